@@ -1,0 +1,1 @@
+//! What a store is made of: entities, money, pricing and state machines. No I/O, no async runtime.

@@ -1,0 +1,5 @@
+//! The eight rooms.
+
+pub mod events;
+pub mod exceptions;
+pub mod repositories;

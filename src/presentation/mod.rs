@@ -1,0 +1,4 @@
+//! How the outside reaches the store: HTTP and the command line.
+
+pub mod cli;
+pub mod http;

@@ -1,0 +1,1 @@
+//! The settings of a store: defaults, then the file, then the environment, then flags.
