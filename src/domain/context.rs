@@ -1,0 +1,252 @@
+//! Where time, ids and randomness come from: always handed in, so that a simulation, an import and a test can
+//! choose them.
+
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Says what time it is, in whole microseconds: that is what both databases can keep.
+pub trait Clock: Debug + Send + Sync {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+}
+
+/// Makes ids and secrets.
+pub trait IdSource: Debug + Send + Sync {
+    /// Fills `out` with bytes that nobody can guess (with [`SystemIds`]) or that follow from a seed
+    /// (with [`SeededIds`]).
+    fn secret(&self, out: &mut [u8]);
+
+    /// A new id (UUID version 7), sorted by the time of its making.
+    fn uuid(&self) -> Uuid;
+}
+
+/// What a use case is given instead of a global clock and a global source of randomness.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and secrets.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl Context {
+    /// The machine's clock and the operating system's randomness.
+    pub fn system() -> Self {
+        Self { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds::new(Arc::new(SystemClock))) }
+    }
+
+    /// Time stands at `now`, and every id follows from `seed`: the same call makes the same ids in the same order.
+    pub fn seeded(seed: impl AsRef<[u8]>, now: Timestamp) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now));
+        Self { ids: Arc::new(SeededIds::new(seed, Arc::clone(&clock))), clock }
+    }
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    fn now(&self) -> Timestamp {
+        from_microseconds(Timestamp::now().as_microsecond())
+    }
+}
+
+/// A clock that stands still until it is told otherwise.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.as_microsecond()))
+    }
+
+    /// Shows `now` from here on; going back is allowed, as real clocks do it.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_microsecond(), Ordering::SeqCst);
+    }
+
+    /// Moves on by `step`, and stops at the ends of time.
+    pub fn advance(&self, step: SignedDuration) {
+        let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX);
+        // the closure never refuses, so neither does the update
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(step)));
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        from_microseconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Ids of the injected clock's time and the operating system's randomness.
+#[derive(Debug)]
+pub struct SystemIds {
+    clock: Arc<dyn Clock>,
+}
+
+impl SystemIds {
+    /// Ids that carry the time of `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock }
+    }
+}
+
+impl IdSource for SystemIds {
+    /// # Panics
+    /// When the operating system has no randomness to give: to go on would be to hand out guessable secrets.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the operating system for randomness"
+    )]
+    fn secret(&self, out: &mut [u8]) {
+        if let Err(error) = getrandom::fill(out) {
+            panic!("the operating system gives no randomness: {error}");
+        }
+    }
+
+    fn uuid(&self) -> Uuid {
+        let mut random = [0; 8];
+        self.secret(&mut random);
+        uuid_v7(self.clock.now(), random)
+    }
+}
+
+/// Ids that follow from a seed (SHA-256 over the seed and a counter): for simulation, and for an import, whose ids
+/// derive from the source's own keys. Never for secrets of a store that sells.
+#[derive(Debug)]
+pub struct SeededIds {
+    clock: Arc<dyn Clock>,
+    seed: [u8; 32],
+    counter: AtomicU64,
+}
+
+impl SeededIds {
+    /// Ids that follow from `seed`, carrying the time of `clock`.
+    pub fn new(seed: impl AsRef<[u8]>, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, seed: Sha256::digest(seed).into(), counter: AtomicU64::new(0) }
+    }
+}
+
+impl IdSource for SeededIds {
+    fn secret(&self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(32) {
+            let count = self.counter.fetch_add(1, Ordering::SeqCst);
+            let block = Sha256::new().chain_update(self.seed).chain_update(count.to_be_bytes()).finalize();
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+    }
+
+    fn uuid(&self) -> Uuid {
+        let mut random = [0; 8];
+        self.secret(&mut random);
+        uuid_v7(self.clock.now(), random)
+    }
+}
+
+/// RFC 9562, section 6.2, method 3: the 12 bits after the milliseconds hold the fraction of a millisecond, so that
+/// ids of one process sort by their microsecond without any shared state; 62 random bits follow.
+fn uuid_v7(now: Timestamp, random: [u8; 8]) -> Uuid {
+    // an id cannot carry a time before 1970
+    let microseconds = u64::try_from(now.as_microsecond()).unwrap_or(0);
+    let fraction = u16::try_from(microseconds % 1_000 * 4_096 / 1_000).unwrap_or(0);
+    let mut bytes = [0; 10];
+    bytes[..2].copy_from_slice(&fraction.to_be_bytes());
+    bytes[2..].copy_from_slice(&random);
+    uuid::Builder::from_unix_timestamp_millis(microseconds / 1_000, &bytes).into_uuid()
+}
+
+/// The instant so many microseconds from 1970; past the ends of time, the end.
+fn from_microseconds(microseconds: i64) -> Timestamp {
+    let end = if microseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_microsecond(microseconds).unwrap_or(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(microseconds: i64) -> Timestamp {
+        Timestamp::from_microsecond(microseconds).unwrap()
+    }
+
+    #[test]
+    fn the_system_clock_shows_whole_microseconds_and_goes_on() {
+        let first = SystemClock.now();
+        assert_eq!(first.as_nanosecond() % 1_000, 0);
+        assert!(SystemClock.now() >= first);
+        assert!(first > at(1_700_000_000_000_000));
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told_and_stops_at_the_ends() {
+        let clock = ManualClock::new(at(5));
+        assert_eq!(clock.now(), clock.now());
+        clock.advance(SignedDuration::from_micros(7));
+        assert_eq!(clock.now(), at(12));
+        clock.set(at(3));
+        assert_eq!(clock.now(), at(3));
+        clock.advance(SignedDuration::MAX);
+        assert_eq!(clock.now(), Timestamp::MAX);
+    }
+
+    #[test]
+    fn ids_are_version_7_carry_the_clocks_time_and_sort_by_it() {
+        let clock = Arc::new(ManualClock::new(at(1_700_000_000_123_000)));
+        let ids = SystemIds::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let mut made = Vec::new();
+        for _ in 0..2_000 {
+            made.push(ids.uuid());
+            clock.advance(SignedDuration::from_micros(1));
+        }
+        assert!(made.is_sorted(), "later ids sort later, to the microsecond");
+        for id in &made {
+            assert_eq!(id.get_version(), Some(uuid::Version::SortRand));
+            assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
+        }
+        let (seconds, nanoseconds) = made[0].get_timestamp().unwrap().to_unix();
+        assert_eq!((seconds, nanoseconds / 1_000_000), (1_700_000_000, 123));
+    }
+
+    #[test]
+    fn system_ids_do_not_repeat_while_time_stands_still() {
+        let ids = SystemIds::new(Arc::new(ManualClock::new(at(1))));
+        let mut made: Vec<_> = (0..1_000).map(|_| ids.uuid()).collect();
+        made.sort();
+        made.dedup();
+        assert_eq!(made.len(), 1_000);
+        let (mut one, mut other) = ([0; 32], [0; 32]);
+        ids.secret(&mut one);
+        ids.secret(&mut other);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_ids_and_another_seed_others() {
+        let make = |seed: &str| {
+            let context = Context::seeded(seed, at(1_290_000_000_000_000));
+            let mut secret = [0; 50];
+            context.ids.secret(&mut secret);
+            (context.ids.uuid(), context.ids.uuid(), secret)
+        };
+        assert_eq!(make("invoice 536365"), make("invoice 536365"));
+        let (first, second, secret) = make("invoice 536365");
+        let (other, _, other_secret) = make("invoice 536366");
+        assert_ne!(first, second);
+        assert_ne!(first, other);
+        assert_ne!(secret, other_secret);
+        assert_ne!(secret[..18], secret[32..], "blocks differ");
+    }
+}
