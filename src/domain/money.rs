@@ -1,0 +1,247 @@
+//! Money: whole minor units of one ISO 4217 currency, so that no float is ever an amount.
+//!
+//! Nothing here wraps, saturates or mixes currencies: what cannot be computed exactly is an error.
+//! Where a fraction must become a whole unit it is rounded half away from zero, as merchants do.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How many basis points make a whole: 10 000 are 100 %.
+pub const BASIS_POINTS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
+
+/// A currency in which prices can be written: an ISO 4217 code that has a minor unit.
+///
+/// Codes without one (gold, special drawing rights, "no currency") are refused, because an amount
+/// in minor units would mean nothing.
+// The schema is derived here rather than in the presentation: it is one attribute and cannot drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "EUR")]
+pub struct Currency(iso_currency::Currency);
+
+/// The text is no code of a currency that prices can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an ISO 4217 currency code with a minor unit, such as EUR")]
+pub struct UnknownCurrency;
+
+impl Currency {
+    /// The euro.
+    pub const EUR: Self = Self(iso_currency::Currency::EUR);
+    /// The pound sterling.
+    pub const GBP: Self = Self(iso_currency::Currency::GBP);
+    /// The United States dollar.
+    pub const USD: Self = Self(iso_currency::Currency::USD);
+
+    /// The three-letter code, as in `"EUR"`.
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// How many decimal digits the minor unit stands for: 2 for EUR, 0 for JPY, 3 for KWD.
+    pub fn minor_digits(self) -> u32 {
+        self.0.exponent().map_or(0, u32::from)
+    }
+}
+
+impl FromStr for Currency {
+    type Err = UnknownCurrency;
+
+    fn from_str(code: &str) -> Result<Self, Self::Err> {
+        iso_currency::Currency::from_code(code)
+            .filter(|currency| currency.exponent().is_some())
+            .map(Self)
+            .ok_or(UnknownCurrency)
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        code.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An amount of money; negative where something is owed back.
+///
+/// Ordered only through [`Money::compare`]: amounts in different currencies have no order, and an
+/// operator that answers `false` both ways would hide that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// The amount in minor units of the currency: 1299 is 12.99 EUR, and 1299 JPY.
+    #[schema(format = Int64, example = 1299)]
+    pub amount: i64,
+    /// The currency the amount is in.
+    pub currency: Currency,
+}
+
+/// Why an amount could not be computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// The result has no place in 64 bits of minor units.
+    #[error("the amount is too large")]
+    Overflow,
+    /// Two currencies met in one computation.
+    #[error("{left} and {right} cannot be combined")]
+    CurrencyMismatch {
+        /// The currency of the first operand.
+        left: Currency,
+        /// The currency of the second operand.
+        right: Currency,
+    },
+    /// A weight is negative, or there is something to allocate and no weight to allocate it by.
+    #[error("the amount cannot be allocated by these weights")]
+    Unallocatable,
+}
+
+impl Money {
+    /// An amount in minor units of `currency`.
+    pub const fn new(amount: i64, currency: Currency) -> Self {
+        Self { amount, currency }
+    }
+
+    /// Nothing, in `currency`.
+    pub const fn zero(currency: Currency) -> Self {
+        Self::new(0, currency)
+    }
+
+    /// Whether the amount is less than nothing.
+    pub const fn is_negative(self) -> bool {
+        self.amount < 0
+    }
+
+    /// Whether the amount is nothing.
+    pub const fn is_zero(self) -> bool {
+        self.amount == 0
+    }
+
+    /// The sum of both.
+    pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
+        self.same_currency(other)?;
+        self.with(self.amount.checked_add(other.amount))
+    }
+
+    /// This less the other.
+    pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
+        self.same_currency(other)?;
+        self.with(self.amount.checked_sub(other.amount))
+    }
+
+    /// The same amount owed the other way.
+    pub fn checked_neg(self) -> Result<Self, MoneyError> {
+        self.with(self.amount.checked_neg())
+    }
+
+    /// The amount `quantity` times.
+    pub fn checked_times(self, quantity: i64) -> Result<Self, MoneyError> {
+        self.with(self.amount.checked_mul(quantity))
+    }
+
+    /// The sum of `amounts`, which is zero `currency` when there are none.
+    pub fn checked_sum(
+        currency: Currency,
+        amounts: impl IntoIterator<Item = Self>,
+    ) -> Result<Self, MoneyError> {
+        amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
+    }
+
+    /// How the two compare.
+    pub fn compare(self, other: Self) -> Result<Ordering, MoneyError> {
+        self.same_currency(other)?;
+        Ok(self.amount.cmp(&other.amount))
+    }
+
+    /// The smaller of both.
+    pub fn min(self, other: Self) -> Result<Self, MoneyError> {
+        Ok(if self.compare(other)?.is_le() { self } else { other })
+    }
+
+    /// The larger of both.
+    pub fn max(self, other: Self) -> Result<Self, MoneyError> {
+        Ok(if self.compare(other)?.is_ge() { self } else { other })
+    }
+
+    /// The amount times `numerator / denominator`, rounded half away from zero.
+    pub fn times_ratio(self, numerator: u64, denominator: NonZeroU64) -> Result<Self, MoneyError> {
+        // 63 bits times 64 bits fit in the 127 of an i128
+        let exact = i128::from(self.amount) * i128::from(numerator);
+        let denominator = i128::from(denominator.get());
+        let (whole, rest) = (exact / denominator, exact % denominator);
+        let half_or_more = 2 * rest.abs() >= denominator;
+        let rounded = whole + if half_or_more { exact.signum() } else { 0 };
+        self.with(i64::try_from(rounded).ok())
+    }
+
+    /// The part of the amount that `basis_points` stand for, rounded half away from zero.
+    pub fn times_rate(self, basis_points: u32) -> Result<Self, MoneyError> {
+        self.times_ratio(u64::from(basis_points), BASIS_POINTS)
+    }
+
+    /// Splits the amount by `weights` so that the parts sum to it exactly.
+    ///
+    /// Each part is its exact share rounded down or up to a whole unit: the units that rounding
+    /// down leaves over go to the largest remainders, of equal ones to the earlier. A negative
+    /// amount is split like its positive counterpart; a weight of zero gets nothing.
+    pub fn allocate(self, weights: &[i64]) -> Result<Vec<Self>, MoneyError> {
+        if weights.iter().any(|weight| *weight < 0) {
+            return Err(MoneyError::Unallocatable);
+        }
+        let total: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
+        if total == 0 {
+            let nothing_to_split = self.is_zero().then(|| vec![self; weights.len()]);
+            return nothing_to_split.ok_or(MoneyError::Unallocatable);
+        }
+        let amount = i128::from(self.amount).abs();
+        let exact = |weight: &i64| amount * i128::from(*weight);
+        let mut parts: Vec<i128> = weights.iter().map(|weight| exact(weight) / total).collect();
+        let left_over = amount - parts.iter().sum::<i128>();
+
+        let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
+        by_remainder.sort_by_key(|i| (-(exact(&weights[*i]) % total), *i));
+        for (i, _) in by_remainder.into_iter().zip(0..left_over) {
+            parts[i] += 1;
+        }
+        let sign = i128::from(self.amount.signum());
+        parts.into_iter().map(|part| self.with(i64::try_from(sign * part).ok())).collect()
+    }
+
+    fn same_currency(self, other: Self) -> Result<(), MoneyError> {
+        if self.currency == other.currency {
+            return Ok(());
+        }
+        Err(MoneyError::CurrencyMismatch { left: self.currency, right: other.currency })
+    }
+
+    fn with(self, amount: Option<i64>) -> Result<Self, MoneyError> {
+        amount.map(|amount| Self { amount, ..self }).ok_or(MoneyError::Overflow)
+    }
+}
+
+/// For logs, as in `-12.99 EUR`; what people read is formatted in their own locale.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.is_negative() { "-" } else { "" };
+        let digits = self.currency.minor_digits();
+        let (unit, amount) = (10_u64.pow(digits), self.amount.unsigned_abs());
+        let (whole, rest, width) = (amount / unit, amount % unit, digits as usize);
+        match width {
+            0 => write!(f, "{sign}{whole} {}", self.currency),
+            _ => write!(f, "{sign}{whole}.{rest:0width$} {}", self.currency),
+        }
+    }
+}
