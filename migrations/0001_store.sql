@@ -1,0 +1,508 @@
+-- The store's tables, one text for both databases. The runner translates the type names for SQLite:
+--   UUID, BYTEA: BLOB · TIMESTAMPTZ: INTEGER (µs since 1970) · JSONB: TEXT · BOOLEAN, BIGINT: INTEGER
+--   KEYTEXT: TEXT (on PostgreSQL TEXT COLLATE "C", so that both order by bytes) · SERIALKEY: an ascending key
+--   TXID: the writing transaction's id (0 on SQLite, whose writers stand in line)
+-- A table that ends in `) /* clustered */;` is stored in its primary key's order where the database can.
+-- What stands between `-- sqlite:` or `-- postgres:` and `-- end` is for that database alone.
+
+CREATE TABLE store_settings (
+    key KEYTEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE counters (
+    name KEYTEXT PRIMARY KEY,
+    value BIGINT NOT NULL CHECK (value >= 0)
+);
+
+-- people
+
+CREATE TABLE users (
+    id UUID PRIMARY KEY,
+    email TEXT NOT NULL,
+    email_key KEYTEXT NOT NULL CONSTRAINT users_email UNIQUE,
+    name TEXT NOT NULL,
+    password_hash TEXT,
+    role TEXT NOT NULL CHECK (role IN ('customer', 'admin')),
+    birth_date TEXT,
+    email_verified_at TIMESTAMPTZ,
+    erased_at TIMESTAMPTZ,
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX users_by_time ON users (created_at, id);
+
+CREATE TABLE user_identities (
+    provider KEYTEXT NOT NULL,
+    subject KEYTEXT NOT NULL,
+    user_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (provider, subject)
+);
+CREATE INDEX user_identities_by_user ON user_identities (user_id);
+
+CREATE TABLE user_preferences (
+    user_id UUID PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    locale TEXT,
+    currency TEXT,
+    marketing_consent BOOLEAN NOT NULL,
+    consent_at TIMESTAMPTZ,
+    version BIGINT NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE sessions (
+    token_hash BYTEA PRIMARY KEY,
+    user_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at TIMESTAMPTZ NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX sessions_by_user ON sessions (user_id);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+-- catalogue
+
+CREATE TABLE categories (
+    id UUID PRIMARY KEY,
+    slug KEYTEXT NOT NULL CONSTRAINT categories_slug UNIQUE,
+    name TEXT NOT NULL,
+    parent_id UUID REFERENCES categories (id),
+    position BIGINT NOT NULL,
+    tax_class TEXT,
+    translations JSONB NOT NULL,
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    CHECK (parent_id <> id)
+);
+CREATE INDEX categories_by_parent ON categories (parent_id);
+
+CREATE TABLE products (
+    id UUID PRIMARY KEY,
+    slug KEYTEXT NOT NULL CONSTRAINT products_slug UNIQUE,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    category_id UUID REFERENCES categories (id),
+    kind TEXT NOT NULL CHECK (kind IN ('physical', 'digital', 'subscription')),
+    billing_interval TEXT CHECK (billing_interval IN ('week', 'month', 'year')),
+    minimum_age BIGINT CHECK (minimum_age BETWEEN 1 AND 120),
+    tax_class TEXT,
+    active BOOLEAN NOT NULL,
+    options JSONB NOT NULL,
+    translations JSONB NOT NULL,
+    rating_sum BIGINT NOT NULL CHECK (rating_sum >= 0),
+    rating_count BIGINT NOT NULL CHECK (rating_count >= 0),
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    CHECK ((kind = 'subscription') = (billing_interval IS NOT NULL))
+);
+CREATE INDEX products_by_time ON products (created_at, id);
+CREATE INDEX products_by_category ON products (category_id);
+
+CREATE TABLE variants (
+    id UUID PRIMARY KEY,
+    product_id UUID NOT NULL REFERENCES products (id) ON DELETE CASCADE,
+    sku KEYTEXT NOT NULL CONSTRAINT variants_sku UNIQUE,
+    options JSONB NOT NULL,
+    active BOOLEAN NOT NULL,
+    prices JSONB NOT NULL,
+    position BIGINT NOT NULL
+);
+CREATE INDEX variants_by_product ON variants (product_id, position);
+
+-- What a shopper can page through: a row for each active product, category above it (the nil UUID is the whole
+-- catalogue) and currency it has a price in. It is what makes a list of a million products as fast as one of ten.
+CREATE TABLE listings (
+    category_id UUID NOT NULL,
+    currency KEYTEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    product_id UUID NOT NULL REFERENCES products (id) ON DELETE CASCADE,
+    amount BIGINT NOT NULL,
+    PRIMARY KEY (category_id, currency, created_at, product_id)
+) /* clustered */;
+CREATE INDEX listings_by_price ON listings (category_id, currency, amount, product_id);
+CREATE INDEX listings_by_product ON listings (product_id);
+
+-- The searchable text of each active product, folded by the store, so that both databases find the same.
+CREATE TABLE product_texts (
+    id SERIALKEY,
+    product_id UUID NOT NULL UNIQUE REFERENCES products (id) ON DELETE CASCADE,
+    body TEXT NOT NULL
+);
+-- sqlite:
+CREATE VIRTUAL TABLE product_search USING fts5 (
+    body, content = 'product_texts', content_rowid = 'id',
+    tokenize = 'unicode61 remove_diacritics 0', prefix = '2 3', detail = 'none', columnsize = 0
+);
+CREATE TRIGGER product_texts_insert AFTER INSERT ON product_texts BEGIN
+    INSERT INTO product_search (rowid, body) VALUES (new.id, new.body);
+END;
+CREATE TRIGGER product_texts_delete AFTER DELETE ON product_texts BEGIN
+    INSERT INTO product_search (product_search, rowid, body) VALUES ('delete', old.id, old.body);
+END;
+CREATE TRIGGER product_texts_update AFTER UPDATE ON product_texts BEGIN
+    INSERT INTO product_search (product_search, rowid, body) VALUES ('delete', old.id, old.body);
+    INSERT INTO product_search (rowid, body) VALUES (new.id, new.body);
+END;
+-- end
+-- postgres:
+ALTER TABLE product_texts ADD COLUMN search tsvector GENERATED ALWAYS AS (to_tsvector('simple', body)) STORED;
+CREATE INDEX product_texts_search ON product_texts USING gin (search);
+-- end
+
+CREATE TABLE inventory (
+    variant_id UUID PRIMARY KEY REFERENCES variants (id) ON DELETE CASCADE,
+    stock BIGINT NOT NULL CHECK (stock >= 0),
+    reserved BIGINT NOT NULL CHECK (reserved >= 0),
+    version BIGINT NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT inventory_covers_reservations CHECK (reserved <= stock)
+);
+
+CREATE TABLE reservations (
+    order_id UUID NOT NULL,
+    variant_id UUID NOT NULL REFERENCES inventory (variant_id),
+    quantity BIGINT NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (order_id, variant_id)
+) /* clustered */;
+
+CREATE TABLE reviews (
+    id UUID PRIMARY KEY,
+    product_id UUID NOT NULL REFERENCES products (id),
+    user_id UUID NOT NULL REFERENCES users (id),
+    rating BIGINT NOT NULL CHECK (rating BETWEEN 1 AND 5),
+    title TEXT NOT NULL,
+    body TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'approved', 'rejected')),
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT reviews_one_a_buyer UNIQUE (product_id, user_id)
+);
+CREATE INDEX reviews_by_product ON reviews (product_id, status, created_at, id);
+CREATE INDEX reviews_by_status ON reviews (status, created_at, id);
+CREATE INDEX reviews_by_user ON reviews (user_id);
+
+-- what things cost beside their price
+
+CREATE TABLE tax_rules (
+    country KEYTEXT NOT NULL,
+    tax_class KEYTEXT NOT NULL,
+    basis_points BIGINT NOT NULL CHECK (basis_points BETWEEN 0 AND 10000),
+    inclusive BOOLEAN NOT NULL,
+    PRIMARY KEY (country, tax_class)
+);
+
+CREATE TABLE shipping_methods (
+    id UUID PRIMARY KEY,
+    code KEYTEXT NOT NULL CONSTRAINT shipping_methods_code UNIQUE,
+    name TEXT NOT NULL,
+    translations JSONB NOT NULL,
+    tax_class TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    active BOOLEAN NOT NULL,
+    rates JSONB NOT NULL
+);
+
+CREATE TABLE discounts (
+    id UUID PRIMARY KEY,
+    code TEXT NOT NULL,
+    code_key KEYTEXT NOT NULL CONSTRAINT discounts_code UNIQUE,
+    basis_points BIGINT CHECK (basis_points BETWEEN 1 AND 10000),
+    amount BIGINT CHECK (amount > 0),
+    amount_currency TEXT,
+    minimum BIGINT CHECK (minimum > 0),
+    minimum_currency TEXT,
+    usage_limit BIGINT CHECK (usage_limit > 0),
+    used BIGINT NOT NULL CHECK (used >= 0),
+    starts_at TIMESTAMPTZ,
+    ends_at TIMESTAMPTZ,
+    active BOOLEAN NOT NULL,
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT discounts_within_limit CHECK (usage_limit IS NULL OR used <= usage_limit),
+    CHECK ((basis_points IS NULL) <> (amount IS NULL)),
+    CHECK ((amount IS NULL) = (amount_currency IS NULL)),
+    CHECK ((minimum IS NULL) = (minimum_currency IS NULL))
+);
+CREATE INDEX discounts_by_time ON discounts (created_at, id);
+
+-- buying
+
+CREATE TABLE carts (
+    id UUID PRIMARY KEY,
+    user_id UUID REFERENCES users (id),
+    currency TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('open', 'ordered', 'merged')),
+    discount_code TEXT,
+    order_id UUID,
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX carts_by_user ON carts (user_id, status, created_at);
+CREATE INDEX carts_by_expiry ON carts (expires_at);
+
+CREATE TABLE cart_items (
+    cart_id UUID NOT NULL REFERENCES carts (id) ON DELETE CASCADE,
+    variant_id UUID NOT NULL REFERENCES variants (id),
+    quantity BIGINT NOT NULL CONSTRAINT cart_items_quantity CHECK (quantity BETWEEN 1 AND 9999),
+    position BIGINT NOT NULL,
+    PRIMARY KEY (cart_id, variant_id)
+) /* clustered */;
+CREATE INDEX cart_items_by_variant ON cart_items (variant_id);
+
+CREATE TABLE orders (
+    id UUID PRIMARY KEY,
+    number BIGINT NOT NULL CONSTRAINT orders_number UNIQUE,
+    user_id UUID REFERENCES users (id),
+    email TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'paid', 'fulfilled', 'cancelled', 'refunded')),
+    cart_id UUID,
+    subscription_id UUID,
+    currency TEXT NOT NULL,
+    subtotal BIGINT NOT NULL CHECK (subtotal >= 0),
+    discount BIGINT NOT NULL CHECK (discount >= 0 AND discount <= subtotal),
+    shipping BIGINT NOT NULL CHECK (shipping >= 0),
+    tax BIGINT NOT NULL CHECK (tax >= 0),
+    total BIGINT NOT NULL CHECK (total >= 0),
+    discount_code TEXT,
+    shipping_method TEXT,
+    shipping_address JSONB NOT NULL,
+    billing_address JSONB NOT NULL,
+    lines JSONB NOT NULL,
+    tracking_code TEXT,
+    version BIGINT NOT NULL,
+    placed_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    fulfilled_at TIMESTAMPTZ
+);
+CREATE UNIQUE INDEX orders_one_a_cart ON orders (cart_id) WHERE status <> 'cancelled';
+CREATE INDEX orders_by_user ON orders (user_id, placed_at, id);
+CREATE INDEX orders_by_status ON orders (status, placed_at, id);
+CREATE INDEX orders_by_time ON orders (placed_at, id);
+CREATE INDEX orders_by_subscription ON orders (subscription_id) WHERE subscription_id IS NOT NULL;
+
+-- Who bought what: what a review asks before it is taken.
+CREATE TABLE purchases (
+    user_id UUID NOT NULL REFERENCES users (id),
+    product_id UUID NOT NULL REFERENCES products (id),
+    order_id UUID NOT NULL REFERENCES orders (id),
+    PRIMARY KEY (user_id, product_id, order_id)
+) /* clustered */;
+
+CREATE TABLE discount_uses (
+    order_id UUID PRIMARY KEY REFERENCES orders (id),
+    discount_id UUID NOT NULL REFERENCES discounts (id)
+);
+
+CREATE TABLE payments (
+    id UUID PRIMARY KEY,
+    order_id UUID NOT NULL CONSTRAINT payments_one_an_order UNIQUE REFERENCES orders (id),
+    provider TEXT NOT NULL,
+    token TEXT NOT NULL,
+    provider_reference TEXT,
+    status TEXT NOT NULL CHECK (
+        status IN ('pending', 'requires_action', 'authorized', 'captured', 'refunded', 'failed', 'voided')
+    ),
+    currency TEXT NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount >= 0),
+    authorized BIGINT NOT NULL CHECK (authorized >= 0),
+    captured BIGINT NOT NULL CHECK (captured >= 0),
+    capturing BIGINT NOT NULL CHECK (capturing >= 0),
+    refunded BIGINT NOT NULL CHECK (refunded >= 0),
+    refunding BIGINT NOT NULL CHECK (refunding >= 0),
+    failure TEXT,
+    action_url TEXT,
+    attempts BIGINT NOT NULL CHECK (attempts >= 0),
+    next_attempt_at TIMESTAMPTZ,
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT payments_captured_within_authorized CHECK (captured + capturing <= authorized),
+    CONSTRAINT payments_refunded_within_captured CHECK (refunded + refunding <= captured)
+);
+CREATE INDEX payments_due ON payments (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+CREATE UNIQUE INDEX payments_by_reference ON payments (provider, provider_reference)
+WHERE provider_reference IS NOT NULL;
+
+CREATE TABLE payment_steps (
+    id UUID PRIMARY KEY,
+    payment_id UUID NOT NULL REFERENCES payments (id),
+    kind TEXT NOT NULL CHECK (kind IN ('authorize', 'capture', 'refund', 'void')),
+    status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
+    amount BIGINT NOT NULL CHECK (amount >= 0),
+    reason TEXT,
+    failure TEXT,
+    provider_reference TEXT,
+    created_at TIMESTAMPTZ NOT NULL,
+    settled_at TIMESTAMPTZ
+);
+CREATE INDEX payment_steps_by_payment ON payment_steps (payment_id, created_at, id);
+CREATE INDEX payment_steps_pending ON payment_steps (created_at) WHERE status = 'pending';
+
+CREATE TABLE invoices (
+    id UUID PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('invoice', 'credit_note')),
+    series KEYTEXT NOT NULL,
+    number BIGINT NOT NULL CHECK (number > 0),
+    order_id UUID REFERENCES orders (id),
+    user_id UUID REFERENCES users (id),
+    corrects UUID REFERENCES invoices (id),
+    payment_step_id UUID UNIQUE REFERENCES payment_steps (id),
+    currency TEXT NOT NULL,
+    total BIGINT NOT NULL CHECK (total >= 0),
+    document JSONB NOT NULL,
+    issued_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT invoices_number UNIQUE (series, number)
+);
+CREATE UNIQUE INDEX invoices_one_an_order ON invoices (order_id) WHERE kind = 'invoice';
+CREATE INDEX invoices_by_order ON invoices (order_id);
+-- sqlite:
+CREATE TRIGGER invoices_immutable BEFORE UPDATE ON invoices BEGIN
+    SELECT RAISE(ABORT, 'invoices never change');
+END;
+CREATE TRIGGER invoices_kept BEFORE DELETE ON invoices BEGIN
+    SELECT RAISE(ABORT, 'invoices never change');
+END;
+-- end
+-- postgres:
+CREATE FUNCTION invoices_never_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'invoices never change' USING ERRCODE = 'check_violation', CONSTRAINT = 'invoices_immutable';
+END $$;
+CREATE TRIGGER invoices_immutable BEFORE UPDATE OR DELETE ON invoices
+FOR EACH ROW EXECUTE FUNCTION invoices_never_change();
+-- end
+
+-- again every period
+
+CREATE TABLE subscriptions (
+    id UUID PRIMARY KEY,
+    user_id UUID NOT NULL REFERENCES users (id),
+    product_id UUID NOT NULL REFERENCES products (id),
+    variant_id UUID NOT NULL REFERENCES variants (id),
+    quantity BIGINT NOT NULL CHECK (quantity BETWEEN 1 AND 9999),
+    status TEXT NOT NULL CHECK (status IN ('active', 'past_due', 'paused', 'cancelled', 'expired')),
+    billing_interval TEXT NOT NULL CHECK (billing_interval IN ('week', 'month', 'year')),
+    currency TEXT NOT NULL,
+    shipping_address JSONB NOT NULL,
+    provider TEXT NOT NULL,
+    token TEXT NOT NULL,
+    period BIGINT NOT NULL CHECK (period >= 1),
+    anchor_at TIMESTAMPTZ NOT NULL,
+    paid_until TIMESTAMPTZ NOT NULL,
+    next_charge_at TIMESTAMPTZ,
+    failed_attempts BIGINT NOT NULL CHECK (failed_attempts >= 0),
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX subscriptions_by_user ON subscriptions (user_id, created_at, id);
+CREATE INDEX subscriptions_by_time ON subscriptions (created_at, id);
+CREATE INDEX subscriptions_due ON subscriptions (next_charge_at) WHERE next_charge_at IS NOT NULL;
+
+CREATE TABLE subscription_periods (
+    subscription_id UUID NOT NULL REFERENCES subscriptions (id),
+    period BIGINT NOT NULL CHECK (period >= 1),
+    order_id UUID NOT NULL UNIQUE,
+    status TEXT NOT NULL CHECK (status IN ('charging', 'paid', 'failed')),
+    starts_at TIMESTAMPTZ NOT NULL,
+    ends_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (subscription_id, period)
+);
+
+CREATE TABLE notifications (
+    id UUID PRIMARY KEY,
+    user_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    facts JSONB NOT NULL,
+    channel TEXT NOT NULL CHECK (channel IN ('in_app', 'email', 'sms')),
+    delivery TEXT NOT NULL CHECK (delivery IN ('pending', 'delivered', 'failed')),
+    read_at TIMESTAMPTZ,
+    created_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX notifications_by_user ON notifications (user_id, created_at, id);
+CREATE INDEX notifications_unread ON notifications (user_id) WHERE read_at IS NULL;
+CREATE INDEX notifications_to_send ON notifications (channel, created_at) WHERE delivery = 'pending';
+
+-- machinery
+
+CREATE TABLE idempotency_keys (
+    scope KEYTEXT NOT NULL,
+    key KEYTEXT NOT NULL,
+    request_hash BYTEA NOT NULL,
+    locked_until TIMESTAMPTZ NOT NULL,
+    subject UUID,
+    status BIGINT,
+    headers JSONB,
+    body BYTEA,
+    expires_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (scope, key)
+) /* clustered */;
+CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+
+CREATE TABLE outbox (
+    seq SERIALKEY,
+    tx TXID,
+    id UUID NOT NULL,
+    type TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    subject TEXT NOT NULL,
+    occurred_at TIMESTAMPTZ NOT NULL,
+    data JSONB NOT NULL
+);
+-- postgres:
+CREATE INDEX outbox_by_commit ON outbox (tx, seq);
+-- end
+
+CREATE TABLE event_cursors (
+    subscriber KEYTEXT PRIMARY KEY,
+    tx BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    retry_at TIMESTAMPTZ,
+    last_error TEXT
+);
+
+CREATE TABLE dead_letters (
+    subscriber KEYTEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    error TEXT NOT NULL,
+    died_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (subscriber, seq)
+);
+
+CREATE TABLE jobs (
+    name KEYTEXT PRIMARY KEY,
+    due_at TIMESTAMPTZ NOT NULL,
+    locked_until TIMESTAMPTZ,
+    attempts BIGINT NOT NULL,
+    last_error TEXT
+);
+
+CREATE TABLE sandbox_charges (
+    id KEYTEXT PRIMARY KEY,
+    token TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    status TEXT NOT NULL,
+    decline TEXT,
+    amount BIGINT NOT NULL CHECK (amount >= 0),
+    captured BIGINT NOT NULL CHECK (captured >= 0 AND captured <= amount),
+    refunded BIGINT NOT NULL CHECK (refunded >= 0 AND refunded <= captured),
+    created_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE sandbox_requests (
+    idempotency_key KEYTEXT PRIMARY KEY,
+    charge_id KEYTEXT NOT NULL REFERENCES sandbox_charges (id),
+    kind TEXT NOT NULL,
+    amount BIGINT NOT NULL,
+    accepted BOOLEAN NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL
+);

@@ -1,0 +1,105 @@
+//! Orders: what was bought, at which prices, and how far it has come.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::address::Address;
+use super::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId, VariantId};
+use super::money::Currency;
+use super::state::states;
+
+states! {
+    /// How far an order has come.
+    OrderStatus, "order", {
+        /// Placed, its stock reserved, its payment not settled yet.
+        Pending = "pending" -> [Paid, Cancelled],
+        /// Paid (authorized or captured); to be fulfilled.
+        Paid = "paid" -> [Fulfilled, Cancelled, Refunded],
+        /// Handed to the carrier, or delivered digitally.
+        Fulfilled = "fulfilled" -> [Refunded],
+        /// Given up before fulfilment; its stock is free again, its money back.
+        Cancelled = "cancelled" -> [],
+        /// All of its money was paid back.
+        Refunded = "refunded" -> [],
+    }
+}
+
+/// An order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Its id.
+    pub id: OrderId,
+    /// Its number: 1, 2, 3 … without gaps.
+    pub number: i64,
+    /// Who ordered; `None` is a guest.
+    pub user_id: Option<UserId>,
+    /// Where to write to.
+    pub email: String,
+    /// How far it has come.
+    pub status: OrderStatus,
+    /// The cart it was.
+    pub cart_id: Option<CartId>,
+    /// The subscription whose period it pays.
+    pub subscription_id: Option<SubscriptionId>,
+    /// The currency of every amount in it.
+    pub currency: Currency,
+    /// Goods before discount, in minor units.
+    pub subtotal: i64,
+    /// Taken off, in minor units.
+    pub discount: i64,
+    /// Shipping, in minor units.
+    pub shipping: i64,
+    /// Tax, contained in the prices or on top of them, in minor units.
+    pub tax: i64,
+    /// What is to be paid, in minor units.
+    pub total: i64,
+    /// The discount code used.
+    pub discount_code: Option<String>,
+    /// The code of the shipping method, if anything is shipped.
+    pub shipping_method: Option<String>,
+    /// Where the goods go.
+    pub shipping_address: Address,
+    /// Where the invoice goes.
+    pub billing_address: Address,
+    /// Goes up with every change.
+    pub version: i64,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was fulfilled.
+    pub fulfilled_at: Option<Timestamp>,
+    /// The carrier's tracking code.
+    pub tracking_code: Option<String>,
+    /// Its lines.
+    pub lines: Vec<OrderLine>,
+}
+
+/// A line of an order: a copy of what was sold, so that a later change of the product does not rewrite history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// Its place in the order, from 1.
+    pub position: i64,
+    /// What was sold.
+    pub variant_id: VariantId,
+    /// The product it belongs to.
+    pub product_id: ProductId,
+    /// Its SKU then.
+    pub sku: String,
+    /// Its name then.
+    pub name: String,
+    /// How many.
+    pub quantity: i64,
+    /// The price of one then, in minor units.
+    pub unit_price: i64,
+    /// Its share of the discount, in minor units.
+    pub discount: i64,
+    /// Its tax, in minor units.
+    pub tax: i64,
+    /// The tax rate, in basis points.
+    pub tax_basis_points: i64,
+    /// Whether its prices contain the tax.
+    pub tax_inclusive: bool,
+    /// What is to be paid for it, in minor units.
+    pub total: i64,
+}

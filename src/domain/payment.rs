@@ -1,0 +1,123 @@
+//! Payments: what a vendor holds, took and gave back for an order, and the steps that made it so.
+
+use jiff::Timestamp;
+
+use super::ids::{OrderId, PaymentId, PaymentStepId};
+use super::money::Currency;
+use super::state::states;
+
+states! {
+    /// How far a payment has come.
+    PaymentStatus, "payment", {
+        /// Asked for; the vendor's answer is not known yet.
+        Pending = "pending" -> [RequiresAction, Authorized, Captured, Failed, Voided],
+        /// The shopper must do something first (3-D Secure).
+        RequiresAction = "requires_action" -> [Authorized, Captured, Failed, Voided],
+        /// The vendor holds the money.
+        Authorized = "authorized" -> [Captured, Voided],
+        /// The money was taken, all or part.
+        Captured = "captured" -> [Refunded],
+        /// All that was taken was given back.
+        Refunded = "refunded" -> [],
+        /// Declined.
+        Failed = "failed" -> [],
+        /// Let go without taking any.
+        Voided = "voided" -> [],
+    }
+}
+
+states! {
+    /// What a step of a payment does.
+    StepKind, "payment step kind", {
+        /// Hold the money, or take it at once where the provider does both.
+        Authorize = "authorize" -> [],
+        /// Take money that is held.
+        Capture = "capture" -> [],
+        /// Give back money that was taken.
+        Refund = "refund" -> [],
+        /// Let go of money that is held.
+        Void = "void" -> [],
+    }
+}
+
+states! {
+    /// How a step went.
+    StepStatus, "payment step", {
+        /// The vendor was or will be asked.
+        Pending = "pending" -> [Succeeded, Failed],
+        /// The vendor did it.
+        Succeeded = "succeeded" -> [],
+        /// The vendor refused.
+        Failed = "failed" -> [],
+    }
+}
+
+/// The payment of an order. Amounts are minor units of `currency`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// Its id; the vendor's idempotency keys derive from it.
+    pub id: PaymentId,
+    /// The order it pays.
+    pub order_id: OrderId,
+    /// Who handles it: `sandbox`, `stripe`, …
+    pub provider: String,
+    /// The shopper's token for the means of payment, as the provider gave it out.
+    pub token: String,
+    /// The vendor's name for it, once known.
+    pub provider_reference: Option<String>,
+    /// How far it has come.
+    pub status: PaymentStatus,
+    /// Its currency.
+    pub currency: Currency,
+    /// What is to be paid.
+    pub amount: i64,
+    /// What the vendor holds or held.
+    pub authorized: i64,
+    /// What was taken; never more than `authorized`.
+    pub captured: i64,
+    /// Captures that are under way.
+    pub capturing: i64,
+    /// What was given back; never more than `captured`.
+    pub refunded: i64,
+    /// Refunds that are under way.
+    pub refunding: i64,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Where the shopper acts, while action is required.
+    pub action_url: Option<String>,
+    /// How often the vendor was asked about it.
+    pub attempts: i64,
+    /// When to ask the vendor about it again; `None` once settled.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Goes up with every change.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One step of a payment: a line of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentStep {
+    /// Its id; the idempotency key it is sent with.
+    pub id: PaymentStepId,
+    /// The payment it belongs to.
+    pub payment_id: PaymentId,
+    /// What it does.
+    pub kind: StepKind,
+    /// How it went.
+    pub status: StepStatus,
+    /// How much, in minor units.
+    pub amount: i64,
+    /// Why, in the words of whoever asked for it.
+    pub reason: Option<String>,
+    /// Why the vendor refused.
+    pub failure: Option<String>,
+    /// The vendor's name for it.
+    pub provider_reference: Option<String>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it was settled.
+    pub settled_at: Option<Timestamp>,
+}

@@ -1,0 +1,54 @@
+//! Ways of shipping and what they cost.
+
+use super::ids::ShippingMethodId;
+use super::money::{Currency, Money};
+use super::country::Country;
+use super::product::Translations;
+use super::tax::TaxClass;
+
+/// A way of shipping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShippingMethod {
+    /// Its id.
+    pub id: ShippingMethodId,
+    /// The name it is asked for by, unique.
+    pub code: String,
+    /// Name in the store's base language.
+    pub name: String,
+    /// Names in other languages.
+    pub translations: Translations,
+    /// Its tax class.
+    pub tax_class: TaxClass,
+    /// Its place in the list.
+    pub position: i64,
+    /// Whether it can be chosen.
+    pub active: bool,
+    /// What it costs where.
+    pub rates: Vec<ShippingRate>,
+}
+
+/// What a way of shipping costs to a country in a currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShippingRate {
+    /// Where to; `None` is everywhere that has no rate of its own.
+    pub country: Option<Country>,
+    /// In which currency.
+    pub currency: Currency,
+    /// The price in minor units.
+    pub amount: i64,
+    /// The goods' value in minor units from which it is free.
+    pub free_from: Option<i64>,
+}
+
+impl ShippingMethod {
+    /// What it costs to ship goods of this value to a country, if it goes there.
+    pub fn price(&self, country: Country, goods: Money) -> Option<Money> {
+        let rate = self
+            .rates
+            .iter()
+            .filter(|rate| rate.currency == goods.currency && rate.country.is_none_or(|to| to == country))
+            .max_by_key(|rate| rate.country.is_some())?;
+        let free = rate.free_from.is_some_and(|from| goods.amount >= from);
+        Some(Money::new(if free { 0 } else { rate.amount }, goods.currency))
+    }
+}

@@ -1,0 +1,102 @@
+//! People with an account, their sessions and their preferences.
+
+use jiff::{Timestamp, civil::Date};
+use unicode_normalization::UnicodeNormalization;
+
+use super::ids::UserId;
+use super::money::Currency;
+use super::state::states;
+
+states! {
+    /// What a user may do.
+    Role, "role", {
+        /// Shop.
+        Customer = "customer" -> [],
+        /// Run the store.
+        Admin = "admin" -> [],
+    }
+}
+
+/// A person with an account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// Their id.
+    pub id: UserId,
+    /// Their address, as they wrote it.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// Argon2id, in PHC form; `None` cannot log in by password.
+    pub password_hash: Option<String>,
+    /// What they may do.
+    pub role: Role,
+    /// For goods with a minimum age.
+    pub birth_date: Option<Date>,
+    /// When they proved that the address is theirs.
+    pub email_verified_at: Option<Timestamp>,
+    /// When their data was erased on request.
+    pub erased_at: Option<Timestamp>,
+    /// Goes up with every change.
+    pub version: i64,
+    /// When they registered.
+    pub created_at: Timestamp,
+    /// When they were last changed.
+    pub updated_at: Timestamp,
+}
+
+impl std::fmt::Debug for User {
+    /// Without personal data: a user may end up in a log line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("id", &self.id).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+impl User {
+    /// Their age in full years on a day.
+    pub fn age_on(&self, day: Date) -> Option<i64> {
+        let birth = self.birth_date?;
+        let years = i64::from(day.year()) - i64::from(birth.year());
+        let had_birthday = (day.month(), day.day()) >= (birth.month(), birth.day());
+        Some(if had_birthday { years } else { years - 1 })
+    }
+}
+
+/// The form by which an e-mail address is known: two spellings of one address have the same.
+///
+/// NFKC and lower case on the whole address: that the part before the @ may be case-sensitive (RFC 5321 §2.4)
+/// is a right no provider uses, and telling `Ann@` from `ann@` would let one person impersonate another.
+pub fn email_key(email: &str) -> String {
+    email.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect()
+}
+
+/// A user's wishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preferences {
+    /// Whose.
+    pub user_id: UserId,
+    /// The language they read, a BCP 47 tag.
+    pub locale: Option<String>,
+    /// The currency they see.
+    pub currency: Option<Currency>,
+    /// Whether they agreed to be sent offers.
+    pub marketing_consent: bool,
+    /// When they said so.
+    pub consent_at: Option<Timestamp>,
+    /// Goes up with every change.
+    pub version: i64,
+    /// When they were last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A log-in. The token itself is known to its holder alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// SHA-256 of the token.
+    pub token_hash: Vec<u8>,
+    /// Whose.
+    pub user_id: UserId,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
