@@ -2,8 +2,10 @@
 
 pub mod cart;
 pub mod context;
+pub mod country;
 pub mod ids;
 pub mod money;
 pub mod review;
 pub mod state;
+pub mod tax;
 pub mod user;
