@@ -1,1 +1,186 @@
-//! The exceptions room.
+//! Typed errors: what can go wrong, as small types that know their wire code, status and facts.
+//!
+//! Which one to raise:
+//!
+//! - The caller asked for something that the store refuses or does not have: one of the ten members, each
+//!   in its own file; [`NotFound`] and [`Conflict`] only for what has no member of its own.
+//! - A field of the request is wrong: [`ValidationException`], with every fault at once.
+//! - The request is no request we can read (syntax, size, media type): [`RejectedRequest`].
+//! - Something of ours or a vendor's is broken: [`Technical`]. Its cause is logged and never shown.
+//!
+//! Code passes failures on as [`Failure`], made with `?` from any [`Exception`]. Errors of lower layers become
+//! failures in `conversions.rs` only, one by one, so that a new kind of error does not compile until
+//! somebody has decided what the caller may know. `problem.rs` renders a failure as RFC 9457.
+//!
+//! # Adding one
+//!
+//! 1. Write `<name>_exception.rs` with a type that derives `thiserror::Error` (its text is the log line) and
+//!    implements [`Exception`]; the module `adding_one` below is a complete example.
+//! 2. Add its `mod` and `pub use` lines here, and its title and detail to `locales/en/problems.json`
+//!    (a test fails until they are there).
+
+mod category_not_found_exception;
+mod conflict;
+mod conversions;
+mod email_already_used_exception;
+mod fault;
+mod invalid_discount_code_exception;
+mod messages;
+mod not_found;
+mod order_processing_exception;
+mod payment_failed_exception;
+mod problem;
+mod product_out_of_stock_exception;
+mod rejected_request;
+mod subscription_expired_exception;
+mod technical;
+mod unauthorized_access_exception;
+mod user_not_found_exception;
+mod validation_exception;
+
+use std::{error::Error, fmt, sync::Arc};
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+
+pub use self::{
+    category_not_found_exception::CategoryNotFoundException,
+    conflict::Conflict,
+    email_already_used_exception::EmailAlreadyUsedException,
+    fault::{Fault, Place},
+    invalid_discount_code_exception::{DiscountRefusal, InvalidDiscountCodeException},
+    not_found::NotFound,
+    order_processing_exception::OrderProcessingException,
+    payment_failed_exception::{DeclineReason, PaymentFailedException},
+    problem::{PROBLEM_JSON, settle},
+    product_out_of_stock_exception::ProductOutOfStockException,
+    rejected_request::RejectedRequest,
+    subscription_expired_exception::SubscriptionExpiredException,
+    technical::{Technical, TechnicalKind},
+    unauthorized_access_exception::UnauthorizedAccessException,
+    user_not_found_exception::UserNotFoundException,
+    validation_exception::ValidationException,
+};
+
+/// An error that the caller is told about.
+///
+/// `Display` is the log line; what the caller reads comes from the message table, by code.
+pub trait Exception: Error + Send + Sync + 'static {
+    /// The stable code on the wire, which is also the key of its messages.
+    fn code(&self) -> &'static str;
+
+    /// The HTTP status.
+    fn status(&self) -> StatusCode;
+
+    /// The facts that the caller may know: members of the problem document and arguments of its messages.
+    fn details(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
+    /// Headers that belong to the answer.
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        Vec::new()
+    }
+}
+
+/// Any [`Exception`]: the error type of use cases and handlers. Cheap to clone.
+#[derive(Clone)]
+pub struct Failure(Arc<dyn Exception>);
+
+impl Failure {
+    /// The wire code.
+    pub fn code(&self) -> &'static str {
+        self.0.code()
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    /// Whether it is a `T`.
+    pub fn is<T: Exception>(&self) -> bool {
+        self.downcast_ref::<T>().is_some()
+    }
+
+    /// The `T` inside, if it is one.
+    pub fn downcast_ref<T: Exception>(&self) -> Option<&T> {
+        let error: &(dyn Error + 'static) = &*self.0;
+        error.downcast_ref()
+    }
+}
+
+// No blanket over errors: a type becomes a `Failure` only by choosing to be an `Exception`.
+impl<E: Exception> From<E> for Failure {
+    fn from(exception: E) -> Self {
+        Self(Arc::new(exception))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// The details made of `pairs`; a null is left out.
+fn facts<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
+    pairs
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+#[cfg(test)]
+mod adding_one {
+    use super::{Exception, Failure, NotFound, facts};
+    use http::StatusCode;
+    use serde_json::{Map, Value, json};
+
+    /// The warehouse does not ship to the country.
+    #[derive(Debug, thiserror::Error)]
+    #[error("no shipping to {country}")]
+    struct NoShippingException {
+        country: String,
+    }
+
+    impl Exception for NoShippingException {
+        fn code(&self) -> &'static str {
+            "no_shipping"
+        }
+
+        fn status(&self) -> StatusCode {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+
+        fn details(&self) -> Map<String, Value> {
+            facts([("country", json!(self.country))])
+        }
+    }
+
+    fn ship() -> Result<(), Failure> {
+        Err(NoShippingException { country: "AQ".into() })?
+    }
+
+    #[test]
+    fn an_exception_passes_as_a_failure_and_is_found_again() {
+        let failure = ship().unwrap_err();
+        assert_eq!((failure.code(), failure.status()), ("no_shipping", StatusCode::UNPROCESSABLE_ENTITY));
+        assert_eq!(failure.to_string(), "no shipping to AQ");
+        assert_eq!(failure.downcast_ref::<NoShippingException>().unwrap().country, "AQ");
+        assert!(!failure.is::<NotFound>());
+    }
+}

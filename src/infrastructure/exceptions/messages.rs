@@ -1,0 +1,244 @@
+//! What a caller reads: the title and detail of each code, with the details of the failure filled in.
+
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+static ENGLISH: LazyLock<Messages> = LazyLock::new(|| {
+    // a test parses it, so the empty table is never served
+    serde_json::from_str(include_str!("../../../locales/en/problems.json")).unwrap_or_default()
+});
+
+/// The messages of a language, by code.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Messages(HashMap<String, Message>);
+
+/// The messages of one code. A detail may be worded by the `reason` among the failure's details.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    title: String,
+    detail: String,
+    #[serde(default)]
+    reasons: HashMap<String, String>,
+    #[serde(default)]
+    faults: HashMap<String, String>,
+}
+
+impl Messages {
+    /// The English ones.
+    pub(super) fn english() -> &'static Self {
+        &ENGLISH
+    }
+
+    /// The title of a code.
+    pub(super) fn title(&self, code: &str) -> Option<&str> {
+        self.0.get(code).map(|message| message.title.as_str())
+    }
+
+    /// The sentence for a code and its details.
+    pub(super) fn detail(&self, code: &str, details: &Map<String, Value>) -> Option<String> {
+        let message = self.0.get(code)?;
+        let reason = details.get("reason").and_then(Value::as_str);
+        let template = reason.and_then(|reason| message.reasons.get(reason)).unwrap_or(&message.detail);
+        Some(fill(template, details))
+    }
+
+    /// The sentence for a fault of a field and its parameters.
+    pub(super) fn fault(&self, code: &str, params: &Map<String, Value>) -> Option<String> {
+        self.0.get("validation")?.faults.get(code).map(|template| fill(template, params))
+    }
+}
+
+/// Replaces each `{name}` by the argument of that name.
+fn fill(template: &str, arguments: &Map<String, Value>) -> String {
+    let mut text = String::with_capacity(template.len() + 16);
+    let mut rest = template;
+    while let Some((before, name, after)) = split_placeholder(rest) {
+        text.push_str(before);
+        text.push_str(&arguments.get(name).map_or_else(Cow::default, shown));
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}
+
+fn split_placeholder(template: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = template.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    Some((before, name, after))
+}
+
+fn shown(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", ").into(),
+        other => other.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use jiff::Timestamp;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::{UserId, VariantId};
+    use crate::infrastructure::exceptions::{
+        CategoryNotFoundException, Conflict, DeclineReason, DiscountRefusal, EmailAlreadyUsedException,
+        Failure, Fault, InvalidDiscountCodeException, NotFound, OrderProcessingException,
+        PaymentFailedException, ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException,
+        Technical, TechnicalKind, UnauthorizedAccessException, UserNotFoundException, ValidationException,
+    };
+
+    /// One failure of each code and reason.
+    fn samples() -> Vec<Failure> {
+        use {Conflict as C, RejectedRequest as R, UnauthorizedAccessException as U};
+        let mut samples: Vec<Failure> = vec![
+            UserNotFoundException { id: UserId(Uuid::nil()) }.into(),
+            CategoryNotFoundException { category: "shoes".into() }.into(),
+            EmailAlreadyUsedException.into(),
+            SubscriptionExpiredException { ended_at: Timestamp::UNIX_EPOCH }.into(),
+            ValidationException::one("/name", Fault::Required).into(),
+            OrderProcessingException::Forbidden { what: "order", from: "pending", to: "refunded" }.into(),
+            OrderProcessingException::InProgress.into(),
+        ];
+        samples.push(
+            ProductOutOfStockException {
+                variant_id: VariantId(Uuid::nil()),
+                sku: "M".into(),
+                requested: 3,
+                available: 1,
+            }
+            .into(),
+        );
+        samples
+            .extend([U::NotSignedIn, U::InvalidToken, U::WrongCredentials, U::NotAllowed].map(Failure::from));
+        samples
+            .extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
+        samples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
+        samples.push(C::ForbiddenStep { what: "review", from: "published", to: "pending" }.into());
+        samples.push(C::Rule { constraint: "users_pkey".into() }.into());
+        samples.extend([R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow].map(Failure::from));
+        samples.extend(
+            [R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from),
+        );
+        samples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
+        samples.extend(DeclineReason::ALL.map(|reason| PaymentFailedException { reason }.into()));
+        samples.extend(
+            DiscountRefusal::ALL
+                .map(|reason| InvalidDiscountCodeException { discount_code: "MAY".into(), reason }.into()),
+        );
+        samples.extend(NotFound::ALL.map(Failure::from));
+        samples.extend(TechnicalKind::ALL.map(|kind| Technical::new(kind, "disk on fire").into()));
+        samples
+    }
+
+    /// One of each fault.
+    fn faults() -> Vec<Fault> {
+        use Fault as F;
+        let format = "uuid".into();
+        vec![
+            F::Required,
+            F::Unknown,
+            F::Type { expected: "string" },
+            F::NotAnInteger,
+            F::Minimum { minimum: 1.into() },
+            F::Maximum { maximum: 9.into() },
+            F::TooShort { min_length: 1 },
+            F::TooLong { max_length: 9 },
+            F::TooFew { min_items: 1 },
+            F::TooMany { max_items: 9 },
+            F::Format { format },
+            F::NotAllowed { allowed: vec!["a".into(), 1.into()] },
+            F::Duplicate,
+            F::WrongCurrency { expected: "EUR".into() },
+            F::NoSuchThing,
+            F::InvalidCursor,
+            F::Invalid,
+        ]
+    }
+
+    fn placeholders(template: &str) -> Vec<&str> {
+        template.split('{').skip(1).map(|rest| rest.split_once('}').unwrap().0).collect()
+    }
+
+    #[test]
+    fn every_code_and_reason_has_a_message_and_every_placeholder_its_detail() {
+        for failure in samples() {
+            let (code, details) = (failure.code(), failure.0.details());
+            let message = ENGLISH.0.get(code).unwrap_or_else(|| panic!("no message for {code}"));
+            let template = match details.get("reason") {
+                Some(reason) => &message.reasons[reason.as_str().unwrap()],
+                None => &message.detail,
+            };
+            for name in placeholders(template).into_iter().chain(placeholders(&message.detail)) {
+                assert!(details.contains_key(name), "{code} says {{{name}}} and has no such detail");
+            }
+            assert!(
+                placeholders(&message.title).is_empty(),
+                "{code}: a title is the same at each occurrence"
+            );
+            for reserved in ["type", "title", "status", "detail", "code", "instance"] {
+                assert!(!details.contains_key(reserved), "{code} hides the member {reserved}");
+            }
+        }
+        for fault in faults() {
+            let template = &ENGLISH.0["validation"].faults[fault.code()];
+            for name in placeholders(template) {
+                assert!(fault.params().contains_key(name), "{} says {{{name}}}", fault.code());
+            }
+        }
+    }
+
+    #[test]
+    fn every_message_is_used() {
+        let used: BTreeSet<String> = samples()
+            .iter()
+            .map(|failure| match failure.0.details().get("reason") {
+                Some(reason) => format!("{}.{}", failure.code(), reason.as_str().unwrap()),
+                None => failure.code().to_owned(),
+            })
+            .chain(faults().iter().map(|fault| format!("validation.{}", fault.code())))
+            .collect();
+        for (code, message) in &ENGLISH.0 {
+            let under: Vec<_> = message.reasons.keys().chain(message.faults.keys()).collect();
+            assert!(!under.is_empty() || used.contains(code), "{code} has a message and no failure");
+            for reason in under {
+                assert!(
+                    used.contains(&format!("{code}.{reason}")),
+                    "{code}.{reason} has a message and no failure"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_member_of_the_room_is_named_as_its_code() {
+        let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/infrastructure/exceptions");
+        let members = fs::read_dir(room).unwrap().filter_map(|entry| {
+            entry.unwrap().file_name().into_string().unwrap().strip_suffix("_exception.rs").map(str::to_owned)
+        });
+        let codes: BTreeSet<_> = samples().iter().map(Failure::code).collect();
+        let mut count = 0;
+        for member in members {
+            assert!(codes.contains(member.as_str()), "no sample has the code {member}");
+            count += 1;
+        }
+        assert!(count >= 10, "only {count} members found");
+    }
+
+    #[test]
+    fn a_template_is_filled_with_what_there_is() {
+        let arguments = json!({"n": 3, "list": ["a", 1], "text": "{n}"});
+        let fill = |template| fill(template, arguments.as_object().unwrap());
+        assert_eq!(fill("{n} of {list}"), "3 of a, 1");
+        assert_eq!(fill("{text}"), "{n}", "an argument is not a template");
+        assert_eq!(fill("{missing}. {open"), ". {open");
+    }
+}

@@ -1,0 +1,73 @@
+//! What is not there, for things without an exception of their own. What a caller may not see is not there.
+
+use http::StatusCode;
+
+use super::Exception;
+
+/// There is no such thing, or none for this caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{}", self.code())]
+pub enum NotFound {
+    /// No such page or route.
+    Route,
+    /// No such product.
+    Product,
+    /// No such variant.
+    Variant,
+    /// No such cart.
+    Cart,
+    /// No such order.
+    Order,
+    /// No such payment.
+    Payment,
+    /// No such invoice.
+    Invoice,
+    /// No such discount.
+    Discount,
+    /// No such review.
+    Review,
+    /// No such subscription.
+    Subscription,
+    /// No such notification.
+    Notification,
+}
+
+#[cfg(test)]
+impl NotFound {
+    /// Every one.
+    pub(super) const ALL: [Self; 11] = [
+        Self::Route,
+        Self::Product,
+        Self::Variant,
+        Self::Cart,
+        Self::Order,
+        Self::Payment,
+        Self::Invoice,
+        Self::Discount,
+        Self::Review,
+        Self::Subscription,
+        Self::Notification,
+    ];
+}
+
+impl Exception for NotFound {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Route => "route_not_found",
+            Self::Product => "product_not_found",
+            Self::Variant => "variant_not_found",
+            Self::Cart => "cart_not_found",
+            Self::Order => "order_not_found",
+            Self::Payment => "payment_not_found",
+            Self::Invoice => "invoice_not_found",
+            Self::Discount => "discount_not_found",
+            Self::Review => "review_not_found",
+            Self::Subscription => "subscription_not_found",
+            Self::Notification => "notification_not_found",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::NOT_FOUND
+    }
+}

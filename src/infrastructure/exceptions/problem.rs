@@ -1,0 +1,200 @@
+//! Failures as problem documents (RFC 9457), for every answer that is not a success.
+//!
+//! `type` is `/problems/` and the code; `title` and `detail` come from the message table; the failure's details
+//! are further members. A technical failure says nothing of its cause: [`settle`] gives it an `instance`, under
+//! which the cause stands in the log.
+
+use std::{error::Error, fmt};
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Failure, Technical, messages::Messages};
+use crate::domain::context::IdSource;
+
+/// The media type of a problem document.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    #[serde(flatten)]
+    details: Map<String, Value>,
+}
+
+impl Failure {
+    /// The problem document, with the id of its occurrence if it has one.
+    fn problem(&self, messages: &Messages, instance: Option<String>) -> Vec<u8> {
+        let (code, status) = (self.code(), self.status());
+        let mut details = self.0.details();
+        let detail = messages.detail(code, &details);
+        if let Some(Value::Array(errors)) = details.get_mut("errors") {
+            errors.iter_mut().filter_map(Value::as_object_mut).for_each(|error| word(error, messages));
+        }
+        let problem = Problem {
+            kind: format!("/problems/{code}"),
+            title: messages.title(code).or(status.canonical_reason()).unwrap_or(code),
+            status: status.as_u16(),
+            detail,
+            code,
+            instance,
+            details,
+        };
+        // strings, numbers and maps with text keys always have a JSON form
+        serde_json::to_vec(&problem).unwrap_or_default()
+    }
+
+    /// The failure and its causes in one line, for a log or a terminal, never for a caller.
+    pub fn report(&self) -> impl fmt::Display {
+        fmt::from_fn(move |f| {
+            write!(f, "{self}")?;
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Adds the sentence for a fault.
+fn word(error: &mut Map<String, Value>, messages: &Messages) {
+    let code = error.get("code").and_then(Value::as_str);
+    if let Some(detail) = code.and_then(|code| messages.fault(code, error)) {
+        error.insert("detail".to_owned(), detail.into());
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.problem(Messages::english(), None)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.extend(self.0.headers());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives the answer to a technical failure its `instance`, and logs the cause under it; every other answer is
+/// left alone. The outermost layer calls it once for each answer.
+pub fn settle(response: Response, ids: &dyn IdSource) -> Response {
+    let Some(failure) = response.extensions().get::<Failure>().filter(|failure| failure.is::<Technical>())
+    else {
+        return response;
+    };
+    let instance = ids.uuid();
+    tracing::error!(%instance, code = failure.code(), error = %failure.report(), "request failed");
+    let body = failure.problem(Messages::english(), Some(instance.urn().to_string()));
+    let (mut parts, _) = response.into_parts();
+    // the router has measured the body that this one replaces
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::context::Context,
+        infrastructure::exceptions::{
+            Conflict, DeclineReason, Fault, PaymentFailedException, TechnicalKind, ValidationException,
+        },
+    };
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    async fn read(response: Response) -> (StatusCode, http::HeaderMap, Value) {
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (parts.status, parts.headers, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_failure_becomes_a_problem_document() {
+        let failure = Failure::from(PaymentFailedException { reason: DeclineReason::InsufficientFunds });
+        let (status, headers, body) = read(failure.into_response()).await;
+        assert_eq!(status, StatusCode::PAYMENT_REQUIRED);
+        assert_eq!(headers[CONTENT_TYPE], PROBLEM_JSON);
+        assert_eq!(
+            body,
+            json!({
+                "type": "/problems/payment_failed",
+                "title": "Payment failed",
+                "status": 402,
+                "detail": "The payment was declined: not enough funds.",
+                "code": "payment_failed",
+                "reason": "insufficient_funds",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn every_fault_of_the_input_is_listed_with_place_and_sentence() {
+        let mut faults = ValidationException::none();
+        faults.add("/items/0/quantity", Fault::Minimum { minimum: 1.into() });
+        faults.require(false, "/currency", Fault::NotAllowed { allowed: vec!["EUR".into(), "USD".into()] });
+        faults.require(true, "/name", Fault::Required);
+        let (status, _, body) = read(faults.check().unwrap_err().into_response()).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(
+            body["errors"],
+            json!([
+                {"pointer": "/items/0/quantity", "code": "minimum", "minimum": 1, "detail": "This must be at least 1."},
+                {"pointer": "/currency", "code": "not_allowed", "allowed": ["EUR", "USD"],
+                 "detail": "This must be one of EUR, USD."},
+            ])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_technical_failure_shows_an_id_and_nothing_of_the_inside() {
+        let ids = Context::seeded("problem", Timestamp::UNIX_EPOCH).ids;
+        let cause = std::io::Error::other("password of the database");
+        let failure = Failure::from(Technical::new(TechnicalKind::Unavailable, cause));
+        assert_eq!(failure.report().to_string(), "unavailable: password of the database");
+        let (status, headers, body) = read(settle(failure.into_response(), &*ids)).await;
+        assert_eq!(
+            (status, &headers["retry-after"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+        );
+        assert!(body["instance"].as_str().unwrap().starts_with("urn:uuid:"), "{body}");
+        assert!(!body.to_string().contains("password"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn the_rule_of_a_database_is_not_shown() {
+        let failure = Failure::from(Conflict::Rule { constraint: "stock_not_negative".into() });
+        let (_, _, body) = read(failure.into_response()).await;
+        assert!(!body.to_string().contains("stock"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn other_answers_are_left_alone() {
+        let ids = Context::seeded("problem", Timestamp::UNIX_EPOCH).ids;
+        let (_, _, before) = read(Failure::from(Conflict::Stale).into_response()).await;
+        let (_, _, after) = read(settle(Failure::from(Conflict::Stale).into_response(), &*ids)).await;
+        assert_eq!(before, after);
+        assert_eq!(settle(StatusCode::NO_CONTENT.into_response(), &*ids).status(), StatusCode::NO_CONTENT);
+    }
+}

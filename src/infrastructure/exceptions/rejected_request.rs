@@ -1,0 +1,72 @@
+//! Requests that are refused before anybody looks at what they ask.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{Exception, facts};
+
+/// The request cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RejectedRequest {
+    /// 400: the body is not JSON.
+    #[error("malformed JSON at line {line}, column {column}")]
+    MalformedJson {
+        /// The line of the first fault, from 1.
+        line: usize,
+        /// The column of the first fault, from 1; 0 is the end of the line before.
+        column: usize,
+    },
+    /// 400: the body stopped before its end.
+    #[error("the body stopped before its end")]
+    BodyIncomplete,
+    /// 405: the resource is there and has no such method.
+    #[error("no such method")]
+    MethodNotAllowed,
+    /// 408: the body took too long to arrive.
+    #[error("the request took too long to arrive")]
+    TooSlow,
+    /// 413: the body is over the limit.
+    #[error("the body has more than {limit} bytes")]
+    BodyTooLarge {
+        /// The greatest size in bytes.
+        limit: usize,
+    },
+    /// 415: the body is declared as something else.
+    #[error("the body must be {expected}")]
+    UnsupportedMediaType {
+        /// The media type that is understood.
+        expected: &'static str,
+    },
+}
+
+impl Exception for RejectedRequest {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::MalformedJson { .. } => "malformed_json",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooSlow => "request_too_slow",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::UnsupportedMediaType { .. } => "unsupported_media_type",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::MalformedJson { .. } | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        match self {
+            Self::MalformedJson { line, column } => facts([("line", json!(line)), ("column", json!(column))]),
+            Self::BodyTooLarge { limit } => facts([("limit", json!(limit))]),
+            Self::UnsupportedMediaType { expected } => facts([("expected", json!(expected))]),
+            Self::BodyIncomplete | Self::MethodNotAllowed | Self::TooSlow => Map::new(),
+        }
+    }
+}

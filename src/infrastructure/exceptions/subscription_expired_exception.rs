@@ -1,0 +1,29 @@
+//! The subscription that this needs has lapsed.
+
+use http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Exception, facts};
+
+/// The subscription ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the subscription ended at {ended_at}")]
+pub struct SubscriptionExpiredException {
+    /// The end of the last period that was paid for.
+    pub ended_at: Timestamp,
+}
+
+impl Exception for SubscriptionExpiredException {
+    fn code(&self) -> &'static str {
+        "subscription_expired"
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::FORBIDDEN
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        facts([("ended_at", json!(self.ended_at))])
+    }
+}

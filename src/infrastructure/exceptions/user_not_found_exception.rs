@@ -1,0 +1,32 @@
+//! There is no such user.
+//!
+//! For administrators and for users themselves: who may not know whether an account exists (log-in,
+//! password reset) is not told by this.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{Exception, facts};
+use crate::domain::ids::UserId;
+
+/// No user has this id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no user {id}")]
+pub struct UserNotFoundException {
+    /// The id asked for.
+    pub id: UserId,
+}
+
+impl Exception for UserNotFoundException {
+    fn code(&self) -> &'static str {
+        "user_not_found"
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::NOT_FOUND
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        facts([("user_id", json!(self.id))])
+    }
+}
