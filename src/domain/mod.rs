@@ -3,6 +3,7 @@
 pub mod cart;
 pub mod context;
 pub mod country;
+pub mod discount;
 pub mod ids;
 pub mod money;
 pub mod review;

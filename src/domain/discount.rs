@@ -1,0 +1,337 @@
+//! A discount a shopper redeems by its code: when it applies, and what it takes off.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::domain::ids::DiscountId;
+use crate::domain::money::{Money, MoneyError};
+
+/// The longest code, in characters.
+pub const MAX_CODE_LENGTH: usize = 64;
+
+/// A discount and how often it has been used.
+///
+/// `used` is what was read: that the limit holds under races is the database's conditional update
+/// to ensure, never [`Discount::applies`] alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discount {
+    /// Its id.
+    pub id: DiscountId,
+    /// The code as the store writes it; two codes are the same when their [`code_key`] is.
+    pub code: String,
+    /// What it takes off.
+    pub kind: DiscountKind,
+    /// The goods subtotal from which it applies.
+    pub minimum: Option<Money>,
+    /// How many orders may use it.
+    pub usage_limit: Option<i64>,
+    /// How many orders have used it.
+    pub used: i64,
+    /// The first instant at which it applies.
+    pub starts_at: Option<Timestamp>,
+    /// The first instant at which it applies no longer.
+    pub ends_at: Option<Timestamp>,
+    /// Whether it is switched on.
+    pub active: bool,
+    /// The version, for optimistic updates.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What a discount takes off the goods subtotal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum DiscountKind {
+    /// A part of it, rounded half up to a whole minor unit.
+    Percent {
+        /// The part in basis points: 1000 is 10 %.
+        #[schema(minimum = 1, maximum = 10_000, example = 1000)]
+        basis_points: u32,
+    },
+    /// An amount, or all of it where it is less.
+    Fixed {
+        /// The amount.
+        amount: Money,
+    },
+}
+
+/// Why a discount does not apply to a cart just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiscountRefusal {
+    /// It is switched off.
+    #[error("the discount is not active")]
+    Inactive,
+    /// Its time has not come.
+    #[error("the discount is not valid yet")]
+    NotStarted,
+    /// Its time is over.
+    #[error("the discount is no longer valid")]
+    Expired,
+    /// Every use is taken.
+    #[error("the discount is used up")]
+    UsedUp,
+    /// The cart is too small.
+    #[error("the discount applies from {minimum}")]
+    MinimumNotReached {
+        /// The goods subtotal it applies from.
+        minimum: Money,
+    },
+    /// Its amounts are in another currency than the cart.
+    #[error("the discount is in another currency")]
+    WrongCurrency,
+}
+
+/// Why a discount cannot exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiscountFault {
+    /// The code is empty or longer than [`MAX_CODE_LENGTH`], or holds a control character.
+    #[error("the code must have 1 to {MAX_CODE_LENGTH} characters, none a control character")]
+    Code,
+    /// The percentage is nothing, or more than everything.
+    #[error("the percentage must be 1 to 10000 basis points")]
+    BasisPoints,
+    /// The fixed amount is not positive.
+    #[error("the amount must be positive")]
+    Amount,
+    /// The minimum is not positive.
+    #[error("the minimum must be positive")]
+    Minimum,
+    /// The minimum is in another currency than the fixed amount.
+    #[error("the minimum must be in the currency of the amount")]
+    MinimumCurrency,
+    /// The usage limit is not positive, or already passed.
+    #[error("the usage limit must be positive and not below the uses so far")]
+    UsageLimit,
+    /// It would end before it starts, or at the same instant.
+    #[error("the end must be after the start")]
+    Period,
+}
+
+impl DiscountFault {
+    /// The field of [`Discount`] that is at fault.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::BasisPoints | Self::Amount => "kind",
+            Self::Minimum | Self::MinimumCurrency => "minimum",
+            Self::UsageLimit => "usage_limit",
+            Self::Period => "ends_at",
+        }
+    }
+}
+
+impl Discount {
+    /// Whether the discount may be used at `now` on goods of `subtotal`.
+    pub fn applies(&self, now: Timestamp, subtotal: Money) -> Result<(), DiscountRefusal> {
+        if !self.active {
+            return Err(DiscountRefusal::Inactive);
+        }
+        if self.starts_at.is_some_and(|start| now < start) {
+            return Err(DiscountRefusal::NotStarted);
+        }
+        if self.ends_at.is_some_and(|end| now >= end) {
+            return Err(DiscountRefusal::Expired);
+        }
+        if self.usage_limit.is_some_and(|limit| self.used >= limit) {
+            return Err(DiscountRefusal::UsedUp);
+        }
+        if self.amounts().any(|amount| amount.currency != subtotal.currency) {
+            return Err(DiscountRefusal::WrongCurrency);
+        }
+        match self.minimum {
+            Some(minimum) if subtotal.amount < minimum.amount => {
+                Err(DiscountRefusal::MinimumNotReached { minimum })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the discount takes off goods of `subtotal`: never more than they cost, never less than nothing.
+    pub fn amount_off(&self, subtotal: Money) -> Result<Money, MoneyError> {
+        let off = match self.kind {
+            DiscountKind::Percent { basis_points } => subtotal.times_rate(basis_points)?,
+            DiscountKind::Fixed { amount } => amount,
+        };
+        off.min(subtotal)?.max(Money::zero(subtotal.currency))
+    }
+
+    /// Whether such a discount can exist; every fault of it if not.
+    pub fn validate(&self) -> Result<(), Vec<DiscountFault>> {
+        let mut faults = Vec::new();
+        let mut check = |sound: bool, fault| {
+            if !sound {
+                faults.push(fault);
+            }
+        };
+        let length = self.code.trim().chars().count();
+        let clean = !self.code.contains(char::is_control);
+        check(clean && (1..=MAX_CODE_LENGTH).contains(&length), DiscountFault::Code);
+        match self.kind {
+            DiscountKind::Percent { basis_points } => {
+                check((1..=10_000).contains(&basis_points), DiscountFault::BasisPoints);
+            }
+            DiscountKind::Fixed { amount } => {
+                let same = self.minimum.is_none_or(|minimum| minimum.currency == amount.currency);
+                check(amount.amount > 0, DiscountFault::Amount);
+                check(same, DiscountFault::MinimumCurrency);
+            }
+        }
+        check(self.minimum.is_none_or(|minimum| minimum.amount > 0), DiscountFault::Minimum);
+        check(self.usage_limit.is_none_or(|limit| limit >= self.used.max(1)), DiscountFault::UsageLimit);
+        let backwards = matches!((self.starts_at, self.ends_at), (Some(start), Some(end)) if end <= start);
+        check(!backwards, DiscountFault::Period);
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// The amounts that bind it to a currency.
+    fn amounts(&self) -> impl Iterator<Item = Money> {
+        let fixed = match self.kind {
+            DiscountKind::Fixed { amount } => Some(amount),
+            DiscountKind::Percent { .. } => None,
+        };
+        fixed.into_iter().chain(self.minimum)
+    }
+}
+
+/// What two ways of writing the same code have in common: compatibility forms, letter case and
+/// surrounding space do not count, so that `ＳＡＶＥ１０`, ` save10 ` and `Save10` are one code.
+pub fn code_key(code: &str) -> String {
+    // Unicode folds case by more than one mapping (ß, ẞ and SS are one; so are σ, ς and Σ): going
+    // down and up again reaches one form for all of them, which may then compose anew.
+    let folded = code.nfkc().collect::<String>().to_lowercase().to_uppercase();
+    folded.nfkc().collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::money::Currency;
+
+    fn eur(amount: i64) -> Money {
+        Money::new(amount, Currency::EUR)
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn discount(kind: DiscountKind) -> Discount {
+        Discount {
+            id: DiscountId(uuid::Uuid::nil()),
+            code: "Save10".to_owned(),
+            kind,
+            minimum: None,
+            usage_limit: None,
+            used: 0,
+            starts_at: None,
+            ends_at: None,
+            active: true,
+            version: 1,
+            created_at: at(0),
+            updated_at: at(0),
+        }
+    }
+
+    fn percent(basis_points: u32) -> Discount {
+        discount(DiscountKind::Percent { basis_points })
+    }
+
+    fn fixed(amount: Money) -> Discount {
+        discount(DiscountKind::Fixed { amount })
+    }
+
+    #[test]
+    fn it_applies_from_its_start_until_just_before_its_end() {
+        let sale = Discount { starts_at: Some(at(10)), ends_at: Some(at(20)), ..percent(1_000) };
+        assert_eq!(sale.applies(at(9), eur(1)), Err(DiscountRefusal::NotStarted));
+        assert_eq!(sale.applies(at(10), eur(1)), Ok(()));
+        assert_eq!(sale.applies(at(19), eur(1)), Ok(()));
+        assert_eq!(sale.applies(at(20), eur(1)), Err(DiscountRefusal::Expired));
+    }
+
+    #[test]
+    fn it_does_not_apply_switched_off_or_used_up() {
+        let off = Discount { active: false, ..percent(1_000) };
+        assert_eq!(off.applies(at(0), eur(1)), Err(DiscountRefusal::Inactive));
+        let last_use = Discount { usage_limit: Some(3), used: 2, ..percent(1_000) };
+        assert_eq!(last_use.applies(at(0), eur(1)), Ok(()));
+        let used_up = Discount { used: 3, ..last_use };
+        assert_eq!(used_up.applies(at(0), eur(1)), Err(DiscountRefusal::UsedUp));
+    }
+
+    #[test]
+    fn it_applies_from_its_minimum_and_in_its_currency() {
+        let minimum = eur(5_000);
+        let from_50 = Discount { minimum: Some(minimum), ..percent(1_000) };
+        assert_eq!(from_50.applies(at(0), eur(5_000)), Ok(()));
+        let refusal = DiscountRefusal::MinimumNotReached { minimum };
+        assert_eq!(from_50.applies(at(0), eur(4_999)), Err(refusal));
+        let dollars = Money::new(9_999, Currency::USD);
+        assert_eq!(from_50.applies(at(0), dollars), Err(DiscountRefusal::WrongCurrency));
+        assert_eq!(fixed(eur(1)).applies(at(0), dollars), Err(DiscountRefusal::WrongCurrency));
+        assert_eq!(percent(1).applies(at(0), dollars), Ok(()));
+    }
+
+    #[test]
+    fn it_never_takes_off_more_than_there_is() {
+        assert_eq!(fixed(eur(500)).amount_off(eur(1_999)), Ok(eur(500)));
+        assert_eq!(fixed(eur(500)).amount_off(eur(499)), Ok(eur(499)));
+        assert_eq!(fixed(eur(-1)).amount_off(eur(499)), Ok(eur(0)));
+        assert_eq!(percent(10_000).amount_off(eur(1_999)), Ok(eur(1_999)));
+        assert_eq!(percent(20_000).amount_off(eur(1_999)), Ok(eur(1_999)));
+        let mismatch = MoneyError::CurrencyMismatch { left: Currency::EUR, right: Currency::USD };
+        assert_eq!(fixed(eur(5)).amount_off(Money::new(9, Currency::USD)), Err(mismatch));
+    }
+
+    #[test]
+    fn half_a_cent_off_is_a_cent_off() {
+        assert_eq!(percent(1_000).amount_off(eur(1_995)), Ok(eur(200)));
+        assert_eq!(percent(1_000).amount_off(eur(1_994)), Ok(eur(199)));
+    }
+
+    #[test]
+    fn every_fault_of_an_impossible_discount_is_named() {
+        let faults = |discount: Discount| discount.validate().unwrap_err();
+        assert_eq!(percent(1).validate(), Ok(()));
+        assert_eq!(faults(percent(0)), [DiscountFault::BasisPoints]);
+        assert_eq!(faults(percent(10_001)), [DiscountFault::BasisPoints]);
+        assert_eq!(faults(fixed(eur(0))), [DiscountFault::Amount]);
+        let used = Discount { usage_limit: Some(1), used: 2, ..percent(1) };
+        assert_eq!(faults(used), [DiscountFault::UsageLimit]);
+        let all = Discount {
+            code: "a\u{0}b".to_owned(),
+            minimum: Some(Money::new(-1, Currency::USD)),
+            usage_limit: Some(0),
+            starts_at: Some(at(5)),
+            ends_at: Some(at(5)),
+            ..fixed(eur(-1))
+        };
+        let fields = faults(all).into_iter().map(DiscountFault::field).collect::<Vec<_>>();
+        assert_eq!(fields, ["code", "kind", "minimum", "minimum", "usage_limit", "ends_at"]);
+    }
+
+    #[test]
+    fn a_code_has_1_to_64_characters() {
+        let with_code = |code: String| Discount { code, ..percent(1) }.validate();
+        assert_eq!(with_code("é".repeat(64)), Ok(()));
+        assert_eq!(with_code("é".repeat(65)), Err(vec![DiscountFault::Code]));
+        assert_eq!(with_code("  ".to_owned()), Err(vec![DiscountFault::Code]));
+    }
+
+    #[test]
+    fn codes_that_read_the_same_are_the_same() {
+        let same = |one: &str, other: &str| assert_eq!(code_key(one), code_key(other), "{one} {other}");
+        same("Save10", "\u{a0}sAVE10 ");
+        same("SAVE10", "ＳＡＶＥ１０");
+        same("straße", "STRASSE");
+        same("ẞ", "ß");
+        same("ΟΔΟΣ", "οδοσ");
+        same("οδος", "οδοσ");
+        same("cafe\u{301}", "CAFÉ");
+        assert_ne!(code_key("SAVE10"), code_key("SAVE1O"));
+    }
+}
