@@ -115,8 +115,8 @@ impl Default for HttpSettings {
             body_limit_bytes: 1 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(60),
-            request_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
+            request_timeout: Duration::from_mins(1),
             max_connections: non_zero(10_000),
             shutdown_grace: Duration::from_secs(30),
         }

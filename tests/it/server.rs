@@ -1,0 +1,345 @@
+//! The HTTP server keeps its limits: time, connections, and an orderly end.
+//!
+//! The tests wait for what a client can see; the time-out under test is short and all others are long.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Path,
+    routing::{get, post},
+};
+use futures_util::stream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use undercroft::{
+    domain::context::Context,
+    presentation::http::server::{DrainReport, serve},
+    settings::HttpSettings,
+};
+
+/// Long past every time-out under test; to wait for it fails a test.
+const PATIENCE: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(80);
+
+/// A server, and the order for it to stop.
+struct Running {
+    address: SocketAddr,
+    stop: CancellationToken,
+    report: JoinHandle<DrainReport>,
+}
+
+impl Running {
+    async fn start(router: Router, change: impl FnOnce(&mut HttpSettings)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let long = 10 * PATIENCE;
+        let mut settings = HttpSettings {
+            header_timeout: long,
+            body_timeout: long,
+            idle_timeout: long,
+            request_timeout: long,
+            shutdown_grace: long,
+            ..HttpSettings::default()
+        };
+        change(&mut settings);
+        let report = tokio::spawn({
+            let (stop, ids) = (stop.clone(), Context::system().ids);
+            async move { serve(listener, router, &settings, ids, stop).await }
+        });
+        Self { address, stop, report }
+    }
+
+    async fn connect(&self) -> Client {
+        Client(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    async fn stopped(self) -> DrainReport {
+        self.stop.cancel();
+        timeout(PATIENCE, self.report).await.expect("the server ends").unwrap()
+    }
+}
+
+/// A client that sends and reads bytes.
+struct Client(TcpStream);
+
+impl Client {
+    async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn get(&mut self, path: &str) -> String {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n")).await;
+        self.answer().await
+    }
+
+    /// One answer with a `content-length`.
+    async fn answer(&mut self) -> String {
+        let mut text = String::new();
+        timeout(PATIENCE, async {
+            loop {
+                if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+                    if body.len() == length.unwrap_or("0").parse::<usize>().unwrap() {
+                        return;
+                    }
+                }
+                let byte = self.0.read_u8().await.expect("an answer");
+                text.push(char::from(byte));
+            }
+        })
+        .await
+        .expect("an answer in time");
+        text
+    }
+
+    /// Everything until the server closes, in order or with a reset.
+    async fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let end = timeout(PATIENCE, self.0.read_to_end(&mut bytes)).await.expect("the server closes");
+        end.unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+/// Answers at once; with the length of the body; when told so; never.
+fn router(gate: &Arc<Gate>) -> Router {
+    let waiting = Arc::clone(gate);
+    Router::new()
+        .route("/", get(|| async { "here" }))
+        .route("/length", post(|body: Bytes| async move { body.len().to_string() }))
+        .route("/refuse", post(|| async { "no" }))
+        .route("/wait", get(move || async move { waiting.pass().await }).post(std::future::pending::<()>))
+        .route("/panic", get(|| async { panic!("on purpose") as &str }))
+        .route("/status/{code}", get(|Path(code): Path<u16>| async move { code.to_string() }))
+}
+
+/// Where a handler waits, so that a test knows that it runs and says when it ends.
+struct Gate {
+    reached: Semaphore,
+    open: Semaphore,
+}
+
+impl Gate {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { reached: Semaphore::new(0), open: Semaphore::new(0) })
+    }
+
+    async fn pass(&self) -> &'static str {
+        self.reached.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
+        "passed"
+    }
+
+    async fn reached(&self) {
+        timeout(PATIENCE, self.reached.acquire()).await.expect("the handler runs").unwrap().forget();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_answers_one_request_after_another_also_sent_ahead() {
+    let server = Running::start(router(&Gate::new()), |_| {}).await;
+    let mut client = server.connect().await;
+    for _ in 0..3 {
+        assert!(client.get("/").await.ends_with("here"));
+    }
+    client
+        .send("GET /status/7 HTTP/1.1\r\nhost: a\r\n\r\nGET /status/8 HTTP/1.1\r\nhost: a\r\n\r\nGET /sta")
+        .await;
+    assert!(client.answer().await.ends_with("\r\n\r\n7"));
+    assert!(client.answer().await.ends_with("\r\n\r\n8"));
+    client.send("tus/9 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(client.answer().await.ends_with("\r\n\r\n9"));
+    client.send("POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab").await;
+    client.send("cde").await;
+    assert!(client.answer().await.ends_with("\r\n\r\n5"));
+    drop(client);
+    assert_eq!(server.stopped().await, DrainReport { served: 7, drained: 0, cut_off: 0 });
+}
+
+#[tokio::test]
+async fn a_head_that_is_half_sent_or_not_begun_is_closed_in_time() {
+    let server = Running::start(router(&Gate::new()), |http| http.header_timeout = SHORT).await;
+    let (mut silent, mut half) = (server.connect().await, server.connect().await);
+    half.send("GET / HTTP/1.1\r\nhost: sh").await;
+    assert_eq!(half.rest().await, "");
+    assert_eq!(silent.rest().await, "");
+    let mut second = server.connect().await;
+    assert!(second.get("/").await.ends_with("here"));
+    second.send("GET / HT").await;
+    assert_eq!(second.rest().await, "", "also after a first request");
+}
+
+#[tokio::test]
+async fn a_head_that_drips_does_not_get_more_time() {
+    let server = Running::start(router(&Gate::new()), |http| http.header_timeout = SHORT).await;
+    let (mut read, mut write) = server.connect().await.0.into_split();
+    write.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let drip = async {
+        while write.write_all(b"x: y\r\n").await.is_ok() {
+            tokio::time::sleep(SHORT / 8).await;
+        }
+    };
+    let mut answer = Vec::new();
+    let closed = async {
+        tokio::select! {
+            // closed in order, or reset, since it goes on dripping
+            _ = read.read_to_end(&mut answer) => {}
+            () = drip => {}
+        }
+    };
+    timeout(PATIENCE, closed).await.expect("the server closes");
+    assert_eq!(answer, b"");
+}
+
+#[tokio::test]
+async fn a_slow_body_ends_in_408_and_the_connection_is_closed() {
+    let server = Running::start(router(&Gate::new()), |http| http.body_timeout = SHORT).await;
+    let mut client = server.connect().await;
+    client.send("POST /length HTTP/1.1\r\nhost: shop\r\ncontent-length: 10\r\n\r\nhalf").await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("content-type: application/problem+json"), "{answer}");
+    assert!(
+        answer.contains("connection: close") && answer.contains(r#""code":"request_too_slow""#),
+        "{answer}"
+    );
+    let end = client.0.read(&mut [0]).await.unwrap();
+    assert_eq!(end, 0);
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_ends_in_504_and_the_connection_goes_on() {
+    let server = Running::start(router(&Gate::new()), |http| {
+        http.request_timeout = SHORT;
+        http.body_timeout = SHORT / 8;
+    })
+    .await;
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        // the body is there, so it is not the client who is slow
+        client.send("POST /wait HTTP/1.1\r\nhost: shop\r\ncontent-length: 2\r\n\r\nok").await;
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+        assert!(answer.contains(r#""code":"timed_out""#) && answer.contains("urn:uuid:"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_closed_when_it_is_idle_for_too_long() {
+    let server = Running::start(router(&Gate::new()), |http| http.idle_timeout = SHORT).await;
+    let mut client = server.connect().await;
+    assert!(client.get("/").await.ends_with("here"));
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_let_go() {
+    let (gone, mut is_gone) = mpsc::channel::<()>(1);
+    let endless = move || {
+        let held = gone.clone();
+        let chunks = stream::repeat_with(move || {
+            let _ = &held;
+            Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 8_192]))
+        });
+        async { Body::from_stream(chunks) }
+    };
+    let router = Router::new().route("/endless", get(endless));
+    let server = Running::start(router, |http| http.idle_timeout = SHORT).await;
+    let mut client = server.connect().await;
+    client.send("GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    client.0.read_u8().await.expect("the answer begins");
+    assert_eq!(server.stopped().await, DrainReport { served: 1, drained: 0, cut_off: 0 });
+    assert!(is_gone.recv().await.is_none(), "nobody holds the answer");
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_by_a_client_that_still_sends() {
+    let server = Running::start(router(&Gate::new()), |_| {}).await;
+    let mut client = server.connect().await;
+    let length = 16 << 20;
+    client.send(&format!("POST /refuse HTTP/1.1\r\nhost: shop\r\ncontent-length: {length}\r\n\r\n")).await;
+    client.0.write_all(&vec![b'x'; length]).await.expect("the server takes what it does not want");
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("no"), "{answer}");
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_panic_answers_500_without_its_text_and_the_connection_goes_on() {
+    let server = Running::start(router(&Gate::new()), |_| {}).await;
+    let mut client = server.connect().await;
+    let answer = client.get("/panic").await;
+    assert!(answer.starts_with("HTTP/1.1 500 ") && !answer.contains("purpose"), "{answer}");
+    assert!(client.get("/").await.ends_with("here"));
+}
+
+#[tokio::test]
+async fn an_orderly_stop_waits_for_running_requests_and_takes_no_new_ones() {
+    let gate = Gate::new();
+    let server = Running::start(router(&gate), |_| {}).await;
+    let (mut busy, mut idle, mut half) =
+        (server.connect().await, server.connect().await, server.connect().await);
+    assert!(idle.get("/").await.ends_with("here"));
+    half.send("GET / HT").await;
+    busy.send("GET /wait HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    gate.reached().await;
+
+    server.stop.cancel();
+    assert_eq!(idle.rest().await, "", "an idle connection is closed at once");
+    assert!(TcpStream::connect(server.address).await.is_err(), "nothing is accepted");
+    assert!(!server.report.is_finished(), "a request is running");
+    gate.open.add_permits(1);
+    let answer = busy.rest().await;
+    assert!(answer.contains("connection: close") && answer.ends_with("passed"), "{answer}");
+    drop(half);
+    assert_eq!(server.stopped().await, DrainReport { served: 2, drained: 1, cut_off: 0 });
+}
+
+#[tokio::test]
+async fn requests_that_outlast_the_grace_are_cut_off_and_counted() {
+    let gate = Gate::new();
+    let server = Running::start(router(&gate), |http| http.shutdown_grace = SHORT).await;
+    let mut client = server.connect().await;
+    client.send("GET /wait HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    gate.reached().await;
+    assert_eq!(server.stopped().await, DrainReport { served: 0, drained: 0, cut_off: 1 });
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_connection_past_the_cap_is_served_when_another_one_ends() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&order);
+    let note = move |Path(who): Path<String>| {
+        seen.lock().unwrap().push(who);
+        async {}
+    };
+    let router = Router::new().route("/{who}", get(note));
+    let server = Running::start(router, |http| http.max_connections = 2.try_into().unwrap()).await;
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    first.get("/first").await;
+    second.get("/second").await;
+    let mut third = server.connect().await;
+    third.send("GET /third HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    for _ in 0..50 {
+        first.get("/first").await;
+        second.get("/second").await;
+    }
+    assert!(!order.lock().unwrap().contains(&"third".to_owned()));
+    drop(first);
+    assert!(third.answer().await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(order.lock().unwrap().pop().unwrap(), "third");
+}
