@@ -6,6 +6,7 @@ pub mod country;
 pub mod discount;
 pub mod ids;
 pub mod money;
+pub mod pricing;
 pub mod review;
 pub mod state;
 pub mod tax;

@@ -1,4 +1,6 @@
 //! One binary of integration tests, one module a capability.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic, its helpers too")]
 
+mod money;
+mod pricing;
 mod server;
