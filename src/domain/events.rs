@@ -23,6 +23,8 @@ macro_rules! events {
 pub trait DomainEvent: Serialize + serde::de::DeserializeOwned + Send + Sync + 'static {
     /// Its CloudEvents type.
     const TYPE: &'static str;
+    /// The version of its data, for readers that outlive a change of it.
+    const VERSION: i64 = 1;
     /// The aggregate it happened to: events of one subject are handled in their order.
     fn subject(&self) -> String;
 }

@@ -1,13 +1,23 @@
 //! What a store is made of: entities, money, pricing and state machines. No I/O, no async runtime.
 
+pub mod address;
 pub mod cart;
+pub mod category;
 pub mod context;
 pub mod country;
 pub mod discount;
+pub mod events;
 pub mod ids;
+pub mod invoice;
 pub mod money;
+pub mod notification;
+pub mod order;
+pub mod payment;
 pub mod pricing;
+pub mod product;
 pub mod review;
+pub mod shipping;
 pub mod state;
+pub mod subscription;
 pub mod tax;
 pub mod user;

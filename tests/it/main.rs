@@ -4,3 +4,5 @@
 mod money;
 mod pricing;
 mod server;
+mod database;
+mod support;

@@ -1,0 +1,113 @@
+//! Keyset pages: the cursor holds the last row's place, signed, so that a page costs the same wherever it begins
+//! and nobody can ask for a place that was not handed out.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::Sha256;
+
+use super::database::Database;
+use super::error::StoreError;
+use super::value::{params, scalar};
+
+/// Bytes of the signature kept in a cursor.
+const TAG: usize = 12;
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Its items.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of at most `limit` from up to `limit + 1` rows; `place` is the place of its last row.
+    pub fn cut<P: Serialize>(mut rows: Vec<T>, limit: usize, list: &Cursors<'_>, place: impl Fn(&T) -> P) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|last| list.encode(&place(last)));
+        Self { items: rows, next }
+    }
+
+    /// The same page of other things.
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(make).collect(), next: self.next }
+    }
+}
+
+/// A cursor that this store did not hand out for this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor does not belong to this list")]
+pub struct ForeignCursor;
+
+/// The store's own secret, made when its database was set up. What it signs, this store has said.
+#[derive(Clone, Default)]
+pub struct CursorKey(Arc<[u8]>);
+
+impl CursorKey {
+    /// Reads the secret, or makes it in a new database.
+    pub(super) async fn load(database: &Database) -> Result<Self, StoreError> {
+        const READ: &str = "SELECT value FROM store_settings WHERE key = 'secret'";
+        if let Some(found) = database.read().await?.first(READ, &[], scalar::<String>).await? {
+            return Ok(Self(found.into_bytes().into()));
+        }
+        let secret = database
+            .write(|unit_of_work| {
+                Box::pin(async move {
+                    let mut bytes = [0; 32];
+                    unit_of_work.secret(&mut bytes);
+                    let values = params![URL_SAFE_NO_PAD.encode(bytes)];
+                    let sql = "INSERT INTO store_settings (key, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING";
+                    unit_of_work.execute(sql, &values).await?;
+                    unit_of_work.one(READ, &[], scalar::<String>).await
+                })
+            })
+            .await?;
+        Ok(Self(secret.into_bytes().into()))
+    }
+
+    /// The signature of `parts` for a purpose.
+    pub fn sign(&self, purpose: &str, parts: &[u8]) -> [u8; 32] {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length");
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(parts);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The cursors of a list; `list` names it with its filters, so that a cursor fits no other.
+    pub fn cursors<'a>(&'a self, list: &'a str) -> Cursors<'a> {
+        Cursors { key: self, list }
+    }
+}
+
+/// Makes and reads the cursors of one list.
+pub struct Cursors<'a> {
+    key: &'a CursorKey,
+    list: &'a str,
+}
+
+impl Cursors<'_> {
+    fn encode<P: Serialize>(&self, place: &P) -> String {
+        let mut bytes = serde_json::to_vec(place).unwrap_or_default();
+        let tag = self.key.sign(self.list, &bytes);
+        bytes.extend_from_slice(&tag[..TAG]);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The place that a cursor stands for.
+    pub fn decode<P: DeserializeOwned>(&self, cursor: &str) -> Result<P, ForeignCursor> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| ForeignCursor)?;
+        let (place, tag) = bytes.split_at_checked(bytes.len().wrapping_sub(TAG)).ok_or(ForeignCursor)?;
+        let expected = self.key.sign(self.list, place);
+        if !bool::from(subtle::ConstantTimeEq::ct_eq(&expected[..TAG], tag)) {
+            return Err(ForeignCursor);
+        }
+        serde_json::from_slice(place).map_err(|_| ForeignCursor)
+    }
+}

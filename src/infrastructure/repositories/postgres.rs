@@ -1,0 +1,179 @@
+//! The PostgreSQL engine: a bounded pool of connections with prepared statements.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use super::error::StoreError;
+use super::value::Param;
+
+/// Connections at most.
+const CONNECTIONS: usize = 16;
+/// How long a caller waits for one before it is told that the database is not available.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A pool of connections to one database.
+pub(super) struct PostgresDatabase {
+    pool: Pool,
+}
+
+impl PostgresDatabase {
+    /// A pool for the database at `url`; connections are opened when they are needed.
+    ///
+    /// Without `sslmode` in the URL, a database on this machine is spoken to plainly and any other only over TLS
+    /// with a certificate that public roots vouch for.
+    pub(super) fn open(url: &str) -> Result<Self, StoreError> {
+        let unusable = |error: &dyn std::error::Error| StoreError::Unavailable(error.to_string());
+        let mut config = tokio_postgres::Config::from_str(url).map_err(|error| unusable(&error))?;
+        if !url.contains("sslmode=") {
+            config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
+        }
+        config.connect_timeout(PATIENCE);
+        config.application_name("undercroft");
+        let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error))?
+            .with_root_certificates(rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+            .with_no_client_auth();
+        let manager = Manager::from_config(
+            config,
+            tokio_postgres_rustls::MakeRustlsConnect::new(tls),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| unusable(&error))?;
+        Ok(Self { pool })
+    }
+
+    /// A connection.
+    pub(super) async fn connection(&self) -> Result<PostgresConnection, StoreError> {
+        let object = self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => StoreError::from(error),
+            other => StoreError::Unavailable(other.to_string()),
+        })?;
+        Ok(PostgresConnection { object: Some(object), in_transaction: false, gave_way: false })
+    }
+}
+
+fn is_local(config: &tokio_postgres::Config) -> bool {
+    config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+        Host::Unix(_) => true,
+    })
+}
+
+/// A connection in use. One that is dropped inside a transaction is closed, which rolls it back: it never goes
+/// back to the pool in a state that nobody knows.
+pub(super) struct PostgresConnection {
+    object: Option<Object>,
+    in_transaction: bool,
+    gave_way: bool,
+}
+
+impl PostgresConnection {
+    fn get(&self) -> &Object {
+        #[expect(clippy::expect_used, reason = "the connection is there until it is dropped")]
+        self.object.as_ref().expect("a connection in use")
+    }
+
+    /// Begins a transaction. The mark is set before the database is asked, so that a caller who goes away while
+    /// it answers leaves no transaction behind.
+    pub(super) async fn begin(&mut self, mode: &str) -> Result<(), StoreError> {
+        self.in_transaction = true;
+        self.gave_way = false;
+        self.script(mode).await
+    }
+
+    /// Ends the transaction by `COMMIT` or `ROLLBACK`.
+    pub(super) async fn end(&mut self, how: &str) -> Result<(), StoreError> {
+        self.script(how).await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Whether the database asked for the transaction to be run again.
+    pub(super) fn gave_way(&self) -> bool {
+        self.gave_way
+    }
+
+    pub(super) async fn query(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+        let object = self.get();
+        let result = match object.prepare_cached(sql).await {
+            Ok(statement) => object.query(&statement, &references(params)).await,
+            Err(error) => Err(error),
+        };
+        self.noted(result)
+    }
+
+    pub(super) async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        let object = self.get();
+        let result = match object.prepare_cached(sql).await {
+            Ok(statement) => object.execute(&statement, &references(params)).await,
+            Err(error) => Err(error),
+        };
+        self.noted(result)
+    }
+
+    pub(super) async fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        let result = self.get().batch_execute(sql).await;
+        self.noted(result)
+    }
+
+    fn noted<T>(&mut self, result: Result<T, tokio_postgres::Error>) -> Result<T, StoreError> {
+        let result = result.map_err(StoreError::from);
+        self.gave_way |= matches!(result, Err(StoreError::GaveWay(_)));
+        result
+    }
+}
+
+impl Drop for PostgresConnection {
+    fn drop(&mut self) {
+        if self.in_transaction {
+            if let Some(object) = self.object.take() {
+                drop(Object::take(object));
+            }
+        }
+    }
+}
+
+fn references<'a>(params: &'a [Param<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(database) = error.as_db_error() else {
+            return if error.is_closed() || std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>()) {
+                Self::Unavailable(error.to_string())
+            } else {
+                Self::Internal(error.to_string())
+            };
+        };
+        let message = database.message().to_owned();
+        let constraint = database.constraint().unwrap_or_default().to_owned();
+        match database.code() {
+            &SqlState::UNIQUE_VIOLATION => Self::Taken { constraint },
+            &SqlState::CHECK_VIOLATION | &SqlState::NOT_NULL_VIOLATION => Self::CheckFailed { constraint },
+            &SqlState::FOREIGN_KEY_VIOLATION => Self::ForeignKey(message),
+            &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE => Self::GaveWay(message),
+            &SqlState::DISK_FULL => Self::Full(message),
+            code if code.code().starts_with("08") || code.code().starts_with("53") || code.code().starts_with("57") => {
+                Self::Unavailable(message)
+            }
+            _ => Self::Internal(message),
+        }
+    }
+}

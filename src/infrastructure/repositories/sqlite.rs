@@ -1,0 +1,265 @@
+//! The SQLite engine: one writer thread that commits many units of work at once, and read-only connections that
+//! never wait for it (write-ahead log).
+//!
+//! Group commit: the writer takes whatever units wait, runs each in a savepoint of one transaction, commits them
+//! together with `synchronous=FULL`, and only then answers them. A unit that fails undoes its own savepoint alone;
+//! if the commit fails, every unit of the group is told so and none has happened.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, ffi};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::dialect;
+use super::error::StoreError;
+use super::session;
+use super::unit_of_work::UnitOfWork;
+use super::value::{Param, Row};
+
+/// Units that may wait for the writer; more of them wait to be let in.
+const QUEUE: usize = 1024;
+/// Units that share one commit at most, which bounds how long the first of them waits.
+const GROUP: usize = 256;
+/// Read-only connections at most.
+const READERS: usize = 8;
+/// Statements kept prepared per connection.
+const STATEMENTS: usize = 256;
+
+/// A unit of work on its way to the writer.
+pub(super) trait Unit: Send {
+    /// Does it; whether it is to be kept.
+    fn run(&mut self, unit_of_work: &mut UnitOfWork) -> bool;
+    /// Answers it once its fate is known.
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// A database file with its writer and its readers.
+pub(super) struct SqliteDatabase {
+    writer: mpsc::Sender<Box<dyn Unit>>,
+    readers: Arc<Readers>,
+}
+
+/// The connections that only read.
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl SqliteDatabase {
+    /// Opens or makes the file and starts its writer, which lives as long as anybody may send to it.
+    pub(super) fn open(path: &Path, prepare: impl Fn(session::Session) -> UnitOfWork + Send + 'static) -> Result<Self, StoreError> {
+        let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || write_loop(writer, receiver, &prepare))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let readers = Readers {
+            path: path.to_owned(),
+            idle: Mutex::new(Vec::new()),
+            permits: Arc::new(Semaphore::new(READERS)),
+        };
+        Ok(Self { writer: sender, readers: Arc::new(readers) })
+    }
+
+    /// A connection to read with.
+    pub(super) async fn reader(&self) -> Result<SqliteConnection, StoreError> {
+        let permit = Arc::clone(&self.readers.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::Unavailable("the database is closed".into()))?;
+        let idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open(&self.readers.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        };
+        Ok(SqliteConnection {
+            connection: Some(connection),
+            home: Some((Arc::clone(&self.readers), permit)),
+        })
+    }
+
+    /// Hands a unit of work to the writer.
+    pub(super) async fn submit(&self, unit: Box<dyn Unit>) -> Result<(), StoreError> {
+        self.writer.send(unit).await.map_err(|_| StoreError::Unavailable("the writer has stopped".into()))
+    }
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Takes units and commits them in groups until nobody can send any more.
+fn write_loop(
+    connection: Connection,
+    mut units: mpsc::Receiver<Box<dyn Unit>>,
+    prepare: &dyn Fn(session::Session) -> UnitOfWork,
+) {
+    let mut connection = SqliteConnection { connection: Some(connection), home: None };
+    while let Some(first) = units.blocking_recv() {
+        let mut group = Vec::new();
+        let committed = match connection.script("BEGIN IMMEDIATE") {
+            Ok(()) => {
+                let ran;
+                (connection, ran) = run_group(connection, first, &mut units, prepare, &mut group);
+                ran.and_then(|()| connection.script("COMMIT"))
+            }
+            Err(error) => {
+                group.push(first);
+                Err(error)
+            }
+        };
+        if committed.is_err() && !connection.get().is_autocommit() {
+            // The group is lost either way; what cannot be rolled back ends with the connection.
+            let _ = connection.script("ROLLBACK");
+        }
+        let verdict = committed.map_err(|error| error.to_string());
+        for unit in group {
+            unit.settle(verdict.clone().map_err(StoreError::Unavailable));
+        }
+    }
+}
+
+/// Runs the first unit and those that wait behind it, each in a savepoint.
+fn run_group(
+    mut connection: SqliteConnection,
+    first: Box<dyn Unit>,
+    units: &mut mpsc::Receiver<Box<dyn Unit>>,
+    prepare: &dyn Fn(session::Session) -> UnitOfWork,
+    group: &mut Vec<Box<dyn Unit>>,
+) -> (SqliteConnection, Result<(), StoreError>) {
+    let mut next = Some(first);
+    let mut ran = Ok(());
+    while let Some(mut unit) = next.take() {
+        ran = connection.script("SAVEPOINT unit");
+        if ran.is_ok() {
+            let mut unit_of_work = prepare(session::Session::new(session::Connection::Sqlite(connection)));
+            let keep = unit.run(&mut unit_of_work);
+            connection = unit_of_work.into_sqlite();
+            // A full disk rolls back the whole transaction behind our back: then the group is lost.
+            ran = if connection.get().is_autocommit() {
+                Err(StoreError::Full("the transaction was rolled back".into()))
+            } else if keep {
+                connection.script("RELEASE unit")
+            } else {
+                connection.script("ROLLBACK TO unit; RELEASE unit")
+            };
+        }
+        group.push(unit);
+        if ran.is_ok() && group.len() < GROUP {
+            next = units.try_recv().ok();
+        }
+    }
+    (connection, ran)
+}
+
+/// A connection to SQLite, lent by the readers or owned by the writer.
+pub(super) struct SqliteConnection {
+    connection: Option<Connection>,
+    home: Option<(Arc<Readers>, OwnedSemaphorePermit)>,
+}
+
+impl SqliteConnection {
+    fn get(&self) -> &Connection {
+        // Taken only in drop, after which nothing can call this.
+        #[expect(clippy::expect_used, reason = "the connection is there until it is dropped")]
+        self.connection.as_ref().expect("a connection in use")
+    }
+
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.get().prepare_cached(sql)?;
+        bind(&mut statement, params)?;
+        let mut rows = statement.raw_query();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read(&Row::Sqlite(row))?);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn first<T>(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.get().prepare_cached(sql)?;
+        bind(&mut statement, params)?;
+        let mut rows = statement.raw_query();
+        let found = rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose()?;
+        // An INSERT or UPDATE with RETURNING is done only once its last row was asked for.
+        while rows.next()?.is_some() {}
+        Ok(found)
+    }
+
+    pub(super) fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        let mut statement = self.get().prepare_cached(sql)?;
+        bind(&mut statement, params)?;
+        Ok(statement.raw_execute()? as u64)
+    }
+
+    pub(super) fn script(&self, sql: &str) -> Result<(), StoreError> {
+        Ok(self.get().execute_batch(sql)?)
+    }
+}
+
+impl Drop for SqliteConnection {
+    fn drop(&mut self) {
+        if let (Some(connection), Some((readers, _permit))) = (self.connection.take(), &self.home) {
+            if connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok() {
+                readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            }
+        }
+    }
+}
+
+/// SQLite numbers `$1`, `$2` … by their first appearance; this binds each by the number in its name.
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), StoreError> {
+    for index in 1..=statement.parameter_count() {
+        let number = statement.parameter_name(index).and_then(|name| name[1..].parse::<usize>().ok());
+        let param = number
+            .and_then(|number| params.get(number.wrapping_sub(1)))
+            .ok_or_else(|| StoreError::Internal("a parameter has no value".into()))?;
+        statement.raw_bind_parameter(index, param)?;
+    }
+    Ok(())
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(failure, message) = &error else {
+            return Self::Internal(error.to_string());
+        };
+        let message = message.clone().unwrap_or_else(|| error.to_string());
+        let named = |prefix: &str| message.strip_prefix(prefix).unwrap_or(&message).to_owned();
+        match failure.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+                Self::Taken { constraint: dialect::unique_constraint(&named("UNIQUE constraint failed: ")).to_owned() }
+            }
+            ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_TRIGGER | ffi::SQLITE_CONSTRAINT_NOTNULL => {
+                Self::CheckFailed { constraint: named("CHECK constraint failed: ") }
+            }
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::ForeignKey(message),
+            _ => match failure.code {
+                ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked | ffi::ErrorCode::CannotOpen => {
+                    Self::Unavailable(message)
+                }
+                ffi::ErrorCode::DiskFull | ffi::ErrorCode::ReadOnly | ffi::ErrorCode::SystemIoFailure => {
+                    Self::Full(message)
+                }
+                _ => Self::Internal(message),
+            },
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What every aggregate's table shares: find, insert, update under its version, remove.
+
+use super::error::StoreError;
+use super::session::Session;
+use super::value::{Param, Row};
+
+/// A type kept as a row of a table, its first column the key.
+pub trait Table: Sized {
+    /// The table's name.
+    const NAME: &'static str;
+    /// Its columns, the key first.
+    const COLUMNS: &'static [&'static str];
+
+    /// From a row that has [`Table::COLUMNS`].
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError>;
+
+    /// The values of [`Table::COLUMNS`].
+    fn bind(&self) -> Vec<Param<'_>>;
+}
+
+/// A table whose rows count their changes in the column `version`, so that two writers cannot undo each other.
+pub trait Versioned: Table {
+    /// How often the row was changed.
+    fn version_mut(&mut self) -> &mut i64;
+}
+
+/// `SELECT columns FROM table`, to which a query adds the rest.
+pub fn select<T: Table>(rest: &str) -> String {
+    format!("SELECT {} FROM {} {rest}", T::COLUMNS.join(", "), T::NAME)
+}
+
+/// `$from, $from+1, …`, `count` of them.
+pub fn placeholders(from: usize, count: usize) -> String {
+    let mut text = String::with_capacity(count * 4);
+    for number in from..from + count {
+        if number > from {
+            text.push(',');
+        }
+        text.push('$');
+        text.push_str(&number.to_string());
+    }
+    text
+}
+
+impl Session {
+    /// The row with this key.
+    pub async fn find<T: Table>(&mut self, key: impl Into<Param<'_>>) -> Result<Option<T>, StoreError> {
+        self.first(&select::<T>(&format!("WHERE {} = $1", T::COLUMNS[0])), &[key.into()], T::from_row).await
+    }
+
+    /// Adds a row.
+    pub async fn insert<T: Table>(&mut self, value: &T) -> Result<(), StoreError> {
+        let count = T::COLUMNS.len();
+        let sql =
+            format!("INSERT INTO {} ({}) VALUES ({})", T::NAME, T::COLUMNS.join(", "), placeholders(1, count));
+        let params = value.bind();
+        self.execute(&sql, &params).await.map(drop)
+    }
+
+    /// Adds a row unless one with its key or another unique value is there; whether it was added.
+    pub async fn insert_new<T: Table>(&mut self, value: &T) -> Result<bool, StoreError> {
+        let count = T::COLUMNS.len();
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING",
+            T::NAME,
+            T::COLUMNS.join(", "),
+            placeholders(1, count)
+        );
+        let params = value.bind();
+        Ok(self.execute(&sql, &params).await? == 1)
+    }
+
+    /// Writes a row back if nobody else has since it was read; counts its version up.
+    pub async fn update<T: Versioned>(&mut self, value: &mut T) -> Result<(), StoreError> {
+        let read = *value.version_mut();
+        *value.version_mut() = read + 1;
+        let sets: Vec<String> =
+            T::COLUMNS.iter().enumerate().skip(1).map(|(i, column)| format!("{column} = ${}", i + 1)).collect();
+        let sql = format!(
+            "UPDATE {} SET {} WHERE {} = $1 AND version = ${}",
+            T::NAME,
+            sets.join(", "),
+            T::COLUMNS[0],
+            T::COLUMNS.len() + 1
+        );
+        let mut params = value.bind();
+        params.push(Param::Int(read));
+        let touched = self.execute(&sql, &params).await;
+        drop(params);
+        match touched {
+            Ok(1) => Ok(()),
+            other => {
+                *value.version_mut() = read;
+                other.and(Err(StoreError::Stale { table: T::NAME }))
+            }
+        }
+    }
+
+    /// Removes a row; whether it was there.
+    pub async fn remove<T: Table>(&mut self, key: impl Into<Param<'_>>) -> Result<bool, StoreError> {
+        let sql = format!("DELETE FROM {} WHERE {} = $1", T::NAME, T::COLUMNS[0]);
+        Ok(self.execute(&sql, &[key.into()]).await? == 1)
+    }
+}

@@ -1,0 +1,117 @@
+//! What the tests share: a fresh database of each kind.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::repositories::{Database, Setup};
+
+/// Where PostgreSQL is found unless `UNDERCROFT_TEST_POSTGRES` says otherwise.
+const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
+
+/// A database of the test's own, gone with it.
+pub struct TestDatabase {
+    /// The database.
+    pub database: Database,
+    /// Where it is.
+    pub url: String,
+    _cleanup: Cleanup,
+}
+
+enum Cleanup {
+    Folder(#[expect(dead_code, reason = "removed when it is dropped")] tempfile::TempDir),
+    Schema(String),
+}
+
+impl TestDatabase {
+    /// A new SQLite file.
+    pub async fn sqlite(context: Context) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
+        Self { database, url, _cleanup: Cleanup::Folder(folder) }
+    }
+
+    /// A new schema in PostgreSQL, or `None`, said aloud, where there is no PostgreSQL.
+    pub async fn postgres(context: Context) -> Option<Self> {
+        let base = postgres_url().await?;
+        let schema = unique("undercroft_test");
+        admin(&base, &format!("CREATE SCHEMA {schema}")).await;
+        let joint = if base.contains('?') { '&' } else { '?' };
+        let url = format!("{base}{joint}options=-csearch_path%3D{schema}");
+        let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
+        Some(Self { database, url, _cleanup: Cleanup::Schema(schema) })
+    }
+}
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        if let Self::Schema(schema) = self {
+            let drop_schema = format!("DROP SCHEMA {schema} CASCADE");
+            // A runtime of its own: the test's may be the one that is being torn down.
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async { admin(&postgres_base(), &drop_schema).await });
+            })
+            .join()
+            .unwrap();
+        }
+    }
+}
+
+/// Runs a test on a fresh database of each kind.
+pub async fn on_each_engine<F, Fut>(test: F)
+where
+    F: Fn(Arc<TestDatabase>) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    on_each_engine_at(Context::system(), test).await;
+}
+
+/// Runs a test on a fresh database of each kind, in a time and with ids of its own.
+pub async fn on_each_engine_at<F, Fut>(context: Context, test: F)
+where
+    F: Fn(Arc<TestDatabase>) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    test(Arc::new(TestDatabase::sqlite(context.clone()).await)).await;
+    if let Some(postgres) = TestDatabase::postgres(context).await {
+        test(Arc::new(postgres)).await;
+    }
+}
+
+/// A name that no other test has.
+pub fn unique(prefix: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).unwrap();
+    format!("{prefix}_{:08x}_{}", u32::from_le_bytes(random), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn postgres_base() -> String {
+    std::env::var("UNDERCROFT_TEST_POSTGRES").unwrap_or_else(|_| POSTGRES.into())
+}
+
+/// PostgreSQL's address, or `None` where it does not answer and need not.
+async fn postgres_url() -> Option<String> {
+    let base = postgres_base();
+    match tokio_postgres::connect(&base, tokio_postgres::NoTls).await {
+        Ok(_) => Some(base),
+        Err(error) if std::env::var("UNDERCROFT_TEST_SERVICES").is_ok_and(|value| value == "required") => {
+            panic!("PostgreSQL is required and does not answer: {error}")
+        }
+        Err(_) => {
+            eprintln!("skipped: no PostgreSQL answers (set UNDERCROFT_TEST_POSTGRES to its URL)");
+            None
+        }
+    }
+}
+
+async fn admin(url: &str, sql: &str) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute(sql).await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+}
