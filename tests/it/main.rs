@@ -3,6 +3,7 @@
 
 mod money;
 mod pricing;
+mod cli;
 mod server;
 mod database;
 mod support;

@@ -1,0 +1,48 @@
+//! `undercroft serve`: the HTTP server until a signal says stop.
+
+use std::io::{Write, stdout};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{CliError, signals::Signals};
+use crate::{
+    domain::context::Context,
+    presentation::http::server::{self, DrainReport},
+    settings::Settings,
+};
+
+/// The arguments of `serve`.
+#[derive(clap::Args, Debug)]
+pub struct Serve {}
+
+impl Serve {
+    /// Serves until SIGINT or SIGTERM and drains; a second signal ends it at once.
+    pub async fn run(self, settings: Settings) -> Result<(), CliError> {
+        let mut signals = Signals::listen().map_err(CliError::Signals)?;
+        let address = settings.listen;
+        let failed = |source| CliError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let stop = CancellationToken::new();
+        let served =
+            server::serve(listener, Router::new(), &settings.http, Context::system().ids, stop.clone());
+        // a reader that has closed standard output does not want to know
+        let _ = writeln!(stdout(), "listening on http://{address}");
+
+        let orders = async {
+            let signal = signals.next().await;
+            tracing::info!(signal, "stopping");
+            stop.cancel();
+            signals.next().await;
+        };
+        tokio::select! {
+            DrainReport { served, drained, cut_off } = served => {
+                tracing::info!(served, drained, cut_off, "stopped");
+                Ok(())
+            }
+            () = orders => Err(CliError::CutShort),
+        }
+    }
+}

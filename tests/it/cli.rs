@@ -1,0 +1,118 @@
+//! The binary keeps its contract: what it prints where, and the code it ends with.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// The binary in a folder of its own, with no settings but the caller's.
+fn undercroft(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_undercroft"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = undercroft(folder, arguments).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// A running server; a test that fails leaves none behind.
+struct Server(Child);
+
+impl Server {
+    /// Starts it, and waits for its address.
+    fn start(command: &mut Command) -> (Self, String) {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on http://").expect("the address").to_owned();
+        (Self(child), address)
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.0.id())]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Its exit code and what it logged.
+    fn ended(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.0.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // it may have ended as it should
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn bare_it_serves_by_the_file_beside_it_until_a_signal_comes() {
+    let folder = TempDir::new().unwrap();
+    let file = "listen = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n";
+    std::fs::write(folder.path().join("undercroft.toml"), file).unwrap();
+    for signal in ["TERM", "INT"] {
+        let (server, address) = Server::start(&mut undercroft(folder.path(), &[]));
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"GET /no/such/page HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        server.signal(signal);
+        let (code, log) = server.ended();
+        assert_eq!(code, Some(0), "{log}");
+        let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["message"], &last["served"]), (&"stopped".into(), &1.into()), "{log}");
+    }
+}
+
+#[test]
+fn flags_go_before_the_environment() {
+    let folder = TempDir::new().unwrap();
+    // nobody has the variable's address (RFC 5737), so that listening there would fail
+    let mut command = undercroft(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    let (server, _) = Server::start(command.env("UNDERCROFT_LISTEN", "203.0.113.1:0"));
+    server.signal("TERM");
+    assert_eq!(server.ended().0, Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_a_failure() {
+    let folder = TempDir::new().unwrap();
+    let (_server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
+    let (code, output, errors) = run(folder.path(), &["--listen", &address]);
+    assert_eq!((code, output.as_str()), (Some(1), ""));
+    assert!(errors.starts_with(&format!("undercroft: cannot listen on {address}: ")), "{errors}");
+}
+
+#[test]
+fn wrong_settings_and_wrong_usage_end_with_2() {
+    let folder = TempDir::new().unwrap();
+    let (code, output, errors) = run(folder.path(), &["--config", "no.toml"]);
+    assert_eq!((code, output.as_str()), (Some(2), ""));
+    assert!(errors.starts_with("undercroft: cannot read no.toml: "), "{errors}");
+
+    let output = undercroft(folder.path(), &[]).env("UNDERCROFT_LISTNE", "127.0.0.1:0").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("undercroft: UNDERCROFT_LISTNE: listne: "));
+
+    let (code, output, errors) = run(folder.path(), &["sreve"]);
+    assert_eq!((code, output.as_str()), (Some(2), ""));
+    assert!(errors.contains("'sreve'"), "{errors}");
+}
+
+#[test]
+fn help_is_no_failure_and_lists_the_exit_codes() {
+    let (code, output, _) = run(Path::new("."), &["--help"]);
+    assert_eq!(code, Some(0));
+    assert!(output.contains("serve") && output.contains("Exit codes:"), "{output}");
+}
