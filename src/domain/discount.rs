@@ -334,4 +334,14 @@ mod tests {
         same("cafe\u{301}", "CAFÉ");
         assert_ne!(code_key("SAVE10"), code_key("SAVE1O"));
     }
+
+    #[test]
+    fn no_letter_has_two_keys() {
+        for letter in ('\0'..=char::MAX).filter(|letter| letter.is_alphabetic()) {
+            let key = code_key(&letter.to_string());
+            for written in [key.clone(), letter.to_lowercase().collect(), letter.to_uppercase().collect()] {
+                assert_eq!(code_key(&written), key, "{letter:?}");
+            }
+        }
+    }
 }

@@ -158,6 +158,17 @@ fn a_cart_may_mix_prices_with_and_without_tax() {
 }
 
 #[test]
+fn the_odd_cent_falls_to_the_same_line_however_the_cart_is_sorted() {
+    // 0.49 × 19 % = 0.0931, but 0.50 × 19 % = 0.095
+    let cent_off = fixed(eur(1));
+    let (taxed, free) = (line(1, 1, 50, exclusive(1_900)), line(2, 1, 50, exclusive(0)));
+    for lines in [[taxed, free], [free, taxed]] {
+        let priced = price(&PricingInput { discount: Some(&cent_off), ..cart(&lines) }).unwrap();
+        assert_eq!(totals(&priced), (100, 1, 0, 9, 108));
+    }
+}
+
+#[test]
 fn a_discount_of_everything_leaves_the_shipping() {
     let all_off = percent(10_000);
     let shipping = Some(ShippingInput { amount: eur(490), tax: inclusive(1_900) });
