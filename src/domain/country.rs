@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Codes that are only reserved or left to users (`UK`, `EU`, `XK`) are refused: a parcel, a tax
 /// rule and a vendor must all mean the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
-#[schema(value_type = String, pattern = "^[A-Z]{2}$", example = "DE")]
+#[schema(value_type = String, format = "country", pattern = "^[A-Z]{2}$", example = "DE")]
 pub struct Country(&'static str);
 
 /// The text is no officially assigned code.

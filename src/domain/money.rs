@@ -19,7 +19,7 @@ pub const BASIS_POINTS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
 /// in minor units would mean nothing.
 // The schema is derived here rather than in the presentation: it is one attribute and cannot drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
-#[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "EUR")]
+#[schema(value_type = String, format = "currency", pattern = "^[A-Z]{3}$", example = "EUR")]
 pub struct Currency(iso_currency::Currency);
 
 /// The text is no code of a currency that prices can be written in.

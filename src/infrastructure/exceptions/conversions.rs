@@ -1,14 +1,55 @@
 //! The one place where errors of lower layers become answers, each decided by itself. There is no blanket
 //! conversion, so a new error does not compile in a use case until somebody has decided here.
 
-use super::{Conflict, Failure, OrderProcessingException, Technical};
-use crate::domain::{money::MoneyError, state::ForbiddenStep};
+use super::{
+    Conflict, Failure, Fault, OrderProcessingException, Place, Technical, TechnicalKind, ValidationException,
+};
+use crate::{
+    domain::{
+        discount::DiscountFault,
+        money::MoneyError,
+        pricing::{LINE_QUANTITY, PricingError},
+        state::ForbiddenStep,
+    },
+    infrastructure::repositories::{ForeignCursor, StoreError},
+};
 
-// Amounts are checked where they come in, and a currency that differs is a fault of a field there. An error that
-// is left over is ours.
+// Every amount that meets another came in from outside at some time, so the two that depend on the numbers are
+// faults of the input. A use case that knows the field says so itself.
 impl From<MoneyError> for Failure {
     fn from(error: MoneyError) -> Self {
-        Technical::internal(error).into()
+        match error {
+            MoneyError::Overflow => ValidationException::one("", Fault::AmountTooLarge).into(),
+            MoneyError::CurrencyMismatch { left, .. } => {
+                ValidationException::one("", Fault::WrongCurrency { expected: left.to_string() }).into()
+            }
+            MoneyError::Unallocatable => Technical::internal(error).into(),
+        }
+    }
+}
+
+impl From<PricingError> for Failure {
+    fn from(error: PricingError) -> Self {
+        let (minimum, maximum) = (*LINE_QUANTITY.start(), *LINE_QUANTITY.end());
+        match error {
+            PricingError::Quantity { line, quantity } => {
+                let fault = if quantity < minimum {
+                    Fault::Minimum { minimum: minimum.into() }
+                } else {
+                    Fault::Maximum { maximum: maximum.into() }
+                };
+                ValidationException::one(format!("/items/{line}/quantity"), fault).into()
+            }
+            PricingError::RefundQuantity { quantity, .. } if quantity < 1 => {
+                ValidationException::one("/quantity", Fault::Minimum { minimum: 1.into() }).into()
+            }
+            PricingError::RefundQuantity { left, .. } => {
+                ValidationException::one("/quantity", Fault::Maximum { maximum: left.into() }).into()
+            }
+            PricingError::Money(error) => error.into(),
+            // no price gets in that is one
+            PricingError::NegativePrice { .. } => Technical::internal(error).into(),
+        }
     }
 }
 
@@ -24,9 +65,43 @@ impl From<ForbiddenStep> for Failure {
     }
 }
 
+// A use case that knows what a constraint means says so itself; here only the database has spoken.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::GaveWay(_) => {
+                Technical::new(TechnicalKind::Unavailable, error).into()
+            }
+            StoreError::Stale { .. } => Conflict::Stale.into(),
+            StoreError::Taken { constraint } | StoreError::CheckFailed { constraint } => {
+                Conflict::Rule { constraint }.into()
+            }
+            StoreError::ForeignKey(constraint) => Conflict::Rule { constraint }.into(),
+            StoreError::Schema(_) | StoreError::Internal(_) => Technical::internal(error).into(),
+        }
+    }
+}
+
+impl From<ForeignCursor> for Failure {
+    fn from(_: ForeignCursor) -> Self {
+        ValidationException::one(Place::Parameter("cursor".to_owned()), Fault::InvalidCursor).into()
+    }
+}
+
+impl From<Vec<DiscountFault>> for Failure {
+    fn from(faults: Vec<DiscountFault>) -> Self {
+        let mut input = ValidationException::none();
+        for fault in faults {
+            input.add(format!("/{}", fault.field()), Fault::Invalid);
+        }
+        input.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::money::Currency;
 
     #[test]
     fn a_forbidden_step_is_told_by_what_it_concerns() {
@@ -36,7 +111,58 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_that_cannot_be_computed_is_our_fault() {
-        assert_eq!(Failure::from(MoneyError::Overflow).status(), 500);
+    fn amounts_that_do_not_fit_are_faults_of_the_input() {
+        let mismatch = MoneyError::CurrencyMismatch { left: Currency::EUR, right: Currency::USD };
+        assert_eq!(Failure::from(MoneyError::Overflow).code(), "validation");
+        let failure = Failure::from(mismatch);
+        let faults = failure.downcast_ref::<ValidationException>().unwrap().faults();
+        assert_eq!(faults[0].1, Fault::WrongCurrency { expected: "EUR".into() });
+        assert_eq!(Failure::from(MoneyError::Unallocatable).status(), 500);
+    }
+
+    #[test]
+    fn a_quantity_out_of_bounds_is_told_the_bound() {
+        let fault = |error: PricingError| {
+            let failure = Failure::from(error);
+            failure.downcast_ref::<ValidationException>().unwrap().faults()[0].clone()
+        };
+        let maximum = Fault::Maximum { maximum: (*LINE_QUANTITY.end()).into() };
+        let too_many = fault(PricingError::Quantity { line: 2, quantity: i64::MAX });
+        assert_eq!(too_many, ("/items/2/quantity".into(), maximum));
+        assert_eq!(
+            fault(PricingError::Quantity { line: 0, quantity: 0 }).1,
+            Fault::Minimum { minimum: 1.into() }
+        );
+        let refund = |quantity| fault(PricingError::RefundQuantity { quantity, left: 3 }).1;
+        assert_eq!(refund(4), Fault::Maximum { maximum: 3.into() });
+        assert_eq!(refund(0), Fault::Minimum { minimum: 1.into() });
+    }
+
+    #[test]
+    fn every_fault_of_a_discount_names_its_field() {
+        let failure = Failure::from(vec![DiscountFault::Code, DiscountFault::Period]);
+        let faults = failure.downcast_ref::<ValidationException>().unwrap().faults();
+        let fields: Vec<_> = faults.iter().map(|(place, _)| place.clone()).collect();
+        assert_eq!(fields, ["/code".into(), "/ends_at".into()] as [Place; 2]);
+    }
+
+    #[test]
+    fn what_the_database_says_is_told_by_what_the_caller_can_do() {
+        let constraint = || "stock_not_negative".to_owned();
+        let cases = [
+            (StoreError::Unavailable("no route to 10.0.0.7".into()), 503, "unavailable"),
+            (StoreError::Full("/var".into()), 503, "unavailable"),
+            (StoreError::GaveWay("deadlock".into()), 503, "unavailable"),
+            (StoreError::Stale { table: "products" }, 409, "stale"),
+            (StoreError::Taken { constraint: constraint() }, 409, "conflict"),
+            (StoreError::CheckFailed { constraint: constraint() }, 409, "conflict"),
+            (StoreError::ForeignKey(constraint()), 409, "conflict"),
+            (StoreError::Schema("behind".into()), 500, "internal"),
+            (StoreError::Internal("syntax".into()), 500, "internal"),
+        ];
+        for (error, status, code) in cases {
+            let failure = Failure::from(error);
+            assert_eq!((failure.status().as_u16(), failure.code()), (status, code));
+        }
     }
 }

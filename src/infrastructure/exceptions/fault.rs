@@ -99,6 +99,10 @@ pub enum Fault {
         /// The currency that it must have.
         expected: String,
     },
+    /// The amounts add up to more than can be counted.
+    AmountTooLarge,
+    /// The text holds a control character other than a tab or a line break.
+    Character,
     /// It names something that does not exist.
     NoSuchThing,
     /// The cursor is not one of ours, or belongs to another list.
@@ -125,6 +129,8 @@ impl Fault {
             Self::NotAllowed { .. } => "not_allowed",
             Self::Duplicate => "duplicate",
             Self::WrongCurrency { .. } => "wrong_currency",
+            Self::AmountTooLarge => "amount_too_large",
+            Self::Character => "character",
             Self::NoSuchThing => "no_such_thing",
             Self::InvalidCursor => "invalid_cursor",
             Self::Invalid => "invalid",
@@ -148,6 +154,8 @@ impl Fault {
             | Self::Unknown
             | Self::NotAnInteger
             | Self::Duplicate
+            | Self::AmountTooLarge
+            | Self::Character
             | Self::NoSuchThing
             | Self::InvalidCursor
             | Self::Invalid => Map::new(),

@@ -1,53 +1,33 @@
 //! A discount code gives no discount here.
 
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Exception, facts};
+use crate::domain::discount::DiscountRefusal;
 
 /// The code is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("discount code {discount_code:?} refused: {reason:?}")]
+#[error("discount code {discount_code:?} refused: {}", self.reason())]
 pub struct InvalidDiscountCodeException {
     /// The code as it was given.
     pub discount_code: String,
-    /// Why it gives nothing.
-    pub reason: DiscountRefusal,
+    /// Why the discount does not apply; `None` if there is no such code.
+    pub refusal: Option<DiscountRefusal>,
 }
 
-/// Why a discount code is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DiscountRefusal {
-    /// There is no such code.
-    Unknown,
-    /// Its time is over.
-    Expired,
-    /// Its time has not come.
-    NotStarted,
-    /// It has been used as often as it may be.
-    UsedUp,
-    /// The cart is worth too little.
-    MinimumNotReached,
-    /// It is for another currency than the cart's.
-    WrongCurrency,
-    /// It is switched off.
-    Inactive,
-}
-
-#[cfg(test)]
-impl DiscountRefusal {
-    /// Every one.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Unknown,
-        Self::Expired,
-        Self::NotStarted,
-        Self::UsedUp,
-        Self::MinimumNotReached,
-        Self::WrongCurrency,
-        Self::Inactive,
-    ];
+impl InvalidDiscountCodeException {
+    fn reason(&self) -> &'static str {
+        match self.refusal {
+            None => "unknown",
+            Some(DiscountRefusal::Expired) => "expired",
+            Some(DiscountRefusal::NotStarted) => "not_started",
+            Some(DiscountRefusal::UsedUp) => "used_up",
+            Some(DiscountRefusal::MinimumNotReached { .. }) => "minimum_not_reached",
+            Some(DiscountRefusal::WrongCurrency) => "wrong_currency",
+            Some(DiscountRefusal::Inactive) => "inactive",
+        }
+    }
 }
 
 impl Exception for InvalidDiscountCodeException {
@@ -60,6 +40,14 @@ impl Exception for InvalidDiscountCodeException {
     }
 
     fn details(&self) -> Map<String, Value> {
-        facts([("discount_code", json!(self.discount_code)), ("reason", json!(self.reason))])
+        let minimum = match self.refusal {
+            Some(DiscountRefusal::MinimumNotReached { minimum }) => json!(minimum),
+            _ => Value::Null,
+        };
+        facts([
+            ("discount_code", json!(self.discount_code)),
+            ("reason", json!(self.reason())),
+            ("minimum", minimum),
+        ])
     }
 }

@@ -88,17 +88,21 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::ids::{UserId, VariantId};
+    use crate::domain::{
+        discount::DiscountRefusal,
+        ids::{UserId, VariantId},
+        money::{Currency, Money},
+    };
     use crate::infrastructure::exceptions::{
-        CategoryNotFoundException, Conflict, DeclineReason, DiscountRefusal, EmailAlreadyUsedException,
-        Failure, Fault, InvalidDiscountCodeException, NotFound, OrderProcessingException,
-        PaymentFailedException, ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException,
-        Technical, TechnicalKind, UnauthorizedAccessException, UserNotFoundException, ValidationException,
+        CategoryNotFoundException, Conflict, DeclineReason, EmailAlreadyUsedException, Failure, Fault,
+        InvalidDiscountCodeException, NotFound, OrderProcessingException, PaymentFailedException,
+        ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException, Technical, TechnicalKind,
+        UnauthorizedAccessException, UserNotFoundException, ValidationException,
     };
 
     /// One failure of each code and reason.
     fn samples() -> Vec<Failure> {
-        use {Conflict as C, RejectedRequest as R, UnauthorizedAccessException as U};
+        use {Conflict as C, DiscountRefusal as D, RejectedRequest as R, UnauthorizedAccessException as U};
         let mut samples: Vec<Failure> = vec![
             UserNotFoundException { id: UserId(Uuid::nil()) }.into(),
             CategoryNotFoundException { category: "shoes".into() }.into(),
@@ -130,9 +134,18 @@ mod tests {
         );
         samples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
         samples.extend(DeclineReason::ALL.map(|reason| PaymentFailedException { reason }.into()));
+        let refusals = [
+            None,
+            Some(D::Inactive),
+            Some(D::NotStarted),
+            Some(D::Expired),
+            Some(D::UsedUp),
+            Some(D::MinimumNotReached { minimum: Money::new(5000, Currency::EUR) }),
+            Some(D::WrongCurrency),
+        ];
         samples.extend(
-            DiscountRefusal::ALL
-                .map(|reason| InvalidDiscountCodeException { discount_code: "MAY".into(), reason }.into()),
+            refusals
+                .map(|refusal| InvalidDiscountCodeException { discount_code: "MAY".into(), refusal }.into()),
         );
         samples.extend(NotFound::ALL.map(Failure::from));
         samples.extend(TechnicalKind::ALL.map(|kind| Technical::new(kind, "disk on fire").into()));
@@ -160,6 +173,8 @@ mod tests {
             F::WrongCurrency { expected: "EUR".into() },
             F::NoSuchThing,
             F::InvalidCursor,
+            F::AmountTooLarge,
+            F::Character,
             F::Invalid,
         ]
     }

@@ -48,7 +48,7 @@ pub use self::{
     conflict::Conflict,
     email_already_used_exception::EmailAlreadyUsedException,
     fault::{Fault, Place},
-    invalid_discount_code_exception::{DiscountRefusal, InvalidDiscountCodeException},
+    invalid_discount_code_exception::InvalidDiscountCodeException,
     not_found::NotFound,
     order_processing_exception::OrderProcessingException,
     payment_failed_exception::{DeclineReason, PaymentFailedException},

@@ -1,0 +1,111 @@
+//! Bodies in JSON: read, checked against the schema that the API documents, and only then typed.
+
+use axum::{
+    body::HttpBody,
+    extract::{FromRequest, OptionalFromRequest, Request},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_path_to_error::{Path, Segment};
+use utoipa::ToSchema;
+
+use super::{document, schema::Schema};
+use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
+
+const JSON: &str = "application/json";
+
+/// A body in JSON. As an extractor, its faults are problem documents: 415 for another media type, 413 for too many
+/// bytes, 400 for what is no JSON, 422 with every fault for what breaks the schema. `Option<Json<T>>` is `None`
+/// for a request without a body.
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+/// The largest body that is read, in bytes: an extension of the request, put there by the server.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit(pub usize);
+
+impl Default for BodyLimit {
+    fn default() -> Self {
+        Self(1 << 20)
+    }
+}
+
+/// The `T` that a body says, or all that is wrong with it.
+pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T, Failure> {
+    let value = document::parse(body)?;
+    let mut input = ValidationException::none();
+    for (pointer, fault) in Schema::of::<T>().faults(&value) {
+        input.add(pointer, fault);
+    }
+    input.check()?;
+    // what the schema cannot say, the type does
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| ValidationException::one(pointer(error.path()), Fault::Invalid).into())
+}
+
+/// The bytes of a body that is declared as JSON, within the limit.
+pub async fn read(request: Request) -> Result<Bytes, Failure> {
+    if !is_json(request.headers()) {
+        return Err(RejectedRequest::UnsupportedMediaType { expected: JSON }.into());
+    }
+    let BodyLimit(limit) = request.extensions().get().copied().unwrap_or_default();
+    let body = request.into_body();
+    // a body that says its length is refused before it is read
+    if body.size_hint().lower() > limit as u64 {
+        return Err(RejectedRequest::BodyTooLarge { limit }.into());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(RejectedRequest::BodyTooLarge { limit }.into()),
+        Err(_) => Err(RejectedRequest::BodyIncomplete.into()),
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        parse(&read(request).await?).map(Self)
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Failure> {
+        if request.body().is_end_stream() && !request.headers().contains_key(CONTENT_TYPE) {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(CONTENT_TYPE, HeaderValue::from_static(JSON))], body).into_response(),
+            Err(error) => Failure::from(Technical::internal(error)).into_response(),
+        }
+    }
+}
+
+/// Whether the media type is JSON or built on it (RFC 6839 section 3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == JSON || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+/// The path as a JSON pointer. The variant of an enum is no step in the body.
+fn pointer(path: &Path) -> String {
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { .. } | Segment::Unknown => String::new(),
+        })
+        .collect()
+}

@@ -1,0 +1,155 @@
+//! Parameters of the query and the path, whose faults are problem documents that name the parameter.
+
+use std::collections::BTreeSet;
+
+use axum::extract::{
+    FromRequestParts, Path as AxumPath, Query as AxumQuery, RawPathParams, path::ErrorKind,
+    rejection::PathRejection,
+};
+use http::{Uri, request::Parts};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Number, Value};
+use utoipa::{
+    IntoParams,
+    openapi::{
+        RefOr,
+        schema::{ArrayItems, Schema as Node, SchemaType, Type},
+    },
+};
+
+use super::schema::Schema;
+use crate::infrastructure::exceptions::{Failure, Fault, Place, Technical, ValidationException};
+
+/// The parameters of the query, checked against the schema that the API documents: a parameter that is not
+/// documented, that is there twice though it is no list, or that breaks its bounds is a fault; all are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<T>(pub T);
+
+/// The parameters of the path.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<T>(pub T);
+
+/// The `T` that a query says, or all that is wrong with it.
+pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T, Failure> {
+    let schema = Schema::of_parameters::<T>();
+    let mut input = ValidationException::none();
+    let value = gather(schema, uri, &mut input);
+    for (pointer, fault) in schema.faults(&value) {
+        input.add(parameter(&pointer), fault);
+    }
+    input.check()?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let name = error.path().iter().next().map(ToString::to_string).unwrap_or_default();
+        ValidationException::one(Place::Parameter(name), Fault::Invalid).into()
+    })
+}
+
+/// The query as an object, each text made into what its schema asks for where it can be.
+fn gather(schema: &Schema, uri: &Uri, input: &mut ValidationException) -> Value {
+    // every query is a list of pairs of texts
+    let pairs =
+        AxumQuery::<Vec<(String, String)>>::try_from_uri(uri).map(|query| query.0).unwrap_or_default();
+    let mut members = Map::new();
+    let mut repeated = BTreeSet::new();
+    for (name, text) in pairs {
+        match schema.property(&name) {
+            Some(Node::Array(array)) => {
+                let item = match &array.items {
+                    ArrayItems::RefOrSchema(node) => typed(node, text),
+                    ArrayItems::False => Value::String(text),
+                };
+                if let Value::Array(items) = members.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
+                    items.push(item);
+                }
+            }
+            node => {
+                let value = node.map_or_else(|| Value::Null, |node| scalar(node, text));
+                if members.insert(name.clone(), value).is_some() && repeated.insert(name.clone()) {
+                    input.add(Place::Parameter(name), Fault::Duplicate);
+                }
+            }
+        }
+    }
+    Value::Object(members)
+}
+
+fn typed(node: &RefOr<Node>, text: String) -> Value {
+    match node {
+        RefOr::T(node) => scalar(node, text),
+        RefOr::Ref(_) => Value::String(text),
+    }
+}
+
+/// A text as the type that its schema asks for; left as it is, and so a fault of its type, if it is none.
+fn scalar(node: &Node, text: String) -> Value {
+    let wants = |wanted: Type| match node {
+        Node::Object(object) => match &object.schema_type {
+            SchemaType::Type(one) => *one == wanted,
+            SchemaType::Array(several) => several.contains(&wanted),
+            SchemaType::AnyValue => false,
+        },
+        _ => false,
+    };
+    let number = if wants(Type::Integer) {
+        text.parse().map(|number: i64| Value::from(number)).ok()
+    } else if wants(Type::Number) {
+        text.parse().ok().and_then(Number::from_f64).map(Value::Number)
+    } else if wants(Type::Boolean) {
+        text.parse().map(Value::Bool).ok()
+    } else {
+        None
+    };
+    number.unwrap_or(Value::String(text))
+}
+
+/// The parameter that a pointer into the object of parameters points to or into.
+fn parameter(pointer: &str) -> Place {
+    let name = pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
+    Place::Parameter(name.replace("~1", "/").replace("~0", "~"))
+}
+
+impl<S: Sync, T: DeserializeOwned + IntoParams + 'static> FromRequestParts<S> for Query<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        parse(&parts.uri).map(Self)
+    }
+}
+
+impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let mut input = ValidationException::none();
+        // only what is escaped can be a control character
+        if parts.uri.path().contains('%')
+            && let Ok(texts) = RawPathParams::from_request_parts(parts, state).await
+        {
+            for (name, _) in texts.iter().filter(|(_, text)| text.contains(char::is_control)) {
+                input.add(Place::Parameter(name.to_owned()), Fault::Character);
+            }
+        }
+        input.check()?;
+        match AxumPath::from_request_parts(parts, state).await {
+            Ok(AxumPath(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => {
+                let name = match error.into_kind() {
+                    ErrorKind::ParseErrorAtKey { key, .. }
+                    | ErrorKind::DeserializeError { key, .. }
+                    | ErrorKind::InvalidUtf8InPathParam { key } => key,
+                    ErrorKind::ParseErrorAtIndex { index, .. } => nth(parts, state, index).await,
+                    ErrorKind::ParseError { .. } => nth(parts, state, 0).await,
+                    wiring => return Err(Technical::internal(wiring.to_string()).into()),
+                };
+                Err(ValidationException::one(Place::Parameter(name), Fault::Invalid).into())
+            }
+            Err(wiring) => Err(Technical::internal(wiring).into()),
+        }
+    }
+}
+
+/// The name of the parameter of the path at this index.
+async fn nth<S: Sync + Send>(parts: &mut Parts, state: &S, index: usize) -> String {
+    let texts = RawPathParams::from_request_parts(parts, state).await.ok();
+    texts.and_then(|texts| texts.iter().nth(index).map(|(name, _)| name.to_owned())).unwrap_or_default()
+}

@@ -1,0 +1,293 @@
+//! The walk through a value along its schema.
+
+use serde_json::{Map, Number, Value};
+use utoipa::{
+    Number as Bound,
+    openapi::{
+        KnownFormat, RefOr, SchemaFormat,
+        schema::{AdditionalProperties, Array, ArrayItems, Object, Schema as Node, SchemaType, Type},
+    },
+};
+
+use super::{Schema, format};
+use crate::infrastructure::exceptions::Fault;
+
+/// A value with more faults than this is told the first ones.
+const MAX_FAULTS: usize = 100;
+/// The longest name of a field that the schema does not name, in bytes.
+const MAX_NAME: usize = 256;
+
+/// All that is wrong with `value`, by JSON pointer.
+pub(super) fn faults(schema: &Schema, value: &Value) -> Vec<(String, Fault)> {
+    let mut walk = Walk { schema, faults: Vec::new() };
+    walk.node(&schema.root, value, At::Root);
+    walk.faults
+}
+
+/// A place in the value, which is written down only where there is a fault.
+#[derive(Clone, Copy)]
+enum At<'a> {
+    Root,
+    Field(&'a At<'a>, &'a str),
+    Item(&'a At<'a>, usize),
+}
+
+impl At<'_> {
+    /// The JSON pointer (RFC 6901).
+    fn pointer(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Field(parent, name) => {
+                format!("{}/{}", parent.pointer(), name.replace('~', "~0").replace('/', "~1"))
+            }
+            Self::Item(parent, index) => format!("{}/{index}", parent.pointer()),
+        }
+    }
+}
+
+struct Walk<'a> {
+    schema: &'a Schema,
+    faults: Vec<(String, Fault)>,
+}
+
+impl Walk<'_> {
+    fn add(&mut self, at: At<'_>, fault: Fault) {
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push((at.pointer(), fault));
+        }
+    }
+
+    fn node(&mut self, node: &RefOr<Node>, value: &Value, at: At<'_>) {
+        match self.schema.resolve(node) {
+            Some(Node::Object(object)) => self.object(object, value, at),
+            Some(Node::Array(array)) => self.array(array, value, at),
+            Some(Node::OneOf(one)) => self.alternatives(&one.items, value, at),
+            Some(Node::AnyOf(any)) => self.alternatives(&any.items, value, at),
+            Some(Node::AllOf(all)) => all.items.iter().for_each(|part| self.node(part, value, at)),
+            _ => self.anything(value, at),
+        }
+    }
+
+    /// What utoipa calls an object: every schema that is no list and no choice.
+    fn object(&mut self, object: &Object, value: &Value, at: At<'_>) {
+        if let Some(fault) = misfit(&object.schema_type, value) {
+            return self.add(at, fault);
+        }
+        if let Some(allowed) = &object.enum_values
+            && !value.is_null()
+            && !allowed.contains(value)
+        {
+            return self.add(at, Fault::NotAllowed { allowed: allowed.clone() });
+        }
+        match value {
+            Value::String(text) => self.text(object, text, at),
+            Value::Number(number) => self.number(object, number, at),
+            Value::Object(members) => self.members(object, members, at),
+            _ => self.anything(value, at),
+        }
+    }
+
+    fn members(&mut self, object: &Object, members: &Map<String, Value>, at: At<'_>) {
+        for name in object.required.iter().filter(|name| !members.contains_key(*name)) {
+            self.add(At::Field(&at, name), Fault::Required);
+        }
+        if let Some(max_items) = object.max_properties.filter(|max| members.len() > *max) {
+            self.add(at, Fault::TooMany { max_items });
+        }
+        for (name, value) in members {
+            let here = At::Field(&at, name);
+            let node = match (object.properties.get(name), object.additional_properties.as_deref()) {
+                (Some(node), _) => Some(node),
+                (None, Some(AdditionalProperties::RefOr(node))) if is_name(name) => Some(node),
+                (None, Some(AdditionalProperties::FreeForm(true)) | None) if is_name(name) => None,
+                (None, _) => {
+                    self.add(here, Fault::Unknown);
+                    continue;
+                }
+            };
+            match node {
+                Some(node) => self.node(node, value, here),
+                None => self.anything(value, here),
+            }
+        }
+    }
+
+    fn array(&mut self, array: &Array, value: &Value, at: At<'_>) {
+        if let Some(fault) = misfit(&array.schema_type, value) {
+            return self.add(at, fault);
+        }
+        let Value::Array(items) = value else { return };
+        if let Some(min_items) = array.min_items.filter(|min| items.len() < *min) {
+            self.add(at, Fault::TooFew { min_items });
+        }
+        if let Some(max_items) = array.max_items.filter(|max| items.len() > *max) {
+            // a list that may not be so long is not read
+            return self.add(at, Fault::TooMany { max_items });
+        }
+        for (index, item) in items.iter().enumerate() {
+            let here = At::Item(&at, index);
+            match &array.items {
+                ArrayItems::RefOrSchema(node) => self.node(node, item, here),
+                ArrayItems::False => self.anything(item, here),
+            }
+        }
+    }
+
+    /// The value must fit one of several. If it fits none, the faults are those of the one that it was meant for:
+    /// the first with the fewest faults among those with the right type and tag.
+    fn alternatives(&mut self, nodes: &[RefOr<Node>], value: &Value, at: At<'_>) {
+        let mut meant: Option<Vec<(String, Fault)>> = None;
+        let mut others: Vec<(String, Fault)> = Vec::new();
+        for node in nodes {
+            let mut branch = Walk { schema: self.schema, faults: Vec::new() };
+            branch.node(node, value, at);
+            if branch.faults.is_empty() {
+                return;
+            }
+            let here = at.pointer();
+            let other = branch.faults.iter().position(|(pointer, fault)| is_other(&here, pointer, fault));
+            if let Some(index) = other {
+                others.push(branch.faults.swap_remove(index));
+            } else if meant.as_ref().is_none_or(|best| branch.faults.len() < best.len()) {
+                meant = Some(branch.faults);
+            }
+        }
+        let faults = meant.unwrap_or_else(|| merged(others));
+        let room = MAX_FAULTS.saturating_sub(self.faults.len());
+        self.faults.extend(faults.into_iter().take(room));
+    }
+
+    fn text(&mut self, object: &Object, text: &str, at: At<'_>) {
+        if !is_clean(text) {
+            self.add(at, Fault::Character);
+        }
+        // no text has more characters than bytes
+        if let Some(max_length) =
+            object.max_length.filter(|max| text.len() > *max && text.chars().count() > *max)
+        {
+            self.add(at, Fault::TooLong { max_length });
+        } else if let Some(min_length) = object.min_length.filter(|min| text.chars().count() < *min) {
+            self.add(at, Fault::TooShort { min_length });
+        } else if let Some(name) = object.format.as_ref().and_then(|format| format::failed(format, text)) {
+            self.add(at, Fault::Format { format: name.to_owned() });
+        }
+    }
+
+    fn number(&mut self, object: &Object, number: &Number, at: At<'_>) {
+        let bounds = match object.format {
+            Some(SchemaFormat::KnownFormat(KnownFormat::Int32)) => Some((i32::MIN.into(), i32::MAX.into())),
+            _ if number.is_f64() => None,
+            // no integer of ours has more than 64 bits
+            _ => Some((i64::MIN, i64::MAX)),
+        };
+        let (least, most) = bounds.map(|(least, most)| (Number::from(least), Number::from(most))).unzip();
+        let minimum = object.minimum.as_ref().and_then(plain).or(least);
+        let maximum = object.maximum.as_ref().and_then(plain).or(most);
+        if let Some(minimum) = minimum.filter(|minimum| is_less(number, minimum)) {
+            self.add(at, Fault::Minimum { minimum });
+        } else if let Some(maximum) = maximum.filter(|maximum| is_less(maximum, number)) {
+            self.add(at, Fault::Maximum { maximum });
+        }
+    }
+
+    /// A value that no schema describes: only its texts are looked at.
+    fn anything(&mut self, value: &Value, at: At<'_>) {
+        match value {
+            Value::String(text) if !is_clean(text) => self.add(at, Fault::Character),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(index, item)| self.anything(item, At::Item(&at, index)));
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let here = At::Field(&at, name);
+                    if is_name(name) { self.anything(member, here) } else { self.add(here, Fault::Unknown) }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Why the value is of none of the types.
+fn misfit(types: &SchemaType, value: &Value) -> Option<Fault> {
+    let types = match types {
+        SchemaType::AnyValue => return None,
+        SchemaType::Type(one) => std::slice::from_ref(one),
+        SchemaType::Array(several) => several,
+    };
+    let (mut expected, mut integer) = ("null", false);
+    for kind in types {
+        let (name, fits) = match kind {
+            Type::Object => ("object", value.is_object()),
+            Type::Array => ("array", value.is_array()),
+            Type::String => ("string", value.is_string()),
+            Type::Boolean => ("boolean", value.is_boolean()),
+            Type::Number => ("number", value.is_number()),
+            Type::Integer => ("integer", value.is_i64() || value.is_u64()),
+            Type::Null if value.is_null() => return None,
+            Type::Null => continue,
+        };
+        if fits {
+            return None;
+        }
+        expected = name;
+        integer |= *kind == Type::Integer;
+    }
+    Some(if integer && value.is_number() { Fault::NotAnInteger } else { Fault::Type { expected } })
+}
+
+/// Whether a fault found at `pointer` says that another alternative for `here` was meant: another type, or another
+/// tag.
+fn is_other(here: &str, pointer: &str, fault: &Fault) -> bool {
+    match fault {
+        Fault::Type { .. } | Fault::NotAnInteger => pointer == here,
+        Fault::NotAllowed { allowed } => {
+            let is_child = pointer.rsplit_once('/').is_some_and(|(parent, _)| parent == here);
+            pointer == here || (is_child && allowed.len() == 1)
+        }
+        _ => false,
+    }
+}
+
+/// One fault for a value that fits no alternative: the tags that it could have had, or else the type.
+fn merged(others: Vec<(String, Fault)>) -> Vec<(String, Fault)> {
+    let mut tags = Vec::new();
+    let mut place = None;
+    let mut kind = None;
+    for (pointer, fault) in others {
+        match fault {
+            Fault::NotAllowed { allowed } => {
+                tags.extend(allowed);
+                place.get_or_insert(pointer);
+            }
+            Fault::Type { expected: "null" } => {}
+            fault => {
+                kind.get_or_insert((pointer, fault));
+            }
+        }
+    }
+    place.map(|place| (place, Fault::NotAllowed { allowed: tags })).or(kind).into_iter().collect()
+}
+
+fn is_clean(text: &str) -> bool {
+    text.bytes().all(|byte| !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n' | b'\r'))
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= MAX_NAME && !name.contains(char::is_control)
+}
+
+fn plain(bound: &Bound) -> Option<Number> {
+    match *bound {
+        Bound::Int(int) => Some(int.into()),
+        Bound::UInt(int) => Some(int.into()),
+        Bound::Float(float) => Number::from_f64(float),
+    }
+}
+
+fn is_less(left: &Number, right: &Number) -> bool {
+    match (left.as_i128(), right.as_i128()) {
+        (Some(left), Some(right)) => left < right,
+        _ => left.as_f64() < right.as_f64(),
+    }
+}
