@@ -288,6 +288,16 @@ mod tests {
     }
 
     #[test]
+    fn on_the_wire_a_kind_says_its_type_and_nothing_strange() {
+        let text = r#"{"type":"percent","basis_points":1000}"#;
+        let kind = serde_json::from_str::<DiscountKind>(text).unwrap();
+        assert_eq!(kind, DiscountKind::Percent { basis_points: 1_000 });
+        assert_eq!(serde_json::to_string(&kind).unwrap(), text);
+        let both = r#"{"type":"percent","basis_points":1000,"amount":{"amount":1,"currency":"EUR"}}"#;
+        assert!(serde_json::from_str::<DiscountKind>(both).is_err());
+    }
+
+    #[test]
     fn half_a_cent_off_is_a_cent_off() {
         assert_eq!(percent(1_000).amount_off(eur(1_995)), Ok(eur(200)));
         assert_eq!(percent(1_000).amount_off(eur(1_994)), Ok(eur(199)));

@@ -77,9 +77,6 @@ impl<'de> Deserialize<'de> for Currency {
 }
 
 /// An amount of money; negative where something is owed back.
-///
-/// Ordered only through [`Money::compare`]: amounts in different currencies have no order, and an
-/// operator that answers `false` both ways would hide that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
@@ -160,7 +157,8 @@ impl Money {
         amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
     }
 
-    /// How the two compare.
+    /// How the two compare. There is no operator for it: amounts in different currencies have no order, and one that
+    /// answers `false` both ways would hide that.
     pub fn compare(self, other: Self) -> Result<Ordering, MoneyError> {
         self.same_currency(other)?;
         Ok(self.amount.cmp(&other.amount))
