@@ -116,10 +116,7 @@ impl Product {
         let mut lowest = BTreeMap::new();
         for variant in self.variants.iter().filter(|variant| variant.active) {
             for (&currency, &amount) in &variant.prices {
-                lowest
-                    .entry(currency)
-                    .and_modify(|least: &mut i64| *least = (*least).min(amount))
-                    .or_insert(amount);
+                lowest.entry(currency).and_modify(|least: &mut i64| *least = (*least).min(amount)).or_insert(amount);
             }
         }
         lowest

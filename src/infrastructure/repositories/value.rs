@@ -119,11 +119,7 @@ impl rusqlite::ToSql for Param<'_> {
 }
 
 impl ToSql for Param<'_> {
-    fn to_sql(
-        &self,
-        ty: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Bool(value) => value.to_sql_checked(ty, out),
@@ -235,21 +231,8 @@ macro_rules! id_fields {
 }
 
 id_fields!(
-    UserId,
-    ProductId,
-    VariantId,
-    CategoryId,
-    CartId,
-    DiscountId,
-    ShippingMethodId,
-    OrderId,
-    PaymentId,
-    PaymentStepId,
-    InvoiceId,
-    ReviewId,
-    SubscriptionId,
-    NotificationId,
-    EventId,
+    UserId, ProductId, VariantId, CategoryId, CartId, DiscountId, ShippingMethodId, OrderId, PaymentId, PaymentStepId,
+    InvoiceId, ReviewId, SubscriptionId, NotificationId, EventId,
 );
 
 impl<T: Field> Field for Option<T> {
