@@ -1,26 +1,25 @@
 //! What a shopper means to buy.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 use super::ids::{CartId, OrderId, UserId, VariantId};
 use super::money::Currency;
+use super::state::states;
+use jiff::Timestamp;
 
 /// The most pieces of one variant a cart takes.
 pub const MAX_QUANTITY: i64 = 9_999;
 /// The most lines a cart takes.
 pub const MAX_LINES: usize = 200;
 
-/// What has become of a cart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CartStatus {
-    /// It can be changed and bought.
-    Open,
-    /// It became an order.
-    Ordered,
-    /// It was merged into another cart at log-in.
-    Merged,
+states! {
+    /// What has become of a cart.
+    CartStatus, "cart", {
+        /// It can be changed and bought.
+        Open = "open" -> [Ordered, Merged],
+        /// It became an order; if that comes to nothing, it is open again.
+        Ordered = "ordered" -> [Open],
+        /// It was merged into another cart at log-in.
+        Merged = "merged" -> [],
+    }
 }
 
 /// A cart; a guest's is held by its unguessable id.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Address;
 use super::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use super::money::Currency;
+use super::product::ProductKind;
 use super::state::states;
 
 states! {
@@ -86,6 +87,8 @@ pub struct OrderLine {
     pub product_id: ProductId,
     /// Its SKU then.
     pub sku: String,
+    /// What kind of thing it is.
+    pub kind: ProductKind,
     /// Its name then.
     pub name: String,
     /// How many.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{CategoryId, ProductId, VariantId};
 use super::money::{Currency, Money};
+use super::state::states;
 use super::tax::TaxClass;
 
 /// Texts of a product or category in other languages, by BCP 47 tag.
@@ -23,28 +24,28 @@ pub struct Texts {
     pub description: String,
 }
 
-/// What kind of thing a product is, which decides how it is delivered and charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProductKind {
-    /// Shipped.
-    Physical,
-    /// Delivered without shipping.
-    Digital,
-    /// Charged again every period.
-    Subscription,
+states! {
+    /// What kind of thing a product is, which decides how it is delivered and charged.
+    ProductKind, "product kind", {
+        /// Shipped.
+        Physical = "physical" -> [],
+        /// Delivered without shipping.
+        Digital = "digital" -> [],
+        /// Charged again every period.
+        Subscription = "subscription" -> [],
+    }
 }
 
-/// How often a subscription is charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BillingInterval {
-    /// Every seven days.
-    Week,
-    /// Every calendar month; the 31st becomes the month's last day.
-    Month,
-    /// Every calendar year.
-    Year,
+states! {
+    /// How often a subscription is charged.
+    BillingInterval, "billing interval", {
+        /// Every seven days.
+        Week = "week" -> [],
+        /// Every calendar month; the 31st becomes the month's last day.
+        Month = "month" -> [],
+        /// Every calendar year.
+        Year = "year" -> [],
+    }
 }
 
 /// A product with its variants.
@@ -116,7 +117,10 @@ impl Product {
         let mut lowest = BTreeMap::new();
         for variant in self.variants.iter().filter(|variant| variant.active) {
             for (&currency, &amount) in &variant.prices {
-                lowest.entry(currency).and_modify(|least: &mut i64| *least = (*least).min(amount)).or_insert(amount);
+                lowest
+                    .entry(currency)
+                    .and_modify(|least: &mut i64| *least = (*least).min(amount))
+                    .or_insert(amount);
             }
         }
         lowest

@@ -1,8 +1,8 @@
 //! Ways of shipping and what they cost.
 
+use super::country::Country;
 use super::ids::ShippingMethodId;
 use super::money::{Currency, Money};
-use super::country::Country;
 use super::product::Translations;
 use super::tax::TaxClass;
 

@@ -1,9 +1,9 @@
 //! One binary of integration tests, one module a capability.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic, its helpers too")]
 
+mod cli;
+mod database;
 mod money;
 mod pricing;
-mod cli;
 mod server;
-mod database;
 mod support;

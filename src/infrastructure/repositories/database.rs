@@ -111,7 +111,9 @@ impl Database {
         match session.connection_mut() {
             Connection::Sqlite(connection) => {
                 connection.script("BEGIN")?;
-                let ran = tokio::task::spawn_blocking(move || futures_util::FutureExt::now_or_never(work(&mut session)));
+                let ran = tokio::task::spawn_blocking(move || {
+                    futures_util::FutureExt::now_or_never(work(&mut session))
+                });
                 let stopped = |what: &str| E::from(StoreError::Internal(what.into()));
                 ran.await
                     .map_err(|_| stopped("a read panicked"))?

@@ -37,7 +37,9 @@ pub(super) async fn set_up(database: &Database, setup: Setup) -> Result<(), Stor
                 )));
             }
             Some(migration) if checksum_of(migration) != *checksum => {
-                return Err(StoreError::Schema(format!("migration {version} was changed after it had been applied")));
+                return Err(StoreError::Schema(format!(
+                    "migration {version} was changed after it had been applied"
+                )));
             }
             Some(_) => {}
         }
@@ -47,7 +49,9 @@ pub(super) async fn set_up(database: &Database, setup: Setup) -> Result<(), Stor
         return Ok(());
     }
     if !applied.is_empty() && setup == Setup::IfEmpty {
-        return Err(StoreError::Schema(format!("the database is {missing} migrations behind: run `undercroft migrate`")));
+        return Err(StoreError::Schema(format!(
+            "the database is {missing} migrations behind: run `undercroft migrate`"
+        )));
     }
     database.write(|unit_of_work| Box::pin(apply(unit_of_work))).await
 }
@@ -75,7 +79,10 @@ async fn apply(unit_of_work: &mut UnitOfWork) -> Result<(), StoreError> {
         unit_of_work.script(&dialect::translate(engine, migration.script)).await?;
         let values = params![migration.version, migration.name, checksum_of(migration), unit_of_work.now()];
         unit_of_work
-            .execute("INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)", &values)
+            .execute(
+                "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)",
+                &values,
+            )
             .await?;
     }
     Ok(())

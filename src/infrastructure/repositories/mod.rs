@@ -5,22 +5,34 @@
 //! as methods of `Session` (reads) or `UnitOfWork` (writes). The rule that must never break stands in the database:
 //! a conditional update, a unique key, a CHECK.
 
+mod cart_repository;
 mod database;
 mod dialect;
 mod error;
+mod idempotency_repository;
+mod invoice_repository;
 mod migrations;
+mod order_repository;
 mod page;
+mod payment_repository;
 mod postgres;
 mod session;
 mod sqlite;
+mod subscription_repository;
 mod table;
 mod unit_of_work;
 mod value;
 
+pub use cart_repository::{CartRepository, Offer};
 pub use database::{Database, Setup};
 pub use error::StoreError;
+pub use idempotency_repository::{Answer, Claimed, IdempotencyKey, IdempotencyRepository};
+pub use invoice_repository::InvoiceRepository;
+pub use order_repository::{OrderFilter, OrderRepository, next_number};
 pub use page::{CursorKey, Cursors, ForeignCursor, Page};
+pub use payment_repository::PaymentRepository;
 pub use session::{Engine, Session};
+pub use subscription_repository::{SubscriptionFilter, SubscriptionRepository};
 pub use table::{Table, Versioned};
 pub use unit_of_work::{UnitOfWork, Work};
 pub use value::{Field, Json, Param, Row, scalar};

@@ -26,7 +26,12 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Makes a page of at most `limit` from up to `limit + 1` rows; `place` is the place of its last row.
-    pub fn cut<P: Serialize>(mut rows: Vec<T>, limit: usize, list: &Cursors<'_>, place: impl Fn(&T) -> P) -> Self {
+    pub fn cut<P: Serialize>(
+        mut rows: Vec<T>,
+        limit: usize,
+        list: &Cursors<'_>,
+        place: impl Fn(&T) -> P,
+    ) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|last| list.encode(&place(last)));

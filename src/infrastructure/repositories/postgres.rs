@@ -34,11 +34,14 @@ impl PostgresDatabase {
         }
         config.connect_timeout(PATIENCE);
         config.application_name("undercroft");
-        let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(&error))?
-            .with_root_certificates(rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
-            .with_no_client_auth();
+        let tls =
+            rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .map_err(|error| unusable(&error))?
+                .with_root_certificates(rustls::RootCertStore {
+                    roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+                })
+                .with_no_client_auth();
         let manager = Manager::from_config(
             config,
             tokio_postgres_rustls::MakeRustlsConnect::new(tls),
@@ -156,7 +159,9 @@ fn references<'a>(params: &'a [Param<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(database) = error.as_db_error() else {
-            return if error.is_closed() || std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>()) {
+            return if error.is_closed()
+                || std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>())
+            {
                 Self::Unavailable(error.to_string())
             } else {
                 Self::Internal(error.to_string())
@@ -170,7 +175,10 @@ impl From<tokio_postgres::Error> for StoreError {
             &SqlState::FOREIGN_KEY_VIOLATION => Self::ForeignKey(message),
             &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE => Self::GaveWay(message),
             &SqlState::DISK_FULL => Self::Full(message),
-            code if code.code().starts_with("08") || code.code().starts_with("53") || code.code().starts_with("57") => {
+            code if code.code().starts_with("08")
+                || code.code().starts_with("53")
+                || code.code().starts_with("57") =>
+            {
                 Self::Unavailable(message)
             }
             _ => Self::Internal(message),

@@ -59,7 +59,12 @@ impl Session {
     }
 
     /// The first row that `sql` finds.
-    pub async fn first<T, M>(&mut self, sql: &str, params: &[Param<'_>], read: M) -> Result<Option<T>, StoreError>
+    pub async fn first<T, M>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        read: M,
+    ) -> Result<Option<T>, StoreError>
     where
         M: Fn(&Row<'_>) -> Result<T, StoreError>,
     {
@@ -76,7 +81,9 @@ impl Session {
     where
         M: Fn(&Row<'_>) -> Result<T, StoreError>,
     {
-        self.first(sql, params, read).await?.ok_or_else(|| StoreError::Internal(format!("no row came back: {sql}")))
+        self.first(sql, params, read)
+            .await?
+            .ok_or_else(|| StoreError::Internal(format!("no row came back: {sql}")))
     }
 
     /// Does what `sql` says; how many rows it touched.

@@ -49,9 +49,14 @@ struct Readers {
 
 impl SqliteDatabase {
     /// Opens or makes the file and starts its writer, which lives as long as anybody may send to it.
-    pub(super) fn open(path: &Path, prepare: impl Fn(session::Session) -> UnitOfWork + Send + 'static) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        path: &Path,
+        prepare: impl Fn(session::Session) -> UnitOfWork + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        writer.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+        )?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("sqlite-writer".into())
@@ -76,10 +81,7 @@ impl SqliteDatabase {
             Some(connection) => connection,
             None => open(&self.readers.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
         };
-        Ok(SqliteConnection {
-            connection: Some(connection),
-            home: Some((Arc::clone(&self.readers), permit)),
-        })
+        Ok(SqliteConnection { connection: Some(connection), home: Some((Arc::clone(&self.readers), permit)) })
     }
 
     /// Hands a unit of work to the writer.
@@ -244,17 +246,21 @@ impl From<rusqlite::Error> for StoreError {
         let message = message.clone().unwrap_or_else(|| error.to_string());
         let named = |prefix: &str| message.strip_prefix(prefix).unwrap_or(&message).to_owned();
         match failure.extended_code {
-            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
-                Self::Taken { constraint: dialect::unique_constraint(&named("UNIQUE constraint failed: ")).to_owned() }
-            }
-            ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_TRIGGER | ffi::SQLITE_CONSTRAINT_NOTNULL => {
+            ffi::SQLITE_CONSTRAINT_UNIQUE
+            | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+            | ffi::SQLITE_CONSTRAINT_ROWID => Self::Taken {
+                constraint: dialect::unique_constraint(&named("UNIQUE constraint failed: ")).to_owned(),
+            },
+            ffi::SQLITE_CONSTRAINT_CHECK
+            | ffi::SQLITE_CONSTRAINT_TRIGGER
+            | ffi::SQLITE_CONSTRAINT_NOTNULL => {
                 Self::CheckFailed { constraint: named("CHECK constraint failed: ") }
             }
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::ForeignKey(message),
             _ => match failure.code {
-                ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked | ffi::ErrorCode::CannotOpen => {
-                    Self::Unavailable(message)
-                }
+                ffi::ErrorCode::DatabaseBusy
+                | ffi::ErrorCode::DatabaseLocked
+                | ffi::ErrorCode::CannotOpen => Self::Unavailable(message),
                 ffi::ErrorCode::DiskFull | ffi::ErrorCode::ReadOnly | ffi::ErrorCode::SystemIoFailure => {
                     Self::Full(message)
                 }

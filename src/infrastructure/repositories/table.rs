@@ -51,8 +51,12 @@ impl Session {
     /// Adds a row.
     pub async fn insert<T: Table>(&mut self, value: &T) -> Result<(), StoreError> {
         let count = T::COLUMNS.len();
-        let sql =
-            format!("INSERT INTO {} ({}) VALUES ({})", T::NAME, T::COLUMNS.join(", "), placeholders(1, count));
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            T::NAME,
+            T::COLUMNS.join(", "),
+            placeholders(1, count)
+        );
         let params = value.bind();
         self.execute(&sql, &params).await.map(drop)
     }
@@ -74,8 +78,12 @@ impl Session {
     pub async fn update<T: Versioned>(&mut self, value: &mut T) -> Result<(), StoreError> {
         let read = *value.version_mut();
         *value.version_mut() = read + 1;
-        let sets: Vec<String> =
-            T::COLUMNS.iter().enumerate().skip(1).map(|(i, column)| format!("{column} = ${}", i + 1)).collect();
+        let sets: Vec<String> = T::COLUMNS
+            .iter()
+            .enumerate()
+            .skip(1)
+            .map(|(i, column)| format!("{column} = ${}", i + 1))
+            .collect();
         let sql = format!(
             "UPDATE {} SET {} WHERE {} = $1 AND version = ${}",
             T::NAME,

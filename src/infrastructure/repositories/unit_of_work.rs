@@ -114,8 +114,10 @@ where
     F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, E> + Send,
 {
     fn run(&mut self, unit_of_work: &mut UnitOfWork) -> bool {
-        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| complete((self.work)(unit_of_work))));
-        let outcome = ran.unwrap_or_else(|_| Err(StoreError::Internal("a unit of work panicked".into()).into()));
+        let ran =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| complete((self.work)(unit_of_work))));
+        let outcome =
+            ran.unwrap_or_else(|_| Err(StoreError::Internal("a unit of work panicked".into()).into()));
         self.published = unit_of_work.published();
         let keep = outcome.is_ok();
         self.outcome = Some(outcome);

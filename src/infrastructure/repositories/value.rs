@@ -119,7 +119,11 @@ impl rusqlite::ToSql for Param<'_> {
 }
 
 impl ToSql for Param<'_> {
-    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Bool(value) => value.to_sql_checked(ty, out),
@@ -165,6 +169,13 @@ impl Row<'_> {
     /// A state in a column, counted from 0.
     pub fn state<S: State>(&self, column: usize) -> Result<S, StoreError> {
         S::parse(&self.get::<String>(column)?).ok_or_else(|| unreadable::<S>(column))
+    }
+
+    /// A state, or nothing, in a column, counted from 0.
+    pub fn state_or_null<S: State>(&self, column: usize) -> Result<Option<S>, StoreError> {
+        self.get::<Option<String>>(column)?
+            .map(|name| S::parse(&name).ok_or_else(|| unreadable::<S>(column)))
+            .transpose()
     }
 }
 
@@ -231,8 +242,21 @@ macro_rules! id_fields {
 }
 
 id_fields!(
-    UserId, ProductId, VariantId, CategoryId, CartId, DiscountId, ShippingMethodId, OrderId, PaymentId, PaymentStepId,
-    InvoiceId, ReviewId, SubscriptionId, NotificationId, EventId,
+    UserId,
+    ProductId,
+    VariantId,
+    CategoryId,
+    CartId,
+    DiscountId,
+    ShippingMethodId,
+    OrderId,
+    PaymentId,
+    PaymentStepId,
+    InvoiceId,
+    ReviewId,
+    SubscriptionId,
+    NotificationId,
+    EventId,
 );
 
 impl<T: Field> Field for Option<T> {

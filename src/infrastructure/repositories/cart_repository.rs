@@ -1,0 +1,241 @@
+//! Carts: lines that add up under any race, merge at log-in, expiry, and what a checkout needs to price them.
+
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use super::error::StoreError;
+use super::session::Session;
+use super::table::{Table, Versioned, placeholders, select};
+use super::unit_of_work::UnitOfWork;
+use super::value::{Json, Param, Row, params};
+use crate::domain::cart::{Cart, CartItem};
+use crate::domain::ids::{CartId, CategoryId, OrderId, ProductId, UserId, VariantId};
+use crate::domain::money::Currency;
+use crate::domain::product::{BillingInterval, ProductKind};
+use crate::domain::tax::TaxClass;
+
+impl Table for Cart {
+    const NAME: &'static str = "carts";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "user_id",
+        "currency",
+        "status",
+        "discount_code",
+        "order_id",
+        "version",
+        "created_at",
+        "updated_at",
+        "expires_at",
+    ];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            user_id: row.get(1)?,
+            currency: row.get(2)?,
+            status: row.state(3)?,
+            discount_code: row.get(4)?,
+            order_id: row.get(5)?,
+            version: row.get(6)?,
+            created_at: row.get(7)?,
+            updated_at: row.get(8)?,
+            expires_at: row.get(9)?,
+            items: Vec::new(),
+        })
+    }
+
+    fn bind(&self) -> Vec<Param<'_>> {
+        use crate::domain::state::State;
+        params![
+            self.id,
+            self.user_id,
+            self.currency,
+            self.status.name(),
+            self.discount_code.as_ref(),
+            self.order_id,
+            self.version,
+            self.created_at,
+            self.updated_at,
+            self.expires_at,
+        ]
+        .into()
+    }
+}
+
+impl Versioned for Cart {
+    fn version_mut(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+}
+
+/// What is known of a variant when it is to be sold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// The variant.
+    pub variant_id: VariantId,
+    /// Its product.
+    pub product_id: ProductId,
+    /// Its SKU.
+    pub sku: String,
+    /// The product's name, with the variant's options.
+    pub name: String,
+    /// Whether both product and variant are for sale.
+    pub active: bool,
+    /// Its prices in minor units.
+    pub prices: BTreeMap<Currency, i64>,
+    /// What kind of thing it is.
+    pub kind: ProductKind,
+    /// How often it is charged, if it is a subscription.
+    pub billing_interval: Option<BillingInterval>,
+    /// The age a buyer must have reached.
+    pub minimum_age: Option<i64>,
+    /// The product's own tax class.
+    pub tax_class: Option<TaxClass>,
+    /// The product's category.
+    pub category_id: Option<CategoryId>,
+    /// How many can be sold.
+    pub available: i64,
+}
+
+impl Offer {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let options = row.get::<Json<Vec<String>>>(4)?.0;
+        let name: String = row.get(3)?;
+        Ok(Self {
+            variant_id: row.get(0)?,
+            product_id: row.get(1)?,
+            sku: row.get(2)?,
+            name: if options.is_empty() { name } else { format!("{name} ({})", options.join(", ")) },
+            active: row.get(5)?,
+            prices: row.get::<Json<_>>(6)?.0,
+            kind: row.state(7)?,
+            billing_interval: row.state_or_null(8)?,
+            minimum_age: row.get(9)?,
+            tax_class: row.get(10)?,
+            category_id: row.get(11)?,
+            available: row.get(12)?,
+        })
+    }
+}
+
+/// Queries on carts.
+pub struct CartRepository<'a>(pub &'a mut Session);
+
+impl CartRepository<'_> {
+    /// A cart with its lines.
+    pub async fn by_id(&mut self, id: CartId) -> Result<Option<Cart>, StoreError> {
+        let Some(mut cart) = self.0.find::<Cart>(id).await? else { return Ok(None) };
+        cart.items = self.items(id).await?;
+        Ok(Some(cart))
+    }
+
+    /// A cart's lines, in the order they were added.
+    pub async fn items(&mut self, id: CartId) -> Result<Vec<CartItem>, StoreError> {
+        let sql =
+            "SELECT variant_id, quantity FROM cart_items WHERE cart_id = $1 ORDER BY position, variant_id";
+        self.0
+            .all(sql, &params![id], |row| Ok(CartItem { variant_id: row.get(0)?, quantity: row.get(1)? }))
+            .await
+    }
+
+    /// The open cart of a user, the newest if there are several.
+    pub async fn open_of(&mut self, user_id: UserId, now: Timestamp) -> Result<Option<Cart>, StoreError> {
+        let sql = select::<Cart>(
+            "WHERE user_id = $1 AND status = 'open' AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1",
+        );
+        let Some(mut cart) = self.0.first(&sql, &params![user_id, now], Cart::from_row).await? else {
+            return Ok(None);
+        };
+        cart.items = self.items(cart.id).await?;
+        Ok(Some(cart))
+    }
+
+    /// What is known of variants that are to be sold, in no order; those that do not exist are left out.
+    pub async fn offers(&mut self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
+        if variants.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT v.id, v.product_id, v.sku, p.name, v.options, v.active AND p.active, v.prices, p.kind, \
+             p.billing_interval, p.minimum_age, p.tax_class, p.category_id, i.stock - i.reserved \
+             FROM variants v JOIN products p ON p.id = v.product_id JOIN inventory i ON i.variant_id = v.id \
+             WHERE v.id IN ({})",
+            placeholders(1, variants.len())
+        );
+        let values: Vec<Param<'_>> = variants.iter().map(|&id| id.into()).collect();
+        self.0.all(&sql, &values, Offer::from_row).await
+    }
+
+    /// Takes an open, unexpired cart for this unit of work, with its lines.
+    pub async fn lock(unit_of_work: &mut UnitOfWork, id: CartId) -> Result<Option<Cart>, StoreError> {
+        let now = unit_of_work.now();
+        let sql = format!(
+            "UPDATE carts SET version = version + 1, updated_at = $2 \
+             WHERE id = $1 AND status = 'open' AND expires_at > $2 RETURNING {}",
+            Cart::COLUMNS.join(", ")
+        );
+        let Some(mut cart) = unit_of_work.first(&sql, &params![id, now], Cart::from_row).await? else {
+            return Ok(None);
+        };
+        cart.items = CartRepository(unit_of_work).items(id).await?;
+        Ok(Some(cart))
+    }
+
+    /// Writes a cart's own columns back; it was taken by [`CartRepository::lock`].
+    pub async fn save(unit_of_work: &mut UnitOfWork, cart: &Cart) -> Result<(), StoreError> {
+        use crate::domain::state::State;
+        let sql = "UPDATE carts SET user_id = $2, status = $3, discount_code = $4, order_id = $5, expires_at = $6 \
+                   WHERE id = $1";
+        let values = params![
+            cart.id,
+            cart.user_id,
+            cart.status.name(),
+            cart.discount_code.as_ref(),
+            cart.order_id,
+            cart.expires_at,
+        ];
+        unit_of_work.execute(sql, &values).await.map(drop)
+    }
+
+    /// Sets how many of a variant a cart holds.
+    pub async fn set_item(
+        unit_of_work: &mut UnitOfWork,
+        cart_id: CartId,
+        item: CartItem,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO cart_items (cart_id, variant_id, quantity, position) \
+                   SELECT $1, $2, $3, COALESCE(MAX(position), 0) + 1 FROM cart_items WHERE cart_id = $1 \
+                   ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = excluded.quantity";
+        unit_of_work.execute(sql, &params![cart_id, item.variant_id, item.quantity]).await.map(drop)
+    }
+
+    /// Takes a variant out of a cart; whether it was in it.
+    pub async fn remove_item(
+        unit_of_work: &mut UnitOfWork,
+        cart_id: CartId,
+        variant_id: VariantId,
+    ) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM cart_items WHERE cart_id = $1 AND variant_id = $2";
+        Ok(unit_of_work.execute(sql, &params![cart_id, variant_id]).await? == 1)
+    }
+
+    /// Opens again the cart of an order that came to nothing.
+    pub async fn reopen(unit_of_work: &mut UnitOfWork, order_id: OrderId) -> Result<(), StoreError> {
+        let sql = "UPDATE carts SET status = 'open', order_id = NULL, version = version + 1, updated_at = $2 \
+                   WHERE order_id = $1 AND status = 'ordered'";
+        let now = unit_of_work.now();
+        unit_of_work.execute(sql, &params![order_id, now]).await.map(drop)
+    }
+
+    /// Clears away carts that expired before `before` and became no order; how many.
+    pub async fn purge(
+        unit_of_work: &mut UnitOfWork,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM carts WHERE id IN \
+                   (SELECT id FROM carts WHERE expires_at < $1 AND status <> 'ordered' ORDER BY expires_at LIMIT $2)";
+        unit_of_work.execute(sql, &params![before, limit]).await
+    }
+}

@@ -1,0 +1,143 @@
+//! Idempotency keys: the first request with a key does the work, and every other one gets its answer, byte for byte.
+//!
+//! The key is claimed in the unit of work that has the effect, and answered in the one that settles it, so that
+//! neither can be there without the other.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::unit_of_work::UnitOfWork;
+use super::value::{Json, Param, Row, params};
+
+/// A key with the request it was sent with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Whose keys these are, and for what: keys of different callers or routes never meet.
+    pub scope: String,
+    /// The key as the caller sent it.
+    pub key: String,
+    /// SHA-256 of the request.
+    pub request_hash: Vec<u8>,
+}
+
+/// An answer as it went out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers that belong to it.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What a key turns out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// Never seen: the work is this caller's.
+    Fresh,
+    /// Seen and answered.
+    Answered(Answer),
+    /// Seen and under way; what it works on, if that is known.
+    Running(Option<Uuid>),
+    /// Seen, and whoever worked on it has gone silent: the work is this caller's now, to be taken up where it is.
+    Abandoned(Option<Uuid>),
+    /// Seen with another request.
+    Reused,
+}
+
+/// Queries on idempotency keys.
+pub struct IdempotencyRepository<'a>(pub &'a mut UnitOfWork);
+
+impl IdempotencyRepository<'_> {
+    /// Claims a key until `locked_until`; `subject` is what the work will be about.
+    pub async fn claim(
+        &mut self,
+        key: &IdempotencyKey,
+        subject: Option<Uuid>,
+        locked_until: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Claimed, StoreError> {
+        let now = self.0.now();
+        let sql = "INSERT INTO idempotency_keys (scope, key, request_hash, locked_until, subject, expires_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (scope, key) DO UPDATE SET \
+                   request_hash = excluded.request_hash, locked_until = excluded.locked_until, \
+                   subject = excluded.subject, expires_at = excluded.expires_at, status = NULL, headers = NULL, \
+                   body = NULL WHERE idempotency_keys.expires_at <= $7";
+        let values = params![
+            &key.scope,
+            &key.key,
+            key.request_hash.as_slice(),
+            locked_until,
+            subject,
+            expires_at,
+            now,
+        ];
+        if self.0.execute(sql, &values).await? == 1 {
+            return Ok(Claimed::Fresh);
+        }
+        let sql = "SELECT request_hash, locked_until, subject, status, headers, body FROM idempotency_keys \
+                   WHERE scope = $1 AND key = $2";
+        let seen = self.0.one(sql, &params![&key.scope, &key.key], Seen::from_row).await?;
+        if seen.request_hash != key.request_hash {
+            return Ok(Claimed::Reused);
+        }
+        if let Some(answer) = seen.answer {
+            return Ok(Claimed::Answered(answer));
+        }
+        let sql = "UPDATE idempotency_keys SET locked_until = $3 \
+                   WHERE scope = $1 AND key = $2 AND status IS NULL AND locked_until <= $4";
+        let taken = self.0.execute(sql, &params![&key.scope, &key.key, locked_until, now]).await? == 1;
+        Ok(if taken { Claimed::Abandoned(seen.subject) } else { Claimed::Running(seen.subject) })
+    }
+
+    /// Keeps the answer to a key, unless it has one; the answer that stands.
+    pub async fn answer(&mut self, key: &IdempotencyKey, answer: &Answer) -> Result<Answer, StoreError> {
+        let sql = "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 \
+                   WHERE scope = $1 AND key = $2 AND status IS NULL";
+        let values = params![
+            &key.scope,
+            &key.key,
+            i64::from(answer.status),
+            Param::json(&answer.headers),
+            answer.body.as_slice(),
+        ];
+        if self.0.execute(sql, &values).await? == 1 {
+            return Ok(answer.clone());
+        }
+        let sql = "SELECT request_hash, locked_until, subject, status, headers, body FROM idempotency_keys \
+                   WHERE scope = $1 AND key = $2";
+        let seen = self.0.first(sql, &params![&key.scope, &key.key], Seen::from_row).await?;
+        Ok(seen.and_then(|seen| seen.answer).unwrap_or_else(|| answer.clone()))
+    }
+
+    /// Clears away keys that have expired; how many.
+    pub async fn purge(&mut self, limit: i64) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM idempotency_keys WHERE (scope, key) IN \
+                   (SELECT scope, key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+        let now = self.0.now();
+        self.0.execute(sql, &params![now, limit]).await
+    }
+}
+
+/// A key that was seen before.
+struct Seen {
+    request_hash: Vec<u8>,
+    subject: Option<Uuid>,
+    answer: Option<Answer>,
+}
+
+impl Seen {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let answer = match row.get::<Option<i64>>(3)? {
+            None => None,
+            Some(status) => Some(Answer {
+                status: u16::try_from(status).map_err(|_| StoreError::Internal("no HTTP status".into()))?,
+                headers: row.get::<Json<_>>(4)?.0,
+                body: row.get(5)?,
+            }),
+        };
+        Ok(Self { request_hash: row.get(0)?, subject: row.get(2)?, answer })
+    }
+}

@@ -1,0 +1,83 @@
+//! Invoices and credit notes: numbered without gaps per series, never changed (a trigger refuses it).
+
+use super::error::StoreError;
+use super::order_repository::next_number;
+use super::session::Session;
+use super::table::{Table, select};
+use super::unit_of_work::UnitOfWork;
+use super::value::{Json, Param, Row, params};
+use crate::domain::ids::OrderId;
+use crate::domain::invoice::Invoice;
+use crate::domain::state::State;
+
+impl Table for Invoice {
+    const NAME: &'static str = "invoices";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "kind",
+        "series",
+        "number",
+        "order_id",
+        "user_id",
+        "corrects",
+        "payment_step_id",
+        "currency",
+        "total",
+        "document",
+        "issued_at",
+    ];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            kind: row.state(1)?,
+            series: row.get(2)?,
+            number: row.get(3)?,
+            order_id: row.get(4)?,
+            user_id: row.get(5)?,
+            corrects: row.get(6)?,
+            payment_step_id: row.get(7)?,
+            currency: row.get(8)?,
+            total: row.get(9)?,
+            document: row.get::<Json<_>>(10)?.0,
+            issued_at: row.get(11)?,
+        })
+    }
+
+    fn bind(&self) -> Vec<Param<'_>> {
+        params![
+            self.id,
+            self.kind.name(),
+            &self.series,
+            self.number,
+            self.order_id,
+            self.user_id,
+            self.corrects,
+            self.payment_step_id,
+            self.currency,
+            self.total,
+            Param::json(&self.document),
+            self.issued_at,
+        ]
+        .into()
+    }
+}
+
+/// Queries on invoices.
+pub struct InvoiceRepository<'a>(pub &'a mut Session);
+
+impl InvoiceRepository<'_> {
+    /// An order's invoice and credit notes, in the order they were issued.
+    pub async fn by_order(&mut self, order_id: OrderId) -> Result<Vec<Invoice>, StoreError> {
+        let sql = select::<Invoice>("WHERE order_id = $1 ORDER BY issued_at, series DESC, number");
+        self.0.all(&sql, &params![order_id], Invoice::from_row).await
+    }
+
+    /// Gives the document the next number of its series and issues it.
+    pub async fn issue(unit_of_work: &mut UnitOfWork, mut invoice: Invoice) -> Result<Invoice, StoreError> {
+        invoice.series = invoice.kind.series().to_owned();
+        invoice.number = next_number(unit_of_work, &format!("invoice:{}", invoice.series)).await?;
+        unit_of_work.insert(&invoice).await?;
+        Ok(invoice)
+    }
+}

@@ -1,0 +1,210 @@
+//! Orders: a user's history, lists by state and time, numbers without gaps or races.
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use super::page::{Cursors, Page};
+use super::session::Session;
+use super::table::{Table, Versioned, select};
+use super::unit_of_work::UnitOfWork;
+use super::value::{Json, Param, Row, params, scalar};
+use crate::domain::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId};
+use crate::domain::order::{Order, OrderStatus};
+use crate::domain::state::State;
+
+impl Table for Order {
+    const NAME: &'static str = "orders";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "number",
+        "user_id",
+        "email",
+        "status",
+        "cart_id",
+        "subscription_id",
+        "currency",
+        "subtotal",
+        "discount",
+        "shipping",
+        "tax",
+        "total",
+        "discount_code",
+        "shipping_method",
+        "shipping_address",
+        "billing_address",
+        "lines",
+        "tracking_code",
+        "version",
+        "placed_at",
+        "updated_at",
+        "fulfilled_at",
+    ];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            number: row.get(1)?,
+            user_id: row.get(2)?,
+            email: row.get(3)?,
+            status: row.state(4)?,
+            cart_id: row.get(5)?,
+            subscription_id: row.get(6)?,
+            currency: row.get(7)?,
+            subtotal: row.get(8)?,
+            discount: row.get(9)?,
+            shipping: row.get(10)?,
+            tax: row.get(11)?,
+            total: row.get(12)?,
+            discount_code: row.get(13)?,
+            shipping_method: row.get(14)?,
+            shipping_address: row.get::<Json<_>>(15)?.0,
+            billing_address: row.get::<Json<_>>(16)?.0,
+            lines: row.get::<Json<_>>(17)?.0,
+            tracking_code: row.get(18)?,
+            version: row.get(19)?,
+            placed_at: row.get(20)?,
+            updated_at: row.get(21)?,
+            fulfilled_at: row.get(22)?,
+        })
+    }
+
+    fn bind(&self) -> Vec<Param<'_>> {
+        params![
+            self.id,
+            self.number,
+            self.user_id,
+            &self.email,
+            self.status.name(),
+            self.cart_id,
+            self.subscription_id,
+            self.currency,
+            self.subtotal,
+            self.discount,
+            self.shipping,
+            self.tax,
+            self.total,
+            self.discount_code.as_ref(),
+            self.shipping_method.as_ref(),
+            Param::json(&self.shipping_address),
+            Param::json(&self.billing_address),
+            Param::json(&self.lines),
+            self.tracking_code.as_ref(),
+            self.version,
+            self.placed_at,
+            self.updated_at,
+            self.fulfilled_at,
+        ]
+        .into()
+    }
+}
+
+impl Versioned for Order {
+    fn version_mut(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+}
+
+/// Which orders a list shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OrderFilter {
+    /// Only this user's.
+    pub user_id: Option<UserId>,
+    /// Only those in this state.
+    pub status: Option<OrderStatus>,
+}
+
+/// Queries on orders.
+pub struct OrderRepository<'a>(pub &'a mut Session);
+
+impl OrderRepository<'_> {
+    /// The order that a cart became, unless that was cancelled.
+    pub async fn by_cart(&mut self, cart_id: CartId) -> Result<Option<Order>, StoreError> {
+        let sql = select::<Order>("WHERE cart_id = $1 AND status <> 'cancelled'");
+        self.0.first(&sql, &params![cart_id], Order::from_row).await
+    }
+
+    /// The order with a number.
+    pub async fn by_number(&mut self, number: i64) -> Result<Option<Order>, StoreError> {
+        self.0.first(&select::<Order>("WHERE number = $1"), &params![number], Order::from_row).await
+    }
+
+    /// The orders that a subscription made, oldest first.
+    pub async fn by_subscription(&mut self, id: SubscriptionId) -> Result<Vec<Order>, StoreError> {
+        let sql = select::<Order>("WHERE subscription_id = $1 ORDER BY placed_at, id");
+        self.0.all(&sql, &params![id], Order::from_row).await
+    }
+
+    /// A page of orders, newest first.
+    pub async fn list(
+        &mut self,
+        filter: &OrderFilter,
+        limit: usize,
+        after: Option<(Timestamp, OrderId)>,
+        cursors: &Cursors<'_>,
+    ) -> Result<Page<Order>, StoreError> {
+        let mut rest = String::from("WHERE TRUE");
+        let mut values: Vec<Param<'_>> = Vec::new();
+        if let Some(user_id) = filter.user_id {
+            values.push(user_id.into());
+            rest += &format!(" AND user_id = ${}", values.len());
+        }
+        if let Some(status) = filter.status {
+            values.push(status.name().into());
+            rest += &format!(" AND status = ${}", values.len());
+        }
+        if let Some((at, id)) = after {
+            values.extend(params![at, id]);
+            rest += &format!(" AND (placed_at, id) < (${}, ${})", values.len() - 1, values.len());
+        }
+        values.push(Param::Int(limit as i64 + 1));
+        rest += &format!(" ORDER BY placed_at DESC, id DESC LIMIT ${}", values.len());
+        let rows = self.0.all(&select::<Order>(&rest), &values, Order::from_row).await?;
+        Ok(Page::cut(rows, limit, cursors, |order| (order.placed_at, order.id)))
+    }
+
+    /// Takes the order for this unit of work: whoever else wants to change it waits.
+    pub async fn lock(unit_of_work: &mut UnitOfWork, id: OrderId) -> Result<Option<Order>, StoreError> {
+        let sql = format!(
+            "UPDATE orders SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
+            Order::COLUMNS.join(", ")
+        );
+        let now = unit_of_work.now();
+        unit_of_work.first(&sql, &params![id, now], Order::from_row).await
+    }
+
+    /// Writes the order's progress back; it was taken by [`OrderRepository::lock`].
+    pub async fn save_progress(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), StoreError> {
+        let sql = "UPDATE orders SET status = $2, tracking_code = $3, fulfilled_at = $4 WHERE id = $1";
+        let values = params![order.id, order.status.name(), order.tracking_code.as_ref(), order.fulfilled_at];
+        unit_of_work.execute(sql, &values).await.map(drop)
+    }
+
+    /// Notes what a user bought with a paid order.
+    pub async fn note_purchases(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), StoreError> {
+        let Some(user_id) = order.user_id else { return Ok(()) };
+        let mut products: Vec<ProductId> = order.lines.iter().map(|line| line.product_id).collect();
+        products.sort_unstable();
+        products.dedup();
+        for product_id in products {
+            let sql = "INSERT INTO purchases (user_id, product_id, order_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            unit_of_work.execute(sql, &params![user_id, product_id, order.id]).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`OrderRepository::note_purchases`] noted, when the order is cancelled or refunded.
+    pub async fn forget_purchases(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), StoreError> {
+        let Some(user_id) = order.user_id else { return Ok(()) };
+        let sql = "DELETE FROM purchases WHERE user_id = $1 AND order_id = $2";
+        unit_of_work.execute(sql, &params![user_id, order.id]).await.map(drop)
+    }
+}
+
+/// The next number of a series: one more each time, and none is lost when the unit of work fails.
+///
+/// It makes the units of work that want one wait for each other; so take it last.
+pub async fn next_number(unit_of_work: &mut UnitOfWork, series: &str) -> Result<i64, StoreError> {
+    let sql = "INSERT INTO counters (name, value) VALUES ($1, 1) \
+               ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
+    unit_of_work.one(sql, &params![series], scalar).await
+}
