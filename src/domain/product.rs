@@ -106,6 +106,24 @@ pub struct Variant {
     pub prices: BTreeMap<Currency, i64>,
 }
 
+/// How many pieces of a variant there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stock {
+    /// All of them.
+    pub stock: i64,
+    /// Those that orders have reserved: 0 to `stock`.
+    pub reserved: i64,
+    /// Goes up with every change of `stock`.
+    pub version: i64,
+}
+
+impl Stock {
+    /// What can be sold.
+    pub fn available(self) -> i64 {
+        self.stock - self.reserved
+    }
+}
+
 impl Product {
     /// The average of its ratings in hundredths of a star, if it has any.
     pub fn rating_hundredths(&self) -> Option<i64> {

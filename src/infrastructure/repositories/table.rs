@@ -42,6 +42,21 @@ pub fn placeholders(from: usize, count: usize) -> String {
     text
 }
 
+/// Keys in one `IN (…)` at most.
+const KEYS: usize = 256;
+
+/// Keys for `IN (…)` with the list of their placeholders, in as many statements as they need. A list is filled up
+/// to a power of two with its last key, so that few different statements are kept prepared.
+pub fn key_lists<'a, K: Copy + Into<Param<'a>>>(keys: &[K]) -> Vec<(Vec<Param<'a>>, String)> {
+    let lists = keys.chunks(KEYS).map(|keys| {
+        let count = keys.len().next_power_of_two();
+        let last = keys.last().into_iter().cycle();
+        let params: Vec<_> = keys.iter().chain(last).take(count).map(|&key| key.into()).collect();
+        (params, placeholders(1, count))
+    });
+    lists.collect()
+}
+
 impl Session {
     /// The row with this key.
     pub async fn find<T: Table>(&mut self, key: impl Into<Param<'_>>) -> Result<Option<T>, StoreError> {

@@ -1,0 +1,133 @@
+//! Stock: how many pieces of a variant there are, and how many of them orders have reserved.
+//!
+//! `0 ≤ reserved ≤ stock` holds under any race, because every change is one conditional update: the database, not a
+//! value read before, decides whether there is enough. Variants are always touched in the order of their ids, so
+//! that two orders never wait for each other in a circle. `version` counts the changes of `stock` alone: who sets an absolute
+//! number learns that pieces came or went since, and is not disturbed by reservations.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::error::StoreError;
+use super::session::Session;
+use super::table::key_lists;
+use super::unit_of_work::UnitOfWork;
+use super::value::{Row, params, scalar};
+use crate::domain::ids::VariantId;
+use crate::domain::product::Stock;
+
+/// The stock of variants.
+pub struct InventoryRepository<'a>(pub &'a mut Session);
+
+/// What became of an order to change the stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StockSet {
+    /// Done; so much can be sold now.
+    Done {
+        /// Pieces that nobody has reserved.
+        available: i64,
+    },
+    /// Nothing was changed: fewer would be left than orders have reserved.
+    BelowReserved {
+        /// Pieces that orders have reserved.
+        reserved: i64,
+    },
+    /// There is no such variant.
+    NoSuchVariant,
+}
+
+impl InventoryRepository<'_> {
+    /// The stock of each of these variants that has one.
+    pub async fn stocks(&mut self, variants: &[VariantId]) -> Result<HashMap<VariantId, Stock>, StoreError> {
+        let mut found = HashMap::with_capacity(variants.len());
+        for (keys, list) in key_lists(variants) {
+            let sql = format!(
+                "SELECT variant_id, stock, reserved, version FROM inventory WHERE variant_id IN ({list})"
+            );
+            let read = |row: &Row<'_>| {
+                Ok((row.get(0)?, Stock { stock: row.get(1)?, reserved: row.get(2)?, version: row.get(3)? }))
+            };
+            found.extend(self.0.all(&sql, &keys, read).await?);
+        }
+        Ok(found)
+    }
+
+    /// What can be sold of each of these variants; one without stock is missing.
+    pub async fn available(&mut self, variants: &[VariantId]) -> Result<HashMap<VariantId, i64>, StoreError> {
+        let stocks = self.stocks(variants).await?;
+        Ok(stocks.into_iter().map(|(variant, stock)| (variant, stock.available())).collect())
+    }
+
+    /// Sets how many pieces there are, those that are reserved included; with `expected`, only if the stock has not
+    /// changed since that version was read.
+    pub async fn set_stock(
+        unit_of_work: &mut UnitOfWork,
+        variant: VariantId,
+        stock: i64,
+        expected: Option<i64>,
+    ) -> Result<StockSet, StoreError> {
+        let sql = "UPDATE inventory SET stock = $2, version = version + 1, updated_at = $3 \
+                   WHERE variant_id = $1 AND reserved <= $2 AND (CAST($4 AS BIGINT) IS NULL OR version = $4) \
+                   RETURNING stock - reserved";
+        let values = params![variant, stock, unit_of_work.now(), expected];
+        match unit_of_work.first(sql, &values, scalar).await? {
+            Some(available) => Ok(StockSet::Done { available }),
+            None => refused(unit_of_work, variant, expected).await,
+        }
+    }
+
+    /// Adds pieces, or takes some away.
+    pub async fn adjust(
+        unit_of_work: &mut UnitOfWork,
+        variant: VariantId,
+        by: i64,
+    ) -> Result<StockSet, StoreError> {
+        let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 \
+                   WHERE variant_id = $1 AND reserved <= stock + $2 RETURNING stock - reserved";
+        let values = params![variant, by, unit_of_work.now()];
+        match unit_of_work.first(sql, &values, scalar).await? {
+            Some(available) => Ok(StockSet::Done { available }),
+            None => refused(unit_of_work, variant, None).await,
+        }
+    }
+
+    /// Returned pieces go back on the shelf; tells which variants had nothing left before. What is no longer in the
+    /// catalogue is passed over.
+    pub async fn restock(
+        unit_of_work: &mut UnitOfWork,
+        lines: &[(VariantId, i64)],
+    ) -> Result<Vec<VariantId>, StoreError> {
+        let mut back = Vec::new();
+        for (variant, quantity) in summed(lines) {
+            let outcome = Self::adjust(unit_of_work, variant, quantity).await?;
+            if outcome == (StockSet::Done { available: quantity }) {
+                back.push(variant);
+            }
+        }
+        Ok(back)
+    }
+}
+
+/// Why a conditional update found no row.
+async fn refused(
+    unit_of_work: &mut UnitOfWork,
+    variant: VariantId,
+    expected: Option<i64>,
+) -> Result<StockSet, StoreError> {
+    match InventoryRepository(unit_of_work).stocks(&[variant]).await?.get(&variant) {
+        None => Ok(StockSet::NoSuchVariant),
+        Some(stock) if expected.is_some_and(|version| version != stock.version) => {
+            Err(StoreError::Stale { table: "inventory" })
+        }
+        Some(stock) => Ok(StockSet::BelowReserved { reserved: stock.reserved }),
+    }
+}
+
+/// Lines of the same variant as one, in the order of the variants.
+pub(super) fn summed(lines: &[(VariantId, i64)]) -> BTreeMap<VariantId, i64> {
+    let mut sums = BTreeMap::new();
+    for &(variant, quantity) in lines {
+        let sum = sums.entry(variant).or_insert(0_i64);
+        *sum = sum.saturating_add(quantity);
+    }
+    sums
+}

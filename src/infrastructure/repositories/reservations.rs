@@ -1,0 +1,108 @@
+//! Reservations: what orders hold of the stock until it leaves the store or is given back.
+
+use std::collections::BTreeMap;
+
+use super::error::StoreError;
+use super::inventory_repository::{InventoryRepository, summed};
+use super::table::placeholders;
+use super::unit_of_work::UnitOfWork;
+use super::value::{Param, params, scalar};
+use crate::domain::ids::{OrderId, VariantId};
+
+/// Reservations written by one statement.
+const BATCH: usize = 16;
+
+/// Why nothing was reserved. The unit of work must not be kept: other lines may be reserved already.
+#[derive(Debug, thiserror::Error)]
+pub enum ReserveError {
+    /// There are not that many pieces left of one of the variants.
+    #[error("only {available} of variant {variant_id} left")]
+    OutOfStock {
+        /// Which variant.
+        variant_id: VariantId,
+        /// What is left of it.
+        available: i64,
+    },
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl InventoryRepository<'_> {
+    /// Reserves `lines` for an order, all or none, and tells which variants have nothing left now.
+    pub async fn reserve(
+        unit_of_work: &mut UnitOfWork,
+        order: OrderId,
+        lines: &[(VariantId, i64)],
+    ) -> Result<Vec<VariantId>, ReserveError> {
+        let lines = summed(lines);
+        let mut depleted = Vec::new();
+        for (&variant_id, &quantity) in &lines {
+            let sql = "UPDATE inventory SET reserved = reserved + $2 \
+                       WHERE variant_id = $1 AND stock - reserved >= $2 RETURNING stock - reserved";
+            match unit_of_work.first(sql, &params![variant_id, quantity], scalar).await? {
+                Some(0) => depleted.push(variant_id),
+                Some(_) => {}
+                None => {
+                    let left = InventoryRepository(unit_of_work).available(&[variant_id]).await?;
+                    // some may have come back since they were refused
+                    let available = left.get(&variant_id).map_or(0, |&left| left.min(quantity - 1));
+                    return Err(ReserveError::OutOfStock { variant_id, available });
+                }
+            }
+        }
+        let rows: Vec<_> = lines.into_iter().collect();
+        for rows in rows.chunks(BATCH) {
+            let tuples: Vec<_> =
+                (0..rows.len()).map(|row| format!("($1, {})", placeholders(2 + 2 * row, 2))).collect();
+            let sql = format!(
+                "INSERT INTO reservations (order_id, variant_id, quantity) VALUES {}",
+                tuples.join(", ")
+            );
+            let mut values = vec![Param::from(order)];
+            values.extend(rows.iter().flat_map(|&(variant, quantity)| params![variant, quantity]));
+            unit_of_work.execute(&sql, &values).await?;
+        }
+        Ok(depleted)
+    }
+
+    /// What an order has reserved leaves the store. Done twice it changes nothing more.
+    pub async fn commit(unit_of_work: &mut UnitOfWork, order: OrderId) -> Result<(), StoreError> {
+        let sql = "UPDATE inventory SET stock = stock - $2, reserved = reserved - $2, \
+                   version = version + 1, updated_at = $3 WHERE variant_id = $1";
+        for (variant, quantity) in Self::taken_back(unit_of_work, order).await? {
+            let values = params![variant, quantity, unit_of_work.now()];
+            unit_of_work.execute(sql, &values).await?;
+        }
+        Ok(())
+    }
+
+    /// What an order has reserved can be sold again; tells which variants had nothing left before. Done twice it
+    /// changes nothing more.
+    pub async fn release(
+        unit_of_work: &mut UnitOfWork,
+        order: OrderId,
+    ) -> Result<Vec<VariantId>, StoreError> {
+        let sql =
+            "UPDATE inventory SET reserved = reserved - $2 WHERE variant_id = $1 RETURNING stock - reserved";
+        let mut back = Vec::new();
+        for (variant, quantity) in Self::taken_back(unit_of_work, order).await? {
+            let available: i64 = unit_of_work.one(sql, &params![variant, quantity], scalar).await?;
+            if available == quantity {
+                back.push(variant);
+            }
+        }
+        Ok(back)
+    }
+
+    /// Removes an order's reservations and hands them out in the order of their variants. Whoever removes them
+    /// accounts for them: of two at once, the second finds none.
+    async fn taken_back(
+        unit_of_work: &mut UnitOfWork,
+        order: OrderId,
+    ) -> Result<BTreeMap<VariantId, i64>, StoreError> {
+        let sql = "DELETE FROM reservations WHERE order_id = $1 RETURNING variant_id, quantity";
+        let rows = unit_of_work.all(sql, &params![order], |row| Ok((row.get(0)?, row.get(1)?))).await?;
+        Ok(rows.into_iter().collect())
+    }
+}

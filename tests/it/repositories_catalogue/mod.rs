@@ -1,0 +1,3 @@
+//! The catalogue's storage: products, lists, search, stock.
+
+mod inventory;
