@@ -1,6 +1,7 @@
 //! One binary of integration tests, one module a capability.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic, its helpers too")]
 
+mod architecture;
 mod cli;
 mod database;
 mod money;

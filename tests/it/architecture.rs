@@ -1,0 +1,295 @@
+//! The house rules of the architecture, kept by reading the source: who may look where, what a member may not do,
+//! how files are named and how long they are. Each rule is also tried on a source that breaks it.
+
+mod paths;
+
+use std::{fs, path::Path};
+
+/// The rooms in their order: a room may use itself and those before it.
+const ROOMS: [&str; 8] =
+    ["exceptions", "events", "repositories", "cache", "localization", "adapters", "guards", "middleware"];
+/// What a member's file ends with, in its room. A room's shared mechanism has other names.
+const MEMBERS: [(&str, &str); 7] = [
+    ("exceptions", "_exception"),
+    ("events", "_event"),
+    ("repositories", "_repository"),
+    ("cache", "_cache"),
+    ("adapters", "_adapter"),
+    ("guards", "_guard"),
+    ("middleware", "_middleware"),
+];
+/// The one file that decides what the errors of every room become.
+const CONVERSIONS: &str = "src/infrastructure/exceptions/conversions.rs";
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: [&str; 6] = ["common", "core", "helper", "helpers", "util", "utils"];
+/// What does I/O or belongs to an async runtime.
+const OUTSIDE_OF_THE_DOMAIN: [&str; 13] = [
+    "axum",
+    "deadpool_postgres",
+    "futures_util",
+    "http",
+    "hyper",
+    "hyper_util",
+    "rusqlite",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "tokio",
+    "tokio_postgres",
+    "tokio_util",
+];
+const MOST_LINES: usize = 400;
+
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The module it is: `src/domain/money.rs` is `domain::money`.
+    fn module(&self) -> Vec<String> {
+        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        let path = path.trim_end_matches("/mod").trim_start_matches("lib");
+        path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Every path of ours that it names, from the root, with a text for where.
+    fn uses(&self) -> Vec<(String, Vec<String>)> {
+        let module = self.module();
+        let ours = paths::named(&self.text).into_iter().filter_map(|named| {
+            let path = named.absolute(&module)?;
+            Some((format!("{}:{}: names {}", self.path, named.line, path.join("::")), path))
+        });
+        ours.collect()
+    }
+}
+
+/// Who may look where.
+fn directions(sources: &[Source]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for source in sources.iter().filter(|source| source.path.starts_with("src/")) {
+        let module = source.module();
+        let from: Vec<_> = module.iter().map(String::as_str).collect();
+        for (place, path) in source.uses() {
+            let to: Vec<_> = path.iter().map(String::as_str).collect();
+            if source.path != CONVERSIONS && !may_use(&from, &to)
+                || source.path == CONVERSIONS && !may_use(&["infrastructure"], &to)
+            {
+                faults.push(place);
+            }
+        }
+    }
+    faults
+}
+
+fn may_use(from: &[&str], to: &[&str]) -> bool {
+    let room = |name: &str| ROOMS.iter().position(|room| *room == name);
+    match (from, to.first().copied().unwrap_or_default()) {
+        ([] | ["presentation", ..], _)
+        | (["infrastructure", ..], "domain")
+        | (["infrastructure"], "infrastructure") => true,
+        (["main"], layer) => ["infrastructure", "presentation", "settings"].contains(&layer),
+        (["application", ..], layer) => ["application", "domain", "infrastructure"].contains(&layer),
+        (["infrastructure", mine, ..], "infrastructure") => {
+            let theirs = to.get(1).and_then(|name| room(name));
+            theirs.is_some_and(|theirs| room(mine).is_some_and(|mine| theirs <= mine))
+        }
+        ([layer, ..], other) => *layer == other,
+    }
+}
+
+/// A member never imports a sibling member, neither by its module nor by its type.
+fn siblings(sources: &[Source]) -> Vec<String> {
+    let members: Vec<_> = sources.iter().filter_map(|source| Some((source, member(source)?))).collect();
+    let mut faults = Vec::new();
+    for (source, (room, name)) in &members {
+        for (place, path) in source.uses() {
+            let [infrastructure, other_room, target, ..] = path.as_slice() else { continue };
+            let is_sibling = |(_, (there, other)): &(&Source, (String, String))| {
+                there == room && other != name && (target == other || *target == type_name(other))
+            };
+            if infrastructure == "infrastructure" && other_room == room && members.iter().any(is_sibling) {
+                faults.push(place);
+            }
+        }
+    }
+    faults
+}
+
+/// The room and name of a member's file.
+fn member(source: &Source) -> Option<(String, String)> {
+    let [infrastructure, room, name] = <[String; 3]>::try_from(source.module()).ok()?;
+    let ending = MEMBERS.iter().find(|(its, _)| *its == room)?.1;
+    (infrastructure == "infrastructure" && name.ends_with(ending)).then_some((room, name))
+}
+
+/// `user_repository` holds `UserRepository`.
+fn type_name(file: &str) -> String {
+    let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+    file.split('_').map(word).collect()
+}
+
+/// The domain does no I/O and knows no runtime.
+fn quiet_domain(sources: &[Source]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for source in sources.iter().filter(|source| source.path.starts_with("src/domain/")) {
+        for named in paths::named(&source.text) {
+            let path = named.segments.join("::") + "::";
+            if OUTSIDE_OF_THE_DOMAIN.iter().any(|outside| path.starts_with(&format!("{outside}::"))) {
+                faults.push(format!("{}:{}: names {path}", source.path, named.line));
+            }
+        }
+    }
+    faults
+}
+
+/// A module's name says what is inside.
+fn names(sources: &[Source]) -> Vec<String> {
+    let is_empty = |name: &str| EMPTY_NAMES.contains(&name);
+    let mut faults = Vec::new();
+    for source in sources {
+        if source.path.trim_end_matches(".rs").split('/').any(is_empty) {
+            faults.push(format!("{}: says nothing of what is inside", source.path));
+        }
+        for (at, line) in source.text.lines().enumerate() {
+            let declared = line.trim_start().trim_start_matches("pub ").strip_prefix("mod ");
+            if declared.is_some_and(|name| is_empty(name.trim_end_matches([';', '{', ' ', '}']))) {
+                faults.push(format!("{}:{}: {}", source.path, at + 1, line.trim()));
+            }
+        }
+    }
+    faults
+}
+
+/// A file can be read in one go.
+fn sizes(sources: &[Source]) -> Vec<String> {
+    let lines = |source: &Source| source.text.lines().count();
+    let long = sources.iter().filter(|source| lines(source) > MOST_LINES);
+    long.map(|source| format!("{}: {} lines, more than {MOST_LINES}", source.path, lines(source))).collect()
+}
+
+/// Every Rust file of ours.
+fn ours() -> Vec<Source> {
+    fn collect(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(root, &path, sources);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+                sources.push(Source { path, text });
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    for folder in ["src", "tests", "benches"] {
+        if root.join(folder).is_dir() {
+            collect(root, &root.join(folder), &mut sources);
+        }
+    }
+    sources
+}
+
+#[test]
+fn the_house_keeps_its_rules() {
+    let sources = ours();
+    let rules = [directions, siblings, quiet_domain, names, sizes];
+    let faults: Vec<_> = rules.iter().flat_map(|rule| rule(&sources)).collect();
+    assert!(faults.is_empty(), "against docs/ARCHITECTURE.md:\n{}", faults.join("\n"));
+    let uses: usize = sources.iter().map(|source| source.uses().len()).sum();
+    assert!(sources.len() > 40 && uses > 100, "only {} files and {uses} uses were seen", sources.len());
+}
+
+fn source(path: &str, text: &str) -> Source {
+    Source { path: path.to_owned(), text: text.to_owned() }
+}
+
+/// What the rule says of one file.
+fn against(rule: fn(&[Source]) -> Vec<String>, path: &str, text: &str) -> Vec<String> {
+    rule(&[source(path, text)])
+}
+
+#[test]
+fn a_look_in_the_wrong_direction_is_caught() {
+    let wrong = [
+        ("src/domain/money.rs", "use crate::infrastructure::events::Event;"),
+        ("src/domain/money.rs", "fn f() -> crate::settings::Settings {}"),
+        ("src/infrastructure/events/outbox.rs", "use crate::{domain::ids::UserId, application::checkout};"),
+        ("src/infrastructure/events/outbox.rs", "use super::super::repositories::Session;"),
+        ("src/infrastructure/exceptions/problem.rs", "mod m { use crate::infrastructure::cache::Cached; }"),
+        ("src/infrastructure/guards/admin_guard.rs", "use crate::infrastructure::middleware::Chain;"),
+        ("src/infrastructure/cache/mod.rs", "use crate::infrastructure::Infrastructure;"),
+        ("src/infrastructure/attic/mod.rs", "use crate::infrastructure::exceptions::Failure;"),
+        ("src/infrastructure/mod.rs", "use crate::application::checkout;"),
+        ("src/application/checkout.rs", "use crate::presentation::http;"),
+        ("src/application/checkout.rs", "use crate::settings::Settings;"),
+        ("src/settings.rs", "use crate::domain::money::Money;"),
+        ("src/main.rs", "use undercroft::application::checkout;"),
+        (CONVERSIONS, "use crate::application::checkout;"),
+    ];
+    for (path, text) in wrong {
+        assert_eq!(against(directions, path, text).len(), 1, "{path}: {text}");
+    }
+    let right = [
+        ("src/domain/pricing.rs", "use super::money::Money; mod tests { use super::*; }"),
+        ("src/infrastructure/repositories/session.rs", "use crate::infrastructure::events::outbox::Publish;"),
+        ("src/infrastructure/mod.rs", "use crate::infrastructure::middleware::Chain;"),
+        ("src/application/checkout.rs", "use crate::{domain::cart::Cart, infrastructure::Infrastructure};"),
+        ("src/presentation/cli/serve.rs", "use crate::{application::checkout, settings::Settings};"),
+        ("src/main.rs", "use undercroft::{presentation::cli::Cli, settings};"),
+        (CONVERSIONS, "use crate::infrastructure::{adapters::VendorError, repositories::Taken};"),
+    ];
+    for (path, text) in right {
+        assert_eq!(against(directions, path, text), [""; 0], "{path}: {text}");
+    }
+}
+
+#[test]
+fn a_member_that_imports_a_sibling_is_caught() {
+    let folder = "src/infrastructure/repositories";
+    let user =
+        || source(&format!("{folder}/user_repository.rs"), "use super::{session::Session, table::Table};");
+    let order = |text| source(&format!("{folder}/order_repository.rs"), text);
+    for text in [
+        "use super::user_repository::find;",
+        "use crate::infrastructure::repositories::UserRepository;",
+        "fn f() { super::UserRepository::find(); }",
+    ] {
+        assert_eq!(siblings(&[user(), order(text)]).len(), 1, "{text}");
+    }
+    let room = source(&format!("{folder}/mod.rs"), "pub use self::user_repository::UserRepository;");
+    let other =
+        source("src/infrastructure/cache/user_cache.rs", "use super::super::repositories::UserRepository;");
+    assert_eq!(siblings(&[user(), order("use super::session::Session;"), room, other]), [""; 0]);
+}
+
+#[test]
+fn a_domain_that_does_io_is_caught() {
+    for text in
+        ["use tokio::sync::Mutex;", "use std::{fmt, fs};", "fn f() { std::net::TcpStream::connect(x); }"]
+    {
+        assert_eq!(against(quiet_domain, "src/domain/money.rs", text).len(), 1, "{text}");
+    }
+    assert_eq!(against(quiet_domain, "src/domain/money.rs", "use std::{fmt, sync::Arc};"), [""; 0]);
+}
+
+#[test]
+fn a_name_that_says_nothing_is_caught() {
+    for (path, text) in [
+        ("src/domain/utils.rs", ""),
+        ("src/application/common/mod.rs", ""),
+        ("src/lib.rs", "pub mod core;"),
+        ("src/domain/money.rs", "    mod helpers {"),
+    ] {
+        assert_eq!(against(names, path, text).len(), 1, "{path}: {text}");
+    }
+    assert_eq!(against(names, "src/domain/core_range.rs", "mod common_law;"), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_too_long_is_caught() {
+    assert_eq!(against(sizes, "src/domain/money.rs", &"\n".repeat(MOST_LINES + 1)).len(), 1);
+    assert_eq!(against(sizes, "src/domain/money.rs", &"\n".repeat(MOST_LINES)), [""; 0]);
+}
