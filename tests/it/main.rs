@@ -6,7 +6,6 @@ mod cli;
 mod database;
 mod money;
 mod pricing;
-mod cli;
 mod repositories_catalogue;
 mod server;
 mod support;
