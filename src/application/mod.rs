@@ -1,1 +1,47 @@
-//! Use cases, one file each.
+//! Use cases, one file each: what a store can do, whoever asks. No HTTP here.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::domain::country::Country;
+use crate::domain::money::Currency;
+use crate::infrastructure::Infrastructure;
+use crate::infrastructure::repositories::Database;
+
+/// A store: its rooms and its rules. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The rooms.
+    pub infrastructure: Infrastructure,
+    /// What its owner decided.
+    pub policy: Arc<Policy>,
+}
+
+impl Store {
+    /// Where everything is kept.
+    pub fn database(&self) -> &Database {
+        &self.infrastructure.database
+    }
+}
+
+/// What a store's owner decided.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The store's name.
+    pub name: String,
+    /// The currency of a cart for which none was asked.
+    pub default_currency: Currency,
+    /// The country whose taxes are shown before there is an address.
+    pub default_country: Country,
+    /// How long a user stays logged in.
+    pub session: SignedDuration,
+    /// How long a cart that nobody touches is kept.
+    pub cart: SignedDuration,
+    /// How long stock stays reserved for an order whose payment is pending.
+    pub reservation: SignedDuration,
+    /// How long the answer to a request with an idempotency key is kept.
+    pub idempotency: SignedDuration,
+    /// Whether a checkout takes the money at once or only holds it until an administrator captures.
+    pub capture_at_checkout: bool,
+}

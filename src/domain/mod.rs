@@ -13,6 +13,7 @@ pub mod money;
 pub mod notification;
 pub mod order;
 pub mod payment;
+pub mod ports;
 pub mod pricing;
 pub mod product;
 pub mod review;

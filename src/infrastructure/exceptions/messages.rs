@@ -92,9 +92,10 @@ mod tests {
         discount::DiscountRefusal,
         ids::{UserId, VariantId},
         money::{Currency, Money},
+        ports::DeclineReason,
     };
     use crate::infrastructure::exceptions::{
-        CategoryNotFoundException, Conflict, DeclineReason, EmailAlreadyUsedException, Failure, Fault,
+        CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault,
         InvalidDiscountCodeException, NotFound, OrderProcessingException, PaymentFailedException,
         ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException, Technical, TechnicalKind,
         UnauthorizedAccessException, UserNotFoundException, ValidationException,

@@ -51,7 +51,7 @@ pub use self::{
     invalid_discount_code_exception::InvalidDiscountCodeException,
     not_found::NotFound,
     order_processing_exception::OrderProcessingException,
-    payment_failed_exception::{DeclineReason, PaymentFailedException},
+    payment_failed_exception::PaymentFailedException,
     problem::{PROBLEM_JSON, settle},
     product_out_of_stock_exception::ProductOutOfStockException,
     rejected_request::RejectedRequest,

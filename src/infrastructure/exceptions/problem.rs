@@ -113,10 +113,11 @@ pub fn settle(response: Response, ids: &dyn IdSource) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ports::DeclineReason;
     use crate::{
         domain::context::Context,
         infrastructure::exceptions::{
-            Conflict, DeclineReason, Fault, PaymentFailedException, TechnicalKind, ValidationException,
+            Conflict, Fault, PaymentFailedException, TechnicalKind, ValidationException,
         },
     };
     use http::StatusCode;
