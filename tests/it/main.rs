@@ -9,3 +9,4 @@ mod pricing;
 mod repositories_catalogue;
 mod server;
 mod support;
+mod validation;

@@ -6,6 +6,7 @@
 //! Beyond the schema, no text may hold a control character other than a tab or a line break: a NUL cannot be stored
 //! on every database, and none of them belongs in a log.
 
+mod choice;
 mod format;
 mod walk;
 
@@ -39,7 +40,8 @@ impl Schema {
     /// The schema of a type of body.
     pub fn of<T: ToSchema + 'static>() -> &'static Self {
         once(TypeId::of::<T>(), || {
-            let mut components = Vec::new();
+            // a type that contains itself refers to itself
+            let mut components = vec![(T::name().into_owned(), T::schema())];
             T::schemas(&mut components);
             Self { root: T::schema(), components: components.into_iter().collect() }
         })

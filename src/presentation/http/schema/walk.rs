@@ -13,7 +13,7 @@ use super::{Schema, format};
 use crate::infrastructure::exceptions::Fault;
 
 /// A value with more faults than this is told the first ones.
-const MAX_FAULTS: usize = 100;
+pub(super) const MAX_FAULTS: usize = 100;
 /// The longest name of a field that the schema does not name, in bytes.
 const MAX_NAME: usize = 256;
 
@@ -26,7 +26,7 @@ pub(super) fn faults(schema: &Schema, value: &Value) -> Vec<(String, Fault)> {
 
 /// A place in the value, which is written down only where there is a fault.
 #[derive(Clone, Copy)]
-enum At<'a> {
+pub(super) enum At<'a> {
     Root,
     Field(&'a At<'a>, &'a str),
     Item(&'a At<'a>, usize),
@@ -34,7 +34,7 @@ enum At<'a> {
 
 impl At<'_> {
     /// The JSON pointer (RFC 6901).
-    fn pointer(&self) -> String {
+    pub(super) fn pointer(&self) -> String {
         match self {
             Self::Root => String::new(),
             Self::Field(parent, name) => {
@@ -45,9 +45,9 @@ impl At<'_> {
     }
 }
 
-struct Walk<'a> {
-    schema: &'a Schema,
-    faults: Vec<(String, Fault)>,
+pub(super) struct Walk<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) faults: Vec<(String, Fault)>,
 }
 
 impl Walk<'_> {
@@ -57,7 +57,7 @@ impl Walk<'_> {
         }
     }
 
-    fn node(&mut self, node: &RefOr<Node>, value: &Value, at: At<'_>) {
+    pub(super) fn node(&mut self, node: &RefOr<Node>, value: &Value, at: At<'_>) {
         match self.schema.resolve(node) {
             Some(Node::Object(object)) => self.object(object, value, at),
             Some(Node::Array(array)) => self.array(array, value, at),
@@ -90,9 +90,6 @@ impl Walk<'_> {
     fn members(&mut self, object: &Object, members: &Map<String, Value>, at: At<'_>) {
         for name in object.required.iter().filter(|name| !members.contains_key(*name)) {
             self.add(At::Field(&at, name), Fault::Required);
-        }
-        if let Some(max_items) = object.max_properties.filter(|max| members.len() > *max) {
-            self.add(at, Fault::TooMany { max_items });
         }
         for (name, value) in members {
             let here = At::Field(&at, name);
@@ -131,30 +128,6 @@ impl Walk<'_> {
                 ArrayItems::False => self.anything(item, here),
             }
         }
-    }
-
-    /// The value must fit one of several. If it fits none, the faults are those of the one that it was meant for:
-    /// the first with the fewest faults among those with the right type and tag.
-    fn alternatives(&mut self, nodes: &[RefOr<Node>], value: &Value, at: At<'_>) {
-        let mut meant: Option<Vec<(String, Fault)>> = None;
-        let mut others: Vec<(String, Fault)> = Vec::new();
-        for node in nodes {
-            let mut branch = Walk { schema: self.schema, faults: Vec::new() };
-            branch.node(node, value, at);
-            if branch.faults.is_empty() {
-                return;
-            }
-            let here = at.pointer();
-            let other = branch.faults.iter().position(|(pointer, fault)| is_other(&here, pointer, fault));
-            if let Some(index) = other {
-                others.push(branch.faults.swap_remove(index));
-            } else if meant.as_ref().is_none_or(|best| branch.faults.len() < best.len()) {
-                meant = Some(branch.faults);
-            }
-        }
-        let faults = meant.unwrap_or_else(|| merged(others));
-        let room = MAX_FAULTS.saturating_sub(self.faults.len());
-        self.faults.extend(faults.into_iter().take(room));
     }
 
     fn text(&mut self, object: &Object, text: &str, at: At<'_>) {
@@ -234,39 +207,6 @@ fn misfit(types: &SchemaType, value: &Value) -> Option<Fault> {
         integer |= *kind == Type::Integer;
     }
     Some(if integer && value.is_number() { Fault::NotAnInteger } else { Fault::Type { expected } })
-}
-
-/// Whether a fault found at `pointer` says that another alternative for `here` was meant: another type, or another
-/// tag.
-fn is_other(here: &str, pointer: &str, fault: &Fault) -> bool {
-    match fault {
-        Fault::Type { .. } | Fault::NotAnInteger => pointer == here,
-        Fault::NotAllowed { allowed } => {
-            let is_child = pointer.rsplit_once('/').is_some_and(|(parent, _)| parent == here);
-            pointer == here || (is_child && allowed.len() == 1)
-        }
-        _ => false,
-    }
-}
-
-/// One fault for a value that fits no alternative: the tags that it could have had, or else the type.
-fn merged(others: Vec<(String, Fault)>) -> Vec<(String, Fault)> {
-    let mut tags = Vec::new();
-    let mut place = None;
-    let mut kind = None;
-    for (pointer, fault) in others {
-        match fault {
-            Fault::NotAllowed { allowed } => {
-                tags.extend(allowed);
-                place.get_or_insert(pointer);
-            }
-            Fault::Type { expected: "null" } => {}
-            fault => {
-                kind.get_or_insert((pointer, fault));
-            }
-        }
-    }
-    place.map(|place| (place, Fault::NotAllowed { allowed: tags })).or(kind).into_iter().collect()
 }
 
 fn is_clean(text: &str) -> bool {

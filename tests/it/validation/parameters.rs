@@ -1,0 +1,77 @@
+//! Bad parameters of the query and the path.
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use super::{faults, send};
+
+async fn fetch(uri: &str) -> (StatusCode, Value) {
+    send(Request::get(uri).body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn parameters_of_the_query_are_typed_and_checked_like_a_body() {
+    let (status, body) = fetch(
+        "/filter?limit=20&q=a%20b&colour=red&gift=true&weight=1.5&tag=1&tag=2&shop=01890a5d-ac96-774b-bcce-b302099a8057",
+    )
+    .await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(
+        body,
+        json!({"limit": 20, "q": "a b", "colour": "red", "gift": true, "weight": 1.5, "tag": [1, 2],
+               "shop": "01890a5d-ac96-774b-bcce-b302099a8057"})
+    );
+
+    let (status, body) =
+        fetch("/filter?limit=0&q=too+long&colour=blue&gift=1&weight=NaN&tag=1&tag=x&page=2&shop=7").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(body["errors"].as_array().unwrap().iter().all(|error| error.get("pointer").is_none()), "{body}");
+    assert_eq!(
+        faults(&body),
+        [
+            "colour: not_allowed",
+            "gift: type",
+            "limit: minimum",
+            "page: unknown",
+            "q: too_long",
+            "shop: format",
+            "tag: type",
+            "weight: type",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_missing_or_there_twice_is_named() {
+    for (query, fault) in [
+        ("", "shop: required"),
+        ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&limit=1&limit=2&limit=3", "limit: duplicate"),
+        ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&limit=", "limit: type"),
+        ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&limit=70000", "limit: maximum"),
+        ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&q=%00", "q: character"),
+        ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&tag=1&tag=2&tag=3", "tag: too_many"),
+        ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&a~b/c", "a~b/c: unknown"),
+    ] {
+        assert_eq!(faults(&fetch(&format!("/filter{query}")).await.1), [fault], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_of_the_path_is_named() {
+    for (uri, fault) in [
+        ("/ids/7", "id: invalid"),
+        ("/ids/%ff", "id: invalid"),
+        ("/pairs/7/7", "id: invalid"),
+        ("/pairs/01890a5d-ac96-774b-bcce-b302099a8057/300", "count: invalid"),
+        ("/names/a%00b", "name: character"),
+    ] {
+        let (status, body) = fetch(uri).await;
+        assert_eq!(
+            (status, faults(&body)),
+            (StatusCode::UNPROCESSABLE_ENTITY, vec![fault.to_owned()]),
+            "{uri}"
+        );
+    }
+    assert_eq!(fetch("/names/a%20b").await, (StatusCode::OK, json!("a b")));
+}

@@ -1,0 +1,117 @@
+//! Whatever comes in, it is taken or told its faults: nothing panics, and nothing is our fault.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use undercroft::{
+    infrastructure::exceptions::{Failure, Fault, Place, ValidationException},
+    presentation::http::{json, query},
+};
+
+use super::{Filter, Parcel, good};
+
+/// Any JSON, with the names of a parcel's fields among its names.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        prop::sample::select(leaves(&good())),
+    ];
+    leaf.prop_recursive(6, 64, 8, |inner| {
+        let name = prop_oneof![prop::sample::select(names(&good())), any::<String>()];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(name, inner, 0..12)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// The good parcel with some of its fields replaced or left out.
+fn nearly_good() -> impl Strategy<Value = Value> {
+    let changes =
+        prop::collection::vec((prop::sample::select(names(&good())), prop::option::of(any_json())), 0..3);
+    changes.prop_map(|changes| {
+        let mut parcel = good();
+        for (name, change) in changes {
+            match change {
+                Some(value) => parcel[name] = value,
+                None => drop(parcel.as_object_mut().unwrap().remove(&name)),
+            }
+        }
+        parcel
+    })
+}
+
+fn names(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(members) => {
+            members.iter().flat_map(|(name, value)| [vec![name.clone()], names(value)].concat()).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(names).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn leaves(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Object(members) => members.values().flat_map(leaves).collect(),
+        Value::Array(items) => items.iter().flat_map(leaves).collect(),
+        leaf => vec![leaf.clone()],
+    }
+}
+
+/// What is taken is what the type takes; what is not is a fault of the caller with a place that exists.
+fn check(body: &[u8]) -> Result<(), TestCaseError> {
+    match json::parse::<Parcel>(body) {
+        Ok(parcel) => {
+            let sent: Parcel = serde_json::from_slice(body).expect("the type takes it too");
+            prop_assert_eq!(serde_json::to_value(parcel).unwrap(), serde_json::to_value(sent).unwrap());
+        }
+        Err(failure) => {
+            prop_assert!(failure.status().is_client_error(), "{}", failure);
+            check_places(body, &failure)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_places(body: &[u8], failure: &Failure) -> Result<(), TestCaseError> {
+    let Some(input) = failure.downcast_ref::<ValidationException>() else { return Ok(()) };
+    let body: Value = serde_json::from_slice(body).unwrap();
+    prop_assert!(!input.faults().is_empty());
+    for (place, fault) in input.faults() {
+        let Place::Pointer(pointer) = place else { panic!("{place:?} is no place in a body") };
+        let there = body.pointer(pointer).is_some();
+        prop_assert_eq!(there, *fault != Fault::Required, "{} {:?}", pointer, fault);
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_json_is_taken_or_told_its_faults(value in any_json()) {
+        check(value.to_string().as_bytes())?;
+    }
+
+    #[test]
+    fn what_is_nearly_good_is_taken_or_told_its_faults(value in nearly_good()) {
+        check(value.to_string().as_bytes())?;
+    }
+
+    #[test]
+    fn any_bytes_are_taken_or_told_their_fault(bytes in any::<Vec<u8>>()) {
+        check(&bytes)?;
+    }
+
+    #[test]
+    fn any_query_is_taken_or_told_its_faults(query in "[a-z&=%0-9+;\\[\\]~/.-]{0,60}") {
+        let uri = format!("/filter?shop=01890a5d-ac96-774b-bcce-b302099a8057&{query}").parse().unwrap();
+        if let Err(failure) = query::parse::<Filter>(&uri) {
+            prop_assert_eq!(failure.code(), "validation");
+        }
+    }
+}
