@@ -1,5 +1,7 @@
 //! Use cases, one file each: what a store can do, whoever asks. No HTTP here.
 
+pub mod idempotency;
+
 use std::sync::Arc;
 
 use jiff::SignedDuration;
