@@ -1,6 +1,7 @@
 //! Use cases, one file each: what a store can do, whoever asks. No HTTP here.
 
 pub mod idempotency;
+pub mod import;
 
 use std::sync::Arc;
 

@@ -1,0 +1,12 @@
+//! Bringing another shop's data into the store.
+//!
+//! [`readers`] turn a file into one neutral model ([`record`]) whose ids follow from the source's own keys
+//! ([`identity`]). Every line of the file ends either in an entry or in a rejection ([`line`]), and the account of
+//! both must add up to the file ([`totals`]).
+
+pub mod identity;
+pub mod line;
+pub mod readers;
+pub mod record;
+pub mod rejected_file;
+pub mod totals;

@@ -1,0 +1,156 @@
+//! Reads CSV as RFC 4180 has it, and says where a file breaks it.
+//!
+//! The `csv` crate reads nearly anything: a quotation mark that is never closed makes the rest of the file one
+//! field, of any size. Here the same is an error with its line and column, and a record is bounded.
+
+use std::io::BufRead;
+
+use super::bounded_lines::{Appended, BoundedLines, MAX_RECORD};
+use super::error::{Fault, ReadError};
+use crate::application::import::line::Fields;
+
+/// The records of a CSV file.
+pub struct CsvTable<R> {
+    lines: BoundedLines<R>,
+    raw: Vec<u8>,
+}
+
+/// A record, and the line it begins on.
+pub struct CsvRecord {
+    /// The line, counted from 1.
+    pub number: u64,
+    /// Its fields.
+    pub fields: Fields,
+}
+
+impl<R: BufRead> CsvTable<R> {
+    /// Reads from these lines.
+    pub fn new(lines: BoundedLines<R>) -> Self {
+        Self { lines, raw: Vec::new() }
+    }
+
+    /// The next record that is not an empty line, or `None` at the end of the file.
+    pub fn next_record(&mut self) -> Result<Option<CsvRecord>, ReadError> {
+        loop {
+            let number = self.lines.next_number();
+            let Some(spans) = self.scan_record(number)? else { return Ok(None) };
+            if spans.is_empty() {
+                continue;
+            }
+            let text = std::str::from_utf8(&self.raw)
+                .map_err(|error| Fault::NotUtf8.at(&self.raw, number, error.valid_up_to()))?;
+            let mut fields = Fields::default();
+            for span in spans {
+                let field = &text[span.start..span.end];
+                if span.doubled {
+                    fields.push(&field.replace("\"\"", "\""));
+                } else {
+                    fields.push(field);
+                }
+            }
+            return Ok(Some(CsvRecord { number, fields }));
+        }
+    }
+
+    /// Fills `raw` with a record and finds its fields; none for an empty line.
+    fn scan_record(&mut self, number: u64) -> Result<Option<Vec<Span>>, ReadError> {
+        self.raw.clear();
+        let mut scanner = Scanner::default();
+        loop {
+            let appended = self.lines.append_to(&mut self.raw)?;
+            let fault = match appended {
+                Appended::Line => match scanner.scan(&self.raw) {
+                    Ok(true) => return Ok(Some(scanner.spans)),
+                    Ok(false) => continue,
+                    Err((fault, offset)) => return Err(fault.at(&self.raw, number, offset)),
+                },
+                Appended::Nothing if self.raw.is_empty() => return Ok(None),
+                Appended::Nothing => Fault::UnclosedQuote,
+                Appended::Full => match scanner.scan_to(&self.raw, self.raw.len()) {
+                    Ok(()) => Fault::RecordTooLarge { limit: MAX_RECORD },
+                    Err((fault, offset)) => return Err(fault.at(&self.raw, number, offset)),
+                },
+            };
+            return Err(fault.at(&self.raw, number, scanner.field_start));
+        }
+    }
+}
+
+/// Where a field's text stands within the raw record.
+struct Span {
+    start: usize,
+    end: usize,
+    doubled: bool,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    FieldStart,
+    Unquoted,
+    Quoted,
+    QuoteInQuoted,
+}
+
+/// Finds the fields of a record, line after line.
+#[derive(Default)]
+struct Scanner {
+    state: State,
+    at: usize,
+    field_start: usize,
+    doubled: bool,
+    spans: Vec<Span>,
+}
+
+impl Scanner {
+    /// Goes through the line that was appended to `raw`; whether the record ends with it.
+    fn scan(&mut self, raw: &[u8]) -> Result<bool, (Fault, usize)> {
+        let line_end = raw.strip_suffix(b"\r\n").or_else(|| raw.strip_suffix(b"\n")).unwrap_or(raw).len();
+        if line_end == 0 {
+            return Ok(true);
+        }
+        self.scan_to(raw, line_end)?;
+        if self.state == State::Quoted {
+            // the line break belongs to the field
+            self.at = raw.len();
+            return Ok(false);
+        }
+        self.end_field();
+        Ok(true)
+    }
+
+    fn scan_to(&mut self, raw: &[u8], end: usize) -> Result<(), (Fault, usize)> {
+        while self.at < end {
+            self.step(raw[self.at])?;
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, byte: u8) -> Result<(), (Fault, usize)> {
+        self.state = match (self.state, byte) {
+            (State::FieldStart, b'"') => State::Quoted,
+            (State::FieldStart | State::Unquoted | State::QuoteInQuoted, b',') => {
+                self.end_field();
+                self.field_start = self.at + 1;
+                State::FieldStart
+            }
+            (State::Unquoted, b'"') => return Err((Fault::StrayQuote, self.at)),
+            (State::FieldStart | State::Unquoted, _) => State::Unquoted,
+            (State::Quoted, b'"') => State::QuoteInQuoted,
+            (State::Quoted, _) => State::Quoted,
+            (State::QuoteInQuoted, b'"') => {
+                self.doubled = true;
+                State::Quoted
+            }
+            (State::QuoteInQuoted, _) => return Err((Fault::TextAfterQuote, self.at)),
+        };
+        Ok(())
+    }
+
+    fn end_field(&mut self) {
+        let quoted = usize::from(self.state == State::QuoteInQuoted);
+        let doubled = std::mem::take(&mut self.doubled);
+        self.spans.push(Span { start: self.field_start + quoted, end: self.at - quoted, doubled });
+    }
+}

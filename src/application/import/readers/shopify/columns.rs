@@ -1,0 +1,77 @@
+//! Shopify's columns, by their old and new names.
+
+use super::super::decimal::units;
+use super::super::layout::{Column, Columns};
+use super::super::refusal::{Refusal, not_a_number};
+use crate::application::import::line::{Reason, SourceLine};
+
+/// The columns that are read.
+pub(super) struct ShopifyColumns {
+    pub(super) handle: Column,
+    pub(super) title: Column,
+    pub(super) body: Column,
+    pub(super) category: Column,
+    pub(super) r#type: Column,
+    pub(super) published: Column,
+    pub(super) status: Column,
+    pub(super) gift_card: Column,
+    options: [(Column, Column); 3],
+    pub(super) sku: Column,
+    pub(super) price: Column,
+    tracker: Column,
+    quantity: Column,
+    pub(super) shipping: Column,
+}
+
+impl ShopifyColumns {
+    pub(super) fn find(columns: &mut Columns<'_>) -> Self {
+        Self {
+            handle: columns.required(&["Handle", "URL handle"]),
+            title: columns.required(&["Title"]),
+            body: columns.optional(&["Body (HTML)", "Description"]),
+            category: columns.optional(&["Product category"]),
+            r#type: columns.optional(&["Type"]),
+            published: columns.optional(&["Published", "Published on online store"]),
+            status: columns.optional(&["Status"]),
+            gift_card: columns.optional(&["Gift card"]),
+            options: [
+                (columns.optional(&["Option1 name"]), columns.optional(&["Option1 value"])),
+                (columns.optional(&["Option2 name"]), columns.optional(&["Option2 value"])),
+                (columns.optional(&["Option3 name"]), columns.optional(&["Option3 value"])),
+            ],
+            sku: columns.optional(&["Variant SKU", "SKU"]),
+            price: columns.required(&["Variant Price", "Price"]),
+            tracker: columns.optional(&["Variant Inventory Tracker", "Inventory tracker"]),
+            quantity: columns.optional(&["Variant Inventory Qty", "Inventory quantity"]),
+            shipping: columns.optional(&["Variant Requires Shipping", "Requires shipping"]),
+        }
+    }
+
+    /// Whether the line holds another picture and nothing else.
+    pub(super) fn holds_only_a_picture(&self, line: &SourceLine) -> bool {
+        let values = self.options.map(|(_, value)| value);
+        [self.sku, self.price].into_iter().chain(values).all(|column| column.of(line).is_empty())
+    }
+
+    /// The options a product has: their names, and where their values stand.
+    pub(super) fn options_of(&self, first: &SourceLine) -> Vec<(String, Column)> {
+        let named = self.options.into_iter().map(|(name, value)| (name.of(first).to_owned(), value));
+        named
+            .filter(|(name, value)| {
+                !name.is_empty() && (name != "Title" || value.of(first) != "Default Title")
+            })
+            .collect()
+    }
+
+    /// What is there; a shop that sells beyond its stock has a negative quantity, and nothing there.
+    pub(super) fn stock(&self, line: &SourceLine, uncounted: i64) -> Result<i64, Refusal> {
+        let (tracker, quantity) = (self.tracker, self.quantity.of(line));
+        let is_counted = if tracker.is_there() { !tracker.of(line).is_empty() } else { !quantity.is_empty() };
+        match units(quantity, 0) {
+            _ if !is_counted => Ok(uncounted),
+            _ if quantity.is_empty() => Ok(0),
+            Ok(quantity) => Ok(quantity.max(0)),
+            Err(fault) => Err(not_a_number(fault, Reason::BadQuantity, quantity)),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The account of an import: every line is either accepted or rejected, and both add up to the file.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::line::{Rejection, SourceLine};
+
+/// What became of the lines of a file.
+///
+/// Amounts are in minor units and signed as in the file. A catalogue's lines have no amount: its sums stay zero.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Lines in the file, without the header and empty lines.
+    pub lines: u64,
+    /// What was taken.
+    pub accepted: Accepted,
+    /// What was not.
+    pub rejected: Rejected,
+}
+
+/// Lines that were taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// How many.
+    pub lines: u64,
+    /// What they are worth.
+    pub amount: i128,
+}
+
+/// Lines that were not taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// How many.
+    pub lines: u64,
+    /// What those of them that have an amount are worth.
+    pub amount: i128,
+    /// How many have none, or none that can be read.
+    pub unpriced: u64,
+    /// How many for each reason.
+    pub reasons: BTreeMap<&'static str, u64>,
+}
+
+/// The account is wrong: a line was lost or counted twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{read} lines were read, but {accepted} accepted and {rejected} rejected")]
+pub struct Unbalanced {
+    /// Lines the reader took from the file.
+    pub read: u64,
+    /// Lines that were accepted.
+    pub accepted: u64,
+    /// Lines that were rejected.
+    pub rejected: u64,
+}
+
+impl Totals {
+    /// Counts lines whose entry was taken.
+    pub fn accept(&mut self, lines: &[SourceLine]) {
+        for line in lines {
+            self.accepted.lines += 1;
+            self.accepted.amount += i128::from(line.amount.unwrap_or(0));
+        }
+    }
+
+    /// Counts a line that was not taken.
+    pub fn reject(&mut self, rejection: &Rejection) {
+        self.rejected.lines += 1;
+        *self.rejected.reasons.entry(rejection.reason.code()).or_default() += 1;
+        match rejection.line.amount {
+            Some(amount) => self.rejected.amount += i128::from(amount),
+            None => self.rejected.unpriced += 1,
+        }
+    }
+
+    /// Checks the account against the number of lines the reader took from the file.
+    pub fn close(&mut self, read: u64) -> Result<(), Unbalanced> {
+        self.lines = read;
+        let (accepted, rejected) = (self.accepted.lines, self.rejected.lines);
+        if accepted.checked_add(rejected) == Some(read) {
+            Ok(())
+        } else {
+            Err(Unbalanced { read, accepted, rejected })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::application::import::line::{Fields, Reason};
+
+    fn line(amount: Option<i64>) -> SourceLine {
+        SourceLine { number: 1, amount, fields: Fields::default() }
+    }
+
+    #[test]
+    fn amounts_beyond_64_bits_still_add_up() {
+        let mut totals = Totals::default();
+        totals.accept(&[line(Some(i64::MAX)), line(Some(i64::MAX)), line(Some(-1))]);
+        assert_eq!(totals.accepted.amount, 2 * i128::from(i64::MAX) - 1);
+        assert_eq!(totals.close(3), Ok(()));
+    }
+
+    #[test]
+    fn a_lost_line_is_noticed() {
+        let mut totals = Totals::default();
+        totals.accept(&[line(None)]);
+        totals.reject(&line(None).reject(Reason::NoPrice, ""));
+        assert_eq!(totals.close(3), Err(Unbalanced { read: 3, accepted: 1, rejected: 1 }));
+    }
+
+    #[test]
+    fn what_is_printed_for_scripts_keeps_its_names() {
+        let mut totals = Totals::default();
+        totals.accept(&[line(Some(-250))]);
+        totals.reject(&line(Some(99)).reject(Reason::NoDescription, ""));
+        totals.reject(&line(None).reject(Reason::BadPrice, ""));
+        totals.close(3).unwrap();
+        assert_eq!(
+            serde_json::to_string(&totals).unwrap(),
+            r#"{"lines":3,"accepted":{"lines":1,"amount":-250},"rejected":{"lines":2,"amount":99,"unpriced":1,"#
+                .to_owned()
+                + r#""reasons":{"bad_price":1,"no_description":1}}}"#
+        );
+    }
+}
