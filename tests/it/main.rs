@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod database;
+mod import_readers;
 mod money;
 mod pricing;
 mod repositories_catalogue;

@@ -1,0 +1,94 @@
+//! Files that are broken as a whole: an error with line and column, and a bounded memory.
+
+use std::io::Read;
+
+use undercroft::application::import::readers::{Fault, Format, MAX_RECORD, Options};
+use undercroft::domain::money::Currency;
+
+use super::{HEADER, ONLINE_RETAIL, SHOPIFY, read, try_read, with_currency};
+
+fn fault(bytes: impl AsRef<[u8]>) -> (u64, u64, String) {
+    let error = try_read(bytes.as_ref(), &with_currency(Currency::EUR)).err().unwrap();
+    (error.line, error.column, error.fault.to_string())
+}
+
+#[test]
+fn a_broken_file_says_where() {
+    let line = "1,A,X,1,2011-01-01 10:00:00,1.00,,France\n";
+    let broken = |tail: &str| fault(format!("{HEADER}{line}{tail}"));
+    assert_eq!(broken("1,A,5\" pipe,1,,,,\n").0, 3);
+    assert_eq!(broken("1,A,5\" pipe,1,,,,\n").1, 6);
+    assert_eq!(broken("1,Ä,\"5\" pipe\",1,,,,\n").1, 8, "columns are characters, not bytes");
+    assert_eq!(broken("1,A,X\n2,B,\"open\n1,A,X\n"), (4, 5, Fault::UnclosedQuote.to_string()));
+    assert_eq!(broken("1,\"two\nlines\",\"a\"b\n").0, 4);
+
+    let mut latin1 = format!("{HEADER}{line}1,A,caf").into_bytes();
+    latin1.extend_from_slice(b"\xE9,1\n");
+    assert_eq!(fault(latin1), (3, 8, Fault::NotUtf8.to_string()));
+    let utf16: Vec<u8> = "\u{FEFF}InvoiceNo".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(fault(utf16), (1, 1, Fault::Utf16.to_string()));
+
+    assert_eq!(fault(""), (1, 1, Fault::Empty.to_string()));
+    assert_eq!(fault("name,price\n").0, 1);
+    assert!(fault("name,price\n").2.starts_with("unknown layout"));
+    assert_eq!(
+        fault("InvoiceNo,StockCode,Description,Quantity,InvoiceDate\n").2,
+        "missing columns: UnitPrice, CustomerID, Country"
+    );
+    assert_eq!(fault(format!("Country,{HEADER}")).2, "the column Country stands there twice");
+    let without_currency = try_read(SHOPIFY.as_bytes(), &Options::default()).err().unwrap();
+    assert!(matches!(without_currency.fault, Fault::CurrencyNeeded));
+}
+
+#[test]
+fn the_layout_can_be_said_instead_of_guessed() {
+    let options = Options { format: Some(Format::Shopify), ..with_currency(Currency::EUR) };
+    let error = try_read(ONLINE_RETAIL.as_bytes(), &options).err().unwrap();
+    assert_eq!(error.fault.to_string(), "missing columns: Handle, Title, Variant Price");
+    assert_eq!("woocommerce".parse(), Ok(Format::Woocommerce));
+    assert!("magento".parse::<Format>().is_err());
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    let windows = format!("\u{FEFF}{}", ONLINE_RETAIL.replace('\n', "\r\n"));
+    let (unix, windows) = (read(ONLINE_RETAIL, &Options::default()), read(&windows, &Options::default()));
+    assert_eq!((unix.records, unix.totals), (windows.records, windows.totals));
+}
+
+/// A reader that counts how much was taken from it.
+struct Endless<'a> {
+    head: &'a [u8],
+    taken: &'a mut u64,
+}
+
+impl Read for Endless<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = if self.head.is_empty() {
+            buffer.fill(b'x');
+            buffer.len()
+        } else {
+            self.head.read(buffer)?
+        };
+        *self.taken += count as u64;
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_field_without_end_is_not_held_in_memory() {
+    for (tail, column) in [("1,A,\"", 5), ("1,A,", 5)] {
+        let head = format!("{HEADER}{tail}");
+        let mut taken = 0;
+        let error = try_read(Endless { head: head.as_bytes(), taken: &mut taken }, &Options::default())
+            .err()
+            .unwrap();
+        assert!(matches!(error.fault, Fault::RecordTooLarge { limit: MAX_RECORD }), "{error}");
+        assert_eq!((error.line, error.column), (2, column));
+        assert!(taken < 2 * MAX_RECORD as u64, "{taken} bytes were read of an endless field");
+    }
+    let mut taken = 0;
+    let error =
+        try_read(Endless { head: b"{\"type\":\"", taken: &mut taken }, &Options::default()).err().unwrap();
+    assert!(matches!(error.fault, Fault::RecordTooLarge { .. }) && taken < 2 * MAX_RECORD as u64);
+}
