@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
+use uuid::Uuid;
 
 use super::database::Database;
 use super::error::StoreError;
-use super::value::{params, scalar};
+use super::session::Session;
+use super::table::{Table, select};
+use super::value::{Param, params, scalar};
 
 /// Bytes of the signature kept in a cursor.
 const TAG: usize = 12;
@@ -88,6 +92,40 @@ impl CursorKey {
     /// The cursors of a list; `list` names it with its filters, so that a cursor fits no other.
     pub fn cursors<'a>(&'a self, list: &'a str) -> Cursors<'a> {
         Cursors { key: self, list }
+    }
+}
+
+/// A row with a time of its own; lists of it are newest first.
+pub trait Dated: Table {
+    /// The column that lists go by.
+    const TIME: &'static str = "created_at";
+
+    /// Its place in a list: its time and its key.
+    fn place(&self) -> (Timestamp, Uuid);
+}
+
+impl Session {
+    /// Up to `limit` rows that fulfil `condition`, whose parameters are `values`, newest first, from behind a place.
+    pub async fn newest<T: Dated>(
+        &mut self,
+        condition: &str,
+        values: &[Param<'_>],
+        limit: usize,
+        after: Option<(Timestamp, impl Into<Uuid>)>,
+        cursors: &Cursors<'_>,
+    ) -> Result<Page<T>, StoreError> {
+        let (time, key) = (T::TIME, T::COLUMNS[0]);
+        let mut values = values.to_vec();
+        let mut behind = String::new();
+        if let Some((at, id)) = after {
+            values.extend(params![at, id.into()]);
+            behind = format!("AND ({time}, {key}) < (${}, ${})", values.len() - 1, values.len());
+        }
+        values.push(Param::Int(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
+        let order = format!("ORDER BY {time} DESC, {key} DESC LIMIT ${}", values.len());
+        let sql = select::<T>(&format!("WHERE {condition} {behind} {order}"));
+        let rows = self.all(&sql, &values, T::from_row).await?;
+        Ok(Page::cut(rows, limit, cursors, T::place))
     }
 }
 

@@ -20,6 +20,9 @@ pub trait Table: Sized {
 
 /// A table whose rows count their changes in the column `version`, so that two writers cannot undo each other.
 pub trait Versioned: Table {
+    /// Columns that [`Session::update`] leaves alone, because statements of their own move them.
+    const APART: &'static [&'static str] = &[];
+
     /// How often the row was changed.
     fn version_mut(&mut self) -> &mut i64;
 }
@@ -93,21 +96,21 @@ impl Session {
     pub async fn update<T: Versioned>(&mut self, value: &mut T) -> Result<(), StoreError> {
         let read = *value.version_mut();
         *value.version_mut() = read + 1;
-        let sets: Vec<String> = T::COLUMNS
-            .iter()
-            .enumerate()
-            .skip(1)
-            .map(|(i, column)| format!("{column} = ${}", i + 1))
-            .collect();
+        let (mut params, mut sets) = (Vec::new(), Vec::new());
+        for (column, param) in T::COLUMNS.iter().zip(value.bind()) {
+            if !T::APART.contains(column) {
+                params.push(param);
+                sets.push(format!("{column} = ${}", params.len()));
+            }
+        }
+        params.push(Param::Int(read));
         let sql = format!(
             "UPDATE {} SET {} WHERE {} = $1 AND version = ${}",
             T::NAME,
-            sets.join(", "),
+            sets[1..].join(", "),
             T::COLUMNS[0],
-            T::COLUMNS.len() + 1
+            params.len()
         );
-        let mut params = value.bind();
-        params.push(Param::Int(read));
         let touched = self.execute(&sql, &params).await;
         drop(params);
         match touched {

@@ -52,6 +52,13 @@ impl UnitOfWork {
         self.context = context;
     }
 
+    /// Goes on once no other unit of work that takes this turn is open: for a rule that no single row can hold.
+    pub async fn take_turn(&mut self, name: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO counters (name, value) VALUES ('turn/' || $1, 1) \
+                   ON CONFLICT (name) DO UPDATE SET value = counters.value + 1";
+        self.execute(sql, &params![name]).await.map(drop)
+    }
+
     /// Publishes an event with this transaction: it is delivered if and only if the transaction commits.
     pub async fn publish<E: DomainEvent>(&mut self, event: &E) -> Result<(), StoreError> {
         self.published = true;
