@@ -32,6 +32,7 @@ CREATE TABLE users (
     updated_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX users_by_time ON users (created_at, id);
+CREATE INDEX users_admins ON users (created_at, id) WHERE role = 'admin';
 
 CREATE TABLE user_identities (
     provider KEYTEXT NOT NULL,

@@ -7,6 +7,7 @@ mod database;
 mod import_readers;
 mod money;
 mod pricing;
+mod repositories;
 mod repositories_catalogue;
 mod server;
 mod support;

@@ -1,0 +1,102 @@
+//! Forgetting a user on request (GDPR, article 17) without losing the books.
+
+use thiserror::Error;
+
+use super::error::StoreError;
+use super::unit_of_work::UnitOfWork;
+use super::user_repository::UserRepository;
+use super::value::{Param, params, scalar};
+use crate::domain::address::Address;
+use crate::domain::country::Country;
+use crate::domain::ids::UserId;
+
+/// Why a user was not forgotten.
+#[derive(Debug, Error)]
+pub enum EraseError {
+    /// There is no such user, or they are forgotten already.
+    #[error("there is no such user to be forgotten")]
+    Missing,
+    /// An order of theirs is neither delivered nor given up: it still needs its address.
+    #[error("an order of theirs is still under way")]
+    OpenOrders,
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is theirs alone goes with them, and nothing is charged any more.
+const FORGET: [&str; 6] = [
+    "DELETE FROM sessions WHERE user_id = $1",
+    "DELETE FROM user_preferences WHERE user_id = $1",
+    "DELETE FROM user_identities WHERE user_id = $1",
+    "DELETE FROM notifications WHERE user_id = $1",
+    "DELETE FROM carts WHERE user_id = $1 AND status = 'open'",
+    "UPDATE subscriptions SET token = '', next_charge_at = NULL, version = version + 1, \
+     status = CASE WHEN status = 'expired' THEN status ELSE 'cancelled' END WHERE user_id = $1",
+];
+
+/// The columns of addresses that stay, each with its table.
+const ADDRESSES: [(&str, &str); 3] =
+    [("orders", "shipping_address"), ("orders", "billing_address"), ("subscriptions", "shipping_address")];
+
+impl UserRepository<'_> {
+    /// Forgets a user.
+    ///
+    /// - Their row stays, so that what points to it keeps its meaning, but it says nothing of them any more: no
+    ///   name, birth date or password, and an address that nobody can guess, register or be written to at.
+    /// - Sessions, preferences, identities, notifications and the open cart are gone. Subscriptions end.
+    /// - Orders keep what was sold and for how much, and of their addresses the country, by which tax was charged.
+    /// - Invoices and credit notes stay whole, address and all: the law that has them kept unchanged goes before
+    ///   the wish to be forgotten (article 17, paragraph 3, letter b).
+    /// - Reviews stay. They bear no name but that of the row.
+    pub async fn erase(unit_of_work: &mut UnitOfWork, user_id: UserId) -> Result<(), EraseError> {
+        let now = unit_of_work.now();
+        let nobody = nobody(unit_of_work);
+        // First of all: a change of the key waits for orders that are being placed and holds off new ones.
+        let sql = "UPDATE users SET email = $2, email_key = $2, name = '', password_hash = NULL, role = 'customer', \
+                   birth_date = NULL, email_verified_at = NULL, erased_at = $3, updated_at = $3, \
+                   version = version + 1 WHERE id = $1 AND erased_at IS NULL";
+        if unit_of_work.execute(sql, &params![user_id, &nobody, now]).await? == 0 {
+            return Err(EraseError::Missing);
+        }
+        let sql = "SELECT EXISTS (SELECT 1 FROM orders WHERE user_id = $1 AND status IN ('pending', 'paid'))";
+        if unit_of_work.one(sql, &params![user_id], scalar::<bool>).await? {
+            return Err(EraseError::OpenOrders);
+        }
+        for sql in FORGET {
+            unit_of_work.execute(sql, &params![user_id]).await?;
+        }
+        let sql = "UPDATE orders SET email = $2, version = version + 1 WHERE user_id = $1";
+        unit_of_work.execute(sql, &params![user_id, &nobody]).await?;
+        for (table, column) in ADDRESSES {
+            let country = format!("{column} ->> 'country'");
+            let sql = format!("SELECT DISTINCT {country} FROM {table} WHERE user_id = $1");
+            for found in unit_of_work.all(&sql, &params![user_id], scalar::<Country>).await? {
+                let sql = format!("UPDATE {table} SET {column} = $2 WHERE user_id = $1 AND {country} = $3");
+                let blank = Param::json(&blank(found));
+                unit_of_work.execute(&sql, &[user_id.into(), blank, found.into()]).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An address that is nobody's: `.invalid` never leads anywhere (RFC 2606, section 2).
+fn nobody(unit_of_work: &UnitOfWork) -> String {
+    let mut secret = [0; 16];
+    unit_of_work.secret(&mut secret);
+    format!("erased-{:032x}@erased.invalid", u128::from_be_bytes(secret))
+}
+
+/// An address of which only the country is known.
+fn blank(country: Country) -> Address {
+    Address {
+        name: String::new(),
+        line1: String::new(),
+        line2: None,
+        city: String::new(),
+        region: None,
+        postal_code: String::new(),
+        country,
+    }
+}

@@ -1,0 +1,149 @@
+//! People with an account: found by address or by what another service calls them, and forgotten on request.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::page::{Cursors, Dated, Page};
+use super::session::Session;
+use super::table::{Table, Versioned, select};
+use super::unit_of_work::UnitOfWork;
+use super::value::{Param, Row, params};
+use crate::domain::ids::UserId;
+use crate::domain::state::State;
+use crate::domain::user::{Role, User, email_key};
+
+impl Table for User {
+    const NAME: &'static str = "users";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "email",
+        "name",
+        "password_hash",
+        "role",
+        "birth_date",
+        "email_verified_at",
+        "erased_at",
+        "version",
+        "created_at",
+        "updated_at",
+        "email_key",
+    ];
+
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            email: row.get(1)?,
+            name: row.get(2)?,
+            password_hash: row.get(3)?,
+            role: row.state(4)?,
+            birth_date: row.get(5)?,
+            email_verified_at: row.get(6)?,
+            erased_at: row.get(7)?,
+            version: row.get(8)?,
+            created_at: row.get(9)?,
+            updated_at: row.get(10)?,
+        })
+    }
+
+    fn bind(&self) -> Vec<Param<'_>> {
+        params![
+            self.id,
+            &self.email,
+            &self.name,
+            self.password_hash.as_deref(),
+            self.role.name(),
+            self.birth_date,
+            self.email_verified_at,
+            self.erased_at,
+            self.version,
+            self.created_at,
+            self.updated_at,
+            email_key(&self.email),
+        ]
+        .into()
+    }
+}
+
+impl Versioned for User {
+    fn version_mut(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+}
+
+impl Dated for User {
+    fn place(&self) -> (Timestamp, Uuid) {
+        (self.created_at, self.id.0)
+    }
+}
+
+/// Which users a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// How their address begins, in any spelling.
+    pub email_prefix: Option<String>,
+    /// What they may do.
+    pub role: Option<Role>,
+}
+
+/// The queries of users.
+pub struct UserRepository<'a>(pub &'a mut Session);
+
+impl UserRepository<'_> {
+    /// The user with this address, in any spelling.
+    pub async fn by_email(&mut self, email: &str) -> Result<Option<User>, StoreError> {
+        self.0
+            .first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)], User::from_row)
+            .await
+    }
+
+    /// The user whom `provider` calls `subject`.
+    pub async fn by_identity(&mut self, provider: &str, subject: &str) -> Result<Option<User>, StoreError> {
+        let sql = select::<User>(
+            "WHERE id = (SELECT user_id FROM user_identities WHERE provider = $1 AND subject = $2)",
+        );
+        self.0.first(&sql, &params![provider, subject], User::from_row).await
+    }
+
+    /// A page of users, newest first.
+    pub async fn list(
+        &mut self,
+        filter: &UserFilter,
+        limit: usize,
+        after: Option<(Timestamp, UserId)>,
+        cursors: &Cursors<'_>,
+    ) -> Result<Page<User>, StoreError> {
+        let (mut conditions, mut values) = (vec!["TRUE".to_owned()], Vec::new());
+        if let Some(prefix) = &filter.email_prefix {
+            // A range, not LIKE: it can use the index on both databases, and has no wildcards to escape.
+            let from = email_key(prefix);
+            let to = format!("{from}{}", char::MAX);
+            conditions.push("email_key >= $1 AND email_key < $2".to_owned());
+            values.extend(params![from, to]);
+        }
+        if let Some(role) = filter.role {
+            // Written out, so that the index of the few administrators is used.
+            conditions.push(format!("role = '{}'", role.name()));
+        }
+        self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
+    }
+
+    /// Adds a user unless the address is somebody's already; whether it was added.
+    pub async fn insert_unless_taken(unit_of_work: &mut UnitOfWork, user: &User) -> Result<bool, StoreError> {
+        unit_of_work.insert_new(user).await
+    }
+
+    /// Notes that `provider` calls a user `subject`; false if it calls somebody else so.
+    pub async fn link_identity(
+        unit_of_work: &mut UnitOfWork,
+        user_id: UserId,
+        provider: &str,
+        subject: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO user_identities (provider, subject, user_id, created_at) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (provider, subject) DO UPDATE SET user_id = excluded.user_id \
+                   WHERE user_identities.user_id = excluded.user_id";
+        let now = unit_of_work.now();
+        Ok(unit_of_work.execute(sql, &params![provider, subject, user_id, now]).await? == 1)
+    }
+}
