@@ -168,3 +168,54 @@ fn our_own_lines_name_the_faulty_field_by_json_pointer() {
         assert!(details[place].1.starts_with(start), "{:?}", details[place]);
     }
 }
+
+#[test]
+fn the_demo_catalogue_is_read_whole_and_has_something_of_everything() {
+    let read = read(include_str!("../../../demo/catalogue.jsonl"), &Options::default());
+    assert_eq!(read.reasons(), []);
+    let products = read.products();
+    assert!((38..=45).contains(&products.len()), "about 40 products, not {}", products.len());
+
+    let mut parents = std::collections::HashMap::new();
+    for record in &read.records {
+        match record {
+            Record::Category(category) => {
+                assert!(
+                    category.parent.is_none_or(|parent| parents.contains_key(&parent)),
+                    "{}",
+                    category.slug
+                );
+                assert!(["de", "fr"].iter().all(|locale| category.translations.contains_key(*locale)));
+                parents.insert(category.id, category.parent);
+            }
+            Record::Product(product) => {
+                assert!(parents.contains_key(&product.category.unwrap()), "{}", product.slug);
+            }
+            other => panic!("{other:?} has no place in a catalogue"),
+        }
+    }
+    let depth = |mut node| {
+        let mut depth = 0;
+        while let Some(id) = node {
+            (node, depth) = (parents[&id], depth + 1);
+        }
+        depth
+    };
+    assert_eq!(products.iter().map(|product| depth(product.category)).max(), Some(3));
+
+    for product in &products {
+        for locale in ["de", "fr"] {
+            let texts = &product.translations[locale];
+            assert!(!texts.name.is_empty() && !texts.description.is_empty(), "{} in {locale}", product.slug);
+        }
+        for variant in &product.variants {
+            assert!([Currency::EUR, Currency::USD].iter().all(|currency| variant.prices[currency] > 0));
+        }
+    }
+    let skus: std::collections::BTreeSet<_> =
+        products.iter().flat_map(|product| &product.variants).map(|variant| &variant.sku).collect();
+    assert_eq!(skus.len(), products.iter().map(|product| product.variants.len()).sum::<usize>());
+    assert_eq!(products.iter().filter(|product| product.minimum_age == Some(18)).count(), 1);
+    assert_eq!(products.iter().filter(|product| product.kind == ProductKind::Subscription).count(), 1);
+    assert_eq!(products.iter().filter(|product| product.kind == ProductKind::Digital).count(), 1);
+}
