@@ -2,10 +2,11 @@
 //!
 //! [`readers`] turn a file into one neutral model ([`record`]) whose ids follow from the source's own keys
 //! ([`identity`]). Every line of the file ends either in an entry or in a rejection ([`line`]), and the account of
-//! both must add up to the file ([`totals`]).
+//! both must add up to the file ([`totals`]). A cancellation is traced to the orders it takes back ([`originals`]).
 
 pub mod identity;
 pub mod line;
+pub mod originals;
 pub mod readers;
 pub mod record;
 pub mod rejected_file;

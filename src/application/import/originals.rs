@@ -1,0 +1,154 @@
+//! Finds the orders that goods which came back were sold on.
+//!
+//! A cancellation does not name its order. A line of it is traced to earlier lines of the same customer with the
+//! same variant and price, the latest first, each piece once: then the money that goes back is exactly what was
+//! paid. What was sold to a guest cannot be told from what was sold to another, and is traced to nothing.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::record::{ImportedInvoice, ImportedLine};
+use crate::domain::ids::{UserId, VariantId};
+
+/// The lines sold so far.
+#[derive(Debug, Default)]
+pub struct Originals {
+    sold: HashMap<(UserId, VariantId, i64), Vec<Sold>>,
+}
+
+#[derive(Debug)]
+struct Sold {
+    order: Uuid,
+    position: usize,
+    left: i64,
+}
+
+/// Pieces of one order's line that came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Returned {
+    /// The order.
+    pub order: Uuid,
+    /// The line's place among the order's lines, from zero.
+    pub position: usize,
+    /// How many pieces.
+    pub quantity: i64,
+    /// The price of one, in minor units.
+    pub unit_price: i64,
+}
+
+/// Where the lines of a cancellation come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Traced {
+    /// What was found, to be refunded.
+    pub returned: Vec<Returned>,
+    /// What was not, to be credited; a line that was found in part stands here with the rest of its quantity.
+    pub unknown: Vec<ImportedLine>,
+}
+
+impl Originals {
+    /// Remembers an order; orders come by time.
+    pub fn remember(&mut self, order: &ImportedInvoice) {
+        let Some(customer) = order.customer else { return };
+        for (position, line) in order.lines.iter().enumerate() {
+            let sold = Sold { order: order.id, position, left: line.quantity };
+            self.sold.entry((customer, line.variant, line.unit_price)).or_default().push(sold);
+        }
+    }
+
+    /// Traces a cancellation to the orders remembered so far.
+    pub fn trace(&mut self, cancellation: &ImportedInvoice) -> Traced {
+        let mut traced = Traced::default();
+        for line in &cancellation.lines {
+            let mut open = line.quantity;
+            let key = cancellation.customer.map(|customer| (customer, line.variant, line.unit_price));
+            let sold = key.and_then(|key| self.sold.get_mut(&key));
+            for sold in sold.into_iter().flatten().rev() {
+                let quantity = open.min(sold.left);
+                if quantity > 0 {
+                    (open, sold.left) = (open - quantity, sold.left - quantity);
+                    let (order, position, unit_price) = (sold.order, sold.position, line.unit_price);
+                    traced.returned.push(Returned { order, position, quantity, unit_price });
+                }
+            }
+            if open > 0 {
+                traced.unknown.push(ImportedLine { quantity: open, ..line.clone() });
+            }
+        }
+        traced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::application::import::identity::Identity;
+    use crate::domain::country::Country;
+    use crate::domain::money::Currency;
+
+    const IDENTITY: Identity = Identity::new("test");
+
+    fn invoice(key: &str, customer: Option<&str>, lines: &[(&str, i64, i64)]) -> ImportedInvoice {
+        let line = |&(sku, quantity, unit_price): &(&str, i64, i64)| ImportedLine {
+            number: 0,
+            variant: IDENTITY.variant(sku),
+            sku: sku.to_owned(),
+            description: String::new(),
+            quantity,
+            unit_price,
+        };
+        ImportedInvoice {
+            id: IDENTITY.order(key),
+            key: key.to_owned(),
+            placed_at: jiff::Timestamp::UNIX_EPOCH,
+            customer: customer.map(|customer| IDENTITY.customer(customer)),
+            country: "GB".parse::<Country>().unwrap(),
+            currency: Currency::GBP,
+            lines: lines.iter().map(line).collect(),
+        }
+    }
+
+    fn pieces(traced: &Traced) -> Vec<(Uuid, usize, i64)> {
+        traced
+            .returned
+            .iter()
+            .map(|returned| (returned.order, returned.position, returned.quantity))
+            .collect()
+    }
+
+    #[test]
+    fn pieces_come_back_to_the_latest_orders_first_and_each_once() {
+        let mut originals = Originals::default();
+        originals.remember(&invoice("1", Some("ann"), &[("A", 2, 100)]));
+        originals.remember(&invoice("2", Some("ann"), &[("B", 1, 100), ("A", 3, 100)]));
+        let (first, second) = (IDENTITY.order("1"), IDENTITY.order("2"));
+
+        let traced = originals.trace(&invoice("C3", Some("ann"), &[("A", 4, 100)]));
+        assert_eq!((pieces(&traced), traced.unknown.len()), (vec![(second, 1, 3), (first, 0, 1)], 0));
+
+        let traced = originals.trace(&invoice("C4", Some("ann"), &[("A", 4, 100)]));
+        assert_eq!(pieces(&traced), [(first, 0, 1)]);
+        assert_eq!(traced.unknown[0].quantity, 3, "nothing comes back twice");
+    }
+
+    #[test]
+    fn another_customer_price_or_variant_is_no_original() {
+        let mut originals = Originals::default();
+        originals.remember(&invoice("1", Some("ann"), &[("A", 1, 100)]));
+        originals.remember(&invoice("2", None, &[("A", 1, 100)]));
+        for cancellation in [
+            invoice("C1", Some("bob"), &[("A", 1, 100)]),
+            invoice("C2", Some("ann"), &[("A", 1, 99)]),
+            invoice("C3", Some("ann"), &[("B", 1, 100)]),
+            invoice("C4", None, &[("A", 1, 100)]),
+        ] {
+            let traced = originals.trace(&cancellation);
+            assert_eq!(
+                (traced.returned.len(), &traced.unknown),
+                (0, &cancellation.lines),
+                "{}",
+                cancellation.key
+            );
+        }
+    }
+}
