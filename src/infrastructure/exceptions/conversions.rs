@@ -8,6 +8,7 @@ use crate::{
     domain::{
         discount::DiscountFault,
         money::MoneyError,
+        ports::GatewayError,
         pricing::{LINE_QUANTITY, PricingError},
         state::ForbiddenStep,
     },
@@ -82,6 +83,18 @@ impl From<StoreError> for Failure {
     }
 }
 
+// A payment goes on without its vendor's answer wherever it can; this is for where it cannot.
+impl From<GatewayError> for Failure {
+    fn from(error: GatewayError) -> Self {
+        let kind = match error {
+            GatewayError::NoAnswer(_) => TechnicalKind::TimedOut,
+            GatewayError::Unavailable(_) => TechnicalKind::Unavailable,
+            GatewayError::Refused(_) => TechnicalKind::Vendor,
+        };
+        Technical::new(kind, error).into()
+    }
+}
+
 impl From<ForeignCursor> for Failure {
     fn from(_: ForeignCursor) -> Self {
         ValidationException::one(Place::Parameter("cursor".to_owned()), Fault::InvalidCursor).into()
@@ -144,6 +157,14 @@ mod tests {
         let faults = failure.downcast_ref::<ValidationException>().unwrap().faults();
         let fields: Vec<_> = faults.iter().map(|(place, _)| place.clone()).collect();
         assert_eq!(fields, ["/code".into(), "/ends_at".into()] as [Place; 2]);
+    }
+
+    #[test]
+    fn what_a_vendor_says_is_told_by_whether_it_may_have_happened() {
+        let status = |error: GatewayError| Failure::from(error).status().as_u16();
+        assert_eq!(status(GatewayError::NoAnswer("time-out".into())), 504);
+        assert_eq!(status(GatewayError::Unavailable("503".into())), 503);
+        assert_eq!(status(GatewayError::Refused("no such charge".into())), 502);
     }
 
     #[test]

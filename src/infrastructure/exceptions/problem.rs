@@ -16,9 +16,9 @@ use http::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{Failure, Technical, messages::Messages};
-use crate::domain::context::IdSource;
 
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -94,14 +94,13 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Gives the answer to a technical failure its `instance`, and logs the cause under it; every other answer is
-/// left alone. The outermost layer calls it once for each answer.
-pub fn settle(response: Response, ids: &dyn IdSource) -> Response {
-    let Some(failure) = response.extensions().get::<Failure>().filter(|failure| failure.is::<Technical>())
-    else {
+/// Gives the answer to a technical failure its `instance`, and logs the cause under it; every other answer, and
+/// one that was settled before, is left alone. The outermost layer calls it for each answer.
+pub fn settle(mut response: Response, instance: Uuid) -> Response {
+    if !response.extensions().get::<Failure>().is_some_and(Failure::is::<Technical>) {
         return response;
-    };
-    let instance = ids.uuid();
+    }
+    let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
     tracing::error!(%instance, code = failure.code(), error = %failure.report(), "request failed");
     let body = failure.problem(Messages::english(), Some(instance.urn().to_string()));
     let (mut parts, _) = response.into_parts();
@@ -114,15 +113,11 @@ pub fn settle(response: Response, ids: &dyn IdSource) -> Response {
 mod tests {
     use super::*;
     use crate::domain::ports::DeclineReason;
-    use crate::{
-        domain::context::Context,
-        infrastructure::exceptions::{
-            Conflict, Fault, PaymentFailedException, TechnicalKind, ValidationException,
-        },
+    use crate::infrastructure::exceptions::{
+        Conflict, Fault, PaymentFailedException, TechnicalKind, ValidationException,
     };
     use http::StatusCode;
     use http_body_util::BodyExt;
-    use jiff::Timestamp;
     use serde_json::json;
 
     async fn read(response: Response) -> (StatusCode, http::HeaderMap, Value) {
@@ -170,16 +165,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_technical_failure_shows_an_id_and_nothing_of_the_inside() {
-        let ids = Context::seeded("problem", Timestamp::UNIX_EPOCH).ids;
         let cause = std::io::Error::other("password of the database");
         let failure = Failure::from(Technical::new(TechnicalKind::Unavailable, cause));
         assert_eq!(failure.report().to_string(), "unavailable: password of the database");
-        let (status, headers, body) = read(settle(failure.into_response(), &*ids)).await;
+        let settled = settle(settle(failure.into_response(), Uuid::from_u128(7)), Uuid::from_u128(8));
+        let (status, headers, body) = read(settled).await;
         assert_eq!(
             (status, &headers["retry-after"]),
             (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
         );
-        assert!(body["instance"].as_str().unwrap().starts_with("urn:uuid:"), "{body}");
+        assert_eq!(body["instance"], "urn:uuid:00000000-0000-0000-0000-000000000007", "the first one stands");
         assert!(!body.to_string().contains("password"), "{body}");
     }
 
@@ -192,10 +187,12 @@ mod tests {
 
     #[tokio::test]
     async fn other_answers_are_left_alone() {
-        let ids = Context::seeded("problem", Timestamp::UNIX_EPOCH).ids;
         let (_, _, before) = read(Failure::from(Conflict::Stale).into_response()).await;
-        let (_, _, after) = read(settle(Failure::from(Conflict::Stale).into_response(), &*ids)).await;
+        let (_, _, after) = read(settle(Failure::from(Conflict::Stale).into_response(), Uuid::nil())).await;
         assert_eq!(before, after);
-        assert_eq!(settle(StatusCode::NO_CONTENT.into_response(), &*ids).status(), StatusCode::NO_CONTENT);
+        assert_eq!(
+            settle(StatusCode::NO_CONTENT.into_response(), Uuid::nil()).status(),
+            StatusCode::NO_CONTENT
+        );
     }
 }

@@ -224,7 +224,7 @@ impl Server {
 
     /// The answer to a failure of ours, which is logged.
     fn failed(&self, kind: TechnicalKind, why: &str) -> Response {
-        settle(Failure::from(Technical::new(kind, why)).into_response(), &*self.ids)
+        settle(Failure::from(Technical::new(kind, why)).into_response(), self.ids.uuid())
     }
 }
 
