@@ -39,7 +39,13 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
-    /// Its exit code and what it logged.
+    /// Waits until it logs a line with `text`.
+    fn logs(&mut self, text: &str) {
+        let mut lines = BufReader::new(self.0.stderr.as_mut().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains(text)), "it ended without: {text}");
+    }
+
+    /// Its exit code and what else it logged.
     fn ended(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         self.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
@@ -55,6 +61,15 @@ impl Drop for Server {
     }
 }
 
+/// One answer over a connection of its own.
+fn get(address: &str, path: &str) -> String {
+    let mut client = TcpStream::connect(address).unwrap();
+    write!(client, "GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn bare_it_serves_by_the_file_beside_it_until_a_signal_comes() {
     let folder = TempDir::new().unwrap();
@@ -62,10 +77,7 @@ fn bare_it_serves_by_the_file_beside_it_until_a_signal_comes() {
     std::fs::write(folder.path().join("undercroft.toml"), file).unwrap();
     for signal in ["TERM", "INT"] {
         let (server, address) = Server::start(&mut undercroft(folder.path(), &[]));
-        let mut client = TcpStream::connect(address).unwrap();
-        client.write_all(b"GET /no/such/page HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
+        let answer = get(&address, "/no/such/page");
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
         server.signal(signal);
         let (code, log) = server.ended();
@@ -73,6 +85,36 @@ fn bare_it_serves_by_the_file_beside_it_until_a_signal_comes() {
         let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
         assert_eq!((&last["message"], &last["served"]), (&"stopped".into(), &1.into()), "{log}");
     }
+}
+
+#[test]
+fn it_outlives_a_rush_for_which_there_are_not_enough_files() {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_undercroft")]);
+    let (mut server, address) = Server::start(command.current_dir(folder.path()));
+    let rush: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    server.logs("no connection can be accepted");
+    drop(rush);
+    assert!(get(&address, "/no/such/page").starts_with("HTTP/1.1 404 "));
+    server.signal("TERM");
+    assert_eq!(server.ended().0, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = TempDir::new().unwrap();
+    let (mut server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
+    // a client that goes on sending is heard out, so that it reads its answer
+    let mut client = TcpStream::connect(&address).unwrap();
+    client.write_all(b"POST /no/such/page HTTP/1.1\r\nhost: shop\r\ncontent-length: 9\r\n\r\nha").unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 1);
+    server.signal("TERM");
+    server.logs("stopping");
+    server.signal("TERM");
+    let (code, log) = server.ended();
+    assert_eq!(code, Some(1));
+    assert!(log.contains("undercroft: stopped by a second signal"), "{log}");
 }
 
 #[test]
