@@ -75,7 +75,7 @@ impl fmt::Display for TaxRate {
 /// own word; lower-case letters, digits, `-` and `_`, at most 32 of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = String, pattern = "^[a-z0-9_-]{1,32}$", example = "standard")]
+#[schema(value_type = String, format = "tax-class", pattern = "^[a-z0-9_-]{1,32}$", example = "standard")]
 pub struct TaxClass(String);
 
 /// The text cannot name a tax class.

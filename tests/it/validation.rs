@@ -1,5 +1,6 @@
 //! Bad input: each kind of it gets the right problem document, and every fault in it is named.
 
+pub mod documented;
 mod parameters;
 mod properties;
 

@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::Date};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
 use uuid::Uuid;
 
-use crate::domain::{country::Country, money::Currency};
+use crate::domain::{country::Country, money::Currency, tax::TaxClass};
 
 /// The greatest length of an e-mail address (RFC 5321 section 4.5.3.1.3, less the angle brackets).
 const MAX_EMAIL: usize = 254;
@@ -24,6 +24,7 @@ pub(super) fn failed(format: &SchemaFormat, text: &str) -> Option<&'static str> 
         SchemaFormat::Custom(name) => match name.as_str() {
             "email" => ("email", is_email(text)),
             "currency" => ("currency", text.parse::<Currency>().is_ok()),
+            "tax-class" => ("tax-class", text.parse::<TaxClass>().is_ok()),
             "country" => ("country", text.parse::<Country>().is_ok()),
             _ => return None,
         },
@@ -85,5 +86,7 @@ mod tests {
         assert_eq!(failed(&SchemaFormat::Custom("poem".into()), "x"), None);
         assert_eq!(failed(&SchemaFormat::Custom("currency".into()), "EURO"), Some("currency"));
         assert_eq!(failed(&SchemaFormat::Custom("currency".into()), "EUR"), None);
+        assert_eq!(failed(&SchemaFormat::Custom("tax-class".into()), "Standard"), Some("tax-class"));
+        assert_eq!(failed(&SchemaFormat::Custom("tax-class".into()), "standard"), None);
     }
 }
