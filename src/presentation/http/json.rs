@@ -47,7 +47,8 @@ pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T,
 
 /// Where a body does not fit its type: read once more, since to know the place costs a third as much again.
 fn misfit<T: DeserializeOwned>(body: &[u8]) -> String {
-    let read: Result<T, _> = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
+    let read: Result<T, _> =
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
     read.err().map(|error| pointer(error.path())).unwrap_or_default()
 }
 
