@@ -88,6 +88,8 @@ impl Default for StoreSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
+    /// Whether browsers may send the session's cookie over HTTPS only.
+    pub secure_cookies: bool,
     /// The largest body that is read.
     pub body_limit_bytes: usize,
     /// How long the head of a request may take to arrive.
@@ -112,6 +114,7 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
+            secure_cookies: false,
             body_limit_bytes: 1 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod database;
+mod http_framework;
 mod import_readers;
 mod money;
 mod pricing;

@@ -122,8 +122,10 @@ mod tests {
             }
             .into(),
         );
-        samples
-            .extend([U::NotSignedIn, U::InvalidToken, U::WrongCredentials, U::NotAllowed].map(Failure::from));
+        samples.extend(
+            [U::NotSignedIn, U::InvalidToken, U::WrongCredentials, U::ForeignOrigin, U::NotAllowed]
+                .map(Failure::from),
+        );
         samples
             .extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
         samples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));

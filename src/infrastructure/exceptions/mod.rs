@@ -98,6 +98,11 @@ impl Failure {
         self.0.status()
     }
 
+    /// Headers that belong to the answer.
+    pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        self.0.headers()
+    }
+
     /// Whether it is a `T`.
     pub fn is<T: Exception>(&self) -> bool {
         self.downcast_ref::<T>().is_some()

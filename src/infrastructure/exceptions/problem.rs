@@ -60,6 +60,11 @@ impl Failure {
         serde_json::to_vec(&problem).unwrap_or_default()
     }
 
+    /// The problem document, in English.
+    pub fn document(&self) -> Vec<u8> {
+        self.problem(Messages::english(), None)
+    }
+
     /// The failure and its causes in one line, for a log or a terminal, never for a caller.
     pub fn report(&self) -> impl fmt::Display {
         fmt::from_fn(move |f| {
@@ -84,7 +89,7 @@ fn word(error: &mut Map<String, Value>, messages: &Messages) {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.problem(Messages::english(), None)));
+        let mut response = Response::new(Body::from(self.document()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));

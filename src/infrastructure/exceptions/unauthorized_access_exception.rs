@@ -21,6 +21,9 @@ pub enum UnauthorizedAccessException {
     /// 401: e-mail address or password is wrong; which of them is not told.
     #[error("wrong credentials")]
     WrongCredentials,
+    /// 403: another site made the browser send this with the user's cookie.
+    #[error("sent by another site")]
+    ForeignOrigin,
     /// 403: signed in, and still not allowed.
     #[error("not allowed")]
     NotAllowed,
@@ -33,7 +36,7 @@ impl Exception for UnauthorizedAccessException {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin | Self::NotAllowed => StatusCode::FORBIDDEN,
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -45,7 +48,7 @@ impl Exception for UnauthorizedAccessException {
     // RFC 9110 section 11.6.1 asks for the challenge on every 401; RFC 6750 section 3 has its words.
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let challenge = match self {
-            Self::NotAllowed => return Vec::new(),
+            Self::ForeignOrigin | Self::NotAllowed => return Vec::new(),
             Self::InvalidToken => r#"Bearer realm="undercroft", error="invalid_token""#,
             Self::NotSignedIn | Self::WrongCredentials => r#"Bearer realm="undercroft""#,
         };

@@ -70,6 +70,15 @@ pub async fn read(request: Request) -> Result<Bytes, Failure> {
     }
 }
 
+/// Like [`read`], and `{}` for a request without a body.
+pub async fn read_or_empty(request: Request) -> Result<Bytes, Failure> {
+    if has_body(&request) { read(request).await } else { Ok(Bytes::from_static(b"{}")) }
+}
+
+fn has_body(request: &Request) -> bool {
+    !request.body().is_end_stream() || request.headers().contains_key(CONTENT_TYPE)
+}
+
 impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Json<T> {
     type Rejection = Failure;
 
@@ -82,7 +91,7 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> OptionalFromRequest<S> f
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Failure> {
-        if request.body().is_end_stream() && !request.headers().contains_key(CONTENT_TYPE) {
+        if !has_body(&request) {
             return Ok(None);
         }
         <Self as FromRequest<S>>::from_request(request, state).await.map(Some)

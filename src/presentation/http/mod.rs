@@ -1,7 +1,17 @@
 //! The HTTP API.
 
+pub mod answer;
+pub mod conditional;
 mod document;
+pub mod idempotency_key;
 pub mod json;
+pub mod list;
+mod observe;
+pub mod openapi;
+pub mod principal;
 pub mod query;
+pub mod routes;
+pub mod routing;
 pub mod schema;
 pub mod server;
+pub mod state;

@@ -1,4 +1,6 @@
-//! What the tests share: a fresh database of each kind.
+//! What the tests share: a fresh database of each kind, and a server on it.
+
+mod server;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
+
+pub use server::{Caller, Reply, TestServer};
 
 /// Where PostgreSQL is found unless `UNDERCROFT_TEST_POSTGRES` says otherwise.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";

@@ -1,0 +1,39 @@
+//! What surrounds every request: its id, the limit of its body, its line in the log.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue};
+
+use super::json::BodyLimit;
+use super::state::AppState;
+use crate::infrastructure::exceptions::settle;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Answers with an id by which the request is found in the log, where it has one line: without its query and
+/// without ids, which may say who somebody is.
+pub(super) async fn observe(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = app.store.database().context().ids.uuid();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    request.extensions_mut().insert(BodyLimit(app.http.body_limit_bytes));
+
+    let mut response = settle(next.run(request).await, id);
+    let mut text = uuid::Uuid::encode_buffer();
+    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    tracing::info!(
+        %method,
+        route = route.as_ref().map_or("-", MatchedPath::as_str),
+        status = response.status().as_u16(),
+        microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        request_id = %id,
+        "answered"
+    );
+    response
+}

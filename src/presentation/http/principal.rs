@@ -1,0 +1,253 @@
+//! Who calls: the extractors that a handler begins with, each the proof of what it is called.
+//!
+//! A session's token comes as `Authorization: Bearer …` or in a cookie. A browser sends a cookie with every request,
+//! also with one that another site made it send; so what changes something with a cookie must come from the same
+//! origin, of which the browser itself speaks in `Sec-Fetch-Site` or `Origin`. Who sends neither is no browser.
+
+use axum::extract::FromRequestParts;
+use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Uri, request::Parts};
+use sha2::{Digest, Sha256};
+
+use super::routing::{Access, Policy};
+use super::state::AppState;
+use crate::domain::ids::UserId;
+use crate::domain::user::{Role, Session, User};
+use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+use crate::infrastructure::repositories::SessionRepository;
+
+/// The cookie that holds a session's token.
+pub const SESSION_COOKIE: &str = "undercroft_session";
+
+/// Everybody may; nobody is asked who they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Public;
+
+/// Everybody may; who is signed in is known.
+#[derive(Debug, Clone)]
+pub struct Anyone(pub Option<SignedIn>);
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// Who.
+    pub user: User,
+    /// Since when and until when.
+    pub session: Session,
+}
+
+/// An administrator who is signed in.
+#[derive(Debug, Clone)]
+pub struct Admin(pub SignedIn);
+
+impl Policy for Public {
+    const ACCESS: Access = Access::Public;
+}
+
+impl Policy for Anyone {
+    const ACCESS: Access = Access::Anyone;
+}
+
+impl Policy for SignedIn {
+    const ACCESS: Access = Access::SignedIn;
+}
+
+impl Policy for Admin {
+    const ACCESS: Access = Access::Admin;
+}
+
+impl Anyone {
+    /// Whose request it is; `None` is a guest's.
+    pub fn user_id(&self) -> Option<UserId> {
+        self.0.as_ref().map(SignedIn::user_id)
+    }
+}
+
+impl SignedIn {
+    /// Whose request it is.
+    pub fn user_id(&self) -> UserId {
+        self.user.id
+    }
+}
+
+impl Admin {
+    /// Whose request it is.
+    pub fn user_id(&self) -> UserId {
+        self.0.user.id
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Public {
+    type Rejection = Failure;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
+
+impl FromRequestParts<AppState> for SignedIn {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
+        let token = Token::of(parts)?.ok_or(UnauthorizedAccessException::NotSignedIn)?;
+        let found = token.session(app).await?;
+        found.ok_or_else(|| UnauthorizedAccessException::InvalidToken.into())
+    }
+}
+
+impl FromRequestParts<AppState> for Anyone {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
+        let Some(token) = Token::of(parts)? else { return Ok(Self(None)) };
+        match token.session(app).await? {
+            // a browser keeps the cookie of a session that has ended, and its user is a guest again
+            None if !token.is_cookie => Err(UnauthorizedAccessException::InvalidToken.into()),
+            found => Ok(Self(found)),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Admin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
+        let caller = SignedIn::from_request_parts(parts, app).await?;
+        match caller.user.role {
+            Role::Admin => Ok(Self(caller)),
+            Role::Customer => Err(UnauthorizedAccessException::NotAllowed.into()),
+        }
+    }
+}
+
+/// The header that gives a browser its session's cookie, for so many seconds, or takes it away (after 0).
+pub fn session_cookie(app: &AppState, token: &str, seconds: i64) -> Option<HeaderValue> {
+    let secure = if app.http.secure_cookies { "; Secure" } else { "" };
+    let text = format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&text).ok()
+}
+
+/// SHA-256 of a session's token: all that the store keeps of it.
+pub fn token_hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token).to_vec()
+}
+
+/// A session's token as it was shown.
+struct Token<'a> {
+    text: &'a str,
+    is_cookie: bool,
+}
+
+impl<'a> Token<'a> {
+    /// The token of a request, if it shows one that may be used with it.
+    fn of(parts: &'a Parts) -> Result<Option<Self>, Failure> {
+        if let Some(value) = parts.headers.get(AUTHORIZATION) {
+            let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
+            return match bearer {
+                Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => {
+                    Ok(Some(Self { text: text.trim(), is_cookie: false }))
+                }
+                _ => Err(UnauthorizedAccessException::InvalidToken.into()),
+            };
+        }
+        let Some(text) = cookie(&parts.headers) else { return Ok(None) };
+        if !parts.method.is_safe() && is_foreign(&parts.headers) {
+            return Err(UnauthorizedAccessException::ForeignOrigin.into());
+        }
+        Ok(Some(Self { text, is_cookie: true }))
+    }
+
+    async fn session(&self, app: &AppState) -> Result<Option<SignedIn>, Failure> {
+        let database = app.store.database();
+        let now = database.context().clock.now();
+        let mut session = database.read().await?;
+        let found = SessionRepository(&mut session).by_token_hash(&token_hash(self.text), now).await?;
+        Ok(found.map(|(session, user)| SignedIn { user, session }))
+    }
+}
+
+/// The session's cookie among all cookies.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == SESSION_COOKIE && !value.is_empty()).then_some(value))
+}
+
+/// Whether a browser says that another site made it send this.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let origin = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
+    let authority = origin.as_ref().and_then(Uri::authority).map(|authority| authority.as_str().as_bytes());
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    authority.is_none() || authority != host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, Method, Request};
+
+    fn parts(method: Method, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri("/").body(()).unwrap();
+        for (name, value) in headers {
+            request
+                .headers_mut()
+                .append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        request.into_parts().0
+    }
+
+    fn token(method: Method, headers: &[(&str, &str)]) -> Result<Option<String>, &'static str> {
+        let parts = parts(method, headers);
+        match Token::of(&parts) {
+            Ok(token) => Ok(token.map(|token| token.text.to_owned())),
+            Err(failure) => Err(failure.code()),
+        }
+    }
+
+    #[test]
+    fn a_token_comes_from_the_header_or_from_its_cookie_among_others() {
+        assert_eq!(token(Method::GET, &[]), Ok(None));
+        assert_eq!(token(Method::GET, &[("authorization", "bearer abc")]), Ok(Some("abc".into())));
+        let cookies = [("cookie", "a=b; x_undercroft_session=no"), ("cookie", "undercroft_session=abc; c=d")];
+        assert_eq!(token(Method::GET, &cookies), Ok(Some("abc".into())));
+        let both = [("cookie", "undercroft_session=abc"), ("authorization", "Bearer def")];
+        assert_eq!(token(Method::POST, &both), Ok(Some("def".into())));
+        assert_eq!(token(Method::GET, &[("cookie", "undercroft_session=")]), Ok(None));
+        assert_eq!(token(Method::GET, &[("authorization", "Basic YTpi")]), Err("unauthorized_access"));
+    }
+
+    #[test]
+    fn a_cookie_changes_nothing_for_another_site() {
+        let cookie = ("cookie", "undercroft_session=abc");
+        let host = ("host", "shop.example:8080");
+        for foreign in [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://evil.example"),
+            ("origin", "http://shop.example"),
+            ("origin", "null"),
+        ] {
+            assert!(token(Method::POST, &[cookie, host, foreign]).is_err(), "{foreign:?}");
+            assert!(token(Method::DELETE, &[cookie, host, foreign]).is_err(), "{foreign:?}");
+            assert!(token(Method::GET, &[cookie, host, foreign]).is_ok(), "to read is safe: {foreign:?}");
+        }
+        for own in [
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "none"),
+            ("origin", "http://shop.example:8080"),
+        ] {
+            assert!(token(Method::POST, &[cookie, host, own]).is_ok(), "{own:?}");
+        }
+        assert!(token(Method::POST, &[cookie, host]).is_ok(), "no browser");
+        let bearer = ("authorization", "Bearer abc");
+        assert!(token(Method::POST, &[bearer, host, ("origin", "https://evil.example")]).is_ok());
+    }
+}

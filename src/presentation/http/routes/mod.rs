@@ -1,0 +1,16 @@
+//! The routes, one file a resource: each handler parses, calls one use case and answers.
+
+mod documentation;
+mod health;
+
+use super::routing::Routes;
+
+/// The routes of each file.
+pub fn each() -> Vec<Routes> {
+    vec![documentation::routes(), health::routes()]
+}
+
+/// All routes.
+pub fn all() -> Routes {
+    each().into_iter().fold(Routes::default(), Routes::and)
+}

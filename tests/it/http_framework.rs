@@ -1,0 +1,162 @@
+//! What every route has: a policy, a place in the OpenAPI document, a request id, problem documents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Method;
+use serde_json::Value;
+use undercroft::presentation::http::{openapi, routes};
+
+use crate::support::TestServer;
+
+fn document() -> Value {
+    serde_json::from_slice(&openapi::document()).unwrap()
+}
+
+/// Every operation: its method, its path and what the document says of it.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            operations.push((method.to_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    assert!(!operations.is_empty());
+    operations
+}
+
+#[test]
+fn every_operation_says_who_may_call_it_and_what_it_answers() {
+    let document = document();
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let what = format!("{method} {path}: {operation}");
+        let security = operation["security"].as_array().expect(&what);
+        let admin =
+            security.iter().any(|way| way.as_object().unwrap().values().any(|roles| roles[0] == "admin"));
+        assert_eq!(path.starts_with("/admin/"), admin, "{what}");
+        let id = operation["operationId"].as_str().expect(&what);
+        assert!(ids.insert(id.to_owned()), "two operations are {id}");
+        assert_eq!(operation["tags"].as_array().expect(&what).len(), 1, "{what}");
+        assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{what}");
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2') || status.starts_with('3')), "{what}");
+        assert_eq!(responses["default"]["$ref"], "#/components/responses/Problem", "{what}");
+    }
+}
+
+#[test]
+fn the_document_is_openapi_3_1_and_refers_to_nothing_that_is_not_there() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let document = document();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."), "{}", document["openapi"]);
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(!found.is_empty());
+    for reference in found {
+        let pointer = reference.strip_prefix('#').expect(reference);
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+    let schemes = document["components"]["securitySchemes"].as_object().unwrap();
+    for (method, path, operation) in operations(&document) {
+        for way in
+            operation["security"].as_array().unwrap().iter().flat_map(|way| way.as_object().unwrap().keys())
+        {
+            assert!(schemes.contains_key(way), "{method} {path}: {way}");
+        }
+        let named: BTreeSet<_> =
+            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let documented: BTreeSet<_> = parameters
+            .iter()
+            .filter(|parameter| parameter["in"] == "path")
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(named, documented, "{method} {path}");
+    }
+}
+
+#[test]
+fn no_two_schemas_have_one_name() {
+    let mut seen = BTreeMap::new();
+    for routes in routes::each() {
+        let components = routes.into_parts().1.components.unwrap_or_default();
+        for (name, schema) in components.schemas {
+            let schema = serde_json::to_value(schema).unwrap();
+            let first = seen.entry(name.clone()).or_insert_with(|| schema.clone());
+            assert_eq!(*first, schema, "two schemas are {name}");
+        }
+    }
+    assert!(!seen.is_empty());
+}
+
+#[tokio::test]
+async fn the_document_and_its_reader_are_served() {
+    TestServer::on_each_engine(async |server| {
+        let guest = server.guest();
+        let reply = guest.get("/openapi.json").await;
+        assert_eq!(reply.header("content-type"), "application/json");
+        assert_eq!(reply.expect(200), document());
+        assert_eq!(guest.get("/docs").await.header("location"), "/docs/");
+        let page = guest.get("/docs/").await;
+        assert!(page.header("content-type").starts_with("text/html"), "{page}");
+        let page = String::from_utf8(page.body.to_vec()).unwrap();
+        let mut files = 0;
+        for file in page.split(['"', '\'']).filter(|text| text.ends_with(".js") || text.ends_with(".css")) {
+            assert!(!file.contains("//"), "{file} needs the network");
+            assert_eq!(
+                guest.get(&format!("/docs/{}", file.trim_start_matches("./"))).await.status,
+                200,
+                "{file}"
+            );
+            files += 1;
+        }
+        assert!(files >= 3, "{page}");
+        let start = guest.get("/docs/swagger-initializer.js").await;
+        assert!(String::from_utf8_lossy(&start.body).contains("/openapi.json"), "{start}");
+        assert_eq!(guest.get("/docs/no-such-file").await.problem(404), "route_not_found");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn health_is_told() {
+    TestServer::on_each_engine(async |server| {
+        for path in ["/health/live", "/health/ready"] {
+            assert_eq!(server.guest().get(path).await.expect(200)["status"], "ok");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_and_every_answer_has_an_id() {
+    TestServer::on_each_engine(async |server| {
+        let guest = server.guest();
+        let reply = guest.get("/no/such/route?secret=1").await;
+        assert_eq!(reply.problem(404), "route_not_found");
+        let other = guest.get("/no/such/route").await;
+        assert_eq!(reply.header("x-request-id").len(), 36);
+        assert_ne!(reply.header("x-request-id"), other.header("x-request-id"));
+
+        let reply = guest.post("/health/live", Value::Null).await;
+        assert_eq!(reply.problem(405), "method_not_allowed");
+        assert_eq!(reply.header("allow"), "GET,HEAD");
+        let reply = guest.send(Method::OPTIONS, "/health/live", None).await;
+        assert_eq!((reply.status, reply.header("allow")), (204, "GET,HEAD"));
+        let (head, whole) =
+            (guest.send(Method::HEAD, "/health/live", None).await, guest.get("/health/live").await);
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        assert_eq!(head.header("content-length"), whole.body.len().to_string());
+    })
+    .await;
+}

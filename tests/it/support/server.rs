@@ -1,0 +1,255 @@
+//! A server on a port of its own, and callers who speak HTTP to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use jiff::SignedDuration;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use undercroft::application::{Policy, Store};
+use undercroft::domain::money::Currency;
+use undercroft::domain::ports::PaymentGateway;
+use undercroft::domain::user::{Role, Session, User};
+use undercroft::infrastructure::Infrastructure;
+use undercroft::infrastructure::adapters::{Gateways, sandbox::SandboxPayments};
+use undercroft::infrastructure::repositories::StoreError;
+use undercroft::presentation::http::principal::token_hash;
+use undercroft::presentation::http::server;
+use undercroft::presentation::http::state::{AppState, router};
+use undercroft::settings::HttpSettings;
+
+use super::{TestDatabase, on_each_engine, unique};
+
+/// A running server; it ends with the value.
+pub struct TestServer {
+    /// The store that it serves.
+    pub store: Store,
+    /// Where it listens.
+    pub address: SocketAddr,
+    client: Client<HttpConnector, Full<Bytes>>,
+    stop: CancellationToken,
+    _database: Arc<TestDatabase>,
+}
+
+impl TestServer {
+    /// Serves the store on this database.
+    pub async fn start(database: Arc<TestDatabase>) -> Self {
+        let (store, sandbox) = store(&database);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let http = HttpSettings::default();
+        let router = router(AppState::new(store.clone(), http.clone(), sandbox));
+        let (ids, end) = (database.database.context().ids.clone(), stop.clone());
+        tokio::spawn(async move { server::serve(listener, router, &http, ids, end).await });
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { store, address, client, stop, _database: database }
+    }
+
+    /// Runs a test against a server on each kind of database.
+    pub async fn on_each_engine<F, Fut>(test: F)
+    where
+        F: Fn(Arc<Self>) -> Fut,
+        Fut: Future<Output = ()>,
+    {
+        on_each_engine(async |database| test(Arc::new(Self::start(database).await)).await).await;
+    }
+
+    /// Somebody who is not signed in.
+    pub fn guest(&self) -> Caller {
+        Caller { address: self.address, client: self.client.clone(), headers: HeaderMap::new() }
+    }
+
+    /// A new customer, signed in.
+    pub async fn customer(&self) -> Caller {
+        self.user(Role::Customer).await
+    }
+
+    /// A new administrator, signed in.
+    pub async fn admin(&self) -> Caller {
+        self.user(Role::Admin).await
+    }
+
+    /// A new user of this role, signed in.
+    async fn user(&self, role: Role) -> Caller {
+        let token = unique("token");
+        let hash = token_hash(&token);
+        let insert = self.store.database().write(move |unit_of_work| {
+            let hash = hash.clone();
+            Box::pin(async move {
+                let now = unit_of_work.now();
+                let user = User {
+                    id: unit_of_work.id(),
+                    email: format!("{}@shop.example", unique("user")),
+                    name: "Ann".into(),
+                    password_hash: None,
+                    role,
+                    birth_date: None,
+                    email_verified_at: None,
+                    erased_at: None,
+                    version: 1,
+                    created_at: now,
+                    updated_at: now,
+                };
+                unit_of_work.insert(&user).await?;
+                let session = Session {
+                    token_hash: hash,
+                    user_id: user.id,
+                    created_at: now,
+                    expires_at: now + SignedDuration::from_hours(1),
+                };
+                unit_of_work.insert(&session).await
+            })
+        });
+        insert.await.map_err(|error: StoreError| error.to_string()).unwrap();
+        self.guest().with("authorization", &format!("Bearer {token}"))
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The store on a database, and its bank.
+pub fn store(database: &TestDatabase) -> (Store, Arc<SandboxPayments>) {
+    let (notices, _) = mpsc::channel(64);
+    let sandbox = Arc::new(SandboxPayments::new(database.database.clone(), notices));
+    let gateways = Gateways::new([Arc::clone(&sandbox) as Arc<dyn PaymentGateway>]);
+    let infrastructure = Infrastructure { database: database.database.clone(), gateways };
+    let policy = Policy {
+        name: "Test".into(),
+        default_currency: Currency::EUR,
+        default_country: "DE".parse().unwrap(),
+        session: SignedDuration::from_hours(24),
+        cart: SignedDuration::from_hours(24),
+        reservation: SignedDuration::from_mins(30),
+        idempotency: SignedDuration::from_hours(24),
+        capture_at_checkout: true,
+    };
+    (Store { infrastructure, policy: Arc::new(policy) }, sandbox)
+}
+
+/// Somebody who calls the server.
+#[derive(Clone)]
+pub struct Caller {
+    address: SocketAddr,
+    client: Client<HttpConnector, Full<Bytes>>,
+    headers: HeaderMap,
+}
+
+impl Caller {
+    /// The same caller, who sends one more header.
+    #[must_use]
+    pub fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut caller = self.clone();
+        caller.headers.insert(name, value.parse().unwrap());
+        caller
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Sends a body.
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Puts a body.
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    /// Changes a part.
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    /// Removes.
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// Sends a request with a body in JSON, or without any.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        match body {
+            Some(body) => {
+                let typed = self.with("content-type", "application/json");
+                typed.raw(method, path, body.to_string()).await
+            }
+            None => self.raw(method, path, "").await,
+        }
+    }
+
+    /// Sends these very bytes.
+    pub async fn raw(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
+        let what = format!("{method} {path}");
+        let mut request = Request::new(Full::new(body.into()));
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("http://{}{path}", self.address).parse().unwrap();
+        *request.headers_mut() = self.headers.clone();
+        let answer = self.client.request(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Reply { what, status: head.status.as_u16(), headers: head.headers, body }
+    }
+}
+
+/// What the server answered.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// What was asked.
+    pub what: String,
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// The body, given this status.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self}");
+        if self.body.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// The code of the problem document, given this status.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> String {
+        let body = self.expect(status);
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self}");
+        assert_eq!(body["status"], status, "{self}");
+        assert_eq!(body["type"], format!("/problems/{}", body["code"].as_str().unwrap()), "{self}");
+        body["code"].as_str().unwrap().to_owned()
+    }
+
+    /// The body in JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self}"))
+    }
+
+    /// A header, empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl std::fmt::Display for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} → {}: {}", self.what, self.status, String::from_utf8_lossy(&self.body))
+    }
+}
