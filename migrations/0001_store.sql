@@ -184,7 +184,7 @@ CREATE TABLE reviews (
 );
 CREATE INDEX reviews_by_product ON reviews (product_id, status, created_at, id);
 CREATE INDEX reviews_by_status ON reviews (status, created_at, id);
-CREATE INDEX reviews_by_user ON reviews (user_id);
+CREATE INDEX reviews_by_user ON reviews (user_id, created_at, id);
 
 -- what things cost beside their price
 
@@ -428,8 +428,8 @@ CREATE TABLE notifications (
     created_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX notifications_by_user ON notifications (user_id, created_at, id);
-CREATE INDEX notifications_unread ON notifications (user_id) WHERE read_at IS NULL;
-CREATE INDEX notifications_to_send ON notifications (channel, created_at) WHERE delivery = 'pending';
+CREATE INDEX notifications_unread ON notifications (user_id, created_at, id) WHERE read_at IS NULL;
+CREATE INDEX notifications_to_send ON notifications (channel, created_at, id) WHERE delivery = 'pending';
 
 -- machinery
 

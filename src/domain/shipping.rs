@@ -1,5 +1,7 @@
 //! Ways of shipping and what they cost.
 
+use serde::{Deserialize, Serialize};
+
 use super::country::Country;
 use super::ids::ShippingMethodId;
 use super::money::{Currency, Money};
@@ -28,7 +30,7 @@ pub struct ShippingMethod {
 }
 
 /// What a way of shipping costs to a country in a currency.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShippingRate {
     /// Where to; `None` is everywhere that has no rate of its own.
     pub country: Option<Country>,

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use undercroft::domain::ids::{ProductId, UserId};
+use undercroft::domain::ids::{OrderId, ProductId, UserId};
 use undercroft::domain::user::{Role, User};
 use undercroft::infrastructure::repositories::{Param, scalar};
 use uuid::Uuid;
@@ -23,7 +23,12 @@ macro_rules! within {
     }};
 }
 
+mod category;
+mod discount;
 mod erasure;
+mod notification;
+mod rates;
+mod review;
 mod session;
 mod user;
 
@@ -68,6 +73,16 @@ async fn product(test: &TestDatabase, number: u32) -> ProductId {
                VALUES ($1, $1, $2, '[]', TRUE, '{}', 0)";
     execute(test, sql, &values[..2]).await;
     ProductId(id)
+}
+
+/// Adds a paid order of this number.
+async fn order(test: &TestDatabase, user_id: Option<UserId>, number: u32) -> OrderId {
+    let id = OrderId(test.database.context().ids.uuid());
+    let sql = "INSERT INTO orders (id, number, user_id, email, status, currency, subtotal, discount, shipping, tax, \
+               total, shipping_address, billing_address, lines, version, placed_at, updated_at) \
+               VALUES ($1, $2, $3, '', 'paid', 'EUR', 0, 0, 0, 0, 0, '{}', '{}', '[]', 1, $4, $4)";
+    execute(test, sql, &[id.into(), i64::from(number).into(), user_id.into(), at(0).into()]).await;
+    id
 }
 
 /// Does one statement.
