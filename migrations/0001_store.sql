@@ -410,12 +410,13 @@ CREATE INDEX subscriptions_due ON subscriptions (next_charge_at) WHERE next_char
 CREATE TABLE subscription_periods (
     subscription_id UUID NOT NULL REFERENCES subscriptions (id),
     period BIGINT NOT NULL CHECK (period >= 1),
-    order_id UUID NOT NULL UNIQUE,
+    order_id UUID NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('charging', 'paid', 'failed')),
     starts_at TIMESTAMPTZ NOT NULL,
     ends_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (subscription_id, period)
 );
+CREATE INDEX subscription_periods_by_order ON subscription_periods (order_id);
 
 CREATE TABLE notifications (
     id UUID PRIMARY KEY,

@@ -1,7 +1,18 @@
 //! Use cases, one file each: what a store can do, whoever asks. No HTTP here.
 
+pub mod apply_payment;
+pub mod checkout;
 pub mod idempotency;
 pub mod import;
+mod invoicing;
+pub mod orders;
+pub mod payments;
+pub mod place_order;
+pub mod quote;
+pub mod reactions;
+pub mod recovery;
+pub mod subscriptions;
+pub mod worker;
 
 use std::sync::Arc;
 

@@ -100,6 +100,8 @@ pub struct InvoiceLine {
 pub struct InvoiceTax {
     /// The rate.
     pub basis_points: i64,
+    /// Whether the prices contain it.
+    pub inclusive: bool,
     /// What it is taken on.
     pub net: i64,
     /// The tax.

@@ -19,10 +19,10 @@ states! {
         Captured = "captured" -> [Refunded],
         /// All that was taken was given back.
         Refunded = "refunded" -> [],
-        /// Declined.
-        Failed = "failed" -> [],
-        /// Let go without taking any.
-        Voided = "voided" -> [],
+        /// Declined; a vendor may still turn out to have the money, which then goes back.
+        Failed = "failed" -> [Authorized, Captured],
+        /// Let go without taking any; a vendor may still turn out to have it, which then goes back.
+        Voided = "voided" -> [Authorized, Captured],
     }
 }
 

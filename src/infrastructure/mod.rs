@@ -1,6 +1,7 @@
 //! The rooms, and what assembles them.
 
 pub mod adapters;
+pub mod events;
 pub mod exceptions;
 pub mod repositories;
 

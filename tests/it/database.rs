@@ -92,8 +92,15 @@ async fn a_unit_that_panics_or_awaits_is_an_error_and_the_writer_lives() {
             let panicked: Result<(), StoreError> =
                 test.database.write(|_| Box::pin(async { panic!("on purpose") })).await;
             assert!(matches!(panicked, Err(StoreError::Internal(_))));
-            let waited: Result<(), StoreError> =
-                test.database.write(|_| Box::pin(async { Ok(tokio::task::yield_now().await) })).await;
+            let waited: Result<(), StoreError> = test
+                .database
+                .write(|_| {
+                    Box::pin(async {
+                        let _: () = tokio::task::yield_now().await;
+                        Ok(())
+                    })
+                })
+                .await;
             assert!(matches!(waited, Err(StoreError::Internal(_))));
         }
         assert_eq!(count_up(&test.database, "d", false).await.unwrap(), 1);

@@ -1,4 +1,4 @@
-//! What every route has: a policy, a place in the OpenAPI document, a request id, problem documents.
+//! What every route has: a policy, a place in the `OpenAPI` document, a request id, problem documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,6 +10,7 @@ mod money;
 mod pricing;
 mod repositories;
 mod repositories_catalogue;
+mod selling;
 mod server;
 mod support;
 mod validation;

@@ -123,8 +123,15 @@ mod tests {
             .into(),
         );
         samples.extend(
-            [U::NotSignedIn, U::InvalidToken, U::WrongCredentials, U::ForeignOrigin, U::NotAllowed]
-                .map(Failure::from),
+            [
+                U::NotSignedIn,
+                U::InvalidToken,
+                U::WrongCredentials,
+                U::ForeignOrigin,
+                U::NotAllowed,
+                U::AgeRestricted,
+            ]
+            .map(Failure::from),
         );
         samples
             .extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));

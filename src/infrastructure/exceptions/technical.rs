@@ -48,6 +48,11 @@ impl Technical {
         Self::new(TechnicalKind::Internal, cause)
     }
 
+    /// A vendor's failure (502).
+    pub fn vendor(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(TechnicalKind::Vendor, cause)
+    }
+
     /// Whose fault it is.
     pub fn kind(&self) -> TechnicalKind {
         self.kind

@@ -7,6 +7,7 @@ use super::error::StoreError;
 use super::unit_of_work::UnitOfWork;
 use super::value::{params, scalar};
 use crate::domain::ids::CategoryId;
+use crate::domain::tax::TaxClass;
 
 /// Why a category was not moved.
 #[derive(Debug, Error)]
@@ -36,6 +37,16 @@ impl CategoryRepository<'_> {
                    SELECT c.id, c.parent_id, steps + 1 FROM categories c JOIN above a ON c.id = a.parent_id) \
                    SELECT id FROM above ORDER BY steps";
         self.0.all(sql, &params![id], scalar).await
+    }
+
+    /// The tax class of a category: its own, or that of the nearest one above that has one.
+    pub async fn tax_class(&mut self, id: CategoryId) -> Result<Option<TaxClass>, StoreError> {
+        let sql = "WITH RECURSIVE above (id, parent_id, tax_class, steps) AS ( \
+                   SELECT id, parent_id, tax_class, 0 FROM categories WHERE id = $1 UNION ALL \
+                   SELECT c.id, c.parent_id, c.tax_class, steps + 1 FROM categories c \
+                   JOIN above a ON c.id = a.parent_id) \
+                   SELECT tax_class FROM above WHERE tax_class IS NOT NULL ORDER BY steps LIMIT 1";
+        self.0.first(sql, &params![id], scalar).await
     }
 
     /// A category and all below it.

@@ -145,7 +145,7 @@ pub(super) fn match_all(engine: Engine, words: &[String], last_is_prefix: bool) 
 
 /// The transaction id below which every event that will ever be written is written already: what commits late
 /// must not be skipped by a reader that has gone past it.
-pub(super) fn event_horizon(engine: Engine) -> &'static str {
+pub fn event_horizon(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT 9223372036854775807",
         Engine::Postgres => "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint",

@@ -1,7 +1,7 @@
 //! Invoices and credit notes: numbered without gaps per series, never changed (a trigger refuses it).
 
+use super::counters::next_number;
 use super::error::StoreError;
-use super::order_repository::next_number;
 use super::session::Session;
 use super::table::{Table, select};
 use super::unit_of_work::UnitOfWork;
@@ -75,7 +75,7 @@ impl InvoiceRepository<'_> {
 
     /// Gives the document the next number of its series and issues it.
     pub async fn issue(unit_of_work: &mut UnitOfWork, mut invoice: Invoice) -> Result<Invoice, StoreError> {
-        invoice.series = invoice.kind.series().to_owned();
+        invoice.kind.series().clone_into(&mut invoice.series);
         invoice.number = next_number(unit_of_work, &format!("invoice:{}", invoice.series)).await?;
         unit_of_work.insert(&invoice).await?;
         Ok(invoice)

@@ -90,5 +90,6 @@ async fn apply(unit_of_work: &mut UnitOfWork) -> Result<(), StoreError> {
 
 fn checksum_of(migration: &Migration) -> String {
     let digest = Sha256::digest(migration.script.as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let first = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    format!("{first:016x}")
 }

@@ -1,13 +1,14 @@
 //! Orders: a user's history, lists by state and time, numbers without gaps or races.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::error::StoreError;
-use super::page::{Cursors, Page};
+use super::page::{Cursors, Dated, Page};
 use super::session::Session;
 use super::table::{Table, Versioned, select};
 use super::unit_of_work::UnitOfWork;
-use super::value::{Json, Param, Row, params, scalar};
+use super::value::{Json, Param, Row, params};
 use crate::domain::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId};
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::state::State;
@@ -104,6 +105,14 @@ impl Versioned for Order {
     }
 }
 
+impl Dated for Order {
+    const TIME: &'static str = "placed_at";
+
+    fn place(&self) -> (Timestamp, Uuid) {
+        (self.placed_at, self.id.0)
+    }
+}
+
 /// Which orders a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrderFilter {
@@ -142,24 +151,17 @@ impl OrderRepository<'_> {
         after: Option<(Timestamp, OrderId)>,
         cursors: &Cursors<'_>,
     ) -> Result<Page<Order>, StoreError> {
-        let mut rest = String::from("WHERE TRUE");
+        let mut conditions = vec!["TRUE".to_owned()];
         let mut values: Vec<Param<'_>> = Vec::new();
         if let Some(user_id) = filter.user_id {
             values.push(user_id.into());
-            rest += &format!(" AND user_id = ${}", values.len());
+            conditions.push(format!("user_id = ${}", values.len()));
         }
         if let Some(status) = filter.status {
             values.push(status.name().into());
-            rest += &format!(" AND status = ${}", values.len());
+            conditions.push(format!("status = ${}", values.len()));
         }
-        if let Some((at, id)) = after {
-            values.extend(params![at, id]);
-            rest += &format!(" AND (placed_at, id) < (${}, ${})", values.len() - 1, values.len());
-        }
-        values.push(Param::Int(limit as i64 + 1));
-        rest += &format!(" ORDER BY placed_at DESC, id DESC LIMIT ${}", values.len());
-        let rows = self.0.all(&select::<Order>(&rest), &values, Order::from_row).await?;
-        Ok(Page::cut(rows, limit, cursors, |order| (order.placed_at, order.id)))
+        self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
     }
 
     /// Takes the order for this unit of work: whoever else wants to change it waits.
@@ -198,13 +200,4 @@ impl OrderRepository<'_> {
         let sql = "DELETE FROM purchases WHERE user_id = $1 AND order_id = $2";
         unit_of_work.execute(sql, &params![user_id, order.id]).await.map(drop)
     }
-}
-
-/// The next number of a series: one more each time, and none is lost when the unit of work fails.
-///
-/// It makes the units of work that want one wait for each other; so take it last.
-pub async fn next_number(unit_of_work: &mut UnitOfWork, series: &str) -> Result<i64, StoreError> {
-    let sql = "INSERT INTO counters (name, value) VALUES ($1, 1) \
-               ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
-    unit_of_work.one(sql, &params![series], scalar).await
 }

@@ -81,12 +81,16 @@ impl CursorKey {
 
     /// The signature of `parts` for a purpose.
     pub fn sign(&self, purpose: &str, parts: &[u8]) -> [u8; 32] {
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length");
+        let mut mac = self.mac();
         mac.update(purpose.as_bytes());
         mac.update(&[0]);
         mac.update(parts);
         mac.finalize().into_bytes().into()
+    }
+
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0).expect("any length")
     }
 
     /// The cursors of a list; `list` names it with its filters, so that a cursor fits no other.

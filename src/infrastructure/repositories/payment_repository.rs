@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::session::Session;
 use super::table::{Table, Versioned, select};
 use super::unit_of_work::UnitOfWork;
-use super::value::{Param, Row, params};
+use super::value::{Param, Row, params, scalar};
 use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
 use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
 use crate::domain::state::State;
@@ -162,7 +162,7 @@ impl PaymentRepository<'_> {
     /// Payments whose vendor is to be asked again by now, longest waiting first.
     pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<PaymentId>, StoreError> {
         let sql = "SELECT id FROM payments WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $2";
-        self.0.all(sql, &params![by, limit], super::value::scalar).await
+        self.0.all(sql, &params![by, limit], scalar).await
     }
 
     /// Takes the payment for this unit of work: whoever else wants to change it waits.
@@ -234,6 +234,34 @@ impl PaymentRepository<'_> {
                    WHERE id = $1 AND status = 'pending'";
         let values = params![id, status.name(), reference, failure, unit_of_work.now()];
         Ok(unit_of_work.execute(sql, &values).await? == 1)
+    }
+
+    /// Settles the step that asked for the authorization, unless it is settled.
+    pub async fn settle_authorization(
+        unit_of_work: &mut UnitOfWork,
+        payment_id: PaymentId,
+        status: StepStatus,
+        reference: Option<&str>,
+        failure: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
+                   WHERE payment_id = $1 AND kind = 'authorize' AND status = 'pending'";
+        let values = params![payment_id, status.name(), reference, failure, unit_of_work.now()];
+        unit_of_work.execute(sql, &values).await.map(drop)
+    }
+
+    /// Whether a step of a payment waits for the vendor.
+    pub async fn has_pending_steps(&mut self, payment_id: PaymentId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM payment_steps WHERE payment_id = $1 AND status = 'pending')";
+        self.0.one(sql, &params![payment_id], scalar).await
+    }
+
+    /// Asks no more about a payment that has nothing open.
+    pub async fn rest(unit_of_work: &mut UnitOfWork, id: PaymentId) -> Result<(), StoreError> {
+        let sql = "UPDATE payments SET next_attempt_at = NULL \
+                   WHERE id = $1 AND status NOT IN ('pending', 'requires_action') AND NOT EXISTS \
+                   (SELECT 1 FROM payment_steps s WHERE s.payment_id = payments.id AND s.status = 'pending')";
+        unit_of_work.execute(sql, &params![id]).await.map(drop)
     }
 
     /// Writes the payment's progress back; it was taken by [`PaymentRepository::lock`].

@@ -218,10 +218,10 @@ impl SqliteConnection {
 
 impl Drop for SqliteConnection {
     fn drop(&mut self) {
-        if let (Some(connection), Some((readers, _permit))) = (self.connection.take(), &self.home) {
-            if connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok() {
-                readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            }
+        if let (Some(connection), Some((readers, _permit))) = (self.connection.take(), &self.home)
+            && (connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok())
+        {
+            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
     }
 }

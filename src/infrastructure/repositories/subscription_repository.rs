@@ -1,9 +1,10 @@
 //! Subscriptions: which are due, and exactly one charge a period (the period's row is the right to charge it).
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::error::StoreError;
-use super::page::{Cursors, Page};
+use super::page::{Cursors, Dated, Page};
 use super::session::Session;
 use super::table::{Table, Versioned, select};
 use super::unit_of_work::UnitOfWork;
@@ -121,6 +122,12 @@ impl Table for SubscriptionPeriod {
     }
 }
 
+impl Dated for Subscription {
+    fn place(&self) -> (Timestamp, Uuid) {
+        (self.created_at, self.id.0)
+    }
+}
+
 /// Which subscriptions a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubscriptionFilter {
@@ -160,24 +167,17 @@ impl SubscriptionRepository<'_> {
         after: Option<(Timestamp, SubscriptionId)>,
         cursors: &Cursors<'_>,
     ) -> Result<Page<Subscription>, StoreError> {
-        let mut rest = String::from("WHERE TRUE");
+        let mut conditions = vec!["TRUE".to_owned()];
         let mut values: Vec<Param<'_>> = Vec::new();
         if let Some(user_id) = filter.user_id {
             values.push(user_id.into());
-            rest += &format!(" AND user_id = ${}", values.len());
+            conditions.push(format!("user_id = ${}", values.len()));
         }
         if let Some(status) = filter.status {
             values.push(status.name().into());
-            rest += &format!(" AND status = ${}", values.len());
+            conditions.push(format!("status = ${}", values.len()));
         }
-        if let Some((at, id)) = after {
-            values.extend(params![at, id]);
-            rest += &format!(" AND (created_at, id) < (${}, ${})", values.len() - 1, values.len());
-        }
-        values.push(Param::Int(limit as i64 + 1));
-        rest += &format!(" ORDER BY created_at DESC, id DESC LIMIT ${}", values.len());
-        let rows = self.0.all(&select::<Subscription>(&rest), &values, Subscription::from_row).await?;
-        Ok(Page::cut(rows, limit, cursors, |subscription| (subscription.created_at, subscription.id)))
+        self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
     }
 
     /// Takes the subscription for this unit of work: whoever else wants to change it waits.
@@ -203,6 +203,16 @@ impl SubscriptionRepository<'_> {
                    SET order_id = excluded.order_id, status = 'charging' WHERE subscription_periods.status = 'failed'";
         let values = period.bind();
         Ok(unit_of_work.execute(sql, &values).await? == 1)
+    }
+
+    /// Says when the next charge is due; the subscription was taken by [`SubscriptionRepository::lock`].
+    pub async fn schedule(
+        unit_of_work: &mut UnitOfWork,
+        id: SubscriptionId,
+        next: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE subscriptions SET next_charge_at = $2 WHERE id = $1";
+        unit_of_work.execute(sql, &params![id, next]).await.map(drop)
     }
 
     /// Settles the charge of a period if it is under way; whether this caller did.

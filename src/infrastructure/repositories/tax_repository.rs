@@ -21,6 +21,14 @@ impl TaxRepository<'_> {
         self.0.first(sql, &params![country, tax_class], |row| rate(row, 0)).await
     }
 
+    /// The rules of one country.
+    pub async fn for_country(&mut self, country: Country) -> Result<Vec<TaxRule>, StoreError> {
+        let sql = "SELECT country, tax_class, basis_points, inclusive FROM tax_rules WHERE country = $1 ORDER BY tax_class";
+        let read =
+            |row: &Row<'_>| Ok(TaxRule { country: row.get(0)?, tax_class: row.get(1)?, rate: rate(row, 2)? });
+        self.0.all(sql, &params![country], read).await
+    }
+
     /// Every rule, by country and class.
     pub async fn all(&mut self) -> Result<Vec<TaxRule>, StoreError> {
         let sql =

@@ -177,7 +177,7 @@ async fn an_order_that_lacks_one_variant_reserves_none() {
         let refused = reserve(&test, id, &[(second, 2), (first, 3)]).await;
         match refused {
             Err(ReserveError::OutOfStock { variant_id, available }) => {
-                assert_eq!((variant_id, available), (second, 1))
+                assert_eq!((variant_id, available), (second, 1));
             }
             other => panic!("{other:?}"),
         }

@@ -2,6 +2,8 @@
 
 mod server;
 
+pub mod store;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
-pub use server::{Caller, Reply, TestServer};
+pub use server::TestServer;
 
 /// Where PostgreSQL is found unless `UNDERCROFT_TEST_POSTGRES` says otherwise.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
@@ -89,7 +91,7 @@ where
 pub fn unique(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut random = [0; 4];
-    getrandom::fill(&mut random).unwrap();
+    Context::system().ids.secret(&mut random);
     format!("{prefix}_{:08x}_{}", u32::from_le_bytes(random), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 

@@ -1,0 +1,203 @@
+//! What a list of things costs: the one place where prices, discount, shipping and tax come together, for a cart that
+//! is looked at as for an order that is placed.
+
+use jiff::Timestamp;
+
+use crate::domain::country::Country;
+use crate::domain::discount::Discount;
+use crate::domain::ids::VariantId;
+use crate::domain::money::{Currency, Money};
+use crate::domain::pricing::{LineInput, Priced, PricingInput, ShippingInput, price};
+use crate::domain::product::ProductKind;
+use crate::domain::shipping::ShippingMethod;
+use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
+use crate::infrastructure::exceptions::{Failure, Fault, InvalidDiscountCodeException, ValidationException};
+use crate::infrastructure::repositories::{
+    CartRepository, CategoryRepository, DiscountRepository, Offer, Session, ShippingRepository, TaxRepository,
+};
+
+/// What is to be priced.
+#[derive(Debug, Clone)]
+pub struct QuoteRequest<'a> {
+    /// When.
+    pub now: Timestamp,
+    /// In which currency.
+    pub currency: Currency,
+    /// What, and how many.
+    pub lines: &'a [QuoteLine],
+    /// With which discount code.
+    pub discount_code: Option<&'a str>,
+    /// Where to: the country whose taxes and shipping rates apply.
+    pub country: Country,
+    /// How it gets there.
+    pub shipping: &'a ShippingChoice,
+}
+
+/// A line that is to be priced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuoteLine {
+    /// What.
+    pub variant_id: VariantId,
+    /// How many.
+    pub quantity: i64,
+    /// A price that was agreed before, tax included: history that is imported. Everybody else pays the variant's.
+    pub agreed_price: Option<Money>,
+}
+
+/// How goods get to the shopper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShippingChoice {
+    /// The cheapest way that goes there.
+    Cheapest,
+    /// The way with this code.
+    Method(String),
+    /// It was settled outside the store.
+    Settled,
+}
+
+/// What it comes to.
+#[derive(Debug, Clone)]
+pub struct Quote {
+    /// The amounts, line by line and in all.
+    pub priced: Priced,
+    /// What was known of each line's variant.
+    pub offers: Vec<Offer>,
+    /// The discount, if its code applies.
+    pub discount: Option<Discount>,
+    /// Why the code does not apply.
+    pub refused_discount: Option<InvalidDiscountCodeException>,
+    /// The way it is shipped.
+    pub shipping: Option<ShippingMethod>,
+    /// Whether the goods are to be shipped and no way goes there.
+    pub unreachable: bool,
+}
+
+/// Prices a request. A code that does not apply is told in the quote: whether that is an error is the caller's to say.
+pub async fn quote(session: &mut Session, request: &QuoteRequest<'_>) -> Result<Quote, Failure> {
+    let offers = offers(session, request.lines).await?;
+    let rules = TaxRepository(session).for_country(request.country).await?;
+    let mut lines = Vec::with_capacity(offers.len());
+    let mut faults = ValidationException::none();
+    for (i, (line, offer)) in request.lines.iter().zip(&offers).enumerate() {
+        let own = offer.prices.get(&request.currency).map(|&amount| Money::new(amount, request.currency));
+        let Some(unit_price) = line.agreed_price.or(own.filter(|_| offer.active)) else {
+            faults.add(format!("/items/{i}/variant_id"), Fault::NoSuchThing);
+            continue;
+        };
+        let mut tax = rate(&rules, &tax_class(session, offer).await?);
+        tax.inclusive |= line.agreed_price.is_some();
+        lines.push(LineInput { variant_id: line.variant_id, unit_price, quantity: line.quantity, tax });
+    }
+    faults.check()?;
+
+    let mut input = PricingInput { currency: request.currency, lines, discount: None, shipping: None };
+    let goods = input.subtotal()?;
+    let (discount, refused_discount) = discount(session, request, goods).await?;
+    input.discount = discount.as_ref();
+    let shipped = offers.iter().any(|offer| offer.kind != ProductKind::Digital);
+    let ways = if shipped { ways(session, request, goods).await? } else { Ways::default() };
+    let unreachable = ways.unreachable();
+    let shipping = chosen(ways, request.shipping)?;
+    input.shipping = shipping
+        .as_ref()
+        .map(|(method, amount)| ShippingInput { amount: *amount, tax: rate(&rules, &method.tax_class) });
+    let priced = price(&input)?;
+    Ok(Quote {
+        priced,
+        offers,
+        discount,
+        refused_discount,
+        shipping: shipping.map(|(method, _)| method),
+        unreachable,
+    })
+}
+
+/// What is known of each line's variant, in the order of the lines.
+async fn offers(session: &mut Session, lines: &[QuoteLine]) -> Result<Vec<Offer>, Failure> {
+    let mut wanted: Vec<VariantId> = lines.iter().map(|line| line.variant_id).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let found = CartRepository(session).offers(&wanted).await?;
+    let mut faults = ValidationException::none();
+    let mut offers = Vec::with_capacity(lines.len());
+    for (i, line) in lines.iter().enumerate() {
+        match found.iter().find(|offer| offer.variant_id == line.variant_id) {
+            Some(offer) => offers.push(offer.clone()),
+            None => faults.add(format!("/items/{i}/variant_id"), Fault::NoSuchThing),
+        }
+    }
+    faults.check()?;
+    Ok(offers)
+}
+
+/// The product's own tax class, or that of the nearest category above it that has one.
+async fn tax_class(session: &mut Session, offer: &Offer) -> Result<TaxClass, Failure> {
+    if let Some(own) = &offer.tax_class {
+        return Ok(own.clone());
+    }
+    match offer.category_id {
+        Some(category) => Ok(CategoryRepository(session).tax_class(category).await?.unwrap_or_default()),
+        None => Ok(TaxClass::default()),
+    }
+}
+
+/// The rate of a class; a country without a rule for it takes no tax.
+fn rate(rules: &[TaxRule], class: &TaxClass) -> TaxRate {
+    rules.iter().find(|rule| rule.tax_class == *class).map_or(TaxRate::NONE, |rule| rule.rate)
+}
+
+/// The discount that a code stands for, or why it does not apply.
+async fn discount(
+    session: &mut Session,
+    request: &QuoteRequest<'_>,
+    goods: Money,
+) -> Result<(Option<Discount>, Option<InvalidDiscountCodeException>), Failure> {
+    let Some(code) = request.discount_code else { return Ok((None, None)) };
+    let refused = |refusal| InvalidDiscountCodeException { discount_code: code.to_owned(), refusal };
+    let Some(discount) = DiscountRepository(session).by_code(code).await? else {
+        return Ok((None, Some(refused(None))));
+    };
+    match discount.applies(request.now, goods) {
+        Ok(()) => Ok((Some(discount), None)),
+        Err(refusal) => Ok((None, Some(refused(Some(refusal))))),
+    }
+}
+
+/// The ways of shipping that go there, with their prices.
+#[derive(Default)]
+struct Ways {
+    priced: Vec<(ShippingMethod, Money)>,
+    known: usize,
+}
+
+impl Ways {
+    /// Whether the store ships, but not there. One that has no ways at all does not charge for them.
+    fn unreachable(&self) -> bool {
+        self.known > 0 && self.priced.is_empty()
+    }
+}
+
+async fn ways(session: &mut Session, request: &QuoteRequest<'_>, goods: Money) -> Result<Ways, Failure> {
+    if *request.shipping == ShippingChoice::Settled {
+        return Ok(Ways::default());
+    }
+    let methods = ShippingRepository(session).active().await?;
+    let known = methods.len();
+    let priced = methods
+        .into_iter()
+        .filter_map(|method| method.price(request.country, goods).map(|price| (method, price)))
+        .collect();
+    Ok(Ways { priced, known })
+}
+
+/// The way that was chosen.
+fn chosen(ways: Ways, choice: &ShippingChoice) -> Result<Option<(ShippingMethod, Money)>, Failure> {
+    match choice {
+        ShippingChoice::Method(code) if ways.known > 0 => {
+            let way = ways.priced.into_iter().find(|(method, _)| method.code == *code);
+            way.map(Some)
+                .ok_or_else(|| ValidationException::one("/shipping_method", Fault::NoSuchThing).into())
+        }
+        _ => Ok(ways.priced.into_iter().min_by_key(|(_, price)| price.amount)),
+    }
+}

@@ -1,0 +1,181 @@
+//! Hands the outbox to each subscriber, in order, at its own pace.
+//!
+//! An event is handled in the same unit of work that moves the subscriber's cursor past it: what a reaction does to
+//! the database happens exactly once. A reaction that fails is tried again later; after some tries its event is set
+//! aside as a dead letter, and the subscriber goes on.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::envelope::Envelope;
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{Database, Param, Row, StoreError, UnitOfWork, event_horizon};
+
+/// Events handled in one unit of work.
+const BATCH: i64 = 100;
+/// Tries before an event is set aside.
+const TRIES: i64 = 8;
+
+/// What a subscriber does with an event.
+pub type Reaction = for<'a> fn(
+    &'a mut UnitOfWork,
+    &'a Envelope,
+) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+/// Somebody who wants to know what happened.
+#[derive(Clone, Copy)]
+pub struct Subscriber {
+    name: &'static str,
+    kinds: &'static [&'static str],
+    reaction: Reaction,
+}
+
+impl Subscriber {
+    /// A subscriber by a name that stays its own, to events of these types.
+    pub fn new(name: &'static str, kinds: &'static [&'static str], reaction: Reaction) -> Self {
+        Self { name, kinds, reaction }
+    }
+}
+
+/// Hands events to subscribers.
+#[derive(Clone)]
+pub struct EventDispatcher {
+    database: Database,
+    subscribers: Arc<[Subscriber]>,
+}
+
+/// How far a subscriber is.
+#[derive(Debug, Clone, Copy)]
+struct Cursor {
+    tx: i64,
+    seq: i64,
+    attempts: i64,
+}
+
+impl EventDispatcher {
+    /// A dispatcher for these subscribers.
+    pub fn new(database: Database, subscribers: impl Into<Arc<[Subscriber]>>) -> Self {
+        Self { database, subscribers: subscribers.into() }
+    }
+
+    /// Delivers until every subscriber has everything it can have now; how many events were handled.
+    pub async fn deliver(&self) -> Result<u64, Failure> {
+        let mut handled = 0;
+        for &subscriber in self.subscribers.iter() {
+            loop {
+                let batch = match self.handle(subscriber, BATCH).await {
+                    Ok(batch) => batch,
+                    Err(failure) => {
+                        // One of them fails: find out which, and let those before it through.
+                        tracing::debug!(subscriber = subscriber.name, %failure, "a batch failed");
+                        self.handle_one(subscriber).await?
+                    }
+                };
+                handled += batch.unsigned_abs();
+                if batch == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(handled)
+    }
+
+    /// Handles up to `limit` events in one unit of work.
+    async fn handle(&self, subscriber: Subscriber, limit: i64) -> Result<i64, Failure> {
+        self.database
+            .write(move |unit_of_work| {
+                Box::pin(async move {
+                    let cursor = take_cursor(unit_of_work, subscriber.name).await?;
+                    let Some(cursor) = cursor else { return Ok(0) };
+                    let events = read_after(unit_of_work, cursor, limit).await?;
+                    let mut read = 0;
+                    for event in &events {
+                        read += 1;
+                        if subscriber.kinds.contains(&event.kind.as_str()) {
+                            (subscriber.reaction)(unit_of_work, event).await?;
+                        }
+                    }
+                    if let Some(last) = events.last() {
+                        move_cursor(unit_of_work, subscriber.name, last).await?;
+                    }
+                    Ok(read)
+                })
+            })
+            .await
+    }
+
+    /// Handles the next event alone; one that fails is put off, or set aside after its last try.
+    async fn handle_one(&self, subscriber: Subscriber) -> Result<i64, Failure> {
+        match self.handle(subscriber, 1).await {
+            Ok(read) => Ok(read),
+            Err(failure) => {
+                let error = failure.to_string();
+                self.database
+                    .write(move |unit_of_work| {
+                        let error = error.clone();
+                        Box::pin(async move { put_off(unit_of_work, subscriber.name, &error).await })
+                    })
+                    .await
+            }
+        }
+    }
+}
+
+/// Takes a subscriber's cursor for this unit of work, so that two nodes do not deliver the same; `None` while a
+/// failed event waits for its next try.
+async fn take_cursor(unit_of_work: &mut UnitOfWork, name: &str) -> Result<Option<Cursor>, StoreError> {
+    let now = unit_of_work.now();
+    let sql = "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ($1, -1, 0, 0) \
+               ON CONFLICT (subscriber) DO UPDATE SET attempts = event_cursors.attempts \
+               WHERE event_cursors.retry_at IS NULL OR event_cursors.retry_at <= $2 \
+               RETURNING tx, seq, attempts";
+    let read = |row: &Row<'_>| Ok(Cursor { tx: row.get(0)?, seq: row.get(1)?, attempts: row.get(2)? });
+    unit_of_work.first(sql, &[name.into(), now.into()], read).await
+}
+
+/// The events behind a cursor, in the order they were committed. Those of transactions that may still be open, or
+/// that began before one that is, wait: what commits late is not skipped.
+async fn read_after(
+    unit_of_work: &mut UnitOfWork,
+    cursor: Cursor,
+    limit: i64,
+) -> Result<Vec<Envelope>, StoreError> {
+    let horizon = event_horizon(unit_of_work.engine());
+    let horizon: i64 = unit_of_work.one(horizon, &[], |row| row.get(0)).await?;
+    let sql = format!(
+        "SELECT {} FROM outbox WHERE (tx, seq) > ($1, $2) AND tx < $3 ORDER BY tx, seq LIMIT $4",
+        Envelope::COLUMNS
+    );
+    let values = [cursor.tx.into(), cursor.seq.into(), horizon.into(), Param::Int(limit)];
+    unit_of_work.all(&sql, &values, Envelope::from_row).await
+}
+
+async fn move_cursor(unit_of_work: &mut UnitOfWork, name: &str, last: &Envelope) -> Result<(), StoreError> {
+    let sql = "UPDATE event_cursors SET tx = $2, seq = $3, attempts = 0, retry_at = NULL, last_error = NULL \
+               WHERE subscriber = $1";
+    unit_of_work.execute(sql, &[name.into(), last.tx.into(), last.seq.into()]).await.map(drop)
+}
+
+/// Puts the next event off, or sets it aside after its last try; how many events are done with.
+async fn put_off(unit_of_work: &mut UnitOfWork, name: &str, error: &str) -> Result<i64, Failure> {
+    let Some(cursor) = take_cursor(unit_of_work, name).await? else { return Ok(0) };
+    let Some(event) = read_after(unit_of_work, cursor, 1).await?.pop() else { return Ok(0) };
+    let attempts = cursor.attempts + 1;
+    let now = unit_of_work.now();
+    if attempts >= TRIES {
+        let sql = "INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) VALUES ($1, $2, $3, $4, $5) \
+                   ON CONFLICT DO NOTHING";
+        let values = [name.into(), event.seq.into(), attempts.into(), error.into(), now.into()];
+        unit_of_work.execute(sql, &values).await?;
+        tracing::error!(subscriber = name, event = %event.id, error, "an event was set aside");
+        move_cursor(unit_of_work, name, &event).await?;
+        return Ok(1);
+    }
+    let wait = SignedDuration::from_secs(1_i64 << attempts);
+    let retry_at = now.checked_add(wait).unwrap_or(now);
+    let sql = "UPDATE event_cursors SET attempts = $2, retry_at = $3, last_error = $4 WHERE subscriber = $1";
+    unit_of_work.execute(sql, &[name.into(), attempts.into(), retry_at.into(), error.into()]).await?;
+    Ok(0)
+}
