@@ -100,7 +100,8 @@ CREATE TABLE products (
     CHECK ((kind = 'subscription') = (billing_interval IS NOT NULL))
 );
 CREATE INDEX products_by_time ON products (created_at, id);
-CREATE INDEX products_by_category ON products (category_id);
+CREATE INDEX products_by_state ON products (active, created_at, id);
+CREATE INDEX products_by_category ON products (category_id, id);
 
 CREATE TABLE variants (
     id UUID PRIMARY KEY,
@@ -126,32 +127,24 @@ CREATE TABLE listings (
 CREATE INDEX listings_by_price ON listings (category_id, currency, amount, product_id);
 CREATE INDEX listings_by_product ON listings (product_id);
 
--- The searchable text of each active product, folded by the store, so that both databases find the same.
+-- What a search shows and ranks by, and the words each product is found by, folded by the store so that both
+-- databases find the same. `seq` counts the products in the order they came.
 CREATE TABLE product_texts (
-    id SERIALKEY,
+    seq SERIALKEY,
     product_id UUID NOT NULL UNIQUE REFERENCES products (id) ON DELETE CASCADE,
-    body TEXT NOT NULL
+    category_id UUID,
+    active BOOLEAN NOT NULL,
+    names TEXT NOT NULL,
+    prices JSONB NOT NULL,
+    words TEXT NOT NULL
 );
--- sqlite:
-CREATE VIRTUAL TABLE product_search USING fts5 (
-    body, content = 'product_texts', content_rowid = 'id',
-    tokenize = 'unicode61 remove_diacritics 0', prefix = '2 3', detail = 'none', columnsize = 0
-);
-CREATE TRIGGER product_texts_insert AFTER INSERT ON product_texts BEGIN
-    INSERT INTO product_search (rowid, body) VALUES (new.id, new.body);
-END;
-CREATE TRIGGER product_texts_delete AFTER DELETE ON product_texts BEGIN
-    INSERT INTO product_search (product_search, rowid, body) VALUES ('delete', old.id, old.body);
-END;
-CREATE TRIGGER product_texts_update AFTER UPDATE ON product_texts BEGIN
-    INSERT INTO product_search (product_search, rowid, body) VALUES ('delete', old.id, old.body);
-    INSERT INTO product_search (rowid, body) VALUES (new.id, new.body);
-END;
--- end
--- postgres:
-ALTER TABLE product_texts ADD COLUMN search tsvector GENERATED ALWAYS AS (to_tsvector('simple', body)) STORED;
-CREATE INDEX product_texts_search ON product_texts USING gin (search);
--- end
+
+-- For each word the products that hold it (docs/decisions/0003-search.md says why this is a table of our own).
+CREATE TABLE product_words (
+    word KEYTEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    PRIMARY KEY (word, seq)
+) /* clustered */;
 
 CREATE TABLE inventory (
     variant_id UUID PRIMARY KEY REFERENCES variants (id) ON DELETE CASCADE,

@@ -22,3 +22,4 @@ pub mod state;
 pub mod subscription;
 pub mod tax;
 pub mod user;
+pub mod words;

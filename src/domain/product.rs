@@ -124,6 +124,23 @@ impl Stock {
     }
 }
 
+/// A product as it stands in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProductView {
+    /// The product.
+    pub product: Product,
+    /// The stock of each of its variants, in their order.
+    pub stock: Vec<Stock>,
+}
+
+impl ProductView {
+    /// The variants that can be bought, each with what can be sold of it.
+    pub fn offered(&self) -> impl Iterator<Item = (&Variant, i64)> {
+        let stocked = self.product.variants.iter().zip(&self.stock);
+        stocked.filter(|(variant, _)| variant.active).map(|(variant, stock)| (variant, stock.available()))
+    }
+}
+
 impl Product {
     /// The average of its ratings in hundredths of a star, if it has any.
     pub fn rating_hundredths(&self) -> Option<i64> {

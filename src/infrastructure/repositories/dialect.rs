@@ -104,43 +104,22 @@ pub(super) fn lock_schema(engine: Engine) -> &'static str {
     }
 }
 
-/// Up to `$2` products whose text matches `$1`, newest first, from below id `$3`.
-pub(super) fn search(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sqlite => {
-            "SELECT t.id, t.product_id FROM product_search s JOIN product_texts t ON t.id = s.rowid \
-             WHERE product_search MATCH $1 AND s.rowid < $3 ORDER BY s.rowid DESC LIMIT $2"
-        }
-        Engine::Postgres => {
-            "SELECT id, product_id FROM product_texts \
-             WHERE search @@ to_tsquery('simple', $1) AND id < $3 ORDER BY id DESC LIMIT $2"
-        }
+/// Holds the category tree as it is until the transaction ends, with others who do, or alone, to change it.
+pub(super) fn hold_tree(engine: Engine, alone: bool) -> &'static str {
+    match (engine, alone) {
+        // writers stand in line
+        (Engine::Sqlite, _) => "SELECT 1 WHERE FALSE",
+        (Engine::Postgres, false) => "SELECT pg_advisory_xact_lock_shared(7596834527350)",
+        (Engine::Postgres, true) => "SELECT pg_advisory_xact_lock(7596834527350)",
     }
 }
 
-/// The query that finds texts which hold every word, the last one perhaps only as their beginning.
-pub(super) fn match_all(engine: Engine, words: &[String], last_is_prefix: bool) -> String {
-    let star = match engine {
-        Engine::Sqlite => "*",
-        Engine::Postgres => ":*",
-    };
-    let between = match engine {
-        Engine::Sqlite => " AND ",
-        Engine::Postgres => " & ",
-    };
-    let last = words.len().saturating_sub(1);
-    let terms: Vec<String> = words
-        .iter()
-        .enumerate()
-        .map(|(i, word)| {
-            let quoted = match engine {
-                Engine::Sqlite => format!("\"{word}\""),
-                Engine::Postgres => format!("'{word}'"),
-            };
-            if last_is_prefix && i == last { format!("{quoted}{star}") } else { quoted }
-        })
-        .collect();
-    terms.join(between)
+/// Asks for a statement's plan, with the column that holds a step of it.
+pub(super) fn explain(engine: Engine) -> (&'static str, usize) {
+    match engine {
+        Engine::Sqlite => ("EXPLAIN QUERY PLAN", 3),
+        Engine::Postgres => ("EXPLAIN", 0),
+    }
 }
 
 /// The transaction id below which every event that will ever be written is written already: what commits late

@@ -53,6 +53,17 @@ impl<T> Page<T> {
 #[error("the cursor does not belong to this list")]
 pub struct ForeignCursor;
 
+/// Why there is no page of a list.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The cursor is none of this list's.
+    #[error(transparent)]
+    Cursor(#[from] ForeignCursor),
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// The store's own secret, made when its database was set up. What it signs, this store has said.
 #[derive(Clone, Default)]
 pub struct CursorKey(Arc<[u8]>);
@@ -118,19 +129,30 @@ impl Session {
         after: Option<(Timestamp, impl Into<Uuid>)>,
         cursors: &Cursors<'_>,
     ) -> Result<Page<T>, StoreError> {
-        let (time, key) = (T::TIME, T::COLUMNS[0]);
-        let mut values = values.to_vec();
-        let mut behind = String::new();
-        if let Some((at, id)) = after {
-            values.extend(params![at, id.into()]);
-            behind = format!("AND ({time}, {key}) < (${}, ${})", values.len() - 1, values.len());
-        }
-        values.push(Param::Int(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
-        let order = format!("ORDER BY {time} DESC, {key} DESC LIMIT ${}", values.len());
-        let sql = select::<T>(&format!("WHERE {condition} {behind} {order}"));
+        let after = after.map(|(at, key)| (at, key.into()));
+        let (sql, values) = newest_first::<T>(condition, values, limit, after);
         let rows = self.all(&sql, &values, T::from_row).await?;
         Ok(Page::cut(rows, limit, cursors, T::place))
     }
+}
+
+/// The statement for up to `limit + 1` rows, newest first.
+pub(super) fn newest_first<'a, T: Dated>(
+    condition: &str,
+    values: &[Param<'a>],
+    limit: usize,
+    after: Option<(Timestamp, Uuid)>,
+) -> (String, Vec<Param<'a>>) {
+    let (time, key) = (T::TIME, T::COLUMNS[0]);
+    let mut values = values.to_vec();
+    let mut behind = String::new();
+    if let Some((at, id)) = after {
+        values.extend(params![at, id]);
+        behind = format!("AND ({time}, {key}) < (${}, ${})", values.len() - 1, values.len());
+    }
+    values.push(Param::Int(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
+    let order = format!("ORDER BY {time} DESC, {key} DESC LIMIT ${}", values.len());
+    (select::<T>(&format!("WHERE {condition} {behind} {order}")), values)
 }
 
 /// Makes and reads the cursors of one list.
@@ -140,7 +162,8 @@ pub struct Cursors<'a> {
 }
 
 impl Cursors<'_> {
-    fn encode<P: Serialize>(&self, place: &P) -> String {
+    /// The cursor that stands for a place.
+    pub(super) fn encode<P: Serialize>(&self, place: &P) -> String {
         let mut bytes = serde_json::to_vec(place).unwrap_or_default();
         let tag = self.key.sign(self.list, &bytes);
         bytes.extend_from_slice(&tag[..TAG]);

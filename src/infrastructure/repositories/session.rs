@@ -1,5 +1,6 @@
 //! A connection to either database, speaking one SQL text: `$1` parameters, `RETURNING`, `ON CONFLICT`, CTEs.
 
+use super::dialect;
 use super::error::StoreError;
 use super::postgres::PostgresConnection;
 use super::sqlite::SqliteConnection;
@@ -100,5 +101,11 @@ impl Session {
             Connection::Sqlite(sqlite) => sqlite.script(sql),
             Connection::Postgres(postgres) => postgres.script(sql).await,
         }
+    }
+
+    /// How the database would do what `sql` says, a line a step.
+    pub async fn explain(&mut self, sql: &str, params: &[Param<'_>]) -> Result<Vec<String>, StoreError> {
+        let (explain, column) = dialect::explain(self.engine());
+        self.all(&format!("{explain} {sql}"), params, |row| row.get(column)).await
     }
 }

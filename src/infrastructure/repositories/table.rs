@@ -60,7 +60,38 @@ pub fn key_lists<'a, K: Copy + Into<Param<'a>>>(keys: &[K]) -> Vec<(Vec<Param<'a
     lists.collect()
 }
 
+/// Rows in one `VALUES …` at most.
+const ROWS: usize = 64;
+
+/// Rows for `VALUES …` with the list of their placeholders, in as many statements as they need. A list is filled up
+/// to a power of two with its last row, so that few different statements are kept prepared: what inserts them says
+/// `ON CONFLICT DO NOTHING`.
+fn row_lists<'a, const N: usize>(rows: &[[Param<'a>; N]]) -> Vec<(Vec<Param<'a>>, String)> {
+    let lists = rows.chunks(ROWS).map(|rows| {
+        let count = rows.len().next_power_of_two();
+        let last = rows.last().into_iter().cycle();
+        let params: Vec<_> = rows.iter().chain(last).take(count).flatten().cloned().collect();
+        let tuples: Vec<_> = (0..count).map(|row| format!("({})", placeholders(1 + row * N, N))).collect();
+        (params, tuples.join(","))
+    });
+    lists.collect()
+}
+
 impl Session {
+    /// Adds those of the rows that are not there yet; how many they were.
+    pub async fn insert_missing<const N: usize>(
+        &mut self,
+        table_and_columns: &str,
+        rows: &[[Param<'_>; N]],
+    ) -> Result<u64, StoreError> {
+        let mut added = 0;
+        for (values, list) in row_lists(rows) {
+            let sql = format!("INSERT INTO {table_and_columns} VALUES {list} ON CONFLICT DO NOTHING");
+            added += self.execute(&sql, &values).await?;
+        }
+        Ok(added)
+    }
+
     /// The row with this key.
     pub async fn find<T: Table>(&mut self, key: impl Into<Param<'_>>) -> Result<Option<T>, StoreError> {
         self.first(&select::<T>(&format!("WHERE {} = $1", T::COLUMNS[0])), &[key.into()], T::from_row).await

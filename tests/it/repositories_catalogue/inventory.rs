@@ -3,23 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use undercroft::domain::ids::{OrderId, ProductId, VariantId};
+use undercroft::domain::ids::{OrderId, VariantId};
 use undercroft::domain::product::Stock;
-use undercroft::infrastructure::repositories::{
-    Database, InventoryRepository, Param, ReserveError, StockSet, StoreError, UnitOfWork, Work,
-};
+use undercroft::infrastructure::repositories::{InventoryRepository, ReserveError, StockSet, StoreError};
 
+use super::{insert, product, write};
 use crate::support::{TestDatabase, on_each_engine};
-
-/// Runs `work` in a unit of work.
-async fn write<T, E, F>(database: &Database, work: F) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-    F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, E> + Send + 'static,
-{
-    database.write(work).await
-}
 
 fn order(test: &TestDatabase) -> OrderId {
     OrderId(test.database.context().ids.uuid())
@@ -27,41 +16,14 @@ fn order(test: &TestDatabase) -> OrderId {
 
 /// Variants of one product with this stock each, in the order of their ids.
 async fn variants<const N: usize>(test: &TestDatabase, stock: i64) -> [VariantId; N] {
-    let mut ids = [(); N].map(|()| VariantId(test.database.context().ids.uuid()));
+    let product = product(test, "Thing", &[100; N]);
+    insert(test, &product).await.unwrap();
+    let mut ids: Vec<_> = product.variants.iter().map(|variant| variant.id).collect();
     ids.sort();
-    write::<_, StoreError, _>(&test.database, move |unit_of_work| {
-        Box::pin(async move {
-            let (product, now) = (unit_of_work.id::<ProductId>(), unit_of_work.now());
-            unit_of_work
-                .execute(
-                    "INSERT INTO products (id, slug, name, description, kind, active, options, translations, \
-                     rating_sum, rating_count, version, created_at, updated_at) \
-                     VALUES ($1, $2, '', '', 'physical', TRUE, '[]', '{}', 0, 0, 1, $3, $3)",
-                    &[product.into(), product.to_string().into(), now.into()],
-                )
-                .await?;
-            for id in ids {
-                unit_of_work
-                    .execute(
-                        "INSERT INTO variants (id, product_id, sku, options, active, prices, position) \
-                         VALUES ($1, $2, $3, '[]', TRUE, '{}', 0)",
-                        &[id.into(), product.into(), id.to_string().into()],
-                    )
-                    .await?;
-                unit_of_work
-                    .execute(
-                        "INSERT INTO inventory (variant_id, stock, reserved, version, updated_at) \
-                         VALUES ($1, $2, 0, 1, $3)",
-                        &[id.into(), Param::Int(stock), now.into()],
-                    )
-                    .await?;
-            }
-            Ok(())
-        })
-    })
-    .await
-    .unwrap();
-    ids
+    for &id in &ids {
+        set(test, id, stock, None).await.unwrap();
+    }
+    ids.try_into().unwrap()
 }
 
 async fn reserve(

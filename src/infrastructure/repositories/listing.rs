@@ -1,0 +1,234 @@
+//! The listings: what a shopper can page through, a row for each active product, category above it and currency.
+//!
+//! A page walks an index from where the last one ended. Only newest first within a range of prices has no index of
+//! its own: it walks a bounded way and then, when the range holds few products, sorts those.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::session::Session;
+use super::table::key_lists;
+use super::unit_of_work::UnitOfWork;
+use super::value::{Param, Row, params};
+use crate::domain::ids::{CategoryId, ProductId};
+use crate::domain::money::Currency;
+use crate::domain::product::Product;
+
+/// The whole catalogue's place in the tree.
+const CATALOGUE: CategoryId = CategoryId(Uuid::nil());
+/// How far a page newest first walks for products within a range of prices, in steps.
+const STEPS: [usize; 3] = [128, 512, 2_048];
+/// Up to how many products within a range of prices are sorted instead.
+const FEW: usize = 1_000;
+
+/// Which products a shopper's list or search shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductFilter {
+    /// Only those in this category or below it.
+    pub category: Option<CategoryId>,
+    /// Only those with a price in this currency.
+    pub currency: Currency,
+    /// Only those that cost at least so much, by their lowest price.
+    pub min_price: Option<i64>,
+    /// Only those that cost at most so much, by their lowest price.
+    pub max_price: Option<i64>,
+    /// In which order; by itself a list is newest first, and a search goes by relevance.
+    pub sort: Option<ProductSort>,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProductSort {
+    /// What came last first.
+    Newest,
+    /// What costs least first.
+    PriceAscending,
+    /// What costs most first.
+    PriceDescending,
+}
+
+impl ProductFilter {
+    /// The whole catalogue in a currency.
+    pub fn in_currency(currency: Currency) -> Self {
+        Self { category: None, currency, min_price: None, max_price: None, sort: None }
+    }
+
+    /// Whether a product that costs so much is within the range.
+    pub(super) fn takes(&self, amount: i64) -> bool {
+        self.min_price.is_none_or(|least| least <= amount) && self.max_price.is_none_or(|most| amount <= most)
+    }
+
+    fn category_id(&self) -> CategoryId {
+        self.category.unwrap_or(CATALOGUE)
+    }
+}
+
+/// A place in a list: the microsecond or the amount it goes by, and the product.
+pub(super) type Place = (i64, Uuid);
+
+/// Products of a list in its order, with the place behind each; fewer than asked for, with the place where to go on,
+/// when there are too many others between them.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub rows: Vec<(Place, ProductId)>,
+    pub go_on: Option<Place>,
+}
+
+struct Entry {
+    created_at: Timestamp,
+    amount: i64,
+    product_id: ProductId,
+}
+
+/// Up to `count` products behind `after`.
+pub(super) async fn page(
+    session: &mut Session,
+    filter: &ProductFilter,
+    after: Option<Place>,
+    count: usize,
+) -> Result<Listed, StoreError> {
+    let by_time = filter.sort.is_none_or(|sort| sort == ProductSort::Newest);
+    if !by_time || (filter.min_price.is_none() && filter.max_price.is_none()) {
+        let rows = entries(session, filter, after, count).await?;
+        let place = |entry: &Entry| if by_time { entry.place() } else { (entry.amount, entry.product_id.0) };
+        let rows = rows.iter().map(|entry| (place(entry), entry.product_id)).collect();
+        return Ok(Listed { rows, go_on: None });
+    }
+    let mut listed = Listed { rows: Vec::new(), go_on: after };
+    for step in STEPS {
+        let entries = entries(session, filter, listed.go_on, step).await?;
+        listed.go_on = entries.last().filter(|_| entries.len() == step).map(Entry::place);
+        let within = entries.iter().filter(|entry| filter.takes(entry.amount));
+        listed.rows.extend(within.map(|entry| (entry.place(), entry.product_id)));
+        if listed.go_on.is_none() || listed.rows.len() >= count {
+            listed.rows.truncate(count);
+            listed.go_on = None;
+            return Ok(listed);
+        }
+    }
+    let by_price = ProductFilter { sort: Some(ProductSort::PriceAscending), ..filter.clone() };
+    let few = entries(session, &by_price, None, FEW + 1).await?;
+    if few.len() <= FEW {
+        listed.rows = few.iter().map(|entry| (entry.place(), entry.product_id)).collect();
+        listed.rows.retain(|&(place, _)| after.is_none_or(|after| place < after));
+        listed.rows.sort_unstable_by(|one, other| other.cmp(one));
+        listed.rows.truncate(count);
+        listed.go_on = None;
+    }
+    Ok(listed)
+}
+
+impl Entry {
+    fn place(&self) -> Place {
+        (self.created_at.as_microsecond(), self.product_id.0)
+    }
+}
+
+async fn entries(
+    session: &mut Session,
+    filter: &ProductFilter,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let (sql, values) = statement(filter, after, limit);
+    let read =
+        |row: &Row<'_>| Ok(Entry { created_at: row.get(0)?, amount: row.get(1)?, product_id: row.get(2)? });
+    session.all(&sql, &values, read).await
+}
+
+/// The walk along the index of the filter's order, from behind a place; a list by price keeps within its range.
+pub(super) fn statement(
+    filter: &ProductFilter,
+    after: Option<Place>,
+    limit: usize,
+) -> (String, Vec<Param<'static>>) {
+    let sort = filter.sort.unwrap_or(ProductSort::Newest);
+    let (column, direction, beyond) = match sort {
+        ProductSort::Newest => ("created_at", "DESC", '<'),
+        ProductSort::PriceAscending => ("amount", "ASC", '>'),
+        ProductSort::PriceDescending => ("amount", "DESC", '<'),
+    };
+    let mut values = params![filter.category_id(), filter.currency].to_vec();
+    let mut conditions = String::new();
+    if sort != ProductSort::Newest {
+        for (bound, relation) in [(filter.min_price, ">="), (filter.max_price, "<=")] {
+            if let Some(bound) = bound {
+                values.push(bound.into());
+                conditions += &format!(" AND amount {relation} ${}", values.len());
+            }
+        }
+    }
+    if let Some((at, product)) = after {
+        let moment = || Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN).into();
+        values.push(if sort == ProductSort::Newest { moment() } else { at.into() });
+        values.push(product.into());
+        let (at, product) = (values.len() - 1, values.len());
+        conditions += &format!(" AND ({column}, product_id) {beyond} (${at}, ${product})");
+    }
+    values.push(Param::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let sql = format!(
+        "SELECT created_at, amount, product_id FROM listings WHERE category_id = $1 AND currency = $2{conditions} \
+         ORDER BY {column} {direction}, product_id {direction} LIMIT ${}",
+        values.len()
+    );
+    (sql, values)
+}
+
+/// Writes the entries of `product`, which stands below the categories of `path`, where they have changed.
+pub(super) async fn write(
+    unit_of_work: &mut UnitOfWork,
+    product: &Product,
+    path: &[CategoryId],
+) -> Result<(), StoreError> {
+    let mut now = BTreeSet::new();
+    if product.active {
+        for (currency, amount) in product.lowest_prices() {
+            now.extend(path.iter().chain([&CATALOGUE]).map(|&category| (category, currency, amount)));
+        }
+    }
+    let sql = "SELECT category_id, currency, amount FROM listings WHERE product_id = $1";
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let before: BTreeSet<(CategoryId, Currency, i64)> =
+        unit_of_work.all(sql, &params![product.id], read).await?.into_iter().collect();
+    if now == before {
+        return Ok(());
+    }
+    if !before.is_empty() {
+        unit_of_work.execute("DELETE FROM listings WHERE product_id = $1", &params![product.id]).await?;
+    }
+    let rows: Vec<_> = now
+        .into_iter()
+        .map(|(category, currency, amount)| {
+            params![category, currency, product.created_at, product.id, amount]
+        })
+        .collect();
+    let table = "listings (category_id, currency, created_at, product_id, amount)";
+    unit_of_work.insert_missing(table, &rows).await.map(drop)
+}
+
+/// Writes anew the entries of a category's own products, which stand below the categories of `path` now.
+pub(super) async fn move_to(
+    unit_of_work: &mut UnitOfWork,
+    category: CategoryId,
+    path: &[CategoryId],
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM listings WHERE category_id <> $2 \
+               AND product_id IN (SELECT id FROM products WHERE category_id = $1)";
+    unit_of_work.execute(sql, &params![category, CATALOGUE]).await?;
+    for (mut values, list) in key_lists(path) {
+        values.extend(params![category, CATALOGUE]);
+        let sql = format!(
+            "INSERT INTO listings (category_id, currency, created_at, product_id, amount) \
+             SELECT c.id, l.currency, l.created_at, l.product_id, l.amount \
+             FROM products p JOIN listings l ON l.product_id = p.id JOIN categories c ON c.id IN ({list}) \
+             WHERE p.category_id = ${} AND l.category_id = ${}",
+            values.len() - 1,
+            values.len()
+        );
+        unit_of_work.execute(&sql, &values).await?;
+    }
+    Ok(())
+}

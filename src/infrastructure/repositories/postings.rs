@@ -1,0 +1,177 @@
+//! Postings: for each word the products that hold it, newest first, and the newest products that hold several.
+//!
+//! Every question costs at most a fixed number of rows, however common its words are and however seldom they meet:
+//! what lies further down is for the next question, from where this one ended. PostgreSQL plans a statement once for
+//! all words; so the statements here leave it no choice that would be good for a rare word and ruinous for a common
+//! one: an equality of `word` would let it fetch and sort, a row comparison makes it walk the key.
+
+use std::collections::BTreeSet;
+
+use super::error::StoreError;
+use super::session::Session;
+use super::table::key_lists;
+use super::unit_of_work::UnitOfWork;
+use super::value::{Param, Row, params, scalar};
+
+/// Rows read to see how common a word is.
+const SAMPLE: i64 = 32;
+/// Rows of the rarest word that are tried, in steps, because most questions end in the first.
+const STEPS: [i64; 3] = [256, 512, 1_024];
+/// Words that the beginning of a word stands for at most.
+const BEGINNINGS: usize = 16;
+
+/// Products that hold all words, newest first.
+#[derive(Debug, Default)]
+pub(super) struct Matches {
+    /// The products, by their `seq`.
+    pub seqs: Vec<i64>,
+    /// Below which `seq` there may be more.
+    pub more_below: Option<i64>,
+}
+
+impl Matches {
+    /// Whether there is nothing, and nothing more below.
+    pub fn is_none(&self) -> bool {
+        self.seqs.is_empty() && self.more_below.is_none()
+    }
+
+    /// These and others, as far down as both are known.
+    pub fn and(self, other: Self) -> Self {
+        let end = self.more_below.max(other.more_below);
+        let mut seqs: Vec<_> = self.seqs.into_iter().chain(other.seqs).collect();
+        seqs.retain(|&seq| end.is_none_or(|end| seq >= end));
+        seqs.sort_unstable_by(|one, other| other.cmp(one));
+        seqs.dedup();
+        Self { seqs, more_below: end }
+    }
+
+    /// At most `most` of them.
+    pub fn cut(mut self, most: usize) -> Self {
+        if self.seqs.len() > most {
+            self.seqs.truncate(most);
+            self.more_below = self.seqs.last().copied();
+        }
+        self
+    }
+}
+
+/// Up to `most` of the newest products below `below` that hold all `words`; fewer, with more below, when they are
+/// hard to find.
+pub(super) async fn matching(
+    session: &mut Session,
+    words: &[String],
+    below: i64,
+    most: usize,
+) -> Result<Matches, StoreError> {
+    match words {
+        [] => Ok(Matches::default()),
+        [word] => {
+            let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+            Ok(Matches { seqs: newest(session, word, below, limit).await?, more_below: None }.cut(most))
+        }
+        _ => meeting(session, words, below, most).await,
+    }
+}
+
+/// As [`matching`], the last word being the beginning of one.
+pub(super) async fn beginning(
+    session: &mut Session,
+    words: &[String],
+    below: i64,
+    most: usize,
+) -> Result<Matches, StoreError> {
+    let Some((prefix, whole)) = words.split_last() else { return Ok(Matches::default()) };
+    let mut found = Matches::default();
+    for word in words_from(session, prefix).await? {
+        let words: Vec<_> = whole.iter().cloned().chain([word]).collect();
+        found = found.and(matching(session, &words, below, most).await?);
+    }
+    Ok(found.cut(most))
+}
+
+/// Walks down the rarest of several words and asks for each product whether it holds the others.
+async fn meeting(
+    session: &mut Session,
+    words: &[String],
+    below: i64,
+    most: usize,
+) -> Result<Matches, StoreError> {
+    let mut by_rarity = Vec::with_capacity(words.len());
+    for word in words {
+        let sample = newest(session, word, below, SAMPLE).await?;
+        let Some(&reach) = sample.last() else { return Ok(Matches::default()) };
+        // one that ends within the sample is rarer than any that goes on
+        by_rarity.push((sample.len(), reach, word));
+    }
+    by_rarity.sort_unstable();
+    let mut found = Matches::default();
+    let mut at = below;
+    let holds_others: Vec<_> = (4..by_rarity.len() + 3)
+        .map(|n| format!("(SELECT 1 FROM product_words o WHERE o.word = ${n} AND o.seq = w.seq) = 1"))
+        .collect();
+    let sql = format!(
+        "SELECT w.seq, CASE WHEN {} THEN TRUE ELSE FALSE END FROM (SELECT word, seq FROM product_words \
+         WHERE (word, seq) < ($1, $2) ORDER BY word DESC, seq DESC LIMIT $3) w WHERE w.word = $1",
+        holds_others.join(" AND ")
+    );
+    for step in STEPS {
+        let mut values = vec![Param::from(by_rarity[0].2), at.into(), step.into()];
+        values.extend(by_rarity[1..].iter().map(|&(.., word)| Param::from(word)));
+        let mut rows: Vec<(i64, bool)> =
+            session.all(&sql, &values, |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?))).await?;
+        rows.sort_unstable_by(|one, other| other.cmp(one));
+        found.seqs.extend(rows.iter().filter(|(_, holds)| *holds).map(|(seq, _)| seq));
+        at = rows.last().map_or(at, |&(seq, _)| seq);
+        found.more_below = ((rows.len() as i64) == step).then_some(at);
+        if found.more_below.is_none() || found.seqs.len() >= most {
+            break;
+        }
+    }
+    Ok(found.cut(most))
+}
+
+/// The newest products below `below` that hold a word.
+async fn newest(session: &mut Session, word: &str, below: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
+    let mut rows: Vec<(String, i64)> = session
+        .all(NEWEST, &params![word, below, limit], |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?)))
+        .await?;
+    rows.retain(|(found, _)| found == word);
+    Ok(rows.into_iter().map(|(_, seq)| seq).collect())
+}
+
+/// Runs on into the words before when the word has too few, which is harmless.
+pub(super) const NEWEST: &str = "SELECT word, seq FROM product_words \
+                                 WHERE (word, seq) < ($1, $2) ORDER BY word DESC, seq DESC LIMIT $3";
+
+/// The first words that begin with `prefix`: those that go on with a letter before those that go on with a digit,
+/// which are mostly numbers of articles.
+async fn words_from(session: &mut Session, prefix: &str) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    for (from, until) in [(":", "\u{10ffff}"), ("", ":")] {
+        let (mut at, end) = (format!("{prefix}{from}"), format!("{prefix}{until}"));
+        while found.len() < BEGINNINGS {
+            let sql = "SELECT word FROM product_words WHERE word > $1 AND word < $2 ORDER BY word LIMIT 1";
+            let Some(word) = session.first(sql, &params![&at, &end], scalar::<String>).await? else { break };
+            found.push(word.clone());
+            at = word;
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the product `seq` be found by the words `now` instead of those `before`.
+pub(super) async fn change(
+    unit_of_work: &mut UnitOfWork,
+    seq: i64,
+    before: &BTreeSet<String>,
+    now: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    let gone: Vec<_> = before.difference(now).map(String::as_str).collect();
+    for (mut values, list) in key_lists(&gone) {
+        values.push(seq.into());
+        let sql = format!("DELETE FROM product_words WHERE word IN ({list}) AND seq = ${}", values.len());
+        unit_of_work.execute(&sql, &values).await?;
+    }
+    let new: Vec<_> = now.difference(before).map(|word| params![word, seq]).collect();
+    unit_of_work.insert_missing("product_words (word, seq)", &new).await.map(drop)
+}

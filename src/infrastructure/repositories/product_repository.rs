@@ -1,0 +1,111 @@
+//! Products: saved with their variants, stock and read models in one transaction; read with what can be sold.
+//!
+//! Orders keep the ids of variants: one that is taken out of a product is deactivated, never removed.
+
+use std::collections::BTreeMap;
+
+use super::error::StoreError;
+use super::listing::{self, ProductFilter};
+use super::page::{CursorKey, ListError, Page};
+use super::session::Session;
+use super::unit_of_work::UnitOfWork;
+use super::value::{params, scalar};
+use super::{product_rows, product_variants, read_models};
+use crate::domain::ids::{CategoryId, ProductId, VariantId};
+use crate::domain::product::{Product, ProductView};
+
+/// Queries on products.
+pub struct ProductRepository<'a>(pub &'a mut Session);
+
+/// Why a product was not saved. The unit of work must not be kept: part of the product may be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// Another product has this slug.
+    #[error("the slug is taken")]
+    SlugTaken,
+    /// Another variant has this SKU.
+    #[error("the SKU {0} is taken")]
+    SkuTaken(String),
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for SaveError {
+    fn from(error: StoreError) -> Self {
+        if error.is_taken("products_slug") { Self::SlugTaken } else { Self::Store(error) }
+    }
+}
+
+impl ProductRepository<'_> {
+    /// The product with this id.
+    pub async fn by_id(&mut self, id: ProductId) -> Result<Option<ProductView>, StoreError> {
+        product_rows::one(self.0, "p.id = $1", &params![id]).await
+    }
+
+    /// The product with this slug.
+    pub async fn by_slug(&mut self, slug: &str) -> Result<Option<ProductView>, StoreError> {
+        product_rows::one(self.0, "p.slug = $1", &params![slug]).await
+    }
+
+    /// Those of the products that are there, in the order of `ids`.
+    pub async fn by_ids(&mut self, ids: &[ProductId]) -> Result<Vec<ProductView>, StoreError> {
+        product_rows::several(self.0, ids).await
+    }
+
+    /// A page of what shoppers see.
+    pub async fn list(
+        &mut self,
+        filter: &ProductFilter,
+        limit: usize,
+        cursor: Option<&str>,
+        key: &CursorKey,
+    ) -> Result<Page<ProductView>, ListError> {
+        let list = format!("products {filter:?}");
+        let cursors = key.cursors(&list);
+        let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+        let listed = listing::page(self.0, filter, after, limit + 1).await?;
+        let mut page = Page::cut(listed.rows, limit, &cursors, |&(place, _)| place);
+        page.next = page.next.or_else(|| listed.go_on.map(|place| cursors.encode(&place)));
+        let ids: Vec<_> = page.items.iter().map(|&(_, id)| id).collect();
+        Ok(Page { items: self.by_ids(&ids).await?, next: page.next })
+    }
+
+    /// Adds a product; `stock` says how many pieces there are of its variants.
+    pub async fn insert(
+        unit_of_work: &mut UnitOfWork,
+        product: &Product,
+        stock: &BTreeMap<VariantId, i64>,
+    ) -> Result<(), SaveError> {
+        read_models::hold_tree(unit_of_work).await?;
+        if !unit_of_work.insert_new(product).await? {
+            return Err(SaveError::SlugTaken);
+        }
+        product_variants::insert(unit_of_work, product, stock).await?;
+        Ok(read_models::write(unit_of_work, product).await?)
+    }
+
+    /// Writes a product back if nobody else has since it was read. Variants that it no longer has are deactivated;
+    /// `stock` says how many pieces there are of those that are new, and is not looked at for others.
+    pub async fn update(
+        unit_of_work: &mut UnitOfWork,
+        product: &mut Product,
+        stock: &BTreeMap<VariantId, i64>,
+    ) -> Result<(), SaveError> {
+        read_models::hold_tree(unit_of_work).await?;
+        let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE slug = $1 AND id <> $2)";
+        if unit_of_work.one(sql, &params![&product.slug, product.id], scalar).await? {
+            return Err(SaveError::SlugTaken);
+        }
+        product.updated_at = unit_of_work.now();
+        unit_of_work.update(product).await?;
+        product_variants::update(unit_of_work, product, stock).await?;
+        Ok(read_models::write(unit_of_work, product).await?)
+    }
+
+    /// Writes anew what depends on where products stand in the tree, after a category was moved: for the products in
+    /// it and below it.
+    pub async fn reindex_category(unit_of_work: &mut UnitOfWork, id: CategoryId) -> Result<(), StoreError> {
+        read_models::move_category(unit_of_work, id).await
+    }
+}

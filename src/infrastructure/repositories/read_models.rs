@@ -1,0 +1,73 @@
+//! What is kept of products for lists and searches beside their own tables, written in the transaction that changes
+//! them.
+
+use uuid::Uuid;
+
+use super::dialect;
+use super::error::StoreError;
+use super::session::Session;
+use super::unit_of_work::UnitOfWork;
+use super::value::{params, scalar};
+use super::{listing, product_texts};
+use crate::domain::ids::{CategoryId, ProductId};
+use crate::domain::product::Product;
+
+/// Products moved at once.
+const BATCH: i64 = 256;
+
+/// Holds the tree as it is until this unit of work ends; before the product is written.
+pub(super) async fn hold_tree(unit_of_work: &mut UnitOfWork) -> Result<(), StoreError> {
+    let hold = dialect::hold_tree(unit_of_work.engine(), false);
+    unit_of_work.script(hold).await
+}
+
+/// Writes what is kept of a product.
+pub(super) async fn write(unit_of_work: &mut UnitOfWork, product: &Product) -> Result<(), StoreError> {
+    let path = match product.category_id {
+        Some(category) => path(unit_of_work, category).await?,
+        None => Vec::new(),
+    };
+    listing::write(unit_of_work, product, &path).await?;
+    product_texts::write(unit_of_work, product, &path).await
+}
+
+/// Writes anew what depends on where products stand in the tree, for those in and below `category`.
+pub(super) async fn move_category(
+    unit_of_work: &mut UnitOfWork,
+    category: CategoryId,
+) -> Result<(), StoreError> {
+    // whoever saves a product meanwhile has read the tree as it was
+    let hold = dialect::hold_tree(unit_of_work.engine(), true);
+    unit_of_work.script(hold).await?;
+    for category in walk(unit_of_work, "c.parent_id = w.id", category).await? {
+        let path = path(unit_of_work, category).await?;
+        listing::move_to(unit_of_work, category, &path).await?;
+        let mut after = ProductId(Uuid::nil());
+        loop {
+            let sql = "SELECT id FROM products WHERE category_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+            let products = unit_of_work.all(sql, &params![category, after, BATCH], scalar).await?;
+            let Some(&last) = products.last() else { break };
+            product_texts::move_to(unit_of_work, &products, &path).await?;
+            after = last;
+        }
+    }
+    Ok(())
+}
+
+/// A category and those above it.
+async fn path(session: &mut Session, category: CategoryId) -> Result<Vec<CategoryId>, StoreError> {
+    walk(session, "c.id = w.parent_id", category).await
+}
+
+/// A category and those that a step, over and over, leads to. `UNION` makes even a circle end.
+async fn walk(
+    session: &mut Session,
+    step: &str,
+    category: CategoryId,
+) -> Result<Vec<CategoryId>, StoreError> {
+    let sql = format!(
+        "WITH RECURSIVE w (id, parent_id) AS (SELECT id, parent_id FROM categories WHERE id = $1 \
+         UNION SELECT c.id, c.parent_id FROM categories c JOIN w ON {step}) SELECT id FROM w"
+    );
+    session.all(&sql, &params![category], scalar).await
+}
