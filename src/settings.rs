@@ -68,6 +68,18 @@ pub struct StoreSettings {
     pub reservation_minutes: NonZeroU32,
     /// How long the answer to a keyed request is kept.
     pub idempotency_hours: NonZeroU32,
+    /// When a checkout takes the money.
+    pub capture: Capture,
+}
+
+/// When a checkout takes the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Capture {
+    /// At once.
+    Automatic,
+    /// When an administrator says so; until then it is only held.
+    Manual,
 }
 
 impl Default for StoreSettings {
@@ -80,6 +92,7 @@ impl Default for StoreSettings {
             cart_days: non_zero(30),
             reservation_minutes: non_zero(30),
             idempotency_hours: non_zero(24),
+            capture: Capture::Automatic,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! 3. If it can fail in a way of its own, add a variant to [`CliError`] and say which [`Exit`] it is.
 
 pub mod logging;
+mod opening;
 mod serve;
 mod signals;
 
@@ -17,7 +18,7 @@ use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::settings::Settings;
+use crate::{infrastructure::repositories::StoreError, settings::Settings};
 
 /// How a command ended, as the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,23 @@ pub enum CliError {
     /// A second order to stop came before the running requests were answered.
     #[error("stopped by a second signal before all requests were answered")]
     CutShort,
+    /// A setting names something that does not exist.
+    #[error("`{key}` in the settings: {why}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The database cannot be used as it is.
+    #[error("database")]
+    Database(#[source] StoreError),
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl CliError {
@@ -156,6 +174,8 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Listen { .. } | Self::Signals(_) | Self::CutShort => Exit::Failed,
+            Self::Setting { .. } => Exit::Usage,
+            Self::Database(_) => Exit::Database,
         }
     }
 }
