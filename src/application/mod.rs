@@ -1,6 +1,7 @@
 //! Use cases, one file each: what a store can do, whoever asks. No HTTP here.
 
 pub mod apply_payment;
+pub mod checker;
 pub mod checkout;
 pub mod idempotency;
 pub mod import;

@@ -13,12 +13,16 @@ pub mod logging;
 mod opening;
 mod serve;
 mod signals;
+mod torture;
 
 use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::{infrastructure::repositories::StoreError, settings::Settings};
+use crate::{
+    infrastructure::{exceptions::Failure, repositories::StoreError},
+    settings::Settings,
+};
 
 /// How a command ended, as the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +120,8 @@ impl Options {
 pub enum Command {
     /// Serve the HTTP API (the default)
     Serve(serve::Serve),
+    /// Race and crash a throw-away store, and count what came of it
+    Torture(torture::Torture),
 }
 
 impl Default for Command {
@@ -129,6 +135,7 @@ impl Command {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         match self {
             Self::Serve(serve) => serve.run(settings).await,
+            Self::Torture(torture) => torture.run(settings).await,
         }
     }
 }
@@ -158,6 +165,21 @@ pub enum CliError {
         /// What is wrong with it.
         why: String,
     },
+    /// The store could not do it.
+    #[error("{}", .0.report())]
+    Store(Failure),
+    /// Another process could not be run.
+    #[error("the server cannot be run as a process of its own")]
+    Child(#[source] io::Error),
+    /// The server that was started does not say where it listens, or does not answer.
+    #[error("the server that was started does not answer")]
+    ChildSilent,
+    /// What came of it is not what must.
+    #[error("this must not be: {0}")]
+    Wrong(String),
+    /// Rules are broken.
+    #[error("{0} rules are broken")]
+    Broken(usize),
     /// The database cannot be used as it is.
     #[error("database")]
     Database(#[source] StoreError),
@@ -173,7 +195,14 @@ impl CliError {
     /// The code to end with.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Listen { .. } | Self::Signals(_) | Self::CutShort => Exit::Failed,
+            Self::Listen { .. }
+            | Self::Signals(_)
+            | Self::CutShort
+            | Self::Store(_)
+            | Self::Child(_)
+            | Self::ChildSilent
+            | Self::Wrong(_)
+            | Self::Broken(_) => Exit::Failed,
             Self::Setting { .. } => Exit::Usage,
             Self::Database(_) => Exit::Database,
         }

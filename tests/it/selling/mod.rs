@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use undercroft::application::checker;
 use undercroft::application::checkout::{Checkout, checkout};
 use undercroft::application::orders::{MoneyMove, cancel, move_money, order};
 use undercroft::application::payments::refresh;
@@ -57,51 +58,9 @@ fn key(name: &str) -> IdempotencyKey {
     IdempotencyKey { scope: "test".into(), key: name.into(), request_hash: b"the same".to_vec() }
 }
 
-/// What must hold whenever nothing is under way: stock, reservations, money and numbers.
+/// What must hold whenever nothing is under way: stock, reservations, money, numbers and events.
 async fn check(database: &Database) {
-    let rules = [
-        (
-            "stock is reserved for pending orders only",
-            "SELECT COUNT(*) FROM reservations r JOIN orders o ON o.id = r.order_id WHERE o.status <> 'pending'",
-        ),
-        (
-            "what is reserved is what reservations say",
-            "SELECT COUNT(*) FROM inventory i WHERE i.reserved <> \
-          (SELECT CAST(COALESCE(SUM(r.quantity), 0) AS BIGINT) FROM reservations r WHERE r.variant_id = i.variant_id)",
-        ),
-        (
-            "a paid order's money is there",
-            "SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id \
-          WHERE o.status IN ('paid', 'fulfilled') AND p.authorized < o.total",
-        ),
-        (
-            "the vendor's books say the same",
-            "SELECT COUNT(*) FROM payments p JOIN sandbox_charges c ON c.id = p.provider_reference \
-          WHERE p.captured <> c.captured OR p.refunded <> c.refunded",
-        ),
-        (
-            "nobody pays for an order that came to nothing",
-            "SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id \
-          WHERE o.status = 'cancelled' AND p.captured <> p.refunded",
-        ),
-        (
-            "one charge an order",
-            "SELECT COUNT(*) FROM sandbox_charges c WHERE c.captured > 0 AND NOT EXISTS \
-          (SELECT 1 FROM payments p WHERE p.provider_reference = c.id)",
-        ),
-        ("the numbers have no gap", "SELECT COALESCE(MAX(number), 0) - COUNT(*) FROM orders"),
-        (
-            "the invoices' numbers have no gap",
-            "SELECT COALESCE(MAX(number), 0) - COUNT(*) FROM invoices WHERE series = 'R'",
-        ),
-        (
-            "each order was announced",
-            "SELECT (SELECT COUNT(*) FROM orders) - (SELECT COUNT(*) FROM outbox WHERE type = 'order.placed')",
-        ),
-    ];
-    for (rule, sql) in rules {
-        assert_eq!(value::<i64>(database, sql, &[]).await, 0, "{rule}");
-    }
+    assert_eq!(checker::check(database, true).await.unwrap(), []);
 }
 
 async fn stock(database: &Database, variant: VariantId) -> (i64, i64) {
@@ -118,4 +77,31 @@ fn manual() -> (Context, Arc<ManualClock>) {
     let context =
         Context { clock: Arc::clone(&clock) as _, ids: Arc::new(SystemIds::new(Arc::clone(&clock) as _)) };
     (context, clock)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_finds_what_must_not_be() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, policy());
+        let variant = product(&test.database, 1000, 5).await;
+        for token in ["tok_ok", "tok_requires_action"] {
+            order_of(&store, variant, token).await;
+        }
+        check(&test.database).await;
+        let wrongs: [&'static [&'static str]; 6] = [
+            &["UPDATE inventory SET reserved = reserved + 1"],
+            &["UPDATE orders SET number = number + 7 WHERE status = 'paid'"],
+            &["UPDATE payments SET authorized = 1, captured = 1 WHERE status = 'captured'"],
+            &["UPDATE sandbox_charges SET refunded = 1 WHERE status = 'captured'"],
+            &["DELETE FROM outbox WHERE type = 'order.paid'"],
+            &["DELETE FROM reservations"],
+        ];
+        for (number, wrong) in wrongs.into_iter().enumerate() {
+            let before = checker::check(&test.database, true).await.unwrap().len();
+            crate::support::store::execute(&test.database, wrong).await;
+            let after = checker::check(&test.database, true).await.unwrap().len();
+            assert!(after > before, "wrong number {number} was not found");
+        }
+    })
+    .await;
 }

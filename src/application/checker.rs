@@ -1,0 +1,136 @@
+//! Looks for what must never be: money, stock, numbers and events that contradict each other.
+
+use serde::Serialize;
+
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{Database, scalar};
+
+/// A rule that rows break.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// What must hold.
+    pub rule: &'static str,
+    /// How many rows break it.
+    pub rows: i64,
+}
+
+/// Rules that hold at every instant, whatever is under way; each with the count of rows that break it.
+const ALWAYS: &[(&str, &str)] = &[
+    (
+        "what is reserved is what reservations say",
+        "SELECT COUNT(*) FROM inventory i WHERE i.reserved <> (SELECT CAST(COALESCE(SUM(r.quantity), 0) AS BIGINT) \
+         FROM reservations r WHERE r.variant_id = i.variant_id)",
+    ),
+    (
+        "stock is reserved for pending orders only",
+        "SELECT COUNT(*) FROM reservations r LEFT JOIN orders o ON o.id = r.order_id \
+         WHERE o.id IS NULL OR o.status <> 'pending'",
+    ),
+    (
+        "a pending order has its stock reserved",
+        "SELECT COUNT(*) FROM orders o WHERE o.status = 'pending' AND NOT EXISTS \
+         (SELECT 1 FROM reservations r WHERE r.order_id = o.id)",
+    ),
+    (
+        "an order is paid only with its money",
+        "SELECT COUNT(*) FROM orders o LEFT JOIN payments p ON p.order_id = o.id \
+         WHERE o.status IN ('paid', 'fulfilled') AND (p.id IS NULL OR p.authorized < o.total)",
+    ),
+    (
+        "every order has one payment of its total",
+        "SELECT COUNT(*) FROM orders o LEFT JOIN payments p ON p.order_id = o.id WHERE p.id IS NULL OR p.amount <> o.total",
+    ),
+    (
+        "what was refunded is what the ledger says",
+        "SELECT COUNT(*) FROM payments p WHERE p.refunded <> (SELECT CAST(COALESCE(SUM(s.amount), 0) AS BIGINT) \
+         FROM payment_steps s WHERE s.payment_id = p.id AND s.kind = 'refund' AND s.status = 'succeeded')",
+    ),
+    (
+        "what is set aside is what the ledger says",
+        "SELECT COUNT(*) FROM payments p WHERE p.refunding <> (SELECT CAST(COALESCE(SUM(s.amount), 0) AS BIGINT) \
+         FROM payment_steps s WHERE s.payment_id = p.id AND s.kind = 'refund' AND s.status = 'pending')",
+    ),
+    ("order numbers have no gap", "SELECT COALESCE(MAX(number), 0) - COUNT(*) FROM orders"),
+    (
+        "invoice numbers have no gap",
+        "SELECT CAST(COALESCE(SUM(gap), 0) AS BIGINT) FROM \
+         (SELECT MAX(number) - COUNT(*) AS gap FROM invoices GROUP BY series) AS series",
+    ),
+    (
+        "a paid order has one invoice",
+        "SELECT COUNT(*) FROM orders o WHERE o.status IN ('paid', 'fulfilled', 'refunded') AND \
+         (SELECT COUNT(*) FROM invoices i WHERE i.order_id = o.id AND i.kind = 'invoice') <> 1",
+    ),
+    (
+        "each refund has one credit note of its amount",
+        "SELECT COUNT(*) FROM payment_steps s WHERE s.kind = 'refund' AND s.status = 'succeeded' AND NOT EXISTS \
+         (SELECT 1 FROM invoices i WHERE i.payment_step_id = s.id AND i.total = s.amount)",
+    ),
+    (
+        "a discount was used as often as its orders say",
+        "SELECT COUNT(*) FROM discounts d WHERE d.used <> \
+         (SELECT COUNT(*) FROM discount_uses u WHERE u.discount_id = d.id)",
+    ),
+    (
+        "as many orders as announcements",
+        "SELECT ABS((SELECT COUNT(*) FROM orders) - (SELECT COUNT(*) FROM outbox WHERE type = 'order.placed'))",
+    ),
+    (
+        "as many paid orders as announcements",
+        "SELECT ABS((SELECT COUNT(*) FROM invoices WHERE kind = 'invoice') - \
+         (SELECT COUNT(*) FROM outbox WHERE type = 'order.paid'))",
+    ),
+    (
+        "an order in a cart is that cart's order",
+        "SELECT COUNT(*) FROM orders o JOIN carts c ON c.id = o.cart_id \
+         WHERE o.status <> 'cancelled' AND (c.order_id IS NULL OR c.order_id <> o.id)",
+    ),
+    (
+        "a review counts in its product's rating",
+        "SELECT COUNT(*) FROM products p WHERE p.rating_count <> \
+         (SELECT COUNT(*) FROM reviews r WHERE r.product_id = p.id AND r.status = 'approved')",
+    ),
+];
+
+/// Rules that hold once every payment is settled.
+const SETTLED: &[(&str, &str)] = &[
+    (
+        "nothing is left open",
+        "SELECT COUNT(*) FROM payments WHERE status = 'pending' OR refunding > 0 OR capturing > 0 \
+         OR (status = 'authorized' AND next_attempt_at IS NOT NULL)",
+    ),
+    (
+        "nobody paid for an order that came to nothing",
+        "SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id \
+         WHERE o.status = 'cancelled' AND p.captured <> p.refunded",
+    ),
+    (
+        "the sandbox's books say the same",
+        "SELECT COUNT(*) FROM payments p JOIN sandbox_charges c ON c.id = p.provider_reference \
+         WHERE p.captured <> c.captured OR p.refunded <> c.refunded",
+    ),
+    (
+        "every charge of the sandbox is an order's",
+        "SELECT COUNT(*) FROM sandbox_charges c WHERE c.captured > 0 AND NOT EXISTS \
+         (SELECT 1 FROM payments p WHERE p.provider_reference = c.id)",
+    ),
+];
+
+/// The rules that are broken; those of a store at rest too, if nothing is under way.
+pub async fn check(database: &Database, at_rest: bool) -> Result<Vec<Violation>, Failure> {
+    let rules: Vec<_> = ALWAYS.iter().chain(if at_rest { SETTLED } else { &[] }).copied().collect();
+    database
+        .snapshot(move |session| {
+            Box::pin(async move {
+                let mut broken = Vec::new();
+                for (rule, sql) in rules {
+                    let rows: i64 = session.one(sql, &[], scalar).await?;
+                    if rows != 0 {
+                        broken.push(Violation { rule, rows });
+                    }
+                }
+                Ok(broken)
+            })
+        })
+        .await
+}

@@ -1,0 +1,105 @@
+//! Many buyers at once for few pieces: as many orders as pieces, never one more or less.
+
+use clap::Args;
+use http::Method;
+use serde::Serialize;
+use serde_json::json;
+
+use super::super::CliError;
+use super::client::NoAnswer;
+use super::shop::{Server, Shop, buy, fill_cart};
+use crate::domain::ids::VariantId;
+use crate::infrastructure::repositories::scalar;
+
+/// The arguments of `torture races`.
+#[derive(Args, Debug)]
+pub(super) struct Races {
+    /// How often
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+    /// Buyers at once
+    #[arg(long, default_value_t = 64)]
+    buyers: u32,
+    /// Pieces there are
+    #[arg(long, default_value_t = 10)]
+    pieces: i64,
+    /// Set the stock to the same number again and again while they buy; only the rules are checked then
+    #[arg(long)]
+    restock: bool,
+}
+
+/// What was counted.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Counts {
+    rounds: u32,
+    orders: u64,
+    out_of_stock: u64,
+    others: u64,
+    wrong_rounds: u32,
+}
+
+impl Races {
+    /// Does it.
+    pub async fn run(&self, shop: &Shop) -> Result<Counts, CliError> {
+        let server = shop.serve().await?;
+        let mut counts = Counts::default();
+        for round in 0..self.rounds {
+            let variant = shop.product(self.pieces).await?;
+            let (orders, out_of_stock, others) = self.round(&server, variant, round).await?;
+            let sql = "SELECT stock + reserved FROM inventory WHERE variant_id = $1";
+            let left: i64 = shop.database().read().await?.one(sql, &[variant.into()], scalar).await?;
+            counts.rounds += 1;
+            counts.orders += orders;
+            counts.out_of_stock += out_of_stock;
+            counts.others += others;
+            let sold_out = orders.cast_signed() == self.pieces.min(self.buyers.into()) && left == 0;
+            counts.wrong_rounds += u32::from(others > 0 || !(self.restock || sold_out));
+        }
+        server.kill().await?;
+        match counts.wrong_rounds {
+            0 => Ok(counts),
+            _ => Err(CliError::Wrong(format!("{counts:?}"))),
+        }
+    }
+
+    /// One round: orders, refusals for want of stock, and whatever else came.
+    async fn round(
+        &self,
+        server: &Server,
+        variant: VariantId,
+        round: u32,
+    ) -> Result<(u64, u64, u64), CliError> {
+        let mut buyers = Vec::new();
+        for number in 0..self.buyers {
+            let mut client = server.guest();
+            let cart = fill_cart(&mut client, variant, 1).await.map_err(|NoAnswer| CliError::ChildSilent)?;
+            buyers.push((client, cart, format!("{round}-{number}")));
+        }
+        let restock = self.restock.then(|| {
+            let (mut admin, pieces) = (server.admin(), self.pieces);
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    let path = format!("/admin/v1/inventory/{variant}");
+                    let _ = admin.send(Method::PUT, &path, Some(&json!({ "stock": pieces })), None).await;
+                }
+            })
+        });
+        let tasks = buyers.into_iter().map(|(mut client, cart, key)| {
+            tokio::spawn(async move { buy(&mut client, &cart, "tok_ok", &key).await })
+        });
+        let (mut orders, mut out_of_stock, mut others) = (0, 0, 0);
+        for task in tasks.collect::<Vec<_>>() {
+            match task.await {
+                Ok(Ok(reply)) if reply.status == 201 => orders += 1,
+                Ok(Ok(reply)) if reply.status == 409 && reply.text("code") == "product_out_of_stock" => {
+                    out_of_stock += 1;
+                }
+                _ => others += 1,
+            }
+        }
+        if let Some(restock) = restock {
+            let _ = restock.await;
+        }
+        Ok((orders, out_of_stock, others))
+    }
+}

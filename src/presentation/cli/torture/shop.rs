@@ -1,0 +1,197 @@
+//! The throw-away store, and the server that is started for it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+
+use http::Method;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::super::CliError;
+use super::client::{Client, NoAnswer, Reply};
+use crate::domain::context::Context;
+use crate::domain::ids::{ProductId, VariantId};
+use crate::domain::money::Currency;
+use crate::domain::product::{Product, ProductKind, Variant};
+use crate::domain::user::{Role, Session, User};
+use crate::infrastructure::exceptions::{Failure, Technical};
+use crate::infrastructure::repositories::{Database, ProductRepository, Setup, UnitOfWork};
+
+/// The log-in that the torture itself uses.
+const TOKEN: &str = "torture";
+
+/// A throw-away store.
+pub(super) struct Shop {
+    database: Database,
+    url: String,
+}
+
+impl Shop {
+    /// Sets up a store of its own.
+    pub async fn open(url: Option<&str>, folder: &Path) -> Result<Self, CliError> {
+        let context = Context::system();
+        let url = url.map_or_else(
+            || {
+                let name = format!("torture-{}.db", context.ids.uuid().simple());
+                format!("sqlite:{}", folder.join(name).display())
+            },
+            str::to_owned,
+        );
+        let database = Database::open(&url, context, Setup::IfEmpty).await?;
+        database.write(|unit_of_work| Box::pin(admin(unit_of_work))).await.map_err(CliError::Store)?;
+        Ok(Self { database, url })
+    }
+
+    /// The store's database, to look into.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Something new to sell, of which there are so many.
+    pub async fn product(&self, stock: i64) -> Result<VariantId, CliError> {
+        self.database
+            .write(move |unit_of_work| Box::pin(product(unit_of_work, stock)))
+            .await
+            .map_err(CliError::Store)
+    }
+
+    /// Starts the server.
+    pub async fn serve(&self) -> Result<Server, CliError> {
+        let program = std::env::current_exe().map_err(CliError::Child)?;
+        let mut child = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error"])
+            .env("UNDERCROFT_DATABASE", &self.url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(CliError::Child)?;
+        let stdout = child.stdout.take().ok_or(CliError::ChildSilent)?;
+        let mut lines = BufReader::new(stdout).lines();
+        while let Some(line) = lines.next_line().await.map_err(CliError::Child)? {
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                let address = address.parse().map_err(|_| CliError::ChildSilent)?;
+                return Ok(Server { child, address });
+            }
+        }
+        Err(CliError::ChildSilent)
+    }
+}
+
+/// A server that runs.
+pub(super) struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// A shopper without a name.
+    pub fn guest(&self) -> Client {
+        Client::new(self.address, None)
+    }
+
+    /// The administrator.
+    pub fn admin(&self) -> Client {
+        Client::new(self.address, Some(TOKEN.into()))
+    }
+
+    /// Ends it in the middle of whatever it does (SIGKILL).
+    pub async fn kill(mut self) -> Result<(), CliError> {
+        self.child.kill().await.map_err(CliError::Child)
+    }
+}
+
+/// Puts pieces of one variant into a new cart; its id.
+pub(super) async fn fill_cart(
+    client: &mut Client,
+    variant: VariantId,
+    pieces: i64,
+) -> Result<String, NoAnswer> {
+    let cart = client.send(Method::POST, "/v1/carts", Some(&json!({})), None).await?.text("id");
+    let path = format!("/v1/carts/{cart}/items/{variant}");
+    client.send(Method::PUT, &path, Some(&json!({ "quantity": pieces })), None).await?;
+    Ok(cart)
+}
+
+/// Buys a cart.
+pub(super) async fn buy(client: &mut Client, cart: &str, token: &str, key: &str) -> Result<Reply, NoAnswer> {
+    let path = format!("/v1/carts/{cart}/checkout");
+    client.send(Method::POST, &path, Some(&purchase(token)), Some(key)).await
+}
+
+fn purchase(token: &str) -> Value {
+    json!({
+        "email": "buyer@example.com",
+        "shipping_address": {
+            "name": "Ann Buyer", "line1": "Marktplatz 1", "city": "Bremen", "postal_code": "28195", "country": "DE"
+        },
+        "payment": { "provider": "sandbox", "token": token }
+    })
+}
+
+/// An administrator who is logged in already.
+async fn admin(unit_of_work: &mut UnitOfWork) -> Result<(), Failure> {
+    let now = unit_of_work.now();
+    let user = User {
+        id: unit_of_work.id(),
+        email: "torture@example.invalid".into(),
+        name: "Torture".into(),
+        password_hash: None,
+        role: Role::Admin,
+        birth_date: None,
+        email_verified_at: None,
+        erased_at: None,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    unit_of_work.insert(&user).await?;
+    let session = Session {
+        token_hash: Sha256::digest(TOKEN).to_vec(),
+        user_id: user.id,
+        created_at: now,
+        expires_at: now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?,
+    };
+    Ok(unit_of_work.insert(&session).await?)
+}
+
+async fn product(unit_of_work: &mut UnitOfWork, stock: i64) -> Result<VariantId, Failure> {
+    let now = unit_of_work.now();
+    let (id, variant_id): (ProductId, VariantId) = (unit_of_work.id(), unit_of_work.id());
+    let variant = Variant {
+        id: variant_id,
+        product_id: id,
+        sku: variant_id.to_string(),
+        options: Vec::new(),
+        active: true,
+        prices: BTreeMap::from([(Currency::EUR, 10_000)]),
+    };
+    let product = Product {
+        id,
+        slug: id.to_string(),
+        name: "Something few are left of".into(),
+        description: String::new(),
+        category_id: None,
+        kind: ProductKind::Physical,
+        billing_interval: None,
+        minimum_age: None,
+        tax_class: None,
+        active: true,
+        options: Vec::new(),
+        translations: BTreeMap::new(),
+        rating_sum: 0,
+        rating_count: 0,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+        variants: vec![variant],
+    };
+    let stock = BTreeMap::from([(variant_id, stock)]);
+    ProductRepository::insert(unit_of_work, &product, &stock).await.map_err(Technical::internal)?;
+    Ok(variant_id)
+}
