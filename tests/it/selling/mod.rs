@@ -91,8 +91,8 @@ async fn the_checker_finds_what_must_not_be() {
         let wrongs: [&'static [&'static str]; 6] = [
             &["UPDATE inventory SET reserved = reserved + 1"],
             &["UPDATE orders SET number = number + 7 WHERE status = 'paid'"],
-            &["UPDATE payments SET authorized = 1, captured = 1 WHERE status = 'captured'"],
             &["UPDATE sandbox_charges SET refunded = 1 WHERE status = 'captured'"],
+            &["UPDATE payments SET authorized = 1, captured = 1 WHERE status = 'captured'"],
             &["DELETE FROM outbox WHERE type = 'order.paid'"],
             &["DELETE FROM reservations"],
         ];
