@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod database;
+mod events;
 mod http_framework;
 mod import_readers;
 mod money;

@@ -33,7 +33,9 @@ impl PostgresDatabase {
             config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
         }
         config.connect_timeout(PATIENCE);
-        config.application_name("undercroft");
+        if config.get_application_name().is_none() {
+            config.application_name("undercroft");
+        }
         let tls =
             rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
                 .with_safe_default_protocol_versions()

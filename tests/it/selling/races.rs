@@ -166,3 +166,35 @@ async fn of_32_captures_of_60_on_100_one_goes_through() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discount_with_one_use_left_is_used_once() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, policy());
+        let variant = product(&test.database, 1000, 100).await;
+        crate::support::store::discount(&test.database, "ONCE", 1000, Some(1)).await;
+        let mut carts = Vec::new();
+        for _ in 0..32 {
+            let cart = cart(&store, None, &[(variant, 1)]).await;
+            carts.push(cart);
+        }
+        crate::support::store::execute(&test.database, &["UPDATE carts SET discount_code = 'once'"]).await;
+        let buyers = carts.into_iter().map(|cart| {
+            let store = store.clone();
+            tokio::spawn(async move { told(&buy(&store, cart, "tok_ok").await) })
+        });
+        let mut bought = 0;
+        for buyer in buyers.collect::<Vec<_>>() {
+            match buyer.await.unwrap() {
+                (201, _) => bought += 1,
+                (422, code) => assert_eq!(code, "invalid_discount_code"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(bought, 1);
+        let paid = "SELECT CAST(SUM(total) AS BIGINT) FROM orders WHERE status = 'paid'";
+        assert_eq!(value::<i64>(&test.database, paid, &[]).await, 900);
+        check(&test.database).await;
+    })
+    .await;
+}

@@ -45,7 +45,7 @@ impl TestDatabase {
         let schema = unique("undercroft_test");
         admin(&base, &format!("CREATE SCHEMA {schema}")).await;
         let joint = if base.contains('?') { '&' } else { '?' };
-        let url = format!("{base}{joint}options=-csearch_path%3D{schema}");
+        let url = format!("{base}{joint}application_name={schema}&options=-csearch_path%3D{schema}");
         let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
         Some(Self { database, url, _cleanup: Cleanup::Schema(schema) })
     }
@@ -54,7 +54,11 @@ impl TestDatabase {
 impl Drop for Cleanup {
     fn drop(&mut self) {
         if let Self::Schema(schema) = self {
-            let drop_schema = format!("DROP SCHEMA {schema} CASCADE");
+            // A worker of the test's may hold locks still, and it does not run while this waits.
+            let end_others = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{schema}'"
+            );
+            let drop_schema = format!("{end_others}; DROP SCHEMA {schema} CASCADE");
             // A runtime of its own: the test's may be the one that is being torn down.
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -10,6 +10,7 @@ use undercroft::application::place_order::PlacedOrder;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::{Cart, CartItem, CartStatus};
+use undercroft::domain::discount::{Discount, DiscountKind};
 use undercroft::domain::ids::{CartId, ProductId, UserId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::ports::PaymentGateway;
@@ -191,4 +192,31 @@ pub fn told(outcome: &Result<Answer, Failure>) -> (u16, String) {
         Ok(answer) => (answer.status, String::from_utf8(answer.body.clone()).unwrap()),
         Err(failure) => (failure.status().as_u16(), failure.code().to_owned()),
     }
+}
+
+/// A discount of so many basis points.
+pub async fn discount(database: &Database, code: &'static str, basis_points: u32, usage_limit: Option<i64>) {
+    let made: Result<(), StoreError> = database
+        .write(move |unit_of_work| {
+            Box::pin(async move {
+                let now = unit_of_work.now();
+                let discount = Discount {
+                    id: unit_of_work.id(),
+                    code: code.into(),
+                    kind: DiscountKind::Percent { basis_points },
+                    minimum: None,
+                    usage_limit,
+                    used: 0,
+                    starts_at: None,
+                    ends_at: None,
+                    active: true,
+                    version: 1,
+                    created_at: now,
+                    updated_at: now,
+                };
+                unit_of_work.insert(&discount).await
+            })
+        })
+        .await;
+    made.unwrap();
 }
