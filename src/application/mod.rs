@@ -1,5 +1,6 @@
 //! Use cases, one file each: what a store can do, whoever asks. No HTTP here.
 
+pub mod accounts;
 pub mod apply_payment;
 pub mod checker;
 pub mod checkout;
@@ -7,12 +8,17 @@ pub mod idempotency;
 pub mod import;
 mod invoicing;
 pub mod orders;
+pub mod passwords;
 pub mod payments;
 pub mod place_order;
+pub mod preferences;
+pub mod profile;
 pub mod quote;
 pub mod reactions;
 pub mod recovery;
+pub mod sessions;
 pub mod subscriptions;
+pub mod users;
 pub mod worker;
 
 use std::sync::Arc;
@@ -22,7 +28,10 @@ use jiff::SignedDuration;
 use crate::domain::country::Country;
 use crate::domain::money::Currency;
 use crate::infrastructure::Infrastructure;
+use crate::infrastructure::exceptions::{Conflict, Failure};
 use crate::infrastructure::repositories::Database;
+
+use self::passwords::Passwords;
 
 /// A store: its rooms and its rules. Clones share everything.
 #[derive(Debug, Clone)]
@@ -31,9 +40,17 @@ pub struct Store {
     pub infrastructure: Infrastructure,
     /// What its owner decided.
     pub policy: Arc<Policy>,
+    /// What hashes passwords, a few at once.
+    pub passwords: Passwords,
 }
 
 impl Store {
+    /// A store with these rooms and rules.
+    pub fn new(infrastructure: Infrastructure, policy: Policy) -> Self {
+        let passwords = Passwords::new(Arc::clone(&infrastructure.database.context().ids));
+        Self { infrastructure, policy: Arc::new(policy), passwords }
+    }
+
     /// Where everything is kept.
     pub fn database(&self) -> &Database {
         &self.infrastructure.database
@@ -59,4 +76,12 @@ pub struct Policy {
     pub idempotency: SignedDuration,
     /// Whether a checkout takes the money at once or only holds it until an administrator captures.
     pub capture_at_checkout: bool,
+}
+
+/// Refuses unless what is there has the version that was seen, if one was named.
+pub(crate) fn unchanged(version: i64, seen: Option<i64>) -> Result<(), Failure> {
+    match seen {
+        Some(seen) if seen != version => Err(Conflict::PreconditionFailed.into()),
+        _ => Ok(()),
+    }
 }

@@ -9,6 +9,7 @@ pub mod discount;
 pub mod events;
 pub mod ids;
 pub mod invoice;
+pub mod language;
 pub mod money;
 pub mod notification;
 pub mod order;

@@ -46,7 +46,7 @@ pub trait State: Copy + PartialEq + 'static {
 macro_rules! states {
     ($(#[$doc:meta])* $state:ident, $what:literal, {$($(#[$vdoc:meta])* $variant:ident = $name:literal -> [$($next:ident),*]),+ $(,)?}) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         pub enum $state {
             $($(#[$vdoc])* #[serde(rename = $name)] $variant,)+
         }

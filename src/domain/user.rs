@@ -1,6 +1,7 @@
 //! People with an account, their sessions and their preferences.
 
 use jiff::{Timestamp, civil::Date};
+use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use super::ids::UserId;
@@ -16,6 +17,13 @@ states! {
         Admin = "admin" -> [],
     }
 }
+
+/// How many characters a password has at least.
+pub const SHORTEST_PASSWORD: usize = 8;
+/// How many characters a password has at most: more do not make it safer, and each costs time to hash.
+pub const LONGEST_PASSWORD: usize = 128;
+/// The greatest length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+const LONGEST_EMAIL: usize = 254;
 
 /// A person with an account.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,6 +77,25 @@ pub fn email_key(email: &str) -> String {
     email.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect()
 }
 
+/// Whether mail could be sent there: one `@`, no space, a host with a dot. Only a letter that arrives proves more.
+pub fn is_email(text: &str) -> bool {
+    let Some((local, host)) = text.rsplit_once('@') else { return false };
+    let is_label =
+        |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
+    text.len() <= LONGEST_EMAIL
+        && (1..=64).contains(&local.len())
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "()<>[]:;,\\\"".contains(c))
+        && !local.contains('@')
+        && host.split('.').all(is_label)
+        // the last label of an IP address is a number, that of a name never is
+        && host.rsplit_once('.').is_some_and(|(_, top)| !top.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// SHA-256 of a session's token: all that the store keeps of it.
+pub fn token_hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token).to_vec()
+}
+
 /// A user's wishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preferences {
@@ -99,4 +126,39 @@ pub struct Session {
     pub created_at: Timestamp,
     /// Until when.
     pub expires_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_e_mail_address_is_one_that_mail_could_be_sent_to() {
+        for good in
+            ["ann@example.org", "a.b+c@sub.example.co.uk", "größe@bücher.example", "o'neil@example.org"]
+        {
+            assert!(is_email(good), "{good}");
+        }
+        let long = format!("{}@example.org", "a".repeat(65));
+        for bad in [
+            "",
+            "@",
+            "ann",
+            "ann@",
+            "@example.org",
+            "ann@example",
+            "a@b@example.org",
+            "ann @example.org",
+            "ann@exam ple.org",
+            "ann@.org",
+            "ann@example..org",
+            "ann@-example.org",
+            "ann@127.0.0.1",
+            "ann@example.org, bob@example.org",
+            "ann\n@example.org",
+            &long,
+        ] {
+            assert!(!is_email(bad), "{bad:?}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod events;
 mod http_framework;
 mod import_readers;
 mod money;
+mod people;
 mod pricing;
 mod repositories;
 mod repositories_catalogue;

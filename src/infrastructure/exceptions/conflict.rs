@@ -31,6 +31,18 @@ pub enum Conflict {
         /// The state asked for.
         to: &'static str,
     },
+    /// 409: an order of the account is neither delivered nor given up.
+    #[error("an order of the account is under way")]
+    OpenOrders,
+    /// 409: nobody else could run the store.
+    #[error("it is the last administrator")]
+    LastAdmin,
+    /// 409: other things need it.
+    #[error("the {what} is in use")]
+    InUse {
+        /// What it is.
+        what: &'static str,
+    },
     /// 409: a rule of the database forbids it, and no use case said more.
     #[error("the database forbids it: {constraint}")]
     Rule {
@@ -52,6 +64,9 @@ impl Exception for Conflict {
             Self::PreconditionFailed => "precondition_failed",
             Self::AlreadyExists { .. } => "already_exists",
             Self::ForbiddenStep { .. } => "forbidden_step",
+            Self::OpenOrders => "open_orders",
+            Self::LastAdmin => "last_admin",
+            Self::InUse { .. } => "in_use",
             Self::Rule { .. } => "conflict",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
@@ -72,6 +87,7 @@ impl Exception for Conflict {
             Self::ForbiddenStep { what, from, to } => {
                 facts([("what", json!(what)), ("from", json!(from)), ("to", json!(to))])
             }
+            Self::InUse { what } => facts([("what", json!(what))]),
             _ => Map::new(),
         }
     }

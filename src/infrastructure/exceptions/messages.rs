@@ -130,12 +130,14 @@ mod tests {
                 U::ForeignOrigin,
                 U::NotAllowed,
                 U::AgeRestricted,
+                U::NotBought,
             ]
             .map(Failure::from),
         );
         samples
             .extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
         samples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
+        samples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
         samples.push(C::ForbiddenStep { what: "review", from: "published", to: "pending" }.into());
         samples.push(C::Rule { constraint: "users_pkey".into() }.into());
         samples.extend([R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow].map(Failure::from));

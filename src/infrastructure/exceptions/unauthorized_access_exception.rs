@@ -30,6 +30,9 @@ pub enum UnauthorizedAccessException {
     /// 403: the goods have a minimum age, and the buyer has not shown that they have reached it.
     #[error("below the minimum age")]
     AgeRestricted,
+    /// 403: only who has bought something may say how it is.
+    #[error("not a buyer")]
+    NotBought,
 }
 
 impl Exception for UnauthorizedAccessException {
@@ -39,7 +42,9 @@ impl Exception for UnauthorizedAccessException {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::ForeignOrigin | Self::NotAllowed | Self::AgeRestricted => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin | Self::NotAllowed | Self::AgeRestricted | Self::NotBought => {
+                StatusCode::FORBIDDEN
+            }
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -51,7 +56,9 @@ impl Exception for UnauthorizedAccessException {
     // RFC 9110 section 11.6.1 asks for the challenge on every 401; RFC 6750 section 3 has its words.
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let challenge = match self {
-            Self::ForeignOrigin | Self::NotAllowed | Self::AgeRestricted => return Vec::new(),
+            Self::ForeignOrigin | Self::NotAllowed | Self::AgeRestricted | Self::NotBought => {
+                return Vec::new();
+            }
             Self::InvalidToken => r#"Bearer realm="undercroft", error="invalid_token""#,
             Self::NotSignedIn | Self::WrongCredentials => r#"Bearer realm="undercroft""#,
         };

@@ -72,6 +72,27 @@ impl SessionRepository<'_> {
         unit_of_work.execute("DELETE FROM sessions WHERE user_id = $1", &params![user_id]).await
     }
 
+    /// Ends every log-in of a user but the one with this token; how many there were.
+    pub async fn remove_others_of(
+        unit_of_work: &mut UnitOfWork,
+        user_id: UserId,
+        token_hash: &[u8],
+    ) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2";
+        unit_of_work.execute(sql, &params![user_id, token_hash]).await
+    }
+
+    /// Ends the log-ins of a user that are older than the newest `count`; how many there were.
+    pub async fn keep_newest_of(
+        unit_of_work: &mut UnitOfWork,
+        user_id: UserId,
+        count: i64,
+    ) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM sessions WHERE user_id = $1 AND token_hash NOT IN (SELECT token_hash FROM sessions \
+                   WHERE user_id = $1 ORDER BY created_at DESC, token_hash LIMIT $2)";
+        unit_of_work.execute(sql, &params![user_id, count]).await
+    }
+
     /// Clears away some log-ins that have ended; how many. Ask again until it is none.
     pub async fn purge_expired(unit_of_work: &mut UnitOfWork) -> Result<u64, StoreError> {
         let sql = "DELETE FROM sessions WHERE token_hash IN \

@@ -8,7 +8,7 @@ use super::page::{Cursors, Dated, Page};
 use super::session::Session;
 use super::table::{Table, Versioned, select};
 use super::unit_of_work::UnitOfWork;
-use super::value::{Param, Row, params};
+use super::value::{Param, Row, params, scalar};
 use crate::domain::ids::UserId;
 use crate::domain::state::State;
 use crate::domain::user::{Role, User, email_key};
@@ -128,9 +128,26 @@ impl UserRepository<'_> {
         self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
     }
 
+    /// Whether there is an administrator besides this user.
+    pub async fn has_admin_besides(&mut self, user_id: UserId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND id <> $1)";
+        self.0.one(sql, &params![user_id], scalar).await
+    }
+
     /// Adds a user unless the address is somebody's already; whether it was added.
     pub async fn insert_unless_taken(unit_of_work: &mut UnitOfWork, user: &User) -> Result<bool, StoreError> {
         unit_of_work.insert_new(user).await
+    }
+
+    /// Keeps a user's password from being changed until this unit of work ends, if it still is this one; whether it is.
+    pub async fn hold_password(
+        unit_of_work: &mut UnitOfWork,
+        user_id: UserId,
+        password_hash: &str,
+    ) -> Result<bool, StoreError> {
+        // whoever is changing the row is waited for, and the condition is looked at again after that
+        let sql = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND password_hash = $2";
+        Ok(unit_of_work.execute(sql, &params![user_id, password_hash]).await? == 1)
     }
 
     /// Notes that `provider` calls a user `subject`; false if it calls somebody else so.

@@ -36,12 +36,12 @@ pub(super) struct Opened {
 
 /// Opens the store that the settings describe; an empty database is set up.
 pub(super) async fn open(settings: &Settings, setup: Setup) -> Result<Opened, CliError> {
-    let policy = Arc::new(policy(&settings.store)?);
+    let policy = policy(&settings.store)?;
     let database = Database::open(settings.database.expose_secret(), Context::system(), setup).await?;
     let (sender, notices) = mpsc::channel(NOTICES);
     let sandbox = Arc::new(SandboxPayments::new(database.clone(), sender));
     let gateways = Gateways::new([Arc::clone(&sandbox) as Arc<dyn PaymentGateway>]);
-    let store = Store { infrastructure: Infrastructure { database, gateways }, policy };
+    let store = Store::new(Infrastructure { database, gateways }, policy);
     Ok(Opened { store, sandbox, notices })
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP API.
 
 pub mod answer;
+pub mod bodies;
 pub mod conditional;
 mod document;
 pub mod idempotency_key;
@@ -8,6 +9,7 @@ pub mod json;
 pub mod list;
 mod observe;
 pub mod openapi;
+pub mod patch;
 pub mod principal;
 pub mod query;
 pub mod routes;

@@ -7,12 +7,11 @@
 use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri, request::Parts};
-use sha2::{Digest, Sha256};
 
 use super::routing::{Access, Policy};
 use super::state::AppState;
 use crate::domain::ids::UserId;
-use crate::domain::user::{Role, Session, User};
+use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::SessionRepository;
 
@@ -39,6 +38,14 @@ pub struct SignedIn {
 /// An administrator who is signed in.
 #[derive(Debug, Clone)]
 pub struct Admin(pub SignedIn);
+
+/// Whoever shows a token, whether or not it is one (still): its hash.
+#[derive(Debug, Clone)]
+pub struct Holder(pub Option<Vec<u8>>);
+
+impl Policy for Holder {
+    const ACCESS: Access = Access::Anyone;
+}
 
 impl Policy for Public {
     const ACCESS: Access = Access::Public;
@@ -85,6 +92,14 @@ impl<S: Sync> FromRequestParts<S> for Public {
     }
 }
 
+impl<S: Sync> FromRequestParts<S> for Holder {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(Self(Token::of(parts)?.map(|token| token_hash(token.text))))
+    }
+}
+
 impl FromRequestParts<AppState> for SignedIn {
     type Rejection = Failure;
 
@@ -125,11 +140,6 @@ pub fn session_cookie(app: &AppState, token: &str, seconds: i64) -> Option<Heade
     let secure = if app.http.secure_cookies { "; Secure" } else { "" };
     let text = format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).ok()
-}
-
-/// SHA-256 of a session's token: all that the store keeps of it.
-pub fn token_hash(token: &str) -> Vec<u8> {
-    Sha256::digest(token).to_vec()
 }
 
 /// A session's token as it was shown.

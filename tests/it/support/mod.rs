@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
-pub use server::TestServer;
+pub use server::{Caller, Reply, TestServer};
 
 /// Where PostgreSQL is found unless `UNDERCROFT_TEST_POSTGRES` says otherwise.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";

@@ -16,11 +16,10 @@ use tokio_util::sync::CancellationToken;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::money::Currency;
 use undercroft::domain::ports::PaymentGateway;
-use undercroft::domain::user::{Role, Session, User};
+use undercroft::domain::user::{Role, Session, User, token_hash};
 use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::adapters::{Gateways, sandbox::SandboxPayments};
 use undercroft::infrastructure::repositories::StoreError;
-use undercroft::presentation::http::principal::token_hash;
 use undercroft::presentation::http::server;
 use undercroft::presentation::http::state::{AppState, router};
 use undercroft::settings::HttpSettings;
@@ -135,7 +134,7 @@ pub fn store(database: &TestDatabase) -> (Store, Arc<SandboxPayments>) {
         idempotency: SignedDuration::from_hours(24),
         capture_at_checkout: true,
     };
-    (Store { infrastructure, policy: Arc::new(policy) }, sandbox)
+    (Store::new(infrastructure, policy), sandbox)
 }
 
 /// Somebody who calls the server.

@@ -41,7 +41,7 @@ pub fn store(database: &Database, policy: Policy) -> (Store, mpsc::Receiver<Noti
     let (notices, received) = mpsc::channel(64);
     let sandbox: Arc<dyn PaymentGateway> = Arc::new(SandboxPayments::new(database.clone(), notices));
     let infrastructure = Infrastructure { database: database.clone(), gateways: Gateways::new([sandbox]) };
-    (Store { infrastructure, policy: Arc::new(policy) }, received)
+    (Store::new(infrastructure, policy), received)
 }
 
 /// One value from the database.

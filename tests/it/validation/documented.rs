@@ -35,8 +35,19 @@ const KEYWORDS: [&str; 25] = [
     "title",
     "type",
 ];
-const FORMATS: [&str; 10] =
-    ["country", "currency", "date", "date-time", "double", "email", "int32", "int64", "tax-class", "uuid"];
+const FORMATS: [&str; 11] = [
+    "country",
+    "currency",
+    "date",
+    "date-time",
+    "double",
+    "email",
+    "int32",
+    "int64",
+    "language",
+    "tax-class",
+    "uuid",
+];
 
 /// What the document of an API says of requests and nobody checks, and where its requests are open to anything.
 pub fn unchecked(document: &Value) -> Vec<String> {

@@ -2,12 +2,15 @@
 
 mod documentation;
 mod health;
+mod me;
+mod sessions;
+mod users;
 
 use super::routing::Routes;
 
 /// The routes of each file.
 pub fn each() -> Vec<Routes> {
-    vec![documentation::routes(), health::routes()]
+    vec![documentation::routes(), health::routes(), me::routes(), sessions::routes(), users::routes()]
 }
 
 /// All routes.
