@@ -2,8 +2,10 @@
 
 pub mod accounts;
 pub mod apply_payment;
+pub mod cart;
 pub mod checker;
 pub mod checkout;
+pub mod history;
 pub mod idempotency;
 pub mod import;
 mod invoicing;

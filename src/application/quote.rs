@@ -75,6 +75,15 @@ pub struct Quote {
 /// Prices a request. A code that does not apply is told in the quote: whether that is an error is the caller's to say.
 pub async fn quote(session: &mut Session, request: &QuoteRequest<'_>) -> Result<Quote, Failure> {
     let offers = offers(session, request.lines).await?;
+    quote_offers(session, request, offers).await
+}
+
+/// Prices a request of which it is known what each line's variant is.
+pub async fn quote_offers(
+    session: &mut Session,
+    request: &QuoteRequest<'_>,
+    offers: Vec<Offer>,
+) -> Result<Quote, Failure> {
     let rules = TaxRepository(session).for_country(request.country).await?;
     let mut lines = Vec::with_capacity(offers.len());
     let mut faults = ValidationException::none();

@@ -5,7 +5,7 @@ mod architecture;
 mod cli;
 mod database;
 mod events;
-mod http_framework;
+mod http;
 mod import_readers;
 mod money;
 mod people;

@@ -17,7 +17,8 @@ pub struct InvalidDiscountCodeException {
 }
 
 impl InvalidDiscountCodeException {
-    fn reason(&self) -> &'static str {
+    /// Why, for programs.
+    pub fn reason(&self) -> &'static str {
         match self.refusal {
             None => "unknown",
             Some(DiscountRefusal::Expired) => "expired",

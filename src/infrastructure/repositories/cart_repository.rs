@@ -7,8 +7,8 @@ use super::error::StoreError;
 use super::session::Session;
 use super::table::{Table, Versioned, placeholders, select};
 use super::unit_of_work::UnitOfWork;
-use super::value::{Json, Param, Row, params};
-use crate::domain::cart::{Cart, CartItem};
+use super::value::{Json, Param, Row, params, scalar};
+use crate::domain::cart::{Cart, CartItem, MAX_QUANTITY};
 use crate::domain::ids::{CartId, CategoryId, OrderId, ProductId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::{BillingInterval, ProductKind};
@@ -208,6 +208,20 @@ impl CartRepository<'_> {
                    SELECT $1, $2, $3, COALESCE(MAX(position), 0) + 1 FROM cart_items WHERE cart_id = $1 \
                    ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = excluded.quantity";
         unit_of_work.execute(sql, &params![cart_id, item.variant_id, item.quantity]).await.map(drop)
+    }
+
+    /// Adds pieces of a variant to those that a cart holds; how many it holds then, `None` if that would be too many.
+    pub async fn add_item(
+        unit_of_work: &mut UnitOfWork,
+        cart_id: CartId,
+        item: CartItem,
+    ) -> Result<Option<i64>, StoreError> {
+        let sql = "INSERT INTO cart_items (cart_id, variant_id, quantity, position) \
+                   SELECT $1, $2, $3, COALESCE(MAX(position), 0) + 1 FROM cart_items WHERE cart_id = $1 \
+                   ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = cart_items.quantity + excluded.quantity \
+                   WHERE cart_items.quantity + excluded.quantity <= $4 RETURNING quantity";
+        let values = params![cart_id, item.variant_id, item.quantity, MAX_QUANTITY];
+        unit_of_work.first(sql, &values, scalar).await
     }
 
     /// Takes a variant out of a cart; whether it was in it.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::session::Session;
-use super::table::{Table, Versioned, select};
+use super::table::{Table, Versioned, key_lists, select};
 use super::unit_of_work::UnitOfWork;
 use super::value::{Param, Row, params, scalar};
 use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
@@ -151,6 +151,16 @@ impl PaymentRepository<'_> {
     /// The payment of an order.
     pub async fn by_order(&mut self, order_id: OrderId) -> Result<Option<Payment>, StoreError> {
         self.0.first(&select::<Payment>("WHERE order_id = $1"), &params![order_id], Payment::from_row).await
+    }
+
+    /// The payments of orders, in no order.
+    pub async fn by_orders(&mut self, orders: &[OrderId]) -> Result<Vec<Payment>, StoreError> {
+        let mut payments = Vec::with_capacity(orders.len());
+        for (keys, list) in key_lists(orders) {
+            let sql = select::<Payment>(&format!("WHERE order_id IN ({list})"));
+            payments.extend(self.0.all(&sql, &keys, Payment::from_row).await?);
+        }
+        Ok(payments)
     }
 
     /// The steps of a payment, oldest first.

@@ -8,7 +8,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_path_to_error::{Path, Segment};
 use utoipa::ToSchema;
 
@@ -22,6 +22,11 @@ const JSON: &str = "application/json";
 /// for a request without a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
+
+/// A body that has nothing to say: `{}`.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// The largest body that is read, in bytes: an extension of the request, put there by the server.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ pub mod json;
 pub mod list;
 mod observe;
 pub mod openapi;
+pub mod order_token;
 pub mod patch;
 pub mod principal;
 pub mod query;

@@ -1,7 +1,7 @@
 //! A server on a port of its own, and callers who speak HTTP to it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
@@ -11,19 +11,16 @@ use hyper_util::rt::TokioExecutor;
 use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use undercroft::application::{Policy, Store};
-use undercroft::domain::money::Currency;
-use undercroft::domain::ports::PaymentGateway;
+use undercroft::application::{Policy, Store, worker::work};
 use undercroft::domain::user::{Role, Session, User, token_hash};
-use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::{Gateways, sandbox::SandboxPayments};
 use undercroft::infrastructure::repositories::StoreError;
 use undercroft::presentation::http::server;
 use undercroft::presentation::http::state::{AppState, router};
 use undercroft::settings::HttpSettings;
 
+use super::store::{policy, store_with_bank};
 use super::{TestDatabase, on_each_engine, unique};
 
 /// A running server; it ends with the value.
@@ -34,22 +31,31 @@ pub struct TestServer {
     pub address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
     stop: CancellationToken,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
     _database: Arc<TestDatabase>,
 }
 
 impl TestServer {
-    /// Serves the store on this database.
+    /// Serves the store on this database, and does its work.
     pub async fn start(database: Arc<TestDatabase>) -> Self {
-        let (store, sandbox) = store(&database);
+        Self::start_with(database, policy()).await
+    }
+
+    /// Serves a store with these rules, and does its work.
+    pub async fn start_with(database: Arc<TestDatabase>, policy: Policy) -> Self {
+        let (store, bank, notices) = store_with_bank(&database.database, policy);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let http = HttpSettings::default();
-        let router = router(AppState::new(store.clone(), http.clone(), sandbox));
+        let router = router(AppState::new(store.clone(), http.clone(), bank));
         let (ids, end) = (database.database.context().ids.clone(), stop.clone());
-        tokio::spawn(async move { server::serve(listener, router, &http, ids, end).await });
+        let serving =
+            tokio::spawn(async move { drop(server::serve(listener, router, &http, ids, end).await) });
+        let working = tokio::spawn(work(store.clone(), notices, stop.clone()));
+        let tasks = Mutex::new(vec![serving, working]);
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { store, address, client, stop, _database: database }
+        Self { store, address, client, stop, tasks, _database: database }
     }
 
     /// Runs a test against a server on each kind of database.
@@ -58,7 +64,21 @@ impl TestServer {
         F: Fn(Arc<Self>) -> Fut,
         Fut: Future<Output = ()>,
     {
-        on_each_engine(async |database| test(Arc::new(Self::start(database).await)).await).await;
+        on_each_engine(async |database| {
+            let server = Arc::new(Self::start(database).await);
+            test(Arc::clone(&server)).await;
+            server.end().await;
+        })
+        .await;
+    }
+
+    /// Stops it and waits until it has; its database can be removed then.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+        for task in tasks {
+            task.await.unwrap();
+        }
     }
 
     /// Somebody who is not signed in.
@@ -116,25 +136,6 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-/// The store on a database, and its bank.
-pub fn store(database: &TestDatabase) -> (Store, Arc<SandboxPayments>) {
-    let (notices, _) = mpsc::channel(64);
-    let sandbox = Arc::new(SandboxPayments::new(database.database.clone(), notices));
-    let gateways = Gateways::new([Arc::clone(&sandbox) as Arc<dyn PaymentGateway>]);
-    let infrastructure = Infrastructure { database: database.database.clone(), gateways };
-    let policy = Policy {
-        name: "Test".into(),
-        default_currency: Currency::EUR,
-        default_country: "DE".parse().unwrap(),
-        session: SignedDuration::from_hours(24),
-        cart: SignedDuration::from_hours(24),
-        reservation: SignedDuration::from_mins(30),
-        idempotency: SignedDuration::from_hours(24),
-        capture_at_checkout: true,
-    };
-    (Store::new(infrastructure, policy), sandbox)
 }
 
 /// Somebody who calls the server.

@@ -38,10 +38,20 @@ pub fn policy() -> Policy {
 
 /// A store that sells from `database` through the sandbox, and the vendor's notices.
 pub fn store(database: &Database, policy: Policy) -> (Store, mpsc::Receiver<Notice>) {
+    let (store, _, notices) = store_with_bank(database, policy);
+    (store, notices)
+}
+
+/// The same, and the sandbox's bank.
+pub fn store_with_bank(
+    database: &Database,
+    policy: Policy,
+) -> (Store, Arc<SandboxPayments>, mpsc::Receiver<Notice>) {
     let (notices, received) = mpsc::channel(64);
-    let sandbox: Arc<dyn PaymentGateway> = Arc::new(SandboxPayments::new(database.clone(), notices));
-    let infrastructure = Infrastructure { database: database.clone(), gateways: Gateways::new([sandbox]) };
-    (Store::new(infrastructure, policy), received)
+    let bank = Arc::new(SandboxPayments::new(database.clone(), notices));
+    let gateways = Gateways::new([Arc::clone(&bank) as Arc<dyn PaymentGateway>]);
+    let infrastructure = Infrastructure { database: database.clone(), gateways };
+    (Store::new(infrastructure, policy), bank, received)
 }
 
 /// One value from the database.

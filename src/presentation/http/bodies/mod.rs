@@ -3,3 +3,34 @@
 mod user;
 
 pub use user::UserBody;
+mod cart;
+mod invoice;
+mod order;
+mod payment;
+mod subscription;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::money::Money;
+
+pub use cart::CartBody;
+pub use invoice::InvoiceBody;
+pub use order::OrderBody;
+pub use payment::{PaymentBody, StepBody};
+pub use subscription::{PeriodBody, SubscriptionBody};
+
+/// What it comes to, in one currency.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Totals {
+    /// The goods before the discount.
+    pub subtotal: Money,
+    /// What the discount takes off.
+    pub discount: Money,
+    /// Shipping.
+    pub shipping: Money,
+    /// Tax, contained in the prices or added to them.
+    pub tax: Money,
+    /// What is to be paid.
+    pub total: Money,
+}

@@ -1,16 +1,36 @@
 //! The routes, one file a resource: each handler parses, calls one use case and answers.
 
+mod admin_orders;
+mod admin_subscriptions;
+mod carts;
+mod checkout;
 mod documentation;
 mod health;
 mod me;
+mod orders;
+mod sandbox;
 mod sessions;
+mod subscriptions;
 mod users;
 
 use super::routing::Routes;
 
 /// The routes of each file.
 pub fn each() -> Vec<Routes> {
-    vec![documentation::routes(), health::routes(), me::routes(), sessions::routes(), users::routes()]
+    vec![
+        admin_orders::routes(),
+        admin_subscriptions::routes(),
+        carts::routes(),
+        checkout::routes(),
+        documentation::routes(),
+        health::routes(),
+        me::routes(),
+        orders::routes(),
+        sandbox::routes(),
+        sessions::routes(),
+        subscriptions::routes(),
+        users::routes(),
+    ]
 }
 
 /// All routes.

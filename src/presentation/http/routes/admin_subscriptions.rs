@@ -1,0 +1,114 @@
+//! What an administrator does with subscriptions: sees them all, pauses, resumes, cancels.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::application::idempotency::once;
+use crate::application::{history, subscriptions};
+use crate::domain::ids::{SubscriptionId, UserId};
+use crate::domain::subscription::SubscriptionStatus;
+use crate::infrastructure::repositories::SubscriptionFilter;
+use crate::presentation::http::answer::{Answered, done};
+use crate::presentation::http::bodies::{PeriodBody, SubscriptionBody};
+use crate::presentation::http::conditional::{IfNoneMatch, fresh};
+use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::json::Json;
+use crate::presentation::http::list::{List, usual_limit};
+use crate::presentation::http::principal::Admin;
+use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::routing::{Routes, routes};
+use crate::presentation::http::state::AppState;
+
+pub(super) fn routes() -> Routes {
+    routes![list, get, change]
+}
+
+/// Which subscriptions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Only this user's.
+    #[param(value_type = Option<Uuid>)]
+    user_id: Option<UserId>,
+    /// Only those in this state.
+    #[param(inline)]
+    status: Option<SubscriptionStatus>,
+    /// The most items of a page.
+    #[serde(default = "usual_limit")]
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: usize,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// What is to become of a subscription.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SubscriptionChange {
+    /// What it is to do.
+    action: SubscriptionAction,
+}
+
+/// A step of a subscription.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum SubscriptionAction {
+    /// To charge nothing until it is resumed.
+    Pause,
+    /// To charge again.
+    Resume,
+    /// To charge nothing more, for good.
+    Cancel,
+}
+
+/// All subscriptions, newest first.
+#[utoipa::path(get, path = "/admin/v1/subscriptions", tag = "admin subscriptions", params(Wanted),
+    responses((status = 200, body = List<SubscriptionBody>)))]
+async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
+    let filter = SubscriptionFilter { user_id: wanted.user_id, status: wanted.status };
+    let page = history::subscriptions(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
+    Ok(Json(List::of(page, |subscription| SubscriptionBody::of(&subscription))).into_response())
+}
+
+/// A subscription with its charges.
+#[utoipa::path(get, path = "/admin/v1/subscriptions/{id}", tag = "admin subscriptions", params(("id" = Uuid, Path)),
+    responses((status = 200, body = SubscriptionBody), (status = 304)))]
+async fn get(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<SubscriptionId>,
+    known: IfNoneMatch,
+) -> Answered {
+    let (subscription, periods) = history::subscription(&app.store, id).await?;
+    let mut body = SubscriptionBody::of(&subscription);
+    body.periods = Some(periods.iter().map(PeriodBody::of).collect());
+    fresh(subscription.version, &body, &known)
+}
+
+/// Pauses, resumes or cancels a subscription.
+#[utoipa::path(post, path = "/admin/v1/subscriptions/{id}", tag = "admin subscriptions", params(("id" = Uuid, Path)),
+    request_body = SubscriptionChange, responses((status = 200, body = SubscriptionBody)))]
+async fn change(
+    who: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<SubscriptionId>,
+    request: Keyed<SubscriptionChange>,
+) -> Answered {
+    let action = request.body.action;
+    let key = request.key(Some(who.user_id()));
+    let answer = once(&app.store, key, Arc::new(done(SubscriptionBody::of)), move |unit_of_work| {
+        Box::pin(async move {
+            match action {
+                SubscriptionAction::Pause => subscriptions::pause(unit_of_work, id).await,
+                SubscriptionAction::Resume => subscriptions::resume(unit_of_work, id).await,
+                SubscriptionAction::Cancel => subscriptions::cancel(unit_of_work, id).await,
+            }
+        })
+    });
+    Ok(answer.await?.into_response())
+}
