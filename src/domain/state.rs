@@ -42,9 +42,10 @@ pub trait State: Copy + PartialEq + 'static {
     }
 }
 
-/// Defines an enum with its names, and its table of successors.
+/// Defines an enum with its names, and its table of successors. (A name is taken as a `tt`, since the derive of the
+/// schema does not see into a `literal`.)
 macro_rules! states {
-    ($(#[$doc:meta])* $state:ident, $what:literal, {$($(#[$vdoc:meta])* $variant:ident = $name:literal -> [$($next:ident),*]),+ $(,)?}) => {
+    ($(#[$doc:meta])* $state:ident, $what:literal, {$($(#[$vdoc:meta])* $variant:ident = $name:tt -> [$($next:ident),*]),+ $(,)?}) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         pub enum $state {

@@ -152,6 +152,75 @@ fn wrong_settings_and_wrong_usage_end_with_2() {
     assert!(errors.contains("'sreve'"), "{errors}");
 }
 
+/// Runs `admin` with these arguments and this password on standard input.
+fn admin(folder: &Path, arguments: &[&str], password: &str) -> (Option<i32>, String, String) {
+    let mut command = undercroft(folder, arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // one that does not want to know has ended before it reads
+    let _ = child.stdin.take().unwrap().write_all(password.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// What the log-in with this password comes to.
+fn log_in(address: &str, email: &str, password: &str) -> String {
+    let body = format!(r#"{{"email":"{email}","password":"{password}"}}"#);
+    let mut client = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        client,
+        "POST /v1/sessions HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn an_administrator_is_made_without_a_prompt_and_made_again_with_another_password() {
+    let folder = TempDir::new().unwrap();
+    let create = ["admin", "create", "--email", "root@example.org", "--name", "Root", "--password-stdin"];
+    let mut ids = Vec::new();
+    for password in ["first secret", "second secret"] {
+        let (code, output, errors) = admin(folder.path(), &create, &format!("{password}\n"));
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(!output.contains("secret") && !errors.contains("secret"), "{output}{errors}");
+        let id = output.strip_prefix("root@example.org is an administrator (user ").expect(&output);
+        ids.push(id.trim_end_matches(")\n").to_owned());
+    }
+    assert_eq!(ids[0], ids[1], "it is the same user");
+    let (server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
+    assert!(log_in(&address, "root@example.org", "first secret").starts_with("HTTP/1.1 401 "));
+    let answer = log_in(&address, "ROOT@example.org", "second secret");
+    assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains(r#""role":"admin""#), "{answer}");
+    server.signal("TERM");
+    assert_eq!(server.ended().0, Some(0));
+}
+
+#[test]
+fn what_can_be_no_administrator_is_told_and_nothing_is_begun() {
+    let folder = TempDir::new().unwrap();
+    let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
+    for password in ["", "1234567", "two\nlines of it", &"p".repeat(129), &"p".repeat(100_000)] {
+        let (code, output, errors) = admin(folder.path(), &create, password);
+        assert_eq!((code, output.as_str()), (Some(2), ""), "{errors}");
+        assert!(errors.ends_with("a password is one line of 8 to 128 characters\n"), "{errors}");
+    }
+    for arguments in [
+        &["admin", "create", "--email", "root", "--password-stdin"][..],
+        &["admin", "create", "--password-stdin"],
+        &["admin", "create", "--email", "root@example.org"],
+        &["admin"],
+    ] {
+        let (code, output, _) = admin(folder.path(), arguments, "long enough");
+        assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
+}
+
 #[test]
 fn help_is_no_failure_and_lists_the_exit_codes() {
     let (code, output, _) = run(Path::new("."), &["--help"]);

@@ -9,6 +9,7 @@
 //! 2. Add it to [`Command`] and to [`Command::run`].
 //! 3. If it can fail in a way of its own, add a variant to [`CliError`] and say which [`Exit`] it is.
 
+mod admin;
 pub mod logging;
 mod opening;
 mod serve;
@@ -20,6 +21,7 @@ use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
+    domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD},
     infrastructure::{exceptions::Failure, repositories::StoreError},
     settings::Settings,
 };
@@ -120,6 +122,8 @@ impl Options {
 pub enum Command {
     /// Serve the HTTP API (the default)
     Serve(serve::Serve),
+    /// Say who runs the store
+    Admin(admin::Admin),
     /// Race and crash a throw-away store, and count what came of it
     Torture(torture::Torture),
 }
@@ -135,6 +139,7 @@ impl Command {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         match self {
             Self::Serve(serve) => serve.run(settings).await,
+            Self::Admin(admin) => admin.run(settings).await,
             Self::Torture(torture) => torture.run(settings).await,
         }
     }
@@ -180,6 +185,12 @@ pub enum CliError {
     /// Rules are broken.
     #[error("{0} rules are broken")]
     Broken(usize),
+    /// Standard input cannot be read.
+    #[error("cannot read standard input")]
+    Input(#[source] io::Error),
+    /// What came on standard input can be no password.
+    #[error("a password is one line of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")]
+    Password,
     /// The database cannot be used as it is.
     #[error("database")]
     Database(#[source] StoreError),
@@ -202,8 +213,9 @@ impl CliError {
             | Self::Child(_)
             | Self::ChildSilent
             | Self::Wrong(_)
-            | Self::Broken(_) => Exit::Failed,
-            Self::Setting { .. } => Exit::Usage,
+            | Self::Broken(_)
+            | Self::Input(_) => Exit::Failed,
+            Self::Setting { .. } | Self::Password => Exit::Usage,
             Self::Database(_) => Exit::Database,
         }
     }

@@ -1,6 +1,7 @@
 //! Accounts and log-ins, as those who have them see them over HTTP.
 
 mod accounts;
+mod administrators;
 mod log_in;
 mod preferences;
 

@@ -4,6 +4,7 @@ mod admin_orders;
 mod admin_subscriptions;
 mod carts;
 mod checkout;
+mod admin_users;
 mod documentation;
 mod health;
 mod me;
@@ -29,6 +30,11 @@ pub fn each() -> Vec<Routes> {
         sandbox::routes(),
         sessions::routes(),
         subscriptions::routes(),
+        admin_users::routes(),
+        documentation::routes(),
+        health::routes(),
+        me::routes(),
+        sessions::routes(),
         users::routes(),
     ]
 }
