@@ -2,12 +2,15 @@
 
 use std::num::NonZeroU64;
 
-use crate::domain::ids::{InvoiceId, PaymentStepId};
+use crate::domain::address::Address;
+use crate::domain::ids::{InvoiceId, PaymentStepId, UserId};
 use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind, InvoiceLine, InvoiceTax};
 use crate::domain::money::Money;
 use crate::domain::order::Order;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{InvoiceRepository, UnitOfWork};
+
+use super::quote::Quote;
 
 /// Writes an order's invoice.
 pub(super) async fn invoice(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
@@ -50,6 +53,55 @@ pub(super) async fn credit_note(
         reason: reason.map(str::to_owned),
     };
     issue(unit_of_work, InvoiceKind::CreditNote, order, amount.amount, document, corrects, Some(step)).await
+}
+
+/// Writes a credit note for goods that no order of the store sold.
+pub(super) async fn credit_without_order(
+    unit_of_work: &mut UnitOfWork,
+    id: InvoiceId,
+    user_id: Option<UserId>,
+    address: Address,
+    quote: &Quote,
+    reason: String,
+) -> Result<(), Failure> {
+    let priced = &quote.priced;
+    let lines = priced.lines.iter().zip(&quote.offers).map(|(line, offer)| InvoiceLine {
+        sku: offer.sku.clone(),
+        name: offer.name.clone(),
+        quantity: line.quantity,
+        unit_price: line.unit_price.amount,
+        discount: line.discount.amount,
+        total: line.total.amount,
+    });
+    let taxes = priced.tax_by_rate.iter().map(|rate| InvoiceTax {
+        basis_points: rate.basis_points.into(),
+        inclusive: rate.inclusive,
+        net: rate.net.amount,
+        tax: rate.tax.amount,
+    });
+    let note = Invoice {
+        id,
+        kind: InvoiceKind::CreditNote,
+        series: String::new(),
+        number: 0,
+        order_id: None,
+        user_id,
+        corrects: None,
+        payment_step_id: None,
+        currency: priced.total.currency,
+        total: priced.total.amount,
+        document: InvoiceDocument {
+            order_number: None,
+            billing_address: Some(address),
+            lines: lines.collect(),
+            shipping: priced.shipping.amount,
+            taxes: taxes.collect(),
+            reason: Some(reason),
+        },
+        issued_at: unit_of_work.now(),
+    };
+    InvoiceRepository::issue(unit_of_work, note).await?;
+    Ok(())
 }
 
 async fn issue(

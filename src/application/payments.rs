@@ -25,6 +25,9 @@ use super::place_order::PlacedOrder;
 use super::{Store, invoicing};
 use std::sync::Arc;
 
+/// The provider of payments whose money moved outside the store, as before its time: nobody is asked.
+pub(super) const OUTSIDE: &str = "imported";
+
 /// After how long a payment that nobody settled is asked about.
 pub(super) const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(30);
 
@@ -133,17 +136,8 @@ pub(super) async fn send_step(
     payment: &Payment,
     step: &PaymentStep,
 ) -> Result<Option<StepStatus>, Failure> {
-    let gateway = gateway(store, &payment.provider)?;
-    let reference = payment.provider_reference.clone().unwrap_or_default();
-    let amount = Money::new(step.amount, payment.currency);
-    let sent = match step.kind {
-        StepKind::Capture => gateway.capture(reference, amount, step.id.0).await,
-        StepKind::Refund => gateway.refund(reference, amount, step.id.0).await,
-        StepKind::Void => gateway.void(reference, step.id.0).await,
-        StepKind::Authorize => return Ok(None),
-    };
-    let outcome = match sent {
-        Ok(charge) => Ok(charge.reference),
+    let outcome = match ask(store, payment, step).await? {
+        Ok(reference) => Ok(reference),
         Err(GatewayError::Refused(why)) => Err(why),
         Err(error) => {
             tracing::warn!(payment = %payment.id, step = %step.id, %error, "a step of a payment has no answer yet");
@@ -160,8 +154,30 @@ pub(super) async fn send_step(
         .await
 }
 
+/// Asks the vendor to do a step; its name for the charge.
+async fn ask(
+    store: &Store,
+    payment: &Payment,
+    step: &PaymentStep,
+) -> Result<Result<String, GatewayError>, Failure> {
+    let reference = payment.provider_reference.clone().unwrap_or_default();
+    if payment.provider == OUTSIDE {
+        return Ok(Ok(reference));
+    }
+    let gateway = gateway(store, &payment.provider)?;
+    let amount = Money::new(step.amount, payment.currency);
+    let charge = match step.kind {
+        StepKind::Capture => gateway.capture(reference, amount, step.id.0).await,
+        StepKind::Refund => gateway.refund(reference, amount, step.id.0).await,
+        StepKind::Void => gateway.void(reference, step.id.0).await,
+        // asked for by `authorize` alone
+        StepKind::Authorize => Err(GatewayError::NoAnswer("the authorization is not settled".to_owned())),
+    };
+    Ok(charge.map(|charge| charge.reference))
+}
+
 /// Moves the amounts of a step whose outcome is known. Done twice it changes nothing twice.
-async fn settle_step(
+pub(super) async fn settle_step(
     unit_of_work: &mut UnitOfWork,
     id: PaymentStepId,
     outcome: Result<String, String>,

@@ -7,6 +7,7 @@ mod database;
 mod events;
 mod http;
 mod import_readers;
+mod importing;
 mod money;
 mod people;
 mod pricing;

@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::domain::ids::{CategoryId, ProductId, UserId, VariantId};
+use crate::domain::ids::{CategoryId, DiscountId, ProductId, ShippingMethodId, UserId, VariantId};
 
 /// Names things that came from one kind of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,16 @@ impl Identity {
     /// The customer with this key.
     pub fn customer(self, key: &str) -> UserId {
         self.derive("customer", key).into()
+    }
+
+    /// The way of shipping with this key.
+    pub fn shipping_method(self, key: &str) -> ShippingMethodId {
+        self.derive("shipping_method", key).into()
+    }
+
+    /// The discount with this key.
+    pub fn discount(self, key: &str) -> DiscountId {
+        self.derive("discount", key).into()
     }
 
     /// The order with this key.

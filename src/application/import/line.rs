@@ -108,6 +108,7 @@ reasons! {
     WrongFieldCount = "wrong_field_count", "the line has more or fewer fields than the header";
     NulByte = "nul_byte", "the line contains a NUL byte, which a database cannot keep";
     InvalidJson = "invalid_json", "the line is no record of ours";
+    NotImported = "not_imported", "the record is of a type that is exported for reading, and not imported";
     NoKey = "no_key", "nothing says which product, invoice or customer the line is about";
     BadKey = "bad_key", "the number of the invoice or customer is malformed";
     ScatteredProduct = "scattered_product", "the product's lines do not stand together";

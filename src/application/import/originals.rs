@@ -4,12 +4,10 @@
 //! same variant and price, the latest first, each piece once: then the money that goes back is exactly what was
 //! paid. What was sold to a guest cannot be told from what was sold to another, and is traced to nothing.
 
-use std::collections::HashMap;
-
-use uuid::Uuid;
+use std::collections::{BTreeMap, HashMap};
 
 use super::record::{ImportedInvoice, ImportedLine};
-use crate::domain::ids::{UserId, VariantId};
+use crate::domain::ids::{OrderId, UserId, VariantId};
 
 /// The lines sold so far.
 #[derive(Debug, Default)]
@@ -19,39 +17,29 @@ pub struct Originals {
 
 #[derive(Debug)]
 struct Sold {
-    order: Uuid,
-    position: usize,
+    order: OrderId,
     left: i64,
-}
-
-/// Pieces of one order's line that came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Returned {
-    /// The order.
-    pub order: Uuid,
-    /// The line's place among the order's lines, from zero.
-    pub position: usize,
-    /// How many pieces.
-    pub quantity: i64,
-    /// The price of one, in minor units.
-    pub unit_price: i64,
 }
 
 /// Where the lines of a cancellation come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Traced {
-    /// What was found, to be refunded.
-    pub returned: Vec<Returned>,
+    /// What was found, by the order it was sold on, to be refunded; each line with as many pieces as that order had.
+    pub returned: BTreeMap<OrderId, Vec<ImportedLine>>,
     /// What was not, to be credited; a line that was found in part stands here with the rest of its quantity.
     pub unknown: Vec<ImportedLine>,
 }
 
 impl Originals {
-    /// Remembers an order; orders come by time.
-    pub fn remember(&mut self, order: &ImportedInvoice) {
-        let Some(customer) = order.customer else { return };
-        for (position, line) in order.lines.iter().enumerate() {
-            let sold = Sold { order: order.id, position, left: line.quantity };
+    /// Remembers lines of a customer's order; orders come by time.
+    pub fn remember<'a>(
+        &mut self,
+        order: OrderId,
+        customer: UserId,
+        lines: impl IntoIterator<Item = &'a ImportedLine>,
+    ) {
+        for line in lines {
+            let sold = Sold { order, left: line.quantity };
             self.sold.entry((customer, line.variant, line.unit_price)).or_default().push(sold);
         }
     }
@@ -67,8 +55,8 @@ impl Originals {
                 let quantity = open.min(sold.left);
                 if quantity > 0 {
                     (open, sold.left) = (open - quantity, sold.left - quantity);
-                    let (order, position, unit_price) = (sold.order, sold.position, line.unit_price);
-                    traced.returned.push(Returned { order, position, quantity, unit_price });
+                    let pieces = ImportedLine { quantity, ..line.clone() };
+                    traced.returned.entry(sold.order).or_default().push(pieces);
                 }
             }
             if open > 0 {
@@ -108,34 +96,44 @@ mod tests {
         }
     }
 
-    fn pieces(traced: &Traced) -> Vec<(Uuid, usize, i64)> {
-        traced
-            .returned
-            .iter()
-            .map(|returned| (returned.order, returned.position, returned.quantity))
-            .collect()
+    fn order(key: &str) -> OrderId {
+        OrderId(IDENTITY.order(key))
+    }
+
+    fn remember(originals: &mut Originals, invoice: &ImportedInvoice) {
+        originals.remember(OrderId(invoice.id), invoice.customer.unwrap(), &invoice.lines);
+    }
+
+    /// Which orders it was traced to, and how many pieces of what.
+    fn pieces(traced: &Traced) -> Vec<(OrderId, &str, i64)> {
+        let all = |(&order, lines)| {
+            let lines: &Vec<ImportedLine> = lines;
+            lines.iter().map(move |line| (order, line.sku.as_str(), line.quantity))
+        };
+        traced.returned.iter().flat_map(all).collect()
     }
 
     #[test]
     fn pieces_come_back_to_the_latest_orders_first_and_each_once() {
         let mut originals = Originals::default();
-        originals.remember(&invoice("1", Some("ann"), &[("A", 2, 100)]));
-        originals.remember(&invoice("2", Some("ann"), &[("B", 1, 100), ("A", 3, 100)]));
-        let (first, second) = (IDENTITY.order("1"), IDENTITY.order("2"));
+        remember(&mut originals, &invoice("1", Some("ann"), &[("A", 2, 100)]));
+        remember(&mut originals, &invoice("2", Some("ann"), &[("B", 1, 100), ("A", 3, 100)]));
+        let (first, second) = (order("1"), order("2"));
 
         let traced = originals.trace(&invoice("C3", Some("ann"), &[("A", 4, 100)]));
-        assert_eq!((pieces(&traced), traced.unknown.len()), (vec![(second, 1, 3), (first, 0, 1)], 0));
+        let mut expected = vec![(second, "A", 3), (first, "A", 1)];
+        expected.sort_unstable();
+        assert_eq!((pieces(&traced), traced.unknown.len()), (expected, 0));
 
         let traced = originals.trace(&invoice("C4", Some("ann"), &[("A", 4, 100)]));
-        assert_eq!(pieces(&traced), [(first, 0, 1)]);
+        assert_eq!(pieces(&traced), [(first, "A", 1)]);
         assert_eq!(traced.unknown[0].quantity, 3, "nothing comes back twice");
     }
 
     #[test]
     fn another_customer_price_or_variant_is_no_original() {
         let mut originals = Originals::default();
-        originals.remember(&invoice("1", Some("ann"), &[("A", 1, 100)]));
-        originals.remember(&invoice("2", None, &[("A", 1, 100)]));
+        remember(&mut originals, &invoice("1", Some("ann"), &[("A", 1, 100)]));
         for cancellation in [
             invoice("C1", Some("bob"), &[("A", 1, 100)]),
             invoice("C2", Some("ann"), &[("A", 1, 99)]),

@@ -4,21 +4,30 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use uuid::Uuid;
 
 use crate::domain::country::Country;
-use crate::domain::ids::{CategoryId, ProductId, UserId, VariantId};
-use crate::domain::money::Currency;
+use crate::domain::discount::{Discount, DiscountKind};
+use crate::domain::ids::{CategoryId, DiscountId, ProductId, UserId, VariantId};
+use crate::domain::money::{Currency, Money};
 use crate::domain::product::{BillingInterval, ProductKind, Translations};
-use crate::domain::tax::TaxClass;
+use crate::domain::shipping::ShippingMethod;
+use crate::domain::tax::{TaxClass, TaxRule};
 
 /// One thing the source describes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     /// A node of the category tree; comes before what refers to it.
     Category(ImportedCategory),
+    /// What a country charges on a class of products.
+    TaxRule(TaxRule),
+    /// A way of shipping.
+    ShippingMethod(ShippingMethod),
     /// A product with its variants.
     Product(ImportedProduct),
+    /// A discount.
+    Discount(ImportedDiscount),
     /// A customer.
     Customer(ImportedCustomer),
     /// An order that was placed.
@@ -42,6 +51,8 @@ pub struct ImportedCategory {
     pub tax_class: Option<TaxClass>,
     /// Names in other languages.
     pub translations: Translations,
+    /// Since when it is there, where the source knows it.
+    pub created_at: Option<Timestamp>,
 }
 
 /// A product with its variants.
@@ -73,6 +84,8 @@ pub struct ImportedProduct {
     pub translations: Translations,
     /// What is sold, in order; at least one.
     pub variants: Vec<ImportedVariant>,
+    /// Since when it is there, where the source knows it.
+    pub created_at: Option<Timestamp>,
 }
 
 /// What is sold.
@@ -88,7 +101,7 @@ pub struct ImportedVariant {
     pub active: bool,
     /// One price a currency, in minor units.
     pub prices: BTreeMap<Currency, i64>,
-    /// How many are there.
+    /// How many are there, beside those that the source's own orders take.
     pub stock: i64,
 }
 
@@ -101,10 +114,75 @@ pub struct ImportedCustomer {
     pub key: String,
     /// Their address, where the source knows it.
     pub email: Option<String>,
+    /// When they proved that the address is theirs.
+    pub email_verified_at: Option<Timestamp>,
     /// Their name.
     pub name: String,
-    /// Where they live, where the source knows it.
-    pub country: Option<Country>,
+    /// For goods with a minimum age.
+    pub birth_date: Option<Date>,
+    /// Since when they are one, where the source knows it.
+    pub created_at: Option<Timestamp>,
+    /// What they wish, if they said anything.
+    pub wishes: Option<Wishes>,
+}
+
+/// What a customer wishes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// The language they read.
+    pub locale: Option<String>,
+    /// The currency they see.
+    pub currency: Option<Currency>,
+    /// Whether they agreed to be sent offers.
+    pub marketing_consent: bool,
+    /// When they said so.
+    pub consent_at: Option<Timestamp>,
+}
+
+/// A discount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedDiscount {
+    /// Derived from the source's key.
+    pub id: DiscountId,
+    /// Its code.
+    pub code: String,
+    /// What it takes off.
+    pub kind: DiscountKind,
+    /// The goods' value from which it applies.
+    pub minimum: Option<Money>,
+    /// How many orders may use it.
+    pub usage_limit: Option<i64>,
+    /// How many have.
+    pub used: i64,
+    /// From when it applies.
+    pub starts_at: Option<Timestamp>,
+    /// From when it applies no longer.
+    pub ends_at: Option<Timestamp>,
+    /// Whether it is switched on.
+    pub active: bool,
+    /// Since when it is there, where the source knows it.
+    pub created_at: Option<Timestamp>,
+}
+
+impl ImportedDiscount {
+    /// The discount as the store keeps it, made at `made_at` unless the source knows better.
+    pub fn dated(&self, made_at: Timestamp) -> Discount {
+        let created_at = self.created_at.unwrap_or(made_at);
+        Discount {
+            id: self.id,
+            code: self.code.clone(),
+            kind: self.kind,
+            minimum: self.minimum,
+            usage_limit: self.usage_limit,
+            used: self.used,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            active: self.active,
+            version: 1,
+            created_at,
+            updated_at: created_at,
+        }
+    }
 }
 
 /// An order that was placed, or goods that came back: a document with a date, a customer and lines.

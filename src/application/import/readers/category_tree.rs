@@ -49,6 +49,7 @@ impl CategoryTree {
                     name: name.to_owned(),
                     tax_class: None,
                     translations: Translations::new(),
+                    created_at: None,
                 };
                 out.entry(Record::Category(category), Vec::new());
             }

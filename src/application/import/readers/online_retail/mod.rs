@@ -85,20 +85,22 @@ impl Layout for OnlineRetail {
         for (_, invoice) in &invoices {
             invoice.sales.iter().for_each(|(sale, _)| products.count(sale));
             if let Some(customer) = &invoice.customer {
-                // the last invoice knows best where they live
-                customers.insert(customer.clone(), invoice.country);
+                customers.entry(customer.clone()).or_insert(invoice.at);
             }
         }
         for product in products.into_records() {
             out.entry(Record::Product(product), Vec::new());
         }
-        for (key, country) in customers {
+        for (key, first_invoice) in customers {
             let customer = ImportedCustomer {
                 id: IDENTITY.customer(&key),
                 name: format!("Customer {key}"),
                 key,
                 email: None,
-                country: Some(country),
+                email_verified_at: None,
+                birth_date: None,
+                created_at: Some(first_invoice),
+                wishes: None,
             };
             out.entry(Record::Customer(customer), Vec::new());
         }

@@ -11,7 +11,7 @@ use super::sale::{CURRENCY, Sale};
 use crate::application::import::record::{ImportedProduct, ImportedVariant};
 use crate::domain::product::{ProductKind, Translations};
 
-/// What is left of a product when all of its history was sold.
+/// What is left of a product when all of its history was sold: what the history itself needs comes with its orders.
 const STOCK_LEFT: i64 = 100;
 
 /// What is known of each stock code.
@@ -22,7 +22,8 @@ pub(super) struct Products(BTreeMap<String, Tally>);
 struct Tally {
     names: BTreeMap<String, u64>,
     prices: BTreeMap<i64, (u64, Timestamp)>,
-    sold: i64,
+    is_sold: bool,
+    since: Option<Timestamp>,
 }
 
 impl Products {
@@ -32,9 +33,8 @@ impl Products {
         *tally.names.entry(sale.description.clone()).or_default() += 1;
         let (uses, last) = tally.prices.entry(sale.unit_price).or_insert((0, sale.at));
         (*uses, *last) = (*uses + 1, sale.at.max(*last));
-        if !sale.is_cancellation {
-            tally.sold += sale.quantity;
-        }
+        tally.is_sold |= !sale.is_cancellation;
+        tally.since = tally.since.into_iter().chain([sale.at]).min();
     }
 
     /// The products, by stock code.
@@ -55,7 +55,7 @@ impl Tally {
             options: Vec::new(),
             active: true,
             prices: price.map(|(price, _)| (CURRENCY, price)).into_iter().collect(),
-            stock: self.sold + STOCK_LEFT,
+            stock: STOCK_LEFT,
             sku: code.to_owned(),
         };
         ImportedProduct {
@@ -67,10 +67,11 @@ impl Tally {
             billing_interval: None,
             minimum_age: None,
             tax_class: None,
-            active: self.sold > 0,
+            active: self.is_sold,
             options: Vec::new(),
             translations: Translations::new(),
             variants: vec![variant],
+            created_at: self.since,
             name,
         }
     }

@@ -11,12 +11,10 @@ use super::countries;
 use crate::application::import::line::{Reason, SourceLine};
 use crate::domain::country::Country;
 use crate::domain::money::Currency;
+use crate::domain::pricing::LINE_QUANTITY;
 
 /// The currency of the data set: the retailer is a British one.
 pub(super) const CURRENCY: Currency = Currency::GBP;
-
-/// More pieces on one line are a mistake, and sums of so many stay far from the ends of 64 bits.
-const MAX_QUANTITY: i64 = 1_000_000_000;
 
 /// The columns of the data set.
 pub(super) struct SaleColumns {
@@ -92,8 +90,9 @@ impl SaleColumns {
         let text = self.quantity.of(line);
         match units(text, 0).map_err(|fault| not_a_number(fault, Reason::BadQuantity, text))? {
             0 => Err((Reason::BadQuantity, quoted(text))),
-            quantity if quantity.unsigned_abs() > MAX_QUANTITY.unsigned_abs() => {
-                Err((Reason::TooLarge, quoted(text)))
+            // what no line of an order can hold cannot come back from one either
+            quantity if quantity.unsigned_abs() > LINE_QUANTITY.end().unsigned_abs() => {
+                Err((Reason::TooLarge, format!("{} pieces, more than {}", quoted(text), LINE_QUANTITY.end())))
             }
             quantity if quantity < 0 && !is_cancellation => Err((Reason::NegativeQuantity, quoted(text))),
             quantity if quantity > 0 && is_cancellation => Err((Reason::PositiveCancellation, quoted(text))),

@@ -120,6 +120,7 @@ impl Shopify {
             options: columns.options_of(first).into_iter().map(|(name, _)| name).collect(),
             translations: Translations::new(),
             variants: Vec::new(),
+            created_at: None,
         })
     }
 

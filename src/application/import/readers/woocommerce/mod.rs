@@ -143,6 +143,7 @@ impl Lines {
             options: Vec::new(),
             translations: Translations::new(),
             variants: Vec::new(),
+            created_at: None,
             name,
         })
     }

@@ -1,0 +1,53 @@
+//! The books: orders with their payments, invoices and credit notes, by their numbers.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use super::lines::{InvoiceLine, OrderLine, PaymentLine};
+use super::{ExportError, Output};
+use crate::domain::invoice::InvoiceKind;
+use crate::domain::order::Order;
+use crate::domain::payment::{Payment, PaymentStep};
+use crate::domain::state::State;
+use crate::infrastructure::repositories::{InvoiceRepository, Session};
+
+pub(super) async fn orders<W: Write>(session: &mut Session, out: &mut Output<W>) -> Result<(), ExportError> {
+    let mut place = None;
+    while let Some(piece) = session.scan::<Order>("number", &mut place, |row| row.number.into()).await? {
+        let ids: Vec<_> = piece.iter().map(|order| order.id).collect();
+        let payments = session.belonging::<Payment, _>("order_id", &ids).await?;
+        let ids: Vec<_> = payments.iter().map(|payment| payment.id).collect();
+        let mut steps: HashMap<_, Vec<PaymentStep>> = HashMap::with_capacity(payments.len());
+        for step in session.belonging::<PaymentStep, _>("payment_id", &ids).await? {
+            steps.entry(step.payment_id).or_default().push(step);
+        }
+        let payments: HashMap<_, _> = payments.iter().map(|payment| (payment.order_id, payment)).collect();
+        for order in &piece {
+            let payment = payments.get(&order.id).map(|payment| {
+                let mut steps = steps.remove(&payment.id).unwrap_or_default();
+                steps.sort_by_key(|step| (step.created_at, step.id));
+                PaymentLine::new(payment, steps)
+            });
+            out.write(&OrderLine::new(order, payment))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn invoices<W: Write>(
+    session: &mut Session,
+    out: &mut Output<W>,
+) -> Result<(), ExportError> {
+    for kind in InvoiceKind::ALL {
+        let mut after = 0;
+        loop {
+            let piece = InvoiceRepository(session).of_series(kind.series(), after).await?;
+            let Some(last) = piece.last() else { break };
+            after = last.number;
+            for invoice in &piece {
+                out.write(&InvoiceLine::from(invoice))?;
+            }
+        }
+    }
+    Ok(())
+}

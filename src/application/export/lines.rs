@@ -1,0 +1,247 @@
+//! The lines that are for reading only: an order is placed and an invoice issued, never copied.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::application::json_lines::LineType;
+use crate::domain::address::Address;
+use crate::domain::ids::{
+    InvoiceId, OrderId, PaymentId, PaymentStepId, ProductId, ReviewId, SubscriptionId, UserId, VariantId,
+};
+use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind};
+use crate::domain::money::Currency;
+use crate::domain::order::{self, Order, OrderStatus};
+use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use crate::domain::product::BillingInterval;
+use crate::domain::review::{Review, ReviewStatus};
+use crate::domain::subscription::{Subscription, SubscriptionStatus};
+
+/// An order with its payment.
+#[derive(Serialize)]
+pub(super) struct OrderLine<'a> {
+    r#type: LineType,
+    id: OrderId,
+    number: i64,
+    customer: Option<UserId>,
+    email: &'a str,
+    status: OrderStatus,
+    subscription: Option<SubscriptionId>,
+    currency: Currency,
+    subtotal: i64,
+    discount: i64,
+    shipping: i64,
+    tax: i64,
+    total: i64,
+    discount_code: Option<&'a str>,
+    shipping_method: Option<&'a str>,
+    shipping_address: &'a Address,
+    billing_address: &'a Address,
+    lines: &'a [order::OrderLine],
+    tracking_code: Option<&'a str>,
+    placed_at: Timestamp,
+    fulfilled_at: Option<Timestamp>,
+    payment: Option<PaymentLine<'a>>,
+}
+
+impl<'a> OrderLine<'a> {
+    pub(super) fn new(order: &'a Order, payment: Option<PaymentLine<'a>>) -> Self {
+        Self {
+            r#type: LineType::Order,
+            id: order.id,
+            number: order.number,
+            customer: order.user_id,
+            email: &order.email,
+            status: order.status,
+            subscription: order.subscription_id,
+            currency: order.currency,
+            subtotal: order.subtotal,
+            discount: order.discount,
+            shipping: order.shipping,
+            tax: order.tax,
+            total: order.total,
+            discount_code: order.discount_code.as_deref(),
+            shipping_method: order.shipping_method.as_deref(),
+            shipping_address: &order.shipping_address,
+            billing_address: &order.billing_address,
+            lines: &order.lines,
+            tracking_code: order.tracking_code.as_deref(),
+            placed_at: order.placed_at,
+            fulfilled_at: order.fulfilled_at,
+            payment,
+        }
+    }
+}
+
+/// A payment with its steps, the oldest first.
+#[derive(Serialize)]
+pub(super) struct PaymentLine<'a> {
+    id: PaymentId,
+    provider: &'a str,
+    provider_reference: Option<&'a str>,
+    status: PaymentStatus,
+    currency: Currency,
+    amount: i64,
+    authorized: i64,
+    captured: i64,
+    refunded: i64,
+    failure: Option<&'a str>,
+    created_at: Timestamp,
+    steps: Vec<StepLine>,
+}
+
+#[derive(Serialize)]
+struct StepLine {
+    id: PaymentStepId,
+    kind: StepKind,
+    status: StepStatus,
+    amount: i64,
+    reason: Option<String>,
+    failure: Option<String>,
+    provider_reference: Option<String>,
+    created_at: Timestamp,
+    settled_at: Option<Timestamp>,
+}
+
+impl<'a> PaymentLine<'a> {
+    pub(super) fn new(payment: &'a Payment, steps: Vec<PaymentStep>) -> Self {
+        let steps = steps.into_iter().map(|step| StepLine {
+            id: step.id,
+            kind: step.kind,
+            status: step.status,
+            amount: step.amount,
+            reason: step.reason,
+            failure: step.failure,
+            provider_reference: step.provider_reference,
+            created_at: step.created_at,
+            settled_at: step.settled_at,
+        });
+        Self {
+            id: payment.id,
+            provider: &payment.provider,
+            provider_reference: payment.provider_reference.as_deref(),
+            status: payment.status,
+            currency: payment.currency,
+            amount: payment.amount,
+            authorized: payment.authorized,
+            captured: payment.captured,
+            refunded: payment.refunded,
+            failure: payment.failure.as_deref(),
+            created_at: payment.created_at,
+            steps: steps.collect(),
+        }
+    }
+}
+
+/// An invoice or a credit note.
+#[derive(Serialize)]
+pub(super) struct InvoiceLine<'a> {
+    r#type: LineType,
+    id: InvoiceId,
+    kind: InvoiceKind,
+    series: &'a str,
+    number: i64,
+    order: Option<OrderId>,
+    customer: Option<UserId>,
+    corrects: Option<InvoiceId>,
+    refund: Option<PaymentStepId>,
+    currency: Currency,
+    total: i64,
+    document: &'a InvoiceDocument,
+    issued_at: Timestamp,
+}
+
+impl<'a> From<&'a Invoice> for InvoiceLine<'a> {
+    fn from(invoice: &'a Invoice) -> Self {
+        Self {
+            r#type: LineType::Invoice,
+            id: invoice.id,
+            kind: invoice.kind,
+            series: &invoice.series,
+            number: invoice.number,
+            order: invoice.order_id,
+            customer: invoice.user_id,
+            corrects: invoice.corrects,
+            refund: invoice.payment_step_id,
+            currency: invoice.currency,
+            total: invoice.total,
+            document: &invoice.document,
+            issued_at: invoice.issued_at,
+        }
+    }
+}
+
+/// What a customer says of a product.
+#[derive(Serialize)]
+pub(super) struct ReviewLine<'a> {
+    r#type: LineType,
+    id: ReviewId,
+    product: ProductId,
+    customer: UserId,
+    rating: i64,
+    title: &'a str,
+    body: &'a str,
+    status: ReviewStatus,
+    created_at: Timestamp,
+}
+
+impl<'a> From<&'a Review> for ReviewLine<'a> {
+    fn from(review: &'a Review) -> Self {
+        Self {
+            r#type: LineType::Review,
+            id: review.id,
+            product: review.product_id,
+            customer: review.user_id,
+            rating: review.rating,
+            title: &review.title,
+            body: &review.body,
+            status: review.status,
+            created_at: review.created_at,
+        }
+    }
+}
+
+/// What a customer has delivered again and again.
+#[derive(Serialize)]
+pub(super) struct SubscriptionLine<'a> {
+    r#type: LineType,
+    id: SubscriptionId,
+    customer: UserId,
+    product: ProductId,
+    variant: VariantId,
+    quantity: i64,
+    status: SubscriptionStatus,
+    interval: BillingInterval,
+    currency: Currency,
+    shipping_address: &'a Address,
+    provider: &'a str,
+    period: i64,
+    anchor_at: Timestamp,
+    paid_until: Timestamp,
+    next_charge_at: Option<Timestamp>,
+    failed_attempts: i64,
+    created_at: Timestamp,
+}
+
+impl<'a> From<&'a Subscription> for SubscriptionLine<'a> {
+    fn from(subscription: &'a Subscription) -> Self {
+        Self {
+            r#type: LineType::Subscription,
+            id: subscription.id,
+            customer: subscription.user_id,
+            product: subscription.product_id,
+            variant: subscription.variant_id,
+            quantity: subscription.quantity,
+            status: subscription.status,
+            interval: subscription.interval,
+            currency: subscription.currency,
+            shipping_address: &subscription.shipping_address,
+            provider: &subscription.provider,
+            period: subscription.period,
+            anchor_at: subscription.anchor_at,
+            paid_until: subscription.paid_until,
+            next_charge_at: subscription.next_charge_at,
+            failed_attempts: subscription.failed_attempts,
+            created_at: subscription.created_at,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Takes back goods: money goes back on the orders they were sold on, and what no order is known for is credited.
+
+use crate::application::invoicing;
+use crate::application::payments::settle_step;
+use crate::application::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
+use crate::domain::ids::{InvoiceId, OrderId, PaymentStepId};
+use crate::domain::invoice::Invoice;
+use crate::domain::payment::{PaymentStep, StepKind, StepStatus};
+use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
+
+use super::apply::{Applied, Denied};
+use super::identity::Identity;
+use super::plan::Return;
+use super::record::ImportedLine;
+use super::report::Counts;
+use super::sales::{address, quote_line};
+
+/// Refunds are named by the cancellation and the order.
+const REFUNDS: Identity = Identity::new("refund");
+
+/// Takes goods back, unless that was done. They are not put on the shelf again.
+pub(super) async fn take_back(unit_of_work: &mut UnitOfWork, back: &Return) -> Result<Applied, Denied> {
+    if let Some(applied) = compare(unit_of_work, back).await? {
+        return Ok(applied);
+    }
+    let mut counts = Counts::default();
+    let mut unknown = back.traced.unknown.clone();
+    for (&order, lines) in &back.traced.returned {
+        if refund(unit_of_work, back, order, lines).await? {
+            counts.refunds += 1;
+        } else {
+            unknown.extend_from_slice(lines);
+        }
+    }
+    if !unknown.is_empty() {
+        credit(unit_of_work, back, &unknown).await?;
+        counts.credit_notes += 1;
+    }
+    Ok(Applied::new(true, counts))
+}
+
+/// What was done before; `None` if nothing was.
+async fn compare(unit_of_work: &mut UnitOfWork, back: &Return) -> Result<Option<Applied>, Denied> {
+    let (mut counts, mut amount) = (Counts::default(), 0);
+    for &order in back.traced.returned.keys() {
+        if let Some(step) = unit_of_work.find::<PaymentStep>(step_id(back, order)).await? {
+            counts.refunds += 1;
+            amount += step.amount;
+        }
+    }
+    if let Some(note) = unit_of_work.find::<Invoice>(InvoiceId(back.invoice.id)).await? {
+        counts.credit_notes += 1;
+        amount += note.total;
+    }
+    if counts == Counts::default() {
+        return Ok(None);
+    }
+    if amount != worth(&back.invoice.lines) {
+        return Err(Denied::Refused("the cancellation is there, with another amount".to_owned()));
+    }
+    Ok(Some(Applied::new(false, counts)))
+}
+
+/// Gives money back on an order; whether the order's payment has that much left.
+async fn refund(
+    unit_of_work: &mut UnitOfWork,
+    back: &Return,
+    order: OrderId,
+    lines: &[ImportedLine],
+) -> Result<bool, Denied> {
+    let Some(payment) = PaymentRepository(unit_of_work).by_order(order).await? else { return Ok(false) };
+    let now = unit_of_work.now();
+    let step = PaymentStep {
+        id: step_id(back, order),
+        payment_id: payment.id,
+        kind: StepKind::Refund,
+        status: StepStatus::Pending,
+        amount: worth(lines),
+        reason: Some(reason(back)),
+        failure: None,
+        provider_reference: None,
+        created_at: now,
+        settled_at: None,
+    };
+    if !PaymentRepository::begin_step(unit_of_work, &step, now).await? {
+        return Ok(false);
+    }
+    settle_step(unit_of_work, step.id, Ok(back.invoice.key.clone())).await?;
+    Ok(true)
+}
+
+/// Writes a credit note for goods that no order of the store sold.
+async fn credit(unit_of_work: &mut UnitOfWork, back: &Return, lines: &[ImportedLine]) -> Result<(), Denied> {
+    let invoice = &back.invoice;
+    let lines: Vec<QuoteLine> = lines.iter().map(|line| quote_line(line, invoice.currency)).collect();
+    let request = QuoteRequest {
+        now: unit_of_work.now(),
+        currency: invoice.currency,
+        lines: &lines,
+        discount_code: None,
+        country: invoice.country,
+        shipping: &ShippingChoice::Settled,
+    };
+    let quote = quote(unit_of_work, &request).await?;
+    let address = address(&back.buyer, invoice.country);
+    let id = InvoiceId(invoice.id);
+    invoicing::credit_without_order(unit_of_work, id, invoice.customer, address, &quote, reason(back))
+        .await?;
+    Ok(())
+}
+
+fn step_id(back: &Return, order: OrderId) -> PaymentStepId {
+    REFUNDS.derive(&back.invoice.id.to_string(), &order.to_string()).into()
+}
+
+fn reason(back: &Return) -> String {
+    format!("Cancellation {}", back.invoice.key)
+}
+
+/// What lines come to; a line's amount was checked when it was read, and so many of them fit.
+fn worth(lines: &[ImportedLine]) -> i64 {
+    lines.iter().map(|line| line.quantity.saturating_mul(line.unit_price)).fold(0, i64::saturating_add)
+}

@@ -1,0 +1,78 @@
+//! Puts what is sold, on which terms and to whom, into the store, unless it is there.
+
+use std::collections::BTreeMap;
+
+use crate::domain::category::Category;
+use crate::domain::discount::Discount;
+use crate::domain::events::ProductChanged;
+use crate::domain::ids::VariantId;
+use crate::domain::product::Product;
+use crate::domain::shipping::ShippingMethod;
+use crate::domain::tax::TaxRule;
+use crate::domain::user::{Preferences, User};
+use crate::infrastructure::repositories::{ProductRepository, TaxRepository, UnitOfWork};
+
+use super::apply::{Applied, Denied};
+use super::report::Counts;
+
+pub(super) async fn category(unit_of_work: &mut UnitOfWork, category: &Category) -> Result<Applied, Denied> {
+    let is_new = unit_of_work.insert_new(category).await?;
+    if !is_new && unit_of_work.find::<Category>(category.id).await?.is_none() {
+        return Err(Denied::Refused(format!("the slug {} is another category's", category.slug)));
+    }
+    Ok(Applied::new(is_new, Counts { categories: 1, ..Counts::default() }))
+}
+
+pub(super) async fn tax_rule(unit_of_work: &mut UnitOfWork, rule: &TaxRule) -> Result<Applied, Denied> {
+    let is_new = TaxRepository::insert_new(unit_of_work, rule).await?;
+    Ok(Applied::new(is_new, Counts { tax_rules: 1, ..Counts::default() }))
+}
+
+pub(super) async fn shipping_method(
+    unit_of_work: &mut UnitOfWork,
+    method: &ShippingMethod,
+) -> Result<Applied, Denied> {
+    let is_new = unit_of_work.insert_new(method).await?;
+    if !is_new && unit_of_work.find::<ShippingMethod>(method.id).await?.is_none() {
+        return Err(Denied::Refused(format!("the code {} is another way's", method.code)));
+    }
+    Ok(Applied::new(is_new, Counts { shipping_methods: 1, ..Counts::default() }))
+}
+
+pub(super) async fn product(
+    unit_of_work: &mut UnitOfWork,
+    product: &Product,
+    stock: &BTreeMap<VariantId, i64>,
+) -> Result<Applied, Denied> {
+    let counts = Counts { products: 1, ..Counts::default() };
+    if unit_of_work.find::<Product>(product.id).await?.is_some() {
+        return Ok(Applied::new(false, counts));
+    }
+    ProductRepository::insert(unit_of_work, product, stock).await?;
+    unit_of_work.publish(&ProductChanged { product_id: product.id }).await?;
+    Ok(Applied::new(true, counts))
+}
+
+pub(super) async fn discount(unit_of_work: &mut UnitOfWork, discount: &Discount) -> Result<Applied, Denied> {
+    let is_new = unit_of_work.insert_new(discount).await?;
+    if !is_new && unit_of_work.find::<Discount>(discount.id).await?.is_none() {
+        return Err(Denied::Refused(format!("the code {} is another discount's", discount.code)));
+    }
+    Ok(Applied::new(is_new, Counts { discounts: 1, ..Counts::default() }))
+}
+
+/// A customer can log in once they have set a password: none is imported.
+pub(super) async fn customer(
+    unit_of_work: &mut UnitOfWork,
+    user: &User,
+    wishes: Option<&Preferences>,
+) -> Result<Applied, Denied> {
+    let is_new = unit_of_work.insert_new(user).await?;
+    if !is_new && unit_of_work.find::<User>(user.id).await?.is_none() {
+        return Err(Denied::Refused("the e-mail address is another user's".to_owned()));
+    }
+    if let Some(wishes) = wishes.filter(|_| is_new) {
+        unit_of_work.insert(wishes).await?;
+    }
+    Ok(Applied::new(is_new, Counts { customers: 1, ..Counts::default() }))
+}
