@@ -150,10 +150,8 @@ pub struct ImportedDiscount {
     pub kind: DiscountKind,
     /// The goods' value from which it applies.
     pub minimum: Option<Money>,
-    /// How many orders may use it.
+    /// How many orders of this store may use it.
     pub usage_limit: Option<i64>,
-    /// How many have.
-    pub used: i64,
     /// From when it applies.
     pub starts_at: Option<Timestamp>,
     /// From when it applies no longer.
@@ -174,7 +172,7 @@ impl ImportedDiscount {
             kind: self.kind,
             minimum: self.minimum,
             usage_limit: self.usage_limit,
-            used: self.used,
+            used: 0,
             starts_at: self.starts_at,
             ends_at: self.ends_at,
             active: self.active,

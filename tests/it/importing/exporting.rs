@@ -1,6 +1,6 @@
 //! What is exported can be read back, and holds no secret.
 
-use super::{DEMO, ONLINE_RETAIL, exported, import_all, opened};
+use super::{DEMO, ONLINE_RETAIL, exported, import_all, number, opened};
 use crate::support::{TestDatabase, on_each_engine};
 use undercroft::application::import::report::Counts;
 use undercroft::domain::context::Context;
@@ -10,7 +10,7 @@ const TERMS: &str = concat!(
     "\n",
     r#"{"type":"shipping_method","id":"parcel","code":"parcel","name":"Parcel","translations":{"de":{"name":"Paket"}},"rates":[{"country":null,"currency":"EUR","amount":490,"free_from":5000}]}"#,
     "\n",
-    r#"{"type":"discount","id":"ten","code":"Ten","kind":{"type":"percent","basis_points":1000},"used":3,"usage_limit":9,"minimum":{"amount":100,"currency":"EUR"}}"#,
+    r#"{"type":"discount","id":"ten","code":"Ten","kind":{"type":"percent","basis_points":1000},"usage_limit":9,"minimum":{"amount":100,"currency":"EUR"}}"#,
     "\n",
     r#"{"type":"customer","id":"ann","name":"Ann","email":"ann@example.org","birth_date":"1990-05-01","created_at":"2020-01-01T00:00:00Z","wishes":{"locale":"de","marketing_consent":true,"consent_at":"2020-01-02T00:00:00Z"}}"#,
     "\n",
@@ -70,6 +70,28 @@ async fn an_export_tells_no_secrets() {
         for secret in ["password", "\"token", "session"] {
             assert!(!export.contains(secret), "{secret}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn uses_of_a_discount_elsewhere_are_taken_off_its_limit() {
+    let discount = |id: &str, used: u32| {
+        format!(
+            r#"{{"type":"discount","id":"{id}","code":"{id}","kind":{{"type":"percent","basis_points":1000}},"used":{used},"usage_limit":5}}"#
+        )
+    };
+    let lines = [discount("some-left", 3), discount("used-up", 5), discount("more-than-all", 6)].join("\n");
+    on_each_engine(async |test| {
+        let store = opened(&test);
+        let (report, watch) = import_all(&store, &lines).await;
+        assert_eq!((report.added.discounts, watch.rejected.len()), (2, 1));
+        let left = "SELECT usage_limit - used FROM discounts WHERE code = 'some-left' AND active";
+        assert_eq!(number(&store, left).await, 2);
+        assert_eq!(
+            number(&store, "SELECT COUNT(*) FROM discounts WHERE code = 'used-up' AND NOT active").await,
+            1
+        );
     })
     .await;
 }

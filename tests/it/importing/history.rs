@@ -4,6 +4,7 @@ use super::{
     HEADER, ONLINE_RETAIL, SHOPIFY, WOOCOMMERCE, Watch, exported, import_all, number, opened, try_import,
 };
 use crate::support::{TestDatabase, on_each_engine};
+use undercroft::application::checker::check;
 use undercroft::application::import::report::Counts;
 use undercroft::application::import::run::ImportError;
 use undercroft::application::recovery::recover_payments;
@@ -42,6 +43,8 @@ async fn real_history_is_in_the_books_to_the_penny() {
         let out_of_order = "SELECT COUNT(*) FROM orders a JOIN orders b ON a.number < b.number \
                             AND a.placed_at > b.placed_at";
         assert_eq!(number(&store, out_of_order).await, 0, "and follow the dates");
+        let violations = check(store.database(), true).await.unwrap();
+        assert_eq!(violations, []);
         let notes = number(&store, "SELECT COUNT(*) FROM invoices WHERE kind = 'credit_note'").await;
         assert_eq!(notes.unsigned_abs(), report.added.refunds + report.added.credit_notes);
     })

@@ -140,22 +140,23 @@ impl ShippingMethodLine {
 }
 
 impl DiscountLine {
+    /// Uses count the orders of one store: those of another are taken off the limit. What is used up is switched off.
     pub(super) fn record(self) -> Result<Record, String> {
+        if self.used < 0 || self.usage_limit.is_some_and(|limit| limit < self.used) {
+            return Err("/used: expected 0 to the usage limit".to_owned());
+        }
+        let left = self.usage_limit.map(|limit| limit - self.used);
         let discount = ImportedDiscount {
             id: id(&self.id, "/id", Identity::discount)?,
             code: self.code,
             kind: self.kind,
             minimum: self.minimum,
-            usage_limit: self.usage_limit,
-            used: self.used,
+            usage_limit: left.filter(|left| *left > 0).or(self.usage_limit),
             starts_at: self.starts_at,
             ends_at: self.ends_at,
-            active: self.active,
+            active: self.active && left != Some(0),
             created_at: self.created_at,
         };
-        if discount.used < 0 {
-            return Err("/used: negative".to_owned());
-        }
         match discount.dated(Timestamp::UNIX_EPOCH).validate() {
             Ok(()) => Ok(Record::Discount(discount)),
             Err(faults) => {
