@@ -3,16 +3,18 @@
 //! A log-in has no idempotency key: its answer holds the token, of which the store keeps nothing but the hash. One
 //! that is sent twice is two log-ins.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 
-use crate::domain::ids::UserId;
+use crate::domain::ids::{CartId, UserId};
 use crate::domain::user::{Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{SessionRepository, UserRepository};
 
-use super::Store;
 use super::idempotency::later;
+use super::{Store, cart};
 
 /// Bytes of a token: nobody guesses 256 bits.
 const TOKEN: usize = 32;
@@ -26,6 +28,8 @@ pub struct LogIn {
     pub email: String,
     /// Their password.
     pub password: SecretString,
+    /// The cart they filled as a guest, which becomes theirs.
+    pub cart_id: Option<CartId>,
 }
 
 /// A log-in that has begun.
@@ -48,9 +52,9 @@ pub async fn log_in(store: &Store, request: LogIn) -> Result<LoggedIn, Failure> 
     let (Some(user), Some(hash), true) = (found, hash, matches) else {
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
-    let lasting = store.policy.session;
+    let policy = Arc::clone(&store.policy);
     let write = store.database().write(move |unit_of_work| {
-        let (user, hash) = (user.clone(), hash.clone());
+        let (policy, user, hash) = (Arc::clone(&policy), user.clone(), hash.clone());
         Box::pin(async move {
             if !UserRepository::hold_password(unit_of_work, user.id, &hash).await? {
                 return Err(UnauthorizedAccessException::WrongCredentials.into());
@@ -62,10 +66,13 @@ pub async fn log_in(store: &Store, request: LogIn) -> Result<LoggedIn, Failure> 
                 token_hash: token_hash(&token),
                 user_id: user.id,
                 created_at: now,
-                expires_at: later(now, lasting),
+                expires_at: later(now, policy.session),
             };
             unit_of_work.insert(&session).await?;
             SessionRepository::keep_newest_of(unit_of_work, user.id, AT_ONCE).await?;
+            if let Some(cart_id) = request.cart_id {
+                cart::merge(unit_of_work, &policy, user.id, cart_id).await?;
+            }
             Ok(LoggedIn { token, session, user })
         })
     });

@@ -247,3 +247,47 @@ async fn a_change_meant_for_another_version_is_refused() {
     })
     .await;
 }
+
+async fn log_in(server: &TestServer, email: &str, cart: &str) -> Caller {
+    let cart_id = cart.trim_start_matches("/v1/carts/");
+    let body = json!({"email": email, "password": "correct horse battery", "cart_id": cart_id});
+    let session = server.guest().post("/v1/sessions", body).await.expect(201);
+    server.guest().with("authorization", &format!("Bearer {}", session["token"].as_str().unwrap()))
+}
+
+#[tokio::test]
+async fn a_guests_cart_becomes_the_users_at_log_in() {
+    TestServer::on_each_engine(async |server| {
+        let database = server.store.database();
+        let (one, two) = (product(database, 100, 10).await, product(database, 100, 10).await);
+        let guest = server.guest();
+        let account = json!({"email": "ann@shop.example", "password": "correct horse battery"});
+        guest.post("/v1/users", account).await.expect(201);
+        let first = new_cart(&guest).await;
+        guest.put(&format!("{first}/items/{one}"), json!({"quantity": 9_000})).await.expect(200);
+
+        let user = log_in(&server, "ann@shop.example", &first).await;
+        assert_eq!(user.get("/v1/me/cart").await.expect(200), user.get(&first).await.expect(200));
+        assert_eq!(guest.get(&first).await.problem(404), "cart_not_found", "it is the user's now");
+
+        let second = new_cart(&guest).await;
+        guest.put(&format!("{second}/items/{one}"), json!({"quantity": 2_000})).await.expect(200);
+        guest.put(&format!("{second}/items/{two}"), json!({"quantity": 3})).await.expect(200);
+        let user = log_in(&server, "ann@shop.example", &second).await;
+        let cart = user.get("/v1/me/cart").await.expect(200);
+        assert_eq!(format!("/v1/carts/{}", cart["id"].as_str().unwrap()), first);
+        let quantities: Vec<_> =
+            cart["items"].as_array().unwrap().iter().map(|item| &item["quantity"]).collect();
+        assert_eq!(quantities, [9_999, 3], "added up, and not beyond what a line takes");
+        assert_eq!(user.get(&second).await.problem(404), "cart_not_found", "it was merged");
+
+        let theirs = new_cart(&server.customer().await).await;
+        log_in(&server, "ann@shop.example", &theirs).await;
+        assert_eq!(
+            user.get(&theirs).await.problem(404),
+            "cart_not_found",
+            "nobody takes another user's cart"
+        );
+    })
+    .await;
+}

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::application::sessions::{self, LogIn, LoggedIn};
+use crate::domain::ids::CartId;
 use crate::presentation::http::answer::Answered;
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
@@ -31,6 +32,8 @@ struct Credentials {
     /// Their password.
     #[schema(value_type = String, max_length = 128)]
     password: SecretString,
+    /// The cart they filled as a guest: it becomes theirs, or goes into the one they have.
+    cart_id: Option<CartId>,
 }
 
 /// A log-in.
@@ -53,9 +56,10 @@ struct SessionBody {
 async fn log_in(
     _: Public,
     State(app): State<AppState>,
-    Json(Credentials { email, password }): Json<Credentials>,
+    Json(Credentials { email, password, cart_id }): Json<Credentials>,
 ) -> Answered {
-    let LoggedIn { token, session, user } = sessions::log_in(&app.store, LogIn { email, password }).await?;
+    let LoggedIn { token, session, user } =
+        sessions::log_in(&app.store, LogIn { email, password, cart_id }).await?;
     let cookie = session_cookie(&app, &token, app.store.policy.session.as_secs());
     let body = SessionBody { token, expires_at: session.expires_at, user: UserBody::of(&user) };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
