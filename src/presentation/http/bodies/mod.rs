@@ -1,13 +1,11 @@
 //! How the things that several routes show look on the wire.
 
-mod user;
-
-pub use user::UserBody;
 mod cart;
 mod invoice;
 mod order;
 mod payment;
 mod subscription;
+mod user;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,6 +17,7 @@ pub use invoice::InvoiceBody;
 pub use order::OrderBody;
 pub use payment::{PaymentBody, StepBody};
 pub use subscription::{PeriodBody, SubscriptionBody};
+pub use user::UserBody;
 
 /// What it comes to, in one currency.
 #[derive(Debug, Serialize, ToSchema)]

@@ -2,9 +2,9 @@
 
 mod admin_orders;
 mod admin_subscriptions;
+mod admin_users;
 mod carts;
 mod checkout;
-mod admin_users;
 mod documentation;
 mod health;
 mod me;
@@ -21,6 +21,7 @@ pub fn each() -> Vec<Routes> {
     vec![
         admin_orders::routes(),
         admin_subscriptions::routes(),
+        admin_users::routes(),
         carts::routes(),
         checkout::routes(),
         documentation::routes(),
@@ -30,11 +31,6 @@ pub fn each() -> Vec<Routes> {
         sandbox::routes(),
         sessions::routes(),
         subscriptions::routes(),
-        admin_users::routes(),
-        documentation::routes(),
-        health::routes(),
-        me::routes(),
-        sessions::routes(),
         users::routes(),
     ]
 }
