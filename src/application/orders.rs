@@ -208,11 +208,12 @@ async fn begin_step(
     if amount >= 1 && PaymentRepository::begin_step(unit_of_work, &step, later(now, FIRST_RETRY)).await? {
         return Ok((payment, step));
     }
-    let (needed, to) = match request.kind {
-        StepKind::Capture => (PaymentStatus::Authorized, "captured"),
-        _ => (PaymentStatus::Captured, "refunded"),
+    // what was captured in part can be captured further
+    let (possible, to): (&[PaymentStatus], _) = match request.kind {
+        StepKind::Capture => (&[PaymentStatus::Authorized, PaymentStatus::Captured], "captured"),
+        _ => (&[PaymentStatus::Captured], "refunded"),
     };
-    if payment.status != needed || left == 0 {
+    if !possible.contains(&payment.status) || left == 0 {
         let from = payment.status.name();
         return Err(OrderProcessingException::Forbidden { what: "payment", from, to }.into());
     }

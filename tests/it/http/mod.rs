@@ -2,3 +2,4 @@
 
 mod carts;
 mod framework;
+mod selling;
