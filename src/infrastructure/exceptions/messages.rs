@@ -52,8 +52,8 @@ impl Messages {
     }
 }
 
-/// Replaces each `{name}` by the argument of that name.
-fn fill(template: &str, arguments: &Map<String, Value>) -> String {
+/// Replaces each `{name}` in a message by the argument of that name.
+pub fn fill(template: &str, arguments: &Map<String, Value>) -> String {
     let mut text = String::with_capacity(template.len() + 16);
     let mut rest = template;
     while let Some((before, name, after)) = split_placeholder(rest) {

@@ -49,6 +49,7 @@ pub use self::{
     email_already_used_exception::EmailAlreadyUsedException,
     fault::{Fault, Place},
     invalid_discount_code_exception::InvalidDiscountCodeException,
+    messages::fill,
     not_found::NotFound,
     order_processing_exception::OrderProcessingException,
     payment_failed_exception::PaymentFailedException,

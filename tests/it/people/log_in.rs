@@ -8,10 +8,12 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
+use undercroft::application::passwords::Passwords;
 use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
 use undercroft::infrastructure::repositories::scalar;
 
 use super::{PASSWORD, bearer, log_in, newcomer, register, try_log_in};
+use crate::support::store::{policy, store_with_bank};
 use crate::support::{Reply, TestServer, on_each_engine_at};
 
 /// The value of a cookie that an answer sets.
@@ -154,6 +156,7 @@ async fn a_log_in_ends_with_its_time() {
         clock.advance(SignedDuration::from_micros(1));
         assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
         ann.delete("/v1/sessions").await.expect(204);
+        server.end().await;
     })
     .await;
 }
@@ -183,6 +186,36 @@ async fn no_log_in_with_the_old_password_outlives_its_change() {
                 }
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rush_of_log_ins_is_sent_away_instead_of_standing_in_line() {
+    on_each_engine_at(Context::system(), async |database| {
+        let (mut store, bank, notices) = store_with_bank(&database.database, policy());
+        let ids = Arc::clone(&database.database.context().ids);
+        store.passwords = Passwords::bounded(ids, 1, Duration::ZERO);
+        let server = Arc::new(TestServer::serve(database, store, bank, notices).await);
+        register(&server, "ann@example.org").await;
+        let running: Vec<_> = (0..16)
+            .map(|_| {
+                let server = Arc::clone(&server);
+                tokio::spawn(async move { try_log_in(&server, "ann@example.org", PASSWORD).await })
+            })
+            .collect();
+        let (mut let_in, mut sent_away) = (0, 0);
+        for one in running {
+            let reply = one.await.unwrap();
+            if reply.status == 201 {
+                let_in += 1;
+                continue;
+            }
+            assert_eq!((reply.problem(503).as_str(), reply.header("retry-after")), ("unavailable", "1"));
+            sent_away += 1;
+        }
+        assert!(let_in > 0 && sent_away > 0, "{let_in} let in, {sent_away} sent away");
+        server.end().await;
     })
     .await;
 }

@@ -3,11 +3,15 @@
 mod accounts;
 mod administrators;
 mod log_in;
+mod notifications;
 mod preferences;
+mod reviews;
 
 use serde_json::{Value, json};
 use undercroft::domain::context::Context;
+use undercroft::domain::ids::VariantId;
 
+use crate::support::store::address;
 use crate::support::{Caller, Reply, TestServer};
 
 const PASSWORD: &str = "correct horse";
@@ -53,4 +57,16 @@ fn faults(reply: &Reply) -> Vec<(String, String)> {
 /// A key that was never used.
 fn new_key() -> String {
     Context::system().ids.uuid().to_string()
+}
+
+/// Buys one piece, and tells the order.
+async fn order_of(buyer: &Caller, variant: VariantId) -> Value {
+    let cart = buyer.post("/v1/carts", json!({})).await.expect(201);
+    let cart = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
+    buyer.put(&format!("{cart}/items/{variant}"), json!({"quantity": 1})).await.expect(200);
+    let checkout = json!({
+        "shipping_address": address(),
+        "payment": {"provider": "sandbox", "token": "tok_ok"},
+    });
+    buyer.post(&format!("{cart}/checkout"), checkout).await.expect(201)
 }

@@ -11,10 +11,12 @@ use hyper_util::rt::TokioExecutor;
 use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use undercroft::application::{Policy, Store, worker::work};
 use undercroft::domain::user::{Role, Session, User, token_hash};
+use undercroft::infrastructure::adapters::sandbox::{Notice, SandboxPayments};
 use undercroft::infrastructure::repositories::StoreError;
 use undercroft::presentation::http::server;
 use undercroft::presentation::http::state::{AppState, router};
@@ -44,6 +46,16 @@ impl TestServer {
     /// Serves a store with these rules, and does its work.
     pub async fn start_with(database: Arc<TestDatabase>, policy: Policy) -> Self {
         let (store, bank, notices) = store_with_bank(&database.database, policy);
+        Self::serve(database, store, bank, notices).await
+    }
+
+    /// Serves this store, and does its work.
+    pub async fn serve(
+        database: Arc<TestDatabase>,
+        store: Store,
+        bank: Arc<SandboxPayments>,
+        notices: mpsc::Receiver<Notice>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

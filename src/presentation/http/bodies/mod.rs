@@ -4,6 +4,7 @@ mod cart;
 mod invoice;
 mod order;
 mod payment;
+mod review;
 mod subscription;
 mod user;
 
@@ -16,6 +17,7 @@ pub use cart::CartBody;
 pub use invoice::InvoiceBody;
 pub use order::OrderBody;
 pub use payment::{PaymentBody, StepBody};
+pub use review::ReviewBody;
 pub use subscription::{PeriodBody, SubscriptionBody};
 pub use user::UserBody;
 

@@ -1,6 +1,7 @@
 //! The routes, one file a resource: each handler parses, calls one use case and answers.
 
 mod admin_orders;
+mod admin_reviews;
 mod admin_subscriptions;
 mod admin_users;
 mod carts;
@@ -8,7 +9,9 @@ mod checkout;
 mod documentation;
 mod health;
 mod me;
+mod notifications;
 mod orders;
+mod reviews;
 mod sandbox;
 mod sessions;
 mod subscriptions;
@@ -20,6 +23,7 @@ use super::routing::Routes;
 pub fn each() -> Vec<Routes> {
     vec![
         admin_orders::routes(),
+        admin_reviews::routes(),
         admin_subscriptions::routes(),
         admin_users::routes(),
         carts::routes(),
@@ -27,7 +31,9 @@ pub fn each() -> Vec<Routes> {
         documentation::routes(),
         health::routes(),
         me::routes(),
+        notifications::routes(),
         orders::routes(),
+        reviews::routes(),
         sandbox::routes(),
         sessions::routes(),
         subscriptions::routes(),
