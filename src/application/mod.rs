@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod apply_payment;
 pub mod cart;
+pub mod catalogue;
 pub mod checker;
 pub mod checkout;
 pub mod export;

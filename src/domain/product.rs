@@ -14,10 +14,11 @@ use super::tax::TaxClass;
 pub type Translations = BTreeMap<String, Texts>;
 
 /// The texts of one language.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Texts {
     /// The name as shown.
+    #[schema(min_length = 1, max_length = 500)]
     pub name: String,
     /// The description as shown; empty falls back to the base language.
     #[serde(default)]

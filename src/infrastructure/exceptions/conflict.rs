@@ -49,6 +49,12 @@ pub enum Conflict {
         /// The rule, for the log only.
         constraint: String,
     },
+    /// 409: fewer would be left than orders have reserved.
+    #[error("orders have reserved {reserved} pieces")]
+    StockReserved {
+        /// How many pieces orders have reserved.
+        reserved: i64,
+    },
     /// 422: the idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyKeyReused,
@@ -68,6 +74,7 @@ impl Exception for Conflict {
             Self::LastAdmin => "last_admin",
             Self::InUse { .. } => "in_use",
             Self::Rule { .. } => "conflict",
+            Self::StockReserved { .. } => "stock_reserved",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
         }
@@ -83,6 +90,7 @@ impl Exception for Conflict {
 
     fn details(&self) -> Map<String, Value> {
         match self {
+            Self::StockReserved { reserved } => facts([("reserved", json!(reserved))]),
             Self::AlreadyExists { field } => facts([("field", json!(field))]),
             Self::ForbiddenStep { what, from, to } => {
                 facts([("what", json!(what)), ("from", json!(from)), ("to", json!(to))])

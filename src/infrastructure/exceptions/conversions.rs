@@ -12,7 +12,7 @@ use crate::{
         pricing::{LINE_QUANTITY, PricingError},
         state::ForbiddenStep,
     },
-    infrastructure::repositories::{ForeignCursor, StoreError},
+    infrastructure::repositories::{ForeignCursor, ListError, StoreError},
 };
 
 // Every amount that meets another came in from outside at some time, so the two that depend on the numbers are
@@ -62,6 +62,15 @@ impl From<ForbiddenStep> for Failure {
                 OrderProcessingException::Forbidden { what, from, to }.into()
             }
             _ => Conflict::ForbiddenStep { what, from, to }.into(),
+        }
+    }
+}
+
+impl From<ListError> for Failure {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Cursor(error) => error.into(),
+            ListError::Store(error) => error.into(),
         }
     }
 }

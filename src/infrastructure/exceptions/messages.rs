@@ -136,6 +136,7 @@ mod tests {
         );
         samples
             .extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
+        samples.push(C::StockReserved { reserved: 3 }.into());
         samples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
         samples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
         samples.push(C::ForbiddenStep { what: "review", from: "published", to: "pending" }.into());

@@ -6,6 +6,7 @@ pub mod conditional;
 mod document;
 pub mod idempotency_key;
 pub mod json;
+pub mod languages;
 pub mod list;
 mod observe;
 pub mod openapi;

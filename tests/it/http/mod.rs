@@ -3,3 +3,4 @@
 mod carts;
 mod framework;
 mod selling;
+mod products;

@@ -5,6 +5,7 @@ mod invoice;
 mod order;
 mod payment;
 mod review;
+mod product;
 mod subscription;
 mod user;
 
@@ -18,6 +19,7 @@ pub use invoice::InvoiceBody;
 pub use order::OrderBody;
 pub use payment::{PaymentBody, StepBody};
 pub use review::ReviewBody;
+pub use product::{ProductBody, ProductRecord};
 pub use subscription::{PeriodBody, SubscriptionBody};
 pub use user::UserBody;
 

@@ -2,6 +2,7 @@
 
 mod admin_orders;
 mod admin_reviews;
+mod admin_products;
 mod admin_subscriptions;
 mod admin_users;
 mod carts;
@@ -12,6 +13,7 @@ mod me;
 mod notifications;
 mod orders;
 mod reviews;
+mod products;
 mod sandbox;
 mod sessions;
 mod subscriptions;
@@ -24,6 +26,7 @@ pub fn each() -> Vec<Routes> {
     vec![
         admin_orders::routes(),
         admin_reviews::routes(),
+        admin_products::routes(),
         admin_subscriptions::routes(),
         admin_users::routes(),
         carts::routes(),
@@ -34,6 +37,7 @@ pub fn each() -> Vec<Routes> {
         notifications::routes(),
         orders::routes(),
         reviews::routes(),
+        products::routes(),
         sandbox::routes(),
         sessions::routes(),
         subscriptions::routes(),

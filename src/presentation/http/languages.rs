@@ -1,0 +1,81 @@
+//! `Accept-Language` (RFC 9110 section 12.5.4), looked up among what is there (RFC 4647 section 3.4).
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use http::header::ACCEPT_LANGUAGE;
+use http::request::Parts;
+
+/// The languages that a caller reads, best first; none is the store's own.
+#[derive(Debug, Clone, Default)]
+pub struct Languages(Vec<String>);
+
+/// Languages that are looked at; whoever sends more reads one of the first.
+const MOST: usize = 10;
+
+impl Languages {
+    fn parse(header: &str) -> Self {
+        let mut ranges: Vec<(u16, String)> = header.split(',').take(MOST).filter_map(range).collect();
+        ranges.sort_by_key(|&(quality, _)| std::cmp::Reverse(quality));
+        Self(ranges.into_iter().map(|(_, tag)| tag).collect())
+    }
+
+    /// The best of the tags that are there: for `de-AT` also `de`. `None` if the store's own language is as good.
+    pub fn best<'a>(&self, there: &(impl Iterator<Item = &'a String> + Clone)) -> Option<&'a String> {
+        for range in &self.0 {
+            let mut wanted = range.as_str();
+            loop {
+                if let Some(tag) = there.clone().find(|tag| tag.eq_ignore_ascii_case(wanted)) {
+                    return Some(tag);
+                }
+                match wanted.rsplit_once('-') {
+                    Some((shorter, _)) => wanted = shorter,
+                    None => break,
+                }
+            }
+            if wanted.eq_ignore_ascii_case("en") || wanted == "*" {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// A language range and its quality in thousandths; `None` for one that is not wanted.
+fn range(part: &str) -> Option<(u16, String)> {
+    let (tag, parameter) = part.split_once(';').unwrap_or((part, "q=1"));
+    let quality: f32 = parameter.trim().strip_prefix("q=")?.parse().ok()?;
+    let tag = tag.trim();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1000")]
+    let thousandths = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
+    let is_tag =
+        !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-*".contains(&byte));
+    (is_tag && thousandths > 0).then(|| (thousandths, tag.to_owned()))
+}
+
+impl<S: Sync> FromRequestParts<S> for Languages {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let header = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Ok(header.map(Self::parse).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_language_that_is_there_is_found() {
+        let there = ["de".to_owned(), "fr".to_owned(), "pt-BR".to_owned()];
+        let best = |header: &str| Languages::parse(header).best(&there.iter()).map(String::as_str);
+        assert_eq!(best("de-AT,fr;q=0.9"), Some("de"));
+        assert_eq!(best("it, fr;q=0.5, de;q=0.7"), Some("de"));
+        assert_eq!(best("PT-br"), Some("pt-BR"));
+        assert_eq!(best("en-GB, de;q=0.1"), None);
+        assert_eq!(best("de;q=0, *"), None);
+        assert_eq!(best(""), None);
+        assert_eq!(best(";;q=,,\u{e9}"), None);
+    }
+}

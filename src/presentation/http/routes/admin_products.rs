@@ -1,0 +1,321 @@
+//! What an administrator does with the catalogue: products and their stock.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::application::catalogue::{self, ProductDraft, VariantDraft};
+use crate::application::idempotency::once;
+use crate::domain::ids::{CategoryId, ProductId, VariantId};
+use crate::domain::money::Money;
+use crate::domain::product::{BillingInterval, ProductKind, ProductView, Stock, Translations};
+use crate::domain::tax::TaxClass;
+use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
+use crate::infrastructure::repositories::{AdminProductFilter, InventoryRepository};
+use crate::presentation::http::answer::{Answered, created};
+use crate::presentation::http::bodies::ProductRecord;
+use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
+use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::json::Json;
+use crate::presentation::http::list::usual_limit;
+use crate::presentation::http::principal::Admin;
+use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::routing::{Routes, routes};
+use crate::presentation::http::state::AppState;
+
+pub(super) fn routes() -> Routes {
+    routes![list, create, get, update, retire, stock, set_stock]
+}
+
+/// Which products.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Only those that hold these words.
+    #[param(max_length = 200)]
+    q: Option<String>,
+    /// Only those in this category or below it.
+    #[param(value_type = Option<Uuid>)]
+    category_id: Option<CategoryId>,
+    /// Only those that shoppers see, or that they do not see.
+    active: Option<bool>,
+    /// The most items of a page.
+    #[serde(default = "usual_limit")]
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: usize,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A product as it shall be.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProductInput {
+    /// The readable part of its address; made from the name if it is not said.
+    #[schema(min_length = 1, max_length = 200)]
+    slug: Option<String>,
+    #[schema(min_length = 1, max_length = 500)]
+    name: String,
+    #[serde(default)]
+    #[schema(max_length = 50_000)]
+    description: String,
+    category_id: Option<CategoryId>,
+    #[serde(default = "physical")]
+    kind: ProductKind,
+    /// How often it is charged; for a subscription.
+    billing_interval: Option<BillingInterval>,
+    /// The age in years a buyer must have reached.
+    #[schema(minimum = 1, maximum = 120)]
+    minimum_age: Option<i64>,
+    /// Its tax class; the category's if it is not said.
+    tax_class: Option<TaxClass>,
+    /// Whether shoppers see it.
+    #[serde(default = "yes")]
+    active: bool,
+    /// The names of its options, such as size and colour.
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    options: Vec<String>,
+    /// Texts in other languages, by BCP 47 tag.
+    #[serde(default)]
+    translations: Translations,
+    /// What is sold, in order.
+    #[schema(min_items = 1, max_items = 200)]
+    variants: Vec<VariantInput>,
+}
+
+/// A variant as it shall be.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct VariantInput {
+    /// Which, if it is there already; it may also be named by its SKU.
+    id: Option<VariantId>,
+    /// Its stock-keeping unit, unique.
+    #[schema(min_length = 1, max_length = 200)]
+    sku: String,
+    /// The value for each of the product's options.
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    options: Vec<String>,
+    /// Whether it can be bought.
+    #[serde(default = "yes")]
+    active: bool,
+    /// Its price.
+    price: Option<Money>,
+    /// Its prices, one a currency; with or instead of `price`.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    prices: Vec<Money>,
+    /// How many there are, if it is new.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
+    stock: i64,
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct StockInput {
+    /// How many there are, those that orders have reserved included.
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
+    stock: i64,
+}
+
+/// The stock of a variant.
+#[derive(Debug, Serialize, ToSchema)]
+struct StockBody {
+    variant_id: VariantId,
+    /// How many there are.
+    stock: i64,
+    /// How many of them orders have reserved.
+    reserved: i64,
+    /// How many can be bought now.
+    available: i64,
+    version: i64,
+}
+
+/// A page of products.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductRecords)]
+struct Products<'a> {
+    items: Vec<ProductRecord<'a>>,
+    /// The `cursor` of the next page; null on the last one.
+    next_cursor: Option<&'a str>,
+}
+
+/// All products, newest first.
+#[utoipa::path(get, path = "/admin/v1/products", tag = "admin products", params(Wanted),
+    responses((status = 200, body = Products)))]
+async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
+    let filter = AdminProductFilter { q: wanted.q, category: wanted.category_id, active: wanted.active };
+    let page = catalogue::all_products(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
+    let items = page.items.iter().map(ProductRecord::of).collect();
+    Ok(Json(Products { items, next_cursor: page.next.as_deref() }).into_response())
+}
+
+/// Adds a product.
+#[utoipa::path(post, path = "/admin/v1/products", tag = "admin products", request_body = ProductInput,
+    responses((status = 201, body = ProductRecord)))]
+async fn create(who: Admin, State(app): State<AppState>, request: Keyed<ProductInput>) -> Answered {
+    let key = request.key(Some(who.user_id()));
+    let draft = Arc::new(request.body.draft()?);
+    let render = created(|view: &ProductView| {
+        let body = serde_json::to_value(ProductRecord::of(view)).unwrap_or_default();
+        (format!("/admin/v1/products/{}", view.product.id), body)
+    });
+    let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
+        let draft = Arc::clone(&draft);
+        Box::pin(async move { catalogue::create_product(unit_of_work, &draft).await })
+    });
+    Ok(answer.await?.into_response())
+}
+
+/// A product, also one that shoppers do not see.
+#[utoipa::path(get, path = "/admin/v1/products/{id}", tag = "admin products", params(("id" = Uuid, Path)),
+    responses((status = 200, body = ProductRecord), (status = 304)))]
+async fn get(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<ProductId>,
+    known: IfNoneMatch,
+) -> Answered {
+    let view = catalogue::any_product(&app.store, id).await?;
+    fresh(view.product.version, &ProductRecord::of(&view), &known)
+}
+
+/// Describes a product anew. Variants that are not named any more are no longer sold.
+#[utoipa::path(put, path = "/admin/v1/products/{id}", tag = "admin products", params(("id" = Uuid, Path)),
+    request_body = ProductInput, responses((status = 200, body = ProductRecord)))]
+async fn update(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<ProductId>,
+    IfMatch(version): IfMatch,
+    Json(input): Json<ProductInput>,
+) -> Answered {
+    let draft = Arc::new(input.draft()?);
+    let view = app.store.database().write(move |unit_of_work| {
+        let draft = Arc::clone(&draft);
+        Box::pin(async move { catalogue::update_product(unit_of_work, id, version, &draft).await })
+    });
+    let view: Result<ProductView, Failure> = view.await;
+    let view = view?;
+    changed(view.product.version, &ProductRecord::of(&view))
+}
+
+/// Takes a product off the shelf. What was sold of it stays in the books.
+#[utoipa::path(delete, path = "/admin/v1/products/{id}", tag = "admin products", params(("id" = Uuid, Path)),
+    responses((status = 204)))]
+async fn retire(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<ProductId>,
+    IfMatch(version): IfMatch,
+) -> Answered {
+    let retired: Result<(), Failure> = app
+        .store
+        .database()
+        .write(move |unit_of_work| Box::pin(catalogue::retire_product(unit_of_work, id, version)))
+        .await;
+    retired?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The stock of a variant.
+#[utoipa::path(get, path = "/admin/v1/inventory/{variant_id}", tag = "admin inventory",
+    params(("variant_id" = Uuid, Path)), responses((status = 200, body = StockBody)))]
+async fn stock(_: Admin, State(app): State<AppState>, Path(id): Path<VariantId>) -> Answered {
+    let (version, body) = stock_of(&app, id).await?;
+    changed(version, &body)
+}
+
+/// Sets how many pieces of a variant there are, those that orders have reserved included; never below those.
+#[utoipa::path(put, path = "/admin/v1/inventory/{variant_id}", tag = "admin inventory",
+    params(("variant_id" = Uuid, Path)), request_body = StockInput, responses((status = 200, body = StockBody)))]
+async fn set_stock(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<VariantId>,
+    IfMatch(version): IfMatch,
+    Json(StockInput { stock }): Json<StockInput>,
+) -> Answered {
+    let set: Result<(), Failure> = app
+        .store
+        .database()
+        .write(move |unit_of_work| Box::pin(catalogue::set_stock(unit_of_work, id, stock, version)))
+        .await;
+    set?;
+    let (version, body) = stock_of(&app, id).await?;
+    changed(version, &body)
+}
+
+async fn stock_of(app: &AppState, variant_id: VariantId) -> Result<(i64, StockBody), Failure> {
+    let mut session = app.store.database().read().await?;
+    let found = InventoryRepository(&mut session).stocks(&[variant_id]).await?;
+    let &Stock { stock, reserved, version } = found.get(&variant_id).ok_or(NotFound::Variant)?;
+    Ok((version, StockBody { variant_id, stock, reserved, available: stock - reserved, version }))
+}
+
+impl ProductInput {
+    fn draft(self) -> Result<ProductDraft, Failure> {
+        let mut faults = ValidationException::none();
+        let variants =
+            self.variants.into_iter().enumerate().map(|(i, variant)| variant.draft(i, &mut faults)).collect();
+        faults.check()?;
+        Ok(ProductDraft {
+            slug: self.slug,
+            name: self.name,
+            description: self.description,
+            category_id: self.category_id,
+            kind: self.kind,
+            billing_interval: self.billing_interval,
+            minimum_age: self.minimum_age,
+            tax_class: self.tax_class,
+            active: self.active,
+            options: self.options,
+            translations: self.translations,
+            variants,
+        })
+    }
+}
+
+impl VariantInput {
+    fn draft(self, i: usize, faults: &mut ValidationException) -> VariantDraft {
+        let mut prices = std::collections::BTreeMap::new();
+        let named = self.price.map(|price| (format!("/variants/{i}/price"), price));
+        let listed = self.prices.into_iter().zip(0..);
+        let listed = listed.map(|(price, n)| (format!("/variants/{i}/prices/{n}"), price));
+        for (place, Money { amount, currency }) in named.into_iter().chain(listed) {
+            if amount < 0 {
+                faults.add(format!("{place}/amount"), Fault::Minimum { minimum: 0.into() });
+            }
+            if prices.insert(currency, amount).is_some() {
+                faults.add(place, Fault::Duplicate);
+            }
+        }
+        if prices.is_empty() {
+            faults.add(format!("/variants/{i}/price"), Fault::Required);
+        }
+        VariantDraft {
+            id: self.id,
+            sku: self.sku,
+            options: self.options,
+            active: self.active,
+            prices,
+            stock: self.stock,
+        }
+    }
+}
+
+fn physical() -> ProductKind {
+    ProductKind::Physical
+}
+
+fn yes() -> bool {
+    true
+}
