@@ -4,41 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use serde_json::Value;
-use undercroft::presentation::http::{openapi, routes};
+use undercroft::presentation::http::routes;
 
+use super::examples::{Operation, document, operations};
 use crate::support::TestServer;
-
-fn document() -> Value {
-    serde_json::from_slice(&openapi::document()).unwrap()
-}
-
-/// Every operation: its method, its path and what the document says of it.
-fn operations(document: &Value) -> Vec<(String, String, Value)> {
-    let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            operations.push((method.to_uppercase(), path.clone(), operation.clone()));
-        }
-    }
-    assert!(!operations.is_empty());
-    operations
-}
 
 #[test]
 fn every_operation_says_who_may_call_it_and_what_it_answers() {
     let document = document();
     let mut ids = BTreeSet::new();
-    for (method, path, operation) in operations(&document) {
-        let what = format!("{method} {path}: {operation}");
-        let security = operation["security"].as_array().expect(&what);
+    for Operation { method, path, described } in operations(&document) {
+        let what = format!("{method} {path}: {described}");
+        let security = described["security"].as_array().expect(&what);
         let admin =
             security.iter().any(|way| way.as_object().unwrap().values().any(|roles| roles[0] == "admin"));
         assert_eq!(path.starts_with("/admin/"), admin, "{what}");
-        let id = operation["operationId"].as_str().expect(&what);
+        let id = described["operationId"].as_str().expect(&what);
         assert!(ids.insert(id.to_owned()), "two operations are {id}");
-        assert_eq!(operation["tags"].as_array().expect(&what).len(), 1, "{what}");
-        assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{what}");
-        let responses = operation["responses"].as_object().unwrap();
+        assert_eq!(described["tags"].as_array().expect(&what).len(), 1, "{what}");
+        assert!(described["summary"].as_str().is_some_and(|text| !text.is_empty()), "{what}");
+        let responses = described["responses"].as_object().unwrap();
         assert!(responses.keys().any(|status| status.starts_with('2') || status.starts_with('3')), "{what}");
         assert_eq!(responses["default"]["$ref"], "#/components/responses/Problem", "{what}");
     }
@@ -67,15 +52,15 @@ fn the_document_is_openapi_3_1_and_refers_to_nothing_that_is_not_there() {
         assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
     }
     let schemes = document["components"]["securitySchemes"].as_object().unwrap();
-    for (method, path, operation) in operations(&document) {
+    for Operation { method, path, described } in operations(&document) {
         for way in
-            operation["security"].as_array().unwrap().iter().flat_map(|way| way.as_object().unwrap().keys())
+            described["security"].as_array().unwrap().iter().flat_map(|way| way.as_object().unwrap().keys())
         {
             assert!(schemes.contains_key(way), "{method} {path}: {way}");
         }
         let named: BTreeSet<_> =
             path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
-        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let parameters = described["parameters"].as_array().cloned().unwrap_or_default();
         let documented: BTreeSet<_> = parameters
             .iter()
             .filter(|parameter| parameter["in"] == "path")

@@ -1,6 +1,9 @@
 //! The API as its callers see it.
 
 mod carts;
+mod contract;
+mod examples;
 mod framework;
+mod fuzz;
 mod selling;
 mod products;
