@@ -16,4 +16,5 @@ mod repositories_catalogue;
 mod selling;
 mod server;
 mod support;
+mod torture;
 mod validation;

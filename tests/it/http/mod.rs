@@ -5,5 +5,5 @@ mod contract;
 mod examples;
 mod framework;
 mod fuzz;
-mod selling;
 mod products;
+mod selling;

@@ -4,8 +4,8 @@ mod cart;
 mod invoice;
 mod order;
 mod payment;
-mod review;
 mod product;
+mod review;
 mod subscription;
 mod user;
 
@@ -18,8 +18,8 @@ pub use cart::CartBody;
 pub use invoice::InvoiceBody;
 pub use order::OrderBody;
 pub use payment::{PaymentBody, StepBody};
-pub use review::ReviewBody;
 pub use product::{ProductBody, ProductRecord};
+pub use review::ReviewBody;
 pub use subscription::{PeriodBody, SubscriptionBody};
 pub use user::UserBody;
 

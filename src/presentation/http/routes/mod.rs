@@ -1,8 +1,8 @@
 //! The routes, one file a resource: each handler parses, calls one use case and answers.
 
 mod admin_orders;
-mod admin_reviews;
 mod admin_products;
+mod admin_reviews;
 mod admin_subscriptions;
 mod admin_users;
 mod carts;
@@ -12,8 +12,8 @@ mod health;
 mod me;
 mod notifications;
 mod orders;
-mod reviews;
 mod products;
+mod reviews;
 mod sandbox;
 mod sessions;
 mod subscriptions;

@@ -1,0 +1,52 @@
+//! The short form of what `undercroft torture` does by the hour: races and crashes with a real server.
+
+use std::process::Command;
+
+use serde_json::Value;
+use undercroft::domain::context::Context;
+
+use crate::support::TestDatabase;
+
+/// Runs a torture and tells its counts.
+fn torture(on: &[&str], what: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_undercroft"))
+        .current_dir(folder.path())
+        .args(["torture", "--json"])
+        .args(on)
+        .args(what)
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{what:?}: {out}{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+async fn on_each_engine(what: &[&str], check: impl Fn(Value)) {
+    check(torture(&[], what));
+    if let Some(postgres) = TestDatabase::postgres(Context::system()).await {
+        check(torture(&["--on", &postgres.url], what));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buyers_at_once_get_what_there_is_and_no_more() {
+    let what = ["races", "--rounds", "2", "--buyers", "24", "--pieces", "5"];
+    on_each_engine(&what, |counts| {
+        assert_eq!((&counts["orders"], &counts["out_of_stock"]), (&10.into(), &38.into()), "{counts}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_loses_nothing_that_it_acknowledged() {
+    let what = ["crashes", "--kills", "3", "--buyers", "8", "--life", "1000"];
+    on_each_engine(&what, |counts| {
+        assert_eq!(
+            (&counts["kills"], &counts["lost"], &counts["changed"]),
+            (&3.into(), &0.into(), &0.into())
+        );
+        assert!(counts["repeated"].as_u64().unwrap() > 0, "{counts}");
+    })
+    .await;
+}
