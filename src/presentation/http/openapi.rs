@@ -1,4 +1,4 @@
-//! The `OpenAPI` document, made of the routes themselves.
+//! The OpenAPI document, made of the routes themselves.
 
 use utoipa::openapi::schema::{Schema, SchemaType};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};

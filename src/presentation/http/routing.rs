@@ -4,7 +4,7 @@
 //!
 //! A handler is documented by `#[utoipa::path]`, and its first argument is one of [`Public`], [`Anyone`],
 //! [`SignedIn`] and [`Admin`]: the proof that the caller may call it. [`routes!`] takes no handler that begins with
-//! anything else, and writes the policy into the `OpenAPI` document, so that neither can be forgotten.
+//! anything else, and writes the policy into the OpenAPI document, so that neither can be forgotten.
 //!
 //! ```ignore
 //! pub(super) fn routes() -> Routes {
@@ -33,10 +33,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::state::AppState;
 
-/// The names of the two ways to show a session's token, in the `OpenAPI` document.
+/// The names of the two ways to show a session's token, in the OpenAPI document.
 pub(super) const BEARER: &str = "session_token";
 pub(super) const COOKIE: &str = "session_cookie";
-/// The name of the answer to everything that fails, in the `OpenAPI` document.
+/// The name of the answer to everything that fails, in the OpenAPI document.
 pub(super) const PROBLEM: &str = "Problem";
 
 /// Who may call a route.
@@ -145,7 +145,7 @@ impl Routes {
 }
 
 impl Access {
-    /// The ways to be let in, in the `OpenAPI` document.
+    /// The ways to be let in, in the OpenAPI document.
     fn security(self) -> Vec<SecurityRequirement> {
         let with = |name| SecurityRequirement::new(name, [""; 0]);
         match self {

@@ -27,7 +27,7 @@ pub struct App {
     pub http: HttpSettings,
     /// The sandbox's bank, where the shopper of a sandbox payment acts.
     pub sandbox: Arc<SandboxPayments>,
-    /// The `OpenAPI` document, written when it is first asked for.
+    /// The OpenAPI document, written when it is first asked for.
     pub(super) openapi: OnceLock<Bytes>,
 }
 

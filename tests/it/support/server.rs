@@ -62,8 +62,9 @@ impl TestServer {
         let http = HttpSettings::default();
         let router = router(AppState::new(store.clone(), http.clone(), bank));
         let (ids, end) = (database.database.context().ids.clone(), stop.clone());
-        let serving =
-            tokio::spawn(async move { drop(server::serve(listener, router, &http, ids, end).await) });
+        let serving = tokio::spawn(async move {
+            server::serve(listener, router, &http, ids, end).await;
+        });
         let working = tokio::spawn(work(store.clone(), notices, stop.clone()));
         let tasks = Mutex::new(vec![serving, working]);
         let client = Client::builder(TokioExecutor::new()).build_http();

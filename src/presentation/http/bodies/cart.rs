@@ -9,6 +9,7 @@ use crate::application::cart::{CartLine, PricedCart};
 use crate::domain::cart::CartStatus;
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};
+use crate::infrastructure::exceptions::InvalidDiscountCodeException;
 
 /// A cart with what it costs in the store's own country; what it costs elsewhere says the checkout.
 #[derive(Debug, Serialize, ToSchema)]
@@ -84,7 +85,7 @@ impl CartBody {
         let discount = cart.discount_code.as_ref().map(|code| CartDiscount {
             code: code.clone(),
             applies: quote.discount.is_some(),
-            reason: quote.refused_discount.as_ref().map(|refused| refused.reason()),
+            reason: quote.refused_discount.as_ref().map(InvalidDiscountCodeException::reason),
         });
         Self {
             id: cart.id,

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document, and its reader in the browser, which needs no network.
+//! The OpenAPI document, and its reader in the browser, which needs no network.
 
 use std::sync::{Arc, LazyLock};
 
