@@ -74,10 +74,10 @@ async fn add(unit_of_work: &mut UnitOfWork, new: &NewUser, role: Role) -> Result
     Ok(user)
 }
 
-/// Refuses the birth date of somebody who is not born yet anywhere on earth.
+/// Refuses the birth date of somebody who is not born yet anywhere on earth, or would be the oldest who ever lived.
 pub(super) fn check_birth_date(birth_date: Option<Date>, now: Timestamp) -> Result<(), Failure> {
     let tomorrow = now.to_zoned(TimeZone::UTC).date().saturating_add(jiff::Span::new().days(1));
-    if birth_date.is_some_and(|date| date > tomorrow) {
+    if birth_date.is_some_and(|date| date > tomorrow || date.year() < tomorrow.year() - 130) {
         return Err(ValidationException::one("/birth_date", Fault::Invalid).into());
     }
     Ok(())

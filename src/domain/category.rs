@@ -1,10 +1,15 @@
 //! The category tree.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::ids::CategoryId;
 use super::product::Translations;
 use super::tax::TaxClass;
+
+/// How many levels a tree has at most.
+pub const MOST_LEVELS: usize = 24;
 
 /// A node of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,4 +34,105 @@ pub struct Category {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// A category with those below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// The category.
+    pub category: Category,
+    /// Those right below it, in their order.
+    pub children: Vec<Branch>,
+}
+
+/// The tree that categories make, which are given in the order of siblings; what is below [`MOST_LEVELS`] is left out.
+pub fn tree(categories: Vec<Category>) -> Vec<Branch> {
+    let mut below: HashMap<Option<CategoryId>, Vec<Category>> = HashMap::new();
+    for category in categories {
+        below.entry(category.parent_id).or_default().push(category);
+    }
+    branches(None, MOST_LEVELS, &mut below)
+}
+
+fn branches(
+    parent: Option<CategoryId>,
+    levels: usize,
+    below: &mut HashMap<Option<CategoryId>, Vec<Category>>,
+) -> Vec<Branch> {
+    if levels == 0 {
+        return Vec::new();
+    }
+    let categories = below.remove(&parent).unwrap_or_default();
+    let branch = |category: Category| {
+        let children = branches(Some(category.id), levels - 1, below);
+        Branch { category, children }
+    };
+    categories.into_iter().map(branch).collect()
+}
+
+/// How many categories a tree holds.
+pub fn count(tree: &[Branch]) -> usize {
+    tree.iter().map(|branch| 1 + count(&branch.children)).sum()
+}
+
+impl Branch {
+    /// The branch of the category with this id or slug, in a tree.
+    pub fn find<'a>(tree: &'a [Self], id_or_slug: &str) -> Option<&'a Self> {
+        let id = id_or_slug.parse().ok();
+        let is_it = |category: &Category| Some(category.id) == id || category.slug == id_or_slug;
+        let found = tree.iter().find(|branch| is_it(&branch.category));
+        found.or_else(|| tree.iter().find_map(|branch| Self::find(&branch.children, id_or_slug)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn category(number: usize, parent: Option<usize>) -> Category {
+        let id = |number: usize| CategoryId(Uuid::from_u128(number as u128));
+        Category {
+            id: id(number),
+            slug: format!("c{number}"),
+            name: String::new(),
+            parent_id: parent.map(id),
+            position: 0,
+            tax_class: None,
+            translations: Translations::new(),
+            version: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn siblings_keep_their_order_and_a_branch_is_found_by_id_or_slug() {
+        let tree = tree(vec![
+            category(4, Some(1)),
+            category(2, None),
+            category(1, None),
+            category(3, Some(1)),
+            category(5, Some(3)),
+        ]);
+        let slugs =
+            |tree: &[Branch]| tree.iter().map(|branch| branch.category.slug.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (slugs(&tree), slugs(&tree[1].children)),
+            (vec!["c2".into(), "c1".into()], vec!["c4".into(), "c3".into()])
+        );
+        let third = Branch::find(&tree, "c3").unwrap();
+        assert_eq!(slugs(&third.children), ["c5"]);
+        assert_eq!(Branch::find(&tree, &third.category.id.to_string()), Some(third));
+        assert_eq!((Branch::find(&tree, "c6"), count(&tree)), (None, 5));
+    }
+
+    #[test]
+    fn a_tree_ends_at_its_last_level() {
+        let chain =
+            |length: usize| (0..length).map(|number| category(number, number.checked_sub(1))).collect();
+        assert_eq!(count(&tree(chain(MOST_LEVELS))), MOST_LEVELS);
+        assert_eq!(count(&tree(chain(10_000))), MOST_LEVELS);
+    }
 }

@@ -19,6 +19,7 @@ pub mod pricing;
 pub mod product;
 pub mod review;
 pub mod shipping;
+pub mod slug;
 pub mod state;
 pub mod subscription;
 pub mod tax;

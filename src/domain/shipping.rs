@@ -30,15 +30,18 @@ pub struct ShippingMethod {
 }
 
 /// What a way of shipping costs to a country in a currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ShippingRate {
     /// Where to; `None` is everywhere that has no rate of its own.
     pub country: Option<Country>,
     /// In which currency.
     pub currency: Currency,
     /// The price in minor units.
+    #[schema(minimum = 0)]
     pub amount: i64,
     /// The goods' value in minor units from which it is free.
+    #[schema(minimum = 0)]
     pub free_from: Option<i64>,
 }
 

@@ -15,6 +15,7 @@ mod repositories;
 mod repositories_catalogue;
 mod selling;
 mod server;
+mod shopkeeping;
 mod support;
 mod torture;
 mod validation;

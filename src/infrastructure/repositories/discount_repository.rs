@@ -127,6 +127,13 @@ impl DiscountRepository<'_> {
         self.0.newest("TRUE", &[], limit, after, cursors).await
     }
 
+    /// Removes a discount that no order has used; whether it was removed.
+    pub async fn remove_unused(unit_of_work: &mut UnitOfWork, id: DiscountId) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM discounts WHERE id = $1 AND used = 0 \
+                   AND NOT EXISTS (SELECT 1 FROM discount_uses WHERE discount_id = $1)";
+        Ok(unit_of_work.execute(sql, &params![id]).await? == 1)
+    }
+
     /// Takes one use for an order that was added before, if at `now` there is one left to take; whether there was.
     ///
     /// That an order takes no second one is a rule of the table.

@@ -3,6 +3,7 @@
 use super::error::StoreError;
 use super::session::Session;
 use super::table::{Table, select};
+use super::unit_of_work::UnitOfWork;
 use super::value::{Json, Param, Row, params};
 use crate::domain::shipping::ShippingMethod;
 
@@ -49,9 +50,29 @@ impl ShippingRepository<'_> {
         self.0.all(&sql, &[], ShippingMethod::from_row).await
     }
 
+    /// All of them, in their order.
+    pub async fn all(&mut self) -> Result<Vec<ShippingMethod>, StoreError> {
+        let sql = select::<ShippingMethod>("ORDER BY position, code");
+        self.0.all(&sql, &[], ShippingMethod::from_row).await
+    }
+
     /// The one with this code, whether it can be chosen or not.
     pub async fn by_code(&mut self, code: &str) -> Result<Option<ShippingMethod>, StoreError> {
         let sql = select::<ShippingMethod>("WHERE code = $1");
         self.0.first(&sql, &params![code], ShippingMethod::from_row).await
+    }
+
+    /// Puts these in the place of all that were there.
+    pub async fn replace(
+        unit_of_work: &mut UnitOfWork,
+        methods: &[ShippingMethod],
+    ) -> Result<(), StoreError> {
+        // Of two who do this at once the second would not see, and so not remove, what the first has added.
+        unit_of_work.take_turn("shipping_methods").await?;
+        unit_of_work.execute("DELETE FROM shipping_methods", &[]).await?;
+        for method in methods {
+            unit_of_work.insert(method).await?;
+        }
+        Ok(())
     }
 }

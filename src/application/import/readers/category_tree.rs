@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::layout::Outcomes;
-use super::text::slug;
 use crate::application::import::identity::Identity;
 use crate::application::import::record::{ImportedCategory, Record};
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
+use crate::domain::slug::slug;
 
 /// The categories seen so far.
 pub(super) struct CategoryTree {

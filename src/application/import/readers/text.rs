@@ -1,21 +1,6 @@
 //! From a shop's texts to ours: HTML to plain text, names to the readable part of an address.
 
-use unicode_normalization::UnicodeNormalization;
-
-/// The readable part of an address: lower case, accents dropped, everything else a hyphen.
-pub(super) fn slug(text: &str) -> String {
-    let plain = text.nfkd().filter(|c| !('\u{300}'..='\u{36F}').contains(c)).nfc();
-    let mut slug = String::new();
-    for c in plain.flat_map(char::to_lowercase) {
-        if c.is_alphanumeric() {
-            slug.push(c);
-        } else if !slug.is_empty() && !slug.ends_with('-') && c != '\'' && c != '’' {
-            slug.push('-');
-        }
-    }
-    slug.truncate(slug.trim_end_matches('-').len());
-    slug
-}
+use crate::domain::slug::slug;
 
 /// Joins parts that are slugs into one; empty ones leave nothing behind.
 pub(super) fn joined_slug<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
@@ -187,14 +172,6 @@ const NAMED: &[(&str, char)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slug_is_what_can_be_read_in_an_address() {
-        assert_eq!(slug("  Café Crème – Nº 5! "), "cafe-creme-no-5");
-        assert_eq!(slug("Men's T-Shirt"), "mens-t-shirt");
-        assert_eq!(slug("緑茶"), "緑茶");
-        assert_eq!(slug("!!!"), "");
-    }
 
     #[test]
     fn html_becomes_the_text_a_person_would_read() {

@@ -1,6 +1,7 @@
 //! How the things that several routes show look on the wire.
 
 mod cart;
+mod category;
 mod invoice;
 mod order;
 mod payment;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 use crate::domain::money::Money;
 
 pub use cart::CartBody;
+pub use category::{BranchBody, CategoryBody};
 pub use invoice::InvoiceBody;
 pub use order::OrderBody;
 pub use payment::{PaymentBody, StepBody};

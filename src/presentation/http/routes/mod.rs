@@ -1,11 +1,14 @@
 //! The routes, one file a resource: each handler parses, calls one use case and answers.
 
+mod admin_categories;
+mod admin_discounts;
 mod admin_orders;
 mod admin_products;
 mod admin_reviews;
 mod admin_subscriptions;
 mod admin_users;
 mod carts;
+mod categories;
 mod checkout;
 mod documentation;
 mod health;
@@ -13,6 +16,7 @@ mod me;
 mod notifications;
 mod orders;
 mod products;
+mod rates;
 mod reviews;
 mod sandbox;
 mod sessions;
@@ -24,18 +28,22 @@ use super::routing::Routes;
 /// The routes of each file.
 pub fn each() -> Vec<Routes> {
     vec![
+        admin_categories::routes(),
+        admin_discounts::routes(),
         admin_orders::routes(),
         admin_reviews::routes(),
         admin_products::routes(),
         admin_subscriptions::routes(),
         admin_users::routes(),
         carts::routes(),
+        categories::routes(),
         checkout::routes(),
         documentation::routes(),
         health::routes(),
         me::routes(),
         notifications::routes(),
         orders::routes(),
+        rates::routes(),
         reviews::routes(),
         products::routes(),
         sandbox::routes(),

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::format::Format;
-use super::super::text::slug;
 use crate::application::import::identity::Identity;
 use crate::application::import::record::{
     ImportedCategory, ImportedCustomer, ImportedDiscount, ImportedProduct, ImportedVariant, Record, Wishes,
@@ -17,6 +16,7 @@ use crate::application::json_lines::{
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::ProductKind;
 use crate::domain::shipping::ShippingMethod;
+use crate::domain::slug::slug;
 use crate::domain::tax::{TaxRate, TaxRule};
 use crate::domain::user::is_email;
 

@@ -21,12 +21,13 @@ use super::error::Fault;
 use super::format::Format;
 use super::layout::{Column, Columns, Layout, Outcomes};
 use super::refusal::{Refusal, present, price};
-use super::text::{joined_slug, plain_text, slug};
+use super::text::{joined_slug, plain_text};
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::import::record::{ImportedProduct, ImportedVariant, Record};
 use crate::domain::money::Currency;
 use crate::domain::product::{ProductKind, Translations};
+use crate::domain::slug::slug;
 
 const IDENTITY: Identity = Identity::new(Format::Shopify.name());
 

@@ -1,0 +1,57 @@
+//! Slugs: the readable part of an address, made of a name.
+
+use unicode_normalization::UnicodeNormalization;
+use uuid::Uuid;
+
+/// The longest slug that is taken from outside, in characters.
+const LONGEST: usize = 120;
+
+/// What of a text can be read in an address: its letters, in lower case and without accents, and its digits, with
+/// single hyphens between them.
+pub fn slug(text: &str) -> String {
+    let plain = text.nfkd().filter(|c| !('\u{300}'..='\u{36F}').contains(c)).nfc();
+    let mut slug = String::new();
+    for c in plain.flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() {
+            slug.push(c);
+        } else if !slug.is_empty() && !slug.ends_with('-') && c != '\'' && c != '’' {
+            slug.push('-');
+        }
+    }
+    slug.truncate(slug.trim_end_matches('-').len());
+    slug
+}
+
+/// Whether a text is a slug, or several with two hyphens between them, as in the path of a category; and not an id,
+/// since things are asked for by either.
+pub fn is_slug(text: &str) -> bool {
+    text.chars().count() <= LONGEST
+        && text.split("--").all(|part| !part.is_empty() && slug(part) == part)
+        && Uuid::try_parse(text).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_is_what_can_be_read_in_an_address() {
+        assert_eq!(slug("  Café Crème – Nº 5! "), "cafe-creme-no-5");
+        assert_eq!(slug("Men's T-Shirt"), "mens-t-shirt");
+        assert_eq!(slug("緑茶"), "緑茶");
+        assert_eq!(slug("!!!"), "");
+    }
+
+    #[test]
+    fn what_is_made_is_one_and_no_id_is() {
+        for text in ["Café Crème", "緑茶", "a1-b2", "Straße 7"] {
+            assert!(is_slug(&slug(text)), "{text}");
+        }
+        assert!(is_slug("clothing--t-shirts"));
+        let id = Uuid::nil().to_string();
+        for text in ["", "-", "a-", "a---b", "--a", "A", "a b", "a/b", "é", &id, &"a".repeat(121)] {
+            assert!(!is_slug(text), "{text}");
+        }
+        assert!(is_slug(&"a".repeat(120)));
+    }
+}

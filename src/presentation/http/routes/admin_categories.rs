@@ -1,0 +1,162 @@
+//! The category tree, as administrators tend it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::application::categories::{self, CategoryChange, NewCategory, Spot};
+use crate::application::idempotency::once;
+use crate::domain::category::Category;
+use crate::domain::ids::CategoryId;
+use crate::domain::product::Translations;
+use crate::domain::tax::TaxClass;
+use crate::presentation::http::answer::{Answered, created};
+use crate::presentation::http::bodies::CategoryBody;
+use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
+use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::json::Json;
+use crate::presentation::http::patch::given;
+use crate::presentation::http::principal::Admin;
+use crate::presentation::http::query::Path;
+use crate::presentation::http::routing::{Routes, routes};
+use crate::presentation::http::state::AppState;
+
+pub(super) fn routes() -> Routes {
+    routes![get, create, change, move_to, remove]
+}
+
+/// What a category is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewCategory)]
+struct NewBody {
+    /// Its name in the store's base language.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// The readable part of its address; made of the name if it is left out.
+    #[schema(min_length = 1, max_length = 120, example = "t-shirts")]
+    slug: Option<String>,
+    /// The category above it; the top if it is left out.
+    parent_id: Option<CategoryId>,
+    /// Its place among its siblings.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
+    position: i64,
+    /// The tax class of its products; that of the category above if it is left out.
+    tax_class: Option<TaxClass>,
+    /// Its name in other languages, by BCP 47 tag.
+    #[serde(default)]
+    translations: Translations,
+}
+
+/// What is to be another; what is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CategoryChange)]
+struct ChangeBody {
+    /// Another name.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// Another slug.
+    #[schema(min_length = 1, max_length = 120, example = "t-shirts")]
+    slug: Option<String>,
+    /// Another tax class; null takes that of the category above.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<TaxClass>)]
+    tax_class: Option<Option<TaxClass>>,
+    /// Its name in other languages, all of them.
+    translations: Option<Translations>,
+}
+
+/// Where a category is to stand.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CategorySpot {
+    /// The category above it; null is the top.
+    parent_id: Option<CategoryId>,
+    /// Its place among its siblings.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
+    position: i64,
+}
+
+/// A category.
+#[utoipa::path(get, path = "/admin/v1/categories/{id}", tag = "admin categories", params(("id" = Uuid, Path)),
+    responses((status = 200, body = CategoryBody), (status = 304)))]
+async fn get(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<CategoryId>,
+    known: IfNoneMatch,
+) -> Answered {
+    let category = categories::category(&app.store, id).await?;
+    fresh(category.version, &CategoryBody::of(&category), &known)
+}
+
+/// Makes a category.
+#[utoipa::path(post, path = "/admin/v1/categories", tag = "admin categories", request_body = NewBody,
+    responses((status = 201, body = CategoryBody)))]
+async fn create(who: Admin, State(app): State<AppState>, request: Keyed<NewBody>) -> Answered {
+    let key = request.key(Some(who.user_id()));
+    let NewBody { name, slug, parent_id, position, tax_class, translations } = request.body;
+    let new = NewCategory { slug, name, parent_id, position, tax_class, translations };
+    let render = created(|category: &Category| {
+        (format!("/admin/v1/categories/{}", category.id), CategoryBody::of(category))
+    });
+    let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
+        let new = new.clone();
+        Box::pin(async move { categories::create(unit_of_work, &new).await })
+    });
+    Ok(answer.await?.into_response())
+}
+
+/// Changes a category where it stands.
+#[utoipa::path(patch, path = "/admin/v1/categories/{id}", tag = "admin categories", params(("id" = Uuid, Path)),
+    request_body = ChangeBody, responses((status = 200, body = CategoryBody)))]
+async fn change(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<CategoryId>,
+    IfMatch(seen): IfMatch,
+    Json(ChangeBody { name, slug, tax_class, translations }): Json<ChangeBody>,
+) -> Answered {
+    let change = CategoryChange { slug, name, tax_class, translations };
+    let write = app
+        .store
+        .database()
+        .write(move |unit_of_work| Box::pin(categories::change(unit_of_work, id, change.clone(), seen)));
+    let category = write.await?;
+    changed(category.version, &CategoryBody::of(&category))
+}
+
+/// Puts a category, with all below it, somewhere else. Lists and searches follow at once.
+#[utoipa::path(post, path = "/admin/v1/categories/{id}/move", tag = "admin categories",
+    params(("id" = Uuid, Path)), request_body = CategorySpot, responses((status = 200, body = CategoryBody)))]
+async fn move_to(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<CategoryId>,
+    IfMatch(seen): IfMatch,
+    Json(CategorySpot { parent_id, position }): Json<CategorySpot>,
+) -> Answered {
+    let spot = Spot { parent_id, position };
+    let write = app
+        .store
+        .database()
+        .write(move |unit_of_work| Box::pin(categories::move_to(unit_of_work, id, spot, seen)));
+    let category = write.await?;
+    changed(category.version, &CategoryBody::of(&category))
+}
+
+/// Removes a category. One that has products or categories below it is `in_use`.
+#[utoipa::path(delete, path = "/admin/v1/categories/{id}", tag = "admin categories", params(("id" = Uuid, Path)),
+    responses((status = 204)))]
+async fn remove(_: Admin, State(app): State<AppState>, Path(id): Path<CategoryId>) -> Answered {
+    let database = app.store.database();
+    database.write(move |unit_of_work| Box::pin(categories::remove(unit_of_work, id))).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
