@@ -52,6 +52,8 @@ impl Default for Settings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
+    /// Whether a server that finds its database empty fills in a small catalogue to try things out.
+    pub demo: bool,
     /// The name on invoices and pages.
     pub name: String,
     /// The currency of a cart for which none was asked (ISO 4217).
@@ -85,6 +87,7 @@ pub enum Capture {
 impl Default for StoreSettings {
     fn default() -> Self {
         Self {
+            demo: true,
             name: "Undercroft".into(),
             default_currency: "EUR".into(),
             default_country: "DE".into(),

@@ -8,6 +8,7 @@ pub mod categories;
 pub mod checker;
 pub mod checkout;
 pub mod discounts;
+pub mod demo;
 pub mod export;
 pub mod history;
 pub mod idempotency;

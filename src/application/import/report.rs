@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::readers::Format;
 use super::totals::Totals;
+use crate::domain::money::Currency;
 
 /// What an import came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,6 +16,9 @@ pub struct Report {
     pub totals: Totals,
     /// The layout the file was read in.
     pub format: Format,
+    /// The currency of the amounts, if its lines have any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
     /// What was added to the store.
     pub added: Counts,
     /// What was there before, and stays as it is.

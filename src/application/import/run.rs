@@ -43,32 +43,71 @@ pub enum ImportError {
     #[error("cannot be opened")]
     Open(#[source] io::Error),
     /// The file is broken; nothing was written.
-    #[error(transparent)]
-    Read(#[from] ReadError),
+    #[error("{0}")]
+    Read(ReadError),
     /// The observer gave up; what was written by then stays, and the next import goes on from there.
     #[error("the import was broken off")]
     Observer(#[source] io::Error),
     /// The store did not do it; what was written by then stays, and the next import goes on from there.
-    #[error("the store failed")]
-    Store(#[from] Failure),
+    #[error("{}", .0.report())]
+    Store(Failure),
     /// Lines were lost: a fault of ours.
-    #[error(transparent)]
-    Unbalanced(#[from] Unbalanced),
+    #[error("{0}")]
+    Unbalanced(Unbalanced),
 }
 
-/// Imports what `open` opens, each time from its beginning. What has no date of its own is given `dated`.
+impl From<ReadError> for ImportError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<Failure> for ImportError {
+    fn from(failure: Failure) -> Self {
+        Self::Store(failure)
+    }
+}
+
+impl From<Unbalanced> for ImportError {
+    fn from(error: Unbalanced) -> Self {
+        Self::Unbalanced(error)
+    }
+}
+
+/// A file that can be read to its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Checked {
+    lines: u64,
+}
+
+/// Reads what `open` opens to its end, before anything is written.
+pub fn check<R: BufRead>(
+    open: impl Fn() -> io::Result<R>,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Checked, ImportError> {
+    let mut reader = Reader::open(open().map_err(ImportError::Open)?, options)?;
+    observer.opened(reader.format(), reader.header()).map_err(ImportError::Observer)?;
+    while let Some(outcome) = reader.next() {
+        outcome?;
+        observer.checked(reader.lines()).map_err(ImportError::Observer)?;
+    }
+    Ok(Checked { lines: reader.lines() })
+}
+
+/// Imports what `open` opens, from its beginning again. What has no date of its own is given `dated`.
 pub async fn import<R: BufRead + Send>(
     store: &Store,
     open: impl Fn() -> io::Result<R>,
     options: &Options,
     dated: Timestamp,
+    checked: Checked,
     observer: &mut dyn Observer,
 ) -> Result<Report, ImportError> {
-    let lines = check(&open, options, observer)?;
     let mut reader = Reader::open(open().map_err(ImportError::Open)?, options)?;
     let mut run = Run {
         store,
-        lines,
+        lines: checked.lines,
         planner: Planner::new(dated),
         pending: Vec::new(),
         pending_buyers: HashSet::new(),
@@ -85,22 +124,7 @@ pub async fn import<R: BufRead + Send>(
     run.flush(observer).await?;
     run.totals.close(reader.lines())?;
     let Run { totals, added, unchanged, .. } = run;
-    Ok(Report { totals, format: reader.format(), added, unchanged })
-}
-
-/// Reads the file to its end; how many lines it has.
-fn check<R: BufRead>(
-    open: impl Fn() -> io::Result<R>,
-    options: &Options,
-    observer: &mut dyn Observer,
-) -> Result<u64, ImportError> {
-    let mut reader = Reader::open(open().map_err(ImportError::Open)?, options)?;
-    observer.opened(reader.format(), reader.header()).map_err(ImportError::Observer)?;
-    while let Some(outcome) = reader.next() {
-        outcome?;
-        observer.checked(reader.lines()).map_err(ImportError::Observer)?;
-    }
-    Ok(reader.lines())
+    Ok(Report { totals, format: reader.format(), currency: reader.currency(), added, unchanged })
 }
 
 /// An import under way.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::dialect;
 use super::error::StoreError;
-use super::migrations;
+use super::migrations::{self, SchemaState};
 use super::page::CursorKey;
 use super::postgres::PostgresDatabase;
 use super::session::{Connection, Engine, Session};
@@ -24,6 +25,7 @@ pub struct Database {
     context: Context,
     committed: Arc<Notify>,
     cursor_key: CursorKey,
+    is_new: bool,
 }
 
 enum Backend {
@@ -38,15 +40,30 @@ pub enum Setup {
     IfEmpty,
     /// Brought up to date.
     Migrate,
+    /// Refused, and so is a database that is not there.
+    Never,
 }
 
 impl Database {
-    /// Opens the database at `url` and sets it up if it is empty.
+    /// Opens the database at `url` and does about its schema what `setup` says.
     pub async fn open(url: &str, context: Context, setup: Setup) -> Result<Self, StoreError> {
+        let mut database = Self::connect(url, context, setup != Setup::Never)?;
+        database.is_new = migrations::set_up(&database, setup).await?;
+        database.cursor_key = CursorKey::load(&database).await?;
+        Ok(database)
+    }
+
+    /// How the schema of the database at `url` stands; nothing is made or changed.
+    pub async fn look(url: &str, context: Context) -> Result<SchemaState, StoreError> {
+        migrations::state(&Self::connect(url, context, false)?).await
+    }
+
+    /// Connects to the database at `url`; a file is made if `make` says so.
+    fn connect(url: &str, context: Context, make: bool) -> Result<Self, StoreError> {
         let engine = match url.strip_prefix("sqlite:") {
             Some(path) => {
                 let context = context.clone();
-                Backend::Sqlite(SqliteDatabase::open(Path::new(path), move |session| {
+                Backend::Sqlite(SqliteDatabase::open(Path::new(path), make, move |session| {
                     UnitOfWork::new(session, context.clone())
                 })?)
             }
@@ -55,15 +72,18 @@ impl Database {
             }
             None => return Err(StoreError::Schema("a database is `sqlite:FILE` or `postgres://…`".into())),
         };
-        let mut database = Self {
+        Ok(Self {
             engine: Arc::new(engine),
             context,
             committed: Arc::new(Notify::new()),
             cursor_key: CursorKey::default(),
-        };
-        migrations::set_up(&database, setup).await?;
-        database.cursor_key = CursorKey::load(&database).await?;
-        Ok(database)
+            is_new: false,
+        })
+    }
+
+    /// Whether it was empty when it was opened.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Which database this is.
@@ -180,6 +200,12 @@ impl Database {
             return (outcome.and_then(|value| ended.map(|()| value).map_err(E::from)), published);
         }
         (Err(StoreError::Internal("a transaction lost its connection".into()).into()), false)
+    }
+
+    /// What time it is to the database.
+    pub async fn time(&self) -> Result<jiff::Timestamp, StoreError> {
+        let sql = dialect::time(self.engine());
+        self.read().await?.one(sql, &[], super::value::scalar).await
     }
 
     /// Whether the database answers.

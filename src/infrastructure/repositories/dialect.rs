@@ -85,6 +85,14 @@ pub(super) fn unique_constraint(columns: &str) -> &str {
     }
 }
 
+/// What time it is.
+pub(super) fn time(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+        Engine::Postgres => "SELECT clock_timestamp()",
+    }
+}
+
 /// Whether a table of this name is there.
 pub(super) fn table_exists(engine: Engine) -> &'static str {
     match engine {

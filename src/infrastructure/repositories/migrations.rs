@@ -25,35 +25,71 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at TIMESTAMPTZ NOT NULL
 );";
 
-/// Sets up an empty database; one that is behind is brought up to date or refused.
-pub(super) async fn set_up(database: &Database, setup: Setup) -> Result<(), StoreError> {
+/// How the schema of a database stands to the one that this program needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaState {
+    /// There is none yet.
+    Empty,
+    /// It lacks the last migrations.
+    Behind {
+        /// The last it has.
+        version: i64,
+        /// How many it lacks.
+        missing: usize,
+    },
+    /// It is the one.
+    Current {
+        /// The last migration.
+        version: i64,
+    },
+    /// A newer program has been here.
+    Ahead {
+        /// The last migration it has.
+        version: i64,
+    },
+    /// A migration was changed after it had been applied.
+    Changed {
+        /// Which.
+        version: i64,
+    },
+}
+
+/// Looks at the schema of a database, and leaves it as it is.
+pub(super) async fn state(database: &Database) -> Result<SchemaState, StoreError> {
     let applied = applied(database).await?;
-    if let Some((version, checksum)) = applied.last() {
-        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
-        match known {
-            None => {
-                return Err(StoreError::Schema(format!(
-                    "the database is at version {version}, which this program does not know: it is older than the database"
-                )));
-            }
-            Some(migration) if checksum_of(migration) != *checksum => {
-                return Err(StoreError::Schema(format!(
-                    "migration {version} was changed after it had been applied"
-                )));
-            }
-            Some(_) => {}
+    let Some((version, checksum)) = applied.last() else { return Ok(SchemaState::Empty) };
+    let version = *version;
+    let missing = MIGRATIONS.len().saturating_sub(applied.len());
+    let known = MIGRATIONS.iter().find(|migration| migration.version == version);
+    Ok(match known {
+        None => SchemaState::Ahead { version },
+        Some(migration) if checksum_of(migration) != *checksum => SchemaState::Changed { version },
+        Some(_) if missing > 0 => SchemaState::Behind { version, missing },
+        Some(_) => SchemaState::Current { version },
+    })
+}
+
+/// Sets up an empty database; one that is behind is brought up to date or refused. Whether it was empty before.
+pub(super) async fn set_up(database: &Database, setup: Setup) -> Result<bool, StoreError> {
+    let refused = |why: String| Err(StoreError::Schema(why));
+    match (state(database).await?, setup) {
+        (SchemaState::Current { .. }, _) => Ok(false),
+        (SchemaState::Ahead { version }, _) => refused(format!(
+            "the database is at version {version}, which this program does not know: it is older than the database"
+        )),
+        (SchemaState::Changed { version }, _) => {
+            refused(format!("migration {version} was changed after it had been applied"))
+        }
+        (SchemaState::Empty, Setup::Never) => {
+            refused("the database is empty: `serve` and `import` set one up".into())
+        }
+        (SchemaState::Behind { missing, .. }, Setup::IfEmpty | Setup::Never) => {
+            refused(format!("the database is {missing} migrations behind: run `undercroft migrate`"))
+        }
+        (SchemaState::Empty, _) | (SchemaState::Behind { .. }, Setup::Migrate) => {
+            database.write(|unit_of_work| Box::pin(apply(unit_of_work))).await
         }
     }
-    let missing = MIGRATIONS.len().saturating_sub(applied.len());
-    if missing == 0 {
-        return Ok(());
-    }
-    if !applied.is_empty() && setup == Setup::IfEmpty {
-        return Err(StoreError::Schema(format!(
-            "the database is {missing} migrations behind: run `undercroft migrate`"
-        )));
-    }
-    database.write(|unit_of_work| Box::pin(apply(unit_of_work))).await
 }
 
 /// The versions and checksums that the database has.
@@ -67,8 +103,10 @@ async fn applied(database: &Database) -> Result<Vec<(i64, String)>, StoreError> 
     session.all(sql, &[], |row| Ok((row.get(0)?, row.get(1)?))).await
 }
 
-async fn apply(unit_of_work: &mut UnitOfWork) -> Result<(), StoreError> {
+/// Applies what is missing; whether that was everything.
+async fn apply(unit_of_work: &mut UnitOfWork) -> Result<bool, StoreError> {
     let engine = unit_of_work.engine();
+    let mut applied = 0;
     unit_of_work.script(dialect::lock_schema(engine)).await?;
     unit_of_work.script(&dialect::translate(engine, HISTORY)).await?;
     for migration in MIGRATIONS {
@@ -84,8 +122,9 @@ async fn apply(unit_of_work: &mut UnitOfWork) -> Result<(), StoreError> {
                 &values,
             )
             .await?;
+        applied += 1;
     }
-    Ok(())
+    Ok(applied == MIGRATIONS.len())
 }
 
 fn checksum_of(migration: &Migration) -> String {

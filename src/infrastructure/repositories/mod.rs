@@ -60,6 +60,7 @@ pub use idempotency_repository::{Answer, Claimed, IdempotencyKey, IdempotencyRep
 pub use inventory_repository::{InventoryRepository, StockSet};
 pub use invoice_repository::InvoiceRepository;
 pub use listing::{ProductFilter, ProductSort};
+pub use migrations::SchemaState;
 pub use notification_repository::{NotificationFilter, NotificationRepository};
 pub use order_repository::{OrderFilter, OrderRepository};
 pub use page::{CursorKey, Cursors, Dated, ForeignCursor, ListError, Page};

@@ -48,12 +48,16 @@ struct Readers {
 }
 
 impl SqliteDatabase {
-    /// Opens or makes the file and starts its writer, which lives as long as anybody may send to it.
+    /// Opens the file, or makes it if `make` says so, and starts its writer, which lives as long as anybody may send
+    /// to it.
     pub(super) fn open(
         path: &Path,
+        make: bool,
         prepare: impl Fn(session::Session) -> UnitOfWork + Send + 'static,
     ) -> Result<Self, StoreError> {
-        let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);
+        let writer = open(path, flags)?;
         writer.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
         )?;

@@ -10,7 +10,12 @@
 //! 3. If it can fail in a way of its own, add a variant to [`CliError`] and say which [`Exit`] it is.
 
 mod admin;
+mod doctor;
+mod export;
+mod import;
 pub mod logging;
+mod migrate;
+mod openapi;
 mod opening;
 mod serve;
 mod signals;
@@ -21,6 +26,7 @@ use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
+    application::{export::ExportError, import::run::ImportError},
     domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD},
     infrastructure::{exceptions::Failure, repositories::StoreError},
     settings::Settings,
@@ -35,7 +41,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line or the settings are wrong; nothing was begun.
     Usage = 2,
-    /// Some of the input was rejected; the rest is done.
+    /// Some of the input was rejected, which the caller wanted to be told so; the rest is done.
     Rejected = 3,
     /// The database cannot be reached, or waits for `migrate`.
     Database = 4,
@@ -52,7 +58,7 @@ const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failed
   2  the command line or the settings are wrong; nothing was begun
-  3  some of the input was rejected; the rest is done
+  3  some of the input was rejected, and --strict was said; the rest is done
   4  the database cannot be reached, or waits for `migrate`";
 
 /// A headless store: one binary, one file.
@@ -122,6 +128,16 @@ impl Options {
 pub enum Command {
     /// Serve the HTTP API (the default)
     Serve(serve::Serve),
+    /// Bring the database to the schema of this program
+    Migrate(migrate::Migrate),
+    /// Import a catalogue or a history: Shopify, WooCommerce, UCI Online Retail, our own JSON Lines
+    Import(import::Import),
+    /// Export everything a merchant owns as JSON Lines
+    Export(export::Export),
+    /// Print the description of the HTTP API, an `OpenAPI` document
+    Openapi(openapi::Openapi),
+    /// Look at everything the store stands on, and say what to do
+    Doctor(doctor::Doctor),
     /// Say who runs the store
     Admin(admin::Admin),
     /// Race and crash a throw-away store, and count what came of it
@@ -130,7 +146,7 @@ pub enum Command {
 
 impl Default for Command {
     fn default() -> Self {
-        Self::Serve(serve::Serve {})
+        Self::Serve(serve::Serve::default())
     }
 }
 
@@ -139,6 +155,11 @@ impl Command {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         match self {
             Self::Serve(serve) => serve.run(settings).await,
+            Self::Migrate(migrate) => migrate.run(settings).await,
+            Self::Import(import) => import.run(settings).await,
+            Self::Export(export) => export.run(settings).await,
+            Self::Openapi(openapi) => openapi.run(),
+            Self::Doctor(doctor) => doctor.run(settings).await,
             Self::Admin(admin) => admin.run(settings).await,
             Self::Torture(torture) => torture.run(settings).await,
         }
@@ -191,6 +212,29 @@ pub enum CliError {
     /// What came on standard input can be no password.
     #[error("a password is one line of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")]
     Password,
+    /// The file was not imported, or not to its end.
+    #[error("{}", file.display())]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: ImportError,
+    },
+    /// A new store could not be filled.
+    #[error("the demo cannot be filled in (`--no-demo` does without)")]
+    Demo(#[source] ImportError),
+    /// Lines of a file were not taken.
+    #[error("{0} lines were rejected")]
+    Rejected(u64),
+    /// The store was not exported.
+    #[error(transparent)]
+    Export(ExportError),
+    /// What was made could not be written.
+    #[error("cannot write")]
+    Output(#[source] io::Error),
+    /// Something that the store stands on is not well.
+    #[error("{0} problems were found")]
+    Unwell(usize),
     /// The database cannot be used as it is.
     #[error("database")]
     Database(#[source] StoreError),
@@ -214,7 +258,13 @@ impl CliError {
             | Self::ChildSilent
             | Self::Wrong(_)
             | Self::Broken(_)
-            | Self::Input(_) => Exit::Failed,
+            | Self::Input(_)
+            | Self::Import { .. }
+            | Self::Demo(_)
+            | Self::Export(_)
+            | Self::Output(_)
+            | Self::Unwell(_) => Exit::Failed,
+            Self::Rejected(_) => Exit::Rejected,
             Self::Setting { .. } | Self::Password => Exit::Usage,
             Self::Database(_) => Exit::Database,
         }

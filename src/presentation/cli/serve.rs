@@ -1,13 +1,15 @@
 //! `undercroft serve`: the HTTP server until a signal says stop.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
+use std::net::SocketAddr;
 
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{CliError, opening, signals::Signals};
 use crate::{
-    application::worker::work,
+    application::{Store, demo, worker::work},
     infrastructure::repositories::Setup,
     presentation::http::{
         server::{self, DrainReport},
@@ -17,14 +19,22 @@ use crate::{
 };
 
 /// The arguments of `serve`.
-#[derive(clap::Args, Debug)]
-pub struct Serve {}
+#[derive(clap::Args, Debug, Default)]
+pub struct Serve {
+    /// Leave a new store empty
+    #[arg(long)]
+    no_demo: bool,
+}
 
 impl Serve {
     /// Serves until SIGINT or SIGTERM and drains; a second signal ends it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let mut signals = Signals::listen().map_err(CliError::Signals)?;
         let opened = opening::open(&settings, Setup::IfEmpty).await?;
+        let is_demo = settings.store.demo && !self.no_demo && opened.store.database().is_new();
+        if is_demo {
+            demo::fill(&opened.store).await.map_err(CliError::Demo)?;
+        }
         let address = settings.listen;
         let failed = |source| CliError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -33,6 +43,8 @@ impl Serve {
         let stop = CancellationToken::new();
         let worker = tokio::spawn(work(opened.store.clone(), opened.notices, stop.clone()));
         let ids = opened.store.database().context().ids.clone();
+        // its password takes longer to hash than the server to start
+        let admin = is_demo.then(|| opened.store.clone());
         let app = router(AppState::new(opened.store, settings.http.clone(), opened.sandbox));
         let served = async {
             let report = server::serve(listener, app, &settings.http, ids, stop.clone()).await;
@@ -42,6 +54,9 @@ impl Serve {
         };
         // a reader that has closed standard output does not want to know
         let _ = writeln!(stdout(), "listening on http://{address}");
+        if let Some(store) = admin {
+            tokio::spawn(welcome(store, address));
+        }
 
         let orders = async {
             let signal = signals.next().await;
@@ -57,4 +72,28 @@ impl Serve {
             () = orders => Err(CliError::CutShort),
         }
     }
+}
+
+/// Makes the administrator of a new store and tells how to log in, which nobody can find out later.
+async fn welcome(store: Store, address: SocketAddr) {
+    let admin = match demo::admin(&store).await {
+        Ok(admin) => admin,
+        Err(failure) => {
+            tracing::error!(failure = %failure.report(), "no administrator: `undercroft admin create` makes one");
+            return;
+        }
+    };
+    let demo::Login { email, password } = admin;
+    let password = password.expose_secret();
+    let [percent, amount] = demo::DISCOUNTS;
+    // whoever has closed standard error does not want to know
+    let _ = writeln!(
+        stderr(),
+        "\nThis store is new, and a small market hall was filled in to try things out.\n\
+         \n  administrator   {email}\n  password        {password}   (told this once)\
+         \n  discounts       {percent}, {amount}\
+         \n  look            curl 'http://{address}/v1/products?q=coffee'\
+         \n  the API         http://{address}/docs/\
+         \n\nAn empty store instead: another database, and `serve --no-demo`.\n"
+    );
 }

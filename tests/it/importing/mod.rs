@@ -12,7 +12,7 @@ use undercroft::application::export::export;
 use undercroft::application::import::line::{Fields, Rejection};
 use undercroft::application::import::readers::{Format, Options};
 use undercroft::application::import::report::Report;
-use undercroft::application::import::run::{ImportError, Observer, import};
+use undercroft::application::import::run::{ImportError, Observer, check, import};
 use undercroft::domain::money::Currency;
 
 use crate::support::TestDatabase;
@@ -68,7 +68,9 @@ fn opened(test: &TestDatabase) -> Store {
 async fn try_import(store: &Store, text: &str, watch: &mut Watch) -> Result<Report, ImportError> {
     let options = Options { currency: Some(Currency::EUR), ..Options::default() };
     let dated: Timestamp = "2024-02-29T12:00:00Z".parse().unwrap();
-    import(store, || Ok(Cursor::new(text.to_owned())), &options, dated, watch).await
+    let open = || Ok(Cursor::new(text.to_owned()));
+    let checked = check(open, &options, watch)?;
+    import(store, open, &options, dated, checked, watch).await
 }
 
 /// Imports a file to its end.

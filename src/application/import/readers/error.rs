@@ -11,7 +11,6 @@ pub struct ReadError {
     /// The character within the line, counted from 1.
     pub column: u64,
     /// What is wrong there.
-    #[source]
     pub fault: Fault,
 }
 
@@ -56,7 +55,13 @@ pub enum Fault {
     CurrencyNeeded,
     /// Reading failed.
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl Fault {

@@ -111,6 +111,11 @@ impl<R: BufRead> Reader<R> {
         self.format
     }
 
+    /// The currency of what its lines are worth, if they are worth anything.
+    pub fn currency(&self) -> Option<Currency> {
+        (self.format == Format::OnlineRetail).then_some(online_retail::CURRENCY)
+    }
+
     /// The names of its columns.
     pub fn header(&self) -> &Fields {
         &self.header

@@ -18,7 +18,7 @@ use std::collections::btree_map::Entry as Slot;
 use jiff::Timestamp;
 
 use self::products::Products;
-use self::sale::{CURRENCY, Sale, SaleColumns};
+use self::sale::{Sale, SaleColumns};
 use super::error::Fault;
 use super::format::Format;
 use super::layout::{Columns, Layout, Outcomes};
@@ -26,8 +26,12 @@ use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::import::record::{ImportedCustomer, ImportedInvoice, ImportedLine, Record};
 use crate::domain::country::Country;
+use crate::domain::money::Currency;
 
 const IDENTITY: Identity = Identity::new(Format::OnlineRetail.name());
+
+/// The currency of the data set: the retailer is a British one.
+pub(super) const CURRENCY: Currency = Currency::GBP;
 
 /// Puts invoices together from lines.
 pub(super) struct OnlineRetail {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::super::text::joined_slug;
-use super::IDENTITY;
-use super::sale::{CURRENCY, Sale};
+use super::sale::Sale;
+use super::{CURRENCY, IDENTITY};
 use crate::application::import::record::{ImportedProduct, ImportedVariant};
 use crate::domain::product::{ProductKind, Translations};
 

@@ -7,14 +7,10 @@ use jiff::tz::TimeZone;
 use super::super::decimal::units;
 use super::super::layout::{Column, Columns};
 use super::super::refusal::{Refusal, not_a_number, present, price, quoted};
-use super::countries;
+use super::{CURRENCY, countries};
 use crate::application::import::line::{Reason, SourceLine};
 use crate::domain::country::Country;
-use crate::domain::money::Currency;
 use crate::domain::pricing::LINE_QUANTITY;
-
-/// The currency of the data set: the retailer is a British one.
-pub(super) const CURRENCY: Currency = Currency::GBP;
 
 /// The columns of the data set.
 pub(super) struct SaleColumns {

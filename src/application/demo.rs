@@ -1,0 +1,86 @@
+//! A small market hall to try things out in: what a new store holds unless it is told to stay empty.
+
+use std::io::{self, Cursor};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use secrecy::SecretString;
+
+use super::Store;
+use super::accounts::{NewUser, make_admin};
+use super::import::line::{Fields, Rejection};
+use super::import::readers::{Format, Options};
+use super::import::run::{ImportError, Observer, check, import};
+use crate::domain::user::User;
+use crate::infrastructure::exceptions::Failure;
+
+/// What is sold, and on which terms.
+const LINES: &str =
+    concat!(include_str!("../../demo/terms.jsonl"), include_str!("../../demo/catalogue.jsonl"));
+
+/// The discounts that can be tried.
+pub const DISCOUNTS: [&str; 2] = ["WELCOME10", "FIVEOFF"];
+
+/// With what somebody logs in.
+#[derive(Debug)]
+pub struct Login {
+    /// Their address.
+    pub email: String,
+    /// Their password, which is kept nowhere.
+    pub password: SecretString,
+}
+
+/// Fills in what is sold.
+pub async fn fill(store: &Store) -> Result<(), ImportError> {
+    let open = || Ok(Cursor::new(LINES));
+    let options = Options { format: Some(Format::JsonLines), ..Options::default() };
+    let now = store.database().context().clock.now();
+    let checked = check(open, &options, &mut Nobody)?;
+    import(store, open, &options, now, checked, &mut Nobody).await.map(drop)
+}
+
+/// Makes an administrator with a password that nobody else knows.
+pub async fn admin(store: &Store) -> Result<Login, Failure> {
+    let mut secret = [0; 15];
+    store.database().context().ids.secret(&mut secret);
+    let password: SecretString = URL_SAFE_NO_PAD.encode(secret).into();
+    let email = "admin@undercroft.example".to_owned();
+    let new = NewUser {
+        email: email.clone(),
+        name: Some("Administrator".to_owned()),
+        password_hash: store.passwords.hash(&password).await?,
+        birth_date: None,
+        locale: None,
+    };
+    let made = store.database().write(move |unit_of_work| {
+        let new = new.clone();
+        Box::pin(async move { make_admin(unit_of_work, &new).await })
+    });
+    let _: User = made.await?;
+    Ok(Login { email, password })
+}
+
+/// Watches nothing: our own lines are known to be right, and a test says so.
+struct Nobody;
+
+impl Observer for Nobody {
+    fn opened(&mut self, _: Format, _: &Fields) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn checked(&mut self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn settled(&mut self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rejected(&mut self, rejection: &Rejection) -> io::Result<()> {
+        tracing::error!(
+            line = rejection.line.number,
+            detail = rejection.detail,
+            "a line of the demo is wrong"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! `undercroft doctor`: looks at everything a store stands on, and says what to do where something is wrong.
+
+mod checks;
+
+use std::fmt;
+use std::io::{Write, stdout};
+
+use serde::Serialize;
+
+use super::CliError;
+use crate::settings::Settings;
+
+/// The arguments of `doctor`.
+#[derive(clap::Args, Debug)]
+pub struct Doctor {
+    /// Check the books too: money, stock and numbers of all orders, which takes its time in a large store
+    #[arg(long)]
+    books: bool,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Ok,
+    Warning,
+    Problem,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "PROBLEM",
+        })
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    status: Status,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<&'static str>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, status: Status::Ok, found: found.into(), advice: None }
+    }
+
+    fn warning(check: &'static str, found: impl Into<String>, advice: &'static str) -> Self {
+        Self { check, status: Status::Warning, found: found.into(), advice: Some(advice) }
+    }
+
+    fn problem(check: &'static str, found: impl Into<String>, advice: &'static str) -> Self {
+        Self { check, status: Status::Problem, found: found.into(), advice: Some(advice) }
+    }
+}
+
+/// All of it.
+#[derive(Serialize)]
+struct Diagnosis {
+    healthy: bool,
+    checks: Vec<Finding>,
+}
+
+impl Doctor {
+    /// Changes nothing.
+    pub async fn run(self, settings: Settings) -> Result<(), CliError> {
+        let checks = checks::all(&settings, self.books).await;
+        let problems = checks.iter().filter(|finding| finding.status == Status::Problem).count();
+        let diagnosis = Diagnosis { healthy: problems == 0, checks };
+        let text = if self.json {
+            // maps with text keys always have a JSON form
+            serde_json::to_string(&diagnosis).unwrap_or_default()
+        } else {
+            let lines = diagnosis.checks.iter().map(|finding| {
+                let Finding { check, status, found, advice } = finding;
+                let advice = advice.map_or_else(String::new, |advice| format!("\n{:20}→ {advice}", ""));
+                format!("{status:<9}{check:<11}{found}{advice}")
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        writeln!(stdout(), "{text}").map_err(CliError::Output)?;
+        if problems == 0 { Ok(()) } else { Err(CliError::Unwell(problems)) }
+    }
+}

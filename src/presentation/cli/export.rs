@@ -1,0 +1,51 @@
+//! `undercroft export`: everything a merchant owns, as JSON Lines.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write, stdout};
+use std::path::{Path, PathBuf};
+
+use super::{CliError, opening};
+use crate::{
+    application::{Store, export::export},
+    infrastructure::repositories::Setup,
+    settings::Settings,
+};
+
+/// The arguments of `export`.
+#[derive(clap::Args, Debug)]
+pub struct Export {
+    /// The file to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Export {
+    /// Writes the store as it is at one instant. A file is there whole or not at all.
+    pub async fn run(self, settings: Settings) -> Result<(), CliError> {
+        let store = opening::open(&settings, Setup::Never).await?.store;
+        let Some(path) = self.output else {
+            export(&store, BufWriter::new(stdout())).await.map_err(CliError::Export)?;
+            return Ok(());
+        };
+        let mut name: OsString = path.clone().into();
+        name.push(".part");
+        let part = PathBuf::from(name);
+        let written = write(&store, &part, &path).await;
+        if written.is_err() {
+            // it may never have been made
+            let _ = fs::remove_file(&part);
+        }
+        let lines = written?;
+        let done = format!("{lines} lines in {}", path.display());
+        writeln!(io::stderr(), "{done}").map_err(CliError::Output)
+    }
+}
+
+async fn write(store: &Store, part: &Path, path: &Path) -> Result<u64, CliError> {
+    let file = File::create(part).map_err(CliError::Output)?;
+    let (lines, out) = export(store, BufWriter::new(file)).await.map_err(CliError::Export)?;
+    let file = out.into_inner().map_err(|error| CliError::Output(error.into_error()))?;
+    file.sync_all().and_then(|()| fs::rename(part, path)).map_err(CliError::Output)?;
+    Ok(lines)
+}

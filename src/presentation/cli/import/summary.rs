@@ -1,0 +1,81 @@
+//! The account of an import, for people.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::application::import::report::{Counts, Report};
+use crate::domain::money::Currency;
+
+/// What an import came to.
+pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Duration) -> String {
+    let totals = &report.totals;
+    let amount = |minor: i128| report.currency.map_or_else(String::new, |currency| money(minor, currency));
+    let mut text = format!("{} ({})\n", file.display(), report.format);
+    let whole = totals.accepted.amount + totals.rejected.amount;
+    for (name, lines, minor) in [
+        ("lines", totals.lines, whole),
+        ("accepted", totals.accepted.lines, totals.accepted.amount),
+        ("rejected", totals.rejected.lines, totals.rejected.amount),
+    ] {
+        line(&mut text, &format!("{name:<10}{lines:>10}{:>20}", amount(minor)));
+    }
+    for (reason, lines) in &totals.rejected.reasons {
+        line(&mut text, &format!("  {lines:>6}  {reason}"));
+    }
+    if totals.rejected.unpriced > 0 && report.currency.is_some() {
+        line(&mut text, &format!("{} of the rejected lines have no amount", totals.rejected.unpriced));
+    }
+    for (name, counts) in [("added", report.added), ("there before", report.unchanged)] {
+        line(&mut text, &format!("{name}: {}", counted(counts)));
+    }
+    if let Some(rejects) = rejects {
+        line(&mut text, &format!("the rejected lines are in {}", rejects.display()));
+    }
+    let seconds = took.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a speed, not a count")]
+    let speed = if seconds > 0.0 { totals.lines as f64 / seconds } else { 0.0 };
+    let _ = write!(text, "{seconds:.1} s, {speed:.0} lines a second");
+    text
+}
+
+/// Adds a line without what is empty at its end.
+fn line(text: &mut String, line: &str) {
+    text.push_str(line.trim_end());
+    text.push('\n');
+}
+
+fn counted(counts: Counts) -> String {
+    let some: Vec<_> = counts
+        .named()
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    if some.is_empty() { "nothing".to_owned() } else { some.join(", ") }
+}
+
+/// An amount as it is written: `-1234.05 GBP`.
+fn money(minor: i128, currency: Currency) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    let digits = currency.minor_digits();
+    let unit = 10_u128.pow(digits);
+    let (whole, rest) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
+    match digits {
+        0 => format!("{sign}{whole} {currency}"),
+        digits => format!("{sign}{whole}.{rest:0width$} {currency}", width = digits as usize),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_with_all_of_their_digits() {
+        assert_eq!(money(-5, Currency::GBP), "-0.05 GBP");
+        assert_eq!(money(123_456, Currency::EUR), "1234.56 EUR");
+        assert_eq!(money(7, "JPY".parse().unwrap()), "7 JPY");
+        assert_eq!(money(1, "KWD".parse().unwrap()), "0.001 KWD");
+    }
+}
