@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::read_models::Shelved;
 use super::session::Session;
 use super::table::key_lists;
 use super::unit_of_work::UnitOfWork;
 use super::value::{Param, Row, params};
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::money::Currency;
-use crate::domain::product::Product;
 
 /// The whole catalogue's place in the tree.
 const CATALOGUE: CategoryId = CategoryId(Uuid::nil());
@@ -152,12 +152,12 @@ pub(super) fn statement(
         ProductSort::PriceDescending => ("amount", "DESC", '<'),
     };
     let mut values = params![filter.category_id(), filter.currency].to_vec();
-    let mut conditions = String::new();
+    let mut conditions = vec!["category_id = $1 AND currency = $2".to_owned()];
     if sort != ProductSort::Newest {
         for (bound, relation) in [(filter.min_price, ">="), (filter.max_price, "<=")] {
             if let Some(bound) = bound {
                 values.push(bound.into());
-                conditions += &format!(" AND amount {relation} ${}", values.len());
+                conditions.push(format!("amount {relation} ${}", values.len()));
             }
         }
     }
@@ -166,47 +166,55 @@ pub(super) fn statement(
         values.push(if sort == ProductSort::Newest { moment() } else { at.into() });
         values.push(product.into());
         let (at, product) = (values.len() - 1, values.len());
-        conditions += &format!(" AND ({column}, product_id) {beyond} (${at}, ${product})");
+        conditions.push(format!("({column}, product_id) {beyond} (${at}, ${product})"));
     }
     values.push(Param::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
     let sql = format!(
-        "SELECT created_at, amount, product_id FROM listings WHERE category_id = $1 AND currency = $2{conditions} \
+        "SELECT created_at, amount, product_id FROM listings WHERE {} \
          ORDER BY {column} {direction}, product_id {direction} LIMIT ${}",
+        conditions.join(" AND "),
         values.len()
     );
     (sql, values)
 }
 
-/// Writes the entries of `product`, which stands below the categories of `path`, where they have changed.
-pub(super) async fn write(
-    unit_of_work: &mut UnitOfWork,
-    product: &Product,
-    path: &[CategoryId],
-) -> Result<(), StoreError> {
-    let mut now = BTreeSet::new();
-    if product.active {
-        for (currency, amount) in product.lowest_prices() {
-            now.extend(path.iter().chain([&CATALOGUE]).map(|&category| (category, currency, amount)));
+/// Writes the entries of products where they have changed; in the order of the table, so that many products touch
+/// each page of it once.
+pub(super) async fn write(unit_of_work: &mut UnitOfWork, shelved: &[Shelved<'_>]) -> Result<(), StoreError> {
+    let mut rows = BTreeSet::new();
+    for shelved in shelved {
+        let (id, created_at) = (shelved.product.id, shelved.product.created_at);
+        let now = shelved_prices(shelved);
+        if !shelved.is_new {
+            let sql = "SELECT category_id, currency, amount FROM listings WHERE product_id = $1";
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            let before = unit_of_work.all(sql, &params![id], read).await?;
+            if before.into_iter().collect::<BTreeSet<_>>() == now {
+                continue;
+            }
+            unit_of_work.execute("DELETE FROM listings WHERE product_id = $1", &params![id]).await?;
         }
+        let entry = |(category, currency, amount)| (category, currency, created_at, id, amount);
+        rows.extend(now.into_iter().map(entry));
     }
-    let sql = "SELECT category_id, currency, amount FROM listings WHERE product_id = $1";
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let before: BTreeSet<(CategoryId, Currency, i64)> =
-        unit_of_work.all(sql, &params![product.id], read).await?.into_iter().collect();
-    if now == before {
-        return Ok(());
-    }
-    if !before.is_empty() {
-        unit_of_work.execute("DELETE FROM listings WHERE product_id = $1", &params![product.id]).await?;
-    }
-    let rows: Vec<_> = now
+    let rows: Vec<_> = rows
         .into_iter()
-        .map(|(category, currency, amount)| {
-            params![category, currency, product.created_at, product.id, amount]
-        })
+        .map(|(category, currency, at, product, amount)| params![category, currency, at, product, amount])
         .collect();
     let table = "listings (category_id, currency, created_at, product_id, amount)";
     unit_of_work.insert_missing(table, &rows).await.map(drop)
+}
+
+/// What a product costs least, wherever and in whatever currency it is listed.
+fn shelved_prices(shelved: &Shelved<'_>) -> BTreeSet<(CategoryId, Currency, i64)> {
+    let mut prices = BTreeSet::new();
+    if shelved.product.active {
+        for (currency, amount) in shelved.product.lowest_prices() {
+            let categories = shelved.path.iter().chain([&CATALOGUE]);
+            prices.extend(categories.map(|&category| (category, currency, amount)));
+        }
+    }
+    prices
 }
 
 /// Writes anew the entries of a category's own products, which stand below the categories of `path` now.

@@ -5,6 +5,7 @@
 //! as methods of `Session` (reads) or `UnitOfWork` (writes). The rule that must never break stands in the database:
 //! a conditional update, a unique key, a CHECK.
 
+mod admin_listing;
 mod cart_repository;
 mod category_repository;
 mod category_tree;
@@ -47,6 +48,7 @@ mod user_erasure;
 mod user_repository;
 mod value;
 
+pub use admin_listing::AdminProductFilter;
 pub use cart_repository::{CartRepository, Offer};
 pub use category_repository::CategoryRepository;
 pub use category_tree::MoveError;
@@ -69,7 +71,7 @@ pub use preferences_repository::PreferencesRepository;
 pub use product_repository::{ProductRepository, SaveError};
 pub use reservations::ReserveError;
 pub use review_repository::{ReviewFilter, ReviewRepository};
-pub use search::{AdminProductFilter, Found};
+pub use search::Found;
 pub use session::{Engine, Session};
 pub use session_repository::SessionRepository;
 pub use shipping_repository::ShippingRepository;

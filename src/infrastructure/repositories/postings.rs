@@ -14,9 +14,9 @@ use super::unit_of_work::UnitOfWork;
 use super::value::{Param, Row, params, scalar};
 
 /// Rows read to see how common a word is.
-const SAMPLE: i64 = 32;
+const SAMPLE: usize = 32;
 /// Rows of the rarest word that are tried, in steps, because most questions end in the first.
-const STEPS: [i64; 3] = [256, 512, 1_024];
+const STEPS: [usize; 2] = [256, 768];
 /// Words that the beginning of a word stands for at most.
 const BEGINNINGS: usize = 16;
 
@@ -66,8 +66,8 @@ pub(super) async fn matching(
     match words {
         [] => Ok(Matches::default()),
         [word] => {
-            let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
-            Ok(Matches { seqs: newest(session, word, below, limit).await?, more_below: None }.cut(most))
+            let seqs = newest(session, word, below, most.saturating_add(1)).await?;
+            Ok(Matches { seqs, more_below: None }.cut(most))
         }
         _ => meeting(session, words, below, most).await,
     }
@@ -115,14 +115,14 @@ async fn meeting(
         holds_others.join(" AND ")
     );
     for step in STEPS {
-        let mut values = vec![Param::from(by_rarity[0].2), at.into(), step.into()];
+        let mut values = vec![Param::from(by_rarity[0].2), at.into(), rows_of(step)];
         values.extend(by_rarity[1..].iter().map(|&(.., word)| Param::from(word)));
         let mut rows: Vec<(i64, bool)> =
             session.all(&sql, &values, |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?))).await?;
         rows.sort_unstable_by(|one, other| other.cmp(one));
         found.seqs.extend(rows.iter().filter(|(_, holds)| *holds).map(|(seq, _)| seq));
         at = rows.last().map_or(at, |&(seq, _)| seq);
-        found.more_below = ((rows.len() as i64) == step).then_some(at);
+        found.more_below = (rows.len() == step).then_some(at);
         if found.more_below.is_none() || found.seqs.len() >= most {
             break;
         }
@@ -131,12 +131,19 @@ async fn meeting(
 }
 
 /// The newest products below `below` that hold a word.
-async fn newest(session: &mut Session, word: &str, below: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
+async fn newest(session: &mut Session, word: &str, below: i64, limit: usize) -> Result<Vec<i64>, StoreError> {
     let mut rows: Vec<(String, i64)> = session
-        .all(NEWEST, &params![word, below, limit], |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?)))
+        .all(NEWEST, &[word.into(), below.into(), rows_of(limit)], |row: &Row<'_>| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .await?;
     rows.retain(|(found, _)| found == word);
     Ok(rows.into_iter().map(|(_, seq)| seq).collect())
+}
+
+/// A `LIMIT`.
+fn rows_of(limit: usize) -> Param<'static> {
+    Param::Int(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
 /// Runs on into the words before when the word has too few, which is harmless.
@@ -159,19 +166,27 @@ async fn words_from(session: &mut Session, prefix: &str) -> Result<Vec<String>, 
     Ok(found)
 }
 
-/// Makes the product `seq` be found by the words `now` instead of those `before`.
-pub(super) async fn change(
-    unit_of_work: &mut UnitOfWork,
-    seq: i64,
-    before: &BTreeSet<String>,
-    now: &BTreeSet<String>,
-) -> Result<(), StoreError> {
-    let gone: Vec<_> = before.difference(now).map(String::as_str).collect();
-    for (mut values, list) in key_lists(&gone) {
-        values.push(seq.into());
-        let sql = format!("DELETE FROM product_words WHERE word IN ({list}) AND seq = ${}", values.len());
-        unit_of_work.execute(&sql, &values).await?;
+/// A product that is found by other words than before.
+pub(super) struct Change {
+    pub seq: i64,
+    pub before: BTreeSet<String>,
+    pub now: BTreeSet<String>,
+}
+
+/// Makes products be found by their words of now; in the order of the words, so that many products touch each page
+/// of the table once.
+pub(super) async fn change(unit_of_work: &mut UnitOfWork, changes: &[Change]) -> Result<(), StoreError> {
+    let mut new = Vec::new();
+    for Change { seq, before, now } in changes {
+        let gone: Vec<_> = before.difference(now).map(String::as_str).collect();
+        for (mut values, list) in key_lists(&gone) {
+            values.push((*seq).into());
+            let sql = format!("DELETE FROM product_words WHERE word IN ({list}) AND seq = ${}", values.len());
+            unit_of_work.execute(&sql, &values).await?;
+        }
+        new.extend(now.difference(before).map(|word| (word, *seq)));
     }
-    let new: Vec<_> = now.difference(before).map(|word| params![word, seq]).collect();
-    unit_of_work.insert_missing("product_words (word, seq)", &new).await.map(drop)
+    new.sort_unstable();
+    let rows: Vec<_> = new.into_iter().map(|(word, seq)| params![word, seq]).collect();
+    unit_of_work.insert_missing("product_words (word, seq)", &rows).await.map(drop)
 }

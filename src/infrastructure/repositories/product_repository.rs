@@ -77,12 +77,24 @@ impl ProductRepository<'_> {
         product: &Product,
         stock: &BTreeMap<VariantId, i64>,
     ) -> Result<(), SaveError> {
+        Self::insert_all(unit_of_work, &[(product, stock)]).await
+    }
+
+    /// Adds products, each with the pieces there are of its variants: as many calls of [`ProductRepository::insert`],
+    /// but many times faster, because the read models are written in their own order.
+    pub async fn insert_all(
+        unit_of_work: &mut UnitOfWork,
+        products: &[(&Product, &BTreeMap<VariantId, i64>)],
+    ) -> Result<(), SaveError> {
         read_models::hold_tree(unit_of_work).await?;
-        if !unit_of_work.insert_new(product).await? {
-            return Err(SaveError::SlugTaken);
+        for (product, stock) in products {
+            if !unit_of_work.insert_new(*product).await? {
+                return Err(SaveError::SlugTaken);
+            }
+            product_variants::insert(unit_of_work, product, stock).await?;
         }
-        product_variants::insert(unit_of_work, product, stock).await?;
-        Ok(read_models::write(unit_of_work, product).await?)
+        let products: Vec<_> = products.iter().map(|&(product, _)| product).collect();
+        Ok(read_models::write(unit_of_work, &products, true).await?)
     }
 
     /// Writes a product back if nobody else has since it was read. Variants that it no longer has are deactivated;
@@ -100,7 +112,7 @@ impl ProductRepository<'_> {
         product.updated_at = unit_of_work.now();
         unit_of_work.update(product).await?;
         product_variants::update(unit_of_work, product, stock).await?;
-        Ok(read_models::write(unit_of_work, product).await?)
+        Ok(read_models::write(unit_of_work, &[product], false).await?)
     }
 
     /// Writes anew what depends on where products stand in the tree, after a category was moved: for the products in

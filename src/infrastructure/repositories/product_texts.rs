@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::StoreError;
-use super::postings;
+use super::postings::{self, Change};
+use super::read_models::Shelved;
 use super::session::Session;
-use super::table::{Table, key_lists};
+use super::table::{Table, key_lists, select};
 use super::unit_of_work::UnitOfWork;
 use super::value::{Json, Param, Row, params, scalar};
 use crate::domain::ids::{CategoryId, ProductId};
@@ -65,7 +66,7 @@ impl Table for ProductText {
 pub(super) async fn by_seqs(session: &mut Session, seqs: &[i64]) -> Result<Vec<ProductText>, StoreError> {
     let mut texts = Vec::with_capacity(seqs.len());
     for (keys, list) in key_lists(seqs) {
-        let sql = super::table::select::<ProductText>(&format!("WHERE seq IN ({list})"));
+        let sql = select::<ProductText>(&format!("WHERE seq IN ({list})"));
         texts.extend(session.all(&sql, &keys, ProductText::from_row).await?);
     }
     texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.seq));
@@ -82,31 +83,29 @@ pub(super) fn marked(word: &str, active: bool) -> String {
     if active { word.to_owned() } else { format!("~{word}") }
 }
 
-/// Writes what `product`, which stands below the categories of `path`, is found by.
-pub(super) async fn write(
-    unit_of_work: &mut UnitOfWork,
-    product: &Product,
-    path: &[CategoryId],
-) -> Result<(), StoreError> {
-    let texts =
-        || std::iter::once(&product.name).chain(product.translations.values().map(|texts| &texts.name));
-    let names: Vec<_> = texts().map(|name| words(name).join(" ")).collect();
-    let found_by: Vec<_> = found_by(product).into_iter().chain(path.iter().copied().map(token)).collect();
-    let found_by = found_by.join(" ");
-    let before = stored(unit_of_work, product.id).await?;
-    let sql = "INSERT INTO product_texts (product_id, category_id, active, names, prices, words) \
-               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (product_id) DO UPDATE SET category_id = $2, active = $3, \
-               names = $4, prices = $5, words = $6 RETURNING seq";
-    let values = params![
-        product.id,
-        product.category_id,
-        product.active,
-        names.join("\n"),
-        Param::json(&product.lowest_prices()),
-        &found_by,
-    ];
-    let seq: i64 = unit_of_work.one(sql, &values, scalar).await?;
-    postings::change(unit_of_work, seq, &before, &split(&found_by, product.active)).await
+/// Writes what products are found by.
+pub(super) async fn write(unit_of_work: &mut UnitOfWork, shelved: &[Shelved<'_>]) -> Result<(), StoreError> {
+    let mut changes = Vec::with_capacity(shelved.len());
+    for Shelved { product, path, is_new } in shelved {
+        let names: Vec<_> = names(product).map(|name| words(name).join(" ")).collect();
+        let found_by: Vec<_> = found_by(product).into_iter().chain(path.iter().copied().map(token)).collect();
+        let found_by = found_by.join(" ");
+        let before = if *is_new { BTreeSet::new() } else { stored(unit_of_work, product.id).await? };
+        let sql = "INSERT INTO product_texts (product_id, category_id, active, names, prices, words) \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (product_id) DO UPDATE \
+                   SET category_id = $2, active = $3, names = $4, prices = $5, words = $6 RETURNING seq";
+        let values = params![
+            product.id,
+            product.category_id,
+            product.active,
+            names.join("\n"),
+            Param::json(&product.lowest_prices()),
+            &found_by,
+        ];
+        let seq = unit_of_work.one(sql, &values, scalar).await?;
+        changes.push(Change { seq, before, now: split(&found_by, product.active) });
+    }
+    postings::change(unit_of_work, &changes).await
 }
 
 /// Moves products, which stand below the categories of `path` now, in the tree.
@@ -118,14 +117,16 @@ pub(super) async fn move_to(
     for (keys, list) in key_lists(products) {
         let sql = format!("SELECT seq, active, words FROM product_texts WHERE product_id IN ({list})");
         let read = |row: &Row<'_>| Ok((row.get::<i64>(0)?, row.get::<bool>(1)?, row.get::<String>(2)?));
+        let mut changes = Vec::with_capacity(products.len());
         for (seq, active, words) in unit_of_work.all(&sql, &keys, read).await? {
             let kept = words.split(' ').filter(|word| !word.starts_with('/')).map(str::to_owned);
             let now: Vec<_> = kept.chain(path.iter().copied().map(token)).collect();
             let now = now.join(" ");
             let sql = "UPDATE product_texts SET words = $2 WHERE seq = $1";
             unit_of_work.execute(sql, &params![seq, &now]).await?;
-            postings::change(unit_of_work, seq, &split(&words, active), &split(&now, active)).await?;
+            changes.push(Change { seq, before: split(&words, active), now: split(&now, active) });
         }
+        postings::change(unit_of_work, &changes).await?;
     }
     Ok(())
 }
@@ -141,16 +142,20 @@ fn split(words: &str, active: bool) -> BTreeSet<String> {
     words.split(' ').filter(|word| !word.is_empty()).map(|word| marked(word, active)).collect()
 }
 
+/// A product's names, the base language's first.
+fn names(product: &Product) -> impl Iterator<Item = &String> {
+    std::iter::once(&product.name).chain(product.translations.values().map(|texts| &texts.name))
+}
+
 /// The words of a product's texts, the telling ones first.
 fn found_by(product: &Product) -> BTreeSet<String> {
-    let names = std::iter::once(&product.name).chain(product.translations.values().map(|texts| &texts.name));
     let variants = product.variants.iter();
     let skus = variants.clone().map(|variant| &variant.sku);
     let options = variants.flat_map(|variant| &variant.options);
     let descriptions = std::iter::once(&product.description)
         .chain(product.translations.values().map(|texts| &texts.description));
     let mut found_by = BTreeSet::new();
-    for word in names.chain(skus).chain(options).chain(descriptions).flat_map(|text| words(text)) {
+    for word in names(product).chain(skus).chain(options).chain(descriptions).flat_map(|text| words(text)) {
         if found_by.len() == MOST_WORDS {
             break;
         }

@@ -1,6 +1,9 @@
 //! What is kept of products for lists and searches beside their own tables, written in the transaction that changes
 //! them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use uuid::Uuid;
 
 use super::dialect;
@@ -21,14 +24,35 @@ pub(super) async fn hold_tree(unit_of_work: &mut UnitOfWork) -> Result<(), Store
     unit_of_work.script(hold).await
 }
 
-/// Writes what is kept of a product.
-pub(super) async fn write(unit_of_work: &mut UnitOfWork, product: &Product) -> Result<(), StoreError> {
-    let path = match product.category_id {
-        Some(category) => path(unit_of_work, category).await?,
-        None => Vec::new(),
-    };
-    listing::write(unit_of_work, product, &path).await?;
-    product_texts::write(unit_of_work, product, &path).await
+/// A product with where it stands.
+pub(super) struct Shelved<'a> {
+    pub product: &'a Product,
+    /// The categories that it is in.
+    pub path: Vec<CategoryId>,
+    /// Whether nothing is kept of it yet.
+    pub is_new: bool,
+}
+
+/// Writes what is kept of products.
+pub(super) async fn write(
+    unit_of_work: &mut UnitOfWork,
+    products: &[&Product],
+    is_new: bool,
+) -> Result<(), StoreError> {
+    let mut paths = HashMap::<_, Vec<_>>::new();
+    let mut shelved = Vec::with_capacity(products.len());
+    for product in products {
+        let path = match product.category_id {
+            None => Vec::new(),
+            Some(category) => match paths.entry(category) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => new.insert(path(unit_of_work, category).await?).clone(),
+            },
+        };
+        shelved.push(Shelved { product, path, is_new });
+    }
+    listing::write(unit_of_work, &shelved).await?;
+    product_texts::write(unit_of_work, &shelved).await
 }
 
 /// Writes anew what depends on where products stand in the tree, for those in and below `category`.

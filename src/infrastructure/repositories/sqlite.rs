@@ -58,8 +58,10 @@ impl SqliteDatabase {
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);
         let writer = open(path, flags)?;
+        // In 16 MB the pages that a large unit of work changes stay in memory until it commits.
         writer.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA cache_size = -16000;",
         )?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         std::thread::Builder::new()

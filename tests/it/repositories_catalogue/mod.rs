@@ -60,12 +60,19 @@ fn product(test: &TestDatabase, name: &str, prices: &[i64]) -> Product {
 
 /// Adds a product with ten pieces of each variant.
 async fn insert(test: &TestDatabase, product: &Product) -> Result<(), SaveError> {
-    let product = product.clone();
+    insert_all(test, vec![product.clone()]).await
+}
+
+/// Adds products with ten pieces of each variant, in one unit of work.
+async fn insert_all(test: &TestDatabase, products: Vec<Product>) -> Result<(), SaveError> {
     write(&test.database, move |unit_of_work| {
-        let product = product.clone();
+        let products = products.clone();
         Box::pin(async move {
-            let stock = product.variants.iter().map(|variant| (variant.id, 10)).collect();
-            ProductRepository::insert(unit_of_work, &product, &stock).await
+            let ten = |variant: &Variant| (variant.id, 10);
+            let stocks: Vec<_> =
+                products.iter().map(|product| product.variants.iter().map(ten).collect()).collect();
+            let products: Vec<_> = products.iter().zip(&stocks).collect();
+            ProductRepository::insert_all(unit_of_work, &products).await
         })
     })
     .await

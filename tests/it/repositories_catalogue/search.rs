@@ -8,7 +8,7 @@ use undercroft::infrastructure::repositories::{
     Found, ListError, PriceBand, ProductFilter, ProductRepository, ProductSort,
 };
 
-use super::{category, euros, insert, move_category, names, product, update};
+use super::{category, euros, insert, insert_all, move_category, names, product, update};
 use crate::support::{TestDatabase, on_each_engine};
 
 async fn find(
@@ -118,12 +118,14 @@ async fn a_whole_word_shuts_out_longer_ones_and_a_part_of_one_lets_them_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_matches_than_a_window_are_all_shown_once() {
     on_each_engine(|test| async move {
+        let mut products = Vec::new();
         for i in 0..450_i64 {
             let name = if i % 7 == 0 { format!("Cup {i}") } else { format!("Mug {i}") };
             let mut product = product(&test, &name, &[100 + i % 50]);
             product.description = if i % 2 == 0 { "a cup, green" } else { "a cup, red" }.into();
-            insert(&test, &product).await.unwrap();
+            products.push(product);
         }
+        insert_all(&test, products).await.unwrap();
         for (q, filter, expected) in [
             ("cup", euros(), 450),
             ("cup green", euros(), 225),
@@ -158,10 +160,8 @@ async fn more_matches_than_a_window_are_all_shown_once() {
 async fn words_that_seldom_meet_are_found_behind_many_that_do_not() {
     on_each_engine(|test| async move {
         insert(&test, &product(&test, "north south", &[100])).await.unwrap();
-        for i in 0..600 {
-            let name = if i % 2 == 0 { "north" } else { "south" };
-            insert(&test, &product(&test, name, &[100])).await.unwrap();
-        }
+        let name = |i| if i % 2 == 0 { "north" } else { "south" };
+        insert_all(&test, (0..600).map(|i| product(&test, name(i), &[100])).collect()).await.unwrap();
         assert_eq!(found(&test, "south north").await, ["north south"]);
         assert_eq!(found(&test, "sou north").await, Vec::<String>::new());
         assert_eq!(found(&test, "north sou").await, ["north south"]);
