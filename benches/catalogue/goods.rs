@@ -1,0 +1,196 @@
+//! A made-up catalogue: the same products for the same size, through the same door as an administrator's.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+
+use undercroft::domain::category::Category;
+use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
+use undercroft::domain::money::Currency;
+use undercroft::domain::product::{Product, ProductKind, Variant};
+use undercroft::infrastructure::repositories::{
+    Database, ProductRepository, SaveError, StoreError, UnitOfWork, scalar,
+};
+use uuid::Uuid;
+
+/// Products saved in one unit of work.
+const BATCH: usize = 500;
+/// Categories, a tenth of them at the top.
+const CATEGORIES: u64 = 110;
+/// Words that descriptions are made of, the first ones most often.
+const VOCABULARY: u64 = 30_000;
+
+/// Makes products, and the questions that find them.
+pub(crate) struct Goods {
+    size: usize,
+    random: Random,
+}
+
+impl Goods {
+    /// Fills the database up to `size` products.
+    pub(crate) async fn stocked(database: &Database, size: usize) -> Self {
+        let mut goods = Self { size, random: Random(42) };
+        let sql = "SELECT COUNT(*) FROM products";
+        let mut session = database.read().await.expect("a session");
+        let there = session.one(sql, &[], scalar::<i64>).await.expect("a count");
+        drop(session);
+        let there = usize::try_from(there).unwrap_or(0);
+        if there == 0 {
+            let added: Result<(), StoreError> =
+                database.write(|unit_of_work| Box::pin(add_categories(unit_of_work))).await;
+            added.expect("categories");
+        }
+        let begun = std::time::Instant::now();
+        let progress = std::io::stderr().is_terminal();
+        for from in (there..size).step_by(BATCH) {
+            let products: Vec<_> = (from..size.min(from + BATCH)).map(with_stock).collect();
+            let saved: Result<(), SaveError> = database
+                .write(move |unit_of_work| {
+                    let mut products = products.clone();
+                    Box::pin(async move {
+                        for (product, _) in &mut products {
+                            product.created_at = unit_of_work.now();
+                        }
+                        let products: Vec<_> =
+                            products.iter().map(|(product, stock)| (product, stock)).collect();
+                        ProductRepository::insert_all(unit_of_work, &products).await
+                    })
+                })
+                .await;
+            saved.expect("products");
+            if progress {
+                eprint!("\r{from} of {size} products");
+                std::io::stderr().flush().expect("a terminal");
+            }
+        }
+        if size > there {
+            eprintln!("\r{} products loaded in {:.1} s", size - there, begun.elapsed().as_secs_f64());
+        }
+        goods.random = Random(7);
+        goods
+    }
+
+    /// A category at the top.
+    pub(crate) fn category(&mut self) -> CategoryId {
+        category_id(self.random.below(CATEGORIES / 11))
+    }
+
+    /// A word that twenty products hold.
+    pub(crate) fn rare_word(&mut self) -> String {
+        format!("batch{}", self.random.below(self.size as u64 / 20))
+    }
+}
+
+async fn add_categories(unit_of_work: &mut UnitOfWork) -> Result<(), StoreError> {
+    let tops = CATEGORIES / 11;
+    for number in 0..CATEGORIES {
+        let now = unit_of_work.now();
+        let category = Category {
+            id: category_id(number),
+            slug: format!("category-{number}"),
+            name: format!("Category {number}"),
+            parent_id: (number >= tops).then(|| category_id(number % tops)),
+            position: 0,
+            tax_class: None,
+            translations: BTreeMap::new(),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        unit_of_work.insert(&category).await?;
+    }
+    Ok(())
+}
+
+fn category_id(number: u64) -> CategoryId {
+    CategoryId(Uuid::from_u64_pair(0xca7e_9041_0000_7000, 0x8000_0000_0000_0000 | number))
+}
+
+/// The product of a number: half are common, half even, one in 20 uncommon, another in 20 scarce.
+fn product(number: usize) -> Product {
+    let n = number as u64;
+    let mut random = Random(n);
+    let id = ProductId(Uuid::from_u64_pair(0x0190_0000_0000_7000 + (n << 16), 0x8000_0000_0000_0000 | n));
+    let mut name = format!("{} {}", random.word(), random.word());
+    for (holds, word) in [
+        (random.below(2) == 0, "common"),
+        (n.is_multiple_of(2), "even"),
+        (!n.is_multiple_of(2), "odd"),
+        (random.below(20) == 0, "uncommon"),
+        (random.below(20) == 0, "scarce"),
+    ] {
+        if holds {
+            name = format!("{name} {word}");
+        }
+    }
+    let words: Vec<_> = (0..25).map(|_| random.word()).collect();
+    let price = 99 + i64::try_from(random.below(100)).unwrap_or(0).pow(2);
+    let variant = |size: u64| Variant {
+        id: VariantId(Uuid::from_u64_pair(
+            0x0190_0000_0000_7000 + (n << 16),
+            0x9000_0000_0000_0000 | n << 4 | size,
+        )),
+        product_id: id,
+        sku: format!("SKU{n}-{size}"),
+        options: vec![format!("{}0 cm", size + 1)],
+        active: true,
+        prices: BTreeMap::from([(Currency::EUR, price), (Currency::USD, price + price / 10)]),
+    };
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    Product {
+        id,
+        slug: format!("product-{n}"),
+        name,
+        description: format!("From batch{}: {}.", n / 20, words.join(" ")),
+        category_id: Some(category_id(CATEGORIES / 11 + random.below(CATEGORIES - CATEGORIES / 11))),
+        kind: ProductKind::Physical,
+        billing_interval: None,
+        minimum_age: None,
+        tax_class: None,
+        active: true,
+        options: vec!["size".into()],
+        translations: BTreeMap::new(),
+        rating_sum: 0,
+        rating_count: 0,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+        variants: (0..2).map(variant).collect(),
+    }
+}
+
+fn with_stock(number: usize) -> (Product, BTreeMap<VariantId, i64>) {
+    let product = product(number);
+    let stock = product.variants.iter().map(|variant| (variant.id, 100)).collect();
+    (product, stock)
+}
+
+/// `SplitMix64`: fast, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+
+    /// A word of the vocabulary; the product of two draws makes the first ones common, as in a language.
+    fn word(&mut self) -> String {
+        const SYLLABLES: [&str; 32] = [
+            "ba", "ke", "li", "mo", "nu", "pa", "re", "si", "to", "vu", "wa", "xe", "yi", "zo", "du", "fa",
+            "ge", "hi", "jo", "ku", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "wo", "zu", "da", "fe",
+        ];
+        let mut number = self.below(VOCABULARY) * self.below(VOCABULARY) / VOCABULARY + 1;
+        let mut word = String::new();
+        while number > 0 {
+            word += SYLLABLES[usize::try_from(number % 32).unwrap_or(0)];
+            number /= 32;
+        }
+        word
+    }
+}

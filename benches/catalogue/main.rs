@@ -1,0 +1,165 @@
+//! Lists and searches over a small and a large catalogue, side by side: does a page cost more when there are a
+//! thousand times as many products?
+//!
+//! `cargo bench --bench catalogue -- URL [small] [large] [question]`, where URL is `sqlite:FOLDER` or `postgres://…`;
+//! by default a folder of its own, 1,000 and 1,000,000 products, and every question. What it loads it keeps, so that
+//! a second run begins at once.
+//! Rounds of both catalogues take turns, so that a busy machine slows both.
+#![expect(clippy::expect_used, reason = "a measurement that fails says so and ends")]
+
+mod goods;
+mod measure;
+
+use std::time::Instant;
+
+use goods::Goods;
+use measure::{Samples, Workers};
+use undercroft::domain::context::Context;
+use undercroft::domain::money::Currency;
+use undercroft::infrastructure::repositories::{
+    AdminProductFilter, Database, Engine, ProductFilter, ProductRepository, ProductSort, Setup,
+};
+
+const ROUNDS: usize = 20;
+const PAGES_A_ROUND: usize = 100;
+const PAGE: usize = 20;
+const TIMES: &str = "     p50     p99 CPU p50 CPU p99";
+
+/// What is asked.
+#[derive(Clone, Copy)]
+enum Question {
+    /// A list by page after page, in this order, of the catalogue or of one category after another.
+    List { sort: Option<ProductSort>, by_category: bool, priced: bool },
+    /// A search for words that this many of a thousand products hold.
+    Search(fn(&mut Goods) -> String),
+    /// The administrator's list.
+    Admin { q: Option<fn(&mut Goods) -> String> },
+}
+
+const QUESTIONS: [(&str, Question); 14] = [
+    ("list", Question::List { sort: None, by_category: false, priced: false }),
+    ("list of a category", Question::List { sort: None, by_category: true, priced: false }),
+    (
+        "list by price",
+        Question::List { sort: Some(ProductSort::PriceAscending), by_category: false, priced: false },
+    ),
+    (
+        "list of a category by price",
+        Question::List { sort: Some(ProductSort::PriceDescending), by_category: true, priced: true },
+    ),
+    ("list within prices", Question::List { sort: None, by_category: false, priced: true }),
+    ("search: in 20 products", Question::Search(Goods::rare_word)),
+    ("search: in 5 of 100", Question::Search(|_| "uncommon".into())),
+    ("search: in half of all", Question::Search(|_| "common".into())),
+    ("search: two in half of all", Question::Search(|_| "common even".into())),
+    ("search: two that seldom meet", Question::Search(|_| "uncommon scarce".into())),
+    ("search: two that never meet", Question::Search(|_| "even odd".into())),
+    ("search: beginning of a word", Question::Search(|_| "comm".into())),
+    ("administrator's list", Question::Admin { q: None }),
+    ("administrator's search", Question::Admin { q: Some(|_| "common".into()) }),
+];
+
+/// A catalogue with the place a walk through it has come to.
+struct Shop {
+    database: Database,
+    workers: Workers,
+    goods: Goods,
+    cursor: Option<String>,
+    filter: ProductFilter,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let size = |at: usize, usual| {
+        arguments.get(at).map_or(usual, |size| size.parse().expect("a number of products"))
+    };
+    let url = arguments.first().map_or("sqlite:target/bench-catalogue", String::as_str);
+    let mut shops = Vec::new();
+    for size in [size(1, 1_000), size(2, 1_000_000)] {
+        shops.push(Shop::open(url, size).await);
+    }
+    println!("{:>29} {:^31} {:^31} {:^13}", "", "small", "large", "ratio of p99");
+    println!("{:>29}{TIMES}{TIMES} {:>6} {:>6}", "milliseconds", "clock", "CPU");
+    let asked =
+        |(name, _): &(&str, Question)| arguments.get(3).is_none_or(|part| name.contains(part.as_str()));
+    for (name, question) in QUESTIONS.into_iter().filter(asked) {
+        let mut samples = [Samples::default(), Samples::default()];
+        for round in 0..=ROUNDS {
+            for (shop, samples) in shops.iter_mut().zip(&mut samples) {
+                shop.start(question);
+                for _ in 0..PAGES_A_ROUND {
+                    let (begun, busy) = (Instant::now(), shop.workers.busy());
+                    shop.ask(question).await;
+                    // the first round warms up
+                    if round > 0 {
+                        samples.add(begun.elapsed(), shop.workers.busy().saturating_sub(busy));
+                    }
+                }
+            }
+        }
+        samples.iter_mut().for_each(Samples::sort);
+        let [small, large] = &samples;
+        let (clock, cpu) = (large.elapsed_p99() / small.elapsed_p99(), large.busy_p99() / small.busy_p99());
+        println!("{name:>29}{small}{large} {clock:>6.2} {cpu:>6.2}");
+    }
+}
+
+impl Shop {
+    async fn open(url: &str, size: usize) -> Self {
+        let url = match url.strip_prefix("sqlite:") {
+            Some(folder) => {
+                std::fs::create_dir_all(folder).expect("a folder");
+                format!("sqlite:{folder}/{size}.db")
+            }
+            None => measure::schema(url, &format!("undercroft_bench_{size}")).await,
+        };
+        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.expect("a database");
+        let goods = Goods::stocked(&database, size).await;
+        if database.engine() == Engine::Postgres {
+            measure::settle(&database).await;
+        }
+        let workers = Workers::of(&database).await;
+        Self { database, workers, goods, cursor: None, filter: ProductFilter::in_currency(Currency::EUR) }
+    }
+
+    /// Begins a walk.
+    fn start(&mut self, question: Question) {
+        self.cursor = None;
+        self.filter = ProductFilter::in_currency(Currency::EUR);
+        if let Question::List { sort, by_category, priced } = question {
+            self.filter.sort = sort;
+            self.filter.category = by_category.then(|| self.goods.category());
+            (self.filter.min_price, self.filter.max_price) =
+                if priced { (Some(2_000), Some(5_000)) } else { (None, None) };
+        }
+    }
+
+    /// Asks for a page: the next one of a walk, or the first one of a search.
+    async fn ask(&mut self, question: Question) {
+        let mut session = self.database.read().await.expect("a session");
+        let mut products = ProductRepository(&mut session);
+        let key = self.database.cursor_key();
+        let cursor = self.cursor.take();
+        let page = match question {
+            Question::List { by_category, .. } => {
+                if by_category && cursor.is_none() {
+                    self.filter.category = Some(self.goods.category());
+                }
+                products.list(&self.filter, PAGE, cursor.as_deref(), key).await.expect("a page")
+            }
+            Question::Search(q) => {
+                let q = q(&mut self.goods);
+                products.search(&q, &self.filter, PAGE, None, key).await.expect("a page").page
+            }
+            Question::Admin { q } => {
+                let filter = AdminProductFilter { q: q.map(|q| q(&mut self.goods)), ..Default::default() };
+                products.list_all(&filter, PAGE, cursor.as_deref(), key).await.expect("a page")
+            }
+        };
+        if !matches!(question, Question::Search(_)) {
+            self.cursor = page.next;
+        }
+        std::hint::black_box(page.items);
+    }
+}
