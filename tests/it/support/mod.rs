@@ -99,8 +99,14 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}_{:08x}_{}", u32::from_le_bytes(random), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+#[expect(clippy::disallowed_methods, reason = "where the tests' services are is no setting of the store")]
 fn postgres_base() -> String {
     std::env::var("UNDERCROFT_TEST_POSTGRES").unwrap_or_else(|_| POSTGRES.into())
+}
+
+#[expect(clippy::disallowed_methods, reason = "whether a service must be there is no setting of the store")]
+fn required() -> bool {
+    std::env::var("UNDERCROFT_TEST_SERVICES").is_ok_and(|value| value == "required")
 }
 
 /// PostgreSQL's address, or `None` where it does not answer and need not.
@@ -108,9 +114,7 @@ async fn postgres_url() -> Option<String> {
     let base = postgres_base();
     match tokio_postgres::connect(&base, tokio_postgres::NoTls).await {
         Ok(_) => Some(base),
-        Err(error) if std::env::var("UNDERCROFT_TEST_SERVICES").is_ok_and(|value| value == "required") => {
-            panic!("PostgreSQL is required and does not answer: {error}")
-        }
+        Err(error) if required() => panic!("PostgreSQL is required and does not answer: {error}"),
         Err(_) => {
             eprintln!("skipped: no PostgreSQL answers (set UNDERCROFT_TEST_POSTGRES to its URL)");
             None

@@ -73,9 +73,8 @@ fn disk(settings: &Settings) -> Option<Finding> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let writable = access(folder, Access::WRITE_OK).and_then(|()| match file.exists() {
-        true => access(&file, Access::READ_OK | Access::WRITE_OK),
-        false => Ok(()),
+    let writable = access(folder, Access::WRITE_OK).and_then(|()| {
+        if file.exists() { access(&file, Access::READ_OK | Access::WRITE_OK) } else { Ok(()) }
     });
     if let Err(error) = writable {
         let found = format!("{}: {}", file.display(), io::Error::from(error));
