@@ -13,7 +13,9 @@ use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::openapi::path::Operation;
 
+use super::routing::{Argument, describe_answer, describe_header};
 use crate::infrastructure::exceptions::{Conflict, Failure, Technical};
 
 /// The one who asks has a representation already: its tags.
@@ -56,6 +58,24 @@ impl IfNoneMatch {
     fn has(&self, tag: &str) -> bool {
         let known = self.0.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
         known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+    }
+}
+
+impl Argument for IfNoneMatch {
+    fn describe(operation: &mut Operation) {
+        describe_header(
+            operation,
+            IF_NONE_MATCH.as_str(),
+            "The `ETag`s of what is known; then 304 if it is one of them.",
+        );
+        describe_answer(operation, StatusCode::NOT_MODIFIED, "It is known.");
+    }
+}
+
+impl Argument for IfMatch {
+    fn describe(operation: &mut Operation) {
+        let description = "The `ETag` of what is to be changed; 412 if that is no longer what is there.";
+        describe_header(operation, IF_MATCH.as_str(), description);
     }
 }
 

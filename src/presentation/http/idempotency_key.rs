@@ -7,9 +7,10 @@ use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
+use utoipa::{ToSchema, openapi::path::Operation};
 
 use super::json;
+use super::routing::{Argument, describe_header};
 use crate::domain::ids::UserId;
 use crate::infrastructure::exceptions::{Failure, Fault, Place, ValidationException};
 use crate::infrastructure::repositories::IdempotencyKey;
@@ -47,6 +48,14 @@ impl<T> Keyed<T> {
             key: sent.key.clone(),
             request_hash: sent.request_hash.clone(),
         })
+    }
+}
+
+impl<T> Argument for Keyed<T> {
+    fn describe(operation: &mut Operation) {
+        let description = "1 to 255 visible characters that nobody guesses, such as a UUID. Sent again with the same \
+                           key and body, the request has no second effect and the same answer.";
+        describe_header(operation, IDEMPOTENCY_KEY, description);
     }
 }
 

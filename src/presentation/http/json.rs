@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_path_to_error::{Path, Segment};
 use utoipa::ToSchema;
 
-use super::{document, schema::Schema};
+use super::{document, routing::Argument, schema::Schema};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
 
 const JSON: &str = "application/json";
@@ -102,6 +102,9 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> OptionalFromRequest<S> f
         <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
+
+impl<T> Argument for Json<T> {}
+impl<T> Argument for Option<Json<T>> {}
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {

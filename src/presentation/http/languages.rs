@@ -5,6 +5,9 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::header::ACCEPT_LANGUAGE;
 use http::request::Parts;
+use utoipa::openapi::path::Operation;
+
+use super::routing::{Argument, describe_header};
 
 /// The languages that a caller reads, best first; none is the store's own.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +54,12 @@ fn range(part: &str) -> Option<(u16, String)> {
     let is_tag =
         !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-*".contains(&byte));
     (is_tag && thousandths > 0).then(|| (thousandths, tag.to_owned()))
+}
+
+impl Argument for Languages {
+    fn describe(operation: &mut Operation) {
+        describe_header(operation, ACCEPT_LANGUAGE.as_str(), "The languages that are read, best first.");
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Languages {

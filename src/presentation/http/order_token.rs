@@ -6,9 +6,11 @@ use http::request::Parts;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use utoipa::IntoParams;
+use utoipa::openapi::path::Operation;
 
 use super::principal::Anyone;
 use super::query;
+use super::routing::{Argument, describe_header};
 use super::state::AppState;
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
@@ -35,9 +37,17 @@ pub struct Buyer {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct OrderTokenParameter {
+struct OrderTokenParameter {
     /// The token told at checkout, for a guest; better sent in the header `Order-Token`.
     token: Option<String>,
+}
+
+impl Argument for Buyer {
+    fn describe(operation: &mut Operation) {
+        describe_header(operation, ORDER_TOKEN, "The token told at checkout, for a guest.");
+        let parameters = OrderTokenParameter::into_params(|| None).into_iter().map(Into::into);
+        operation.parameters.get_or_insert_default().extend(parameters);
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Buyer {

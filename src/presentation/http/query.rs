@@ -17,7 +17,7 @@ use utoipa::{
     },
 };
 
-use super::schema::Schema;
+use super::{routing::Argument, schema::Schema};
 use crate::infrastructure::exceptions::{Failure, Fault, Place, Technical, ValidationException};
 
 /// The parameters of the query, checked against the schema that the API documents: a parameter that is not
@@ -28,6 +28,9 @@ pub struct Query<T>(pub T);
 /// The parameters of the path.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
+
+impl<T> Argument for Query<T> {}
+impl<T> Argument for Path<T> {}
 
 /// The `T` that a query says, or all that is wrong with it.
 pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T, Failure> {

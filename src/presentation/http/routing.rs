@@ -17,7 +17,8 @@
 //! async fn get(who: Anyone, State(app): State<AppState>, Path(id): Path<CartId>) -> Result<Response, Failure> { … }
 //! ```
 //!
-//! The file's `routes` is then listed in `routes/mod.rs`.
+//! The file's `routes` is then listed in `routes/mod.rs`. The other arguments are [`Argument`]s, so that the document
+//! also tells the headers that are read.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone
@@ -25,10 +26,14 @@
 //! [`Admin`]: super::principal::Admin
 
 use axum::Router;
+use axum::extract::State;
 use axum::handler::Handler;
 use axum::routing::MethodRouter;
-use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{OpenApi, Ref, RefOr, security::SecurityRequirement};
+use http::StatusCode;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::{
+    ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Type, security::SecurityRequirement,
+};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::state::AppState;
@@ -58,16 +63,34 @@ pub trait Policy {
     const ACCESS: Access;
 }
 
+/// An argument of a handler, which says in the document what it reads beside path, query and body.
+pub trait Argument {
+    /// Adds that to the operation.
+    fn describe(_: &mut Operation) {}
+}
+
+impl<T> Argument for State<T> {}
+
 /// The arguments of a handler that begin with a [`Policy`].
 pub trait Guarded {
-    /// Who may call the handler.
-    const ACCESS: Access;
+    /// Who may call the handler, and what it reads.
+    const SIGNATURE: Signature;
+}
+
+/// Who may call a handler, and what it reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature {
+    access: Access,
+    describe: fn(&mut Operation),
 }
 
 macro_rules! guarded {
     ($($argument:ident)*) => {
-        impl<M, P: Policy, $($argument),*> Guarded for (M, P, $($argument,)*) {
-            const ACCESS: Access = P::ACCESS;
+        impl<M, P: Policy, $($argument: Argument),*> Guarded for (M, P, $($argument,)*) {
+            const SIGNATURE: Signature = Signature {
+                access: P::ACCESS,
+                describe: |_operation| { $($argument::describe(_operation);)* },
+            };
         }
     };
 }
@@ -81,13 +104,13 @@ guarded!(A B C D E);
 guarded!(A B C D E F);
 guarded!(A B C D E F G);
 
-/// Who may call `handler`.
-pub fn access<H, T>(_: &H) -> Access
+/// Who may call `handler`, and what it reads.
+pub fn signature<H, T>(_: &H) -> Signature
 where
     H: Handler<T, AppState>,
     T: Guarded,
 {
-    T::ACCESS
+    T::SIGNATURE
 }
 
 /// The routes of these handlers.
@@ -95,7 +118,7 @@ macro_rules! routes {
     ($($handler:ident),+ $(,)?) => {
         $crate::presentation::http::routing::Routes::default()$(.operation(
             ::utoipa_axum::routes!($handler),
-            $crate::presentation::http::routing::access(&$handler),
+            $crate::presentation::http::routing::signature(&$handler),
         ))+
     };
 }
@@ -111,7 +134,7 @@ impl Routes {
     pub fn operation(
         self,
         (schemas, mut paths, router): UtoipaMethodRouter<AppState>,
-        access: Access,
+        signature: Signature,
     ) -> Self {
         for operation in paths.paths.values_mut().flat_map(operations) {
             // functions of two files may have one name, operations may not
@@ -119,7 +142,8 @@ impl Routes {
             if let (Some(tag), Some(id)) = (tag, &mut operation.operation_id) {
                 *id = format!("{tag}_{id}");
             }
-            operation.security = Some(access.security());
+            operation.security = Some(signature.access.security());
+            (signature.describe)(operation);
             let problem = RefOr::Ref(Ref::from_response_name(PROBLEM));
             operation.responses.responses.insert("default".to_owned(), problem);
         }
@@ -157,6 +181,24 @@ impl Access {
             }
         }
     }
+}
+
+/// Adds a header that may be sent to an operation.
+pub(super) fn describe_header(operation: &mut Operation, name: &str, description: &str) {
+    let header = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .description(Some(description))
+        .build();
+    operation.parameters.get_or_insert_default().push(header.into());
+}
+
+/// Adds an answer that an operation may give.
+pub(super) fn describe_answer(operation: &mut Operation, status: StatusCode, description: &str) {
+    let answer = ResponseBuilder::new().description(description).build();
+    operation.responses.responses.insert(status.as_str().to_owned(), RefOr::T(answer));
 }
 
 /// Every operation of a path.

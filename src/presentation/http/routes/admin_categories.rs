@@ -86,7 +86,7 @@ struct CategorySpot {
 
 /// A category.
 #[utoipa::path(get, path = "/admin/v1/categories/{id}", tag = "admin categories", params(("id" = Uuid, Path)),
-    responses((status = 200, body = CategoryBody), (status = 304)))]
+    responses((status = 200, body = CategoryBody)))]
 async fn get(
     _: Admin,
     State(app): State<AppState>,

@@ -130,7 +130,7 @@ async fn list(
 
 /// A discount.
 #[utoipa::path(get, path = "/admin/v1/discounts/{id}", tag = "admin discounts", params(("id" = Uuid, Path)),
-    responses((status = 200, body = DiscountBody), (status = 304)))]
+    responses((status = 200, body = DiscountBody)))]
 async fn get(
     _: Admin,
     State(app): State<AppState>,

@@ -111,7 +111,7 @@ async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted
 
 /// An order with every step of its payment.
 #[utoipa::path(get, path = "/admin/v1/orders/{id}", tag = "admin orders", params(("id" = Uuid, Path)),
-    responses((status = 200, body = OrderRecord), (status = 304)))]
+    responses((status = 200, body = OrderRecord)))]
 async fn get(_: Admin, State(app): State<AppState>, Path(id): Path<OrderId>, known: IfNoneMatch) -> Answered {
     let placed = orders::order(&app.store, id).await?;
     let steps = history::payment_steps(&app.store, placed.payment.id).await?;

@@ -177,7 +177,7 @@ async fn create(who: Admin, State(app): State<AppState>, request: Keyed<ProductI
 
 /// A product, also one that shoppers do not see.
 #[utoipa::path(get, path = "/admin/v1/products/{id}", tag = "admin products", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ProductRecord), (status = 304)))]
+    responses((status = 200, body = ProductRecord)))]
 async fn get(
     _: Admin,
     State(app): State<AppState>,

@@ -77,7 +77,7 @@ async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted
 
 /// A subscription with its charges.
 #[utoipa::path(get, path = "/admin/v1/subscriptions/{id}", tag = "admin subscriptions", params(("id" = Uuid, Path)),
-    responses((status = 200, body = SubscriptionBody), (status = 304)))]
+    responses((status = 200, body = SubscriptionBody)))]
 async fn get(
     _: Admin,
     State(app): State<AppState>,

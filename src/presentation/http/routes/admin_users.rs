@@ -63,7 +63,7 @@ async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted
 
 /// A user.
 #[utoipa::path(get, path = "/admin/v1/users/{id}", tag = "admin users", params(("id" = Uuid, Path)),
-    responses((status = 200, body = UserBody), (status = 304)))]
+    responses((status = 200, body = UserBody)))]
 async fn get(_: Admin, State(app): State<AppState>, Path(id): Path<UserId>, known: IfNoneMatch) -> Answered {
     let user = users::user(&app.store, id).await?;
     fresh(user.version, &UserBody::of(&user), &known)

@@ -84,7 +84,7 @@ async fn create(who: Anyone, State(app): State<AppState>, request: Keyed<NewCart
 
 /// A cart, priced now.
 #[utoipa::path(get, path = "/v1/carts/{id}", tag = "carts", params(("id" = Uuid, Path)),
-    responses((status = 200, body = CartBody), (status = 304)))]
+    responses((status = 200, body = CartBody)))]
 async fn get(
     who: Anyone,
     State(app): State<AppState>,
@@ -96,7 +96,7 @@ async fn get(
 }
 
 /// The caller's open cart.
-#[utoipa::path(get, path = "/v1/me/cart", tag = "carts", responses((status = 200, body = CartBody), (status = 304)))]
+#[utoipa::path(get, path = "/v1/me/cart", tag = "carts", responses((status = 200, body = CartBody)))]
 async fn mine(who: SignedIn, State(app): State<AppState>, known: IfNoneMatch) -> Answered {
     let priced = cart::cart_of(&app.store, who.user_id()).await?;
     fresh(priced.cart.version, &CartBody::of(&priced), &known)

@@ -23,7 +23,7 @@ const NONE: i64 = 0;
 
 /// The whole tree, siblings in their order.
 #[utoipa::path(get, path = "/v1/categories", tag = "categories",
-    responses((status = 200, body = List<BranchBody>), (status = 304)))]
+    responses((status = 200, body = List<BranchBody>)))]
 async fn list(_: Public, State(app): State<AppState>, known: IfNoneMatch) -> Answered {
     let tree = categories::categories(&app.store).await?;
     let items = tree.iter().map(BranchBody::of).collect();
@@ -32,7 +32,7 @@ async fn list(_: Public, State(app): State<AppState>, known: IfNoneMatch) -> Ans
 
 /// A category by its id or slug, with those below it.
 #[utoipa::path(get, path = "/v1/categories/{id_or_slug}", tag = "categories",
-    params(("id_or_slug" = String, Path)), responses((status = 200, body = BranchBody), (status = 304)))]
+    params(("id_or_slug" = String, Path)), responses((status = 200, body = BranchBody)))]
 async fn get(
     _: Public,
     State(app): State<AppState>,

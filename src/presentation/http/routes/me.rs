@@ -78,7 +78,7 @@ struct NewPreferences {
 }
 
 /// The caller's account.
-#[utoipa::path(get, path = "/v1/me", tag = "me", responses((status = 200, body = UserBody), (status = 304)))]
+#[utoipa::path(get, path = "/v1/me", tag = "me", responses((status = 200, body = UserBody)))]
 async fn get(who: SignedIn, known: IfNoneMatch) -> Answered {
     fresh(who.user.version, &UserBody::of(&who.user), &known)
 }
@@ -111,7 +111,7 @@ async fn erase(who: SignedIn, State(app): State<AppState>) -> Answered {
 
 /// What the caller wishes.
 #[utoipa::path(get, path = "/v1/me/preferences", tag = "me",
-    responses((status = 200, body = PreferencesBody), (status = 304)))]
+    responses((status = 200, body = PreferencesBody)))]
 async fn preferences(who: SignedIn, State(app): State<AppState>, known: IfNoneMatch) -> Answered {
     let wishes = preferences::preferences(&app.store, who.user_id()).await?;
     fresh(wishes.version, &PreferencesBody::of(&wishes), &known)

@@ -19,7 +19,7 @@ use crate::presentation::http::conditional::{IfNoneMatch, fresh};
 use crate::presentation::http::idempotency_key::Keyed;
 use crate::presentation::http::json::{Json, Nothing};
 use crate::presentation::http::list::{List, usual_limit};
-use crate::presentation::http::order_token::{Buyer, OrderTokenParameter};
+use crate::presentation::http::order_token::Buyer;
 use crate::presentation::http::principal::{Anyone, SignedIn};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::routing::{Routes, routes};
@@ -56,8 +56,8 @@ async fn list(who: SignedIn, State(app): State<AppState>, Query(wanted): Query<W
 
 /// An order of the caller's, or of the guest who shows its token.
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders",
-    params(("id" = Uuid, Path), ("order-token" = Option<String>, Header), OrderTokenParameter),
-    responses((status = 200, body = OrderBody), (status = 304)))]
+    params(("id" = Uuid, Path)),
+    responses((status = 200, body = OrderBody)))]
 async fn get(
     who: Anyone,
     State(app): State<AppState>,
@@ -72,7 +72,7 @@ async fn get(
 
 /// Cancels an order that was not fulfilled: the stock is free again, and the money goes back.
 #[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders",
-    params(("id" = Uuid, Path), ("order-token" = Option<String>, Header), OrderTokenParameter),
+    params(("id" = Uuid, Path)),
     request_body = Option<Nothing>, responses((status = 200, body = OrderBody)))]
 async fn cancel(
     who: Anyone,
@@ -91,7 +91,7 @@ async fn cancel(
 
 /// The invoice of an order that is paid, with the credit notes that take back from it.
 #[utoipa::path(get, path = "/v1/orders/{id}/invoice", tag = "orders",
-    params(("id" = Uuid, Path), ("order-token" = Option<String>, Header), OrderTokenParameter),
+    params(("id" = Uuid, Path)),
     responses((status = 200, body = InvoiceBody)))]
 async fn invoice(
     who: Anyone,
@@ -107,8 +107,8 @@ async fn invoice(
 
 /// A payment of the caller's, or of the guest who shows the token of its order.
 #[utoipa::path(get, path = "/v1/payments/{id}", tag = "payments",
-    params(("id" = Uuid, Path), ("order-token" = Option<String>, Header), OrderTokenParameter),
-    responses((status = 200, body = PaymentBody), (status = 304)))]
+    params(("id" = Uuid, Path)),
+    responses((status = 200, body = PaymentBody)))]
 async fn payment(
     who: Anyone,
     State(app): State<AppState>,

@@ -152,7 +152,7 @@ async fn browse(
 
 /// A product, by id or slug.
 #[utoipa::path(get, path = "/v1/products/{id}", tag = "products", params(("id" = String, Path), Priced),
-    responses((status = 200, body = ProductBody), (status = 304)))]
+    responses((status = 200, body = ProductBody)))]
 async fn get(
     _: Public,
     State(app): State<AppState>,

@@ -55,7 +55,7 @@ async fn list(who: SignedIn, State(app): State<AppState>, Query(wanted): Query<W
 
 /// A subscription with its charges.
 #[utoipa::path(get, path = "/v1/subscriptions/{id}", tag = "subscriptions", params(("id" = Uuid, Path)),
-    responses((status = 200, body = SubscriptionBody), (status = 304)))]
+    responses((status = 200, body = SubscriptionBody)))]
 async fn get(
     who: SignedIn,
     State(app): State<AppState>,
