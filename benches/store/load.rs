@@ -1,0 +1,113 @@
+//! Callers that keep their connection and send one request after the other.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::Outcome;
+
+/// Connections that send at once.
+pub(crate) const CONNECTIONS: usize = 8;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A caller on a connection of its own.
+pub(crate) struct Caller {
+    address: SocketAddr,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Caller {
+    /// A caller who is not connected yet.
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, connection: None }
+    }
+
+    /// Reads; the body.
+    pub(crate) async fn get(&mut self, path: &str) -> Outcome<Bytes> {
+        self.send(Method::GET, path, Bytes::new(), None).await
+    }
+
+    /// Sends JSON and waits for an answer that is a success; its body.
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+        key: Option<&str>,
+    ) -> Outcome<Bytes> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "store");
+        if let Some(key) = key {
+            request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        let body = body.into();
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let answer = self.connected().await?.send_request(request.body(Full::new(body))?).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(format!("{path} → {status}: {}", String::from_utf8_lossy(&body)).into())
+    }
+
+    async fn connected(&mut self) -> Outcome<&mut SendRequest<Full<Bytes>>> {
+        if self.connection.is_none() {
+            let stream = TcpStream::connect(self.address).await?;
+            stream.set_nodelay(true)?;
+            let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            self.connection = Some(sender);
+        }
+        let connection = self.connection.as_mut().ok_or("no connection")?;
+        connection.ready().await?;
+        Ok(connection)
+    }
+}
+
+/// Somebody who does the same thing again and again.
+pub(crate) trait Shopper: Send + 'static {
+    /// Does it once.
+    fn turn(&mut self) -> impl Future<Output = Outcome<()>> + Send;
+}
+
+/// What came of a load.
+pub(crate) struct Load {
+    /// How long each turn took.
+    pub times: Vec<Duration>,
+    /// How long all of it took.
+    pub elapsed: Duration,
+}
+
+/// Lets all shoppers do it again and again, at once, for so long.
+pub(crate) async fn run<S: Shopper>(shoppers: Vec<S>, span: Duration) -> Outcome<(Load, Vec<S>)> {
+    let began = Instant::now();
+    let mut running = JoinSet::new();
+    for mut shopper in shoppers {
+        running.spawn(async move {
+            let mut times = Vec::new();
+            while began.elapsed() < span {
+                let turn = Instant::now();
+                shopper.turn().await?;
+                times.push(turn.elapsed());
+            }
+            Outcome::Ok((times, shopper))
+        });
+    }
+    let (mut times, mut shoppers) = (Vec::new(), Vec::new());
+    while let Some(ended) = running.join_next().await {
+        let (its, shopper) = ended??;
+        times.extend(its);
+        shoppers.push(shopper);
+    }
+    Ok((Load { times, elapsed: began.elapsed() }, shoppers))
+}

@@ -1,0 +1,101 @@
+//! A server as a process of its own: started, looked at from outside, ended.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::Outcome;
+use crate::load::Caller;
+
+/// A process's clock ticks are hundredths of a second, wherever Linux runs.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A server that runs; it ends with the value.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Kept open, so that it can go on writing there.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts the store in `folder`, on the database at `url` or on its default.
+    pub(crate) async fn store(folder: &Path, url: Option<&str>) -> Outcome<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_undercroft"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(folder);
+        if let Some(url) = url {
+            command.env("UNDERCROFT_DATABASE", url);
+        }
+        Self::start(command).await
+    }
+
+    /// Starts bare axum, answering the bytes of `file`.
+    pub(crate) async fn bare(file: &Path) -> Outcome<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([OsStr::new("--bare"), file.as_os_str()]);
+        Self::start(command).await
+    }
+
+    async fn start(mut command: Command) -> Outcome<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let mut stdout = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+        let mut line = String::new();
+        while stdout.read_line(&mut line).await? > 0 {
+            if let Some(address) = line.trim_end().strip_prefix("listening on http://") {
+                return Ok(Self { child, address: address.parse()?, _stdout: stdout });
+            }
+            line.clear();
+        }
+        Err("the server that was started does not say where it listens".into())
+    }
+
+    /// From before it is started until it has said that it is ready.
+    pub(crate) async fn time_to_first_answer(folder: &Path) -> Outcome<(Self, Duration)> {
+        let began = Instant::now();
+        let server = Self::store(folder, None).await?;
+        Caller::new(server.address).get("/health/ready").await?;
+        Ok((server, began.elapsed()))
+    }
+
+    /// The CPU that it has taken so far, in user and kernel.
+    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+        let id = self.child.id().ok_or("the server has ended")?;
+        cpu(&id.to_string())
+    }
+
+    /// Its memory as the kernel counts it, in MB: all that is resident, and what of that is its own.
+    pub(crate) fn memory(&self) -> Outcome<(f64, f64)> {
+        let id = self.child.id().ok_or("the server has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let field = |name: &str| -> Outcome<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
+            Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+        };
+        Ok((field("VmRSS:")?, field("RssAnon:")?))
+    }
+
+    /// Ends it, and waits until it has.
+    pub(crate) async fn end(mut self) -> Outcome<()> {
+        Ok(self.child.kill().await?)
+    }
+}
+
+/// The CPU that this process has taken so far.
+pub(crate) fn own_cpu() -> Outcome<Duration> {
+    cpu("self")
+}
+
+fn cpu(process: &str) -> Outcome<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // behind the name in parentheses, which may hold anything: user and kernel time are fields 14 and 15
+    let (_, fields) = stat.rsplit_once(')').ok_or("no such field")?;
+    let ticks: Vec<u32> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(TICK * ticks.iter().sum())
+}

@@ -1,0 +1,211 @@
+//! The store that is measured: a thousand products of three variants each, taxes and a way of shipping.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use tokio::sync::mpsc;
+use undercroft::application::{Policy, Store};
+use undercroft::domain::address::Address;
+use undercroft::domain::category::Category;
+use undercroft::domain::context::Context;
+use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
+use undercroft::domain::money::Currency;
+use undercroft::domain::ports::PaymentGateway;
+use undercroft::domain::product::{Product, ProductKind, Variant};
+use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
+use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
+use undercroft::infrastructure::Infrastructure;
+use undercroft::infrastructure::adapters::{Gateways, sandbox::SandboxPayments};
+use undercroft::infrastructure::repositories::{
+    Database, ProductRepository, SaveError, Setup, StoreError, TaxRepository, UnitOfWork, scalar,
+};
+
+use crate::Outcome;
+
+/// Products in the catalogue.
+const PRODUCTS: usize = 1_000;
+/// Variants of each.
+const VARIANTS: usize = 3;
+/// Categories, in one of which each product is.
+const CATEGORIES: usize = 20;
+/// Products written in one unit of work.
+const BATCH: usize = 100;
+/// Pieces of each variant: more than all measurements buy.
+const STOCK: i64 = 100_000_000;
+
+/// A store and what it sells.
+pub(crate) struct Shop {
+    /// The store.
+    pub store: Store,
+    /// Its products.
+    pub products: Vec<ProductId>,
+    /// Their variants.
+    pub variants: Vec<VariantId>,
+}
+
+impl Shop {
+    /// Opens the store at `url`; an empty database is filled.
+    pub(crate) async fn open(url: &str) -> Outcome<Self> {
+        let database = Database::open(url, Context::system(), Setup::IfEmpty).await?;
+        let products: Vec<ProductId> =
+            database.read().await?.all("SELECT id FROM products ORDER BY id", &[], scalar).await?;
+        if products.is_empty() {
+            fill(&database).await?;
+        }
+        let mut session = database.read().await?;
+        let products = session.all("SELECT id FROM products ORDER BY id", &[], scalar).await?;
+        let variants = session.all("SELECT id FROM variants ORDER BY id", &[], scalar).await?;
+        drop(session);
+        let (notices, _) = mpsc::channel(1);
+        let sandbox: Arc<dyn PaymentGateway> = Arc::new(SandboxPayments::new(database.clone(), notices));
+        let infrastructure = Infrastructure { database, gateways: Gateways::new([sandbox]) };
+        Ok(Self { store: Store { infrastructure, policy: Arc::new(policy()?) }, products, variants })
+    }
+}
+
+/// A folder for the databases, on the disk that the build is on; it goes with the value.
+pub(crate) fn folder() -> Outcome<tempfile::TempDir> {
+    Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
+}
+
+/// A database file like `template`, which nobody may be writing to.
+pub(crate) fn copy(template: &Path, name: &str) -> Outcome<PathBuf> {
+    let file = template.with_file_name(name);
+    let _ = std::fs::remove_file(&file);
+    let connection = rusqlite::Connection::open(template)?;
+    connection.execute("VACUUM INTO $1", [file.display().to_string()])?;
+    Ok(file)
+}
+
+/// Where everything goes.
+pub(crate) fn address() -> Outcome<Address> {
+    Ok(Address {
+        name: "Ann Buyer".into(),
+        line1: "Marktplatz 1".into(),
+        line2: None,
+        city: "Bremen".into(),
+        region: None,
+        postal_code: "28195".into(),
+        country: "DE".parse()?,
+    })
+}
+
+fn policy() -> Outcome<Policy> {
+    Ok(Policy {
+        name: "Bench".into(),
+        default_currency: Currency::EUR,
+        default_country: "DE".parse()?,
+        session: SignedDuration::from_hours(24),
+        cart: SignedDuration::from_hours(24),
+        reservation: SignedDuration::from_mins(30),
+        idempotency: SignedDuration::from_hours(24),
+        capture_at_checkout: true,
+    })
+}
+
+async fn fill(database: &Database) -> Outcome<()> {
+    let standard = TaxClass::default();
+    let rule = TaxRule {
+        country: "DE".parse()?,
+        tax_class: standard.clone(),
+        rate: TaxRate { basis_points: 1900, inclusive: true },
+    };
+    let categories: Vec<CategoryId> = database
+        .write(move |unit_of_work| {
+            let (rule, standard) = (rule.clone(), standard.clone());
+            Box::pin(async move {
+                TaxRepository::replace(unit_of_work, &[rule]).await?;
+                let parcel = parcel(unit_of_work.id(), standard.clone());
+                unit_of_work.insert(&parcel).await?;
+                let mut categories = Vec::new();
+                for number in 0..CATEGORIES {
+                    let category = category(unit_of_work, number, &standard);
+                    unit_of_work.insert(&category).await?;
+                    categories.push(category.id);
+                }
+                Ok::<_, StoreError>(categories)
+            })
+        })
+        .await?;
+    for first in (0..PRODUCTS).step_by(BATCH) {
+        let categories = categories.clone();
+        database
+            .write(move |unit_of_work| {
+                let categories = categories.clone();
+                Box::pin(async move {
+                    for number in first..first + BATCH {
+                        let product = product(unit_of_work, number, categories[number % CATEGORIES]);
+                        let stock = product.variants.iter().map(|variant| (variant.id, STOCK)).collect();
+                        ProductRepository::insert(unit_of_work, &product, &stock).await?;
+                    }
+                    Ok::<_, SaveError>(())
+                })
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+fn parcel(id: undercroft::domain::ids::ShippingMethodId, tax_class: TaxClass) -> ShippingMethod {
+    ShippingMethod {
+        id,
+        code: "parcel".into(),
+        name: "Parcel".into(),
+        translations: BTreeMap::new(),
+        tax_class,
+        position: 1,
+        active: true,
+        rates: vec![ShippingRate { country: None, currency: Currency::EUR, amount: 490, free_from: None }],
+    }
+}
+
+fn category(unit_of_work: &UnitOfWork, number: usize, tax_class: &TaxClass) -> Category {
+    Category {
+        id: unit_of_work.id(),
+        slug: format!("category-{number}"),
+        name: format!("Category {number}"),
+        parent_id: None,
+        position: 0,
+        tax_class: Some(tax_class.clone()),
+        translations: BTreeMap::new(),
+        version: 1,
+        created_at: unit_of_work.now(),
+        updated_at: unit_of_work.now(),
+    }
+}
+
+fn product(unit_of_work: &UnitOfWork, number: usize, category_id: CategoryId) -> Product {
+    let (id, now) = (unit_of_work.id(), unit_of_work.now());
+    let variant = |size: usize| Variant {
+        id: unit_of_work.id(),
+        product_id: id,
+        sku: format!("SKU-{number}-{size}"),
+        options: vec![["small", "medium", "large"][size % 3].to_owned()],
+        active: true,
+        prices: BTreeMap::from([(Currency::EUR, 1_990), (Currency::USD, 2_190)]),
+    };
+    Product {
+        id,
+        slug: format!("product-{number}"),
+        name: format!("Oak chair number {number}"),
+        description: "Solid oak, oiled by hand, with a seat that was made to be sat on for a whole evening. \
+                      It comes in three sizes and stands on any floor."
+            .into(),
+        category_id: Some(category_id),
+        kind: ProductKind::Physical,
+        billing_interval: None,
+        minimum_age: None,
+        tax_class: None,
+        active: true,
+        options: vec!["size".into()],
+        translations: BTreeMap::new(),
+        rating_sum: 0,
+        rating_count: 0,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+        variants: (0..VARIANTS).map(variant).collect(),
+    }
+}

@@ -1,0 +1,37 @@
+//! Start to first answer, and the memory of a server that has nothing to do.
+
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::figures::{median, millis};
+use crate::process::Server;
+use crate::shop::folder;
+
+/// How long a server is left alone before its memory is read.
+const REST: Duration = Duration::from_secs(1);
+
+/// Measures both, on a new store and on one that is there.
+pub(crate) async fn measure(quick: bool) -> Outcome<()> {
+    let starts = if quick { 3 } else { 10 };
+    println!("start to first answer (median of {starts}) and idle memory, one second after it");
+    let (mut new, mut again, mut resident, mut own) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for start in 0..starts {
+        let folder = folder()?;
+        let (server, time) = Server::time_to_first_answer(folder.path()).await?;
+        new.push(millis(time));
+        server.end().await?;
+        let (server, time) = Server::time_to_first_answer(folder.path()).await?;
+        again.push(millis(time));
+        if start < 3 {
+            tokio::time::sleep(REST).await;
+            let (all, its_own) = server.memory()?;
+            resident.push(all);
+            own.push(its_own);
+        }
+        server.end().await?;
+    }
+    println!("  in an empty folder   {:6.1} ms", median(new));
+    println!("  on a store           {:6.1} ms", median(again));
+    println!("  idle                 {:6.1} MB resident, {:.1} MB of it its own", median(resident), median(own));
+    Ok(())
+}
