@@ -1,7 +1,230 @@
-//! Requests over HTTP.
+//! Requests over HTTP to a server that is a process of its own, so that its CPU can be told from the callers'.
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use undercroft::domain::context::Context;
+use undercroft::domain::ids::VariantId;
 
 use crate::Outcome;
+use crate::figures::{each, median, percentile, rate};
+use crate::load::{self, CONNECTIONS, Caller, Shopper};
+use crate::process::Server;
+use crate::schema::Schema;
+use crate::shop::{Shop, folder};
 
-pub(crate) async fn measure(_quick: bool, _postgres: Option<&str>) -> Outcome<()> {
+/// How long is measured.
+#[derive(Clone, Copy)]
+struct Effort {
+    rounds: usize,
+    span: Duration,
+}
+
+/// What an operation came to, round by round.
+#[derive(Default)]
+struct Figures {
+    a_second: Vec<f64>,
+    cpu: Vec<f64>,
+    times: Vec<Duration>,
+}
+
+/// Measures the store on SQLite, beside bare axum, and on PostgreSQL if there is one.
+pub(crate) async fn measure(quick: bool, postgres: Option<&str>) -> Outcome<()> {
+    let effort = match quick {
+        true => Effort { rounds: 2, span: Duration::from_millis(600) },
+        false => Effort { rounds: 7, span: Duration::from_secs(2) },
+    };
+    let folder = folder()?;
+    let url = format!("sqlite:{}", folder.path().join("store.db").display());
+    println!("HTTP on SQLite, {CONNECTIONS} connections (medians of {} rounds)", effort.rounds);
+    serve(folder.path(), &url, effort).await?;
+    if let Some(url) = postgres {
+        let schema = Schema::make(url).await?;
+        println!("HTTP on PostgreSQL, {CONNECTIONS} connections; the database's own CPU is not counted");
+        let measured = serve(folder.path(), &schema.url, effort).await;
+        schema.remove().await?;
+        measured?;
+    }
     Ok(())
+}
+
+/// Fills the database at `url`, serves it and measures.
+async fn serve(folder: &Path, url: &str, effort: Effort) -> Outcome<()> {
+    let Shop { products, variants, .. } = Shop::open(url).await?;
+    let server = Server::store(folder, Some(url)).await?;
+    let paths: Vec<_> = products.iter().map(|id| format!("/v1/products/{id}")).collect();
+    let file = folder.join("product.json");
+    std::fs::write(&file, Caller::new(server.address).get(&paths[0]).await?)?;
+    let bare = Server::bare(&file).await?;
+
+    println!("                          a second    p50 ms    p99 ms   CPU ms each   aim");
+    let readers = |address| Reader::each(address, &paths);
+    let mut product = [Figures::default(), Figures::default()];
+    let mut both = [(&server, readers(server.address)), (&bare, readers(bare.address))];
+    for round in 0..=effort.rounds {
+        for ((server, shoppers), figures) in both.iter_mut().zip(&mut product) {
+            figures.add(round, server, shoppers, effort.span).await?;
+        }
+    }
+    let [mut store, mut bare] = product;
+    store.print("product by id", "≤ 0.03");
+    bare.print("bare axum, same bytes", "");
+    println!(
+        "    of bare axum: {:.2} times the CPU, {:.2} times the throughput",
+        store.ratio(&bare, |figures| &figures.cpu),
+        store.ratio(&bare, |figures| &figures.a_second)
+    );
+    let lists = ["/v1/products?limit=20".to_owned()];
+    run(&server, Reader::each(server.address, &lists), effort).await?.print("list of 20", "≤ 0.1");
+    let carts = Adder::each(server.address, &variants).await?;
+    run(&server, carts, effort).await?.print("add to cart", "≤ 0.15");
+    let buyers = Buyer::each(server.address, &variants);
+    run(&server, buyers, effort).await?.print("whole order", "≤ 1.0");
+    server.end().await
+}
+
+/// Lets shoppers do their thing for all rounds.
+async fn run<S: Shopper>(server: &Server, mut shoppers: Vec<S>, effort: Effort) -> Outcome<Figures> {
+    let mut figures = Figures::default();
+    for round in 0..=effort.rounds {
+        figures.add(round, server, &mut shoppers, effort.span).await?;
+    }
+    Ok(figures)
+}
+
+impl Figures {
+    /// Adds a round; the first one only warms up.
+    async fn add<S: Shopper>(
+        &mut self,
+        round: usize,
+        server: &Server,
+        shoppers: &mut Vec<S>,
+        span: Duration,
+    ) -> Outcome<()> {
+        let before = server.cpu()?;
+        let (load, back) = load::run(std::mem::take(shoppers), span).await?;
+        let cpu = server.cpu()?.saturating_sub(before);
+        *shoppers = back;
+        if round > 0 {
+            self.a_second.push(rate(load.times.len(), load.elapsed));
+            self.cpu.push(each(cpu, load.times.len()));
+            self.times.extend(load.times);
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, name: &str, aim: &str) {
+        let (half, most) = (percentile(&mut self.times, 50), percentile(&mut self.times, 99));
+        let (a_second, cpu) = (median(self.a_second.clone()), median(self.cpu.clone()));
+        println!("  {name:<22}{a_second:10.0}{half:10.2}{most:10.2}{cpu:14.4}   {aim}");
+    }
+
+    /// The middle of the rounds' ratios.
+    fn ratio(&self, to: &Self, figure: fn(&Self) -> &Vec<f64>) -> f64 {
+        median(figure(self).iter().zip(figure(to)).map(|(own, other)| own / other))
+    }
+}
+
+/// Somebody who looks at one page after the other.
+struct Reader {
+    caller: Caller,
+    paths: Vec<String>,
+    at: usize,
+}
+
+impl Reader {
+    fn each(address: std::net::SocketAddr, paths: &[String]) -> Vec<Self> {
+        let reader = |number| Self { caller: Caller::new(address), paths: paths.to_vec(), at: number * 97 };
+        (0..CONNECTIONS).map(reader).collect()
+    }
+}
+
+impl Shopper for Reader {
+    async fn turn(&mut self) -> Outcome<()> {
+        self.at = (self.at + 1) % self.paths.len();
+        self.caller.get(&self.paths[self.at]).await.map(drop)
+    }
+}
+
+/// Somebody who changes how many of three things are in a cart.
+struct Adder {
+    caller: Caller,
+    paths: Vec<String>,
+    at: usize,
+}
+
+impl Adder {
+    async fn each(address: std::net::SocketAddr, variants: &[VariantId]) -> Outcome<Vec<Self>> {
+        let mut adders = Vec::new();
+        for number in 0..CONNECTIONS {
+            let mut caller = Caller::new(address);
+            let cart = new_cart(&mut caller).await?;
+            let chosen = variants.iter().skip(number * 101).step_by(7).take(3);
+            let paths = chosen.map(|variant| format!("/v1/carts/{cart}/items/{variant}")).collect();
+            adders.push(Self { caller, paths, at: 0 });
+        }
+        Ok(adders)
+    }
+}
+
+impl Shopper for Adder {
+    async fn turn(&mut self) -> Outcome<()> {
+        self.at += 1;
+        let path = &self.paths[self.at % self.paths.len()];
+        let body = json!({ "quantity": 1 + self.at % 9 }).to_string();
+        self.caller.send(Method::PUT, path, body, None).await.map(drop)
+    }
+}
+
+/// Somebody who makes a cart, puts something into it and buys it.
+struct Buyer {
+    caller: Caller,
+    variants: Vec<VariantId>,
+    context: Context,
+    at: usize,
+}
+
+impl Buyer {
+    fn each(address: std::net::SocketAddr, variants: &[VariantId]) -> Vec<Self> {
+        let buyer = |number| Self {
+            caller: Caller::new(address),
+            variants: variants.to_vec(),
+            context: Context::system(),
+            at: number * 101,
+        };
+        (0..CONNECTIONS).map(buyer).collect()
+    }
+}
+
+impl Shopper for Buyer {
+    async fn turn(&mut self) -> Outcome<()> {
+        self.at += 1;
+        let variant = self.variants[self.at % self.variants.len()];
+        let cart = new_cart(&mut self.caller).await?;
+        let item = format!("/v1/carts/{cart}/items/{variant}");
+        self.caller.send(Method::PUT, &item, json!({ "quantity": 1 }).to_string(), None).await?;
+        let purchase = json!({
+            "email": "ann@example.com",
+            "shipping_address": {
+                "name": "Ann Buyer", "line1": "Marktplatz 1", "city": "Bremen", "postal_code": "28195", "country": "DE"
+            },
+            "payment": { "provider": "sandbox", "token": "tok_ok" }
+        });
+        let key = self.context.ids.uuid().to_string();
+        let path = format!("/v1/carts/{cart}/checkout");
+        let order = self.caller.send(Method::POST, &path, purchase.to_string(), Some(&key)).await?;
+        match serde_json::from_slice::<Value>(&order)?["status"].as_str() {
+            Some("paid") => Ok(()),
+            status => Err(format!("an order is {status:?}").into()),
+        }
+    }
+}
+
+/// Makes a cart; its id.
+async fn new_cart(caller: &mut Caller) -> Outcome<String> {
+    let cart = caller.send(Method::POST, "/v1/carts", "{}", None).await?;
+    let cart: Value = serde_json::from_slice(&cart)?;
+    Ok(cart["id"].as_str().ok_or("a cart without an id")?.to_owned())
 }

@@ -12,6 +12,7 @@ mod http;
 mod load;
 mod process;
 mod raw;
+mod schema;
 mod shop;
 mod start;
 

@@ -1,5 +1,5 @@
 //! The same checkout by hand: the statements of the store's two units of work, prepared once, on one connection, with
-//! nothing around them. What it writes is counted and compared, so that it cannot fall behind the store unnoticed.
+//! nothing around them, parameters as `?1` since SQLite counts `$1` by where it stands first. What it writes is counted and compared, so that it cannot fall behind the store unnoticed.
 
 use rusqlite::{Connection, Params, params};
 use undercroft::domain::ids::VariantId;
@@ -16,51 +16,51 @@ const ADDRESS: &str =
 const OFFERS: &str = "SELECT v.id, v.product_id, v.sku, p.name, v.options, v.active AND p.active, v.prices, p.kind, \
      p.billing_interval, p.minimum_age, p.tax_class, p.category_id, i.stock - i.reserved \
      FROM variants v JOIN products p ON p.id = v.product_id JOIN inventory i ON i.variant_id = v.id \
-     WHERE v.id IN ($1, $2)";
+     WHERE v.id IN (?1, ?2)";
 const TAXES: &str =
-    "SELECT country, tax_class, basis_points, inclusive FROM tax_rules WHERE country = $1 ORDER BY tax_class";
+    "SELECT country, tax_class, basis_points, inclusive FROM tax_rules WHERE country = ?1 ORDER BY tax_class";
 const TAX_CLASS: &str = "WITH RECURSIVE above (id, parent_id, tax_class, steps) AS ( \
-     SELECT id, parent_id, tax_class, 0 FROM categories WHERE id = $1 UNION ALL \
+     SELECT id, parent_id, tax_class, 0 FROM categories WHERE id = ?1 UNION ALL \
      SELECT c.id, c.parent_id, c.tax_class, steps + 1 FROM categories c JOIN above a ON c.id = a.parent_id) \
      SELECT tax_class FROM above WHERE tax_class IS NOT NULL ORDER BY steps LIMIT 1";
 const SHIPPING: &str = "SELECT id, code, name, translations, tax_class, position, active, rates \
      FROM shipping_methods WHERE active ORDER BY position, code";
-const RESERVE: &str = "UPDATE inventory SET reserved = reserved + $2 \
-     WHERE variant_id = $1 AND stock - reserved >= $2 RETURNING stock - reserved";
+const RESERVE: &str = "UPDATE inventory SET reserved = reserved + ?2 \
+     WHERE variant_id = ?1 AND stock - reserved >= ?2 RETURNING stock - reserved";
 const RESERVATIONS: &str =
-    "INSERT INTO reservations (order_id, variant_id, quantity) VALUES ($1, $2, $3), ($1, $4, $5)";
-const NUMBER: &str = "INSERT INTO counters (name, value) VALUES ($1, 1) \
+    "INSERT INTO reservations (order_id, variant_id, quantity) VALUES (?1, ?2, ?3), (?1, ?4, ?5)";
+const NUMBER: &str = "INSERT INTO counters (name, value) VALUES (?1, 1) \
      ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
 const ORDER: &str = "INSERT INTO orders (id, number, user_id, email, status, cart_id, subscription_id, currency, \
      subtotal, discount, shipping, tax, total, discount_code, shipping_method, shipping_address, billing_address, \
-     lines, tracking_code, version, placed_at, updated_at, fulfilled_at) VALUES ($1, $2, NULL, $3, 'pending', NULL, \
-     NULL, 'EUR', $4, 0, $5, $6, $7, NULL, 'parcel', $8, $8, $9, NULL, 1, $10, $10, NULL)";
+     lines, tracking_code, version, placed_at, updated_at, fulfilled_at) VALUES (?1, ?2, NULL, ?3, 'pending', NULL, \
+     NULL, 'EUR', ?4, 0, ?5, ?6, ?7, NULL, 'parcel', ?8, ?8, ?9, NULL, 1, ?10, ?10, NULL)";
 const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, token, provider_reference, status, currency, \
      amount, authorized, captured, capturing, refunded, refunding, failure, action_url, attempts, next_attempt_at, \
-     version, created_at, updated_at) VALUES ($1, $2, 'sandbox', 'tok_ok', NULL, 'pending', 'EUR', $3, 0, 0, 0, 0, 0, \
-     NULL, NULL, 0, $4, 1, $5, $5)";
+     version, created_at, updated_at) VALUES (?1, ?2, 'sandbox', 'tok_ok', NULL, 'pending', 'EUR', ?3, 0, 0, 0, 0, 0, \
+     NULL, NULL, 0, ?4, 1, ?5, ?5)";
 const STEP: &str = "INSERT INTO payment_steps (id, payment_id, kind, status, amount, reason, failure, \
-     provider_reference, created_at, settled_at) VALUES ($1, $2, 'authorize', 'pending', $3, NULL, NULL, NULL, $4, NULL)";
+     provider_reference, created_at, settled_at) VALUES (?1, ?2, 'authorize', 'pending', ?3, NULL, NULL, NULL, ?4, NULL)";
 const EVENT: &str =
-    "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES ($1, $2, 1, $3, $4, $5)";
+    "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES (?1, ?2, 1, ?3, ?4, ?5)";
 
-const LOCK_PAYMENT: &str = "UPDATE payments SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING id, \
+const LOCK_PAYMENT: &str = "UPDATE payments SET version = version + 1, updated_at = ?2 WHERE id = ?1 RETURNING id, \
      order_id, provider, token, provider_reference, status, currency, amount, authorized, captured, capturing, \
      refunded, refunding, failure, action_url, attempts, next_attempt_at, version, created_at, updated_at";
-const LOCK_ORDER: &str = "UPDATE orders SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING id, number, \
+const LOCK_ORDER: &str = "UPDATE orders SET version = version + 1, updated_at = ?2 WHERE id = ?1 RETURNING id, number, \
      user_id, email, status, cart_id, subscription_id, currency, subtotal, discount, shipping, tax, total, \
      discount_code, shipping_method, shipping_address, billing_address, lines, tracking_code, version, placed_at, \
      updated_at, fulfilled_at";
-const SETTLE: &str = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = NULL, settled_at = $4 \
-     WHERE payment_id = $1 AND kind = 'authorize' AND status = 'pending'";
-const TAKE_BACK: &str = "DELETE FROM reservations WHERE order_id = $1 RETURNING variant_id, quantity";
-const COMMIT: &str = "UPDATE inventory SET stock = stock - $2, reserved = reserved - $2, version = version + 1, \
-     updated_at = $3 WHERE variant_id = $1";
+const SETTLE: &str = "UPDATE payment_steps SET status = ?2, provider_reference = ?3, failure = NULL, settled_at = ?4 \
+     WHERE payment_id = ?1 AND kind = 'authorize' AND status = 'pending'";
+const TAKE_BACK: &str = "DELETE FROM reservations WHERE order_id = ?1 RETURNING variant_id, quantity";
+const COMMIT: &str = "UPDATE inventory SET stock = stock - ?2, reserved = reserved - ?2, version = version + 1, \
+     updated_at = ?3 WHERE variant_id = ?1";
 const INVOICE: &str = "INSERT INTO invoices (id, kind, series, number, order_id, user_id, corrects, payment_step_id, \
-     currency, total, document, issued_at) VALUES ($1, 'invoice', 'R', $2, $3, NULL, NULL, NULL, 'EUR', $4, $5, $6)";
-const SAVE_PAYMENT: &str = "UPDATE payments SET provider_reference = $2, status = $3, authorized = $4, captured = $5, \
-     capturing = 0, refunded = 0, refunding = 0, failure = NULL, action_url = NULL, next_attempt_at = NULL WHERE id = $1";
-const SAVE_ORDER: &str = "UPDATE orders SET status = $2, tracking_code = NULL, fulfilled_at = NULL WHERE id = $1";
+     currency, total, document, issued_at) VALUES (?1, 'invoice', 'R', ?2, ?3, NULL, NULL, NULL, 'EUR', ?4, ?5, ?6)";
+const SAVE_PAYMENT: &str = "UPDATE payments SET provider_reference = ?2, status = ?3, authorized = ?4, captured = ?5, \
+     capturing = 0, refunded = 0, refunding = 0, failure = NULL, action_url = NULL, next_attempt_at = NULL WHERE id = ?1";
+const SAVE_ORDER: &str = "UPDATE orders SET status = ?2, tracking_code = NULL, fulfilled_at = NULL WHERE id = ?1";
 
 /// A connection to a copy of the store, set up as the store's own writer is.
 pub(crate) fn open(file: &std::path::Path) -> Outcome<Connection> {
