@@ -61,7 +61,7 @@ impl Shop {
         let (notices, _) = mpsc::channel(1);
         let sandbox: Arc<dyn PaymentGateway> = Arc::new(SandboxPayments::new(database.clone(), notices));
         let infrastructure = Infrastructure { database, gateways: Gateways::new([sandbox]) };
-        Ok(Self { store: Store { infrastructure, policy: Arc::new(policy()?) }, products, variants })
+        Ok(Self { store: Store::new(infrastructure, policy()?), products, variants })
     }
 }
 
