@@ -15,11 +15,11 @@ use undercroft::domain::money::Currency;
 use undercroft::domain::ports::{Charge, ChargeStatus};
 use undercroft::infrastructure::exceptions::Failure;
 
+use crate::Outcome;
 use crate::figures::{each, median, rate};
 use crate::process::own_cpu;
 use crate::raw::{self, Checkout, rows_a_checkout};
 use crate::shop::{Shop, address, copy, folder};
-use crate::Outcome;
 
 /// Clients that buy at once.
 const CLIENTS: usize = 32;
@@ -87,8 +87,14 @@ pub(crate) async fn measure(quick: bool) -> Outcome<()> {
     ] {
         println!("  {name:<40}{:8.0} {:12.3}", speed(rounds), cpu(rounds));
     }
-    println!("  grouped by the store against one commit each by hand: {:.1} times as many (aim: 5)", ratio(&ours, &by_hand, |round| round.a_second));
-    println!("  CPU of the store against SQL by hand in groups: {:.2} times", ratio(&ours, &by_hand_grouped, |round| round.cpu));
+    println!(
+        "  grouped by the store against one commit each by hand: {:.1} times as many (aim: 5)",
+        ratio(&ours, &by_hand, |round| round.a_second)
+    );
+    println!(
+        "  CPU of the store against SQL by hand in groups: {:.2} times",
+        ratio(&ours, &by_hand_grouped, |round| round.cpu)
+    );
     Ok(())
 }
 

@@ -32,9 +32,10 @@ struct Figures {
 
 /// Measures the store on SQLite, beside bare axum, and on PostgreSQL if there is one.
 pub(crate) async fn measure(quick: bool, postgres: Option<&str>) -> Outcome<()> {
-    let effort = match quick {
-        true => Effort { rounds: 2, span: Duration::from_millis(600) },
-        false => Effort { rounds: 7, span: Duration::from_secs(2) },
+    let effort = if quick {
+        Effort { rounds: 2, span: Duration::from_millis(600) }
+    } else {
+        Effort { rounds: 7, span: Duration::from_secs(2) }
     };
     let folder = folder()?;
     let url = format!("sqlite:{}", folder.path().join("store.db").display());

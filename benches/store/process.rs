@@ -96,6 +96,7 @@ fn cpu(process: &str) -> Outcome<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     // behind the name in parentheses, which may hold anything: user and kernel time are fields 14 and 15
     let (_, fields) = stat.rsplit_once(')').ok_or("no such field")?;
-    let ticks: Vec<u32> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    let ticks: Vec<u32> =
+        fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
     Ok(TICK * ticks.iter().sum())
 }

@@ -60,12 +60,14 @@ const INVOICE: &str = "INSERT INTO invoices (id, kind, series, number, order_id,
      currency, total, document, issued_at) VALUES (?1, 'invoice', 'R', ?2, ?3, NULL, NULL, NULL, 'EUR', ?4, ?5, ?6)";
 const SAVE_PAYMENT: &str = "UPDATE payments SET provider_reference = ?2, status = ?3, authorized = ?4, captured = ?5, \
      capturing = 0, refunded = 0, refunding = 0, failure = NULL, action_url = NULL, next_attempt_at = NULL WHERE id = ?1";
-const SAVE_ORDER: &str = "UPDATE orders SET status = ?2, tracking_code = NULL, fulfilled_at = NULL WHERE id = ?1";
+const SAVE_ORDER: &str =
+    "UPDATE orders SET status = ?2, tracking_code = NULL, fulfilled_at = NULL WHERE id = ?1";
 
 /// A connection to a copy of the store, set up as the store's own writer is.
 pub(crate) fn open(file: &std::path::Path) -> Outcome<Connection> {
     let connection = Connection::open(file)?;
-    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }
@@ -123,7 +125,8 @@ impl Checkout {
         }
         self.event(connection, id(), "order.paid", now)?;
         let number = number(connection, "invoice:R")?;
-        let document = format!(r#"{{"order_number":{number},"billing_address":{ADDRESS},"lines":{}}}"#, self.lines());
+        let document =
+            format!(r#"{{"order_number":{number},"billing_address":{ADDRESS},"lines":{}}}"#, self.lines());
         step(connection, INVOICE, params![id(), number, self.order, TOTAL, document, now])?;
         step(connection, SAVE_PAYMENT, params![self.payment, reference, "captured", TOTAL, TOTAL])?;
         step(connection, SAVE_ORDER, params![self.order, "paid"])
@@ -173,7 +176,8 @@ pub(crate) fn rows_a_checkout(connection: &Connection, checkouts: usize) -> Outc
     ];
     let checkouts = i64::try_from(checkouts)?;
     let count = |what: &&str| -> Outcome<i64> {
-        let rows: i64 = connection.query_row(&format!("SELECT COUNT(*) FROM {what}"), [], |row| row.get(0))?;
+        let rows: i64 =
+            connection.query_row(&format!("SELECT COUNT(*) FROM {what}"), [], |row| row.get(0))?;
         match rows % checkouts {
             0 => Ok(rows / checkouts),
             _ if what.starts_with("counters") => Ok(rows),

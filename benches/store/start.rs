@@ -32,6 +32,10 @@ pub(crate) async fn measure(quick: bool) -> Outcome<()> {
     }
     println!("  in an empty folder   {:6.1} ms", median(new));
     println!("  on a store           {:6.1} ms", median(again));
-    println!("  idle                 {:6.1} MB resident, {:.1} MB of it its own", median(resident), median(own));
+    println!(
+        "  idle                 {:6.1} MB resident, {:.1} MB of it its own",
+        median(resident),
+        median(own)
+    );
     Ok(())
 }
