@@ -203,6 +203,9 @@ pub enum CliError {
     /// What came of it is not what must.
     #[error("this must not be: {0}")]
     Wrong(String),
+    /// What is to be tortured is a store already.
+    #[error("this database is a store already: a torture takes an empty one")]
+    NotEmpty,
     /// Rules are broken.
     #[error("{0} rules are broken")]
     Broken(usize),
@@ -265,7 +268,7 @@ impl CliError {
             | Self::Output(_)
             | Self::Unwell(_) => Exit::Failed,
             Self::Rejected(_) => Exit::Rejected,
-            Self::Setting { .. } | Self::Password => Exit::Usage,
+            Self::Setting { .. } | Self::Password | Self::NotEmpty => Exit::Usage,
             Self::Database(_) => Exit::Database,
         }
     }

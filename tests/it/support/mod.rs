@@ -25,6 +25,25 @@ pub struct TestDatabase {
     _cleanup: Cleanup,
 }
 
+/// A schema in PostgreSQL that is empty, gone with the value.
+pub struct EmptyPostgres {
+    /// Where it is.
+    pub url: String,
+    cleanup: Cleanup,
+}
+
+impl EmptyPostgres {
+    /// A new one, or `None`, said aloud, where there is no PostgreSQL.
+    pub async fn new() -> Option<Self> {
+        let base = postgres_url().await?;
+        let schema = unique("undercroft_test");
+        admin(&base, &format!("CREATE SCHEMA {schema}")).await;
+        let joint = if base.contains('?') { '&' } else { '?' };
+        let url = format!("{base}{joint}application_name={schema}&options=-csearch_path%3D{schema}");
+        Some(Self { url, cleanup: Cleanup::Schema(schema) })
+    }
+}
+
 enum Cleanup {
     Folder(#[expect(dead_code, reason = "removed when it is dropped")] tempfile::TempDir),
     Schema(String),
@@ -41,13 +60,9 @@ impl TestDatabase {
 
     /// A new schema in PostgreSQL, or `None`, said aloud, where there is no PostgreSQL.
     pub async fn postgres(context: Context) -> Option<Self> {
-        let base = postgres_url().await?;
-        let schema = unique("undercroft_test");
-        admin(&base, &format!("CREATE SCHEMA {schema}")).await;
-        let joint = if base.contains('?') { '&' } else { '?' };
-        let url = format!("{base}{joint}application_name={schema}&options=-csearch_path%3D{schema}");
+        let EmptyPostgres { url, cleanup } = EmptyPostgres::new().await?;
         let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
-        Some(Self { database, url, _cleanup: Cleanup::Schema(schema) })
+        Some(Self { database, url, _cleanup: cleanup })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It sets up a store of its own (a file in a temporary folder, or the empty PostgreSQL database it is given), starts
 //! the server as a process of its own, buys from it as many shoppers at once would, kills it if that is asked, and
-//! then lets the checker look for whatever must never be.
+//! then lets the checker look for whatever must never be. A file in which it found something is left to be looked into.
 
 mod client;
 mod crashes;
@@ -25,7 +25,7 @@ pub struct Torture {
     /// An empty PostgreSQL database to do it in; a new SQLite file if it is not said
     #[arg(long, value_name = "URL")]
     on: Option<String>,
-    /// Where the new SQLite file goes
+    /// Where the new SQLite file goes; it is removed if all was well
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     folder: PathBuf,
     /// Print the counts as JSON
@@ -57,17 +57,17 @@ impl Torture {
     /// Does it; an error if any rule was broken.
     pub async fn run(self, _: Settings) -> Result<(), CliError> {
         let shop = Shop::open(self.on.as_deref(), &self.folder).await?;
-        let json = self.json;
         match self.what {
             What::Races(races) => {
                 let counts = races.run(&shop).await?;
-                report(&shop, counts, json).await
+                report(&shop, counts, self.json).await?;
             }
             What::Crashes(crashes) => {
                 let counts = crashes.run(&shop).await?;
-                report(&shop, counts, json).await
+                report(&shop, counts, self.json).await?;
             }
         }
+        shop.remove()
     }
 }
 

@@ -1,14 +1,15 @@
 //! The throw-away store, and the server that is started for it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -18,33 +19,56 @@ use crate::domain::context::Context;
 use crate::domain::ids::{ProductId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::{Product, ProductKind, Variant};
-use crate::domain::user::{Role, Session, User};
+use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{Database, ProductRepository, Setup, UnitOfWork};
-
-/// The log-in that the torture itself uses.
-const TOKEN: &str = "torture";
 
 /// A throw-away store.
 pub(super) struct Shop {
     database: Database,
     url: String,
+    /// Its file, if it is one of ours.
+    file: Option<PathBuf>,
+    /// The log-in that the torture itself uses.
+    token: String,
 }
 
 impl Shop {
-    /// Sets up a store of its own.
+    /// Sets up a store of its own; in a database that is one already nothing is touched.
     pub async fn open(url: Option<&str>, folder: &Path) -> Result<Self, CliError> {
         let context = Context::system();
-        let url = url.map_or_else(
-            || {
-                let name = format!("torture-{}.db", context.ids.uuid().simple());
-                format!("sqlite:{}", folder.join(name).display())
-            },
-            str::to_owned,
-        );
+        let (url, file) = if let Some(url) = url {
+            (url.to_owned(), None)
+        } else {
+            let file = folder.join(format!("torture-{}.db", context.ids.uuid().simple()));
+            (format!("sqlite:{}", file.display()), Some(file))
+        };
+        let mut secret = [0; 15];
+        context.ids.secret(&mut secret);
+        let token = URL_SAFE_NO_PAD.encode(secret);
         let database = Database::open(&url, context, Setup::IfEmpty).await?;
-        database.write(|unit_of_work| Box::pin(admin(unit_of_work))).await.map_err(CliError::Store)?;
-        Ok(Self { database, url })
+        if !database.is_new() {
+            return Err(CliError::NotEmpty);
+        }
+        let token_hash = token_hash(&token);
+        database
+            .write(move |unit_of_work| Box::pin(admin(unit_of_work, token_hash.clone())))
+            .await
+            .map_err(CliError::Store)?;
+        Ok(Self { database, url, file, token })
+    }
+
+    /// Removes its file, with what SQLite keeps beside it. Another database is left to whoever brought it.
+    pub fn remove(self) -> Result<(), CliError> {
+        let Self { database, file, .. } = self;
+        drop(database);
+        for file in file.iter().flat_map(|file| ["", "-wal", "-shm"].map(|end| beside(file, end))) {
+            match std::fs::remove_file(file) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(CliError::Output(error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The store's database, to look into.
@@ -76,7 +100,7 @@ impl Shop {
         while let Some(line) = lines.next_line().await.map_err(CliError::Child)? {
             if let Some(address) = line.strip_prefix("listening on http://") {
                 let address = address.parse().map_err(|_| CliError::ChildSilent)?;
-                return Ok(Server { child, address });
+                return Ok(Server { child, address, token: self.token.clone() });
             }
         }
         Err(CliError::ChildSilent)
@@ -87,6 +111,7 @@ impl Shop {
 pub(super) struct Server {
     child: Child,
     address: SocketAddr,
+    token: String,
 }
 
 impl Server {
@@ -97,13 +122,20 @@ impl Server {
 
     /// The administrator.
     pub fn admin(&self) -> Client {
-        Client::new(self.address, Some(TOKEN.into()))
+        Client::new(self.address, Some(self.token.clone()))
     }
 
     /// Ends it in the middle of whatever it does (SIGKILL).
     pub async fn kill(mut self) -> Result<(), CliError> {
         self.child.kill().await.map_err(CliError::Child)
     }
+}
+
+/// The file of the same name with another end.
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 /// Puts pieces of one variant into a new cart; its id.
@@ -135,7 +167,7 @@ fn purchase(token: &str) -> Value {
 }
 
 /// An administrator who is logged in already.
-async fn admin(unit_of_work: &mut UnitOfWork) -> Result<(), Failure> {
+async fn admin(unit_of_work: &mut UnitOfWork, token_hash: Vec<u8>) -> Result<(), Failure> {
     let now = unit_of_work.now();
     let user = User {
         id: unit_of_work.id(),
@@ -152,7 +184,7 @@ async fn admin(unit_of_work: &mut UnitOfWork) -> Result<(), Failure> {
     };
     unit_of_work.insert(&user).await?;
     let session = Session {
-        token_hash: Sha256::digest(TOKEN).to_vec(),
+        token_hash,
         user_id: user.id,
         created_at: now,
         expires_at: now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?,
@@ -173,7 +205,7 @@ async fn product(unit_of_work: &mut UnitOfWork, stock: i64) -> Result<VariantId,
     };
     let product = Product {
         id,
-        slug: id.to_string(),
+        slug: format!("few-{}", id.0.simple()),
         name: "Something few are left of".into(),
         description: String::new(),
         category_id: None,
