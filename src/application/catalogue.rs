@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use crate::domain::events::{ProductChanged, StockChanged};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::money::Currency;
-use crate::domain::product::{BillingInterval, Product, ProductKind, ProductView, Translations, Variant};
+use crate::domain::product::{
+    BillingInterval, Product, ProductKind, ProductView, Stock, Translations, Variant,
+};
+use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
-use crate::domain::words::words;
 use crate::infrastructure::exceptions::{
     CategoryNotFoundException, Conflict, Failure, Fault, NotFound, ValidationException,
 };
@@ -17,6 +19,7 @@ use crate::infrastructure::repositories::{
 };
 
 use super::Store;
+use super::naming::{check_slug, check_translations};
 
 /// A product as an administrator describes it.
 #[derive(Debug, Clone)]
@@ -127,7 +130,7 @@ pub async fn create_product(
     let now = unit_of_work.now();
     let mut product = Product {
         id,
-        slug: slug(draft, id),
+        slug: draft.slug.clone().unwrap_or_else(|| made_slug(&draft.name, id)),
         name: String::new(),
         description: String::new(),
         category_id: None,
@@ -192,17 +195,19 @@ pub async fn retire_product(
     Ok(unit_of_work.publish(&ProductChanged { product_id: id }).await?)
 }
 
-/// Sets how many pieces of a variant there are, those that orders have reserved included.
+/// Sets how many pieces of a variant there are, those that orders have reserved included; its stock after that.
 pub async fn set_stock(
     unit_of_work: &mut UnitOfWork,
     variant_id: VariantId,
     stock: i64,
     version: Option<i64>,
-) -> Result<(), Failure> {
+) -> Result<Stock, Failure> {
     match InventoryRepository::set_stock(unit_of_work, variant_id, stock, version).await? {
-        StockSet::Done { available } => {
-            Ok(unit_of_work.publish(&StockChanged { variant_id, available }).await?)
+        StockSet::Done(stock) => {
+            unit_of_work.publish(&StockChanged { variant_id, available: stock.available() }).await?;
+            Ok(stock)
         }
+        StockSet::Changed => Err(Conflict::PreconditionFailed.into()),
         StockSet::BelowReserved { reserved } => Err(Conflict::StockReserved { reserved }.into()),
         StockSet::NoSuchVariant => Err(NotFound::Variant.into()),
     }
@@ -213,16 +218,11 @@ async fn saved(unit_of_work: &mut UnitOfWork, id: ProductId) -> Result<ProductVi
     ProductRepository(unit_of_work).by_id(id).await?.ok_or_else(|| NotFound::Product.into())
 }
 
-/// The slug that was asked for, or one made from the name and told apart by the id.
-fn slug(draft: &ProductDraft, id: ProductId) -> String {
-    let made = || {
-        let mut words = words(&draft.name);
-        words.truncate(8);
-        let digits = id.0.simple().to_string();
-        words.push(digits[digits.len() - 6..].to_owned());
-        words.join("-")
-    };
-    draft.slug.clone().unwrap_or_else(made)
+/// A slug of the name's beginning, told apart by the id.
+fn made_slug(name: &str, id: ProductId) -> String {
+    let digits = id.0.simple().to_string();
+    let beginning: String = slug(name).chars().take(60).collect();
+    slug(&format!("{beginning}-{}", &digits[digits.len() - 6..]))
 }
 
 /// Puts what a draft says into a product; the stock of variants that are new.
@@ -280,6 +280,10 @@ fn derived(product: ProductId, sku: &str) -> VariantId {
 /// Looks for what a schema cannot say: all of it at once.
 async fn check(session: &mut Session, draft: &ProductDraft) -> Result<(), Failure> {
     let mut faults = ValidationException::none();
+    if let Some(slug) = &draft.slug {
+        check_slug(slug, &mut faults);
+    }
+    check_translations(&draft.translations, "", &mut faults);
     let recurring = draft.kind == ProductKind::Subscription;
     if recurring != draft.billing_interval.is_some() {
         faults.add("/billing_interval", if recurring { Fault::Required } else { Fault::Invalid });

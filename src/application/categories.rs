@@ -3,14 +3,14 @@
 use crate::domain::category::{Branch, Category, MOST_LEVELS, count, tree};
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
-use crate::domain::slug::{is_slug, slug};
+use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
 use crate::infrastructure::exceptions::{
     CategoryNotFoundException, Conflict, Failure, Fault, Place, ValidationException,
 };
 use crate::infrastructure::repositories::{CategoryRepository, MoveError, ProductRepository, UnitOfWork};
 
-use super::translations::check_translations;
+use super::naming::{check_names, check_slug, check_translations};
 use super::{Store, unchanged};
 
 /// What a category is to be.
@@ -66,7 +66,7 @@ pub async fn category(store: &Store, id: CategoryId) -> Result<Category, Failure
 /// Makes a category.
 pub async fn create(unit_of_work: &mut UnitOfWork, new: &NewCategory) -> Result<Category, Failure> {
     let slug = new.slug.clone().unwrap_or_else(|| slug(&new.name));
-    check(Some(&slug), Some(&new.translations))?;
+    check_names(&slug, &new.translations)?;
     if let Some(parent) = new.parent_id {
         let is_there = unit_of_work.find::<Category>(parent).await?.is_some();
         is_there.then_some(()).ok_or_else(|| ValidationException::one("/parent_id", Fault::NoSuchThing))?;
@@ -100,7 +100,14 @@ pub async fn change(
 ) -> Result<Category, Failure> {
     let mut category = unit_of_work.find::<Category>(id).await?.ok_or_else(|| missing(id))?;
     unchanged(category.version, seen)?;
-    check(change.slug.as_deref(), change.translations.as_ref())?;
+    let mut faults = ValidationException::none();
+    if let Some(slug) = &change.slug {
+        check_slug(slug, &mut faults);
+    }
+    if let Some(translations) = &change.translations {
+        check_translations(translations, "", &mut faults);
+    }
+    faults.check()?;
     category.slug = change.slug.unwrap_or(category.slug);
     category.name = change.name.unwrap_or(category.name);
     category.tax_class = change.tax_class.unwrap_or(category.tax_class);
@@ -147,15 +154,6 @@ pub async fn remove(unit_of_work: &mut UnitOfWork, id: CategoryId) -> Result<(),
         Some(_) => Err(Conflict::InUse { what: "category" }.into()),
         None => Err(missing(id)),
     }
-}
-
-fn check(slug: Option<&str>, translations: Option<&Translations>) -> Result<(), Failure> {
-    let mut faults = ValidationException::none();
-    faults.require(slug.is_none_or(is_slug), "/slug", Fault::Format { format: "slug".to_owned() });
-    if let Some(translations) = translations {
-        check_translations(translations, "", &mut faults);
-    }
-    faults.check()
 }
 
 /// Refuses a change by which the tree has too many levels.

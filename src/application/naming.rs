@@ -1,11 +1,25 @@
-//! Texts in other languages, as they come from outside.
+//! What things are called, as it comes from outside: their slugs, and their texts in other languages.
 
 use crate::domain::language::is_language_tag;
 use crate::domain::product::Translations;
-use crate::infrastructure::exceptions::{Fault, ValidationException};
+use crate::domain::slug::is_slug;
+use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 
 /// Languages beside the base language at most.
 const LANGUAGES: usize = 50;
+
+/// Refuses a thing by whose slug it could not be found, or whose translations are none.
+pub(crate) fn check_names(slug: &str, translations: &Translations) -> Result<(), Failure> {
+    let mut faults = ValidationException::none();
+    check_slug(slug, &mut faults);
+    check_translations(translations, "", &mut faults);
+    faults.check()
+}
+
+/// Adds the fault of the field `slug`.
+pub(crate) fn check_slug(slug: &str, faults: &mut ValidationException) {
+    faults.require(is_slug(slug), "/slug", Fault::Format { format: "slug".to_owned() });
+}
 
 /// Adds the faults of the field `translations` of what stands at a JSON pointer: a key that is no language, or too
 /// many.

@@ -10,7 +10,7 @@ use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 use crate::infrastructure::repositories::{ShippingRepository, TaxRepository, UnitOfWork};
 
 use super::Store;
-use super::translations::check_translations;
+use super::naming::check_translations;
 
 /// What a way of shipping is to be.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::application::naming::{check_names, check_translations};
 use crate::domain::category::Category;
 use crate::domain::discount::Discount;
 use crate::domain::events::ProductChanged;
@@ -10,12 +11,14 @@ use crate::domain::product::Product;
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::TaxRule;
 use crate::domain::user::{Preferences, User};
+use crate::infrastructure::exceptions::ValidationException;
 use crate::infrastructure::repositories::{ProductRepository, TaxRepository, UnitOfWork};
 
 use super::apply::{Applied, Denied};
 use super::report::Counts;
 
 pub(super) async fn category(unit_of_work: &mut UnitOfWork, category: &Category) -> Result<Applied, Denied> {
+    check_names(&category.slug, &category.translations)?;
     let is_new = unit_of_work.insert_new(category).await?;
     if !is_new && unit_of_work.find::<Category>(category.id).await?.is_none() {
         return Err(Denied::Refused(format!("the slug {} is another category's", category.slug)));
@@ -32,6 +35,9 @@ pub(super) async fn shipping_method(
     unit_of_work: &mut UnitOfWork,
     method: &ShippingMethod,
 ) -> Result<Applied, Denied> {
+    let mut faults = ValidationException::none();
+    check_translations(&method.translations, "", &mut faults);
+    faults.check()?;
     let is_new = unit_of_work.insert_new(method).await?;
     if !is_new && unit_of_work.find::<ShippingMethod>(method.id).await?.is_none() {
         return Err(Denied::Refused(format!("the code {} is another way's", method.code)));
@@ -48,6 +54,7 @@ pub(super) async fn product(
     if unit_of_work.find::<Product>(product.id).await?.is_some() {
         return Ok(Applied::new(false, counts));
     }
+    check_names(&product.slug, &product.translations)?;
     ProductRepository::insert(unit_of_work, product, stock).await?;
     unit_of_work.publish(&ProductChanged { product_id: product.id }).await?;
     Ok(Applied::new(true, counts))

@@ -14,7 +14,7 @@ use super::{Exception, Failure, Fault, Place, facts};
 /// faults.check()?;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid input: {faults:?}")]
+#[error("invalid input: {}", told(faults))]
 pub struct ValidationException {
     faults: Vec<(Place, Fault)>,
 }
@@ -51,6 +51,12 @@ impl ValidationException {
     pub fn check(self) -> Result<(), Failure> {
         if self.faults.is_empty() { Ok(()) } else { Err(self.into()) }
     }
+}
+
+/// Each fault with its place.
+fn told(faults: &[(Place, Fault)]) -> String {
+    let told = faults.iter().map(|(place, fault)| format!("{} {}", place.member().1, fault.code()));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 impl Exception for ValidationException {

@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::session::Session;
 use super::table::key_lists;
 use super::unit_of_work::UnitOfWork;
-use super::value::{Row, params, scalar};
+use super::value::{Row, params};
 use crate::domain::ids::VariantId;
 use crate::domain::product::Stock;
 
@@ -21,11 +21,10 @@ pub struct InventoryRepository<'a>(pub &'a mut Session);
 /// What became of an order to change the stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StockSet {
-    /// Done; so much can be sold now.
-    Done {
-        /// Pieces that nobody has reserved.
-        available: i64,
-    },
+    /// Done; so it stands now.
+    Done(Stock),
+    /// Nothing was changed: the stock has changed since the version that was expected.
+    Changed,
     /// Nothing was changed: fewer would be left than orders have reserved.
     BelowReserved {
         /// Pieces that orders have reserved.
@@ -43,9 +42,7 @@ impl InventoryRepository<'_> {
             let sql = format!(
                 "SELECT variant_id, stock, reserved, version FROM inventory WHERE variant_id IN ({list})"
             );
-            let read = |row: &Row<'_>| {
-                Ok((row.get(0)?, Stock { stock: row.get(1)?, reserved: row.get(2)?, version: row.get(3)? }))
-            };
+            let read = |row: &Row<'_>| Ok((row.get(0)?, levels(row, 1)?));
             found.extend(self.0.all(&sql, &keys, read).await?);
         }
         Ok(found)
@@ -67,10 +64,10 @@ impl InventoryRepository<'_> {
     ) -> Result<StockSet, StoreError> {
         let sql = "UPDATE inventory SET stock = $2, version = version + 1, updated_at = $3 \
                    WHERE variant_id = $1 AND reserved <= $2 AND (CAST($4 AS BIGINT) IS NULL OR version = $4) \
-                   RETURNING stock - reserved";
+                   RETURNING stock, reserved, version";
         let values = params![variant, stock, unit_of_work.now(), expected];
-        match unit_of_work.first(sql, &values, scalar).await? {
-            Some(available) => Ok(StockSet::Done { available }),
+        match unit_of_work.first(sql, &values, |row| levels(row, 0)).await? {
+            Some(stock) => Ok(StockSet::Done(stock)),
             None => refused(unit_of_work, variant, expected).await,
         }
     }
@@ -82,10 +79,10 @@ impl InventoryRepository<'_> {
         by: i64,
     ) -> Result<StockSet, StoreError> {
         let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 \
-                   WHERE variant_id = $1 AND reserved <= stock + $2 RETURNING stock - reserved";
+                   WHERE variant_id = $1 AND reserved <= stock + $2 RETURNING stock, reserved, version";
         let values = params![variant, by, unit_of_work.now()];
-        match unit_of_work.first(sql, &values, scalar).await? {
-            Some(available) => Ok(StockSet::Done { available }),
+        match unit_of_work.first(sql, &values, |row| levels(row, 0)).await? {
+            Some(stock) => Ok(StockSet::Done(stock)),
             None => refused(unit_of_work, variant, None).await,
         }
     }
@@ -98,13 +95,19 @@ impl InventoryRepository<'_> {
     ) -> Result<Vec<VariantId>, StoreError> {
         let mut back = Vec::new();
         for (variant, quantity) in summed(lines) {
-            let outcome = Self::adjust(unit_of_work, variant, quantity).await?;
-            if outcome == (StockSet::Done { available: quantity }) {
+            if let StockSet::Done(stock) = Self::adjust(unit_of_work, variant, quantity).await?
+                && stock.available() == quantity
+            {
                 back.push(variant);
             }
         }
         Ok(back)
     }
+}
+
+/// The stock in the columns from `first` on.
+fn levels(row: &Row<'_>, first: usize) -> Result<Stock, StoreError> {
+    Ok(Stock { stock: row.get(first)?, reserved: row.get(first + 1)?, version: row.get(first + 2)? })
 }
 
 /// Why a conditional update found no row.
@@ -115,9 +118,7 @@ async fn refused(
 ) -> Result<StockSet, StoreError> {
     match InventoryRepository(unit_of_work).stocks(&[variant]).await?.get(&variant) {
         None => Ok(StockSet::NoSuchVariant),
-        Some(stock) if expected.is_some_and(|version| version != stock.version) => {
-            Err(StoreError::Stale { table: "inventory" })
-        }
+        Some(stock) if expected.is_some_and(|version| version != stock.version) => Ok(StockSet::Changed),
         Some(stock) => Ok(StockSet::BelowReserved { reserved: stock.reserved }),
     }
 }

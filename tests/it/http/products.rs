@@ -88,6 +88,16 @@ async fn each_fault_of_a_product_is_named() {
             (json!({ "name": "", "variants": [] }), vec!["/name", "/variants"]),
             (json!({ "name": "a", "variants": [{ "sku": "s" }] }), vec!["/variants/0/price"]),
             (
+                json!({ "name": "a", "slug": "a/b", "translations": { "not a tag": { "name": "a" } },
+                    "variants": [{ "sku": "s", "price": { "amount": 1, "currency": "EUR" } }] }),
+                vec!["/slug", "/translations/not a tag"],
+            ),
+            (
+                json!({ "name": "a", "slug": "00000000-0000-7000-8000-000000000000",
+                    "variants": [{ "sku": "s", "price": { "amount": 1, "currency": "EUR" } }] }),
+                vec!["/slug"],
+            ),
+            (
                 json!({ "name": "a", "variants": [{ "sku": "s", "price": { "amount": -1, "currency": "EUR" } }] }),
                 vec!["/variants/0/price/amount"],
             ),
@@ -126,7 +136,13 @@ async fn stock_is_set_but_never_below_what_orders_have_reserved() {
         let made = admin.post("/admin/v1/products", mug()).await.expect(201);
         let variant = made["variants"][0]["id"].as_str().unwrap();
         let path = format!("/admin/v1/inventory/{variant}");
-        assert_eq!(admin.put(&path, json!({ "stock": 7 })).await.expect(200)["available"], 7);
+        let seen = admin.put(&path, json!({ "stock": 7 })).await;
+        assert_eq!(seen.expect(200)["available"], 7);
+        let as_seen = admin.with("if-match", seen.header("etag"));
+        let changed = as_seen.put(&path, json!({ "stock": 7 })).await;
+        assert_eq!(changed.header("etag"), admin.get(&path).await.header("etag"));
+        let late = as_seen.put(&path, json!({ "stock": 9 })).await;
+        assert_eq!(late.problem(412), "precondition_failed");
         let cart = guest.post("/v1/carts", json!({})).await.expect(201);
         let cart = cart["id"].as_str().unwrap();
         guest.put(&format!("/v1/carts/{cart}/items/{variant}"), json!({ "quantity": 2 })).await.expect(200);

@@ -2,6 +2,7 @@
 
 mod exporting;
 mod history;
+mod over_http;
 mod refusals;
 
 use std::io::{self, Cursor};

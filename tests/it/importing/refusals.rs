@@ -39,6 +39,8 @@ async fn what_the_store_refuses_is_rejected_and_the_rest_goes_on() {
         "\n",
         r#"{"type":"order","id":"1"}"#,
         "\n",
+        r#"{"type":"product","id":"d","name":"D","slug":"d/e","translations":{"not a tag":{"name":"D"}},"variants":[{"sku":"D","stock":1,"prices":[{"amount":1,"currency":"EUR"}]}]}"#,
+        "\n",
     );
     on_each_engine(async |test| {
         let store = opened(&test);
@@ -46,12 +48,20 @@ async fn what_the_store_refuses_is_rejected_and_the_rest_goes_on() {
         let refused: Vec<_> = watch.rejected.iter().map(|(line, reason, _)| (*line, *reason)).collect();
         assert_eq!(
             refused,
-            [(8, "not_imported"), (2, "refused"), (3, "refused"), (5, "refused"), (7, "refused")]
+            [
+                (8, "not_imported"),
+                (2, "refused"),
+                (3, "refused"),
+                (5, "refused"),
+                (7, "refused"),
+                (9, "refused")
+            ]
         );
         assert_eq!(watch.rejected[1].2, "the slug tea is another category's");
         assert_eq!(watch.rejected[3].2, "a variant of it is another product's");
+        assert_eq!(watch.rejected[5].2, "invalid input: /slug format, /translations/not a tag format");
         assert_eq!((report.added.categories, report.added.products, report.added.customers), (1, 1, 1));
-        assert_eq!((report.totals.accepted.lines, report.totals.rejected.lines), (3, 5));
+        assert_eq!((report.totals.accepted.lines, report.totals.rejected.lines), (3, 6));
     })
     .await;
 }

@@ -230,8 +230,9 @@ async fn retire(
 #[utoipa::path(get, path = "/admin/v1/inventory/{variant_id}", tag = "admin inventory",
     params(("variant_id" = Uuid, Path)), responses((status = 200, body = StockBody)))]
 async fn stock(_: Admin, State(app): State<AppState>, Path(id): Path<VariantId>) -> Answered {
-    let (version, body) = stock_of(&app, id).await?;
-    changed(version, &body)
+    let mut session = app.store.database().read().await?;
+    let found = InventoryRepository(&mut session).stocks(&[id]).await?;
+    stock_body(id, *found.get(&id).ok_or(NotFound::Variant)?)
 }
 
 /// Sets how many pieces of a variant there are, those that orders have reserved included; never below those.
@@ -244,21 +245,17 @@ async fn set_stock(
     IfMatch(version): IfMatch,
     Json(StockInput { stock }): Json<StockInput>,
 ) -> Answered {
-    let set: Result<(), Failure> = app
+    let set: Result<Stock, Failure> = app
         .store
         .database()
         .write(move |unit_of_work| Box::pin(catalogue::set_stock(unit_of_work, id, stock, version)))
         .await;
-    set?;
-    let (version, body) = stock_of(&app, id).await?;
-    changed(version, &body)
+    stock_body(id, set?)
 }
 
-async fn stock_of(app: &AppState, variant_id: VariantId) -> Result<(i64, StockBody), Failure> {
-    let mut session = app.store.database().read().await?;
-    let found = InventoryRepository(&mut session).stocks(&[variant_id]).await?;
-    let &Stock { stock, reserved, version } = found.get(&variant_id).ok_or(NotFound::Variant)?;
-    Ok((version, StockBody { variant_id, stock, reserved, available: stock - reserved, version }))
+fn stock_body(variant_id: VariantId, found: Stock) -> Answered {
+    let Stock { stock, reserved, version } = found;
+    changed(version, &StockBody { variant_id, stock, reserved, available: found.available(), version })
 }
 
 impl ProductInput {

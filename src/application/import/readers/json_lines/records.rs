@@ -45,11 +45,11 @@ impl ProductLine {
             return Err("/minimum_age: expected 1 to 120 years".to_owned());
         }
         let mut variants = Vec::with_capacity(self.variants.len());
-        let (mut skus, mut values) = (BTreeSet::new(), BTreeSet::new());
+        let mut skus = BTreeSet::new();
         for (index, variant) in self.variants.into_iter().enumerate() {
             let variant = variant.read(index, self.options.len())?;
-            if !skus.insert(variant.sku.clone()) || !values.insert(variant.options.clone()) {
-                return Err(format!("/variants/{index}: another variant has the same sku or options"));
+            if !skus.insert(variant.sku.clone()) {
+                return Err(format!("/variants/{index}/sku: another variant has the same"));
             }
             variants.push(variant);
         }
@@ -79,9 +79,10 @@ impl ProductLine {
 }
 
 impl VariantLine {
+    /// One that is not sold any more keeps the options that the product had then.
     fn read(self, index: usize, options: usize) -> Result<ImportedVariant, String> {
         let at = |field: &str| format!("/variants/{index}/{field}");
-        if self.options.len() != options || self.options.iter().any(|value| value.trim().is_empty()) {
+        if self.active && self.options.len() != options {
             return Err(format!("{}: expected a value for each option of the product", at("options")));
         }
         if self.stock < 0 {
@@ -177,7 +178,7 @@ impl CustomerLine {
             key: self.id,
             email: self.email,
             email_verified_at: self.email_verified_at,
-            name: present(self.name, "/name")?,
+            name: self.name,
             birth_date: self.birth_date,
             created_at: self.created_at,
             wishes: self.wishes.map(|wishes| Wishes {
@@ -201,7 +202,7 @@ fn id<T: From<Uuid>>(text: &str, pointer: &str, derive: fn(Identity, &str) -> T)
 }
 
 fn present(text: String, pointer: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err(format!("{pointer}: empty")) } else { Ok(text) }
+    if text.is_empty() { Err(format!("{pointer}: empty")) } else { Ok(text) }
 }
 
 fn slug_or_from(given: Option<String>, name: &str) -> Result<String, String> {

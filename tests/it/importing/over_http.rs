@@ -1,0 +1,75 @@
+//! What was made over HTTP is exported and imported as it was.
+
+use serde_json::{Value, json};
+
+use super::{exported, import_all, opened};
+use crate::support::{Caller, TestServer, on_each_engine};
+
+/// A variant that costs 9.00 EUR.
+fn variant(sku: &str, options: &[&str]) -> Value {
+    json!({ "sku": sku, "options": options, "price": { "amount": 900, "currency": "EUR" }, "stock": 3 })
+}
+
+/// A new product, and where it is.
+async fn product(admin: &Caller, name: &str, options: &[&str], variants: &[Value]) -> String {
+    let product = json!({ "name": name, "options": options, "variants": variants });
+    let reply = admin.post("/admin/v1/products", product).await;
+    reply.expect(201);
+    reply.header("location").to_owned()
+}
+
+/// Everything that may be strange about what an administrator makes.
+async fn stock_up(admin: &Caller) {
+    let taxes = json!([{ "country": "DE", "tax_class": "books", "rate": { "basis_points": 700, "inclusive": true } }]);
+    admin.put("/admin/v1/taxes", json!({ "items": taxes })).await.expect(200);
+    let parcel = json!({ "code": "parcel", "name": " ", "rates": [{ "currency": "EUR", "amount": 490 }] });
+    admin.put("/admin/v1/shipping-methods", json!({ "items": [parcel] })).await.expect(200);
+    let ten =
+        json!({ "code": "Ten", "kind": { "type": "percent", "basis_points": 1_000 }, "usage_limit": 5 });
+    admin.post("/admin/v1/discounts", ten).await.expect(201);
+
+    let top = json!({ "name": "Küche", "position": 7, "translations": { "pt-BR": { "name": "Cozinha" } } });
+    let top = admin.post("/admin/v1/categories", top).await.expect(201);
+    let below = json!({ "name": "Becher", "parent_id": top["id"], "position": 3 });
+    let below = admin.post("/admin/v1/categories", below).await.expect(201);
+
+    product(admin, " ", &[], &[variant("A-1", &[]), variant("A-2", &[])]).await;
+    product(admin, &"안녕 ".repeat(160), &["size", "colour"], &[variant("B-1", &["", " "])]).await;
+
+    let renamed = product(admin, "Renamed", &[], &[variant("C-1", &[])]).await;
+    let change = json!({ "name": "Renamed", "category_id": below["id"], "variants": [variant("C-2", &[])] });
+    admin.put(&renamed, change).await.expect(200);
+
+    let regrouped = product(admin, "Regrouped", &["size"], &[variant("D-1", &["S"])]).await;
+    let change = json!({
+        "name": "Regrouped", "slug": "re--grouped", "options": ["size", "colour"], "minimum_age": 18,
+        "translations": { "de": { "name": "Umgeordnet" } }, "variants": [variant("D-2", &["S", "red"])]
+    });
+    admin.put(&regrouped, change).await.expect(200);
+    admin.delete(&product(admin, "Retired", &[], &[variant("E-1", &[])]).await).await.expect(204);
+    let tea = json!({
+        "name": "Tea", "kind": "subscription", "billing_interval": "month", "variants": [variant("F-1", &[])]
+    });
+    admin.post("/admin/v1/products", tea).await.expect(201);
+}
+
+#[tokio::test]
+async fn what_was_made_over_http_is_imported_as_it_was() {
+    on_each_engine(async |test| {
+        let source = TestServer::start(test).await;
+        stock_up(&source.admin().await).await;
+        let guest = source.guest();
+        let nameless = json!({ "email": "ann@example.org", "password": "long enough", "locale": "de" });
+        guest.post("/v1/users", nameless).await.expect(201);
+        let expected = exported(&source.store).await;
+        source.end().await;
+        on_each_engine(async |test| {
+            let store = opened(&test);
+            let (_, watch) = import_all(&store, &expected).await;
+            assert_eq!(watch.rejected, []);
+            assert_eq!(exported(&store).await, expected);
+        })
+        .await;
+    })
+    .await;
+}
