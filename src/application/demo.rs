@@ -12,6 +12,7 @@ use super::import::readers::{Format, Options};
 use super::import::run::{ImportError, Observer, check, import};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::SettingsRepository;
 
 /// What is sold, and on which terms.
 const LINES: &str =
@@ -19,6 +20,11 @@ const LINES: &str =
 
 /// The discounts that can be tried.
 pub const DISCOUNTS: [&str; 2] = ["WELCOME10", "FIVEOFF"];
+
+/// Under which the store notes how far the demo is.
+const NOTE: &str = "demo";
+const BEGUN: &str = "begun";
+const DONE: &str = "done";
 
 /// With what somebody logs in.
 #[derive(Debug)]
@@ -29,7 +35,22 @@ pub struct Login {
     pub password: SecretString,
 }
 
-/// Fills in what is sold.
+/// Whether the demo is to be filled in: the store is new, or was cut off before it was told how to log in to it.
+pub async fn is_due(store: &Store) -> Result<bool, Failure> {
+    if store.database().is_new() {
+        let noted: Result<(), Failure> = store
+            .database()
+            .write(|unit_of_work| {
+                Box::pin(async move { Ok(SettingsRepository::set(unit_of_work, NOTE, BEGUN).await?) })
+            })
+            .await;
+        return noted.map(|()| true);
+    }
+    let noted = SettingsRepository(&mut store.database().read().await?).get(NOTE).await?;
+    Ok(noted.is_some_and(|noted| noted == BEGUN))
+}
+
+/// Fills in what is sold, unless it is there.
 pub async fn fill(store: &Store) -> Result<(), ImportError> {
     let open = || Ok(Cursor::new(LINES));
     let options = Options { format: Some(Format::JsonLines), ..Options::default() };
@@ -38,7 +59,7 @@ pub async fn fill(store: &Store) -> Result<(), ImportError> {
     import(store, open, &options, now, checked, &mut Nobody).await.map(drop)
 }
 
-/// Makes an administrator with a password that nobody else knows.
+/// Makes an administrator with a password that nobody else knows; with that the demo is complete.
 pub async fn admin(store: &Store) -> Result<Login, Failure> {
     let mut secret = [0; 15];
     store.database().context().ids.secret(&mut secret);
@@ -53,7 +74,10 @@ pub async fn admin(store: &Store) -> Result<Login, Failure> {
     };
     let made = store.database().write(move |unit_of_work| {
         let new = new.clone();
-        Box::pin(async move { make_admin(unit_of_work, &new).await })
+        Box::pin(async move {
+            SettingsRepository::set(unit_of_work, NOTE, DONE).await?;
+            make_admin(unit_of_work, &new).await
+        })
     });
     let _: User = made.await?;
     Ok(Login { email, password })

@@ -2,9 +2,9 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -22,42 +22,53 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// A running server; a test that fails leaves none behind.
-struct Server(Child);
+struct Server {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
 
 impl Server {
     /// Starts it, and waits for its address.
     fn start(command: &mut Command) -> (Self, String) {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("listening on http://").expect("the address").to_owned();
-        (Self(child), address)
+        (Self { child, output }, address)
     }
 
     fn signal(&self, name: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.0.id())]).status();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
         assert!(sent.unwrap().success());
     }
 
     /// Waits until it logs a line with `text`.
     fn logs(&mut self, text: &str) {
-        let mut lines = BufReader::new(self.0.stderr.as_mut().unwrap()).lines().map(Result::unwrap);
+        let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line.contains(text)), "it ended without: {text}");
+    }
+
+    /// Waits until it prints a line that begins with `start`, less that.
+    fn prints(&mut self, start: &str) -> String {
+        let mut lines = self.output.by_ref().lines().map(Result::unwrap);
+        let found = lines.find_map(|line| line.strip_prefix(start).map(str::to_owned));
+        found.unwrap_or_else(|| panic!("it ended without: {start}"))
     }
 
     /// Its exit code and what else it logged.
     fn ended(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
-        self.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.0.wait().unwrap().code(), log)
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), log)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // it may have ended as it should
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -130,10 +141,12 @@ fn flags_go_before_the_environment() {
 #[test]
 fn an_address_that_is_taken_is_a_failure() {
     let folder = TempDir::new().unwrap();
-    let (_server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
     let (code, output, errors) = run(folder.path(), &["--listen", &address]);
     assert_eq!((code, output.as_str()), (Some(1), ""));
     assert!(errors.starts_with(&format!("undercroft: cannot listen on {address}: ")), "{errors}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
 }
 
 #[test]
@@ -198,6 +211,19 @@ fn an_administrator_is_made_without_a_prompt_and_made_again_with_another_passwor
     assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains(r#""role":"admin""#), "{answer}");
     server.signal("TERM");
     assert_eq!(server.ended().0, Some(0));
+}
+
+#[test]
+fn a_new_stores_administrator_is_told_on_standard_output_where_no_log_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let (mut server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
+    let email = server.prints("  administrator   ");
+    let password = server.prints("  password        ");
+    let password = password.split(' ').next().unwrap();
+    assert!(log_in(&address, &email, password).starts_with("HTTP/1.1 201 "));
+    server.signal("TERM");
+    let (code, log) = server.ended();
+    assert!(code == Some(0) && !log.contains(password), "{log}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `undercroft serve`: the HTTP server until a signal says stop.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::net::SocketAddr;
 
 use secrecy::ExposeSecret;
@@ -30,15 +30,19 @@ impl Serve {
     /// Serves until SIGINT or SIGTERM and drains; a second signal ends it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let mut signals = Signals::listen().map_err(CliError::Signals)?;
-        let opened = opening::open(&settings, Setup::IfEmpty).await?;
-        let is_demo = settings.store.demo && !self.no_demo && opened.store.database().is_new();
-        if is_demo {
-            demo::fill(&opened.store).await.map_err(CliError::Demo)?;
-        }
+        // first of all: a store is not set up for an address that is taken
         let address = settings.listen;
         let failed = |source| CliError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+
+        let opened = opening::open(&settings, Setup::IfEmpty).await?;
+        let is_demo = settings.store.demo
+            && !self.no_demo
+            && demo::is_due(&opened.store).await.map_err(CliError::Store)?;
+        if is_demo {
+            demo::fill(&opened.store).await.map_err(CliError::Demo)?;
+        }
 
         let stop = CancellationToken::new();
         let worker = tokio::spawn(work(opened.store.clone(), opened.notices, stop.clone()));
@@ -74,7 +78,7 @@ impl Serve {
     }
 }
 
-/// Makes the administrator of a new store and tells how to log in, which nobody can find out later.
+/// Makes the administrator of a new store and tells, where no log is kept, how to log in.
 async fn welcome(store: Store, address: SocketAddr) {
     let admin = match demo::admin(&store).await {
         Ok(admin) => admin,
@@ -86,9 +90,9 @@ async fn welcome(store: Store, address: SocketAddr) {
     let demo::Login { email, password } = admin;
     let password = password.expose_secret();
     let [percent, amount] = demo::DISCOUNTS;
-    // whoever has closed standard error does not want to know
+    // whoever has closed standard output does not want to know
     let _ = writeln!(
-        stderr(),
+        stdout(),
         "\nThis store is new, and a small market hall was filled in to try things out.\n\
          \n  administrator   {email}\n  password        {password}   (told this once)\
          \n  discounts       {percent}, {amount}\

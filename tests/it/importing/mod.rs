@@ -1,5 +1,6 @@
 //! Importing real history into a store and exporting it again: repeated, cut off, and on both databases.
 
+mod demo;
 mod exporting;
 mod history;
 mod over_http;
