@@ -487,6 +487,7 @@ CREATE TABLE sandbox_charges (
     currency TEXT NOT NULL,
     status TEXT NOT NULL,
     decline TEXT,
+    capture BOOLEAN NOT NULL,
     amount BIGINT NOT NULL CHECK (amount >= 0),
     captured BIGINT NOT NULL CHECK (captured >= 0 AND captured <= amount),
     refunded BIGINT NOT NULL CHECK (refunded >= 0 AND refunded <= captured),

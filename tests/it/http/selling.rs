@@ -297,6 +297,17 @@ async fn money_that_is_held_is_captured_and_the_order_fulfilled() {
             buyer.post(&format!("{}/cancel", path(&order)), json!({})).await.problem(409),
             "order_processing"
         );
+
+        // nor is it taken when the shopper confirms the payment later
+        let confirmed = check_out(&buyer, &cart(&buyer, variant, 1).await, "tok_requires_action").await;
+        let confirmed = confirmed.expect(201);
+        let bank = confirmed["payment"]["action_url"].as_str().unwrap();
+        buyer.raw(http::Method::POST, &format!("{bank}?decision=approve"), "").await;
+        let confirmed = buyer.get(&path(&confirmed)).await.expect(200);
+        assert_eq!(
+            (&confirmed["status"], &confirmed["payment"]["status"]),
+            (&json!("paid"), &json!("authorized"))
+        );
         server.end().await;
     })
     .await;

@@ -41,7 +41,8 @@ impl SandboxPayments {
             .write(move |unit_of_work| {
                 Box::pin(async move {
                     let sql = if approve {
-                        "UPDATE sandbox_charges SET status = 'captured', captured = amount \
+                        "UPDATE sandbox_charges SET status = CASE WHEN capture THEN 'captured' ELSE 'authorized' END, \
+                         captured = CASE WHEN capture THEN amount ELSE 0 END \
                          WHERE id = $1 AND status = 'requires_action'"
                     } else {
                         "UPDATE sandbox_charges SET status = 'declined', decline = 'authentication_required' \
@@ -165,14 +166,15 @@ async fn authorize(unit_of_work: &mut UnitOfWork, request: &Authorization) -> Re
     };
     let id = reference(request.payment_id);
     let now: Timestamp = unit_of_work.now();
-    let sql = "INSERT INTO sandbox_charges (id, token, currency, status, decline, amount, captured, refunded, created_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8) ON CONFLICT (id) DO NOTHING";
+    let sql = "INSERT INTO sandbox_charges (id, token, currency, status, decline, capture, amount, captured, refunded, \
+               created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) ON CONFLICT (id) DO NOTHING";
     let values = [
         Param::from(&id),
         Param::from(&request.token),
         Param::from(request.amount.currency),
         Param::from(status),
         Param::from(decline),
+        Param::from(request.capture),
         Param::from(amount),
         Param::from(captured),
         Param::from(now),

@@ -32,7 +32,9 @@ async fn document(_: Public, State(app): State<AppState>) -> Response {
 
 /// A file of the reader.
 fn reader(file: &str) -> Result<Response, Failure> {
-    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
+    // else the reader asks swagger.io's validator about the document
+    static CONFIG: LazyLock<Arc<Config<'static>>> =
+        LazyLock::new(|| Arc::new(Config::from("/openapi.json").validator_url("none")));
     let found = utoipa_swagger_ui::serve(file, Arc::clone(&CONFIG));
     let file = found.map_err(|error| Technical::internal(error.to_string()))?.ok_or(NotFound::Route)?;
     Ok(([(CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response())
