@@ -27,6 +27,7 @@ pub mod quote;
 pub mod rates;
 pub mod reactions;
 pub mod recovery;
+pub mod renewals;
 pub mod reviews;
 pub mod sessions;
 pub mod subscriptions;

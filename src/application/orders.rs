@@ -16,11 +16,11 @@ use crate::infrastructure::repositories::{
     Answer, IdempotencyKey, InventoryRepository, OrderRepository, PaymentRepository, UnitOfWork,
 };
 
-use super::Store;
 use super::apply_payment::{give_back, give_up_order};
 use super::idempotency::{Begun, Render, claim, later, refuse, settle};
 use super::payments::{FIRST_RETRY, placed, send_step};
 use super::place_order::PlacedOrder;
+use super::{Store, subscriptions};
 
 /// An order with its payment.
 pub async fn order(store: &Store, id: OrderId) -> Result<PlacedOrder, Failure> {
@@ -35,6 +35,7 @@ pub async fn cancel(unit_of_work: &mut UnitOfWork, id: OrderId) -> Result<Placed
     let payment = PaymentRepository(unit_of_work).by_order(id).await?.ok_or(NotFound::Order)?;
     let mut payment = PaymentRepository::lock(unit_of_work, payment.id).await?.ok_or(NotFound::Payment)?;
     let mut order = OrderRepository::lock(unit_of_work, id).await?.ok_or(NotFound::Order)?;
+    subscriptions::order_undone(unit_of_work, id).await?;
     if order.status == OrderStatus::Pending {
         // Whether the vendor has the money is not known yet: the worker finds out, and gives it back if so.
         give_up_order(unit_of_work, &mut order, "cancelled").await?;

@@ -22,7 +22,7 @@ use crate::infrastructure::repositories::{
 use super::apply_payment::{apply_payment, give_up_order};
 use super::idempotency::{Render, later, settle};
 use super::place_order::PlacedOrder;
-use super::{Store, invoicing};
+use super::{Store, invoicing, subscriptions};
 use std::sync::Arc;
 
 /// The provider of payments whose money moved outside the store, as before its time: nobody is asked.
@@ -242,6 +242,7 @@ async fn refunded(
         if matches!(order.status, OrderStatus::Paid | OrderStatus::Fulfilled) {
             order.status = order.status.step(OrderStatus::Refunded)?;
             OrderRepository::forget_purchases(unit_of_work, &order).await?;
+            subscriptions::order_undone(unit_of_work, order.id).await?;
             OrderRepository::save_progress(unit_of_work, &order).await?;
         }
     }

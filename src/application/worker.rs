@@ -18,7 +18,7 @@ use super::idempotency::later;
 use super::payments::refresh;
 use super::reactions::subscribers;
 use super::recovery::recover_payments;
-use super::subscriptions::renew_subscriptions;
+use super::renewals::renew_subscriptions;
 
 /// How long the dispatcher waits at most: another process may have published.
 const LISTEN: Duration = Duration::from_secs(2);

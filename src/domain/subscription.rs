@@ -36,9 +36,6 @@ states! {
     }
 }
 
-/// The charges that are tried for a period before the subscription expires.
-pub const MAX_CHARGE_ATTEMPTS: i64 = 4;
-
 /// A subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {

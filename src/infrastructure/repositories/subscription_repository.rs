@@ -153,10 +153,10 @@ impl SubscriptionRepository<'_> {
         self.0.all(&sql, &params![id], SubscriptionPeriod::from_row).await
     }
 
-    /// The period that an order charges.
-    pub async fn period_of(&mut self, order_id: OrderId) -> Result<Option<SubscriptionPeriod>, StoreError> {
-        let sql = select::<SubscriptionPeriod>("WHERE order_id = $1");
-        self.0.first(&sql, &params![order_id], SubscriptionPeriod::from_row).await
+    /// The periods that an order charges: one, or the first of each subscription that it begins.
+    pub async fn periods_of(&mut self, order_id: OrderId) -> Result<Vec<SubscriptionPeriod>, StoreError> {
+        let sql = select::<SubscriptionPeriod>("WHERE order_id = $1 ORDER BY subscription_id");
+        self.0.all(&sql, &params![order_id], SubscriptionPeriod::from_row).await
     }
 
     /// A page of subscriptions, newest first.
@@ -193,14 +193,16 @@ impl SubscriptionRepository<'_> {
         unit_of_work.first(&sql, &params![id, now], Subscription::from_row).await
     }
 
-    /// Takes the right to charge a period with an order: nobody has it, or the last charge failed.
+    /// Takes the right to charge a period with an order: nobody has it, or the last charge failed. The period has the
+    /// dates of the charge that goes through.
     pub async fn claim_period(
         unit_of_work: &mut UnitOfWork,
         period: &SubscriptionPeriod,
     ) -> Result<bool, StoreError> {
         let sql = "INSERT INTO subscription_periods (subscription_id, period, order_id, status, starts_at, ends_at) \
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscription_id, period) DO UPDATE \
-                   SET order_id = excluded.order_id, status = 'charging' WHERE subscription_periods.status = 'failed'";
+                   SET order_id = excluded.order_id, status = 'charging', starts_at = excluded.starts_at, \
+                   ends_at = excluded.ends_at WHERE subscription_periods.status = 'failed'";
         let values = period.bind();
         Ok(unit_of_work.execute(sql, &values).await? == 1)
     }

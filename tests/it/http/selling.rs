@@ -365,6 +365,19 @@ async fn a_subscription_begins_with_an_order_and_is_its_subscribers() {
         assert_eq!(all["items"][0]["id"], subscription["id"]);
         let again = admin.post(&format!("/admin{path}"), json!({"action": "pause"})).await;
         assert_eq!(again.problem(409), "forbidden_step");
+        let refund = |action: &str| json!({"action": action, "refund": true});
+        let paused = admin.post(&format!("/admin{path}"), refund("pause")).await;
+        assert_eq!(
+            (paused.problem(422), &paused.json()["errors"][0]["pointer"]),
+            ("validation".into(), &json!("/refund"))
+        );
+        let second = self::order(&ann, variant, 1).await;
+        let list = ann.get("/v1/subscriptions?status=active").await.expect(200);
+        let path = format!("/admin/v1/subscriptions/{}", list["items"][0]["id"].as_str().unwrap());
+        let ended = admin.post(&path, refund("cancel")).await.expect(200);
+        assert_eq!((&ended["status"], &ended["next_charge_at"]), (&json!("cancelled"), &Value::Null));
+        let payment = ann.get(&self::path(&second)).await.expect(200)["payment"].clone();
+        assert_eq!(payment["captured"]["amount"], 900);
         let guests = cart(&server.guest(), variant, 1).await;
         assert_eq!(check_out(&server.guest(), &guests, "tok_ok").await.problem(401), "unauthorized_access");
     })

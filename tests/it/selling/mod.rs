@@ -13,7 +13,7 @@ use undercroft::application::checkout::{Checkout, checkout};
 use undercroft::application::orders::{MoneyMove, cancel, move_money, order};
 use undercroft::application::payments::refresh;
 use undercroft::application::recovery::recover_payments;
-use undercroft::application::subscriptions::{renew, renew_subscriptions};
+use undercroft::application::renewals::{renew, renew_subscriptions};
 use undercroft::application::{Policy, Store};
 use undercroft::domain::context::{Context, ManualClock, SystemIds};
 use undercroft::domain::ids::{CartId, OrderId, SubscriptionId, UserId, VariantId};
@@ -26,7 +26,9 @@ use undercroft::infrastructure::repositories::{
     Answer, Database, IdempotencyKey, InventoryRepository, StoreError,
 };
 
-use crate::support::store::{Plain, address, cart, policy, product, product_of_kind, store, told, value};
+use crate::support::store::{
+    Plain, address, cart, policy, product, product_of_kind, store, store_with_bank, told, value,
+};
 use crate::support::{on_each_engine, on_each_engine_at};
 
 fn purchase(cart_id: CartId, token: &str) -> Checkout {

@@ -11,6 +11,7 @@ use crate::application::idempotency::once;
 use crate::application::{history, subscriptions};
 use crate::domain::ids::{SubscriptionId, UserId};
 use crate::domain::subscription::SubscriptionStatus;
+use crate::infrastructure::exceptions::{Fault, ValidationException};
 use crate::infrastructure::repositories::SubscriptionFilter;
 use crate::presentation::http::answer::{Answered, done};
 use crate::presentation::http::bodies::{PeriodBody, SubscriptionBody};
@@ -52,10 +53,13 @@ struct Wanted {
 struct SubscriptionChange {
     /// What it is to do.
     action: SubscriptionAction,
+    /// Whether the money for the rest of the period goes back; only when it is cancelled, which then ends it at once.
+    #[serde(default)]
+    refund: bool,
 }
 
 /// A step of a subscription.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum SubscriptionAction {
     /// To charge nothing until it is resumed.
@@ -90,7 +94,7 @@ async fn get(
     fresh(subscription.version, &body, &known)
 }
 
-/// Pauses, resumes or cancels a subscription.
+/// Pauses, resumes or cancels a subscription. To resume one whose charge failed is to try it again at once.
 #[utoipa::path(post, path = "/admin/v1/subscriptions/{id}", tag = "admin subscriptions", params(("id" = Uuid, Path)),
     request_body = SubscriptionChange, responses((status = 200, body = SubscriptionBody)))]
 async fn change(
@@ -99,13 +103,20 @@ async fn change(
     Path(id): Path<SubscriptionId>,
     request: Keyed<SubscriptionChange>,
 ) -> Answered {
-    let action = request.body.action;
+    let SubscriptionChange { action, refund } = request.body;
+    if refund && action != SubscriptionAction::Cancel {
+        let fault = Fault::NotAllowed { allowed: vec![false.into()] };
+        return Err(ValidationException::one("/refund", fault).into());
+    }
     let key = request.key(Some(who.user_id()));
     let answer = once(&app.store, key, Arc::new(done(SubscriptionBody::of)), move |unit_of_work| {
         Box::pin(async move {
             match action {
                 SubscriptionAction::Pause => subscriptions::pause(unit_of_work, id).await,
                 SubscriptionAction::Resume => subscriptions::resume(unit_of_work, id).await,
+                SubscriptionAction::Cancel if refund => {
+                    subscriptions::cancel_and_refund(unit_of_work, id).await
+                }
                 SubscriptionAction::Cancel => subscriptions::cancel(unit_of_work, id).await,
             }
         })

@@ -68,7 +68,7 @@ async fn get(
     fresh(subscription.version, &body, &known)
 }
 
-/// Charges nothing more until it is resumed; what is paid stays paid.
+/// Charges nothing more until it is resumed; what is paid stays paid. A charge that is under way is given up.
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/pause", tag = "subscriptions", params(("id" = Uuid, Path)),
     request_body = Option<Nothing>, responses((status = 200, body = SubscriptionBody)))]
 async fn pause(
@@ -81,7 +81,7 @@ async fn pause(
         .await
 }
 
-/// Charges again: at the end of what is paid, or at once if that is over.
+/// Charges again: at the end of what is paid, or at once if that is over, or if the last charge failed.
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/resume", tag = "subscriptions", params(("id" = Uuid, Path)),
     request_body = Option<Nothing>, responses((status = 200, body = SubscriptionBody)))]
 async fn resume(
@@ -94,7 +94,7 @@ async fn resume(
         .await
 }
 
-/// Charges nothing more, for good; what is paid stays paid.
+/// Charges nothing more, for good; what is paid stays paid. A charge that is under way is given up.
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/cancel", tag = "subscriptions", params(("id" = Uuid, Path)),
     request_body = Option<Nothing>, responses((status = 200, body = SubscriptionBody)))]
 async fn cancel(
