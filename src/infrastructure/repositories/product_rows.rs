@@ -101,11 +101,14 @@ impl Dated for Product {
 
 /// What is read of each variant.
 const VARIANT: &str =
-    "v.id, v.product_id, v.sku, v.options, v.active, v.prices, i.stock, i.reserved, i.version";
+    "v.id, v.product_id, v.sku, v.options, v.active, v.prices, i.stock, i.reserved, i.version, v.position";
 const WITH_STOCK: &str = "variants v JOIN inventory i ON i.variant_id = v.id";
 
+/// A variant with its stock, and its position among those of its product.
+type Placed = (i64, Variant, Stock);
+
 /// Reads [`VARIANT`] from column `at` on.
-fn variant(row: &Row<'_>, at: usize) -> Result<(Variant, Stock), StoreError> {
+fn variant(row: &Row<'_>, at: usize) -> Result<Placed, StoreError> {
     let variant = Variant {
         id: row.get(at)?,
         product_id: row.get(at + 1)?,
@@ -114,7 +117,15 @@ fn variant(row: &Row<'_>, at: usize) -> Result<(Variant, Stock), StoreError> {
         active: row.get(at + 4)?,
         prices: row.get::<Json<_>>(at + 5)?.0,
     };
-    Ok((variant, Stock { stock: row.get(at + 6)?, reserved: row.get(at + 7)?, version: row.get(at + 8)? }))
+    let stock = Stock { stock: row.get(at + 6)?, reserved: row.get(at + 7)?, version: row.get(at + 8)? };
+    Ok((row.get(at + 9)?, variant, stock))
+}
+
+/// A product with its variants in their order, into which it is cheaper to put them here than in the database.
+fn view(product: Product, mut variants: Vec<Placed>) -> ProductView {
+    variants.sort_unstable_by_key(|&(position, ..)| position);
+    let (variants, stock) = variants.into_iter().map(|(_, variant, stock)| (variant, stock)).unzip();
+    ProductView { product: Product { variants, ..product }, stock }
 }
 
 /// The product that `condition` finds, with its variants, in one statement; a product has at least one.
@@ -126,24 +137,17 @@ pub(super) async fn one(
     let columns = Product::COLUMNS.join(", p.");
     let sql = format!(
         "SELECT p.{columns}, {VARIANT} FROM products p JOIN variants v ON v.product_id = p.id \
-         JOIN inventory i ON i.variant_id = v.id WHERE {condition} ORDER BY v.position"
+         JOIN inventory i ON i.variant_id = v.id WHERE {condition}"
     );
     let first = Cell::new(true);
     let read = move |row: &Row<'_>| {
         let product = first.replace(false).then(|| Product::from_row(row)).transpose()?;
         Ok((product, variant(row, Product::COLUMNS.len())?))
     };
-    let mut found: Option<ProductView> = None;
-    for (product, (variant, stock)) in session.all(&sql, values, read).await? {
-        if let Some(product) = product {
-            found = Some(ProductView { product, stock: Vec::new() });
-        }
-        if let Some(view) = &mut found {
-            view.product.variants.push(variant);
-            view.stock.push(stock);
-        }
-    }
-    Ok(found)
+    let mut rows = session.all(&sql, values, read).await?;
+    let product = rows.first_mut().and_then(|(product, _)| product.take());
+    let variants = rows.into_iter().map(|(_, variant)| variant).collect();
+    Ok(product.map(|product| view(product, variants)))
 }
 
 /// Those of the products that are there, in the order of `ids`.
@@ -167,19 +171,16 @@ pub(super) async fn with_variants(
     products: Vec<Product>,
 ) -> Result<Vec<ProductView>, StoreError> {
     let ids: Vec<_> = products.iter().map(|product| product.id).collect();
-    let places: HashMap<_, _> = ids.iter().enumerate().map(|(place, &id)| (id, place)).collect();
-    let mut views: Vec<_> =
-        products.into_iter().map(|product| ProductView { product, stock: Vec::new() }).collect();
+    let mut variants = HashMap::<_, Vec<_>>::with_capacity(ids.len());
     for (keys, list) in key_lists(&ids) {
-        let sql = format!(
-            "SELECT {VARIANT} FROM {WITH_STOCK} WHERE v.product_id IN ({list}) ORDER BY v.product_id, v.position"
-        );
-        for (variant, stock) in session.all(&sql, &keys, |row: &Row<'_>| variant(row, 0)).await? {
-            if let Some(view) = places.get(&variant.product_id).and_then(|&place| views.get_mut(place)) {
-                view.product.variants.push(variant);
-                view.stock.push(stock);
-            }
+        let sql = format!("SELECT {VARIANT} FROM {WITH_STOCK} WHERE v.product_id IN ({list})");
+        for placed in session.all(&sql, &keys, |row: &Row<'_>| variant(row, 0)).await? {
+            variants.entry(placed.1.product_id).or_default().push(placed);
         }
     }
-    Ok(views)
+    let view = |product: Product| {
+        let variants = variants.remove(&product.id).unwrap_or_default();
+        view(product, variants)
+    };
+    Ok(products.into_iter().map(view).collect())
 }
