@@ -3,13 +3,33 @@
 use utoipa::openapi::schema::{Schema, SchemaType};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Type,
+    ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Tag, Type,
 };
 
 use super::principal::SESSION_COOKIE;
 use super::routes;
 use super::routing::{BEARER, COOKIE, PROBLEM};
 use crate::infrastructure::exceptions::PROBLEM_JSON;
+
+/// In which order the parts of the API are shown: as a shopper meets them. Administrators' parts follow.
+const TAGS: [&str; 16] = [
+    "products",
+    "categories",
+    "carts",
+    "shipping",
+    "checkout",
+    "orders",
+    "payments",
+    "users",
+    "sessions",
+    "me",
+    "reviews",
+    "subscriptions",
+    "notifications",
+    "sandbox",
+    "health",
+    "documentation",
+];
 
 /// The document as JSON.
 pub fn document() -> Vec<u8> {
@@ -26,6 +46,7 @@ fn describe(document: &mut OpenApi) {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(include_str!("openapi.md")))
         .build();
+    document.tags = Some(TAGS.map(Tag::new).into());
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A session's token."));
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
