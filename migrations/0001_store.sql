@@ -264,6 +264,7 @@ CREATE TABLE orders (
     shipping BIGINT NOT NULL CHECK (shipping >= 0),
     tax BIGINT NOT NULL CHECK (tax >= 0),
     total BIGINT NOT NULL CHECK (total >= 0),
+    taxes JSONB NOT NULL,
     discount_code TEXT,
     shipping_method TEXT,
     shipping_address JSONB NOT NULL,
@@ -308,6 +309,7 @@ CREATE TABLE payments (
     authorized BIGINT NOT NULL CHECK (authorized >= 0),
     captured BIGINT NOT NULL CHECK (captured >= 0),
     capturing BIGINT NOT NULL CHECK (capturing >= 0),
+    voiding BIGINT NOT NULL CHECK (voiding >= 0),
     refunded BIGINT NOT NULL CHECK (refunded >= 0),
     refunding BIGINT NOT NULL CHECK (refunding >= 0),
     failure TEXT,
@@ -317,7 +319,7 @@ CREATE TABLE payments (
     version BIGINT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
-    CONSTRAINT payments_captured_within_authorized CHECK (captured + capturing <= authorized),
+    CONSTRAINT payments_captured_within_authorized CHECK (captured + capturing + voiding <= authorized),
     CONSTRAINT payments_refunded_within_captured CHECK (refunded + refunding <= captured)
 );
 CREATE INDEX payments_due ON payments (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
@@ -330,6 +332,7 @@ CREATE TABLE payment_steps (
     kind TEXT NOT NULL CHECK (kind IN ('authorize', 'capture', 'refund', 'void')),
     status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
     amount BIGINT NOT NULL CHECK (amount >= 0),
+    restock BOOLEAN NOT NULL,
     reason TEXT,
     failure TEXT,
     provider_reference TEXT,
@@ -337,7 +340,6 @@ CREATE TABLE payment_steps (
     settled_at TIMESTAMPTZ
 );
 CREATE INDEX payment_steps_by_payment ON payment_steps (payment_id, created_at, id);
-CREATE INDEX payment_steps_pending ON payment_steps (created_at) WHERE status = 'pending';
 
 CREATE TABLE invoices (
     id UUID PRIMARY KEY,

@@ -13,6 +13,8 @@ const TOTAL: i64 = 2 * PRICE + 490;
 const ADDRESS: &str =
     r#"{"name":"Ann Buyer","line1":"Marktplatz 1","city":"Bremen","postal_code":"28195","country":"DE"}"#;
 
+const RATES: &str = r#"[{"basis_points":1900,"inclusive":true,"net":3757,"tax":713}]"#;
+
 const OFFERS: &str = "SELECT v.id, v.product_id, v.sku, p.name, v.options, v.active AND p.active, v.prices, p.kind, \
      p.billing_interval, p.minimum_age, p.tax_class, p.category_id, i.stock - i.reserved \
      FROM variants v JOIN products p ON p.id = v.product_id JOIN inventory i ON i.variant_id = v.id \
@@ -32,34 +34,35 @@ const RESERVATIONS: &str =
 const NUMBER: &str = "INSERT INTO counters (name, value) VALUES (?1, 1) \
      ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
 const ORDER: &str = "INSERT INTO orders (id, number, user_id, email, status, cart_id, subscription_id, currency, \
-     subtotal, discount, shipping, tax, total, discount_code, shipping_method, shipping_address, billing_address, \
-     lines, tracking_code, version, placed_at, updated_at, fulfilled_at) VALUES (?1, ?2, NULL, ?3, 'pending', NULL, \
-     NULL, 'EUR', ?4, 0, ?5, ?6, ?7, NULL, 'parcel', ?8, ?8, ?9, NULL, 1, ?10, ?10, NULL)";
+     subtotal, discount, shipping, tax, total, taxes, discount_code, shipping_method, shipping_address, \
+     billing_address, lines, tracking_code, version, placed_at, updated_at, fulfilled_at) VALUES (?1, ?2, NULL, ?3, \
+     'pending', NULL, NULL, 'EUR', ?4, 0, ?5, ?6, ?7, ?11, NULL, 'parcel', ?8, ?8, ?9, NULL, 1, ?10, ?10, NULL)";
 const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, token, provider_reference, status, currency, \
-     amount, authorized, captured, capturing, refunded, refunding, failure, action_url, attempts, next_attempt_at, \
-     version, created_at, updated_at) VALUES (?1, ?2, 'sandbox', 'tok_ok', NULL, 'pending', 'EUR', ?3, 0, 0, 0, 0, 0, \
-     NULL, NULL, 0, ?4, 1, ?5, ?5)";
-const STEP: &str = "INSERT INTO payment_steps (id, payment_id, kind, status, amount, reason, failure, \
-     provider_reference, created_at, settled_at) VALUES (?1, ?2, 'authorize', 'pending', ?3, NULL, NULL, NULL, ?4, NULL)";
+     amount, authorized, captured, capturing, voiding, refunded, refunding, failure, action_url, attempts, \
+     next_attempt_at, version, created_at, updated_at) VALUES (?1, ?2, 'sandbox', 'tok_ok', NULL, 'pending', 'EUR', ?3, \
+     0, 0, 0, 0, 0, 0, NULL, NULL, 0, ?4, 1, ?5, ?5)";
+const STEP: &str = "INSERT INTO payment_steps (id, payment_id, kind, status, amount, restock, reason, \
+     failure, provider_reference, created_at, settled_at) VALUES (?1, ?2, 'authorize', 'pending', ?3, 0, NULL, NULL, \
+     NULL, ?4, NULL)";
 const EVENT: &str =
     "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES (?1, ?2, 1, ?3, ?4, ?5)";
 
 const LOCK_PAYMENT: &str = "UPDATE payments SET version = version + 1, updated_at = ?2 WHERE id = ?1 RETURNING id, \
      order_id, provider, token, provider_reference, status, currency, amount, authorized, captured, capturing, \
-     refunded, refunding, failure, action_url, attempts, next_attempt_at, version, created_at, updated_at";
+     voiding, refunded, refunding, failure, action_url, attempts, next_attempt_at, version, created_at, updated_at";
 const LOCK_ORDER: &str = "UPDATE orders SET version = version + 1, updated_at = ?2 WHERE id = ?1 RETURNING id, number, \
      user_id, email, status, cart_id, subscription_id, currency, subtotal, discount, shipping, tax, total, \
-     discount_code, shipping_method, shipping_address, billing_address, lines, tracking_code, version, placed_at, \
-     updated_at, fulfilled_at";
+     taxes, discount_code, shipping_method, shipping_address, billing_address, lines, tracking_code, version, \
+     placed_at, updated_at, fulfilled_at";
 const SETTLE: &str = "UPDATE payment_steps SET status = ?2, provider_reference = ?3, failure = NULL, settled_at = ?4 \
-     WHERE payment_id = ?1 AND kind = 'authorize' AND status = 'pending'";
+     WHERE payment_id = ?1 AND kind = 'authorize' AND status <> 'succeeded'";
 const TAKE_BACK: &str = "DELETE FROM reservations WHERE order_id = ?1 RETURNING variant_id, quantity";
 const COMMIT: &str = "UPDATE inventory SET stock = stock - ?2, reserved = reserved - ?2, version = version + 1, \
      updated_at = ?3 WHERE variant_id = ?1";
 const INVOICE: &str = "INSERT INTO invoices (id, kind, series, number, order_id, user_id, corrects, payment_step_id, \
      currency, total, document, issued_at) VALUES (?1, 'invoice', 'R', ?2, ?3, NULL, NULL, NULL, 'EUR', ?4, ?5, ?6)";
 const SAVE_PAYMENT: &str = "UPDATE payments SET provider_reference = ?2, status = ?3, authorized = ?4, captured = ?5, \
-     capturing = 0, refunded = 0, refunding = 0, failure = NULL, action_url = NULL, next_attempt_at = NULL WHERE id = ?1";
+     capturing = 0, voiding = 0, refunded = 0, refunding = 0, failure = NULL, action_url = NULL, next_attempt_at = NULL WHERE id = ?1";
 const SAVE_ORDER: &str =
     "UPDATE orders SET status = ?2, tracking_code = NULL, fulfilled_at = NULL WHERE id = ?1";
 
@@ -105,7 +108,19 @@ impl Checkout {
         step(
             connection,
             ORDER,
-            params![self.order, number, "ann@example.com", 2 * PRICE, 490, 713, TOTAL, ADDRESS, lines, now],
+            params![
+                self.order,
+                number,
+                "ann@example.com",
+                2 * PRICE,
+                490,
+                713,
+                TOTAL,
+                ADDRESS,
+                lines,
+                now,
+                RATES
+            ],
         )?;
         step(connection, PAYMENT, params![self.payment, self.order, TOTAL, now + 30_000_000, now])?;
         step(connection, STEP, params![id(), self.payment, TOTAL, now])?;
@@ -125,8 +140,10 @@ impl Checkout {
         }
         self.event(connection, id(), "order.paid", now)?;
         let number = number(connection, "invoice:R")?;
-        let document =
-            format!(r#"{{"order_number":{number},"billing_address":{ADDRESS},"lines":{}}}"#, self.lines());
+        let document = format!(
+            r#"{{"order_number":{number},"billing_address":{ADDRESS},"lines":{},"taxes":{RATES}}}"#,
+            self.lines()
+        );
         step(connection, INVOICE, params![id(), number, self.order, TOTAL, document, now])?;
         step(connection, SAVE_PAYMENT, params![self.payment, reference, "captured", TOTAL, TOTAL])?;
         step(connection, SAVE_ORDER, params![self.order, "paid"])

@@ -10,7 +10,7 @@ use crate::domain::events::{OrderCancelled, OrderPaid, PaymentCaptured, PaymentF
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus};
-use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{Payment, PaymentStatus, StepStatus};
 use crate::domain::ports::{Charge, ChargeStatus, DeclineReason};
 use crate::domain::state::State;
 use crate::infrastructure::exceptions::{Failure, NotFound};
@@ -18,9 +18,15 @@ use crate::infrastructure::repositories::{
     CartRepository, DiscountRepository, InventoryRepository, OrderRepository, PaymentRepository, UnitOfWork,
 };
 
+use super::idempotency::later;
 use super::invoicing;
+use super::payments::FIRST_RETRY;
 use super::place_order::PlacedOrder;
+use super::settlement::give_back;
 use super::subscriptions;
+
+/// Why the authorization failed of a payment that the vendor never heard of.
+pub(super) const ABANDONED: &str = "abandoned";
 
 /// Takes in how a charge stands. Done twice, or late, it changes nothing twice.
 pub async fn apply_payment(
@@ -30,9 +36,11 @@ pub async fn apply_payment(
 ) -> Result<PlacedOrder, Failure> {
     let mut payment = PaymentRepository::lock(unit_of_work, payment_id).await?.ok_or(NotFound::Payment)?;
     let mut order = OrderRepository::lock(unit_of_work, payment.order_id).await?.ok_or(NotFound::Order)?;
-    payment.provider_reference.get_or_insert_with(|| charge.reference.clone());
-    let open = matches!(payment.status, PaymentStatus::Pending | PaymentStatus::RequiresAction);
+    let open = payment.is_open();
     let given_up = matches!(payment.status, PaymentStatus::Failed | PaymentStatus::Voided);
+    if (open || given_up) && !charge.reference.is_empty() {
+        payment.provider_reference = Some(charge.reference.clone());
+    }
     match &charge.status {
         ChargeStatus::Authorized | ChargeStatus::Captured if open || given_up => {
             accept(unit_of_work, &mut payment, &mut order, charge).await?;
@@ -45,16 +53,29 @@ pub async fn apply_payment(
             decline(unit_of_work, &mut payment, &mut order, *reason).await?;
         }
         ChargeStatus::Voided if open => {
-            payment.status = payment.status.step(PaymentStatus::Voided)?;
-            payment.next_attempt_at = None;
-            settle_authorization(unit_of_work, &payment, StepStatus::Failed, Some("voided")).await?;
-            give_up_order(unit_of_work, &mut order, "payment_voided").await?;
+            void(unit_of_work, &mut payment, &mut order, "voided").await?;
         }
         _ => {}
     }
     PaymentRepository::save_progress(unit_of_work, &payment).await?;
     OrderRepository::save_progress(unit_of_work, &order).await?;
     Ok(PlacedOrder { order, payment })
+}
+
+/// The vendor never heard of a payment whose time is over. It may still, if what was sent is under way: it is looked
+/// for again for a while.
+pub(super) async fn abandon(unit_of_work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
+    let mut payment = PaymentRepository::lock(unit_of_work, id).await?.ok_or(NotFound::Payment)?;
+    let mut order = OrderRepository::lock(unit_of_work, payment.order_id).await?.ok_or(NotFound::Order)?;
+    if !payment.is_open() {
+        return Ok(());
+    }
+    void(unit_of_work, &mut payment, &mut order, ABANDONED).await?;
+    if payment.amount > 0 {
+        payment.next_attempt_at = Some(later(unit_of_work.now(), FIRST_RETRY));
+    }
+    PaymentRepository::save_progress(unit_of_work, &payment).await?;
+    Ok(OrderRepository::save_progress(unit_of_work, &order).await?)
 }
 
 /// The vendor has the money, or holds it.
@@ -118,20 +139,50 @@ async fn decline(
     give_up_order(unit_of_work, order, "payment_failed").await
 }
 
-/// An order that is not paid comes to nothing: stock and discount are free again, and so is the cart.
-pub(super) async fn give_up_order(
+/// An open payment comes to nothing.
+pub(super) async fn void(
+    unit_of_work: &mut UnitOfWork,
+    payment: &mut Payment,
+    order: &mut Order,
+    why: &str,
+) -> Result<(), Failure> {
+    payment.status = payment.status.step(PaymentStatus::Voided)?;
+    payment.action_url = None;
+    payment.next_attempt_at = None;
+    settle_authorization(unit_of_work, payment, StepStatus::Failed, Some(why)).await?;
+    give_up_order(unit_of_work, order, "payment_voided").await
+}
+
+/// An order that is not paid is cancelled, unless that was done before.
+async fn give_up_order(
     unit_of_work: &mut UnitOfWork,
     order: &mut Order,
     reason: &str,
 ) -> Result<(), Failure> {
-    if order.status != OrderStatus::Pending {
-        return Ok(());
+    match order.status {
+        OrderStatus::Pending => cancel_order(unit_of_work, order, reason).await,
+        _ => Ok(()),
     }
-    order.status = order.status.step(OrderStatus::Cancelled)?;
-    InventoryRepository::release(unit_of_work, order.id).await?;
+}
+
+/// An order comes to nothing: its stock and its use of a discount are free again, and so is the cart of one that was
+/// not paid.
+pub(super) async fn cancel_order(
+    unit_of_work: &mut UnitOfWork,
+    order: &mut Order,
+    reason: &str,
+) -> Result<(), Failure> {
+    let before = order.status;
+    order.status = before.step(OrderStatus::Cancelled)?;
+    if before == OrderStatus::Pending {
+        InventoryRepository::release(unit_of_work, order.id).await?;
+        CartRepository::reopen(unit_of_work, order.id).await?;
+        subscriptions::order_failed(unit_of_work, order).await?;
+    } else {
+        restock(unit_of_work, order).await?;
+        OrderRepository::forget_purchases(unit_of_work, order).await?;
+    }
     DiscountRepository::give_back_use(unit_of_work, order.id).await?;
-    CartRepository::reopen(unit_of_work, order.id).await?;
-    subscriptions::order_failed(unit_of_work, order).await?;
     let cancelled = OrderCancelled {
         order_id: order.id,
         number: order.number,
@@ -141,35 +192,11 @@ pub(super) async fn give_up_order(
     Ok(unit_of_work.publish(&cancelled).await?)
 }
 
-/// Sets money aside to go back: what is held is let go, what was taken is refunded. The worker sends it at once.
-pub(super) async fn give_back(
-    unit_of_work: &mut UnitOfWork,
-    payment: &mut Payment,
-    reason: &str,
-) -> Result<(), Failure> {
-    let left = payment.captured - payment.refunded - payment.refunding;
-    let (kind, amount) = match payment.status {
-        PaymentStatus::Authorized => (StepKind::Void, payment.authorized),
-        PaymentStatus::Captured if left > 0 => (StepKind::Refund, left),
-        _ => return Ok(()),
-    };
-    if kind == StepKind::Refund {
-        payment.refunding += amount;
-    }
-    payment.next_attempt_at = Some(unit_of_work.now());
-    let step = PaymentStep {
-        id: unit_of_work.id(),
-        payment_id: payment.id,
-        kind,
-        status: StepStatus::Pending,
-        amount,
-        reason: Some(reason.to_owned()),
-        failure: None,
-        provider_reference: None,
-        created_at: unit_of_work.now(),
-        settled_at: None,
-    };
-    Ok(unit_of_work.insert(&step).await?)
+/// An order's goods are on the shelf again.
+pub(super) async fn restock(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
+    let lines: Vec<_> = order.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
+    InventoryRepository::restock(unit_of_work, &lines).await?;
+    Ok(())
 }
 
 /// Settles the step that asked for the authorization, if it is still open.

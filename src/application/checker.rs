@@ -47,8 +47,26 @@ const ALWAYS: &[(&str, &str)] = &[
     ),
     (
         "what is set aside is what the ledger says",
-        "SELECT COUNT(*) FROM payments p WHERE p.refunding <> (SELECT CAST(COALESCE(SUM(s.amount), 0) AS BIGINT) \
-         FROM payment_steps s WHERE s.payment_id = p.id AND s.kind = 'refund' AND s.status = 'pending')",
+        "SELECT COUNT(*) FROM (SELECT p.id FROM payments p \
+         LEFT JOIN payment_steps s ON s.payment_id = p.id AND s.status = 'pending' \
+         GROUP BY p.id, p.capturing, p.voiding, p.refunding HAVING \
+         p.capturing <> SUM(CASE WHEN s.kind = 'capture' THEN s.amount ELSE 0 END) OR \
+         p.voiding <> SUM(CASE WHEN s.kind = 'void' THEN s.amount ELSE 0 END) OR \
+         p.refunding <> SUM(CASE WHEN s.kind = 'refund' THEN s.amount ELSE 0 END)) AS wrong",
+    ),
+    (
+        "what is open at a vendor is asked about",
+        "SELECT COUNT(*) FROM payments p WHERE p.next_attempt_at IS NULL AND (p.status IN ('pending', 'requires_action') \
+         OR EXISTS (SELECT 1 FROM payment_steps s WHERE s.payment_id = p.id AND s.status = 'pending'))",
+    ),
+    (
+        "what a cancelled order holds or took is on its way back",
+        "SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id WHERE o.status = 'cancelled' AND \
+         (p.captured > p.refunded + p.refunding OR p.capturing = 0 AND p.authorized > p.captured + p.voiding)",
+    ),
+    (
+        "a payment that was refunded holds nothing more",
+        "SELECT COUNT(*) FROM payments WHERE status = 'refunded' AND (captured <> refunded OR authorized <> captured)",
     ),
     ("order numbers have no gap", "SELECT COALESCE(MAX(number), 0) - COUNT(*) FROM orders"),
     (
@@ -62,14 +80,24 @@ const ALWAYS: &[(&str, &str)] = &[
          (SELECT COUNT(*) FROM invoices i WHERE i.order_id = o.id AND i.kind = 'invoice') <> 1",
     ),
     (
-        "each refund has one credit note of its amount",
-        "SELECT COUNT(*) FROM payment_steps s WHERE s.kind = 'refund' AND s.status = 'succeeded' AND NOT EXISTS \
-         (SELECT 1 FROM invoices i WHERE i.payment_step_id = s.id AND i.total = s.amount)",
+        "what goes back of an invoice has a credit note of its amount",
+        "SELECT COUNT(*) FROM payment_steps s JOIN payments p ON p.id = s.payment_id \
+         JOIN invoices i ON i.order_id = p.order_id AND i.kind = 'invoice' \
+         WHERE s.kind IN ('refund', 'void') AND s.status = 'succeeded' AND NOT EXISTS \
+         (SELECT 1 FROM invoices n WHERE n.payment_step_id = s.id AND n.corrects = i.id AND n.total = s.amount)",
+    ),
+    (
+        "a credit note of an order takes back from its invoice",
+        "SELECT COUNT(*) FROM invoices WHERE kind = 'credit_note' AND order_id IS NOT NULL AND corrects IS NULL",
     ),
     (
         "a discount was used as often as its orders say",
         "SELECT COUNT(*) FROM discounts d WHERE d.used <> \
          (SELECT COUNT(*) FROM discount_uses u WHERE u.discount_id = d.id)",
+    ),
+    (
+        "a cancelled order uses no discount",
+        "SELECT COUNT(*) FROM orders o JOIN discount_uses u ON u.order_id = o.id WHERE o.status = 'cancelled'",
     ),
     (
         "as many orders as announcements",
@@ -96,13 +124,19 @@ const ALWAYS: &[(&str, &str)] = &[
 const SETTLED: &[(&str, &str)] = &[
     (
         "nothing is left open",
-        "SELECT COUNT(*) FROM payments WHERE status = 'pending' OR refunding > 0 OR capturing > 0 \
+        "SELECT COUNT(*) FROM payments WHERE status = 'pending' OR refunding > 0 OR capturing > 0 OR voiding > 0 \
          OR (status = 'authorized' AND next_attempt_at IS NOT NULL)",
     ),
     (
         "nobody paid for an order that came to nothing",
         "SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id \
          WHERE o.status = 'cancelled' AND p.captured <> p.refunded",
+    ),
+    (
+        "a cancelled order's invoice is taken back as a whole",
+        "SELECT COUNT(*) FROM invoices i JOIN orders o ON o.id = i.order_id \
+         WHERE i.kind = 'invoice' AND o.status = 'cancelled' AND i.total <> \
+         (SELECT CAST(COALESCE(SUM(n.total), 0) AS BIGINT) FROM invoices n WHERE n.order_id = o.id AND n.kind = 'credit_note')",
     ),
     (
         "the sandbox's books say the same",

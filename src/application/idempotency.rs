@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::Store;
-use crate::infrastructure::exceptions::{Conflict, Failure};
+use crate::infrastructure::exceptions::{Conflict, Failure, OrderProcessingException};
 use crate::infrastructure::repositories::{
     Answer, Claimed, IdempotencyKey, IdempotencyRepository, UnitOfWork, Work,
 };
@@ -149,6 +149,7 @@ fn is_final(failure: &Failure) -> bool {
             failure.downcast_ref::<Conflict>(),
             Some(Conflict::IdempotencyInProgress | Conflict::IdempotencyKeyReused | Conflict::Stale)
         )
+        && !matches!(failure.downcast_ref(), Some(OrderProcessingException::InProgress))
 }
 
 /// `span` after `at`, or the end of time.

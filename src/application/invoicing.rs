@@ -1,12 +1,11 @@
 //! Invoices when an order is paid, credit notes when money goes back.
 
-use std::num::NonZeroU64;
-
 use crate::domain::address::Address;
 use crate::domain::ids::{InvoiceId, PaymentStepId, UserId};
 use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind, InvoiceLine, InvoiceTax};
 use crate::domain::money::Money;
 use crate::domain::order::Order;
+use crate::domain::pricing::{Priced, RateTotal};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{InvoiceRepository, UnitOfWork};
 
@@ -26,14 +25,14 @@ pub(super) async fn invoice(unit_of_work: &mut UnitOfWork, order: &Order) -> Res
         order_number: Some(order.number),
         billing_address: Some(order.billing_address.clone()),
         lines: lines.collect(),
-        shipping: order.shipping,
-        taxes: taxes(order),
+        shipping: order.total - order.lines.iter().map(|line| line.total).sum::<i64>(),
+        taxes: order.taxes.clone(),
         reason: None,
     };
     issue(unit_of_work, InvoiceKind::Invoice, order, order.total, document, None, None).await
 }
 
-/// Writes a credit note for money that went back.
+/// Writes a credit note for money that went back, or was let go; an order without an invoice needs none.
 pub(super) async fn credit_note(
     unit_of_work: &mut UnitOfWork,
     order: &Order,
@@ -41,18 +40,20 @@ pub(super) async fn credit_note(
     amount: Money,
     reason: Option<&str>,
 ) -> Result<(), Failure> {
-    let invoices = InvoiceRepository(unit_of_work).by_order(order.id).await?;
-    let corrects =
-        invoices.iter().find(|invoice| invoice.kind == InvoiceKind::Invoice).map(|invoice| invoice.id);
+    let documents = InvoiceRepository(unit_of_work).by_order(order.id).await?;
+    let Some(invoice) = documents.iter().find(|document| document.kind == InvoiceKind::Invoice) else {
+        return Ok(());
+    };
     let document = InvoiceDocument {
         order_number: Some(order.number),
         billing_address: Some(order.billing_address.clone()),
         lines: Vec::new(),
         shipping: 0,
-        taxes: share(taxes(order), amount, order.total)?,
+        taxes: share(left(&documents), amount)?,
         reason: reason.map(str::to_owned),
     };
-    issue(unit_of_work, InvoiceKind::CreditNote, order, amount.amount, document, corrects, Some(step)).await
+    issue(unit_of_work, InvoiceKind::CreditNote, order, amount.amount, document, Some(invoice.id), Some(step))
+        .await
 }
 
 /// Writes a credit note for goods that no order of the store sold.
@@ -73,12 +74,6 @@ pub(super) async fn credit_without_order(
         discount: line.discount.amount,
         total: line.total.amount,
     });
-    let taxes = priced.tax_by_rate.iter().map(|rate| InvoiceTax {
-        basis_points: rate.basis_points.into(),
-        inclusive: rate.inclusive,
-        net: rate.net.amount,
-        tax: rate.tax.amount,
-    });
     let note = Invoice {
         id,
         kind: InvoiceKind::CreditNote,
@@ -94,8 +89,8 @@ pub(super) async fn credit_without_order(
             order_number: None,
             billing_address: Some(address),
             lines: lines.collect(),
-            shipping: priced.shipping.amount,
-            taxes: taxes.collect(),
+            shipping: priced.shipping_total.amount,
+            taxes: taxes(priced),
             reason: Some(reason),
         },
         issued_at: unit_of_work.now(),
@@ -131,31 +126,40 @@ async fn issue(
     Ok(())
 }
 
-/// An order's tax by rate. What the lines do not account for is the shipping's.
-fn taxes(order: &Order) -> Vec<InvoiceTax> {
-    let mut taxes: Vec<InvoiceTax> = Vec::new();
-    for line in &order.lines {
-        let (basis_points, inclusive) = (line.tax_basis_points, line.tax_inclusive);
-        let net = line.total - line.tax;
-        match taxes.iter_mut().find(|tax| tax.basis_points == basis_points && tax.inclusive == inclusive) {
-            Some(tax) => {
-                tax.net += net;
-                tax.tax += line.tax;
-            }
-            None => taxes.push(InvoiceTax { basis_points, inclusive, net, tax: line.tax }),
-        }
-    }
-    taxes
+/// The tax by rate, as an invoice says it.
+pub(super) fn taxes(priced: &Priced) -> Vec<InvoiceTax> {
+    let tax = |rate: &RateTotal| InvoiceTax {
+        basis_points: rate.basis_points.into(),
+        inclusive: rate.inclusive,
+        net: rate.net.amount,
+        tax: rate.tax.amount,
+    };
+    priced.tax_by_rate.iter().map(tax).collect()
 }
 
-/// The share of an order's taxes that goes back with an amount.
-fn share(taxes: Vec<InvoiceTax>, amount: Money, total: i64) -> Result<Vec<InvoiceTax>, Failure> {
-    let Some(whole) = u64::try_from(total).ok().and_then(NonZeroU64::new) else { return Ok(Vec::new()) };
-    let part = amount.amount.unsigned_abs();
-    let scaled =
-        |minor| Ok::<_, Failure>(Money::new(minor, amount.currency).times_ratio(part, whole)?.amount);
-    taxes
-        .into_iter()
-        .map(|tax| Ok(InvoiceTax { net: scaled(tax.net)?, tax: scaled(tax.tax)?, ..tax }))
-        .collect()
+/// What is left of an invoice's taxes after its credit notes.
+fn left(documents: &[Invoice]) -> Vec<InvoiceTax> {
+    let (invoices, notes): (Vec<_>, Vec<_>) =
+        documents.iter().partition(|document| document.kind == InvoiceKind::Invoice);
+    let mut left: Vec<_> = invoices.into_iter().flat_map(|invoice| invoice.document.taxes.clone()).collect();
+    for gone in notes.into_iter().flat_map(|note| &note.document.taxes) {
+        let rate =
+            |tax: &&mut InvoiceTax| (tax.basis_points, tax.inclusive) == (gone.basis_points, gone.inclusive);
+        if let Some(tax) = left.iter_mut().find(rate) {
+            tax.net -= gone.net;
+            tax.tax -= gone.tax;
+        }
+    }
+    left
+}
+
+/// The share of what is left that goes back with an amount: it adds up to the amount, and all shares to the invoice.
+fn share(left: Vec<InvoiceTax>, amount: Money) -> Result<Vec<InvoiceTax>, Failure> {
+    let weights: Vec<i64> = left.iter().flat_map(|tax| [tax.net.max(0), tax.tax.max(0)]).collect();
+    if weights.iter().all(|&weight| weight == 0) {
+        return Ok(Vec::new());
+    }
+    let parts = amount.allocate(&weights)?;
+    let taxes = left.into_iter().zip(parts.chunks_exact(2));
+    Ok(taxes.map(|(tax, part)| InvoiceTax { net: part[0].amount, tax: part[1].amount, ..tax }).collect())
 }

@@ -30,6 +30,7 @@ pub mod recovery;
 pub mod renewals;
 pub mod reviews;
 pub mod sessions;
+mod settlement;
 pub mod subscriptions;
 pub mod users;
 pub mod wording;

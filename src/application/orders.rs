@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::domain::events::{OrderCancelled, OrderFulfilled};
-use crate::domain::ids::{OrderId, PaymentStepId, VariantId};
+use crate::domain::events::OrderFulfilled;
+use crate::domain::ids::{OrderId, PaymentStepId};
 use crate::domain::order::{Order, OrderStatus};
-use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
 use crate::domain::ports::DeclineReason;
 use crate::domain::state::State;
 use crate::infrastructure::exceptions::{
@@ -13,13 +13,14 @@ use crate::infrastructure::exceptions::{
     ValidationException,
 };
 use crate::infrastructure::repositories::{
-    Answer, IdempotencyKey, InventoryRepository, OrderRepository, PaymentRepository, UnitOfWork,
+    Answer, IdempotencyKey, OrderRepository, PaymentRepository, UnitOfWork,
 };
 
-use super::apply_payment::{give_back, give_up_order};
+use super::apply_payment::cancel_order;
 use super::idempotency::{Begun, Render, claim, later, refuse, settle};
 use super::payments::{FIRST_RETRY, placed, send_step};
 use super::place_order::PlacedOrder;
+use super::settlement::{give_back, set_aside};
 use super::{Store, subscriptions};
 
 /// An order with its payment.
@@ -36,23 +37,12 @@ pub async fn cancel(unit_of_work: &mut UnitOfWork, id: OrderId) -> Result<Placed
     let mut payment = PaymentRepository::lock(unit_of_work, payment.id).await?.ok_or(NotFound::Payment)?;
     let mut order = OrderRepository::lock(unit_of_work, id).await?.ok_or(NotFound::Order)?;
     subscriptions::order_undone(unit_of_work, id).await?;
-    if order.status == OrderStatus::Pending {
+    cancel_order(unit_of_work, &mut order, "cancelled").await?;
+    if payment.is_open() {
         // Whether the vendor has the money is not known yet: the worker finds out, and gives it back if so.
-        give_up_order(unit_of_work, &mut order, "cancelled").await?;
         payment.next_attempt_at = Some(unit_of_work.now());
-    } else {
-        order.status = order.status.step(OrderStatus::Cancelled)?;
-        restock(unit_of_work, &order).await?;
-        OrderRepository::forget_purchases(unit_of_work, &order).await?;
-        give_back(unit_of_work, &mut payment, "the order was cancelled").await?;
-        let cancelled = OrderCancelled {
-            order_id: order.id,
-            number: order.number,
-            user_id: order.user_id,
-            reason: "cancelled".into(),
-        };
-        unit_of_work.publish(&cancelled).await?;
     }
+    give_back(unit_of_work, &mut payment, "the order was cancelled").await?;
     PaymentRepository::save_progress(unit_of_work, &payment).await?;
     OrderRepository::save_progress(unit_of_work, &order).await?;
     Ok(PlacedOrder { order, payment })
@@ -73,13 +63,6 @@ pub async fn fulfil(
     unit_of_work.publish(&fulfilled).await?;
     let payment = PaymentRepository(unit_of_work).by_order(id).await?.ok_or(NotFound::Payment)?;
     Ok(PlacedOrder { order, payment })
-}
-
-async fn restock(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
-    let lines: Vec<(VariantId, i64)> =
-        order.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
-    InventoryRepository::restock(unit_of_work, &lines).await?;
-    Ok(())
 }
 
 /// Money that an administrator moves: a capture of what is held, or a refund of what was taken.
@@ -115,10 +98,12 @@ pub async fn move_money(
 ) -> Result<Answer, Failure> {
     let store = store.clone();
     let task = tokio::spawn(async move {
-        match set_aside(&store, request, key.clone()).await {
+        match begin(&store, request, key.clone()).await {
             Ok(Moving::Answered(answer)) => Ok(answer),
             Ok(Moving::Begun(payment, step)) => {
-                send_step(&store, &payment, &step).await?;
+                if step.status == StepStatus::Pending {
+                    send_step(&store, &payment, &step).await?;
+                }
                 conclude(&store, step.id, key, render).await
             }
             Err(failure) => match key {
@@ -136,11 +121,7 @@ enum Moving {
 }
 
 /// Claims the key, sets the amount aside and writes the step down, in one unit of work.
-async fn set_aside(
-    store: &Store,
-    request: MoneyMove,
-    key: Option<IdempotencyKey>,
-) -> Result<Moving, Failure> {
+async fn begin(store: &Store, request: MoneyMove, key: Option<IdempotencyKey>) -> Result<Moving, Failure> {
     let at = store.clone();
     store
         .database()
@@ -158,12 +139,7 @@ async fn set_aside(
                         }
                     }
                 }
-                let (payment, step) = begin_step(unit_of_work, step_id, &request).await?;
-                if request.restock {
-                    let order: Order = unit_of_work.find(payment.order_id).await?.ok_or(NotFound::Order)?;
-                    restock(unit_of_work, &order).await?;
-                }
-                Ok(Moving::Begun(Box::new(payment), Box::new(step)))
+                begin_step(unit_of_work, step_id, &request).await
             })
         })
         .await
@@ -176,54 +152,59 @@ async fn resume(unit_of_work: &mut UnitOfWork, step: Option<PaymentStepId>) -> R
     Ok(Moving::Begun(Box::new(payment), Box::new(step)))
 }
 
+/// Sets the amount aside and writes the step down, if the payment and its order allow it.
 async fn begin_step(
     unit_of_work: &mut UnitOfWork,
     id: PaymentStepId,
     request: &MoneyMove,
-) -> Result<(Payment, PaymentStep), Failure> {
+) -> Result<Moving, Failure> {
     let payment = PaymentRepository(unit_of_work).by_order(request.order_id).await?.ok_or(NotFound::Order)?;
-    let payment = PaymentRepository::lock(unit_of_work, payment.id).await?.ok_or(NotFound::Payment)?;
-    let left = match request.kind {
-        StepKind::Capture => payment.authorized - payment.captured - payment.capturing,
-        _ => payment.captured - payment.refunded - payment.refunding,
-    };
-    let amount = request.amount.unwrap_or(left);
-    if request.restock && (request.kind != StepKind::Refund || amount != payment.captured) {
-        return Err(
-            ValidationException::one("/restock", Fault::NotAllowed { allowed: vec![false.into()] }).into()
-        );
+    let mut payment = PaymentRepository::lock(unit_of_work, payment.id).await?.ok_or(NotFound::Payment)?;
+    let order: Order = unit_of_work.find(payment.order_id).await?.ok_or(NotFound::Order)?;
+    let (left, amount) = amount(&payment, &order, request)?;
+    if request.restock
+        && (request.kind != StepKind::Refund
+            || amount != payment.captured
+            || order.status == OrderStatus::Cancelled)
+    {
+        let fault = Fault::NotAllowed { allowed: vec![false.into()] };
+        return Err(ValidationException::one("/restock", fault).into());
+    }
+    if !(1..=left).contains(&amount) {
+        let fault = match amount {
+            ..1 => Fault::Minimum { minimum: 1.into() },
+            _ => Fault::Maximum { maximum: left.into() },
+        };
+        return Err(ValidationException::one("/amount", fault).into());
     }
     let now = unit_of_work.now();
     let step = PaymentStep {
-        id,
-        payment_id: payment.id,
-        kind: request.kind,
-        status: StepStatus::Pending,
-        amount,
         reason: request.reason.clone(),
-        failure: None,
-        provider_reference: None,
-        created_at: now,
-        settled_at: None,
+        restock: request.restock,
+        ..PaymentStep::asked(id, payment.id, request.kind, amount, now)
     };
-    if amount >= 1 && PaymentRepository::begin_step(unit_of_work, &step, later(now, FIRST_RETRY)).await? {
-        return Ok((payment, step));
+    set_aside(unit_of_work, &mut payment, &step, later(now, FIRST_RETRY)).await?;
+    PaymentRepository::save_progress(unit_of_work, &payment).await?;
+    Ok(Moving::Begun(Box::new(payment), Box::new(step)))
+}
+
+/// How much can be moved, and how much is to be; nothing can of an order or a payment in the wrong state.
+fn amount(payment: &Payment, order: &Order, request: &MoneyMove) -> Result<(i64, i64), Failure> {
+    let capture = request.kind == StepKind::Capture;
+    let (to, under_way) =
+        if capture { ("captured", payment.capturing) } else { ("refunded", payment.refunding) };
+    if capture && !matches!(order.status, OrderStatus::Paid | OrderStatus::Fulfilled) {
+        let from = order.status.name();
+        return Err(OrderProcessingException::Forbidden { what: "order", from, to }.into());
     }
-    // what was captured in part can be captured further
-    let (possible, to): (&[PaymentStatus], _) = match request.kind {
-        StepKind::Capture => (&[PaymentStatus::Authorized, PaymentStatus::Captured], "captured"),
-        _ => (&[PaymentStatus::Captured], "refunded"),
-    };
-    if !possible.contains(&payment.status) || left == 0 {
-        let from = payment.status.name();
-        return Err(OrderProcessingException::Forbidden { what: "payment", from, to }.into());
+    match payment.left(request.kind) {
+        0 if under_way > 0 => Err(OrderProcessingException::InProgress.into()),
+        0 => {
+            let from = payment.status.name();
+            Err(OrderProcessingException::Forbidden { what: "payment", from, to }.into())
+        }
+        left => Ok((left, request.amount.unwrap_or(left))),
     }
-    let fault = if amount < 1 {
-        Fault::Minimum { minimum: 1.into() }
-    } else {
-        Fault::Maximum { maximum: left.into() }
-    };
-    Err(ValidationException::one("/amount", fault).into())
 }
 
 /// Keeps and gives the answer to a step: what it came to, or the vendor's refusal.

@@ -1,28 +1,24 @@
-//! What is done with a payment after it was asked for: capture, refund, void, and finding out how it stands.
+//! What vendors are asked: for a payment's money, how it stands, and the steps that capture, refund and void.
 //!
-//! Each step is written down with its amount set aside before the vendor is asked, and settled once the vendor has
-//! answered. A step whose answer was lost stays pending and is sent again with the same key.
+//! Each step is written down with its amount set aside before the vendor is asked, and [settled](super::settlement)
+//! once the vendor has answered. A step whose answer was lost stays pending and is sent again with the same key.
 
 use jiff::SignedDuration;
 
-use crate::domain::events::{PaymentCaptured, PaymentRefunded};
-use crate::domain::ids::{PaymentId, PaymentStepId};
+use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
-use crate::domain::order::OrderStatus;
-use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
 use crate::domain::ports::{
     Authorization, Charge, ChargeStatus, DeclineReason, GatewayError, PaymentGateway,
 };
-use crate::domain::state::State;
 use crate::infrastructure::exceptions::{Failure, Fault, NotFound, Technical, ValidationException};
-use crate::infrastructure::repositories::{
-    Answer, IdempotencyKey, OrderRepository, PaymentRepository, UnitOfWork,
-};
+use crate::infrastructure::repositories::{Answer, IdempotencyKey, UnitOfWork};
 
-use super::apply_payment::{apply_payment, give_up_order};
-use super::idempotency::{Render, later, settle};
+use super::Store;
+use super::apply_payment::apply_payment;
+use super::idempotency::{Render, settle};
 use super::place_order::PlacedOrder;
-use super::{Store, invoicing, subscriptions};
+use super::settlement::settle_step;
 use std::sync::Arc;
 
 /// The provider of payments whose money moved outside the store, as before its time: nobody is asked.
@@ -34,7 +30,7 @@ pub(super) const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(30);
 /// Asks the vendor for a payment's money; `None` where no answer tells how it stands.
 pub(super) async fn authorize(store: &Store, payment: &Payment) -> Result<Option<Charge>, Failure> {
     if payment.amount == 0 {
-        return Ok(Some(nothing_to_pay(payment)));
+        return Ok(Some(nothing_to_pay()));
     }
     let gateway = gateway(store, &payment.provider)?;
     let request = Authorization {
@@ -49,7 +45,7 @@ pub(super) async fn authorize(store: &Store, payment: &Payment) -> Result<Option
             tracing::warn!(payment = %payment.id, why, "the payment vendor refused the request");
             Ok(Some(Charge {
                 status: ChargeStatus::Declined(DeclineReason::ProcessingError),
-                ..nothing_to_pay(payment)
+                ..nothing_to_pay()
             }))
         }
         Err(error) => {
@@ -59,10 +55,10 @@ pub(super) async fn authorize(store: &Store, payment: &Payment) -> Result<Option
     }
 }
 
-/// The charge of an order that costs nothing: no vendor is asked.
-fn nothing_to_pay(payment: &Payment) -> Charge {
+/// The charge of an order that costs nothing: no vendor is asked, and none has a name for it.
+fn nothing_to_pay() -> Charge {
     Charge {
-        reference: format!("none_{}", payment.id.0.simple()),
+        reference: String::new(),
         status: ChargeStatus::Captured,
         authorized: 0,
         captured: 0,
@@ -174,96 +170,4 @@ async fn ask(
         StepKind::Authorize => Err(GatewayError::NoAnswer("the authorization is not settled".to_owned())),
     };
     Ok(charge.map(|charge| charge.reference))
-}
-
-/// Moves the amounts of a step whose outcome is known. Done twice it changes nothing twice.
-pub(super) async fn settle_step(
-    unit_of_work: &mut UnitOfWork,
-    id: PaymentStepId,
-    outcome: Result<String, String>,
-) -> Result<StepStatus, Failure> {
-    let step: PaymentStep = unit_of_work.find(id).await?.ok_or(NotFound::Payment)?;
-    let mut payment =
-        PaymentRepository::lock(unit_of_work, step.payment_id).await?.ok_or(NotFound::Payment)?;
-    let (status, reference, failure) = match &outcome {
-        Ok(reference) => (StepStatus::Succeeded, Some(reference.as_str()), None),
-        Err(why) => (StepStatus::Failed, None, Some(why.as_str())),
-    };
-    if !PaymentRepository::settle_step(unit_of_work, id, status, reference, failure).await? {
-        let settled: PaymentStep = unit_of_work.find(id).await?.ok_or(NotFound::Payment)?;
-        return Ok(settled.status);
-    }
-    let done = status == StepStatus::Succeeded;
-    let moved = if done { step.amount } else { 0 };
-    match step.kind {
-        StepKind::Capture => {
-            payment.capturing -= step.amount;
-            payment.captured += moved;
-            captured(unit_of_work, &mut payment, moved).await?;
-        }
-        StepKind::Refund => {
-            payment.refunding -= step.amount;
-            payment.refunded += moved;
-            refunded(unit_of_work, &mut payment, &step, moved).await?;
-        }
-        StepKind::Void if done => voided(unit_of_work, &mut payment).await?,
-        StepKind::Void | StepKind::Authorize => {}
-    }
-    let open = PaymentRepository(unit_of_work).has_pending_steps(payment.id).await?;
-    payment.next_attempt_at = open.then(|| later(unit_of_work.now(), FIRST_RETRY));
-    PaymentRepository::save_progress(unit_of_work, &payment).await?;
-    Ok(status)
-}
-
-async fn captured(unit_of_work: &mut UnitOfWork, payment: &mut Payment, moved: i64) -> Result<(), Failure> {
-    if moved == 0 {
-        return Ok(());
-    }
-    if payment.status == PaymentStatus::Authorized {
-        payment.status = payment.status.step(PaymentStatus::Captured)?;
-    }
-    let amount = Money::new(moved, payment.currency);
-    let event = PaymentCaptured { payment_id: payment.id, order_id: payment.order_id, amount };
-    Ok(unit_of_work.publish(&event).await?)
-}
-
-async fn refunded(
-    unit_of_work: &mut UnitOfWork,
-    payment: &mut Payment,
-    step: &PaymentStep,
-    moved: i64,
-) -> Result<(), Failure> {
-    if moved == 0 {
-        return Ok(());
-    }
-    let mut order = OrderRepository::lock(unit_of_work, payment.order_id).await?.ok_or(NotFound::Order)?;
-    if payment.refunded == payment.captured {
-        payment.status = payment.status.step(PaymentStatus::Refunded)?;
-        if matches!(order.status, OrderStatus::Paid | OrderStatus::Fulfilled) {
-            order.status = order.status.step(OrderStatus::Refunded)?;
-            OrderRepository::forget_purchases(unit_of_work, &order).await?;
-            subscriptions::order_undone(unit_of_work, order.id).await?;
-            OrderRepository::save_progress(unit_of_work, &order).await?;
-        }
-    }
-    let amount = Money::new(moved, payment.currency);
-    invoicing::credit_note(unit_of_work, &order, step.id, amount, step.reason.as_deref()).await?;
-    let event = PaymentRefunded {
-        payment_id: payment.id,
-        order_id: order.id,
-        number: order.number,
-        user_id: order.user_id,
-        amount,
-    };
-    Ok(unit_of_work.publish(&event).await?)
-}
-
-async fn voided(unit_of_work: &mut UnitOfWork, payment: &mut Payment) -> Result<(), Failure> {
-    if payment.status.successors().contains(&PaymentStatus::Voided) {
-        payment.status = payment.status.step(PaymentStatus::Voided)?;
-        payment.action_url = None;
-    }
-    let mut order = OrderRepository::lock(unit_of_work, payment.order_id).await?.ok_or(NotFound::Order)?;
-    give_up_order(unit_of_work, &mut order, "payment_voided").await?;
-    Ok(OrderRepository::save_progress(unit_of_work, &order).await?)
 }

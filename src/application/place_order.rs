@@ -9,7 +9,7 @@ use crate::domain::events::{OrderPlaced, StockDepleted};
 use crate::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
-use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind};
 use crate::infrastructure::exceptions::{
     Failure, Fault, InvalidDiscountCodeException, ProductOutOfStockException, UnauthorizedAccessException,
     ValidationException,
@@ -20,6 +20,7 @@ use crate::infrastructure::repositories::{
 
 use super::Policy;
 use super::idempotency::later;
+use super::invoicing;
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
 
 /// The counter that orders take their numbers from.
@@ -99,18 +100,7 @@ pub async fn place_order(
     unit_of_work.insert(&order).await?;
     take_discount(unit_of_work, draft, &quote).await?;
     unit_of_work.insert(&payment).await?;
-    let step = PaymentStep {
-        id: unit_of_work.id(),
-        payment_id: payment.id,
-        kind: StepKind::Authorize,
-        status: StepStatus::Pending,
-        amount: payment.amount,
-        reason: None,
-        failure: None,
-        provider_reference: None,
-        created_at: now,
-        settled_at: None,
-    };
+    let step = PaymentStep::asked(unit_of_work.id(), payment.id, StepKind::Authorize, payment.amount, now);
     unit_of_work.insert(&step).await?;
     let placed =
         OrderPlaced { order_id: order.id, number, user_id: order.user_id, cart_id: order.cart_id, total };
@@ -213,6 +203,7 @@ fn order(draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -
         shipping: priced.shipping.amount,
         tax: priced.tax.amount,
         total: priced.total.amount,
+        taxes: invoicing::taxes(priced),
         discount_code: quote.discount.as_ref().map(|discount| discount.code.clone()),
         shipping_method: quote.shipping.as_ref().map(|method| method.code.clone()),
         shipping_address: draft.shipping_address.clone(),
@@ -239,6 +230,7 @@ fn payment(draft: &OrderDraft, total: Money, now: jiff::Timestamp, retry_at: jif
         authorized: 0,
         captured: 0,
         capturing: 0,
+        voiding: 0,
         refunded: 0,
         refunding: 0,
         failure: None,

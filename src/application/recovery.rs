@@ -4,21 +4,26 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::PaymentId;
-use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
-use crate::domain::ports::{Charge, ChargeStatus};
+use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::ports::Charge;
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
 use super::Store;
-use super::apply_payment::apply_payment;
+use super::apply_payment::{ABANDONED, abandon, apply_payment};
 use super::idempotency::later;
-use super::payments::{authorize, gateway, send_step, take_in};
+use super::payments::{authorize, gateway, refresh, send_step, take_in};
+use super::settlement::ask_back;
 use crate::domain::order::{Order, OrderStatus};
 
 /// Payments asked about in one round.
 const ROUND: i64 = 100;
 /// The longest time between two questions about the same payment.
 const SLOWEST: SignedDuration = SignedDuration::from_mins(30);
+
+/// How long a vendor that never heard of a payment is asked about it after it was given up: what was sent may be on
+/// its way.
+const WATCH: SignedDuration = SignedDuration::from_hours(6);
 
 /// Settles the payments that are due by `by`; how many were asked about. One that fails is tried again later and
 /// does not keep the others waiting.
@@ -53,32 +58,49 @@ async fn claim(store: &Store, id: PaymentId, by: Timestamp) -> Result<bool, Fail
 
 /// Brings one payment as far as it can be brought now.
 async fn recover(store: &Store, id: PaymentId) -> Result<(), Failure> {
-    let mut session = store.database().read().await?;
-    let payment: Payment = session.find(id).await?.ok_or(NotFound::Payment)?;
-    let order: Order = session.find(payment.order_id).await?.ok_or(NotFound::Order)?;
-    let steps = PaymentRepository(&mut session).steps(id).await?;
-    drop(session);
-    match payment.status {
-        PaymentStatus::Pending | PaymentStatus::RequiresAction => {
-            settle_open(store, &payment, &order).await?;
-        }
-        _ => {}
+    let (payment, steps) = payment(store, id).await?;
+    if payment.is_open() {
+        settle_open(store, &payment).await?;
+    } else if is_watched(&payment, &steps, store.database().context().clock.now()) {
+        refresh(store, id).await?;
     }
+    let (payment, steps) = self::payment(store, id).await?;
     let open = |step: &&PaymentStep| step.status == StepStatus::Pending && step.kind != StepKind::Authorize;
     for step in steps.iter().filter(open) {
         send_step(store, &payment, step).await?;
     }
-    store
-        .database()
-        .write(move |unit_of_work| {
-            Box::pin(async move { Ok(PaymentRepository::rest(unit_of_work, id).await?) })
-        })
-        .await
+    store.database().write(move |unit_of_work| Box::pin(rest(unit_of_work, id))).await
+}
+
+async fn payment(store: &Store, id: PaymentId) -> Result<(Payment, Vec<PaymentStep>), Failure> {
+    let mut session = store.database().read().await?;
+    let payment = session.find(id).await?.ok_or(NotFound::Payment)?;
+    Ok((payment, PaymentRepository(&mut session).steps(id).await?))
+}
+
+/// Asks no more about a payment that has nothing open. Steps are looked for once it is taken: nobody adds one then.
+async fn rest(unit_of_work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
+    let mut payment = PaymentRepository::lock(unit_of_work, id).await?.ok_or(NotFound::Payment)?;
+    let steps = PaymentRepository(unit_of_work).steps(id).await?;
+    let pending = steps.iter().any(|step| step.status == StepStatus::Pending);
+    if !payment.is_open() && !pending && !is_watched(&payment, &steps, unit_of_work.now()) {
+        payment.next_attempt_at = None;
+        PaymentRepository::save_progress(unit_of_work, &payment).await?;
+    }
+    Ok(())
+}
+
+/// Whether the vendor may still come to know of a payment that was given up.
+fn is_watched(payment: &Payment, steps: &[PaymentStep], now: Timestamp) -> bool {
+    let abandoned = |step: &&PaymentStep| step.failure.as_deref() == Some(ABANDONED);
+    let since = steps.iter().find(abandoned).and_then(|step| step.settled_at);
+    payment.amount > 0 && since.is_some_and(|since| now < later(since, WATCH))
 }
 
 /// Finds out how a payment that is not settled stands; gives it up when its time is over.
-async fn settle_open(store: &Store, payment: &Payment, order: &Order) -> Result<(), Failure> {
+async fn settle_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     let gateway = gateway(store, &payment.provider)?;
+    let order: Order = store.database().read().await?.find(payment.order_id).await?.ok_or(NotFound::Order)?;
     let now = store.database().context().clock.now();
     let given_up = order.status != OrderStatus::Pending;
     let expired = given_up || now >= later(payment.created_at, store.policy.reservation);
@@ -86,38 +108,36 @@ async fn settle_open(store: &Store, payment: &Payment, order: &Order) -> Result<
         0 => None,
         _ => gateway.look_up(payment.id).await.map_err(Technical::vendor)?,
     };
+    let id = payment.id;
     match known {
-        Some(Charge {
-            status: ChargeStatus::RequiresAction { .. } | ChargeStatus::Processing,
-            reference,
-            ..
-        }) if expired => {
-            let charge = gateway.void(reference, payment.id.0).await.map_err(Technical::vendor)?;
-            take_in(store, payment.id, charge).await
+        Some(charge) if expired => {
+            store
+                .database()
+                .write(move |unit_of_work| {
+                    let charge = charge.clone();
+                    Box::pin(async move { take_in_late(unit_of_work, id, &charge).await })
+                })
+                .await
         }
-        Some(charge) => take_in(store, payment.id, charge).await,
-        None if expired => abandon(store, payment.id).await,
+        Some(charge) => take_in(store, id, charge).await,
+        None if expired => {
+            store.database().write(move |unit_of_work| Box::pin(abandon(unit_of_work, id))).await
+        }
         None => match authorize(store, payment).await? {
-            Some(charge) => take_in(store, payment.id, charge).await,
+            Some(charge) => take_in(store, id, charge).await,
             None => Ok(()),
         },
     }
 }
 
-/// The vendor never heard of it and its time is over.
-async fn abandon(store: &Store, id: PaymentId) -> Result<(), Failure> {
-    let voided = Charge {
-        reference: format!("none_{}", id.0.simple()),
-        status: ChargeStatus::Voided,
-        authorized: 0,
-        captured: 0,
-        refunded: 0,
-    };
-    store
-        .database()
-        .write(move |unit_of_work: &mut UnitOfWork| {
-            let voided = voided.clone();
-            Box::pin(async move { apply_payment(unit_of_work, id, &voided).await.map(drop) })
-        })
-        .await
+/// Takes in how the charge of a payment stands whose time is over; one that still waits for the shopper is let go.
+async fn take_in_late(unit_of_work: &mut UnitOfWork, id: PaymentId, charge: &Charge) -> Result<(), Failure> {
+    let mut payment = apply_payment(unit_of_work, id, charge).await?.payment;
+    let steps = PaymentRepository(unit_of_work).steps(id).await?;
+    let asked = |step: &PaymentStep| step.kind == StepKind::Void && step.status == StepStatus::Pending;
+    if payment.is_open() && !steps.iter().any(asked) {
+        ask_back(unit_of_work, &mut payment, StepKind::Void, "the order had been given up").await?;
+        PaymentRepository::save_progress(unit_of_work, &payment).await?;
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::domain::events::SubscriptionChanged;
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::order::{Order, OrderLine};
-use crate::domain::payment::{PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{PaymentStep, StepKind};
 use crate::domain::product::ProductKind;
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
@@ -17,6 +17,7 @@ use crate::infrastructure::repositories::{
 
 use super::orders;
 use super::renewals::{charge_failed, period_end};
+use super::settlement::set_aside;
 
 /// An order is paid: it begins the subscriptions among its lines, or extends the one it charges.
 pub(super) async fn order_paid(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
@@ -228,27 +229,19 @@ async fn refund_rest(unit_of_work: &mut UnitOfWork, subscription: &Subscription)
     };
     let order: Order = unit_of_work.find(period.order_id).await?.ok_or(NotFound::Order)?;
     let payment = PaymentRepository(unit_of_work).by_order(order.id).await?.ok_or(NotFound::Payment)?;
-    let payment = PaymentRepository::lock(unit_of_work, payment.id).await?.ok_or(NotFound::Payment)?;
+    let mut payment = PaymentRepository::lock(unit_of_work, payment.id).await?.ok_or(NotFound::Payment)?;
     let own = order.lines.iter().find(|line| line.variant_id == subscription.variant_id);
     let rest = own.map_or(0, |line| prorated(line.total, period, now));
-    let amount = rest.min(payment.captured - payment.refunded - payment.refunding);
+    let amount = rest.min(payment.left(StepKind::Refund));
     if amount == 0 {
         return Ok(());
     }
     let step = PaymentStep {
-        id: unit_of_work.id(),
-        payment_id: payment.id,
-        kind: StepKind::Refund,
-        status: StepStatus::Pending,
-        amount,
         reason: Some("the subscription ended early".into()),
-        failure: None,
-        provider_reference: None,
-        created_at: now,
-        settled_at: None,
+        ..PaymentStep::asked(unit_of_work.id(), payment.id, StepKind::Refund, amount, now)
     };
-    PaymentRepository::begin_step(unit_of_work, &step, now).await?;
-    Ok(())
+    set_aside(unit_of_work, &mut payment, &step, now).await?;
+    Ok(PaymentRepository::save_progress(unit_of_work, &payment).await?)
 }
 
 /// The share of a period's price, in minor units, that pays for the time after `now`; rounded down.

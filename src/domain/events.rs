@@ -132,6 +132,17 @@ events! {
         /// How much.
         amount: Money,
     }
+    /// The vendor refused to give money back or to let go of it.
+    PaymentRefundFailed = "payment.refund_failed", order_id {
+        /// Which payment.
+        payment_id: PaymentId,
+        /// Of which order.
+        order_id: OrderId,
+        /// How much.
+        amount: Money,
+        /// Why, in the vendor's words.
+        reason: String,
+    }
     /// A review was written.
     ReviewWritten = "review.written", product_id {
         /// Which.

@@ -67,7 +67,7 @@ pub struct InvoiceDocument {
     pub billing_address: Option<super::address::Address>,
     /// For what.
     pub lines: Vec<InvoiceLine>,
-    /// Shipping.
+    /// What shipping comes to, tax included.
     #[serde(default)]
     pub shipping: i64,
     /// Tax by rate.

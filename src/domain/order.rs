@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId, VariantId};
+use super::invoice::InvoiceTax;
 use super::money::Currency;
 use super::product::ProductKind;
 use super::state::states;
@@ -54,6 +55,8 @@ pub struct Order {
     pub tax: i64,
     /// What is to be paid, in minor units.
     pub total: i64,
+    /// The tax by rate, the shipping's included; with what it is taken on it adds up to the total.
+    pub taxes: Vec<InvoiceTax>,
     /// The discount code used.
     pub discount_code: Option<String>,
     /// The code of the shipping method, if anything is shipped.

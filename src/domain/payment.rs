@@ -71,12 +71,14 @@ pub struct Payment {
     pub currency: Currency,
     /// What is to be paid.
     pub amount: i64,
-    /// What the vendor holds or held.
+    /// What the vendor holds or took.
     pub authorized: i64,
     /// What was taken; never more than `authorized`.
     pub captured: i64,
     /// Captures that are under way.
     pub capturing: i64,
+    /// What is being let go.
+    pub voiding: i64,
     /// What was given back; never more than `captured`.
     pub refunded: i64,
     /// Refunds that are under way.
@@ -97,6 +99,67 @@ pub struct Payment {
     pub updated_at: Timestamp,
 }
 
+impl Payment {
+    /// Whether the vendor's answer is still to come.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status, PaymentStatus::Pending | PaymentStatus::RequiresAction)
+    }
+
+    /// What a step of this kind can move: what is held, or was taken, and is not under way already.
+    pub fn left(&self, kind: StepKind) -> i64 {
+        match kind {
+            StepKind::Authorize => 0,
+            StepKind::Capture | StepKind::Void => {
+                self.authorized - self.captured - self.capturing - self.voiding
+            }
+            StepKind::Refund => self.captured - self.refunded - self.refunding,
+        }
+    }
+
+    /// Sets aside what a step is to move.
+    pub fn set_aside(&mut self, step: &PaymentStep) {
+        match step.kind {
+            StepKind::Authorize => {}
+            StepKind::Capture => self.capturing += step.amount,
+            StepKind::Refund => self.refunding += step.amount,
+            StepKind::Void => self.voiding += step.amount,
+        }
+    }
+
+    /// Moves what was set aside for a step, if the vendor did it; else it is free again.
+    pub fn settle(&mut self, step: &PaymentStep, done: bool) {
+        let moved = if done { step.amount } else { 0 };
+        match step.kind {
+            StepKind::Authorize => {}
+            StepKind::Capture => {
+                self.capturing -= step.amount;
+                self.captured += moved;
+            }
+            StepKind::Refund => {
+                self.refunding -= step.amount;
+                self.refunded += moved;
+            }
+            StepKind::Void => {
+                self.voiding -= step.amount;
+                self.authorized -= moved;
+            }
+        }
+    }
+
+    /// The state that the amounts say, once a step is done.
+    pub fn state(&self) -> PaymentStatus {
+        if self.authorized == 0 {
+            PaymentStatus::Voided
+        } else if self.captured == 0 {
+            PaymentStatus::Authorized
+        } else if self.refunded == self.captured && self.captured == self.authorized {
+            PaymentStatus::Refunded
+        } else {
+            PaymentStatus::Captured
+        }
+    }
+}
+
 /// One step of a payment: a line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentStep {
@@ -110,6 +173,8 @@ pub struct PaymentStep {
     pub status: StepStatus,
     /// How much, in minor units.
     pub amount: i64,
+    /// Whether the goods came back with it and can be sold again.
+    pub restock: bool,
     /// Why, in the words of whoever asked for it.
     pub reason: Option<String>,
     /// Why the vendor refused.
@@ -120,4 +185,29 @@ pub struct PaymentStep {
     pub created_at: Timestamp,
     /// When it was settled.
     pub settled_at: Option<Timestamp>,
+}
+
+impl PaymentStep {
+    /// A step that the vendor is to be asked for.
+    pub fn asked(
+        id: PaymentStepId,
+        payment_id: PaymentId,
+        kind: StepKind,
+        amount: i64,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            payment_id,
+            kind,
+            status: StepStatus::Pending,
+            amount,
+            restock: false,
+            reason: None,
+            failure: None,
+            provider_reference: None,
+            created_at,
+            settled_at: None,
+        }
+    }
 }

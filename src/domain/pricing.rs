@@ -5,7 +5,6 @@
 //! `docs/decisions/0002-prices-and-tax.md`.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 
 use crate::domain::discount::Discount;
@@ -129,14 +128,6 @@ pub enum PricingError {
         /// The price.
         price: Money,
     },
-    /// More pieces are to be refunded than are left, or none.
-    #[error("{quantity} pieces cannot be refunded of {left} left")]
-    RefundQuantity {
-        /// The quantity to be refunded.
-        quantity: i64,
-        /// The quantity not refunded yet.
-        left: i64,
-    },
     /// An amount is too large, or in another currency.
     #[error(transparent)]
     Money(#[from] MoneyError),
@@ -211,21 +202,6 @@ pub fn price(input: &PricingInput<'_>) -> Result<Priced, PricingError> {
     let (tax, total) = (rates.tax, rates.total);
     let tax_by_rate = rates.by_rate.into_values().collect();
     Ok(Priced { lines, subtotal, discount, shipping, shipping_tax, shipping_total, tax, total, tax_by_rate })
-}
-
-/// What `quantity` of a line's `of` pieces get back, when `refunded` pieces have theirs already.
-///
-/// `amount` is the line's total, or its tax for the credit note. Each refund is the difference of
-/// two rounded shares of it, so that whatever the steps, all of them together are the amount.
-pub fn split_refund(amount: Money, of: i64, refunded: i64, quantity: i64) -> Result<Money, PricingError> {
-    let left = of.saturating_sub(refunded);
-    let refusal = PricingError::RefundQuantity { quantity, left };
-    if refunded < 0 || !(1..=left).contains(&quantity) {
-        return Err(refusal);
-    }
-    let whole = NonZeroU64::new(of.unsigned_abs()).ok_or(refusal)?;
-    let share = |pieces: i64| amount.times_ratio(pieces.unsigned_abs(), whole);
-    Ok(share(refunded + quantity)?.checked_sub(share(refunded)?)?)
 }
 
 /// The running sums of what is taxed.

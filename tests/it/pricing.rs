@@ -5,7 +5,7 @@ use undercroft::domain::discount::{Discount, DiscountKind, code_key};
 use undercroft::domain::ids::{DiscountId, VariantId};
 use undercroft::domain::money::{Currency, Money, MoneyError};
 use undercroft::domain::pricing::{
-    LINE_QUANTITY, LineInput, Priced, PricingError, PricingInput, ShippingInput, price, split_refund,
+    LINE_QUANTITY, LineInput, Priced, PricingError, PricingInput, ShippingInput, price,
 };
 use undercroft::domain::tax::TaxRate;
 use uuid::Uuid;
@@ -222,23 +222,6 @@ fn another_currency_is_refused_wherever_it_stands() {
     ));
 }
 
-#[test]
-fn a_refund_piece_by_piece_is_the_whole() {
-    let refund = |refunded, quantity| split_refund(eur(1_000), 3, refunded, quantity);
-    assert_eq!([refund(0, 1), refund(1, 1), refund(2, 1)], [Ok(eur(333)), Ok(eur(334)), Ok(eur(333))]);
-    assert_eq!(refund(0, 3), Ok(eur(1_000)));
-}
-
-#[test]
-fn no_more_is_refunded_than_was_bought() {
-    for (refunded, quantity, left) in [(0, 4, 3), (2, 2, 1), (3, 1, 0), (0, 0, 3), (0, -1, 3), (-1, 1, 4)] {
-        let refusal = PricingError::RefundQuantity { quantity, left };
-        assert_eq!(split_refund(eur(1_000), 3, refunded, quantity), Err(refusal));
-    }
-    assert!(split_refund(eur(1_000), 0, 0, 1).is_err());
-    assert!(split_refund(eur(1_000), i64::MIN, i64::MAX, 1).is_err());
-}
-
 fn tax_rate() -> impl Strategy<Value = TaxRate> {
     let basis_points = prop_oneof![Just(0_u32), Just(700), Just(1_900), 0..=10_000_u32];
     (basis_points, any::<bool>()).prop_map(|(basis_points, inclusive)| TaxRate { basis_points, inclusive })
@@ -356,26 +339,6 @@ proptest! {
                 prop_assert!(2 * goods > i128::from(i64::MAX));
             }
         }
-    }
-
-    #[test]
-    fn refunds_of_a_line_add_up_to_it_in_any_steps(
-        amount in prop_oneof![0..100_i64, 0..=i64::MAX],
-        steps in prop::collection::vec(1..50_i64, 1..20),
-    ) {
-        let of = steps.iter().sum();
-        let mut refunded = 0;
-        let mut paid_back = Money::zero(Currency::EUR);
-        for quantity in steps {
-            let part = split_refund(eur(amount), of, refunded, quantity).unwrap();
-            prop_assert!(!part.is_negative());
-            let error = sum([part]) * i128::from(of) - i128::from(amount) * i128::from(quantity);
-            prop_assert!(error.abs() <= i128::from(of), "within a unit of its exact share");
-            refunded += quantity;
-            paid_back = paid_back.checked_add(part).unwrap();
-        }
-        prop_assert_eq!(paid_back, eur(amount));
-        prop_assert!(split_refund(eur(amount), of, refunded, 1).is_err());
     }
 
     #[test]

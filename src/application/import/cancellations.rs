@@ -1,11 +1,11 @@
 //! Takes back goods: money goes back on the orders they were sold on, and what no order is known for is credited.
 
 use crate::application::invoicing;
-use crate::application::payments::settle_step;
 use crate::application::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
+use crate::application::settlement::{set_aside, settle_step};
 use crate::domain::ids::{InvoiceId, OrderId, PaymentStepId};
 use crate::domain::invoice::Invoice;
-use crate::domain::payment::{PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{PaymentStep, StepKind};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
 use super::apply::{Applied, Denied};
@@ -69,22 +69,20 @@ async fn refund(
     lines: &[ImportedLine],
 ) -> Result<bool, Denied> {
     let Some(payment) = PaymentRepository(unit_of_work).by_order(order).await? else { return Ok(false) };
-    let now = unit_of_work.now();
-    let step = PaymentStep {
-        id: step_id(back, order),
-        payment_id: payment.id,
-        kind: StepKind::Refund,
-        status: StepStatus::Pending,
-        amount: worth(lines),
-        reason: Some(reason(back)),
-        failure: None,
-        provider_reference: None,
-        created_at: now,
-        settled_at: None,
+    let Some(mut payment) = PaymentRepository::lock(unit_of_work, payment.id).await? else {
+        return Ok(false);
     };
-    if !PaymentRepository::begin_step(unit_of_work, &step, now).await? {
+    let amount = worth(lines);
+    if !(0..=payment.left(StepKind::Refund)).contains(&amount) {
         return Ok(false);
     }
+    let now = unit_of_work.now();
+    let step = PaymentStep {
+        reason: Some(reason(back)),
+        ..PaymentStep::asked(step_id(back, order), payment.id, StepKind::Refund, amount, now)
+    };
+    set_aside(unit_of_work, &mut payment, &step, now).await?;
+    PaymentRepository::save_progress(unit_of_work, &payment).await?;
     settle_step(unit_of_work, step.id, Ok(back.invoice.key.clone())).await?;
     Ok(true)
 }

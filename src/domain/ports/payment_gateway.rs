@@ -25,7 +25,7 @@ pub trait PaymentGateway: Send + Sync {
     /// Gives back money that was taken.
     fn refund(&self, reference: String, amount: Money, key: Uuid) -> PortFuture<'_, Charge, GatewayError>;
 
-    /// Lets go of money that is held.
+    /// Lets go of money that is held; of what was captured in part, the rest.
     fn void(&self, reference: String, key: Uuid) -> PortFuture<'_, Charge, GatewayError>;
 
     /// How the charge for a payment stands; `None` if the vendor never heard of it.
@@ -48,11 +48,11 @@ pub struct Authorization {
 /// How a charge stands at the vendor. Amounts are minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
-    /// The vendor's name for it.
+    /// The vendor's name for it; empty if no vendor was asked.
     pub reference: String,
     /// Its state.
     pub status: ChargeStatus,
-    /// What is or was held.
+    /// What is held or was taken.
     pub authorized: i64,
     /// What was taken.
     pub captured: i64,

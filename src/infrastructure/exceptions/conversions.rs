@@ -41,12 +41,6 @@ impl From<PricingError> for Failure {
                 };
                 ValidationException::one(format!("/items/{line}/quantity"), fault).into()
             }
-            PricingError::RefundQuantity { quantity, .. } if quantity < 1 => {
-                ValidationException::one("/quantity", Fault::Minimum { minimum: 1.into() }).into()
-            }
-            PricingError::RefundQuantity { left, .. } => {
-                ValidationException::one("/quantity", Fault::Maximum { maximum: left.into() }).into()
-            }
             PricingError::Money(error) => error.into(),
             // no price gets in that is one
             PricingError::NegativePrice { .. } => Technical::internal(error).into(),
@@ -155,9 +149,6 @@ mod tests {
             fault(PricingError::Quantity { line: 0, quantity: 0 }).1,
             Fault::Minimum { minimum: 1.into() }
         );
-        let refund = |quantity| fault(PricingError::RefundQuantity { quantity, left: 3 }).1;
-        assert_eq!(refund(4), Fault::Maximum { maximum: 3.into() });
-        assert_eq!(refund(0), Fault::Minimum { minimum: 1.into() });
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Payments as a ledger: what was authorized, captured and refunded never passes its bound, under any race.
 //!
-//! An amount is set aside (`capturing`, `refunding`) by a conditional update before the vendor is asked, and moved
-//! when the vendor's answer is known; the table's CHECKs say the same once more.
+//! An amount is set aside (`capturing`, `voiding`, `refunding`) before the vendor is asked, and moved when the vendor's
+//! answer is known. Whoever does either has taken the payment by [`PaymentRepository::lock`] first, and the table's
+//! CHECKs say once more what must hold.
 
 use jiff::Timestamp;
 
@@ -11,7 +12,7 @@ use super::table::{Table, Versioned, key_lists, select};
 use super::unit_of_work::UnitOfWork;
 use super::value::{Param, Row, params, scalar};
 use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
-use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{Payment, PaymentStep, StepStatus};
 use crate::domain::state::State;
 
 impl Table for Payment {
@@ -28,6 +29,7 @@ impl Table for Payment {
         "authorized",
         "captured",
         "capturing",
+        "voiding",
         "refunded",
         "refunding",
         "failure",
@@ -52,15 +54,16 @@ impl Table for Payment {
             authorized: row.get(8)?,
             captured: row.get(9)?,
             capturing: row.get(10)?,
-            refunded: row.get(11)?,
-            refunding: row.get(12)?,
-            failure: row.get(13)?,
-            action_url: row.get(14)?,
-            attempts: row.get(15)?,
-            next_attempt_at: row.get(16)?,
-            version: row.get(17)?,
-            created_at: row.get(18)?,
-            updated_at: row.get(19)?,
+            voiding: row.get(11)?,
+            refunded: row.get(12)?,
+            refunding: row.get(13)?,
+            failure: row.get(14)?,
+            action_url: row.get(15)?,
+            attempts: row.get(16)?,
+            next_attempt_at: row.get(17)?,
+            version: row.get(18)?,
+            created_at: row.get(19)?,
+            updated_at: row.get(20)?,
         })
     }
 
@@ -77,6 +80,7 @@ impl Table for Payment {
             self.authorized,
             self.captured,
             self.capturing,
+            self.voiding,
             self.refunded,
             self.refunding,
             self.failure.as_ref(),
@@ -105,6 +109,7 @@ impl Table for PaymentStep {
         "kind",
         "status",
         "amount",
+        "restock",
         "reason",
         "failure",
         "provider_reference",
@@ -119,11 +124,12 @@ impl Table for PaymentStep {
             kind: row.state(2)?,
             status: row.state(3)?,
             amount: row.get(4)?,
-            reason: row.get(5)?,
-            failure: row.get(6)?,
-            provider_reference: row.get(7)?,
-            created_at: row.get(8)?,
-            settled_at: row.get(9)?,
+            restock: row.get(5)?,
+            reason: row.get(6)?,
+            failure: row.get(7)?,
+            provider_reference: row.get(8)?,
+            created_at: row.get(9)?,
+            settled_at: row.get(10)?,
         })
     }
 
@@ -134,6 +140,7 @@ impl Table for PaymentStep {
             self.kind.name(),
             self.status.name(),
             self.amount,
+            self.restock,
             self.reason.as_ref(),
             self.failure.as_ref(),
             self.provider_reference.as_ref(),
@@ -197,41 +204,6 @@ impl PaymentRepository<'_> {
         Ok(unit_of_work.execute(sql, &params![id, due_by, next]).await? == 1)
     }
 
-    /// Sets an amount aside for a step and writes the step down; `None` where it is more than there is.
-    ///
-    /// A void needs that nothing was captured; then all that is held is let go.
-    pub async fn begin_step(
-        unit_of_work: &mut UnitOfWork,
-        step: &PaymentStep,
-        retry_at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let condition = match step.kind {
-            StepKind::Authorize => "status = 'pending'",
-            StepKind::Capture => {
-                "status IN ('authorized', 'captured') AND authorized - captured - capturing >= $2"
-            }
-            StepKind::Refund => "status = 'captured' AND captured - refunded - refunding >= $2",
-            StepKind::Void => {
-                "status IN ('authorized', 'requires_action', 'pending') AND captured + capturing = 0 AND $2 >= 0"
-            }
-        };
-        let set = match step.kind {
-            StepKind::Authorize | StepKind::Void => "",
-            StepKind::Capture => "capturing = capturing + $2, ",
-            StepKind::Refund => "refunding = refunding + $2, ",
-        };
-        let sql = format!(
-            "UPDATE payments SET {set}next_attempt_at = $3, version = version + 1, updated_at = $4 \
-             WHERE id = $1 AND {condition} AND CAST($2 AS BIGINT) >= 0"
-        );
-        let values = params![step.payment_id, step.amount, retry_at, step.created_at];
-        if unit_of_work.execute(&sql, &values).await? == 0 {
-            return Ok(false);
-        }
-        unit_of_work.insert(step).await?;
-        Ok(true)
-    }
-
     /// Settles a step if nobody has; whether this caller did, and so moves the amounts.
     pub async fn settle_step(
         unit_of_work: &mut UnitOfWork,
@@ -246,7 +218,8 @@ impl PaymentRepository<'_> {
         Ok(unit_of_work.execute(sql, &values).await? == 1)
     }
 
-    /// Settles the step that asked for the authorization, unless it is settled.
+    /// Settles the step that asked for the authorization, unless it succeeded: what failed may still turn out to have
+    /// been done.
     pub async fn settle_authorization(
         unit_of_work: &mut UnitOfWork,
         payment_id: PaymentId,
@@ -255,7 +228,7 @@ impl PaymentRepository<'_> {
         failure: Option<&str>,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
-                   WHERE payment_id = $1 AND kind = 'authorize' AND status = 'pending'";
+                   WHERE payment_id = $1 AND kind = 'authorize' AND status <> 'succeeded'";
         let values = params![payment_id, status.name(), reference, failure, unit_of_work.now()];
         unit_of_work.execute(sql, &values).await.map(drop)
     }
@@ -266,19 +239,11 @@ impl PaymentRepository<'_> {
         self.0.one(sql, &params![payment_id], scalar).await
     }
 
-    /// Asks no more about a payment that has nothing open.
-    pub async fn rest(unit_of_work: &mut UnitOfWork, id: PaymentId) -> Result<(), StoreError> {
-        let sql = "UPDATE payments SET next_attempt_at = NULL \
-                   WHERE id = $1 AND status NOT IN ('pending', 'requires_action') AND NOT EXISTS \
-                   (SELECT 1 FROM payment_steps s WHERE s.payment_id = payments.id AND s.status = 'pending')";
-        unit_of_work.execute(sql, &params![id]).await.map(drop)
-    }
-
     /// Writes the payment's progress back; it was taken by [`PaymentRepository::lock`].
     pub async fn save_progress(unit_of_work: &mut UnitOfWork, payment: &Payment) -> Result<(), StoreError> {
         let sql = "UPDATE payments SET provider_reference = $2, status = $3, authorized = $4, captured = $5, \
-                   capturing = $6, refunded = $7, refunding = $8, failure = $9, action_url = $10, \
-                   next_attempt_at = $11 WHERE id = $1";
+                   capturing = $6, voiding = $7, refunded = $8, refunding = $9, failure = $10, action_url = $11, \
+                   next_attempt_at = $12 WHERE id = $1";
         let values = params![
             payment.id,
             payment.provider_reference.as_ref(),
@@ -286,6 +251,7 @@ impl PaymentRepository<'_> {
             payment.authorized,
             payment.captured,
             payment.capturing,
+            payment.voiding,
             payment.refunded,
             payment.refunding,
             payment.failure.as_ref(),

@@ -1,5 +1,7 @@
 //! Money and stock are right under any race, crash, duplicate and reorder.
 
+mod late;
+mod ledger;
 mod payments;
 mod races;
 mod subscriptions;
@@ -8,26 +10,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use undercroft::application::checker;
 use undercroft::application::checkout::{Checkout, checkout};
 use undercroft::application::orders::{MoneyMove, cancel, move_money, order};
 use undercroft::application::payments::refresh;
 use undercroft::application::recovery::recover_payments;
 use undercroft::application::renewals::{renew, renew_subscriptions};
 use undercroft::application::{Policy, Store};
+use undercroft::application::{checker, history};
 use undercroft::domain::context::{Context, ManualClock, SystemIds};
-use undercroft::domain::ids::{CartId, OrderId, SubscriptionId, UserId, VariantId};
+use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
 use undercroft::domain::order::OrderStatus;
-use undercroft::domain::payment::{PaymentStatus, StepKind};
+use undercroft::domain::payment::{PaymentStatus, PaymentStep, StepKind};
 use undercroft::domain::user::{Role, User};
 use undercroft::infrastructure::adapters::sandbox::SandboxPayments;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
-    Answer, Database, IdempotencyKey, InventoryRepository, StoreError,
+    Answer, Database, IdempotencyKey, InventoryRepository, PaymentRepository, StoreError,
 };
 
 use crate::support::store::{
-    Plain, address, cart, policy, product, product_of_kind, store, store_with_bank, told, value,
+    Plain, address, cart, execute, policy, product, product_of_kind, store, store_with_bank, told, value,
 };
 use crate::support::{on_each_engine, on_each_engine_at};
 
@@ -81,6 +83,49 @@ fn manual() -> (Context, Arc<ManualClock>) {
     (context, clock)
 }
 
+/// A store that only holds the money at checkout.
+fn manual_capture() -> Policy {
+    Policy { capture_at_checkout: false, ..policy() }
+}
+
+async fn cancelled(store: &Store, id: OrderId) {
+    let done: Result<_, Failure> =
+        store.database().write(move |unit_of_work| Box::pin(cancel(unit_of_work, id))).await;
+    assert_eq!(done.unwrap().order.status, OrderStatus::Cancelled);
+}
+
+async fn moved(store: &Store, order_id: OrderId, kind: StepKind, amount: Option<i64>) -> (u16, String) {
+    let request = MoneyMove { order_id, kind, amount, reason: None, restock: false };
+    told(&move_money(store, request, None, Arc::new(Plain)).await)
+}
+
+/// What the worker does within the next days.
+async fn work(store: &Store) {
+    let later = store.database().context().clock.now() + SignedDuration::from_hours(72);
+    for _ in 0..3 {
+        recover_payments(store, later).await.unwrap();
+    }
+}
+
+async fn steps(store: &Store, id: PaymentId, kind: StepKind) -> Vec<PaymentStep> {
+    let steps = history::payment_steps(store, id).await.unwrap();
+    steps.into_iter().filter(|step| step.kind == kind).collect()
+}
+
+/// The totals of an order's credit notes, and whether their taxes add up to them.
+async fn credited(store: &Store, id: OrderId) -> Vec<i64> {
+    let (invoice, notes) = history::invoice(store, id).await.unwrap();
+    for document in notes.iter().chain([&invoice]) {
+        let taxes: i64 = document.document.taxes.iter().map(|tax| tax.net + tax.tax).sum();
+        assert_eq!(taxes, document.total, "{document:?}");
+    }
+    notes.iter().map(|note| note.total).collect()
+}
+
+fn clock_now(store: &Store) -> Timestamp {
+    store.database().context().clock.now()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_finds_what_must_not_be() {
     on_each_engine(|test| async move {
@@ -90,6 +135,30 @@ async fn the_checker_finds_what_must_not_be() {
             order_of(&store, variant, token).await;
         }
         check(&test.database).await;
+        let undone: [[&'static [&'static str]; 2]; 4] = [
+            [
+                &["UPDATE payments SET capturing = 1, authorized = authorized + 1"],
+                &["UPDATE payments SET capturing = 0, authorized = authorized - 1"],
+            ],
+            [
+                &["UPDATE payments SET next_attempt_at = NULL WHERE status = 'requires_action'"],
+                &["UPDATE payments SET next_attempt_at = created_at WHERE status = 'requires_action'"],
+            ],
+            [
+                &["UPDATE orders SET status = 'cancelled' WHERE status = 'paid'"],
+                &["UPDATE orders SET status = 'paid' WHERE status = 'cancelled'"],
+            ],
+            [
+                &["UPDATE payments SET status = 'refunded' WHERE status = 'captured'"],
+                &["UPDATE payments SET status = 'captured' WHERE status = 'refunded'"],
+            ],
+        ];
+        for [wrong, right] in undone {
+            execute(&test.database, wrong).await;
+            assert_ne!(checker::check(&test.database, false).await.unwrap(), [], "{wrong:?}");
+            execute(&test.database, right).await;
+            check(&test.database).await;
+        }
         let wrongs: [&'static [&'static str]; 6] = [
             &["UPDATE inventory SET reserved = reserved + 1"],
             &["UPDATE orders SET number = number + 7 WHERE status = 'paid'"],
@@ -100,7 +169,7 @@ async fn the_checker_finds_what_must_not_be() {
         ];
         for (number, wrong) in wrongs.into_iter().enumerate() {
             let before = checker::check(&test.database, true).await.unwrap().len();
-            crate::support::store::execute(&test.database, wrong).await;
+            execute(&test.database, wrong).await;
             let after = checker::check(&test.database, true).await.unwrap().len();
             assert!(after > before, "wrong number {number} was not found");
         }

@@ -203,8 +203,9 @@ async fn move_once(
         ),
         Kind::Void => (
             "void",
-            "UPDATE sandbox_charges SET status = 'voided' \
-             WHERE id = $1 AND status IN ('authorized', 'requires_action', 'voided') AND CAST($2 AS BIGINT) = 0",
+            "UPDATE sandbox_charges SET status = CASE WHEN captured = 0 THEN 'voided' ELSE status END, \
+             amount = captured WHERE id = $1 AND CAST($2 AS BIGINT) = 0 AND (captured < amount \
+             AND status IN ('authorized', 'captured', 'requires_action') OR status = 'voided')",
         ),
     };
     let sql = "INSERT INTO sandbox_requests (idempotency_key, charge_id, kind, amount, accepted, created_at) \

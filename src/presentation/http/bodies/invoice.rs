@@ -29,7 +29,7 @@ pub struct InvoiceBody {
     billing_address: Option<Address>,
     /// For what.
     items: Vec<InvoiceItem>,
-    /// Shipping.
+    /// What shipping comes to, tax included.
     shipping: Money,
     /// The tax of each rate.
     taxes: Vec<InvoiceTaxBody>,

@@ -22,7 +22,7 @@ pub struct PaymentBody {
     status: PaymentStatus,
     /// What is to be paid.
     amount: Money,
-    /// What the provider holds or held.
+    /// What the provider holds or took.
     authorized: Money,
     /// What was taken.
     captured: Money,
