@@ -1,7 +1,7 @@
 -- The store's tables, one text for both databases. The runner translates the type names for SQLite:
 --   UUID, BYTEA: BLOB · TIMESTAMPTZ: INTEGER (µs since 1970) · JSONB: TEXT · BOOLEAN, BIGINT: INTEGER
 --   KEYTEXT: TEXT (on PostgreSQL TEXT COLLATE "C", so that both order by bytes) · SERIALKEY: an ascending key
---   TXID: the writing transaction's id (0 on SQLite, whose writers stand in line)
+--   TXID: the place of the writing transaction among others (0 on SQLite, whose writers stand in line)
 -- A table that ends in `) /* clustered */;` is stored in its primary key's order where the database can.
 -- What stands between `-- sqlite:` or `-- postgres:` and `-- end` is for that database alone.
 
@@ -278,6 +278,7 @@ CREATE TABLE orders (
 );
 CREATE UNIQUE INDEX orders_one_a_cart ON orders (cart_id) WHERE status <> 'cancelled';
 CREATE INDEX orders_by_user ON orders (user_id, placed_at, id);
+CREATE INDEX orders_by_user_status ON orders (user_id, status, placed_at, id);
 CREATE INDEX orders_by_status ON orders (status, placed_at, id);
 CREATE INDEX orders_by_time ON orders (placed_at, id);
 CREATE INDEX orders_by_subscription ON orders (subscription_id) WHERE subscription_id IS NOT NULL;
@@ -473,14 +474,6 @@ CREATE TABLE dead_letters (
     error TEXT NOT NULL,
     died_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (subscriber, seq)
-);
-
-CREATE TABLE jobs (
-    name KEYTEXT PRIMARY KEY,
-    due_at TIMESTAMPTZ NOT NULL,
-    locked_until TIMESTAMPTZ,
-    attempts BIGINT NOT NULL,
-    last_error TEXT
 );
 
 CREATE TABLE sandbox_charges (

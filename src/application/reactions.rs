@@ -23,7 +23,7 @@ pub fn subscribers() -> Vec<Subscriber> {
 
 /// Writes the notification that an event deserves; guests have no place to read one.
 async fn notify(unit_of_work: &mut UnitOfWork, event: &Envelope) -> Result<(), Failure> {
-    let Some((user_id, kind, facts)) = notice(event) else { return Ok(()) };
+    let Some((user_id, kind, facts)) = notice(event)? else { return Ok(()) };
     let notification = Notification {
         id: unit_of_work.id(),
         user_id,
@@ -38,35 +38,29 @@ async fn notify(unit_of_work: &mut UnitOfWork, event: &Envelope) -> Result<(), F
 }
 
 /// Whom an event concerns, and what they are told.
-fn notice(event: &Envelope) -> Option<(UserId, String, NotificationFacts)> {
+fn notice(event: &Envelope) -> Result<Option<(UserId, String, NotificationFacts)>, Failure> {
     let none = NotificationFacts::default;
-    if let Some(OrderPaid { order_id, number, user_id, total }) = event.event() {
-        let facts = NotificationFacts {
-            order_id: Some(order_id),
-            order_number: Some(number),
-            amount: Some(total),
-            ..none()
+    let of_order = |order_id, number| NotificationFacts {
+        order_id: Some(order_id),
+        order_number: Some(number),
+        ..none()
+    };
+    let (user_id, kind, facts) =
+        if let Some(OrderPaid { order_id, number, user_id, total }) = event.event()? {
+            let facts = NotificationFacts { amount: Some(total), ..of_order(order_id, number) };
+            (user_id, "order_paid".to_owned(), facts)
+        } else if let Some(OrderCancelled { order_id, number, user_id, .. }) = event.event()? {
+            (user_id, "order_cancelled".to_owned(), of_order(order_id, number))
+        } else if let Some(OrderFulfilled { order_id, number, user_id }) = event.event()? {
+            (user_id, "order_fulfilled".to_owned(), of_order(order_id, number))
+        } else if let Some(PaymentRefunded { order_id, number, user_id, amount, .. }) = event.event()? {
+            let facts = NotificationFacts { amount: Some(amount), ..of_order(order_id, number) };
+            (user_id, "payment_refunded".to_owned(), facts)
+        } else if let Some(SubscriptionChanged { subscription_id, user_id, status }) = event.event()? {
+            let facts = NotificationFacts { subscription_id: Some(subscription_id), ..none() };
+            (Some(user_id), format!("subscription_{status}"), facts)
+        } else {
+            return Ok(None);
         };
-        return Some((user_id?, "order_paid".into(), facts));
-    }
-    if let Some(OrderCancelled { order_id, number, user_id, .. }) = event.event() {
-        let facts = NotificationFacts { order_id: Some(order_id), order_number: Some(number), ..none() };
-        return Some((user_id?, "order_cancelled".into(), facts));
-    }
-    if let Some(OrderFulfilled { order_id, number, user_id }) = event.event() {
-        let facts = NotificationFacts { order_id: Some(order_id), order_number: Some(number), ..none() };
-        return Some((user_id?, "order_fulfilled".into(), facts));
-    }
-    if let Some(PaymentRefunded { order_id, number, user_id, amount, .. }) = event.event() {
-        let facts = NotificationFacts {
-            order_id: Some(order_id),
-            order_number: Some(number),
-            amount: Some(amount),
-            ..none()
-        };
-        return Some((user_id?, "payment_refunded".into(), facts));
-    }
-    let SubscriptionChanged { subscription_id, user_id, status } = event.event()?;
-    let facts = NotificationFacts { subscription_id: Some(subscription_id), ..none() };
-    Some((user_id, format!("subscription_{status}"), facts))
+    Ok(user_id.map(|user_id| (user_id, kind, facts)))
 }

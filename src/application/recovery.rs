@@ -25,6 +25,18 @@ const SLOWEST: SignedDuration = SignedDuration::from_mins(30);
 /// its way.
 const WATCH: SignedDuration = SignedDuration::from_hours(6);
 
+/// Makes every payment that is open due now, unless it was put off for longer: whoever was to settle it may have been
+/// killed in the middle of it.
+pub async fn take_up_payments(store: &Store) -> Result<(), Failure> {
+    let write = store.database().write(|unit_of_work: &mut UnitOfWork| {
+        Box::pin(async move {
+            let by = later(unit_of_work.now(), SLOWEST);
+            Ok(PaymentRepository::hasten(unit_of_work, by).await?)
+        })
+    });
+    write.await
+}
+
 /// Settles the payments that are due by `by`; how many were asked about. One that fails is tried again later and
 /// does not keep the others waiting.
 pub async fn recover_payments(store: &Store, by: Timestamp) -> Result<usize, Failure> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,10 +13,9 @@ use crate::infrastructure::repositories::{
 };
 
 use super::Store;
-use super::idempotency::later;
 use super::payments::refresh;
 use super::reactions::subscribers;
-use super::recovery::recover_payments;
+use super::recovery::{recover_payments, take_up_payments};
 use super::renewals::renew_subscriptions;
 
 /// How long the dispatcher waits at most: another process may have published.
@@ -31,17 +29,17 @@ const SWEEP: i64 = 1000;
 
 /// Works until it is told to stop. What it has begun by then it finishes.
 pub async fn work(store: Store, notices: mpsc::Receiver<Notice>, stop: CancellationToken) {
+    let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
     tokio::join!(
-        deliver(&store, &stop),
+        deliver(&store, &dispatcher, &stop),
         listen(&store, notices, &stop),
         settle(&store, &stop),
-        every(CLEAR, &stop, || clear(&store)),
+        every(CLEAR, &stop, || clear(&store, &dispatcher, &stop)),
     );
 }
 
 /// Delivers events as they are committed.
-async fn deliver(store: &Store, stop: &CancellationToken) {
-    let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
+async fn deliver(store: &Store, dispatcher: &EventDispatcher, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let committed = store.database().committed().notified();
         if let Err(failure) = dispatcher.deliver().await {
@@ -72,15 +70,13 @@ async fn listen(store: &Store, mut notices: mpsc::Receiver<Notice>, stop: &Cance
 /// Settles payments and renews subscriptions. The first round takes up everything that is open, due or not: this
 /// process may have been killed in the middle of it.
 async fn settle(store: &Store, stop: &CancellationToken) {
-    let clock = &store.database().context().clock;
-    let everything = later(clock.now(), SignedDuration::from_hours(1));
-    if let Err(failure) = recover_payments(store, everything).await {
+    if let Err(failure) = take_up_payments(store).await {
         tracing::warn!(%failure, "open payments could not be taken up yet");
     }
     every(ROUND, stop, || async {
-        let now = clock.now();
-        recover_payments(store, now).await?;
-        renew_subscriptions(store, now).await?;
+        let now = store.database().context().clock.now();
+        while !stop.is_cancelled() && recover_payments(store, now).await? > 0 {}
+        while !stop.is_cancelled() && renew_subscriptions(store, now).await? > 0 {}
         Ok(())
     })
     .await;
@@ -103,24 +99,24 @@ where
     }
 }
 
-/// Clears away carts, keys and log-ins that expired.
-async fn clear(store: &Store) -> Result<(), Failure> {
-    loop {
-        let cleared: u64 = store
-            .database()
-            .write(|unit_of_work: &mut UnitOfWork| {
-                Box::pin(async move {
-                    let now = unit_of_work.now();
-                    let carts = CartRepository::purge(unit_of_work, now, SWEEP).await?;
-                    let keys = IdempotencyRepository(unit_of_work).purge(SWEEP).await?;
-                    let sessions = SessionRepository::purge_expired(unit_of_work).await?;
-                    tracing::debug!(carts, keys, sessions, "cleared away");
-                    Ok::<_, Failure>(carts.max(keys))
-                })
+/// Clears away carts, keys and log-ins that expired, and events that everybody has read.
+async fn clear(store: &Store, dispatcher: &EventDispatcher, stop: &CancellationToken) -> Result<(), Failure> {
+    while !stop.is_cancelled() {
+        let write = store.database().write(|unit_of_work: &mut UnitOfWork| {
+            Box::pin(async move {
+                let now = unit_of_work.now();
+                let carts = CartRepository::purge(unit_of_work, now, SWEEP).await?;
+                let keys = IdempotencyRepository(unit_of_work).purge(SWEEP).await?;
+                let sessions = SessionRepository::purge_expired(unit_of_work, SWEEP).await?;
+                Ok::<_, Failure>([carts, keys, sessions])
             })
-            .await?;
-        if cleared < SWEEP.unsigned_abs() {
-            return Ok(());
+        });
+        let [carts, keys, sessions] = write.await?;
+        let events = dispatcher.forget(SWEEP).await?;
+        tracing::debug!(carts, keys, sessions, events, "cleared away");
+        if [carts, keys, sessions, events].into_iter().all(|cleared| cleared < SWEEP.unsigned_abs()) {
+            break;
         }
     }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::events::DomainEvent;
+use crate::infrastructure::exceptions::Technical;
 use crate::infrastructure::repositories::{Json, Row, StoreError};
 
 /// An event as it was published.
@@ -45,8 +46,11 @@ impl Envelope {
         })
     }
 
-    /// The event, if it is one of this type.
-    pub fn event<E: DomainEvent>(&self) -> Option<E> {
-        (self.kind == E::TYPE).then(|| serde_json::from_value(self.data.clone()).ok()).flatten()
+    /// The event, if it is one of this type. One whose data nobody can read is a failure like any other.
+    pub fn event<E: DomainEvent>(&self) -> Result<Option<E>, Technical> {
+        if self.kind != E::TYPE {
+            return Ok(None);
+        }
+        E::deserialize(&self.data).map(Some).map_err(Technical::internal)
     }
 }

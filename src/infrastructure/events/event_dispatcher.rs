@@ -2,16 +2,21 @@
 //!
 //! An event is handled in the same unit of work that moves the subscriber's cursor past it: what a reaction does to
 //! the database happens exactly once. A reaction that fails is tried again later; after some tries its event is set
-//! aside as a dead letter, and the subscriber goes on.
+//! aside as a dead letter, and the subscriber goes on. What everybody has read is kept for a week.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::envelope::Envelope;
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{Database, Param, Row, StoreError, UnitOfWork, event_horizon};
+use crate::infrastructure::repositories::{
+    Database, EventPlace, Outbox, Row, Session, StoreError, UnitOfWork, scalar,
+};
+
+/// How long an event is kept after it happened: what went wrong over a long weekend can still be looked into.
+pub const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Events handled in one unit of work.
 const BATCH: i64 = 100;
@@ -49,9 +54,18 @@ pub struct EventDispatcher {
 /// How far a subscriber is.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
-    tx: i64,
-    seq: i64,
+    place: EventPlace,
     attempts: i64,
+    retry_at: Option<Timestamp>,
+}
+
+impl Cursor {
+    const COLUMNS: &'static str = "tx, seq, attempts, retry_at";
+
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let place = EventPlace { tx: row.get(0)?, seq: row.get(1)? };
+        Ok(Self { place, attempts: row.get(2)?, retry_at: row.get(3)? })
+    }
 }
 
 impl EventDispatcher {
@@ -82,8 +96,45 @@ impl EventDispatcher {
         Ok(handled)
     }
 
+    /// Clears away events that every subscriber has read and that are older than [`KEPT`]; how many.
+    pub async fn forget(&self, limit: i64) -> Result<u64, Failure> {
+        let mut read = Vec::new();
+        let mut session = self.database.read().await?;
+        for subscriber in self.subscribers.iter() {
+            read.push(
+                look(&mut session, subscriber.name).await?.map_or(EventPlace::START, |cursor| cursor.place),
+            );
+        }
+        drop(session);
+        let Some(until) = read.into_iter().min() else { return Ok(0) };
+        self.database
+            .write(move |unit_of_work| {
+                Box::pin(async move {
+                    let now = unit_of_work.now();
+                    let before = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+                    Ok(Outbox(unit_of_work).purge(until, before, limit).await?)
+                })
+            })
+            .await
+    }
+
+    /// Whether a subscriber can read on now. To look costs less than to take its cursor in vain.
+    async fn is_behind(&self, subscriber: Subscriber) -> Result<bool, Failure> {
+        let mut session = self.database.read().await?;
+        let cursor = look(&mut session, subscriber.name).await?;
+        let retry_at = cursor.and_then(|cursor| cursor.retry_at);
+        if retry_at.is_some_and(|at| at > self.database.context().clock.now()) {
+            return Ok(false);
+        }
+        let place = cursor.map_or(EventPlace::START, |cursor| cursor.place);
+        Ok(!Outbox(&mut session).after(place, "seq", 1, scalar::<i64>).await?.is_empty())
+    }
+
     /// Handles up to `limit` events in one unit of work.
     async fn handle(&self, subscriber: Subscriber, limit: i64) -> Result<i64, Failure> {
+        if !self.is_behind(subscriber).await? {
+            return Ok(0);
+        }
         self.database
             .write(move |unit_of_work| {
                 Box::pin(async move {
@@ -123,33 +174,33 @@ impl EventDispatcher {
     }
 }
 
+/// How far a subscriber is; `None` if it has not begun.
+async fn look(session: &mut Session, name: &str) -> Result<Option<Cursor>, StoreError> {
+    let sql = format!("SELECT {} FROM event_cursors WHERE subscriber = $1", Cursor::COLUMNS);
+    session.first(&sql, &[name.into()], Cursor::from_row).await
+}
+
 /// Takes a subscriber's cursor for this unit of work, so that two nodes do not deliver the same; `None` while a
 /// failed event waits for its next try.
 async fn take_cursor(unit_of_work: &mut UnitOfWork, name: &str) -> Result<Option<Cursor>, StoreError> {
     let now = unit_of_work.now();
-    let sql = "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ($1, -1, 0, 0) \
-               ON CONFLICT (subscriber) DO UPDATE SET attempts = event_cursors.attempts \
-               WHERE event_cursors.retry_at IS NULL OR event_cursors.retry_at <= $2 \
-               RETURNING tx, seq, attempts";
-    let read = |row: &Row<'_>| Ok(Cursor { tx: row.get(0)?, seq: row.get(1)?, attempts: row.get(2)? });
-    unit_of_work.first(sql, &[name.into(), now.into()], read).await
+    let sql = format!(
+        "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ($1, $3, $4, 0) \
+         ON CONFLICT (subscriber) DO UPDATE SET attempts = event_cursors.attempts \
+         WHERE event_cursors.retry_at IS NULL OR event_cursors.retry_at <= $2 RETURNING {}",
+        Cursor::COLUMNS
+    );
+    let EventPlace { tx, seq } = EventPlace::START;
+    unit_of_work.first(&sql, &[name.into(), now.into(), tx.into(), seq.into()], Cursor::from_row).await
 }
 
-/// The events behind a cursor, in the order they were committed. Those of transactions that may still be open, or
-/// that began before one that is, wait: what commits late is not skipped.
+/// The events behind a cursor, in their order.
 async fn read_after(
     unit_of_work: &mut UnitOfWork,
     cursor: Cursor,
     limit: i64,
 ) -> Result<Vec<Envelope>, StoreError> {
-    let horizon = event_horizon(unit_of_work.engine());
-    let horizon: i64 = unit_of_work.one(horizon, &[], |row| row.get(0)).await?;
-    let sql = format!(
-        "SELECT {} FROM outbox WHERE (tx, seq) > ($1, $2) AND tx < $3 ORDER BY tx, seq LIMIT $4",
-        Envelope::COLUMNS
-    );
-    let values = [cursor.tx.into(), cursor.seq.into(), horizon.into(), Param::Int(limit)];
-    unit_of_work.all(&sql, &values, Envelope::from_row).await
+    Outbox(unit_of_work).after(cursor.place, Envelope::COLUMNS, limit, Envelope::from_row).await
 }
 
 async fn move_cursor(unit_of_work: &mut UnitOfWork, name: &str, last: &Envelope) -> Result<(), StoreError> {

@@ -3,10 +3,10 @@
 //! # Adding a subscriber
 //!
 //! Write a reaction in `application/` (a function over a [`UnitOfWork`] and an [`Envelope`]), and name it in
-//! [`Subscriber::new`] where the worker is put together. Its cursor begins with the first event it has not seen.
+//! [`Subscriber::new`] where the worker is put together. Its cursor begins with the first event that is still kept.
 
 mod envelope;
 mod event_dispatcher;
 
 pub use envelope::Envelope;
-pub use event_dispatcher::{EventDispatcher, Reaction, Subscriber};
+pub use event_dispatcher::{EventDispatcher, KEPT, Reaction, Subscriber};

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, oneshot};
 use super::dialect;
 use super::error::StoreError;
 use super::migrations::{self, SchemaState};
+use super::outbox;
 use super::page::CursorKey;
 use super::postgres::PostgresDatabase;
 use super::session::{Connection, Engine, Session};
@@ -50,6 +51,7 @@ impl Database {
         let mut database = Self::connect(url, context, setup != Setup::Never)?;
         database.is_new = migrations::set_up(&database, setup).await?;
         database.cursor_key = CursorKey::load(&database).await?;
+        outbox::settle_in(&database).await?;
         Ok(database)
     }
 

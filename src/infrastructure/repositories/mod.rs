@@ -1,9 +1,9 @@
 //! The repositories room: one aggregate, one file, both databases.
 //!
 //! The mechanism: a [`Session`] runs one SQL text on SQLite or PostgreSQL; writes happen in a [`UnitOfWork`], which
-//! also publishes events; [`Table`] gives find, insert, update and remove, and each repository adds its own queries
-//! as methods of `Session` (reads) or `UnitOfWork` (writes). The rule that must never break stands in the database:
-//! a conditional update, a unique key, a CHECK.
+//! also publishes events; [`Table`] gives a session find, insert, update and remove, and each repository wraps a
+//! [`Session`] and adds its own queries; those that write take the unit of work instead. The rule that must never
+//! break stands in the database: a conditional update, a unique key, a CHECK.
 
 mod admin_listing;
 mod cart_repository;
@@ -22,6 +22,7 @@ mod listing;
 mod migrations;
 mod notification_repository;
 mod order_repository;
+mod outbox;
 mod page;
 mod payment_repository;
 mod postgres;
@@ -55,7 +56,6 @@ pub use category_repository::CategoryRepository;
 pub use category_tree::MoveError;
 pub use counters::next_number;
 pub use database::{Database, Setup};
-pub use dialect::event_horizon;
 pub use discount_repository::DiscountRepository;
 pub use error::StoreError;
 pub use facets::{Facets, PriceBand};
@@ -66,6 +66,7 @@ pub use listing::{ProductFilter, ProductSort};
 pub use migrations::SchemaState;
 pub use notification_repository::{NotificationFilter, NotificationRepository};
 pub use order_repository::{OrderFilter, OrderRepository};
+pub use outbox::{EventPlace, Outbox};
 pub use page::{CursorKey, Cursors, Dated, ForeignCursor, ListError, Page};
 pub use payment_repository::PaymentRepository;
 pub use preferences_repository::PreferencesRepository;

@@ -182,6 +182,14 @@ impl PaymentRepository<'_> {
         self.0.all(sql, &params![by, limit], scalar).await
     }
 
+    /// Makes due now what is due by then.
+    pub async fn hasten(unit_of_work: &mut UnitOfWork, by: Timestamp) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE payments SET next_attempt_at = $1 WHERE next_attempt_at > $1 AND next_attempt_at <= $2";
+        let now = unit_of_work.now();
+        unit_of_work.execute(sql, &params![now, by]).await.map(drop)
+    }
+
     /// Takes the payment for this unit of work: whoever else wants to change it waits.
     pub async fn lock(unit_of_work: &mut UnitOfWork, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         let sql = format!(

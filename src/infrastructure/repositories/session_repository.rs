@@ -10,9 +10,6 @@ use super::value::{Param, Row, params};
 use crate::domain::ids::UserId;
 use crate::domain::user::{Session as LogIn, User};
 
-/// Log-ins that one call of [`SessionRepository::purge_expired`] removes at most.
-const PURGED: i64 = 1_000;
-
 impl Table for LogIn {
     const NAME: &'static str = "sessions";
     const COLUMNS: &'static [&'static str] = &["token_hash", "user_id", "created_at", "expires_at"];
@@ -93,11 +90,11 @@ impl SessionRepository<'_> {
         unit_of_work.execute(sql, &params![user_id, count]).await
     }
 
-    /// Clears away some log-ins that have ended; how many. Ask again until it is none.
-    pub async fn purge_expired(unit_of_work: &mut UnitOfWork) -> Result<u64, StoreError> {
+    /// Clears away log-ins that have ended; how many.
+    pub async fn purge_expired(unit_of_work: &mut UnitOfWork, limit: i64) -> Result<u64, StoreError> {
         let sql = "DELETE FROM sessions WHERE token_hash IN \
                    (SELECT token_hash FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
         let now = unit_of_work.now();
-        unit_of_work.execute(sql, &params![now, PURGED]).await
+        unit_of_work.execute(sql, &params![now, limit]).await
     }
 }

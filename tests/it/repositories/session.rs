@@ -75,7 +75,8 @@ async fn what_has_expired_is_cleared_away_and_nothing_else() {
             Session { token_hash: b"on".to_vec(), user_id: ann.id, created_at: at(0), expires_at: later };
         within!(test, unit_of_work, lasting => unit_of_work.insert(&lasting).await).unwrap();
 
-        let purged = within!(test, unit_of_work => SessionRepository::purge_expired(unit_of_work).await);
+        let purged =
+            within!(test, unit_of_work => SessionRepository::purge_expired(unit_of_work, 1_000).await);
         assert_eq!(purged.unwrap(), 1);
         assert_eq!(number(&test, "SELECT COUNT(*) FROM sessions", &[]).await, 1);
         assert!(found(&test, b"on", 0).await.is_some());

@@ -5,6 +5,7 @@ mod ledger;
 mod payments;
 mod races;
 mod subscriptions;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;

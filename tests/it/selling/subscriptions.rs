@@ -123,7 +123,7 @@ impl Subscribed {
     }
 }
 
-async fn shopper(database: &Database) -> UserId {
+pub(super) async fn shopper(database: &Database) -> UserId {
     let made: Result<UserId, StoreError> = database
         .write(|unit_of_work| {
             Box::pin(async move {
