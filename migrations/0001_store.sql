@@ -239,7 +239,7 @@ CREATE TABLE carts (
     expires_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX carts_by_user ON carts (user_id, status, created_at);
-CREATE INDEX carts_by_expiry ON carts (expires_at);
+CREATE INDEX carts_by_expiry ON carts (expires_at) WHERE status <> 'ordered';
 
 CREATE TABLE cart_items (
     cart_id UUID NOT NULL REFERENCES carts (id) ON DELETE CASCADE,

@@ -92,8 +92,9 @@ impl Checkout {
     pub(crate) fn place(&self, connection: &Connection, id: &dyn Fn() -> Uuid, now: i64) -> Outcome<()> {
         let [first, second] = self.variants.map(|variant| variant.0);
         let mut offers = connection.prepare_cached(OFFERS)?;
-        let categories: Vec<Uuid> =
+        let mut categories: Vec<Uuid> =
             offers.query_map(params![first, second], |row| row.get(11))?.collect::<Result<_, _>>()?;
+        categories.dedup();
         step(connection, TAXES, params!["DE"])?;
         for category in categories {
             step(connection, TAX_CLASS, params![category])?;

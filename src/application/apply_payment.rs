@@ -176,7 +176,9 @@ pub(super) async fn cancel_order(
     order.status = before.step(OrderStatus::Cancelled)?;
     if before == OrderStatus::Pending {
         InventoryRepository::release(unit_of_work, order.id).await?;
-        CartRepository::reopen(unit_of_work, order.id).await?;
+        if let Some(cart) = order.cart_id {
+            CartRepository::reopen(unit_of_work, cart, order.id).await?;
+        }
         subscriptions::order_failed(unit_of_work, order).await?;
     } else {
         restock(unit_of_work, order).await?;
@@ -195,8 +197,7 @@ pub(super) async fn cancel_order(
 /// An order's goods are on the shelf again.
 pub(super) async fn restock(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
     let lines: Vec<_> = order.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
-    InventoryRepository::restock(unit_of_work, &lines).await?;
-    Ok(())
+    Ok(InventoryRepository::restock(unit_of_work, &lines).await?)
 }
 
 /// Settles the step that asked for the authorization, if it is still open.

@@ -172,8 +172,8 @@ pub async fn merge(
     user_id: UserId,
     guest: CartId,
 ) -> Result<(), Failure> {
-    let found = unit_of_work.find::<Cart>(guest).await?;
-    if found.is_none_or(|cart| cart.user_id.is_some()) {
+    let is_guests = |cart: &Cart| cart.user_id.is_none();
+    if !unit_of_work.find::<Cart>(guest).await?.is_some_and(|cart| is_guests(&cart)) {
         return Ok(());
     }
     let now = unit_of_work.now();
@@ -182,7 +182,9 @@ pub async fn merge(
         Some(own) => CartRepository::lock(unit_of_work, own.id).await?,
         None => None,
     };
-    let Some(mut guest) = CartRepository::lock(unit_of_work, guest).await? else { return Ok(()) };
+    // somebody else may have logged in with it meanwhile
+    let guest = CartRepository::lock(unit_of_work, guest).await?.filter(is_guests);
+    let Some(mut guest) = guest else { return Ok(()) };
     match own.filter(|own| fits(own, &guest)) {
         Some(mut own) => {
             for item in &guest.items {

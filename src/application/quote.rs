@@ -1,11 +1,13 @@
 //! What a list of things costs: the one place where prices, discount, shipping and tax come together, for a cart that
 //! is looked at as for an order that is placed.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use crate::domain::country::Country;
 use crate::domain::discount::Discount;
-use crate::domain::ids::VariantId;
+use crate::domain::ids::{CategoryId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::pricing::{LineInput, Priced, PricingInput, ShippingInput, price};
 use crate::domain::product::ProductKind;
@@ -85,6 +87,7 @@ pub async fn quote_offers(
     offers: Vec<Offer>,
 ) -> Result<Quote, Failure> {
     let rules = TaxRepository(session).for_country(request.country).await?;
+    let mut classes = HashMap::new();
     let mut lines = Vec::with_capacity(offers.len());
     let mut faults = ValidationException::none();
     for (i, (line, offer)) in request.lines.iter().zip(&offers).enumerate() {
@@ -93,7 +96,7 @@ pub async fn quote_offers(
             faults.add(format!("/items/{i}/variant_id"), Fault::NoSuchThing);
             continue;
         };
-        let mut tax = rate(&rules, &tax_class(session, offer).await?);
+        let mut tax = rate(&rules, &tax_class(session, offer, &mut classes).await?);
         tax.inclusive |= line.agreed_price.is_some();
         lines.push(LineInput { variant_id: line.variant_id, unit_price, quantity: line.quantity, tax });
     }
@@ -139,15 +142,21 @@ async fn offers(session: &mut Session, lines: &[QuoteLine]) -> Result<Vec<Offer>
     Ok(offers)
 }
 
-/// The product's own tax class, or that of the nearest category above it that has one.
-async fn tax_class(session: &mut Session, offer: &Offer) -> Result<TaxClass, Failure> {
-    if let Some(own) = &offer.tax_class {
-        return Ok(own.clone());
+/// The product's own tax class, or that of the nearest category above it that has one; each category is asked once.
+async fn tax_class(
+    session: &mut Session,
+    offer: &Offer,
+    known: &mut HashMap<CategoryId, TaxClass>,
+) -> Result<TaxClass, Failure> {
+    let (None, Some(category)) = (&offer.tax_class, offer.category_id) else {
+        return Ok(offer.tax_class.clone().unwrap_or_default());
+    };
+    if let Some(class) = known.get(&category) {
+        return Ok(class.clone());
     }
-    match offer.category_id {
-        Some(category) => Ok(CategoryRepository(session).tax_class(category).await?.unwrap_or_default()),
-        None => Ok(TaxClass::default()),
-    }
+    let class = CategoryRepository(session).tax_class(category).await?.unwrap_or_default();
+    known.insert(category, class.clone());
+    Ok(class)
 }
 
 /// The rate of a class; a country without a rule for it takes no tax.

@@ -106,7 +106,7 @@ async fn clear(store: &Store, dispatcher: &EventDispatcher, stop: &CancellationT
             Box::pin(async move {
                 let now = unit_of_work.now();
                 let carts = CartRepository::purge(unit_of_work, now, SWEEP).await?;
-                let keys = IdempotencyRepository(unit_of_work).purge(SWEEP).await?;
+                let keys = IdempotencyRepository(unit_of_work).purge(now, SWEEP).await?;
                 let sessions = SessionRepository::purge_expired(unit_of_work, SWEEP).await?;
                 Ok::<_, Failure>([carts, keys, sessions])
             })

@@ -154,11 +154,6 @@ impl Money {
         self.with(self.amount.checked_sub(other.amount))
     }
 
-    /// The same amount owed the other way.
-    pub fn checked_neg(self) -> Result<Self, MoneyError> {
-        self.with(self.amount.checked_neg())
-    }
-
     /// The amount `quantity` times.
     pub fn checked_times(self, quantity: i64) -> Result<Self, MoneyError> {
         self.with(self.amount.checked_mul(quantity))

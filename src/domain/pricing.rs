@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use crate::domain::cart::MAX_QUANTITY;
 use crate::domain::discount::Discount;
 use crate::domain::ids::VariantId;
 use crate::domain::money::{Currency, Money, MoneyError};
 use crate::domain::tax::TaxRate;
 
 /// How many pieces one line may have.
-pub const LINE_QUANTITY: RangeInclusive<i64> = 1..=9_999;
+pub const LINE_QUANTITY: RangeInclusive<i64> = 1..=MAX_QUANTITY;
 
 /// What is to be priced.
 #[derive(Clone, Debug)]

@@ -79,7 +79,6 @@ fn currencies_do_not_mix() {
 fn what_does_not_fit_is_an_error() {
     assert_eq!(eur(i64::MAX).checked_add(eur(1)), Err(MoneyError::Overflow));
     assert_eq!(eur(i64::MIN).checked_sub(eur(1)), Err(MoneyError::Overflow));
-    assert_eq!(eur(i64::MIN).checked_neg(), Err(MoneyError::Overflow));
     assert_eq!(eur(i64::MAX).checked_times(2), Err(MoneyError::Overflow));
     assert_eq!(eur(i64::MAX).times_rate(10_001), Err(MoneyError::Overflow));
     assert_eq!(eur(i64::MAX).times_rate(10_000), Ok(eur(i64::MAX)));
@@ -133,7 +132,6 @@ proptest! {
         prop_assert_eq!(eur(a).checked_add(eur(b)), exact(a.checked_add(b)));
         prop_assert_eq!(eur(a).checked_sub(eur(b)), exact(a.checked_sub(b)));
         prop_assert_eq!(eur(a).checked_times(b), exact(a.checked_mul(b)));
-        prop_assert_eq!(eur(a).checked_neg(), exact(a.checked_neg()));
         prop_assert_eq!(eur(a).min(eur(b)), Ok(eur(a.min(b))));
         prop_assert_eq!(eur(a).max(eur(b)), Ok(eur(a.max(b))));
         prop_assert_eq!(eur(a).compare(eur(b)), Ok(a.cmp(&b)));
@@ -193,7 +191,7 @@ proptest! {
     fn a_debt_is_allocated_like_its_opposite(amount in 0..=i64::MAX, weights in weights()) {
         let owed = eur(-amount).allocate(&weights).unwrap();
         for (debt, credit) in owed.into_iter().zip(eur(amount).allocate(&weights).unwrap()) {
-            prop_assert_eq!(debt.checked_neg(), Ok(credit));
+            prop_assert_eq!(eur(0).checked_sub(debt), Ok(credit));
         }
     }
 

@@ -235,11 +235,15 @@ impl CartRepository<'_> {
     }
 
     /// Opens again the cart of an order that came to nothing.
-    pub async fn reopen(unit_of_work: &mut UnitOfWork, order_id: OrderId) -> Result<(), StoreError> {
-        let sql = "UPDATE carts SET status = 'open', order_id = NULL, version = version + 1, updated_at = $2 \
-                   WHERE order_id = $1 AND status = 'ordered'";
+    pub async fn reopen(
+        unit_of_work: &mut UnitOfWork,
+        id: CartId,
+        order_id: OrderId,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE carts SET status = 'open', order_id = NULL, version = version + 1, updated_at = $3 \
+                   WHERE id = $1 AND order_id = $2 AND status = 'ordered'";
         let now = unit_of_work.now();
-        unit_of_work.execute(sql, &params![order_id, now]).await.map(drop)
+        unit_of_work.execute(sql, &params![id, order_id, now]).await.map(drop)
     }
 
     /// Clears away carts that expired before `before` and became no order; how many.
@@ -248,8 +252,10 @@ impl CartRepository<'_> {
         before: Timestamp,
         limit: i64,
     ) -> Result<u64, StoreError> {
+        // said twice: one that is renewed while this waits for it stays
         let sql = "DELETE FROM carts WHERE id IN \
-                   (SELECT id FROM carts WHERE expires_at < $1 AND status <> 'ordered' ORDER BY expires_at LIMIT $2)";
+                   (SELECT id FROM carts WHERE expires_at < $1 AND status <> 'ordered' ORDER BY expires_at LIMIT $2) \
+                   AND expires_at < $1 AND status <> 'ordered'";
         unit_of_work.execute(sql, &params![before, limit]).await
     }
 }

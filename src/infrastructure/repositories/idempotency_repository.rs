@@ -112,12 +112,13 @@ impl IdempotencyRepository<'_> {
         Ok(seen.and_then(|seen| seen.answer).unwrap_or_else(|| answer.clone()))
     }
 
-    /// Clears away keys that have expired; how many.
-    pub async fn purge(&mut self, limit: i64) -> Result<u64, StoreError> {
+    /// Clears away keys that expired by `by`; how many.
+    pub async fn purge(&mut self, by: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        // said twice: one that is claimed anew while this waits for it stays
         let sql = "DELETE FROM idempotency_keys WHERE (scope, key) IN \
-                   (SELECT scope, key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
-        let now = self.0.now();
-        self.0.execute(sql, &params![now, limit]).await
+                   (SELECT scope, key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) \
+                   AND expires_at <= $1";
+        self.0.execute(sql, &params![by, limit]).await
     }
 }
 

@@ -87,21 +87,15 @@ impl InventoryRepository<'_> {
         }
     }
 
-    /// Returned pieces go back on the shelf; tells which variants had nothing left before. What is no longer in the
-    /// catalogue is passed over.
+    /// Returned pieces go back on the shelf. What is no longer in the catalogue is passed over.
     pub async fn restock(
         unit_of_work: &mut UnitOfWork,
         lines: &[(VariantId, i64)],
-    ) -> Result<Vec<VariantId>, StoreError> {
-        let mut back = Vec::new();
+    ) -> Result<(), StoreError> {
         for (variant, quantity) in summed(lines) {
-            if let StockSet::Done(stock) = Self::adjust(unit_of_work, variant, quantity).await?
-                && stock.available() == quantity
-            {
-                back.push(variant);
-            }
+            Self::adjust(unit_of_work, variant, quantity).await?;
         }
-        Ok(back)
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::table::{Table, Versioned, select};
 use super::unit_of_work::UnitOfWork;
 use super::value::{Json, Param, Row, params};
-use crate::domain::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId};
+use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::state::State;
 
@@ -129,21 +129,9 @@ pub struct OrderFilter {
 pub struct OrderRepository<'a>(pub &'a mut Session);
 
 impl OrderRepository<'_> {
-    /// The order that a cart became, unless that was cancelled.
-    pub async fn by_cart(&mut self, cart_id: CartId) -> Result<Option<Order>, StoreError> {
-        let sql = select::<Order>("WHERE cart_id = $1 AND status <> 'cancelled'");
-        self.0.first(&sql, &params![cart_id], Order::from_row).await
-    }
-
     /// The order with a number.
     pub async fn by_number(&mut self, number: i64) -> Result<Option<Order>, StoreError> {
         self.0.first(&select::<Order>("WHERE number = $1"), &params![number], Order::from_row).await
-    }
-
-    /// The orders that a subscription made, oldest first.
-    pub async fn by_subscription(&mut self, id: SubscriptionId) -> Result<Vec<Order>, StoreError> {
-        let sql = select::<Order>("WHERE subscription_id = $1 ORDER BY placed_at, id");
-        self.0.all(&sql, &params![id], Order::from_row).await
     }
 
     /// A page of orders, newest first.

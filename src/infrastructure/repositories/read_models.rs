@@ -6,9 +6,9 @@ use std::collections::hash_map::Entry;
 
 use uuid::Uuid;
 
+use super::category_repository::CategoryRepository;
 use super::dialect;
 use super::error::StoreError;
-use super::session::Session;
 use super::unit_of_work::UnitOfWork;
 use super::value::{params, scalar};
 use super::{listing, product_texts};
@@ -46,7 +46,9 @@ pub(super) async fn write(
             None => Vec::new(),
             Some(category) => match paths.entry(category) {
                 Entry::Occupied(known) => known.get().clone(),
-                Entry::Vacant(new) => new.insert(path(unit_of_work, category).await?).clone(),
+                Entry::Vacant(new) => {
+                    new.insert(CategoryRepository(unit_of_work).ancestors(category).await?).clone()
+                }
             },
         };
         shelved.push(Shelved { product, path, is_new });
@@ -63,8 +65,8 @@ pub(super) async fn move_category(
     // whoever saves a product meanwhile has read the tree as it was
     let hold = dialect::hold_tree(unit_of_work.engine(), true);
     unit_of_work.script(hold).await?;
-    for category in walk(unit_of_work, "c.parent_id = w.id", category).await? {
-        let path = path(unit_of_work, category).await?;
+    for category in CategoryRepository(unit_of_work).subtree(category).await? {
+        let path = CategoryRepository(unit_of_work).ancestors(category).await?;
         listing::move_to(unit_of_work, category, &path).await?;
         let mut after = ProductId(Uuid::nil());
         loop {
@@ -76,22 +78,4 @@ pub(super) async fn move_category(
         }
     }
     Ok(())
-}
-
-/// A category and those above it.
-async fn path(session: &mut Session, category: CategoryId) -> Result<Vec<CategoryId>, StoreError> {
-    walk(session, "c.id = w.parent_id", category).await
-}
-
-/// A category and those that a step, over and over, leads to. `UNION` makes even a circle end.
-async fn walk(
-    session: &mut Session,
-    step: &str,
-    category: CategoryId,
-) -> Result<Vec<CategoryId>, StoreError> {
-    let sql = format!(
-        "WITH RECURSIVE w (id, parent_id) AS (SELECT id, parent_id FROM categories WHERE id = $1 \
-         UNION SELECT c.id, c.parent_id FROM categories c JOIN w ON {step}) SELECT id FROM w"
-    );
-    session.all(&sql, &params![category], scalar).await
 }

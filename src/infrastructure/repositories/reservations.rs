@@ -77,22 +77,13 @@ impl InventoryRepository<'_> {
         Ok(())
     }
 
-    /// What an order has reserved can be sold again; tells which variants had nothing left before. Done twice it
-    /// changes nothing more.
-    pub async fn release(
-        unit_of_work: &mut UnitOfWork,
-        order: OrderId,
-    ) -> Result<Vec<VariantId>, StoreError> {
-        let sql =
-            "UPDATE inventory SET reserved = reserved - $2 WHERE variant_id = $1 RETURNING stock - reserved";
-        let mut back = Vec::new();
+    /// What an order has reserved can be sold again. Done twice it changes nothing more.
+    pub async fn release(unit_of_work: &mut UnitOfWork, order: OrderId) -> Result<(), StoreError> {
+        let sql = "UPDATE inventory SET reserved = reserved - $2 WHERE variant_id = $1";
         for (variant, quantity) in Self::taken_back(unit_of_work, order).await? {
-            let available: i64 = unit_of_work.one(sql, &params![variant, quantity], scalar).await?;
-            if available == quantity {
-                back.push(variant);
-            }
+            unit_of_work.execute(sql, &params![variant, quantity]).await?;
         }
-        Ok(back)
+        Ok(())
     }
 
     /// Removes an order's reservations and hands them out in the order of their variants. Whoever removes them

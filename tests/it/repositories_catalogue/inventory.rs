@@ -47,12 +47,12 @@ async fn commit(test: &TestDatabase, order: OrderId) {
     .unwrap();
 }
 
-async fn release(test: &TestDatabase, order: OrderId) -> Vec<VariantId> {
+async fn release(test: &TestDatabase, order: OrderId) {
     write::<_, StoreError, _>(&test.database, move |unit_of_work| {
         Box::pin(InventoryRepository::release(unit_of_work, order))
     })
     .await
-    .unwrap()
+    .unwrap();
 }
 
 async fn set(
@@ -76,6 +76,12 @@ async fn stock(test: &TestDatabase, variant: VariantId) -> Stock {
 async fn levels(test: &TestDatabase, variant: VariantId) -> (i64, i64) {
     let stock = stock(test, variant).await;
     (stock.stock, stock.reserved)
+}
+
+/// Pieces that an order has reserved.
+async fn reserved_for(test: &TestDatabase, order: OrderId) -> i64 {
+    let sql = "SELECT CAST(COALESCE(SUM(quantity), 0) AS BIGINT) FROM reservations WHERE order_id = $1";
+    crate::support::store::value(&test.database, sql, &[order.into()]).await
 }
 
 /// Does something many times at once.
@@ -144,7 +150,7 @@ async fn an_order_that_lacks_one_variant_reserves_none() {
             other => panic!("{other:?}"),
         }
         assert_eq!(levels(&test, first).await, (3, 0));
-        assert!(release(&test, id).await.is_empty(), "no reservation is left behind");
+        assert_eq!(reserved_for(&test, id).await, 0, "no reservation is left behind");
         let unknown = reserve(&test, order(&test), &[(VariantId(order(&test).0), 1)]).await;
         assert!(matches!(unknown, Err(ReserveError::OutOfStock { available: 0, .. })), "{unknown:?}");
     })
@@ -203,7 +209,7 @@ async fn an_administrator_who_sets_the_stock_never_takes_what_is_reserved() {
                 } else if reserve(&test, id, &[(variant, 1 + wanted % 4)]).await.is_ok() {
                     match i % 2 {
                         0 => commit(&test, id).await,
-                        _ => drop(release(&test, id).await),
+                        _ => release(&test, id).await,
                     }
                 }
                 let (stock, reserved) = levels(&test, variant).await;
@@ -254,8 +260,9 @@ async fn a_reservation_is_settled_once_however_often_and_by_whomever() {
         for id in [sold, given_up] {
             reserve(&test, id, &[(first, 3), (second, 5)]).await.unwrap();
         }
-        assert_eq!(release(&test, given_up).await, [second], "the second had nothing left");
-        assert!(release(&test, given_up).await.is_empty());
+        for _ in 0..2 {
+            release(&test, given_up).await;
+        }
         for _ in 0..2 {
             commit(&test, sold).await;
             commit(&test, given_up).await;
@@ -281,7 +288,7 @@ async fn returned_pieces_can_be_sold_again() {
         let [full, empty] = variants(&test, 4).await;
         set(&test, empty, 0, None).await.unwrap();
         let gone = VariantId(order(&test).0);
-        let back = write::<_, StoreError, _>(&test.database, move |unit_of_work| {
+        write::<_, StoreError, _>(&test.database, move |unit_of_work| {
             Box::pin(async move {
                 InventoryRepository::restock(unit_of_work, &[(full, 1), (empty, 1), (empty, 1), (gone, 1)])
                     .await
@@ -289,7 +296,6 @@ async fn returned_pieces_can_be_sold_again() {
         })
         .await
         .unwrap();
-        assert_eq!(back, [empty]);
         assert_eq!((levels(&test, full).await, levels(&test, empty).await), ((5, 0), (2, 0)));
         let outcome = write::<_, StoreError, _>(&test.database, move |unit_of_work| {
             Box::pin(InventoryRepository::adjust(unit_of_work, empty, -3))

@@ -5,6 +5,7 @@ mod ledger;
 mod payments;
 mod races;
 mod subscriptions;
+mod waits;
 mod worker;
 
 use std::sync::Arc;
