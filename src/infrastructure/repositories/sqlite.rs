@@ -59,10 +59,11 @@ impl SqliteDatabase {
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);
         let writer = open(path, flags)?;
-        // In 16 MB the pages that a large unit of work changes stay in memory until it commits.
+        // In 16 MB the pages that a large unit of work changes stay in memory until it commits; so does, with
+        // temp_store, what its savepoint would be undone with, which else is written to a file.
         writer.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA cache_size = -16000;",
+             PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;",
         )?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
