@@ -69,8 +69,10 @@ const SAVE_ORDER: &str =
 /// A connection to a copy of the store, set up as the store's own writer is.
 pub(crate) fn open(file: &std::path::Path) -> Outcome<Connection> {
     let connection = Connection::open(file)?;
-    connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;",
+    )?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }
