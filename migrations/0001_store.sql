@@ -255,6 +255,7 @@ CREATE TABLE orders (
     number BIGINT NOT NULL CONSTRAINT orders_number UNIQUE,
     user_id UUID REFERENCES users (id),
     email TEXT NOT NULL,
+    seller TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('pending', 'paid', 'fulfilled', 'cancelled', 'refunded')),
     cart_id UUID,
     subscription_id UUID,

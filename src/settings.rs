@@ -54,7 +54,7 @@ impl Default for Settings {
 pub struct StoreSettings {
     /// Whether a server that finds its database empty fills in a small catalogue to try things out.
     pub demo: bool,
-    /// The name on invoices and pages.
+    /// The seller's name on the invoices of orders from now on.
     pub name: String,
     /// The currency of a cart for which none was asked (ISO 4217).
     #[serde(deserialize_with = "currency_code")]
@@ -107,7 +107,7 @@ pub struct HttpSettings {
     /// Whether browsers may send the session's cookie over HTTPS only.
     pub secure_cookies: bool,
     /// The largest body that is read.
-    pub body_limit_bytes: usize,
+    pub body_limit_bytes: NonZeroU32,
     /// How long the head of a request may take to arrive.
     #[serde(rename = "header_timeout_seconds", deserialize_with = "some_seconds")]
     pub header_timeout: Duration,
@@ -131,7 +131,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             secure_cookies: false,
-            body_limit_bytes: 1 << 20,
+            body_limit_bytes: non_zero(1 << 20),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_mins(1),

@@ -35,8 +35,9 @@ const NUMBER: &str = "INSERT INTO counters (name, value) VALUES (?1, 1) \
      ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
 const ORDER: &str = "INSERT INTO orders (id, number, user_id, email, status, cart_id, subscription_id, currency, \
      subtotal, discount, shipping, tax, total, taxes, discount_code, shipping_method, shipping_address, \
-     billing_address, lines, tracking_code, version, placed_at, updated_at, fulfilled_at) VALUES (?1, ?2, NULL, ?3, \
-     'pending', NULL, NULL, 'EUR', ?4, 0, ?5, ?6, ?7, ?11, NULL, 'parcel', ?8, ?8, ?9, NULL, 1, ?10, ?10, NULL)";
+     billing_address, lines, tracking_code, version, placed_at, updated_at, fulfilled_at, seller) VALUES (?1, ?2, NULL, ?3, \
+     'pending', NULL, NULL, 'EUR', ?4, 0, ?5, ?6, ?7, ?11, NULL, 'parcel', ?8, ?8, ?9, NULL, 1, ?10, ?10, NULL, \
+     'Undercroft')";
 const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, token, provider_reference, status, currency, \
      amount, authorized, captured, capturing, voiding, refunded, refunding, failure, action_url, attempts, \
      next_attempt_at, version, created_at, updated_at) VALUES (?1, ?2, 'sandbox', 'tok_ok', NULL, 'pending', 'EUR', ?3, \
@@ -53,7 +54,7 @@ const LOCK_PAYMENT: &str = "UPDATE payments SET version = version + 1, updated_a
 const LOCK_ORDER: &str = "UPDATE orders SET version = version + 1, updated_at = ?2 WHERE id = ?1 RETURNING id, number, \
      user_id, email, status, cart_id, subscription_id, currency, subtotal, discount, shipping, tax, total, \
      taxes, discount_code, shipping_method, shipping_address, billing_address, lines, tracking_code, version, \
-     placed_at, updated_at, fulfilled_at";
+     placed_at, updated_at, fulfilled_at, seller";
 const SETTLE: &str = "UPDATE payment_steps SET status = ?2, provider_reference = ?3, failure = NULL, settled_at = ?4 \
      WHERE payment_id = ?1 AND kind = 'authorize' AND status <> 'succeeded'";
 const TAKE_BACK: &str = "DELETE FROM reservations WHERE order_id = ?1 RETURNING variant_id, quantity";
@@ -144,7 +145,7 @@ impl Checkout {
         self.event(connection, id(), "order.paid", now)?;
         let number = number(connection, "invoice:R")?;
         let document = format!(
-            r#"{{"order_number":{number},"billing_address":{ADDRESS},"lines":{},"taxes":{RATES}}}"#,
+            r#"{{"seller":"Undercroft","order_number":{number},"billing_address":{ADDRESS},"lines":{},"taxes":{RATES}}}"#,
             self.lines()
         );
         step(connection, INVOICE, params![id(), number, self.order, TOTAL, document, now])?;

@@ -1,5 +1,5 @@
-//! The one way a vendor's word becomes the store's: the answer to a checkout, a webhook, and what the recovery asks
-//! for all end here, in any order and any number of times.
+//! The one way a vendor's word becomes the store's: the answer to a checkout, what follows a notice, and what the recovery
+//! asks for all end here, in any order and any number of times.
 //!
 //! | the charge is | the payment was pending | it was given up before |
 //! | --- | --- | --- |

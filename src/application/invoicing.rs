@@ -9,6 +9,7 @@ use crate::domain::pricing::{Priced, RateTotal};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{InvoiceRepository, UnitOfWork};
 
+use super::Policy;
 use super::quote::Quote;
 
 /// Writes an order's invoice.
@@ -22,6 +23,7 @@ pub(super) async fn invoice(unit_of_work: &mut UnitOfWork, order: &Order) -> Res
         total: line.total,
     });
     let document = InvoiceDocument {
+        seller: order.seller.clone(),
         order_number: Some(order.number),
         billing_address: Some(order.billing_address.clone()),
         lines: lines.collect(),
@@ -45,6 +47,7 @@ pub(super) async fn credit_note(
         return Ok(());
     };
     let document = InvoiceDocument {
+        seller: order.seller.clone(),
         order_number: Some(order.number),
         billing_address: Some(order.billing_address.clone()),
         lines: Vec::new(),
@@ -59,6 +62,7 @@ pub(super) async fn credit_note(
 /// Writes a credit note for goods that no order of the store sold.
 pub(super) async fn credit_without_order(
     unit_of_work: &mut UnitOfWork,
+    policy: &Policy,
     id: InvoiceId,
     user_id: Option<UserId>,
     address: Address,
@@ -86,6 +90,7 @@ pub(super) async fn credit_without_order(
         currency: priced.total.currency,
         total: priced.total.amount,
         document: InvoiceDocument {
+            seller: policy.name.clone(),
             order_number: None,
             billing_address: Some(address),
             lines: lines.collect(),

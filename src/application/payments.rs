@@ -105,7 +105,7 @@ pub(super) async fn placed(unit_of_work: &mut UnitOfWork, id: PaymentId) -> Resu
     Ok(PlacedOrder { order, payment })
 }
 
-/// Asks the vendor how a payment stands and takes it in; what a webhook only hints at is so learnt first-hand.
+/// Asks the vendor how a payment stands and takes it in; what a notice only hints at is so learnt first-hand.
 pub async fn refresh(store: &Store, payment_id: PaymentId) -> Result<(), Failure> {
     let payment: Payment = store.database().read().await?.find(payment_id).await?.ok_or(NotFound::Payment)?;
     let charge = gateway(store, &payment.provider)?.look_up(payment_id).await.map_err(Technical::vendor)?;

@@ -93,7 +93,7 @@ pub async fn place_order(
 
     let now = unit_of_work.now();
     let number = next_number(unit_of_work, NUMBERS).await?;
-    let order = order(draft, &quote, number, now);
+    let order = order(policy, draft, &quote, number, now);
     let total = Money::new(order.total, order.currency);
     let retry_at = later(now, super::payments::FIRST_RETRY);
     let payment = payment(draft, total, now, retry_at);
@@ -172,7 +172,7 @@ async fn reserve(unit_of_work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quot
     }
 }
 
-fn order(draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -> Order {
+fn order(policy: &Policy, draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -> Order {
     let priced = &quote.priced;
     let lines = priced.lines.iter().zip(&quote.offers).zip(1..).map(|((line, offer), position)| OrderLine {
         position,
@@ -194,6 +194,7 @@ fn order(draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -
         number,
         user_id: draft.user_id,
         email: draft.email.clone(),
+        seller: policy.name.clone(),
         status: OrderStatus::Pending,
         cart_id: draft.cart_id,
         subscription_id: draft.subscription_id,

@@ -12,7 +12,7 @@ use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 use super::Store;
 use super::apply_payment::{ABANDONED, abandon, apply_payment};
 use super::idempotency::later;
-use super::payments::{authorize, gateway, refresh, send_step, take_in};
+use super::payments::{FIRST_RETRY, authorize, gateway, refresh, send_step, take_in};
 use super::settlement::ask_back;
 use crate::domain::order::{Order, OrderStatus};
 
@@ -60,12 +60,17 @@ async fn claim(store: &Store, id: PaymentId, by: Timestamp) -> Result<bool, Fail
         .write(move |unit_of_work| {
             Box::pin(async move {
                 let payment: Payment = unit_of_work.find(id).await?.ok_or(NotFound::Payment)?;
-                let doubled = SignedDuration::from_secs(15_i64 << payment.attempts.clamp(0, 7));
-                let next = later(unit_of_work.now(), doubled.min(SLOWEST));
+                let next = later(unit_of_work.now(), pause(payment.attempts));
                 Ok(PaymentRepository::claim_attempt(unit_of_work, id, by, next).await?)
             })
         })
         .await
+}
+
+/// How long to wait after so many questions: twice as long each time, from twice the first wait on.
+fn pause(asked: i64) -> SignedDuration {
+    let doubled = FIRST_RETRY.saturating_mul(2 << asked.clamp(0, 8));
+    doubled.min(SLOWEST)
 }
 
 /// Brings one payment as far as it can be brought now.
@@ -152,4 +157,15 @@ async fn take_in_late(unit_of_work: &mut UnitOfWork, id: PaymentId, charge: &Cha
         PaymentRepository::save_progress(unit_of_work, &payment).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_question_waits_twice_as_long_up_to_half_an_hour() {
+        let minutes = |asked| pause(asked).as_mins();
+        assert_eq!([0, 1, 2, 3, 4, 5, 1_000].map(minutes), [1, 2, 4, 8, 16, 30, 30]);
+    }
 }

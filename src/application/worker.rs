@@ -42,7 +42,7 @@ pub async fn work(store: Store, notices: mpsc::Receiver<Notice>, stop: Cancellat
 async fn deliver(store: &Store, dispatcher: &EventDispatcher, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let committed = store.database().committed().notified();
-        if let Err(failure) = dispatcher.deliver().await {
+        if let Err(failure) = dispatcher.deliver(stop).await {
             tracing::warn!(%failure, "events could not be delivered yet");
         }
         tokio::select! {

@@ -59,6 +59,9 @@ pub struct Invoice {
 /// What an invoice says, frozen at its issue. Amounts are minor units.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceDocument {
+    /// From whom: the store's name at the time.
+    #[serde(default)]
+    pub seller: String,
     /// The order's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_number: Option<i64>,

@@ -37,6 +37,8 @@ pub struct Order {
     pub user_id: Option<UserId>,
     /// Where to write to.
     pub email: String,
+    /// Who sells: the store's name then.
+    pub seller: String,
     /// How far it has come.
     pub status: OrderStatus,
     /// The cart it was.

@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(settings.database.expose_secret(), "sqlite:undercroft.db");
         assert_eq!(settings.listen.port(), 1);
         assert_eq!(settings.store.name, "variable");
-        assert_eq!(settings.http.body_limit_bytes, 3);
+        assert_eq!(settings.http.body_limit_bytes.get(), 3);
     }
 
     #[test]
@@ -243,6 +243,7 @@ mod tests {
         );
         assert!(told("[log]\nlevel = \"inof\"").starts_with("FILE:2:9: log.level: `inof` is neither"));
         assert!(told("[http]\nmax_connections = 0").starts_with("FILE:2:19: http.max_connections: "));
+        assert!(told("[http]\nbody_limit_bytes = 0").starts_with("FILE:2:20: http.body_limit_bytes: "));
         assert!(
             told("[store]\ndefault_currency = \"EURO\"").contains("store.default_currency: `EURO` is no")
         );

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::sync::{Mutex, oneshot};
+use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::{Context, ManualClock, SystemIds};
 use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted};
 use undercroft::domain::ids::VariantId;
@@ -67,13 +68,26 @@ fn noting(database: &Database) -> EventDispatcher {
 /// began before it, so those of other tests too.
 async fn deliver_until(dispatcher: &EventDispatcher, database: &Database, expected: i64) {
     for _ in 0..600 {
-        dispatcher.deliver().await.unwrap();
+        dispatcher.deliver(&CancellationToken::new()).await.unwrap();
         if notes(database).await >= expected {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(notes(database).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_to_stop_delivers_nothing_more() {
+    on_each_engine(|test| async move {
+        publish(&test.database, 1).await;
+        let dispatcher = noting(&test.database);
+        let stop = CancellationToken::new();
+        stop.cancel();
+        assert_eq!(dispatcher.deliver(&stop).await.unwrap(), 0);
+        deliver_until(&dispatcher, &test.database, 1).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +101,7 @@ async fn every_event_is_handled_once_and_in_order_by_dispatchers_that_compete() 
             Subscriber::new("notes", KINDS, |unit_of_work, event| Box::pin(note(unit_of_work, event)));
         let dispatchers = (0..4).map(|_| {
             let dispatcher = EventDispatcher::new(database.clone(), vec![subscriber]);
-            tokio::spawn(async move { dispatcher.deliver().await.unwrap() })
+            tokio::spawn(async move { dispatcher.deliver(&CancellationToken::new()).await.unwrap() })
         });
         for dispatcher in dispatchers.collect::<Vec<_>>() {
             dispatcher.await.unwrap();
@@ -117,7 +131,7 @@ async fn an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_e
             let tries = "SELECT COALESCE(MAX(attempts), 0) FROM event_cursors";
             for tried in 1..8 {
                 while value::<i64>(database, tries, &[]).await < tried {
-                    dispatcher.deliver().await.unwrap();
+                    dispatcher.deliver(&CancellationToken::new()).await.unwrap();
                 }
                 assert_eq!(notes(database).await, 3);
                 clock.advance(SignedDuration::from_hours(1));
@@ -143,7 +157,7 @@ async fn an_event_that_nobody_can_read_is_set_aside_and_not_passed_over() {
             publish(database, 1).await;
             let dispatcher = noting(database);
             for _ in 0..600 {
-                dispatcher.deliver().await.unwrap();
+                dispatcher.deliver(&CancellationToken::new()).await.unwrap();
                 clock.advance(SignedDuration::from_hours(1));
                 if notes(database).await == 1 {
                     break;
@@ -161,7 +175,7 @@ async fn an_event_that_nobody_can_read_is_set_aside_and_not_passed_over() {
 async fn where_there_is_nothing_to_deliver_nothing_is_written() {
     on_each_engine(|test| async move {
         let dispatcher = noting(&test.database);
-        dispatcher.deliver().await.unwrap();
+        dispatcher.deliver(&CancellationToken::new()).await.unwrap();
         assert_eq!(value::<i64>(&test.database, "SELECT COUNT(*) FROM event_cursors", &[]).await, 0);
     })
     .await;
@@ -191,7 +205,7 @@ async fn what_everybody_has_read_is_cleared_away_after_a_week() {
             // on PostgreSQL the last of them is read once the other transactions of the server have ended
             let mut forgotten = 0;
             for _ in 0..600 {
-                dispatcher.deliver().await.unwrap();
+                dispatcher.deliver(&CancellationToken::new()).await.unwrap();
                 forgotten += dispatcher.forget(2).await.unwrap();
                 if forgotten == 5 {
                     break;
@@ -256,7 +270,7 @@ async fn an_event_whose_transaction_commits_late_is_not_skipped() {
     let dispatcher = noting(&test.database);
     publish_around(&test, Some(0), None, async || {
         publish(&test.database, 1).await;
-        dispatcher.deliver().await.unwrap();
+        dispatcher.deliver(&CancellationToken::new()).await.unwrap();
         assert_eq!(notes(&test.database).await, 0, "what committed early waits for what began before it");
     })
     .await;

@@ -120,7 +120,7 @@ async fn write(unit_of_work: &mut UnitOfWork, policy: &Policy, task: &Task) -> R
         }
         Task::Cancellation(back) => {
             unit_of_work.set_context(at(back.invoice.id.to_string(), back.invoice.placed_at));
-            cancellations::take_back(unit_of_work, back).await
+            cancellations::take_back(unit_of_work, policy, back).await
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Takes back goods: money goes back on the orders they were sold on, and what no order is known for is credited.
 
+use crate::application::Policy;
 use crate::application::invoicing;
 use crate::application::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::application::settlement::{set_aside, settle_step};
@@ -19,7 +20,11 @@ use super::sales::{address, quote_line};
 const REFUNDS: Identity = Identity::new("refund");
 
 /// Takes goods back, unless that was done. They are not put on the shelf again.
-pub(super) async fn take_back(unit_of_work: &mut UnitOfWork, back: &Return) -> Result<Applied, Denied> {
+pub(super) async fn take_back(
+    unit_of_work: &mut UnitOfWork,
+    policy: &Policy,
+    back: &Return,
+) -> Result<Applied, Denied> {
     if let Some(applied) = compare(unit_of_work, back).await? {
         return Ok(applied);
     }
@@ -33,7 +38,7 @@ pub(super) async fn take_back(unit_of_work: &mut UnitOfWork, back: &Return) -> R
         }
     }
     if !unknown.is_empty() {
-        credit(unit_of_work, back, &unknown).await?;
+        credit(unit_of_work, policy, back, &unknown).await?;
         counts.credit_notes += 1;
     }
     Ok(Applied::new(true, counts))
@@ -88,7 +93,12 @@ async fn refund(
 }
 
 /// Writes a credit note for goods that no order of the store sold.
-async fn credit(unit_of_work: &mut UnitOfWork, back: &Return, lines: &[ImportedLine]) -> Result<(), Denied> {
+async fn credit(
+    unit_of_work: &mut UnitOfWork,
+    policy: &Policy,
+    back: &Return,
+    lines: &[ImportedLine],
+) -> Result<(), Denied> {
     let invoice = &back.invoice;
     let lines: Vec<QuoteLine> = lines.iter().map(|line| quote_line(line, invoice.currency)).collect();
     let request = QuoteRequest {
@@ -102,8 +112,16 @@ async fn credit(unit_of_work: &mut UnitOfWork, back: &Return, lines: &[ImportedL
     let quote = quote(unit_of_work, &request).await?;
     let address = address(&back.buyer, invoice.country);
     let id = InvoiceId(invoice.id);
-    invoicing::credit_without_order(unit_of_work, id, invoice.customer, address, &quote, reason(back))
-        .await?;
+    invoicing::credit_without_order(
+        unit_of_work,
+        policy,
+        id,
+        invoice.customer,
+        address,
+        &quote,
+        reason(back),
+    )
+    .await?;
     Ok(())
 }
 

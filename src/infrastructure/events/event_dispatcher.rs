@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::envelope::Envelope;
 use crate::infrastructure::exceptions::Failure;
@@ -74,11 +75,12 @@ impl EventDispatcher {
         Self { database, subscribers: subscribers.into() }
     }
 
-    /// Delivers until every subscriber has everything it can have now; how many events were handled.
-    pub async fn deliver(&self) -> Result<u64, Failure> {
+    /// Delivers until every subscriber has everything it can have now, or it is told to stop; how many events were
+    /// handled.
+    pub async fn deliver(&self, stop: &CancellationToken) -> Result<u64, Failure> {
         let mut handled = 0;
         for &subscriber in self.subscribers.iter() {
-            loop {
+            while !stop.is_cancelled() {
                 let batch = match self.handle(subscriber, BATCH).await {
                     Ok(batch) => batch,
                     Err(failure) => {

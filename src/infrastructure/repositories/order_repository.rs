@@ -40,6 +40,7 @@ impl Table for Order {
         "placed_at",
         "updated_at",
         "fulfilled_at",
+        "seller",
     ];
 
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -68,6 +69,7 @@ impl Table for Order {
             placed_at: row.get(21)?,
             updated_at: row.get(22)?,
             fulfilled_at: row.get(23)?,
+            seller: row.get(24)?,
         })
     }
 
@@ -97,6 +99,7 @@ impl Table for Order {
             self.placed_at,
             self.updated_at,
             self.fulfilled_at,
+            &self.seller,
         ]
         .into()
     }

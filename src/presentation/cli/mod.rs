@@ -25,6 +25,8 @@ use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
+use tokio::task::JoinError;
+
 use crate::{
     application::{export::ExportError, import::run::ImportError},
     domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD},
@@ -183,6 +185,9 @@ pub enum CliError {
     /// A second order to stop came before the running requests were answered.
     #[error("stopped by a second signal before all requests were answered")]
     CutShort,
+    /// What a store does by itself was not done any more.
+    #[error("the worker broke down")]
+    Worker(#[source] JoinError),
     /// A setting names something that does not exist.
     #[error("`{key}` in the settings: {why}")]
     Setting {
@@ -256,6 +261,7 @@ impl CliError {
             Self::Listen { .. }
             | Self::Signals(_)
             | Self::CutShort
+            | Self::Worker(_)
             | Self::Store(_)
             | Self::Child(_)
             | Self::ChildSilent

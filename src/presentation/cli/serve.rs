@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::net::SocketAddr;
 
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{CliError, opening, signals::Signals};
@@ -50,12 +50,8 @@ impl Serve {
         // its password takes longer to hash than the server to start
         let admin = is_demo.then(|| opened.store.clone());
         let app = router(AppState::new(opened.store, settings.http.clone(), opened.sandbox));
-        let served = async {
-            let report = server::serve(listener, app, &settings.http, ids, stop.clone()).await;
-            // what the worker has begun it finishes; if it broke there is nothing left to wait for
-            let _ = worker.await;
-            report
-        };
+        let serving = server::serve(listener, app, &settings.http, ids, stop.clone());
+        let served = beside(worker, &stop, serving);
         // a reader that has closed standard output does not want to know
         let _ = writeln!(stdout(), "listening on http://{address}");
         if let Some(store) = admin {
@@ -69,13 +65,31 @@ impl Serve {
             signals.next().await;
         };
         tokio::select! {
-            DrainReport { served, drained, cut_off } = served => {
+            served = served => {
+                let DrainReport { served, drained, cut_off } = served?;
                 tracing::info!(served, drained, cut_off, "stopped");
                 Ok(())
             }
             () = orders => Err(CliError::CutShort),
         }
     }
+}
+
+/// What serving comes to, once the worker has finished what it had begun. A store that nobody works for is not served:
+/// if the worker breaks, that is the order to stop.
+async fn beside<T>(
+    worker: JoinHandle<()>,
+    stop: &CancellationToken,
+    serving: impl Future<Output = T>,
+) -> Result<T, CliError> {
+    let working = async {
+        let worked = worker.await;
+        stop.cancel();
+        worked
+    };
+    let (worked, served) = tokio::join!(working, serving);
+    worked.map_err(CliError::Worker)?;
+    Ok(served)
 }
 
 /// Makes the administrator of a new store and tells, where no log is kept, how to log in.
@@ -100,4 +114,28 @@ async fn welcome(store: Store, address: SocketAddr) {
          \n  the API         http://{address}/docs/\
          \n\nAn empty store instead: another database, and `serve --no-demo`.\n"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_breaks_ends_the_server() {
+        let stop = CancellationToken::new();
+        let worker = tokio::spawn(async { panic!("a reaction is wrong") });
+        let served = beside(worker, &stop, stop.cancelled()).await;
+        assert!(matches!(served, Err(CliError::Worker(_))), "{served:?}");
+    }
+
+    #[tokio::test]
+    async fn the_worker_finishes_what_it_has_begun() {
+        let stop = CancellationToken::new();
+        let worker = tokio::spawn({
+            let stop = stop.clone();
+            async move { stop.cancelled().await }
+        });
+        stop.cancel();
+        assert_eq!(beside(worker, &stop, async { 1 }).await.unwrap(), 1);
+    }
 }

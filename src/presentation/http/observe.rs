@@ -5,7 +5,8 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
+use uuid::Uuid;
 
 use super::json::BodyLimit;
 use super::state::AppState;
@@ -20,16 +21,27 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     let id = app.store.database().context().ids.uuid();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    request.extensions_mut().insert(BodyLimit(app.http.body_limit_bytes));
+    request.extensions_mut().insert(BodyLimit(app.http.body_limit_bytes.get() as usize));
 
-    let mut response = settle(next.run(request).await, id);
-    let mut text = uuid::Uuid::encode_buffer();
+    let response = settle(next.run(request).await, id);
+    answered(response, id, &method, route.as_ref().map_or("-", MatchedPath::as_str), began)
+}
+
+/// The answer with its id, which is logged.
+pub(super) fn answered(
+    mut response: Response,
+    id: Uuid,
+    method: &Method,
+    route: &str,
+    began: Instant,
+) -> Response {
+    let mut text = Uuid::encode_buffer();
     if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     tracing::info!(
         %method,
-        route = route.as_ref().map_or("-", MatchedPath::as_str),
+        route,
         status = response.status().as_u16(),
         microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
         request_id = %id,

@@ -28,7 +28,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, header::CONNECTION};
+use http::{HeaderValue, StatusCode, header::CONNECTION};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use self::watch::{Noted, Phase, Watch, WatchedBody, WatchedStream};
+use super::observe::answered;
 use crate::{
     domain::context::IdSource,
     infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, settle},
@@ -199,6 +200,7 @@ impl Server {
     /// Answers one request, or says that its time is over.
     async fn answer(&self, request: Request<Incoming>, watch: &Arc<Watch>) -> Result<Response, Infallible> {
         watch.begin();
+        let (began, method) = (std::time::Instant::now(), request.method().clone());
         let (head, body) = request.into_parts();
         let body = if hyper::body::Body::is_end_stream(&body) {
             Body::empty()
@@ -207,31 +209,34 @@ impl Server {
         };
         let mut answer = pin!(self.router.clone().call(Request::from_parts(head, body)));
         let answer = poll_fn(|cx| match watch.phase() {
-            Phase::BodyLate => Poll::Ready(close(RejectedRequest::TooSlow.into())),
+            Phase::BodyLate => Poll::Ready(Err(RejectedRequest::TooSlow.into())),
             Phase::HandlerLate => {
-                Poll::Ready(self.failed(TechnicalKind::TimedOut, "the handler ran out of time"))
+                Poll::Ready(
+                    Err(Technical::new(TechnicalKind::TimedOut, "the handler ran out of time").into()),
+                )
             }
             _ => match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-                Ok(answer) => answer.map(|Ok(answer)| answer),
-                Err(panic) => Poll::Ready(self.failed(TechnicalKind::Internal, &told_by(&*panic))),
+                Ok(answer) => answer.map(|Ok(answer)| Ok(answer)),
+                Err(panic) => Poll::Ready(Err(Technical::internal(told_by(&*panic)).into())),
             },
         })
         .await;
+        let answer = answer.unwrap_or_else(|failure: Failure| {
+            let id = self.ids.uuid();
+            answered(settle(refusal(failure), id), id, &method, "-", began)
+        });
         watch.answered();
         self.served.fetch_add(1, Ordering::Relaxed);
         Ok(answer)
     }
-
-    /// The answer to a failure of ours, which is logged.
-    fn failed(&self, kind: TechnicalKind, why: &str) -> Response {
-        settle(Failure::from(Technical::new(kind, why)).into_response(), self.ids.uuid())
-    }
 }
 
-/// The answer to a request of which no more is read.
-fn close(failure: Failure) -> Response {
+/// The answer to a failure that the router did not see; of a request that was too slow no more is read.
+fn refusal(failure: Failure) -> Response {
     let mut response = failure.into_response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if response.status() == StatusCode::REQUEST_TIMEOUT {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -156,9 +156,9 @@ async fn an_order_under_way_keeps_its_buyer() {
         let user_id = id(&ann).await;
         let buyer: uuid::Uuid = user_id.parse().unwrap();
         let order =
-            "INSERT INTO orders (id, number, user_id, email, status, currency, subtotal, discount, shipping, tax, \
-             total, shipping_address, billing_address, lines, version, placed_at, updated_at) \
-             VALUES ($1, 1, $1, '', 'paid', 'EUR', 0, 0, 0, 0, 0, '{}', '{}', '[]', 1, $2, $2)";
+            "INSERT INTO orders (id, number, user_id, email, seller, status, currency, subtotal, discount, shipping, tax, \
+             total, taxes, shipping_address, billing_address, lines, version, placed_at, updated_at) \
+             VALUES ($1, 1, $1, '', '', 'paid', 'EUR', 0, 0, 0, 0, 0, '[]', '{}', '{}', '[]', 1, $2, $2)";
         let write = server.store.database().write(move |unit_of_work| {
             let now = unit_of_work.now();
             Box::pin(async move { unit_of_work.execute(order, &[buyer.into(), now.into()]).await })

@@ -33,9 +33,9 @@ async fn order(test: &TestDatabase, user: &User, number: i64, status: &str) -> O
         Param::json(&address("DE")),
         at(number).into(),
     ];
-    let sql = "INSERT INTO orders (id, number, user_id, email, status, currency, subtotal, discount, shipping, tax, \
-               total, shipping_address, billing_address, lines, version, placed_at, updated_at) \
-               VALUES ($1, $2, $3, $4, $5, 'EUR', 1000, 100, 50, 0, 950, $6, $7, '[]', 1, $8, $8)";
+    let sql = "INSERT INTO orders (id, number, user_id, email, seller, status, currency, subtotal, discount, shipping, tax, \
+               total, taxes, shipping_address, billing_address, lines, version, placed_at, updated_at) \
+               VALUES ($1, $2, $3, $4, '', $5, 'EUR', 1000, 100, 50, 0, 950, '[]', $6, $7, '[]', 1, $8, $8)";
     execute(test, sql, &params).await;
     let sql = "INSERT INTO invoices (id, kind, series, number, order_id, user_id, currency, total, document, issued_at) \
                VALUES ($1, 'invoice', 'R', $2, $1, $3, 'EUR', 950, $4, $5)";

@@ -78,9 +78,9 @@ async fn product(test: &TestDatabase, number: u32) -> ProductId {
 /// Adds a paid order of this number.
 async fn order(test: &TestDatabase, user_id: Option<UserId>, number: u32) -> OrderId {
     let id = OrderId(test.database.context().ids.uuid());
-    let sql = "INSERT INTO orders (id, number, user_id, email, status, currency, subtotal, discount, shipping, tax, \
-               total, shipping_address, billing_address, lines, version, placed_at, updated_at) \
-               VALUES ($1, $2, $3, '', 'paid', 'EUR', 0, 0, 0, 0, 0, '{}', '{}', '[]', 1, $4, $4)";
+    let sql = "INSERT INTO orders (id, number, user_id, email, seller, status, currency, subtotal, discount, shipping, tax, \
+               total, taxes, shipping_address, billing_address, lines, version, placed_at, updated_at) \
+               VALUES ($1, $2, $3, '', '', 'paid', 'EUR', 0, 0, 0, 0, 0, '[]', '{}', '{}', '[]', 1, $4, $4)";
     execute(test, sql, &[id.into(), i64::from(number).into(), user_id.into(), at(0).into()]).await;
     id
 }

@@ -4,7 +4,7 @@ mod summary;
 mod watch;
 
 use std::fs::File;
-use std::io::{BufReader, Write, stdout};
+use std::io::{self, BufReader, ErrorKind, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -52,7 +52,7 @@ impl Import {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let told = |source| CliError::Import { file: self.file.clone(), source };
         let options = Options { format: self.format, currency: self.currency, ..Options::default() };
-        let open = || Ok(BufReader::with_capacity(BUFFER, File::open(&self.file)?));
+        let open = || open(&self.file);
         let mut watch =
             Watch::new(&self.file, self.rejects.clone().unwrap_or_else(|| rejects_of(&self.file)));
         let mut started = Instant::now();
@@ -86,6 +86,14 @@ impl Import {
         let whole = modified.and_then(|time| Timestamp::from_microsecond(time.as_microsecond()).ok());
         whole.unwrap_or_else(|| Context::system().clock.now())
     }
+}
+
+/// Opens a file, which is read twice: a pipe would be empty then.
+fn open(file: &Path) -> io::Result<BufReader<File>> {
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file, and it is read twice"));
+    }
+    Ok(BufReader::with_capacity(BUFFER, File::open(file)?))
 }
 
 /// Where the rejected lines of a file go, if nothing else is said: the folder of the file may not be ours to write to.

@@ -25,6 +25,8 @@ pub struct InvoiceBody {
     order_number: Option<i64>,
     /// The invoice that a credit note takes back from.
     corrects: Option<InvoiceId>,
+    /// From whom.
+    seller: String,
     /// To whom.
     billing_address: Option<Address>,
     /// For what.
@@ -100,6 +102,7 @@ impl InvoiceBody {
             order_id: invoice.order_id,
             order_number: invoice.document.order_number,
             corrects: invoice.corrects,
+            seller: invoice.document.seller,
             billing_address: invoice.document.billing_address,
             items: invoice.document.lines.into_iter().map(item).collect(),
             shipping: money(invoice.document.shipping),
