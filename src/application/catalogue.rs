@@ -256,7 +256,9 @@ async fn describe(
             }
             None => derived(product.id, &variant.sku),
         };
-        stock.insert(id, variant.stock);
+        if stock.insert(id, variant.stock).is_some() {
+            return Err(ValidationException::one(format!("/variants/{i}/id"), Fault::Duplicate).into());
+        }
         product.variants.push(Variant {
             id,
             product_id: product.id,

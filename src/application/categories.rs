@@ -52,9 +52,14 @@ pub struct Spot {
     pub position: i64,
 }
 
+/// All categories, each with what only an administrator is shown.
+pub async fn all(store: &Store) -> Result<Vec<Category>, Failure> {
+    Ok(CategoryRepository(&mut store.database().read().await?).tree().await?)
+}
+
 /// The whole tree.
 pub async fn categories(store: &Store) -> Result<Vec<Branch>, Failure> {
-    Ok(tree(CategoryRepository(&mut store.database().read().await?).tree().await?))
+    Ok(tree(all(store).await?))
 }
 
 /// A category by id.

@@ -23,7 +23,7 @@ pub async fn orders(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<PlacedOrder>, Failure> {
-    let list = format!("orders {:?}", (filter.user_id, filter.status));
+    let list = format!("orders {:?}", (filter.user_id, filter.status, filter.number));
     let cursors = store.database().cursor_key().cursors(&list);
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
     let mut session = store.database().read().await?;

@@ -126,17 +126,14 @@ pub struct OrderFilter {
     pub user_id: Option<UserId>,
     /// Only those in this state.
     pub status: Option<OrderStatus>,
+    /// Only the one with this number.
+    pub number: Option<i64>,
 }
 
 /// Queries on orders.
 pub struct OrderRepository<'a>(pub &'a mut Session);
 
 impl OrderRepository<'_> {
-    /// The order with a number.
-    pub async fn by_number(&mut self, number: i64) -> Result<Option<Order>, StoreError> {
-        self.0.first(&select::<Order>("WHERE number = $1"), &params![number], Order::from_row).await
-    }
-
     /// A page of orders, newest first.
     pub async fn list(
         &mut self,
@@ -154,6 +151,10 @@ impl OrderRepository<'_> {
         if let Some(status) = filter.status {
             values.push(status.name().into());
             conditions.push(format!("status = ${}", values.len()));
+        }
+        if let Some(number) = filter.number {
+            values.push(number.into());
+            conditions.push(format!("number = ${}", values.len()));
         }
         self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
     }

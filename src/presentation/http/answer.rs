@@ -2,10 +2,11 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::conditional::tag;
 use crate::application::idempotency::Render;
 use crate::infrastructure::exceptions::{Failure, PROBLEM_JSON, Technical};
 use crate::infrastructure::repositories::Answer;
@@ -18,27 +19,48 @@ pub type Answered = Result<Response, Failure>;
 /// Renders a success by a function, and a refusal as a problem document.
 pub struct Rendered<F>(F);
 
-/// Renders what was made: 201, where it is from now on, and its body.
-pub fn created<T, B, F>(describe: F) -> Rendered<impl Fn(&T) -> Answer + Send + Sync + 'static>
+/// Renders what was made: 201, where it is from now on, and how it looks.
+pub fn created<T, F>(describe: F) -> Rendered<impl Fn(&T) -> Answer + Send + Sync + 'static>
 where
-    B: Serialize,
-    F: Fn(&T) -> (String, B) + Send + Sync + 'static,
+    F: Fn(&T) -> (String, Answer) + Send + Sync + 'static,
 {
     Rendered(move |value: &T| {
-        let (location, body) = describe(value);
-        let mut answer = json(StatusCode::CREATED, &body);
-        answer.headers.push((LOCATION.to_string(), location));
+        let (location, mut answer) = describe(value);
+        if answer.status == StatusCode::OK.as_u16() {
+            answer.status = StatusCode::CREATED.as_u16();
+            answer.headers.push((LOCATION.to_string(), location));
+        }
         answer
     })
 }
 
-/// Renders what was done: 200 and its body.
-pub fn done<T, B, F>(describe: F) -> Rendered<impl Fn(&T) -> Answer + Send + Sync + 'static>
+/// Renders what was done: 200, and how it looks then.
+pub fn done<T, F>(describe: F) -> Rendered<impl Fn(&T) -> Answer + Send + Sync + 'static>
 where
-    B: Serialize,
-    F: Fn(&T) -> B + Send + Sync + 'static,
+    F: Fn(&T) -> Answer + Send + Sync + 'static,
 {
-    Rendered(move |value: &T| json(StatusCode::OK, &describe(value)))
+    Rendered(describe)
+}
+
+/// How something looks, with the tag of its version.
+pub fn versioned<B: Serialize>(version: i64, body: &B) -> Answer {
+    let mut answer = shown(body);
+    if answer.status == StatusCode::OK.as_u16() {
+        answer.headers.push((ETAG.to_string(), tag(version, &answer.body)));
+    }
+    answer
+}
+
+/// How something looks that never changes.
+pub fn shown<B: Serialize>(body: &B) -> Answer {
+    match serde_json::to_vec(body) {
+        Ok(body) => Answer {
+            status: StatusCode::OK.as_u16(),
+            headers: vec![(CONTENT_TYPE.to_string(), JSON.to_owned())],
+            body,
+        },
+        Err(error) => refusal(&Technical::internal(error).into()),
+    }
 }
 
 impl<T, F: Fn(&T) -> Answer + Send + Sync + 'static> Render<T> for Rendered<F> {
@@ -58,18 +80,6 @@ fn refusal(failure: &Failure) -> Answer {
         headers.extend(value.to_str().ok().map(|value| (name.to_string(), value.to_owned())));
     }
     Answer { status: failure.status().as_u16(), headers, body: failure.document() }
-}
-
-/// A body in JSON as an answer that can be kept.
-fn json<B: Serialize>(status: StatusCode, body: &B) -> Answer {
-    match serde_json::to_vec(body) {
-        Ok(body) => Answer {
-            status: status.as_u16(),
-            headers: vec![(CONTENT_TYPE.to_string(), JSON.to_owned())],
-            body,
-        },
-        Err(error) => refusal(&Technical::internal(error).into()),
-    }
 }
 
 impl IntoResponse for Answer {

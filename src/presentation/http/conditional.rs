@@ -47,8 +47,9 @@ pub fn changed<B: Serialize>(version: i64, body: &B) -> Result<Response, Failure
     fresh(version, body, &IfNoneMatch::default())
 }
 
-/// Eight bytes of the digest are enough: nobody gains from a collision with themselves.
-fn tag(version: i64, body: &[u8]) -> String {
+/// The tag of a version that looks so. Eight bytes of the digest are enough: nobody gains from a collision with
+/// themselves.
+pub(super) fn tag(version: i64, body: &[u8]) -> String {
     let digest = Sha256::digest(body);
     let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
     format!("\"{version}-{digest:016x}\"")

@@ -15,6 +15,11 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
+    /// A list that has but one page.
+    pub fn whole<U>(items: Vec<U>, body: impl FnMut(U) -> T) -> Self {
+        Self::of(Page { items, next: None }, body)
+    }
+
     /// The page, each item as it looks outside.
     pub fn of<U>(page: Page<U>, body: impl FnMut(U) -> T) -> Self {
         let Page { items, next } = page.map(body);

@@ -7,3 +7,4 @@ mod framework;
 mod fuzz;
 mod products;
 mod selling;
+mod tags;

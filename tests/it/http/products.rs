@@ -74,7 +74,17 @@ async fn a_product_is_changed_only_as_it_was_seen() {
             changed["variants"].as_array().unwrap().iter().filter(|v| v["active"] == true).collect();
         assert_eq!(active.len(), 1);
         assert_eq!(active[0]["id"], made["variants"][1]["id"], "a variant is known by its SKU");
-        assert_eq!(admin.with("if-match", &tag).put(&path, change).await.problem(412), "precondition_failed");
+        let late = admin.with("if-match", &tag).put(&path, change.clone()).await;
+        assert_eq!(late.problem(412), "precondition_failed");
+        let [mut twice, mut again] = [0, 1].map(|_| change["variants"][0].clone());
+        twice["id"] = made["variants"][1]["id"].clone();
+        again["sku"] = json!("MUG-L-2");
+        again["id"] = made["variants"][1]["id"].clone();
+        change["variants"] = json!([twice, again]);
+        let refused = admin.put(&path, change).await;
+        assert_eq!(refused.problem(422), "validation");
+        let fault = &refused.json()["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/variants/1/id"), &json!("duplicate")));
         assert_eq!(admin.with("if-none-match", seen.header("etag")).get(&path).await.status, 200);
     })
     .await;

@@ -64,6 +64,7 @@ async fn a_guest_buys_and_sees_the_order_by_its_token_alone() {
         assert_eq!(holder.get(&payment).await.expect(200)["status"], "captured");
         let shown = holder.get(&invoice).await.expect(200);
         assert_eq!((&shown["kind"], &shown["number"]), (&json!("invoice"), &json!("R1")));
+        assert_eq!(shown["seller"], policy().name);
         assert_eq!(shown["total"], order["totals"]["total"]);
         let another: String = token.chars().rev().collect();
         let stranger = server.customer().await.with("order-token", &another);
@@ -114,6 +115,9 @@ async fn a_user_sees_their_orders_and_nobody_elses() {
 
         let all = server.admin().await.get("/admin/v1/orders?limit=100").await.expect(200);
         assert_eq!(all["items"].as_array().unwrap().len(), 10);
+        let numbered = server.admin().await.get("/admin/v1/orders?number=3").await.expect(200);
+        assert_eq!(numbered["items"].as_array().unwrap().len(), 1);
+        assert_eq!(numbered["items"][0]["number"], 3);
         assert_eq!(ann.get("/admin/v1/orders").await.problem(403), "unauthorized_access");
     })
     .await;
@@ -265,6 +269,7 @@ async fn an_administrator_refunds_never_more_than_was_captured() {
         assert_eq!(kinds, ["authorize", "refund", "refund"]);
         let invoice = buyer.get(&format!("{}/invoice", path(&order))).await.expect(200);
         let notes = invoice["credit_notes"].as_array().unwrap();
+        assert_eq!(notes[0]["seller"], policy().name);
         assert_eq!(notes.iter().map(|note| note["total"]["amount"].as_i64().unwrap()).sum::<i64>(), 10_000);
     })
     .await;

@@ -98,6 +98,14 @@ async fn a_tree_grows_and_is_seen_by_everybody() {
         create(&admin, "Water", Some(&drinks)).await;
         create(&admin, "Books", None).await;
         assert_eq!(tree(&guest).await, "books drinks(water the-cafe)");
+        let all = admin.get("/admin/v1/categories").await.expect(200);
+        let places: Vec<_> =
+            all["items"].as_array().unwrap().iter().map(|one| (&one["slug"], &one["position"])).collect();
+        assert_eq!(
+            places.iter().map(|(slug, _)| slug.as_str().unwrap()).collect::<Vec<_>>(),
+            ["books", "drinks", "water", "the-cafe"]
+        );
+        assert_eq!((places[3].1, &all["items"][3]["tax_class"]), (&json!(2), &json!("reduced")));
 
         let whole = guest.get("/v1/categories").await;
         let known = guest.with("if-none-match", whole.header("etag"));

@@ -10,6 +10,8 @@ use crate::domain::cart::CartStatus;
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::infrastructure::exceptions::InvalidDiscountCodeException;
+use crate::infrastructure::repositories::Answer;
+use crate::presentation::http::answer::versioned;
 
 /// A cart with what it costs in the store's own country; what it costs elsewhere says the checkout.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,9 +110,9 @@ impl CartBody {
         }
     }
 
-    /// Where it is.
-    pub fn location(&self) -> String {
-        format!("/v1/carts/{}", self.id)
+    /// The answer that shows it.
+    pub fn answer(priced: &PricedCart) -> Answer {
+        versioned(priced.cart.version, &Self::of(priced))
     }
 }
 

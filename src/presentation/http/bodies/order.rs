@@ -11,6 +11,8 @@ use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
 use crate::domain::product::ProductKind;
+use crate::infrastructure::repositories::Answer;
+use crate::presentation::http::answer::versioned;
 
 /// An order.
 #[derive(Debug, Serialize, ToSchema)]
@@ -88,6 +90,11 @@ struct OrderItemBody {
 }
 
 impl OrderBody {
+    /// The answer that shows it.
+    pub fn answer(placed: &PlacedOrder) -> Answer {
+        versioned(placed.order.version, &Self::of(placed))
+    }
+
     /// As it looks outside.
     pub fn of(placed: &PlacedOrder) -> Self {
         let PlacedOrder { order, payment } = placed;

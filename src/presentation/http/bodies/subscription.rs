@@ -9,6 +9,8 @@ use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::BillingInterval;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
+use crate::infrastructure::repositories::Answer;
+use crate::presentation::http::answer::versioned;
 
 /// A subscription.
 #[derive(Debug, Serialize, ToSchema)]
@@ -68,6 +70,11 @@ pub struct PeriodBody {
 }
 
 impl SubscriptionBody {
+    /// The answer that shows it.
+    pub fn answer(subscription: &Subscription) -> Answer {
+        versioned(subscription.version, &Self::of(subscription))
+    }
+
     /// As it looks outside.
     pub fn of(subscription: &Subscription) -> Self {
         Self {

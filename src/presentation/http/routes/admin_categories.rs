@@ -14,11 +14,12 @@ use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::tax::TaxClass;
-use crate::presentation::http::answer::{Answered, created};
+use crate::presentation::http::answer::{Answered, created, versioned};
 use crate::presentation::http::bodies::CategoryBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
 use crate::presentation::http::idempotency_key::Keyed;
 use crate::presentation::http::json::Json;
+use crate::presentation::http::list::List;
 use crate::presentation::http::patch::given;
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::Path;
@@ -26,7 +27,7 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![get, create, change, move_to, remove]
+    routes![list, get, create, change, move_to, remove]
 }
 
 /// What a category is to be.
@@ -84,6 +85,14 @@ struct CategorySpot {
     position: i64,
 }
 
+/// All categories, siblings in their order.
+#[utoipa::path(get, path = "/admin/v1/categories", tag = "admin categories",
+    responses((status = 200, body = List<CategoryBody>)))]
+async fn list(_: Admin, State(app): State<AppState>) -> Answered {
+    let all = categories::all(&app.store).await?;
+    Ok(Json(List::whole(all, |category| CategoryBody::of(&category))).into_response())
+}
+
 /// A category.
 #[utoipa::path(get, path = "/admin/v1/categories/{id}", tag = "admin categories", params(("id" = Uuid, Path)),
     responses((status = 200, body = CategoryBody)))]
@@ -105,7 +114,8 @@ async fn create(who: Admin, State(app): State<AppState>, request: Keyed<NewBody>
     let NewBody { name, slug, parent_id, position, tax_class, translations } = request.body;
     let new = NewCategory { slug, name, parent_id, position, tax_class, translations };
     let render = created(|category: &Category| {
-        (format!("/admin/v1/categories/{}", category.id), CategoryBody::of(category))
+        let shown = versioned(category.version, &CategoryBody::of(category));
+        (format!("/admin/v1/categories/{}", category.id), shown)
     });
     let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
         let new = new.clone();

@@ -14,7 +14,7 @@ use crate::application::idempotency::once;
 use crate::domain::discount::{Discount, DiscountKind};
 use crate::domain::ids::DiscountId;
 use crate::domain::money::Money;
-use crate::presentation::http::answer::{Answered, created};
+use crate::presentation::http::answer::{Answered, created, versioned};
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
 use crate::presentation::http::idempotency_key::Keyed;
 use crate::presentation::http::json::Json;
@@ -149,7 +149,8 @@ async fn create(who: Admin, State(app): State<AppState>, request: Keyed<NewBody>
     let NewBody { code, kind, minimum, usage_limit, starts_at, ends_at, active } = request.body;
     let new = NewDiscount { code, kind, minimum, usage_limit, starts_at, ends_at, active };
     let render = created(|discount: &Discount| {
-        (format!("/admin/v1/discounts/{}", discount.id), DiscountBody::of(discount))
+        let shown = versioned(discount.version, &DiscountBody::of(discount));
+        (format!("/admin/v1/discounts/{}", discount.id), shown)
     });
     let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
         let new = new.clone();

@@ -15,8 +15,8 @@ use crate::domain::money::Money;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::StepKind;
 use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
-use crate::infrastructure::repositories::OrderFilter;
-use crate::presentation::http::answer::{Answered, created, done};
+use crate::infrastructure::repositories::{Answer, OrderFilter};
+use crate::presentation::http::answer::{Answered, created, done, shown};
 use crate::presentation::http::bodies::{OrderBody, StepBody};
 use crate::presentation::http::conditional::{IfNoneMatch, fresh};
 use crate::presentation::http::idempotency_key::Keyed;
@@ -42,6 +42,9 @@ struct Wanted {
     /// Only those in this state.
     #[param(inline)]
     status: Option<OrderStatus>,
+    /// Only the one with this number.
+    #[param(minimum = 1)]
+    number: Option<i64>,
     /// The most items of a page.
     #[serde(default = "usual_limit")]
     #[param(minimum = 1, maximum = 100, default = 20)]
@@ -104,7 +107,7 @@ struct Fulfilment {
 #[utoipa::path(get, path = "/admin/v1/orders", tag = "admin orders", params(Wanted),
     responses((status = 200, body = List<OrderBody>)))]
 async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
-    let filter = OrderFilter { user_id: wanted.user_id, status: wanted.status };
+    let filter = OrderFilter { user_id: wanted.user_id, status: wanted.status, number: wanted.number };
     let page = history::orders(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
     Ok(Json(List::of(page, |placed| OrderBody::of(&placed))).into_response())
 }
@@ -162,7 +165,7 @@ async fn fulfil(
 ) -> Answered {
     let key = request.key(Some(who.user_id()));
     let tracking_code = request.body.tracking_code;
-    let answer = once(&app.store, key, Arc::new(done(OrderBody::of)), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(done(OrderBody::answer)), move |unit_of_work| {
         let tracking_code = tracking_code.clone();
         Box::pin(async move { orders::fulfil(unit_of_work, id, tracking_code).await })
     });
@@ -179,16 +182,17 @@ async fn cancel(
     request: Keyed<Nothing>,
 ) -> Answered {
     let key = request.key(Some(who.user_id()));
-    let answer = once(&app.store, key, Arc::new(done(OrderBody::of)), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(done(OrderBody::answer)), move |unit_of_work| {
         Box::pin(async move { orders::cancel(unit_of_work, id).await })
     });
     Ok(answer.await?.into_response())
 }
 
 /// Where a step is seen, and how it looks.
-fn moved(moved: &MovedMoney) -> (String, StepBody) {
+fn moved(moved: &MovedMoney) -> (String, Answer) {
     let MovedMoney { step, placed } = moved;
-    (format!("/admin/v1/orders/{}", placed.order.id), StepBody::of(step, placed.payment.currency))
+    let step = StepBody::of(step, placed.payment.currency);
+    (format!("/admin/v1/orders/{}", placed.order.id), shown(&step))
 }
 
 /// An amount in minor units of the order's currency.

@@ -16,7 +16,7 @@ use crate::domain::product::{BillingInterval, ProductKind, ProductView, Stock, T
 use crate::domain::tax::TaxClass;
 use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::{AdminProductFilter, InventoryRepository};
-use crate::presentation::http::answer::{Answered, created};
+use crate::presentation::http::answer::{Answered, created, versioned};
 use crate::presentation::http::bodies::ProductRecord;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
 use crate::presentation::http::idempotency_key::Keyed;
@@ -165,8 +165,8 @@ async fn create(who: Admin, State(app): State<AppState>, request: Keyed<ProductI
     let key = request.key(Some(who.user_id()));
     let draft = Arc::new(request.body.draft()?);
     let render = created(|view: &ProductView| {
-        let body = serde_json::to_value(ProductRecord::of(view)).unwrap_or_default();
-        (format!("/admin/v1/products/{}", view.product.id), body)
+        let shown = versioned(view.product.version, &ProductRecord::of(view));
+        (format!("/admin/v1/products/{}", view.product.id), shown)
     });
     let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
         let draft = Arc::clone(&draft);

@@ -109,7 +109,7 @@ async fn change(
         return Err(ValidationException::one("/refund", fault).into());
     }
     let key = request.key(Some(who.user_id()));
-    let answer = once(&app.store, key, Arc::new(done(SubscriptionBody::of)), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(done(SubscriptionBody::answer)), move |unit_of_work| {
         Box::pin(async move {
             match action {
                 SubscriptionAction::Pause => subscriptions::pause(unit_of_work, id).await,

@@ -70,10 +70,8 @@ struct Code {
     responses((status = 201, body = CartBody)))]
 async fn create(who: Anyone, State(app): State<AppState>, request: Keyed<NewCart>) -> Answered {
     let (user_id, currency) = (who.user_id(), request.body.currency);
-    let render = created(|priced: &PricedCart| {
-        let body = CartBody::of(priced);
-        (body.location(), body)
-    });
+    let render =
+        created(|priced: &PricedCart| (format!("/v1/carts/{}", priced.cart.id), CartBody::answer(priced)));
     let policy = Arc::clone(&app.store.policy);
     let answer = once(&app.store, request.key(user_id), Arc::new(render), move |unit_of_work| {
         let policy = Arc::clone(&policy);
@@ -115,7 +113,7 @@ async fn add_item(
     let meant = Meant { id, user_id: who.user_id(), version };
     let NewItem { variant_id, quantity } = request.body;
     let policy = Arc::clone(&app.store.policy);
-    let render = Arc::new(done(CartBody::of));
+    let render = Arc::new(done(CartBody::answer));
     let answer = once(&app.store, request.key(meant.user_id), render, move |unit_of_work| {
         let policy = Arc::clone(&policy);
         let item = CartItem { variant_id, quantity };

@@ -11,7 +11,7 @@ use crate::application::checkout::{Checkout, checkout};
 use crate::application::place_order::PlacedOrder;
 use crate::domain::address::Address;
 use crate::domain::ids::CartId;
-use crate::presentation::http::answer::{Answered, created};
+use crate::presentation::http::answer::{Answered, created, versioned};
 use crate::presentation::http::bodies::OrderBody;
 use crate::presentation::http::idempotency_key::Keyed;
 use crate::presentation::http::order_token::token;
@@ -79,7 +79,7 @@ async fn buy(
     let render = created(move |placed: &PlacedOrder| {
         let mut body = OrderBody::of(placed);
         body.token = placed.order.user_id.is_none().then(|| token(&secret, placed.order.id));
-        (format!("/v1/orders/{}", placed.order.id), body)
+        (format!("/v1/orders/{}", placed.order.id), versioned(placed.order.version, &body))
     });
     Ok(checkout(&app.store, purchase, key, Arc::new(render)).await?.into_response())
 }

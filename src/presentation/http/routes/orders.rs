@@ -49,7 +49,7 @@ struct Wanted {
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", params(Wanted),
     responses((status = 200, body = List<OrderBody>)))]
 async fn list(who: SignedIn, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
-    let filter = OrderFilter { user_id: Some(who.user_id()), status: wanted.status };
+    let filter = OrderFilter { user_id: Some(who.user_id()), status: wanted.status, number: None };
     let page = history::orders(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
     Ok(Json(List::of(page, |placed| OrderBody::of(&placed))).into_response())
 }
@@ -82,7 +82,7 @@ async fn cancel(
     request: Keyed<Nothing>,
 ) -> Answered {
     buyer.check(&app, &who, &orders::order(&app.store, id).await?.order)?;
-    let render = Arc::new(done(OrderBody::of));
+    let render = Arc::new(done(OrderBody::answer));
     let answer = once(&app.store, request.key(who.user_id()), render, move |unit_of_work| {
         Box::pin(async move { orders::cancel(unit_of_work, id).await })
     });

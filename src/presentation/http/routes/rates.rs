@@ -10,7 +10,6 @@ use crate::domain::ids::ShippingMethodId;
 use crate::domain::product::Translations;
 use crate::domain::shipping::{ShippingMethod, ShippingRate};
 use crate::domain::tax::{TaxClass, TaxRule};
-use crate::infrastructure::repositories::Page;
 use crate::presentation::http::answer::Answered;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
@@ -95,14 +94,14 @@ fn on() -> bool {
     responses((status = 200, body = List<MethodBody>)))]
 async fn shipping_methods(_: Public, State(app): State<AppState>) -> Answered {
     let methods = rates::shipping_methods(&app.store, false).await?;
-    Ok(whole(methods, MethodBody::of).into_response())
+    Ok(Json(List::whole(methods, MethodBody::of)).into_response())
 }
 
 /// Every tax rule, by country and class.
 #[utoipa::path(get, path = "/admin/v1/taxes", tag = "admin rates",
     responses((status = 200, body = List<TaxRule>)))]
 async fn tax_rules(_: Admin, State(app): State<AppState>) -> Answered {
-    Ok(whole(rates::tax_rules(&app.store).await?, |rule| rule).into_response())
+    Ok(Json(List::whole(rates::tax_rules(&app.store).await?, |rule| rule)).into_response())
 }
 
 /// Puts these tax rules in the place of all that were there.
@@ -117,7 +116,7 @@ async fn set_tax_rules(
         let items = items.clone();
         Box::pin(async move { rates::set_tax_rules(unit_of_work, &items).await })
     });
-    Ok(whole(write.await?, |rule| rule).into_response())
+    Ok(Json(List::whole(write.await?, |rule| rule)).into_response())
 }
 
 /// Every way of shipping, also those that cannot be chosen.
@@ -125,7 +124,7 @@ async fn set_tax_rules(
     responses((status = 200, body = List<MethodBody>)))]
 async fn all_shipping_methods(_: Admin, State(app): State<AppState>) -> Answered {
     let methods = rates::shipping_methods(&app.store, true).await?;
-    Ok(whole(methods, MethodBody::of).into_response())
+    Ok(Json(List::whole(methods, MethodBody::of)).into_response())
 }
 
 /// Puts these ways of shipping in the place of all that were there. One whose code stays keeps its id.
@@ -141,12 +140,7 @@ async fn set_shipping_methods(
         let methods = methods.clone();
         Box::pin(async move { rates::set_shipping_methods(unit_of_work, &methods).await })
     });
-    Ok(whole(write.await?, MethodBody::of).into_response())
-}
-
-/// A list that has but one page.
-fn whole<T, B>(items: Vec<T>, body: impl FnMut(T) -> B) -> Json<List<B>> {
-    Json(List::of(Page { items, next: None }, body))
+    Ok(Json(List::whole(write.await?, MethodBody::of)).into_response())
 }
 
 impl NewMethod {

@@ -12,7 +12,7 @@ use crate::application::reviews::{self, NewReview};
 use crate::domain::ids::ProductId;
 use crate::domain::review::Review;
 use crate::infrastructure::repositories::ReviewFilter;
-use crate::presentation::http::answer::{Answered, created};
+use crate::presentation::http::answer::{Answered, created, versioned};
 use crate::presentation::http::bodies::ReviewBody;
 use crate::presentation::http::idempotency_key::Keyed;
 use crate::presentation::http::json::Json;
@@ -82,7 +82,9 @@ async fn write(
     let key = request.key(Some(user_id));
     let Opinion { rating, title, body } = request.body;
     let new = NewReview { product_id, user_id, rating, title, body };
-    let render = created(|review: &Review| ("/v1/me/reviews".to_owned(), ReviewBody::of(review)));
+    let render = created(|review: &Review| {
+        ("/v1/me/reviews".to_owned(), versioned(review.version, &ReviewBody::of(review)))
+    });
     let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
         let new = new.clone();
         Box::pin(async move { reviews::write_review(unit_of_work, &new).await })

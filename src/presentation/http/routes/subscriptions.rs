@@ -129,6 +129,6 @@ where
     F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, Subscription, Failure> + Send + Sync + 'static,
 {
     own(app, who, id).await?;
-    let render = Arc::new(done(SubscriptionBody::of));
+    let render = Arc::new(done(SubscriptionBody::answer));
     Ok(once(&app.store, request.key(Some(who.user_id())), render, work).await?.into_response())
 }

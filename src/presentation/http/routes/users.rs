@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::application::accounts::{self, NewUser};
 use crate::application::idempotency::once;
 use crate::domain::user::User;
-use crate::presentation::http::answer::{Answered, created};
+use crate::presentation::http::answer::{Answered, created, versioned};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::idempotency_key::Keyed;
 use crate::presentation::http::principal::Public;
@@ -55,7 +55,7 @@ async fn register(_: Public, State(app): State<AppState>, request: Keyed<Registr
     let Registration { email, password, name, birth_date, locale } = request.body;
     let password_hash = passwords.hash(&password).await?;
     let new = NewUser { email, name, password_hash, birth_date, locale };
-    let render = created(|user: &User| ("/v1/me".to_owned(), UserBody::of(user)));
+    let render = created(|user: &User| ("/v1/me".to_owned(), versioned(user.version, &UserBody::of(user))));
     let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
         let new = new.clone();
         Box::pin(async move { accounts::register(unit_of_work, &new).await })
