@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::page::{Cursors, Dated, Page};
 use super::session::Session;
-use super::table::{Table, Versioned, select};
+use super::table::{Table, Versioned};
 use super::unit_of_work::UnitOfWork;
 use super::value::{Json, Param, Row, params};
 use crate::domain::ids::{OrderId, ProductId, UserId};
