@@ -1,5 +1,7 @@
 //! The binary keeps its contract: what it prints where, and the code it ends with.
 
+mod importing;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
