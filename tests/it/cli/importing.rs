@@ -92,7 +92,7 @@ fn an_import_that_was_killed_and_done_again_ends_like_one_that_was_not() {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // it is in the middle once it has written some of it
     let log = killed.path().join("undercroft.db-wal");
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     while fs::metadata(&log).map_or(0, |log| log.len()) < 900_000 && child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < patience, "nothing is written");
         std::thread::sleep(Duration::from_millis(1));
