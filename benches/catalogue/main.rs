@@ -120,13 +120,13 @@ impl Shop {
             measure::settle(&database).await;
         }
         let workers = Workers::of(&database).await;
-        Self { database, workers, goods, cursor: None, filter: ProductFilter::in_currency(Currency::EUR) }
+        Self { database, workers, goods, cursor: None, filter: euros() }
     }
 
     /// Begins a walk.
     fn start(&mut self, question: Question) {
         self.cursor = None;
-        self.filter = ProductFilter::in_currency(Currency::EUR);
+        self.filter = euros();
         if let Question::List { sort, by_category, priced } = question {
             self.filter.sort = sort;
             self.filter.category = by_category.then(|| self.goods.category());
@@ -162,4 +162,9 @@ impl Shop {
         }
         std::hint::black_box(page.items);
     }
+}
+
+/// The whole catalogue in euros.
+fn euros() -> ProductFilter {
+    ProductFilter { category: None, currency: Currency::EUR, min_price: None, max_price: None, sort: None }
 }

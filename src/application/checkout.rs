@@ -16,7 +16,7 @@ use crate::domain::ports::DeclineReason;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, Technical,
-    ValidationException,
+    UnauthorizedAccessException, ValidationException,
 };
 use crate::infrastructure::repositories::{
     Answer, CartRepository, IdempotencyKey, PaymentRepository, UnitOfWork,
@@ -116,6 +116,8 @@ async fn begin(store: &Store, request: Checkout, key: Option<IdempotencyKey>) ->
                 let mut cart = open_cart(unit_of_work, &request).await?;
                 let draft = draft(unit_of_work, order_id, &cart, &request).await?;
                 let placed = place_order(unit_of_work, &store.policy, &draft).await?;
+                // The order holds off an erasure from here on; one that was faster is seen now.
+                buyer(unit_of_work, request.user_id).await?;
                 cart.status = CartStatus::Ordered;
                 cart.order_id = Some(placed.order.id);
                 CartRepository::save(unit_of_work, &cart).await?;
@@ -158,16 +160,20 @@ async fn open_cart(unit_of_work: &mut UnitOfWork, request: &Checkout) -> Result<
     }
 }
 
+/// The user who buys; `None` is a guest. Who was forgotten since the request came in is not signed in any more.
+async fn buyer(unit_of_work: &mut UnitOfWork, id: Option<UserId>) -> Result<Option<User>, Failure> {
+    let Some(id) = id else { return Ok(None) };
+    let user = unit_of_work.find::<User>(id).await?.filter(|user| user.erased_at.is_none());
+    Ok(Some(user.ok_or(UnauthorizedAccessException::InvalidToken)?))
+}
+
 async fn draft(
     unit_of_work: &mut UnitOfWork,
     order_id: OrderId,
     cart: &Cart,
     request: &Checkout,
 ) -> Result<OrderDraft, Failure> {
-    let user = match request.user_id {
-        Some(id) => unit_of_work.find::<User>(id).await?.filter(|user| user.erased_at.is_none()),
-        None => None,
-    };
+    let user = buyer(unit_of_work, request.user_id).await?;
     let email = request.email.clone().or_else(|| user.as_ref().map(|user| user.email.clone()));
     let today = unit_of_work.now().to_zoned(jiff::tz::TimeZone::UTC).date();
     Ok(OrderDraft {

@@ -2,9 +2,10 @@
 //!
 //! A hash costs 19 MiB and some 20 ms of a core, and is meant to. So at most half of the cores hash at once, off the
 //! threads that serve, and who does not get their turn within seconds is told to come again instead of waiting in a
-//! line without end.
+//! line without end. Who tries many passwords of one address at once stands in nobody else's way for long.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -18,9 +19,12 @@ use tokio::time::timeout;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::domain::context::IdSource;
-use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
+use crate::domain::user::email_key;
+use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind};
 use crate::infrastructure::repositories::IdempotencyKey;
 
+/// Log-ins with one address that may be under way at once.
+const OF_ONE: usize = 8;
 /// How long a password waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -34,6 +38,26 @@ pub struct Passwords {
     ids: Arc<dyn IdSource>,
     turns: Arc<Semaphore>,
     patience: Duration,
+    under_way: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// A log-in that is under way; it ends with the value.
+#[derive(Debug)]
+pub struct UnderWay {
+    all: Arc<Mutex<HashMap<String, usize>>>,
+    whose: String,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.whose) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.whose);
+            }
+        }
+    }
 }
 
 impl Passwords {
@@ -45,7 +69,20 @@ impl Passwords {
 
     /// So many at once, and so long a wait for a turn.
     pub fn bounded(ids: Arc<dyn IdSource>, turns: usize, patience: Duration) -> Self {
-        Self { ids, turns: Arc::new(Semaphore::new(turns)), patience }
+        Self { ids, turns: Arc::new(Semaphore::new(turns)), patience, under_way: Arc::default() }
+    }
+
+    /// Begins a log-in with an address, in any spelling, unless too many are under way.
+    pub fn begin(&self, email: &str) -> Result<UnderWay, Failure> {
+        let whose = email_key(email);
+        let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(whose.clone()).or_default();
+        if *count == OF_ONE {
+            return Err(RejectedRequest::TooManyAtOnce.into());
+        }
+        *count += 1;
+        drop(all);
+        Ok(UnderWay { all: Arc::clone(&self.under_way), whose })
     }
 
     /// What is kept of a password.
@@ -164,6 +201,20 @@ mod tests {
         for other in [key("a", 2), key("b", 1)] {
             assert_ne!(first.request_hash, passwords.blind(other).await.unwrap().request_hash);
         }
+    }
+
+    #[test]
+    fn one_address_has_a_few_log_ins_at_once_and_another_its_own() {
+        let passwords = passwords();
+        let mut begun: Vec<_> = (0..OF_ONE).map(|_| passwords.begin("ann@example.org").unwrap()).collect();
+        let refused = passwords.begin(" Ann@Example.org").unwrap_err();
+        assert_eq!((refused.status().as_u16(), refused.code()), (429, "too_many_requests"));
+        assert_eq!(refused.headers()[0].1, "1");
+        assert!(passwords.begin("bob@example.org").is_ok());
+        begun.pop();
+        assert!(passwords.begin("ann@example.org").is_ok());
+        begun.clear();
+        assert!(passwords.under_way.lock().unwrap().is_empty(), "nothing is kept of who was here");
     }
 
     #[tokio::test]

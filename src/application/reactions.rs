@@ -5,6 +5,7 @@ use crate::domain::events::{
 };
 use crate::domain::ids::UserId;
 use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
+use crate::domain::user::User;
 use crate::infrastructure::events::{Envelope, Subscriber};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::UnitOfWork;
@@ -21,9 +22,13 @@ pub fn subscribers() -> Vec<Subscriber> {
     vec![Subscriber::new("notifications", told, |unit_of_work, event| Box::pin(notify(unit_of_work, event)))]
 }
 
-/// Writes the notification that an event deserves; guests have no place to read one.
+/// Writes the notification that an event deserves; guests have no place to read one, nor has who was forgotten.
 async fn notify(unit_of_work: &mut UnitOfWork, event: &Envelope) -> Result<(), Failure> {
     let Some((user_id, kind, facts)) = notice(event)? else { return Ok(()) };
+    let user: Option<User> = unit_of_work.find(user_id).await?;
+    if user.is_none_or(|user| user.erased_at.is_some()) {
+        return Ok(());
+    }
     let notification = Notification {
         id: unit_of_work.id(),
         user_id,

@@ -46,6 +46,7 @@ pub struct LoggedIn {
 /// Begins a log-in. Who has no account, or none with a password, is told the same as one who mistyped it, after the
 /// same time.
 pub async fn log_in(store: &Store, request: LogIn) -> Result<LoggedIn, Failure> {
+    let _under_way = store.passwords.begin(&request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
     let matches = store.passwords.matches(&request.password, hash.as_deref()).await?;

@@ -1,7 +1,9 @@
 //! People as those who run the store see them: listed, given their role, forgotten. One administrator always stays.
 
-use crate::domain::events::UserErased;
+use crate::domain::events::{SubscriptionChanged, UserErased};
 use crate::domain::ids::UserId;
+use crate::domain::state::State;
+use crate::domain::subscription::SubscriptionStatus;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::{Conflict, Failure, UserNotFoundException};
 use crate::infrastructure::repositories::{EraseError, Page, UnitOfWork, UserFilter, UserRepository};
@@ -54,11 +56,15 @@ pub async fn erase(unit_of_work: &mut UnitOfWork, id: UserId) -> Result<(), Fail
     if present(unit_of_work, id).await?.role == Role::Admin {
         keep_another_admin(unit_of_work, id).await?;
     }
-    UserRepository::erase(unit_of_work, id).await.map_err(|error| match error {
+    let ended = UserRepository::erase(unit_of_work, id).await.map_err(|error| match error {
         EraseError::Missing => UserNotFoundException { id }.into(),
         EraseError::OpenOrders => Failure::from(Conflict::OpenOrders),
         EraseError::Store(error) => error.into(),
     })?;
+    for subscription_id in ended {
+        let status = SubscriptionStatus::Cancelled.name().to_owned();
+        unit_of_work.publish(&SubscriptionChanged { subscription_id, user_id: id, status }).await?;
+    }
     Ok(unit_of_work.publish(&UserErased { user_id: id }).await?)
 }
 

@@ -25,7 +25,7 @@ states! {
 /// A cart; a guest's is held by its unguessable id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cart {
-    /// Its id, 74 random bits: knowing it is the guest's right to it.
+    /// Its id. Knowing it is a guest's right to the cart: 62 of its bits are random, and the rest is a microsecond.
     pub id: CartId,
     /// Whose it is; `None` is a guest's.
     pub user_id: Option<UserId>,

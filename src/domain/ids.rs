@@ -69,6 +69,4 @@ ids! {
     SubscriptionId,
     /// A notification.
     NotificationId,
-    /// An event in the outbox.
-    EventId,
 }

@@ -141,7 +141,9 @@ mod tests {
         samples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
         samples.push(C::ForbiddenStep { what: "review", from: "published", to: "pending" }.into());
         samples.push(C::Rule { constraint: "users_pkey".into() }.into());
-        samples.extend([R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow].map(Failure::from));
+        samples.extend(
+            [R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce].map(Failure::from),
+        );
         samples.extend(
             [R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from),
         );

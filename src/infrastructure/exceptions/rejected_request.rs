@@ -1,6 +1,6 @@
 //! Requests that are refused before anybody looks at what they ask.
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
 use super::{Exception, facts};
@@ -37,6 +37,9 @@ pub enum RejectedRequest {
         /// The media type that is understood.
         expected: &'static str,
     },
+    /// 429: as many like it as may be are under way.
+    #[error("too many requests like this one are under way")]
+    TooManyAtOnce,
 }
 
 impl Exception for RejectedRequest {
@@ -48,6 +51,7 @@ impl Exception for RejectedRequest {
             Self::TooSlow => "request_too_slow",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
+            Self::TooManyAtOnce => "too_many_requests",
         }
     }
 
@@ -58,6 +62,7 @@ impl Exception for RejectedRequest {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -66,7 +71,14 @@ impl Exception for RejectedRequest {
             Self::MalformedJson { line, column } => facts([("line", json!(line)), ("column", json!(column))]),
             Self::BodyTooLarge { limit } => facts([("limit", json!(limit))]),
             Self::UnsupportedMediaType { expected } => facts([("expected", json!(expected))]),
-            Self::BodyIncomplete | Self::MethodNotAllowed | Self::TooSlow => Map::new(),
+            Self::BodyIncomplete | Self::MethodNotAllowed | Self::TooSlow | Self::TooManyAtOnce => Map::new(),
+        }
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Self::TooManyAtOnce => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
+            _ => Vec::new(),
         }
     }
 }

@@ -81,14 +81,4 @@ impl CategoryRepository<'_> {
         }
         self.0.first(&select::<Category>("WHERE slug = $1"), &params![name], Category::from_row).await
     }
-
-    /// The categories right below one, or at the top, in their order.
-    pub async fn children(&mut self, parent: Option<CategoryId>) -> Result<Vec<Category>, StoreError> {
-        let (condition, values) = match parent {
-            Some(parent) => ("parent_id = $1", vec![parent.into()]),
-            None => ("parent_id IS NULL", Vec::new()),
-        };
-        let sql = select::<Category>(&format!("WHERE {condition} ORDER BY position, slug"));
-        self.0.all(&sql, &values, Category::from_row).await
-    }
 }

@@ -51,11 +51,6 @@ pub enum ProductSort {
 }
 
 impl ProductFilter {
-    /// The whole catalogue in a currency.
-    pub fn in_currency(currency: Currency) -> Self {
-        Self { category: None, currency, min_price: None, max_price: None, sort: None }
-    }
-
     /// Whether a product that costs so much is within the range.
     pub(super) fn takes(&self, amount: i64) -> bool {
         self.min_price.is_none_or(|least| least <= amount) && self.max_price.is_none_or(|most| amount <= most)

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::page::{Cursors, Dated, Page};
+use super::page::{Cursors, Dated, Page, newest_first};
 use super::session::Session;
 use super::table::{Table, Versioned};
 use super::unit_of_work::UnitOfWork;
@@ -130,6 +130,25 @@ pub struct OrderFilter {
     pub number: Option<i64>,
 }
 
+impl OrderFilter {
+    fn condition(&self) -> (String, Vec<Param<'static>>) {
+        let (mut conditions, mut values) = (vec!["TRUE".to_owned()], Vec::new());
+        if let Some(user_id) = self.user_id {
+            values.push(user_id.into());
+            conditions.push(format!("user_id = ${}", values.len()));
+        }
+        if let Some(status) = self.status {
+            values.push(status.name().into());
+            conditions.push(format!("status = ${}", values.len()));
+        }
+        if let Some(number) = self.number {
+            values.push(number.into());
+            conditions.push(format!("number = ${}", values.len()));
+        }
+        (conditions.join(" AND "), values)
+    }
+}
+
 /// Queries on orders.
 pub struct OrderRepository<'a>(pub &'a mut Session);
 
@@ -142,21 +161,20 @@ impl OrderRepository<'_> {
         after: Option<(Timestamp, OrderId)>,
         cursors: &Cursors<'_>,
     ) -> Result<Page<Order>, StoreError> {
-        let mut conditions = vec!["TRUE".to_owned()];
-        let mut values: Vec<Param<'_>> = Vec::new();
-        if let Some(user_id) = filter.user_id {
-            values.push(user_id.into());
-            conditions.push(format!("user_id = ${}", values.len()));
+        let (condition, values) = filter.condition();
+        self.0.newest(&condition, &values, limit, after, cursors).await
+    }
+
+    /// How the database walks to the first page of a list and to a later one: for tests that hold it to walking an
+    /// index.
+    pub async fn explain(&mut self, filter: &OrderFilter) -> Result<Vec<Vec<String>>, StoreError> {
+        let mut plans = Vec::new();
+        for after in [None, Some((Timestamp::UNIX_EPOCH, Uuid::nil()))] {
+            let (condition, values) = filter.condition();
+            let (sql, values) = newest_first::<Order>(&condition, &values, 20, after);
+            plans.push(self.0.explain(&sql, &values).await?);
         }
-        if let Some(status) = filter.status {
-            values.push(status.name().into());
-            conditions.push(format!("status = ${}", values.len()));
-        }
-        if let Some(number) = filter.number {
-            values.push(number.into());
-            conditions.push(format!("number = ${}", values.len()));
-        }
-        self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
+        Ok(plans)
     }
 
     /// Takes the order for this unit of work: whoever else wants to change it waits.

@@ -8,7 +8,7 @@ use super::user_repository::UserRepository;
 use super::value::{Param, params, scalar};
 use crate::domain::address::Address;
 use crate::domain::country::Country;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SubscriptionId, UserId};
 
 /// Why a user was not forgotten.
 #[derive(Debug, Error)]
@@ -25,14 +25,15 @@ pub enum EraseError {
 }
 
 /// What is theirs alone goes with them, and nothing is charged any more.
-const FORGET: [&str; 6] = [
+const FORGET: [&str; 7] = [
     "DELETE FROM sessions WHERE user_id = $1",
     "DELETE FROM user_preferences WHERE user_id = $1",
     "DELETE FROM user_identities WHERE user_id = $1",
     "DELETE FROM notifications WHERE user_id = $1",
     "DELETE FROM carts WHERE user_id = $1 AND status = 'open'",
-    "UPDATE subscriptions SET token = '', next_charge_at = NULL, version = version + 1, \
-     status = CASE WHEN status = 'expired' THEN status ELSE 'cancelled' END WHERE user_id = $1",
+    "UPDATE subscriptions SET token = '', version = version + 1 WHERE user_id = $1",
+    "UPDATE payments SET token = '', version = version + 1 \
+     WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)",
 ];
 
 /// The columns of addresses that stay, each with its table.
@@ -44,12 +45,16 @@ impl UserRepository<'_> {
     ///
     /// - Their row stays, so that what points to it keeps its meaning, but it says nothing of them any more: no
     ///   name, birth date or password, and an address that nobody can guess, register or be written to at.
-    /// - Sessions, preferences, identities, notifications and the open cart are gone. Subscriptions end.
+    /// - Sessions, preferences, identities, notifications, the open cart, the answers kept with idempotency keys and the
+    ///   tokens for means of payment are gone. Subscriptions end; which they were is told.
     /// - Orders keep what was sold and for how much, and of their addresses the country, by which tax was charged.
     /// - Invoices and credit notes stay whole, address and all: the law that has them kept unchanged goes before
     ///   the wish to be forgotten (article 17, paragraph 3, letter b).
     /// - Reviews stay. They bear no name but that of the row.
-    pub async fn erase(unit_of_work: &mut UnitOfWork, user_id: UserId) -> Result<(), EraseError> {
+    pub async fn erase(
+        unit_of_work: &mut UnitOfWork,
+        user_id: UserId,
+    ) -> Result<Vec<SubscriptionId>, EraseError> {
         let now = unit_of_work.now();
         let nobody = nobody(unit_of_work);
         // First of all: a change of the key waits for orders that are being placed and holds off new ones.
@@ -63,9 +68,15 @@ impl UserRepository<'_> {
         if unit_of_work.one(sql, &params![user_id], scalar::<bool>).await? {
             return Err(EraseError::OpenOrders);
         }
+        let sql = "UPDATE subscriptions SET status = 'cancelled', next_charge_at = NULL, updated_at = $2 \
+                   WHERE user_id = $1 AND status NOT IN ('cancelled', 'expired') RETURNING id";
+        let ended = unit_of_work.all(sql, &params![user_id, now], scalar).await?;
         for sql in FORGET {
             unit_of_work.execute(sql, &params![user_id]).await?;
         }
+        // The scope of a user's keys begins with their id and a space, which `!` comes after.
+        let sql = "DELETE FROM idempotency_keys WHERE scope >= $1 AND scope < $2";
+        unit_of_work.execute(sql, &params![format!("{user_id} "), format!("{user_id}!")]).await?;
         let sql = "UPDATE orders SET email = $2, version = version + 1 WHERE user_id = $1";
         unit_of_work.execute(sql, &params![user_id, &nobody]).await?;
         for (table, column) in ADDRESSES {
@@ -77,7 +88,7 @@ impl UserRepository<'_> {
                 unit_of_work.execute(&sql, &[user_id.into(), blank, found.into()]).await?;
             }
         }
-        Ok(())
+        Ok(ended)
     }
 }
 

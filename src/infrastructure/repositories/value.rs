@@ -256,7 +256,6 @@ id_fields!(
     ReviewId,
     SubscriptionId,
     NotificationId,
-    EventId,
 );
 
 impl<T: Field> Field for Option<T> {

@@ -197,17 +197,16 @@ async fn a_rush_of_log_ins_is_sent_away_instead_of_standing_in_line() {
         let ids = Arc::clone(&database.database.context().ids);
         store.passwords = Passwords::bounded(ids, 1, Duration::ZERO);
         let server = Arc::new(TestServer::serve(database, store, bank, notices).await);
-        register(&server, "ann@example.org").await;
         let running: Vec<_> = (0..16)
-            .map(|_| {
-                let server = Arc::clone(&server);
-                tokio::spawn(async move { try_log_in(&server, "ann@example.org", PASSWORD).await })
+            .map(|number| {
+                let (server, email) = (Arc::clone(&server), format!("ann{number}@example.org"));
+                tokio::spawn(async move { try_log_in(&server, &email, PASSWORD).await })
             })
             .collect();
         let (mut let_in, mut sent_away) = (0, 0);
         for one in running {
             let reply = one.await.unwrap();
-            if reply.status == 201 {
+            if reply.status == 401 {
                 let_in += 1;
                 continue;
             }
@@ -216,6 +215,33 @@ async fn a_rush_of_log_ins_is_sent_away_instead_of_standing_in_line() {
         }
         assert!(let_in > 0 && sent_away > 0, "{let_in} let in, {sent_away} sent away");
         server.end().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_many_passwords_at_once_keeps_nobody_else_out() {
+    TestServer::on_each_engine(async |server| {
+        register(&server, "bob@example.org").await;
+        let running: Vec<_> = (0..64)
+            .map(|_| {
+                let server = Arc::clone(&server);
+                tokio::spawn(async move { try_log_in(&server, "ann@example.org", "guessed").await })
+            })
+            .collect();
+        log_in(&server, "bob@example.org", PASSWORD).await;
+        let mut sent_away = 0;
+        for one in running {
+            let reply = one.await.unwrap();
+            if reply.status != 401 {
+                assert_eq!(
+                    (reply.problem(429).as_str(), reply.header("retry-after")),
+                    ("too_many_requests", "1")
+                );
+                sent_away += 1;
+            }
+        }
+        assert!((1..=56).contains(&sent_away), "{sent_away} sent away");
     })
     .await;
 }

@@ -44,6 +44,21 @@ async fn order(test: &TestDatabase, user: &User, number: i64, status: &str) -> O
     id
 }
 
+/// What pays an order, with the shopper's token.
+async fn payment(test: &TestDatabase, order: OrderId) {
+    let sql = "INSERT INTO payments (id, order_id, provider, token, status, currency, amount, authorized, captured, \
+               capturing, voiding, refunded, refunding, attempts, version, created_at, updated_at) \
+               VALUES ($1, $1, 'sandbox', 'tok_ok', 'captured', 'EUR', 950, 950, 950, 0, 0, 0, 0, 0, 1, $2, $2)";
+    execute(test, sql, &[order.into(), at(0).into()]).await;
+}
+
+/// An answer that is kept with a key of a user's, or of somebody whose name begins like theirs.
+async fn key(test: &TestDatabase, whose: &str) {
+    let sql = "INSERT INTO idempotency_keys (scope, key, request_hash, locked_until, expires_at) \
+               VALUES ($1, 'k', $2, $3, $3)";
+    execute(test, sql, &[whose.to_owned().into(), vec![0_u8].into(), at(0).into()]).await;
+}
+
 /// What else a user has, one of each.
 async fn settle_in(test: &TestDatabase, user: &User) {
     let id = || Param::from(test.database.context().ids.uuid());
@@ -71,7 +86,7 @@ async fn settle_in(test: &TestDatabase, user: &User) {
 }
 
 async fn erase(test: &TestDatabase, id: UserId) -> Result<(), EraseError> {
-    within!(test, unit_of_work => UserRepository::erase(unit_of_work, id).await)
+    within!(test, unit_of_work => UserRepository::erase(unit_of_work, id).await).map(drop)
 }
 
 async fn find(test: &TestDatabase, id: UserId) -> User {
@@ -113,7 +128,10 @@ async fn who_is_forgotten_leaves_the_books_and_nothing_of_themselves() {
         for (who, number) in [(&ann, 1), (&bob, 2)] {
             settle_in(&test, who).await;
             orders.push(order(&test, who, number, "fulfilled").await);
+            payment(&test, orders[orders.len() - 1]).await;
+            key(&test, &format!("{} POST /v1/orders", who.id)).await;
         }
+        key(&test, "guest POST /v1/orders").await;
         erase(&test, ann.id).await.unwrap();
 
         let nobody = find(&test, ann.id).await;
@@ -144,6 +162,14 @@ async fn who_is_forgotten_leaves_the_books_and_nothing_of_themselves() {
         let (email, to, billed, _) = kept(&test, orders[1]).await;
         assert_eq!((email.as_str(), to, billed), ("bob@example.com", address("GB"), address("DE")));
         assert_eq!(number(&test, ended, &[bob.id.into()]).await, 0);
+        for (order, tokens) in orders.iter().zip([0, 1]) {
+            let kept = "SELECT COUNT(*) FROM payments WHERE order_id = $1 AND token <> ''";
+            assert_eq!(number(&test, kept, &[(*order).into()]).await, tokens);
+        }
+        let gone = format!("{} %", ann.id);
+        assert_eq!(number(&test, "SELECT COUNT(*) FROM idempotency_keys", &[]).await, 2);
+        let of = "SELECT COUNT(*) FROM idempotency_keys WHERE scope LIKE $1";
+        assert_eq!(number(&test, of, &[gone.into()]).await, 0);
     })
     .await;
 }

@@ -127,7 +127,7 @@ async fn by_id(test: &TestDatabase, id: ProductId) -> Option<ProductView> {
 }
 
 fn euros() -> ProductFilter {
-    ProductFilter::in_currency(Currency::EUR)
+    ProductFilter { category: None, currency: Currency::EUR, min_price: None, max_price: None, sort: None }
 }
 
 fn names(views: &[ProductView]) -> Vec<&str> {

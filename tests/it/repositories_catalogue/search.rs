@@ -223,7 +223,7 @@ async fn a_search_follows_every_change_of_a_product() {
         clock.variants[0].prices.remove(&"EUR".parse().unwrap());
         update(&test, &clock).await.unwrap();
         assert!(found(&test, "clock").await.is_empty(), "it has no price in this currency");
-        let dollars = ProductFilter::in_currency("USD".parse().unwrap());
+        let dollars = ProductFilter { currency: "USD".parse().unwrap(), ..euros() };
         assert_eq!(walk(&test, "clock", &dollars, 10).await, ["Alarm clock"]);
     })
     .await;

@@ -1,6 +1,10 @@
 //! Orders of a subscription that are cancelled or paid back.
 
 use super::*;
+use tokio_util::sync::CancellationToken;
+use undercroft::application::reactions::subscribers;
+use undercroft::application::users::erase;
+use undercroft::infrastructure::events::EventDispatcher;
 
 impl Subscribed {
     async fn cancel_order(&self, id: OrderId) {
@@ -106,6 +110,41 @@ async fn who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line() {
         let back: i64 = value(&test.database, "SELECT refunded FROM payments", &[]).await;
         assert!((1549..=1550).contains(&back), "half of 3100, and a moment: {back}");
         check(&test.database).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_forgotten_has_no_subscription_and_buys_nothing_more() {
+    on_each_engine_subscribed(|it| async move {
+        it.sql(&["UPDATE orders SET status = 'fulfilled'"]).await;
+        let user_id: UserId = value(it.database(), "SELECT id FROM users", &[]).await;
+        let cart = cart(&it.store, None, &[(it.variant, 1)]).await;
+        let forgotten: Result<(), Failure> =
+            it.database().write(move |unit_of_work| Box::pin(erase(unit_of_work, user_id))).await;
+        forgotten.unwrap();
+        let ended = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
+                     AND data ->> 'status' = 'cancelled'";
+        assert_eq!((it.status().await.as_str(), it.number(ended).await), ("cancelled", 1));
+
+        // the request was let in before
+        let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
+        let refused = checkout(&it.store, request, None, Arc::new(Plain)).await;
+        assert_eq!(told(&refused), (401, "unauthorized_access".into()));
+        assert_eq!(it.number("SELECT COUNT(*) FROM orders").await, 1);
+
+        let dispatcher = EventDispatcher::new(it.database().clone(), subscribers());
+        let unread =
+            "SELECT COUNT(*) FROM outbox WHERE seq > (SELECT COALESCE(MAX(seq), 0) FROM event_cursors)";
+        for _ in 0..600 {
+            dispatcher.deliver(&CancellationToken::new()).await.unwrap();
+            if it.number(unread).await == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(it.number(unread).await, 0);
+        assert_eq!(it.number("SELECT COUNT(*) FROM notifications").await, 0);
     })
     .await;
 }
