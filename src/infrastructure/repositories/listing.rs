@@ -148,12 +148,17 @@ pub(super) fn statement(
     };
     let mut values = params![filter.category_id(), filter.currency].to_vec();
     let mut conditions = vec!["category_id = $1 AND currency = $2".to_owned()];
-    if sort != ProductSort::Newest {
-        for (bound, relation) in [(filter.min_price, ">="), (filter.max_price, "<=")] {
-            if let Some(bound) = bound {
-                values.push(bound.into());
-                conditions.push(format!("amount {relation} ${}", values.len()));
-            }
+    // from a place on, the range's end that lies behind is no bound, which could be taken for the one to begin at
+    let (least, most) = match (sort, after) {
+        (ProductSort::Newest, _) => (None, None),
+        (ProductSort::PriceAscending, Some(_)) => (None, filter.max_price),
+        (ProductSort::PriceDescending, Some(_)) => (filter.min_price, None),
+        (_, None) => (filter.min_price, filter.max_price),
+    };
+    for (bound, relation) in [(least, ">="), (most, "<=")] {
+        if let Some(bound) = bound {
+            values.push(bound.into());
+            conditions.push(format!("amount {relation} ${}", values.len()));
         }
     }
     if let Some((at, product)) = after {
