@@ -1,8 +1,8 @@
 //! The SQLite engine: one writer thread that commits many units of work at once, and read-only connections that
 //! never wait for it (write-ahead log).
 //!
-//! Group commit: the writer takes whatever units wait, runs each in a savepoint of one transaction, commits them
-//! together with `synchronous=FULL`, and only then answers them. A unit that fails undoes its own savepoint alone;
+//! Group commit: the writer takes whatever units wait, runs each so that it can be undone alone, commits them
+//! together with `synchronous=FULL`, and only then answers them. A unit that fails is undone by itself;
 //! if the commit fails, every unit of the group is told so and none has happened.
 
 use std::path::{Path, PathBuf};
@@ -138,7 +138,20 @@ fn write_loop(
     }
 }
 
-/// Runs the first unit and those that wait behind it, each in a savepoint.
+/// How a unit of a group begins, is kept and is undone.
+struct Undo {
+    begin: &'static str,
+    keep: &'static str,
+    undo: &'static str,
+}
+
+/// The first unit is undone with the transaction, which holds nothing else yet: a savepoint would write down every
+/// page that a large unit changes.
+const TRANSACTION: Undo = Undo { begin: "", keep: "", undo: "ROLLBACK; BEGIN IMMEDIATE" };
+const SAVEPOINT: Undo =
+    Undo { begin: "SAVEPOINT unit", keep: "RELEASE unit", undo: "ROLLBACK TO unit; RELEASE unit" };
+
+/// Runs the first unit and those that wait behind it.
 fn run_group(
     mut connection: SqliteConnection,
     first: Box<dyn Unit>,
@@ -149,7 +162,8 @@ fn run_group(
     let mut next = Some(first);
     let mut ran = Ok(());
     while let Some(mut unit) = next.take() {
-        ran = connection.script("SAVEPOINT unit");
+        let undone_by = if group.is_empty() { TRANSACTION } else { SAVEPOINT };
+        ran = connection.script(undone_by.begin);
         if ran.is_ok() {
             let mut unit_of_work = prepare(session::Session::new(session::Connection::Sqlite(connection)));
             let keep = unit.run(&mut unit_of_work);
@@ -157,10 +171,8 @@ fn run_group(
             // A full disk rolls back the whole transaction behind our back: then the group is lost.
             ran = if connection.get().is_autocommit() {
                 Err(StoreError::Full("the transaction was rolled back".into()))
-            } else if keep {
-                connection.script("RELEASE unit")
             } else {
-                connection.script("ROLLBACK TO unit; RELEASE unit")
+                connection.script(if keep { undone_by.keep } else { undone_by.undo })
             };
         }
         group.push(unit);
