@@ -139,7 +139,7 @@ fn write_loop(
 }
 
 /// How a unit of a group begins, is kept and is undone.
-struct Undo {
+struct Bounds {
     begin: &'static str,
     keep: &'static str,
     undo: &'static str,
@@ -147,9 +147,9 @@ struct Undo {
 
 /// The first unit is undone with the transaction, which holds nothing else yet: a savepoint would write down every
 /// page that a large unit changes.
-const TRANSACTION: Undo = Undo { begin: "", keep: "", undo: "ROLLBACK; BEGIN IMMEDIATE" };
-const SAVEPOINT: Undo =
-    Undo { begin: "SAVEPOINT unit", keep: "RELEASE unit", undo: "ROLLBACK TO unit; RELEASE unit" };
+const TRANSACTION: Bounds = Bounds { begin: "", keep: "", undo: "ROLLBACK; BEGIN IMMEDIATE" };
+const SAVEPOINT: Bounds =
+    Bounds { begin: "SAVEPOINT unit", keep: "RELEASE unit", undo: "ROLLBACK TO unit; RELEASE unit" };
 
 /// Runs the first unit and those that wait behind it.
 fn run_group(
@@ -162,8 +162,8 @@ fn run_group(
     let mut next = Some(first);
     let mut ran = Ok(());
     while let Some(mut unit) = next.take() {
-        let undone_by = if group.is_empty() { TRANSACTION } else { SAVEPOINT };
-        ran = connection.script(undone_by.begin);
+        let bounds = if group.is_empty() { TRANSACTION } else { SAVEPOINT };
+        ran = connection.script(bounds.begin);
         if ran.is_ok() {
             let mut unit_of_work = prepare(session::Session::new(session::Connection::Sqlite(connection)));
             let keep = unit.run(&mut unit_of_work);
@@ -172,7 +172,7 @@ fn run_group(
             ran = if connection.get().is_autocommit() {
                 Err(StoreError::Full("the transaction was rolled back".into()))
             } else {
-                connection.script(if keep { undone_by.keep } else { undone_by.undo })
+                connection.script(if keep { bounds.keep } else { bounds.undo })
             };
         }
         group.push(unit);
