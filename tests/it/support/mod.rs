@@ -5,8 +5,9 @@ mod server;
 pub mod store;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
@@ -124,6 +125,8 @@ fn required() -> bool {
     std::env::var("UNDERCROFT_TEST_SERVICES").is_ok_and(|value| value == "required")
 }
 
+static TOLD: Once = Once::new();
+
 /// PostgreSQL's address, or `None` where it does not answer and need not.
 async fn postgres_url() -> Option<String> {
     let base = postgres_base();
@@ -131,10 +134,19 @@ async fn postgres_url() -> Option<String> {
         Ok(_) => Some(base),
         Err(error) if required() => panic!("PostgreSQL is required and does not answer: {error}"),
         Err(_) => {
-            eprintln!("skipped: no PostgreSQL answers (set UNDERCROFT_TEST_POSTGRES to its URL)");
+            TOLD.call_once(tell_skipped);
             None
         }
     }
+}
+
+/// Says once for all tests what is skipped; to standard error itself, since what a test prints is only shown if it
+/// fails.
+#[expect(clippy::explicit_write, reason = "what eprintln! says in a test is kept back")]
+fn tell_skipped() {
+    let told =
+        "\nSKIPPED: what is tested on PostgreSQL, because none answers (UNDERCROFT_TEST_POSTGRES is its URL)";
+    writeln!(std::io::stderr(), "{told}").unwrap();
 }
 
 async fn admin(url: &str, sql: &str) {
