@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
-use undercroft::domain::context::{Context, ManualClock, SystemIds};
+use undercroft::domain::context::Context;
 use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted};
 use undercroft::domain::ids::VariantId;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
@@ -14,7 +14,7 @@ use undercroft::infrastructure::exceptions::{Conflict, Failure};
 use undercroft::infrastructure::repositories::{Database, Param, Setup, StoreError, UnitOfWork};
 
 use crate::support::store::{execute, value};
-use crate::support::{TestDatabase, on_each_engine, on_each_engine_at};
+use crate::support::{TestDatabase, manual_at, on_each_engine, on_each_engine_at};
 
 const KINDS: &[&str] = &[StockChanged::TYPE];
 
@@ -114,9 +114,8 @@ async fn every_event_is_handled_once_and_in_order_by_dispatchers_that_compete() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_end() {
-    let clock = Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
-    let ids = Arc::new(SystemIds::new(Arc::clone(&clock) as _));
-    on_each_engine_at(Context { clock: Arc::clone(&clock) as _, ids }, |test| {
+    let (context, clock) = manual_at("2026-01-01T00:00:00Z".parse().unwrap());
+    on_each_engine_at(context, |test| {
         let clock = Arc::clone(&clock);
         async move {
             let database = &test.database;
@@ -146,9 +145,8 @@ async fn an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_e
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_nobody_can_read_is_set_aside_and_not_passed_over() {
-    let clock = Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
-    let ids = Arc::new(SystemIds::new(Arc::clone(&clock) as _));
-    on_each_engine_at(Context { clock: Arc::clone(&clock) as _, ids }, |test| {
+    let (context, clock) = manual_at("2026-01-01T00:00:00Z".parse().unwrap());
+    on_each_engine_at(context, |test| {
         let clock = Arc::clone(&clock);
         async move {
             let database = &test.database;
@@ -183,9 +181,8 @@ async fn where_there_is_nothing_to_deliver_nothing_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_everybody_has_read_is_cleared_away_after_a_week() {
-    let clock = Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
-    let ids = Arc::new(SystemIds::new(Arc::clone(&clock) as _));
-    on_each_engine_at(Context { clock: Arc::clone(&clock) as _, ids }, |test| {
+    let (context, clock) = manual_at("2026-01-01T00:00:00Z".parse().unwrap());
+    on_each_engine_at(context, |test| {
         let clock = Arc::clone(&clock);
         async move {
             let (database, dispatcher) = (&test.database, noting(&test.database));

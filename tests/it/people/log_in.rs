@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 use undercroft::application::passwords::Passwords;
-use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
+use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::scalar;
 
 use super::{PASSWORD, bearer, log_in, newcomer, register, try_log_in};
 use crate::support::store::{policy, store_with_bank};
-use crate::support::{Reply, TestServer, on_each_engine_at};
+use crate::support::{Reply, TestServer, manual_at, on_each_engine_at};
 
 /// The value of a cookie that an answer sets.
 fn cookie(reply: &Reply) -> (String, String) {
@@ -145,9 +145,7 @@ async fn another_site_can_neither_log_out_nor_forget_a_browsers_user() {
 
 #[tokio::test]
 async fn a_log_in_ends_with_its_time() {
-    let clock = Arc::new(ManualClock::new(Context::system().clock.now()));
-    let shown: Arc<dyn Clock> = clock.clone();
-    let context = Context { ids: Arc::new(SystemIds::new(Arc::clone(&shown))), clock: shown };
+    let (context, clock) = manual_at(Context::system().clock.now());
     on_each_engine_at(context, async |database| {
         let server = TestServer::start(database).await;
         let ann = newcomer(&server, "ann@example.org").await;

@@ -19,7 +19,7 @@ use undercroft::application::recovery::recover_payments;
 use undercroft::application::renewals::{renew, renew_subscriptions};
 use undercroft::application::{Policy, Store};
 use undercroft::application::{checker, history};
-use undercroft::domain::context::{Context, ManualClock, SystemIds};
+use undercroft::domain::context::{Context, ManualClock};
 use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{PaymentStatus, PaymentStep, StepKind};
@@ -33,7 +33,7 @@ use undercroft::infrastructure::repositories::{
 use crate::support::store::{
     Plain, address, cart, execute, policy, product, product_of_kind, store, store_with_bank, told, value,
 };
-use crate::support::{on_each_engine, on_each_engine_at};
+use crate::support::{manual_at, on_each_engine, on_each_engine_at};
 
 fn purchase(cart_id: CartId, token: &str) -> Checkout {
     Checkout {
@@ -79,10 +79,7 @@ async fn stock(database: &Database, variant: VariantId) -> (i64, i64) {
 
 /// A context whose time the test sets.
 fn manual() -> (Context, Arc<ManualClock>) {
-    let clock = Arc::new(ManualClock::new("2026-01-31T12:00:00Z".parse().unwrap()));
-    let context =
-        Context { clock: Arc::clone(&clock) as _, ids: Arc::new(SystemIds::new(Arc::clone(&clock) as _)) };
-    (context, clock)
+    manual_at("2026-01-31T12:00:00Z".parse().unwrap())
 }
 
 /// A store that only holds the money at checkout.

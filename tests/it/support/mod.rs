@@ -9,7 +9,8 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 
-use undercroft::domain::context::Context;
+use jiff::Timestamp;
+use undercroft::domain::context::{Context, ManualClock, SystemIds};
 use undercroft::infrastructure::repositories::{Database, Setup};
 
 pub use server::{Caller, Reply, TestServer};
@@ -105,6 +106,14 @@ where
     if let Some(postgres) = TestDatabase::postgres(context).await {
         test(Arc::new(postgres)).await;
     }
+}
+
+/// A context in which it is `now` until the test says otherwise.
+pub fn manual_at(now: Timestamp) -> (Context, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(now));
+    let context =
+        Context { clock: Arc::clone(&clock) as _, ids: Arc::new(SystemIds::new(Arc::clone(&clock) as _)) };
+    (context, clock)
 }
 
 /// A name that no other test has.
