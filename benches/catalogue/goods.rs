@@ -8,7 +8,7 @@ use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, ProductKind, Variant};
 use undercroft::infrastructure::repositories::{
-    Database, ProductRepository, SaveError, StoreError, UnitOfWork, scalar,
+    Database, DatabaseError, ProductRepository, SaveError, UnitOfWork, scalar,
 };
 use uuid::Uuid;
 
@@ -35,8 +35,8 @@ impl Goods {
         drop(session);
         let there = usize::try_from(there).unwrap_or(0);
         if there == 0 {
-            let added: Result<(), StoreError> =
-                database.write(|unit_of_work| Box::pin(add_categories(unit_of_work))).await;
+            let added: Result<(), DatabaseError> =
+                database.write_boxed(|work| Box::pin(add_categories(work))).await;
             added.expect("categories");
         }
         let begun = std::time::Instant::now();
@@ -44,15 +44,15 @@ impl Goods {
         for from in (there..size).step_by(BATCH) {
             let products: Vec<_> = (from..size.min(from + BATCH)).map(with_stock).collect();
             let saved: Result<(), SaveError> = database
-                .write(move |unit_of_work| {
+                .write_boxed(move |work| {
                     let mut products = products.clone();
                     Box::pin(async move {
                         for (product, _) in &mut products {
-                            product.created_at = unit_of_work.now();
+                            product.created_at = work.now();
                         }
                         let products: Vec<_> =
                             products.iter().map(|(product, stock)| (product, stock)).collect();
-                        ProductRepository::insert_all(unit_of_work, &products).await
+                        ProductRepository::insert_all(work, &products).await
                     })
                 })
                 .await;
@@ -80,10 +80,10 @@ impl Goods {
     }
 }
 
-async fn add_categories(unit_of_work: &mut UnitOfWork) -> Result<(), StoreError> {
+async fn add_categories(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
     let tops = CATEGORIES / 11;
     for number in 0..CATEGORIES {
-        let now = unit_of_work.now();
+        let now = work.now();
         let category = Category {
             id: category_id(number),
             slug: format!("category-{number}"),
@@ -96,7 +96,7 @@ async fn add_categories(unit_of_work: &mut UnitOfWork) -> Result<(), StoreError>
             created_at: now,
             updated_at: now,
         };
-        unit_of_work.insert(&category).await?;
+        work.insert(&category).await?;
     }
     Ok(())
 }

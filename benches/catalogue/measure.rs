@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use undercroft::infrastructure::repositories::{Database, Engine, StoreError, scalar};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, scalar};
 
 /// What a question took, each time it was asked.
 #[derive(Default)]
@@ -90,7 +90,7 @@ pub(crate) async fn settle(database: &Database) {
     let tables = ["products", "variants", "inventory", "listings", "product_texts", "product_words"];
     let mut session = database.read().await.expect("a session");
     for table in tables {
-        let done: Result<(), StoreError> = session.script(&format!("VACUUM ANALYZE {table}")).await;
+        let done: Result<(), DatabaseError> = session.script(&format!("VACUUM ANALYZE {table}")).await;
         done.expect("housekeeping");
     }
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use undercroft::application::apply_payment::apply_payment;
-use undercroft::application::place_order::{OrderDraft, place_order};
-use undercroft::application::quote::{QuoteLine, ShippingChoice};
+use undercroft::application::payments::apply_payment::apply_payment;
+use undercroft::application::selling::place_order::{OrderDraft, place_order};
+use undercroft::application::selling::quote::{QuoteLine, ShippingChoice};
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{OrderId, PaymentId, VariantId};
 use undercroft::domain::money::Currency;
@@ -154,9 +154,9 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
 /// Places an order, and takes in that its money was taken.
 async fn buy(store: &undercroft::application::Store, draft: OrderDraft) -> Result<(), Failure> {
     let policy = Arc::clone(&store.policy);
-    let place = store.database().write(move |unit_of_work| {
+    let place = store.database().write_boxed(move |work| {
         let (policy, draft) = (Arc::clone(&policy), draft.clone());
-        Box::pin(async move { place_order(unit_of_work, &policy, &draft).await })
+        Box::pin(async move { place_order(work, &policy, &draft).await })
     });
     let payment = place.await?.payment;
     let charge = Charge {
@@ -166,9 +166,9 @@ async fn buy(store: &undercroft::application::Store, draft: OrderDraft) -> Resul
         captured: payment.amount,
         refunded: 0,
     };
-    let pay = store.database().write(move |unit_of_work| {
+    let pay = store.database().write_boxed(move |work| {
         let charge = charge.clone();
-        Box::pin(async move { apply_payment(unit_of_work, payment.id, &charge).await.map(drop) })
+        Box::pin(async move { apply_payment(work, payment.id, &charge).await.map(drop) })
     });
     pay.await
 }

@@ -19,7 +19,7 @@ use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::adapters::{Gateways, sandbox::SandboxPayments};
 use undercroft::infrastructure::repositories::{
-    Database, ProductRepository, SaveError, Setup, StoreError, TaxRepository, UnitOfWork, scalar,
+    Database, DatabaseError, ProductRepository, SaveError, Setup, TaxRepository, UnitOfWork, scalar,
 };
 
 use crate::Outcome;
@@ -113,32 +113,32 @@ async fn fill(database: &Database) -> Outcome<()> {
         rate: TaxRate { basis_points: 1900, inclusive: true },
     };
     let categories: Vec<CategoryId> = database
-        .write(move |unit_of_work| {
+        .write_boxed(move |work| {
             let (rule, standard) = (rule.clone(), standard.clone());
             Box::pin(async move {
-                TaxRepository::replace(unit_of_work, &[rule]).await?;
-                let parcel = parcel(unit_of_work.id(), standard.clone());
-                unit_of_work.insert(&parcel).await?;
+                TaxRepository::replace(work, &[rule]).await?;
+                let parcel = parcel(work.id(), standard.clone());
+                work.insert(&parcel).await?;
                 let mut categories = Vec::new();
                 for number in 0..CATEGORIES {
-                    let category = category(unit_of_work, number, &standard);
-                    unit_of_work.insert(&category).await?;
+                    let category = category(work, number, &standard);
+                    work.insert(&category).await?;
                     categories.push(category.id);
                 }
-                Ok::<_, StoreError>(categories)
+                Ok::<_, DatabaseError>(categories)
             })
         })
         .await?;
     for first in (0..PRODUCTS).step_by(BATCH) {
         let categories = categories.clone();
         database
-            .write(move |unit_of_work| {
+            .write_boxed(move |work| {
                 let categories = categories.clone();
                 Box::pin(async move {
                     for number in first..first + BATCH {
-                        let product = product(unit_of_work, number, categories[number % CATEGORIES]);
+                        let product = product(work, number, categories[number % CATEGORIES]);
                         let stock = product.variants.iter().map(|variant| (variant.id, STOCK)).collect();
-                        ProductRepository::insert(unit_of_work, &product, &stock).await?;
+                        ProductRepository::insert(work, &product, &stock).await?;
                     }
                     Ok::<_, SaveError>(())
                 })
@@ -161,9 +161,9 @@ fn parcel(id: undercroft::domain::ids::ShippingMethodId, tax_class: TaxClass) ->
     }
 }
 
-fn category(unit_of_work: &UnitOfWork, number: usize, tax_class: &TaxClass) -> Category {
+fn category(work: &UnitOfWork, number: usize, tax_class: &TaxClass) -> Category {
     Category {
-        id: unit_of_work.id(),
+        id: work.id(),
         slug: format!("category-{number}"),
         name: format!("Category {number}"),
         parent_id: None,
@@ -171,15 +171,15 @@ fn category(unit_of_work: &UnitOfWork, number: usize, tax_class: &TaxClass) -> C
         tax_class: Some(tax_class.clone()),
         translations: BTreeMap::new(),
         version: 1,
-        created_at: unit_of_work.now(),
-        updated_at: unit_of_work.now(),
+        created_at: work.now(),
+        updated_at: work.now(),
     }
 }
 
-fn product(unit_of_work: &UnitOfWork, number: usize, category_id: CategoryId) -> Product {
-    let (id, now) = (unit_of_work.id(), unit_of_work.now());
+fn product(work: &UnitOfWork, number: usize, category_id: CategoryId) -> Product {
+    let (id, now) = (work.id(), work.now());
     let variant = |size: usize| Variant {
-        id: unit_of_work.id(),
+        id: work.id(),
         product_id: id,
         sku: format!("SKU-{number}-{size}"),
         options: vec![["small", "medium", "large"][size % 3].to_owned()],

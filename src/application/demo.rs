@@ -6,10 +6,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 
 use super::Store;
-use super::accounts::{NewUser, make_admin};
 use super::import::line::{Fields, Rejection};
 use super::import::readers::{Format, Options};
 use super::import::run::{ImportError, Observer, check, import};
+use crate::application::people::accounts::{NewUser, make_admin};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::SettingsRepository;
@@ -40,8 +40,8 @@ pub async fn is_due(store: &Store) -> Result<bool, Failure> {
     if store.database().is_new() {
         let noted: Result<(), Failure> = store
             .database()
-            .write(|unit_of_work| {
-                Box::pin(async move { Ok(SettingsRepository::set(unit_of_work, NOTE, BEGUN).await?) })
+            .write_boxed(|work| {
+                Box::pin(async move { Ok(SettingsRepository::set(work, NOTE, BEGUN).await?) })
             })
             .await;
         return noted.map(|()| true);
@@ -72,11 +72,11 @@ pub async fn admin(store: &Store) -> Result<Login, Failure> {
         birth_date: None,
         locale: None,
     };
-    let made = store.database().write(move |unit_of_work| {
+    let made = store.database().write_boxed(move |work| {
         let new = new.clone();
         Box::pin(async move {
-            SettingsRepository::set(unit_of_work, NOTE, DONE).await?;
-            make_admin(unit_of_work, &new).await
+            SettingsRepository::set(work, NOTE, DONE).await?;
+            make_admin(work, &new).await
         })
     });
     let _: User = made.await?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Store;
 use crate::infrastructure::exceptions::{Conflict, Failure, OrderProcessingException};
 use crate::infrastructure::repositories::{
-    Answer, Claimed, IdempotencyKey, IdempotencyRepository, UnitOfWork, Work,
+    Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, Work,
 };
 
 /// How long whoever claimed a key may be silent before another request takes its work up.
@@ -20,18 +20,18 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 /// How results and refusals look on the wire: the caller's business, kept with the key.
 pub trait Render<T: ?Sized>: Send + Sync + 'static {
     /// The answer to a success.
-    fn success(&self, value: &T) -> Answer;
+    fn success(&self, value: &T) -> StoredResponse;
     /// The answer to a refusal.
-    fn refusal(&self, failure: &Failure) -> Answer;
+    fn refusal(&self, failure: &Failure) -> StoredResponse;
 }
 
 /// What a claim came to.
 #[derive(Debug)]
-pub enum Begun {
+pub enum ClaimOutcome {
     /// The work is this caller's.
     Fresh,
     /// There is an answer already.
-    Answered(Answer),
+    Answered(StoredResponse),
     /// Another request works on this, or did until it fell silent (then `mine` is set).
     UnderWay {
         /// What it works on.
@@ -47,15 +47,15 @@ pub async fn claim(
     store: &Store,
     key: &IdempotencyKey,
     subject: Option<Uuid>,
-) -> Result<Begun, Failure> {
+) -> Result<ClaimOutcome, Failure> {
     let now = unit_of_work.now();
     let (locked_until, expires_at) = (later(now, PATIENCE), later(now, store.policy.idempotency));
     let claimed = IdempotencyRepository(unit_of_work).claim(key, subject, locked_until, expires_at).await?;
     match claimed {
-        Claimed::Fresh => Ok(Begun::Fresh),
-        Claimed::Answered(answer) => Ok(Begun::Answered(answer)),
-        Claimed::Running(subject) => Ok(Begun::UnderWay { subject, mine: false }),
-        Claimed::Abandoned(subject) => Ok(Begun::UnderWay { subject, mine: true }),
+        Claimed::Fresh => Ok(ClaimOutcome::Fresh),
+        Claimed::Answered(answer) => Ok(ClaimOutcome::Answered(answer)),
+        Claimed::Running(subject) => Ok(ClaimOutcome::UnderWay { subject, mine: false }),
+        Claimed::Abandoned(subject) => Ok(ClaimOutcome::UnderWay { subject, mine: true }),
         Claimed::Reused => Err(Conflict::IdempotencyKeyReused.into()),
     }
 }
@@ -64,8 +64,8 @@ pub async fn claim(
 pub async fn settle(
     unit_of_work: &mut UnitOfWork,
     key: Option<&IdempotencyKey>,
-    answer: Answer,
-) -> Result<Answer, Failure> {
+    answer: StoredResponse,
+) -> Result<StoredResponse, Failure> {
     match key {
         Some(key) => Ok(IdempotencyRepository(unit_of_work).answer(key, &answer).await?),
         None => Ok(answer),
@@ -78,7 +78,7 @@ pub async fn once<T, F, R>(
     key: Option<IdempotencyKey>,
     render: Arc<R>,
     work: F,
-) -> Result<Answer, Failure>
+) -> Result<StoredResponse, Failure>
 where
     F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, Failure> + Send + Sync + 'static,
     R: Render<T> + ?Sized,
@@ -89,15 +89,15 @@ where
         let (store, key, render) = (store.clone(), key.clone(), Arc::clone(&render));
         let database = store.database().clone();
         database
-            .write(move |unit_of_work| {
+            .write_boxed(move |unit_of_work| {
                 let (store, key, render, work) =
                     (store.clone(), key.clone(), Arc::clone(&render), Arc::clone(&work));
                 Box::pin(async move {
                     if let Some(key) = &key {
                         match claim(unit_of_work, &store, key, None).await? {
-                            Begun::Fresh | Begun::UnderWay { mine: true, .. } => {}
-                            Begun::Answered(answer) => return Ok(answer),
-                            Begun::UnderWay { mine: false, .. } => {
+                            ClaimOutcome::Fresh | ClaimOutcome::UnderWay { mine: true, .. } => {}
+                            ClaimOutcome::Answered(answer) => return Ok(answer),
+                            ClaimOutcome::UnderWay { mine: false, .. } => {
                                 return Err(Conflict::IdempotencyInProgress.into());
                             }
                         }
@@ -118,22 +118,22 @@ where
 pub async fn refuse(
     store: &Store,
     key: IdempotencyKey,
-    answer: &Answer,
+    answer: &StoredResponse,
     failure: Failure,
-) -> Result<Answer, Failure> {
+) -> Result<StoredResponse, Failure> {
     if !is_final(&failure) {
         return Err(failure);
     }
     let (store, answer) = (store.clone(), answer.clone());
     let database = store.database().clone();
     database
-        .write(move |unit_of_work| {
+        .write_boxed(move |unit_of_work| {
             let (store, key, answer) = (store.clone(), key.clone(), answer.clone());
             Box::pin(async move {
                 match claim(unit_of_work, &store, &key, None).await? {
-                    Begun::Fresh => settle(unit_of_work, Some(&key), answer).await,
-                    Begun::Answered(earlier) => Ok(earlier),
-                    Begun::UnderWay { .. } => Err(Conflict::IdempotencyInProgress.into()),
+                    ClaimOutcome::Fresh => settle(unit_of_work, Some(&key), answer).await,
+                    ClaimOutcome::Answered(earlier) => Ok(earlier),
+                    ClaimOutcome::UnderWay { .. } => Err(Conflict::IdempotencyInProgress.into()),
                 }
             })
         })

@@ -158,13 +158,13 @@ pub(super) struct CustomerLine {
     pub birth_date: Option<Date>,
     pub created_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wishes: Option<WishesLine>,
+    pub wishes: Option<PreferencesLine>,
 }
 
 /// What a customer wishes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WishesLine {
+pub(super) struct PreferencesLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

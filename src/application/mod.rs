@@ -1,40 +1,17 @@
 //! Use cases, one file each: what a store can do, whoever asks. No HTTP here.
 
-pub mod accounts;
-pub mod apply_payment;
-pub mod cart;
 pub mod catalogue;
-pub mod categories;
-pub mod checker;
-pub mod checkout;
+pub mod consistency;
 pub mod demo;
-pub mod discounts;
 pub mod export;
-pub mod history;
 pub mod idempotency;
 pub mod import;
-mod invoicing;
+pub mod jobs;
 mod json_lines;
-mod naming;
-pub mod notifications;
-pub mod orders;
-pub mod passwords;
 pub mod payments;
-pub mod place_order;
-pub mod preferences;
-pub mod profile;
-pub mod quote;
-pub mod rates;
-pub mod reactions;
-pub mod recovery;
-pub mod renewals;
-pub mod reviews;
-pub mod sessions;
-mod settlement;
+pub mod people;
+pub mod selling;
 pub mod subscriptions;
-pub mod users;
-pub mod wording;
-pub mod worker;
 
 use std::sync::Arc;
 
@@ -46,7 +23,7 @@ use crate::infrastructure::Infrastructure;
 use crate::infrastructure::exceptions::{Conflict, Failure};
 use crate::infrastructure::repositories::Database;
 
-use self::passwords::Passwords;
+use crate::application::people::passwords::Passwords;
 
 /// A store: its rooms and its rules. Clones share everything.
 #[derive(Debug, Clone)]
@@ -94,7 +71,7 @@ pub struct Policy {
 }
 
 /// Refuses unless what is there has the version that was seen, if one was named.
-pub(crate) fn unchanged(version: i64, seen: Option<i64>) -> Result<(), Failure> {
+pub(crate) fn check_version(version: i64, seen: Option<i64>) -> Result<(), Failure> {
     match seen {
         Some(seen) if seen != version => Err(Conflict::PreconditionFailed.into()),
         _ => Ok(()),

@@ -1,21 +1,9 @@
-//! One binary of integration tests, one module a capability.
+//! One binary of integration tests; its folders are those of `src`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic, its helpers too")]
 
+mod application;
 mod architecture;
-mod cli;
-mod database;
-mod events;
-mod http;
-mod import_readers;
-mod importing;
-mod money;
-mod people;
-mod pricing;
-mod repositories;
-mod repositories_catalogue;
-mod selling;
-mod server;
-mod shopkeeping;
+mod domain;
+mod infrastructure;
+mod presentation;
 mod support;
-mod torture;
-mod validation;

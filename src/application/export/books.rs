@@ -9,16 +9,19 @@ use crate::domain::invoice::InvoiceKind;
 use crate::domain::order::Order;
 use crate::domain::payment::{Payment, PaymentStep};
 use crate::domain::state::State;
-use crate::infrastructure::repositories::{InvoiceRepository, Session};
+use crate::infrastructure::repositories::{Connection, InvoiceRepository};
 
-pub(super) async fn orders<W: Write>(session: &mut Session, out: &mut Output<W>) -> Result<(), ExportError> {
+pub(super) async fn orders<W: Write>(
+    connection: &mut Connection,
+    out: &mut Output<W>,
+) -> Result<(), ExportError> {
     let mut place = None;
-    while let Some(piece) = session.scan::<Order>("number", &mut place, |row| row.number.into()).await? {
+    while let Some(piece) = connection.scan::<Order>("number", &mut place, |row| row.number.into()).await? {
         let ids: Vec<_> = piece.iter().map(|order| order.id).collect();
-        let payments = session.belonging::<Payment, _>("order_id", &ids).await?;
+        let payments = connection.belonging::<Payment, _>("order_id", &ids).await?;
         let ids: Vec<_> = payments.iter().map(|payment| payment.id).collect();
         let mut steps: HashMap<_, Vec<PaymentStep>> = HashMap::with_capacity(payments.len());
-        for step in session.belonging::<PaymentStep, _>("payment_id", &ids).await? {
+        for step in connection.belonging::<PaymentStep, _>("payment_id", &ids).await? {
             steps.entry(step.payment_id).or_default().push(step);
         }
         let payments: HashMap<_, _> = payments.iter().map(|payment| (payment.order_id, payment)).collect();
@@ -35,13 +38,13 @@ pub(super) async fn orders<W: Write>(session: &mut Session, out: &mut Output<W>)
 }
 
 pub(super) async fn invoices<W: Write>(
-    session: &mut Session,
+    connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     for kind in InvoiceKind::ALL {
         let mut after = 0;
         loop {
-            let piece = InvoiceRepository(session).of_series(kind.series(), after).await?;
+            let piece = InvoiceRepository(connection).of_series(kind.series(), after).await?;
             let Some(last) = piece.last() else { break };
             after = last.number;
             for invoice in &piece {

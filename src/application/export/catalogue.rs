@@ -13,15 +13,15 @@ use crate::domain::ids::CategoryId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, ProductView, Stock, Variant};
 use crate::domain::shipping::ShippingMethod;
-use crate::infrastructure::repositories::{CategoryRepository, ProductRepository, Session, TaxRepository};
+use crate::infrastructure::repositories::{CategoryRepository, Connection, ProductRepository, TaxRepository};
 
 /// Each after the one above it.
 pub(super) async fn categories<W: Write>(
-    session: &mut Session,
+    connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     let mut below: BTreeMap<Option<CategoryId>, Vec<Category>> = BTreeMap::new();
-    for category in CategoryRepository(session).tree().await? {
+    for category in CategoryRepository(connection).tree().await? {
         below.entry(category.parent_id).or_default().push(category);
     }
     let mut open = below.remove(&None).unwrap_or_default();
@@ -43,10 +43,10 @@ pub(super) async fn categories<W: Write>(
 }
 
 pub(super) async fn tax_rules<W: Write>(
-    session: &mut Session,
+    connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
-    for rule in TaxRepository(session).all().await? {
+    for rule in TaxRepository(connection).all().await? {
         out.write(&TaxRuleLine {
             r#type: LineType::TaxRule,
             country: rule.country,
@@ -59,11 +59,11 @@ pub(super) async fn tax_rules<W: Write>(
 }
 
 pub(super) async fn shipping_methods<W: Write>(
-    session: &mut Session,
+    connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     let mut place = None;
-    while let Some(piece) = session.scan::<ShippingMethod>("id", &mut place, |row| row.id.into()).await? {
+    while let Some(piece) = connection.scan::<ShippingMethod>("id", &mut place, |row| row.id.into()).await? {
         for method in piece {
             out.write(&ShippingMethodLine {
                 r#type: LineType::ShippingMethod,
@@ -82,13 +82,13 @@ pub(super) async fn shipping_methods<W: Write>(
 }
 
 pub(super) async fn products<W: Write>(
-    session: &mut Session,
+    connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     let mut place = None;
-    while let Some(piece) = session.scan::<Product>("id", &mut place, |row| row.id.into()).await? {
+    while let Some(piece) = connection.scan::<Product>("id", &mut place, |row| row.id.into()).await? {
         let ids: Vec<_> = piece.iter().map(|product| product.id).collect();
-        for ProductView { product, stock } in ProductRepository(session).by_ids(&ids).await? {
+        for ProductView { product, stock } in ProductRepository(connection).by_ids(&ids).await? {
             out.write(&ProductLine {
                 r#type: LineType::Product,
                 id: product.id.to_string(),
@@ -123,11 +123,11 @@ fn variant((variant, stock): (Variant, Stock)) -> VariantLine {
 }
 
 pub(super) async fn discounts<W: Write>(
-    session: &mut Session,
+    connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     let mut place = None;
-    while let Some(piece) = session.scan::<Discount>("id", &mut place, |row| row.id.into()).await? {
+    while let Some(piece) = connection.scan::<Discount>("id", &mut place, |row| row.id.into()).await? {
         for discount in piece {
             out.write(&DiscountLine {
                 r#type: LineType::Discount,

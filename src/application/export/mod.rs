@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Store;
-use crate::infrastructure::repositories::{Session, StoreError};
+use crate::infrastructure::repositories::{Connection, DatabaseError};
 
 /// Why an export ended early.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum ExportError {
     Write(#[source] io::Error),
     /// The store could not be read.
     #[error("the store cannot be read")]
-    Store(#[from] StoreError),
+    Store(#[from] DatabaseError),
 }
 
 /// Lines on their way out.
@@ -47,27 +47,25 @@ impl<W: Write> Output<W> {
 pub async fn export<W: Write + Send + 'static>(store: &Store, out: W) -> Result<(u64, W), ExportError> {
     store
         .database()
-        .snapshot(move |session| {
-            Box::pin(async move {
-                let mut output = Output { out, lines: 0 };
-                write_all(session, &mut output).await?;
-                output.out.flush().map_err(ExportError::Write)?;
-                Ok((output.lines, output.out))
-            })
+        .snapshot(out, async |connection, out| {
+            let mut output = Output { out, lines: 0 };
+            write_all(connection, &mut output).await?;
+            output.out.flush().map_err(ExportError::Write)?;
+            Ok((output.lines, output.out))
         })
         .await
 }
 
 /// What others refer to comes first.
-async fn write_all<W: Write>(session: &mut Session, out: &mut Output<W>) -> Result<(), ExportError> {
-    catalogue::categories(session, out).await?;
-    catalogue::tax_rules(session, out).await?;
-    catalogue::shipping_methods(session, out).await?;
-    catalogue::products(session, out).await?;
-    catalogue::discounts(session, out).await?;
-    people::customers(session, out).await?;
-    books::orders(session, out).await?;
-    books::invoices(session, out).await?;
-    people::reviews(session, out).await?;
-    people::subscriptions(session, out).await
+async fn write_all<W: Write>(connection: &mut Connection, out: &mut Output<W>) -> Result<(), ExportError> {
+    catalogue::categories(connection, out).await?;
+    catalogue::tax_rules(connection, out).await?;
+    catalogue::shipping_methods(connection, out).await?;
+    catalogue::products(connection, out).await?;
+    catalogue::discounts(connection, out).await?;
+    people::customers(connection, out).await?;
+    books::orders(connection, out).await?;
+    books::invoices(connection, out).await?;
+    people::reviews(connection, out).await?;
+    people::subscriptions(connection, out).await
 }

@@ -5,25 +5,25 @@ use std::io::Write;
 
 use super::lines::{ReviewLine, SubscriptionLine};
 use super::{ExportError, Output};
-use crate::application::json_lines::{CustomerLine, LineType, WishesLine};
+use crate::application::json_lines::{CustomerLine, LineType, PreferencesLine};
 use crate::domain::review::Review;
 use crate::domain::subscription::Subscription;
 use crate::domain::user::{Preferences, Role, User};
-use crate::infrastructure::repositories::Session;
+use crate::infrastructure::repositories::Connection;
 
 /// Those who are still known, without their passwords; who runs the store is none of them.
 pub(super) async fn customers<W: Write>(
-    session: &mut Session,
+    connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     let mut place = None;
-    while let Some(mut piece) = session.scan::<User>("id", &mut place, |row| row.id.into()).await? {
+    while let Some(mut piece) = connection.scan::<User>("id", &mut place, |row| row.id.into()).await? {
         piece.retain(|user| user.role == Role::Customer && user.erased_at.is_none());
         let ids: Vec<_> = piece.iter().map(|user| user.id).collect();
-        let wishes = session.belonging::<Preferences, _>("user_id", &ids).await?;
+        let wishes = connection.belonging::<Preferences, _>("user_id", &ids).await?;
         let mut wishes: HashMap<_, _> = wishes.into_iter().map(|wishes| (wishes.user_id, wishes)).collect();
         for user in piece {
-            let wishes = wishes.remove(&user.id).map(|wishes| WishesLine {
+            let wishes = wishes.remove(&user.id).map(|wishes| PreferencesLine {
                 locale: wishes.locale,
                 currency: wishes.currency,
                 marketing_consent: wishes.marketing_consent,
@@ -44,9 +44,12 @@ pub(super) async fn customers<W: Write>(
     Ok(())
 }
 
-pub(super) async fn reviews<W: Write>(session: &mut Session, out: &mut Output<W>) -> Result<(), ExportError> {
+pub(super) async fn reviews<W: Write>(
+    connection: &mut Connection,
+    out: &mut Output<W>,
+) -> Result<(), ExportError> {
     let mut place = None;
-    while let Some(piece) = session.scan::<Review>("id", &mut place, |row| row.id.into()).await? {
+    while let Some(piece) = connection.scan::<Review>("id", &mut place, |row| row.id.into()).await? {
         for review in &piece {
             out.write(&ReviewLine::from(review))?;
         }
@@ -55,11 +58,11 @@ pub(super) async fn reviews<W: Write>(session: &mut Session, out: &mut Output<W>
 }
 
 pub(super) async fn subscriptions<W: Write>(
-    session: &mut Session,
+    connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     let mut place = None;
-    while let Some(piece) = session.scan::<Subscription>("id", &mut place, |row| row.id.into()).await? {
+    while let Some(piece) = connection.scan::<Subscription>("id", &mut place, |row| row.id.into()).await? {
         for subscription in &piece {
             out.write(&SubscriptionLine::from(subscription))?;
         }

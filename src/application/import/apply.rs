@@ -4,11 +4,11 @@
 use crate::application::Policy;
 use crate::domain::context::Context;
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{SaveError, StoreError, UnitOfWork};
+use crate::infrastructure::repositories::{DatabaseError, SaveError, UnitOfWork};
 
 use super::plan::Task;
 use super::report::Counts;
-use super::{cancellations, sales, shelves};
+use super::{cancellations, catalogue_records, sales};
 
 /// What became of a task.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) struct Applied {
     /// What it wrote.
     pub added: Counts,
     /// What was there before.
-    pub unchanged: Counts,
+    pub check_version: Counts,
     /// Lines of an invoice that were left out, by their place from zero, and why.
     pub left_out: Vec<(usize, String)>,
     /// Why nothing of it was taken.
@@ -29,7 +29,7 @@ impl Applied {
         if is_new {
             Self { added: counts, ..Self::default() }
         } else {
-            Self { unchanged: counts, ..Self::default() }
+            Self { check_version: counts, ..Self::default() }
         }
     }
 
@@ -58,8 +58,8 @@ impl From<Failure> for Denied {
     }
 }
 
-impl From<StoreError> for Denied {
-    fn from(error: StoreError) -> Self {
+impl From<DatabaseError> for Denied {
+    fn from(error: DatabaseError) -> Self {
         Failure::from(error).into()
     }
 }
@@ -77,50 +77,46 @@ impl From<SaveError> for Denied {
 }
 
 /// Does a task, or leaves no trace of it.
-pub(super) async fn apply(
-    unit_of_work: &mut UnitOfWork,
-    policy: &Policy,
-    task: &Task,
-) -> Result<Applied, Failure> {
-    unit_of_work.begin_part().await?;
-    match write(unit_of_work, policy, task).await {
+pub(super) async fn apply(work: &mut UnitOfWork, policy: &Policy, task: &Task) -> Result<Applied, Failure> {
+    work.savepoint().await?;
+    match write(work, policy, task).await {
         Ok(applied) => {
-            unit_of_work.keep_part().await?;
+            work.release_savepoint().await?;
             Ok(applied)
         }
         Err(Denied::Refused(why)) => {
-            unit_of_work.undo_part().await?;
+            work.rollback_to_savepoint().await?;
             Ok(Applied::refused(why))
         }
         Err(Denied::Failed(failure)) => Err(failure),
     }
 }
 
-async fn write(unit_of_work: &mut UnitOfWork, policy: &Policy, task: &Task) -> Result<Applied, Denied> {
+async fn write(work: &mut UnitOfWork, policy: &Policy, task: &Task) -> Result<Applied, Denied> {
     let at = |seed: String, at| Context::seeded(seed, at);
     match task {
         Task::Category(category) => {
-            unit_of_work.set_context(at(category.id.to_string(), category.created_at));
-            shelves::category(unit_of_work, category).await
+            work.set_context(at(category.id.to_string(), category.created_at));
+            catalogue_records::category(work, category).await
         }
-        Task::TaxRule(rule) => shelves::tax_rule(unit_of_work, rule).await,
-        Task::ShippingMethod(method) => shelves::shipping_method(unit_of_work, method).await,
+        Task::TaxRule(rule) => catalogue_records::tax_rule(work, rule).await,
+        Task::ShippingMethod(method) => catalogue_records::shipping_method(work, method).await,
         Task::Product(product, stock) => {
-            unit_of_work.set_context(at(product.id.to_string(), product.created_at));
-            shelves::product(unit_of_work, product, stock).await
+            work.set_context(at(product.id.to_string(), product.created_at));
+            catalogue_records::product(work, product, stock).await
         }
-        Task::Discount(discount) => shelves::discount(unit_of_work, discount).await,
+        Task::Discount(discount) => catalogue_records::discount(work, discount).await,
         Task::Customer(user, wishes) => {
-            unit_of_work.set_context(at(user.id.to_string(), user.created_at));
-            shelves::customer(unit_of_work, user, wishes.as_ref()).await
+            work.set_context(at(user.id.to_string(), user.created_at));
+            catalogue_records::customer(work, user, wishes.as_ref()).await
         }
         Task::Order(sale) => {
-            unit_of_work.set_context(at(sale.invoice.id.to_string(), sale.invoice.placed_at));
-            sales::sell(unit_of_work, policy, sale).await
+            work.set_context(at(sale.invoice.id.to_string(), sale.invoice.placed_at));
+            sales::sell(work, policy, sale).await
         }
         Task::Cancellation(back) => {
-            unit_of_work.set_context(at(back.invoice.id.to_string(), back.invoice.placed_at));
-            cancellations::take_back(unit_of_work, policy, back).await
+            work.set_context(at(back.invoice.id.to_string(), back.invoice.placed_at));
+            cancellations::take_back(work, policy, back).await
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Takes back goods: money goes back on the orders they were sold on, and what no order is known for is credited.
 
 use crate::application::Policy;
-use crate::application::invoicing;
-use crate::application::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
-use crate::application::settlement::{set_aside, settle_step};
+use crate::application::payments::settlement::{set_aside, settle_step};
+use crate::application::selling::invoicing;
+use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::domain::ids::{InvoiceId, OrderId, PaymentStepId};
 use crate::domain::invoice::Invoice;
 use crate::domain::payment::{PaymentStep, StepKind};
@@ -21,39 +21,39 @@ const REFUNDS: Identity = Identity::new("refund");
 
 /// Takes goods back, unless that was done. They are not put on the shelf again.
 pub(super) async fn take_back(
-    unit_of_work: &mut UnitOfWork,
+    work: &mut UnitOfWork,
     policy: &Policy,
     back: &Return,
 ) -> Result<Applied, Denied> {
-    if let Some(applied) = compare(unit_of_work, back).await? {
+    if let Some(applied) = compare(work, back).await? {
         return Ok(applied);
     }
     let mut counts = Counts::default();
     let mut unknown = back.traced.unknown.clone();
     for (&order, lines) in &back.traced.returned {
-        if refund(unit_of_work, back, order, lines).await? {
+        if refund(work, back, order, lines).await? {
             counts.refunds += 1;
         } else {
             unknown.extend_from_slice(lines);
         }
     }
     if !unknown.is_empty() {
-        credit(unit_of_work, policy, back, &unknown).await?;
+        credit(work, policy, back, &unknown).await?;
         counts.credit_notes += 1;
     }
     Ok(Applied::new(true, counts))
 }
 
 /// What was done before; `None` if nothing was.
-async fn compare(unit_of_work: &mut UnitOfWork, back: &Return) -> Result<Option<Applied>, Denied> {
+async fn compare(work: &mut UnitOfWork, back: &Return) -> Result<Option<Applied>, Denied> {
     let (mut counts, mut amount) = (Counts::default(), 0);
     for &order in back.traced.returned.keys() {
-        if let Some(step) = unit_of_work.find::<PaymentStep>(step_id(back, order)).await? {
+        if let Some(step) = work.find::<PaymentStep>(step_id(back, order)).await? {
             counts.refunds += 1;
             amount += step.amount;
         }
     }
-    if let Some(note) = unit_of_work.find::<Invoice>(InvoiceId(back.invoice.id)).await? {
+    if let Some(note) = work.find::<Invoice>(InvoiceId(back.invoice.id)).await? {
         counts.credit_notes += 1;
         amount += note.total;
     }
@@ -68,33 +68,33 @@ async fn compare(unit_of_work: &mut UnitOfWork, back: &Return) -> Result<Option<
 
 /// Gives money back on an order; whether the order's payment has that much left.
 async fn refund(
-    unit_of_work: &mut UnitOfWork,
+    work: &mut UnitOfWork,
     back: &Return,
     order: OrderId,
     lines: &[ImportedLine],
 ) -> Result<bool, Denied> {
-    let Some(payment) = PaymentRepository(unit_of_work).by_order(order).await? else { return Ok(false) };
-    let Some(mut payment) = PaymentRepository::lock(unit_of_work, payment.id).await? else {
+    let Some(payment) = PaymentRepository(work).by_order(order).await? else { return Ok(false) };
+    let Some(mut payment) = PaymentRepository::lock(work, payment.id).await? else {
         return Ok(false);
     };
     let amount = worth(lines);
     if !(0..=payment.left(StepKind::Refund)).contains(&amount) {
         return Ok(false);
     }
-    let now = unit_of_work.now();
+    let now = work.now();
     let step = PaymentStep {
         reason: Some(reason(back)),
         ..PaymentStep::asked(step_id(back, order), payment.id, StepKind::Refund, amount, now)
     };
-    set_aside(unit_of_work, &mut payment, &step, now).await?;
-    PaymentRepository::save_progress(unit_of_work, &payment).await?;
-    settle_step(unit_of_work, step.id, Ok(back.invoice.key.clone())).await?;
+    set_aside(work, &mut payment, &step, now).await?;
+    PaymentRepository::save_progress(work, &payment).await?;
+    settle_step(work, step.id, Ok(back.invoice.key.clone())).await?;
     Ok(true)
 }
 
 /// Writes a credit note for goods that no order of the store sold.
 async fn credit(
-    unit_of_work: &mut UnitOfWork,
+    work: &mut UnitOfWork,
     policy: &Policy,
     back: &Return,
     lines: &[ImportedLine],
@@ -102,26 +102,18 @@ async fn credit(
     let invoice = &back.invoice;
     let lines: Vec<QuoteLine> = lines.iter().map(|line| quote_line(line, invoice.currency)).collect();
     let request = QuoteRequest {
-        now: unit_of_work.now(),
+        now: work.now(),
         currency: invoice.currency,
         lines: &lines,
         discount_code: None,
         country: invoice.country,
         shipping: &ShippingChoice::Settled,
     };
-    let quote = quote(unit_of_work, &request).await?;
+    let quote = quote(work, &request).await?;
     let address = address(&back.buyer, invoice.country);
     let id = InvoiceId(invoice.id);
-    invoicing::credit_without_order(
-        unit_of_work,
-        policy,
-        id,
-        invoice.customer,
-        address,
-        &quote,
-        reason(back),
-    )
-    .await?;
+    invoicing::credit_without_order(work, policy, id, invoice.customer, address, &quote, reason(back))
+        .await?;
     Ok(())
 }
 

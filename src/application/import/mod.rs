@@ -9,6 +9,7 @@
 
 mod apply;
 mod cancellations;
+mod catalogue_records;
 pub mod identity;
 pub mod line;
 pub mod originals;
@@ -19,5 +20,4 @@ pub mod rejected_file;
 pub mod report;
 pub mod run;
 mod sales;
-mod shelves;
 pub mod totals;

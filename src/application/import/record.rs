@@ -123,12 +123,12 @@ pub struct ImportedCustomer {
     /// Since when they are one, where the source knows it.
     pub created_at: Option<Timestamp>,
     /// What they wish, if they said anything.
-    pub wishes: Option<Wishes>,
+    pub wishes: Option<PreferencesChange>,
 }
 
 /// What a customer wishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct PreferencesChange {
     /// The language they read.
     pub locale: Option<String>,
     /// The currency they see.

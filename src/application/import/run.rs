@@ -113,7 +113,7 @@ pub async fn import<R: BufRead + Send>(
         pending_buyers: HashSet::new(),
         totals: Totals::default(),
         added: Counts::default(),
-        unchanged: Counts::default(),
+        check_version: Counts::default(),
     };
     for outcome in &mut reader {
         match outcome? {
@@ -123,8 +123,8 @@ pub async fn import<R: BufRead + Send>(
     }
     run.flush(observer).await?;
     run.totals.close(reader.lines())?;
-    let Run { totals, added, unchanged, .. } = run;
-    Ok(Report { totals, format: reader.format(), currency: reader.currency(), added, unchanged })
+    let Run { totals, added, check_version, .. } = run;
+    Ok(Report { totals, format: reader.format(), currency: reader.currency(), added, check_version })
 }
 
 /// An import under way.
@@ -136,7 +136,7 @@ struct Run<'a> {
     pending_buyers: HashSet<UserId>,
     totals: Totals,
     added: Counts,
-    unchanged: Counts,
+    check_version: Counts,
 }
 
 impl Run<'_> {
@@ -176,7 +176,7 @@ impl Run<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), ImportError> {
         self.added += applied.added;
-        self.unchanged += applied.unchanged;
+        self.check_version += applied.check_version;
         if let Task::Order(sale) = task
             && applied.refused.is_none()
         {
@@ -203,12 +203,12 @@ async fn write(store: &Store, tasks: &Arc<Vec<Task>>) -> Result<Vec<Applied>, Fa
     let (tasks, policy) = (Arc::clone(tasks), Arc::clone(&store.policy));
     store
         .database()
-        .write(move |unit_of_work| {
+        .write_boxed(move |work| {
             let (tasks, policy) = (Arc::clone(&tasks), Arc::clone(&policy));
             Box::pin(async move {
                 let mut applied = Vec::with_capacity(tasks.len());
                 for task in tasks.iter() {
-                    applied.push(apply(unit_of_work, &policy, task).await?);
+                    applied.push(apply(work, &policy, task).await?);
                 }
                 Ok(applied)
             })

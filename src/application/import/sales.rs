@@ -4,10 +4,10 @@
 //! today is not sold a second time, and a second file finds the stock of the first one's products as it is.
 
 use crate::application::Policy;
-use crate::application::apply_payment::apply_payment;
-use crate::application::payments::OUTSIDE;
-use crate::application::place_order::{OrderDraft, place_order};
-use crate::application::quote::{QuoteLine, ShippingChoice};
+use crate::application::payments::apply_payment::apply_payment;
+use crate::application::payments::gateway_calls::OUTSIDE;
+use crate::application::selling::place_order::{OrderDraft, place_order};
+use crate::application::selling::quote::{QuoteLine, ShippingChoice};
 use crate::domain::address::Address;
 use crate::domain::country::Country;
 use crate::domain::ids::{OrderId, VariantId};
@@ -35,19 +35,15 @@ const ONE: Counts = Counts {
 };
 
 /// Places the order, unless it is there; without those lines that the store refuses.
-pub(super) async fn sell(
-    unit_of_work: &mut UnitOfWork,
-    policy: &Policy,
-    sale: &Sale,
-) -> Result<Applied, Denied> {
-    if let Some(order) = unit_of_work.find::<Order>(OrderId(sale.invoice.id)).await? {
+pub(super) async fn sell(work: &mut UnitOfWork, policy: &Policy, sale: &Sale) -> Result<Applied, Denied> {
+    if let Some(order) = work.find::<Order>(OrderId(sale.invoice.id)).await? {
         return Ok(compare(sale, order.lines));
     }
     let mut lines: Vec<_> = sale.invoice.lines.iter().enumerate().collect();
     let mut left_out = Vec::new();
     loop {
         let kept: Vec<_> = lines.iter().map(|&(_, line)| line).collect();
-        let Err(failure) = place(unit_of_work, policy, sale, &kept).await else {
+        let Err(failure) = place(work, policy, sale, &kept).await else {
             return Ok(Applied { left_out, ..Applied::new(true, ONE) });
         };
         let faults = faults(&failure);
@@ -55,8 +51,8 @@ pub(super) async fn sell(
             return Err(failure.into());
         }
         // what was written of it is undone, and it is tried without them
-        unit_of_work.undo_part().await?;
-        unit_of_work.begin_part().await?;
+        work.rollback_to_savepoint().await?;
+        work.savepoint().await?;
         let mut place = 0;
         lines.retain(|&(index, _)| {
             let fault = faults.iter().find(|(at, _)| *at == place);
@@ -68,18 +64,18 @@ pub(super) async fn sell(
 }
 
 async fn place(
-    unit_of_work: &mut UnitOfWork,
+    work: &mut UnitOfWork,
     policy: &Policy,
     sale: &Sale,
     lines: &[&ImportedLine],
 ) -> Result<(), Failure> {
     let invoice = &sale.invoice;
     let goods: Vec<(VariantId, i64)> = lines.iter().map(|line| (line.variant, line.quantity)).collect();
-    InventoryRepository::restock(unit_of_work, &goods).await?;
+    InventoryRepository::restock(work, &goods).await?;
     let address = address(&sale.buyer, invoice.country);
     let draft = OrderDraft {
         id: OrderId(invoice.id),
-        payment_id: unit_of_work.id(),
+        payment_id: work.id(),
         user_id: invoice.customer,
         age: None,
         email: sale.buyer.email.clone(),
@@ -94,7 +90,7 @@ async fn place(
         provider: OUTSIDE.to_owned(),
         token: String::new(),
     };
-    let placed = place_order(unit_of_work, policy, &draft).await?;
+    let placed = place_order(work, policy, &draft).await?;
     let charge = Charge {
         reference: invoice.key.clone(),
         status: ChargeStatus::Captured,
@@ -102,7 +98,7 @@ async fn place(
         captured: placed.payment.amount,
         refunded: 0,
     };
-    apply_payment(unit_of_work, placed.payment.id, &charge).await?;
+    apply_payment(work, placed.payment.id, &charge).await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::events::DomainEvent;
 use crate::infrastructure::exceptions::Technical;
-use crate::infrastructure::repositories::{Json, Row, StoreError};
+use crate::infrastructure::repositories::{DatabaseError, Json, Row};
 
 /// An event as it was published.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ impl Envelope {
     /// The columns of the outbox that make an envelope.
     pub(super) const COLUMNS: &'static str = "tx, seq, id, type, version, subject, occurred_at, data";
 
-    pub(super) fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    pub(super) fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             tx: row.get(0)?,
             seq: row.get(1)?,

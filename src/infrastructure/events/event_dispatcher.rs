@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::envelope::Envelope;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{
-    Database, EventPlace, Outbox, Row, Session, StoreError, UnitOfWork, scalar,
+    Connection, Database, DatabaseError, EventPosition, Outbox, Row, UnitOfWork, scalar,
 };
 
 /// How long an event is kept after it happened: what went wrong over a long weekend can still be looked into.
-pub const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Events handled in one unit of work.
 const BATCH: i64 = 100;
@@ -55,7 +55,7 @@ pub struct EventDispatcher {
 /// How far a subscriber is.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
-    place: EventPlace,
+    place: EventPosition,
     attempts: i64,
     retry_at: Option<Timestamp>,
 }
@@ -63,8 +63,8 @@ struct Cursor {
 impl Cursor {
     const COLUMNS: &'static str = "tx, seq, attempts, retry_at";
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        let place = EventPlace { tx: row.get(0)?, seq: row.get(1)? };
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
+        let place = EventPosition { tx: row.get(0)?, seq: row.get(1)? };
         Ok(Self { place, attempts: row.get(2)?, retry_at: row.get(3)? })
     }
 }
@@ -98,23 +98,25 @@ impl EventDispatcher {
         Ok(handled)
     }
 
-    /// Clears away events that every subscriber has read and that are older than [`KEPT`]; how many.
+    /// Clears away events that every subscriber has read and that are older than [`RETENTION`]; how many.
     pub async fn forget(&self, limit: i64) -> Result<u64, Failure> {
         let mut read = Vec::new();
-        let mut session = self.database.read().await?;
+        let mut connection = self.database.read().await?;
         for subscriber in self.subscribers.iter() {
             read.push(
-                look(&mut session, subscriber.name).await?.map_or(EventPlace::START, |cursor| cursor.place),
+                look(&mut connection, subscriber.name)
+                    .await?
+                    .map_or(EventPosition::START, |cursor| cursor.place),
             );
         }
-        drop(session);
+        drop(connection);
         let Some(until) = read.into_iter().min() else { return Ok(0) };
         self.database
-            .write(move |unit_of_work| {
+            .write_boxed(move |work| {
                 Box::pin(async move {
-                    let now = unit_of_work.now();
-                    let before = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
-                    Ok(Outbox(unit_of_work).purge(until, before, limit).await?)
+                    let now = work.now();
+                    let before = now.checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
+                    Ok(Outbox(work).purge(until, before, limit).await?)
                 })
             })
             .await
@@ -122,14 +124,14 @@ impl EventDispatcher {
 
     /// Whether a subscriber can read on now. To look costs less than to take its cursor in vain.
     async fn is_behind(&self, subscriber: Subscriber) -> Result<bool, Failure> {
-        let mut session = self.database.read().await?;
-        let cursor = look(&mut session, subscriber.name).await?;
+        let mut connection = self.database.read().await?;
+        let cursor = look(&mut connection, subscriber.name).await?;
         let retry_at = cursor.and_then(|cursor| cursor.retry_at);
         if retry_at.is_some_and(|at| at > self.database.context().clock.now()) {
             return Ok(false);
         }
-        let place = cursor.map_or(EventPlace::START, |cursor| cursor.place);
-        Ok(!Outbox(&mut session).after(place, "seq", 1, scalar::<i64>).await?.is_empty())
+        let place = cursor.map_or(EventPosition::START, |cursor| cursor.place);
+        Ok(!Outbox(&mut connection).after(place, "seq", 1, scalar::<i64>).await?.is_empty())
     }
 
     /// Handles up to `limit` events in one unit of work.
@@ -138,20 +140,20 @@ impl EventDispatcher {
             return Ok(0);
         }
         self.database
-            .write(move |unit_of_work| {
+            .write_boxed(move |work| {
                 Box::pin(async move {
-                    let cursor = take_cursor(unit_of_work, subscriber.name).await?;
+                    let cursor = take_cursor(work, subscriber.name).await?;
                     let Some(cursor) = cursor else { return Ok(0) };
-                    let events = read_after(unit_of_work, cursor, limit).await?;
+                    let events = read_after(work, cursor, limit).await?;
                     let mut read = 0;
                     for event in &events {
                         read += 1;
                         if subscriber.kinds.contains(&event.kind.as_str()) {
-                            (subscriber.reaction)(unit_of_work, event).await?;
+                            (subscriber.reaction)(work, event).await?;
                         }
                     }
                     if let Some(last) = events.last() {
-                        move_cursor(unit_of_work, subscriber.name, last).await?;
+                        move_cursor(work, subscriber.name, last).await?;
                     }
                     Ok(read)
                 })
@@ -166,9 +168,9 @@ impl EventDispatcher {
             Err(failure) => {
                 let error = failure.to_string();
                 self.database
-                    .write(move |unit_of_work| {
+                    .write_boxed(move |work| {
                         let error = error.clone();
-                        Box::pin(async move { put_off(unit_of_work, subscriber.name, &error).await })
+                        Box::pin(async move { put_off(work, subscriber.name, &error).await })
                     })
                     .await
             }
@@ -177,58 +179,58 @@ impl EventDispatcher {
 }
 
 /// How far a subscriber is; `None` if it has not begun.
-async fn look(session: &mut Session, name: &str) -> Result<Option<Cursor>, StoreError> {
+async fn look(connection: &mut Connection, name: &str) -> Result<Option<Cursor>, DatabaseError> {
     let sql = format!("SELECT {} FROM event_cursors WHERE subscriber = $1", Cursor::COLUMNS);
-    session.first(&sql, &[name.into()], Cursor::from_row).await
+    connection.first(&sql, &[name.into()], Cursor::from_row).await
 }
 
 /// Takes a subscriber's cursor for this unit of work, so that two nodes do not deliver the same; `None` while a
 /// failed event waits for its next try.
-async fn take_cursor(unit_of_work: &mut UnitOfWork, name: &str) -> Result<Option<Cursor>, StoreError> {
-    let now = unit_of_work.now();
+async fn take_cursor(work: &mut UnitOfWork, name: &str) -> Result<Option<Cursor>, DatabaseError> {
+    let now = work.now();
     let sql = format!(
         "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ($1, $3, $4, 0) \
          ON CONFLICT (subscriber) DO UPDATE SET attempts = event_cursors.attempts \
          WHERE event_cursors.retry_at IS NULL OR event_cursors.retry_at <= $2 RETURNING {}",
         Cursor::COLUMNS
     );
-    let EventPlace { tx, seq } = EventPlace::START;
-    unit_of_work.first(&sql, &[name.into(), now.into(), tx.into(), seq.into()], Cursor::from_row).await
+    let EventPosition { tx, seq } = EventPosition::START;
+    work.first(&sql, &[name.into(), now.into(), tx.into(), seq.into()], Cursor::from_row).await
 }
 
 /// The events behind a cursor, in their order.
 async fn read_after(
-    unit_of_work: &mut UnitOfWork,
+    work: &mut UnitOfWork,
     cursor: Cursor,
     limit: i64,
-) -> Result<Vec<Envelope>, StoreError> {
-    Outbox(unit_of_work).after(cursor.place, Envelope::COLUMNS, limit, Envelope::from_row).await
+) -> Result<Vec<Envelope>, DatabaseError> {
+    Outbox(work).after(cursor.place, Envelope::COLUMNS, limit, Envelope::from_row).await
 }
 
-async fn move_cursor(unit_of_work: &mut UnitOfWork, name: &str, last: &Envelope) -> Result<(), StoreError> {
+async fn move_cursor(work: &mut UnitOfWork, name: &str, last: &Envelope) -> Result<(), DatabaseError> {
     let sql = "UPDATE event_cursors SET tx = $2, seq = $3, attempts = 0, retry_at = NULL, last_error = NULL \
                WHERE subscriber = $1";
-    unit_of_work.execute(sql, &[name.into(), last.tx.into(), last.seq.into()]).await.map(drop)
+    work.execute(sql, &[name.into(), last.tx.into(), last.seq.into()]).await.map(drop)
 }
 
 /// Puts the next event off, or sets it aside after its last try; how many events are done with.
-async fn put_off(unit_of_work: &mut UnitOfWork, name: &str, error: &str) -> Result<i64, Failure> {
-    let Some(cursor) = take_cursor(unit_of_work, name).await? else { return Ok(0) };
-    let Some(event) = read_after(unit_of_work, cursor, 1).await?.pop() else { return Ok(0) };
+async fn put_off(work: &mut UnitOfWork, name: &str, error: &str) -> Result<i64, Failure> {
+    let Some(cursor) = take_cursor(work, name).await? else { return Ok(0) };
+    let Some(event) = read_after(work, cursor, 1).await?.pop() else { return Ok(0) };
     let attempts = cursor.attempts + 1;
-    let now = unit_of_work.now();
+    let now = work.now();
     if attempts >= TRIES {
         let sql = "INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) VALUES ($1, $2, $3, $4, $5) \
                    ON CONFLICT DO NOTHING";
         let values = [name.into(), event.seq.into(), attempts.into(), error.into(), now.into()];
-        unit_of_work.execute(sql, &values).await?;
+        work.execute(sql, &values).await?;
         tracing::error!(subscriber = name, event = %event.id, error, "an event was set aside");
-        move_cursor(unit_of_work, name, &event).await?;
+        move_cursor(work, name, &event).await?;
         return Ok(1);
     }
     let wait = SignedDuration::from_secs(1_i64 << attempts);
     let retry_at = now.checked_add(wait).unwrap_or(now);
     let sql = "UPDATE event_cursors SET attempts = $2, retry_at = $3, last_error = $4 WHERE subscriber = $1";
-    unit_of_work.execute(sql, &[name.into(), attempts.into(), retry_at.into(), error.into()]).await?;
+    work.execute(sql, &[name.into(), attempts.into(), retry_at.into(), error.into()]).await?;
     Ok(0)
 }

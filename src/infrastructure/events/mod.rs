@@ -9,4 +9,4 @@ mod envelope;
 mod event_dispatcher;
 
 pub use envelope::Envelope;
-pub use event_dispatcher::{EventDispatcher, KEPT, Reaction, Subscriber};
+pub use event_dispatcher::{EventDispatcher, RETENTION, Reaction, Subscriber};

@@ -12,7 +12,7 @@ use crate::{
         pricing::{LINE_QUANTITY, PricingError},
         state::ForbiddenStep,
     },
-    infrastructure::repositories::{ForeignCursor, ListError, StoreError},
+    infrastructure::repositories::{DatabaseError, ForeignCursor, ListError},
 };
 
 // Every amount that meets another came in from outside at some time, so the two that depend on the numbers are
@@ -70,18 +70,18 @@ impl From<ListError> for Failure {
 }
 
 // A use case that knows what a constraint means says so itself; here only the database has spoken.
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::GaveWay(_) => {
+            DatabaseError::Unavailable(_) | DatabaseError::Full(_) | DatabaseError::Retryable(_) => {
                 Technical::new(TechnicalKind::Unavailable, error).into()
             }
-            StoreError::Stale { .. } => Conflict::Stale.into(),
-            StoreError::Taken { constraint } | StoreError::CheckFailed { constraint } => {
+            DatabaseError::Stale { .. } => Conflict::Stale.into(),
+            DatabaseError::Taken { constraint } | DatabaseError::CheckFailed { constraint } => {
                 Conflict::Rule { constraint }.into()
             }
-            StoreError::ForeignKey(constraint) => Conflict::Rule { constraint }.into(),
-            StoreError::Schema(_) | StoreError::Internal(_) => Technical::internal(error).into(),
+            DatabaseError::ForeignKey(constraint) => Conflict::Rule { constraint }.into(),
+            DatabaseError::Schema(_) | DatabaseError::Internal(_) => Technical::internal(error).into(),
         }
     }
 }
@@ -171,15 +171,15 @@ mod tests {
     fn what_the_database_says_is_told_by_what_the_caller_can_do() {
         let constraint = || "stock_not_negative".to_owned();
         let cases = [
-            (StoreError::Unavailable("no route to 10.0.0.7".into()), 503, "unavailable"),
-            (StoreError::Full("/var".into()), 503, "unavailable"),
-            (StoreError::GaveWay("deadlock".into()), 503, "unavailable"),
-            (StoreError::Stale { table: "products" }, 409, "stale"),
-            (StoreError::Taken { constraint: constraint() }, 409, "conflict"),
-            (StoreError::CheckFailed { constraint: constraint() }, 409, "conflict"),
-            (StoreError::ForeignKey(constraint()), 409, "conflict"),
-            (StoreError::Schema("behind".into()), 500, "internal"),
-            (StoreError::Internal("syntax".into()), 500, "internal"),
+            (DatabaseError::Unavailable("no route to 10.0.0.7".into()), 503, "unavailable"),
+            (DatabaseError::Full("/var".into()), 503, "unavailable"),
+            (DatabaseError::Retryable("deadlock".into()), 503, "unavailable"),
+            (DatabaseError::Stale { table: "products" }, 409, "stale"),
+            (DatabaseError::Taken { constraint: constraint() }, 409, "conflict"),
+            (DatabaseError::CheckFailed { constraint: constraint() }, 409, "conflict"),
+            (DatabaseError::ForeignKey(constraint()), 409, "conflict"),
+            (DatabaseError::Schema("behind".into()), 500, "internal"),
+            (DatabaseError::Internal("syntax".into()), 500, "internal"),
         ];
         for (error, status, code) in cases {
             let failure = Failure::from(error);

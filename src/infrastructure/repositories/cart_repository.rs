@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-use super::error::StoreError;
-use super::session::Session;
-use super::table::{Table, Versioned, placeholders, select};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Json, Param, Row, params, scalar};
+use super::database::{
+    Connection, DatabaseError, Json, Param, Row, Table, UnitOfWork, Versioned, params, placeholders, scalar,
+    select,
+};
 use crate::domain::cart::{Cart, CartItem, MAX_QUANTITY};
 use crate::domain::ids::{CartId, CategoryId, OrderId, ProductId, UserId, VariantId};
 use crate::domain::money::Currency;
@@ -29,7 +28,7 @@ impl Table for Cart {
         "expires_at",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             user_id: row.get(1)?,
@@ -99,7 +98,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         let options = row.get::<Json<Vec<String>>>(4)?.0;
         let name: String = row.get(3)?;
         Ok(Self {
@@ -120,18 +119,18 @@ impl Offer {
 }
 
 /// Queries on carts.
-pub struct CartRepository<'a>(pub &'a mut Session);
+pub struct CartRepository<'a>(pub &'a mut Connection);
 
 impl CartRepository<'_> {
     /// A cart with its lines.
-    pub async fn by_id(&mut self, id: CartId) -> Result<Option<Cart>, StoreError> {
+    pub async fn by_id(&mut self, id: CartId) -> Result<Option<Cart>, DatabaseError> {
         let Some(mut cart) = self.0.find::<Cart>(id).await? else { return Ok(None) };
         cart.items = self.items(id).await?;
         Ok(Some(cart))
     }
 
     /// A cart's lines, in the order they were added.
-    pub async fn items(&mut self, id: CartId) -> Result<Vec<CartItem>, StoreError> {
+    pub async fn items(&mut self, id: CartId) -> Result<Vec<CartItem>, DatabaseError> {
         let sql =
             "SELECT variant_id, quantity FROM cart_items WHERE cart_id = $1 ORDER BY position, variant_id";
         self.0
@@ -140,7 +139,7 @@ impl CartRepository<'_> {
     }
 
     /// The open cart of a user, the newest if there are several.
-    pub async fn open_of(&mut self, user_id: UserId, now: Timestamp) -> Result<Option<Cart>, StoreError> {
+    pub async fn open_of(&mut self, user_id: UserId, now: Timestamp) -> Result<Option<Cart>, DatabaseError> {
         let sql = select::<Cart>(
             "WHERE user_id = $1 AND status = 'open' AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1",
         );
@@ -152,7 +151,7 @@ impl CartRepository<'_> {
     }
 
     /// What is known of variants that are to be sold, in no order; those that do not exist are left out.
-    pub async fn offers(&mut self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
+    pub async fn offers(&mut self, variants: &[VariantId]) -> Result<Vec<Offer>, DatabaseError> {
         if variants.is_empty() {
             return Ok(Vec::new());
         }
@@ -168,22 +167,22 @@ impl CartRepository<'_> {
     }
 
     /// Takes an open, unexpired cart for this unit of work, with its lines.
-    pub async fn lock(unit_of_work: &mut UnitOfWork, id: CartId) -> Result<Option<Cart>, StoreError> {
-        let now = unit_of_work.now();
+    pub async fn lock(work: &mut UnitOfWork, id: CartId) -> Result<Option<Cart>, DatabaseError> {
+        let now = work.now();
         let sql = format!(
             "UPDATE carts SET version = version + 1, updated_at = $2 \
              WHERE id = $1 AND status = 'open' AND expires_at > $2 RETURNING {}",
             Cart::COLUMNS.join(", ")
         );
-        let Some(mut cart) = unit_of_work.first(&sql, &params![id, now], Cart::from_row).await? else {
+        let Some(mut cart) = work.first(&sql, &params![id, now], Cart::from_row).await? else {
             return Ok(None);
         };
-        cart.items = CartRepository(unit_of_work).items(id).await?;
+        cart.items = CartRepository(work).items(id).await?;
         Ok(Some(cart))
     }
 
     /// Writes a cart's own columns back; it was taken by [`CartRepository::lock`].
-    pub async fn save(unit_of_work: &mut UnitOfWork, cart: &Cart) -> Result<(), StoreError> {
+    pub async fn save(work: &mut UnitOfWork, cart: &Cart) -> Result<(), DatabaseError> {
         use crate::domain::state::State;
         let sql = "UPDATE carts SET user_id = $2, status = $3, discount_code = $4, order_id = $5, expires_at = $6 \
                    WHERE id = $1";
@@ -195,67 +194,59 @@ impl CartRepository<'_> {
             cart.order_id,
             cart.expires_at,
         ];
-        unit_of_work.execute(sql, &values).await.map(drop)
+        work.execute(sql, &values).await.map(drop)
     }
 
     /// Sets how many of a variant a cart holds.
     pub async fn set_item(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         cart_id: CartId,
         item: CartItem,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO cart_items (cart_id, variant_id, quantity, position) \
                    SELECT $1, $2, $3, COALESCE(MAX(position), 0) + 1 FROM cart_items WHERE cart_id = $1 \
                    ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = excluded.quantity";
-        unit_of_work.execute(sql, &params![cart_id, item.variant_id, item.quantity]).await.map(drop)
+        work.execute(sql, &params![cart_id, item.variant_id, item.quantity]).await.map(drop)
     }
 
     /// Adds pieces of a variant to those that a cart holds; how many it holds then, `None` if that would be too many.
     pub async fn add_item(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         cart_id: CartId,
         item: CartItem,
-    ) -> Result<Option<i64>, StoreError> {
+    ) -> Result<Option<i64>, DatabaseError> {
         let sql = "INSERT INTO cart_items (cart_id, variant_id, quantity, position) \
                    SELECT $1, $2, $3, COALESCE(MAX(position), 0) + 1 FROM cart_items WHERE cart_id = $1 \
                    ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = cart_items.quantity + excluded.quantity \
                    WHERE cart_items.quantity + excluded.quantity <= $4 RETURNING quantity";
         let values = params![cart_id, item.variant_id, item.quantity, MAX_QUANTITY];
-        unit_of_work.first(sql, &values, scalar).await
+        work.first(sql, &values, scalar).await
     }
 
     /// Takes a variant out of a cart; whether it was in it.
     pub async fn remove_item(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         cart_id: CartId,
         variant_id: VariantId,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "DELETE FROM cart_items WHERE cart_id = $1 AND variant_id = $2";
-        Ok(unit_of_work.execute(sql, &params![cart_id, variant_id]).await? == 1)
+        Ok(work.execute(sql, &params![cart_id, variant_id]).await? == 1)
     }
 
     /// Opens again the cart of an order that came to nothing.
-    pub async fn reopen(
-        unit_of_work: &mut UnitOfWork,
-        id: CartId,
-        order_id: OrderId,
-    ) -> Result<(), StoreError> {
+    pub async fn reopen(work: &mut UnitOfWork, id: CartId, order_id: OrderId) -> Result<(), DatabaseError> {
         let sql = "UPDATE carts SET status = 'open', order_id = NULL, version = version + 1, updated_at = $3 \
                    WHERE id = $1 AND order_id = $2 AND status = 'ordered'";
-        let now = unit_of_work.now();
-        unit_of_work.execute(sql, &params![id, order_id, now]).await.map(drop)
+        let now = work.now();
+        work.execute(sql, &params![id, order_id, now]).await.map(drop)
     }
 
     /// Clears away carts that expired before `before` and became no order; how many.
-    pub async fn purge(
-        unit_of_work: &mut UnitOfWork,
-        before: Timestamp,
-        limit: i64,
-    ) -> Result<u64, StoreError> {
+    pub async fn purge(work: &mut UnitOfWork, before: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
         // said twice: one that is renewed while this waits for it stays
         let sql = "DELETE FROM carts WHERE id IN \
                    (SELECT id FROM carts WHERE expires_at < $1 AND status <> 'ordered' ORDER BY expires_at LIMIT $2) \
                    AND expires_at < $1 AND status <> 'ordered'";
-        unit_of_work.execute(sql, &params![before, limit]).await
+        work.execute(sql, &params![before, limit]).await
     }
 }

@@ -1,9 +1,10 @@
 //! Categories: read as a whole tree or one by one.
 
-use super::error::StoreError;
-use super::session::Session;
-use super::table::{Table, Versioned, select};
-use super::value::{Json, Param, Row, params};
+mod tree;
+
+pub use self::tree::MoveError;
+
+use super::database::{Connection, DatabaseError, Json, Param, Row, Table, Versioned, params, select};
 use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
 
@@ -22,7 +23,7 @@ impl Table for Category {
         "updated_at",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             slug: row.get(1)?,
@@ -64,16 +65,16 @@ impl Versioned for Category {
 }
 
 /// The queries of categories.
-pub struct CategoryRepository<'a>(pub &'a mut Session);
+pub struct CategoryRepository<'a>(pub &'a mut Connection);
 
 impl CategoryRepository<'_> {
     /// Every category, siblings in their order.
-    pub async fn tree(&mut self) -> Result<Vec<Category>, StoreError> {
+    pub async fn tree(&mut self) -> Result<Vec<Category>, DatabaseError> {
         self.0.all(&select::<Category>("ORDER BY position, slug"), &[], Category::from_row).await
     }
 
     /// The category with this id, or else this slug.
-    pub async fn by_id_or_slug(&mut self, name: &str) -> Result<Option<Category>, StoreError> {
+    pub async fn by_id_or_slug(&mut self, name: &str) -> Result<Option<Category>, DatabaseError> {
         if let Ok(id) = name.parse::<CategoryId>()
             && let Some(found) = self.0.find(id).await?
         {

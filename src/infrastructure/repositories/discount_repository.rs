@@ -3,12 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::StoreError;
-use super::page::{Cursors, Dated, Page};
-use super::session::Session;
-use super::table::{Table, Versioned, select};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Param, Row, params, scalar};
+use super::database::{
+    Connection, Cursors, DatabaseError, ListedByTime, Page, Param, Row, Table, UnitOfWork, Versioned, params,
+    scalar, select,
+};
 use crate::domain::discount::{Discount, DiscountKind, code_key};
 use crate::domain::ids::{DiscountId, OrderId};
 use crate::domain::money::Money;
@@ -34,13 +32,15 @@ impl Table for Discount {
         "code_key",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         let percent = row.get::<Option<i64>>(2)?.and_then(|basis_points| u32::try_from(basis_points).ok());
         let kind = match (percent, money(row, 3)?) {
             (Some(basis_points), None) => DiscountKind::Percent { basis_points },
             (None, Some(amount)) => DiscountKind::Fixed { amount },
             _ => {
-                return Err(StoreError::Internal("a discount takes off neither a part nor an amount".into()));
+                return Err(DatabaseError::Internal(
+                    "a discount takes off neither a part nor an amount".into(),
+                ));
             }
         };
         Ok(Self {
@@ -87,13 +87,13 @@ impl Table for Discount {
 }
 
 /// The amount in a column and the currency in the next, if there is one.
-fn money(row: &Row<'_>, column: usize) -> Result<Option<Money>, StoreError> {
+fn money(row: &Row<'_>, column: usize) -> Result<Option<Money>, DatabaseError> {
     let amount: Option<i64> = row.get(column)?;
     Ok(amount.zip(row.get(column + 1)?).map(|(amount, currency)| Money::new(amount, currency)))
 }
 
 impl Versioned for Discount {
-    /// Counted by [`DiscountRepository::take_one_use`] while somebody may be editing the rest.
+    /// Counted by [`DiscountRepository::redeem`] while somebody may be editing the rest.
     const APART: &'static [&'static str] = &["used"];
 
     fn version_mut(&mut self) -> &mut i64 {
@@ -101,18 +101,18 @@ impl Versioned for Discount {
     }
 }
 
-impl Dated for Discount {
+impl ListedByTime for Discount {
     fn place(&self) -> (Timestamp, Uuid) {
         (self.created_at, self.id.0)
     }
 }
 
 /// The queries of discounts.
-pub struct DiscountRepository<'a>(pub &'a mut Session);
+pub struct DiscountRepository<'a>(pub &'a mut Connection);
 
 impl DiscountRepository<'_> {
     /// The discount with this code, in any spelling.
-    pub async fn by_code(&mut self, code: &str) -> Result<Option<Discount>, StoreError> {
+    pub async fn by_code(&mut self, code: &str) -> Result<Option<Discount>, DatabaseError> {
         let sql = select::<Discount>("WHERE code_key = $1");
         self.0.first(&sql, &params![code_key(code)], Discount::from_row).await
     }
@@ -123,43 +123,43 @@ impl DiscountRepository<'_> {
         limit: usize,
         after: Option<(Timestamp, DiscountId)>,
         cursors: &Cursors<'_>,
-    ) -> Result<Page<Discount>, StoreError> {
+    ) -> Result<Page<Discount>, DatabaseError> {
         self.0.newest("TRUE", &[], limit, after, cursors).await
     }
 
     /// Removes a discount that no order has used; whether it was removed.
-    pub async fn remove_unused(unit_of_work: &mut UnitOfWork, id: DiscountId) -> Result<bool, StoreError> {
+    pub async fn remove_unused(work: &mut UnitOfWork, id: DiscountId) -> Result<bool, DatabaseError> {
         let sql = "DELETE FROM discounts WHERE id = $1 AND used = 0 \
                    AND NOT EXISTS (SELECT 1 FROM discount_uses WHERE discount_id = $1)";
-        Ok(unit_of_work.execute(sql, &params![id]).await? == 1)
+        Ok(work.execute(sql, &params![id]).await? == 1)
     }
 
     /// Takes one use for an order that was added before, if at `now` there is one left to take; whether there was.
     ///
     /// That an order takes no second one is a rule of the table.
-    pub async fn take_one_use(
-        unit_of_work: &mut UnitOfWork,
+    pub async fn redeem(
+        work: &mut UnitOfWork,
         id: DiscountId,
         order_id: OrderId,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE discounts SET used = used + 1 WHERE id = $1 AND active \
                    AND (starts_at IS NULL OR starts_at <= $2) AND (ends_at IS NULL OR ends_at > $2) \
                    AND (usage_limit IS NULL OR used < usage_limit)";
-        if unit_of_work.execute(sql, &params![id, now]).await? == 0 {
+        if work.execute(sql, &params![id, now]).await? == 0 {
             return Ok(false);
         }
         let sql = "INSERT INTO discount_uses (order_id, discount_id) VALUES ($1, $2)";
-        unit_of_work.execute(sql, &params![order_id, id]).await.map(|_| true)
+        work.execute(sql, &params![order_id, id]).await.map(|_| true)
     }
 
     /// Gives back the use that an order took, once; whether it had taken one.
-    pub async fn give_back_use(unit_of_work: &mut UnitOfWork, order_id: OrderId) -> Result<bool, StoreError> {
+    pub async fn release_use(work: &mut UnitOfWork, order_id: OrderId) -> Result<bool, DatabaseError> {
         let sql = "DELETE FROM discount_uses WHERE order_id = $1 RETURNING discount_id";
-        let Some(id) = unit_of_work.first(sql, &params![order_id], scalar::<DiscountId>).await? else {
+        let Some(id) = work.first(sql, &params![order_id], scalar::<DiscountId>).await? else {
             return Ok(false);
         };
         let sql = "UPDATE discounts SET used = used - 1 WHERE id = $1";
-        unit_of_work.execute(sql, &params![id]).await.map(|_| true)
+        work.execute(sql, &params![id]).await.map(|_| true)
     }
 }

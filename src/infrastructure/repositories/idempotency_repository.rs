@@ -3,12 +3,9 @@
 //! The key is claimed in the unit of work that has the effect, and answered in the one that settles it, so that
 //! neither can be there without the other.
 
+use super::database::{DatabaseError, Json, Param, Row, UnitOfWork, params};
 use jiff::Timestamp;
 use uuid::Uuid;
-
-use super::error::StoreError;
-use super::unit_of_work::UnitOfWork;
-use super::value::{Json, Param, Row, params};
 
 /// A key with the request it was sent with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +20,7 @@ pub struct IdempotencyKey {
 
 /// An answer as it went out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct StoredResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers that belong to it.
@@ -38,7 +35,7 @@ pub enum Claimed {
     /// Never seen: the work is this caller's.
     Fresh,
     /// Seen and answered.
-    Answered(Answer),
+    Answered(StoredResponse),
     /// Seen and under way; what it works on, if that is known.
     Running(Option<Uuid>),
     /// Seen, and whoever worked on it has gone silent: the work is this caller's now, to be taken up where it is.
@@ -58,7 +55,7 @@ impl IdempotencyRepository<'_> {
         subject: Option<Uuid>,
         locked_until: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<Claimed, StoreError> {
+    ) -> Result<Claimed, DatabaseError> {
         let now = self.0.now();
         let sql = "INSERT INTO idempotency_keys (scope, key, request_hash, locked_until, subject, expires_at) \
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (scope, key) DO UPDATE SET \
@@ -93,7 +90,11 @@ impl IdempotencyRepository<'_> {
     }
 
     /// Keeps the answer to a key, unless it has one; the answer that stands.
-    pub async fn answer(&mut self, key: &IdempotencyKey, answer: &Answer) -> Result<Answer, StoreError> {
+    pub async fn answer(
+        &mut self,
+        key: &IdempotencyKey,
+        answer: &StoredResponse,
+    ) -> Result<StoredResponse, DatabaseError> {
         let sql = "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 \
                    WHERE scope = $1 AND key = $2 AND status IS NULL";
         let values = params![
@@ -113,7 +114,7 @@ impl IdempotencyRepository<'_> {
     }
 
     /// Clears away keys that expired by `by`; how many.
-    pub async fn purge(&mut self, by: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    pub async fn purge(&mut self, by: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
         // said twice: one that is claimed anew while this waits for it stays
         let sql = "DELETE FROM idempotency_keys WHERE (scope, key) IN \
                    (SELECT scope, key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) \
@@ -126,15 +127,16 @@ impl IdempotencyRepository<'_> {
 struct Seen {
     request_hash: Vec<u8>,
     subject: Option<Uuid>,
-    answer: Option<Answer>,
+    answer: Option<StoredResponse>,
 }
 
 impl Seen {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         let answer = match row.get::<Option<i64>>(3)? {
             None => None,
-            Some(status) => Some(Answer {
-                status: u16::try_from(status).map_err(|_| StoreError::Internal("no HTTP status".into()))?,
+            Some(status) => Some(StoredResponse {
+                status: u16::try_from(status)
+                    .map_err(|_| DatabaseError::Internal("no HTTP status".into()))?,
                 headers: row.get::<Json<_>>(4)?.0,
                 body: row.get(5)?,
             }),

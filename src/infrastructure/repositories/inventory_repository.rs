@@ -5,18 +5,18 @@
 //! that two orders never wait for each other in a circle. `version` counts the changes of `stock` alone: who sets an absolute
 //! number learns that pieces came or went since, and is not disturbed by reservations.
 
+mod reservations;
+
+pub use self::reservations::ReserveError;
+
 use std::collections::{BTreeMap, HashMap};
 
-use super::error::StoreError;
-use super::session::Session;
-use super::table::key_lists;
-use super::unit_of_work::UnitOfWork;
-use super::value::{Row, params};
+use super::database::{Connection, DatabaseError, Row, UnitOfWork, key_lists, params};
 use crate::domain::ids::VariantId;
 use crate::domain::product::Stock;
 
 /// The stock of variants.
-pub struct InventoryRepository<'a>(pub &'a mut Session);
+pub struct InventoryRepository<'a>(pub &'a mut Connection);
 
 /// What became of an order to change the stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,10 @@ pub enum StockSet {
 
 impl InventoryRepository<'_> {
     /// The stock of each of these variants that has one.
-    pub async fn stocks(&mut self, variants: &[VariantId]) -> Result<HashMap<VariantId, Stock>, StoreError> {
+    pub async fn stocks(
+        &mut self,
+        variants: &[VariantId],
+    ) -> Result<HashMap<VariantId, Stock>, DatabaseError> {
         let mut found = HashMap::with_capacity(variants.len());
         for (keys, list) in key_lists(variants) {
             let sql = format!(
@@ -49,7 +52,10 @@ impl InventoryRepository<'_> {
     }
 
     /// What can be sold of each of these variants; one without stock is missing.
-    pub async fn available(&mut self, variants: &[VariantId]) -> Result<HashMap<VariantId, i64>, StoreError> {
+    pub async fn available(
+        &mut self,
+        variants: &[VariantId],
+    ) -> Result<HashMap<VariantId, i64>, DatabaseError> {
         let stocks = self.stocks(variants).await?;
         Ok(stocks.into_iter().map(|(variant, stock)| (variant, stock.available())).collect())
     }
@@ -57,60 +63,57 @@ impl InventoryRepository<'_> {
     /// Sets how many pieces there are, those that are reserved included; with `expected`, only if the stock has not
     /// changed since that version was read.
     pub async fn set_stock(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         variant: VariantId,
         stock: i64,
         expected: Option<i64>,
-    ) -> Result<StockSet, StoreError> {
+    ) -> Result<StockSet, DatabaseError> {
         let sql = "UPDATE inventory SET stock = $2, version = version + 1, updated_at = $3 \
                    WHERE variant_id = $1 AND reserved <= $2 AND (CAST($4 AS BIGINT) IS NULL OR version = $4) \
                    RETURNING stock, reserved, version";
-        let values = params![variant, stock, unit_of_work.now(), expected];
-        match unit_of_work.first(sql, &values, |row| levels(row, 0)).await? {
+        let values = params![variant, stock, work.now(), expected];
+        match work.first(sql, &values, |row| levels(row, 0)).await? {
             Some(stock) => Ok(StockSet::Done(stock)),
-            None => refused(unit_of_work, variant, expected).await,
+            None => refused(work, variant, expected).await,
         }
     }
 
     /// Adds pieces, or takes some away.
     pub async fn adjust(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         variant: VariantId,
         by: i64,
-    ) -> Result<StockSet, StoreError> {
+    ) -> Result<StockSet, DatabaseError> {
         let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 \
                    WHERE variant_id = $1 AND reserved <= stock + $2 RETURNING stock, reserved, version";
-        let values = params![variant, by, unit_of_work.now()];
-        match unit_of_work.first(sql, &values, |row| levels(row, 0)).await? {
+        let values = params![variant, by, work.now()];
+        match work.first(sql, &values, |row| levels(row, 0)).await? {
             Some(stock) => Ok(StockSet::Done(stock)),
-            None => refused(unit_of_work, variant, None).await,
+            None => refused(work, variant, None).await,
         }
     }
 
     /// Returned pieces go back on the shelf. What is no longer in the catalogue is passed over.
-    pub async fn restock(
-        unit_of_work: &mut UnitOfWork,
-        lines: &[(VariantId, i64)],
-    ) -> Result<(), StoreError> {
+    pub async fn restock(work: &mut UnitOfWork, lines: &[(VariantId, i64)]) -> Result<(), DatabaseError> {
         for (variant, quantity) in summed(lines) {
-            Self::adjust(unit_of_work, variant, quantity).await?;
+            Self::adjust(work, variant, quantity).await?;
         }
         Ok(())
     }
 }
 
 /// The stock in the columns from `first` on.
-fn levels(row: &Row<'_>, first: usize) -> Result<Stock, StoreError> {
+fn levels(row: &Row<'_>, first: usize) -> Result<Stock, DatabaseError> {
     Ok(Stock { stock: row.get(first)?, reserved: row.get(first + 1)?, version: row.get(first + 2)? })
 }
 
 /// Why a conditional update found no row.
 async fn refused(
-    unit_of_work: &mut UnitOfWork,
+    work: &mut UnitOfWork,
     variant: VariantId,
     expected: Option<i64>,
-) -> Result<StockSet, StoreError> {
-    match InventoryRepository(unit_of_work).stocks(&[variant]).await?.get(&variant) {
+) -> Result<StockSet, DatabaseError> {
+    match InventoryRepository(work).stocks(&[variant]).await?.get(&variant) {
         None => Ok(StockSet::NoSuchVariant),
         Some(stock) if expected.is_some_and(|version| version != stock.version) => Ok(StockSet::Changed),
         Some(stock) => Ok(StockSet::BelowReserved { reserved: stock.reserved }),

@@ -1,11 +1,8 @@
 //! Invoices and credit notes: numbered without gaps per series, never changed (a trigger refuses it).
 
-use super::counters::next_number;
-use super::error::StoreError;
-use super::session::Session;
-use super::table::{Table, select};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Json, Param, Row, params};
+use super::database::{
+    Connection, DatabaseError, Json, Param, Row, Table, UnitOfWork, next_number, params, select,
+};
 use crate::domain::ids::OrderId;
 use crate::domain::invoice::Invoice;
 use crate::domain::state::State;
@@ -27,7 +24,7 @@ impl Table for Invoice {
         "issued_at",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             kind: row.state(1)?,
@@ -64,26 +61,26 @@ impl Table for Invoice {
 }
 
 /// Queries on invoices.
-pub struct InvoiceRepository<'a>(pub &'a mut Session);
+pub struct InvoiceRepository<'a>(pub &'a mut Connection);
 
 impl InvoiceRepository<'_> {
     /// An order's invoice and credit notes, in the order they were issued.
-    pub async fn by_order(&mut self, order_id: OrderId) -> Result<Vec<Invoice>, StoreError> {
+    pub async fn by_order(&mut self, order_id: OrderId) -> Result<Vec<Invoice>, DatabaseError> {
         let sql = select::<Invoice>("WHERE order_id = $1 ORDER BY issued_at, series DESC, number");
         self.0.all(&sql, &params![order_id], Invoice::from_row).await
     }
 
     /// The next documents of a series, from behind a number; none at the end.
-    pub async fn of_series(&mut self, series: &str, after: i64) -> Result<Vec<Invoice>, StoreError> {
+    pub async fn of_series(&mut self, series: &str, after: i64) -> Result<Vec<Invoice>, DatabaseError> {
         let sql = select::<Invoice>("WHERE series = $1 AND number > $2 ORDER BY number LIMIT 500");
         self.0.all(&sql, &params![series, after], Invoice::from_row).await
     }
 
     /// Gives the document the next number of its series and issues it.
-    pub async fn issue(unit_of_work: &mut UnitOfWork, mut invoice: Invoice) -> Result<Invoice, StoreError> {
+    pub async fn issue(work: &mut UnitOfWork, mut invoice: Invoice) -> Result<Invoice, DatabaseError> {
         invoice.kind.series().clone_into(&mut invoice.series);
-        invoice.number = next_number(unit_of_work, &format!("invoice:{}", invoice.series)).await?;
-        unit_of_work.insert(&invoice).await?;
+        invoice.number = next_number(work, &format!("invoice:{}", invoice.series)).await?;
+        work.insert(&invoice).await?;
         Ok(invoice)
     }
 }

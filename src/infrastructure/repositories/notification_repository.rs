@@ -3,12 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::StoreError;
-use super::page::{Cursors, Dated, Page};
-use super::session::Session;
-use super::table::{Table, select};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Json, Param, Row, params, scalar};
+use super::database::{
+    Connection, Cursors, DatabaseError, Json, ListedByTime, Page, Param, Row, Table, UnitOfWork, params,
+    scalar, select,
+};
 use crate::domain::ids::{NotificationId, UserId};
 use crate::domain::notification::{Channel, DeliveryStatus, Notification};
 use crate::domain::state::State;
@@ -18,7 +16,7 @@ impl Table for Notification {
     const COLUMNS: &'static [&'static str] =
         &["id", "user_id", "kind", "facts", "channel", "delivery", "read_at", "created_at"];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             user_id: row.get(1)?,
@@ -46,7 +44,7 @@ impl Table for Notification {
     }
 }
 
-impl Dated for Notification {
+impl ListedByTime for Notification {
     fn place(&self) -> (Timestamp, Uuid) {
         (self.created_at, self.id.0)
     }
@@ -62,7 +60,7 @@ pub struct NotificationFilter {
 }
 
 /// The queries of notifications.
-pub struct NotificationRepository<'a>(pub &'a mut Session);
+pub struct NotificationRepository<'a>(pub &'a mut Connection);
 
 impl NotificationRepository<'_> {
     /// A page of a user's notifications, newest first.
@@ -73,20 +71,24 @@ impl NotificationRepository<'_> {
         limit: usize,
         after: Option<(Timestamp, NotificationId)>,
         cursors: &Cursors<'_>,
-    ) -> Result<Page<Notification>, StoreError> {
+    ) -> Result<Page<Notification>, DatabaseError> {
         let (condition, values) = meant(user_id, filter);
         self.0.newest(&condition, &values, limit, after, cursors).await
     }
 
     /// How many of a user's notifications are meant.
-    pub async fn count(&mut self, user_id: UserId, filter: NotificationFilter) -> Result<i64, StoreError> {
+    pub async fn count(&mut self, user_id: UserId, filter: NotificationFilter) -> Result<i64, DatabaseError> {
         let (condition, values) = meant(user_id, filter);
         let sql = format!("SELECT COUNT(*) FROM notifications WHERE {condition}");
         self.0.one(&sql, &values, scalar).await
     }
 
     /// Up to `limit` notifications that are still to be sent by a channel, oldest first.
-    pub async fn to_send(&mut self, channel: Channel, limit: i64) -> Result<Vec<Notification>, StoreError> {
+    pub async fn to_send(
+        &mut self,
+        channel: Channel,
+        limit: i64,
+    ) -> Result<Vec<Notification>, DatabaseError> {
         let sql = select::<Notification>(
             "WHERE channel = $1 AND delivery = 'pending' ORDER BY created_at, id LIMIT $2",
         );
@@ -95,30 +97,30 @@ impl NotificationRepository<'_> {
 
     /// Notes that a user has read one of theirs, if not noted before; whether they have it.
     pub async fn mark_read(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         user_id: UserId,
         id: NotificationId,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE notifications SET read_at = COALESCE(read_at, $3) WHERE id = $1 AND user_id = $2";
-        let now = unit_of_work.now();
-        Ok(unit_of_work.execute(sql, &params![id, user_id, now]).await? == 1)
+        let now = work.now();
+        Ok(work.execute(sql, &params![id, user_id, now]).await? == 1)
     }
 
     /// Notes that a user has read all of theirs; how many they had not.
-    pub async fn mark_all_read(unit_of_work: &mut UnitOfWork, user_id: UserId) -> Result<u64, StoreError> {
+    pub async fn mark_all_read(work: &mut UnitOfWork, user_id: UserId) -> Result<u64, DatabaseError> {
         let sql = "UPDATE notifications SET read_at = $2 WHERE user_id = $1 AND read_at IS NULL";
-        let now = unit_of_work.now();
-        unit_of_work.execute(sql, &params![user_id, now]).await
+        let now = work.now();
+        work.execute(sql, &params![user_id, now]).await
     }
 
     /// Notes how the sending of a notification ended, if it had not ended before; whether it had not.
     pub async fn set_delivery(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         id: NotificationId,
         outcome: DeliveryStatus,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE notifications SET delivery = $2 WHERE id = $1 AND delivery = 'pending'";
-        Ok(unit_of_work.execute(sql, &params![id, outcome.name()]).await? == 1)
+        Ok(work.execute(sql, &params![id, outcome.name()]).await? == 1)
     }
 }
 

@@ -3,12 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::StoreError;
-use super::page::{Cursors, Dated, Page, newest_first};
-use super::session::Session;
-use super::table::{Table, Versioned};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Json, Param, Row, params};
+use super::database::{
+    Connection, Cursors, DatabaseError, Json, ListedByTime, Page, Param, Row, Table, UnitOfWork, Versioned,
+    newest_first, params,
+};
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::state::State;
@@ -43,7 +41,7 @@ impl Table for Order {
         "seller",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             number: row.get(1)?,
@@ -111,7 +109,7 @@ impl Versioned for Order {
     }
 }
 
-impl Dated for Order {
+impl ListedByTime for Order {
     const TIME: &'static str = "placed_at";
 
     fn place(&self) -> (Timestamp, Uuid) {
@@ -150,7 +148,7 @@ impl OrderFilter {
 }
 
 /// Queries on orders.
-pub struct OrderRepository<'a>(pub &'a mut Session);
+pub struct OrderRepository<'a>(pub &'a mut Connection);
 
 impl OrderRepository<'_> {
     /// A page of orders, newest first.
@@ -160,14 +158,14 @@ impl OrderRepository<'_> {
         limit: usize,
         after: Option<(Timestamp, OrderId)>,
         cursors: &Cursors<'_>,
-    ) -> Result<Page<Order>, StoreError> {
+    ) -> Result<Page<Order>, DatabaseError> {
         let (condition, values) = filter.condition();
         self.0.newest(&condition, &values, limit, after, cursors).await
     }
 
     /// How the database walks to the first page of a list and to a later one: for tests that hold it to walking an
     /// index.
-    pub async fn explain(&mut self, filter: &OrderFilter) -> Result<Vec<Vec<String>>, StoreError> {
+    pub async fn explain(&mut self, filter: &OrderFilter) -> Result<Vec<Vec<String>>, DatabaseError> {
         let mut plans = Vec::new();
         for after in [None, Some((Timestamp::UNIX_EPOCH, Uuid::nil()))] {
             let (condition, values) = filter.condition();
@@ -178,39 +176,39 @@ impl OrderRepository<'_> {
     }
 
     /// Takes the order for this unit of work: whoever else wants to change it waits.
-    pub async fn lock(unit_of_work: &mut UnitOfWork, id: OrderId) -> Result<Option<Order>, StoreError> {
+    pub async fn lock(work: &mut UnitOfWork, id: OrderId) -> Result<Option<Order>, DatabaseError> {
         let sql = format!(
             "UPDATE orders SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
             Order::COLUMNS.join(", ")
         );
-        let now = unit_of_work.now();
-        unit_of_work.first(&sql, &params![id, now], Order::from_row).await
+        let now = work.now();
+        work.first(&sql, &params![id, now], Order::from_row).await
     }
 
     /// Writes the order's progress back; it was taken by [`OrderRepository::lock`].
-    pub async fn save_progress(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), StoreError> {
+    pub async fn save_progress(work: &mut UnitOfWork, order: &Order) -> Result<(), DatabaseError> {
         let sql = "UPDATE orders SET status = $2, tracking_code = $3, fulfilled_at = $4 WHERE id = $1";
         let values = params![order.id, order.status.name(), order.tracking_code.as_ref(), order.fulfilled_at];
-        unit_of_work.execute(sql, &values).await.map(drop)
+        work.execute(sql, &values).await.map(drop)
     }
 
     /// Notes what a user bought with a paid order.
-    pub async fn note_purchases(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), StoreError> {
+    pub async fn record_purchases(work: &mut UnitOfWork, order: &Order) -> Result<(), DatabaseError> {
         let Some(user_id) = order.user_id else { return Ok(()) };
         let mut products: Vec<ProductId> = order.lines.iter().map(|line| line.product_id).collect();
         products.sort_unstable();
         products.dedup();
         for product_id in products {
             let sql = "INSERT INTO purchases (user_id, product_id, order_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-            unit_of_work.execute(sql, &params![user_id, product_id, order.id]).await?;
+            work.execute(sql, &params![user_id, product_id, order.id]).await?;
         }
         Ok(())
     }
 
-    /// Takes back what [`OrderRepository::note_purchases`] noted, when the order is cancelled or refunded.
-    pub async fn forget_purchases(unit_of_work: &mut UnitOfWork, order: &Order) -> Result<(), StoreError> {
+    /// Takes back what [`OrderRepository::record_purchases`] noted, when the order is cancelled or refunded.
+    pub async fn remove_purchases(work: &mut UnitOfWork, order: &Order) -> Result<(), DatabaseError> {
         let Some(user_id) = order.user_id else { return Ok(()) };
         let sql = "DELETE FROM purchases WHERE user_id = $1 AND order_id = $2";
-        unit_of_work.execute(sql, &params![user_id, order.id]).await.map(drop)
+        work.execute(sql, &params![user_id, order.id]).await.map(drop)
     }
 }

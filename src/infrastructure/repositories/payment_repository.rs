@@ -6,11 +6,9 @@
 
 use jiff::Timestamp;
 
-use super::error::StoreError;
-use super::session::Session;
-use super::table::{Table, Versioned, key_lists, select};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Param, Row, params, scalar};
+use super::database::{
+    Connection, DatabaseError, Param, Row, Table, UnitOfWork, Versioned, key_lists, params, scalar, select,
+};
 use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
 use crate::domain::payment::{Payment, PaymentStep, StepStatus};
 use crate::domain::state::State;
@@ -41,7 +39,7 @@ impl Table for Payment {
         "updated_at",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             order_id: row.get(1)?,
@@ -117,7 +115,7 @@ impl Table for PaymentStep {
         "settled_at",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             payment_id: row.get(1)?,
@@ -152,16 +150,16 @@ impl Table for PaymentStep {
 }
 
 /// Queries on payments.
-pub struct PaymentRepository<'a>(pub &'a mut Session);
+pub struct PaymentRepository<'a>(pub &'a mut Connection);
 
 impl PaymentRepository<'_> {
     /// The payment of an order.
-    pub async fn by_order(&mut self, order_id: OrderId) -> Result<Option<Payment>, StoreError> {
+    pub async fn by_order(&mut self, order_id: OrderId) -> Result<Option<Payment>, DatabaseError> {
         self.0.first(&select::<Payment>("WHERE order_id = $1"), &params![order_id], Payment::from_row).await
     }
 
     /// The payments of orders, in no order.
-    pub async fn by_orders(&mut self, orders: &[OrderId]) -> Result<Vec<Payment>, StoreError> {
+    pub async fn by_orders(&mut self, orders: &[OrderId]) -> Result<Vec<Payment>, DatabaseError> {
         let mut payments = Vec::with_capacity(orders.len());
         for (keys, list) in key_lists(orders) {
             let sql = select::<Payment>(&format!("WHERE order_id IN ({list})"));
@@ -171,84 +169,84 @@ impl PaymentRepository<'_> {
     }
 
     /// The steps of a payment, oldest first.
-    pub async fn steps(&mut self, payment_id: PaymentId) -> Result<Vec<PaymentStep>, StoreError> {
+    pub async fn steps(&mut self, payment_id: PaymentId) -> Result<Vec<PaymentStep>, DatabaseError> {
         let sql = select::<PaymentStep>("WHERE payment_id = $1 ORDER BY created_at, id");
         self.0.all(&sql, &params![payment_id], PaymentStep::from_row).await
     }
 
     /// Payments whose vendor is to be asked again by now, longest waiting first.
-    pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<PaymentId>, StoreError> {
+    pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<PaymentId>, DatabaseError> {
         let sql = "SELECT id FROM payments WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $2";
         self.0.all(sql, &params![by, limit], scalar).await
     }
 
     /// Makes due now what is due by then.
-    pub async fn hasten(unit_of_work: &mut UnitOfWork, by: Timestamp) -> Result<(), StoreError> {
+    pub async fn make_due(work: &mut UnitOfWork, by: Timestamp) -> Result<(), DatabaseError> {
         let sql =
             "UPDATE payments SET next_attempt_at = $1 WHERE next_attempt_at > $1 AND next_attempt_at <= $2";
-        let now = unit_of_work.now();
-        unit_of_work.execute(sql, &params![now, by]).await.map(drop)
+        let now = work.now();
+        work.execute(sql, &params![now, by]).await.map(drop)
     }
 
     /// Takes the payment for this unit of work: whoever else wants to change it waits.
-    pub async fn lock(unit_of_work: &mut UnitOfWork, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+    pub async fn lock(work: &mut UnitOfWork, id: PaymentId) -> Result<Option<Payment>, DatabaseError> {
         let sql = format!(
             "UPDATE payments SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
             Payment::COLUMNS.join(", ")
         );
-        let now = unit_of_work.now();
-        unit_of_work.first(&sql, &params![id, now], Payment::from_row).await
+        let now = work.now();
+        work.first(&sql, &params![id, now], Payment::from_row).await
     }
 
     /// Puts off the next attempt, if it is still the one that was due; whether this caller is to make it.
-    pub async fn claim_attempt(
-        unit_of_work: &mut UnitOfWork,
+    pub async fn claim_retry(
+        work: &mut UnitOfWork,
         id: PaymentId,
         due_by: Timestamp,
         next: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE payments SET next_attempt_at = $3, attempts = attempts + 1 \
                    WHERE id = $1 AND next_attempt_at <= $2";
-        Ok(unit_of_work.execute(sql, &params![id, due_by, next]).await? == 1)
+        Ok(work.execute(sql, &params![id, due_by, next]).await? == 1)
     }
 
     /// Settles a step if nobody has; whether this caller did, and so moves the amounts.
     pub async fn settle_step(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         id: PaymentStepId,
         status: StepStatus,
         reference: Option<&str>,
         failure: Option<&str>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
                    WHERE id = $1 AND status = 'pending'";
-        let values = params![id, status.name(), reference, failure, unit_of_work.now()];
-        Ok(unit_of_work.execute(sql, &values).await? == 1)
+        let values = params![id, status.name(), reference, failure, work.now()];
+        Ok(work.execute(sql, &values).await? == 1)
     }
 
     /// Settles the step that asked for the authorization, unless it succeeded: what failed may still turn out to have
     /// been done.
     pub async fn settle_authorization(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         payment_id: PaymentId,
         status: StepStatus,
         reference: Option<&str>,
         failure: Option<&str>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
                    WHERE payment_id = $1 AND kind = 'authorize' AND status <> 'succeeded'";
-        let values = params![payment_id, status.name(), reference, failure, unit_of_work.now()];
-        unit_of_work.execute(sql, &values).await.map(drop)
+        let values = params![payment_id, status.name(), reference, failure, work.now()];
+        work.execute(sql, &values).await.map(drop)
     }
 
     /// Whether a step of a payment waits for the vendor.
-    pub async fn has_pending_steps(&mut self, payment_id: PaymentId) -> Result<bool, StoreError> {
+    pub async fn has_pending_steps(&mut self, payment_id: PaymentId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM payment_steps WHERE payment_id = $1 AND status = 'pending')";
         self.0.one(sql, &params![payment_id], scalar).await
     }
 
     /// Writes the payment's progress back; it was taken by [`PaymentRepository::lock`].
-    pub async fn save_progress(unit_of_work: &mut UnitOfWork, payment: &Payment) -> Result<(), StoreError> {
+    pub async fn save_progress(work: &mut UnitOfWork, payment: &Payment) -> Result<(), DatabaseError> {
         let sql = "UPDATE payments SET provider_reference = $2, status = $3, authorized = $4, captured = $5, \
                    capturing = $6, voiding = $7, refunded = $8, refunding = $9, failure = $10, action_url = $11, \
                    next_attempt_at = $12 WHERE id = $1";
@@ -266,6 +264,6 @@ impl PaymentRepository<'_> {
             payment.action_url.as_ref(),
             payment.next_attempt_at,
         ];
-        unit_of_work.execute(sql, &values).await.map(drop)
+        work.execute(sql, &values).await.map(drop)
     }
 }

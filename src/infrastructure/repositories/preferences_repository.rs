@@ -2,11 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::error::StoreError;
-use super::session::Session;
-use super::table::{Table, Versioned};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Param, Row, params};
+use super::database::{Connection, DatabaseError, Param, Row, Table, UnitOfWork, Versioned, params};
 use crate::domain::ids::UserId;
 use crate::domain::user::Preferences;
 
@@ -15,7 +11,7 @@ impl Table for Preferences {
     const COLUMNS: &'static [&'static str] =
         &["user_id", "locale", "currency", "marketing_consent", "consent_at", "version", "updated_at"];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             user_id: row.get(0)?,
             locale: row.get(1)?,
@@ -48,11 +44,11 @@ impl Versioned for Preferences {
 }
 
 /// The queries of preferences.
-pub struct PreferencesRepository<'a>(pub &'a mut Session);
+pub struct PreferencesRepository<'a>(pub &'a mut Connection);
 
 impl PreferencesRepository<'_> {
     /// A user's wishes; version 0, and none at all, until they say any.
-    pub async fn of(&mut self, user_id: UserId) -> Result<Preferences, StoreError> {
+    pub async fn of(&mut self, user_id: UserId) -> Result<Preferences, DatabaseError> {
         let found = self.0.find::<Preferences>(user_id).await?;
         Ok(found.unwrap_or(Preferences {
             user_id,
@@ -66,13 +62,13 @@ impl PreferencesRepository<'_> {
     }
 
     /// Writes wishes down unless somebody else has since they were read; counts their version up.
-    pub async fn save(unit_of_work: &mut UnitOfWork, wishes: &mut Preferences) -> Result<(), StoreError> {
+    pub async fn save(work: &mut UnitOfWork, wishes: &mut Preferences) -> Result<(), DatabaseError> {
         if wishes.version > 0 {
-            return unit_of_work.update(wishes).await;
+            return work.update(wishes).await;
         }
         let first = Preferences { version: 1, ..wishes.clone() };
-        if !unit_of_work.insert_new(&first).await? {
-            return Err(StoreError::Stale { table: Preferences::NAME });
+        if !work.insert_new(&first).await? {
+            return Err(DatabaseError::Stale { table: Preferences::NAME });
         }
         *wishes = first;
         Ok(())

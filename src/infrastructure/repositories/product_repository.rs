@@ -2,20 +2,20 @@
 //!
 //! Orders keep the ids of variants: one that is taken out of a product is deactivated, never removed.
 
+pub(crate) mod rows;
+pub(crate) mod variants;
+
 use std::collections::BTreeMap;
 
-use super::error::StoreError;
-use super::listing::{self, ProductFilter};
-use super::page::{CursorKey, ListError, Page};
-use super::session::Session;
-use super::unit_of_work::UnitOfWork;
-use super::value::{params, scalar};
-use super::{product_rows, product_variants, read_models};
+use super::catalogue_index::listing::{self, ProductFilter};
+use super::catalogue_index::read_models;
+use super::database::{Connection, CursorKey, DatabaseError, ListError, Page, UnitOfWork, params, scalar};
+use super::product_repository::{rows as product_rows, variants as product_variants};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::product::{Product, ProductView};
 
 /// Queries on products.
-pub struct ProductRepository<'a>(pub &'a mut Session);
+pub struct ProductRepository<'a>(pub &'a mut Connection);
 
 /// Why a product was not saved. The unit of work must not be kept: part of the product may be written.
 #[derive(Debug, thiserror::Error)]
@@ -28,28 +28,28 @@ pub enum SaveError {
     SkuTaken(String),
     /// The database did not do it.
     #[error(transparent)]
-    Store(StoreError),
+    Store(DatabaseError),
 }
 
-impl From<StoreError> for SaveError {
-    fn from(error: StoreError) -> Self {
+impl From<DatabaseError> for SaveError {
+    fn from(error: DatabaseError) -> Self {
         if error.is_taken("products_slug") { Self::SlugTaken } else { Self::Store(error) }
     }
 }
 
 impl ProductRepository<'_> {
     /// The product with this id.
-    pub async fn by_id(&mut self, id: ProductId) -> Result<Option<ProductView>, StoreError> {
+    pub async fn by_id(&mut self, id: ProductId) -> Result<Option<ProductView>, DatabaseError> {
         product_rows::one(self.0, "p.id = $1", &params![id]).await
     }
 
     /// The product with this slug.
-    pub async fn by_slug(&mut self, slug: &str) -> Result<Option<ProductView>, StoreError> {
+    pub async fn by_slug(&mut self, slug: &str) -> Result<Option<ProductView>, DatabaseError> {
         product_rows::one(self.0, "p.slug = $1", &params![slug]).await
     }
 
     /// Those of the products that are there, in the order of `ids`.
-    pub async fn by_ids(&mut self, ids: &[ProductId]) -> Result<Vec<ProductView>, StoreError> {
+    pub async fn by_ids(&mut self, ids: &[ProductId]) -> Result<Vec<ProductView>, DatabaseError> {
         product_rows::several(self.0, ids).await
     }
 
@@ -73,51 +73,51 @@ impl ProductRepository<'_> {
 
     /// Adds a product; `stock` says how many pieces there are of its variants.
     pub async fn insert(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         product: &Product,
         stock: &BTreeMap<VariantId, i64>,
     ) -> Result<(), SaveError> {
-        Self::insert_all(unit_of_work, &[(product, stock)]).await
+        Self::insert_all(work, &[(product, stock)]).await
     }
 
     /// Adds products, each with the pieces there are of its variants: as many calls of [`ProductRepository::insert`],
     /// but many times faster, because the read models are written in their own order.
     pub async fn insert_all(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         products: &[(&Product, &BTreeMap<VariantId, i64>)],
     ) -> Result<(), SaveError> {
-        read_models::hold_tree(unit_of_work).await?;
+        read_models::lock_category_tree(work).await?;
         for (product, stock) in products {
-            if !unit_of_work.insert_new(*product).await? {
+            if !work.insert_new(*product).await? {
                 return Err(SaveError::SlugTaken);
             }
-            product_variants::insert(unit_of_work, product, stock).await?;
+            product_variants::insert(work, product, stock).await?;
         }
         let products: Vec<_> = products.iter().map(|&(product, _)| product).collect();
-        Ok(read_models::write(unit_of_work, &products, true).await?)
+        Ok(read_models::write(work, &products, true).await?)
     }
 
     /// Writes a product back if nobody else has since it was read. Variants that it no longer has are deactivated;
     /// `stock` says how many pieces there are of those that are new, and is not looked at for others.
     pub async fn update(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         product: &mut Product,
         stock: &BTreeMap<VariantId, i64>,
     ) -> Result<(), SaveError> {
-        read_models::hold_tree(unit_of_work).await?;
+        read_models::lock_category_tree(work).await?;
         let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE slug = $1 AND id <> $2)";
-        if unit_of_work.one(sql, &params![&product.slug, product.id], scalar).await? {
+        if work.one(sql, &params![&product.slug, product.id], scalar).await? {
             return Err(SaveError::SlugTaken);
         }
-        product.updated_at = unit_of_work.now();
-        unit_of_work.update(product).await?;
-        product_variants::update(unit_of_work, product, stock).await?;
-        Ok(read_models::write(unit_of_work, &[product], false).await?)
+        product.updated_at = work.now();
+        work.update(product).await?;
+        product_variants::update(work, product, stock).await?;
+        Ok(read_models::write(work, &[product], false).await?)
     }
 
     /// Writes anew what depends on where products stand in the tree, after a category was moved: for the products in
     /// it and below it.
-    pub async fn reindex_category(unit_of_work: &mut UnitOfWork, id: CategoryId) -> Result<(), StoreError> {
-        read_models::move_category(unit_of_work, id).await
+    pub async fn reindex_category(work: &mut UnitOfWork, id: CategoryId) -> Result<(), DatabaseError> {
+        read_models::move_category(work, id).await
     }
 }

@@ -3,12 +3,9 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::StoreError;
-use super::page::{Cursors, Dated, Page};
-use super::session::Session;
-use super::table::Table;
-use super::unit_of_work::UnitOfWork;
-use super::value::{Param, Row, params, scalar};
+use super::database::{
+    Connection, Cursors, DatabaseError, ListedByTime, Page, Param, Row, Table, UnitOfWork, params, scalar,
+};
 use crate::domain::ids::{ProductId, ReviewId, UserId};
 use crate::domain::review::{Review, ReviewStatus};
 use crate::domain::state::State;
@@ -28,7 +25,7 @@ impl Table for Review {
         "updated_at",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             product_id: row.get(1)?,
@@ -60,7 +57,7 @@ impl Table for Review {
     }
 }
 
-impl Dated for Review {
+impl ListedByTime for Review {
     fn place(&self) -> (Timestamp, Uuid) {
         (self.created_at, self.id.0)
     }
@@ -78,7 +75,7 @@ pub enum ReviewFilter {
 }
 
 /// The queries of reviews.
-pub struct ReviewRepository<'a>(pub &'a mut Session);
+pub struct ReviewRepository<'a>(pub &'a mut Connection);
 
 impl ReviewRepository<'_> {
     /// A page of reviews, newest first.
@@ -88,7 +85,7 @@ impl ReviewRepository<'_> {
         limit: usize,
         after: Option<(Timestamp, ReviewId)>,
         cursors: &Cursors<'_>,
-    ) -> Result<Page<Review>, StoreError> {
+    ) -> Result<Page<Review>, DatabaseError> {
         let (condition, value) = match filter {
             ReviewFilter::ShownOf(product) => ("product_id = $1 AND status = 'approved'", product.into()),
             ReviewFilter::In(status) => ("status = $1", status.name().into()),
@@ -98,17 +95,21 @@ impl ReviewRepository<'_> {
     }
 
     /// Whether a user has bought a product: only then may they review it.
-    pub async fn has_bought(&mut self, user_id: UserId, product_id: ProductId) -> Result<bool, StoreError> {
+    pub async fn has_bought(
+        &mut self,
+        user_id: UserId,
+        product_id: ProductId,
+    ) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM purchases p JOIN orders o ON o.id = p.order_id \
                    WHERE p.user_id = $1 AND p.product_id = $2 AND o.status IN ('paid', 'fulfilled'))";
         self.0.one(sql, &params![user_id, product_id], scalar).await
     }
 
     /// Adds a review unless its writer has reviewed the product already; whether it was added.
-    pub async fn insert_once(unit_of_work: &mut UnitOfWork, review: &Review) -> Result<bool, StoreError> {
-        let added = unit_of_work.insert_new(review).await?;
+    pub async fn insert_once(work: &mut UnitOfWork, review: &Review) -> Result<bool, DatabaseError> {
+        let added = work.insert_new(review).await?;
         if added && review.status == ReviewStatus::Approved {
-            count(unit_of_work, review.product_id, review.rating, 1).await?;
+            count(work, review.product_id, review.rating, 1).await?;
         }
         Ok(added)
     }
@@ -116,23 +117,23 @@ impl ReviewRepository<'_> {
     /// Notes what moderation says of a review, and counts it in or out of the product's rating, if it still is in
     /// the state `from`; whether it was.
     pub async fn moderate(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         id: ReviewId,
         from: ReviewStatus,
         to: ReviewStatus,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         // Of many who take this step at once one finds the row: that one alone moves the rating.
         let sql = "UPDATE reviews SET status = $3, version = version + 1, updated_at = $4 \
                    WHERE id = $1 AND status = $2 RETURNING product_id, rating";
-        let values = params![id, from.name(), to.name(), unit_of_work.now()];
+        let values = params![id, from.name(), to.name(), work.now()];
         let read = |row: &Row<'_>| Ok((row.get::<ProductId>(0)?, row.get::<i64>(1)?));
-        let Some((product_id, rating)) = unit_of_work.first(sql, &values, read).await? else {
+        let Some((product_id, rating)) = work.first(sql, &values, read).await? else {
             return Ok(false);
         };
         let counted = |status| i64::from(status == ReviewStatus::Approved);
         let change = counted(to) - counted(from);
         if change != 0 {
-            count(unit_of_work, product_id, change * rating, change).await?;
+            count(work, product_id, change * rating, change).await?;
         }
         Ok(true)
     }
@@ -140,13 +141,13 @@ impl ReviewRepository<'_> {
 
 /// Moves a product's rating. What shoppers see of the product changes, and so its version goes up.
 async fn count(
-    unit_of_work: &mut UnitOfWork,
+    work: &mut UnitOfWork,
     product_id: ProductId,
     stars: i64,
     reviews: i64,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let sql = "UPDATE products SET rating_sum = rating_sum + $2, rating_count = rating_count + $3, \
                version = version + 1, updated_at = $4 WHERE id = $1";
-    let now = unit_of_work.now();
-    unit_of_work.execute(sql, &params![product_id, stars, reviews, now]).await.map(drop)
+    let now = work.now();
+    work.execute(sql, &params![product_id, stars, reviews, now]).await.map(drop)
 }

@@ -2,19 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::error::StoreError;
-use super::session::Session;
-use super::table::Table;
-use super::unit_of_work::UnitOfWork;
-use super::value::{Param, Row, params};
+use super::database::{Connection, DatabaseError, Param, Row, Table, UnitOfWork, params};
 use crate::domain::ids::UserId;
-use crate::domain::user::{Session as LogIn, User};
+use crate::domain::user::{Session, User};
 
-impl Table for LogIn {
+impl Table for Session {
     const NAME: &'static str = "sessions";
     const COLUMNS: &'static [&'static str] = &["token_hash", "user_id", "created_at", "expires_at"];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             token_hash: row.get(0)?,
             user_id: row.get(1)?,
@@ -29,7 +25,7 @@ impl Table for LogIn {
 }
 
 /// The queries of log-ins.
-pub struct SessionRepository<'a>(pub &'a mut Session);
+pub struct SessionRepository<'a>(pub &'a mut Connection);
 
 impl SessionRepository<'_> {
     /// The log-in with this token and its user, if it has not ended at `now`.
@@ -37,7 +33,7 @@ impl SessionRepository<'_> {
         &mut self,
         token_hash: &[u8],
         now: Timestamp,
-    ) -> Result<Option<(LogIn, User)>, StoreError> {
+    ) -> Result<Option<(Session, User)>, DatabaseError> {
         // The names inside are those that users has not.
         let sql = format!(
             "SELECT {}, began_at, expires_at FROM users JOIN \
@@ -48,7 +44,7 @@ impl SessionRepository<'_> {
         let behind = User::COLUMNS.len();
         let read = |row: &Row<'_>| {
             let user = User::from_row(row)?;
-            let log_in = LogIn {
+            let log_in = Session {
                 token_hash: token_hash.to_vec(),
                 user_id: user.id,
                 created_at: row.get(behind)?,
@@ -60,41 +56,41 @@ impl SessionRepository<'_> {
     }
 
     /// Ends a log-in; whether there was one.
-    pub async fn remove(unit_of_work: &mut UnitOfWork, token_hash: &[u8]) -> Result<bool, StoreError> {
-        unit_of_work.remove::<LogIn>(token_hash).await
+    pub async fn remove(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<bool, DatabaseError> {
+        work.remove::<Session>(token_hash).await
     }
 
     /// Ends every log-in of a user; how many there were.
-    pub async fn remove_all_of(unit_of_work: &mut UnitOfWork, user_id: UserId) -> Result<u64, StoreError> {
-        unit_of_work.execute("DELETE FROM sessions WHERE user_id = $1", &params![user_id]).await
+    pub async fn remove_all_of(work: &mut UnitOfWork, user_id: UserId) -> Result<u64, DatabaseError> {
+        work.execute("DELETE FROM sessions WHERE user_id = $1", &params![user_id]).await
     }
 
     /// Ends every log-in of a user but the one with this token; how many there were.
     pub async fn remove_others_of(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         user_id: UserId,
         token_hash: &[u8],
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, DatabaseError> {
         let sql = "DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2";
-        unit_of_work.execute(sql, &params![user_id, token_hash]).await
+        work.execute(sql, &params![user_id, token_hash]).await
     }
 
     /// Ends the log-ins of a user that are older than the newest `count`; how many there were.
-    pub async fn keep_newest_of(
-        unit_of_work: &mut UnitOfWork,
+    pub async fn keep_newest(
+        work: &mut UnitOfWork,
         user_id: UserId,
         count: i64,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, DatabaseError> {
         let sql = "DELETE FROM sessions WHERE user_id = $1 AND token_hash NOT IN (SELECT token_hash FROM sessions \
                    WHERE user_id = $1 ORDER BY created_at DESC, token_hash LIMIT $2)";
-        unit_of_work.execute(sql, &params![user_id, count]).await
+        work.execute(sql, &params![user_id, count]).await
     }
 
     /// Clears away log-ins that have ended; how many.
-    pub async fn purge_expired(unit_of_work: &mut UnitOfWork, limit: i64) -> Result<u64, StoreError> {
+    pub async fn purge_expired(work: &mut UnitOfWork, limit: i64) -> Result<u64, DatabaseError> {
         let sql = "DELETE FROM sessions WHERE token_hash IN \
                    (SELECT token_hash FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
-        let now = unit_of_work.now();
-        unit_of_work.execute(sql, &params![now, limit]).await
+        let now = work.now();
+        work.execute(sql, &params![now, limit]).await
     }
 }

@@ -3,12 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::StoreError;
-use super::page::{Cursors, Dated, Page};
-use super::session::Session;
-use super::table::{Table, Versioned, select};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Json, Param, Row, params, scalar};
+use super::database::{
+    Connection, Cursors, DatabaseError, Json, ListedByTime, Page, Param, Row, Table, UnitOfWork, Versioned,
+    params, scalar, select,
+};
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
@@ -37,7 +35,7 @@ impl Table for Subscription {
         "updated_at",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             user_id: row.get(1)?,
@@ -98,7 +96,7 @@ impl Table for SubscriptionPeriod {
     const COLUMNS: &'static [&'static str] =
         &["subscription_id", "period", "order_id", "status", "starts_at", "ends_at"];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             subscription_id: row.get(0)?,
             period: row.get(1)?,
@@ -122,7 +120,7 @@ impl Table for SubscriptionPeriod {
     }
 }
 
-impl Dated for Subscription {
+impl ListedByTime for Subscription {
     fn place(&self) -> (Timestamp, Uuid) {
         (self.created_at, self.id.0)
     }
@@ -138,23 +136,23 @@ pub struct SubscriptionFilter {
 }
 
 /// Queries on subscriptions.
-pub struct SubscriptionRepository<'a>(pub &'a mut Session);
+pub struct SubscriptionRepository<'a>(pub &'a mut Connection);
 
 impl SubscriptionRepository<'_> {
     /// Subscriptions whose next charge is due by now, longest waiting first.
-    pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<SubscriptionId>, StoreError> {
+    pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<SubscriptionId>, DatabaseError> {
         let sql = "SELECT id FROM subscriptions WHERE next_charge_at <= $1 ORDER BY next_charge_at LIMIT $2";
         self.0.all(sql, &params![by, limit], scalar).await
     }
 
     /// The charges of a subscription, oldest first.
-    pub async fn periods(&mut self, id: SubscriptionId) -> Result<Vec<SubscriptionPeriod>, StoreError> {
+    pub async fn periods(&mut self, id: SubscriptionId) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
         let sql = select::<SubscriptionPeriod>("WHERE subscription_id = $1 ORDER BY period");
         self.0.all(&sql, &params![id], SubscriptionPeriod::from_row).await
     }
 
     /// The periods that an order charges: one, or the first of each subscription that it begins.
-    pub async fn periods_of(&mut self, order_id: OrderId) -> Result<Vec<SubscriptionPeriod>, StoreError> {
+    pub async fn periods_of(&mut self, order_id: OrderId) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
         let sql = select::<SubscriptionPeriod>("WHERE order_id = $1 ORDER BY subscription_id");
         self.0.all(&sql, &params![order_id], SubscriptionPeriod::from_row).await
     }
@@ -166,7 +164,7 @@ impl SubscriptionRepository<'_> {
         limit: usize,
         after: Option<(Timestamp, SubscriptionId)>,
         cursors: &Cursors<'_>,
-    ) -> Result<Page<Subscription>, StoreError> {
+    ) -> Result<Page<Subscription>, DatabaseError> {
         let mut conditions = vec!["TRUE".to_owned()];
         let mut values: Vec<Param<'_>> = Vec::new();
         if let Some(user_id) = filter.user_id {
@@ -182,48 +180,48 @@ impl SubscriptionRepository<'_> {
 
     /// Takes the subscription for this unit of work: whoever else wants to change it waits.
     pub async fn lock(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         id: SubscriptionId,
-    ) -> Result<Option<Subscription>, StoreError> {
+    ) -> Result<Option<Subscription>, DatabaseError> {
         let sql = format!(
             "UPDATE subscriptions SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
             Subscription::COLUMNS.join(", ")
         );
-        let now = unit_of_work.now();
-        unit_of_work.first(&sql, &params![id, now], Subscription::from_row).await
+        let now = work.now();
+        work.first(&sql, &params![id, now], Subscription::from_row).await
     }
 
     /// Takes the right to charge a period with an order: nobody has it, or the last charge failed. The period has the
     /// dates of the charge that goes through.
     pub async fn claim_period(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         period: &SubscriptionPeriod,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "INSERT INTO subscription_periods (subscription_id, period, order_id, status, starts_at, ends_at) \
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscription_id, period) DO UPDATE \
                    SET order_id = excluded.order_id, status = 'charging', starts_at = excluded.starts_at, \
                    ends_at = excluded.ends_at WHERE subscription_periods.status = 'failed'";
         let values = period.bind();
-        Ok(unit_of_work.execute(sql, &values).await? == 1)
+        Ok(work.execute(sql, &values).await? == 1)
     }
 
     /// Says when the next charge is due; the subscription was taken by [`SubscriptionRepository::lock`].
     pub async fn schedule(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         id: SubscriptionId,
         next: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "UPDATE subscriptions SET next_charge_at = $2 WHERE id = $1";
-        unit_of_work.execute(sql, &params![id, next]).await.map(drop)
+        work.execute(sql, &params![id, next]).await.map(drop)
     }
 
     /// Settles the charge of a period if it is under way; whether this caller did.
     pub async fn settle_period(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         order_id: OrderId,
         status: PeriodStatus,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE subscription_periods SET status = $2 WHERE order_id = $1 AND status = 'charging'";
-        Ok(unit_of_work.execute(sql, &params![order_id, status.name()]).await? == 1)
+        Ok(work.execute(sql, &params![order_id, status.name()]).await? == 1)
     }
 }

@@ -1,14 +1,11 @@
 //! Which country charges how much tax on what.
 
-use super::error::StoreError;
-use super::session::Session;
-use super::unit_of_work::UnitOfWork;
-use super::value::{Row, params};
+use super::database::{Connection, DatabaseError, Row, UnitOfWork, params};
 use crate::domain::country::Country;
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 
 /// The queries of tax rules.
-pub struct TaxRepository<'a>(pub &'a mut Session);
+pub struct TaxRepository<'a>(pub &'a mut Connection);
 
 impl TaxRepository<'_> {
     /// The rate that a country charges on a class.
@@ -16,13 +13,13 @@ impl TaxRepository<'_> {
         &mut self,
         country: Country,
         tax_class: &TaxClass,
-    ) -> Result<Option<TaxRate>, StoreError> {
+    ) -> Result<Option<TaxRate>, DatabaseError> {
         let sql = "SELECT basis_points, inclusive FROM tax_rules WHERE country = $1 AND tax_class = $2";
         self.0.first(sql, &params![country, tax_class], |row| rate(row, 0)).await
     }
 
     /// The rules of one country.
-    pub async fn for_country(&mut self, country: Country) -> Result<Vec<TaxRule>, StoreError> {
+    pub async fn for_country(&mut self, country: Country) -> Result<Vec<TaxRule>, DatabaseError> {
         let sql = "SELECT country, tax_class, basis_points, inclusive FROM tax_rules WHERE country = $1 ORDER BY tax_class";
         let read =
             |row: &Row<'_>| Ok(TaxRule { country: row.get(0)?, tax_class: row.get(1)?, rate: rate(row, 2)? });
@@ -30,7 +27,7 @@ impl TaxRepository<'_> {
     }
 
     /// Every rule, by country and class.
-    pub async fn all(&mut self) -> Result<Vec<TaxRule>, StoreError> {
+    pub async fn all(&mut self) -> Result<Vec<TaxRule>, DatabaseError> {
         let sql =
             "SELECT country, tax_class, basis_points, inclusive FROM tax_rules ORDER BY country, tax_class";
         let read =
@@ -39,32 +36,32 @@ impl TaxRepository<'_> {
     }
 
     /// Adds a rule unless its country has one for its class; whether it was added.
-    pub async fn insert_new(unit_of_work: &mut UnitOfWork, rule: &TaxRule) -> Result<bool, StoreError> {
+    pub async fn insert_new(work: &mut UnitOfWork, rule: &TaxRule) -> Result<bool, DatabaseError> {
         let sql = "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT DO NOTHING";
         let TaxRule { country, tax_class, rate } = rule;
         let values = params![*country, tax_class, i64::from(rate.basis_points), rate.inclusive];
-        Ok(unit_of_work.execute(sql, &values).await? == 1)
+        Ok(work.execute(sql, &values).await? == 1)
     }
 
     /// Puts these rules in the place of all that were there.
-    pub async fn replace(unit_of_work: &mut UnitOfWork, rules: &[TaxRule]) -> Result<(), StoreError> {
+    pub async fn replace(work: &mut UnitOfWork, rules: &[TaxRule]) -> Result<(), DatabaseError> {
         // Of two who do this at once the second would not see, and so not remove, what the first has added.
-        unit_of_work.take_turn("tax_rules").await?;
-        unit_of_work.execute("DELETE FROM tax_rules", &[]).await?;
+        work.exclusive_lock("tax_rules").await?;
+        work.execute("DELETE FROM tax_rules", &[]).await?;
         let sql =
             "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4)";
         for TaxRule { country, tax_class, rate } in rules {
             let values = params![*country, tax_class, i64::from(rate.basis_points), rate.inclusive];
-            unit_of_work.execute(sql, &values).await?;
+            work.execute(sql, &values).await?;
         }
         Ok(())
     }
 }
 
 /// The rate in a column and the next.
-fn rate(row: &Row<'_>, column: usize) -> Result<TaxRate, StoreError> {
+fn rate(row: &Row<'_>, column: usize) -> Result<TaxRate, DatabaseError> {
     let basis_points = u32::try_from(row.get::<i64>(column)?)
-        .map_err(|_| StoreError::Internal("a tax rate is out of bounds".into()))?;
+        .map_err(|_| DatabaseError::Internal("a tax rate is out of bounds".into()))?;
     Ok(TaxRate { basis_points, inclusive: row.get(column + 1)? })
 }

@@ -1,14 +1,16 @@
 //! People with an account: found by address or by what another service calls them, and forgotten on request.
 
+mod erasure;
+
+pub use self::erasure::EraseError;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::StoreError;
-use super::page::{Cursors, Dated, Page};
-use super::session::Session;
-use super::table::{Table, Versioned, select};
-use super::unit_of_work::UnitOfWork;
-use super::value::{Param, Row, params, scalar};
+use super::database::{
+    Connection, Cursors, DatabaseError, ListedByTime, Page, Param, Row, Table, UnitOfWork, Versioned, params,
+    scalar, select,
+};
 use crate::domain::ids::UserId;
 use crate::domain::state::State;
 use crate::domain::user::{Role, User, email_key};
@@ -30,7 +32,7 @@ impl Table for User {
         "email_key",
     ];
 
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get(0)?,
             email: row.get(1)?,
@@ -71,7 +73,7 @@ impl Versioned for User {
     }
 }
 
-impl Dated for User {
+impl ListedByTime for User {
     fn place(&self) -> (Timestamp, Uuid) {
         (self.created_at, self.id.0)
     }
@@ -87,18 +89,22 @@ pub struct UserFilter {
 }
 
 /// The queries of users.
-pub struct UserRepository<'a>(pub &'a mut Session);
+pub struct UserRepository<'a>(pub &'a mut Connection);
 
 impl UserRepository<'_> {
     /// The user with this address, in any spelling.
-    pub async fn by_email(&mut self, email: &str) -> Result<Option<User>, StoreError> {
+    pub async fn by_email(&mut self, email: &str) -> Result<Option<User>, DatabaseError> {
         self.0
             .first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)], User::from_row)
             .await
     }
 
     /// The user whom `provider` calls `subject`.
-    pub async fn by_identity(&mut self, provider: &str, subject: &str) -> Result<Option<User>, StoreError> {
+    pub async fn by_identity(
+        &mut self,
+        provider: &str,
+        subject: &str,
+    ) -> Result<Option<User>, DatabaseError> {
         let sql = select::<User>(
             "WHERE id = (SELECT user_id FROM user_identities WHERE provider = $1 AND subject = $2)",
         );
@@ -112,7 +118,7 @@ impl UserRepository<'_> {
         limit: usize,
         after: Option<(Timestamp, UserId)>,
         cursors: &Cursors<'_>,
-    ) -> Result<Page<User>, StoreError> {
+    ) -> Result<Page<User>, DatabaseError> {
         let (mut conditions, mut values) = (vec!["TRUE".to_owned()], Vec::new());
         if let Some(prefix) = &filter.email_prefix {
             // A range, not LIKE: it can use the index on both databases, and has no wildcards to escape.
@@ -129,38 +135,38 @@ impl UserRepository<'_> {
     }
 
     /// Whether there is an administrator besides this user.
-    pub async fn has_admin_besides(&mut self, user_id: UserId) -> Result<bool, StoreError> {
+    pub async fn has_admin_besides(&mut self, user_id: UserId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND id <> $1)";
         self.0.one(sql, &params![user_id], scalar).await
     }
 
     /// Adds a user unless the address is somebody's already; whether it was added.
-    pub async fn insert_unless_taken(unit_of_work: &mut UnitOfWork, user: &User) -> Result<bool, StoreError> {
-        unit_of_work.insert_new(user).await
+    pub async fn insert_unique_email(work: &mut UnitOfWork, user: &User) -> Result<bool, DatabaseError> {
+        work.insert_new(user).await
     }
 
     /// Keeps a user's password from being changed until this unit of work ends, if it still is this one; whether it is.
-    pub async fn hold_password(
-        unit_of_work: &mut UnitOfWork,
+    pub async fn lock_password(
+        work: &mut UnitOfWork,
         user_id: UserId,
         password_hash: &str,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         // whoever is changing the row is waited for, and the condition is looked at again after that
         let sql = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND password_hash = $2";
-        Ok(unit_of_work.execute(sql, &params![user_id, password_hash]).await? == 1)
+        Ok(work.execute(sql, &params![user_id, password_hash]).await? == 1)
     }
 
     /// Notes that `provider` calls a user `subject`; false if it calls somebody else so.
     pub async fn link_identity(
-        unit_of_work: &mut UnitOfWork,
+        work: &mut UnitOfWork,
         user_id: UserId,
         provider: &str,
         subject: &str,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "INSERT INTO user_identities (provider, subject, user_id, created_at) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (provider, subject) DO UPDATE SET user_id = excluded.user_id \
                    WHERE user_identities.user_id = excluded.user_id";
-        let now = unit_of_work.now();
-        Ok(unit_of_work.execute(sql, &params![provider, subject, user_id, now]).await? == 1)
+        let now = work.now();
+        Ok(work.execute(sql, &params![provider, subject, user_id, now]).await? == 1)
     }
 }

@@ -6,12 +6,11 @@ use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CliError, opening};
-use crate::{
-    application::accounts::{NewUser, make_admin},
-    domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User, is_email},
-    infrastructure::{exceptions::Failure, repositories::Setup},
-    settings::Settings,
-};
+use crate::application::people::accounts::{NewUser, make_admin};
+use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User, is_email};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::Setup;
+use crate::settings::Settings;
 
 /// The most bytes that are read for a password; none that may be one has more.
 const MOST_BYTES: u64 = 4 * LONGEST_PASSWORD as u64 + 2;
@@ -51,9 +50,9 @@ impl Admin {
         let store = opening::open(&settings, Setup::IfEmpty).await?.store;
         let password_hash = store.passwords.hash(&password).await.map_err(CliError::Store)?;
         let new = NewUser { email, name, password_hash, birth_date: None, locale: None };
-        let write = store.database().write(move |unit_of_work| {
+        let write = store.database().write_boxed(move |work| {
             let new = new.clone();
-            Box::pin(async move { make_admin(unit_of_work, &new).await })
+            Box::pin(async move { make_admin(work, &new).await })
         });
         let made: Result<User, Failure> = write.await;
         let User { id, email, .. } = made.map_err(CliError::Store)?;

@@ -30,7 +30,7 @@ use tokio::task::JoinError;
 use crate::{
     application::{export::ExportError, import::run::ImportError},
     domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD},
-    infrastructure::{exceptions::Failure, repositories::StoreError},
+    infrastructure::{exceptions::Failure, repositories::DatabaseError},
     settings::Settings,
 };
 
@@ -245,11 +245,11 @@ pub enum CliError {
     Unwell(usize),
     /// The database cannot be used as it is.
     #[error("database")]
-    Database(#[source] StoreError),
+    Database(#[source] DatabaseError),
 }
 
-impl From<StoreError> for CliError {
-    fn from(error: StoreError) -> Self {
+impl From<DatabaseError> for CliError {
+    fn from(error: DatabaseError) -> Self {
         Self::Database(error)
     }
 }

@@ -8,15 +8,12 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{CliError, opening, signals::Signals};
-use crate::{
-    application::{Store, demo, worker::work},
-    infrastructure::repositories::Setup,
-    presentation::http::{
-        server::{self, DrainReport},
-        state::{AppState, router},
-    },
-    settings::Settings,
-};
+use crate::application::jobs::worker::work;
+use crate::application::{Store, demo};
+use crate::infrastructure::repositories::Setup;
+use crate::presentation::http::server::{self, DrainReport};
+use crate::presentation::http::state::{AppState, router};
+use crate::settings::Settings;
 
 /// The arguments of `serve`.
 #[derive(clap::Args, Debug, Default)]

@@ -9,20 +9,20 @@ use serde::Serialize;
 use super::conditional::tag;
 use crate::application::idempotency::Render;
 use crate::infrastructure::exceptions::{Failure, PROBLEM_JSON, Technical};
-use crate::infrastructure::repositories::Answer;
+use crate::infrastructure::repositories::StoredResponse;
 
 const JSON: &str = "application/json";
 
 /// What a handler answers.
-pub type Answered = Result<Response, Failure>;
+pub type HandlerResult = Result<Response, Failure>;
 
 /// Renders a success by a function, and a refusal as a problem document.
 pub struct Rendered<F>(F);
 
 /// Renders what was made: 201, where it is from now on, and how it looks.
-pub fn created<T, F>(describe: F) -> Rendered<impl Fn(&T) -> Answer + Send + Sync + 'static>
+pub fn created<T, F>(describe: F) -> Rendered<impl Fn(&T) -> StoredResponse + Send + Sync + 'static>
 where
-    F: Fn(&T) -> (String, Answer) + Send + Sync + 'static,
+    F: Fn(&T) -> (String, StoredResponse) + Send + Sync + 'static,
 {
     Rendered(move |value: &T| {
         let (location, mut answer) = describe(value);
@@ -35,15 +35,15 @@ where
 }
 
 /// Renders what was done: 200, and how it looks then.
-pub fn done<T, F>(describe: F) -> Rendered<impl Fn(&T) -> Answer + Send + Sync + 'static>
+pub fn done<T, F>(describe: F) -> Rendered<impl Fn(&T) -> StoredResponse + Send + Sync + 'static>
 where
-    F: Fn(&T) -> Answer + Send + Sync + 'static,
+    F: Fn(&T) -> StoredResponse + Send + Sync + 'static,
 {
     Rendered(describe)
 }
 
 /// How something looks, with the tag of its version.
-pub fn versioned<B: Serialize>(version: i64, body: &B) -> Answer {
+pub fn versioned<B: Serialize>(version: i64, body: &B) -> StoredResponse {
     let mut answer = shown(body);
     if answer.status == StatusCode::OK.as_u16() {
         answer.headers.push((ETAG.to_string(), tag(version, &answer.body)));
@@ -52,9 +52,9 @@ pub fn versioned<B: Serialize>(version: i64, body: &B) -> Answer {
 }
 
 /// How something looks that never changes.
-pub fn shown<B: Serialize>(body: &B) -> Answer {
+pub fn shown<B: Serialize>(body: &B) -> StoredResponse {
     match serde_json::to_vec(body) {
-        Ok(body) => Answer {
+        Ok(body) => StoredResponse {
             status: StatusCode::OK.as_u16(),
             headers: vec![(CONTENT_TYPE.to_string(), JSON.to_owned())],
             body,
@@ -63,26 +63,26 @@ pub fn shown<B: Serialize>(body: &B) -> Answer {
     }
 }
 
-impl<T, F: Fn(&T) -> Answer + Send + Sync + 'static> Render<T> for Rendered<F> {
-    fn success(&self, value: &T) -> Answer {
+impl<T, F: Fn(&T) -> StoredResponse + Send + Sync + 'static> Render<T> for Rendered<F> {
+    fn success(&self, value: &T) -> StoredResponse {
         (self.0)(value)
     }
 
-    fn refusal(&self, failure: &Failure) -> Answer {
+    fn refusal(&self, failure: &Failure) -> StoredResponse {
         refusal(failure)
     }
 }
 
 /// A failure as an answer that can be kept.
-fn refusal(failure: &Failure) -> Answer {
+fn refusal(failure: &Failure) -> StoredResponse {
     let mut headers = vec![(CONTENT_TYPE.to_string(), PROBLEM_JSON.to_owned())];
     for (name, value) in failure.headers() {
         headers.extend(value.to_str().ok().map(|value| (name.to_string(), value.to_owned())));
     }
-    Answer { status: failure.status().as_u16(), headers, body: failure.document() }
+    StoredResponse { status: failure.status().as_u16(), headers, body: failure.document() }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for StoredResponse {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() =

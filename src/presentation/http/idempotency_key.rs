@@ -22,7 +22,7 @@ const LONGEST: usize = 255;
 
 /// A body in JSON with its key, if it was sent with one. A request without a body is one with `{}`.
 #[derive(Debug, Clone)]
-pub struct Keyed<T> {
+pub struct Idempotent<T> {
     /// What the body says.
     pub body: T,
     key: Option<Sent>,
@@ -37,7 +37,7 @@ struct Sent {
     request_hash: Vec<u8>,
 }
 
-impl<T> Keyed<T> {
+impl<T> Idempotent<T> {
     /// The key, as one of this user's or of a guest's.
     pub fn key(&self, user_id: Option<UserId>) -> Option<IdempotencyKey> {
         self.key.as_ref().map(|sent| IdempotencyKey {
@@ -51,7 +51,7 @@ impl<T> Keyed<T> {
     }
 }
 
-impl<T> Argument for Keyed<T> {
+impl<T> Argument for Idempotent<T> {
     fn describe(operation: &mut Operation) {
         let description = "1 to 255 visible characters that nobody guesses, such as a UUID. Sent again with the same \
                            key and body, the request has no second effect and the same answer.";
@@ -59,7 +59,7 @@ impl<T> Argument for Keyed<T> {
     }
 }
 
-impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Keyed<T> {
+impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Idempotent<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
@@ -102,12 +102,12 @@ mod tests {
     use super::*;
     use axum::body::Body;
 
-    async fn keyed(path: &str, keys: &[&str], body: &str) -> Result<Keyed<Option<i64>>, Failure> {
+    async fn keyed(path: &str, keys: &[&str], body: &str) -> Result<Idempotent<Option<i64>>, Failure> {
         let mut request = Request::post(path).header("content-type", "application/json");
         for key in keys {
             request = request.header(IDEMPOTENCY_KEY, *key);
         }
-        Keyed::from_request(request.body(Body::from(body.to_owned())).unwrap(), &()).await
+        Idempotent::from_request(request.body(Body::from(body.to_owned())).unwrap(), &()).await
     }
 
     #[tokio::test]

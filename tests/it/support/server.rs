@@ -14,10 +14,11 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use undercroft::application::{Policy, Store, worker::work};
+use undercroft::application::jobs::worker::work;
+use undercroft::application::{Policy, Store};
 use undercroft::domain::user::{Role, Session, User, token_hash};
 use undercroft::infrastructure::adapters::sandbox::{Notice, SandboxPayments};
-use undercroft::infrastructure::repositories::StoreError;
+use undercroft::infrastructure::repositories::DatabaseError;
 use undercroft::presentation::http::server;
 use undercroft::presentation::http::state::{AppState, router};
 use undercroft::settings::HttpSettings;
@@ -113,12 +114,12 @@ impl TestServer {
     async fn user(&self, role: Role) -> Caller {
         let token = unique("token");
         let hash = token_hash(&token);
-        let insert = self.store.database().write(move |unit_of_work| {
+        let insert = self.store.database().write_boxed(move |work| {
             let hash = hash.clone();
             Box::pin(async move {
-                let now = unit_of_work.now();
+                let now = work.now();
                 let user = User {
-                    id: unit_of_work.id(),
+                    id: work.id(),
                     email: format!("{}@shop.example", unique("user")),
                     name: "Ann".into(),
                     password_hash: None,
@@ -130,17 +131,17 @@ impl TestServer {
                     created_at: now,
                     updated_at: now,
                 };
-                unit_of_work.insert(&user).await?;
+                work.insert(&user).await?;
                 let session = Session {
                     token_hash: hash,
                     user_id: user.id,
                     created_at: now,
                     expires_at: now + SignedDuration::from_hours(1),
                 };
-                unit_of_work.insert(&session).await
+                work.insert(&session).await
             })
         });
-        insert.await.map_err(|error: StoreError| error.to_string()).unwrap();
+        insert.await.map_err(|error: DatabaseError| error.to_string()).unwrap();
         self.guest().with("authorization", &format!("Bearer {token}"))
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
 use undercroft::application::idempotency::Render;
-use undercroft::application::orders::MovedMoney;
-use undercroft::application::place_order::PlacedOrder;
+use undercroft::application::selling::orders::PaymentOperationOutcome;
+use undercroft::application::selling::place_order::PlacedOrder;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::{Cart, CartItem, CartStatus};
@@ -19,7 +19,7 @@ use undercroft::infrastructure::adapters::Gateways;
 use undercroft::infrastructure::adapters::sandbox::{Notice, SandboxPayments};
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
-    Answer, CartRepository, Database, Field, Param, StoreError, scalar,
+    CartRepository, Database, DatabaseError, Field, Param, StoredResponse, scalar,
 };
 
 /// What the store's owner decided, in tests.
@@ -61,11 +61,11 @@ pub async fn value<T: Field>(database: &Database, sql: &str, params: &[Param<'_>
 
 /// Something that is done to the database, told in SQL.
 pub async fn execute(database: &Database, statements: &'static [&'static str]) {
-    let done: Result<(), StoreError> = database
-        .write(move |unit_of_work| {
+    let done: Result<(), DatabaseError> = database
+        .write_boxed(move |work| {
             Box::pin(async move {
                 for sql in statements {
-                    unit_of_work.script(sql).await?;
+                    work.script(sql).await?;
                 }
                 Ok(())
             })
@@ -81,11 +81,11 @@ pub async fn product(database: &Database, price: i64, stock: i64) -> VariantId {
 
 /// Something to sell, of a kind.
 pub async fn product_of_kind(database: &Database, price: i64, stock: i64, kind: &'static str) -> VariantId {
-    let made: Result<VariantId, StoreError> = database
-        .write(move |unit_of_work| {
+    let made: Result<VariantId, DatabaseError> = database
+        .write_boxed(move |work| {
             Box::pin(async move {
-                let (product, variant): (ProductId, VariantId) = (unit_of_work.id(), unit_of_work.id());
-                let now = unit_of_work.now();
+                let (product, variant): (ProductId, VariantId) = (work.id(), work.id());
+                let now = work.now();
                 let interval = (kind == "subscription").then_some("month");
                 let name = product.to_string();
                 let sql = "INSERT INTO products (id, slug, name, description, kind, billing_interval, active, options, \
@@ -101,7 +101,7 @@ pub async fn product_of_kind(database: &Database, price: i64, stock: i64, kind: 
                     Param::Json("{}".into()),
                     now.into(),
                 ];
-                unit_of_work.execute(sql, &values).await?;
+                work.execute(sql, &values).await?;
                 let sql = "INSERT INTO variants (id, product_id, sku, options, active, prices, position) \
                            VALUES ($1, $2, $3, $4, $5, $6, 1)";
                 let values = [
@@ -112,10 +112,10 @@ pub async fn product_of_kind(database: &Database, price: i64, stock: i64, kind: 
                     true.into(),
                     Param::Json(format!(r#"{{"EUR":{price}}}"#)),
                 ];
-                unit_of_work.execute(sql, &values).await?;
+                work.execute(sql, &values).await?;
                 let sql = "INSERT INTO inventory (variant_id, stock, reserved, version, updated_at) \
                            VALUES ($1, $2, 0, 1, $3)";
-                unit_of_work.execute(sql, &[variant.into(), stock.into(), now.into()]).await?;
+                work.execute(sql, &[variant.into(), stock.into(), now.into()]).await?;
                 Ok(variant)
             })
         })
@@ -127,14 +127,14 @@ pub async fn product_of_kind(database: &Database, price: i64, stock: i64, kind: 
 pub async fn cart(store: &Store, user_id: Option<UserId>, items: &[(VariantId, i64)]) -> CartId {
     let items = items.to_vec();
     let span = store.policy.cart;
-    let made: Result<CartId, StoreError> = store
+    let made: Result<CartId, DatabaseError> = store
         .database()
-        .write(move |unit_of_work| {
+        .write_boxed(move |work| {
             let items = items.clone();
             Box::pin(async move {
-                let now = unit_of_work.now();
+                let now = work.now();
                 let cart = Cart {
-                    id: unit_of_work.id(),
+                    id: work.id(),
                     user_id,
                     currency: Currency::EUR,
                     status: CartStatus::Open,
@@ -146,10 +146,9 @@ pub async fn cart(store: &Store, user_id: Option<UserId>, items: &[(VariantId, i
                     expires_at: now.checked_add(span).unwrap(),
                     items: Vec::new(),
                 };
-                unit_of_work.insert(&cart).await?;
+                work.insert(&cart).await?;
                 for (variant_id, quantity) in items {
-                    CartRepository::set_item(unit_of_work, cart.id, CartItem { variant_id, quantity })
-                        .await?;
+                    CartRepository::set_item(work, cart.id, CartItem { variant_id, quantity }).await?;
                 }
                 Ok(cart.id)
             })
@@ -175,29 +174,29 @@ pub fn address() -> Address {
 pub struct Plain;
 
 impl Render<PlacedOrder> for Plain {
-    fn success(&self, placed: &PlacedOrder) -> Answer {
+    fn success(&self, placed: &PlacedOrder) -> StoredResponse {
         let body = format!("{} {:?} {:?}", placed.order.id, placed.order.status, placed.payment.status);
-        Answer { status: 201, headers: Vec::new(), body: body.into_bytes() }
+        StoredResponse { status: 201, headers: Vec::new(), body: body.into_bytes() }
     }
 
-    fn refusal(&self, failure: &Failure) -> Answer {
-        Answer { status: failure.status().as_u16(), headers: Vec::new(), body: failure.code().into() }
+    fn refusal(&self, failure: &Failure) -> StoredResponse {
+        StoredResponse { status: failure.status().as_u16(), headers: Vec::new(), body: failure.code().into() }
     }
 }
 
-impl Render<MovedMoney> for Plain {
-    fn success(&self, moved: &MovedMoney) -> Answer {
+impl Render<PaymentOperationOutcome> for Plain {
+    fn success(&self, moved: &PaymentOperationOutcome) -> StoredResponse {
         let body = format!("{} {:?}", moved.step.id, moved.step.status);
-        Answer { status: 201, headers: Vec::new(), body: body.into_bytes() }
+        StoredResponse { status: 201, headers: Vec::new(), body: body.into_bytes() }
     }
 
-    fn refusal(&self, failure: &Failure) -> Answer {
+    fn refusal(&self, failure: &Failure) -> StoredResponse {
         Render::<PlacedOrder>::refusal(self, failure)
     }
 }
 
 /// The status and body of an outcome, whichever way it came.
-pub fn told(outcome: &Result<Answer, Failure>) -> (u16, String) {
+pub fn told(outcome: &Result<StoredResponse, Failure>) -> (u16, String) {
     match outcome {
         Ok(answer) => (answer.status, String::from_utf8(answer.body.clone()).unwrap()),
         Err(failure) => (failure.status().as_u16(), failure.code().to_owned()),
@@ -206,12 +205,12 @@ pub fn told(outcome: &Result<Answer, Failure>) -> (u16, String) {
 
 /// A discount of so many basis points.
 pub async fn discount(database: &Database, code: &'static str, basis_points: u32, usage_limit: Option<i64>) {
-    let made: Result<(), StoreError> = database
-        .write(move |unit_of_work| {
+    let made: Result<(), DatabaseError> = database
+        .write_boxed(move |work| {
             Box::pin(async move {
-                let now = unit_of_work.now();
+                let now = work.now();
                 let discount = Discount {
-                    id: unit_of_work.id(),
+                    id: work.id(),
                     code: code.into(),
                     kind: DiscountKind::Percent { basis_points },
                     minimum: None,
@@ -224,7 +223,7 @@ pub async fn discount(database: &Database, code: &'static str, basis_points: u32
                     created_at: now,
                     updated_at: now,
                 };
-                unit_of_work.insert(&discount).await
+                work.insert(&discount).await
             })
         })
         .await;

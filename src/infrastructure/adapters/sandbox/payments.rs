@@ -13,7 +13,7 @@ use crate::domain::money::Money;
 use crate::domain::ports::{
     Authorization, Charge, ChargeStatus, DeclineReason, GatewayError, PaymentGateway, PortFuture,
 };
-use crate::infrastructure::repositories::{Database, Param, Row, StoreError, UnitOfWork};
+use crate::infrastructure::repositories::{Database, DatabaseError, Param, Row, UnitOfWork};
 
 /// How long `tok_slow` takes.
 const SLOW: Duration = Duration::from_secs(2);
@@ -35,10 +35,10 @@ impl SandboxPayments {
     }
 
     /// What the shopper does on the bank's page for a charge that requires action.
-    pub async fn act(&self, payment_id: PaymentId, approve: bool) -> Result<bool, StoreError> {
+    pub async fn act(&self, payment_id: PaymentId, approve: bool) -> Result<bool, DatabaseError> {
         let done = self
             .database
-            .write(move |unit_of_work| {
+            .write_boxed(move |work| {
                 Box::pin(async move {
                     let sql = if approve {
                         "UPDATE sandbox_charges SET status = CASE WHEN capture THEN 'captured' ELSE 'authorized' END, \
@@ -48,7 +48,7 @@ impl SandboxPayments {
                         "UPDATE sandbox_charges SET status = 'declined', decline = 'authentication_required' \
                          WHERE id = $1 AND status = 'requires_action'"
                     };
-                    unit_of_work.execute(sql, &[reference(payment_id).into()]).await
+                    work.execute(sql, &[reference(payment_id).into()]).await
                 })
             })
             .await?;
@@ -69,9 +69,9 @@ impl SandboxPayments {
         }
         let outcome: Result<Charge, GatewayError> = self
             .database
-            .write(move |unit_of_work| {
+            .write_boxed(move |work| {
                 let request = request.clone();
-                Box::pin(async move { Ok(authorize(unit_of_work, &request).await?) })
+                Box::pin(async move { Ok(authorize(work, &request).await?) })
             })
             .await;
         match token.as_str() {
@@ -98,9 +98,9 @@ impl SandboxPayments {
         key: Uuid,
     ) -> Result<Charge, GatewayError> {
         self.database
-            .write(move |unit_of_work| {
+            .write_boxed(move |work| {
                 let reference = reference.clone();
-                Box::pin(async move { Ok(move_once(unit_of_work, &reference, kind, amount, key).await?) })
+                Box::pin(async move { Ok(move_once(work, &reference, kind, amount, key).await?) })
             })
             .await
             .and_then(|accepted: Result<Charge, String>| accepted.map_err(GatewayError::Refused))
@@ -151,7 +151,7 @@ fn reference(payment_id: PaymentId) -> String {
     format!("sandbox_{}", payment_id.0.simple())
 }
 
-async fn authorize(unit_of_work: &mut UnitOfWork, request: &Authorization) -> Result<Charge, StoreError> {
+async fn authorize(work: &mut UnitOfWork, request: &Authorization) -> Result<Charge, DatabaseError> {
     let amount = request.amount.amount;
     let (status, decline, captured) = match request.token.as_str() {
         "tok_ok" | "tok_slow" | "tok_timeout_after_charge" | "tok_duplicate_webhooks" if request.capture => {
@@ -165,7 +165,7 @@ async fn authorize(unit_of_work: &mut UnitOfWork, request: &Authorization) -> Re
         _ => ("declined", Some("declined"), 0),
     };
     let id = reference(request.payment_id);
-    let now: Timestamp = unit_of_work.now();
+    let now: Timestamp = work.now();
     let sql = "INSERT INTO sandbox_charges (id, token, currency, status, decline, capture, amount, captured, refunded, \
                created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) ON CONFLICT (id) DO NOTHING";
     let values = [
@@ -179,17 +179,17 @@ async fn authorize(unit_of_work: &mut UnitOfWork, request: &Authorization) -> Re
         Param::from(captured),
         Param::from(now),
     ];
-    unit_of_work.execute(sql, &values).await?;
-    unit_of_work.one(FIND, &[Param::from(&id)], charge_from_row).await
+    work.execute(sql, &values).await?;
+    work.one(FIND, &[Param::from(&id)], charge_from_row).await
 }
 
 async fn move_once(
-    unit_of_work: &mut UnitOfWork,
+    work: &mut UnitOfWork,
     reference: &str,
     kind: Kind,
     amount: i64,
     key: Uuid,
-) -> Result<Result<Charge, String>, StoreError> {
+) -> Result<Result<Charge, String>, DatabaseError> {
     let (name, change) = match kind {
         Kind::Capture => (
             "capture",
@@ -211,7 +211,7 @@ async fn move_once(
     let sql = "INSERT INTO sandbox_requests (idempotency_key, charge_id, kind, amount, accepted, created_at) \
                SELECT $1, id, $3, $4, $5, $6 FROM sandbox_charges WHERE id = $2 ON CONFLICT DO NOTHING";
     let key = key.to_string();
-    let now = unit_of_work.now();
+    let now = work.now();
     let values = [
         Param::from(&key),
         Param::from(reference),
@@ -220,21 +220,21 @@ async fn move_once(
         Param::from(false),
         Param::from(now),
     ];
-    if unit_of_work.execute(sql, &values).await? == 1 {
-        let moved = unit_of_work.execute(change, &[reference.into(), amount.into()]).await? == 1;
+    if work.execute(sql, &values).await? == 1 {
+        let moved = work.execute(change, &[reference.into(), amount.into()]).await? == 1;
         let sql = "UPDATE sandbox_requests SET accepted = $2 WHERE idempotency_key = $1";
-        unit_of_work.execute(sql, &[Param::from(&key), moved.into()]).await?;
+        work.execute(sql, &[Param::from(&key), moved.into()]).await?;
     }
     let sql = "SELECT accepted FROM sandbox_requests WHERE idempotency_key = $1";
-    let accepted: Option<bool> = unit_of_work.first(sql, &[Param::from(&key)], |row| row.get(0)).await?;
+    let accepted: Option<bool> = work.first(sql, &[Param::from(&key)], |row| row.get(0)).await?;
     match accepted {
-        Some(true) => unit_of_work.one(FIND, &[reference.into()], charge_from_row).await.map(Ok),
+        Some(true) => work.one(FIND, &[reference.into()], charge_from_row).await.map(Ok),
         Some(false) => Ok(Err(format!("the charge does not allow this {name}"))),
         None => Ok(Err("there is no such charge".into())),
     }
 }
 
-fn charge_from_row(row: &Row<'_>) -> Result<Charge, StoreError> {
+fn charge_from_row(row: &Row<'_>) -> Result<Charge, DatabaseError> {
     let reference: String = row.get(0)?;
     let amount: i64 = row.get(3)?;
     let status = match row.get::<String>(1)?.as_str() {
@@ -258,8 +258,8 @@ fn charge_from_row(row: &Row<'_>) -> Result<Charge, StoreError> {
     })
 }
 
-impl From<StoreError> for GatewayError {
-    fn from(error: StoreError) -> Self {
+impl From<DatabaseError> for GatewayError {
+    fn from(error: DatabaseError) -> Self {
         Self::NoAnswer(error.to_string())
     }
 }

@@ -10,12 +10,11 @@ use tokio::net::TcpListener;
 
 use super::super::opening;
 use super::Finding;
-use crate::{
-    application::{Store, checker},
-    domain::{context::Context, ids::PaymentId},
-    infrastructure::repositories::{Database, SchemaState, Setup},
-    settings::Settings,
-};
+use crate::application::{Store, consistency as checker};
+use crate::domain::context::Context;
+use crate::domain::ids::PaymentId;
+use crate::infrastructure::repositories::{Database, SchemaState, Setup};
+use crate::settings::Settings;
 
 /// Free space below which a disk is nearly full.
 const ROOM: u64 = 1 << 30;

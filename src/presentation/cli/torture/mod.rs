@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use self::shop::Shop;
 use super::CliError;
-use crate::application::checker::{Violation, check};
+use crate::application::consistency::{Violation, check};
 use crate::settings::Settings;
 
 /// The arguments of `torture`.

@@ -52,7 +52,7 @@ impl Shop {
         }
         let token_hash = token_hash(&token);
         database
-            .write(move |unit_of_work| Box::pin(admin(unit_of_work, token_hash.clone())))
+            .write_boxed(move |work| Box::pin(admin(work, token_hash.clone())))
             .await
             .map_err(CliError::Store)?;
         Ok(Self { database, url, file, token })
@@ -78,10 +78,7 @@ impl Shop {
 
     /// Something new to sell, of which there are so many.
     pub async fn product(&self, stock: i64) -> Result<VariantId, CliError> {
-        self.database
-            .write(move |unit_of_work| Box::pin(product(unit_of_work, stock)))
-            .await
-            .map_err(CliError::Store)
+        self.database.write_boxed(move |work| Box::pin(product(work, stock))).await.map_err(CliError::Store)
     }
 
     /// Starts the server.
@@ -167,10 +164,10 @@ fn purchase(token: &str) -> Value {
 }
 
 /// An administrator who is logged in already.
-async fn admin(unit_of_work: &mut UnitOfWork, token_hash: Vec<u8>) -> Result<(), Failure> {
-    let now = unit_of_work.now();
+async fn admin(work: &mut UnitOfWork, token_hash: Vec<u8>) -> Result<(), Failure> {
+    let now = work.now();
     let user = User {
-        id: unit_of_work.id(),
+        id: work.id(),
         email: "torture@example.invalid".into(),
         name: "Torture".into(),
         password_hash: None,
@@ -182,19 +179,19 @@ async fn admin(unit_of_work: &mut UnitOfWork, token_hash: Vec<u8>) -> Result<(),
         created_at: now,
         updated_at: now,
     };
-    unit_of_work.insert(&user).await?;
+    work.insert(&user).await?;
     let session = Session {
         token_hash,
         user_id: user.id,
         created_at: now,
         expires_at: now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?,
     };
-    Ok(unit_of_work.insert(&session).await?)
+    Ok(work.insert(&session).await?)
 }
 
-async fn product(unit_of_work: &mut UnitOfWork, stock: i64) -> Result<VariantId, Failure> {
-    let now = unit_of_work.now();
-    let (id, variant_id): (ProductId, VariantId) = (unit_of_work.id(), unit_of_work.id());
+async fn product(work: &mut UnitOfWork, stock: i64) -> Result<VariantId, Failure> {
+    let now = work.now();
+    let (id, variant_id): (ProductId, VariantId) = (work.id(), work.id());
     let variant = Variant {
         id: variant_id,
         product_id: id,
@@ -224,6 +221,6 @@ async fn product(unit_of_work: &mut UnitOfWork, stock: i64) -> Result<VariantId,
         variants: vec![variant],
     };
     let stock = BTreeMap::from([(variant_id, stock)]);
-    ProductRepository::insert(unit_of_work, &product, &stock).await.map_err(Technical::internal)?;
+    ProductRepository::insert(work, &product, &stock).await.map_err(Technical::internal)?;
     Ok(variant_id)
 }

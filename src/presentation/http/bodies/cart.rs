@@ -5,12 +5,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Totals;
-use crate::application::cart::{CartLine, PricedCart};
+use crate::application::selling::cart::{CartLine, PricedCart};
 use crate::domain::cart::CartStatus;
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::infrastructure::exceptions::InvalidDiscountCodeException;
-use crate::infrastructure::repositories::Answer;
+use crate::infrastructure::repositories::StoredResponse;
 use crate::presentation::http::answer::versioned;
 
 /// A cart with what it costs in the store's own country; what it costs elsewhere says the checkout.
@@ -111,7 +111,7 @@ impl CartBody {
     }
 
     /// The answer that shows it.
-    pub fn answer(priced: &PricedCart) -> Answer {
+    pub fn answer(priced: &PricedCart) -> StoredResponse {
         versioned(priced.cart.version, &Self::of(priced))
     }
 }

@@ -5,13 +5,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{PaymentBody, Totals};
-use crate::application::place_order::PlacedOrder;
+use crate::application::selling::place_order::PlacedOrder;
 use crate::domain::address::Address;
 use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
 use crate::domain::product::ProductKind;
-use crate::infrastructure::repositories::Answer;
+use crate::infrastructure::repositories::StoredResponse;
 use crate::presentation::http::answer::versioned;
 
 /// An order.
@@ -91,7 +91,7 @@ struct OrderItemBody {
 
 impl OrderBody {
     /// The answer that shows it.
-    pub fn answer(placed: &PlacedOrder) -> Answer {
+    pub fn answer(placed: &PlacedOrder) -> StoredResponse {
         versioned(placed.order.version, &Self::of(placed))
     }
 

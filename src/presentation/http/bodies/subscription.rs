@@ -9,7 +9,7 @@ use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::BillingInterval;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
-use crate::infrastructure::repositories::Answer;
+use crate::infrastructure::repositories::StoredResponse;
 use crate::presentation::http::answer::versioned;
 
 /// A subscription.
@@ -71,7 +71,7 @@ pub struct PeriodBody {
 
 impl SubscriptionBody {
     /// The answer that shows it.
-    pub fn answer(subscription: &Subscription) -> Answer {
+    pub fn answer(subscription: &Subscription) -> StoredResponse {
         versioned(subscription.version, &Self::of(subscription))
     }
 

@@ -8,16 +8,16 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::categories::{self, CategoryChange, NewCategory, Spot};
+use crate::application::catalogue::categories::{self, CategoryChange, CategoryPosition, NewCategory};
 use crate::application::idempotency::once;
 use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::tax::TaxClass;
-use crate::presentation::http::answer::{Answered, created, versioned};
+use crate::presentation::http::answer::{HandlerResult, created, versioned};
 use crate::presentation::http::bodies::CategoryBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::patch::given;
@@ -76,7 +76,7 @@ struct ChangeBody {
 /// Where a category is to stand.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CategorySpot {
+struct CategoryPositionBody {
     /// The category above it; null is the top.
     parent_id: Option<CategoryId>,
     /// Its place among its siblings.
@@ -88,7 +88,7 @@ struct CategorySpot {
 /// All categories, siblings in their order.
 #[utoipa::path(get, path = "/admin/v1/categories", tag = "admin categories",
     responses((status = 200, body = List<CategoryBody>)))]
-async fn list(_: Admin, State(app): State<AppState>) -> Answered {
+async fn list(_: Admin, State(app): State<AppState>) -> HandlerResult {
     let all = categories::all(&app.store).await?;
     Ok(Json(List::whole(all, |category| CategoryBody::of(&category))).into_response())
 }
@@ -101,7 +101,7 @@ async fn get(
     State(app): State<AppState>,
     Path(id): Path<CategoryId>,
     known: IfNoneMatch,
-) -> Answered {
+) -> HandlerResult {
     let category = categories::category(&app.store, id).await?;
     fresh(category.version, &CategoryBody::of(&category), &known)
 }
@@ -109,7 +109,7 @@ async fn get(
 /// Makes a category.
 #[utoipa::path(post, path = "/admin/v1/categories", tag = "admin categories", request_body = NewBody,
     responses((status = 201, body = CategoryBody)))]
-async fn create(who: Admin, State(app): State<AppState>, request: Keyed<NewBody>) -> Answered {
+async fn create(who: Admin, State(app): State<AppState>, request: Idempotent<NewBody>) -> HandlerResult {
     let key = request.key(Some(who.user_id()));
     let NewBody { name, slug, parent_id, position, tax_class, translations } = request.body;
     let new = NewCategory { slug, name, parent_id, position, tax_class, translations };
@@ -117,9 +117,9 @@ async fn create(who: Admin, State(app): State<AppState>, request: Keyed<NewBody>
         let shown = versioned(category.version, &CategoryBody::of(category));
         (format!("/admin/v1/categories/{}", category.id), shown)
     });
-    let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(render), move |work| {
         let new = new.clone();
-        Box::pin(async move { categories::create(unit_of_work, &new).await })
+        Box::pin(async move { categories::create(work, &new).await })
     });
     Ok(answer.await?.into_response())
 }
@@ -133,31 +133,29 @@ async fn change(
     Path(id): Path<CategoryId>,
     IfMatch(seen): IfMatch,
     Json(ChangeBody { name, slug, tax_class, translations }): Json<ChangeBody>,
-) -> Answered {
+) -> HandlerResult {
     let change = CategoryChange { slug, name, tax_class, translations };
     let write = app
         .store
         .database()
-        .write(move |unit_of_work| Box::pin(categories::change(unit_of_work, id, change.clone(), seen)));
+        .write_boxed(move |work| Box::pin(categories::change(work, id, change.clone(), seen)));
     let category = write.await?;
     changed(category.version, &CategoryBody::of(&category))
 }
 
 /// Puts a category, with all below it, somewhere else. Lists and searches follow at once.
 #[utoipa::path(post, path = "/admin/v1/categories/{id}/move", tag = "admin categories",
-    params(("id" = Uuid, Path)), request_body = CategorySpot, responses((status = 200, body = CategoryBody)))]
+    params(("id" = Uuid, Path)), request_body = CategoryPositionBody, responses((status = 200, body = CategoryBody)))]
 async fn move_to(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<CategoryId>,
     IfMatch(seen): IfMatch,
-    Json(CategorySpot { parent_id, position }): Json<CategorySpot>,
-) -> Answered {
-    let spot = Spot { parent_id, position };
-    let write = app
-        .store
-        .database()
-        .write(move |unit_of_work| Box::pin(categories::move_to(unit_of_work, id, spot, seen)));
+    Json(CategoryPositionBody { parent_id, position }): Json<CategoryPositionBody>,
+) -> HandlerResult {
+    let spot = CategoryPosition { parent_id, position };
+    let write =
+        app.store.database().write_boxed(move |work| Box::pin(categories::move_to(work, id, spot, seen)));
     let category = write.await?;
     changed(category.version, &CategoryBody::of(&category))
 }
@@ -165,8 +163,8 @@ async fn move_to(
 /// Removes a category. One that has products or categories below it is `in_use`.
 #[utoipa::path(delete, path = "/admin/v1/categories/{id}", tag = "admin categories", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn remove(_: Admin, State(app): State<AppState>, Path(id): Path<CategoryId>) -> Answered {
+async fn remove(_: Admin, State(app): State<AppState>, Path(id): Path<CategoryId>) -> HandlerResult {
     let database = app.store.database();
-    database.write(move |unit_of_work| Box::pin(categories::remove(unit_of_work, id))).await?;
+    database.write_boxed(move |work| Box::pin(categories::remove(work, id))).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

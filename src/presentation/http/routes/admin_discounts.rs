@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::application::discounts::{self, DiscountChange, NewDiscount};
 use crate::application::idempotency::once;
+use crate::application::selling::discounts::{self, DiscountChange, NewDiscount};
 use crate::domain::discount::{Discount, DiscountKind};
 use crate::domain::ids::DiscountId;
 use crate::domain::money::Money;
-use crate::presentation::http::answer::{Answered, created, versioned};
+use crate::presentation::http::answer::{HandlerResult, created, versioned};
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, Slice};
 use crate::presentation::http::patch::given;
@@ -123,7 +123,7 @@ async fn list(
     _: Admin,
     State(app): State<AppState>,
     Query(Slice { limit, cursor }): Query<Slice>,
-) -> Answered {
+) -> HandlerResult {
     let page = discounts::discounts(&app.store, limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, |discount| DiscountBody::of(&discount))).into_response())
 }
@@ -136,7 +136,7 @@ async fn get(
     State(app): State<AppState>,
     Path(id): Path<DiscountId>,
     known: IfNoneMatch,
-) -> Answered {
+) -> HandlerResult {
     let discount = discounts::discount(&app.store, id).await?;
     fresh(discount.version, &DiscountBody::of(&discount), &known)
 }
@@ -144,7 +144,7 @@ async fn get(
 /// Makes a discount.
 #[utoipa::path(post, path = "/admin/v1/discounts", tag = "admin discounts", request_body = NewBody,
     responses((status = 201, body = DiscountBody)))]
-async fn create(who: Admin, State(app): State<AppState>, request: Keyed<NewBody>) -> Answered {
+async fn create(who: Admin, State(app): State<AppState>, request: Idempotent<NewBody>) -> HandlerResult {
     let key = request.key(Some(who.user_id()));
     let NewBody { code, kind, minimum, usage_limit, starts_at, ends_at, active } = request.body;
     let new = NewDiscount { code, kind, minimum, usage_limit, starts_at, ends_at, active };
@@ -152,9 +152,9 @@ async fn create(who: Admin, State(app): State<AppState>, request: Keyed<NewBody>
         let shown = versioned(discount.version, &DiscountBody::of(discount));
         (format!("/admin/v1/discounts/{}", discount.id), shown)
     });
-    let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(render), move |work| {
         let new = new.clone();
-        Box::pin(async move { discounts::create(unit_of_work, &new).await })
+        Box::pin(async move { discounts::create(work, &new).await })
     });
     Ok(answer.await?.into_response())
 }
@@ -168,13 +168,13 @@ async fn change(
     Path(id): Path<DiscountId>,
     IfMatch(seen): IfMatch,
     Json(wanted): Json<ChangeBody>,
-) -> Answered {
+) -> HandlerResult {
     let ChangeBody { code, kind, minimum, usage_limit, starts_at, ends_at, active } = wanted;
     let change = DiscountChange { code, kind, minimum, usage_limit, starts_at, ends_at, active };
     let write = app
         .store
         .database()
-        .write(move |unit_of_work| Box::pin(discounts::change(unit_of_work, id, change.clone(), seen)));
+        .write_boxed(move |work| Box::pin(discounts::change(work, id, change.clone(), seen)));
     let discount = write.await?;
     changed(discount.version, &DiscountBody::of(&discount))
 }
@@ -182,9 +182,9 @@ async fn change(
 /// Removes a discount. One that an order has used is `in_use`; it can be switched off.
 #[utoipa::path(delete, path = "/admin/v1/discounts/{id}", tag = "admin discounts", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn remove(_: Admin, State(app): State<AppState>, Path(id): Path<DiscountId>) -> Answered {
+async fn remove(_: Admin, State(app): State<AppState>, Path(id): Path<DiscountId>) -> HandlerResult {
     let database = app.store.database();
-    database.write(move |unit_of_work| Box::pin(discounts::remove(unit_of_work, id))).await?;
+    database.write_boxed(move |work| Box::pin(discounts::remove(work, id))).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

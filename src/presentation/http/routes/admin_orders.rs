@@ -7,19 +7,21 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::history;
 use crate::application::idempotency::once;
-use crate::application::orders::{self, MoneyMove, MovedMoney, move_money};
+use crate::application::selling::history;
+use crate::application::selling::orders::{
+    self, PaymentOperation, PaymentOperationOutcome, capture_or_refund,
+};
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::money::Money;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::StepKind;
 use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
-use crate::infrastructure::repositories::{Answer, OrderFilter};
-use crate::presentation::http::answer::{Answered, created, done, shown};
+use crate::infrastructure::repositories::{OrderFilter, StoredResponse};
+use crate::presentation::http::answer::{HandlerResult, created, done, shown};
 use crate::presentation::http::bodies::{OrderBody, StepBody};
 use crate::presentation::http::conditional::{IfNoneMatch, fresh};
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{Json, Nothing};
 use crate::presentation::http::list::{List, usual_limit};
 use crate::presentation::http::principal::Admin;
@@ -35,7 +37,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Only this user's.
     #[param(value_type = Option<Uuid>)]
     user_id: Option<UserId>,
@@ -104,9 +106,9 @@ struct Fulfilment {
 }
 
 /// All orders, newest first.
-#[utoipa::path(get, path = "/admin/v1/orders", tag = "admin orders", params(Wanted),
+#[utoipa::path(get, path = "/admin/v1/orders", tag = "admin orders", params(ListParameters),
     responses((status = 200, body = List<OrderBody>)))]
-async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
+async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListParameters>) -> HandlerResult {
     let filter = OrderFilter { user_id: wanted.user_id, status: wanted.status, number: wanted.number };
     let page = history::orders(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
     Ok(Json(List::of(page, |placed| OrderBody::of(&placed))).into_response())
@@ -115,7 +117,12 @@ async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted
 /// An order with every step of its payment.
 #[utoipa::path(get, path = "/admin/v1/orders/{id}", tag = "admin orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = OrderRecord)))]
-async fn get(_: Admin, State(app): State<AppState>, Path(id): Path<OrderId>, known: IfNoneMatch) -> Answered {
+async fn get(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<OrderId>,
+    known: IfNoneMatch,
+) -> HandlerResult {
     let placed = orders::order(&app.store, id).await?;
     let steps = history::payment_steps(&app.store, placed.payment.id).await?;
     let currency = placed.payment.currency;
@@ -130,12 +137,13 @@ async fn capture(
     who: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    request: Keyed<NewCapture>,
-) -> Answered {
+    request: Idempotent<NewCapture>,
+) -> HandlerResult {
     let amount = minor_units(&app, id, request.body.amount).await?;
-    let capture = MoneyMove { order_id: id, kind: StepKind::Capture, amount, reason: None, restock: false };
+    let capture =
+        PaymentOperation { order_id: id, kind: StepKind::Capture, amount, reason: None, restock: false };
     let key = request.key(Some(who.user_id()));
-    Ok(move_money(&app.store, capture, key, Arc::new(created(moved))).await?.into_response())
+    Ok(capture_or_refund(&app.store, capture, key, Arc::new(created(moved))).await?.into_response())
 }
 
 /// Gives money back, never more than was captured.
@@ -145,13 +153,13 @@ async fn refund(
     who: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    request: Keyed<NewRefund>,
-) -> Answered {
+    request: Idempotent<NewRefund>,
+) -> HandlerResult {
     let key = request.key(Some(who.user_id()));
     let NewRefund { amount, reason, restock } = request.body;
     let amount = minor_units(&app, id, amount).await?;
-    let refund = MoneyMove { order_id: id, kind: StepKind::Refund, amount, reason, restock };
-    Ok(move_money(&app.store, refund, key, Arc::new(created(moved))).await?.into_response())
+    let refund = PaymentOperation { order_id: id, kind: StepKind::Refund, amount, reason, restock };
+    Ok(capture_or_refund(&app.store, refund, key, Arc::new(created(moved))).await?.into_response())
 }
 
 /// Says that an order was handed to the carrier.
@@ -161,13 +169,13 @@ async fn fulfil(
     who: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    request: Keyed<Fulfilment>,
-) -> Answered {
+    request: Idempotent<Fulfilment>,
+) -> HandlerResult {
     let key = request.key(Some(who.user_id()));
     let tracking_code = request.body.tracking_code;
-    let answer = once(&app.store, key, Arc::new(done(OrderBody::answer)), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(done(OrderBody::answer)), move |work| {
         let tracking_code = tracking_code.clone();
-        Box::pin(async move { orders::fulfil(unit_of_work, id, tracking_code).await })
+        Box::pin(async move { orders::fulfil(work, id, tracking_code).await })
     });
     Ok(answer.await?.into_response())
 }
@@ -179,18 +187,18 @@ async fn cancel(
     who: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    request: Keyed<Nothing>,
-) -> Answered {
+    request: Idempotent<Nothing>,
+) -> HandlerResult {
     let key = request.key(Some(who.user_id()));
-    let answer = once(&app.store, key, Arc::new(done(OrderBody::answer)), move |unit_of_work| {
-        Box::pin(async move { orders::cancel(unit_of_work, id).await })
+    let answer = once(&app.store, key, Arc::new(done(OrderBody::answer)), move |work| {
+        Box::pin(async move { orders::cancel(work, id).await })
     });
     Ok(answer.await?.into_response())
 }
 
 /// Where a step is seen, and how it looks.
-fn moved(moved: &MovedMoney) -> (String, Answer) {
-    let MovedMoney { step, placed } = moved;
+fn moved(moved: &PaymentOperationOutcome) -> (String, StoredResponse) {
+    let PaymentOperationOutcome { step, placed } = moved;
     let step = StepBody::of(step, placed.payment.currency);
     (format!("/admin/v1/orders/{}", placed.order.id), shown(&step))
 }

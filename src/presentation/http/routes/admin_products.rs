@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::catalogue::{self, ProductDraft, VariantDraft};
+use crate::application::catalogue::products::{self, ProductDraft, VariantDraft};
 use crate::application::idempotency::once;
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::money::Money;
@@ -16,10 +16,10 @@ use crate::domain::product::{BillingInterval, ProductKind, ProductView, Stock, T
 use crate::domain::tax::TaxClass;
 use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::{AdminProductFilter, InventoryRepository};
-use crate::presentation::http::answer::{Answered, created, versioned};
+use crate::presentation::http::answer::{HandlerResult, created, versioned};
 use crate::presentation::http::bodies::ProductRecord;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::usual_limit;
 use crate::presentation::http::principal::Admin;
@@ -35,7 +35,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Only those that hold these words.
     #[param(max_length = 200)]
     q: Option<String>,
@@ -149,11 +149,11 @@ struct Products<'a> {
 }
 
 /// All products, newest first.
-#[utoipa::path(get, path = "/admin/v1/products", tag = "admin products", params(Wanted),
+#[utoipa::path(get, path = "/admin/v1/products", tag = "admin products", params(ListParameters),
     responses((status = 200, body = Products)))]
-async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
+async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListParameters>) -> HandlerResult {
     let filter = AdminProductFilter { q: wanted.q, category: wanted.category_id, active: wanted.active };
-    let page = catalogue::all_products(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
+    let page = products::all_products(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
     let items = page.items.iter().map(ProductRecord::of).collect();
     Ok(Json(Products { items, next_cursor: page.next.as_deref() }).into_response())
 }
@@ -161,16 +161,16 @@ async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted
 /// Adds a product.
 #[utoipa::path(post, path = "/admin/v1/products", tag = "admin products", request_body = ProductInput,
     responses((status = 201, body = ProductRecord)))]
-async fn create(who: Admin, State(app): State<AppState>, request: Keyed<ProductInput>) -> Answered {
+async fn create(who: Admin, State(app): State<AppState>, request: Idempotent<ProductInput>) -> HandlerResult {
     let key = request.key(Some(who.user_id()));
     let draft = Arc::new(request.body.draft()?);
     let render = created(|view: &ProductView| {
         let shown = versioned(view.product.version, &ProductRecord::of(view));
         (format!("/admin/v1/products/{}", view.product.id), shown)
     });
-    let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(render), move |work| {
         let draft = Arc::clone(&draft);
-        Box::pin(async move { catalogue::create_product(unit_of_work, &draft).await })
+        Box::pin(async move { products::create_product(work, &draft).await })
     });
     Ok(answer.await?.into_response())
 }
@@ -183,8 +183,8 @@ async fn get(
     State(app): State<AppState>,
     Path(id): Path<ProductId>,
     known: IfNoneMatch,
-) -> Answered {
-    let view = catalogue::any_product(&app.store, id).await?;
+) -> HandlerResult {
+    let view = products::any_product(&app.store, id).await?;
     fresh(view.product.version, &ProductRecord::of(&view), &known)
 }
 
@@ -197,11 +197,11 @@ async fn update(
     Path(id): Path<ProductId>,
     IfMatch(version): IfMatch,
     Json(input): Json<ProductInput>,
-) -> Answered {
+) -> HandlerResult {
     let draft = Arc::new(input.draft()?);
-    let view = app.store.database().write(move |unit_of_work| {
+    let view = app.store.database().write_boxed(move |work| {
         let draft = Arc::clone(&draft);
-        Box::pin(async move { catalogue::update_product(unit_of_work, id, version, &draft).await })
+        Box::pin(async move { products::update_product(work, id, version, &draft).await })
     });
     let view: Result<ProductView, Failure> = view.await;
     let view = view?;
@@ -216,11 +216,11 @@ async fn retire(
     State(app): State<AppState>,
     Path(id): Path<ProductId>,
     IfMatch(version): IfMatch,
-) -> Answered {
+) -> HandlerResult {
     let retired: Result<(), Failure> = app
         .store
         .database()
-        .write(move |unit_of_work| Box::pin(catalogue::retire_product(unit_of_work, id, version)))
+        .write_boxed(move |work| Box::pin(products::archive_product(work, id, version)))
         .await;
     retired?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -229,7 +229,7 @@ async fn retire(
 /// The stock of a variant.
 #[utoipa::path(get, path = "/admin/v1/inventory/{variant_id}", tag = "admin inventory",
     params(("variant_id" = Uuid, Path)), responses((status = 200, body = StockBody)))]
-async fn stock(_: Admin, State(app): State<AppState>, Path(id): Path<VariantId>) -> Answered {
+async fn stock(_: Admin, State(app): State<AppState>, Path(id): Path<VariantId>) -> HandlerResult {
     let mut session = app.store.database().read().await?;
     let found = InventoryRepository(&mut session).stocks(&[id]).await?;
     stock_body(id, *found.get(&id).ok_or(NotFound::Variant)?)
@@ -244,16 +244,16 @@ async fn set_stock(
     Path(id): Path<VariantId>,
     IfMatch(version): IfMatch,
     Json(StockInput { stock }): Json<StockInput>,
-) -> Answered {
+) -> HandlerResult {
     let set: Result<Stock, Failure> = app
         .store
         .database()
-        .write(move |unit_of_work| Box::pin(catalogue::set_stock(unit_of_work, id, stock, version)))
+        .write_boxed(move |work| Box::pin(products::set_stock(work, id, stock, version)))
         .await;
     stock_body(id, set?)
 }
 
-fn stock_body(variant_id: VariantId, found: Stock) -> Answered {
+fn stock_body(variant_id: VariantId, found: Stock) -> HandlerResult {
     let Stock { stock, reserved, version } = found;
     changed(version, &StockBody { variant_id, stock, reserved, available: found.available(), version })
 }

@@ -5,11 +5,11 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::application::reviews;
+use crate::application::catalogue::reviews;
 use crate::domain::ids::ReviewId;
 use crate::domain::review::ReviewStatus;
 use crate::infrastructure::repositories::ReviewFilter;
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::ReviewBody;
 use crate::presentation::http::conditional::changed;
 use crate::presentation::http::json::Json;
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Those of which moderation has said this; those it has not looked at, if it is left out.
     #[param(inline)]
     status: Option<ReviewStatus>,
@@ -40,9 +40,9 @@ struct Wanted {
 }
 
 /// Reviews, newest first.
-#[utoipa::path(get, path = "/admin/v1/reviews", tag = "admin reviews", params(Wanted),
+#[utoipa::path(get, path = "/admin/v1/reviews", tag = "admin reviews", params(ListParameters),
     responses((status = 200, body = List<ReviewBody>)))]
-async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
+async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListParameters>) -> HandlerResult {
     let filter = ReviewFilter::In(wanted.status.unwrap_or(ReviewStatus::Pending));
     let page = reviews::reviews(&app.store, filter, wanted.limit, wanted.cursor.as_deref()).await?;
     Ok(Json(List::of(page, |review| ReviewBody::with_writer(&review))).into_response())
@@ -51,20 +51,20 @@ async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted
 /// Shows a review, and counts it in the product's rating.
 #[utoipa::path(post, path = "/admin/v1/reviews/{id}/approve", tag = "admin reviews",
     params(("id" = Uuid, Path)), responses((status = 200, body = ReviewBody)))]
-async fn approve(_: Admin, State(app): State<AppState>, Path(id): Path<ReviewId>) -> Answered {
+async fn approve(_: Admin, State(app): State<AppState>, Path(id): Path<ReviewId>) -> HandlerResult {
     moderate(&app, id, ReviewStatus::Approved).await
 }
 
 /// Hides a review, and counts it out of the product's rating.
 #[utoipa::path(post, path = "/admin/v1/reviews/{id}/reject", tag = "admin reviews",
     params(("id" = Uuid, Path)), responses((status = 200, body = ReviewBody)))]
-async fn reject(_: Admin, State(app): State<AppState>, Path(id): Path<ReviewId>) -> Answered {
+async fn reject(_: Admin, State(app): State<AppState>, Path(id): Path<ReviewId>) -> HandlerResult {
     moderate(&app, id, ReviewStatus::Rejected).await
 }
 
-async fn moderate(app: &AppState, id: ReviewId, verdict: ReviewStatus) -> Answered {
+async fn moderate(app: &AppState, id: ReviewId, verdict: ReviewStatus) -> HandlerResult {
     let database = app.store.database();
-    let write = database.write(move |unit_of_work| Box::pin(reviews::moderate(unit_of_work, id, verdict)));
+    let write = database.write_boxed(move |work| Box::pin(reviews::moderate(work, id, verdict)));
     let review = write.await?;
     changed(review.version, &ReviewBody::with_writer(&review))
 }

@@ -8,15 +8,16 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::application::idempotency::once;
-use crate::application::{history, subscriptions};
+use crate::application::selling::history;
+use crate::application::subscriptions::lifecycle as subscriptions;
 use crate::domain::ids::{SubscriptionId, UserId};
 use crate::domain::subscription::SubscriptionStatus;
 use crate::infrastructure::exceptions::{Fault, ValidationException};
 use crate::infrastructure::repositories::SubscriptionFilter;
-use crate::presentation::http::answer::{Answered, done};
+use crate::presentation::http::answer::{HandlerResult, done};
 use crate::presentation::http::bodies::{PeriodBody, SubscriptionBody};
 use crate::presentation::http::conditional::{IfNoneMatch, fresh};
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, usual_limit};
 use crate::presentation::http::principal::Admin;
@@ -32,7 +33,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Only this user's.
     #[param(value_type = Option<Uuid>)]
     user_id: Option<UserId>,
@@ -71,9 +72,9 @@ enum SubscriptionAction {
 }
 
 /// All subscriptions, newest first.
-#[utoipa::path(get, path = "/admin/v1/subscriptions", tag = "admin subscriptions", params(Wanted),
+#[utoipa::path(get, path = "/admin/v1/subscriptions", tag = "admin subscriptions", params(ListParameters),
     responses((status = 200, body = List<SubscriptionBody>)))]
-async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
+async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListParameters>) -> HandlerResult {
     let filter = SubscriptionFilter { user_id: wanted.user_id, status: wanted.status };
     let page = history::subscriptions(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
     Ok(Json(List::of(page, |subscription| SubscriptionBody::of(&subscription))).into_response())
@@ -87,7 +88,7 @@ async fn get(
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
     known: IfNoneMatch,
-) -> Answered {
+) -> HandlerResult {
     let (subscription, periods) = history::subscription(&app.store, id).await?;
     let mut body = SubscriptionBody::of(&subscription);
     body.periods = Some(periods.iter().map(PeriodBody::of).collect());
@@ -101,23 +102,21 @@ async fn change(
     who: Admin,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
-    request: Keyed<SubscriptionChange>,
-) -> Answered {
+    request: Idempotent<SubscriptionChange>,
+) -> HandlerResult {
     let SubscriptionChange { action, refund } = request.body;
     if refund && action != SubscriptionAction::Cancel {
         let fault = Fault::NotAllowed { allowed: vec![false.into()] };
         return Err(ValidationException::one("/refund", fault).into());
     }
     let key = request.key(Some(who.user_id()));
-    let answer = once(&app.store, key, Arc::new(done(SubscriptionBody::answer)), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(done(SubscriptionBody::answer)), move |work| {
         Box::pin(async move {
             match action {
-                SubscriptionAction::Pause => subscriptions::pause(unit_of_work, id).await,
-                SubscriptionAction::Resume => subscriptions::resume(unit_of_work, id).await,
-                SubscriptionAction::Cancel if refund => {
-                    subscriptions::cancel_and_refund(unit_of_work, id).await
-                }
-                SubscriptionAction::Cancel => subscriptions::cancel(unit_of_work, id).await,
+                SubscriptionAction::Pause => subscriptions::pause(work, id).await,
+                SubscriptionAction::Resume => subscriptions::resume(work, id).await,
+                SubscriptionAction::Cancel if refund => subscriptions::cancel_and_refund(work, id).await,
+                SubscriptionAction::Cancel => subscriptions::cancel(work, id).await,
             }
         })
     });

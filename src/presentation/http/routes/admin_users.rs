@@ -6,11 +6,11 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::users;
+use crate::application::people::users;
 use crate::domain::ids::UserId;
 use crate::domain::user::Role;
 use crate::infrastructure::repositories::UserFilter;
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
 use crate::presentation::http::json::Json;
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Only those whose address begins so, in any spelling.
     #[param(min_length = 1, max_length = 254)]
     email: Option<String>,
@@ -52,10 +52,10 @@ struct NewRole {
 }
 
 /// Users, newest first.
-#[utoipa::path(get, path = "/admin/v1/users", tag = "admin users", params(Wanted),
+#[utoipa::path(get, path = "/admin/v1/users", tag = "admin users", params(ListParameters),
     responses((status = 200, body = List<UserBody>)))]
-async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
-    let Wanted { email: email_prefix, role, limit, cursor } = wanted;
+async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListParameters>) -> HandlerResult {
+    let ListParameters { email: email_prefix, role, limit, cursor } = wanted;
     let filter = UserFilter { email_prefix, role };
     let page = users::users(&app.store, &filter, limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, |user| UserBody::of(&user))).into_response())
@@ -64,7 +64,12 @@ async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<Wanted
 /// A user.
 #[utoipa::path(get, path = "/admin/v1/users/{id}", tag = "admin users", params(("id" = Uuid, Path)),
     responses((status = 200, body = UserBody)))]
-async fn get(_: Admin, State(app): State<AppState>, Path(id): Path<UserId>, known: IfNoneMatch) -> Answered {
+async fn get(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<UserId>,
+    known: IfNoneMatch,
+) -> HandlerResult {
     let user = users::user(&app.store, id).await?;
     fresh(user.version, &UserBody::of(&user), &known)
 }
@@ -78,10 +83,9 @@ async fn change(
     Path(id): Path<UserId>,
     IfMatch(seen): IfMatch,
     Json(NewRole { role }): Json<NewRole>,
-) -> Answered {
+) -> HandlerResult {
     let database = app.store.database();
-    let write =
-        database.write(move |unit_of_work| Box::pin(users::change_role(unit_of_work, id, role, seen)));
+    let write = database.write_boxed(move |work| Box::pin(users::change_role(work, id, role, seen)));
     let user = write.await?;
     changed(user.version, &UserBody::of(&user))
 }
@@ -90,8 +94,8 @@ async fn change(
 /// before (`open_orders`).
 #[utoipa::path(delete, path = "/admin/v1/users/{id}", tag = "admin users", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn erase(_: Admin, State(app): State<AppState>, Path(id): Path<UserId>) -> Answered {
-    let write = app.store.database().write(move |unit_of_work| Box::pin(users::erase(unit_of_work, id)));
+async fn erase(_: Admin, State(app): State<AppState>, Path(id): Path<UserId>) -> HandlerResult {
+    let write = app.store.database().write_boxed(move |work| Box::pin(users::erase(work, id)));
     write.await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -7,17 +7,17 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::cart::{self, Meant, PricedCart};
+use crate::application::selling::cart::{self, CartSelector, PricedCart};
 use crate::application::{Policy, idempotency::once};
 use crate::domain::cart::CartItem;
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{UnitOfWork, Work};
-use crate::presentation::http::answer::{Answered, created, done};
+use crate::presentation::http::answer::{HandlerResult, created, done};
 use crate::presentation::http::bodies::CartBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::{Anyone, SignedIn};
 use crate::presentation::http::query::Path;
@@ -68,14 +68,14 @@ struct Code {
 /// Makes a cart: the caller's if they are signed in, else a guest's.
 #[utoipa::path(post, path = "/v1/carts", tag = "carts", request_body = NewCart,
     responses((status = 201, body = CartBody)))]
-async fn create(who: Anyone, State(app): State<AppState>, request: Keyed<NewCart>) -> Answered {
+async fn create(who: Anyone, State(app): State<AppState>, request: Idempotent<NewCart>) -> HandlerResult {
     let (user_id, currency) = (who.user_id(), request.body.currency);
     let render =
         created(|priced: &PricedCart| (format!("/v1/carts/{}", priced.cart.id), CartBody::answer(priced)));
     let policy = Arc::clone(&app.store.policy);
-    let answer = once(&app.store, request.key(user_id), Arc::new(render), move |unit_of_work| {
+    let answer = once(&app.store, request.key(user_id), Arc::new(render), move |work| {
         let policy = Arc::clone(&policy);
-        Box::pin(async move { cart::create(unit_of_work, &policy, user_id, currency).await })
+        Box::pin(async move { cart::create(work, &policy, user_id, currency).await })
     });
     Ok(answer.await?.into_response())
 }
@@ -88,14 +88,14 @@ async fn get(
     State(app): State<AppState>,
     Path(id): Path<CartId>,
     known: IfNoneMatch,
-) -> Answered {
-    let priced = cart::cart(&app.store, Meant { id, user_id: who.user_id(), version: None }).await?;
+) -> HandlerResult {
+    let priced = cart::cart(&app.store, CartSelector { id, user_id: who.user_id(), version: None }).await?;
     fresh(priced.cart.version, &CartBody::of(&priced), &known)
 }
 
 /// The caller's open cart.
 #[utoipa::path(get, path = "/v1/me/cart", tag = "carts", responses((status = 200, body = CartBody)))]
-async fn mine(who: SignedIn, State(app): State<AppState>, known: IfNoneMatch) -> Answered {
+async fn mine(who: SignedIn, State(app): State<AppState>, known: IfNoneMatch) -> HandlerResult {
     let priced = cart::cart_of(&app.store, who.user_id()).await?;
     fresh(priced.cart.version, &CartBody::of(&priced), &known)
 }
@@ -108,16 +108,16 @@ async fn add_item(
     State(app): State<AppState>,
     Path(id): Path<CartId>,
     IfMatch(version): IfMatch,
-    request: Keyed<NewItem>,
-) -> Answered {
-    let meant = Meant { id, user_id: who.user_id(), version };
+    request: Idempotent<NewItem>,
+) -> HandlerResult {
+    let meant = CartSelector { id, user_id: who.user_id(), version };
     let NewItem { variant_id, quantity } = request.body;
     let policy = Arc::clone(&app.store.policy);
     let render = Arc::new(done(CartBody::answer));
-    let answer = once(&app.store, request.key(meant.user_id), render, move |unit_of_work| {
+    let answer = once(&app.store, request.key(meant.user_id), render, move |work| {
         let policy = Arc::clone(&policy);
         let item = CartItem { variant_id, quantity };
-        Box::pin(async move { cart::add_item(unit_of_work, &policy, meant, item).await })
+        Box::pin(async move { cart::add_item(work, &policy, meant, item).await })
     });
     Ok(answer.await?.into_response())
 }
@@ -132,11 +132,10 @@ async fn set_item(
     Path((id, variant_id)): Path<(CartId, VariantId)>,
     IfMatch(version): IfMatch,
     Json(Quantity { quantity }): Json<Quantity>,
-) -> Answered {
-    let meant = Meant { id, user_id: who.user_id(), version };
+) -> HandlerResult {
+    let meant = CartSelector { id, user_id: who.user_id(), version };
     let item = CartItem { variant_id, quantity };
-    change(&app, move |unit_of_work, policy| Box::pin(cart::set_item(unit_of_work, policy, meant, item)))
-        .await
+    change(&app, move |work, policy| Box::pin(cart::set_item(work, policy, meant, item))).await
 }
 
 /// Takes a variant out of the cart.
@@ -147,12 +146,9 @@ async fn remove_item(
     State(app): State<AppState>,
     Path((id, variant_id)): Path<(CartId, VariantId)>,
     IfMatch(version): IfMatch,
-) -> Answered {
-    let meant = Meant { id, user_id: who.user_id(), version };
-    change(&app, move |unit_of_work, policy| {
-        Box::pin(cart::remove_item(unit_of_work, policy, meant, variant_id))
-    })
-    .await
+) -> HandlerResult {
+    let meant = CartSelector { id, user_id: who.user_id(), version };
+    change(&app, move |work, policy| Box::pin(cart::remove_item(work, policy, meant, variant_id))).await
 }
 
 /// Gives the cart a discount code.
@@ -164,12 +160,10 @@ async fn set_discount(
     Path(id): Path<CartId>,
     IfMatch(version): IfMatch,
     Json(Code { code }): Json<Code>,
-) -> Answered {
-    let meant = Meant { id, user_id: who.user_id(), version };
-    change(&app, move |unit_of_work, policy| {
-        Box::pin(cart::set_discount(unit_of_work, policy, meant, Some(code.clone())))
-    })
-    .await
+) -> HandlerResult {
+    let meant = CartSelector { id, user_id: who.user_id(), version };
+    change(&app, move |work, policy| Box::pin(cart::set_discount(work, policy, meant, Some(code.clone()))))
+        .await
 }
 
 /// Takes the discount code away.
@@ -180,21 +174,20 @@ async fn remove_discount(
     State(app): State<AppState>,
     Path(id): Path<CartId>,
     IfMatch(version): IfMatch,
-) -> Answered {
-    let meant = Meant { id, user_id: who.user_id(), version };
-    change(&app, move |unit_of_work, policy| Box::pin(cart::set_discount(unit_of_work, policy, meant, None)))
-        .await
+) -> HandlerResult {
+    let meant = CartSelector { id, user_id: who.user_id(), version };
+    change(&app, move |work, policy| Box::pin(cart::set_discount(work, policy, meant, None))).await
 }
 
 /// Changes a cart in one unit of work and answers what it is then.
-async fn change<F>(app: &AppState, work: F) -> Answered
+async fn change<F>(app: &AppState, change: F) -> HandlerResult
 where
     F: for<'a> Fn(&'a mut UnitOfWork, &'a Policy) -> Work<'a, PricedCart, Failure> + Send + Sync + 'static,
 {
-    let (policy, work) = (Arc::clone(&app.store.policy), Arc::new(work));
-    let write = app.store.database().write(move |unit_of_work| {
-        let (policy, work) = (Arc::clone(&policy), Arc::clone(&work));
-        Box::pin(async move { work(unit_of_work, &policy).await })
+    let (policy, change) = (Arc::clone(&app.store.policy), Arc::new(change));
+    let write = app.store.database().write_boxed(move |work| {
+        let (policy, change) = (Arc::clone(&policy), Arc::clone(&change));
+        Box::pin(async move { change(work, &policy).await })
     });
     let priced: PricedCart = write.await?;
     changed(priced.cart.version, &CartBody::of(&priced))

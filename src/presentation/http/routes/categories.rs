@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 
-use crate::application::categories;
+use crate::application::catalogue::categories;
 use crate::domain::category::Branch;
 use crate::infrastructure::exceptions::CategoryNotFoundException;
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::BranchBody;
 use crate::presentation::http::conditional::{IfNoneMatch, fresh};
 use crate::presentation::http::list::List;
@@ -24,7 +24,7 @@ const NONE: i64 = 0;
 /// The whole tree, siblings in their order.
 #[utoipa::path(get, path = "/v1/categories", tag = "categories",
     responses((status = 200, body = List<BranchBody>)))]
-async fn list(_: Public, State(app): State<AppState>, known: IfNoneMatch) -> Answered {
+async fn list(_: Public, State(app): State<AppState>, known: IfNoneMatch) -> HandlerResult {
     let tree = categories::categories(&app.store).await?;
     let items = tree.iter().map(BranchBody::of).collect();
     fresh(NONE, &List { items, next_cursor: None }, &known)
@@ -38,7 +38,7 @@ async fn get(
     State(app): State<AppState>,
     Path(id_or_slug): Path<String>,
     known: IfNoneMatch,
-) -> Answered {
+) -> HandlerResult {
     let tree = categories::categories(&app.store).await?;
     let found = Branch::find(&tree, &id_or_slug);
     let branch = found.ok_or_else(|| CategoryNotFoundException { category: id_or_slug.clone() })?;

@@ -7,13 +7,13 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::checkout::{Checkout, checkout};
-use crate::application::place_order::PlacedOrder;
+use crate::application::selling::checkout::{Checkout, checkout};
+use crate::application::selling::place_order::PlacedOrder;
 use crate::domain::address::Address;
 use crate::domain::ids::CartId;
-use crate::presentation::http::answer::{Answered, created, versioned};
+use crate::presentation::http::answer::{HandlerResult, created, versioned};
 use crate::presentation::http::bodies::OrderBody;
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::order_token::token;
 use crate::presentation::http::principal::Anyone;
 use crate::presentation::http::query::Path;
@@ -61,8 +61,8 @@ async fn buy(
     who: Anyone,
     State(app): State<AppState>,
     Path(cart_id): Path<CartId>,
-    request: Keyed<Purchase>,
-) -> Answered {
+    request: Idempotent<Purchase>,
+) -> HandlerResult {
     let key = request.key(who.user_id());
     let Purchase { email, shipping_address, billing_address, shipping_method, payment } = request.body;
     let purchase = Checkout {

@@ -6,13 +6,13 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::application::preferences::{self, Wishes};
-use crate::application::profile::{self, Owner, ProfileChange};
-use crate::application::users;
+use crate::application::people::preferences::{self, PreferencesChange};
+use crate::application::people::profile::{self, Owner, ProfileChange};
+use crate::application::people::users;
 use crate::domain::money::Currency;
 use crate::domain::user::Preferences;
 use crate::infrastructure::exceptions::Failure;
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
 use crate::presentation::http::json::Json;
@@ -79,7 +79,7 @@ struct NewPreferences {
 
 /// The caller's account.
 #[utoipa::path(get, path = "/v1/me", tag = "me", responses((status = 200, body = UserBody)))]
-async fn get(who: SignedIn, known: IfNoneMatch) -> Answered {
+async fn get(who: SignedIn, known: IfNoneMatch) -> HandlerResult {
     fresh(who.user.version, &UserBody::of(&who.user), &known)
 }
 
@@ -91,7 +91,7 @@ async fn change(
     State(app): State<AppState>,
     IfMatch(version): IfMatch,
     Json(wanted): Json<AccountChange>,
-) -> Answered {
+) -> HandlerResult {
     let AccountChange { name, birth_date, email, password, current_password } = wanted;
     let wanted = ProfileChange { name, birth_date, email, password, current_password };
     let owner = Owner { user_id: who.user_id(), token_hash: who.session.token_hash, version };
@@ -102,9 +102,9 @@ async fn change(
 /// Forgets the caller: the account is gone for good, and of their orders stays what the books need. An order that is
 /// under way has to be delivered or cancelled before (`open_orders`).
 #[utoipa::path(delete, path = "/v1/me", tag = "me", responses((status = 204)))]
-async fn erase(who: SignedIn, State(app): State<AppState>) -> Answered {
+async fn erase(who: SignedIn, State(app): State<AppState>) -> HandlerResult {
     let id = who.user_id();
-    let write = app.store.database().write(move |unit_of_work| Box::pin(users::erase(unit_of_work, id)));
+    let write = app.store.database().write_boxed(move |work| Box::pin(users::erase(work, id)));
     write.await?;
     Ok(gone(&app))
 }
@@ -112,7 +112,7 @@ async fn erase(who: SignedIn, State(app): State<AppState>) -> Answered {
 /// What the caller wishes.
 #[utoipa::path(get, path = "/v1/me/preferences", tag = "me",
     responses((status = 200, body = PreferencesBody)))]
-async fn preferences(who: SignedIn, State(app): State<AppState>, known: IfNoneMatch) -> Answered {
+async fn preferences(who: SignedIn, State(app): State<AppState>, known: IfNoneMatch) -> HandlerResult {
     let wishes = preferences::preferences(&app.store, who.user_id()).await?;
     fresh(wishes.version, &PreferencesBody::of(&wishes), &known)
 }
@@ -125,11 +125,11 @@ async fn wish(
     State(app): State<AppState>,
     IfMatch(seen): IfMatch,
     Json(NewPreferences { locale, currency, marketing_consent }): Json<NewPreferences>,
-) -> Answered {
-    let (user_id, wishes) = (who.user_id(), Wishes { locale, currency, marketing_consent });
-    let write = app.store.database().write(move |unit_of_work| {
+) -> HandlerResult {
+    let (user_id, wishes) = (who.user_id(), PreferencesChange { locale, currency, marketing_consent });
+    let write = app.store.database().write_boxed(move |work| {
         let wishes = wishes.clone();
-        Box::pin(async move { preferences::wish(unit_of_work, user_id, &wishes, seen).await })
+        Box::pin(async move { preferences::wish(work, user_id, &wishes, seen).await })
     });
     let wishes: Result<Preferences, Failure> = write.await;
     let wishes = wishes?;

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::notifications::{self, Inbox};
-use crate::application::wording::text;
+use crate::application::people::notification_text::text;
+use crate::application::people::notifications::{self, Inbox};
 use crate::domain::ids::{NotificationId, OrderId, SubscriptionId};
 use crate::domain::money::Money;
 use crate::domain::notification::Notification;
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, usual_limit};
 use crate::presentation::http::principal::SignedIn;
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Only those not read yet.
     #[serde(default)]
     #[param(default = false)]
@@ -77,10 +77,14 @@ struct NotificationBody {
 }
 
 /// What the store told the caller, newest first.
-#[utoipa::path(get, path = "/v1/notifications", tag = "notifications", params(Wanted),
+#[utoipa::path(get, path = "/v1/notifications", tag = "notifications", params(ListParameters),
     responses((status = 200, body = InboxBody)))]
-async fn list(who: SignedIn, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
-    let Wanted { unread, limit, cursor } = wanted;
+async fn list(
+    who: SignedIn,
+    State(app): State<AppState>,
+    Query(wanted): Query<ListParameters>,
+) -> HandlerResult {
+    let ListParameters { unread, limit, cursor } = wanted;
     let Inbox { page, unread } =
         notifications::inbox(&app.store, who.user_id(), unread, limit, cursor.as_deref()).await?;
     let page = List::of(page, |notification| NotificationBody::of(&notification));
@@ -90,17 +94,17 @@ async fn list(who: SignedIn, State(app): State<AppState>, Query(wanted): Query<W
 /// Notes that the caller has read one.
 #[utoipa::path(post, path = "/v1/notifications/{id}/read", tag = "notifications", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn read(who: SignedIn, State(app): State<AppState>, Path(id): Path<NotificationId>) -> Answered {
+async fn read(who: SignedIn, State(app): State<AppState>, Path(id): Path<NotificationId>) -> HandlerResult {
     let (user_id, database) = (who.user_id(), app.store.database());
-    database.write(move |unit_of_work| Box::pin(notifications::read(unit_of_work, user_id, id))).await?;
+    database.write_boxed(move |work| Box::pin(notifications::read(work, user_id, id))).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Notes that the caller has read them all.
 #[utoipa::path(post, path = "/v1/notifications/read-all", tag = "notifications", responses((status = 204)))]
-async fn read_all(who: SignedIn, State(app): State<AppState>) -> Answered {
+async fn read_all(who: SignedIn, State(app): State<AppState>) -> HandlerResult {
     let (user_id, database) = (who.user_id(), app.store.database());
-    database.write(move |unit_of_work| Box::pin(notifications::read_all(unit_of_work, user_id))).await?;
+    database.write_boxed(move |work| Box::pin(notifications::read_all(work, user_id))).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

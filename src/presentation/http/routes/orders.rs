@@ -8,15 +8,15 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::application::idempotency::once;
-use crate::application::{history, orders};
+use crate::application::selling::{history, orders};
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::order::OrderStatus;
 use crate::infrastructure::exceptions::NotFound;
 use crate::infrastructure::repositories::OrderFilter;
-use crate::presentation::http::answer::{Answered, done};
+use crate::presentation::http::answer::{HandlerResult, done};
 use crate::presentation::http::bodies::{InvoiceBody, OrderBody, PaymentBody};
 use crate::presentation::http::conditional::{IfNoneMatch, fresh};
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{Json, Nothing};
 use crate::presentation::http::list::{List, usual_limit};
 use crate::presentation::http::order_token::Buyer;
@@ -33,7 +33,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Only those in this state.
     #[param(inline)]
     status: Option<OrderStatus>,
@@ -46,9 +46,13 @@ struct Wanted {
 }
 
 /// The caller's orders, newest first.
-#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(Wanted),
+#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(ListParameters),
     responses((status = 200, body = List<OrderBody>)))]
-async fn list(who: SignedIn, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
+async fn list(
+    who: SignedIn,
+    State(app): State<AppState>,
+    Query(wanted): Query<ListParameters>,
+) -> HandlerResult {
     let filter = OrderFilter { user_id: Some(who.user_id()), status: wanted.status, number: None };
     let page = history::orders(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
     Ok(Json(List::of(page, |placed| OrderBody::of(&placed))).into_response())
@@ -64,7 +68,7 @@ async fn get(
     Path(id): Path<OrderId>,
     buyer: Buyer,
     known: IfNoneMatch,
-) -> Answered {
+) -> HandlerResult {
     let placed = orders::order(&app.store, id).await?;
     buyer.check(&app, &who, &placed.order)?;
     fresh(placed.order.version, &OrderBody::of(&placed), &known)
@@ -79,12 +83,12 @@ async fn cancel(
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
     buyer: Buyer,
-    request: Keyed<Nothing>,
-) -> Answered {
+    request: Idempotent<Nothing>,
+) -> HandlerResult {
     buyer.check(&app, &who, &orders::order(&app.store, id).await?.order)?;
     let render = Arc::new(done(OrderBody::answer));
-    let answer = once(&app.store, request.key(who.user_id()), render, move |unit_of_work| {
-        Box::pin(async move { orders::cancel(unit_of_work, id).await })
+    let answer = once(&app.store, request.key(who.user_id()), render, move |work| {
+        Box::pin(async move { orders::cancel(work, id).await })
     });
     Ok(answer.await?.into_response())
 }
@@ -98,7 +102,7 @@ async fn invoice(
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
     buyer: Buyer,
-) -> Answered {
+) -> HandlerResult {
     buyer.check(&app, &who, &orders::order(&app.store, id).await?.order)?;
     let (invoice, credit_notes) = history::invoice(&app.store, id).await?;
     let credit_notes = credit_notes.into_iter().map(|note| InvoiceBody::of(note, Vec::new())).collect();
@@ -115,7 +119,7 @@ async fn payment(
     Path(id): Path<PaymentId>,
     buyer: Buyer,
     known: IfNoneMatch,
-) -> Answered {
+) -> HandlerResult {
     let placed = history::order_of_payment(&app.store, id).await?;
     buyer.check(&app, &who, &placed.order).map_err(|_| NotFound::Payment)?;
     fresh(placed.payment.version, &PaymentBody::of(&placed.payment), &known)

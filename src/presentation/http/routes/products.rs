@@ -7,11 +7,11 @@ use http::header::VARY;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::catalogue;
+use crate::application::catalogue::products as catalogue;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::{Currency, Money};
 use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort};
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::ProductBody;
 use crate::presentation::http::conditional::{IfNoneMatch, fresh};
 use crate::presentation::http::json::Json;
@@ -30,7 +30,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Only those that hold these words; the last may be the beginning of one.
     #[param(max_length = 200)]
     q: Option<String>,
@@ -117,14 +117,14 @@ struct PriceFacet {
 }
 
 /// A page of products, of all or of those that hold some words.
-#[utoipa::path(get, path = "/v1/products", tag = "products", params(Wanted),
+#[utoipa::path(get, path = "/v1/products", tag = "products", params(ListParameters),
     responses((status = 200, body = Products)))]
 async fn browse(
     _: Public,
     State(app): State<AppState>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<ListParameters>,
     languages: Languages,
-) -> Answered {
+) -> HandlerResult {
     let currency = wanted.currency.unwrap_or(app.store.policy.default_currency);
     let category = match &wanted.category {
         Some(name) => Some(catalogue::category_id(&app.store, name).await?),
@@ -160,7 +160,7 @@ async fn get(
     Query(priced): Query<Priced>,
     languages: Languages,
     known: IfNoneMatch,
-) -> Answered {
+) -> HandlerResult {
     let view = catalogue::product(&app.store, &name).await?;
     let currency = priced.currency.unwrap_or(app.store.policy.default_currency);
     let body = ProductBody::of(&view, &languages, currency);

@@ -5,12 +5,12 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::application::rates::{self, NewShippingMethod};
+use crate::application::selling::rates::{self, NewShippingMethod};
 use crate::domain::ids::ShippingMethodId;
 use crate::domain::product::Translations;
 use crate::domain::shipping::{ShippingMethod, ShippingRate};
 use crate::domain::tax::{TaxClass, TaxRule};
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::principal::{Admin, Public};
@@ -92,7 +92,7 @@ fn on() -> bool {
 /// The ways of shipping that can be chosen, in their order.
 #[utoipa::path(get, path = "/v1/shipping-methods", tag = "shipping",
     responses((status = 200, body = List<MethodBody>)))]
-async fn shipping_methods(_: Public, State(app): State<AppState>) -> Answered {
+async fn shipping_methods(_: Public, State(app): State<AppState>) -> HandlerResult {
     let methods = rates::shipping_methods(&app.store, false).await?;
     Ok(Json(List::whole(methods, MethodBody::of)).into_response())
 }
@@ -100,7 +100,7 @@ async fn shipping_methods(_: Public, State(app): State<AppState>) -> Answered {
 /// Every tax rule, by country and class.
 #[utoipa::path(get, path = "/admin/v1/taxes", tag = "admin rates",
     responses((status = 200, body = List<TaxRule>)))]
-async fn tax_rules(_: Admin, State(app): State<AppState>) -> Answered {
+async fn tax_rules(_: Admin, State(app): State<AppState>) -> HandlerResult {
     Ok(Json(List::whole(rates::tax_rules(&app.store).await?, |rule| rule)).into_response())
 }
 
@@ -111,10 +111,10 @@ async fn set_tax_rules(
     _: Admin,
     State(app): State<AppState>,
     Json(TaxRules { items }): Json<TaxRules>,
-) -> Answered {
-    let write = app.store.database().write(move |unit_of_work| {
+) -> HandlerResult {
+    let write = app.store.database().write_boxed(move |work| {
         let items = items.clone();
-        Box::pin(async move { rates::set_tax_rules(unit_of_work, &items).await })
+        Box::pin(async move { rates::set_tax_rules(work, &items).await })
     });
     Ok(Json(List::whole(write.await?, |rule| rule)).into_response())
 }
@@ -122,7 +122,7 @@ async fn set_tax_rules(
 /// Every way of shipping, also those that cannot be chosen.
 #[utoipa::path(get, path = "/admin/v1/shipping-methods", tag = "admin rates",
     responses((status = 200, body = List<MethodBody>)))]
-async fn all_shipping_methods(_: Admin, State(app): State<AppState>) -> Answered {
+async fn all_shipping_methods(_: Admin, State(app): State<AppState>) -> HandlerResult {
     let methods = rates::shipping_methods(&app.store, true).await?;
     Ok(Json(List::whole(methods, MethodBody::of)).into_response())
 }
@@ -134,11 +134,11 @@ async fn set_shipping_methods(
     _: Admin,
     State(app): State<AppState>,
     Json(ShippingMethods { items }): Json<ShippingMethods>,
-) -> Answered {
+) -> HandlerResult {
     let methods: Vec<NewShippingMethod> = items.into_iter().map(NewMethod::into_method).collect();
-    let write = app.store.database().write(move |unit_of_work| {
+    let write = app.store.database().write_boxed(move |work| {
         let methods = methods.clone();
-        Box::pin(async move { rates::set_shipping_methods(unit_of_work, &methods).await })
+        Box::pin(async move { rates::set_shipping_methods(work, &methods).await })
     });
     Ok(Json(List::whole(write.await?, MethodBody::of)).into_response())
 }

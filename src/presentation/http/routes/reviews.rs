@@ -7,14 +7,14 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::application::catalogue::reviews::{self, NewReview};
 use crate::application::idempotency::once;
-use crate::application::reviews::{self, NewReview};
 use crate::domain::ids::ProductId;
 use crate::domain::review::Review;
 use crate::infrastructure::repositories::ReviewFilter;
-use crate::presentation::http::answer::{Answered, created, versioned};
+use crate::presentation::http::answer::{HandlerResult, created, versioned};
 use crate::presentation::http::bodies::ReviewBody;
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, Slice};
 use crate::presentation::http::principal::{Public, SignedIn};
@@ -51,7 +51,7 @@ async fn list(
     State(app): State<AppState>,
     Path(id): Path<ProductId>,
     Query(Slice { limit, cursor }): Query<Slice>,
-) -> Answered {
+) -> HandlerResult {
     let page = reviews::reviews(&app.store, ReviewFilter::ShownOf(id), limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, |review| ReviewBody::of(&review))).into_response())
 }
@@ -63,7 +63,7 @@ async fn mine(
     who: SignedIn,
     State(app): State<AppState>,
     Query(Slice { limit, cursor }): Query<Slice>,
-) -> Answered {
+) -> HandlerResult {
     let filter = ReviewFilter::By(who.user_id());
     let page = reviews::reviews(&app.store, filter, limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, |review| ReviewBody::of(&review))).into_response())
@@ -76,8 +76,8 @@ async fn write(
     who: SignedIn,
     State(app): State<AppState>,
     Path(product_id): Path<ProductId>,
-    request: Keyed<Opinion>,
-) -> Answered {
+    request: Idempotent<Opinion>,
+) -> HandlerResult {
     let user_id = who.user_id();
     let key = request.key(Some(user_id));
     let Opinion { rating, title, body } = request.body;
@@ -85,9 +85,9 @@ async fn write(
     let render = created(|review: &Review| {
         ("/v1/me/reviews".to_owned(), versioned(review.version, &ReviewBody::of(review)))
     });
-    let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(render), move |work| {
         let new = new.clone();
-        Box::pin(async move { reviews::write_review(unit_of_work, &new).await })
+        Box::pin(async move { reviews::write_review(work, &new).await })
     });
     Ok(answer.await?.into_response())
 }

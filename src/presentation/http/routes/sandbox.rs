@@ -6,12 +6,12 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::application::history;
-use crate::application::payments::refresh;
+use crate::application::payments::gateway_calls::refresh;
+use crate::application::selling::history;
 use crate::domain::ids::PaymentId;
 use crate::domain::payment::PaymentStatus;
 use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::routing::{Routes, routes};
@@ -44,7 +44,7 @@ enum Decision {
 /// The page on which a shopper confirms a payment of the sandbox.
 #[utoipa::path(get, path = "/sandbox/3ds/{reference}", tag = "sandbox", params(("reference" = String, Path)),
     responses((status = 200, body = String, content_type = "text/html")))]
-async fn ask(_: Public, State(app): State<AppState>, Path(reference): Path<String>) -> Answered {
+async fn ask(_: Public, State(app): State<AppState>, Path(reference): Path<String>) -> HandlerResult {
     let payment = history::order_of_payment(&app.store, payment_id(&reference)?).await?.payment;
     let (amount, currency) = (payment.amount, payment.currency);
     let body = if payment.status == PaymentStatus::RequiresAction {
@@ -68,7 +68,7 @@ async fn act(
     State(app): State<AppState>,
     Path(reference): Path<String>,
     Query(Confirmation { decision }): Query<Confirmation>,
-) -> Answered {
+) -> HandlerResult {
     let id = payment_id(&reference)?;
     // the order is to be paid when the shopper comes back to it
     let acted = app.sandbox.act(id, decision == Decision::Approve).await?;

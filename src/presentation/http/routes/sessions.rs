@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::application::sessions::{self, LogIn, LoggedIn};
+use crate::application::people::sessions::{self, LogIn, LoggedIn};
 use crate::domain::ids::CartId;
-use crate::presentation::http::answer::Answered;
+use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::{Holder, Public, SignedIn, session_cookie};
@@ -57,7 +57,7 @@ async fn log_in(
     _: Public,
     State(app): State<AppState>,
     Json(Credentials { email, password, cart_id }): Json<Credentials>,
-) -> Answered {
+) -> HandlerResult {
     let LoggedIn { token, session, user } =
         sessions::log_in(&app.store, LogIn { email, password, cart_id }).await?;
     let cookie = session_cookie(&app, &token, app.store.policy.session.as_secs());
@@ -70,7 +70,7 @@ async fn log_in(
 
 /// Logs out. To do so again, or without being logged in, is no fault.
 #[utoipa::path(delete, path = "/v1/sessions", tag = "sessions", responses((status = 204)))]
-async fn log_out(Holder(token_hash): Holder, State(app): State<AppState>) -> Answered {
+async fn log_out(Holder(token_hash): Holder, State(app): State<AppState>) -> HandlerResult {
     if let Some(token_hash) = token_hash {
         sessions::log_out(&app.store, token_hash).await?;
     }
@@ -79,7 +79,7 @@ async fn log_out(Holder(token_hash): Holder, State(app): State<AppState>) -> Ans
 
 /// Logs out everywhere.
 #[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", responses((status = 204)))]
-async fn log_out_everywhere(who: SignedIn, State(app): State<AppState>) -> Answered {
+async fn log_out_everywhere(who: SignedIn, State(app): State<AppState>) -> HandlerResult {
     sessions::log_out_everywhere(&app.store, who.user_id()).await?;
     Ok(gone(&app))
 }

@@ -8,15 +8,16 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::application::idempotency::once;
-use crate::application::{history, subscriptions};
+use crate::application::selling::history;
+use crate::application::subscriptions::lifecycle as subscriptions;
 use crate::domain::ids::SubscriptionId;
 use crate::domain::subscription::{Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{SubscriptionFilter, UnitOfWork, Work};
-use crate::presentation::http::answer::{Answered, done};
+use crate::presentation::http::answer::{HandlerResult, done};
 use crate::presentation::http::bodies::{PeriodBody, SubscriptionBody};
 use crate::presentation::http::conditional::{IfNoneMatch, fresh};
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{Json, Nothing};
 use crate::presentation::http::list::{List, usual_limit};
 use crate::presentation::http::principal::SignedIn;
@@ -32,7 +33,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListParameters {
     /// Only those in this state.
     #[param(inline)]
     status: Option<SubscriptionStatus>,
@@ -45,9 +46,13 @@ struct Wanted {
 }
 
 /// The caller's subscriptions, newest first.
-#[utoipa::path(get, path = "/v1/subscriptions", tag = "subscriptions", params(Wanted),
+#[utoipa::path(get, path = "/v1/subscriptions", tag = "subscriptions", params(ListParameters),
     responses((status = 200, body = List<SubscriptionBody>)))]
-async fn list(who: SignedIn, State(app): State<AppState>, Query(wanted): Query<Wanted>) -> Answered {
+async fn list(
+    who: SignedIn,
+    State(app): State<AppState>,
+    Query(wanted): Query<ListParameters>,
+) -> HandlerResult {
     let filter = SubscriptionFilter { user_id: Some(who.user_id()), status: wanted.status };
     let page = history::subscriptions(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
     Ok(Json(List::of(page, |subscription| SubscriptionBody::of(&subscription))).into_response())
@@ -61,7 +66,7 @@ async fn get(
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
     known: IfNoneMatch,
-) -> Answered {
+) -> HandlerResult {
     let (subscription, periods) = own(&app, &who, id).await?;
     let mut body = SubscriptionBody::of(&subscription);
     body.periods = Some(periods.iter().map(PeriodBody::of).collect());
@@ -75,10 +80,9 @@ async fn pause(
     who: SignedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
-    request: Keyed<Nothing>,
-) -> Answered {
-    change(&app, &who, id, &request, move |unit_of_work| Box::pin(subscriptions::pause(unit_of_work, id)))
-        .await
+    request: Idempotent<Nothing>,
+) -> HandlerResult {
+    change(&app, &who, id, &request, move |work| Box::pin(subscriptions::pause(work, id))).await
 }
 
 /// Charges again: at the end of what is paid, or at once if that is over, or if the last charge failed.
@@ -88,10 +92,9 @@ async fn resume(
     who: SignedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
-    request: Keyed<Nothing>,
-) -> Answered {
-    change(&app, &who, id, &request, move |unit_of_work| Box::pin(subscriptions::resume(unit_of_work, id)))
-        .await
+    request: Idempotent<Nothing>,
+) -> HandlerResult {
+    change(&app, &who, id, &request, move |work| Box::pin(subscriptions::resume(work, id))).await
 }
 
 /// Charges nothing more, for good; what is paid stays paid. A charge that is under way is given up.
@@ -101,10 +104,9 @@ async fn cancel(
     who: SignedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
-    request: Keyed<Nothing>,
-) -> Answered {
-    change(&app, &who, id, &request, move |unit_of_work| Box::pin(subscriptions::cancel(unit_of_work, id)))
-        .await
+    request: Idempotent<Nothing>,
+) -> HandlerResult {
+    change(&app, &who, id, &request, move |work| Box::pin(subscriptions::cancel(work, id))).await
 }
 
 /// A subscription of the caller's; another's looks as if there were none.
@@ -122,9 +124,9 @@ async fn change<F>(
     app: &AppState,
     who: &SignedIn,
     id: SubscriptionId,
-    request: &Keyed<Nothing>,
+    request: &Idempotent<Nothing>,
     work: F,
-) -> Answered
+) -> HandlerResult
 where
     F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, Subscription, Failure> + Send + Sync + 'static,
 {

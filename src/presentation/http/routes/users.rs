@@ -9,12 +9,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::accounts::{self, NewUser};
 use crate::application::idempotency::once;
+use crate::application::people::accounts::{self, NewUser};
 use crate::domain::user::User;
-use crate::presentation::http::answer::{Answered, created, versioned};
+use crate::presentation::http::answer::{HandlerResult, created, versioned};
 use crate::presentation::http::bodies::UserBody;
-use crate::presentation::http::idempotency_key::Keyed;
+use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
@@ -46,7 +46,11 @@ struct Registration {
 /// Makes an account. `email_already_used` says that the address has one.
 #[utoipa::path(post, path = "/v1/users", tag = "users", request_body = Registration,
     responses((status = 201, body = UserBody)))]
-async fn register(_: Public, State(app): State<AppState>, request: Keyed<Registration>) -> Answered {
+async fn register(
+    _: Public,
+    State(app): State<AppState>,
+    request: Idempotent<Registration>,
+) -> HandlerResult {
     let passwords = &app.store.passwords;
     let key = match request.key(None) {
         Some(key) => Some(passwords.blind(key).await?),
@@ -56,9 +60,9 @@ async fn register(_: Public, State(app): State<AppState>, request: Keyed<Registr
     let password_hash = passwords.hash(&password).await?;
     let new = NewUser { email, name, password_hash, birth_date, locale };
     let render = created(|user: &User| ("/v1/me".to_owned(), versioned(user.version, &UserBody::of(user))));
-    let answer = once(&app.store, key, Arc::new(render), move |unit_of_work| {
+    let answer = once(&app.store, key, Arc::new(render), move |work| {
         let new = new.clone();
-        Box::pin(async move { accounts::register(unit_of_work, &new).await })
+        Box::pin(async move { accounts::register(work, &new).await })
     });
     Ok(answer.await?.into_response())
 }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::super::format::Format;
 use crate::application::import::identity::Identity;
 use crate::application::import::record::{
-    ImportedCategory, ImportedCustomer, ImportedDiscount, ImportedProduct, ImportedVariant, Record, Wishes,
+    ImportedCategory, ImportedCustomer, ImportedDiscount, ImportedProduct, ImportedVariant,
+    PreferencesChange, Record,
 };
 use crate::application::json_lines::{
     CategoryLine, CustomerLine, DiscountLine, ProductLine, ShippingMethodLine, TaxRuleLine, VariantLine,
@@ -181,7 +182,7 @@ impl CustomerLine {
             name: self.name,
             birth_date: self.birth_date,
             created_at: self.created_at,
-            wishes: self.wishes.map(|wishes| Wishes {
+            wishes: self.wishes.map(|wishes| PreferencesChange {
                 locale: wishes.locale,
                 currency: wishes.currency,
                 marketing_consent: wishes.marketing_consent,

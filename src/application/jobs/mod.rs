@@ -1,0 +1,3 @@
+//! What a store does by itself, beside requests.
+
+pub mod worker;

@@ -1,0 +1,6 @@
+//! Payments: asking the vendor, applying its answers, moving money back, recovery.
+
+pub mod apply_payment;
+pub mod gateway_calls;
+pub mod recovery;
+pub mod settlement;

@@ -1,0 +1,73 @@
+//! The words of notifications, made when they are read: the message of their kind, with its facts filled in.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
+
+use crate::domain::notification::{Notification, NotificationFacts};
+use crate::infrastructure::exceptions::fill;
+
+static ENGLISH: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+    // a test parses it, so the empty table is never served
+    serde_json::from_str(include_str!("../../../locales/en/notifications.json")).unwrap_or_default()
+});
+
+/// What a notification says, in English.
+pub fn text(notification: &Notification) -> String {
+    let message = ENGLISH.get(&notification.kind).unwrap_or(&notification.kind);
+    fill(message, &arguments(&notification.facts))
+}
+
+/// The facts as they are shown.
+fn arguments(facts: &NotificationFacts) -> Map<String, Value> {
+    let shown = [
+        ("order_number", facts.order_number.map(|number| number.to_string())),
+        ("amount", facts.amount.map(|amount| amount.to_string())),
+    ];
+    shown.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::money::{Currency, Money};
+    use crate::domain::notification::{Channel, DeliveryStatus};
+    use crate::domain::state::State;
+    use crate::domain::subscription::SubscriptionStatus;
+
+    fn said(kind: &str, facts: NotificationFacts) -> String {
+        text(&Notification {
+            id: Uuid::nil().into(),
+            user_id: Uuid::nil().into(),
+            kind: kind.to_owned(),
+            facts,
+            channel: Channel::InApp,
+            delivery: DeliveryStatus::Delivered,
+            read_at: None,
+            created_at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    #[test]
+    fn a_notification_says_its_facts() {
+        let amount = Some(Money::new(1_299, Currency::EUR));
+        let facts = NotificationFacts { order_number: Some(1_007), amount, ..NotificationFacts::default() };
+        assert_eq!(said("order_paid", facts.clone()), "Order 1007 is paid: 12.99 EUR. Thank you!");
+        assert_eq!(said("payment_refunded", facts), "12.99 EUR of order 1007 go back to you.");
+    }
+
+    #[test]
+    fn every_kind_has_its_words_and_no_words_are_left_over() {
+        let subscriptions =
+            SubscriptionStatus::ALL.iter().map(|status| format!("subscription_{}", status.name()));
+        let orders = ["order_cancelled", "order_fulfilled", "order_paid", "payment_refunded"];
+        let kinds: BTreeSet<String> = orders.into_iter().map(str::to_owned).chain(subscriptions).collect();
+        assert_eq!(kinds, ENGLISH.keys().cloned().collect());
+    }
+}

@@ -1,0 +1,92 @@
+//! What was bought and subscribed to, for whoever may see it: that is for the caller to check.
+
+use std::collections::HashMap;
+
+use crate::domain::ids::{OrderId, PaymentId, SubscriptionId};
+use crate::domain::invoice::{Invoice, InvoiceKind};
+use crate::domain::order::Order;
+use crate::domain::payment::{Payment, PaymentStep};
+use crate::domain::subscription::{Subscription, SubscriptionPeriod};
+use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
+use crate::infrastructure::repositories::{
+    InvoiceRepository, OrderFilter, OrderRepository, Page, PaymentRepository, SubscriptionFilter,
+    SubscriptionRepository,
+};
+
+use super::place_order::PlacedOrder;
+use crate::application::Store;
+
+/// A page of orders with their payments, newest first.
+pub async fn orders(
+    store: &Store,
+    filter: &OrderFilter,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Page<PlacedOrder>, Failure> {
+    let list = format!("orders {:?}", (filter.user_id, filter.status, filter.number));
+    let cursors = store.database().cursor_key().cursors(&list);
+    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+    let mut session = store.database().read().await?;
+    let Page { items, next } = OrderRepository(&mut session).list(filter, limit, after, &cursors).await?;
+    let ids: Vec<OrderId> = items.iter().map(|order| order.id).collect();
+    let payments = PaymentRepository(&mut session).by_orders(&ids).await?;
+    let mut payments: HashMap<_, _> =
+        payments.into_iter().map(|payment| (payment.order_id, payment)).collect();
+    let place = |order: Order| {
+        let payment = payments.remove(&order.id);
+        let payment =
+            payment.ok_or_else(|| Technical::internal(format!("order {} has no payment", order.id)))?;
+        Ok(PlacedOrder { order, payment })
+    };
+    let items: Result<Vec<_>, Technical> = items.into_iter().map(place).collect();
+    Ok(Page { items: items?, next })
+}
+
+/// The order that a payment pays, with it.
+pub async fn order_of_payment(store: &Store, id: PaymentId) -> Result<PlacedOrder, Failure> {
+    let mut session = store.database().read().await?;
+    let payment: Payment = session.find(id).await?.ok_or(NotFound::Payment)?;
+    let order = session.find(payment.order_id).await?.ok_or(NotFound::Payment)?;
+    Ok(PlacedOrder { order, payment })
+}
+
+/// The steps of a payment, oldest first.
+pub async fn payment_steps(store: &Store, id: PaymentId) -> Result<Vec<PaymentStep>, Failure> {
+    let mut session = store.database().read().await?;
+    Ok(PaymentRepository(&mut session).steps(id).await?)
+}
+
+/// The invoice of an order, and the credit notes that take back from it.
+pub async fn invoice(store: &Store, id: OrderId) -> Result<(Invoice, Vec<Invoice>), Failure> {
+    let mut session = store.database().read().await?;
+    let documents = InvoiceRepository(&mut session).by_order(id).await?;
+    let (invoices, credit_notes): (Vec<_>, Vec<_>) =
+        documents.into_iter().partition(|document| document.kind == InvoiceKind::Invoice);
+    let invoice = invoices.into_iter().next().ok_or(NotFound::Invoice)?;
+    Ok((invoice, credit_notes))
+}
+
+/// A page of subscriptions, newest first.
+pub async fn subscriptions(
+    store: &Store,
+    filter: &SubscriptionFilter,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Page<Subscription>, Failure> {
+    let list = format!("subscriptions {:?}", (filter.user_id, filter.status));
+    let cursors = store.database().cursor_key().cursors(&list);
+    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+    let mut session = store.database().read().await?;
+    Ok(SubscriptionRepository(&mut session).list(filter, limit, after, &cursors).await?)
+}
+
+/// A subscription with the charges of its periods, oldest first.
+pub async fn subscription(
+    store: &Store,
+    id: SubscriptionId,
+) -> Result<(Subscription, Vec<SubscriptionPeriod>), Failure> {
+    let mut session = store.database().read().await?;
+    let subscription = session.find(id).await?.ok_or(NotFound::Subscription)?;
+    let periods = SubscriptionRepository(&mut session).periods(id).await?;
+    Ok((subscription, periods))
+}

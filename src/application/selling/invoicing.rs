@@ -1,0 +1,169 @@
+//! Invoices when an order is paid, credit notes when money goes back.
+
+use crate::domain::address::Address;
+use crate::domain::ids::{InvoiceId, PaymentStepId, UserId};
+use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind, InvoiceLine, InvoiceTax};
+use crate::domain::money::Money;
+use crate::domain::order::Order;
+use crate::domain::pricing::{Priced, RateTotal};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{InvoiceRepository, UnitOfWork};
+
+use super::quote::Quote;
+use crate::application::Policy;
+
+/// Writes an order's invoice.
+pub(crate) async fn invoice(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
+    let lines = order.lines.iter().map(|line| InvoiceLine {
+        sku: line.sku.clone(),
+        name: line.name.clone(),
+        quantity: line.quantity,
+        unit_price: line.unit_price,
+        discount: line.discount,
+        total: line.total,
+    });
+    let document = InvoiceDocument {
+        seller: order.seller.clone(),
+        order_number: Some(order.number),
+        billing_address: Some(order.billing_address.clone()),
+        lines: lines.collect(),
+        shipping: order.total - order.lines.iter().map(|line| line.total).sum::<i64>(),
+        taxes: order.taxes.clone(),
+        reason: None,
+    };
+    issue(work, InvoiceKind::Invoice, order, order.total, document, None, None).await
+}
+
+/// Writes a credit note for money that went back, or was let go; an order without an invoice needs none.
+pub(crate) async fn credit_note(
+    work: &mut UnitOfWork,
+    order: &Order,
+    step: PaymentStepId,
+    amount: Money,
+    reason: Option<&str>,
+) -> Result<(), Failure> {
+    let documents = InvoiceRepository(work).by_order(order.id).await?;
+    let Some(invoice) = documents.iter().find(|document| document.kind == InvoiceKind::Invoice) else {
+        return Ok(());
+    };
+    let document = InvoiceDocument {
+        seller: order.seller.clone(),
+        order_number: Some(order.number),
+        billing_address: Some(order.billing_address.clone()),
+        lines: Vec::new(),
+        shipping: 0,
+        taxes: share(left(&documents), amount)?,
+        reason: reason.map(str::to_owned),
+    };
+    issue(work, InvoiceKind::CreditNote, order, amount.amount, document, Some(invoice.id), Some(step)).await
+}
+
+/// Writes a credit note for goods that no order of the store sold.
+pub(crate) async fn credit_without_order(
+    work: &mut UnitOfWork,
+    policy: &Policy,
+    id: InvoiceId,
+    user_id: Option<UserId>,
+    address: Address,
+    quote: &Quote,
+    reason: String,
+) -> Result<(), Failure> {
+    let priced = &quote.priced;
+    let lines = priced.lines.iter().zip(&quote.offers).map(|(line, offer)| InvoiceLine {
+        sku: offer.sku.clone(),
+        name: offer.name.clone(),
+        quantity: line.quantity,
+        unit_price: line.unit_price.amount,
+        discount: line.discount.amount,
+        total: line.total.amount,
+    });
+    let note = Invoice {
+        id,
+        kind: InvoiceKind::CreditNote,
+        series: String::new(),
+        number: 0,
+        order_id: None,
+        user_id,
+        corrects: None,
+        payment_step_id: None,
+        currency: priced.total.currency,
+        total: priced.total.amount,
+        document: InvoiceDocument {
+            seller: policy.name.clone(),
+            order_number: None,
+            billing_address: Some(address),
+            lines: lines.collect(),
+            shipping: priced.shipping_total.amount,
+            taxes: taxes(priced),
+            reason: Some(reason),
+        },
+        issued_at: work.now(),
+    };
+    InvoiceRepository::issue(work, note).await?;
+    Ok(())
+}
+
+async fn issue(
+    work: &mut UnitOfWork,
+    kind: InvoiceKind,
+    order: &Order,
+    total: i64,
+    document: InvoiceDocument,
+    corrects: Option<InvoiceId>,
+    payment_step_id: Option<PaymentStepId>,
+) -> Result<(), Failure> {
+    let invoice = Invoice {
+        id: work.id(),
+        kind,
+        series: String::new(),
+        number: 0,
+        order_id: Some(order.id),
+        user_id: order.user_id,
+        corrects,
+        payment_step_id,
+        currency: order.currency,
+        total,
+        document,
+        issued_at: work.now(),
+    };
+    InvoiceRepository::issue(work, invoice).await?;
+    Ok(())
+}
+
+/// The tax by rate, as an invoice says it.
+pub(crate) fn taxes(priced: &Priced) -> Vec<InvoiceTax> {
+    let tax = |rate: &RateTotal| InvoiceTax {
+        basis_points: rate.basis_points.into(),
+        inclusive: rate.inclusive,
+        net: rate.net.amount,
+        tax: rate.tax.amount,
+    };
+    priced.tax_by_rate.iter().map(tax).collect()
+}
+
+/// What is left of an invoice's taxes after its credit notes.
+fn left(documents: &[Invoice]) -> Vec<InvoiceTax> {
+    let (invoices, notes): (Vec<_>, Vec<_>) =
+        documents.iter().partition(|document| document.kind == InvoiceKind::Invoice);
+    let mut left: Vec<_> = invoices.into_iter().flat_map(|invoice| invoice.document.taxes.clone()).collect();
+    for gone in notes.into_iter().flat_map(|note| &note.document.taxes) {
+        let rate =
+            |tax: &&mut InvoiceTax| (tax.basis_points, tax.inclusive) == (gone.basis_points, gone.inclusive);
+        if let Some(tax) = left.iter_mut().find(rate) {
+            tax.net -= gone.net;
+            tax.tax -= gone.tax;
+        }
+    }
+    left
+}
+
+/// The share of what is left that goes back with an amount: it adds up to the amount, and all shares to the invoice.
+fn share(left: Vec<InvoiceTax>, amount: Money) -> Result<Vec<InvoiceTax>, Failure> {
+    let weights: Vec<i64> = left.iter().flat_map(|tax| [tax.net.max(0), tax.tax.max(0)]).collect();
+    if weights.iter().all(|&weight| weight == 0) {
+        return Ok(Vec::new());
+    }
+    let parts = amount.allocate(&weights)?;
+    let taxes = left.into_iter().zip(parts.chunks_exact(2));
+    Ok(taxes.map(|(tax, part)| InvoiceTax { net: part[0].amount, tax: part[1].amount, ..tax }).collect())
+}

@@ -1,0 +1,11 @@
+//! Carts, quotes, discounts, checkout and orders.
+
+pub mod cart;
+pub mod checkout;
+pub mod discounts;
+pub mod history;
+pub mod invoicing;
+pub mod orders;
+pub mod place_order;
+pub mod quote;
+pub mod rates;

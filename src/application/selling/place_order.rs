@@ -1,0 +1,241 @@
+//! The one way an order comes to be: a checkout, a renewal and an import all place it here.
+//!
+//! In one unit of work the goods are priced, their stock is reserved, a use of the discount is taken, and order,
+//! payment and events are written. What must not happen under a race stands in the database's conditional updates.
+
+use crate::domain::address::Address;
+use crate::domain::discount::DiscountRefusal;
+use crate::domain::events::{OrderPlaced, StockDepleted};
+use crate::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId};
+use crate::domain::money::{Currency, Money};
+use crate::domain::order::{Order, OrderLine, OrderStatus};
+use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind};
+use crate::infrastructure::exceptions::{
+    Failure, Fault, InvalidDiscountCodeException, ProductOutOfStockException, UnauthorizedAccessException,
+    ValidationException,
+};
+use crate::infrastructure::repositories::{
+    DiscountRepository, InventoryRepository, ReserveError, UnitOfWork, next_number,
+};
+
+use super::invoicing;
+use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
+use crate::application::Policy;
+use crate::application::idempotency::later;
+
+/// The counter that orders take their numbers from.
+const NUMBERS: &str = "order";
+
+/// An order that is to be placed.
+#[derive(Debug, Clone)]
+pub struct OrderDraft {
+    /// The id it will have.
+    pub id: OrderId,
+    /// The id its payment will have.
+    pub payment_id: PaymentId,
+    /// Who orders; `None` is a guest.
+    pub user_id: Option<UserId>,
+    /// Their age in years, if it is known.
+    pub age: Option<i64>,
+    /// Where to write to.
+    pub email: String,
+    /// The cart it was.
+    pub cart_id: Option<CartId>,
+    /// The subscription whose period it pays.
+    pub subscription_id: Option<SubscriptionId>,
+    /// The currency.
+    pub currency: Currency,
+    /// What is ordered.
+    pub lines: Vec<QuoteLine>,
+    /// With which discount code.
+    pub discount_code: Option<String>,
+    /// How it gets there.
+    pub shipping: ShippingChoice,
+    /// Where it goes.
+    pub shipping_address: Address,
+    /// Where the invoice goes.
+    pub billing_address: Address,
+    /// Who takes the money.
+    pub provider: String,
+    /// The shopper's token for the means of payment.
+    pub token: String,
+}
+
+/// An order and its payment.
+#[derive(Debug, Clone)]
+pub struct PlacedOrder {
+    /// The order.
+    pub order: Order,
+    /// Its payment.
+    pub payment: Payment,
+}
+
+/// Places an order; its payment is pending and its stock reserved.
+pub async fn place_order(
+    work: &mut UnitOfWork,
+    policy: &Policy,
+    draft: &OrderDraft,
+) -> Result<PlacedOrder, Failure> {
+    if draft.lines.is_empty() {
+        return Err(ValidationException::one("/items", Fault::TooFew { min_items: 1 }).into());
+    }
+    let request = QuoteRequest {
+        now: work.now(),
+        currency: draft.currency,
+        lines: &draft.lines,
+        discount_code: draft.discount_code.as_deref(),
+        country: draft.shipping_address.country,
+        shipping: &draft.shipping,
+    };
+    let quote = quote(work, &request).await?;
+    admit(draft, &quote)?;
+    reserve(work, draft, &quote).await?;
+
+    let now = work.now();
+    let number = next_number(work, NUMBERS).await?;
+    let order = order(policy, draft, &quote, number, now);
+    let total = Money::new(order.total, order.currency);
+    let retry_at = later(now, crate::application::payments::gateway_calls::FIRST_RETRY);
+    let payment = payment(draft, total, now, retry_at);
+    work.insert(&order).await?;
+    take_discount(work, draft, &quote).await?;
+    work.insert(&payment).await?;
+    let step = PaymentStep::asked(work.id(), payment.id, StepKind::Authorize, payment.amount, now);
+    work.insert(&step).await?;
+    let placed =
+        OrderPlaced { order_id: order.id, number, user_id: order.user_id, cart_id: order.cart_id, total };
+    work.publish(&placed).await?;
+    tracing::debug!(order = %order.id, reserved_until = %later(now, policy.reservation), "order placed");
+    Ok(PlacedOrder { order, payment })
+}
+
+/// Whether this buyer may have these goods delivered there.
+fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
+    if let Some(refused) = &quote.refused_discount {
+        return Err(refused.clone().into());
+    }
+    let needed = quote.offers.iter().filter_map(|offer| offer.minimum_age).max();
+    if needed.is_some_and(|needed| draft.age.is_none_or(|age| age < needed)) {
+        return Err(UnauthorizedAccessException::AgeRestricted.into());
+    }
+    let recurring = quote.offers.iter().any(|offer| offer.billing_interval.is_some());
+    if recurring && draft.user_id.is_none() {
+        return Err(UnauthorizedAccessException::NotSignedIn.into());
+    }
+    if quote.unreachable {
+        return Err(ValidationException::one("/shipping_address/country", Fault::Invalid).into());
+    }
+    Ok(())
+}
+
+/// Takes one use of the discount, of which there may be one left and many who want it.
+async fn take_discount(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
+    let Some(discount) = &quote.discount else { return Ok(()) };
+    let now = work.now();
+    if DiscountRepository::redeem(work, discount.id, draft.id, now).await? {
+        return Ok(());
+    }
+    let refusal = Some(DiscountRefusal::UsedUp);
+    Err(InvalidDiscountCodeException { discount_code: discount.code.clone(), refusal }.into())
+}
+
+/// Reserves the stock, all of it or none.
+async fn reserve(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
+    let wanted: Vec<_> = draft.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
+    match InventoryRepository::reserve(work, draft.id, &wanted).await {
+        Ok(depleted) => {
+            for variant_id in depleted {
+                work.publish(&StockDepleted { variant_id }).await?;
+            }
+            Ok(())
+        }
+        Err(ReserveError::OutOfStock { variant_id, available }) => {
+            let of = |&&(id, _): &&(_, i64)| id == variant_id;
+            Err(ProductOutOfStockException {
+                variant_id,
+                sku: quote
+                    .offers
+                    .iter()
+                    .find(|offer| offer.variant_id == variant_id)
+                    .map(|offer| offer.sku.clone())
+                    .unwrap_or_default(),
+                requested: wanted.iter().filter(of).map(|&(_, quantity)| quantity).sum(),
+                available,
+            }
+            .into())
+        }
+        Err(ReserveError::Store(error)) => Err(error.into()),
+    }
+}
+
+fn order(policy: &Policy, draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -> Order {
+    let priced = &quote.priced;
+    let lines = priced.lines.iter().zip(&quote.offers).zip(1..).map(|((line, offer), position)| OrderLine {
+        position,
+        variant_id: line.variant_id,
+        product_id: offer.product_id,
+        sku: offer.sku.clone(),
+        kind: offer.kind,
+        name: offer.name.clone(),
+        quantity: line.quantity,
+        unit_price: line.unit_price.amount,
+        discount: line.discount.amount,
+        tax: line.tax.amount,
+        tax_basis_points: line.tax_rate.basis_points.into(),
+        tax_inclusive: line.tax_rate.inclusive,
+        total: line.total.amount,
+    });
+    Order {
+        id: draft.id,
+        number,
+        user_id: draft.user_id,
+        email: draft.email.clone(),
+        seller: policy.name.clone(),
+        status: OrderStatus::Pending,
+        cart_id: draft.cart_id,
+        subscription_id: draft.subscription_id,
+        currency: draft.currency,
+        subtotal: priced.subtotal.amount,
+        discount: priced.discount.amount,
+        shipping: priced.shipping.amount,
+        tax: priced.tax.amount,
+        total: priced.total.amount,
+        taxes: invoicing::taxes(priced),
+        discount_code: quote.discount.as_ref().map(|discount| discount.code.clone()),
+        shipping_method: quote.shipping.as_ref().map(|method| method.code.clone()),
+        shipping_address: draft.shipping_address.clone(),
+        billing_address: draft.billing_address.clone(),
+        lines: lines.collect(),
+        tracking_code: None,
+        version: 1,
+        placed_at: now,
+        updated_at: now,
+        fulfilled_at: None,
+    }
+}
+
+fn payment(draft: &OrderDraft, total: Money, now: jiff::Timestamp, retry_at: jiff::Timestamp) -> Payment {
+    Payment {
+        id: draft.payment_id,
+        order_id: draft.id,
+        provider: draft.provider.clone(),
+        token: draft.token.clone(),
+        provider_reference: None,
+        status: PaymentStatus::Pending,
+        currency: total.currency,
+        amount: total.amount,
+        authorized: 0,
+        captured: 0,
+        capturing: 0,
+        voiding: 0,
+        refunded: 0,
+        refunding: 0,
+        failure: None,
+        action_url: None,
+        attempts: 0,
+        next_attempt_at: Some(retry_at),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    }
+}

@@ -1,0 +1,4 @@
+//! Subscriptions and their renewals.
+
+pub mod lifecycle;
+pub mod renewals;

@@ -1,0 +1,103 @@
+//! The administrator's list: all products, newest first, also those that shoppers do not see.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::listing::{self, ProductFilter};
+use super::postings::{self, Matches};
+use super::product_texts::{self, marked, token};
+use super::search::{Place, asked, find};
+use crate::domain::ids::{CategoryId, ProductId};
+use crate::domain::product::{Product, ProductView};
+use crate::infrastructure::repositories::database::{
+    CursorKey, DatabaseError, ListError, Page, Param, newest_first, params,
+};
+use crate::infrastructure::repositories::product_repository::ProductRepository;
+use crate::infrastructure::repositories::product_repository::rows as product_rows;
+
+/// Which products an administrator's list shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AdminProductFilter {
+    /// Only those that hold these words.
+    pub q: Option<String>,
+    /// Only those in this category or below it.
+    pub category: Option<CategoryId>,
+    /// Only those that shoppers see, or that they do not see.
+    pub active: Option<bool>,
+}
+
+impl ProductRepository<'_> {
+    /// A page of all products, newest first, also those that shoppers do not see.
+    pub async fn list_all(
+        &mut self,
+        filter: &AdminProductFilter,
+        limit: usize,
+        cursor: Option<&str>,
+        key: &CursorKey,
+    ) -> Result<Page<ProductView>, ListError> {
+        let list = format!("all products {filter:?}");
+        let cursors = key.cursors(&list);
+        let asked = asked(filter.q.as_deref().unwrap_or_default());
+        if asked.is_empty() && filter.category.is_none() {
+            let after = cursor.map(|cursor| cursors.decode::<(Timestamp, Uuid)>(cursor)).transpose()?;
+            let (condition, values) = of_state(filter.active);
+            let page = self.0.newest::<Product>(condition, &values, limit, after, &cursors).await?;
+            let items = product_rows::with_variants(self.0, page.items).await?;
+            return Ok(Page { items, next: page.next });
+        }
+        let mut place = cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(Place::START);
+        let searched: Vec<_> = filter.category.map(token).into_iter().chain(asked.iter().cloned()).collect();
+        let mut matches = self.all_matches(&searched, filter.active, &place, limit).await?;
+        if cursor.is_none() && matches.is_none() && !asked.is_empty() {
+            place.prefix = true;
+            matches = self.all_matches(&searched, filter.active, &place, limit).await?;
+        }
+        let texts = product_texts::by_seqs(self.0, &matches.seqs).await?;
+        let ids: Vec<ProductId> = texts.iter().map(|text| text.product_id).collect();
+        let next = matches.more_below.map(|below| cursors.encode(&Place { below, ..place }));
+        Ok(Page { items: self.by_ids(&ids).await?, next })
+    }
+
+    /// How the database walks to the pages of a list, of a search and of the administrator's list, the first page and
+    /// a later one: for tests and measurements that hold it to walking an index.
+    pub async fn explain(&mut self, filter: &ProductFilter) -> Result<Vec<Vec<String>>, DatabaseError> {
+        let (mut plans, page) = (Vec::new(), 20);
+        let word = params!["word", i64::MAX, 200_i64];
+        plans.push(self.0.explain(postings::NEWEST, &word).await?);
+        for after in [None, Some((0, Uuid::nil()))] {
+            let (sql, values) = listing::statement(filter, after, page);
+            plans.push(self.0.explain(&sql, &values).await?);
+            for active in [None, Some(true)] {
+                let (condition, values) = of_state(active);
+                let after = after.map(|(_, product)| (Timestamp::UNIX_EPOCH, product));
+                let (sql, values) = newest_first::<Product>(condition, &values, page, after);
+                plans.push(self.0.explain(&sql, &values).await?);
+            }
+        }
+        Ok(plans)
+    }
+
+    /// Matches among those that shoppers see, those they do not see, or both.
+    async fn all_matches(
+        &mut self,
+        words: &[String],
+        active: Option<bool>,
+        place: &Place,
+        most: usize,
+    ) -> Result<Matches, DatabaseError> {
+        let mut all = Matches::default();
+        for active in [true, false].into_iter().filter(|&state| active.is_none_or(|active| active == state)) {
+            let words: Vec<_> = words.iter().map(|word| marked(word, active)).collect();
+            all = all.and(find(self.0, &words, place, most).await?);
+        }
+        Ok(all.cut(most))
+    }
+}
+
+/// The condition on products that shoppers see, or that they do not see.
+fn of_state(active: Option<bool>) -> (&'static str, Vec<Param<'static>>) {
+    match active {
+        Some(active) => ("active = $1", vec![active.into()]),
+        None => ("TRUE", Vec::new()),
+    }
+}

@@ -1,0 +1,243 @@
+//! The listings: what a shopper can page through, a row for each active product, category above it and currency.
+//!
+//! A page walks an index from where the last one ended. Only newest first within a range of prices has no index of
+//! its own: it walks a bounded way and then, when the range holds few products, sorts those.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::read_models::IndexedProduct;
+use crate::domain::ids::{CategoryId, ProductId};
+use crate::domain::money::Currency;
+use crate::infrastructure::repositories::database::{
+    Connection, DatabaseError, Param, Row, UnitOfWork, key_lists, params,
+};
+
+/// The whole catalogue's place in the tree.
+const CATALOGUE: CategoryId = CategoryId(Uuid::nil());
+/// How far a page newest first walks for products within a range of prices, in steps.
+const STEPS: [usize; 3] = [128, 512, 2_048];
+/// Up to how many products within a range of prices are sorted instead.
+const FEW: usize = 1_000;
+
+/// Which products a shopper's list or search shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductFilter {
+    /// Only those in this category or below it.
+    pub category: Option<CategoryId>,
+    /// Only those with a price in this currency.
+    pub currency: Currency,
+    /// Only those that cost at least so much, by their lowest price.
+    pub min_price: Option<i64>,
+    /// Only those that cost at most so much, by their lowest price.
+    pub max_price: Option<i64>,
+    /// In which order; by itself a list is newest first, and a search goes by relevance.
+    pub sort: Option<ProductSort>,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProductSort {
+    /// What came last first.
+    Newest,
+    /// What costs least first.
+    PriceAscending,
+    /// What costs most first.
+    PriceDescending,
+}
+
+impl ProductFilter {
+    /// Whether a product that costs so much is within the range.
+    pub(crate) fn takes(&self, amount: i64) -> bool {
+        self.min_price.is_none_or(|least| least <= amount) && self.max_price.is_none_or(|most| amount <= most)
+    }
+
+    fn category_id(&self) -> CategoryId {
+        self.category.unwrap_or(CATALOGUE)
+    }
+}
+
+/// A place in a list: the microsecond or the amount it goes by, and the product.
+pub(crate) type Place = (i64, Uuid);
+
+/// Products of a list in its order, with the place behind each; fewer than asked for, with the place where to go on,
+/// when there are too many others between them.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub rows: Vec<(Place, ProductId)>,
+    pub go_on: Option<Place>,
+}
+
+struct Entry {
+    created_at: Timestamp,
+    amount: i64,
+    product_id: ProductId,
+}
+
+/// Up to `count` products behind `after`.
+pub(crate) async fn page(
+    connection: &mut Connection,
+    filter: &ProductFilter,
+    after: Option<Place>,
+    count: usize,
+) -> Result<Listed, DatabaseError> {
+    let by_time = filter.sort.is_none_or(|sort| sort == ProductSort::Newest);
+    if !by_time || (filter.min_price.is_none() && filter.max_price.is_none()) {
+        let rows = entries(connection, filter, after, count).await?;
+        let place = |entry: &Entry| if by_time { entry.place() } else { (entry.amount, entry.product_id.0) };
+        let rows = rows.iter().map(|entry| (place(entry), entry.product_id)).collect();
+        return Ok(Listed { rows, go_on: None });
+    }
+    let mut listed = Listed { rows: Vec::new(), go_on: after };
+    for step in STEPS {
+        let entries = entries(connection, filter, listed.go_on, step).await?;
+        listed.go_on = entries.last().filter(|_| entries.len() == step).map(Entry::place);
+        let within = entries.iter().filter(|entry| filter.takes(entry.amount));
+        listed.rows.extend(within.map(|entry| (entry.place(), entry.product_id)));
+        if listed.go_on.is_none() || listed.rows.len() >= count {
+            listed.rows.truncate(count);
+            listed.go_on = None;
+            return Ok(listed);
+        }
+    }
+    let by_price = ProductFilter { sort: Some(ProductSort::PriceAscending), ..filter.clone() };
+    let few = entries(connection, &by_price, None, FEW + 1).await?;
+    if few.len() <= FEW {
+        listed.rows = few.iter().map(|entry| (entry.place(), entry.product_id)).collect();
+        listed.rows.retain(|&(place, _)| after.is_none_or(|after| place < after));
+        listed.rows.sort_unstable_by(|one, other| other.cmp(one));
+        listed.rows.truncate(count);
+        listed.go_on = None;
+    }
+    Ok(listed)
+}
+
+impl Entry {
+    fn place(&self) -> Place {
+        (self.created_at.as_microsecond(), self.product_id.0)
+    }
+}
+
+async fn entries(
+    connection: &mut Connection,
+    filter: &ProductFilter,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Vec<Entry>, DatabaseError> {
+    let (sql, values) = statement(filter, after, limit);
+    let read =
+        |row: &Row<'_>| Ok(Entry { created_at: row.get(0)?, amount: row.get(1)?, product_id: row.get(2)? });
+    connection.all(&sql, &values, read).await
+}
+
+/// The walk along the index of the filter's order, from behind a place; a list by price keeps within its range.
+pub(crate) fn statement(
+    filter: &ProductFilter,
+    after: Option<Place>,
+    limit: usize,
+) -> (String, Vec<Param<'static>>) {
+    let sort = filter.sort.unwrap_or(ProductSort::Newest);
+    let (column, direction, beyond) = match sort {
+        ProductSort::Newest => ("created_at", "DESC", '<'),
+        ProductSort::PriceAscending => ("amount", "ASC", '>'),
+        ProductSort::PriceDescending => ("amount", "DESC", '<'),
+    };
+    let mut values = params![filter.category_id(), filter.currency].to_vec();
+    let mut conditions = vec!["category_id = $1 AND currency = $2".to_owned()];
+    // from a place on, the range's end that lies behind is no bound, which could be taken for the one to begin at
+    let (least, most) = match (sort, after) {
+        (ProductSort::Newest, _) => (None, None),
+        (ProductSort::PriceAscending, Some(_)) => (None, filter.max_price),
+        (ProductSort::PriceDescending, Some(_)) => (filter.min_price, None),
+        (_, None) => (filter.min_price, filter.max_price),
+    };
+    for (bound, relation) in [(least, ">="), (most, "<=")] {
+        if let Some(bound) = bound {
+            values.push(bound.into());
+            conditions.push(format!("amount {relation} ${}", values.len()));
+        }
+    }
+    if let Some((at, product)) = after {
+        let moment = || Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN).into();
+        values.push(if sort == ProductSort::Newest { moment() } else { at.into() });
+        values.push(product.into());
+        let (at, product) = (values.len() - 1, values.len());
+        conditions.push(format!("({column}, product_id) {beyond} (${at}, ${product})"));
+    }
+    values.push(Param::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let sql = format!(
+        "SELECT created_at, amount, product_id FROM listings WHERE {} \
+         ORDER BY {column} {direction}, product_id {direction} LIMIT ${}",
+        conditions.join(" AND "),
+        values.len()
+    );
+    (sql, values)
+}
+
+/// Writes the entries of products where they have changed; in the order of the table, so that many products touch
+/// each page of it once.
+pub(crate) async fn write(
+    work: &mut UnitOfWork,
+    shelved: &[IndexedProduct<'_>],
+) -> Result<(), DatabaseError> {
+    let mut rows = BTreeSet::new();
+    for shelved in shelved {
+        let (id, created_at) = (shelved.product.id, shelved.product.created_at);
+        let now = shelved_prices(shelved);
+        if !shelved.is_new {
+            let sql = "SELECT category_id, currency, amount FROM listings WHERE product_id = $1";
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            let before = work.all(sql, &params![id], read).await?;
+            if before.into_iter().collect::<BTreeSet<_>>() == now {
+                continue;
+            }
+            work.execute("DELETE FROM listings WHERE product_id = $1", &params![id]).await?;
+        }
+        let entry = |(category, currency, amount)| (category, currency, created_at, id, amount);
+        rows.extend(now.into_iter().map(entry));
+    }
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(category, currency, at, product, amount)| params![category, currency, at, product, amount])
+        .collect();
+    let table = "listings (category_id, currency, created_at, product_id, amount)";
+    work.insert_missing(table, &rows).await.map(drop)
+}
+
+/// What a product costs least, wherever and in whatever currency it is listed.
+fn shelved_prices(shelved: &IndexedProduct<'_>) -> BTreeSet<(CategoryId, Currency, i64)> {
+    let mut prices = BTreeSet::new();
+    if shelved.product.active {
+        for (currency, amount) in shelved.product.lowest_prices() {
+            let categories = shelved.path.iter().chain([&CATALOGUE]);
+            prices.extend(categories.map(|&category| (category, currency, amount)));
+        }
+    }
+    prices
+}
+
+/// Writes anew the entries of a category's own products, which stand below the categories of `path` now.
+pub(crate) async fn move_to(
+    work: &mut UnitOfWork,
+    category: CategoryId,
+    path: &[CategoryId],
+) -> Result<(), DatabaseError> {
+    let sql = "DELETE FROM listings WHERE category_id <> $2 \
+               AND product_id IN (SELECT id FROM products WHERE category_id = $1)";
+    work.execute(sql, &params![category, CATALOGUE]).await?;
+    for (mut values, list) in key_lists(path) {
+        values.extend(params![category, CATALOGUE]);
+        let sql = format!(
+            "INSERT INTO listings (category_id, currency, created_at, product_id, amount) \
+             SELECT c.id, l.currency, l.created_at, l.product_id, l.amount \
+             FROM products p JOIN listings l ON l.product_id = p.id JOIN categories c ON c.id IN ({list}) \
+             WHERE p.category_id = ${} AND l.category_id = ${}",
+            values.len() - 1,
+            values.len()
+        );
+        work.execute(&sql, &values).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! The database: `sqlite:FILE` or `postgres://…`, one set of calls.
+
+mod connection;
+mod counters;
+mod dialect;
+mod error;
+mod migrations;
+mod outbox;
+mod page;
+mod postgres;
+mod scan;
+mod sqlite;
+mod table;
+mod unit_of_work;
+mod value;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, oneshot};
+
+use self::connection::EngineConnection;
+use self::postgres::PostgresDatabase;
+use self::sqlite::SqliteDatabase;
+use self::unit_of_work::{PendingWork, complete};
+use crate::domain::context::Context;
+
+pub(crate) use self::dialect::lock_category_tree;
+pub(crate) use self::page::newest_first;
+pub(crate) use self::table::{key_lists, placeholders, select};
+pub(crate) use self::value::params;
+pub use self::{
+    connection::Connection,
+    counters::next_number,
+    dialect::Engine,
+    error::DatabaseError,
+    migrations::SchemaState,
+    outbox::{EventPosition, Outbox},
+    page::{CursorKey, Cursors, ForeignCursor, ListError, ListedByTime, Page},
+    table::{Table, Versioned},
+    unit_of_work::{ReadFn, UnitOfWork, Work, WorkFn},
+    value::{Field, Json, Param, Row, scalar},
+};
+
+/// How often a transaction that gave way to another is run again.
+const RETRIES: usize = 8;
+
+/// A database. Clones share its connections.
+#[derive(Clone)]
+pub struct Database {
+    engine: Arc<Backend>,
+    context: Context,
+    committed: Arc<Notify>,
+    cursor_key: CursorKey,
+    is_new: bool,
+}
+
+enum Backend {
+    Sqlite(SqliteDatabase),
+    Postgres(PostgresDatabase),
+}
+
+/// What to do about a schema that is not the program's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setup {
+    /// An empty database is set up; one that is behind is refused.
+    IfEmpty,
+    /// Brought up to date.
+    Migrate,
+    /// Refused, and so is a database that is not there.
+    Never,
+}
+
+impl Database {
+    /// Opens the database at `url` and does about its schema what `setup` says.
+    pub async fn open(url: &str, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
+        let mut database = Self::connect(url, context, setup != Setup::Never)?;
+        database.is_new = migrations::set_up(&database, setup).await?;
+        database.cursor_key = CursorKey::load(&database).await?;
+        outbox::renumber_restored(&database).await?;
+        Ok(database)
+    }
+
+    /// How the schema of the database at `url` stands; nothing is made or changed.
+    pub async fn look(url: &str, context: Context) -> Result<SchemaState, DatabaseError> {
+        migrations::state(&Self::connect(url, context, false)?).await
+    }
+
+    /// Connects to the database at `url`; creates the file if it is missing and `create` is set.
+    fn connect(url: &str, context: Context, create: bool) -> Result<Self, DatabaseError> {
+        let engine = match url.strip_prefix("sqlite:") {
+            Some(path) => Backend::Sqlite(SqliteDatabase::open(Path::new(path), create)?),
+            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Backend::Postgres(PostgresDatabase::open(url)?)
+            }
+            None => {
+                return Err(DatabaseError::Schema("a database is `sqlite:FILE` or `postgres://…`".into()));
+            }
+        };
+        Ok(Self {
+            engine: Arc::new(engine),
+            context,
+            committed: Arc::new(Notify::new()),
+            cursor_key: CursorKey::default(),
+            is_new: false,
+        })
+    }
+
+    /// Whether it was empty when it was opened.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Which database this is.
+    pub fn engine(&self) -> Engine {
+        match *self.engine {
+            Backend::Sqlite(_) => Engine::Sqlite,
+            Backend::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Where this database's time, ids and randomness come from.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// What its page cursors and order tokens are signed with.
+    pub fn cursor_key(&self) -> &CursorKey {
+        &self.cursor_key
+    }
+
+    /// Wakes when a unit of work that published events was committed by this process.
+    pub fn committed(&self) -> &Notify {
+        &self.committed
+    }
+
+    /// A connection to read with; each statement sees what is committed when it begins.
+    ///
+    /// On SQLite its statements run on the caller's thread: a read by key takes microseconds, less than handing it
+    /// to another thread would. Reads that may take long go through [`Database::snapshot`].
+    pub async fn read(&self) -> Result<Connection, DatabaseError> {
+        Ok(Connection::new(match &*self.engine {
+            Backend::Sqlite(sqlite) => EngineConnection::Sqlite(sqlite.reader().await?),
+            Backend::Postgres(postgres) => EngineConnection::Postgres(postgres.connection().await?),
+        }))
+    }
+
+    /// Runs `work` on one consistent snapshot of the database, off the caller's thread where it would block it.
+    pub async fn snapshot<A, T, E, F>(&self, given: A, work: F) -> Result<T, E>
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+        F: AsyncFnOnce(&mut Connection, A) -> Result<T, E>
+            + for<'a> ReadFn<'a, A, Result<T, E>>
+            + Send
+            + 'static,
+    {
+        let mut connection = self.read().await?;
+        match connection.inner_mut() {
+            EngineConnection::Sqlite(sqlite) => {
+                sqlite.script("BEGIN")?;
+                let run = tokio::task::spawn_blocking(move || complete(work(&mut connection, given)));
+                run.await.map_err(|_| E::from(DatabaseError::Internal("a snapshot read panicked".into())))?
+            }
+            EngineConnection::Postgres(postgres) => {
+                postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                let result = work(&mut connection, given).await;
+                if let EngineConnection::Postgres(postgres) = connection.inner_mut() {
+                    postgres.end("COMMIT").await?;
+                }
+                result
+            }
+        }
+    }
+
+    /// Runs `work` in one transaction and commits it durably; an error rolls it back.
+    ///
+    /// `work` may be run several times where transactions conflict: it must have no effect but on its unit of work.
+    /// Once called, the work may be committed even if the caller does not wait for it.
+    pub async fn write<A, T, E, F>(&self, given: A, work: F) -> Result<T, E>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+        F: AsyncFn(&mut UnitOfWork, &A) -> Result<T, E>
+            + for<'a> WorkFn<'a, A, Result<T, E>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.submit(given, work).await
+    }
+
+    fn submit<A, T, E, F>(&self, given: A, work: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+        F: for<'a> WorkFn<'a, A, Result<T, E>> + Send + Sync + 'static,
+    {
+        async move {
+            let (result, published) = match &*self.engine {
+                Backend::Sqlite(sqlite) => {
+                    let (reply, received) = oneshot::channel();
+                    let context = self.context.clone();
+                    let pending = PendingWork { given, work, context, result: None, published: false, reply };
+                    sqlite.submit(Box::new(pending)).await?;
+                    received.await.map_err(|_| DatabaseError::Unavailable("the writer has stopped".into()))?
+                }
+                Backend::Postgres(postgres) => self.transact(postgres, &given, &work).await,
+            };
+            if published && result.is_ok() {
+                self.committed.notify_waiters();
+            }
+            result
+        }
+    }
+
+    /// [`Database::write`] for a closure that returns a boxed future.
+    pub fn write_boxed<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+        F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, E> + Send + Sync + 'static,
+    {
+        fn call<'a, T, E, F>(unit: &'a mut UnitOfWork, work: &'a F) -> Work<'a, T, E>
+        where
+            F: for<'b> Fn(&'b mut UnitOfWork) -> Work<'b, T, E>,
+        {
+            work(unit)
+        }
+        self.submit(work, call::<T, E, F>)
+    }
+
+    /// Runs `work` in a PostgreSQL transaction, again after a deadlock or a serialization failure.
+    async fn transact<A, T, E, F>(
+        &self,
+        postgres: &PostgresDatabase,
+        given: &A,
+        work: &F,
+    ) -> (Result<T, E>, bool)
+    where
+        A: Sync + 'static,
+        E: From<DatabaseError>,
+        F: for<'a> WorkFn<'a, A, Result<T, E>>,
+    {
+        for attempt in 1.. {
+            let mut connection = match postgres.connection().await {
+                Ok(connection) => connection,
+                Err(error) => return (Err(error.into()), false),
+            };
+            if let Err(error) = connection.begin("BEGIN").await {
+                return (Err(error.into()), false);
+            }
+            let connection = Connection::new(EngineConnection::Postgres(connection));
+            let mut unit = UnitOfWork::new(connection, self.context.clone());
+            let result = work(&mut unit, given).await;
+            let published = unit.published();
+            let EngineConnection::Postgres(mut connection) = unit.into_connection().into_inner() else {
+                break;
+            };
+            let ended = connection.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+            if connection.must_retry() && attempt < RETRIES {
+                continue;
+            }
+            return (result.and_then(|value| ended.map(|()| value).map_err(E::from)), published);
+        }
+        (Err(DatabaseError::Internal("a transaction lost its connection".into()).into()), false)
+    }
+
+    /// What time it is to the database.
+    pub async fn time(&self) -> Result<jiff::Timestamp, DatabaseError> {
+        let sql = dialect::time(self.engine());
+        self.read().await?.one(sql, &[], self::value::scalar).await
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
+        self.read().await?.one("SELECT CAST(1 AS BIGINT)", &[], |row| row.get::<i64>(0)).await.map(drop)
+    }
+}
+
+impl std::fmt::Debug for Database {
+    /// Without its address, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("engine", &self.engine()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,285 @@
+//! The SQLite engine: one writer thread that commits many units of work at once, and read-only connections that
+//! never wait for it (write-ahead log).
+//!
+//! Group commit: the writer takes whatever units wait, runs each so that it can be undone alone, commits them
+//! together with `synchronous=FULL`, and only then answers them. A unit that fails is undone by itself;
+//! if the commit fails, every unit of the group is told so and none has happened.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, ffi};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::dialect;
+use super::error::DatabaseError;
+use super::value::{Param, Row};
+
+/// Units that may wait for the writer; more of them wait to be let in.
+const QUEUE: usize = 1024;
+/// Units that share one commit at most, which bounds how long the first of them waits.
+const GROUP: usize = 256;
+/// Read-only connections at most.
+const READERS: usize = 8;
+/// Statements kept prepared per connection.
+const STATEMENTS: usize = 256;
+
+/// A unit of work that waits for the writer.
+pub(crate) trait Unit: Send {
+    /// Runs the unit on the writer's connection, which it gives back; whether its changes are to be kept.
+    fn run(&mut self, connection: SqliteConnection) -> (SqliteConnection, bool);
+    /// Sends the caller its result, once it is known whether the group was committed.
+    fn finish(self: Box<Self>, committed: Result<(), DatabaseError>);
+}
+
+/// A database file with its writer and its readers.
+pub(crate) struct SqliteDatabase {
+    writer: mpsc::Sender<Box<dyn Unit>>,
+    readers: Arc<Readers>,
+}
+
+/// The connections that only read.
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl SqliteDatabase {
+    /// Opens the file, or makes it if `make` says so, and starts its writer, which lives as long as anybody may send
+    /// to it.
+    pub(crate) fn open(path: &Path, create: bool) -> Result<Self, DatabaseError> {
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+        let writer = open(path, flags)?;
+        // In 16 MB the pages that a large unit of work changes stay in memory until it commits; so does, with
+        // temp_store, what its savepoint would be undone with, which else is written to a file.
+        writer.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;",
+        )?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || write_loop(writer, receiver))
+            .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+        let readers = Readers {
+            path: path.to_owned(),
+            idle: Mutex::new(Vec::new()),
+            permits: Arc::new(Semaphore::new(READERS)),
+        };
+        Ok(Self { writer: sender, readers: Arc::new(readers) })
+    }
+
+    /// A connection to read with.
+    pub(crate) async fn reader(&self) -> Result<SqliteConnection, DatabaseError> {
+        let permit = Arc::clone(&self.readers.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| DatabaseError::Unavailable("the database is closed".into()))?;
+        let idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open(&self.readers.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        };
+        Ok(SqliteConnection { connection: Some(connection), home: Some((Arc::clone(&self.readers), permit)) })
+    }
+
+    /// Hands a unit of work to the writer.
+    pub(crate) async fn submit(&self, unit: Box<dyn Unit>) -> Result<(), DatabaseError> {
+        self.writer.send(unit).await.map_err(|_| DatabaseError::Unavailable("the writer has stopped".into()))
+    }
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    // else a statement is prepared anew whenever a value that its plan might depend on is bound
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Takes units and commits them in groups until every sender is gone.
+fn write_loop(connection: Connection, mut units: mpsc::Receiver<Box<dyn Unit>>) {
+    let mut connection = SqliteConnection { connection: Some(connection), home: None };
+    while let Some(first) = units.blocking_recv() {
+        let mut group = Vec::new();
+        let committed = match connection.script("BEGIN IMMEDIATE") {
+            Ok(()) => {
+                let ran;
+                (connection, ran) = run_group(connection, first, &mut units, &mut group);
+                ran.and_then(|()| connection.script("COMMIT"))
+            }
+            Err(error) => {
+                group.push(first);
+                Err(error)
+            }
+        };
+        if committed.is_err() && !connection.get().is_autocommit() {
+            // The group is lost either way; what cannot be rolled back ends with the connection.
+            let _ = connection.script("ROLLBACK");
+        }
+        let committed = committed.map_err(|error| error.to_string());
+        for unit in group {
+            unit.finish(committed.clone().map_err(DatabaseError::Unavailable));
+        }
+    }
+}
+
+/// The statements that begin a unit of a group, keep its changes, and roll them back.
+struct Savepoint {
+    begin: &'static str,
+    release: &'static str,
+    rollback: &'static str,
+}
+
+/// The first unit is rolled back with the transaction, which holds nothing else yet: a savepoint would record every
+/// page that a large unit changes.
+const WHOLE_TRANSACTION: Savepoint =
+    Savepoint { begin: "", release: "", rollback: "ROLLBACK; BEGIN IMMEDIATE" };
+const SAVEPOINT: Savepoint = Savepoint {
+    begin: "SAVEPOINT unit",
+    release: "RELEASE unit",
+    rollback: "ROLLBACK TO unit; RELEASE unit",
+};
+
+/// Runs the first unit and those that wait behind it.
+fn run_group(
+    mut connection: SqliteConnection,
+    first: Box<dyn Unit>,
+    units: &mut mpsc::Receiver<Box<dyn Unit>>,
+    group: &mut Vec<Box<dyn Unit>>,
+) -> (SqliteConnection, Result<(), DatabaseError>) {
+    let mut next = Some(first);
+    let mut ran = Ok(());
+    while let Some(mut unit) = next.take() {
+        let savepoint = if group.is_empty() { WHOLE_TRANSACTION } else { SAVEPOINT };
+        ran = connection.script(savepoint.begin);
+        if ran.is_ok() {
+            let keep;
+            (connection, keep) = unit.run(connection);
+            // SQLite rolls the whole transaction back when the disk is full: then the group is lost.
+            ran = if connection.get().is_autocommit() {
+                Err(DatabaseError::Full("the transaction was rolled back".into()))
+            } else {
+                connection.script(if keep { savepoint.release } else { savepoint.rollback })
+            };
+        }
+        group.push(unit);
+        if ran.is_ok() && group.len() < GROUP {
+            next = units.try_recv().ok();
+        }
+    }
+    (connection, ran)
+}
+
+/// A connection to SQLite, lent by the readers or owned by the writer.
+pub(crate) struct SqliteConnection {
+    connection: Option<Connection>,
+    home: Option<(Arc<Readers>, OwnedSemaphorePermit)>,
+}
+
+impl SqliteConnection {
+    fn get(&self) -> &Connection {
+        // Taken only in drop, after which nothing can call this.
+        #[expect(clippy::expect_used, reason = "the connection is there until it is dropped")]
+        self.connection.as_ref().expect("a connection in use")
+    }
+
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Vec<T>, DatabaseError> {
+        let mut statement = self.get().prepare_cached(sql)?;
+        bind(&mut statement, params)?;
+        let mut rows = statement.raw_query();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read(&Row::Sqlite(row))?);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn first<T>(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Option<T>, DatabaseError> {
+        let mut statement = self.get().prepare_cached(sql)?;
+        bind(&mut statement, params)?;
+        let mut rows = statement.raw_query();
+        let found = rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose()?;
+        // An INSERT or UPDATE with RETURNING is done only once its last row was asked for.
+        while rows.next()?.is_some() {}
+        Ok(found)
+    }
+
+    pub(crate) fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, DatabaseError> {
+        let mut statement = self.get().prepare_cached(sql)?;
+        bind(&mut statement, params)?;
+        Ok(statement.raw_execute()? as u64)
+    }
+
+    pub(crate) fn script(&self, sql: &str) -> Result<(), DatabaseError> {
+        Ok(self.get().execute_batch(sql)?)
+    }
+}
+
+impl Drop for SqliteConnection {
+    fn drop(&mut self) {
+        if let (Some(connection), Some((readers, _permit))) = (self.connection.take(), &self.home)
+            && (connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok())
+        {
+            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+}
+
+/// SQLite numbers `$1`, `$2` … by their first appearance; this binds each by the number in its name.
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), DatabaseError> {
+    for index in 1..=statement.parameter_count() {
+        let number = statement.parameter_name(index).and_then(|name| name[1..].parse::<usize>().ok());
+        let param = number
+            .and_then(|number| params.get(number.wrapping_sub(1)))
+            .ok_or_else(|| DatabaseError::Internal("a parameter has no value".into()))?;
+        statement.raw_bind_parameter(index, param)?;
+    }
+    Ok(())
+}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(failure, message) = &error else {
+            return Self::Internal(error.to_string());
+        };
+        let message = message.clone().unwrap_or_else(|| error.to_string());
+        let named = |prefix: &str| message.strip_prefix(prefix).unwrap_or(&message).to_owned();
+        match failure.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE
+            | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+            | ffi::SQLITE_CONSTRAINT_ROWID => Self::Taken {
+                constraint: dialect::unique_constraint(&named("UNIQUE constraint failed: ")).to_owned(),
+            },
+            ffi::SQLITE_CONSTRAINT_CHECK
+            | ffi::SQLITE_CONSTRAINT_TRIGGER
+            | ffi::SQLITE_CONSTRAINT_NOTNULL => {
+                Self::CheckFailed { constraint: named("CHECK constraint failed: ") }
+            }
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::ForeignKey(message),
+            _ => match failure.code {
+                ffi::ErrorCode::DatabaseBusy
+                | ffi::ErrorCode::DatabaseLocked
+                | ffi::ErrorCode::CannotOpen => Self::Unavailable(message),
+                ffi::ErrorCode::DiskFull | ffi::ErrorCode::ReadOnly | ffi::ErrorCode::SystemIoFailure => {
+                    Self::Full(message)
+                }
+                _ => Self::Internal(message),
+            },
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A transaction: changes and events are committed together, or not at all.
+
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::connection::{Connection, EngineConnection};
+use super::error::DatabaseError;
+use super::sqlite::{SqliteConnection, Unit};
+use super::value::{Param, params};
+use crate::domain::context::Context;
+use crate::domain::events::DomainEvent;
+
+/// A boxed unit of work.
+pub type Work<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+/// An asynchronous function over a unit of work and what it was given, whose future can be sent to another thread.
+///
+/// Any `async |work, given| …` that awaits nothing but the unit of work is one. [`AsyncFn`] alone does not say that the
+/// future is `Send`; with both bounds the closure's types are inferred and its future can be sent.
+pub trait WorkFn<'a, A: 'a, R>: Fn(&'a mut UnitOfWork, &'a A) -> Self::Fut {
+    /// The future that the function returns.
+    type Fut: Future<Output = R> + Send;
+}
+
+impl<'a, A: 'a, R, F, Fut> WorkFn<'a, A, R> for F
+where
+    F: Fn(&'a mut UnitOfWork, &'a A) -> Fut,
+    Fut: Future<Output = R> + Send,
+{
+    type Fut = Fut;
+}
+
+/// [`WorkFn`] for what only reads and is run once, so that it owns what it is given.
+pub trait ReadFn<'a, A, R>: FnOnce(&'a mut Connection, A) -> Self::Fut {
+    /// The future that the function returns.
+    type Fut: Future<Output = R> + Send;
+}
+
+impl<'a, A, R, F, Fut> ReadFn<'a, A, R> for F
+where
+    F: FnOnce(&'a mut Connection, A) -> Fut,
+    Fut: Future<Output = R> + Send,
+{
+    type Fut = Fut;
+}
+
+/// An open transaction. It commits when the closure that was given it returns `Ok`, and else leaves no trace.
+pub struct UnitOfWork {
+    connection: Connection,
+    context: Context,
+    now: Timestamp,
+    published: bool,
+}
+
+impl UnitOfWork {
+    pub(crate) fn new(connection: Connection, context: Context) -> Self {
+        Self { connection, now: context.clock.now(), context, published: false }
+    }
+
+    /// When this unit of work happens: one instant for all of it.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A new id.
+    pub fn id<T: From<Uuid>>(&self) -> T {
+        T::from(self.context.ids.uuid())
+    }
+
+    /// Fills `out` with bytes that nobody can guess.
+    pub fn secret(&self, out: &mut [u8]) {
+        self.context.ids.secret(out);
+    }
+
+    /// From here on it happens at another time and with other ids: an import replays history.
+    pub fn set_context(&mut self, context: Context) {
+        self.now = context.clock.now();
+        self.context = context;
+    }
+
+    /// Begins a part of the work that may be undone by itself.
+    pub async fn savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.script("SAVEPOINT part").await
+    }
+
+    /// Keeps the part that was begun last.
+    pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.script("RELEASE SAVEPOINT part").await
+    }
+
+    /// Leaves no trace of the part that was begun last.
+    pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.script("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part").await
+    }
+
+    /// Goes on once no other unit of work that takes this turn is open: for a rule that no single row can hold.
+    pub async fn exclusive_lock(&mut self, name: &str) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO counters (name, value) VALUES ('turn/' || $1, 1) \
+                   ON CONFLICT (name) DO UPDATE SET value = counters.value + 1";
+        self.execute(sql, &params![name]).await.map(drop)
+    }
+
+    /// Publishes an event with this transaction: it is delivered if and only if the transaction commits.
+    pub async fn publish<E: DomainEvent>(&mut self, event: &E) -> Result<(), DatabaseError> {
+        self.published = true;
+        let id: Uuid = self.id();
+        let values = params![id, E::TYPE, E::VERSION, event.subject(), self.now];
+        let [id, kind, version, subject, at] = values;
+        self.connection
+            .execute(
+                "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)",
+                &[id, kind, version, subject, at, Param::json(event)],
+            )
+            .await
+            .map(drop)
+    }
+
+    /// Whether it published anything.
+    pub(crate) fn published(&self) -> bool {
+        self.published
+    }
+
+    pub(crate) fn into_connection(self) -> Connection {
+        self.connection
+    }
+}
+
+impl Deref for UnitOfWork {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for UnitOfWork {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+/// A unit of work that waits for the SQLite writer, and where its result goes.
+pub(crate) struct PendingWork<A, T, E, F> {
+    pub(crate) given: A,
+    pub(crate) work: F,
+    pub(crate) context: Context,
+    pub(crate) result: Option<Result<T, E>>,
+    pub(crate) published: bool,
+    pub(crate) reply: oneshot::Sender<(Result<T, E>, bool)>,
+}
+
+impl<A, T, E, F> Unit for PendingWork<A, T, E, F>
+where
+    A: Send + Sync + 'static,
+    T: Send,
+    E: From<DatabaseError> + Send,
+    F: for<'a> WorkFn<'a, A, Result<T, E>> + Send,
+{
+    fn run(&mut self, connection: SqliteConnection) -> (SqliteConnection, bool) {
+        let mut work =
+            UnitOfWork::new(Connection::new(EngineConnection::Sqlite(connection)), self.context.clone());
+        let ran = catch_unwind(AssertUnwindSafe(|| complete((self.work)(&mut work, &self.given))));
+        let result =
+            ran.unwrap_or_else(|_| Err(DatabaseError::Internal("a unit of work panicked".into()).into()));
+        self.published = work.published;
+        let keep = result.is_ok();
+        self.result = Some(result);
+        match work.connection.into_inner() {
+            EngineConnection::Sqlite(connection) => (connection, keep),
+            EngineConnection::Postgres(_) => unreachable!("the writer's connection is SQLite's"),
+        }
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), DatabaseError>) {
+        let result = match (self.result, committed) {
+            (Some(result @ Err(_)), _) | (Some(result), Ok(())) => result,
+            (Some(Ok(_)) | None, Err(error)) => Err(error.into()),
+            (None, Ok(())) => Err(DatabaseError::Internal("a unit of work was not run".into()).into()),
+        };
+        // The caller may have gone away: the work is done all the same.
+        let _ = self.reply.send((result, self.published));
+    }
+}
+
+/// Runs work that awaits nothing but its connection, which on SQLite is always ready.
+pub(crate) fn complete<T, E: From<DatabaseError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match pin!(work).poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(DatabaseError::Internal("a unit of work awaited something else".into()).into()),
+    }
+}

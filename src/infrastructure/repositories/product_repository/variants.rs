@@ -1,0 +1,111 @@
+//! Writes the variants of a product with their stock.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::SaveError;
+use crate::domain::ids::VariantId;
+use crate::domain::product::{Product, Variant};
+use crate::infrastructure::repositories::database::{
+    Connection, DatabaseError, Param, Row, UnitOfWork, key_lists, params, scalar,
+};
+
+const VARIANTS: &str = "variants (id, product_id, sku, options, active, prices, position)";
+
+fn bind<'a>(product: &Product, position: usize, variant: &'a Variant) -> [Param<'a>; 7] {
+    params![
+        variant.id,
+        product.id,
+        &variant.sku,
+        Param::json(&variant.options),
+        variant.active,
+        Param::json(&variant.prices),
+        i64::try_from(position).unwrap_or(i64::MAX),
+    ]
+}
+
+/// Adds the variants of a new product.
+pub(crate) async fn insert(
+    work: &mut UnitOfWork,
+    product: &Product,
+    stock: &BTreeMap<VariantId, i64>,
+) -> Result<(), SaveError> {
+    let variants = product.variants.iter().enumerate();
+    let rows: Vec<_> = variants.map(|(position, variant)| bind(product, position, variant)).collect();
+    let added = work.insert_missing(VARIANTS, &rows).await?;
+    if added != rows.len() as u64 {
+        let taken = taken_sku(work, product).await?;
+        let clash = || DatabaseError::Taken { constraint: "variants_pkey".into() };
+        return Err(taken.map_or_else(|| clash().into(), SaveError::SkuTaken));
+    }
+    let ids: Vec<_> = product.variants.iter().map(|variant| variant.id).collect();
+    Ok(add_stock(work, &ids, stock).await?)
+}
+
+/// Writes the variants of a product that was changed.
+pub(crate) async fn update(
+    work: &mut UnitOfWork,
+    product: &Product,
+    stock: &BTreeMap<VariantId, i64>,
+) -> Result<(), SaveError> {
+    if let Some(sku) = taken_sku(work, product).await? {
+        return Err(SaveError::SkuTaken(sku));
+    }
+    let sql = "SELECT id FROM variants WHERE product_id = $1 ORDER BY position";
+    let before: Vec<VariantId> = work.all(sql, &params![product.id], scalar).await?;
+    for (position, variant) in product.variants.iter().enumerate() {
+        let sql = format!(
+            "INSERT INTO {VARIANTS} VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE \
+             SET sku = $3, options = $4, active = $5, prices = $6, position = $7 WHERE variants.product_id = $2"
+        );
+        match work.execute(&sql, &bind(product, position, variant)).await {
+            Ok(1) => {}
+            Ok(_) => {
+                let whose = format!("variant {} is another product's", variant.id);
+                return Err(DatabaseError::ForeignKey(whose).into());
+            }
+            Err(error) if error.is_taken("variants_sku") => {
+                return Err(SaveError::SkuTaken(variant.sku.clone()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let now: HashSet<_> = product.variants.iter().map(|variant| variant.id).collect();
+    for (position, &gone) in before.iter().filter(|id| !now.contains(id)).enumerate() {
+        let sql = "UPDATE variants SET active = FALSE, position = $2 WHERE id = $1";
+        let position = i64::try_from(product.variants.len() + position).unwrap_or(i64::MAX);
+        work.execute(sql, &params![gone, position]).await?;
+    }
+    let new: Vec<_> = now.into_iter().filter(|id| !before.contains(id)).collect();
+    Ok(add_stock(work, &new, stock).await?)
+}
+
+async fn add_stock(
+    work: &mut UnitOfWork,
+    variants: &[VariantId],
+    stock: &BTreeMap<VariantId, i64>,
+) -> Result<(), DatabaseError> {
+    let now = work.now();
+    let pieces = |id| stock.get(id).copied().unwrap_or(0);
+    let rows: Vec<_> = variants.iter().map(|id| params![*id, pieces(id), 0_i64, 1_i64, now]).collect();
+    let table = "inventory (variant_id, stock, reserved, version, updated_at)";
+    work.insert_missing(table, &rows).await.map(drop)
+}
+
+/// A SKU of the product that another variant has, in this product or elsewhere.
+async fn taken_sku(connection: &mut Connection, product: &Product) -> Result<Option<String>, DatabaseError> {
+    let mut skus = BTreeMap::new();
+    for variant in &product.variants {
+        if skus.insert(variant.sku.as_str(), variant.id).is_some() {
+            return Ok(Some(variant.sku.clone()));
+        }
+    }
+    for (keys, list) in key_lists(&skus.keys().copied().collect::<Vec<_>>()) {
+        let sql = format!("SELECT sku, id FROM variants WHERE sku IN ({list})");
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found: Vec<(String, VariantId)> = connection.all(&sql, &keys, read).await?;
+        if let Some((sku, _)) = found.into_iter().find(|(sku, id)| skus.get(sku.as_str()) != Some(id)) {
+            return Ok(Some(sku));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,97 @@
+//! What is exported can be read back, and holds no secret.
+
+use super::{DEMO, ONLINE_RETAIL, exported, import_all, number, opened};
+use crate::support::{TestDatabase, on_each_engine};
+use undercroft::application::import::report::Counts;
+use undercroft::domain::context::Context;
+
+const TERMS: &str = concat!(
+    r#"{"type":"tax_rule","country":"DE","tax_class":"reduced","basis_points":700,"inclusive":true}"#,
+    "\n",
+    r#"{"type":"shipping_method","id":"parcel","code":"parcel","name":"Parcel","translations":{"de":{"name":"Paket"}},"rates":[{"country":null,"currency":"EUR","amount":490,"free_from":5000}]}"#,
+    "\n",
+    r#"{"type":"discount","id":"ten","code":"Ten","kind":{"type":"percent","basis_points":1000},"usage_limit":9,"minimum":{"amount":100,"currency":"EUR"}}"#,
+    "\n",
+    r#"{"type":"customer","id":"ann","name":"Ann","email":"ann@example.org","birth_date":"1990-05-01","created_at":"2020-01-01T00:00:00Z","wishes":{"locale":"de","marketing_consent":true,"consent_at":"2020-01-02T00:00:00Z"}}"#,
+    "\n",
+);
+
+#[tokio::test]
+async fn what_was_exported_is_imported_as_it_was() {
+    let source = TestDatabase::sqlite(Context::system()).await;
+    let source = opened(&source).clone();
+    import_all(&source, DEMO).await;
+    import_all(&source, TERMS).await;
+    let expected = exported(&source).await;
+    for (kind, least) in [
+        ("category", 20),
+        ("tax_rule", 1),
+        ("shipping_method", 1),
+        ("product", 38),
+        ("discount", 1),
+        ("customer", 1),
+    ] {
+        let start = format!("{{\"type\":\"{kind}\",");
+        let found = expected.lines().filter(|line| line.starts_with(&start)).count();
+        assert!(found >= least, "{found} of {kind}");
+    }
+    on_each_engine(async |test| {
+        let store = opened(&test);
+        let (report, watch) = import_all(&store, &expected).await;
+        assert_eq!(watch.rejected, []);
+        assert_eq!(report.check_version, Counts::default());
+        assert!(exported(&store).await == expected, "the exports differ");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_exports_orders_are_passed_over_and_said_to_be() {
+    on_each_engine(async |test| {
+        let source = opened(&test);
+        import_all(&source, ONLINE_RETAIL).await;
+        let export = exported(&source).await;
+        let target = TestDatabase::sqlite(Context::system()).await;
+        let (report, watch) = import_all(&opened(&target), &export).await;
+        assert_eq!((report.added.products, report.added.customers), (161, 97));
+        assert!(watch.rejected.iter().all(|(_, reason, _)| *reason == "not_imported"));
+        // each order has an invoice, and there are credit notes
+        assert!(watch.rejected.len() > 2 * 97);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_export_tells_no_secrets() {
+    on_each_engine(async |test| {
+        let store = opened(&test);
+        import_all(&store, ONLINE_RETAIL).await;
+        let export = exported(&store).await;
+        for secret in ["password", "\"token", "session"] {
+            assert!(!export.contains(secret), "{secret}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn uses_of_a_discount_elsewhere_are_taken_off_its_limit() {
+    let discount = |id: &str, used: u32| {
+        format!(
+            r#"{{"type":"discount","id":"{id}","code":"{id}","kind":{{"type":"percent","basis_points":1000}},"used":{used},"usage_limit":5}}"#
+        )
+    };
+    let lines = [discount("some-left", 3), discount("used-up", 5), discount("more-than-all", 6)].join("\n");
+    on_each_engine(async |test| {
+        let store = opened(&test);
+        let (report, watch) = import_all(&store, &lines).await;
+        assert_eq!((report.added.discounts, watch.rejected.len()), (2, 1));
+        let left = "SELECT usage_limit - used FROM discounts WHERE code = 'some-left' AND active";
+        assert_eq!(number(&store, left).await, 2);
+        assert_eq!(
+            number(&store, "SELECT COUNT(*) FROM discounts WHERE code = 'used-up' AND NOT active").await,
+            1
+        );
+    })
+    .await;
+}

@@ -1,0 +1,227 @@
+//! Product catalogues: other shops' and our own.
+
+use undercroft::application::import::readers::Options;
+use undercroft::application::import::record::Record;
+use undercroft::domain::money::Currency;
+use undercroft::domain::product::ProductKind;
+
+use super::{SHOPIFY, SHOPIFY_NEW, WOOCOMMERCE, read, with_currency};
+
+#[test]
+fn shopify_lines_become_products_with_options_and_variants() {
+    let read = read(SHOPIFY, &with_currency(Currency::EUR));
+    let apron = read.product("Linen Apron");
+    assert_eq!(apron.slug, "linen-apron");
+    assert_eq!(apron.description, "Stone-washed linen.\nOne pocket\nTies at the back");
+    assert_eq!(apron.options, ["Colour", "Size"]);
+    let variants: Vec<_> = apron
+        .variants
+        .iter()
+        .map(|variant| {
+            (variant.sku.as_str(), variant.options.join("/"), variant.prices[&Currency::EUR], variant.stock)
+        })
+        .collect();
+    assert_eq!(
+        variants,
+        [
+            ("APR-SAND-M", "Sand/M".to_owned(), 3990, 12),
+            ("APR-SAND-L", "Sand/L".to_owned(), 3990, 0),
+            ("APR-INK-M", "Ink/M".to_owned(), 4200, 0),
+        ]
+    );
+
+    let guide = read.product("The Knife Guide, 2nd edition");
+    assert_eq!((guide.kind, guide.options.len()), (ProductKind::Digital, 0));
+    assert_eq!((guide.variants[0].sku.as_str(), guide.variants[0].stock), ("knife-guide", 1_000_000));
+    let whisk = read.product("Whisk");
+    assert_eq!((whisk.active, whisk.kind, whisk.variants[0].stock), (false, ProductKind::Physical, 31));
+
+    assert_eq!(
+        read.categories(),
+        [
+            "home-garden",
+            "home-garden--linens-bedding",
+            "home-garden--linens-bedding--aprons",
+            "e-book",
+            "home-garden--kitchen",
+        ]
+    );
+    assert_eq!(
+        read.reasons(),
+        [
+            (6, "missing_option"),
+            (7, "duplicate_variant"),
+            (9, "bad_price"),
+            (10, "no_variant"),
+            (11, "no_price"),
+            (13, "scattered_product"),
+            (14, "unsupported_type"),
+            (15, "product_rejected"),
+            (16, "no_key"),
+        ]
+    );
+    assert_eq!((read.totals.lines, read.totals.accepted.lines), (15, 6));
+}
+
+#[test]
+fn shopify_is_known_by_its_new_columns_too() {
+    let read = read(SHOPIFY_NEW, &with_currency(Currency::GBP));
+    assert_eq!(read.product("Egg Cup").slug, "egg-cup");
+    let towel = read.product("Tea Towel");
+    let skus: Vec<_> = towel.variants.iter().map(|variant| (variant.sku.as_str(), variant.stock)).collect();
+    assert_eq!(skus, [("tea-towel-blue", 1_000_000), ("tea-towel-red", 1_000_000)]);
+    assert_eq!((read.totals.accepted.lines, read.totals.rejected.lines), (3, 0));
+}
+
+#[test]
+fn woocommerce_variations_find_their_parent_wherever_it_stands() {
+    let read = read(WOOCOMMERCE, &with_currency(Currency::EUR));
+    let jug = read.product("Milk Jug");
+    assert_eq!(jug.slug, "milk-jug-44");
+    assert_eq!(jug.description, "Thrown by hand.\nFirst line.\nSecond line with a \\n in it.");
+    assert_eq!(jug.options, ["Colour"], "an attribute that no variation has a value for is none to choose");
+    let variants: Vec<_> = jug
+        .variants
+        .iter()
+        .map(|variant| {
+            let price = variant.prices[&Currency::EUR];
+            (variant.sku.as_str(), variant.options.join("/"), price, variant.stock, variant.active)
+        })
+        .collect();
+    assert_eq!(
+        variants,
+        [
+            ("JUG-BLU-S", "Blue".to_owned(), 1850, 4, true),
+            ("JUG-GRN", "Green".to_owned(), 1900, 3, false),
+            ("woocommerce-64", "any".to_owned(), 1700, 3, true),
+        ],
+        "the seven pieces of the parent are dealt out, none twice"
+    );
+    assert_eq!(read.categories(), ["kitchen", "kitchen--jugs-pots", "books"]);
+
+    let recipes = read.product("Glaze Recipes");
+    assert_eq!((recipes.kind, recipes.variants[0].prices[&Currency::EUR]), (ProductKind::Digital, 400));
+    let bowl = read.product("Summer Bowl");
+    assert_eq!(bowl.variants[0].sku, "=SUM-1", "the apostrophe before a formula is not part of the value");
+    assert_eq!((bowl.variants[0].stock, bowl.active), (0, false));
+    assert_eq!(bowl.variants[0].prices[&Currency::EUR], 1400, "a sale for a time only is not the price");
+
+    assert_eq!(
+        read.reasons(),
+        [
+            (8, "unsupported_type"),
+            (9, "bad_price"),
+            (10, "unknown_parent"),
+            (11, "no_name"),
+            (12, "no_variant"),
+        ]
+    );
+}
+
+#[test]
+fn our_own_lines_name_the_faulty_field_by_json_pointer() {
+    let read = read(
+        concat!(
+            r#"{"type":"category","id":"tea","name":"Tea","translations":{"de":{"name":"Tee"}}}"#,
+            "\n\n",
+            r#"{"type":"product","id":"0196f3b0-0000-7000-8000-000000000001","name":"Sencha","category":"tea","#,
+            r#""options":["size"],"variants":[{"sku":"SEN-100","options":["100 g"],"stock":5,"#,
+            r#""prices":[{"amount":990,"currency":"EUR"},{"amount":1090,"currency":"USD"}]}]}"#,
+            "\r\n",
+            r#"{"type":"customer","id":"c1","name":"Ada","wishes":{"locale":"fr"},"email":"ada@example.com"}"#,
+            "\n",
+            r#"{"type":"product","id":"p","name":"P","colour":"red","variants":[]}"#,
+            "\n",
+            r#"{"type":"product","id":"p","name":"P","variants":[{"sku":"A","stock":1,"prices":[{"amount":"9","currency":"EUR"}]}]}"#,
+            "\n",
+            r#"{"type":"product","id":"p","name":"P","variants":[{"sku":"A","stock":-1,"prices":[]}]}"#,
+            "\n",
+            r#"{"type":"product","id":"p","name":"a\u0000b","variants":[]}"#,
+            "\n",
+            r#"{"type":"invoice","id":"p"}"#,
+            "\n",
+            r#"{"type":"customer","id":"c","name":"#,
+            "\n",
+            r#"{"type":"poem","id":"p"}"#,
+            "\n",
+            r#"{"type":"customer","id":"c","name":"Ada","email":"ada at example.com"}"#,
+        ),
+        &Options::default(),
+    );
+    let sencha = read.product("Sencha");
+    assert_eq!(sencha.id.to_string(), "0196f3b0-0000-7000-8000-000000000001");
+    assert_eq!(sencha.variants[0].prices[&Currency::USD], 1090);
+    let Record::Category(tea) = &read.records[0] else { panic!("categories come first") };
+    assert_eq!((sencha.category, tea.translations["de"].name.as_str()), (Some(tea.id), "Tee"));
+    assert_eq!((read.totals.lines, read.totals.accepted.lines), (11, 3));
+
+    let details: Vec<_> =
+        read.rejected.iter().map(|rejection| (rejection.line.number, rejection.detail.as_str())).collect();
+    for (place, (line, start)) in [
+        (5, "/colour: unknown field `colour`"),
+        (6, "/variants/0/prices/0/amount: invalid type: string \"9\", expected i64 (column 94)"),
+        (7, "/variants/0/stock: negative"),
+        (8, ": \\u0000 is a character"),
+        (9, ""),
+        (10, "/name: EOF while parsing a value (column 35)"),
+        (11, "/type: unknown variant `poem`, expected one of `category`, `tax_rule`"),
+        (12, "/email: no address"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(details[place].0, line);
+        assert!(details[place].1.starts_with(start), "{:?}", details[place]);
+    }
+}
+
+#[test]
+fn the_demo_catalogue_is_read_whole_and_has_something_of_everything() {
+    let read = read(include_str!("../../../../../demo/catalogue.jsonl"), &Options::default());
+    assert_eq!(read.reasons(), []);
+    let products = read.products();
+    assert!((38..=45).contains(&products.len()), "about 40 products, not {}", products.len());
+
+    let mut parents = std::collections::HashMap::new();
+    for record in &read.records {
+        match record {
+            Record::Category(category) => {
+                assert!(
+                    category.parent.is_none_or(|parent| parents.contains_key(&parent)),
+                    "{}",
+                    category.slug
+                );
+                assert!(["de", "fr"].iter().all(|locale| category.translations.contains_key(*locale)));
+                parents.insert(category.id, category.parent);
+            }
+            Record::Product(product) => {
+                assert!(parents.contains_key(&product.category.unwrap()), "{}", product.slug);
+            }
+            other => panic!("{other:?} has no place in a catalogue"),
+        }
+    }
+    let depth = |mut node| {
+        let mut depth = 0;
+        while let Some(id) = node {
+            (node, depth) = (parents[&id], depth + 1);
+        }
+        depth
+    };
+    assert_eq!(products.iter().map(|product| depth(product.category)).max(), Some(3));
+
+    for product in &products {
+        for locale in ["de", "fr"] {
+            let texts = &product.translations[locale];
+            assert!(!texts.name.is_empty() && !texts.description.is_empty(), "{} in {locale}", product.slug);
+        }
+        for variant in &product.variants {
+            assert!([Currency::EUR, Currency::USD].iter().all(|currency| variant.prices[currency] > 0));
+        }
+    }
+    let skus: std::collections::BTreeSet<_> =
+        products.iter().flat_map(|product| &product.variants).map(|variant| &variant.sku).collect();
+    assert_eq!(skus.len(), products.iter().map(|product| product.variants.len()).sum::<usize>());
+    assert_eq!(products.iter().filter(|product| product.minimum_age == Some(18)).count(), 1);
+    assert_eq!(products.iter().filter(|product| product.kind == ProductKind::Subscription).count(), 1);
+    assert_eq!(products.iter().filter(|product| product.kind == ProductKind::Digital).count(), 1);
+}

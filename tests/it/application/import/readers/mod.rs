@@ -1,0 +1,95 @@
+//! The reading side of `import`: what becomes of each line of a file, and of a file that is broken.
+
+mod broken_files;
+mod catalogues;
+mod online_retail;
+mod properties;
+
+use std::io::{BufReader, Read};
+
+use undercroft::application::import::line::Rejection;
+use undercroft::application::import::readers::{Entry, Options, Outcome, ReadError, Reader};
+use undercroft::application::import::record::{ImportedInvoice, ImportedProduct, Record};
+use undercroft::application::import::totals::Totals;
+use undercroft::domain::money::Currency;
+
+const ONLINE_RETAIL: &str = include_str!("../../../../fixtures/online-retail.csv");
+const SHOPIFY: &str = include_str!("../../../../fixtures/shopify-products.csv");
+const SHOPIFY_NEW: &str = include_str!("../../../../fixtures/shopify-products-new-columns.csv");
+const WOOCOMMERCE: &str = include_str!("../../../../fixtures/woocommerce-products.csv");
+const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+
+/// What a whole file came to.
+struct Import {
+    records: Vec<Record>,
+    rejected: Vec<Rejection>,
+    totals: Totals,
+}
+
+impl Import {
+    fn pick<'a, T: 'a>(&'a self, pick: impl Fn(&'a Record) -> Option<T>) -> Vec<T> {
+        self.records.iter().filter_map(pick).collect()
+    }
+
+    fn products(&self) -> Vec<&ImportedProduct> {
+        self.pick(|record| if let Record::Product(product) = record { Some(product) } else { None })
+    }
+
+    fn product(&self, name: &str) -> &ImportedProduct {
+        self.products().into_iter().find(|product| product.name == name).unwrap()
+    }
+
+    fn orders(&self) -> Vec<&ImportedInvoice> {
+        self.pick(|record| if let Record::Order(order) = record { Some(order) } else { None })
+    }
+
+    fn order(&self, key: &str) -> &ImportedInvoice {
+        self.orders().into_iter().find(|order| order.key == key).unwrap()
+    }
+
+    fn cancellations(&self) -> Vec<&ImportedInvoice> {
+        self.pick(|record| if let Record::Cancellation(invoice) = record { Some(invoice) } else { None })
+    }
+
+    fn categories(&self) -> Vec<&str> {
+        self.pick(
+            |record| {
+                if let Record::Category(category) = record { Some(category.slug.as_str()) } else { None }
+            },
+        )
+    }
+
+    fn reasons(&self) -> Vec<(u64, &'static str)> {
+        let mut reasons: Vec<_> =
+            self.rejected.iter().map(|rejection| (rejection.line.number, rejection.reason.code())).collect();
+        reasons.sort_unstable();
+        reasons
+    }
+}
+
+fn with_currency(currency: Currency) -> Options {
+    Options { currency: Some(currency), ..Options::default() }
+}
+
+fn try_read(bytes: impl Read, options: &Options) -> Result<Import, ReadError> {
+    let mut reader = Reader::open(BufReader::new(bytes), options)?;
+    let mut read = Import { records: Vec::new(), rejected: Vec::new(), totals: Totals::default() };
+    for outcome in &mut reader {
+        match outcome? {
+            Outcome::Entry(Entry { record, lines }) => {
+                read.totals.accept(&lines);
+                read.records.push(record);
+            }
+            Outcome::Rejected(rejection) => {
+                read.totals.reject(&rejection);
+                read.rejected.push(rejection);
+            }
+        }
+    }
+    read.totals.close(reader.lines()).unwrap();
+    Ok(read)
+}
+
+fn read(text: &str, options: &Options) -> Import {
+    try_read(text.as_bytes(), options).unwrap()
+}

@@ -1,0 +1,6 @@
+//! The use cases.
+
+mod catalogue;
+mod import;
+mod people;
+mod selling;

@@ -1,0 +1,247 @@
+//! Captures, refunds and voids that race with a cancellation, and what is invoiced and credited: no money is kept.
+
+use undercroft::domain::invoice::InvoiceTax;
+use undercroft::domain::money::Currency;
+use undercroft::domain::product::Translations;
+use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
+use undercroft::domain::tax::{TaxRate, TaxRule};
+use undercroft::infrastructure::repositories::TaxRepository;
+
+use super::*;
+
+async fn refund_with_goods(store: &Store, order_id: OrderId) -> (u16, String) {
+    let request =
+        PaymentOperation { order_id, kind: StepKind::Refund, amount: None, reason: None, restock: true };
+    told(&capture_or_refund(store, request, None, Arc::new(Plain)).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_of_a_cancelled_order_is_refused() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, manual_capture());
+        let variant = product(&test.database, 1000, 1).await;
+        let id = order_of(&store, variant, "tok_ok").await;
+        cancelled(&store, id).await;
+        assert_eq!(moved(&store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
+        work(&store).await;
+        let payment = order(&store, id).await.unwrap().payment;
+        assert_eq!((payment.status, payment.authorized, payment.captured), (PaymentStatus::Voided, 0, 0));
+        assert_eq!(credited(&store, id).await, [1000], "the invoice is taken back");
+        check(&test.database).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_captures_and_a_cancellation_at_once_no_money_is_kept() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, manual_capture());
+        let variant = product(&test.database, 1000, 20).await;
+        for round in 0..20 {
+            let id = order_of(&store, variant, "tok_ok").await;
+            let capture = |amount| {
+                let store = store.clone();
+                tokio::spawn(async move { moved(&store, id, StepKind::Capture, Some(amount)).await })
+            };
+            let (first, second) = (capture(400), capture(600));
+            tokio::time::sleep(Duration::from_micros(300 * round)).await;
+            cancelled(&store, id).await;
+            first.await.unwrap();
+            second.await.unwrap();
+            work(&store).await;
+            let payment = order(&store, id).await.unwrap().payment;
+            assert_eq!(payment.captured, payment.refunded);
+            assert_eq!(payment.authorized, payment.captured, "nothing is held");
+            assert_eq!(credited(&store, id).await.iter().sum::<i64>(), 1000);
+        }
+        assert_eq!(stock(&test.database, variant).await, (20, 0));
+        check(&test.database).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_succeeds_after_the_cancellation_goes_back() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, manual_capture());
+        let variant = product(&test.database, 1000, 1).await;
+        let id = order_of(&store, variant, "tok_ok").await;
+        // the vendor does not answer while the capture is sent
+        execute(&test.database, &["UPDATE payments SET provider = 'silent'"]).await;
+        assert_ne!(moved(&store, id, StepKind::Capture, Some(400)).await.0, 201);
+        cancelled(&store, id).await;
+        execute(&test.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+        assert_eq!(checker::check(&test.database, false).await.unwrap(), []);
+        work(&store).await;
+        let payment = order(&store, id).await.unwrap().payment;
+        assert_eq!((payment.status, payment.captured), (PaymentStatus::Refunded, 400));
+        assert_eq!(credited(&store, id).await.iter().sum::<i64>(), 1000);
+        assert_eq!(stock(&test.database, variant).await, (1, 0));
+        check(&test.database).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, manual_capture());
+        let variant = product(&test.database, 1000, 1).await;
+        let id = order_of(&store, variant, "tok_ok").await;
+        assert_eq!(moved(&store, id, StepKind::Capture, Some(400)).await.0, 201);
+        cancelled(&store, id).await;
+        work(&store).await;
+        let payment = order(&store, id).await.unwrap().payment;
+        assert_eq!((payment.captured, payment.refunded, payment.authorized), (400, 400, 400));
+        assert_eq!(payment.status, PaymentStatus::Refunded);
+        let held = "SELECT amount - captured FROM sandbox_charges";
+        assert_eq!(value::<i64>(&test.database, held, &[]).await, 0);
+        let mut credited = credited(&store, id).await;
+        credited.sort_unstable();
+        assert_eq!(credited, [400, 600]);
+        check(&test.database).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_order() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, manual_capture());
+        let variant = product(&test.database, 1000, 1).await;
+        let id = order_of(&store, variant, "tok_ok").await;
+        assert_eq!(moved(&store, id, StepKind::Capture, Some(400)).await.0, 201);
+        assert_eq!(moved(&store, id, StepKind::Refund, Some(100)).await.0, 201);
+        let placed = order(&store, id).await.unwrap();
+        assert_eq!((placed.payment.status, placed.payment.voiding), (PaymentStatus::Captured, 0));
+        assert_eq!(moved(&store, id, StepKind::Refund, None).await.0, 201);
+        let placed = order(&store, id).await.unwrap();
+        assert_eq!((placed.payment.status, placed.payment.voiding), (PaymentStatus::Captured, 600));
+        assert_eq!(placed.order.status, OrderStatus::Paid);
+        assert_eq!(moved(&store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
+        work(&store).await;
+        let placed = order(&store, id).await.unwrap();
+        assert_eq!(
+            (placed.payment.status, placed.order.status),
+            (PaymentStatus::Refunded, OrderStatus::Refunded)
+        );
+        assert_eq!(credited(&store, id).await.iter().sum::<i64>(), 1000);
+        check(&test.database).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_come_back_once_and_only_with_their_money() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, policy());
+        let variant = product(&test.database, 1000, 3).await;
+        let id = order_of(&store, variant, "tok_ok").await;
+        execute(&test.database, &["UPDATE sandbox_charges SET status = 'declined'"]).await;
+        for _ in 0..2 {
+            assert_eq!(refund_with_goods(&store, id).await.0, 402);
+            assert_eq!(stock(&test.database, variant).await, (2, 0), "the vendor refused");
+        }
+        execute(&test.database, &["UPDATE sandbox_charges SET status = 'captured'"]).await;
+        assert_eq!(refund_with_goods(&store, id).await.0, 201);
+        assert_eq!(stock(&test.database, variant).await, (3, 0));
+        assert_eq!(refund_with_goods(&store, id).await.0, 409);
+
+        // asked for, without an answer, and then cancelled
+        let id = order_of(&store, variant, "tok_ok").await;
+        execute(&test.database, &["UPDATE payments SET provider = 'silent' WHERE status = 'captured'"]).await;
+        assert_ne!(refund_with_goods(&store, id).await.0, 201);
+        assert_eq!(refund_with_goods(&store, id).await, (409, "order_processing".into()), "it is under way");
+        cancelled(&store, id).await;
+        execute(&test.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+        work(&store).await;
+        assert_eq!(order(&store, id).await.unwrap().payment.refunded, 1000);
+        assert_eq!(stock(&test.database, variant).await, (3, 0));
+
+        // cancelled, and then asked for by hand
+        let id = order_of(&store, variant, "tok_ok").await;
+        cancelled(&store, id).await;
+        assert_ne!(refund_with_goods(&store, id).await.0, 201);
+        work(&store).await;
+        assert_eq!(stock(&test.database, variant).await, (3, 0));
+        check(&test.database).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_order_gives_its_use_of_a_discount_back() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, policy());
+        let variant = product(&test.database, 1000, 5).await;
+        crate::support::store::discount(&test.database, "ONCE", 1000, Some(1)).await;
+        for _ in 0..2 {
+            let cart = cart(&store, None, &[(variant, 1)]).await;
+            execute(&test.database, &["UPDATE carts SET discount_code = 'once' WHERE status = 'open'"]).await;
+            let (status, body) = told(&buy(&store, cart, "tok_ok").await);
+            assert_eq!(status, 201, "{body}");
+            cancelled(&store, body.split(' ').next().unwrap().parse().unwrap()).await;
+        }
+        work(&store).await;
+        check(&test.database).await;
+    })
+    .await;
+}
+
+/// Goods are taxed at 19 % contained in their price, shipping (5.00) at 7 % on top of it.
+async fn taxed(database: &Database) {
+    let done: Result<(), DatabaseError> = database
+        .write_boxed(|work| {
+            Box::pin(async move {
+                let rule = |tax_class: &str, basis_points, inclusive| TaxRule {
+                    country: "DE".parse().unwrap(),
+                    tax_class: tax_class.parse().unwrap(),
+                    rate: TaxRate { basis_points, inclusive },
+                };
+                let rules = [rule("standard", 1900, true), rule("carriage", 700, false)];
+                TaxRepository::replace(work, &rules).await?;
+                let rate =
+                    ShippingRate { country: None, currency: Currency::EUR, amount: 500, free_from: None };
+                let method = ShippingMethod {
+                    id: work.id(),
+                    code: "parcel".into(),
+                    name: "Parcel".into(),
+                    translations: Translations::new(),
+                    tax_class: "carriage".parse().unwrap(),
+                    position: 1,
+                    active: true,
+                    rates: vec![rate],
+                };
+                work.insert(&method).await
+            })
+        })
+        .await;
+    done.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, policy());
+        taxed(&test.database).await;
+        let variant = product(&test.database, 10_000, 1).await;
+        let id = order_of(&store, variant, "tok_ok").await;
+        let (invoice, _) = history::invoice(&store, id).await.unwrap();
+        let tax = |basis_points, inclusive, net, tax| InvoiceTax { basis_points, inclusive, net, tax };
+        assert_eq!((invoice.total, invoice.document.shipping), (10_535, 535));
+        let taxes = [tax(700, false, 500, 35), tax(1900, true, 8403, 1597)];
+        assert_eq!(invoice.document.taxes, taxes);
+        for amount in [Some(3333), Some(1), Some(3333), None] {
+            assert_eq!(moved(&store, id, StepKind::Refund, amount).await.0, 201);
+        }
+        assert_eq!(credited(&store, id).await, [3333, 1, 3333, 3868]);
+        let (_, notes) = history::invoice(&store, id).await.unwrap();
+        for (i, whole) in taxes.iter().enumerate() {
+            let shares = notes.iter().map(|note| &note.document.taxes[i]);
+            let sums = shares.fold((0, 0), |(net, tax), share| (net + share.net, tax + share.tax));
+            assert_eq!(sums, (whole.net, whole.tax));
+        }
+        check(&test.database).await;
+    })
+    .await;
+}

@@ -1,0 +1,177 @@
+//! Money and stock are right under any race, crash, duplicate and reorder.
+
+mod late;
+mod ledger;
+mod payments;
+mod races;
+mod subscriptions;
+mod waits;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use undercroft::application::consistency as checker;
+use undercroft::application::payments::gateway_calls::refresh;
+use undercroft::application::payments::recovery::recover_payments;
+use undercroft::application::selling::checkout::{Checkout, checkout};
+use undercroft::application::selling::history;
+use undercroft::application::selling::orders::{PaymentOperation, cancel, capture_or_refund, order};
+use undercroft::application::subscriptions::renewals::{renew, renew_subscriptions};
+use undercroft::application::{Policy, Store};
+use undercroft::domain::context::{Context, ManualClock};
+use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
+use undercroft::domain::order::OrderStatus;
+use undercroft::domain::payment::{PaymentStatus, PaymentStep, StepKind};
+use undercroft::domain::user::{Role, User};
+use undercroft::infrastructure::adapters::sandbox::SandboxPayments;
+use undercroft::infrastructure::exceptions::Failure;
+use undercroft::infrastructure::repositories::{
+    Database, DatabaseError, IdempotencyKey, InventoryRepository, PaymentRepository, StoredResponse,
+};
+
+use crate::support::store::{
+    Plain, address, cart, execute, policy, product, product_of_kind, store, store_with_bank, told, value,
+};
+use crate::support::{manual_at, on_each_engine, on_each_engine_at};
+
+fn purchase(cart_id: CartId, token: &str) -> Checkout {
+    Checkout {
+        cart_id,
+        user_id: None,
+        email: Some("ann@example.com".into()),
+        shipping_address: address(),
+        billing_address: None,
+        shipping_method: None,
+        provider: "sandbox".into(),
+        token: token.into(),
+    }
+}
+
+async fn buy(store: &Store, cart_id: CartId, token: &str) -> Result<StoredResponse, Failure> {
+    checkout(store, purchase(cart_id, token), None, Arc::new(Plain)).await
+}
+
+/// Buys one piece and tells the order's id.
+async fn order_of(store: &Store, variant: VariantId, token: &str) -> OrderId {
+    let cart = cart(store, None, &[(variant, 1)]).await;
+    let (status, body) = told(&buy(store, cart, token).await);
+    assert_eq!(status, 201, "{body}");
+    body.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn key(name: &str) -> IdempotencyKey {
+    IdempotencyKey { scope: "test".into(), key: name.into(), request_hash: b"the same".to_vec() }
+}
+
+/// What must hold whenever nothing is under way: stock, reservations, money, numbers and events.
+async fn check(database: &Database) {
+    assert_eq!(checker::check(database, true).await.unwrap(), []);
+}
+
+async fn stock(database: &Database, variant: VariantId) -> (i64, i64) {
+    let of = [variant.into()];
+    (
+        value(database, "SELECT stock FROM inventory WHERE variant_id = $1", &of).await,
+        value(database, "SELECT reserved FROM inventory WHERE variant_id = $1", &of).await,
+    )
+}
+
+/// A context whose time the test sets.
+fn manual() -> (Context, Arc<ManualClock>) {
+    manual_at("2026-01-31T12:00:00Z".parse().unwrap())
+}
+
+/// A store that only holds the money at checkout.
+fn manual_capture() -> Policy {
+    Policy { capture_at_checkout: false, ..policy() }
+}
+
+async fn cancelled(store: &Store, id: OrderId) {
+    let done: Result<_, Failure> = store.database().write_boxed(move |work| Box::pin(cancel(work, id))).await;
+    assert_eq!(done.unwrap().order.status, OrderStatus::Cancelled);
+}
+
+async fn moved(store: &Store, order_id: OrderId, kind: StepKind, amount: Option<i64>) -> (u16, String) {
+    let request = PaymentOperation { order_id, kind, amount, reason: None, restock: false };
+    told(&capture_or_refund(store, request, None, Arc::new(Plain)).await)
+}
+
+/// What the worker does within the next days.
+async fn work(store: &Store) {
+    let later = store.database().context().clock.now() + SignedDuration::from_hours(72);
+    for _ in 0..3 {
+        recover_payments(store, later).await.unwrap();
+    }
+}
+
+async fn steps(store: &Store, id: PaymentId, kind: StepKind) -> Vec<PaymentStep> {
+    let steps = history::payment_steps(store, id).await.unwrap();
+    steps.into_iter().filter(|step| step.kind == kind).collect()
+}
+
+/// The totals of an order's credit notes, and whether their taxes add up to them.
+async fn credited(store: &Store, id: OrderId) -> Vec<i64> {
+    let (invoice, notes) = history::invoice(store, id).await.unwrap();
+    for document in notes.iter().chain([&invoice]) {
+        let taxes: i64 = document.document.taxes.iter().map(|tax| tax.net + tax.tax).sum();
+        assert_eq!(taxes, document.total, "{document:?}");
+    }
+    notes.iter().map(|note| note.total).collect()
+}
+
+fn clock_now(store: &Store) -> Timestamp {
+    store.database().context().clock.now()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_finds_what_must_not_be() {
+    on_each_engine(|test| async move {
+        let (store, _notices) = store(&test.database, policy());
+        let variant = product(&test.database, 1000, 5).await;
+        for token in ["tok_ok", "tok_requires_action"] {
+            order_of(&store, variant, token).await;
+        }
+        check(&test.database).await;
+        let undone: [[&'static [&'static str]; 2]; 4] = [
+            [
+                &["UPDATE payments SET capturing = 1, authorized = authorized + 1"],
+                &["UPDATE payments SET capturing = 0, authorized = authorized - 1"],
+            ],
+            [
+                &["UPDATE payments SET next_attempt_at = NULL WHERE status = 'requires_action'"],
+                &["UPDATE payments SET next_attempt_at = created_at WHERE status = 'requires_action'"],
+            ],
+            [
+                &["UPDATE orders SET status = 'cancelled' WHERE status = 'paid'"],
+                &["UPDATE orders SET status = 'paid' WHERE status = 'cancelled'"],
+            ],
+            [
+                &["UPDATE payments SET status = 'refunded' WHERE status = 'captured'"],
+                &["UPDATE payments SET status = 'captured' WHERE status = 'refunded'"],
+            ],
+        ];
+        for [wrong, right] in undone {
+            execute(&test.database, wrong).await;
+            assert_ne!(checker::check(&test.database, false).await.unwrap(), [], "{wrong:?}");
+            execute(&test.database, right).await;
+            check(&test.database).await;
+        }
+        let wrongs: [&'static [&'static str]; 6] = [
+            &["UPDATE inventory SET reserved = reserved + 1"],
+            &["UPDATE orders SET number = number + 7 WHERE status = 'paid'"],
+            &["UPDATE sandbox_charges SET refunded = 1 WHERE status = 'captured'"],
+            &["UPDATE payments SET authorized = 1, captured = 1 WHERE status = 'captured'"],
+            &["DELETE FROM outbox WHERE type = 'order.paid'"],
+            &["DELETE FROM reservations"],
+        ];
+        for (number, wrong) in wrongs.into_iter().enumerate() {
+            let before = checker::check(&test.database, true).await.unwrap().len();
+            execute(&test.database, wrong).await;
+            let after = checker::check(&test.database, true).await.unwrap().len();
+            assert!(after > before, "wrong number {number} was not found");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,298 @@
+//! One charge a period, and what follows when it fails.
+
+mod undone;
+
+use super::*;
+use crate::support::store::execute;
+use undercroft::application::subscriptions::lifecycle::{cancel as end, cancel_and_refund, pause, resume};
+use undercroft::domain::subscription::Subscription;
+use undercroft::infrastructure::adapters::sandbox::{Notice, SandboxPayments};
+use undercroft::infrastructure::exceptions::SubscriptionExpiredException;
+use undercroft::infrastructure::repositories::{UnitOfWork, Work};
+
+/// A subscription of a month at 1500, begun on January 31, and the clock that its charges go by.
+struct Subscribed {
+    store: Store,
+    bank: Arc<SandboxPayments>,
+    clock: Arc<ManualClock>,
+    variant: VariantId,
+    id: SubscriptionId,
+    _notices: tokio::sync::mpsc::Receiver<Notice>,
+}
+
+/// Runs a test on a fresh subscription in each database.
+async fn on_each_engine_subscribed<Fut: Future<Output = ()>>(test: impl Fn(Subscribed) -> Fut) {
+    let (context, clock) = manual();
+    let began = context.clock.now();
+    on_each_engine_at(context, |database| {
+        let (clock, test) = (Arc::clone(&clock), &test);
+        async move {
+            clock.set(began);
+            test(Subscribed::begin(&database.database, clock).await).await;
+        }
+    })
+    .await;
+}
+
+impl Subscribed {
+    async fn begin(database: &Database, clock: Arc<ManualClock>) -> Self {
+        let (store, bank, notices) = store_with_bank(database, policy());
+        let variant = product_of_kind(database, 1500, 100, "subscription").await;
+        let user_id = shopper(database).await;
+        let cart = cart(&store, Some(user_id), &[(variant, 1)]).await;
+        let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
+        assert_eq!(told(&checkout(&store, request, None, Arc::new(Plain)).await).0, 201);
+        let id = value(database, "SELECT id FROM subscriptions", &[]).await;
+        Self { store, bank, clock, variant, id, _notices: notices }
+    }
+
+    fn database(&self) -> &Database {
+        self.store.database()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.database().context().clock.now()
+    }
+
+    /// Lets so many days go by, with a round of the worker on each.
+    async fn live(&self, days: i64) {
+        for _ in 0..days {
+            self.clock.advance(SignedDuration::from_hours(24));
+            recover_payments(&self.store, self.now()).await.unwrap();
+            renew_subscriptions(&self.store, self.now()).await.unwrap();
+        }
+    }
+
+    async fn sql(&self, statements: &'static [&'static str]) {
+        execute(self.database(), statements).await;
+    }
+
+    async fn number(&self, sql: &str) -> i64 {
+        value(self.database(), sql, &[]).await
+    }
+
+    async fn now_stands(&self) -> Subscription {
+        self.database().read().await.unwrap().find(self.id).await.unwrap().unwrap()
+    }
+
+    async fn status(&self) -> String {
+        value(self.database(), "SELECT status FROM subscriptions", &[]).await
+    }
+
+    /// Takes a step of the subscriber's.
+    async fn step<F>(&self, step: F) -> Result<Subscription, Failure>
+    where
+        F: for<'a> Fn(&'a mut UnitOfWork, SubscriptionId) -> Work<'a, Subscription, Failure>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let id = self.id;
+        self.database().write_boxed(move |work| step(work, id)).await
+    }
+
+    async fn pause(&self) -> Result<Subscription, Failure> {
+        self.step(|work, id| Box::pin(pause(work, id))).await
+    }
+
+    async fn resume(&self) -> Result<Subscription, Failure> {
+        self.step(|work, id| Box::pin(resume(work, id))).await
+    }
+
+    async fn cancel(&self) -> Result<Subscription, Failure> {
+        self.step(|work, id| Box::pin(end(work, id))).await
+    }
+
+    /// The order of the last period.
+    async fn last_order(&self) -> OrderId {
+        let sql = "SELECT order_id FROM subscription_periods ORDER BY period DESC LIMIT 1";
+        value(self.database(), sql, &[]).await
+    }
+
+    async fn paid_periods(&self) -> i64 {
+        self.number("SELECT COUNT(*) FROM subscription_periods WHERE status = 'paid'").await
+    }
+
+    /// No day is paid twice, every paid period lasts a month, and the books are right.
+    async fn check(&self) {
+        let paid_twice = "SELECT COUNT(*) FROM subscription_periods a JOIN subscription_periods b \
+                          ON a.period < b.period AND a.ends_at > b.starts_at \
+                          WHERE a.status = 'paid' AND b.status = 'paid'";
+        assert_eq!(self.number(paid_twice).await, 0, "a day is paid twice");
+        check(self.database()).await;
+    }
+}
+
+pub(super) async fn shopper(database: &Database) -> UserId {
+    let made: Result<UserId, DatabaseError> = database
+        .write_boxed(|work| {
+            Box::pin(async move {
+                let now = work.now();
+                let id: UserId = work.id();
+                let user = User {
+                    id,
+                    email: format!("{id}@example.com"),
+                    name: "Ann".into(),
+                    password_hash: None,
+                    role: Role::Customer,
+                    birth_date: None,
+                    email_verified_at: None,
+                    erased_at: None,
+                    version: 1,
+                    created_at: now,
+                    updated_at: now,
+                };
+                work.insert(&user).await?;
+                Ok(id)
+            })
+        })
+        .await;
+    made.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_period_of_a_subscription_is_charged_once_by_32_workers() {
+    on_each_engine_subscribed(|it| async move {
+        assert!(!renew(&it.store, it.id).await.unwrap(), "not due yet");
+        it.clock.advance(SignedDuration::from_hours(24 * 28));
+        let workers = (0..32).map(|_| {
+            let (store, id) = (it.store.clone(), it.id);
+            tokio::spawn(async move { renew(&store, id).await.unwrap() })
+        });
+        let mut charged = 0;
+        for worker in workers.collect::<Vec<_>>() {
+            charged += i64::from(worker.await.unwrap());
+        }
+        assert_eq!(charged, 1);
+        assert_eq!(it.number("SELECT COUNT(*) FROM orders").await, 2);
+        assert!(it.now_stands().await.paid_until > it.now());
+        it.check().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_whose_charges_fail_expires_after_four() {
+    on_each_engine_subscribed(|it| async move {
+        it.sql(&["UPDATE subscriptions SET token = 'tok_declined'"]).await;
+        let mut states = Vec::new();
+        for days in [28, 1, 3, 5, 30] {
+            it.live(days).await;
+            states.push(it.status().await);
+        }
+        assert_eq!(states, ["past_due", "past_due", "past_due", "expired", "expired"]);
+        assert_eq!(it.number("SELECT COUNT(*) FROM payments WHERE status = 'failed'").await, 4);
+        assert_eq!(stock(it.database(), it.variant).await, (99, 0));
+        for refused in [it.pause().await, it.resume().await, it.cancel().await] {
+            assert!(refused.unwrap_err().is::<SubscriptionExpiredException>());
+        }
+        it.check().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_that_fails_and_is_tried_again_leaves_a_year_of_twelve() {
+    on_each_engine_subscribed(|it| async move {
+        it.sql(&["UPDATE subscriptions SET token = 'tok_declined'"]).await;
+        it.live(30).await;
+        assert_eq!(it.status().await, "past_due");
+        let until = it.now_stands().await.paid_until;
+        it.sql(&["UPDATE subscriptions SET token = 'tok_ok'"]).await;
+        it.resume().await.unwrap();
+        assert_eq!(it.now_stands().await.paid_until, until, "the days since are not given away");
+        renew_subscriptions(&it.store, it.now()).await.unwrap();
+        assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("active", 2));
+        it.live(335).await;
+        assert_eq!(it.paid_periods().await, 13);
+        it.check().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_gives_up_the_charge_that_is_under_way() {
+    on_each_engine_subscribed(|it| async move {
+        it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
+        it.clock.advance(SignedDuration::from_hours(24 * 28));
+        renew_subscriptions(&it.store, it.now()).await.unwrap();
+        let under_way = order(&it.store, it.last_order().await).await.unwrap();
+        assert_eq!(under_way.payment.status, PaymentStatus::RequiresAction);
+        it.pause().await.unwrap();
+        it.bank.act(under_way.payment.id, true).await.unwrap();
+        it.live(100).await;
+        let given_up = order(&it.store, under_way.order.id).await.unwrap();
+        assert_eq!(given_up.order.status, OrderStatus::Cancelled);
+        assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("paused", 1));
+        it.check().await;
+
+        it.sql(&["UPDATE subscriptions SET token = 'tok_ok'"]).await;
+        it.resume().await.unwrap();
+        it.live(1).await;
+        assert_eq!(it.paid_periods().await, 2);
+        it.live(180).await;
+        assert_eq!(it.paid_periods().await, 7, "the day of the resumption counts from here on");
+        it.check().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_is_cancelled_while_it_is_charged_keeps_no_charge() {
+    on_each_engine_subscribed(|it| async move {
+        it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
+        it.clock.advance(SignedDuration::from_hours(24 * 28));
+        renew_subscriptions(&it.store, it.now()).await.unwrap();
+        let under_way = order(&it.store, it.last_order().await).await.unwrap();
+        it.cancel().await.unwrap();
+        it.bank.act(under_way.payment.id, true).await.unwrap();
+        refresh(&it.store, under_way.payment.id).await.unwrap();
+        it.live(60).await;
+        assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("cancelled", 1));
+        let charge = order(&it.store, under_way.order.id).await.unwrap();
+        assert_eq!(charge.payment.captured, charge.payment.refunded);
+        it.check().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_in_which_nothing_could_be_charged_is_not_charged_later() {
+    on_each_engine_subscribed(|it| async move {
+        it.clock.advance(SignedDuration::from_hours(24 * 120));
+        for _ in 0..5 {
+            renew_subscriptions(&it.store, it.now()).await.unwrap();
+        }
+        assert_eq!(it.paid_periods().await, 2, "one charge for five months");
+        assert!(it.now_stands().await.paid_until > it.now());
+        it.live(62).await;
+        assert_eq!(it.paid_periods().await, 4);
+        it.check().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_is_refused_counts_as_a_charge_that_failed() {
+    const REASONS: [&[&str]; 4] = [
+        &["UPDATE products SET active = FALSE"],
+        &["UPDATE inventory SET stock = 0"],
+        &["UPDATE products SET minimum_age = 18"],
+        &["UPDATE subscriptions SET provider = 'gone'"],
+    ];
+    for reason in REASONS {
+        on_each_engine_subscribed(|it| async move {
+            it.sql(reason).await;
+            it.live(28).await;
+            assert_eq!(it.status().await, "past_due", "{reason:?}");
+            let next = it.now_stands().await.next_charge_at.unwrap();
+            assert!(next > it.now(), "{reason:?}: it stands in nobody's way");
+            it.live(60).await;
+            assert_eq!(it.status().await, "expired", "{reason:?}");
+            let told = it.number("SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed'").await;
+            assert_eq!(told, 5, "{reason:?}: begun, and four that failed");
+            it.check().await;
+        })
+        .await;
+    }
+}

@@ -1,0 +1,4 @@
+//! The domain: amounts and prices.
+
+mod money;
+mod pricing;

@@ -1,0 +1,4 @@
+//! The rooms.
+
+mod events;
+mod repositories;

@@ -1,0 +1,135 @@
+//! The catalogue's storage: products, lists, search, stock.
+
+mod inventory;
+mod lists;
+mod products;
+mod search;
+
+use std::collections::BTreeMap;
+
+use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
+use undercroft::domain::money::Currency;
+use undercroft::domain::product::{Product, ProductKind, ProductView, Variant};
+use undercroft::infrastructure::repositories::{
+    Database, DatabaseError, ProductFilter, ProductRepository, SaveError, UnitOfWork, Work,
+};
+
+use crate::support::TestDatabase;
+
+/// Runs `work` in a unit of work.
+async fn write<T, E, F>(database: &Database, work: F) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<DatabaseError> + Send + Sync + 'static,
+    F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, E> + Send + Sync + 'static,
+{
+    database.write_boxed(work).await
+}
+
+/// A product named `name` with one variant a price in cents, sold for as many US cents too.
+fn product(test: &TestDatabase, name: &str, prices: &[i64]) -> Product {
+    let context = test.database.context();
+    let (id, now) = (ProductId(context.ids.uuid()), context.clock.now());
+    let variant = |&price| {
+        let id_of_variant = VariantId(context.ids.uuid());
+        let prices = BTreeMap::from([(Currency::EUR, price), (Currency::USD, price)]);
+        let sku = id_of_variant.0.simple().to_string();
+        Variant { id: id_of_variant, product_id: id, sku, options: Vec::new(), active: true, prices }
+    };
+    Product {
+        id,
+        slug: id.0.simple().to_string(),
+        name: name.into(),
+        description: String::new(),
+        category_id: None,
+        kind: ProductKind::Physical,
+        billing_interval: None,
+        minimum_age: None,
+        tax_class: None,
+        active: true,
+        options: Vec::new(),
+        translations: BTreeMap::new(),
+        rating_sum: 0,
+        rating_count: 0,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+        variants: prices.iter().map(variant).collect(),
+    }
+}
+
+/// Adds a product with ten pieces of each variant.
+async fn insert(test: &TestDatabase, product: &Product) -> Result<(), SaveError> {
+    insert_all(test, vec![product.clone()]).await
+}
+
+/// Adds products with ten pieces of each variant, in one unit of work.
+async fn insert_all(test: &TestDatabase, products: Vec<Product>) -> Result<(), SaveError> {
+    write(&test.database, move |work| {
+        let products = products.clone();
+        Box::pin(async move {
+            let ten = |variant: &Variant| (variant.id, 10);
+            let stocks: Vec<_> =
+                products.iter().map(|product| product.variants.iter().map(ten).collect()).collect();
+            let products: Vec<_> = products.iter().zip(&stocks).collect();
+            ProductRepository::insert_all(work, &products).await
+        })
+    })
+    .await
+}
+
+/// Writes a product back; new variants have five pieces each.
+async fn update(test: &TestDatabase, product: &Product) -> Result<Product, SaveError> {
+    let product = product.clone();
+    write(&test.database, move |work| {
+        let mut product = product.clone();
+        Box::pin(async move {
+            let stock = product.variants.iter().map(|variant| (variant.id, 5)).collect();
+            ProductRepository::update(work, &mut product, &stock).await?;
+            Ok(product)
+        })
+    })
+    .await
+}
+
+/// Adds a category.
+async fn category(test: &TestDatabase, slug: &'static str, parent_id: Option<CategoryId>) -> CategoryId {
+    write::<_, DatabaseError, _>(&test.database, move |work| {
+        Box::pin(async move {
+            let now = work.now();
+            let id = work.id::<CategoryId>();
+            let values = [id.into(), slug.into(), parent_id.into(), now.into()];
+            let sql = "INSERT INTO categories (id, slug, name, parent_id, position, translations, version, \
+                       created_at, updated_at) VALUES ($1, $2, $2, $3, 0, '{}', 1, $4, $4)";
+            work.execute(sql, &values).await?;
+            Ok(id)
+        })
+    })
+    .await
+    .unwrap()
+}
+
+/// Moves a category and writes anew what depends on it.
+async fn move_category(test: &TestDatabase, id: CategoryId, parent: Option<CategoryId>) {
+    write::<_, DatabaseError, _>(&test.database, move |work| {
+        Box::pin(async move {
+            let sql = "UPDATE categories SET parent_id = $2 WHERE id = $1";
+            work.execute(sql, &[id.into(), parent.into()]).await?;
+            ProductRepository::reindex_category(work, id).await
+        })
+    })
+    .await
+    .unwrap();
+}
+
+async fn by_id(test: &TestDatabase, id: ProductId) -> Option<ProductView> {
+    ProductRepository(&mut test.database.read().await.unwrap()).by_id(id).await.unwrap()
+}
+
+fn euros() -> ProductFilter {
+    ProductFilter { category: None, currency: Currency::EUR, min_price: None, max_price: None, sort: None }
+}
+
+fn names(views: &[ProductView]) -> Vec<&str> {
+    views.iter().map(|view| view.product.name.as_str()).collect()
+}

@@ -1,0 +1,113 @@
+//! The repositories of people, categories, reviews, notifications, discounts, taxes and shipping.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use undercroft::domain::ids::{OrderId, ProductId, UserId};
+use undercroft::domain::user::{Role, User};
+use undercroft::infrastructure::repositories::{Param, scalar};
+use uuid::Uuid;
+
+use crate::support::TestDatabase;
+
+/// Does something in a unit of work: `within!(test, work, a, b => f(work, a, b).await)`, in which
+/// `a` and `b` are copies.
+macro_rules! within {
+    ($test:expr, $work:ident $(, $name:ident)* => $body:expr) => {{
+        $(let $name = $name.clone();)*
+        $test.database.write_boxed(move |$work| {
+            $(let $name = $name.clone();)*
+            Box::pin(async move { $body })
+        }).await
+    }};
+}
+
+mod catalogue;
+mod category;
+mod database;
+mod discount;
+mod erasure;
+mod notification;
+mod rates;
+mod review;
+mod session;
+mod user;
+
+/// An instant, in seconds of a day in 2023.
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+/// A customer who registered `number` seconds into that day.
+fn user(number: u32, email: &str) -> User {
+    User {
+        id: UserId(Uuid::from_u128(number.into())),
+        email: email.to_owned(),
+        name: "Ada Lovelace".to_owned(),
+        password_hash: Some("$argon2id$".to_owned()),
+        role: Role::Customer,
+        birth_date: Some(jiff::civil::date(1990, 12, 10)),
+        email_verified_at: Some(at(0)),
+        erased_at: None,
+        version: 1,
+        created_at: at(number.into()),
+        updated_at: at(number.into()),
+    }
+}
+
+/// Adds users.
+async fn register(test: &TestDatabase, users: &[User]) {
+    for user in users {
+        within!(test, work, user => work.insert(&user).await).unwrap();
+    }
+}
+
+/// Adds a product with one variant, both of this number.
+async fn product(test: &TestDatabase, number: u32) -> ProductId {
+    let id = Uuid::from_u128(number.into());
+    let values = [id.into(), format!("product-{number}").into(), at(number.into()).into()];
+    let sql = "INSERT INTO products (id, slug, name, description, kind, active, options, translations, rating_sum, \
+               rating_count, version, created_at, updated_at) \
+               VALUES ($1, $2, '', '', 'physical', TRUE, '[]', '{}', 0, 0, 1, $3, $3)";
+    execute(test, sql, &values).await;
+    let sql = "INSERT INTO variants (id, product_id, sku, options, active, prices, position) \
+               VALUES ($1, $1, $2, '[]', TRUE, '{}', 0)";
+    execute(test, sql, &values[..2]).await;
+    ProductId(id)
+}
+
+/// Adds a paid order of this number.
+async fn order(test: &TestDatabase, user_id: Option<UserId>, number: u32) -> OrderId {
+    let id = OrderId(test.database.context().ids.uuid());
+    let sql = "INSERT INTO orders (id, number, user_id, email, seller, status, currency, subtotal, discount, shipping, tax, \
+               total, taxes, shipping_address, billing_address, lines, version, placed_at, updated_at) \
+               VALUES ($1, $2, $3, '', '', 'paid', 'EUR', 0, 0, 0, 0, 0, '[]', '{}', '{}', '[]', 1, $4, $4)";
+    execute(test, sql, &[id.into(), i64::from(number).into(), user_id.into(), at(0).into()]).await;
+    id
+}
+
+/// Does one statement.
+async fn execute(test: &TestDatabase, sql: &str, params: &[Param<'static>]) -> u64 {
+    let (sql, params) = (sql.to_owned(), params.to_vec());
+    within!(test, work, sql, params => work.execute(&sql, &params).await).unwrap()
+}
+
+/// The number that a query finds.
+async fn number(test: &TestDatabase, sql: &str, params: &[Param<'_>]) -> i64 {
+    test.database.read().await.unwrap().one(sql, params, scalar).await.unwrap()
+}
+
+/// How many of `times` that begin at once answer true.
+async fn at_once<F, Fut>(test: &Arc<TestDatabase>, times: usize, work: F) -> usize
+where
+    F: Fn(Arc<TestDatabase>, usize) -> Fut,
+    Fut: Future<Output = bool> + Send + 'static,
+{
+    let running: Vec<_> = (0..times).map(|number| tokio::spawn(work(Arc::clone(test), number))).collect();
+    let mut yes = 0;
+    for one in running {
+        yes += usize::from(one.await.unwrap());
+    }
+    yes
+}

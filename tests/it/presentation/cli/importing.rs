@@ -1,0 +1,150 @@
+//! `import` and `export` as processes: what they print and leave behind, killed and broken ones too.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{run, undercroft};
+use crate::support::EmptyPostgres;
+
+const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+const DEMO: &str = include_str!("../../../../demo/catalogue.jsonl");
+
+/// A folder with a file in it.
+fn folder_with(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join(name);
+    fs::write(&file, content).unwrap();
+    (folder, file)
+}
+
+/// So many sales of three lines each.
+fn sales(invoices: usize) -> String {
+    let mut file = HEADER.to_owned();
+    for invoice in 0..invoices {
+        for line in 0..3 {
+            let product = (invoice * 3 + line) % 50;
+            let _ = writeln!(
+                file,
+                "{},S{product},THING {product},{},2011-01-{:02} 10:00:00,1.{product:02},{},France",
+                1_000 + invoice,
+                1 + line,
+                1 + invoice % 28,
+                1 + invoice % 20
+            );
+        }
+    }
+    file
+}
+
+/// What `import` prints for scripts.
+fn import(folder: &Path, file: &Path) -> Value {
+    let (code, output, errors) = run(folder, &["import", "--json", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{errors}");
+    serde_json::from_str(&output).unwrap()
+}
+
+/// Everything in a store: in the folder's own, or at `database`.
+fn export(folder: &Path, database: Option<&str>) -> String {
+    let mut arguments = vec!["export"];
+    arguments.extend(database.into_iter().flat_map(|url| ["--database", url]));
+    let (code, output, errors) = run(folder, &arguments);
+    assert_eq!(code, Some(0), "{errors}");
+    output
+}
+
+#[test]
+fn the_account_of_an_import_adds_up_and_the_lines_that_are_not_taken_are_kept() {
+    let rest = "9000,S1,,5,2011-01-01 10:00:00,0,,France\n\
+                9001,S1,THING 1,many,2011-01-01 10:00:00,1.01,7,France\n\
+                C9002,S1,THING 1,-1,2011-01-02 10:00:00,1.01,1,France\n";
+    let (folder, file) = folder_with("sales.csv", sales(5) + rest);
+    let report = import(folder.path(), &file);
+    let lines = |which: &str| report[which]["lines"].as_u64().unwrap();
+    assert_eq!((report["lines"].as_u64(), lines("accepted")), (Some(18), 16), "{report}");
+    let reasons = report["rejected"]["reasons"].as_object().unwrap();
+    assert_eq!(reasons.values().map(|count| count.as_u64().unwrap()).sum::<u64>(), lines("rejected"));
+    assert_eq!((&report["format"], &report["added"]["orders"]), (&"online-retail".into(), &5.into()));
+
+    let rejected = fs::read_to_string(folder.path().join("sales.rejected.csv")).unwrap();
+    let numbers: Vec<_> = rejected.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(numbers, ["17", "18"], "{rejected}");
+    assert!(
+        rejected.lines().nth(2).unwrap().ends_with(",9001,S1,THING 1,many,2011-01-01 10:00:00,1.01,7,France")
+    );
+
+    let again = import(folder.path(), &file);
+    assert_eq!((&again["accepted"], &again["added"]["orders"]), (&report["accepted"], &0.into()));
+    let (code, _, errors) = run(folder.path(), &["import", "--strict", file.to_str().unwrap()]);
+    assert_eq!(code, Some(3), "{errors}");
+}
+
+#[test]
+fn an_import_that_was_killed_and_done_again_ends_like_one_that_was_not() {
+    let (whole, file) = folder_with("sales.csv", sales(600));
+    let killed = TempDir::new().unwrap();
+    let mut command = undercroft(killed.path(), &["import", file.to_str().unwrap()]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // it is in the middle once it has written some of it
+    let log = killed.path().join("undercroft.db-wal");
+    let patience = Instant::now() + Duration::from_mins(1);
+    while fs::metadata(&log).map_or(0, |log| log.len()) < 900_000 && child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < patience, "nothing is written");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "it had ended before");
+
+    let report = import(killed.path(), &file);
+    let count = |what: &str| report[what]["orders"].as_u64().unwrap();
+    assert!(count("unchanged") > 0 && count("added") > 0, "{report}");
+    import(whole.path(), &file);
+    let (one, other) = (export(killed.path(), None), export(whole.path(), None));
+    assert!(one.lines().count() > 1_200 && one == other, "the exports differ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_exported_to_a_file_is_the_same_in_another_database() {
+    let (folder, file) = folder_with("demo.jsonl", DEMO);
+    import(folder.path(), &file);
+    let (code, output, errors) = run(folder.path(), &["export", "--output", "all.jsonl"]);
+    assert_eq!((code, output.as_str()), (Some(0), ""), "{errors}");
+    let all = fs::read_to_string(folder.path().join("all.jsonl")).unwrap();
+    assert!(all.lines().count() >= 60 && !folder.path().join("all.jsonl.part").exists());
+    assert_eq!(export(folder.path(), None), all, "as on standard output");
+
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    let (code, _, errors) = run(folder.path(), &["import", "all.jsonl", "--database", &postgres.url]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(export(folder.path(), Some(&postgres.url)) == all, "the exports differ");
+}
+
+#[test]
+fn a_broken_file_is_told_with_its_place_and_nothing_is_begun() {
+    let good = sales(1);
+    let bytes = |tail: &[u8]| [good.as_bytes(), tail].concat();
+    let endless = format!("1,A,\"{}", "x".repeat(2 << 20));
+    for (content, told) in [
+        (bytes(b"1,A,caf\xE9,1,2011-01-01 10:00:00,1.00,7,France\n"), "line 5, column 8: not UTF-8"),
+        (HEADER.replace(",UnitPrice", "").into_bytes(), "line 1, column 1: missing columns: UnitPrice"),
+        (bytes(b"1,A,5\" PIPE,1,2011-01-01 10:00:00,1.00,7,France\n"), "line 5, column 6: a quotation mark"),
+        (bytes(b"1,A,\"OPEN,1,2011-01-01 10:00:00,1.00,7,France\n"), "line 5, column 5: this quotation mark"),
+        (bytes(endless.as_bytes()), "line 5, column 5: more than 1048576 bytes in one record"),
+    ] {
+        let (folder, file) = folder_with("broken.csv", content);
+        let (code, output, errors) = run(folder.path(), &["import", "broken.csv"]);
+        assert_eq!((code, output.as_str()), (Some(1), ""), "{told}: {errors}");
+        assert!(errors.starts_with(&format!("undercroft: broken.csv: {told}")), "{told}: {errors}");
+        fs::remove_file(file).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{told}: something was left behind");
+    }
+    let folder = TempDir::new().unwrap();
+    let (code, _, errors) = run(folder.path(), &["import", "/dev/null"]);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("/dev/null: cannot be opened: it is no regular file"), "{errors}");
+}

@@ -1,0 +1,7 @@
+//! The HTTP API and the command line.
+
+mod cli;
+mod http;
+mod server;
+mod torture;
+mod validation;
