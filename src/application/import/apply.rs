@@ -16,7 +16,7 @@ pub(super) struct Applied {
     /// What it wrote.
     pub added: Counts,
     /// What was there before.
-    pub check_version: Counts,
+    pub unchanged: Counts,
     /// Lines of an invoice that were left out, by their place from zero, and why.
     pub left_out: Vec<(usize, String)>,
     /// Why nothing of it was taken.
@@ -29,7 +29,7 @@ impl Applied {
         if is_new {
             Self { added: counts, ..Self::default() }
         } else {
-            Self { check_version: counts, ..Self::default() }
+            Self { unchanged: counts, ..Self::default() }
         }
     }
 

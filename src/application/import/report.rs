@@ -22,7 +22,7 @@ pub struct Report {
     /// What was added to the store.
     pub added: Counts,
     /// What was there before, and stays as it is.
-    pub check_version: Counts,
+    pub unchanged: Counts,
 }
 
 /// How many things of each kind.

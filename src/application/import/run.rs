@@ -113,7 +113,7 @@ pub async fn import<R: BufRead + Send>(
         pending_buyers: HashSet::new(),
         totals: Totals::default(),
         added: Counts::default(),
-        check_version: Counts::default(),
+        unchanged: Counts::default(),
     };
     for outcome in &mut reader {
         match outcome? {
@@ -123,8 +123,8 @@ pub async fn import<R: BufRead + Send>(
     }
     run.flush(observer).await?;
     run.totals.close(reader.lines())?;
-    let Run { totals, added, check_version, .. } = run;
-    Ok(Report { totals, format: reader.format(), currency: reader.currency(), added, check_version })
+    let Run { totals, added, unchanged, .. } = run;
+    Ok(Report { totals, format: reader.format(), currency: reader.currency(), added, unchanged })
 }
 
 /// An import under way.
@@ -136,7 +136,7 @@ struct Run<'a> {
     pending_buyers: HashSet<UserId>,
     totals: Totals,
     added: Counts,
-    check_version: Counts,
+    unchanged: Counts,
 }
 
 impl Run<'_> {
@@ -176,7 +176,7 @@ impl Run<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), ImportError> {
         self.added += applied.added;
-        self.check_version += applied.check_version;
+        self.unchanged += applied.unchanged;
         if let Task::Order(sale) = task
             && applied.refused.is_none()
         {

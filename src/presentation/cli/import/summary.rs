@@ -26,7 +26,7 @@ pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Dur
     if totals.rejected.unpriced > 0 && report.currency.is_some() {
         line(&mut text, &format!("{} of the rejected lines have no amount", totals.rejected.unpriced));
     }
-    for (name, counts) in [("added", report.added), ("there before", report.check_version)] {
+    for (name, counts) in [("added", report.added), ("there before", report.unchanged)] {
         line(&mut text, &format!("{name}: {}", counted(counts)));
     }
     if let Some(rejects) = rejects {

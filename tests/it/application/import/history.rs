@@ -20,7 +20,7 @@ async fn real_history_is_in_the_books_to_the_penny() {
         assert_eq!(watch.rejected.len(), 45);
         assert_eq!(report.added.orders, 97);
         assert_eq!((report.added.products, report.added.customers), (161, 97));
-        assert_eq!(report.check_version, Counts::default());
+        assert_eq!(report.unchanged, Counts::default());
 
         let sold = number(&store, "SELECT CAST(SUM(total) AS BIGINT) FROM orders").await;
         let refunded = number(&store, "SELECT CAST(SUM(refunded) AS BIGINT) FROM payments").await;
@@ -59,7 +59,7 @@ async fn importing_again_changes_nothing() {
         let before = exported(&store).await;
         let events = number(&store, "SELECT COUNT(*) FROM outbox").await;
         let (second, rejected_again) = import_all(&store, ONLINE_RETAIL).await;
-        assert_eq!((second.added, second.check_version), (Counts::default(), first.added));
+        assert_eq!((second.added, second.unchanged), (Counts::default(), first.added));
         assert_eq!(second.totals, first.totals);
         assert_eq!(rejected_again.rejected, rejected.rejected);
         assert!(before == exported(&store).await, "the store is what it was");
@@ -151,7 +151,7 @@ async fn a_second_file_finds_the_stock_as_it_is() {
         import_all(&store, &month(1, 5)).await;
         let (report, watch) = import_all(&store, &month(2, 5000)).await;
         assert_eq!(watch.rejected, []);
-        assert_eq!((report.added.orders, report.check_version.products), (1, 1));
+        assert_eq!((report.added.orders, report.unchanged.products), (1, 1));
         assert_eq!(number(&store, "SELECT CAST(SUM(stock) AS BIGINT) FROM inventory").await, 100);
     })
     .await;

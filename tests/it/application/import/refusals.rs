@@ -112,7 +112,7 @@ async fn lines_that_an_invoice_gained_since_are_rejected_not_dropped() {
             (*line, *reason, detail.as_str()),
             (3, "refused", "the order is there, without this line")
         );
-        assert_eq!((report.added.orders, report.check_version.orders), (1, 1));
+        assert_eq!((report.added.orders, report.unchanged.orders), (1, 1));
         assert_eq!((report.totals.accepted.amount, report.totals.rejected.amount), (300 + 400, 400));
     })
     .await;
