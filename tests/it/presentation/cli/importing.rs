@@ -88,7 +88,9 @@ fn the_account_of_an_import_adds_up_and_the_lines_that_are_not_taken_are_kept() 
 fn orders_in(folder: &Path) -> i64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = rusqlite::Connection::open_with_flags(folder.join("undercroft.db"), flags);
-    database.and_then(|database| database.query_row("SELECT COUNT(*) FROM orders", [], |row| row.get(0))).unwrap_or(0)
+    database
+        .and_then(|database| database.query_row("SELECT COUNT(*) FROM orders", [], |row| row.get(0)))
+        .unwrap_or(0)
 }
 
 #[test]
