@@ -1,4 +1,4 @@
-//! What a store is made of: entities, money, pricing and state machines. No I/O, no async runtime.
+//! Entities, money, pricing, state machines and ports. No I/O, no async runtime.
 
 pub mod address;
 pub mod cart;
@@ -23,5 +23,6 @@ pub mod slug;
 pub mod state;
 pub mod subscription;
 pub mod tax;
+pub(crate) mod template;
 pub mod user;
 pub mod words;

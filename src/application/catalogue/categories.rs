@@ -6,7 +6,7 @@ use crate::domain::product::Translations;
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
 use crate::infrastructure::exceptions::{
-    CategoryNotFoundException, Conflict, Failure, Fault, Place, ValidationException,
+    CategoryNotFoundException, Conflict, Failure, Fault, Location, ValidationException,
 };
 use crate::infrastructure::repositories::{CategoryRepository, MoveError, ProductRepository, UnitOfWork};
 
@@ -168,7 +168,7 @@ async fn check_levels(work: &mut UnitOfWork) -> Result<(), Failure> {
     if count(&tree(categories)) == all {
         return Ok(());
     }
-    let place = Place::from("/parent_id");
+    let place = Location::from("/parent_id");
     Err(ValidationException::one(place, Fault::TooMany { max_items: MOST_LEVELS }).into())
 }
 

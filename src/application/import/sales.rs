@@ -14,7 +14,7 @@ use crate::domain::ids::{OrderId, VariantId};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderLine};
 use crate::domain::ports::{Charge, ChargeStatus};
-use crate::infrastructure::exceptions::{Failure, Place, ValidationException};
+use crate::infrastructure::exceptions::{Failure, Location, ValidationException};
 use crate::infrastructure::repositories::{InventoryRepository, UnitOfWork};
 
 use super::apply::{Applied, Denied};
@@ -129,7 +129,7 @@ fn faults(failure: &Failure) -> Vec<(usize, String)> {
     let Some(input) = failure.downcast_ref::<ValidationException>() else { return Vec::new() };
     let mut faults = Vec::new();
     for (place, fault) in input.faults() {
-        let Place::Pointer(pointer) = place else { return Vec::new() };
+        let Location::Pointer(pointer) = place else { return Vec::new() };
         let mut steps = pointer.split('/').skip(1);
         let (Some("items"), Some(Ok(line)), Some(field)) =
             (steps.next(), steps.next().map(str::parse), steps.next())

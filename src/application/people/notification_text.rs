@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use crate::domain::notification::{Notification, NotificationFacts};
-use crate::infrastructure::exceptions::fill;
+use crate::domain::template::fill;
 
 static ENGLISH: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     // a test parses it, so the empty table is never served

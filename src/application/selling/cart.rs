@@ -11,7 +11,7 @@ use crate::domain::money::Currency;
 use crate::domain::pricing::PricedLine;
 use crate::domain::state::State;
 use crate::infrastructure::exceptions::{
-    Conflict, Failure, Fault, NotFound, OrderProcessingException, Place, ValidationException,
+    Conflict, Failure, Fault, Location, NotFound, OrderProcessingException, ValidationException,
 };
 use crate::infrastructure::repositories::{CartRepository, Connection, Offer, UnitOfWork};
 
@@ -123,7 +123,7 @@ pub async fn set_item(
     item: CartItem,
 ) -> Result<PricedCart, Failure> {
     let mut cart = take(work, policy, meant).await?;
-    admit(work, &cart, item.variant_id, Place::Parameter("variant_id".into())).await?;
+    admit(work, &cart, item.variant_id, Location::Parameter("variant_id".into())).await?;
     CartRepository::set_item(work, cart.id, item).await?;
     put(&mut cart, item);
     let now = work.now();
@@ -255,7 +255,7 @@ async fn admit(
     work: &mut UnitOfWork,
     cart: &Cart,
     variant_id: VariantId,
-    place: Place,
+    place: Location,
 ) -> Result<(), Failure> {
     let offers = CartRepository(work).offers(&[variant_id]).await?;
     if !offers.first().is_some_and(|offer| is_for_sale(offer, cart.currency)) {

@@ -2,7 +2,8 @@
 //! conversion, so a new error does not compile in a use case until somebody has decided here.
 
 use super::{
-    Conflict, Failure, Fault, OrderProcessingException, Place, Technical, TechnicalKind, ValidationException,
+    Conflict, Failure, Fault, Location, OrderProcessingException, Technical, TechnicalKind,
+    ValidationException,
 };
 use crate::{
     domain::{
@@ -100,7 +101,7 @@ impl From<GatewayError> for Failure {
 
 impl From<ForeignCursor> for Failure {
     fn from(_: ForeignCursor) -> Self {
-        ValidationException::one(Place::Parameter("cursor".to_owned()), Fault::InvalidCursor).into()
+        ValidationException::one(Location::Parameter("cursor".to_owned()), Fault::InvalidCursor).into()
     }
 }
 
@@ -155,8 +156,8 @@ mod tests {
     fn every_fault_of_a_discount_names_its_field() {
         let failure = Failure::from(vec![DiscountFault::Code, DiscountFault::Period]);
         let faults = failure.downcast_ref::<ValidationException>().unwrap().faults();
-        let fields: Vec<_> = faults.iter().map(|(place, _)| place.clone()).collect();
-        assert_eq!(fields, ["/code".into(), "/ends_at".into()] as [Place; 2]);
+        let fields: Vec<_> = faults.iter().map(|(location, _)| location.clone()).collect();
+        assert_eq!(fields, ["/code".into(), "/ends_at".into()] as [Location; 2]);
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! What can be wrong with one field, and where the field stands.
+//! Faults of single fields of a request, and their locations.
 
 use serde_json::{Map, Number, Value, json};
 
 use super::facts;
 
-/// Where a fault is. A text that is not made into another place is a JSON pointer (RFC 6901) into the body.
+/// Where a fault is. A text converts to a JSON pointer (RFC 6901) into the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A JSON pointer into the body; empty is the body itself.
     Pointer(String),
     /// A parameter of the query or the path, by name.
@@ -15,8 +15,8 @@ pub enum Place {
     Header(&'static str),
 }
 
-impl Place {
-    /// The name and value of the member that tells the place.
+impl Location {
+    /// The name and value of the problem document's member for the location.
     pub(super) fn member(&self) -> (&'static str, &str) {
         match self {
             Self::Pointer(pointer) => ("pointer", pointer),
@@ -26,93 +26,93 @@ impl Place {
     }
 }
 
-impl From<&str> for Place {
+impl From<&str> for Location {
     fn from(pointer: &str) -> Self {
         Self::Pointer(pointer.to_owned())
     }
 }
 
-impl From<String> for Place {
+impl From<String> for Location {
     fn from(pointer: String) -> Self {
         Self::Pointer(pointer)
     }
 }
 
-/// What is wrong with a field. [`code`](Self::code) is the wire code; the fields are its parameters.
+/// What is wrong with a field. Variants have their parameters as fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// It must be there.
+    /// A required member is missing.
     Required,
-    /// There is no such field or parameter.
+    /// The field or parameter is not known.
     Unknown,
-    /// It has another type.
+    /// The value has the wrong type.
     Type {
-        /// The type that it must have, in JSON's words.
+        /// The expected JSON type.
         expected: &'static str,
     },
-    /// It is a number with a fraction, or one that no integer holds.
+    /// The number has a fraction or exceeds the range of integers.
     NotAnInteger,
-    /// It is below the minimum.
+    /// The number is below the minimum.
     Minimum {
-        /// The least that is allowed.
+        /// The least allowed value.
         minimum: Number,
     },
-    /// It is above the maximum.
+    /// The number is above the maximum.
     Maximum {
-        /// The most that is allowed.
+        /// The greatest allowed value.
         maximum: Number,
     },
     /// The text has too few characters.
     TooShort {
-        /// The least length.
+        /// The least number of characters.
         min_length: usize,
     },
     /// The text has too many characters.
     TooLong {
-        /// The greatest length.
+        /// The greatest number of characters.
         max_length: usize,
     },
     /// The list has too few items.
     TooFew {
-        /// The least number.
+        /// The least number of items.
         min_items: usize,
     },
     /// The list or object has too many items.
     TooMany {
-        /// The greatest number.
+        /// The greatest number of items.
         max_items: usize,
     },
-    /// The text is not written as it must be.
+    /// The text does not have the format.
     Format {
         /// The format: `uuid`, `email`, `date`, `date-time`, `currency`, …
         format: String,
     },
-    /// It is none of the values that are allowed.
+    /// The value is not one of those allowed.
     NotAllowed {
-        /// The values that are.
+        /// The allowed values.
         allowed: Vec<Value>,
     },
-    /// The same thing is there twice.
+    /// The value is repeated where it must be unique.
     Duplicate,
-    /// The amount is in another currency than the rest.
+    /// The amount has another currency than the rest.
     WrongCurrency {
-        /// The currency that it must have.
+        /// The expected currency.
         expected: String,
     },
-    /// The amounts add up to more than can be counted.
+    /// The sum of the amounts exceeds the supported range.
     AmountTooLarge,
-    /// The text holds a control character other than a tab or a line break.
+    /// The text has a control character other than a tab or a line break.
     Character,
-    /// It names something that does not exist.
+    /// The value refers to a resource that does not exist.
     NoSuchThing,
-    /// The cursor is not one of ours, or belongs to another list.
+    /// The cursor was not issued by this store, or belongs to another list.
     InvalidCursor,
-    /// It is not valid, and no other fault says more.
+    /// The value is invalid, and no other fault is more precise.
     Invalid,
 }
 
 impl Fault {
-    /// The wire code, which is also the key of its message.
+    /// The wire code, which is also the key of the message.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -137,7 +137,7 @@ impl Fault {
         }
     }
 
-    /// The parameters, which are also the arguments of its message.
+    /// The parameters, which are also the arguments of the message.
     pub(super) fn params(&self) -> Map<String, Value> {
         match self {
             Self::Type { expected } => facts([("expected", json!(expected))]),

@@ -1,9 +1,11 @@
-//! What a caller reads: the title and detail of each code, with the details of the failure filled in.
+//! The texts of problem documents: title and detail of each code, filled in with the details of the failure.
 
-use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
+use std::{collections::HashMap, sync::LazyLock};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use crate::domain::template::fill;
 
 static ENGLISH: LazyLock<Messages> = LazyLock::new(|| {
     // a test parses it, so the empty table is never served
@@ -15,7 +17,8 @@ static ENGLISH: LazyLock<Messages> = LazyLock::new(|| {
 #[serde(transparent)]
 pub(super) struct Messages(HashMap<String, Message>);
 
-/// The messages of one code. A detail may be worded by the `reason` among the failure's details.
+/// The messages of one code. `reasons` has details for values of `reason` among the failure's details, `faults` has
+/// those of field faults.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Message {
@@ -28,17 +31,17 @@ struct Message {
 }
 
 impl Messages {
-    /// The English ones.
+    /// Returns the English messages.
     pub(super) fn english() -> &'static Self {
         &ENGLISH
     }
 
-    /// The title of a code.
+    /// Returns the title of a code.
     pub(super) fn title(&self, code: &str) -> Option<&str> {
         self.0.get(code).map(|message| message.title.as_str())
     }
 
-    /// The sentence for a code and its details.
+    /// Returns the detail of a code, filled in.
     pub(super) fn detail(&self, code: &str, details: &Map<String, Value>) -> Option<String> {
         let message = self.0.get(code)?;
         let reason = details.get("reason").and_then(Value::as_str);
@@ -46,36 +49,9 @@ impl Messages {
         Some(fill(template, details))
     }
 
-    /// The sentence for a fault of a field and its parameters.
+    /// Returns the detail of a fault, filled in with its parameters.
     pub(super) fn fault(&self, code: &str, params: &Map<String, Value>) -> Option<String> {
         self.0.get("validation")?.faults.get(code).map(|template| fill(template, params))
-    }
-}
-
-/// Replaces each `{name}` in a message by the argument of that name.
-pub fn fill(template: &str, arguments: &Map<String, Value>) -> String {
-    let mut text = String::with_capacity(template.len() + 16);
-    let mut rest = template;
-    while let Some((before, name, after)) = split_placeholder(rest) {
-        text.push_str(before);
-        text.push_str(&arguments.get(name).map_or_else(Cow::default, shown));
-        rest = after;
-    }
-    text.push_str(rest);
-    text
-}
-
-fn split_placeholder(template: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = template.split_once('{')?;
-    let (name, after) = rest.split_once('}')?;
-    Some((before, name, after))
-}
-
-fn shown(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => Cow::Borrowed(text),
-        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", ").into(),
-        other => other.to_string().into(),
     }
 }
 
@@ -84,7 +60,6 @@ mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
     use jiff::Timestamp;
-    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
@@ -261,14 +236,5 @@ mod tests {
             count += 1;
         }
         assert!(count >= 10, "only {count} members found");
-    }
-
-    #[test]
-    fn a_template_is_filled_with_what_there_is() {
-        let arguments = json!({"n": 3, "list": ["a", 1], "text": "{n}"});
-        let fill = |template| fill(template, arguments.as_object().unwrap());
-        assert_eq!(fill("{n} of {list}"), "3 of a, 1");
-        assert_eq!(fill("{text}"), "{n}", "an argument is not a template");
-        assert_eq!(fill("{missing}. {open"), ". {open");
     }
 }

@@ -12,7 +12,7 @@ use utoipa::{ToSchema, openapi::path::Operation};
 use super::json;
 use super::routing::{Argument, describe_header};
 use crate::domain::ids::UserId;
-use crate::infrastructure::exceptions::{Failure, Fault, Place, ValidationException};
+use crate::infrastructure::exceptions::{Failure, Fault, Location, ValidationException};
 use crate::infrastructure::repositories::IdempotencyKey;
 
 /// The name of the header.
@@ -84,7 +84,7 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Idemp
 
 /// The key among the headers: 1 to 255 visible characters of ASCII.
 fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
-    let place = || Place::Header(IDEMPOTENCY_KEY);
+    let location = || Location::Header(IDEMPOTENCY_KEY);
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let fault = match value.as_bytes() {
@@ -94,7 +94,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
         key if !key.iter().all(u8::is_ascii_graphic) => Fault::Character,
         key => return Ok(Some(String::from_utf8_lossy(key).into_owned())),
     };
-    Err(ValidationException::one(place(), fault).into())
+    Err(ValidationException::one(location(), fault).into())
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
         for keys in [&[""][..], &["a b"], &["\u{e9}"], &["a", "a"], &[&long]] {
             let failure = keyed("/a", keys, "1").await.unwrap_err();
             let faults = failure.downcast_ref::<ValidationException>().unwrap().faults();
-            assert_eq!(faults[0].0, Place::Header(IDEMPOTENCY_KEY), "{keys:?}");
+            assert_eq!(faults[0].0, Location::Header(IDEMPOTENCY_KEY), "{keys:?}");
         }
         assert!(keyed("/a", &[&long[1..]], "1").await.is_ok());
     }

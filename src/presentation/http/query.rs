@@ -18,7 +18,7 @@ use utoipa::{
 };
 
 use super::{routing::Argument, schema::Schema};
-use crate::infrastructure::exceptions::{Failure, Fault, Place, Technical, ValidationException};
+use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, ValidationException};
 
 /// The parameters of the query, checked against the schema that the API documents: a parameter that is not
 /// documented, that is there twice though it is no list, or that breaks its bounds is a fault; all are listed.
@@ -43,7 +43,7 @@ pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T,
     input.check()?;
     serde_path_to_error::deserialize(value).map_err(|error| {
         let name = error.path().iter().next().map(ToString::to_string).unwrap_or_default();
-        ValidationException::one(Place::Parameter(name), Fault::Invalid).into()
+        ValidationException::one(Location::Parameter(name), Fault::Invalid).into()
     })
 }
 
@@ -68,7 +68,7 @@ fn gather(schema: &Schema, uri: &Uri, input: &mut ValidationException) -> Value 
             node => {
                 let value = node.map_or_else(|| Value::Null, |node| scalar(node, text));
                 if members.insert(name.clone(), value).is_some() && repeated.insert(name.clone()) {
-                    input.add(Place::Parameter(name), Fault::Duplicate);
+                    input.add(Location::Parameter(name), Fault::Duplicate);
                 }
             }
         }
@@ -106,9 +106,9 @@ fn scalar(node: &Node, text: String) -> Value {
 }
 
 /// The parameter that a pointer into the object of parameters points to or into.
-fn parameter(pointer: &str) -> Place {
+fn parameter(pointer: &str) -> Location {
     let name = pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
-    Place::Parameter(name.replace("~1", "/").replace("~0", "~"))
+    Location::Parameter(name.replace("~1", "/").replace("~0", "~"))
 }
 
 impl<S: Sync, T: DeserializeOwned + IntoParams + 'static> FromRequestParts<S> for Query<T> {
@@ -129,7 +129,7 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
             && let Ok(texts) = RawPathParams::from_request_parts(parts, state).await
         {
             for (name, _) in texts.iter().filter(|(_, text)| text.contains(char::is_control)) {
-                input.add(Place::Parameter(name.to_owned()), Fault::Character);
+                input.add(Location::Parameter(name.to_owned()), Fault::Character);
             }
         }
         input.check()?;
@@ -144,7 +144,7 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                     ErrorKind::ParseError { .. } => nth(parts, state, 0).await,
                     wiring => return Err(Technical::internal(wiring.to_string()).into()),
                 };
-                Err(ValidationException::one(Place::Parameter(name), Fault::Invalid).into())
+                Err(ValidationException::one(Location::Parameter(name), Fault::Invalid).into())
             }
             Err(wiring) => Err(Technical::internal(wiring).into()),
         }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use undercroft::{
     domain::{country::Country, discount::DiscountKind, money::Money},
-    infrastructure::exceptions::{Fault, Place, ValidationException},
+    infrastructure::exceptions::{Fault, Location, ValidationException},
     presentation::http::{
         json::{self, BodyLimit, Json},
         query::{Path, Query},
@@ -257,7 +257,7 @@ async fn what_only_the_type_knows_is_still_a_fault_of_its_field() {
 async fn a_wrong_tag_is_told_the_right_ones() {
     let failure = json::parse::<DiscountKind>(br#"{"type": "gift"}"#).unwrap_err();
     let allowed = vec!["percent".into(), "fixed".into()];
-    let fault = (Place::Pointer("/type".into()), Fault::NotAllowed { allowed });
+    let fault = (Location::Pointer("/type".into()), Fault::NotAllowed { allowed });
     assert_eq!(failure.downcast_ref::<ValidationException>().unwrap().faults(), [fault]);
 }
 

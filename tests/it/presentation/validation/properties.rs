@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use undercroft::{
-    infrastructure::exceptions::{Failure, Fault, Place, ValidationException},
+    infrastructure::exceptions::{Failure, Fault, Location, ValidationException},
     presentation::http::{json, query},
 };
 
@@ -84,7 +84,7 @@ fn check_places(body: &[u8], failure: &Failure) -> Result<(), TestCaseError> {
     let body: Value = serde_json::from_slice(body).unwrap();
     prop_assert!(!input.faults().is_empty());
     for (place, fault) in input.faults() {
-        let Place::Pointer(pointer) = place else { panic!("{place:?} is no place in a body") };
+        let Location::Pointer(pointer) = place else { panic!("{place:?} is no place in a body") };
         let there = body.pointer(pointer).is_some();
         prop_assert_eq!(there, *fault != Fault::Required, "{} {:?}", pointer, fault);
     }
