@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::active_by_default;
 use crate::domain::country::Country;
 use crate::domain::discount::DiscountKind;
 use crate::domain::money::{Currency, Money};
@@ -72,7 +73,7 @@ pub(super) struct ShippingMethodLine {
     pub tax_class: TaxClass,
     #[serde(default)]
     pub position: i64,
-    #[serde(default = "yes")]
+    #[serde(default = "active_by_default")]
     pub active: bool,
     pub rates: Vec<ShippingRate>,
 }
@@ -89,7 +90,7 @@ pub(super) struct ProductLine {
     pub description: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    #[serde(default = "physical")]
+    #[serde(default)]
     pub kind: ProductKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing_interval: Option<BillingInterval>,
@@ -97,7 +98,7 @@ pub(super) struct ProductLine {
     pub minimum_age: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax_class: Option<TaxClass>,
-    #[serde(default = "yes")]
+    #[serde(default = "active_by_default")]
     pub active: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
@@ -115,7 +116,7 @@ pub(super) struct VariantLine {
     pub sku: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
-    #[serde(default = "yes")]
+    #[serde(default = "active_by_default")]
     pub active: bool,
     pub prices: Vec<Money>,
     pub stock: i64,
@@ -139,7 +140,7 @@ pub(super) struct DiscountLine {
     pub starts_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
-    #[serde(default = "yes")]
+    #[serde(default = "active_by_default")]
     pub active: bool,
     pub created_at: Option<Timestamp>,
 }
@@ -173,12 +174,4 @@ pub(super) struct PreferencesLine {
     pub marketing_consent: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent_at: Option<Timestamp>,
-}
-
-fn physical() -> ProductKind {
-    ProductKind::Physical
-}
-
-fn yes() -> bool {
-    true
 }

@@ -77,3 +77,8 @@ pub(crate) fn check_version(version: i64, seen: Option<i64>) -> Result<(), Failu
         _ => Ok(()),
     }
 }
+
+/// Returns the default of an omitted `active` member.
+pub(crate) fn active_by_default() -> bool {
+    true
+}

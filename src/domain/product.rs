@@ -1,4 +1,4 @@
-//! What the store sells: products, and their variants with prices per currency.
+//! Products, and their variants with a price in each currency.
 
 use std::collections::BTreeMap;
 
@@ -13,32 +13,32 @@ use super::tax::TaxClass;
 /// Texts of a product or category in other languages, by BCP 47 tag.
 pub type Translations = BTreeMap<String, Texts>;
 
-/// The texts of one language.
+/// A product's texts in one language.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Texts {
-    /// The name as shown.
+    /// The name in this language.
     #[schema(min_length = 1, max_length = 500)]
     pub name: String,
-    /// The description as shown; empty falls back to the base language.
+    /// The description in this language. If it is empty, the base language's is used.
     #[serde(default)]
     pub description: String,
 }
 
 states! {
-    /// What kind of thing a product is, which decides how it is delivered and charged.
+    /// The kind of a product, which decides how it is delivered and charged.
     ProductKind, "product kind", {
         /// Shipped.
         Physical = "physical" -> [],
         /// Delivered without shipping.
         Digital = "digital" -> [],
-        /// Charged again every period.
+        /// Charged again every billing interval.
         Subscription = "subscription" -> [],
     }
 }
 
 states! {
-    /// How often a subscription is charged.
+    /// The interval at which a subscription is charged.
     BillingInterval, "billing interval", {
         /// Every seven days.
         Week = "week" -> [],
@@ -49,93 +49,100 @@ states! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "`states!` defines the enum")]
+impl Default for ProductKind {
+    fn default() -> Self {
+        Self::Physical
+    }
+}
+
 /// A product with its variants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
-    /// Its id.
+    /// The id.
     pub id: ProductId,
-    /// The readable part of its address, unique.
+    /// The readable part of the URL, unique in the store.
     pub slug: String,
-    /// Name in the store's base language.
+    /// The name in the store's base language.
     pub name: String,
-    /// Description in the store's base language.
+    /// The description in the store's base language.
     pub description: String,
-    /// Where it stands in the tree.
+    /// The category that contains the product.
     pub category_id: Option<CategoryId>,
-    /// What kind of thing it is.
+    /// The kind.
     pub kind: ProductKind,
-    /// How often it is charged; only for subscriptions.
+    /// The interval at which a subscription is charged; `None` for other kinds.
     pub billing_interval: Option<BillingInterval>,
-    /// The age in years a buyer must have reached.
+    /// The age in years that a buyer must have reached.
     pub minimum_age: Option<i64>,
-    /// Its tax class; `None` takes the category's.
+    /// The tax class; `None` means the category's.
     pub tax_class: Option<TaxClass>,
-    /// Whether shoppers see it.
+    /// Whether shoppers see the product.
     pub active: bool,
-    /// The names of its options (`size`, `colour`), in order.
+    /// The names of the options (`size`, `colour`), in order.
     pub options: Vec<String>,
-    /// Texts in other languages.
+    /// The texts in other languages.
     pub translations: Translations,
-    /// Sum of approved ratings.
+    /// The sum of the approved ratings.
     pub rating_sum: i64,
-    /// Number of approved ratings.
+    /// The number of approved ratings.
     pub rating_count: i64,
-    /// Goes up with every change.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// When it was made.
+    /// When the product was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the product was last changed.
     pub updated_at: Timestamp,
-    /// What is sold, in order.
+    /// The variants, in order.
     pub variants: Vec<Variant>,
 }
 
-/// What is sold.
+/// What a customer buys: a SKU of a product, with its prices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
-    /// Its id.
+    /// The id.
     pub id: VariantId,
-    /// The product it belongs to.
+    /// The product that the variant belongs to.
     pub product_id: ProductId,
-    /// The stock-keeping unit, unique.
+    /// The merchant's stock-keeping unit, unique in the store.
     pub sku: String,
     /// The value for each of the product's options, in their order.
     pub options: Vec<String>,
-    /// Whether it can be bought.
+    /// Whether the variant can be bought.
     pub active: bool,
-    /// One price a currency.
+    /// The price in each currency, in minor units.
     pub prices: BTreeMap<Currency, i64>,
 }
 
-/// How many pieces of a variant there are.
+/// The stock of a variant, in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stock {
-    /// All of them.
+    /// The pieces that the store has, reserved ones included.
     pub stock: i64,
-    /// Those that orders have reserved: 0 to `stock`.
+    /// The pieces that are reserved for pending orders: 0 to `stock`.
     pub reserved: i64,
-    /// Goes up with every change of `stock`.
+    /// The number of times `stock` was set, from 1.
     pub version: i64,
 }
 
 impl Stock {
-    /// What can be sold.
+    /// Returns the pieces that are not reserved.
     pub fn available(self) -> i64 {
         self.stock - self.reserved
     }
 }
 
-/// A product as it stands in the store.
+/// A product with the stock of its variants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProductView {
     /// The product.
     pub product: Product,
-    /// The stock of each of its variants, in their order.
+    /// The stock of each variant, in the order of the variants.
     pub stock: Vec<Stock>,
 }
 
 impl ProductView {
-    /// The variants that can be bought, each with what can be sold of it.
+    /// Returns the active variants, each with its available stock.
     pub fn offered(&self) -> impl Iterator<Item = (&Variant, i64)> {
         let stocked = self.product.variants.iter().zip(&self.stock);
         stocked.filter(|(variant, _)| variant.active).map(|(variant, stock)| (variant, stock.available()))
@@ -143,12 +150,36 @@ impl ProductView {
 }
 
 impl Product {
-    /// The average of its ratings in hundredths of a star, if it has any.
+    /// Returns an active product of the default kind, with a name and without variants.
+    pub fn new(id: ProductId, slug: String, name: String, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            slug,
+            name,
+            description: String::new(),
+            category_id: None,
+            kind: ProductKind::default(),
+            billing_interval: None,
+            minimum_age: None,
+            tax_class: None,
+            active: true,
+            options: Vec::new(),
+            translations: Translations::new(),
+            rating_sum: 0,
+            rating_count: 0,
+            version: 1,
+            created_at,
+            updated_at: created_at,
+            variants: Vec::new(),
+        }
+    }
+
+    /// Returns the average rating in hundredths of a star, or `None` if there is no approved rating.
     pub fn rating_hundredths(&self) -> Option<i64> {
         (self.rating_count > 0).then(|| (self.rating_sum * 100 + self.rating_count / 2) / self.rating_count)
     }
 
-    /// The lowest price of its active variants for each currency.
+    /// Returns the lowest price of the active variants in each currency, in minor units.
     pub fn lowest_prices(&self) -> BTreeMap<Currency, i64> {
         let mut lowest = BTreeMap::new();
         for variant in self.variants.iter().filter(|variant| variant.active) {
@@ -164,7 +195,7 @@ impl Product {
 }
 
 impl Variant {
-    /// Its price in a currency, if it has one.
+    /// Returns the price in a currency, if there is one.
     pub fn price(&self, currency: Currency) -> Option<Money> {
         self.prices.get(&currency).map(|&amount| Money::new(amount, currency))
     }

@@ -1,10 +1,14 @@
-//! The catalogue: what shoppers find in it, and what an administrator puts into it.
+//! The products of the catalogue: found by shoppers, and managed by administrators.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::domain::events::{ProductChanged, StockChanged};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
-use crate::domain::money::Currency;
+use crate::domain::money::Money;
 use crate::domain::product::{
     BillingInterval, Product, ProductKind, ProductView, Stock, Translations, Variant,
 };
@@ -19,55 +23,81 @@ use crate::infrastructure::repositories::{
 };
 
 use super::naming::{check_slug, check_translations};
-use crate::application::Store;
+use crate::application::{Store, active_by_default, check_version};
 
-/// A product as an administrator describes it.
-#[derive(Debug, Clone)]
+/// A product as a merchant describes it: the body of a request that creates or replaces a product.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProductInput)]
 pub struct ProductDraft {
-    /// The readable part of its address; made from the name if it is not said.
+    /// The readable part of the URL, unique in the store. If omitted, a new product's is derived from the name, and
+    /// an existing product's stays.
+    #[schema(min_length = 1, max_length = 200)]
     pub slug: Option<String>,
-    /// Name in the store's base language.
+    /// The name in the store's base language.
+    #[schema(min_length = 1, max_length = 500)]
     pub name: String,
-    /// Description in the store's base language.
+    /// The description in the store's base language.
+    #[serde(default)]
+    #[schema(max_length = 50_000)]
     pub description: String,
-    /// Where it stands in the tree.
+    /// The category that contains the product.
     pub category_id: Option<CategoryId>,
-    /// What kind of thing it is.
+    /// The kind; `physical` if omitted.
+    #[serde(default)]
     pub kind: ProductKind,
-    /// How often it is charged; only for subscriptions.
+    /// The interval at which a subscription is charged; required for subscriptions, and for no other kind.
     pub billing_interval: Option<BillingInterval>,
-    /// The age a buyer must have reached.
+    /// The age in years that a buyer must have reached.
+    #[schema(minimum = 1, maximum = 120)]
     pub minimum_age: Option<i64>,
-    /// Its tax class; the category's if it is not said.
+    /// The tax class; the category's if omitted.
     pub tax_class: Option<TaxClass>,
-    /// Whether shoppers see it.
+    /// Whether shoppers see the product; `true` if omitted.
+    #[serde(default = "active_by_default")]
     pub active: bool,
-    /// The names of its options.
+    /// The names of the options, such as size and colour.
+    #[serde(default)]
+    #[schema(max_items = 5)]
     pub options: Vec<String>,
-    /// Texts in other languages.
+    /// The texts in other languages, by BCP 47 tag.
+    #[serde(default)]
     pub translations: Translations,
-    /// What is sold.
+    /// The variants, in order.
+    #[schema(min_items = 1, max_items = 200)]
     pub variants: Vec<VariantDraft>,
 }
 
-/// A variant as an administrator describes it.
-#[derive(Debug, Clone)]
+/// A variant as a merchant describes it.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = VariantInput)]
 pub struct VariantDraft {
-    /// Which, if it is there already.
+    /// The id of an existing variant; if omitted, an existing variant is found by its SKU.
     pub id: Option<VariantId>,
-    /// Its SKU.
+    /// The merchant's stock-keeping unit, unique in the store.
+    #[schema(min_length = 1, max_length = 200)]
     pub sku: String,
-    /// The value for each of the product's options.
+    /// The value for each of the product's options, in their order.
+    #[serde(default)]
+    #[schema(max_items = 5)]
     pub options: Vec<String>,
-    /// Whether it can be bought.
+    /// Whether the variant can be bought; `true` if omitted.
+    #[serde(default = "active_by_default")]
     pub active: bool,
-    /// Its prices in minor units.
-    pub prices: BTreeMap<Currency, i64>,
-    /// How many there are, if it is new.
+    /// The price, for a variant with one price.
+    pub price: Option<Money>,
+    /// The prices, at most one in each currency; with or instead of `price`.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    pub prices: Vec<Money>,
+    /// The stock of a new variant, in pieces; the stock of an existing variant stays.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub stock: i64,
 }
 
-/// The product with this id or slug, if shoppers may see it.
+/// Returns the active product with this id or slug.
 pub async fn product(store: &Store, name: &str) -> Result<ProductView, Failure> {
     let mut connection = store.database().read().await?;
     let found = match name.parse() {
@@ -77,13 +107,13 @@ pub async fn product(store: &Store, name: &str) -> Result<ProductView, Failure> 
     found.filter(|view| view.product.active).ok_or_else(|| NotFound::Product.into())
 }
 
-/// The product with this id, also one that shoppers do not see.
+/// Returns the product with this id, active or not.
 pub async fn any_product(store: &Store, id: ProductId) -> Result<ProductView, Failure> {
     let mut connection = store.database().read().await?;
     ProductRepository(&mut connection).by_id(id).await?.ok_or_else(|| NotFound::Product.into())
 }
 
-/// A page of what shoppers see, of all of it or of what holds the words of `q`.
+/// Returns a page of the active products: all, or those that contain the words of `q`.
 pub async fn browse(
     store: &Store,
     q: Option<String>,
@@ -101,7 +131,7 @@ pub async fn browse(
     Ok(found)
 }
 
-/// A page of all products, newest first.
+/// Returns a page of all products, newest first.
 pub async fn all_products(
     store: &Store,
     filter: &AdminProductFilter,
@@ -113,7 +143,7 @@ pub async fn all_products(
     Ok(ProductRepository(&mut connection).list_all(filter, limit, cursor, key).await?)
 }
 
-/// The category that a caller names by id or slug.
+/// Returns the id of the category with this id or slug.
 pub async fn category_id(store: &Store, name: &str) -> Result<CategoryId, Failure> {
     let mut connection = store.database().read().await?;
     let found = CategoryRepository(&mut connection).by_id_or_slug(name).await?;
@@ -121,47 +151,27 @@ pub async fn category_id(store: &Store, name: &str) -> Result<CategoryId, Failur
     Ok(category.id)
 }
 
-/// Adds a product.
+/// Creates a product.
 pub async fn create_product(work: &mut UnitOfWork, draft: &ProductDraft) -> Result<ProductView, Failure> {
     let id: ProductId = work.id();
-    let now = work.now();
-    let mut product = Product {
-        id,
-        slug: draft.slug.clone().unwrap_or_else(|| made_slug(&draft.name, id)),
-        name: String::new(),
-        description: String::new(),
-        category_id: None,
-        kind: draft.kind,
-        billing_interval: None,
-        minimum_age: None,
-        tax_class: None,
-        active: true,
-        options: Vec::new(),
-        translations: Translations::new(),
-        rating_sum: 0,
-        rating_count: 0,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-        variants: Vec::new(),
-    };
+    let slug = draft.slug.clone().unwrap_or_else(|| derived_slug(&draft.name, id));
+    let mut product = Product::new(id, slug, draft.name.clone(), work.now());
     let stock = describe(work, &mut product, draft).await?;
     ProductRepository::insert(work, &product, &stock).await.map_err(|error| refused(error, draft))?;
     saved(work, id).await
 }
 
-/// Describes a product anew; variants that are not named any more are no longer sold.
+/// Replaces the description of a product. Variants that the draft does not list are deactivated.
+///
+/// Fails with [`Conflict::PreconditionFailed`] if `version` is given and is not the product's version.
 pub async fn update_product(
     work: &mut UnitOfWork,
     id: ProductId,
     version: Option<i64>,
     draft: &ProductDraft,
 ) -> Result<ProductView, Failure> {
-    let view = ProductRepository(work).by_id(id).await?.ok_or(NotFound::Product)?;
-    let mut product = view.product;
-    if version.is_some_and(|seen| seen != product.version) {
-        return Err(Conflict::PreconditionFailed.into());
-    }
+    let mut product = ProductRepository(work).by_id(id).await?.ok_or(NotFound::Product)?.product;
+    check_version(product.version, version)?;
     if let Some(slug) = &draft.slug {
         product.slug.clone_from(slug);
     }
@@ -170,17 +180,14 @@ pub async fn update_product(
     saved(work, id).await
 }
 
-/// Takes a product off the shelf. What was sold of it stays in the books.
+/// Deactivates a product. Its orders stay as they are.
 pub async fn archive_product(
     work: &mut UnitOfWork,
     id: ProductId,
     version: Option<i64>,
 ) -> Result<(), Failure> {
-    let view = ProductRepository(work).by_id(id).await?.ok_or(NotFound::Product)?;
-    let mut product = view.product;
-    if version.is_some_and(|seen| seen != product.version) {
-        return Err(Conflict::PreconditionFailed.into());
-    }
+    let mut product = ProductRepository(work).by_id(id).await?.ok_or(NotFound::Product)?.product;
+    check_version(product.version, version)?;
     product.active = false;
     let none = BTreeMap::new();
     ProductRepository::update(work, &mut product, &none).await.map_err(|error| match error {
@@ -190,7 +197,7 @@ pub async fn archive_product(
     Ok(work.publish(&ProductChanged { product_id: id }).await?)
 }
 
-/// Sets how many pieces of a variant there are, those that orders have reserved included; its stock after that.
+/// Sets the stock of a variant, in pieces, reserved ones included, and returns it.
 pub async fn set_stock(
     work: &mut UnitOfWork,
     variant_id: VariantId,
@@ -208,25 +215,27 @@ pub async fn set_stock(
     }
 }
 
+/// Publishes the change of a product and returns the product with its stock.
 async fn saved(work: &mut UnitOfWork, id: ProductId) -> Result<ProductView, Failure> {
     work.publish(&ProductChanged { product_id: id }).await?;
     ProductRepository(work).by_id(id).await?.ok_or_else(|| NotFound::Product.into())
 }
 
-/// A slug of the name's beginning, told apart by the id.
-fn made_slug(name: &str, id: ProductId) -> String {
+/// Returns a slug of the name's first 60 characters and the last 6 digits of the id, which make it unique.
+fn derived_slug(name: &str, id: ProductId) -> String {
     let digits = id.0.simple().to_string();
     let beginning: String = slug(name).chars().take(60).collect();
     slug(&format!("{beginning}-{}", &digits[digits.len() - 6..]))
 }
 
-/// Puts what a draft says into a product; the stock of variants that are new.
+/// Sets everything in a product that a draft describes but the slug, and returns the stock for each variant.
 async fn describe(
     connection: &mut Connection,
     product: &mut Product,
     draft: &ProductDraft,
 ) -> Result<BTreeMap<VariantId, i64>, Failure> {
     check(connection, draft).await?;
+
     product.name.clone_from(&draft.name);
     product.description.clone_from(&draft.description);
     product.category_id = draft.category_id;
@@ -237,22 +246,14 @@ async fn describe(
     product.active = draft.active;
     product.options.clone_from(&draft.options);
     product.translations.clone_from(&draft.translations);
-    let known: Vec<VariantId> = product.variants.iter().map(|variant| variant.id).collect();
-    let by_sku: BTreeMap<String, VariantId> =
-        product.variants.iter().map(|variant| (variant.sku.clone(), variant.id)).collect();
+
+    let existing = std::mem::take(&mut product.variants);
     let mut stock = BTreeMap::new();
-    product.variants.clear();
     for (i, variant) in draft.variants.iter().enumerate() {
-        let id = match variant.id.or_else(|| by_sku.get(&variant.sku).copied()) {
-            Some(id) if known.contains(&id) => id,
-            Some(_) => {
-                let place = format!("/variants/{i}/id");
-                return Err(ValidationException::one(place, Fault::NoSuchThing).into());
-            }
-            None => derived(product.id, &variant.sku),
-        };
+        let faulty = |fault| ValidationException::one(format!("/variants/{i}/id"), fault);
+        let id = variant.id_in(product.id, &existing).ok_or_else(|| faulty(Fault::NoSuchThing))?;
         if stock.insert(id, variant.stock).is_some() {
-            return Err(ValidationException::one(format!("/variants/{i}/id"), Fault::Duplicate).into());
+            return Err(faulty(Fault::Duplicate).into());
         }
         product.variants.push(Variant {
             id,
@@ -260,21 +261,53 @@ async fn describe(
             sku: variant.sku.clone(),
             options: variant.options.clone(),
             active: variant.active,
-            prices: variant.prices.clone(),
+            prices: variant.money().map(|money| (money.currency, money.amount)).collect(),
         });
     }
     Ok(stock)
 }
 
-/// The id of a new variant: that of its product and SKU.
-fn derived(product: ProductId, sku: &str) -> VariantId {
-    use sha2::{Digest, Sha256};
+impl VariantDraft {
+    /// Returns all prices.
+    fn money(&self) -> impl Iterator<Item = Money> {
+        self.price.into_iter().chain(self.prices.iter().copied())
+    }
+
+    /// Returns the id of the existing variant with this id or SKU, or that of a new one; `None` if the id is given and
+    /// no variant of the product has it.
+    fn id_in(&self, product: ProductId, existing: &[Variant]) -> Option<VariantId> {
+        let with_sku = || existing.iter().find(|other| other.sku == self.sku).map(|other| other.id);
+        match self.id.or_else(with_sku) {
+            Some(id) => existing.iter().any(|other| other.id == id).then_some(id),
+            None => Some(derived_id(product, &self.sku)),
+        }
+    }
+
+    /// Adds the faults of the prices of the variant at a JSON pointer.
+    fn check_prices(&self, at: &str, faults: &mut ValidationException) {
+        let listed = self.prices.iter().enumerate().map(|(n, price)| (format!("{at}/prices/{n}"), price));
+        let all = self.price.iter().map(|price| (format!("{at}/price"), price)).chain(listed);
+        let mut currencies = BTreeSet::new();
+        for (pointer, price) in all {
+            if price.amount < 0 {
+                faults.add(format!("{pointer}/amount"), Fault::Minimum { minimum: 0.into() });
+            }
+            if !currencies.insert(price.currency) {
+                faults.add(pointer, Fault::Duplicate);
+            }
+        }
+        faults.require(!currencies.is_empty(), format!("{at}/price"), Fault::Required);
+    }
+}
+
+/// Returns the id of a new variant: a UUID of version 8 that follows from the product and the SKU.
+fn derived_id(product: ProductId, sku: &str) -> VariantId {
     let digest = Sha256::new().chain_update(product.0.as_bytes()).chain_update(sku).finalize();
     let bytes = digest.first_chunk::<16>().copied().unwrap_or_default();
     VariantId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// Looks for what a schema cannot say: all of it at once.
+/// Refuses a draft with the faults that the schema of the request cannot express, all of them at once.
 async fn check(connection: &mut Connection, draft: &ProductDraft) -> Result<(), Failure> {
     let mut faults = ValidationException::none();
     if let Some(slug) = &draft.slug {
@@ -291,21 +324,24 @@ async fn check(connection: &mut Connection, draft: &ProductDraft) -> Result<(), 
         faults.add("/category_id", Fault::NoSuchThing);
     }
     for (i, variant) in draft.variants.iter().enumerate() {
+        let at = format!("/variants/{i}");
         if variant.options.len() != draft.options.len() {
-            faults.add(format!("/variants/{i}/options"), Fault::Invalid);
+            faults.add(format!("{at}/options"), Fault::Invalid);
         }
         if draft.variants[..i].iter().any(|other| other.sku == variant.sku) {
-            faults.add(format!("/variants/{i}/sku"), Fault::Duplicate);
+            faults.add(format!("{at}/sku"), Fault::Duplicate);
         }
+        variant.check_prices(&at, &mut faults);
     }
     faults.check()
 }
 
+/// Turns the reason why a product was not saved into the failure of the request.
 fn refused(error: SaveError, draft: &ProductDraft) -> Failure {
     match error {
         SaveError::SlugTaken => Conflict::AlreadyExists { field: "slug" }.into(),
         SaveError::SkuTaken(sku) => {
-            tracing::debug!(sku, product = draft.name, "the SKU is another variant's");
+            tracing::debug!(sku, product = draft.name, "another variant has the SKU");
             Conflict::AlreadyExists { field: "sku" }.into()
         }
         SaveError::Store(error) => error.into(),

@@ -8,13 +8,11 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::catalogue::products::{self, ProductDraft, VariantDraft};
+use crate::application::catalogue::products::{self, ProductDraft};
 use crate::application::idempotency::once;
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
-use crate::domain::money::Money;
-use crate::domain::product::{BillingInterval, ProductKind, ProductView, Stock, Translations};
-use crate::domain::tax::TaxClass;
-use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
+use crate::domain::product::{ProductView, Stock};
+use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{AdminProductFilter, InventoryRepository};
 use crate::presentation::http::answer::{HandlerResult, created, versioned};
 use crate::presentation::http::bodies::ProductRecord;
@@ -50,71 +48,6 @@ struct ListParameters {
     limit: usize,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
-}
-
-/// A product as it shall be.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ProductInput {
-    /// The readable part of its address; made from the name if it is not said.
-    #[schema(min_length = 1, max_length = 200)]
-    slug: Option<String>,
-    #[schema(min_length = 1, max_length = 500)]
-    name: String,
-    #[serde(default)]
-    #[schema(max_length = 50_000)]
-    description: String,
-    category_id: Option<CategoryId>,
-    #[serde(default = "physical")]
-    kind: ProductKind,
-    /// How often it is charged; for a subscription.
-    billing_interval: Option<BillingInterval>,
-    /// The age in years a buyer must have reached.
-    #[schema(minimum = 1, maximum = 120)]
-    minimum_age: Option<i64>,
-    /// Its tax class; the category's if it is not said.
-    tax_class: Option<TaxClass>,
-    /// Whether shoppers see it.
-    #[serde(default = "yes")]
-    active: bool,
-    /// The names of its options, such as size and colour.
-    #[serde(default)]
-    #[schema(max_items = 5)]
-    options: Vec<String>,
-    /// Texts in other languages, by BCP 47 tag.
-    #[serde(default)]
-    translations: Translations,
-    /// What is sold, in order.
-    #[schema(min_items = 1, max_items = 200)]
-    variants: Vec<VariantInput>,
-}
-
-/// A variant as it shall be.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct VariantInput {
-    /// Which, if it is there already; it may also be named by its SKU.
-    id: Option<VariantId>,
-    /// Its stock-keeping unit, unique.
-    #[schema(min_length = 1, max_length = 200)]
-    sku: String,
-    /// The value for each of the product's options.
-    #[serde(default)]
-    #[schema(max_items = 5)]
-    options: Vec<String>,
-    /// Whether it can be bought.
-    #[serde(default = "yes")]
-    active: bool,
-    /// Its price.
-    price: Option<Money>,
-    /// Its prices, one a currency; with or instead of `price`.
-    #[serde(default)]
-    #[schema(max_items = 50)]
-    prices: Vec<Money>,
-    /// How many there are, if it is new.
-    #[serde(default)]
-    #[schema(minimum = 0, maximum = 1_000_000_000)]
-    stock: i64,
 }
 
 /// How many there are.
@@ -159,11 +92,11 @@ async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListPa
 }
 
 /// Adds a product.
-#[utoipa::path(post, path = "/admin/v1/products", tag = "admin products", request_body = ProductInput,
+#[utoipa::path(post, path = "/admin/v1/products", tag = "admin products", request_body = ProductDraft,
     responses((status = 201, body = ProductRecord)))]
-async fn create(who: Admin, State(app): State<AppState>, request: Idempotent<ProductInput>) -> HandlerResult {
+async fn create(who: Admin, State(app): State<AppState>, request: Idempotent<ProductDraft>) -> HandlerResult {
     let key = request.key(Some(who.user_id()));
-    let draft = Arc::new(request.body.draft()?);
+    let draft = Arc::new(request.body);
     let render = created(|view: &ProductView| {
         let shown = versioned(view.product.version, &ProductRecord::of(view));
         (format!("/admin/v1/products/{}", view.product.id), shown)
@@ -190,15 +123,15 @@ async fn get(
 
 /// Describes a product anew. Variants that are not named any more are no longer sold.
 #[utoipa::path(put, path = "/admin/v1/products/{id}", tag = "admin products", params(("id" = Uuid, Path)),
-    request_body = ProductInput, responses((status = 200, body = ProductRecord)))]
+    request_body = ProductDraft, responses((status = 200, body = ProductRecord)))]
 async fn update(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<ProductId>,
     IfMatch(version): IfMatch,
-    Json(input): Json<ProductInput>,
+    Json(draft): Json<ProductDraft>,
 ) -> HandlerResult {
-    let draft = Arc::new(input.draft()?);
+    let draft = Arc::new(draft);
     let view = app.store.database().write_boxed(move |work| {
         let draft = Arc::clone(&draft);
         Box::pin(async move { products::update_product(work, id, version, &draft).await })
@@ -256,63 +189,4 @@ async fn set_stock(
 fn stock_body(variant_id: VariantId, found: Stock) -> HandlerResult {
     let Stock { stock, reserved, version } = found;
     changed(version, &StockBody { variant_id, stock, reserved, available: found.available(), version })
-}
-
-impl ProductInput {
-    fn draft(self) -> Result<ProductDraft, Failure> {
-        let mut faults = ValidationException::none();
-        let variants =
-            self.variants.into_iter().enumerate().map(|(i, variant)| variant.draft(i, &mut faults)).collect();
-        faults.check()?;
-        Ok(ProductDraft {
-            slug: self.slug,
-            name: self.name,
-            description: self.description,
-            category_id: self.category_id,
-            kind: self.kind,
-            billing_interval: self.billing_interval,
-            minimum_age: self.minimum_age,
-            tax_class: self.tax_class,
-            active: self.active,
-            options: self.options,
-            translations: self.translations,
-            variants,
-        })
-    }
-}
-
-impl VariantInput {
-    fn draft(self, i: usize, faults: &mut ValidationException) -> VariantDraft {
-        let mut prices = std::collections::BTreeMap::new();
-        let named = self.price.map(|price| (format!("/variants/{i}/price"), price));
-        let listed = self.prices.into_iter().zip(0..);
-        let listed = listed.map(|(price, n)| (format!("/variants/{i}/prices/{n}"), price));
-        for (place, Money { amount, currency }) in named.into_iter().chain(listed) {
-            if amount < 0 {
-                faults.add(format!("{place}/amount"), Fault::Minimum { minimum: 0.into() });
-            }
-            if prices.insert(currency, amount).is_some() {
-                faults.add(place, Fault::Duplicate);
-            }
-        }
-        if prices.is_empty() {
-            faults.add(format!("/variants/{i}/price"), Fault::Required);
-        }
-        VariantDraft {
-            id: self.id,
-            sku: self.sku,
-            options: self.options,
-            active: self.active,
-            prices,
-            stock: self.stock,
-        }
-    }
-}
-
-fn physical() -> ProductKind {
-    ProductKind::Physical
-}
-
-fn yes() -> bool {
-    true
 }
