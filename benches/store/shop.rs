@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::SignedDuration;
-use tokio::sync::mpsc;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
 use undercroft::domain::category::Category;
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
 use undercroft::domain::money::Currency;
-use undercroft::domain::ports::PaymentGateway;
 use undercroft::domain::product::{Product, ProductKind, Variant};
 use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
 use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::{Gateways, sandbox::SandboxPayments};
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, ProductRepository, SaveError, Setup, TaxRepository, UnitOfWork, scalar,
 };
@@ -58,10 +54,7 @@ impl Shop {
         let products = session.all("SELECT id FROM products ORDER BY id", &[], scalar).await?;
         let variants = session.all("SELECT id FROM variants ORDER BY id", &[], scalar).await?;
         drop(session);
-        let (notices, _) = mpsc::channel(1);
-        let sandbox: Arc<dyn PaymentGateway> = Arc::new(SandboxPayments::new(database.clone(), notices));
-        let infrastructure = Infrastructure { database, gateways: Gateways::new([sandbox]) };
-        Ok(Self { store: Store::new(infrastructure, policy()?), products, variants })
+        Ok(Self { store: Store::new(Infrastructure::new(database), policy()?), products, variants })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rooms, and what assembles them.
+//! The infrastructure rooms, and [`Infrastructure`], which assembles them.
 
 pub mod adapters;
 pub mod events;
@@ -8,11 +8,19 @@ pub mod repositories;
 use self::adapters::Gateways;
 use self::repositories::Database;
 
-/// The rooms of a store, assembled. Clones share everything.
+/// The assembled rooms of a store. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Infrastructure {
-    /// Where everything is kept.
+    /// The database.
     pub database: Database,
-    /// Who takes the money.
+    /// The payment providers.
     pub gateways: Gateways,
+}
+
+impl Infrastructure {
+    /// Assembles the rooms on an open database.
+    pub fn new(database: Database) -> Self {
+        let gateways = Gateways::assemble(&database);
+        Self { database, gateways }
+    }
 }

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::infrastructure::adapters::sandbox::Notice;
 use crate::infrastructure::events::EventDispatcher;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{
@@ -28,11 +26,11 @@ const CLEAR: Duration = Duration::from_mins(10);
 const SWEEP: i64 = 1000;
 
 /// Works until it is told to stop. What it has begun by then it finishes.
-pub async fn work(store: Store, notices: mpsc::Receiver<Notice>, stop: CancellationToken) {
+pub async fn work(store: Store, stop: CancellationToken) {
     let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
     tokio::join!(
         deliver(&store, &dispatcher, &stop),
-        listen(&store, notices, &stop),
+        listen(&store, &stop),
         settle(&store, &stop),
         every(CLEAR, &stop, || clear(&store, &dispatcher, &stop)),
     );
@@ -53,16 +51,16 @@ async fn deliver(store: &Store, dispatcher: &EventDispatcher, stop: &Cancellatio
     }
 }
 
-/// Learns first-hand what a vendor's notice only hints at.
-async fn listen(store: &Store, mut notices: mpsc::Receiver<Notice>, stop: &CancellationToken) {
+/// Looks up the payments about which providers send notices.
+async fn listen(store: &Store, stop: &CancellationToken) {
+    let notices = store.infrastructure.gateways.notices();
     loop {
-        let notice = tokio::select! {
+        let payment_id = tokio::select! {
             () = stop.cancelled() => return,
-            notice = notices.recv() => notice,
+            payment_id = notices.next() => payment_id,
         };
-        let Some(Notice(payment_id)) = notice else { return };
         if let Err(failure) = refresh(store, payment_id).await {
-            tracing::warn!(payment = %payment_id, %failure, "a notice could not be followed");
+            tracing::warn!(payment = %payment_id, %failure, "the payment of a notice was not looked up");
         }
     }
 }

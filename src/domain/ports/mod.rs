@@ -1,10 +1,14 @@
-//! What a vendor must offer to be of use here. One trait a purpose; the adapters implement them.
+//! The ports: traits that vendors' adapters implement, or through which they report. One trait per purpose.
 
+mod confirmation_page;
 mod payment_gateway;
+mod payment_notices;
 
 use std::pin::Pin;
 
+pub use confirmation_page::ConfirmationPage;
 pub use payment_gateway::{Authorization, Charge, ChargeStatus, DeclineReason, GatewayError, PaymentGateway};
+pub use payment_notices::PaymentNotices;
 
-/// What a port's method returns: a port is used as `Arc<dyn Port>`.
+/// The future that a port's method returns, boxed because ports are used as `Arc<dyn Port>`.
 pub type PortFuture<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::PortFuture;
+use super::{ConfirmationPage, PortFuture};
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
 
@@ -30,6 +30,11 @@ pub trait PaymentGateway: Send + Sync {
 
     /// How the charge for a payment stands; `None` if the vendor never heard of it.
     fn look_up(&self, payment_id: PaymentId) -> PortFuture<'_, Option<Charge>, GatewayError>;
+
+    /// The page on which a shopper confirms a payment; `None` if the provider shows a page of its own.
+    fn confirmation_page(&self) -> Option<&dyn ConfirmationPage> {
+        None
+    }
 }
 
 /// What is asked of a vendor.

@@ -1,33 +1,49 @@
-//! The payment vendors of a store, by name.
+//! The payment providers of a store, by name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::notice_queue::NoticeQueue;
+use super::sandbox::SandboxPayments;
 use crate::domain::ports::PaymentGateway;
+use crate::infrastructure::repositories::Database;
 
-/// The payment vendors of a store.
-#[derive(Clone, Default)]
-pub struct Gateways(BTreeMap<&'static str, Arc<dyn PaymentGateway>>);
+/// The payment providers of a store. Clones share them.
+#[derive(Clone)]
+pub struct Gateways {
+    providers: Arc<BTreeMap<&'static str, Arc<dyn PaymentGateway>>>,
+    notices: Arc<NoticeQueue>,
+}
 
 impl Gateways {
-    /// These vendors, each by its own name.
-    pub fn new(gateways: impl IntoIterator<Item = Arc<dyn PaymentGateway>>) -> Self {
-        Self(gateways.into_iter().map(|gateway| (gateway.name(), gateway)).collect())
+    /// Assembles the payment providers of a store; a new provider is a line here.
+    pub fn assemble(database: &Database) -> Self {
+        let notices = Arc::new(NoticeQueue::new());
+        let sandbox = SandboxPayments::new(database.clone(), notices.clone());
+
+        let providers: [Arc<dyn PaymentGateway>; 1] = [Arc::new(sandbox)];
+        let providers = providers.into_iter().map(|provider| (provider.name(), provider)).collect();
+        Self { providers: Arc::new(providers), notices }
     }
 
-    /// The vendor of this name, if the store has it.
+    /// Returns the provider of this name, if the store has it.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn PaymentGateway>> {
-        self.0.get(name)
+        self.providers.get(name)
     }
 
-    /// The names of the vendors.
+    /// The names of the providers.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
+        self.providers.keys().copied()
+    }
+
+    /// The notices of all providers, for the worker.
+    pub fn notices(&self) -> &NoticeQueue {
+        &self.notices
     }
 }
 
 impl std::fmt::Debug for Gateways {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.providers.keys()).finish()
     }
 }

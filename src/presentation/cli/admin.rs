@@ -47,7 +47,7 @@ impl Admin {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let What::Create(Create { email, name, password_stdin: _ }) = self.what;
         let password = password()?;
-        let store = opening::open(&settings, Setup::IfEmpty).await?.store;
+        let store = opening::open(&settings, Setup::IfEmpty).await?;
         let password_hash = store.passwords.hash(&password).await.map_err(CliError::Store)?;
         let new = NewUser { email, name, password_hash, birth_date: None, locale: None };
         let write = store.database().write_boxed(move |work| {

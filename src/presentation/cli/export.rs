@@ -23,7 +23,7 @@ pub struct Export {
 impl Export {
     /// Writes the store as it is at one instant. A file is there whole or not at all.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let store = opening::open(&settings, Setup::Never).await?.store;
+        let store = opening::open(&settings, Setup::Never).await?;
         let Some(path) = self.output else {
             export(&store, BufWriter::new(stdout())).await.map_err(CliError::Export)?;
             return Ok(());

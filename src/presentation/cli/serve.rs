@@ -33,20 +33,19 @@ impl Serve {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
-        let opened = opening::open(&settings, Setup::IfEmpty).await?;
-        let is_demo = settings.store.demo
-            && !self.no_demo
-            && demo::is_due(&opened.store).await.map_err(CliError::Store)?;
+        let store = opening::open(&settings, Setup::IfEmpty).await?;
+        let is_demo =
+            settings.store.demo && !self.no_demo && demo::is_due(&store).await.map_err(CliError::Store)?;
         if is_demo {
-            demo::fill(&opened.store).await.map_err(CliError::Demo)?;
+            demo::fill(&store).await.map_err(CliError::Demo)?;
         }
 
         let stop = CancellationToken::new();
-        let worker = tokio::spawn(work(opened.store.clone(), opened.notices, stop.clone()));
-        let ids = opened.store.database().context().ids.clone();
+        let worker = tokio::spawn(work(store.clone(), stop.clone()));
+        let ids = store.database().context().ids.clone();
         // its password takes longer to hash than the server to start
-        let admin = is_demo.then(|| opened.store.clone());
-        let app = router(AppState::new(opened.store, settings.http.clone(), opened.sandbox));
+        let admin = is_demo.then(|| store.clone());
+        let app = router(AppState::new(store, settings.http.clone()));
         let serving = server::serve(listener, app, &settings.http, ids, stop.clone());
         let served = beside(worker, &stop, serving);
         // a reader that has closed standard output does not want to know

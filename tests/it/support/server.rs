@@ -11,19 +11,17 @@ use hyper_util::rt::TokioExecutor;
 use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use undercroft::application::jobs::worker::work;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::user::{Role, Session, User, token_hash};
-use undercroft::infrastructure::adapters::sandbox::{Notice, SandboxPayments};
 use undercroft::infrastructure::repositories::DatabaseError;
 use undercroft::presentation::http::server;
 use undercroft::presentation::http::state::{AppState, router};
 use undercroft::settings::HttpSettings;
 
-use super::store::{policy, store_with_bank};
+use super::store::{policy, store};
 use super::{TestDatabase, on_each_engine, unique};
 
 /// A running server; it ends with the value.
@@ -46,27 +44,22 @@ impl TestServer {
 
     /// Serves a store with these rules, and does its work.
     pub async fn start_with(database: Arc<TestDatabase>, policy: Policy) -> Self {
-        let (store, bank, notices) = store_with_bank(&database.database, policy);
-        Self::serve(database, store, bank, notices).await
+        let store = store(&database.database, policy);
+        Self::serve(database, store).await
     }
 
     /// Serves this store, and does its work.
-    pub async fn serve(
-        database: Arc<TestDatabase>,
-        store: Store,
-        bank: Arc<SandboxPayments>,
-        notices: mpsc::Receiver<Notice>,
-    ) -> Self {
+    pub async fn serve(database: Arc<TestDatabase>, store: Store) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let http = HttpSettings::default();
-        let router = router(AppState::new(store.clone(), http.clone(), bank));
+        let router = router(AppState::new(store.clone(), http.clone()));
         let (ids, end) = (database.database.context().ids.clone(), stop.clone());
         let serving = tokio::spawn(async move {
             server::serve(listener, router, &http, ids, end).await;
         });
-        let working = tokio::spawn(work(store.clone(), notices, stop.clone()));
+        let working = tokio::spawn(work(store.clone(), stop.clone()));
         let tasks = Mutex::new(vec![serving, working]);
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { store, address, client, stop, tasks, _database: database }

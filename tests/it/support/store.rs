@@ -1,9 +1,6 @@
 //! A store with its worker's parts at hand, and things to sell in it.
 
-use std::sync::Arc;
-
 use jiff::SignedDuration;
-use tokio::sync::mpsc;
 use undercroft::application::idempotency::Render;
 use undercroft::application::selling::orders::PaymentOperationOutcome;
 use undercroft::application::selling::place_order::PlacedOrder;
@@ -11,12 +8,9 @@ use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::{Cart, CartItem, CartStatus};
 use undercroft::domain::discount::{Discount, DiscountKind};
-use undercroft::domain::ids::{CartId, ProductId, UserId, VariantId};
+use undercroft::domain::ids::{CartId, PaymentId, ProductId, UserId, VariantId};
 use undercroft::domain::money::Currency;
-use undercroft::domain::ports::PaymentGateway;
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::Gateways;
-use undercroft::infrastructure::adapters::sandbox::{Notice, SandboxPayments};
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
     CartRepository, Database, DatabaseError, Field, Param, StoredResponse, scalar,
@@ -36,22 +30,15 @@ pub fn policy() -> Policy {
     }
 }
 
-/// A store that sells from `database` through the sandbox, and the vendor's notices.
-pub fn store(database: &Database, policy: Policy) -> (Store, mpsc::Receiver<Notice>) {
-    let (store, _, notices) = store_with_bank(database, policy);
-    (store, notices)
+/// A store on this database, whose payment provider is the sandbox.
+pub fn store(database: &Database, policy: Policy) -> Store {
+    Store::new(Infrastructure::new(database.clone()), policy)
 }
 
-/// The same, and the sandbox's bank.
-pub fn store_with_bank(
-    database: &Database,
-    policy: Policy,
-) -> (Store, Arc<SandboxPayments>, mpsc::Receiver<Notice>) {
-    let (notices, received) = mpsc::channel(64);
-    let bank = Arc::new(SandboxPayments::new(database.clone(), notices));
-    let gateways = Gateways::new([Arc::clone(&bank) as Arc<dyn PaymentGateway>]);
-    let infrastructure = Infrastructure { database: database.clone(), gateways };
-    (Store::new(infrastructure, policy), bank, received)
+/// Confirms a payment of the sandbox as the shopper does; whether it waited for that.
+pub async fn confirm_payment(store: &Store, payment_id: PaymentId) -> bool {
+    let sandbox = store.infrastructure.gateways.get("sandbox").unwrap();
+    sandbox.confirmation_page().unwrap().decide(payment_id, true).await.unwrap()
 }
 
 /// One value from the database.

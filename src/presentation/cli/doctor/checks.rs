@@ -31,11 +31,11 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
         return findings;
     }
     match opening::open(settings, Setup::Never).await {
-        Ok(opened) => {
-            findings.push(clock(&opened.store).await);
-            findings.extend(gateways(&opened.store).await);
+        Ok(store) => {
+            findings.push(clock(&store).await);
+            findings.extend(gateways(&store).await);
             if books {
-                findings.push(self::books(&opened.store).await);
+                findings.push(self::books(&store).await);
             }
         }
         Err(error) => findings.push(Finding::problem("settings", error.to_string(), "correct the setting")),

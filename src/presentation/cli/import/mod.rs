@@ -58,9 +58,9 @@ impl Import {
         let mut started = Instant::now();
         let report = async {
             let checked = check(open, &options, &mut watch).map_err(told)?;
-            let opened = opening::open(&settings, Setup::IfEmpty).await?;
+            let store = opening::open(&settings, Setup::IfEmpty).await?;
             started = Instant::now();
-            import(&opened.store, open, &options, self.dated(), checked, &mut watch).await.map_err(told)
+            import(&store, open, &options, self.dated(), checked, &mut watch).await.map_err(told)
         }
         .await;
         let rejects = watch.finish().map_err(|error| told(ImportError::Observer(error)))?;

@@ -18,7 +18,7 @@ async fn a_demo_that_was_cut_off_is_completed_at_the_next_start() {
 
         // a start after which nothing is new any more
         let database = Database::open(&test.url, Context::system(), Setup::IfEmpty).await.unwrap();
-        let (second, _) = store(&database, policy());
+        let second = store(&database, policy());
         assert!(is_due(&second).await.unwrap(), "nobody can log in yet");
         fill(&second).await.unwrap();
         assert_eq!(exported(&second).await, filled);
@@ -33,7 +33,7 @@ async fn a_demo_that_was_cut_off_is_completed_at_the_next_start() {
 async fn an_empty_store_that_nobody_began_to_fill_stays_empty() {
     on_each_engine(async |test| {
         let database = Database::open(&test.url, Context::system(), Setup::IfEmpty).await.unwrap();
-        let (store, _) = store(&database, policy());
+        let store = store(&database, policy());
         assert!(!is_due(&store).await.unwrap());
     })
     .await;

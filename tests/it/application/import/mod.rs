@@ -65,7 +65,7 @@ impl Observer for Watch {
 
 /// The store on a test's database.
 fn opened(test: &TestDatabase) -> Store {
-    store(&test.database, policy()).0
+    store(&test.database, policy())
 }
 
 async fn try_import(store: &Store, text: &str, watch: &mut Watch) -> Result<Report, ImportError> {

@@ -13,7 +13,7 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::scalar;
 
 use super::{PASSWORD, bearer, log_in, newcomer, register, try_log_in};
-use crate::support::store::{policy, store_with_bank};
+use crate::support::store::{policy, store};
 use crate::support::{Reply, TestServer, manual_at, on_each_engine_at};
 
 /// The value of a cookie that an answer sets.
@@ -191,10 +191,10 @@ async fn no_log_in_with_the_old_password_outlives_its_change() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rush_of_log_ins_is_sent_away_instead_of_standing_in_line() {
     on_each_engine_at(Context::system(), async |database| {
-        let (mut store, bank, notices) = store_with_bank(&database.database, policy());
+        let mut store = store(&database.database, policy());
         let ids = Arc::clone(&database.database.context().ids);
         store.passwords = Passwords::bounded(ids, 1, Duration::ZERO);
-        let server = Arc::new(TestServer::serve(database, store, bank, notices).await);
+        let server = Arc::new(TestServer::serve(database, store).await);
         let running: Vec<_> = (0..16)
             .map(|number| {
                 let (server, email) = (Arc::clone(&server), format!("ann{number}@example.org"));

@@ -32,7 +32,7 @@ async fn abandoned(store: &Store, variant: VariantId) -> (OrderId, PaymentId, Ca
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_comes_after_its_payment_was_abandoned_goes_back() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 1).await;
         let (id, payment_id, _) = abandoned(&store, variant).await;
         work(&store).await;
@@ -52,7 +52,7 @@ async fn a_payment_that_was_abandoned_is_looked_for_for_some_hours() {
     on_each_engine_at(context, |test| {
         let clock = Arc::clone(&clock);
         async move {
-            let (store, _notices) = store(&test.database, policy());
+            let store = store(&test.database, policy());
             let variant = product(&test.database, 1000, 2).await;
             for late in [true, false] {
                 let id = order_of(&store, variant, "tok_requires_action").await;
@@ -110,7 +110,7 @@ async fn money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_aske
         let clock = Arc::clone(&clock);
         async move {
             for (policy, kind) in [(policy(), StepKind::Refund), (manual_capture(), StepKind::Void)] {
-                let (store, _notices) = store(&test.database, policy);
+                let store = store(&test.database, policy);
                 let variant = product(&test.database, 1000, 1).await;
                 let id = order_of(&store, variant, "tok_ok").await;
                 let payment_id = order(&store, id).await.unwrap().payment.id;
@@ -154,7 +154,7 @@ async fn money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_aske
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 100, 30).await;
         for round in 0..10 {
             let id = order_of(&store, variant, "tok_ok").await;
@@ -200,7 +200,7 @@ async fn what_still_waits_for_its_shopper_is_let_go_by_a_step_of_its_own() {
     on_each_engine_at(context, |test| {
         let clock = Arc::clone(&clock);
         async move {
-            let (store, _notices) = store(&test.database, policy());
+            let store = store(&test.database, policy());
             let variant = product(&test.database, 1000, 3).await;
             let id = order_of(&store, variant, "tok_requires_action").await;
             clock.advance(SignedDuration::from_hours(1));
@@ -223,7 +223,7 @@ async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again() {
     on_each_engine_at(context, |test| {
         let clock = Arc::clone(&clock);
         async move {
-            let (store, _notices) = store(&test.database, policy());
+            let store = store(&test.database, policy());
             let variant = product(&test.database, 1000, 1).await;
             let id = order_of(&store, variant, "tok_ok").await;
             let request = PaymentOperation {
@@ -255,7 +255,7 @@ async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_word_of_the_vendor_that_comes_late_does_not_undo_what_was_given_back() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
         cancelled(&store, id).await;

@@ -18,7 +18,7 @@ async fn refund_with_goods(store: &Store, order_id: OrderId) -> (u16, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capture_of_a_cancelled_order_is_refused() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, manual_capture());
+        let store = store(&test.database, manual_capture());
         let variant = product(&test.database, 1000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
         cancelled(&store, id).await;
@@ -35,7 +35,7 @@ async fn a_capture_of_a_cancelled_order_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_captures_and_a_cancellation_at_once_no_money_is_kept() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, manual_capture());
+        let store = store(&test.database, manual_capture());
         let variant = product(&test.database, 1000, 20).await;
         for round in 0..20 {
             let id = order_of(&store, variant, "tok_ok").await;
@@ -63,7 +63,7 @@ async fn of_captures_and_a_cancellation_at_once_no_money_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capture_that_succeeds_after_the_cancellation_goes_back() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, manual_capture());
+        let store = store(&test.database, manual_capture());
         let variant = product(&test.database, 1000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
         // the vendor does not answer while the capture is sent
@@ -85,7 +85,7 @@ async fn a_capture_that_succeeds_after_the_cancellation_goes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, manual_capture());
+        let store = store(&test.database, manual_capture());
         let variant = product(&test.database, 1000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
         assert_eq!(moved(&store, id, StepKind::Capture, Some(400)).await.0, 201);
@@ -107,7 +107,7 @@ async fn a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_order() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, manual_capture());
+        let store = store(&test.database, manual_capture());
         let variant = product(&test.database, 1000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
         assert_eq!(moved(&store, id, StepKind::Capture, Some(400)).await.0, 201);
@@ -134,7 +134,7 @@ async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_or
 #[tokio::test(flavor = "multi_thread")]
 async fn goods_come_back_once_and_only_with_their_money() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 3).await;
         let id = order_of(&store, variant, "tok_ok").await;
         execute(&test.database, &["UPDATE sandbox_charges SET status = 'declined'"]).await;
@@ -172,7 +172,7 @@ async fn goods_come_back_once_and_only_with_their_money() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_order_gives_its_use_of_a_discount_back() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 5).await;
         crate::support::store::discount(&test.database, "ONCE", 1000, Some(1)).await;
         for _ in 0..2 {
@@ -222,7 +222,7 @@ async fn taxed(database: &Database) {
 #[tokio::test(flavor = "multi_thread")]
 async fn taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         taxed(&test.database).await;
         let variant = product(&test.database, 10_000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;

@@ -25,14 +25,13 @@ use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{PaymentStatus, PaymentStep, StepKind};
 use undercroft::domain::user::{Role, User};
-use undercroft::infrastructure::adapters::sandbox::SandboxPayments;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, IdempotencyKey, InventoryRepository, PaymentRepository, StoredResponse,
 };
 
 use crate::support::store::{
-    Plain, address, cart, execute, policy, product, product_of_kind, store, store_with_bank, told, value,
+    Plain, address, cart, confirm_payment, execute, policy, product, product_of_kind, store, told, value,
 };
 use crate::support::{manual_at, on_each_engine, on_each_engine_at};
 
@@ -128,7 +127,7 @@ fn clock_now(store: &Store) -> Timestamp {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_finds_what_must_not_be() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 5).await;
         for token in ["tok_ok", "tok_requires_action"] {
             order_of(&store, variant, token).await;

@@ -1,11 +1,12 @@
 //! Vendors whose answers are lost, late or doubled, shoppers who go away, and crashes.
 
 use super::*;
+use futures_util::FutureExt;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_whose_answer_was_lost_is_found_and_charged_once() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 3).await;
         let id = order_of(&store, variant, "tok_timeout_after_charge").await;
         assert_eq!(order(&store, id).await.unwrap().order.status, OrderStatus::Paid);
@@ -18,16 +19,16 @@ async fn a_charge_whose_answer_was_lost_is_found_and_charged_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_word_of_the_vendor_counts_once_however_often_it_comes() {
     on_each_engine(|test| async move {
-        let (store, mut notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 3).await;
         let id = order_of(&store, variant, "tok_duplicate_webhooks").await;
         let payment_id = order(&store, id).await.unwrap().payment.id;
-        let mut told = 0;
-        while let Ok(notice) = notices.try_recv() {
-            told += 1;
-            refresh(&store, notice.0).await.unwrap();
+        let mut notices = 0;
+        while let Some(payment_id) = store.infrastructure.gateways.notices().next().now_or_never() {
+            notices += 1;
+            refresh(&store, payment_id).await.unwrap();
         }
-        assert_eq!(told, 3);
+        assert_eq!(notices, 3);
         refresh(&store, payment_id).await.unwrap();
         let paid = "SELECT COUNT(*) FROM outbox WHERE type = 'order.paid'";
         assert_eq!(value::<i64>(&test.database, paid, &[]).await, 1);
@@ -63,7 +64,7 @@ async fn a_crash_between_order_and_charge_loses_neither_order_nor_stock() {
             // and with a real process on both by the fault tests.
             return;
         }
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 3).await;
         let cart = cart(&store, None, &[(variant, 1)]).await;
         crash_in_checkout(&store, cart, &key("crash")).await;
@@ -87,7 +88,7 @@ async fn an_order_that_waits_too_long_for_its_shopper_is_given_up() {
     on_each_engine_at(context, |test| {
         let clock = Arc::clone(&clock);
         async move {
-            let (store, _notices) = store(&test.database, policy());
+            let store = store(&test.database, policy());
             let variant = product(&test.database, 1000, 3).await;
             let id = order_of(&store, variant, "tok_requires_action").await;
             let waiting = order(&store, id).await.unwrap();
@@ -107,16 +108,14 @@ async fn an_order_that_waits_too_long_for_its_shopper_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_comes_after_the_order_was_cancelled_goes_back() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 1).await;
         let id = order_of(&store, variant, "tok_requires_action").await;
         let payment_id = order(&store, id).await.unwrap().payment.id;
         let cancelled: Result<_, Failure> =
             test.database.write_boxed(move |work| Box::pin(cancel(work, id))).await;
         assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
-        let (notices, _received) = tokio::sync::mpsc::channel(1);
-        let sandbox = SandboxPayments::new(test.database.clone(), notices);
-        assert!(sandbox.act(payment_id, true).await.unwrap());
+        assert!(confirm_payment(&store, payment_id).await);
         let soon = test.database.context().clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
         for _ in 0..2 {
             recover_payments(&store, soon).await.unwrap();
@@ -133,7 +132,7 @@ async fn money_that_comes_after_the_order_was_cancelled_goes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paid_order_that_is_cancelled_gives_back_money_and_stock() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
         let cancelled: Result<_, Failure> =

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn of_64_buyers_10_get_the_10_pieces() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 10).await;
         let mut buyers = Vec::new();
         for _ in 0..64 {
@@ -31,7 +31,7 @@ async fn of_64_buyers_10_get_the_10_pieces() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_that_is_set_while_it_is_sold_is_never_oversold() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 5).await;
         let mut buyers = Vec::new();
         for i in 0..40 {
@@ -61,7 +61,7 @@ async fn stock_that_is_set_while_it_is_sold_is_never_oversold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_is_one_order_and_one_answer() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 100).await;
         let cart = cart(&store, None, &[(variant, 2)]).await;
         let requests = (0..50).map(|_| {
@@ -92,7 +92,7 @@ async fn one_key_is_one_order_and_one_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_kept_with_its_key_too() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 1).await;
         let too_many = cart(&store, None, &[(variant, 2)]).await;
         for _ in 0..2 {
@@ -134,7 +134,7 @@ async fn move_32_times(store: &Store, order_id: OrderId, kind: StepKind, amount:
 #[tokio::test(flavor = "multi_thread")]
 async fn of_32_refunds_of_60_on_100_one_goes_through() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 10_000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
         assert_eq!(move_32_times(&store, id, StepKind::Refund, 6000).await, 1);
@@ -153,7 +153,7 @@ async fn of_32_refunds_of_60_on_100_one_goes_through() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_32_captures_of_60_on_100_one_goes_through() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, Policy { capture_at_checkout: false, ..policy() });
+        let store = store(&test.database, Policy { capture_at_checkout: false, ..policy() });
         let variant = product(&test.database, 10_000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
         assert_eq!(order(&store, id).await.unwrap().payment.status, PaymentStatus::Authorized);
@@ -169,7 +169,7 @@ async fn of_32_captures_of_60_on_100_one_goes_through() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_discount_with_one_use_left_is_used_once() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 100).await;
         crate::support::store::discount(&test.database, "ONCE", 1000, Some(1)).await;
         let mut carts = Vec::new();

@@ -6,18 +6,15 @@ use super::*;
 use crate::support::store::execute;
 use undercroft::application::subscriptions::lifecycle::{cancel as end, cancel_and_refund, pause, resume};
 use undercroft::domain::subscription::Subscription;
-use undercroft::infrastructure::adapters::sandbox::{Notice, SandboxPayments};
 use undercroft::infrastructure::exceptions::SubscriptionExpiredException;
 use undercroft::infrastructure::repositories::{UnitOfWork, Work};
 
 /// A subscription of a month at 1500, begun on January 31, and the clock that its charges go by.
 struct Subscribed {
     store: Store,
-    bank: Arc<SandboxPayments>,
     clock: Arc<ManualClock>,
     variant: VariantId,
     id: SubscriptionId,
-    _notices: tokio::sync::mpsc::Receiver<Notice>,
 }
 
 /// Runs a test on a fresh subscription in each database.
@@ -36,14 +33,14 @@ async fn on_each_engine_subscribed<Fut: Future<Output = ()>>(test: impl Fn(Subsc
 
 impl Subscribed {
     async fn begin(database: &Database, clock: Arc<ManualClock>) -> Self {
-        let (store, bank, notices) = store_with_bank(database, policy());
+        let store = store(database, policy());
         let variant = product_of_kind(database, 1500, 100, "subscription").await;
         let user_id = shopper(database).await;
         let cart = cart(&store, Some(user_id), &[(variant, 1)]).await;
         let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
         assert_eq!(told(&checkout(&store, request, None, Arc::new(Plain)).await).0, 201);
         let id = value(database, "SELECT id FROM subscriptions", &[]).await;
-        Self { store, bank, clock, variant, id, _notices: notices }
+        Self { store, clock, variant, id }
     }
 
     fn database(&self) -> &Database {
@@ -219,7 +216,7 @@ async fn a_pause_gives_up_the_charge_that_is_under_way() {
         let under_way = order(&it.store, it.last_order().await).await.unwrap();
         assert_eq!(under_way.payment.status, PaymentStatus::RequiresAction);
         it.pause().await.unwrap();
-        it.bank.act(under_way.payment.id, true).await.unwrap();
+        confirm_payment(&it.store, under_way.payment.id).await;
         it.live(100).await;
         let given_up = order(&it.store, under_way.order.id).await.unwrap();
         assert_eq!(given_up.order.status, OrderStatus::Cancelled);
@@ -245,7 +242,7 @@ async fn a_subscription_that_is_cancelled_while_it_is_charged_keeps_no_charge() 
         renew_subscriptions(&it.store, it.now()).await.unwrap();
         let under_way = order(&it.store, it.last_order().await).await.unwrap();
         it.cancel().await.unwrap();
-        it.bank.act(under_way.payment.id, true).await.unwrap();
+        confirm_payment(&it.store, under_way.payment.id).await;
         refresh(&it.store, under_way.payment.id).await.unwrap();
         it.live(60).await;
         assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("cancelled", 1));

@@ -69,7 +69,7 @@ fn renew(work: &mut UnitOfWork) -> Work<'_, (), Failure> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guests_cart_goes_to_who_logs_in_first() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 5).await;
         let guest = cart(&store, None, &[(variant, 1)]).await;
         let (ann, ben) =
@@ -84,7 +84,7 @@ async fn a_guests_cart_goes_to_who_logs_in_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_renewed_while_it_is_cleared_away_stays() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 5).await;
         let id = cart(&store, None, &[(variant, 2)]).await;
         let request = checkout(&store, purchase(id, "tok_declined"), Some(key("k")), Arc::new(Plain));

@@ -7,9 +7,9 @@ use undercroft::domain::user::Session;
 
 /// Works until a count comes to nothing.
 async fn work_until_none(database: &Database, counted: &str) {
-    let (store, notices) = store(database, policy());
+    let store = store(database, policy());
     let stop = CancellationToken::new();
-    let working = tokio::spawn(work(store, notices, stop.clone()));
+    let working = tokio::spawn(work(store, stop.clone()));
     for _ in 0..600 {
         if value::<i64>(database, counted, &[]).await == 0 {
             break;
@@ -24,7 +24,7 @@ async fn work_until_none(database: &Database, counted: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_open_payment_is_taken_up_at_the_start() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let variant = product(&test.database, 1000, 300).await;
         for _ in 0..120 {
             order_of(&store, variant, "tok_requires_action").await;

@@ -78,7 +78,7 @@ async fn what_ends_a_subscription_gives_up_the_charge_that_is_under_way() {
         renew_subscriptions(&it.store, it.now()).await.unwrap();
         let under_way = order(&it.store, it.last_order().await).await.unwrap();
         it.refund(first).await;
-        it.bank.act(under_way.payment.id, true).await.unwrap();
+        confirm_payment(&it.store, under_way.payment.id).await;
         it.is_over().await;
         assert_eq!(it.paid_periods().await, 1);
     })
@@ -88,7 +88,7 @@ async fn what_ends_a_subscription_gives_up_the_charge_that_is_under_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line() {
     on_each_engine(|test| async move {
-        let (store, _notices) = store(&test.database, policy());
+        let store = store(&test.database, policy());
         let subscribed = product_of_kind(&test.database, 3100, 100, "subscription").await;
         let other = product(&test.database, 5000, 10).await;
         let user_id = shopper(&test.database).await;

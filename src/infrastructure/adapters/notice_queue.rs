@@ -1,0 +1,42 @@
+//! The queue of payment notices between the adapters and the worker.
+
+use std::future::pending;
+
+use tokio::sync::{Mutex, mpsc};
+
+use crate::domain::ids::PaymentId;
+use crate::domain::ports::PaymentNotices;
+
+/// The most notices that wait; providers repeat those for which there is no room.
+const CAPACITY: usize = 1024;
+
+/// A bounded queue of payment notices, in memory.
+pub struct NoticeQueue {
+    sender: mpsc::Sender<PaymentId>,
+    receiver: Mutex<mpsc::Receiver<PaymentId>>,
+}
+
+impl NoticeQueue {
+    pub(super) fn new() -> Self {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        Self { sender, receiver: Mutex::new(receiver) }
+    }
+
+    /// Waits for the next notice and returns its payment. Dropping the future loses no notice.
+    pub async fn next(&self) -> PaymentId {
+        let received = self.receiver.lock().await.recv().await;
+        match received {
+            Some(payment_id) => payment_id,
+            // unreachable: the queue holds a sender itself
+            None => pending().await,
+        }
+    }
+}
+
+impl PaymentNotices for NoticeQueue {
+    fn payment_changed(&self, payment_id: PaymentId) {
+        if self.sender.try_send(payment_id).is_err() {
+            tracing::debug!(payment = %payment_id, "the notice queue is full, a notice was dropped");
+        }
+    }
+}
