@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::Store;
-use crate::infrastructure::exceptions::{Conflict, Failure, OrderProcessingException};
+use crate::infrastructure::exceptions::{Conflict, Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{
     Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, Work,
 };
@@ -140,16 +140,10 @@ pub async fn refuse(
         .await
 }
 
-/// Whether a refusal is about the request itself: not about who sent it, how often, or a passing fault of ours.
+/// Returns whether a failure is the final response to a request: it depends neither on the time nor on the login of
+/// the client.
 fn is_final(failure: &Failure) -> bool {
-    let status = failure.status().as_u16();
-    (400..500).contains(&status)
-        && !matches!(status, 401 | 403 | 408 | 429)
-        && !matches!(
-            failure.downcast_ref::<Conflict>(),
-            Some(Conflict::IdempotencyInProgress | Conflict::IdempotencyKeyReused | Conflict::Stale)
-        )
-        && !matches!(failure.downcast_ref(), Some(OrderProcessingException::InProgress))
+    failure.kind().is_final() && !failure.is::<UnauthorizedAccessException>()
 }
 
 /// `span` after `at`, or the end of time.

@@ -3,7 +3,7 @@
 
 use crate::application::Policy;
 use crate::domain::context::Context;
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Conflict, Failure};
 use crate::infrastructure::repositories::{DatabaseError, SaveError, UnitOfWork};
 
 use super::plan::Task;
@@ -50,7 +50,8 @@ pub(super) enum Denied {
 
 impl From<Failure> for Denied {
     fn from(failure: Failure) -> Self {
-        if failure.status().is_client_error() {
+        // a constraint that the record breaks is the record's fault here
+        if failure.kind().is_final() || failure.is::<Conflict>() {
             Self::Refused(failure.to_string())
         } else {
             Self::Failed(failure)

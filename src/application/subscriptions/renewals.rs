@@ -56,8 +56,8 @@ pub async fn renew(store: &Store, id: SubscriptionId) -> Result<bool, Failure> {
         Ok(Some(payment)) => payment,
         Ok(None) => return Ok(false),
         Err(failure) => {
-            // Sold out, not for sale, not for them: the same again would be refused again.
-            if failure.status().is_client_error() {
+            // Sold out, not for sale, below the minimum age. A fault of the store or of a vendor is not the customer's.
+            if failure.kind().is_final() {
                 put_off(store, id).await?;
             }
             return Err(failure);

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 
 /// The state of things is against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,20 @@ impl Exception for Conflict {
             Self::StockReserved { .. } => "stock_reserved",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Stale | Self::PreconditionFailed | Self::IdempotencyKeyReused => Kind::Conflict,
+            Self::IdempotencyInProgress => Kind::Retryable,
+            Self::Rule { .. } => Kind::Internal,
+            Self::AlreadyExists { .. }
+            | Self::ForbiddenStep { .. }
+            | Self::OpenOrders
+            | Self::LastAdmin
+            | Self::InUse { .. }
+            | Self::StockReserved { .. } => Kind::Refused,
         }
     }
 

@@ -119,6 +119,17 @@ impl From<Vec<DiscountFault>> for Failure {
 mod tests {
     use super::*;
     use crate::domain::money::Currency;
+    use crate::infrastructure::exceptions::Kind;
+
+    #[test]
+    fn a_constraint_that_no_use_case_checked_is_a_fault_of_the_store() {
+        for error in [
+            DatabaseError::CheckFailed { constraint: "orders_check".to_owned() },
+            DatabaseError::Taken { constraint: "orders_number".to_owned() },
+        ] {
+            assert_eq!(Failure::from(error).kind(), Kind::Internal);
+        }
+    }
 
     #[test]
     fn a_forbidden_step_is_told_by_what_it_concerns() {

@@ -5,7 +5,7 @@
 
 use http::StatusCode;
 
-use super::Exception;
+use super::{Exception, Kind};
 
 /// The address is taken. It carries no address, so that none gets into a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,10 @@ pub struct EmailAlreadyUsedException;
 impl Exception for EmailAlreadyUsedException {
     fn code(&self) -> &'static str {
         "email_already_used"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 
     fn status(&self) -> StatusCode {

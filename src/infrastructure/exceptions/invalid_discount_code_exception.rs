@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 use crate::domain::discount::DiscountRefusal;
 
 /// The code is refused.
@@ -34,6 +34,10 @@ impl InvalidDiscountCodeException {
 impl Exception for InvalidDiscountCodeException {
     fn code(&self) -> &'static str {
         "invalid_discount_code"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 
     fn status(&self) -> StatusCode {

@@ -25,6 +25,7 @@ mod conversions;
 mod email_already_used_exception;
 mod fault;
 mod invalid_discount_code_exception;
+mod kind;
 mod messages;
 mod not_found;
 mod order_processing_exception;
@@ -49,6 +50,7 @@ pub use self::{
     email_already_used_exception::EmailAlreadyUsedException,
     fault::{Fault, Location},
     invalid_discount_code_exception::InvalidDiscountCodeException,
+    kind::Kind,
     not_found::NotFound,
     order_processing_exception::OrderProcessingException,
     payment_failed_exception::PaymentFailedException,
@@ -69,7 +71,10 @@ pub trait Exception: Error + Send + Sync + 'static {
     /// The stable code on the wire, which is also the key of its messages.
     fn code(&self) -> &'static str;
 
-    /// The HTTP status.
+    /// What a use case may decide by.
+    fn kind(&self) -> Kind;
+
+    /// The HTTP status, for rendering only.
     fn status(&self) -> StatusCode;
 
     /// The facts that the caller may know: members of the problem document and arguments of its messages.
@@ -93,7 +98,12 @@ impl Failure {
         self.0.code()
     }
 
-    /// The HTTP status.
+    /// What a use case may decide by.
+    pub fn kind(&self) -> Kind {
+        self.0.kind()
+    }
+
+    /// The HTTP status, for rendering only.
     pub fn status(&self) -> StatusCode {
         self.0.status()
     }
@@ -151,7 +161,7 @@ fn facts<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
 
 #[cfg(test)]
 mod adding_one {
-    use super::{Exception, Failure, NotFound, facts};
+    use super::{Exception, Failure, Kind, NotFound, facts};
     use http::StatusCode;
     use serde_json::{Map, Value, json};
 
@@ -165,6 +175,10 @@ mod adding_one {
     impl Exception for NoShippingException {
         fn code(&self) -> &'static str {
             "no_shipping"
+        }
+
+        fn kind(&self) -> Kind {
+            Kind::Refused
         }
 
         fn status(&self) -> StatusCode {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::Exception;
+use super::{Exception, Kind};
 
 /// There is no such thing, or none for this caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -65,6 +65,10 @@ impl Exception for NotFound {
             Self::Subscription => "subscription_not_found",
             Self::Notification => "notification_not_found",
         }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 
     fn status(&self) -> StatusCode {

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 
 /// The step was not taken; the order is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,13 @@ pub enum OrderProcessingException {
 impl Exception for OrderProcessingException {
     fn code(&self) -> &'static str {
         "order_processing"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Forbidden { .. } => Kind::Refused,
+            Self::InProgress => Kind::Retryable,
+        }
     }
 
     fn status(&self) -> StatusCode {

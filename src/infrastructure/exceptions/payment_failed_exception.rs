@@ -6,7 +6,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 use crate::domain::ports::DeclineReason;
 
 /// The payment did not go through; nothing was charged.
@@ -20,6 +20,10 @@ pub struct PaymentFailedException {
 impl Exception for PaymentFailedException {
     fn code(&self) -> &'static str {
         "payment_failed"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 
     fn status(&self) -> StatusCode {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 use crate::domain::ids::VariantId;
 
 /// Less is left than was asked for.
@@ -23,6 +23,10 @@ pub struct ProductOutOfStockException {
 impl Exception for ProductOutOfStockException {
     fn code(&self) -> &'static str {
         "product_out_of_stock"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 
     fn status(&self) -> StatusCode {

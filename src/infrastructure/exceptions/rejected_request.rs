@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 
 /// The request cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,16 @@ impl Exception for RejectedRequest {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::TooManyAtOnce => "too_many_requests",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::BodyIncomplete | Self::TooSlow | Self::TooManyAtOnce => Kind::Retryable,
+            Self::MalformedJson { .. }
+            | Self::MethodNotAllowed
+            | Self::BodyTooLarge { .. }
+            | Self::UnsupportedMediaType { .. } => Kind::Invalid,
         }
     }
 

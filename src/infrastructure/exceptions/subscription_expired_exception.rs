@@ -4,7 +4,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 
 /// The subscription ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,10 @@ pub struct SubscriptionExpiredException {
 impl Exception for SubscriptionExpiredException {
     fn code(&self) -> &'static str {
         "subscription_expired"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 
     fn status(&self) -> StatusCode {

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 
-use super::Exception;
+use super::{Exception, Kind};
 
 /// A technical failure with its cause, which is for the log only.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +52,6 @@ impl Technical {
     pub fn vendor(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TechnicalKind::Vendor, cause)
     }
-
-    /// Whose fault it is.
-    pub fn kind(&self) -> TechnicalKind {
-        self.kind
-    }
 }
 
 impl Exception for Technical {
@@ -66,6 +61,14 @@ impl Exception for Technical {
             TechnicalKind::Vendor => "vendor_failed",
             TechnicalKind::Unavailable => "unavailable",
             TechnicalKind::TimedOut => "timed_out",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self.kind {
+            TechnicalKind::Internal => Kind::Internal,
+            TechnicalKind::Vendor => Kind::Vendor,
+            TechnicalKind::Unavailable | TechnicalKind::TimedOut => Kind::Retryable,
         }
     }
 

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 
 /// Access is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, thiserror::Error)]
@@ -38,6 +38,10 @@ pub enum UnauthorizedAccessException {
 impl Exception for UnauthorizedAccessException {
     fn code(&self) -> &'static str {
         "unauthorized_access"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 
     fn status(&self) -> StatusCode {

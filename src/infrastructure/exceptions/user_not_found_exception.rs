@@ -6,7 +6,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Exception, facts};
+use super::{Exception, Kind, facts};
 use crate::domain::ids::UserId;
 
 /// No user has this id.
@@ -20,6 +20,10 @@ pub struct UserNotFoundException {
 impl Exception for UserNotFoundException {
     fn code(&self) -> &'static str {
         "user_not_found"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 
     fn status(&self) -> StatusCode {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Exception, Failure, Fault, Location, facts};
+use super::{Exception, Failure, Fault, Kind, Location, facts};
 
 /// One or more faults of a request. Collect all of them before [`check`](Self::check), so that one response names
 /// them all; the module's test is an example.
@@ -56,6 +56,10 @@ fn summary(faults: &[(Location, Fault)]) -> String {
 impl Exception for ValidationException {
     fn code(&self) -> &'static str {
         "validation"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Invalid
     }
 
     fn status(&self) -> StatusCode {

@@ -5,7 +5,7 @@ mod undone;
 use super::*;
 use crate::support::store::execute;
 use undercroft::application::subscriptions::lifecycle::{cancel as end, cancel_and_refund, pause, resume};
-use undercroft::domain::subscription::Subscription;
+use undercroft::domain::subscription::{Subscription, SubscriptionStatus};
 use undercroft::infrastructure::exceptions::SubscriptionExpiredException;
 use undercroft::infrastructure::repositories::{UnitOfWork, Work};
 
@@ -267,6 +267,42 @@ async fn time_in_which_nothing_could_be_charged_is_not_charged_later() {
         it.check().await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_the_store_does_not_count_as_a_charge_that_failed() {
+    // a CHECK that fails, a UNIQUE rule that fails, and an invalid price
+    const FAULTS: [[&[&str]; 2]; 3] = [
+        [
+            &["ALTER TABLE reservations ADD COLUMN extra TEXT CHECK (extra IS NOT NULL OR quantity > 1)"],
+            &["ALTER TABLE reservations DROP COLUMN extra"],
+        ],
+        [
+            &["UPDATE counters SET value = 0 WHERE name = 'order'"],
+            &["UPDATE counters SET value = 1 WHERE name = 'order'"],
+        ],
+        [
+            &["UPDATE variants SET prices = '{\"EUR\": -1500}'"],
+            &["UPDATE variants SET prices = '{\"EUR\": 1500}'"],
+        ],
+    ];
+    for [fault, repair] in FAULTS {
+        on_each_engine_subscribed(|it| async move {
+            it.sql(fault).await;
+            it.live(60).await;
+            let subscription = it.now_stands().await;
+            assert_eq!(
+                (subscription.status, subscription.failed_attempts),
+                (SubscriptionStatus::Active, 0),
+                "{fault:?}"
+            );
+            it.sql(repair).await;
+            it.live(1).await;
+            assert_eq!(it.paid_periods().await, 2, "{fault:?}: charged once the fault is repaired");
+            it.check().await;
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
