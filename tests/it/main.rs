@@ -1,9 +1,11 @@
 //! One binary of integration tests; its folders are those of `src`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic, its helpers too")]
 
+#[macro_use]
+mod support;
+
 mod application;
 mod architecture;
 mod domain;
 mod infrastructure;
 mod presentation;
-mod support;

@@ -14,7 +14,7 @@ use undercroft::infrastructure::exceptions::{Conflict, Failure};
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, UnitOfWork};
 
 use crate::support::store::{execute, value};
-use crate::support::{TestDatabase, manual_at, on_each_engine, on_each_engine_at};
+use crate::support::{Shop, ShopOptions};
 
 const KINDS: &[&str] = &[StockChanged::TYPE];
 
@@ -76,153 +76,127 @@ async fn deliver_until(dispatcher: &EventDispatcher, database: &Database, expect
     assert_eq!(notes(database).await, expected);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_told_to_stop_delivers_nothing_more() {
-    on_each_engine(|test| async move {
-        publish(&test.database, 1).await;
-        let dispatcher = noting(&test.database);
-        let stop = CancellationToken::new();
-        stop.cancel();
-        assert_eq!(dispatcher.deliver(&stop).await.unwrap(), 0);
-        deliver_until(&dispatcher, &test.database, 1).await;
-    })
-    .await;
+on_both_engines!(who_is_told_to_stop_delivers_nothing_more);
+async fn who_is_told_to_stop_delivers_nothing_more(shop: &Shop) {
+    publish(&shop.database, 1).await;
+    let dispatcher = noting(&shop.database);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert_eq!(dispatcher.deliver(&stop).await.unwrap(), 0);
+    deliver_until(&dispatcher, &shop.database, 1).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_event_is_handled_once_and_in_order_by_dispatchers_that_compete() {
-    on_each_engine(|test| async move {
-        let database = &test.database;
-        for available in 0..250 {
-            publish(database, available).await;
-        }
-        let subscriber = Subscriber::new("notes", KINDS, |work, event| Box::pin(note(work, event)));
-        let dispatchers = (0..4).map(|_| {
-            let dispatcher = EventDispatcher::new(database.clone(), vec![subscriber]);
-            tokio::spawn(async move { dispatcher.deliver(&CancellationToken::new()).await.unwrap() })
-        });
-        for dispatcher in dispatchers.collect::<Vec<_>>() {
-            dispatcher.await.unwrap();
-        }
-        deliver_until(&EventDispatcher::new(database.clone(), vec![subscriber]), database, 250).await;
-        in_order(database).await;
-    })
-    .await;
+on_both_engines!(every_event_is_handled_once_and_in_order_by_dispatchers_that_compete);
+async fn every_event_is_handled_once_and_in_order_by_dispatchers_that_compete(shop: &Shop) {
+    let database = &shop.database;
+    for available in 0..250 {
+        publish(database, available).await;
+    }
+    let subscriber = Subscriber::new("notes", KINDS, |work, event| Box::pin(note(work, event)));
+    let dispatchers = (0..4).map(|_| {
+        let dispatcher = EventDispatcher::new(database.clone(), vec![subscriber]);
+        tokio::spawn(async move { dispatcher.deliver(&CancellationToken::new()).await.unwrap() })
+    });
+    for dispatcher in dispatchers.collect::<Vec<_>>() {
+        dispatcher.await.unwrap();
+    }
+    deliver_until(&EventDispatcher::new(database.clone(), vec![subscriber]), database, 250).await;
+    in_order(database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_end() {
-    let (context, clock) = manual_at("2026-01-01T00:00:00Z".parse().unwrap());
-    on_each_engine_at(context, |test| {
-        let clock = Arc::clone(&clock);
-        async move {
-            let database = &test.database;
-            for available in 0..6 {
-                publish(database, available).await;
-            }
-            let fails = Subscriber::new("fails", KINDS, |work, event| Box::pin(note_but_3(work, event)));
-            let dispatcher = EventDispatcher::new(database.clone(), vec![fails]);
-            deliver_until(&dispatcher, database, 3).await;
-            let tries = "SELECT COALESCE(MAX(attempts), 0) FROM event_cursors";
-            for tried in 1..8 {
-                while value::<i64>(database, tries, &[]).await < tried {
-                    dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-                }
-                assert_eq!(notes(database).await, 3);
-                clock.advance(SignedDuration::from_hours(1));
-            }
-            deliver_until(&dispatcher, database, 5).await;
-            let dead = "SELECT COUNT(*) FROM dead_letters WHERE subscriber = 'fails' AND attempts = 8";
-            assert_eq!(value::<i64>(database, dead, &[]).await, 1);
+on_both_engines!(
+    an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_end,
+    ShopOptions::at("2026-01-01T00:00:00Z")
+);
+async fn an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_end(shop: &Shop) {
+    let database = &shop.database;
+    for available in 0..6 {
+        publish(database, available).await;
+    }
+    let fails = Subscriber::new("fails", KINDS, |work, event| Box::pin(note_but_3(work, event)));
+    let dispatcher = EventDispatcher::new(database.clone(), vec![fails]);
+    deliver_until(&dispatcher, database, 3).await;
+    let tries = "SELECT COALESCE(MAX(attempts), 0) FROM event_cursors";
+    for tried in 1..8 {
+        while value::<i64>(database, tries, &[]).await < tried {
+            dispatcher.deliver(&CancellationToken::new()).await.unwrap();
         }
-    })
-    .await;
+        assert_eq!(notes(database).await, 3);
+        shop.clock().advance(SignedDuration::from_hours(1));
+    }
+    deliver_until(&dispatcher, database, 5).await;
+    let dead = "SELECT COUNT(*) FROM dead_letters WHERE subscriber = 'fails' AND attempts = 8";
+    assert_eq!(value::<i64>(database, dead, &[]).await, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_nobody_can_read_is_set_aside_and_not_passed_over() {
-    let (context, clock) = manual_at("2026-01-01T00:00:00Z".parse().unwrap());
-    on_each_engine_at(context, |test| {
-        let clock = Arc::clone(&clock);
-        async move {
-            let database = &test.database;
-            publish(database, 0).await;
-            execute(database, &["UPDATE outbox SET data = '{}'"]).await;
-            publish(database, 1).await;
-            let dispatcher = noting(database);
-            for _ in 0..600 {
-                dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-                clock.advance(SignedDuration::from_hours(1));
-                if notes(database).await == 1 {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            let dead = "SELECT COUNT(*) FROM dead_letters WHERE subscriber = 'notes' AND attempts = 8";
-            assert_eq!(value::<i64>(database, dead, &[]).await, 1);
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_nothing_to_deliver_nothing_is_written() {
-    on_each_engine(|test| async move {
-        let dispatcher = noting(&test.database);
+on_both_engines!(
+    an_event_that_nobody_can_read_is_set_aside_and_not_passed_over,
+    ShopOptions::at("2026-01-01T00:00:00Z")
+);
+async fn an_event_that_nobody_can_read_is_set_aside_and_not_passed_over(shop: &Shop) {
+    let database = &shop.database;
+    publish(database, 0).await;
+    execute(database, &["UPDATE outbox SET data = '{}'"]).await;
+    publish(database, 1).await;
+    let dispatcher = noting(database);
+    for _ in 0..600 {
         dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-        assert_eq!(value::<i64>(&test.database, "SELECT COUNT(*) FROM event_cursors", &[]).await, 0);
-    })
-    .await;
+        shop.clock().advance(SignedDuration::from_hours(1));
+        if notes(database).await == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let dead = "SELECT COUNT(*) FROM dead_letters WHERE subscriber = 'notes' AND attempts = 8";
+    assert_eq!(value::<i64>(database, dead, &[]).await, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_everybody_has_read_is_cleared_away_after_a_week() {
-    let (context, clock) = manual_at("2026-01-01T00:00:00Z".parse().unwrap());
-    on_each_engine_at(context, |test| {
-        let clock = Arc::clone(&clock);
-        async move {
-            let (database, dispatcher) = (&test.database, noting(&test.database));
-            for available in 0..3 {
-                publish(database, available).await;
-            }
-            clock.advance(SignedDuration::from_hours(8 * 24));
-            assert_eq!(dispatcher.forget(100).await.unwrap(), 0, "nobody has read them");
-            deliver_until(&dispatcher, database, 3).await;
-            execute(
-                database,
-                &["INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) \
-                   SELECT 'notes', MIN(seq), 8, '', MIN(occurred_at) FROM outbox"],
-            )
-            .await;
-            publish(database, 3).await;
-            // on PostgreSQL the last of them is read once the other transactions of the server have ended
-            let mut forgotten = 0;
-            for _ in 0..600 {
-                dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-                forgotten += dispatcher.forget(2).await.unwrap();
-                if forgotten == 5 {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            assert_eq!(forgotten, 5, "all but the one that was set aside");
-            let left = "SELECT COUNT(*) FROM outbox";
-            assert_eq!(value::<i64>(database, left, &[]).await, 3, "and the two that happened today");
-            deliver_until(&dispatcher, database, 4).await;
-            in_order(database).await;
-        }
-    })
+on_both_engines!(where_there_is_nothing_to_deliver_nothing_is_written);
+async fn where_there_is_nothing_to_deliver_nothing_is_written(shop: &Shop) {
+    let dispatcher = noting(&shop.database);
+    dispatcher.deliver(&CancellationToken::new()).await.unwrap();
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM event_cursors", &[]).await, 0);
+}
+
+on_both_engines!(
+    what_everybody_has_read_is_cleared_away_after_a_week,
+    ShopOptions::at("2026-01-01T00:00:00Z")
+);
+async fn what_everybody_has_read_is_cleared_away_after_a_week(shop: &Shop) {
+    let (database, dispatcher) = (&shop.database, noting(&shop.database));
+    for available in 0..3 {
+        publish(database, available).await;
+    }
+    shop.clock().advance(SignedDuration::from_hours(8 * 24));
+    assert_eq!(dispatcher.forget(100).await.unwrap(), 0, "nobody has read them");
+    deliver_until(&dispatcher, database, 3).await;
+    execute(
+        database,
+        &["INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) \
+           SELECT 'notes', MIN(seq), 8, '', MIN(occurred_at) FROM outbox"],
+    )
     .await;
+    publish(database, 3).await;
+    // on PostgreSQL the last of them is read once the other transactions of the server have ended
+    let mut forgotten = 0;
+    for _ in 0..600 {
+        dispatcher.deliver(&CancellationToken::new()).await.unwrap();
+        forgotten += dispatcher.forget(2).await.unwrap();
+        if forgotten == 5 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(forgotten, 5, "all but the one that was set aside");
+    let left = "SELECT COUNT(*) FROM outbox";
+    assert_eq!(value::<i64>(database, left, &[]).await, 3, "and the two that happened today");
+    deliver_until(&dispatcher, database, 4).await;
+    in_order(database).await;
 }
 
 /// Publishes in a transaction that began, by writing or by publishing, before `meanwhile`, and goes on after it.
-async fn publish_around(
-    test: &TestDatabase,
-    before: Option<i64>,
-    after: Option<i64>,
-    meanwhile: impl AsyncFnOnce(),
-) {
-    let database = test.database.clone();
+async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, meanwhile: impl AsyncFnOnce()) {
+    let database = shop.database.clone();
     let variant_id = VariantId(uuid::Uuid::nil());
     let (began, begun) = oneshot::channel::<()>();
     let (go, wait) = oneshot::channel::<()>();
@@ -259,48 +233,48 @@ async fn publish_around(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_whose_transaction_commits_late_is_not_skipped() {
-    let Some(test) = TestDatabase::postgres(Context::system()).await else { return };
-    let dispatcher = noting(&test.database);
-    publish_around(&test, Some(0), None, async || {
-        publish(&test.database, 1).await;
+    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
+    let dispatcher = noting(&shop.database);
+    publish_around(&shop, Some(0), None, async || {
+        publish(&shop.database, 1).await;
         dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-        assert_eq!(notes(&test.database).await, 0, "what committed early waits for what began before it");
+        assert_eq!(notes(&shop.database).await, 0, "what committed early waits for what began before it");
     })
     .await;
-    deliver_until(&dispatcher, &test.database, 2).await;
+    deliver_until(&dispatcher, &shop.database, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_began_early_publishes_behind_those_that_ended_meanwhile() {
-    let Some(test) = TestDatabase::postgres(Context::system()).await else { return };
-    publish_around(&test, None, Some(2), async || {
+    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
+    publish_around(&shop, None, Some(2), async || {
         for available in 0..2 {
-            publish(&test.database, available).await;
+            publish(&shop.database, available).await;
         }
     })
     .await;
-    publish(&test.database, 3).await;
-    deliver_until(&noting(&test.database), &test.database, 4).await;
-    in_order(&test.database).await;
+    publish(&shop.database, 3).await;
+    deliver_until(&noting(&shop.database), &shop.database, 4).await;
+    in_order(&shop.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_go_on_in_another_cluster_that_a_backup_is_restored_to() {
-    let Some(test) = TestDatabase::postgres(Context::system()).await else { return };
+    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
     for available in 0..3 {
-        publish(&test.database, available).await;
+        publish(&shop.database, available).await;
     }
-    deliver_until(&noting(&test.database), &test.database, 3).await;
+    deliver_until(&noting(&shop.database), &shop.database, 3).await;
     for available in 3..5 {
-        publish(&test.database, available).await;
+        publish(&shop.database, available).await;
     }
     // as in a backup of a cluster that has come further than this one
     execute(
-        &test.database,
+        &shop.database,
         &["UPDATE outbox SET tx = tx + 1000000000000", "UPDATE event_cursors SET tx = tx + 1000000000000"],
     )
     .await;
-    let restored = Database::open(&test.url, Context::system(), Setup::Never).await.unwrap();
+    let restored = Database::open(&shop.url, Context::system(), Setup::Never).await.unwrap();
     publish(&restored, 5).await;
     deliver_until(&noting(&restored), &restored, 6).await;
     in_order(&restored).await;

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::store::value;
-use crate::support::{EmptyPostgres, on_each_engine};
+use crate::support::{EmptyPostgres, Shop};
 
 /// Runs a torture, which leaves nothing behind, and tells its counts.
 fn torture(on: &[&str], what: &[&str]) -> Value {
@@ -52,17 +52,14 @@ async fn a_server_that_is_killed_loses_nothing_that_it_acknowledged() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_is_not_tortured() {
-    on_each_engine(async |test| {
-        let refused = Command::new(env!("CARGO_BIN_EXE_undercroft"))
-            .args(["torture", "--on", &test.url, "races", "--rounds", "1"])
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&refused.stderr);
-        assert_eq!(refused.status.code(), Some(2), "{told}");
-        assert!(told.contains("is a store already"), "{told}");
-        assert_eq!(value::<i64>(&test.database, "SELECT COUNT(*) FROM users", &[]).await, 0);
-    })
-    .await;
+on_both_engines!(a_store_is_not_tortured);
+async fn a_store_is_not_tortured(shop: &Shop) {
+    let refused = Command::new(env!("CARGO_BIN_EXE_undercroft"))
+        .args(["torture", "--on", &shop.url, "races", "--rounds", "1"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(told.contains("is a store already"), "{told}");
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM users", &[]).await, 0);
 }

@@ -1,19 +1,20 @@
 //! What the tests share: a fresh database of each kind, and a server on it.
 
 mod server;
+#[macro_use]
+mod shop;
 
 pub mod store;
 
-use std::future::Future;
 use std::io::Write;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
 
-use jiff::Timestamp;
-use undercroft::domain::context::{Context, ManualClock, SystemIds};
+use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
 pub use server::{Caller, Reply, TestServer};
+pub use shop::{Shop, ShopOptions};
 
 /// Where PostgreSQL is found unless `UNDERCROFT_TEST_POSTGRES` says otherwise.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
@@ -85,35 +86,6 @@ impl Drop for Cleanup {
             .unwrap();
         }
     }
-}
-
-/// Runs a test on a fresh database of each kind.
-pub async fn on_each_engine<F, Fut>(test: F)
-where
-    F: Fn(Arc<TestDatabase>) -> Fut,
-    Fut: Future<Output = ()>,
-{
-    on_each_engine_at(Context::system(), test).await;
-}
-
-/// Runs a test on a fresh database of each kind, in a time and with ids of its own.
-pub async fn on_each_engine_at<F, Fut>(context: Context, test: F)
-where
-    F: Fn(Arc<TestDatabase>) -> Fut,
-    Fut: Future<Output = ()>,
-{
-    test(Arc::new(TestDatabase::sqlite(context.clone()).await)).await;
-    if let Some(postgres) = TestDatabase::postgres(context).await {
-        test(Arc::new(postgres)).await;
-    }
-}
-
-/// A context in which it is `now` until the test says otherwise.
-pub fn manual_at(now: Timestamp) -> (Context, Arc<ManualClock>) {
-    let clock = Arc::new(ManualClock::new(now));
-    let context =
-        Context { clock: Arc::clone(&clock) as _, ids: Arc::new(SystemIds::new(Arc::clone(&clock) as _)) };
-    (context, clock)
 }
 
 /// A name that no other test has.

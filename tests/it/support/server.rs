@@ -13,76 +13,61 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use undercroft::application::Store;
 use undercroft::application::jobs::worker::work;
-use undercroft::application::{Policy, Store};
 use undercroft::domain::user::{Role, Session, User, token_hash};
 use undercroft::infrastructure::repositories::DatabaseError;
 use undercroft::presentation::http::server;
 use undercroft::presentation::http::state::{AppState, router};
 use undercroft::settings::HttpSettings;
 
-use super::store::{policy, store};
-use super::{TestDatabase, on_each_engine, unique};
+use super::unique;
 
-/// A running server; it ends with the value.
+/// A running server with its worker, shared by its clones.
+#[derive(Clone)]
 pub struct TestServer {
     /// The store that it serves.
     pub store: Store,
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
+    running: Arc<Running>,
+}
+
+/// The tasks of a server; they are stopped when this is dropped.
+struct Running {
     stop: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-    _database: Arc<TestDatabase>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 impl TestServer {
-    /// Serves the store on this database, and does its work.
-    pub async fn start(database: Arc<TestDatabase>) -> Self {
-        Self::start_with(database, policy()).await
-    }
-
-    /// Serves a store with these rules, and does its work.
-    pub async fn start_with(database: Arc<TestDatabase>, policy: Policy) -> Self {
-        let store = store(&database.database, policy);
-        Self::serve(database, store).await
-    }
-
-    /// Serves this store, and does its work.
-    pub async fn serve(database: Arc<TestDatabase>, store: Store) -> Self {
+    /// Serves this store and runs its worker.
+    pub async fn start(store: Store) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let http = HttpSettings::default();
         let router = router(AppState::new(store.clone(), http.clone()));
-        let (ids, end) = (database.database.context().ids.clone(), stop.clone());
+        let (ids, end) = (store.database().context().ids.clone(), stop.clone());
         let serving = tokio::spawn(async move {
             server::serve(listener, router, &http, ids, end).await;
         });
         let working = tokio::spawn(work(store.clone(), stop.clone()));
-        let tasks = Mutex::new(vec![serving, working]);
+        let running = Arc::new(Running { stop, tasks: Mutex::new(vec![serving, working]) });
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { store, address, client, stop, tasks, _database: database }
+        Self { store, address, client, running }
     }
 
-    /// Runs a test against a server on each kind of database.
-    pub async fn on_each_engine<F, Fut>(test: F)
-    where
-        F: Fn(Arc<Self>) -> Fut,
-        Fut: Future<Output = ()>,
-    {
-        on_each_engine(async |database| {
-            let server = Arc::new(Self::start(database).await);
-            test(Arc::clone(&server)).await;
-            server.end().await;
-        })
-        .await;
-    }
-
-    /// Stops it and waits until it has; its database can be removed then.
+    /// Stops the server and its worker, and waits for both.
     pub async fn end(&self) {
-        self.stop.cancel();
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+        self.running.stop.cancel();
+        let tasks = std::mem::take(&mut *self.running.tasks.lock().unwrap());
         for task in tasks {
             task.await.unwrap();
         }
@@ -107,41 +92,32 @@ impl TestServer {
     async fn user(&self, role: Role) -> Caller {
         let token = unique("token");
         let hash = token_hash(&token);
-        let insert = self.store.database().write_boxed(move |work| {
-            let hash = hash.clone();
-            Box::pin(async move {
-                let now = work.now();
-                let user = User {
-                    id: work.id(),
-                    email: format!("{}@shop.example", unique("user")),
-                    name: "Ann".into(),
-                    password_hash: None,
-                    role,
-                    birth_date: None,
-                    email_verified_at: None,
-                    erased_at: None,
-                    version: 1,
-                    created_at: now,
-                    updated_at: now,
-                };
-                work.insert(&user).await?;
-                let session = Session {
-                    token_hash: hash,
-                    user_id: user.id,
-                    created_at: now,
-                    expires_at: now + SignedDuration::from_hours(1),
-                };
-                work.insert(&session).await
-            })
+        let insert = self.store.database().write((role, hash), async |work, (role, hash)| {
+            let now = work.now();
+            let user = User {
+                id: work.id(),
+                email: format!("{}@shop.example", unique("user")),
+                name: "Ann".into(),
+                password_hash: None,
+                role: *role,
+                birth_date: None,
+                email_verified_at: None,
+                erased_at: None,
+                version: 1,
+                created_at: now,
+                updated_at: now,
+            };
+            work.insert(&user).await?;
+            let session = Session {
+                token_hash: hash.clone(),
+                user_id: user.id,
+                created_at: now,
+                expires_at: now + SignedDuration::from_hours(1),
+            };
+            work.insert(&session).await
         });
         insert.await.map_err(|error: DatabaseError| error.to_string()).unwrap();
         self.guest().with("authorization", &format!("Bearer {token}"))
-    }
-}
-
-impl Drop for TestServer {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

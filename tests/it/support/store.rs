@@ -30,6 +30,11 @@ pub fn policy() -> Policy {
     }
 }
 
+/// The same for a store that only authorizes payments at checkout.
+pub fn manual_capture() -> Policy {
+    Policy { capture_at_checkout: false, ..policy() }
+}
+
 /// A store on this database, whose payment provider is the sandbox.
 pub fn store(database: &Database, policy: Policy) -> Store {
     Store::new(Infrastructure::new(database.clone()), policy)

@@ -10,7 +10,7 @@ use undercroft::domain::product::{Product, ProductKind, Variant};
 use undercroft::infrastructure::repositories::{ProductRepository, SaveError, scalar};
 
 use super::{faults, is_for_administrators, told};
-use crate::support::{Caller, TestServer};
+use crate::support::{Caller, Shop, TestServer};
 
 /// A new category, and its id.
 async fn create(admin: &Caller, name: &str, parent: Option<&str>) -> String {
@@ -83,204 +83,190 @@ async fn listed_in(server: &TestServer, category: &str) -> i64 {
     session.one(sql, &[category.into()], scalar).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_tree_grows_and_is_seen_by_everybody() {
-    TestServer::on_each_engine(async |server| {
-        let (admin, guest) = (server.admin().await, server.guest());
-        assert_eq!(guest.get("/v1/categories").await.expect(200), json!({"items": [], "next_cursor": null}));
-        let drinks = create(&admin, "Drinks", None).await;
-        let new = json!({"name": "Thé & café", "parent_id": drinks, "position": 2, "tax_class": "reduced",
-                         "translations": {"de": {"name": "Tee & Kaffee"}}});
-        let reply = admin.post("/admin/v1/categories", new).await;
-        let hot = reply.expect(201);
-        assert_eq!((&hot["slug"], &hot["tax_class"]), (&json!("the-cafe"), &json!("reduced")));
-        assert_eq!(admin.get(reply.header("location")).await.expect(200), hot);
-        create(&admin, "Water", Some(&drinks)).await;
-        create(&admin, "Books", None).await;
-        assert_eq!(tree(&guest).await, "books drinks(water the-cafe)");
-        let all = admin.get("/admin/v1/categories").await.expect(200);
-        let places: Vec<_> =
-            all["items"].as_array().unwrap().iter().map(|one| (&one["slug"], &one["position"])).collect();
-        assert_eq!(
-            places.iter().map(|(slug, _)| slug.as_str().unwrap()).collect::<Vec<_>>(),
-            ["books", "drinks", "water", "the-cafe"]
-        );
-        assert_eq!((places[3].1, &all["items"][3]["tax_class"]), (&json!(2), &json!("reduced")));
+on_both_engines!(a_tree_grows_and_is_seen_by_everybody);
+async fn a_tree_grows_and_is_seen_by_everybody(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    assert_eq!(guest.get("/v1/categories").await.expect(200), json!({"items": [], "next_cursor": null}));
+    let drinks = create(&admin, "Drinks", None).await;
+    let new = json!({"name": "Thé & café", "parent_id": drinks, "position": 2, "tax_class": "reduced",
+                     "translations": {"de": {"name": "Tee & Kaffee"}}});
+    let reply = admin.post("/admin/v1/categories", new).await;
+    let hot = reply.expect(201);
+    assert_eq!((&hot["slug"], &hot["tax_class"]), (&json!("the-cafe"), &json!("reduced")));
+    assert_eq!(admin.get(reply.header("location")).await.expect(200), hot);
+    create(&admin, "Water", Some(&drinks)).await;
+    create(&admin, "Books", None).await;
+    assert_eq!(tree(&guest).await, "books drinks(water the-cafe)");
+    let all = admin.get("/admin/v1/categories").await.expect(200);
+    let places: Vec<_> =
+        all["items"].as_array().unwrap().iter().map(|one| (&one["slug"], &one["position"])).collect();
+    assert_eq!(
+        places.iter().map(|(slug, _)| slug.as_str().unwrap()).collect::<Vec<_>>(),
+        ["books", "drinks", "water", "the-cafe"]
+    );
+    assert_eq!((places[3].1, &all["items"][3]["tax_class"]), (&json!(2), &json!("reduced")));
 
-        let whole = guest.get("/v1/categories").await;
-        let known = guest.with("if-none-match", whole.header("etag"));
-        assert_eq!(known.get("/v1/categories").await.status, 304);
-        let branch = guest.get("/v1/categories/drinks").await.expect(200);
-        assert_eq!(branch, guest.get(&format!("/v1/categories/{drinks}")).await.expect(200));
-        assert_eq!(outline(&json!([branch])), "drinks(water the-cafe)");
-        assert_eq!(branch["children"][1]["translations"]["de"]["name"], "Tee & Kaffee");
-        let missing = guest.get("/v1/categories/shoes").await;
-        assert_eq!(
-            (missing.problem(404), &missing.json()["category"]),
-            ("category_not_found".into(), &json!("shoes"))
-        );
-        create(&admin, "Shoes", None).await;
-        assert_eq!(known.get("/v1/categories").await.status, 200);
-    })
-    .await;
+    let whole = guest.get("/v1/categories").await;
+    let known = guest.with("if-none-match", whole.header("etag"));
+    assert_eq!(known.get("/v1/categories").await.status, 304);
+    let branch = guest.get("/v1/categories/drinks").await.expect(200);
+    assert_eq!(branch, guest.get(&format!("/v1/categories/{drinks}")).await.expect(200));
+    assert_eq!(outline(&json!([branch])), "drinks(water the-cafe)");
+    assert_eq!(branch["children"][1]["translations"]["de"]["name"], "Tee & Kaffee");
+    let missing = guest.get("/v1/categories/shoes").await;
+    assert_eq!(
+        (missing.problem(404), &missing.json()["category"]),
+        ("category_not_found".into(), &json!("shoes"))
+    );
+    create(&admin, "Shoes", None).await;
+    assert_eq!(known.get("/v1/categories").await.status, 200);
 }
 
-#[tokio::test]
-async fn each_fault_of_a_category_is_told_with_its_place() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let post = async |body: Value| admin.post("/admin/v1/categories", body).await;
-        let faulty = json!({"name": "", "slug": "", "position": -1, "tax_class": "Reduced", "parent_id": "x", "colour": 1});
-        let expected = [
-            ("/colour", "unknown"),
-            ("/name", "too_short"),
-            ("/parent_id", "format"),
-            ("/position", "minimum"),
-            ("/slug", "too_short"),
-            ("/tax_class", "format"),
-        ];
-        assert_eq!(faults(&post(faulty).await), told(expected));
-        let faulty = json!({"name": "A", "slug": "A b", "translations": {"d/e": {"name": "A"}}});
-        let expected = told([("/slug", "format"), ("/translations/d~1e", "format")]);
-        assert_eq!(faults(&post(faulty).await), expected);
-        let faulty = json!({"name": "A", "translations": {"de": {"name": "", "title": "A"}}});
-        let expected = told([("/translations/de/name", "too_short"), ("/translations/de/title", "unknown")]);
-        assert_eq!(faults(&post(faulty).await), expected);
-        assert_eq!(faults(&post(json!({"name": "!!!"})).await), told([("/slug", "format")]));
-        let nowhere = json!({"name": "A", "parent_id": "00000000-0000-7000-8000-000000000000"});
-        assert_eq!(faults(&post(nowhere).await), told([("/parent_id", "no_such_thing")]));
-        assert_eq!(tree(&admin).await, "", "nothing was half done");
-        create(&admin, "Café", None).await;
-        let taken = post(json!({"name": "CAFE"})).await;
-        assert_eq!((taken.problem(409), &taken.json()["field"]), ("already_exists".into(), &json!("slug")));
-    })
-    .await;
+on_both_engines!(each_fault_of_a_category_is_told_with_its_place);
+async fn each_fault_of_a_category_is_told_with_its_place(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let post = async |body: Value| admin.post("/admin/v1/categories", body).await;
+    let faulty = json!({"name": "", "slug": "", "position": -1, "tax_class": "Reduced", "parent_id": "x", "colour": 1});
+    let expected = [
+        ("/colour", "unknown"),
+        ("/name", "too_short"),
+        ("/parent_id", "format"),
+        ("/position", "minimum"),
+        ("/slug", "too_short"),
+        ("/tax_class", "format"),
+    ];
+    assert_eq!(faults(&post(faulty).await), told(expected));
+    let faulty = json!({"name": "A", "slug": "A b", "translations": {"d/e": {"name": "A"}}});
+    let expected = told([("/slug", "format"), ("/translations/d~1e", "format")]);
+    assert_eq!(faults(&post(faulty).await), expected);
+    let faulty = json!({"name": "A", "translations": {"de": {"name": "", "title": "A"}}});
+    let expected = told([("/translations/de/name", "too_short"), ("/translations/de/title", "unknown")]);
+    assert_eq!(faults(&post(faulty).await), expected);
+    assert_eq!(faults(&post(json!({"name": "!!!"})).await), told([("/slug", "format")]));
+    let nowhere = json!({"name": "A", "parent_id": "00000000-0000-7000-8000-000000000000"});
+    assert_eq!(faults(&post(nowhere).await), told([("/parent_id", "no_such_thing")]));
+    assert_eq!(tree(&admin).await, "", "nothing was half done");
+    create(&admin, "Café", None).await;
+    let taken = post(json!({"name": "CAFE"})).await;
+    assert_eq!((taken.problem(409), &taken.json()["field"]), ("already_exists".into(), &json!("slug")));
 }
 
-#[tokio::test]
-async fn a_category_is_changed_in_the_version_that_was_seen() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let id = create(&admin, "Drinks", None).await;
-        create(&admin, "Books", None).await;
-        let path = format!("/admin/v1/categories/{id}");
-        let seen = admin.get(&path).await;
-        let change = json!({"name": "Beverages", "slug": "beverages", "tax_class": "reduced"});
-        let changed = admin.with("if-match", seen.header("etag")).patch(&path, change).await;
-        assert_eq!(changed.expect(200)["slug"], "beverages");
-        let stale = admin.with("if-match", seen.header("etag")).patch(&path, json!({"name": "x"})).await;
-        assert_eq!(stale.problem(412), "precondition_failed");
-        let cleared = admin.patch(&path, json!({"tax_class": null})).await.expect(200);
-        assert_eq!((&cleared["tax_class"], &cleared["name"]), (&Value::Null, &json!("Beverages")));
-        assert_eq!(admin.patch(&path, json!({"slug": "books"})).await.problem(409), "already_exists");
-        assert_eq!(faults(&admin.patch(&path, json!({"slug": "B"})).await), told([("/slug", "format")]));
-        assert_eq!(
-            faults(&admin.patch(&path, json!({"parent_id": null})).await),
-            told([("/parent_id", "unknown")])
-        );
-        assert_eq!(admin.get(&path).await.expect(200), cleared);
-        let missing = "/admin/v1/categories/00000000-0000-7000-8000-000000000000";
-        assert_eq!(admin.patch(missing, json!({})).await.problem(404), "category_not_found");
-        assert_eq!(admin.get(missing).await.problem(404), "category_not_found");
-    })
-    .await;
+on_both_engines!(a_category_is_changed_in_the_version_that_was_seen);
+async fn a_category_is_changed_in_the_version_that_was_seen(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let id = create(&admin, "Drinks", None).await;
+    create(&admin, "Books", None).await;
+    let path = format!("/admin/v1/categories/{id}");
+    let seen = admin.get(&path).await;
+    let change = json!({"name": "Beverages", "slug": "beverages", "tax_class": "reduced"});
+    let changed = admin.with("if-match", seen.header("etag")).patch(&path, change).await;
+    assert_eq!(changed.expect(200)["slug"], "beverages");
+    let stale = admin.with("if-match", seen.header("etag")).patch(&path, json!({"name": "x"})).await;
+    assert_eq!(stale.problem(412), "precondition_failed");
+    let cleared = admin.patch(&path, json!({"tax_class": null})).await.expect(200);
+    assert_eq!((&cleared["tax_class"], &cleared["name"]), (&Value::Null, &json!("Beverages")));
+    assert_eq!(admin.patch(&path, json!({"slug": "books"})).await.problem(409), "already_exists");
+    assert_eq!(faults(&admin.patch(&path, json!({"slug": "B"})).await), told([("/slug", "format")]));
+    assert_eq!(
+        faults(&admin.patch(&path, json!({"parent_id": null})).await),
+        told([("/parent_id", "unknown")])
+    );
+    assert_eq!(admin.get(&path).await.expect(200), cleared);
+    let missing = "/admin/v1/categories/00000000-0000-7000-8000-000000000000";
+    assert_eq!(admin.patch(missing, json!({})).await.problem(404), "category_not_found");
+    assert_eq!(admin.get(missing).await.problem(404), "category_not_found");
 }
 
-#[tokio::test]
-async fn a_branch_moves_with_all_below_it_and_its_products_are_listed_where_it_stands() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let drinks = create(&admin, "Drinks", None).await;
-        let hot = create(&admin, "Hot", Some(&drinks)).await;
-        let coffee = create(&admin, "Coffee", Some(&hot)).await;
-        let food = create(&admin, "Food", None).await;
-        product_in(&server, &coffee).await;
-        assert_eq!((listed_in(&server, &drinks).await, listed_in(&server, &food).await), (1, 0));
-        let go = async |id: &str, parent: Value| {
-            let path = format!("/admin/v1/categories/{id}/move");
-            admin.post(&path, json!({"parent_id": parent, "position": 3})).await
-        };
-        let moved = go(&hot, json!(food)).await.expect(200);
-        assert_eq!((&moved["parent_id"], &moved["position"]), (&json!(food), &json!(3)));
-        assert_eq!(tree(&admin).await, "drinks food(hot(coffee))");
-        assert_eq!((listed_in(&server, &drinks).await, listed_in(&server, &food).await), (0, 1));
-        assert_eq!(listed_in(&server, &coffee).await, 1);
+on_both_engines!(a_branch_moves_with_all_below_it_and_its_products_are_listed_where_it_stands);
+async fn a_branch_moves_with_all_below_it_and_its_products_are_listed_where_it_stands(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let drinks = create(&admin, "Drinks", None).await;
+    let hot = create(&admin, "Hot", Some(&drinks)).await;
+    let coffee = create(&admin, "Coffee", Some(&hot)).await;
+    let food = create(&admin, "Food", None).await;
+    product_in(server, &coffee).await;
+    assert_eq!((listed_in(server, &drinks).await, listed_in(server, &food).await), (1, 0));
+    let go = async |id: &str, parent: Value| {
+        let path = format!("/admin/v1/categories/{id}/move");
+        admin.post(&path, json!({"parent_id": parent, "position": 3})).await
+    };
+    let moved = go(&hot, json!(food)).await.expect(200);
+    assert_eq!((&moved["parent_id"], &moved["position"]), (&json!(food), &json!(3)));
+    assert_eq!(tree(&admin).await, "drinks food(hot(coffee))");
+    assert_eq!((listed_in(server, &drinks).await, listed_in(server, &food).await), (0, 1));
+    assert_eq!(listed_in(server, &coffee).await, 1);
 
-        for below in [&food, &hot, &coffee] {
-            assert_eq!(faults(&go(&food, json!(below)).await), told([("/parent_id", "invalid")]));
-        }
-        let nowhere = json!("00000000-0000-7000-8000-000000000000");
-        assert_eq!(faults(&go(&food, nowhere.clone()).await), told([("/parent_id", "no_such_thing")]));
-        assert_eq!(go(nowhere.as_str().unwrap(), json!(food)).await.problem(404), "category_not_found");
-        go(&coffee, Value::Null).await.expect(200);
-        assert_eq!(tree(&admin).await, "drinks food(hot) coffee");
-        assert_eq!(listed_in(&server, &food).await, 0);
-        let seen = admin.get(&format!("/admin/v1/categories/{food}")).await;
-        go(&food, json!(drinks)).await.expect(200);
-        let path = format!("/admin/v1/categories/{food}/move");
-        let stale = admin.with("if-match", seen.header("etag")).post(&path, json!({"parent_id": null})).await;
-        assert_eq!(stale.problem(412), "precondition_failed");
-    })
-    .await;
+    for below in [&food, &hot, &coffee] {
+        assert_eq!(faults(&go(&food, json!(below)).await), told([("/parent_id", "invalid")]));
+    }
+    let nowhere = json!("00000000-0000-7000-8000-000000000000");
+    assert_eq!(faults(&go(&food, nowhere.clone()).await), told([("/parent_id", "no_such_thing")]));
+    assert_eq!(go(nowhere.as_str().unwrap(), json!(food)).await.problem(404), "category_not_found");
+    go(&coffee, Value::Null).await.expect(200);
+    assert_eq!(tree(&admin).await, "drinks food(hot) coffee");
+    assert_eq!(listed_in(server, &food).await, 0);
+    let seen = admin.get(&format!("/admin/v1/categories/{food}")).await;
+    go(&food, json!(drinks)).await.expect(200);
+    let path = format!("/admin/v1/categories/{food}/move");
+    let stale = admin.with("if-match", seen.header("etag")).post(&path, json!({"parent_id": null})).await;
+    assert_eq!(stale.problem(412), "precondition_failed");
 }
 
-#[tokio::test]
-async fn only_what_nothing_needs_is_removed() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let drinks = create(&admin, "Drinks", None).await;
-        let coffee = create(&admin, "Coffee", Some(&drinks)).await;
-        let empty = create(&admin, "Empty", Some(&drinks)).await;
-        product_in(&server, &coffee).await;
-        let remove = async |id: &str| admin.delete(&format!("/admin/v1/categories/{id}")).await;
-        for needed in [&drinks, &coffee] {
-            assert_eq!(remove(needed).await.problem(409), "in_use");
-        }
-        remove(&empty).await.expect(204);
-        assert_eq!(remove(&empty).await.problem(404), "category_not_found");
-        assert_eq!(tree(&admin).await, "drinks(coffee)");
-    })
-    .await;
+on_both_engines!(only_what_nothing_needs_is_removed);
+async fn only_what_nothing_needs_is_removed(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let drinks = create(&admin, "Drinks", None).await;
+    let coffee = create(&admin, "Coffee", Some(&drinks)).await;
+    let empty = create(&admin, "Empty", Some(&drinks)).await;
+    product_in(server, &coffee).await;
+    let remove = async |id: &str| admin.delete(&format!("/admin/v1/categories/{id}")).await;
+    for needed in [&drinks, &coffee] {
+        assert_eq!(remove(needed).await.problem(409), "in_use");
+    }
+    remove(&empty).await.expect(204);
+    assert_eq!(remove(&empty).await.problem(404), "category_not_found");
+    assert_eq!(tree(&admin).await, "drinks(coffee)");
 }
 
-#[tokio::test]
-async fn a_tree_has_a_last_level() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let mut chain: Vec<String> = Vec::new();
-        for level in 1..=24 {
-            let parent = chain.last().cloned();
-            chain.push(create(&admin, &format!("Level {level}"), parent.as_deref()).await);
-        }
-        let deeper = json!({"name": "Level 25", "parent_id": chain.last()});
-        let too_deep = told([("/parent_id", "too_many")]);
-        assert_eq!(faults(&admin.post("/admin/v1/categories", deeper).await), too_deep);
-        let top = create(&admin, "Top", None).await;
-        let path = format!("/admin/v1/categories/{}/move", chain[0]);
-        assert_eq!(faults(&admin.post(&path, json!({"parent_id": top})).await), too_deep);
-        assert!(tree(&admin).await.starts_with("level-1(level-2("));
-    })
-    .await;
+on_both_engines!(a_tree_has_a_last_level);
+async fn a_tree_has_a_last_level(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let mut chain: Vec<String> = Vec::new();
+    for level in 1..=24 {
+        let parent = chain.last().cloned();
+        chain.push(create(&admin, &format!("Level {level}"), parent.as_deref()).await);
+    }
+    let deeper = json!({"name": "Level 25", "parent_id": chain.last()});
+    let too_deep = told([("/parent_id", "too_many")]);
+    assert_eq!(faults(&admin.post("/admin/v1/categories", deeper).await), too_deep);
+    let top = create(&admin, "Top", None).await;
+    let path = format!("/admin/v1/categories/{}/move", chain[0]);
+    assert_eq!(faults(&admin.post(&path, json!({"parent_id": top})).await), too_deep);
+    assert!(tree(&admin).await.starts_with("level-1(level-2("));
 }
 
-#[tokio::test]
-async fn administrators_tend_the_tree_and_a_category_that_is_sent_again_is_the_same() {
-    TestServer::on_each_engine(async |server| {
-        let one = "/admin/v1/categories/00000000-0000-7000-8000-000000000000";
-        let moved = format!("{one}/move");
-        let requests = [
-            (Method::POST, "/admin/v1/categories"),
-            (Method::GET, one),
-            (Method::PATCH, one),
-            (Method::DELETE, one),
-            (Method::POST, moved.as_str()),
-        ];
-        is_for_administrators(&server, &requests).await;
-        let keyed = server.admin().await.with("idempotency-key", "drinks");
-        let first = keyed.post("/admin/v1/categories", json!({"name": "Drinks"})).await;
-        let again = keyed.post("/admin/v1/categories", json!({"name": "Drinks"})).await;
-        assert_eq!((first.status, &first.body), (201, &again.body));
-        assert_eq!(tree(&keyed).await, "drinks");
-    })
-    .await;
+on_both_engines!(administrators_tend_the_tree_and_a_category_that_is_sent_again_is_the_same);
+async fn administrators_tend_the_tree_and_a_category_that_is_sent_again_is_the_same(shop: &Shop) {
+    let server = shop.server().await;
+    let one = "/admin/v1/categories/00000000-0000-7000-8000-000000000000";
+    let moved = format!("{one}/move");
+    let requests = [
+        (Method::POST, "/admin/v1/categories"),
+        (Method::GET, one),
+        (Method::PATCH, one),
+        (Method::DELETE, one),
+        (Method::POST, moved.as_str()),
+    ];
+    is_for_administrators(server, &requests).await;
+    let keyed = server.admin().await.with("idempotency-key", "drinks");
+    let first = keyed.post("/admin/v1/categories", json!({"name": "Drinks"})).await;
+    let again = keyed.post("/admin/v1/categories", json!({"name": "Drinks"})).await;
+    assert_eq!((first.status, &first.body), (201, &again.body));
+    assert_eq!(tree(&keyed).await, "drinks");
 }

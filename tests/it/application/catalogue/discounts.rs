@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{cart, faults, ids, is_for_administrators, told};
 use crate::support::store::address;
-use crate::support::{Caller, TestServer};
+use crate::support::{Caller, Shop};
 
 const PATH: &str = "/admin/v1/discounts";
 
@@ -20,150 +20,139 @@ async fn create(admin: &Caller, new: Value) -> String {
     reply.header("location").to_owned()
 }
 
-#[tokio::test]
-async fn a_discount_is_made_found_changed_and_redeemed() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let new = json!({
-            "code": " Spring ", "kind": {"type": "fixed", "amount": {"amount": 300, "currency": "EUR"}},
-            "minimum": {"amount": 1_000, "currency": "EUR"}, "usage_limit": 5,
-            "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2999-01-01T00:00:00.1234567Z",
-        });
-        let reply = admin.post(PATH, new).await;
-        let made = reply.expect(201);
-        assert_eq!((&made["code"], &made["used"], &made["active"]), (&json!("Spring"), &json!(0), &json!(true)));
-        assert_eq!(made["ends_at"], "2999-01-01T00:00:00.123456Z", "as it is kept");
-        let path = reply.header("location");
-        let seen = admin.get(path).await;
-        assert_eq!(seen.expect(200), made);
-        assert_eq!(admin.with("if-none-match", seen.header("etag")).get(path).await.status, 304);
+on_both_engines!(a_discount_is_made_found_changed_and_redeemed);
+async fn a_discount_is_made_found_changed_and_redeemed(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let new = json!({
+        "code": " Spring ", "kind": {"type": "fixed", "amount": {"amount": 300, "currency": "EUR"}},
+        "minimum": {"amount": 1_000, "currency": "EUR"}, "usage_limit": 5,
+        "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2999-01-01T00:00:00.1234567Z",
+    });
+    let reply = admin.post(PATH, new).await;
+    let made = reply.expect(201);
+    assert_eq!((&made["code"], &made["used"], &made["active"]), (&json!("Spring"), &json!(0), &json!(true)));
+    assert_eq!(made["ends_at"], "2999-01-01T00:00:00.123456Z", "as it is kept");
+    let path = reply.header("location");
+    let seen = admin.get(path).await;
+    assert_eq!(seen.expect(200), made);
+    assert_eq!(admin.with("if-none-match", seen.header("etag")).get(path).await.status, 304);
 
-        let cart = cart(&server, &server.guest()).await;
-        let discount = format!("{cart}/discount");
-        let redeemed = server.guest().put(&discount, json!({"code": "SPRING"})).await.expect(200);
-        assert_eq!(redeemed["totals"]["discount"]["amount"], 300);
+    let cart = cart(server, &server.guest()).await;
+    let discount = format!("{cart}/discount");
+    let redeemed = server.guest().put(&discount, json!({"code": "SPRING"})).await.expect(200);
+    assert_eq!(redeemed["totals"]["discount"]["amount"], 300);
 
-        let off = admin.with("if-match", seen.header("etag")).patch(path, json!({"active": false})).await;
-        assert_eq!(off.expect(200)["active"], false);
-        let stale = admin.with("if-match", seen.header("etag")).patch(path, json!({"active": true})).await;
-        assert_eq!(stale.problem(412), "precondition_failed");
-        let refused = server.guest().put(&discount, json!({"code": "spring"})).await;
-        assert_eq!(refused.json()["reason"], "inactive");
-        let change = json!({"active": true, "minimum": null, "usage_limit": null, "starts_at": null, "ends_at": null,
-                            "kind": {"type": "percent", "basis_points": 5_000}});
-        let changed = admin.patch(path, change).await.expect(200);
-        for field in ["minimum", "usage_limit", "starts_at", "ends_at"] {
-            assert_eq!(changed[field], Value::Null, "{field}");
-        }
-        let redeemed = server.guest().put(&discount, json!({"code": "spring"})).await.expect(200);
-        assert_eq!(redeemed["totals"]["discount"]["amount"], 500);
-    })
-    .await;
+    let off = admin.with("if-match", seen.header("etag")).patch(path, json!({"active": false})).await;
+    assert_eq!(off.expect(200)["active"], false);
+    let stale = admin.with("if-match", seen.header("etag")).patch(path, json!({"active": true})).await;
+    assert_eq!(stale.problem(412), "precondition_failed");
+    let refused = server.guest().put(&discount, json!({"code": "spring"})).await;
+    assert_eq!(refused.json()["reason"], "inactive");
+    let change = json!({"active": true, "minimum": null, "usage_limit": null, "starts_at": null, "ends_at": null,
+                        "kind": {"type": "percent", "basis_points": 5_000}});
+    let changed = admin.patch(path, change).await.expect(200);
+    for field in ["minimum", "usage_limit", "starts_at", "ends_at"] {
+        assert_eq!(changed[field], Value::Null, "{field}");
+    }
+    let redeemed = server.guest().put(&discount, json!({"code": "spring"})).await.expect(200);
+    assert_eq!(redeemed["totals"]["discount"]["amount"], 500);
 }
 
-#[tokio::test]
-async fn each_fault_of_a_discount_is_told_with_its_place() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let post = async |body: Value| faults(&admin.post(PATH, body).await);
-        let with = |field: &str, value: Value| {
-            let mut new = percent("A");
-            new[field] = value;
-            new
-        };
-        assert_eq!(post(json!({})).await, told([("/code", "required"), ("/kind", "required")]));
-        let kind = json!({"type": "percent", "basis_points": 10_001});
-        assert_eq!(post(with("kind", kind)).await, told([("/kind/basis_points", "maximum")]));
-        assert_eq!(post(with("kind", json!({"type": "gift"}))).await, told([("/kind/type", "not_allowed")]));
-        let kind = json!({"type": "fixed", "amount": {"amount": 0, "currency": "EUR"}});
-        assert_eq!(post(with("kind", kind)).await, told([("/kind", "invalid")]));
-        assert_eq!(post(with("code", json!("  "))).await, told([("/code", "invalid")]));
-        assert_eq!(post(with("usage_limit", json!(0))).await, told([("/usage_limit", "minimum")]));
-        assert_eq!(post(with("starts_at", json!("tomorrow"))).await, told([("/starts_at", "format")]));
-        let before = post(with("starts_at", json!("-004800-01-01T00:00:00Z"))).await;
-        assert_eq!(before, told([("/starts_at", "invalid")]));
-        assert_eq!(post(with("reason", json!("x"))).await, told([("/reason", "unknown")]));
-        let mut both = with("kind", json!({"type": "fixed", "amount": {"amount": 5, "currency": "EUR"}}));
-        both["minimum"] = json!({"amount": 5, "currency": "USD"});
-        both["starts_at"] = json!("2026-01-02T00:00:00Z");
-        both["ends_at"] = json!("2026-01-01T00:00:00Z");
-        assert_eq!(post(both).await, told([("/ends_at", "invalid"), ("/minimum", "invalid")]));
-        assert_eq!(admin.get(PATH).await.expect(200)["items"], json!([]), "nothing was half done");
+on_both_engines!(each_fault_of_a_discount_is_told_with_its_place);
+async fn each_fault_of_a_discount_is_told_with_its_place(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let post = async |body: Value| faults(&admin.post(PATH, body).await);
+    let with = |field: &str, value: Value| {
+        let mut new = percent("A");
+        new[field] = value;
+        new
+    };
+    assert_eq!(post(json!({})).await, told([("/code", "required"), ("/kind", "required")]));
+    let kind = json!({"type": "percent", "basis_points": 10_001});
+    assert_eq!(post(with("kind", kind)).await, told([("/kind/basis_points", "maximum")]));
+    assert_eq!(post(with("kind", json!({"type": "gift"}))).await, told([("/kind/type", "not_allowed")]));
+    let kind = json!({"type": "fixed", "amount": {"amount": 0, "currency": "EUR"}});
+    assert_eq!(post(with("kind", kind)).await, told([("/kind", "invalid")]));
+    assert_eq!(post(with("code", json!("  "))).await, told([("/code", "invalid")]));
+    assert_eq!(post(with("usage_limit", json!(0))).await, told([("/usage_limit", "minimum")]));
+    assert_eq!(post(with("starts_at", json!("tomorrow"))).await, told([("/starts_at", "format")]));
+    let before = post(with("starts_at", json!("-004800-01-01T00:00:00Z"))).await;
+    assert_eq!(before, told([("/starts_at", "invalid")]));
+    assert_eq!(post(with("reason", json!("x"))).await, told([("/reason", "unknown")]));
+    let mut both = with("kind", json!({"type": "fixed", "amount": {"amount": 5, "currency": "EUR"}}));
+    both["minimum"] = json!({"amount": 5, "currency": "USD"});
+    both["starts_at"] = json!("2026-01-02T00:00:00Z");
+    both["ends_at"] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(post(both).await, told([("/ends_at", "invalid"), ("/minimum", "invalid")]));
+    assert_eq!(admin.get(PATH).await.expect(200)["items"], json!([]), "nothing was half done");
 
-        let path = create(&admin, percent("Größe")).await;
-        let taken = admin.post(PATH, percent("GRÖSSE")).await;
-        assert_eq!((taken.problem(409), &taken.json()["field"]), ("already_exists".into(), &json!("code")));
-        create(&admin, percent("B")).await;
-        assert_eq!(admin.patch(&path, json!({"code": "b"})).await.problem(409), "already_exists");
-        assert_eq!(
-            faults(&admin.patch(&path, json!({"usage_limit": -1})).await),
-            told([("/usage_limit", "minimum")])
-        );
-        assert_eq!(admin.get(&path).await.expect(200)["code"], "Größe");
-    })
-    .await;
+    let path = create(&admin, percent("Größe")).await;
+    let taken = admin.post(PATH, percent("GRÖSSE")).await;
+    assert_eq!((taken.problem(409), &taken.json()["field"]), ("already_exists".into(), &json!("code")));
+    create(&admin, percent("B")).await;
+    assert_eq!(admin.patch(&path, json!({"code": "b"})).await.problem(409), "already_exists");
+    assert_eq!(
+        faults(&admin.patch(&path, json!({"usage_limit": -1})).await),
+        told([("/usage_limit", "minimum")])
+    );
+    assert_eq!(admin.get(&path).await.expect(200)["code"], "Größe");
 }
 
-#[tokio::test]
-async fn discounts_come_page_by_page() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let mut made = Vec::new();
-        for code in ["A", "B", "C"] {
-            made.insert(0, create(&admin, percent(code)).await.rsplit('/').next().unwrap().to_owned());
-        }
-        let first = admin.get(&format!("{PATH}?limit=2")).await.expect(200);
-        let cursor = first["next_cursor"].as_str().unwrap();
-        let second = admin.get(&format!("{PATH}?limit=2&cursor={cursor}")).await.expect(200);
-        assert_eq!([ids(&first), ids(&second)].concat(), made);
-        assert_eq!(second["next_cursor"], Value::Null);
-        assert_eq!(admin.get(&format!("{PATH}?cursor={}", &cursor[1..])).await.problem(422), "validation");
-    })
-    .await;
+on_both_engines!(discounts_come_page_by_page);
+async fn discounts_come_page_by_page(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let mut made = Vec::new();
+    for code in ["A", "B", "C"] {
+        made.insert(0, create(&admin, percent(code)).await.rsplit('/').next().unwrap().to_owned());
+    }
+    let first = admin.get(&format!("{PATH}?limit=2")).await.expect(200);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = admin.get(&format!("{PATH}?limit=2&cursor={cursor}")).await.expect(200);
+    assert_eq!([ids(&first), ids(&second)].concat(), made);
+    assert_eq!(second["next_cursor"], Value::Null);
+    assert_eq!(admin.get(&format!("{PATH}?cursor={}", &cursor[1..])).await.problem(422), "validation");
 }
 
-#[tokio::test]
-async fn a_discount_that_was_used_stays_for_the_books() {
-    TestServer::on_each_engine(async |server| {
-        let (admin, guest) = (server.admin().await, server.guest());
-        let used = create(&admin, percent("used")).await;
-        let unused = create(&admin, percent("unused")).await;
-        let cart = cart(&server, &guest).await;
-        guest.put(&format!("{cart}/discount"), json!({"code": "used"})).await.expect(200);
-        let checkout = json!({"email": "ann@example.org", "shipping_address": address(),
-                              "payment": {"provider": "sandbox", "token": "tok_ok"}});
-        guest.post(&format!("{cart}/checkout"), checkout).await.expect(201);
-        assert_eq!(admin.get(&used).await.expect(200)["used"], 1);
-        assert_eq!(admin.delete(&used).await.problem(409), "in_use");
-        let limit = admin.patch(&used, json!({"usage_limit": 1})).await.expect(200);
-        assert_eq!((&limit["usage_limit"], &limit["used"]), (&json!(1), &json!(1)));
-        admin.delete(&unused).await.expect(204);
-        for gone in
-            [admin.get(&unused).await, admin.delete(&unused).await, admin.patch(&unused, json!({})).await]
-        {
-            assert_eq!(gone.problem(404), "discount_not_found");
-        }
-    })
-    .await;
+on_both_engines!(a_discount_that_was_used_stays_for_the_books);
+async fn a_discount_that_was_used_stays_for_the_books(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let used = create(&admin, percent("used")).await;
+    let unused = create(&admin, percent("unused")).await;
+    let cart = cart(server, &guest).await;
+    guest.put(&format!("{cart}/discount"), json!({"code": "used"})).await.expect(200);
+    let checkout = json!({"email": "ann@example.org", "shipping_address": address(),
+                          "payment": {"provider": "sandbox", "token": "tok_ok"}});
+    guest.post(&format!("{cart}/checkout"), checkout).await.expect(201);
+    assert_eq!(admin.get(&used).await.expect(200)["used"], 1);
+    assert_eq!(admin.delete(&used).await.problem(409), "in_use");
+    let limit = admin.patch(&used, json!({"usage_limit": 1})).await.expect(200);
+    assert_eq!((&limit["usage_limit"], &limit["used"]), (&json!(1), &json!(1)));
+    admin.delete(&unused).await.expect(204);
+    for gone in [admin.get(&unused).await, admin.delete(&unused).await, admin.patch(&unused, json!({})).await]
+    {
+        assert_eq!(gone.problem(404), "discount_not_found");
+    }
 }
 
-#[tokio::test]
-async fn administrators_make_discounts_and_one_that_is_sent_again_is_the_same() {
-    TestServer::on_each_engine(async |server| {
-        let one = format!("{PATH}/00000000-0000-7000-8000-000000000000");
-        let requests = [
-            (Method::GET, PATH),
-            (Method::POST, PATH),
-            (Method::GET, one.as_str()),
-            (Method::PATCH, one.as_str()),
-            (Method::DELETE, one.as_str()),
-        ];
-        is_for_administrators(&server, &requests).await;
-        let keyed = server.admin().await.with("idempotency-key", "a");
-        let first = keyed.post(PATH, percent("A")).await;
-        assert_eq!((first.status, &first.body), (201, &keyed.post(PATH, percent("A")).await.body));
-        assert_eq!(keyed.post(PATH, percent("B")).await.problem(422), "idempotency_key_reused");
-        assert_eq!(ids(&keyed.get(PATH).await.expect(200)).len(), 1);
-    })
-    .await;
+on_both_engines!(administrators_make_discounts_and_one_that_is_sent_again_is_the_same);
+async fn administrators_make_discounts_and_one_that_is_sent_again_is_the_same(shop: &Shop) {
+    let server = shop.server().await;
+    let one = format!("{PATH}/00000000-0000-7000-8000-000000000000");
+    let requests = [
+        (Method::GET, PATH),
+        (Method::POST, PATH),
+        (Method::GET, one.as_str()),
+        (Method::PATCH, one.as_str()),
+        (Method::DELETE, one.as_str()),
+    ];
+    is_for_administrators(server, &requests).await;
+    let keyed = server.admin().await.with("idempotency-key", "a");
+    let first = keyed.post(PATH, percent("A")).await;
+    assert_eq!((first.status, &first.body), (201, &keyed.post(PATH, percent("A")).await.body));
+    assert_eq!(keyed.post(PATH, percent("B")).await.problem(422), "idempotency_key_reused");
+    assert_eq!(ids(&keyed.get(PATH).await.expect(200)).len(), 1);
 }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{cart, faults, ids, is_for_administrators, told};
-use crate::support::TestServer;
+use crate::support::Shop;
 
 const TAXES: &str = "/admin/v1/taxes";
 const SHIPPING: &str = "/admin/v1/shipping-methods";
@@ -17,100 +17,98 @@ fn method(code: &str, amount: i64) -> Value {
     json!({"code": code, "name": code, "rates": [{"currency": "EUR", "amount": amount}]})
 }
 
-#[tokio::test]
-async fn taxes_are_set_as_a_whole_and_charged() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        assert_eq!(admin.get(TAXES).await.expect(200)["items"], json!([]));
-        let cart = cart(&server, &admin).await;
-        let rules = json!({"items": [tax("FR", "standard", 2_000), tax("DE", "standard", 1_900), tax("DE", "books", 700)]});
-        let set = admin.put(TAXES, rules).await.expect(200);
-        assert_eq!(set["items"], json!([tax("DE", "books", 700), tax("DE", "standard", 1_900), tax("FR", "standard", 2_000)]));
-        assert_eq!(admin.get(TAXES).await.expect(200), set);
-        assert_eq!(admin.get(&cart).await.expect(200)["totals"]["tax"]["amount"], 160, "19 % within 10.00");
-        admin.put(TAXES, json!({"items": []})).await.expect(200);
-        assert_eq!(admin.get(&cart).await.expect(200)["totals"]["tax"]["amount"], 0);
-    })
-    .await;
+on_both_engines!(taxes_are_set_as_a_whole_and_charged);
+async fn taxes_are_set_as_a_whole_and_charged(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    assert_eq!(admin.get(TAXES).await.expect(200)["items"], json!([]));
+    let cart = cart(server, &admin).await;
+    let rules = json!({"items": [tax("FR", "standard", 2_000), tax("DE", "standard", 1_900), tax("DE", "books", 700)]});
+    let set = admin.put(TAXES, rules).await.expect(200);
+    assert_eq!(
+        set["items"],
+        json!([tax("DE", "books", 700), tax("DE", "standard", 1_900), tax("FR", "standard", 2_000)])
+    );
+    assert_eq!(admin.get(TAXES).await.expect(200), set);
+    assert_eq!(admin.get(&cart).await.expect(200)["totals"]["tax"]["amount"], 160, "19 % within 10.00");
+    admin.put(TAXES, json!({"items": []})).await.expect(200);
+    assert_eq!(admin.get(&cart).await.expect(200)["totals"]["tax"]["amount"], 0);
 }
 
-#[tokio::test]
-async fn ways_of_shipping_are_set_as_a_whole_and_keep_their_ids() {
-    TestServer::on_each_engine(async |server| {
-        let (admin, guest) = (server.admin().await, server.guest());
-        let cart = cart(&server, &guest).await;
-        let mut slow = method("slow", 290);
-        slow["rates"][0]["free_from"] = json!(5_000);
-        slow["translations"] = json!({"de": {"name": "Langsam"}});
-        let set = admin.put(SHIPPING, json!({"items": [slow, method("fast", 990)]})).await.expect(200);
-        assert_eq!(
-            (&set["items"][0]["code"], &set["items"][0]["tax_class"]),
-            (&json!("slow"), &json!("standard"))
-        );
-        assert_eq!(guest.get("/v1/shipping-methods").await.expect(200), set);
-        assert_eq!(guest.get(&cart).await.expect(200)["totals"]["shipping"]["amount"], 290);
+on_both_engines!(ways_of_shipping_are_set_as_a_whole_and_keep_their_ids);
+async fn ways_of_shipping_are_set_as_a_whole_and_keep_their_ids(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let cart = cart(server, &guest).await;
+    let mut slow = method("slow", 290);
+    slow["rates"][0]["free_from"] = json!(5_000);
+    slow["translations"] = json!({"de": {"name": "Langsam"}});
+    let set = admin.put(SHIPPING, json!({"items": [slow, method("fast", 990)]})).await.expect(200);
+    assert_eq!(
+        (&set["items"][0]["code"], &set["items"][0]["tax_class"]),
+        (&json!("slow"), &json!("standard"))
+    );
+    assert_eq!(guest.get("/v1/shipping-methods").await.expect(200), set);
+    assert_eq!(guest.get(&cart).await.expect(200)["totals"]["shipping"]["amount"], 290);
 
-        let mut off = method("slow", 100);
-        off["active"] = json!(false);
-        let again = admin.put(SHIPPING, json!({"items": [method("new", 500), off]})).await.expect(200);
-        assert_eq!(ids(&again)[1], ids(&set)[0], "it is the same way");
-        assert_eq!(admin.get(SHIPPING).await.expect(200), again);
-        let offered = guest.get("/v1/shipping-methods").await.expect(200);
-        assert_eq!(ids(&offered), [ids(&again)[0]]);
-        assert_eq!(guest.get(&cart).await.expect(200)["totals"]["shipping"]["amount"], 500);
-    })
-    .await;
+    let mut off = method("slow", 100);
+    off["active"] = json!(false);
+    let again = admin.put(SHIPPING, json!({"items": [method("new", 500), off]})).await.expect(200);
+    assert_eq!(ids(&again)[1], ids(&set)[0], "it is the same way");
+    assert_eq!(admin.get(SHIPPING).await.expect(200), again);
+    let offered = guest.get("/v1/shipping-methods").await.expect(200);
+    assert_eq!(ids(&offered), [ids(&again)[0]]);
+    assert_eq!(guest.get(&cart).await.expect(200)["totals"]["shipping"]["amount"], 500);
 }
 
-#[tokio::test]
-async fn each_fault_of_a_rate_is_told_with_its_place_and_nothing_is_half_done() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        admin.put(TAXES, json!({"items": [tax("DE", "standard", 1_900)]})).await.expect(200);
-        let put = async |path: &str, items: Value| faults(&admin.put(path, json!({"items": items})).await);
-        let items = json!([tax("DE", "standard", 1), tax("DE", "standard", 10_001)]);
-        let expected = told([("/items/1", "duplicate"), ("/items/1/rate/basis_points", "maximum")]);
-        assert_eq!(put(TAXES, items).await, expected);
-        let items = json!([tax("UK", "Standard", -1), {"country": "DE", "rate": {"basis_points": 1.5}}]);
-        let expected = told([
-            ("/items/0/country", "format"),
-            ("/items/0/rate/basis_points", "minimum"),
-            ("/items/0/tax_class", "format"),
-            ("/items/1/rate/basis_points", "not_an_integer"),
-            ("/items/1/rate/inclusive", "required"),
-            ("/items/1/tax_class", "required"),
-        ]);
-        assert_eq!(put(TAXES, items).await, expected);
-        assert_eq!(admin.get(TAXES).await.expect(200)["items"].as_array().unwrap().len(), 1);
+on_both_engines!(each_fault_of_a_rate_is_told_with_its_place_and_nothing_is_half_done);
+async fn each_fault_of_a_rate_is_told_with_its_place_and_nothing_is_half_done(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    admin.put(TAXES, json!({"items": [tax("DE", "standard", 1_900)]})).await.expect(200);
+    let put = async |path: &str, items: Value| faults(&admin.put(path, json!({"items": items})).await);
+    let items = json!([tax("DE", "standard", 1), tax("DE", "standard", 10_001)]);
+    let expected = told([("/items/1", "duplicate"), ("/items/1/rate/basis_points", "maximum")]);
+    assert_eq!(put(TAXES, items).await, expected);
+    let items = json!([tax("UK", "Standard", -1), {"country": "DE", "rate": {"basis_points": 1.5}}]);
+    let expected = told([
+        ("/items/0/country", "format"),
+        ("/items/0/rate/basis_points", "minimum"),
+        ("/items/0/tax_class", "format"),
+        ("/items/1/rate/basis_points", "not_an_integer"),
+        ("/items/1/rate/inclusive", "required"),
+        ("/items/1/tax_class", "required"),
+    ]);
+    assert_eq!(put(TAXES, items).await, expected);
+    assert_eq!(admin.get(TAXES).await.expect(200)["items"].as_array().unwrap().len(), 1);
 
-        let mut twice = method("a", 1);
-        twice["rates"] = json!([{"currency": "EUR", "amount": 1}, {"country": "DE", "currency": "EUR", "amount": 1},
-                                {"currency": "EUR", "amount": 2}]);
-        twice["translations"] = json!({"german": {"name": "A"}, "d": {"name": "A"}});
-        let expected =
-            told([("/items/0/rates/2", "duplicate"), ("/items/0/translations/d", "format"), ("/items/1/code", "duplicate")]);
-        assert_eq!(put(SHIPPING, json!([twice, method("a", 1)])).await, expected);
-        let items = json!([{"code": "", "name": "a", "rates": [{"currency": "EURO", "amount": -1, "zone": 1}]}]);
-        let expected = told([
-            ("/items/0/code", "too_short"),
-            ("/items/0/rates/0/amount", "minimum"),
-            ("/items/0/rates/0/currency", "format"),
-            ("/items/0/rates/0/zone", "unknown"),
-        ]);
-        assert_eq!(put(SHIPPING, items).await, expected);
-        let many: Vec<_> = (0..101).map(|number| method(&number.to_string(), 1)).collect();
-        assert_eq!(put(SHIPPING, json!(many)).await, told([("/items", "too_many")]));
-        assert_eq!(admin.get(SHIPPING).await.expect(200)["items"], json!([]));
-    })
-    .await;
+    let mut twice = method("a", 1);
+    twice["rates"] = json!([{"currency": "EUR", "amount": 1}, {"country": "DE", "currency": "EUR", "amount": 1},
+                            {"currency": "EUR", "amount": 2}]);
+    twice["translations"] = json!({"german": {"name": "A"}, "d": {"name": "A"}});
+    let expected = told([
+        ("/items/0/rates/2", "duplicate"),
+        ("/items/0/translations/d", "format"),
+        ("/items/1/code", "duplicate"),
+    ]);
+    assert_eq!(put(SHIPPING, json!([twice, method("a", 1)])).await, expected);
+    let items = json!([{"code": "", "name": "a", "rates": [{"currency": "EURO", "amount": -1, "zone": 1}]}]);
+    let expected = told([
+        ("/items/0/code", "too_short"),
+        ("/items/0/rates/0/amount", "minimum"),
+        ("/items/0/rates/0/currency", "format"),
+        ("/items/0/rates/0/zone", "unknown"),
+    ]);
+    assert_eq!(put(SHIPPING, items).await, expected);
+    let many: Vec<_> = (0..101).map(|number| method(&number.to_string(), 1)).collect();
+    assert_eq!(put(SHIPPING, json!(many)).await, told([("/items", "too_many")]));
+    assert_eq!(admin.get(SHIPPING).await.expect(200)["items"], json!([]));
 }
 
-#[tokio::test]
-async fn only_administrators_set_rates() {
-    TestServer::on_each_engine(async |server| {
-        let requests =
-            [(Method::GET, TAXES), (Method::PUT, TAXES), (Method::GET, SHIPPING), (Method::PUT, SHIPPING)];
-        is_for_administrators(&server, &requests).await;
-    })
-    .await;
+on_both_engines!(only_administrators_set_rates);
+async fn only_administrators_set_rates(shop: &Shop) {
+    let server = shop.server().await;
+    let requests =
+        [(Method::GET, TAXES), (Method::PUT, TAXES), (Method::GET, SHIPPING), (Method::PUT, SHIPPING)];
+    is_for_administrators(server, &requests).await;
 }

@@ -4,37 +4,31 @@ use undercroft::application::demo::{admin, fill, is_due};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
-use super::{exported, number, opened};
-use crate::support::on_each_engine;
+use super::{exported, number};
+use crate::support::Shop;
 use crate::support::store::{policy, store};
 
-#[tokio::test]
-async fn a_demo_that_was_cut_off_is_completed_at_the_next_start() {
-    on_each_engine(async |test| {
-        let first = opened(&test);
-        assert!(is_due(&first).await.unwrap());
-        fill(&first).await.unwrap();
-        let filled = exported(&first).await;
+on_both_engines!(a_demo_that_was_cut_off_is_completed_at_the_next_start);
+async fn a_demo_that_was_cut_off_is_completed_at_the_next_start(shop: &Shop) {
+    let first = &shop.store;
+    assert!(is_due(first).await.unwrap());
+    fill(first).await.unwrap();
+    let filled = exported(first).await;
 
-        // a start after which nothing is new any more
-        let database = Database::open(&test.url, Context::system(), Setup::IfEmpty).await.unwrap();
-        let second = store(&database, policy());
-        assert!(is_due(&second).await.unwrap(), "nobody can log in yet");
-        fill(&second).await.unwrap();
-        assert_eq!(exported(&second).await, filled);
-        admin(&second).await.unwrap();
-        assert_eq!(number(&second, "SELECT COUNT(*) FROM users WHERE role = 'admin'").await, 1);
-        assert!(!is_due(&second).await.unwrap());
-    })
-    .await;
+    // a start after which nothing is new any more
+    let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let second = store(&database, policy());
+    assert!(is_due(&second).await.unwrap(), "nobody can log in yet");
+    fill(&second).await.unwrap();
+    assert_eq!(exported(&second).await, filled);
+    admin(&second).await.unwrap();
+    assert_eq!(number(&second, "SELECT COUNT(*) FROM users WHERE role = 'admin'").await, 1);
+    assert!(!is_due(&second).await.unwrap());
 }
 
-#[tokio::test]
-async fn an_empty_store_that_nobody_began_to_fill_stays_empty() {
-    on_each_engine(async |test| {
-        let database = Database::open(&test.url, Context::system(), Setup::IfEmpty).await.unwrap();
-        let store = store(&database, policy());
-        assert!(!is_due(&store).await.unwrap());
-    })
-    .await;
+on_both_engines!(an_empty_store_that_nobody_began_to_fill_stays_empty);
+async fn an_empty_store_that_nobody_began_to_fill_stays_empty(shop: &Shop) {
+    let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let store = store(&database, policy());
+    assert!(!is_due(&store).await.unwrap());
 }

@@ -1,9 +1,8 @@
 //! What is exported can be read back, and holds no secret.
 
-use super::{DEMO, ONLINE_RETAIL, exported, import_all, number, opened};
-use crate::support::{TestDatabase, on_each_engine};
+use super::{DEMO, ONLINE_RETAIL, another_shop, exported, import_all, number};
+use crate::support::Shop;
 use undercroft::application::import::report::Counts;
-use undercroft::domain::context::Context;
 
 const TERMS: &str = concat!(
     r#"{"type":"tax_rule","country":"DE","tax_class":"reduced","basis_points":700,"inclusive":true}"#,
@@ -16,13 +15,12 @@ const TERMS: &str = concat!(
     "\n",
 );
 
-#[tokio::test]
-async fn what_was_exported_is_imported_as_it_was() {
-    let source = TestDatabase::sqlite(Context::system()).await;
-    let source = opened(&source).clone();
-    import_all(&source, DEMO).await;
-    import_all(&source, TERMS).await;
-    let expected = exported(&source).await;
+on_both_engines!(what_was_exported_is_imported_as_it_was);
+async fn what_was_exported_is_imported_as_it_was(shop: &Shop) {
+    let source = &another_shop().await.store;
+    import_all(source, DEMO).await;
+    import_all(source, TERMS).await;
+    let expected = exported(source).await;
     for (kind, least) in [
         ("category", 20),
         ("tax_rule", 1),
@@ -35,63 +33,53 @@ async fn what_was_exported_is_imported_as_it_was() {
         let found = expected.lines().filter(|line| line.starts_with(&start)).count();
         assert!(found >= least, "{found} of {kind}");
     }
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        let (report, watch) = import_all(&store, &expected).await;
-        assert_eq!(watch.rejected, []);
-        assert_eq!(report.unchanged, Counts::default());
-        assert!(exported(&store).await == expected, "the exports differ");
-    })
-    .await;
+
+    let store = &shop.store;
+    let (report, watch) = import_all(store, &expected).await;
+    assert_eq!(watch.rejected, []);
+    assert_eq!(report.unchanged, Counts::default());
+    assert!(exported(store).await == expected, "the exports differ");
 }
 
-#[tokio::test]
-async fn an_exports_orders_are_passed_over_and_said_to_be() {
-    on_each_engine(async |test| {
-        let source = opened(&test);
-        import_all(&source, ONLINE_RETAIL).await;
-        let export = exported(&source).await;
-        let target = TestDatabase::sqlite(Context::system()).await;
-        let (report, watch) = import_all(&opened(&target), &export).await;
-        assert_eq!((report.added.products, report.added.customers), (161, 97));
-        assert!(watch.rejected.iter().all(|(_, reason, _)| *reason == "not_imported"));
-        // each order has an invoice, and there are credit notes
-        assert!(watch.rejected.len() > 2 * 97);
-    })
-    .await;
+on_both_engines!(an_exports_orders_are_passed_over_and_said_to_be);
+async fn an_exports_orders_are_passed_over_and_said_to_be(shop: &Shop) {
+    let source = &shop.store;
+    import_all(source, ONLINE_RETAIL).await;
+    let export = exported(source).await;
+    let target = another_shop().await;
+    let (report, watch) = import_all(&target.store, &export).await;
+    assert_eq!((report.added.products, report.added.customers), (161, 97));
+    assert!(watch.rejected.iter().all(|(_, reason, _)| *reason == "not_imported"));
+    // each order has an invoice, and there are credit notes
+    assert!(watch.rejected.len() > 2 * 97);
 }
 
-#[tokio::test]
-async fn an_export_tells_no_secrets() {
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        import_all(&store, ONLINE_RETAIL).await;
-        let export = exported(&store).await;
-        for secret in ["password", "\"token", "session"] {
-            assert!(!export.contains(secret), "{secret}");
-        }
-    })
-    .await;
+on_both_engines!(an_export_tells_no_secrets);
+async fn an_export_tells_no_secrets(shop: &Shop) {
+    let store = &shop.store;
+    import_all(store, ONLINE_RETAIL).await;
+    let export = exported(store).await;
+    for secret in ["password", "\"token", "session"] {
+        assert!(!export.contains(secret), "{secret}");
+    }
 }
 
-#[tokio::test]
-async fn uses_of_a_discount_elsewhere_are_taken_off_its_limit() {
+on_both_engines!(uses_of_a_discount_elsewhere_are_taken_off_its_limit);
+async fn uses_of_a_discount_elsewhere_are_taken_off_its_limit(shop: &Shop) {
     let discount = |id: &str, used: u32| {
         format!(
             r#"{{"type":"discount","id":"{id}","code":"{id}","kind":{{"type":"percent","basis_points":1000}},"used":{used},"usage_limit":5}}"#
         )
     };
     let lines = [discount("some-left", 3), discount("used-up", 5), discount("more-than-all", 6)].join("\n");
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        let (report, watch) = import_all(&store, &lines).await;
-        assert_eq!((report.added.discounts, watch.rejected.len()), (2, 1));
-        let left = "SELECT usage_limit - used FROM discounts WHERE code = 'some-left' AND active";
-        assert_eq!(number(&store, left).await, 2);
-        assert_eq!(
-            number(&store, "SELECT COUNT(*) FROM discounts WHERE code = 'used-up' AND NOT active").await,
-            1
-        );
-    })
-    .await;
+
+    let store = &shop.store;
+    let (report, watch) = import_all(store, &lines).await;
+    assert_eq!((report.added.discounts, watch.rejected.len()), (2, 1));
+    let left = "SELECT usage_limit - used FROM discounts WHERE code = 'some-left' AND active";
+    assert_eq!(number(store, left).await, 2);
+    assert_eq!(
+        number(store, "SELECT COUNT(*) FROM discounts WHERE code = 'used-up' AND NOT active").await,
+        1
+    );
 }

@@ -1,117 +1,106 @@
 //! A retailer's history becomes orders, refunds and credit notes, to the penny and the same wherever it is imported.
 
 use super::{
-    HEADER, ONLINE_RETAIL, SHOPIFY, WOOCOMMERCE, Watch, exported, import_all, number, opened, try_import,
+    HEADER, ONLINE_RETAIL, SHOPIFY, WOOCOMMERCE, Watch, another_shop, exported, import_all, number,
+    try_import,
 };
-use crate::support::{TestDatabase, on_each_engine};
+use crate::support::Shop;
 use undercroft::application::consistency::check;
 use undercroft::application::import::report::Counts;
 use undercroft::application::import::run::ImportError;
 use undercroft::application::payments::recovery::recover_payments;
-use undercroft::domain::context::Context;
 
-#[tokio::test]
-async fn real_history_is_in_the_books_to_the_penny() {
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        let (report, watch) = import_all(&store, ONLINE_RETAIL).await;
-        let totals = &report.totals;
-        assert_eq!((totals.lines, totals.accepted.lines, totals.rejected.lines), (240, 195, 45));
-        assert_eq!(watch.rejected.len(), 45);
-        assert_eq!(report.added.orders, 97);
-        assert_eq!((report.added.products, report.added.customers), (161, 97));
-        assert_eq!(report.unchanged, Counts::default());
+on_both_engines!(real_history_is_in_the_books_to_the_penny);
+async fn real_history_is_in_the_books_to_the_penny(shop: &Shop) {
+    let store = &shop.store;
+    let (report, watch) = import_all(store, ONLINE_RETAIL).await;
+    let totals = &report.totals;
+    assert_eq!((totals.lines, totals.accepted.lines, totals.rejected.lines), (240, 195, 45));
+    assert_eq!(watch.rejected.len(), 45);
+    assert_eq!(report.added.orders, 97);
+    assert_eq!((report.added.products, report.added.customers), (161, 97));
+    assert_eq!(report.unchanged, Counts::default());
 
-        let sold = number(&store, "SELECT CAST(SUM(total) AS BIGINT) FROM orders").await;
-        let refunded = number(&store, "SELECT CAST(SUM(refunded) AS BIGINT) FROM payments").await;
-        let credited =
-            number(&store, "SELECT CAST(SUM(total) AS BIGINT) FROM invoices WHERE order_id IS NULL").await;
-        assert!(credited > 0, "goods came back");
-        assert_eq!(i128::from(sold - refunded - credited), totals.accepted.amount);
+    let sold = number(store, "SELECT CAST(SUM(total) AS BIGINT) FROM orders").await;
+    let refunded = number(store, "SELECT CAST(SUM(refunded) AS BIGINT) FROM payments").await;
+    let credited =
+        number(store, "SELECT CAST(SUM(total) AS BIGINT) FROM invoices WHERE order_id IS NULL").await;
+    assert!(credited > 0, "goods came back");
+    assert_eq!(i128::from(sold - refunded - credited), totals.accepted.amount);
 
-        // an order is paid as any other is: its money was taken, its stock is gone and its invoice is written
-        let unpaid = "SELECT COUNT(*) FROM payments WHERE status NOT IN ('captured', 'refunded') \
-                      OR captured <> amount OR next_attempt_at IS NOT NULL OR capturing + refunding <> 0";
-        assert_eq!(number(&store, unpaid).await, 0);
-        assert_eq!(number(&store, "SELECT COUNT(*) FROM reservations").await, 0);
-        let stock = "SELECT COUNT(*) FROM inventory WHERE stock <> 100 OR reserved <> 0";
-        assert_eq!(number(&store, stock).await, 0, "what the history needed is gone, and 100 are left");
-        let invoices = "SELECT COUNT(*) FROM invoices i JOIN orders o ON o.id = i.order_id \
-                        WHERE i.kind = 'invoice' AND i.total = o.total AND i.issued_at = o.placed_at";
-        assert_eq!(number(&store, invoices).await, 97);
-        assert_eq!(number(&store, "SELECT MAX(number) FROM orders").await, 97, "numbers have no gaps");
-        let out_of_order = "SELECT COUNT(*) FROM orders a JOIN orders b ON a.number < b.number \
-                            AND a.placed_at > b.placed_at";
-        assert_eq!(number(&store, out_of_order).await, 0, "and follow the dates");
-        let violations = check(store.database(), true).await.unwrap();
-        assert_eq!(violations, []);
-        let notes = number(&store, "SELECT COUNT(*) FROM invoices WHERE kind = 'credit_note'").await;
-        assert_eq!(notes.unsigned_abs(), report.added.refunds + report.added.credit_notes);
-    })
-    .await;
+    // an order is paid as any other is: its money was taken, its stock is gone and its invoice is written
+    let unpaid = "SELECT COUNT(*) FROM payments WHERE status NOT IN ('captured', 'refunded') \
+                  OR captured <> amount OR next_attempt_at IS NOT NULL OR capturing + refunding <> 0";
+    assert_eq!(number(store, unpaid).await, 0);
+    assert_eq!(number(store, "SELECT COUNT(*) FROM reservations").await, 0);
+    let stock = "SELECT COUNT(*) FROM inventory WHERE stock <> 100 OR reserved <> 0";
+    assert_eq!(number(store, stock).await, 0, "what the history needed is gone, and 100 are left");
+    let invoices = "SELECT COUNT(*) FROM invoices i JOIN orders o ON o.id = i.order_id \
+                    WHERE i.kind = 'invoice' AND i.total = o.total AND i.issued_at = o.placed_at";
+    assert_eq!(number(store, invoices).await, 97);
+    assert_eq!(number(store, "SELECT MAX(number) FROM orders").await, 97, "numbers have no gaps");
+    let out_of_order = "SELECT COUNT(*) FROM orders a JOIN orders b ON a.number < b.number \
+                        AND a.placed_at > b.placed_at";
+    assert_eq!(number(store, out_of_order).await, 0, "and follow the dates");
+    let violations = check(store.database(), true).await.unwrap();
+    assert_eq!(violations, []);
+    let notes = number(store, "SELECT COUNT(*) FROM invoices WHERE kind = 'credit_note'").await;
+    assert_eq!(notes.unsigned_abs(), report.added.refunds + report.added.credit_notes);
 }
 
-#[tokio::test]
-async fn importing_again_changes_nothing() {
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        let (first, rejected) = import_all(&store, ONLINE_RETAIL).await;
-        let before = exported(&store).await;
-        let events = number(&store, "SELECT COUNT(*) FROM outbox").await;
-        let (second, rejected_again) = import_all(&store, ONLINE_RETAIL).await;
-        assert_eq!((second.added, second.unchanged), (Counts::default(), first.added));
-        assert_eq!(second.totals, first.totals);
-        assert_eq!(rejected_again.rejected, rejected.rejected);
-        assert!(before == exported(&store).await, "the store is what it was");
-        assert_eq!(number(&store, "SELECT COUNT(*) FROM outbox").await, events);
-    })
-    .await;
+on_both_engines!(importing_again_changes_nothing);
+async fn importing_again_changes_nothing(shop: &Shop) {
+    let store = &shop.store;
+    let (first, rejected) = import_all(store, ONLINE_RETAIL).await;
+    let before = exported(store).await;
+    let events = number(store, "SELECT COUNT(*) FROM outbox").await;
+    let (second, rejected_again) = import_all(store, ONLINE_RETAIL).await;
+    assert_eq!((second.added, second.unchanged), (Counts::default(), first.added));
+    assert_eq!(second.totals, first.totals);
+    assert_eq!(rejected_again.rejected, rejected.rejected);
+    assert!(before == exported(store).await, "the store is what it was");
+    assert_eq!(number(store, "SELECT COUNT(*) FROM outbox").await, events);
 }
 
-#[tokio::test]
-async fn cut_off_anywhere_and_gone_on_with_it_comes_out_alike_on_both_databases() {
-    let whole = TestDatabase::sqlite(Context::system()).await;
-    let (report, watch) = import_all(&opened(&whole), ONLINE_RETAIL).await;
-    let expected = exported(&opened(&whole)).await;
+on_both_engines!(cut_off_anywhere_and_gone_on_with_it_comes_out_alike_on_both_databases);
+async fn cut_off_anywhere_and_gone_on_with_it_comes_out_alike_on_both_databases(shop: &Shop) {
+    let whole = another_shop().await;
+    let (report, watch) = import_all(&whole.store, ONLINE_RETAIL).await;
+    let expected = exported(&whole.store).await;
     let units = watch.settled.len();
     assert!(units > 3, "there is something to cut");
 
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        for most in 1..units {
-            let mut watch = Watch::breaking_off_after(most);
-            let broken_off = try_import(&store, ONLINE_RETAIL, &mut watch).await;
-            assert!(matches!(broken_off, Err(ImportError::Observer(_))), "{broken_off:?}");
-        }
-        let (last, _) = import_all(&store, ONLINE_RETAIL).await;
-        assert_eq!(last.totals, report.totals);
-        assert!(last.added.orders < report.added.orders, "most of it was there");
-        assert!(exported(&store).await == expected, "the exports differ");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn catalogues_of_other_shops_come_out_alike_on_both_databases() {
-    let sqlite = TestDatabase::sqlite(Context::system()).await;
-    for text in [SHOPIFY, WOOCOMMERCE] {
-        import_all(&opened(&sqlite), text).await;
+    let store = &shop.store;
+    for most in 1..units {
+        let mut watch = Watch::breaking_off_after(most);
+        let broken_off = try_import(store, ONLINE_RETAIL, &mut watch).await;
+        assert!(matches!(broken_off, Err(ImportError::Observer(_))), "{broken_off:?}");
     }
-    let expected = exported(&opened(&sqlite)).await;
-    assert!(expected.contains("APR-SAND-M") && expected.contains("JUG-BLU-S"));
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        for text in [SHOPIFY, WOOCOMMERCE] {
-            let (report, _) = import_all(&store, text).await;
-            assert!(report.added.products > 0 && report.added.categories > 0);
-        }
-        assert!(exported(&store).await == expected, "the exports differ");
-    })
-    .await;
+    let (last, _) = import_all(store, ONLINE_RETAIL).await;
+    assert_eq!(last.totals, report.totals);
+    assert!(last.added.orders < report.added.orders, "most of it was there");
+    assert!(exported(store).await == expected, "the exports differ");
 }
 
-#[tokio::test]
-async fn goods_that_came_back_are_refunded_on_the_order_they_were_sold_on() {
+on_both_engines!(catalogues_of_other_shops_come_out_alike_on_both_databases);
+async fn catalogues_of_other_shops_come_out_alike_on_both_databases(shop: &Shop) {
+    let sqlite = another_shop().await;
+    for text in [SHOPIFY, WOOCOMMERCE] {
+        import_all(&sqlite.store, text).await;
+    }
+    let expected = exported(&sqlite.store).await;
+    assert!(expected.contains("APR-SAND-M") && expected.contains("JUG-BLU-S"));
+
+    let store = &shop.store;
+    for text in [SHOPIFY, WOOCOMMERCE] {
+        let (report, _) = import_all(store, text).await;
+        assert!(report.added.products > 0 && report.added.categories > 0);
+    }
+    assert!(exported(store).await == expected, "the exports differ");
+}
+
+on_both_engines!(goods_that_came_back_are_refunded_on_the_order_they_were_sold_on);
+async fn goods_that_came_back_are_refunded_on_the_order_they_were_sold_on(shop: &Shop) {
     let file = format!(
         "{HEADER}{}",
         "1,A,APPLE,2,2011-01-01 10:00:00,1.50,7,France\n\
@@ -120,50 +109,43 @@ async fn goods_that_came_back_are_refunded_on_the_order_they_were_sold_on() {
          C3,A,APPLE,-3,2011-01-03 10:00:00,1.50,7,France\n\
          C4,B,BREAD,-1,2011-01-04 10:00:00,4.00,7,France\n"
     );
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        let (report, watch) = import_all(&store, &file).await;
-        assert_eq!(watch.rejected, []);
-        // of three apples one was still out; the other two were never sold
-        assert_eq!((report.added.orders, report.added.refunds, report.added.credit_notes), (1, 3, 1));
-        let status = "SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id \
-                      WHERE o.status = 'refunded' AND p.status = 'refunded' AND p.refunded = 700";
-        assert_eq!(number(&store, status).await, 1);
-        let credited = "SELECT CAST(SUM(total) AS BIGINT) FROM invoices WHERE order_id IS NULL";
-        assert_eq!(number(&store, credited).await, 300);
-        assert_eq!(report.totals.accepted.amount, 700 - 150 - 450 - 400);
-        let dates = "SELECT COUNT(*) FROM payment_steps s JOIN invoices i ON i.payment_step_id = s.id \
-                     WHERE s.kind = 'refund' AND s.created_at = i.issued_at AND s.settled_at = i.issued_at";
-        assert_eq!(number(&store, dates).await, 3, "each refund has its own date");
-        let (again, _) = import_all(&store, &file).await;
-        assert_eq!((again.added, again.totals), (Counts::default(), report.totals));
-    })
-    .await;
+
+    let store = &shop.store;
+    let (report, watch) = import_all(store, &file).await;
+    assert_eq!(watch.rejected, []);
+    // of three apples one was still out; the other two were never sold
+    assert_eq!((report.added.orders, report.added.refunds, report.added.credit_notes), (1, 3, 1));
+    let status = "SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id \
+                  WHERE o.status = 'refunded' AND p.status = 'refunded' AND p.refunded = 700";
+    assert_eq!(number(store, status).await, 1);
+    let credited = "SELECT CAST(SUM(total) AS BIGINT) FROM invoices WHERE order_id IS NULL";
+    assert_eq!(number(store, credited).await, 300);
+    assert_eq!(report.totals.accepted.amount, 700 - 150 - 450 - 400);
+    let dates = "SELECT COUNT(*) FROM payment_steps s JOIN invoices i ON i.payment_step_id = s.id \
+                 WHERE s.kind = 'refund' AND s.created_at = i.issued_at AND s.settled_at = i.issued_at";
+    assert_eq!(number(store, dates).await, 3, "each refund has its own date");
+    let (again, _) = import_all(store, &file).await;
+    assert_eq!((again.added, again.totals), (Counts::default(), report.totals));
 }
 
-#[tokio::test]
-async fn a_second_file_finds_the_stock_as_it_is() {
+on_both_engines!(a_second_file_finds_the_stock_as_it_is);
+async fn a_second_file_finds_the_stock_as_it_is(shop: &Shop) {
     let month = |number: u32, quantity: u32| {
         format!("{HEADER}{number},A,APPLE,{quantity},2011-0{number}-01 10:00:00,1.50,7,France\n")
     };
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        import_all(&store, &month(1, 5)).await;
-        let (report, watch) = import_all(&store, &month(2, 5000)).await;
-        assert_eq!(watch.rejected, []);
-        assert_eq!((report.added.orders, report.unchanged.products), (1, 1));
-        assert_eq!(number(&store, "SELECT CAST(SUM(stock) AS BIGINT) FROM inventory").await, 100);
-    })
-    .await;
+
+    let store = &shop.store;
+    import_all(store, &month(1, 5)).await;
+    let (report, watch) = import_all(store, &month(2, 5000)).await;
+    assert_eq!(watch.rejected, []);
+    assert_eq!((report.added.orders, report.unchanged.products), (1, 1));
+    assert_eq!(number(store, "SELECT CAST(SUM(stock) AS BIGINT) FROM inventory").await, 100);
 }
 
-#[tokio::test]
-async fn nobody_is_asked_about_money_that_moved_before_the_stores_time() {
-    on_each_engine(async |test| {
-        let store = opened(&test);
-        import_all(&store, ONLINE_RETAIL).await;
-        let end = "9999-01-01T00:00:00Z".parse().unwrap();
-        assert_eq!(recover_payments(&store, end).await.unwrap(), 0);
-    })
-    .await;
+on_both_engines!(nobody_is_asked_about_money_that_moved_before_the_stores_time);
+async fn nobody_is_asked_about_money_that_moved_before_the_stores_time(shop: &Shop) {
+    let store = &shop.store;
+    import_all(store, ONLINE_RETAIL).await;
+    let end = "9999-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(recover_payments(store, end).await.unwrap(), 0);
 }

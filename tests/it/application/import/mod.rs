@@ -18,8 +18,8 @@ use undercroft::application::import::report::Report;
 use undercroft::application::import::run::{ImportError, Observer, check, import};
 use undercroft::domain::money::Currency;
 
-use crate::support::TestDatabase;
-use crate::support::store::{policy, store, value};
+use crate::support::store::value;
+use crate::support::{Shop, ShopOptions};
 
 const ONLINE_RETAIL: &str = include_str!("../../../fixtures/online-retail.csv");
 const SHOPIFY: &str = include_str!("../../../fixtures/shopify-products.csv");
@@ -63,9 +63,9 @@ impl Observer for Watch {
     }
 }
 
-/// The store on a test's database.
-fn opened(test: &TestDatabase) -> Store {
-    store(&test.database, policy())
+/// A second shop, which is not checked at the end.
+async fn another_shop() -> Shop {
+    Shop::on_sqlite(ShopOptions::default()).await
 }
 
 async fn try_import(store: &Store, text: &str, watch: &mut Watch) -> Result<Report, ImportError> {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{exported, import_all, opened};
-use crate::support::{Caller, TestServer, on_each_engine};
+use super::{another_shop, exported, import_all};
+use crate::support::{Caller, Shop, ShopOptions};
 
 /// A variant that costs 9.00 EUR.
 fn variant(sku: &str, options: &[&str]) -> Value {
@@ -53,23 +53,19 @@ async fn stock_up(admin: &Caller) {
     admin.post("/admin/v1/products", tea).await.expect(201);
 }
 
-#[tokio::test]
-async fn what_was_made_over_http_is_imported_as_it_was() {
-    on_each_engine(async |test| {
-        let source = TestServer::start(test).await;
-        stock_up(&source.admin().await).await;
-        let guest = source.guest();
-        let nameless = json!({ "email": "ann@example.org", "password": "long enough", "locale": "de" });
-        guest.post("/v1/users", nameless).await.expect(201);
-        let expected = exported(&source.store).await;
-        source.end().await;
-        on_each_engine(async |test| {
-            let store = opened(&test);
-            let (_, watch) = import_all(&store, &expected).await;
-            assert_eq!(watch.rejected, []);
-            assert_eq!(exported(&store).await, expected);
-        })
-        .await;
-    })
-    .await;
+on_both_engines!(what_was_made_over_http_is_imported_as_it_was);
+async fn what_was_made_over_http_is_imported_as_it_was(shop: &Shop) {
+    let source = shop.server().await;
+    stock_up(&source.admin().await).await;
+    let guest = source.guest();
+    let nameless = json!({ "email": "ann@example.org", "password": "long enough", "locale": "de" });
+    guest.post("/v1/users", nameless).await.expect(201);
+    let expected = exported(&source.store).await;
+
+    let others = [Some(another_shop().await), Shop::on_postgres(ShopOptions::default()).await];
+    for other in others.iter().flatten() {
+        let (_, watch) = import_all(&other.store, &expected).await;
+        assert_eq!(watch.rejected, []);
+        assert_eq!(exported(&other.store).await, expected);
+    }
 }

@@ -6,240 +6,212 @@ use sha2::{Digest, Sha256};
 use undercroft::infrastructure::repositories::{UserRepository, scalar};
 
 use super::{PASSWORD, faults, log_in, new_key, newcomer, register, try_log_in};
-use crate::support::TestServer;
+use crate::support::Shop;
 
-#[tokio::test]
-async fn an_account_is_what_was_registered_without_the_password() {
-    TestServer::on_each_engine(async |server| {
-        let new = json!({"email": "Ann@Example.org", "password": PASSWORD, "name": "Ann", "birth_date": "1990-02-28",
-                         "locale": "pt-BR"});
+on_both_engines!(an_account_is_what_was_registered_without_the_password);
+async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
+    let server = shop.server().await;
+    let new = json!({"email": "Ann@Example.org", "password": PASSWORD, "name": "Ann", "birth_date": "1990-02-28",
+                     "locale": "pt-BR"});
+    let reply = server.guest().post("/v1/users", new).await;
+    let user = reply.expect(201);
+    assert_eq!((&user["email"], &user["name"]), (&json!("Ann@Example.org"), &json!("Ann")));
+    assert_eq!((&user["birth_date"], &user["role"]), (&json!("1990-02-28"), &json!("customer")));
+    assert_eq!(reply.header("location"), "/v1/me");
+    assert!(!reply.to_string().contains("argon2") && !reply.to_string().contains(PASSWORD), "{reply}");
+
+    let ann = log_in(server, "ann@example.org", PASSWORD).await;
+    let me = ann.get("/v1/me").await;
+    assert_eq!(me.expect(200), user);
+    assert_eq!(ann.with("if-none-match", me.header("etag")).get("/v1/me").await.status, 304);
+    assert_eq!(ann.get("/v1/me/preferences").await.expect(200)["locale"], "pt-BR");
+
+    let least = json!({"email": "bob@example.org", "password": "12345678"});
+    assert_eq!(server.guest().post("/v1/users", least).await.expect(201)["name"], "");
+    let mut session = server.store.database().read().await.unwrap();
+    let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.registered'";
+    assert_eq!(session.one(sql, &[], scalar::<i64>).await.unwrap(), 2);
+}
+
+on_both_engines!(an_address_has_one_account_in_whatever_spelling);
+async fn an_address_has_one_account_in_whatever_spelling(shop: &Shop) {
+    let server = shop.server().await;
+    register(server, "größe@example.org").await;
+    for spelling in
+        ["GRÖSSE@example.org", "gro\u{308}ße@EXAMPLE.org", "ｇröße@example.org", "größe@example.org"]
+    {
+        let new = json!({"email": spelling, "password": "another one"});
         let reply = server.guest().post("/v1/users", new).await;
-        let user = reply.expect(201);
-        assert_eq!((&user["email"], &user["name"]), (&json!("Ann@Example.org"), &json!("Ann")));
-        assert_eq!((&user["birth_date"], &user["role"]), (&json!("1990-02-28"), &json!("customer")));
-        assert_eq!(reply.header("location"), "/v1/me");
-        assert!(!reply.to_string().contains("argon2") && !reply.to_string().contains(PASSWORD), "{reply}");
-
-        let ann = log_in(&server, "ann@example.org", PASSWORD).await;
-        let me = ann.get("/v1/me").await;
-        assert_eq!(me.expect(200), user);
-        assert_eq!(ann.with("if-none-match", me.header("etag")).get("/v1/me").await.status, 304);
-        assert_eq!(ann.get("/v1/me/preferences").await.expect(200)["locale"], "pt-BR");
-
-        let least = json!({"email": "bob@example.org", "password": "12345678"});
-        assert_eq!(server.guest().post("/v1/users", least).await.expect(201)["name"], "");
-        let mut session = server.store.database().read().await.unwrap();
-        let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.registered'";
-        assert_eq!(session.one(sql, &[], scalar::<i64>).await.unwrap(), 2);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_address_has_one_account_in_whatever_spelling() {
-    TestServer::on_each_engine(async |server| {
-        register(&server, "größe@example.org").await;
-        for spelling in
-            ["GRÖSSE@example.org", "gro\u{308}ße@EXAMPLE.org", "ｇröße@example.org", "größe@example.org"]
-        {
-            let new = json!({"email": spelling, "password": "another one"});
-            let reply = server.guest().post("/v1/users", new).await;
-            match spelling {
-                // `ss` is two letters, and another mailbox
-                "GRÖSSE@example.org" => assert_eq!(reply.status, 201, "{reply}"),
-                _ => assert_eq!(reply.problem(409), "email_already_used", "{spelling}"),
-            }
+        match spelling {
+            // `ss` is two letters, and another mailbox
+            "GRÖSSE@example.org" => assert_eq!(reply.status, 201, "{reply}"),
+            _ => assert_eq!(reply.problem(409), "email_already_used", "{spelling}"),
         }
-        log_in(&server, "GRO\u{308}ẞE@example.org", PASSWORD).await;
-    })
-    .await;
+    }
+    log_in(server, "GRO\u{308}ẞE@example.org", PASSWORD).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_register_an_address_at_once_one_has_it() {
-    TestServer::on_each_engine(async |server| {
-        let mut running = Vec::new();
-        for number in 0..8 {
-            let guest = server.guest();
-            let new = json!({"email": "ann@example.org", "password": format!("password {number}")});
-            running.push(tokio::spawn(async move { guest.post("/v1/users", new).await }));
+on_both_engines!(of_many_who_register_an_address_at_once_one_has_it);
+async fn of_many_who_register_an_address_at_once_one_has_it(shop: &Shop) {
+    let server = shop.server().await;
+    let mut running = Vec::new();
+    for number in 0..8 {
+        let guest = server.guest();
+        let new = json!({"email": "ann@example.org", "password": format!("password {number}")});
+        running.push(tokio::spawn(async move { guest.post("/v1/users", new).await }));
+    }
+    let mut made = 0;
+    for one in running {
+        let reply = one.await.unwrap();
+        match reply.status {
+            201 => made += 1,
+            _ => assert_eq!(reply.problem(409), "email_already_used"),
         }
-        let mut made = 0;
-        for one in running {
-            let reply = one.await.unwrap();
-            match reply.status {
-                201 => made += 1,
-                _ => assert_eq!(reply.problem(409), "email_already_used"),
-            }
-        }
-        assert_eq!(made, 1);
-    })
-    .await;
+    }
+    assert_eq!(made, 1);
 }
 
-#[tokio::test]
-async fn each_fault_of_a_registration_is_told_with_its_place() {
-    TestServer::on_each_engine(async |server| {
-        let faulty = json!({"email": "ann", "password": "short", "name": "a\u{0}", "birth_date": "1990-02-30",
-                            "locale": "de_DE", "role": "admin"});
-        let mut told = faults(&server.guest().post("/v1/users", faulty).await);
-        told.sort();
-        let expected = [
-            ("/birth_date", "format"),
-            ("/email", "format"),
-            ("/locale", "format"),
-            ("/name", "character"),
-            ("/password", "too_short"),
-            ("/role", "unknown"),
-        ];
-        assert_eq!(told, expected.map(|(place, code)| (place.to_owned(), code.to_owned())));
-        let told = async |body: Value| faults(&server.guest().post("/v1/users", body).await);
-        let place = |place: &str, code: &str| vec![(place.to_owned(), code.to_owned())];
-        assert_eq!(told(json!({"password": PASSWORD})).await, place("/email", "required"));
-        let body = json!({"email": "ann@example.org", "password": "p".repeat(129)});
-        assert_eq!(told(body).await, place("/password", "too_long"));
-        let body = json!({"email": "ann@example.org", "password": PASSWORD, "birth_date": "2999-01-01"});
-        assert_eq!(told(body).await, place("/birth_date", "invalid"));
-        assert_eq!(try_log_in(&server, "ann@example.org", PASSWORD).await.status, 401);
-        let body = json!({"email": "ann@example.org", "password": "é".repeat(128)});
-        server.guest().post("/v1/users", body).await.expect(201);
-    })
-    .await;
+on_both_engines!(each_fault_of_a_registration_is_told_with_its_place);
+async fn each_fault_of_a_registration_is_told_with_its_place(shop: &Shop) {
+    let server = shop.server().await;
+    let faulty = json!({"email": "ann", "password": "short", "name": "a\u{0}", "birth_date": "1990-02-30",
+                        "locale": "de_DE", "role": "admin"});
+    let mut told = faults(&server.guest().post("/v1/users", faulty).await);
+    told.sort();
+    let expected = [
+        ("/birth_date", "format"),
+        ("/email", "format"),
+        ("/locale", "format"),
+        ("/name", "character"),
+        ("/password", "too_short"),
+        ("/role", "unknown"),
+    ];
+    assert_eq!(told, expected.map(|(place, code)| (place.to_owned(), code.to_owned())));
+    let told = async |body: Value| faults(&server.guest().post("/v1/users", body).await);
+    let place = |place: &str, code: &str| vec![(place.to_owned(), code.to_owned())];
+    assert_eq!(told(json!({"password": PASSWORD})).await, place("/email", "required"));
+    let body = json!({"email": "ann@example.org", "password": "p".repeat(129)});
+    assert_eq!(told(body).await, place("/password", "too_long"));
+    let body = json!({"email": "ann@example.org", "password": PASSWORD, "birth_date": "2999-01-01"});
+    assert_eq!(told(body).await, place("/birth_date", "invalid"));
+    assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
+    let body = json!({"email": "ann@example.org", "password": "é".repeat(128)});
+    server.guest().post("/v1/users", body).await.expect(201);
 }
 
-#[tokio::test]
-async fn a_registration_that_is_sent_again_is_the_same_and_its_key_gives_no_way_to_the_password() {
-    TestServer::on_each_engine(async |server| {
-        let guest = server.guest().with("idempotency-key", &new_key());
-        let body = json!({"email": "ann@example.org", "password": PASSWORD});
-        let first = guest.post("/v1/users", body.clone()).await;
-        first.expect(201);
-        let again = guest.post("/v1/users", body.clone()).await;
-        assert_eq!((again.status, &again.body, again.header("location")), (201, &first.body, "/v1/me"));
-        let other =
-            guest.post("/v1/users", json!({"email": "ann@example.org", "password": "another one"})).await;
-        assert_eq!(other.problem(422), "idempotency_key_reused");
+on_both_engines!(a_registration_that_is_sent_again_is_the_same_and_its_key_gives_no_way_to_the_password);
+async fn a_registration_that_is_sent_again_is_the_same_and_its_key_gives_no_way_to_the_password(shop: &Shop) {
+    let server = shop.server().await;
+    let guest = server.guest().with("idempotency-key", &new_key());
+    let body = json!({"email": "ann@example.org", "password": PASSWORD});
+    let first = guest.post("/v1/users", body.clone()).await;
+    first.expect(201);
+    let again = guest.post("/v1/users", body.clone()).await;
+    assert_eq!((again.status, &again.body, again.header("location")), (201, &first.body, "/v1/me"));
+    let other = guest.post("/v1/users", json!({"email": "ann@example.org", "password": "another one"})).await;
+    assert_eq!(other.problem(422), "idempotency_key_reused");
 
-        let mut session = server.store.database().read().await.unwrap();
-        let sql = "SELECT request_hash FROM idempotency_keys";
-        let kept: Vec<u8> = session.one(sql, &[], scalar).await.unwrap();
-        let quick = Sha256::new().chain_update("POST\0/v1/users\0").chain_update(body.to_string()).finalize();
-        assert_ne!(kept, quick.to_vec());
-    })
-    .await;
+    let mut session = server.store.database().read().await.unwrap();
+    let sql = "SELECT request_hash FROM idempotency_keys";
+    let kept: Vec<u8> = session.one(sql, &[], scalar).await.unwrap();
+    let quick = Sha256::new().chain_update("POST\0/v1/users\0").chain_update(body.to_string()).finalize();
+    assert_ne!(kept, quick.to_vec());
 }
 
-#[tokio::test]
-async fn an_account_is_changed_field_by_field_in_the_version_that_was_seen() {
-    TestServer::on_each_engine(async |server| {
-        let ann = newcomer(&server, "ann@example.org").await;
-        let seen = ann.get("/v1/me").await;
-        let reply = ann.patch("/v1/me", json!({"birth_date": "1990-12-10"})).await;
-        let user = reply.expect(200);
-        assert_eq!((&user["name"], &user["birth_date"]), (&json!("Ann"), &json!("1990-12-10")));
-        let stale = ann.with("if-match", seen.header("etag")).patch("/v1/me", json!({"name": "A."})).await;
-        assert_eq!(stale.problem(412), "precondition_failed");
-        let current = ann.with("if-match", reply.header("etag"));
-        let user = current.patch("/v1/me", json!({"name": "A.", "birth_date": null})).await.expect(200);
-        assert_eq!((&user["name"], &user["birth_date"]), (&json!("A."), &Value::Null));
-        assert_eq!(ann.get("/v1/me").await.expect(200), user);
-        let told = faults(&ann.patch("/v1/me", json!({"role": "admin", "birth_date": "2999-01-01"})).await);
-        assert_eq!(told, [("/role".to_owned(), "unknown".to_owned())]);
-        assert_eq!(server.guest().patch("/v1/me", json!({})).await.problem(401), "unauthorized_access");
-    })
-    .await;
+on_both_engines!(an_account_is_changed_field_by_field_in_the_version_that_was_seen);
+async fn an_account_is_changed_field_by_field_in_the_version_that_was_seen(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let seen = ann.get("/v1/me").await;
+    let reply = ann.patch("/v1/me", json!({"birth_date": "1990-12-10"})).await;
+    let user = reply.expect(200);
+    assert_eq!((&user["name"], &user["birth_date"]), (&json!("Ann"), &json!("1990-12-10")));
+    let stale = ann.with("if-match", seen.header("etag")).patch("/v1/me", json!({"name": "A."})).await;
+    assert_eq!(stale.problem(412), "precondition_failed");
+    let current = ann.with("if-match", reply.header("etag"));
+    let user = current.patch("/v1/me", json!({"name": "A.", "birth_date": null})).await.expect(200);
+    assert_eq!((&user["name"], &user["birth_date"]), (&json!("A."), &Value::Null));
+    assert_eq!(ann.get("/v1/me").await.expect(200), user);
+    let told = faults(&ann.patch("/v1/me", json!({"role": "admin", "birth_date": "2999-01-01"})).await);
+    assert_eq!(told, [("/role".to_owned(), "unknown".to_owned())]);
+    assert_eq!(server.guest().patch("/v1/me", json!({})).await.problem(401), "unauthorized_access");
 }
 
-#[tokio::test]
-async fn another_password_asks_for_the_current_one_and_ends_the_other_log_ins() {
-    TestServer::on_each_engine(async |server| {
-        let ann = newcomer(&server, "ann@example.org").await;
-        let elsewhere = log_in(&server, "ann@example.org", PASSWORD).await;
-        let bob = newcomer(&server, "bob@example.org").await;
-        let place = |code: &str| vec![("/current_password".to_owned(), code.to_owned())];
-        assert_eq!(
-            faults(&ann.patch("/v1/me", json!({"password": "battery staple"})).await),
-            place("required")
-        );
-        let wrong = json!({"password": "battery staple", "current_password": "correct cow"});
-        assert_eq!(faults(&ann.patch("/v1/me", wrong).await), place("invalid"));
-        elsewhere.get("/v1/me").await.expect(200);
+on_both_engines!(another_password_asks_for_the_current_one_and_ends_the_other_log_ins);
+async fn another_password_asks_for_the_current_one_and_ends_the_other_log_ins(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let elsewhere = log_in(server, "ann@example.org", PASSWORD).await;
+    let bob = newcomer(server, "bob@example.org").await;
+    let place = |code: &str| vec![("/current_password".to_owned(), code.to_owned())];
+    assert_eq!(faults(&ann.patch("/v1/me", json!({"password": "battery staple"})).await), place("required"));
+    let wrong = json!({"password": "battery staple", "current_password": "correct cow"});
+    assert_eq!(faults(&ann.patch("/v1/me", wrong).await), place("invalid"));
+    elsewhere.get("/v1/me").await.expect(200);
 
-        let right = json!({"password": "battery staple", "current_password": PASSWORD});
-        ann.patch("/v1/me", right).await.expect(200);
-        ann.get("/v1/me").await.expect(200);
-        bob.get("/v1/me").await.expect(200);
-        assert_eq!(elsewhere.get("/v1/me").await.problem(401), "unauthorized_access");
-        assert_eq!(try_log_in(&server, "ann@example.org", PASSWORD).await.status, 401);
-        log_in(&server, "ann@example.org", "battery staple").await;
-    })
-    .await;
+    let right = json!({"password": "battery staple", "current_password": PASSWORD});
+    ann.patch("/v1/me", right).await.expect(200);
+    ann.get("/v1/me").await.expect(200);
+    bob.get("/v1/me").await.expect(200);
+    assert_eq!(elsewhere.get("/v1/me").await.problem(401), "unauthorized_access");
+    assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
+    log_in(server, "ann@example.org", "battery staple").await;
 }
 
-#[tokio::test]
-async fn another_address_asks_for_the_password_and_must_be_proven_anew() {
-    TestServer::on_each_engine(async |server| {
-        let ann = newcomer(&server, "ann@example.org").await;
-        register(&server, "bob@example.org").await;
-        let verify = server.store.database().write_boxed(|work| {
-            Box::pin(async move {
-                let mut user = UserRepository(work).by_email("ann@example.org").await?.unwrap();
-                user.email_verified_at = Some(work.now());
-                work.update(&mut user).await
-            })
-        });
-        verify.await.unwrap();
-        let change = |email: &str| json!({"email": email, "current_password": PASSWORD});
-        let told = faults(&ann.patch("/v1/me", json!({"email": "new@example.org"})).await);
-        assert_eq!(told, [("/current_password".to_owned(), "required".to_owned())]);
-        let reply = ann.patch("/v1/me", change("BOB@example.org")).await;
-        assert_eq!(reply.problem(409), "email_already_used");
-        assert!(ann.get("/v1/me").await.expect(200)["email_verified_at"].is_string());
-        let user = ann.patch("/v1/me", change("new@example.org")).await.expect(200);
-        assert_eq!((&user["email"], &user["email_verified_at"]), (&json!("new@example.org"), &Value::Null));
-        assert_eq!(try_log_in(&server, "ann@example.org", PASSWORD).await.status, 401);
-        log_in(&server, "new@example.org", PASSWORD).await;
-    })
-    .await;
+on_both_engines!(another_address_asks_for_the_password_and_must_be_proven_anew);
+async fn another_address_asks_for_the_password_and_must_be_proven_anew(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    register(server, "bob@example.org").await;
+    let verify = server.store.database().write_boxed(|work| {
+        Box::pin(async move {
+            let mut user = UserRepository(work).by_email("ann@example.org").await?.unwrap();
+            user.email_verified_at = Some(work.now());
+            work.update(&mut user).await
+        })
+    });
+    verify.await.unwrap();
+    let change = |email: &str| json!({"email": email, "current_password": PASSWORD});
+    let told = faults(&ann.patch("/v1/me", json!({"email": "new@example.org"})).await);
+    assert_eq!(told, [("/current_password".to_owned(), "required".to_owned())]);
+    let reply = ann.patch("/v1/me", change("BOB@example.org")).await;
+    assert_eq!(reply.problem(409), "email_already_used");
+    assert!(ann.get("/v1/me").await.expect(200)["email_verified_at"].is_string());
+    let user = ann.patch("/v1/me", change("new@example.org")).await.expect(200);
+    assert_eq!((&user["email"], &user["email_verified_at"]), (&json!("new@example.org"), &Value::Null));
+    assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
+    log_in(server, "new@example.org", PASSWORD).await;
 }
 
-#[tokio::test]
-async fn who_is_forgotten_is_a_stranger() {
-    TestServer::on_each_engine(async |server| {
-        let ann = newcomer(&server, "ann@example.org").await;
-        let bob = newcomer(&server, "bob@example.org").await;
-        let reply = ann.delete("/v1/me").await;
-        assert_eq!(reply.expect(204), Value::Null);
-        assert!(
-            reply.header("set-cookie").contains("undercroft_session=; "),
-            "{}",
-            reply.header("set-cookie")
-        );
-        assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
-        assert_eq!(ann.delete("/v1/me").await.problem(401), "unauthorized_access");
-        assert_eq!(try_log_in(&server, "ann@example.org", PASSWORD).await.status, 401);
-        bob.get("/v1/me").await.expect(200);
-        newcomer(&server, "ann@example.org").await.get("/v1/me").await.expect(200);
-        let mut session = server.store.database().read().await.unwrap();
-        let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.erased'";
-        assert_eq!(session.one(sql, &[], scalar::<i64>).await.unwrap(), 1);
-    })
-    .await;
+on_both_engines!(who_is_forgotten_is_a_stranger);
+async fn who_is_forgotten_is_a_stranger(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let bob = newcomer(server, "bob@example.org").await;
+    let reply = ann.delete("/v1/me").await;
+    assert_eq!(reply.expect(204), Value::Null);
+    assert!(reply.header("set-cookie").contains("undercroft_session=; "), "{}", reply.header("set-cookie"));
+    assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
+    assert_eq!(ann.delete("/v1/me").await.problem(401), "unauthorized_access");
+    assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
+    bob.get("/v1/me").await.expect(200);
+    newcomer(server, "ann@example.org").await.get("/v1/me").await.expect(200);
+    let mut session = server.store.database().read().await.unwrap();
+    let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.erased'";
+    assert_eq!(session.one(sql, &[], scalar::<i64>).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn what_only_the_signed_in_may_asks_for_a_log_in() {
-    TestServer::on_each_engine(async |server| {
-        for (method, path) in [
-            (Method::GET, "/v1/me"),
-            (Method::DELETE, "/v1/me"),
-            (Method::GET, "/v1/me/preferences"),
-            (Method::DELETE, "/v1/me/sessions"),
-        ] {
-            let reply = server.guest().send(method, path, None).await;
-            assert_eq!(reply.problem(401), "unauthorized_access");
-            assert!(reply.header("www-authenticate").starts_with("Bearer "), "{reply}");
-        }
-    })
-    .await;
+on_both_engines!(what_only_the_signed_in_may_asks_for_a_log_in);
+async fn what_only_the_signed_in_may_asks_for_a_log_in(shop: &Shop) {
+    let server = shop.server().await;
+    for (method, path) in [
+        (Method::GET, "/v1/me"),
+        (Method::DELETE, "/v1/me"),
+        (Method::GET, "/v1/me/preferences"),
+        (Method::DELETE, "/v1/me/sessions"),
+    ] {
+        let reply = server.guest().send(method, path, None).await;
+        assert_eq!(reply.problem(401), "unauthorized_access");
+        assert!(reply.header("www-authenticate").starts_with("Bearer "), "{reply}");
+    }
 }

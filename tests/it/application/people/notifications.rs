@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{newcomer, order_of};
 use crate::support::store::product;
-use crate::support::{Caller, TestServer};
+use crate::support::{Caller, Shop};
 
 /// What a user is told, as soon as it is so many things.
 async fn told(user: &Caller, count: i64) -> Value {
@@ -31,71 +31,65 @@ fn texts(inbox: &Value) -> Vec<&str> {
     inbox["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap()).collect()
 }
 
-#[tokio::test]
-async fn what_happens_is_told_in_words_and_counted_until_it_is_read() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 1_299, 5).await;
-        let (ann, bob) =
-            (newcomer(&server, "ann@example.org").await, newcomer(&server, "bob@example.org").await);
-        let first = order_of(&ann, variant).await;
-        told(&ann, 1).await;
-        order_of(&ann, variant).await;
-        let inbox = told(&ann, 2).await;
-        assert_eq!(texts(&inbox)[1], format!("Order {} is paid: 12.99 EUR. Thank you!", first["number"]));
-        let oldest = &inbox["items"][1];
-        assert_eq!((&oldest["kind"], &oldest["order_id"]), (&json!("order_paid"), &first["id"]));
-        assert_eq!((&oldest["amount"]["amount"], &oldest["read_at"]), (&json!(1_299), &Value::Null));
+on_both_engines!(what_happens_is_told_in_words_and_counted_until_it_is_read);
+async fn what_happens_is_told_in_words_and_counted_until_it_is_read(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 1_299, 5).await;
+    let (ann, bob) = (newcomer(server, "ann@example.org").await, newcomer(server, "bob@example.org").await);
+    let first = order_of(&ann, variant).await;
+    told(&ann, 1).await;
+    order_of(&ann, variant).await;
+    let inbox = told(&ann, 2).await;
+    assert_eq!(texts(&inbox)[1], format!("Order {} is paid: 12.99 EUR. Thank you!", first["number"]));
+    let oldest = &inbox["items"][1];
+    assert_eq!((&oldest["kind"], &oldest["order_id"]), (&json!("order_paid"), &first["id"]));
+    assert_eq!((&oldest["amount"]["amount"], &oldest["read_at"]), (&json!(1_299), &Value::Null));
 
-        let one = format!("/v1/notifications/{}/read", oldest["id"].as_str().unwrap());
-        assert_eq!(bob.post(&one, json!({})).await.problem(404), "notification_not_found");
-        for _ in 0..2 {
-            ann.post(&one, json!({})).await.expect(204);
-        }
-        let unread = ann.get("/v1/notifications?unread=true").await.expect(200);
-        assert_eq!((texts(&unread).len(), &unread["unread"]), (1, &json!(1)));
-        let all = ann.get("/v1/notifications").await.expect(200);
-        assert_eq!(texts(&all), texts(&inbox));
-        assert!(all["items"][1]["read_at"].is_string(), "{all}");
+    let one = format!("/v1/notifications/{}/read", oldest["id"].as_str().unwrap());
+    assert_eq!(bob.post(&one, json!({})).await.problem(404), "notification_not_found");
+    for _ in 0..2 {
+        ann.post(&one, json!({})).await.expect(204);
+    }
+    let unread = ann.get("/v1/notifications?unread=true").await.expect(200);
+    assert_eq!((texts(&unread).len(), &unread["unread"]), (1, &json!(1)));
+    let all = ann.get("/v1/notifications").await.expect(200);
+    assert_eq!(texts(&all), texts(&inbox));
+    assert!(all["items"][1]["read_at"].is_string(), "{all}");
 
-        ann.post("/v1/notifications/read-all", json!({})).await.expect(204);
-        assert_eq!(ann.get("/v1/notifications?unread=true").await.expect(200)["items"], json!([]));
-        assert_eq!(
-            bob.get("/v1/notifications").await.expect(200),
-            json!({"items": [], "next_cursor": null, "unread": 0})
-        );
-    })
-    .await;
+    ann.post("/v1/notifications/read-all", json!({})).await.expect(204);
+    assert_eq!(ann.get("/v1/notifications?unread=true").await.expect(200)["items"], json!([]));
+    assert_eq!(
+        bob.get("/v1/notifications").await.expect(200),
+        json!({"items": [], "next_cursor": null, "unread": 0})
+    );
 }
 
-#[tokio::test]
-async fn a_users_notifications_come_page_by_page_and_to_nobody_else() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 1_299, 5).await;
-        let (ann, bob) =
-            (newcomer(&server, "ann@example.org").await, newcomer(&server, "bob@example.org").await);
-        for _ in 0..3 {
-            order_of(&ann, variant).await;
-        }
-        let whole = told(&ann, 3).await;
-        let first = ann.get("/v1/notifications?limit=2").await.expect(200);
-        let cursor = first["next_cursor"].as_str().unwrap();
-        let second = ann.get(&format!("/v1/notifications?limit=2&cursor={cursor}")).await.expect(200);
-        assert_eq!([texts(&first), texts(&second)].concat(), texts(&whole));
-        assert_eq!(second["next_cursor"], Value::Null);
-        assert_eq!(bob.get(&format!("/v1/notifications?cursor={cursor}")).await.problem(422), "validation");
-        for query in ["unread=maybe", "limit=101", "cursor=%00"] {
-            assert_eq!(
-                ann.get(&format!("/v1/notifications?{query}")).await.problem(422),
-                "validation",
-                "{query}"
-            );
-        }
-        assert_eq!(server.guest().get("/v1/notifications").await.problem(401), "unauthorized_access");
-        let anything = "/v1/notifications/00000000-0000-7000-8000-000000000000/read";
-        for path in [anything, "/v1/notifications/read-all"] {
-            assert_eq!(server.guest().post(path, json!({})).await.problem(401), "unauthorized_access");
-        }
-        assert_eq!(ann.post(anything, json!({})).await.problem(404), "notification_not_found");
-    })
-    .await;
+on_both_engines!(a_users_notifications_come_page_by_page_and_to_nobody_else);
+async fn a_users_notifications_come_page_by_page_and_to_nobody_else(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 1_299, 5).await;
+    let (ann, bob) = (newcomer(server, "ann@example.org").await, newcomer(server, "bob@example.org").await);
+    for _ in 0..3 {
+        order_of(&ann, variant).await;
+    }
+    let whole = told(&ann, 3).await;
+    let first = ann.get("/v1/notifications?limit=2").await.expect(200);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = ann.get(&format!("/v1/notifications?limit=2&cursor={cursor}")).await.expect(200);
+    assert_eq!([texts(&first), texts(&second)].concat(), texts(&whole));
+    assert_eq!(second["next_cursor"], Value::Null);
+    assert_eq!(bob.get(&format!("/v1/notifications?cursor={cursor}")).await.problem(422), "validation");
+    for query in ["unread=maybe", "limit=101", "cursor=%00"] {
+        assert_eq!(
+            ann.get(&format!("/v1/notifications?{query}")).await.problem(422),
+            "validation",
+            "{query}"
+        );
+    }
+    assert_eq!(server.guest().get("/v1/notifications").await.problem(401), "unauthorized_access");
+    let anything = "/v1/notifications/00000000-0000-7000-8000-000000000000/read";
+    for path in [anything, "/v1/notifications/read-all"] {
+        assert_eq!(server.guest().post(path, json!({})).await.problem(401), "unauthorized_access");
+    }
+    assert_eq!(ann.post(anything, json!({})).await.problem(404), "notification_not_found");
 }

@@ -3,42 +3,39 @@
 use serde_json::{Value, json};
 
 use super::{faults, newcomer};
-use crate::support::TestServer;
+use crate::support::Shop;
 
-#[tokio::test]
-async fn wishes_are_put_as_a_whole_and_consent_is_dated() {
-    TestServer::on_each_engine(async |server| {
-        let ann = newcomer(&server, "ann@example.org").await;
-        let none = ann.get("/v1/me/preferences").await;
-        let nothing =
-            json!({"locale": null, "currency": null, "marketing_consent": false, "consent_at": null});
-        assert_eq!(none.expect(200), nothing);
-        let wishes = json!({"locale": "zh-Hans", "currency": "GBP", "marketing_consent": true});
-        let seen = ann.with("if-match", none.header("etag")).put("/v1/me/preferences", wishes).await;
-        let agreed = seen.expect(200);
-        assert_eq!((&agreed["locale"], &agreed["currency"]), (&json!("zh-Hans"), &json!("GBP")));
-        let since = agreed["consent_at"].as_str().unwrap().to_owned();
+on_both_engines!(wishes_are_put_as_a_whole_and_consent_is_dated);
+async fn wishes_are_put_as_a_whole_and_consent_is_dated(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let none = ann.get("/v1/me/preferences").await;
+    let nothing = json!({"locale": null, "currency": null, "marketing_consent": false, "consent_at": null});
+    assert_eq!(none.expect(200), nothing);
+    let wishes = json!({"locale": "zh-Hans", "currency": "GBP", "marketing_consent": true});
+    let seen = ann.with("if-match", none.header("etag")).put("/v1/me/preferences", wishes).await;
+    let agreed = seen.expect(200);
+    assert_eq!((&agreed["locale"], &agreed["currency"]), (&json!("zh-Hans"), &json!("GBP")));
+    let since = agreed["consent_at"].as_str().unwrap().to_owned();
 
-        let stale = ann.with("if-match", none.header("etag")).put("/v1/me/preferences", json!({})).await;
-        assert_eq!(stale.problem(412), "precondition_failed");
-        let kept = ann.put("/v1/me/preferences", json!({"marketing_consent": true})).await.expect(200);
-        assert_eq!((&kept["locale"], &kept["consent_at"]), (&Value::Null, &json!(since)));
-        let withdrawn = ann.put("/v1/me/preferences", json!({})).await.expect(200);
-        assert_eq!(withdrawn["marketing_consent"], false);
-        assert!(withdrawn["consent_at"].as_str().unwrap() > since.as_str(), "{withdrawn}");
+    let stale = ann.with("if-match", none.header("etag")).put("/v1/me/preferences", json!({})).await;
+    assert_eq!(stale.problem(412), "precondition_failed");
+    let kept = ann.put("/v1/me/preferences", json!({"marketing_consent": true})).await.expect(200);
+    assert_eq!((&kept["locale"], &kept["consent_at"]), (&Value::Null, &json!(since)));
+    let withdrawn = ann.put("/v1/me/preferences", json!({})).await.expect(200);
+    assert_eq!(withdrawn["marketing_consent"], false);
+    assert!(withdrawn["consent_at"].as_str().unwrap() > since.as_str(), "{withdrawn}");
 
-        let bad = json!({"locale": "d", "currency": "EURO", "marketing_consent": "yes", "theme": "dark"});
-        let mut told = faults(&ann.put("/v1/me/preferences", bad).await);
-        told.sort();
-        let expected = [
-            ("/currency", "format"),
-            ("/locale", "format"),
-            ("/marketing_consent", "type"),
-            ("/theme", "unknown"),
-        ];
-        assert_eq!(told, expected.map(|(place, code)| (place.to_owned(), code.to_owned())));
-        let bob = newcomer(&server, "bob@example.org").await;
-        assert_eq!(bob.get("/v1/me/preferences").await.expect(200), nothing);
-    })
-    .await;
+    let bad = json!({"locale": "d", "currency": "EURO", "marketing_consent": "yes", "theme": "dark"});
+    let mut told = faults(&ann.put("/v1/me/preferences", bad).await);
+    told.sort();
+    let expected = [
+        ("/currency", "format"),
+        ("/locale", "format"),
+        ("/marketing_consent", "type"),
+        ("/theme", "unknown"),
+    ];
+    assert_eq!(told, expected.map(|(place, code)| (place.to_owned(), code.to_owned())));
+    let bob = newcomer(server, "bob@example.org").await;
+    assert_eq!(bob.get("/v1/me/preferences").await.expect(200), nothing);
 }

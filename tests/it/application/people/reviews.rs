@@ -7,7 +7,7 @@ use undercroft::infrastructure::repositories::scalar;
 
 use super::{faults, new_key, newcomer, order_of};
 use crate::support::store::product;
-use crate::support::{Caller, TestServer};
+use crate::support::{Caller, Shop, TestServer};
 
 /// Somebody who has bought something, and where its reviews are.
 async fn buyer(server: &TestServer, email: &str) -> (Caller, String) {
@@ -32,112 +32,104 @@ fn opinion(rating: i64) -> Value {
     json!({"rating": rating, "title": "Good", "body": "Dark and nutty.\nAgain!"})
 }
 
-#[tokio::test]
-async fn a_buyer_says_once_what_they_think_and_moderation_shows_it() {
-    TestServer::on_each_engine(async |server| {
-        let (ann, path) = buyer(&server, "ann@example.org").await;
-        let admin = server.admin().await;
-        let written = ann.post(&path, opinion(4)).await;
-        let review = written.expect(201);
-        assert_eq!((&review["status"], &review["rating"]), (&json!("pending"), &json!(4)));
-        assert_eq!(review["body"], "Dark and nutty.\nAgain!");
-        assert_eq!(ann.get(written.header("location")).await.expect(200)["items"], json!([review]));
-        assert_eq!(server.guest().get(&path).await.expect(200), json!({"items": [], "next_cursor": null}));
-        assert_eq!(ann.post(&path, opinion(5)).await.problem(409), "already_exists");
+on_both_engines!(a_buyer_says_once_what_they_think_and_moderation_shows_it);
+async fn a_buyer_says_once_what_they_think_and_moderation_shows_it(shop: &Shop) {
+    let server = shop.server().await;
+    let (ann, path) = buyer(server, "ann@example.org").await;
+    let admin = server.admin().await;
+    let written = ann.post(&path, opinion(4)).await;
+    let review = written.expect(201);
+    assert_eq!((&review["status"], &review["rating"]), (&json!("pending"), &json!(4)));
+    assert_eq!(review["body"], "Dark and nutty.\nAgain!");
+    assert_eq!(ann.get(written.header("location")).await.expect(200)["items"], json!([review]));
+    assert_eq!(server.guest().get(&path).await.expect(200), json!({"items": [], "next_cursor": null}));
+    assert_eq!(ann.post(&path, opinion(5)).await.problem(409), "already_exists");
 
-        let waiting = admin.get("/admin/v1/reviews").await.expect(200);
-        assert_eq!(waiting["items"][0]["id"], review["id"]);
-        assert_eq!(waiting["items"][0]["user_id"], ann.get("/v1/me").await.expect(200)["id"]);
-        let one = format!("/admin/v1/reviews/{}", review["id"].as_str().unwrap());
-        assert_eq!(admin.post(&format!("{one}/approve"), json!({})).await.expect(200)["status"], "approved");
-        let shown = server.guest().get(&path).await.expect(200);
-        assert_eq!((&shown["items"][0]["id"], &shown["items"][0]["title"]), (&review["id"], &json!("Good")));
-        assert!(!shown.to_string().contains("user_id"), "{shown}");
-        assert_eq!(rating(&server).await, [4, 1]);
-        assert_eq!(admin.post(&format!("{one}/approve"), json!({})).await.problem(409), "forbidden_step");
+    let waiting = admin.get("/admin/v1/reviews").await.expect(200);
+    assert_eq!(waiting["items"][0]["id"], review["id"]);
+    assert_eq!(waiting["items"][0]["user_id"], ann.get("/v1/me").await.expect(200)["id"]);
+    let one = format!("/admin/v1/reviews/{}", review["id"].as_str().unwrap());
+    assert_eq!(admin.post(&format!("{one}/approve"), json!({})).await.expect(200)["status"], "approved");
+    let shown = server.guest().get(&path).await.expect(200);
+    assert_eq!((&shown["items"][0]["id"], &shown["items"][0]["title"]), (&review["id"], &json!("Good")));
+    assert!(!shown.to_string().contains("user_id"), "{shown}");
+    assert_eq!(rating(server).await, [4, 1]);
+    assert_eq!(admin.post(&format!("{one}/approve"), json!({})).await.problem(409), "forbidden_step");
 
-        admin.post(&format!("{one}/reject"), json!({})).await.expect(200);
-        assert_eq!(server.guest().get(&path).await.expect(200)["items"], json!([]));
-        assert_eq!(rating(&server).await, [0, 0]);
-        let rejected = admin.get("/admin/v1/reviews?status=rejected").await.expect(200);
-        assert_eq!(rejected["items"].as_array().unwrap().len(), 1);
-        assert_eq!(admin.get("/admin/v1/reviews?status=lost").await.problem(422), "validation");
-    })
-    .await;
+    admin.post(&format!("{one}/reject"), json!({})).await.expect(200);
+    assert_eq!(server.guest().get(&path).await.expect(200)["items"], json!([]));
+    assert_eq!(rating(server).await, [0, 0]);
+    let rejected = admin.get("/admin/v1/reviews?status=rejected").await.expect(200);
+    assert_eq!(rejected["items"].as_array().unwrap().len(), 1);
+    assert_eq!(admin.get("/admin/v1/reviews?status=lost").await.problem(422), "validation");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_reviews_at_once_by_one_buyer_one_is_taken() {
-    TestServer::on_each_engine(async |server| {
-        let (ann, path) = buyer(&server, "ann@example.org").await;
-        let path = Arc::new(path);
-        let running: Vec<_> = (0..32)
-            .map(|number| {
-                let (ann, path) = (ann.clone(), Arc::clone(&path));
-                tokio::spawn(async move { ann.post(&path, opinion(number % 5 + 1)).await })
-            })
-            .collect();
-        let mut taken = 0;
-        for one in running {
-            let reply = one.await.unwrap();
-            match reply.status {
-                201 => taken += 1,
-                _ => assert_eq!(reply.problem(409), "already_exists"),
-            }
+on_both_engines!(of_many_reviews_at_once_by_one_buyer_one_is_taken);
+async fn of_many_reviews_at_once_by_one_buyer_one_is_taken(shop: &Shop) {
+    let server = shop.server().await;
+    let (ann, path) = buyer(server, "ann@example.org").await;
+    let path = Arc::new(path);
+    let running: Vec<_> = (0..32)
+        .map(|number| {
+            let (ann, path) = (ann.clone(), Arc::clone(&path));
+            tokio::spawn(async move { ann.post(&path, opinion(number % 5 + 1)).await })
+        })
+        .collect();
+    let mut taken = 0;
+    for one in running {
+        let reply = one.await.unwrap();
+        match reply.status {
+            201 => taken += 1,
+            _ => assert_eq!(reply.problem(409), "already_exists"),
         }
-        assert_eq!(taken, 1);
-        let mine = ann.get("/v1/me/reviews").await.expect(200);
-        assert_eq!(mine["items"].as_array().unwrap().len(), 1);
-    })
-    .await;
+    }
+    assert_eq!(taken, 1);
+    let mine = ann.get("/v1/me/reviews").await.expect(200);
+    assert_eq!(mine["items"].as_array().unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_review_that_is_sent_again_is_the_same() {
-    TestServer::on_each_engine(async |server| {
-        let (ann, path) = buyer(&server, "ann@example.org").await;
-        let keyed = ann.with("idempotency-key", &new_key());
-        let first = keyed.post(&path, opinion(4)).await;
-        first.expect(201);
-        let again = keyed.post(&path, opinion(4)).await;
-        assert_eq!((again.status, &again.body), (201, &first.body));
-        assert_eq!(keyed.post(&path, opinion(5)).await.problem(422), "idempotency_key_reused");
-    })
-    .await;
+on_both_engines!(a_review_that_is_sent_again_is_the_same);
+async fn a_review_that_is_sent_again_is_the_same(shop: &Shop) {
+    let server = shop.server().await;
+    let (ann, path) = buyer(server, "ann@example.org").await;
+    let keyed = ann.with("idempotency-key", &new_key());
+    let first = keyed.post(&path, opinion(4)).await;
+    first.expect(201);
+    let again = keyed.post(&path, opinion(4)).await;
+    assert_eq!((again.status, &again.body), (201, &first.body));
+    assert_eq!(keyed.post(&path, opinion(5)).await.problem(422), "idempotency_key_reused");
 }
 
-#[tokio::test]
-async fn only_buyers_review_and_only_what_there_is() {
-    TestServer::on_each_engine(async |server| {
-        let (ann, path) = buyer(&server, "ann@example.org").await;
-        let bob = newcomer(&server, "bob@example.org").await;
-        let refused = bob.post(&path, opinion(1)).await;
-        assert_eq!(
-            (refused.problem(403), &refused.json()["reason"]),
-            ("unauthorized_access".into(), &json!("not_bought"))
-        );
-        assert_eq!(server.guest().post(&path, opinion(1)).await.problem(401), "unauthorized_access");
-        let nothing = "/v1/products/00000000-0000-7000-8000-000000000000/reviews";
-        assert_eq!(ann.post(nothing, opinion(1)).await.problem(404), "product_not_found");
-        assert_eq!(ann.get(nothing).await.problem(404), "product_not_found");
-        let missing = "/admin/v1/reviews/00000000-0000-7000-8000-000000000000/approve";
-        assert_eq!(server.admin().await.post(missing, json!({})).await.problem(404), "review_not_found");
-        for path in ["/admin/v1/reviews", "/admin/v1/reviews?status=pending"] {
-            assert_eq!((ann.get(path).await.status, server.guest().get(path).await.status), (403, 401));
-        }
-        assert_eq!(ann.post(missing, json!({})).await.status, 403);
+on_both_engines!(only_buyers_review_and_only_what_there_is);
+async fn only_buyers_review_and_only_what_there_is(shop: &Shop) {
+    let server = shop.server().await;
+    let (ann, path) = buyer(server, "ann@example.org").await;
+    let bob = newcomer(server, "bob@example.org").await;
+    let refused = bob.post(&path, opinion(1)).await;
+    assert_eq!(
+        (refused.problem(403), &refused.json()["reason"]),
+        ("unauthorized_access".into(), &json!("not_bought"))
+    );
+    assert_eq!(server.guest().post(&path, opinion(1)).await.problem(401), "unauthorized_access");
+    let nothing = "/v1/products/00000000-0000-7000-8000-000000000000/reviews";
+    assert_eq!(ann.post(nothing, opinion(1)).await.problem(404), "product_not_found");
+    assert_eq!(ann.get(nothing).await.problem(404), "product_not_found");
+    let missing = "/admin/v1/reviews/00000000-0000-7000-8000-000000000000/approve";
+    assert_eq!(server.admin().await.post(missing, json!({})).await.problem(404), "review_not_found");
+    for path in ["/admin/v1/reviews", "/admin/v1/reviews?status=pending"] {
+        assert_eq!((ann.get(path).await.status, server.guest().get(path).await.status), (403, 401));
+    }
+    assert_eq!(ann.post(missing, json!({})).await.status, 403);
 
-        let faulty = json!({"rating": 6, "title": "t".repeat(201), "body": "\u{7}", "stars": 5});
-        let mut told = faults(&ann.post(&path, faulty).await);
-        told.sort();
-        let expected =
-            [("/body", "character"), ("/rating", "maximum"), ("/stars", "unknown"), ("/title", "too_long")];
-        assert_eq!(told, expected.map(|(place, code)| (place.to_owned(), code.to_owned())));
-        for rating in [json!(0), json!(4.5), json!("5"), Value::Null] {
-            let told = faults(&ann.post(&path, json!({"rating": rating})).await);
-            assert_eq!(told[0].0, "/rating", "{rating}");
-        }
-        ann.post(&path, json!({"rating": 5})).await.expect(201);
-    })
-    .await;
+    let faulty = json!({"rating": 6, "title": "t".repeat(201), "body": "\u{7}", "stars": 5});
+    let mut told = faults(&ann.post(&path, faulty).await);
+    told.sort();
+    let expected =
+        [("/body", "character"), ("/rating", "maximum"), ("/stars", "unknown"), ("/title", "too_long")];
+    assert_eq!(told, expected.map(|(place, code)| (place.to_owned(), code.to_owned())));
+    for rating in [json!(0), json!(4.5), json!("5"), Value::Null] {
+        let told = faults(&ann.post(&path, json!({"rating": rating})).await);
+        assert_eq!(told[0].0, "/rating", "{rating}");
+    }
+    ann.post(&path, json!({"rating": 5})).await.expect(201);
 }

@@ -29,64 +29,51 @@ async fn abandoned(store: &Store, variant: VariantId) -> (OrderId, PaymentId, Ca
     (id, given_up.id, cart)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn money_that_comes_after_its_payment_was_abandoned_goes_back() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 1).await;
-        let (id, payment_id, _) = abandoned(&store, variant).await;
-        work(&store).await;
-        let payment = order(&store, id).await.unwrap().payment;
-        assert_eq!((payment.status, payment.refunded), (PaymentStatus::Refunded, 1000));
-        assert_eq!(payment.provider_reference, Some(format!("sandbox_{}", payment_id.0.simple())));
-        assert!(history::invoice(&store, id).await.is_err(), "what was never invoiced is not credited");
-        assert_eq!(stock(&test.database, variant).await, (1, 0));
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(money_that_comes_after_its_payment_was_abandoned_goes_back);
+async fn money_that_comes_after_its_payment_was_abandoned_goes_back(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let (id, payment_id, _) = abandoned(store, variant).await;
+    work(store).await;
+    let payment = order(store, id).await.unwrap().payment;
+    assert_eq!((payment.status, payment.refunded), (PaymentStatus::Refunded, 1000));
+    assert_eq!(payment.provider_reference, Some(format!("sandbox_{}", payment_id.0.simple())));
+    assert!(history::invoice(store, id).await.is_err(), "what was never invoiced is not credited");
+    assert_eq!(stock(&shop.database, variant).await, (1, 0));
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_was_abandoned_is_looked_for_for_some_hours() {
-    let (context, clock) = manual();
-    on_each_engine_at(context, |test| {
-        let clock = Arc::clone(&clock);
-        async move {
-            let store = store(&test.database, policy());
-            let variant = product(&test.database, 1000, 2).await;
-            for late in [true, false] {
-                let id = order_of(&store, variant, "tok_requires_action").await;
-                let payment_id = order(&store, id).await.unwrap().payment.id;
-                // the vendor has not heard of it yet
-                execute(
-                    &test.database,
-                    &["UPDATE sandbox_charges SET id = 'away' WHERE status = 'requires_action'"],
-                )
-                .await;
-                cancelled(&store, id).await;
-                let mut asked = 0;
-                for _ in 0..48 {
-                    asked += recover_payments(&store, clock_now(&store)).await.unwrap();
-                    clock.advance(SignedDuration::from_mins(5));
-                }
-                assert!((5..20).contains(&asked), "asked {asked} times in four hours");
-                if late {
-                    let name = format!("sandbox_{}", payment_id.0.simple());
-                    rename_charge(&test.database, name).await;
-                }
-                for _ in 0..48 {
-                    recover_payments(&store, clock_now(&store)).await.unwrap();
-                    clock.advance(SignedDuration::from_mins(5));
-                }
-                let payment = order(&store, id).await.unwrap().payment;
-                assert_eq!(payment.refunded, if late { 1000 } else { 0 });
-                assert_eq!(payment.next_attempt_at, None);
-                execute(&test.database, &["DELETE FROM sandbox_charges WHERE id = 'away'"]).await;
-            }
-            check(&test.database).await;
+on_both_engines!(a_payment_that_was_abandoned_is_looked_for_for_some_hours, ShopOptions::at(JANUARY_31));
+async fn a_payment_that_was_abandoned_is_looked_for_for_some_hours(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 2).await;
+    for late in [true, false] {
+        let id = order_of(store, variant, "tok_requires_action").await;
+        let payment_id = order(store, id).await.unwrap().payment.id;
+        // the vendor has not heard of it yet
+        execute(&shop.database, &["UPDATE sandbox_charges SET id = 'away' WHERE status = 'requires_action'"])
+            .await;
+        cancelled(store, id).await;
+        let mut asked = 0;
+        for _ in 0..48 {
+            asked += recover_payments(store, clock_now(store)).await.unwrap();
+            shop.clock().advance(SignedDuration::from_mins(5));
         }
-    })
-    .await;
+        assert!((5..20).contains(&asked), "asked {asked} times in four hours");
+        if late {
+            let name = format!("sandbox_{}", payment_id.0.simple());
+            rename_charge(&shop.database, name).await;
+        }
+        for _ in 0..48 {
+            recover_payments(store, clock_now(store)).await.unwrap();
+            shop.clock().advance(SignedDuration::from_mins(5));
+        }
+        let payment = order(store, id).await.unwrap().payment;
+        assert_eq!(payment.refunded, if late { 1000 } else { 0 });
+        assert_eq!(payment.next_attempt_at, None);
+        execute(&shop.database, &["DELETE FROM sandbox_charges WHERE id = 'away'"]).await;
+    }
+    check(&shop.database).await;
 }
 
 /// The vendor hears of a charge, and takes its money.
@@ -103,183 +90,164 @@ async fn rename_charge(database: &Database, name: String) {
     assert_eq!(done.unwrap(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_asked_for_again() {
-    let (context, clock) = manual();
-    on_each_engine_at(context, |test| {
-        let clock = Arc::clone(&clock);
-        async move {
-            for (policy, kind) in [(policy(), StepKind::Refund), (manual_capture(), StepKind::Void)] {
-                let store = store(&test.database, policy);
-                let variant = product(&test.database, 1000, 1).await;
-                let id = order_of(&store, variant, "tok_ok").await;
-                let payment_id = order(&store, id).await.unwrap().payment.id;
-                let (refuse, agree): (&'static [_], &'static [_]) = match kind {
-                    StepKind::Refund => (
-                        &["UPDATE sandbox_charges SET status = 'declined' WHERE status = 'captured'"],
-                        &["UPDATE sandbox_charges SET status = 'captured' WHERE status = 'declined'"],
-                    ),
-                    _ => (
-                        &["UPDATE sandbox_charges SET status = 'declined' WHERE status = 'authorized'"],
-                        &["UPDATE sandbox_charges SET status = 'authorized' WHERE status = 'declined'"],
-                    ),
-                };
-                execute(&test.database, refuse).await;
-                cancelled(&store, id).await;
-                for _ in 0..60 {
-                    recover_payments(&store, clock_now(&store)).await.unwrap();
-                    assert_eq!(checker::check(&test.database, false).await.unwrap(), []);
-                    clock.advance(SignedDuration::from_mins(1));
-                }
-                let asked = steps(&store, payment_id, kind).await;
-                assert!((4..8).contains(&asked.len()), "{} times in an hour", asked.len());
-                let refused = "SELECT COUNT(*) FROM outbox WHERE type = 'payment.refund_failed'";
-                let told = value::<i64>(&test.database, refused, &[]).await;
-                let failed = asked.iter().filter(|step| step.status == StepStatus::Failed).count();
-                assert_eq!(told, i64::try_from(failed).unwrap());
-                execute(&test.database, agree).await;
-                clock.advance(SignedDuration::from_hours(2));
-                recover_payments(&store, clock_now(&store)).await.unwrap();
-                let payment = order(&store, id).await.unwrap().payment;
-                assert_eq!((payment.captured, payment.authorized), (payment.refunded, payment.captured));
-                assert_eq!(credited(&store, id).await, [1000]);
-                check(&test.database).await;
-                execute(&test.database, &["DELETE FROM outbox WHERE type = 'payment.refund_failed'"]).await;
-            }
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 100, 30).await;
-        for round in 0..10 {
-            let id = order_of(&store, variant, "tok_ok").await;
-            let payment_id = order(&store, id).await.unwrap().payment.id;
-            execute(&test.database, &["UPDATE payments SET next_attempt_at = created_at"]).await;
-            let recovery = {
-                let store = store.clone();
-                tokio::spawn(async move { recover_payments(&store, clock_now(&store)).await.unwrap() })
-            };
-            let claimed = "SELECT attempts FROM payments WHERE id = $1";
-            while value::<i64>(&test.database, claimed, &[payment_id.into()]).await == 0 {}
-            let begun: Result<(), Failure> = test
-                .database
-                .write_boxed(move |work| {
-                    Box::pin(async move {
-                        let step =
-                            PaymentStep::asked(work.id(), payment_id, StepKind::Refund, 100, work.now());
-                        let mut payment = PaymentRepository::lock(work, payment_id).await?.unwrap();
-                        payment.set_aside(&step);
-                        payment.next_attempt_at = Some(work.now());
-                        PaymentRepository::save_progress(work, &payment).await?;
-                        work.insert(&step).await?;
-                        if work.engine() == Engine::Postgres {
-                            tokio::time::sleep(Duration::from_millis(20)).await;
-                        }
-                        Ok(())
-                    })
-                })
-                .await;
-            begun.unwrap();
-            recovery.await.unwrap();
-            assert_eq!(checker::check(&test.database, false).await.unwrap(), [], "round {round}");
-            work(&store).await;
-            assert_eq!(order(&store, id).await.unwrap().payment.refunded, 100);
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_still_waits_for_its_shopper_is_let_go_by_a_step_of_its_own() {
-    let (context, clock) = manual();
-    on_each_engine_at(context, |test| {
-        let clock = Arc::clone(&clock);
-        async move {
-            let store = store(&test.database, policy());
-            let variant = product(&test.database, 1000, 3).await;
-            let id = order_of(&store, variant, "tok_requires_action").await;
-            clock.advance(SignedDuration::from_hours(1));
-            recover_payments(&store, clock_now(&store)).await.unwrap();
-            let payment = order(&store, id).await.unwrap().payment;
-            assert_eq!(payment.status, PaymentStatus::Voided);
-            let [void] = &steps(&store, payment.id, StepKind::Void).await[..] else { panic!("one void") };
-            assert_eq!(void.status, StepStatus::Succeeded);
-            let keys = "SELECT idempotency_key FROM sandbox_requests WHERE kind = 'void'";
-            assert_eq!(value::<String>(&test.database, keys, &[]).await, void.id.to_string());
-            check(&test.database).await;
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again() {
-    let (context, clock) = manual();
-    on_each_engine_at(context, |test| {
-        let clock = Arc::clone(&clock);
-        async move {
-            let store = store(&test.database, policy());
-            let variant = product(&test.database, 1000, 1).await;
-            let id = order_of(&store, variant, "tok_ok").await;
-            let request = PaymentOperation {
-                order_id: id,
-                kind: StepKind::Refund,
-                amount: Some(400),
-                reason: None,
-                restock: false,
-            };
-            let refund = || capture_or_refund(&store, request.clone(), Some(key("refund")), Arc::new(Plain));
-            let first = told(&refund().await);
-            assert_eq!(first.0, 201);
-            // the step was settled and the answer was not kept; nobody would answer who is asked now
-            execute(
-                &test.database,
-                &[
-                    "UPDATE idempotency_keys SET status = NULL, headers = NULL, body = NULL",
-                    "UPDATE payments SET provider = 'silent'",
-                ],
-            )
-            .await;
-            clock.advance(SignedDuration::from_mins(2));
-            assert_eq!(told(&refund().await), first);
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_word_of_the_vendor_that_comes_late_does_not_undo_what_was_given_back() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 1).await;
+on_both_engines!(
+    money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_asked_for_again,
+    ShopOptions::at(JANUARY_31)
+);
+async fn money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_asked_for_again(shop: &Shop) {
+    for (policy, kind) in [(policy(), StepKind::Refund), (manual_capture(), StepKind::Void)] {
+        let store = store(&shop.database, policy);
+        let variant = product(&shop.database, 1000, 1).await;
         let id = order_of(&store, variant, "tok_ok").await;
-        cancelled(&store, id).await;
-        work(&store).await;
-        let before = order(&store, id).await.unwrap().payment;
-        let charge = Charge {
-            reference: "another".into(),
-            status: ChargeStatus::Captured,
-            authorized: 1000,
-            captured: 1000,
-            refunded: 0,
+        let payment_id = order(&store, id).await.unwrap().payment.id;
+        let (refuse, agree): (&'static [_], &'static [_]) = match kind {
+            StepKind::Refund => (
+                &["UPDATE sandbox_charges SET status = 'declined' WHERE status = 'captured'"],
+                &["UPDATE sandbox_charges SET status = 'captured' WHERE status = 'declined'"],
+            ),
+            _ => (
+                &["UPDATE sandbox_charges SET status = 'declined' WHERE status = 'authorized'"],
+                &["UPDATE sandbox_charges SET status = 'authorized' WHERE status = 'declined'"],
+            ),
         };
-        let payment_id = before.id;
-        let applied: Result<_, Failure> = test
+        execute(&shop.database, refuse).await;
+        cancelled(&store, id).await;
+        for _ in 0..60 {
+            recover_payments(&store, clock_now(&store)).await.unwrap();
+            assert_eq!(checker::check(&shop.database, false).await.unwrap(), []);
+            shop.clock().advance(SignedDuration::from_mins(1));
+        }
+        let asked = steps(&store, payment_id, kind).await;
+        assert!((4..8).contains(&asked.len()), "{} times in an hour", asked.len());
+        let refused = "SELECT COUNT(*) FROM outbox WHERE type = 'payment.refund_failed'";
+        let told = value::<i64>(&shop.database, refused, &[]).await;
+        let failed = asked.iter().filter(|step| step.status == StepStatus::Failed).count();
+        assert_eq!(told, i64::try_from(failed).unwrap());
+        execute(&shop.database, agree).await;
+        shop.clock().advance(SignedDuration::from_hours(2));
+        recover_payments(&store, clock_now(&store)).await.unwrap();
+        let payment = order(&store, id).await.unwrap().payment;
+        assert_eq!((payment.captured, payment.authorized), (payment.refunded, payment.captured));
+        assert_eq!(credited(&store, id).await, [1000]);
+        check(&shop.database).await;
+        execute(&shop.database, &["DELETE FROM outbox WHERE type = 'payment.refund_failed'"]).await;
+    }
+}
+
+on_both_engines!(a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again);
+async fn a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 100, 30).await;
+    for round in 0..10 {
+        let id = order_of(store, variant, "tok_ok").await;
+        let payment_id = order(store, id).await.unwrap().payment.id;
+        execute(&shop.database, &["UPDATE payments SET next_attempt_at = created_at"]).await;
+        let recovery = {
+            let store = store.clone();
+            tokio::spawn(async move { recover_payments(&store, clock_now(&store)).await.unwrap() })
+        };
+        let claimed = "SELECT attempts FROM payments WHERE id = $1";
+        while value::<i64>(&shop.database, claimed, &[payment_id.into()]).await == 0 {}
+        let begun: Result<(), Failure> = shop
             .database
             .write_boxed(move |work| {
-                let charge = charge.clone();
-                Box::pin(async move { apply_payment(work, payment_id, &charge).await.map(drop) })
+                Box::pin(async move {
+                    let step = PaymentStep::asked(work.id(), payment_id, StepKind::Refund, 100, work.now());
+                    let mut payment = PaymentRepository::lock(work, payment_id).await?.unwrap();
+                    payment.set_aside(&step);
+                    payment.next_attempt_at = Some(work.now());
+                    PaymentRepository::save_progress(work, &payment).await?;
+                    work.insert(&step).await?;
+                    if work.engine() == Engine::Postgres {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    Ok(())
+                })
             })
             .await;
-        applied.unwrap();
-        let after = order(&store, id).await.unwrap().payment;
-        assert_eq!((after.status, after.provider_reference), (before.status, before.provider_reference));
-        check(&test.database).await;
-    })
+        begun.unwrap();
+        recovery.await.unwrap();
+        assert_eq!(checker::check(&shop.database, false).await.unwrap(), [], "round {round}");
+        work(store).await;
+        assert_eq!(order(store, id).await.unwrap().payment.refunded, 100);
+    }
+}
+
+on_both_engines!(
+    what_still_waits_for_its_shopper_is_let_go_by_a_step_of_its_own,
+    ShopOptions::at(JANUARY_31)
+);
+async fn what_still_waits_for_its_shopper_is_let_go_by_a_step_of_its_own(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 3).await;
+    let id = order_of(store, variant, "tok_requires_action").await;
+    shop.clock().advance(SignedDuration::from_hours(1));
+    recover_payments(store, clock_now(store)).await.unwrap();
+    let payment = order(store, id).await.unwrap().payment;
+    assert_eq!(payment.status, PaymentStatus::Voided);
+    let [void] = &steps(store, payment.id, StepKind::Void).await[..] else { panic!("one void") };
+    assert_eq!(void.status, StepStatus::Succeeded);
+    let keys = "SELECT idempotency_key FROM sandbox_requests WHERE kind = 'void'";
+    assert_eq!(value::<String>(&shop.database, keys, &[]).await, void.id.to_string());
+    check(&shop.database).await;
+}
+
+on_both_engines!(
+    a_request_that_is_taken_up_again_does_not_send_a_settled_step_again,
+    ShopOptions::at(JANUARY_31)
+);
+async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    let request = PaymentOperation {
+        order_id: id,
+        kind: StepKind::Refund,
+        amount: Some(400),
+        reason: None,
+        restock: false,
+    };
+    let refund = || capture_or_refund(store, request.clone(), Some(key("refund")), Arc::new(Plain));
+    let first = told(&refund().await);
+    assert_eq!(first.0, 201);
+    // the step was settled and the answer was not kept; nobody would answer who is asked now
+    execute(
+        &shop.database,
+        &[
+            "UPDATE idempotency_keys SET status = NULL, headers = NULL, body = NULL",
+            "UPDATE payments SET provider = 'silent'",
+        ],
+    )
     .await;
+    shop.clock().advance(SignedDuration::from_mins(2));
+    assert_eq!(told(&refund().await), first);
+}
+
+on_both_engines!(a_word_of_the_vendor_that_comes_late_does_not_undo_what_was_given_back);
+async fn a_word_of_the_vendor_that_comes_late_does_not_undo_what_was_given_back(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    cancelled(store, id).await;
+    work(store).await;
+    let before = order(store, id).await.unwrap().payment;
+    let charge = Charge {
+        reference: "another".into(),
+        status: ChargeStatus::Captured,
+        authorized: 1000,
+        captured: 1000,
+        refunded: 0,
+    };
+    let payment_id = before.id;
+    let applied: Result<_, Failure> = shop
+        .database
+        .write_boxed(move |work| {
+            let charge = charge.clone();
+            Box::pin(async move { apply_payment(work, payment_id, &charge).await.map(drop) })
+        })
+        .await;
+    applied.unwrap();
+    let after = order(store, id).await.unwrap().payment;
+    assert_eq!((after.status, after.provider_reference), (before.status, before.provider_reference));
+    check(&shop.database).await;
 }

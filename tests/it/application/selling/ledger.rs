@@ -15,177 +15,168 @@ async fn refund_with_goods(store: &Store, order_id: OrderId) -> (u16, String) {
     told(&capture_or_refund(store, request, None, Arc::new(Plain)).await)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_capture_of_a_cancelled_order_is_refused() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, manual_capture());
-        let variant = product(&test.database, 1000, 1).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        cancelled(&store, id).await;
-        assert_eq!(moved(&store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
-        work(&store).await;
-        let payment = order(&store, id).await.unwrap().payment;
-        assert_eq!((payment.status, payment.authorized, payment.captured), (PaymentStatus::Voided, 0, 0));
-        assert_eq!(credited(&store, id).await, [1000], "the invoice is taken back");
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(a_capture_of_a_cancelled_order_is_refused, ShopOptions::default().policy(manual_capture()));
+async fn a_capture_of_a_cancelled_order_is_refused(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    cancelled(store, id).await;
+    assert_eq!(moved(store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
+    work(store).await;
+    let payment = order(store, id).await.unwrap().payment;
+    assert_eq!((payment.status, payment.authorized, payment.captured), (PaymentStatus::Voided, 0, 0));
+    assert_eq!(credited(store, id).await, [1000], "the invoice is taken back");
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_captures_and_a_cancellation_at_once_no_money_is_kept() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, manual_capture());
-        let variant = product(&test.database, 1000, 20).await;
-        for round in 0..20 {
-            let id = order_of(&store, variant, "tok_ok").await;
-            let capture = |amount| {
-                let store = store.clone();
-                tokio::spawn(async move { moved(&store, id, StepKind::Capture, Some(amount)).await })
-            };
-            let (first, second) = (capture(400), capture(600));
-            tokio::time::sleep(Duration::from_micros(300 * round)).await;
-            cancelled(&store, id).await;
-            first.await.unwrap();
-            second.await.unwrap();
-            work(&store).await;
-            let payment = order(&store, id).await.unwrap().payment;
-            assert_eq!(payment.captured, payment.refunded);
-            assert_eq!(payment.authorized, payment.captured, "nothing is held");
-            assert_eq!(credited(&store, id).await.iter().sum::<i64>(), 1000);
-        }
-        assert_eq!(stock(&test.database, variant).await, (20, 0));
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(
+    of_captures_and_a_cancellation_at_once_no_money_is_kept,
+    ShopOptions::default().policy(manual_capture())
+);
+async fn of_captures_and_a_cancellation_at_once_no_money_is_kept(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 20).await;
+    for round in 0..20 {
+        let id = order_of(store, variant, "tok_ok").await;
+        let capture = |amount| {
+            let store = store.clone();
+            tokio::spawn(async move { moved(&store, id, StepKind::Capture, Some(amount)).await })
+        };
+        let (first, second) = (capture(400), capture(600));
+        tokio::time::sleep(Duration::from_micros(300 * round)).await;
+        cancelled(store, id).await;
+        first.await.unwrap();
+        second.await.unwrap();
+        work(store).await;
+        let payment = order(store, id).await.unwrap().payment;
+        assert_eq!(payment.captured, payment.refunded);
+        assert_eq!(payment.authorized, payment.captured, "nothing is held");
+        assert_eq!(credited(store, id).await.iter().sum::<i64>(), 1000);
+    }
+    assert_eq!(stock(&shop.database, variant).await, (20, 0));
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_capture_that_succeeds_after_the_cancellation_goes_back() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, manual_capture());
-        let variant = product(&test.database, 1000, 1).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        // the vendor does not answer while the capture is sent
-        execute(&test.database, &["UPDATE payments SET provider = 'silent'"]).await;
-        assert_ne!(moved(&store, id, StepKind::Capture, Some(400)).await.0, 201);
-        cancelled(&store, id).await;
-        execute(&test.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
-        assert_eq!(checker::check(&test.database, false).await.unwrap(), []);
-        work(&store).await;
-        let payment = order(&store, id).await.unwrap().payment;
-        assert_eq!((payment.status, payment.captured), (PaymentStatus::Refunded, 400));
-        assert_eq!(credited(&store, id).await.iter().sum::<i64>(), 1000);
-        assert_eq!(stock(&test.database, variant).await, (1, 0));
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(
+    a_capture_that_succeeds_after_the_cancellation_goes_back,
+    ShopOptions::default().policy(manual_capture())
+);
+async fn a_capture_that_succeeds_after_the_cancellation_goes_back(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    // the vendor does not answer while the capture is sent
+    execute(&shop.database, &["UPDATE payments SET provider = 'silent'"]).await;
+    assert_ne!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
+    cancelled(store, id).await;
+    execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+    assert_eq!(checker::check(&shop.database, false).await.unwrap(), []);
+    work(store).await;
+    let payment = order(store, id).await.unwrap().payment;
+    assert_eq!((payment.status, payment.captured), (PaymentStatus::Refunded, 400));
+    assert_eq!(credited(store, id).await.iter().sum::<i64>(), 1000);
+    assert_eq!(stock(&shop.database, variant).await, (1, 0));
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, manual_capture());
-        let variant = product(&test.database, 1000, 1).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        assert_eq!(moved(&store, id, StepKind::Capture, Some(400)).await.0, 201);
-        cancelled(&store, id).await;
-        work(&store).await;
-        let payment = order(&store, id).await.unwrap().payment;
-        assert_eq!((payment.captured, payment.refunded, payment.authorized), (400, 400, 400));
-        assert_eq!(payment.status, PaymentStatus::Refunded);
-        let held = "SELECT amount - captured FROM sandbox_charges";
-        assert_eq!(value::<i64>(&test.database, held, &[]).await, 0);
-        let mut credited = credited(&store, id).await;
-        credited.sort_unstable();
-        assert_eq!(credited, [400, 600]);
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(
+    a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest,
+    ShopOptions::default().policy(manual_capture())
+);
+async fn a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    assert_eq!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
+    cancelled(store, id).await;
+    work(store).await;
+    let payment = order(store, id).await.unwrap().payment;
+    assert_eq!((payment.captured, payment.refunded, payment.authorized), (400, 400, 400));
+    assert_eq!(payment.status, PaymentStatus::Refunded);
+    let held = "SELECT amount - captured FROM sandbox_charges";
+    assert_eq!(value::<i64>(&shop.database, held, &[]).await, 0);
+    let mut credited = credited(store, id).await;
+    credited.sort_unstable();
+    assert_eq!(credited, [400, 600]);
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_order() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, manual_capture());
-        let variant = product(&test.database, 1000, 1).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        assert_eq!(moved(&store, id, StepKind::Capture, Some(400)).await.0, 201);
-        assert_eq!(moved(&store, id, StepKind::Refund, Some(100)).await.0, 201);
-        let placed = order(&store, id).await.unwrap();
-        assert_eq!((placed.payment.status, placed.payment.voiding), (PaymentStatus::Captured, 0));
-        assert_eq!(moved(&store, id, StepKind::Refund, None).await.0, 201);
-        let placed = order(&store, id).await.unwrap();
-        assert_eq!((placed.payment.status, placed.payment.voiding), (PaymentStatus::Captured, 600));
-        assert_eq!(placed.order.status, OrderStatus::Paid);
-        assert_eq!(moved(&store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
-        work(&store).await;
-        let placed = order(&store, id).await.unwrap();
-        assert_eq!(
-            (placed.payment.status, placed.order.status),
-            (PaymentStatus::Refunded, OrderStatus::Refunded)
-        );
-        assert_eq!(credited(&store, id).await.iter().sum::<i64>(), 1000);
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(
+    a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_order,
+    ShopOptions::default().policy(manual_capture())
+);
+async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_order(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    assert_eq!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
+    assert_eq!(moved(store, id, StepKind::Refund, Some(100)).await.0, 201);
+    let placed = order(store, id).await.unwrap();
+    assert_eq!((placed.payment.status, placed.payment.voiding), (PaymentStatus::Captured, 0));
+    assert_eq!(moved(store, id, StepKind::Refund, None).await.0, 201);
+    let placed = order(store, id).await.unwrap();
+    assert_eq!((placed.payment.status, placed.payment.voiding), (PaymentStatus::Captured, 600));
+    assert_eq!(placed.order.status, OrderStatus::Paid);
+    assert_eq!(moved(store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
+    work(store).await;
+    let placed = order(store, id).await.unwrap();
+    assert_eq!(
+        (placed.payment.status, placed.order.status),
+        (PaymentStatus::Refunded, OrderStatus::Refunded)
+    );
+    assert_eq!(credited(store, id).await.iter().sum::<i64>(), 1000);
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn goods_come_back_once_and_only_with_their_money() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 3).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        execute(&test.database, &["UPDATE sandbox_charges SET status = 'declined'"]).await;
-        for _ in 0..2 {
-            assert_eq!(refund_with_goods(&store, id).await.0, 402);
-            assert_eq!(stock(&test.database, variant).await, (2, 0), "the vendor refused");
-        }
-        execute(&test.database, &["UPDATE sandbox_charges SET status = 'captured'"]).await;
-        assert_eq!(refund_with_goods(&store, id).await.0, 201);
-        assert_eq!(stock(&test.database, variant).await, (3, 0));
-        assert_eq!(refund_with_goods(&store, id).await.0, 409);
+on_both_engines!(goods_come_back_once_and_only_with_their_money);
+async fn goods_come_back_once_and_only_with_their_money(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 3).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    execute(&shop.database, &["UPDATE sandbox_charges SET status = 'declined'"]).await;
+    for _ in 0..2 {
+        assert_eq!(refund_with_goods(store, id).await.0, 402);
+        assert_eq!(stock(&shop.database, variant).await, (2, 0), "the vendor refused");
+    }
+    execute(&shop.database, &["UPDATE sandbox_charges SET status = 'captured'"]).await;
+    assert_eq!(refund_with_goods(store, id).await.0, 201);
+    assert_eq!(stock(&shop.database, variant).await, (3, 0));
+    assert_eq!(refund_with_goods(store, id).await.0, 409);
 
-        // asked for, without an answer, and then cancelled
-        let id = order_of(&store, variant, "tok_ok").await;
-        execute(&test.database, &["UPDATE payments SET provider = 'silent' WHERE status = 'captured'"]).await;
-        assert_ne!(refund_with_goods(&store, id).await.0, 201);
-        assert_eq!(refund_with_goods(&store, id).await, (409, "order_processing".into()), "it is under way");
-        cancelled(&store, id).await;
-        execute(&test.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
-        work(&store).await;
-        assert_eq!(order(&store, id).await.unwrap().payment.refunded, 1000);
-        assert_eq!(stock(&test.database, variant).await, (3, 0));
+    // asked for, without an answer, and then cancelled
+    let id = order_of(store, variant, "tok_ok").await;
+    execute(&shop.database, &["UPDATE payments SET provider = 'silent' WHERE status = 'captured'"]).await;
+    assert_ne!(refund_with_goods(store, id).await.0, 201);
+    assert_eq!(refund_with_goods(store, id).await, (409, "order_processing".into()), "it is under way");
+    cancelled(store, id).await;
+    execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+    work(store).await;
+    assert_eq!(order(store, id).await.unwrap().payment.refunded, 1000);
+    assert_eq!(stock(&shop.database, variant).await, (3, 0));
 
-        // cancelled, and then asked for by hand
-        let id = order_of(&store, variant, "tok_ok").await;
-        cancelled(&store, id).await;
-        assert_ne!(refund_with_goods(&store, id).await.0, 201);
-        work(&store).await;
-        assert_eq!(stock(&test.database, variant).await, (3, 0));
-        check(&test.database).await;
-    })
-    .await;
+    // cancelled, and then asked for by hand
+    let id = order_of(store, variant, "tok_ok").await;
+    cancelled(store, id).await;
+    assert_ne!(refund_with_goods(store, id).await.0, 201);
+    work(store).await;
+    assert_eq!(stock(&shop.database, variant).await, (3, 0));
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_order_gives_its_use_of_a_discount_back() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 5).await;
-        crate::support::store::discount(&test.database, "ONCE", 1000, Some(1)).await;
-        for _ in 0..2 {
-            let cart = cart(&store, None, &[(variant, 1)]).await;
-            execute(&test.database, &["UPDATE carts SET discount_code = 'once' WHERE status = 'open'"]).await;
-            let (status, body) = told(&buy(&store, cart, "tok_ok").await);
-            assert_eq!(status, 201, "{body}");
-            cancelled(&store, body.split(' ').next().unwrap().parse().unwrap()).await;
-        }
-        work(&store).await;
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(a_cancelled_order_gives_its_use_of_a_discount_back);
+async fn a_cancelled_order_gives_its_use_of_a_discount_back(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 5).await;
+    crate::support::store::discount(&shop.database, "ONCE", 1000, Some(1)).await;
+    for _ in 0..2 {
+        let cart = cart(store, None, &[(variant, 1)]).await;
+        execute(&shop.database, &["UPDATE carts SET discount_code = 'once' WHERE status = 'open'"]).await;
+        let (status, body) = told(&buy(store, cart, "tok_ok").await);
+        assert_eq!(status, 201, "{body}");
+        cancelled(store, body.split(' ').next().unwrap().parse().unwrap()).await;
+    }
+    work(store).await;
+    check(&shop.database).await;
 }
 
 /// Goods are taxed at 19 % contained in their price, shipping (5.00) at 7 % on top of it.
@@ -219,29 +210,26 @@ async fn taxed(database: &Database) {
     done.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        taxed(&test.database).await;
-        let variant = product(&test.database, 10_000, 1).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        let (invoice, _) = history::invoice(&store, id).await.unwrap();
-        let tax = |basis_points, inclusive, net, tax| InvoiceTax { basis_points, inclusive, net, tax };
-        assert_eq!((invoice.total, invoice.document.shipping), (10_535, 535));
-        let taxes = [tax(700, false, 500, 35), tax(1900, true, 8403, 1597)];
-        assert_eq!(invoice.document.taxes, taxes);
-        for amount in [Some(3333), Some(1), Some(3333), None] {
-            assert_eq!(moved(&store, id, StepKind::Refund, amount).await.0, 201);
-        }
-        assert_eq!(credited(&store, id).await, [3333, 1, 3333, 3868]);
-        let (_, notes) = history::invoice(&store, id).await.unwrap();
-        for (i, whole) in taxes.iter().enumerate() {
-            let shares = notes.iter().map(|note| &note.document.taxes[i]);
-            let sums = shares.fold((0, 0), |(net, tax), share| (net + share.net, tax + share.tax));
-            assert_eq!(sums, (whole.net, whole.tax));
-        }
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes);
+async fn taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes(shop: &Shop) {
+    let store = &shop.store;
+    taxed(&shop.database).await;
+    let variant = product(&shop.database, 10_000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    let (invoice, _) = history::invoice(store, id).await.unwrap();
+    let tax = |basis_points, inclusive, net, tax| InvoiceTax { basis_points, inclusive, net, tax };
+    assert_eq!((invoice.total, invoice.document.shipping), (10_535, 535));
+    let taxes = [tax(700, false, 500, 35), tax(1900, true, 8403, 1597)];
+    assert_eq!(invoice.document.taxes, taxes);
+    for amount in [Some(3333), Some(1), Some(3333), None] {
+        assert_eq!(moved(store, id, StepKind::Refund, amount).await.0, 201);
+    }
+    assert_eq!(credited(store, id).await, [3333, 1, 3333, 3868]);
+    let (_, notes) = history::invoice(store, id).await.unwrap();
+    for (i, whole) in taxes.iter().enumerate() {
+        let shares = notes.iter().map(|note| &note.document.taxes[i]);
+        let sums = shares.fold((0, 0), |(net, tax), share| (net + share.net, tax + share.tax));
+        assert_eq!(sums, (whole.net, whole.tax));
+    }
+    check(&shop.database).await;
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use undercroft::application::Store;
 use undercroft::application::consistency as checker;
 use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::application::payments::recovery::recover_payments;
@@ -19,8 +20,6 @@ use undercroft::application::selling::checkout::{Checkout, checkout};
 use undercroft::application::selling::history;
 use undercroft::application::selling::orders::{PaymentOperation, cancel, capture_or_refund, order};
 use undercroft::application::subscriptions::renewals::{renew, renew_subscriptions};
-use undercroft::application::{Policy, Store};
-use undercroft::domain::context::{Context, ManualClock};
 use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{PaymentStatus, PaymentStep, StepKind};
@@ -31,9 +30,10 @@ use undercroft::infrastructure::repositories::{
 };
 
 use crate::support::store::{
-    Plain, address, cart, confirm_payment, execute, policy, product, product_of_kind, store, told, value,
+    Plain, address, cart, confirm_payment, execute, manual_capture, policy, product, product_of_kind, store,
+    told, value,
 };
-use crate::support::{manual_at, on_each_engine, on_each_engine_at};
+use crate::support::{Shop, ShopOptions};
 
 fn purchase(cart_id: CartId, token: &str) -> Checkout {
     Checkout {
@@ -77,15 +77,8 @@ async fn stock(database: &Database, variant: VariantId) -> (i64, i64) {
     )
 }
 
-/// A context whose time the test sets.
-fn manual() -> (Context, Arc<ManualClock>) {
-    manual_at("2026-01-31T12:00:00Z".parse().unwrap())
-}
-
-/// A store that only holds the money at checkout.
-fn manual_capture() -> Policy {
-    Policy { capture_at_checkout: false, ..policy() }
-}
+/// The first time of tests with a manual clock: a month later there is no 31st.
+const JANUARY_31: &str = "2026-01-31T12:00:00Z";
 
 async fn cancelled(store: &Store, id: OrderId) {
     let done: Result<_, Failure> = store.database().write_boxed(move |work| Box::pin(cancel(work, id))).await;
@@ -124,53 +117,53 @@ fn clock_now(store: &Store) -> Timestamp {
     store.database().context().clock.now()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_checker_finds_what_must_not_be() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 5).await;
-        for token in ["tok_ok", "tok_requires_action"] {
-            order_of(&store, variant, token).await;
-        }
-        check(&test.database).await;
-        let undone: [[&'static [&'static str]; 2]; 4] = [
-            [
-                &["UPDATE payments SET capturing = 1, authorized = authorized + 1"],
-                &["UPDATE payments SET capturing = 0, authorized = authorized - 1"],
-            ],
-            [
-                &["UPDATE payments SET next_attempt_at = NULL WHERE status = 'requires_action'"],
-                &["UPDATE payments SET next_attempt_at = created_at WHERE status = 'requires_action'"],
-            ],
-            [
-                &["UPDATE orders SET status = 'cancelled' WHERE status = 'paid'"],
-                &["UPDATE orders SET status = 'paid' WHERE status = 'cancelled'"],
-            ],
-            [
-                &["UPDATE payments SET status = 'refunded' WHERE status = 'captured'"],
-                &["UPDATE payments SET status = 'captured' WHERE status = 'refunded'"],
-            ],
-        ];
-        for [wrong, right] in undone {
-            execute(&test.database, wrong).await;
-            assert_ne!(checker::check(&test.database, false).await.unwrap(), [], "{wrong:?}");
-            execute(&test.database, right).await;
-            check(&test.database).await;
-        }
-        let wrongs: [&'static [&'static str]; 6] = [
-            &["UPDATE inventory SET reserved = reserved + 1"],
-            &["UPDATE orders SET number = number + 7 WHERE status = 'paid'"],
-            &["UPDATE sandbox_charges SET refunded = 1 WHERE status = 'captured'"],
-            &["UPDATE payments SET authorized = 1, captured = 1 WHERE status = 'captured'"],
-            &["DELETE FROM outbox WHERE type = 'order.paid'"],
-            &["DELETE FROM reservations"],
-        ];
-        for (number, wrong) in wrongs.into_iter().enumerate() {
-            let before = checker::check(&test.database, true).await.unwrap().len();
-            execute(&test.database, wrong).await;
-            let after = checker::check(&test.database, true).await.unwrap().len();
-            assert!(after > before, "wrong number {number} was not found");
-        }
-    })
-    .await;
+on_both_engines!(
+    the_checker_finds_what_must_not_be,
+    ShopOptions::default().unchecked("the test breaks the rules")
+);
+async fn the_checker_finds_what_must_not_be(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 5).await;
+    for token in ["tok_ok", "tok_requires_action"] {
+        order_of(store, variant, token).await;
+    }
+    check(&shop.database).await;
+    let undone: [[&'static [&'static str]; 2]; 4] = [
+        [
+            &["UPDATE payments SET capturing = 1, authorized = authorized + 1"],
+            &["UPDATE payments SET capturing = 0, authorized = authorized - 1"],
+        ],
+        [
+            &["UPDATE payments SET next_attempt_at = NULL WHERE status = 'requires_action'"],
+            &["UPDATE payments SET next_attempt_at = created_at WHERE status = 'requires_action'"],
+        ],
+        [
+            &["UPDATE orders SET status = 'cancelled' WHERE status = 'paid'"],
+            &["UPDATE orders SET status = 'paid' WHERE status = 'cancelled'"],
+        ],
+        [
+            &["UPDATE payments SET status = 'refunded' WHERE status = 'captured'"],
+            &["UPDATE payments SET status = 'captured' WHERE status = 'refunded'"],
+        ],
+    ];
+    for [wrong, right] in undone {
+        execute(&shop.database, wrong).await;
+        assert_ne!(checker::check(&shop.database, false).await.unwrap(), [], "{wrong:?}");
+        execute(&shop.database, right).await;
+        check(&shop.database).await;
+    }
+    let wrongs: [&'static [&'static str]; 6] = [
+        &["UPDATE inventory SET reserved = reserved + 1"],
+        &["UPDATE orders SET number = number + 7 WHERE status = 'paid'"],
+        &["UPDATE sandbox_charges SET refunded = 1 WHERE status = 'captured'"],
+        &["UPDATE payments SET authorized = 1, captured = 1 WHERE status = 'captured'"],
+        &["DELETE FROM outbox WHERE type = 'order.paid'"],
+        &["DELETE FROM reservations"],
+    ];
+    for (number, wrong) in wrongs.into_iter().enumerate() {
+        let before = checker::check(&shop.database, true).await.unwrap().len();
+        execute(&shop.database, wrong).await;
+        let after = checker::check(&shop.database, true).await.unwrap().len();
+        assert!(after > before, "wrong number {number} was not found");
+    }
 }

@@ -1,41 +1,36 @@
 //! Vendors whose answers are lost, late or doubled, shoppers who go away, and crashes.
 
-use super::*;
 use futures_util::FutureExt;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_charge_whose_answer_was_lost_is_found_and_charged_once() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 3).await;
-        let id = order_of(&store, variant, "tok_timeout_after_charge").await;
-        assert_eq!(order(&store, id).await.unwrap().order.status, OrderStatus::Paid);
-        assert_eq!(value::<i64>(&test.database, "SELECT COUNT(*) FROM sandbox_charges", &[]).await, 1);
-        check(&test.database).await;
-    })
-    .await;
+use super::*;
+
+on_both_engines!(a_charge_whose_answer_was_lost_is_found_and_charged_once);
+async fn a_charge_whose_answer_was_lost_is_found_and_charged_once(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 3).await;
+    let id = order_of(store, variant, "tok_timeout_after_charge").await;
+    assert_eq!(order(store, id).await.unwrap().order.status, OrderStatus::Paid);
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM sandbox_charges", &[]).await, 1);
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_word_of_the_vendor_counts_once_however_often_it_comes() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 3).await;
-        let id = order_of(&store, variant, "tok_duplicate_webhooks").await;
-        let payment_id = order(&store, id).await.unwrap().payment.id;
-        let mut notices = 0;
-        while let Some(payment_id) = store.infrastructure.gateways.notices().next().now_or_never() {
-            notices += 1;
-            refresh(&store, payment_id).await.unwrap();
-        }
-        assert_eq!(notices, 3);
-        refresh(&store, payment_id).await.unwrap();
-        let paid = "SELECT COUNT(*) FROM outbox WHERE type = 'order.paid'";
-        assert_eq!(value::<i64>(&test.database, paid, &[]).await, 1);
-        assert_eq!(stock(&test.database, variant).await, (2, 0));
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(a_word_of_the_vendor_counts_once_however_often_it_comes);
+async fn a_word_of_the_vendor_counts_once_however_often_it_comes(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 3).await;
+    let id = order_of(store, variant, "tok_duplicate_webhooks").await;
+    let payment_id = order(store, id).await.unwrap().payment.id;
+    let mut notices = 0;
+    while let Some(payment_id) = store.infrastructure.gateways.notices().next().now_or_never() {
+        notices += 1;
+        refresh(store, payment_id).await.unwrap();
+    }
+    assert_eq!(notices, 3);
+    refresh(store, payment_id).await.unwrap();
+    let paid = "SELECT COUNT(*) FROM outbox WHERE type = 'order.paid'";
+    assert_eq!(value::<i64>(&shop.database, paid, &[]).await, 1);
+    assert_eq!(stock(&shop.database, variant).await, (2, 0));
+    check(&shop.database).await;
 }
 
 /// Begins a checkout and loses the store in the middle of it: the vendor is slow, and nobody waits for it.
@@ -56,93 +51,77 @@ async fn crash_in_checkout(store: &Store, cart_id: CartId, key: &IdempotencyKey)
     begun.shutdown_background();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_order_and_charge_loses_neither_order_nor_stock() {
-    on_each_engine(|test| async move {
-        if test.url.starts_with("postgres") {
-            // Connections of the pool belong to the runtime that opened them; the crash is played on SQLite,
-            // and with a real process on both by the fault tests.
-            return;
-        }
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 3).await;
-        let cart = cart(&store, None, &[(variant, 1)]).await;
-        crash_in_checkout(&store, cart, &key("crash")).await;
-        assert_eq!(stock(&test.database, variant).await, (3, 1));
-        let soon = test.database.context().clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
-        assert_eq!(recover_payments(&store, soon).await.unwrap(), 1);
-        let answer = checkout(&store, purchase(cart, "tok_slow"), Some(key("crash")), Arc::new(Plain)).await;
-        let (status, body) = told(&answer);
-        assert_eq!(status, 201, "{body}");
-        let again = checkout(&store, purchase(cart, "tok_slow"), Some(key("crash")), Arc::new(Plain)).await;
-        assert_eq!(told(&again), (status, body));
-        assert_eq!(stock(&test.database, variant).await, (2, 0));
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(a_crash_between_order_and_charge_loses_neither_order_nor_stock);
+async fn a_crash_between_order_and_charge_loses_neither_order_nor_stock(shop: &Shop) {
+    if shop.url.starts_with("postgres") {
+        // Connections of the pool belong to the runtime that opened them; the crash is played on SQLite,
+        // and with a real process on both by the fault tests.
+        return;
+    }
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 3).await;
+    let cart = cart(store, None, &[(variant, 1)]).await;
+    crash_in_checkout(store, cart, &key("crash")).await;
+    assert_eq!(stock(&shop.database, variant).await, (3, 1));
+    let soon = shop.database.context().clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
+    assert_eq!(recover_payments(store, soon).await.unwrap(), 1);
+    let answer = checkout(store, purchase(cart, "tok_slow"), Some(key("crash")), Arc::new(Plain)).await;
+    let (status, body) = told(&answer);
+    assert_eq!(status, 201, "{body}");
+    let again = checkout(store, purchase(cart, "tok_slow"), Some(key("crash")), Arc::new(Plain)).await;
+    assert_eq!(told(&again), (status, body));
+    assert_eq!(stock(&shop.database, variant).await, (2, 0));
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_waits_too_long_for_its_shopper_is_given_up() {
-    let (context, clock) = manual();
-    on_each_engine_at(context, |test| {
-        let clock = Arc::clone(&clock);
-        async move {
-            let store = store(&test.database, policy());
-            let variant = product(&test.database, 1000, 3).await;
-            let id = order_of(&store, variant, "tok_requires_action").await;
-            let waiting = order(&store, id).await.unwrap();
-            assert_eq!(waiting.payment.status, PaymentStatus::RequiresAction);
-            assert_eq!(stock(&test.database, variant).await, (3, 1));
-            clock.advance(SignedDuration::from_hours(1));
-            let now = test.database.context().clock.now();
-            assert_eq!(recover_payments(&store, now).await.unwrap(), 1);
-            assert_eq!(order(&store, id).await.unwrap().order.status, OrderStatus::Cancelled);
-            assert_eq!(stock(&test.database, variant).await, (3, 0));
-            check(&test.database).await;
-        }
-    })
-    .await;
+on_both_engines!(an_order_that_waits_too_long_for_its_shopper_is_given_up, ShopOptions::at(JANUARY_31));
+async fn an_order_that_waits_too_long_for_its_shopper_is_given_up(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 3).await;
+    let id = order_of(store, variant, "tok_requires_action").await;
+    let waiting = order(store, id).await.unwrap();
+    assert_eq!(waiting.payment.status, PaymentStatus::RequiresAction);
+    assert_eq!(stock(&shop.database, variant).await, (3, 1));
+    shop.clock().advance(SignedDuration::from_hours(1));
+    let now = shop.database.context().clock.now();
+    assert_eq!(recover_payments(store, now).await.unwrap(), 1);
+    assert_eq!(order(store, id).await.unwrap().order.status, OrderStatus::Cancelled);
+    assert_eq!(stock(&shop.database, variant).await, (3, 0));
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn money_that_comes_after_the_order_was_cancelled_goes_back() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 1).await;
-        let id = order_of(&store, variant, "tok_requires_action").await;
-        let payment_id = order(&store, id).await.unwrap().payment.id;
-        let cancelled: Result<_, Failure> =
-            test.database.write_boxed(move |work| Box::pin(cancel(work, id))).await;
-        assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
-        assert!(confirm_payment(&store, payment_id).await);
-        let soon = test.database.context().clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
-        for _ in 0..2 {
-            recover_payments(&store, soon).await.unwrap();
-        }
-        let placed = order(&store, id).await.unwrap();
-        assert_eq!(placed.order.status, OrderStatus::Cancelled);
-        assert_eq!((placed.payment.captured, placed.payment.refunded), (1000, 1000));
-        assert_eq!(stock(&test.database, variant).await, (1, 0));
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(money_that_comes_after_the_order_was_cancelled_goes_back);
+async fn money_that_comes_after_the_order_was_cancelled_goes_back(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let id = order_of(store, variant, "tok_requires_action").await;
+    let payment_id = order(store, id).await.unwrap().payment.id;
+    let cancelled: Result<_, Failure> =
+        shop.database.write_boxed(move |work| Box::pin(cancel(work, id))).await;
+    assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
+    assert!(confirm_payment(store, payment_id).await);
+    let soon = shop.database.context().clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
+    for _ in 0..2 {
+        recover_payments(store, soon).await.unwrap();
+    }
+    let placed = order(store, id).await.unwrap();
+    assert_eq!(placed.order.status, OrderStatus::Cancelled);
+    assert_eq!((placed.payment.captured, placed.payment.refunded), (1000, 1000));
+    assert_eq!(stock(&shop.database, variant).await, (1, 0));
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_paid_order_that_is_cancelled_gives_back_money_and_stock() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 1).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        let cancelled: Result<_, Failure> =
-            test.database.write_boxed(move |work| Box::pin(cancel(work, id))).await;
-        assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
-        recover_payments(&store, test.database.context().clock.now()).await.unwrap();
-        let placed = order(&store, id).await.unwrap();
-        assert_eq!((placed.order.status, placed.payment.refunded), (OrderStatus::Cancelled, 1000));
-        assert_eq!(stock(&test.database, variant).await, (1, 0));
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(a_paid_order_that_is_cancelled_gives_back_money_and_stock);
+async fn a_paid_order_that_is_cancelled_gives_back_money_and_stock(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    let cancelled: Result<_, Failure> =
+        shop.database.write_boxed(move |work| Box::pin(cancel(work, id))).await;
+    assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
+    recover_payments(store, shop.database.context().clock.now()).await.unwrap();
+    let placed = order(store, id).await.unwrap();
+    assert_eq!((placed.order.status, placed.payment.refunded), (OrderStatus::Cancelled, 1000));
+    assert_eq!(stock(&shop.database, variant).await, (1, 0));
+    check(&shop.database).await;
 }

@@ -2,116 +2,103 @@
 
 use super::*;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_64_buyers_10_get_the_10_pieces() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 10).await;
-        let mut buyers = Vec::new();
-        for _ in 0..64 {
-            let cart = cart(&store, None, &[(variant, 1)]).await;
-            let store = store.clone();
-            buyers.push(tokio::spawn(async move { told(&buy(&store, cart, "tok_ok").await) }));
+on_both_engines!(of_64_buyers_10_get_the_10_pieces);
+async fn of_64_buyers_10_get_the_10_pieces(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 10).await;
+    let mut buyers = Vec::new();
+    for _ in 0..64 {
+        let cart = cart(store, None, &[(variant, 1)]).await;
+        let store = store.clone();
+        buyers.push(tokio::spawn(async move { told(&buy(&store, cart, "tok_ok").await) }));
+    }
+    let (mut sold, mut refused) = (0, 0);
+    for buyer in buyers {
+        match buyer.await.unwrap() {
+            (201, _) => sold += 1,
+            (409, code) if code == "product_out_of_stock" => refused += 1,
+            other => panic!("{other:?}"),
         }
-        let (mut sold, mut refused) = (0, 0);
-        for buyer in buyers {
-            match buyer.await.unwrap() {
-                (201, _) => sold += 1,
-                (409, code) if code == "product_out_of_stock" => refused += 1,
-                other => panic!("{other:?}"),
+    }
+    assert_eq!((sold, refused), (10, 54));
+    assert_eq!(stock(&shop.database, variant).await, (0, 0));
+    check(&shop.database).await;
+}
+
+on_both_engines!(stock_that_is_set_while_it_is_sold_is_never_oversold);
+async fn stock_that_is_set_while_it_is_sold_is_never_oversold(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 5).await;
+    let mut buyers = Vec::new();
+    for i in 0..40 {
+        let cart = cart(store, None, &[(variant, 1)]).await;
+        let (store, database) = (store.clone(), shop.database.clone());
+        buyers.push(tokio::spawn(async move {
+            if i % 10 == 5 {
+                let set: Result<_, DatabaseError> = database
+                    .write_boxed(move |work| Box::pin(InventoryRepository::adjust(work, variant, 2)))
+                    .await;
+                set.unwrap();
             }
-        }
-        assert_eq!((sold, refused), (10, 54));
-        assert_eq!(stock(&test.database, variant).await, (0, 0));
-        check(&test.database).await;
-    })
-    .await;
+            told(&buy(&store, cart, "tok_ok").await).0
+        }));
+    }
+    let mut sold = 0;
+    for buyer in buyers {
+        sold += i64::from(buyer.await.unwrap() == 201);
+    }
+    let (left, reserved) = stock(&shop.database, variant).await;
+    assert_eq!((sold + left, reserved), (5 + 4 * 2, 0));
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stock_that_is_set_while_it_is_sold_is_never_oversold() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 5).await;
-        let mut buyers = Vec::new();
-        for i in 0..40 {
-            let cart = cart(&store, None, &[(variant, 1)]).await;
-            let (store, database) = (store.clone(), test.database.clone());
-            buyers.push(tokio::spawn(async move {
-                if i % 10 == 5 {
-                    let set: Result<_, DatabaseError> = database
-                        .write_boxed(move |work| Box::pin(InventoryRepository::adjust(work, variant, 2)))
-                        .await;
-                    set.unwrap();
-                }
-                told(&buy(&store, cart, "tok_ok").await).0
-            }));
-        }
-        let mut sold = 0;
-        for buyer in buyers {
-            sold += i64::from(buyer.await.unwrap() == 201);
-        }
-        let (left, reserved) = stock(&test.database, variant).await;
-        assert_eq!((sold + left, reserved), (5 + 4 * 2, 0));
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(one_key_is_one_order_and_one_answer);
+async fn one_key_is_one_order_and_one_answer(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 100).await;
+    let cart = cart(store, None, &[(variant, 2)]).await;
+    let requests = (0..50).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            told(&checkout(&store, purchase(cart, "tok_ok"), Some(key("k")), Arc::new(Plain)).await)
+        })
+    });
+    let mut answers = Vec::new();
+    for request in requests.collect::<Vec<_>>() {
+        answers.push(request.await.unwrap());
+    }
+    let again = checkout(store, purchase(cart, "tok_ok"), Some(key("k")), Arc::new(Plain)).await;
+    let expected = told(&again);
+    assert_eq!(expected.0, 201);
+    for answer in answers {
+        assert!(answer == expected || answer == (409, "idempotency_in_progress".into()), "{answer:?}");
+    }
+    let reused = IdempotencyKey { request_hash: b"another".to_vec(), ..key("k") };
+    let reused = checkout(store, purchase(cart, "tok_ok"), Some(reused), Arc::new(Plain)).await;
+    assert_eq!(told(&reused), (422, "idempotency_key_reused".into()));
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM orders", &[]).await, 1);
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_key_is_one_order_and_one_answer() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 100).await;
-        let cart = cart(&store, None, &[(variant, 2)]).await;
-        let requests = (0..50).map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                told(&checkout(&store, purchase(cart, "tok_ok"), Some(key("k")), Arc::new(Plain)).await)
-            })
-        });
-        let mut answers = Vec::new();
-        for request in requests.collect::<Vec<_>>() {
-            answers.push(request.await.unwrap());
-        }
-        let again = checkout(&store, purchase(cart, "tok_ok"), Some(key("k")), Arc::new(Plain)).await;
-        let expected = told(&again);
-        assert_eq!(expected.0, 201);
-        for answer in answers {
-            assert!(answer == expected || answer == (409, "idempotency_in_progress".into()), "{answer:?}");
-        }
-        let reused = IdempotencyKey { request_hash: b"another".to_vec(), ..key("k") };
-        let reused = checkout(&store, purchase(cart, "tok_ok"), Some(reused), Arc::new(Plain)).await;
-        assert_eq!(told(&reused), (422, "idempotency_key_reused".into()));
-        assert_eq!(value::<i64>(&test.database, "SELECT COUNT(*) FROM orders", &[]).await, 1);
-        check(&test.database).await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_kept_with_its_key_too() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 1).await;
-        let too_many = cart(&store, None, &[(variant, 2)]).await;
-        for _ in 0..2 {
-            let refused =
-                checkout(&store, purchase(too_many, "tok_ok"), Some(key("a")), Arc::new(Plain)).await;
-            assert_eq!(told(&refused), (409, "product_out_of_stock".into()));
-        }
-        let declined = cart(&store, None, &[(variant, 1)]).await;
-        for _ in 0..2 {
-            let refused =
-                checkout(&store, purchase(declined, "tok_declined"), Some(key("b")), Arc::new(Plain)).await;
-            assert_eq!(told(&refused), (402, "payment_failed".into()));
-        }
-        assert_eq!(stock(&test.database, variant).await, (1, 0));
-        // The cart is open again for another card.
-        assert_eq!(told(&buy(&store, declined, "tok_ok").await).0, 201);
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(a_refusal_is_kept_with_its_key_too);
+async fn a_refusal_is_kept_with_its_key_too(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 1).await;
+    let too_many = cart(store, None, &[(variant, 2)]).await;
+    for _ in 0..2 {
+        let refused = checkout(store, purchase(too_many, "tok_ok"), Some(key("a")), Arc::new(Plain)).await;
+        assert_eq!(told(&refused), (409, "product_out_of_stock".into()));
+    }
+    let declined = cart(store, None, &[(variant, 1)]).await;
+    for _ in 0..2 {
+        let refused =
+            checkout(store, purchase(declined, "tok_declined"), Some(key("b")), Arc::new(Plain)).await;
+        assert_eq!(told(&refused), (402, "payment_failed".into()));
+    }
+    assert_eq!(stock(&shop.database, variant).await, (1, 0));
+    // The cart is open again for another card.
+    assert_eq!(told(&buy(store, declined, "tok_ok").await).0, 201);
+    check(&shop.database).await;
 }
 
 /// Moves money 32 times at once; how many went through.
@@ -131,69 +118,63 @@ async fn move_32_times(store: &Store, order_id: OrderId, kind: StepKind, amount:
     through
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_32_refunds_of_60_on_100_one_goes_through() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 10_000, 1).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        assert_eq!(move_32_times(&store, id, StepKind::Refund, 6000).await, 1);
-        let placed = order(&store, id).await.unwrap();
-        assert_eq!(
-            (placed.payment.captured, placed.payment.refunded, placed.payment.refunding),
-            (10_000, 6000, 0)
-        );
-        assert_eq!(move_32_times(&store, id, StepKind::Refund, 4000).await, 1);
-        assert_eq!(order(&store, id).await.unwrap().order.status, OrderStatus::Refunded);
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(of_32_refunds_of_60_on_100_one_goes_through);
+async fn of_32_refunds_of_60_on_100_one_goes_through(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 10_000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    assert_eq!(move_32_times(store, id, StepKind::Refund, 6000).await, 1);
+    let placed = order(store, id).await.unwrap();
+    assert_eq!(
+        (placed.payment.captured, placed.payment.refunded, placed.payment.refunding),
+        (10_000, 6000, 0)
+    );
+    assert_eq!(move_32_times(store, id, StepKind::Refund, 4000).await, 1);
+    assert_eq!(order(store, id).await.unwrap().order.status, OrderStatus::Refunded);
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_32_captures_of_60_on_100_one_goes_through() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, Policy { capture_at_checkout: false, ..policy() });
-        let variant = product(&test.database, 10_000, 1).await;
-        let id = order_of(&store, variant, "tok_ok").await;
-        assert_eq!(order(&store, id).await.unwrap().payment.status, PaymentStatus::Authorized);
-        assert_eq!(move_32_times(&store, id, StepKind::Capture, 6000).await, 1);
-        let placed = order(&store, id).await.unwrap();
-        assert_eq!((placed.payment.captured, placed.payment.capturing), (6000, 0));
-        assert_eq!(move_32_times(&store, id, StepKind::Refund, 6001).await, 0);
-        check(&test.database).await;
-    })
-    .await;
+on_both_engines!(
+    of_32_captures_of_60_on_100_one_goes_through,
+    ShopOptions::default().policy(manual_capture())
+);
+async fn of_32_captures_of_60_on_100_one_goes_through(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 10_000, 1).await;
+    let id = order_of(store, variant, "tok_ok").await;
+    assert_eq!(order(store, id).await.unwrap().payment.status, PaymentStatus::Authorized);
+    assert_eq!(move_32_times(store, id, StepKind::Capture, 6000).await, 1);
+    let placed = order(store, id).await.unwrap();
+    assert_eq!((placed.payment.captured, placed.payment.capturing), (6000, 0));
+    assert_eq!(move_32_times(store, id, StepKind::Refund, 6001).await, 0);
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_discount_with_one_use_left_is_used_once() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 100).await;
-        crate::support::store::discount(&test.database, "ONCE", 1000, Some(1)).await;
-        let mut carts = Vec::new();
-        for _ in 0..32 {
-            let cart = cart(&store, None, &[(variant, 1)]).await;
-            carts.push(cart);
+on_both_engines!(a_discount_with_one_use_left_is_used_once);
+async fn a_discount_with_one_use_left_is_used_once(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 100).await;
+    crate::support::store::discount(&shop.database, "ONCE", 1000, Some(1)).await;
+    let mut carts = Vec::new();
+    for _ in 0..32 {
+        let cart = cart(store, None, &[(variant, 1)]).await;
+        carts.push(cart);
+    }
+    crate::support::store::execute(&shop.database, &["UPDATE carts SET discount_code = 'once'"]).await;
+    let buyers = carts.into_iter().map(|cart| {
+        let store = store.clone();
+        tokio::spawn(async move { told(&buy(&store, cart, "tok_ok").await) })
+    });
+    let mut bought = 0;
+    for buyer in buyers.collect::<Vec<_>>() {
+        match buyer.await.unwrap() {
+            (201, _) => bought += 1,
+            (422, code) => assert_eq!(code, "invalid_discount_code"),
+            other => panic!("{other:?}"),
         }
-        crate::support::store::execute(&test.database, &["UPDATE carts SET discount_code = 'once'"]).await;
-        let buyers = carts.into_iter().map(|cart| {
-            let store = store.clone();
-            tokio::spawn(async move { told(&buy(&store, cart, "tok_ok").await) })
-        });
-        let mut bought = 0;
-        for buyer in buyers.collect::<Vec<_>>() {
-            match buyer.await.unwrap() {
-                (201, _) => bought += 1,
-                (422, code) => assert_eq!(code, "invalid_discount_code"),
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!(bought, 1);
-        let paid = "SELECT CAST(SUM(total) AS BIGINT) FROM orders WHERE status = 'paid'";
-        assert_eq!(value::<i64>(&test.database, paid, &[]).await, 900);
-        check(&test.database).await;
-    })
-    .await;
+    }
+    assert_eq!(bought, 1);
+    let paid = "SELECT CAST(SUM(total) AS BIGINT) FROM orders WHERE status = 'paid'";
+    assert_eq!(value::<i64>(&shop.database, paid, &[]).await, 900);
+    check(&shop.database).await;
 }

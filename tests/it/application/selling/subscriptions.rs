@@ -11,36 +11,22 @@ use undercroft::infrastructure::repositories::{UnitOfWork, Work};
 
 /// A subscription of a month at 1500, begun on January 31, and the clock that its charges go by.
 struct Subscribed {
+    shop: Shop,
     store: Store,
-    clock: Arc<ManualClock>,
     variant: VariantId,
     id: SubscriptionId,
 }
 
-/// Runs a test on a fresh subscription in each database.
-async fn on_each_engine_subscribed<Fut: Future<Output = ()>>(test: impl Fn(Subscribed) -> Fut) {
-    let (context, clock) = manual();
-    let began = context.clock.now();
-    on_each_engine_at(context, |database| {
-        let (clock, test) = (Arc::clone(&clock), &test);
-        async move {
-            clock.set(began);
-            test(Subscribed::begin(&database.database, clock).await).await;
-        }
-    })
-    .await;
-}
-
 impl Subscribed {
-    async fn begin(database: &Database, clock: Arc<ManualClock>) -> Self {
-        let store = store(database, policy());
+    async fn begin(shop: &Shop) -> Self {
+        let (store, database) = (shop.store.clone(), &shop.database);
         let variant = product_of_kind(database, 1500, 100, "subscription").await;
         let user_id = shopper(database).await;
         let cart = cart(&store, Some(user_id), &[(variant, 1)]).await;
         let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
         assert_eq!(told(&checkout(&store, request, None, Arc::new(Plain)).await).0, 201);
         let id = value(database, "SELECT id FROM subscriptions", &[]).await;
-        Self { store, clock, variant, id }
+        Self { shop: shop.clone(), store, variant, id }
     }
 
     fn database(&self) -> &Database {
@@ -54,7 +40,7 @@ impl Subscribed {
     /// Lets so many days go by, with a round of the worker on each.
     async fn live(&self, days: i64) {
         for _ in 0..days {
-            self.clock.advance(SignedDuration::from_hours(24));
+            self.shop.clock().advance(SignedDuration::from_hours(24));
             recover_payments(&self.store, self.now()).await.unwrap();
             renew_subscriptions(&self.store, self.now()).await.unwrap();
         }
@@ -147,185 +133,187 @@ pub(super) async fn shopper(database: &Database) -> UserId {
     made.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_period_of_a_subscription_is_charged_once_by_32_workers() {
-    on_each_engine_subscribed(|it| async move {
-        assert!(!renew(&it.store, it.id).await.unwrap(), "not due yet");
-        it.clock.advance(SignedDuration::from_hours(24 * 28));
-        let workers = (0..32).map(|_| {
-            let (store, id) = (it.store.clone(), it.id);
-            tokio::spawn(async move { renew(&store, id).await.unwrap() })
-        });
-        let mut charged = 0;
-        for worker in workers.collect::<Vec<_>>() {
-            charged += i64::from(worker.await.unwrap());
-        }
-        assert_eq!(charged, 1);
-        assert_eq!(it.number("SELECT COUNT(*) FROM orders").await, 2);
-        assert!(it.now_stands().await.paid_until > it.now());
-        it.check().await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_whose_charges_fail_expires_after_four() {
-    on_each_engine_subscribed(|it| async move {
-        it.sql(&["UPDATE subscriptions SET token = 'tok_declined'"]).await;
-        let mut states = Vec::new();
-        for days in [28, 1, 3, 5, 30] {
-            it.live(days).await;
-            states.push(it.status().await);
-        }
-        assert_eq!(states, ["past_due", "past_due", "past_due", "expired", "expired"]);
-        assert_eq!(it.number("SELECT COUNT(*) FROM payments WHERE status = 'failed'").await, 4);
-        assert_eq!(stock(it.database(), it.variant).await, (99, 0));
-        for refused in [it.pause().await, it.resume().await, it.cancel().await] {
-            assert!(refused.unwrap_err().is::<SubscriptionExpiredException>());
-        }
-        it.check().await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_charge_that_fails_and_is_tried_again_leaves_a_year_of_twelve() {
-    on_each_engine_subscribed(|it| async move {
-        it.sql(&["UPDATE subscriptions SET token = 'tok_declined'"]).await;
-        it.live(30).await;
-        assert_eq!(it.status().await, "past_due");
-        let until = it.now_stands().await.paid_until;
-        it.sql(&["UPDATE subscriptions SET token = 'tok_ok'"]).await;
-        it.resume().await.unwrap();
-        assert_eq!(it.now_stands().await.paid_until, until, "the days since are not given away");
-        renew_subscriptions(&it.store, it.now()).await.unwrap();
-        assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("active", 2));
-        it.live(335).await;
-        assert_eq!(it.paid_periods().await, 13);
-        it.check().await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pause_gives_up_the_charge_that_is_under_way() {
-    on_each_engine_subscribed(|it| async move {
-        it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
-        it.clock.advance(SignedDuration::from_hours(24 * 28));
-        renew_subscriptions(&it.store, it.now()).await.unwrap();
-        let under_way = order(&it.store, it.last_order().await).await.unwrap();
-        assert_eq!(under_way.payment.status, PaymentStatus::RequiresAction);
-        it.pause().await.unwrap();
-        confirm_payment(&it.store, under_way.payment.id).await;
-        it.live(100).await;
-        let given_up = order(&it.store, under_way.order.id).await.unwrap();
-        assert_eq!(given_up.order.status, OrderStatus::Cancelled);
-        assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("paused", 1));
-        it.check().await;
-
-        it.sql(&["UPDATE subscriptions SET token = 'tok_ok'"]).await;
-        it.resume().await.unwrap();
-        it.live(1).await;
-        assert_eq!(it.paid_periods().await, 2);
-        it.live(180).await;
-        assert_eq!(it.paid_periods().await, 7, "the day of the resumption counts from here on");
-        it.check().await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_that_is_cancelled_while_it_is_charged_keeps_no_charge() {
-    on_each_engine_subscribed(|it| async move {
-        it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
-        it.clock.advance(SignedDuration::from_hours(24 * 28));
-        renew_subscriptions(&it.store, it.now()).await.unwrap();
-        let under_way = order(&it.store, it.last_order().await).await.unwrap();
-        it.cancel().await.unwrap();
-        confirm_payment(&it.store, under_way.payment.id).await;
-        refresh(&it.store, under_way.payment.id).await.unwrap();
-        it.live(60).await;
-        assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("cancelled", 1));
-        let charge = order(&it.store, under_way.order.id).await.unwrap();
-        assert_eq!(charge.payment.captured, charge.payment.refunded);
-        it.check().await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn time_in_which_nothing_could_be_charged_is_not_charged_later() {
-    on_each_engine_subscribed(|it| async move {
-        it.clock.advance(SignedDuration::from_hours(24 * 120));
-        for _ in 0..5 {
-            renew_subscriptions(&it.store, it.now()).await.unwrap();
-        }
-        assert_eq!(it.paid_periods().await, 2, "one charge for five months");
-        assert!(it.now_stands().await.paid_until > it.now());
-        it.live(62).await;
-        assert_eq!(it.paid_periods().await, 4);
-        it.check().await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fault_of_the_store_does_not_count_as_a_charge_that_failed() {
-    // a CHECK that fails, a UNIQUE rule that fails, and an invalid price
-    const FAULTS: [[&[&str]; 2]; 3] = [
-        [
-            &["ALTER TABLE reservations ADD COLUMN extra TEXT CHECK (extra IS NOT NULL OR quantity > 1)"],
-            &["ALTER TABLE reservations DROP COLUMN extra"],
-        ],
-        [
-            &["UPDATE counters SET value = 0 WHERE name = 'order'"],
-            &["UPDATE counters SET value = 1 WHERE name = 'order'"],
-        ],
-        [
-            &["UPDATE variants SET prices = '{\"EUR\": -1500}'"],
-            &["UPDATE variants SET prices = '{\"EUR\": 1500}'"],
-        ],
-    ];
-    for [fault, repair] in FAULTS {
-        on_each_engine_subscribed(|it| async move {
-            it.sql(fault).await;
-            it.live(60).await;
-            let subscription = it.now_stands().await;
-            assert_eq!(
-                (subscription.status, subscription.failed_attempts),
-                (SubscriptionStatus::Active, 0),
-                "{fault:?}"
-            );
-            it.sql(repair).await;
-            it.live(1).await;
-            assert_eq!(it.paid_periods().await, 2, "{fault:?}: charged once the fault is repaired");
-            it.check().await;
-        })
-        .await;
+on_both_engines!(a_period_of_a_subscription_is_charged_once_by_32_workers, ShopOptions::at(JANUARY_31));
+async fn a_period_of_a_subscription_is_charged_once_by_32_workers(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    assert!(!renew(&it.store, it.id).await.unwrap(), "not due yet");
+    it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
+    let workers = (0..32).map(|_| {
+        let (store, id) = (it.store.clone(), it.id);
+        tokio::spawn(async move { renew(&store, id).await.unwrap() })
+    });
+    let mut charged = 0;
+    for worker in workers.collect::<Vec<_>>() {
+        charged += i64::from(worker.await.unwrap());
     }
+    assert_eq!(charged, 1);
+    assert_eq!(it.number("SELECT COUNT(*) FROM orders").await, 2);
+    assert!(it.now_stands().await.paid_until > it.now());
+    it.check().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_is_refused_counts_as_a_charge_that_failed() {
-    const REASONS: [&[&str]; 4] = [
-        &["UPDATE products SET active = FALSE"],
-        &["UPDATE inventory SET stock = 0"],
-        &["UPDATE products SET minimum_age = 18"],
-        &["UPDATE subscriptions SET provider = 'gone'"],
-    ];
-    for reason in REASONS {
-        on_each_engine_subscribed(|it| async move {
-            it.sql(reason).await;
-            it.live(28).await;
-            assert_eq!(it.status().await, "past_due", "{reason:?}");
-            let next = it.now_stands().await.next_charge_at.unwrap();
-            assert!(next > it.now(), "{reason:?}: it stands in nobody's way");
-            it.live(60).await;
-            assert_eq!(it.status().await, "expired", "{reason:?}");
-            let told = it.number("SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed'").await;
-            assert_eq!(told, 5, "{reason:?}: begun, and four that failed");
-            it.check().await;
-        })
-        .await;
+on_both_engines!(a_subscription_whose_charges_fail_expires_after_four, ShopOptions::at(JANUARY_31));
+async fn a_subscription_whose_charges_fail_expires_after_four(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(&["UPDATE subscriptions SET token = 'tok_declined'"]).await;
+    let mut states = Vec::new();
+    for days in [28, 1, 3, 5, 30] {
+        it.live(days).await;
+        states.push(it.status().await);
     }
+    assert_eq!(states, ["past_due", "past_due", "past_due", "expired", "expired"]);
+    assert_eq!(it.number("SELECT COUNT(*) FROM payments WHERE status = 'failed'").await, 4);
+    assert_eq!(stock(it.database(), it.variant).await, (99, 0));
+    for refused in [it.pause().await, it.resume().await, it.cancel().await] {
+        assert!(refused.unwrap_err().is::<SubscriptionExpiredException>());
+    }
+    it.check().await;
+}
+
+on_both_engines!(a_charge_that_fails_and_is_tried_again_leaves_a_year_of_twelve, ShopOptions::at(JANUARY_31));
+async fn a_charge_that_fails_and_is_tried_again_leaves_a_year_of_twelve(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(&["UPDATE subscriptions SET token = 'tok_declined'"]).await;
+    it.live(30).await;
+    assert_eq!(it.status().await, "past_due");
+    let until = it.now_stands().await.paid_until;
+    it.sql(&["UPDATE subscriptions SET token = 'tok_ok'"]).await;
+    it.resume().await.unwrap();
+    assert_eq!(it.now_stands().await.paid_until, until, "the days since are not given away");
+    renew_subscriptions(&it.store, it.now()).await.unwrap();
+    assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("active", 2));
+    it.live(335).await;
+    assert_eq!(it.paid_periods().await, 13);
+    it.check().await;
+}
+
+on_both_engines!(a_pause_gives_up_the_charge_that_is_under_way, ShopOptions::at(JANUARY_31));
+async fn a_pause_gives_up_the_charge_that_is_under_way(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
+    it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
+    renew_subscriptions(&it.store, it.now()).await.unwrap();
+    let under_way = order(&it.store, it.last_order().await).await.unwrap();
+    assert_eq!(under_way.payment.status, PaymentStatus::RequiresAction);
+    it.pause().await.unwrap();
+    confirm_payment(&it.store, under_way.payment.id).await;
+    it.live(100).await;
+    let given_up = order(&it.store, under_way.order.id).await.unwrap();
+    assert_eq!(given_up.order.status, OrderStatus::Cancelled);
+    assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("paused", 1));
+    it.check().await;
+
+    it.sql(&["UPDATE subscriptions SET token = 'tok_ok'"]).await;
+    it.resume().await.unwrap();
+    it.live(1).await;
+    assert_eq!(it.paid_periods().await, 2);
+    it.live(180).await;
+    assert_eq!(it.paid_periods().await, 7, "the day of the resumption counts from here on");
+    it.check().await;
+}
+
+on_both_engines!(
+    a_subscription_that_is_cancelled_while_it_is_charged_keeps_no_charge,
+    ShopOptions::at(JANUARY_31)
+);
+async fn a_subscription_that_is_cancelled_while_it_is_charged_keeps_no_charge(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
+    it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
+    renew_subscriptions(&it.store, it.now()).await.unwrap();
+    let under_way = order(&it.store, it.last_order().await).await.unwrap();
+    it.cancel().await.unwrap();
+    confirm_payment(&it.store, under_way.payment.id).await;
+    refresh(&it.store, under_way.payment.id).await.unwrap();
+    it.live(60).await;
+    assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("cancelled", 1));
+    let charge = order(&it.store, under_way.order.id).await.unwrap();
+    assert_eq!(charge.payment.captured, charge.payment.refunded);
+    it.check().await;
+}
+
+on_both_engines!(time_in_which_nothing_could_be_charged_is_not_charged_later, ShopOptions::at(JANUARY_31));
+async fn time_in_which_nothing_could_be_charged_is_not_charged_later(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.shop.clock().advance(SignedDuration::from_hours(24 * 120));
+    for _ in 0..5 {
+        renew_subscriptions(&it.store, it.now()).await.unwrap();
+    }
+    assert_eq!(it.paid_periods().await, 2, "one charge for five months");
+    assert!(it.now_stands().await.paid_until > it.now());
+    it.live(62).await;
+    assert_eq!(it.paid_periods().await, 4);
+    it.check().await;
+}
+
+/// Asserts that no charge counts as failed while this fault lasts, and that it is charged once it is repaired.
+async fn does_not_count_as_a_failed_charge(
+    shop: &Shop,
+    fault: &'static [&'static str],
+    repair: &'static [&'static str],
+) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(fault).await;
+    it.live(60).await;
+    let subscription = it.now_stands().await;
+    assert_eq!((subscription.status, subscription.failed_attempts), (SubscriptionStatus::Active, 0));
+    it.sql(repair).await;
+    it.live(1).await;
+    assert_eq!(it.paid_periods().await, 2, "charged once the fault is repaired");
+    it.check().await;
+}
+
+on_both_engines!(a_failed_check_of_the_database_is_no_failed_charge, ShopOptions::at(JANUARY_31));
+async fn a_failed_check_of_the_database_is_no_failed_charge(shop: &Shop) {
+    let fault = &["ALTER TABLE reservations ADD COLUMN extra TEXT CHECK (extra IS NOT NULL OR quantity > 1)"];
+    does_not_count_as_a_failed_charge(shop, fault, &["ALTER TABLE reservations DROP COLUMN extra"]).await;
+}
+
+on_both_engines!(a_number_that_is_taken_is_no_failed_charge, ShopOptions::at(JANUARY_31));
+async fn a_number_that_is_taken_is_no_failed_charge(shop: &Shop) {
+    let fault = &["UPDATE counters SET value = 0 WHERE name = 'order'"];
+    let repair = &["UPDATE counters SET value = 1 WHERE name = 'order'"];
+    does_not_count_as_a_failed_charge(shop, fault, repair).await;
+}
+
+on_both_engines!(an_invalid_price_is_no_failed_charge, ShopOptions::at(JANUARY_31));
+async fn an_invalid_price_is_no_failed_charge(shop: &Shop) {
+    let fault = &["UPDATE variants SET prices = '{\"EUR\": -1500}'"];
+    let repair = &["UPDATE variants SET prices = '{\"EUR\": 1500}'"];
+    does_not_count_as_a_failed_charge(shop, fault, repair).await;
+}
+
+/// Asserts that a renewal that is refused for this reason counts as a failed charge.
+async fn counts_as_a_failed_charge(shop: &Shop, reason: &'static [&'static str]) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(reason).await;
+    it.live(28).await;
+    assert_eq!(it.status().await, "past_due");
+    let next = it.now_stands().await.next_charge_at.unwrap();
+    assert!(next > it.now(), "the next attempt is later");
+    it.live(60).await;
+    assert_eq!(it.status().await, "expired");
+    let changes = it.number("SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed'").await;
+    assert_eq!(changes, 5, "begun, and four failed charges");
+    it.check().await;
+}
+
+on_both_engines!(a_renewal_of_an_inactive_product_counts_as_a_failed_charge, ShopOptions::at(JANUARY_31));
+async fn a_renewal_of_an_inactive_product_counts_as_a_failed_charge(shop: &Shop) {
+    counts_as_a_failed_charge(shop, &["UPDATE products SET active = FALSE"]).await;
+}
+
+on_both_engines!(a_renewal_without_stock_counts_as_a_failed_charge, ShopOptions::at(JANUARY_31));
+async fn a_renewal_without_stock_counts_as_a_failed_charge(shop: &Shop) {
+    counts_as_a_failed_charge(shop, &["UPDATE inventory SET stock = 0"]).await;
+}
+
+on_both_engines!(a_renewal_below_the_minimum_age_counts_as_a_failed_charge, ShopOptions::at(JANUARY_31));
+async fn a_renewal_below_the_minimum_age_counts_as_a_failed_charge(shop: &Shop) {
+    counts_as_a_failed_charge(shop, &["UPDATE products SET minimum_age = 18"]).await;
+}
+
+on_both_engines!(a_renewal_without_its_provider_counts_as_a_failed_charge, ShopOptions::at(JANUARY_31));
+async fn a_renewal_without_its_provider_counts_as_a_failed_charge(shop: &Shop) {
+    counts_as_a_failed_charge(shop, &["UPDATE subscriptions SET provider = 'gone'"]).await;
 }

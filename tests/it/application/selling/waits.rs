@@ -66,37 +66,31 @@ fn renew(work: &mut UnitOfWork) -> Work<'_, (), Failure> {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_guests_cart_goes_to_who_logs_in_first() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 5).await;
-        let guest = cart(&store, None, &[(variant, 1)]).await;
-        let (ann, ben) =
-            (subscriptions::shopper(&test.database).await, subscriptions::shopper(&test.database).await);
-        overlap(&test.database, logs_in(ann, guest), logs_in(ben, guest)).await;
-        let owner = "SELECT user_id FROM carts WHERE id = $1";
-        assert_eq!(value::<UserId>(&test.database, owner, &[guest.into()]).await, ann);
-    })
-    .await;
+on_both_engines!(a_guests_cart_goes_to_who_logs_in_first);
+async fn a_guests_cart_goes_to_who_logs_in_first(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 5).await;
+    let guest = cart(store, None, &[(variant, 1)]).await;
+    let (ann, ben) =
+        (subscriptions::shopper(&shop.database).await, subscriptions::shopper(&shop.database).await);
+    overlap(&shop.database, logs_in(ann, guest), logs_in(ben, guest)).await;
+    let owner = "SELECT user_id FROM carts WHERE id = $1";
+    assert_eq!(value::<UserId>(&shop.database, owner, &[guest.into()]).await, ann);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_renewed_while_it_is_cleared_away_stays() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 5).await;
-        let id = cart(&store, None, &[(variant, 2)]).await;
-        let request = checkout(&store, purchase(id, "tok_declined"), Some(key("k")), Arc::new(Plain));
-        assert_eq!(told(&request.await).0, 402);
-        let expired: &'static [_] = &[
-            "UPDATE carts SET expires_at = created_at",
-            "UPDATE idempotency_keys SET expires_at = locked_until",
-        ];
-        execute(&test.database, expired).await;
-        assert_eq!(overlap(&test.database, renew, purge).await, [0, 0]);
-        execute(&test.database, expired).await;
-        assert_eq!(test.database.write_boxed(purge).await.unwrap(), [1, 1]);
-    })
-    .await;
+on_both_engines!(what_is_renewed_while_it_is_cleared_away_stays);
+async fn what_is_renewed_while_it_is_cleared_away_stays(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 5).await;
+    let id = cart(store, None, &[(variant, 2)]).await;
+    let request = checkout(store, purchase(id, "tok_declined"), Some(key("k")), Arc::new(Plain));
+    assert_eq!(told(&request.await).0, 402);
+    let expired: &'static [_] = &[
+        "UPDATE carts SET expires_at = created_at",
+        "UPDATE idempotency_keys SET expires_at = locked_until",
+    ];
+    execute(&shop.database, expired).await;
+    assert_eq!(overlap(&shop.database, renew, purge).await, [0, 0]);
+    execute(&shop.database, expired).await;
+    assert_eq!(shop.database.write_boxed(purge).await.unwrap(), [1, 1]);
 }

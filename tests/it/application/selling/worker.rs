@@ -21,39 +21,33 @@ async fn work_until_none(database: &Database, counted: &str) {
     working.await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_open_payment_is_taken_up_at_the_start() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let variant = product(&test.database, 1000, 300).await;
-        for _ in 0..120 {
-            order_of(&store, variant, "tok_requires_action").await;
-        }
-        work_until_none(&test.database, "SELECT COUNT(*) FROM payments WHERE attempts = 0").await;
-    })
-    .await;
+on_both_engines!(every_open_payment_is_taken_up_at_the_start);
+async fn every_open_payment_is_taken_up_at_the_start(shop: &Shop) {
+    let store = &shop.store;
+    let variant = product(&shop.database, 1000, 300).await;
+    for _ in 0..120 {
+        order_of(store, variant, "tok_requires_action").await;
+    }
+    work_until_none(&shop.database, "SELECT COUNT(*) FROM payments WHERE attempts = 0").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_log_in_that_ended_is_cleared_away() {
-    on_each_engine(|test| async move {
-        let user_id = super::subscriptions::shopper(&test.database).await;
-        let filled: Result<(), DatabaseError> = test
-            .database
-            .write_boxed(move |work| {
-                Box::pin(async move {
-                    let now = work.now();
-                    for number in 0..2_500_u32 {
-                        let token_hash = number.to_be_bytes().to_vec();
-                        let session = Session { token_hash, user_id, created_at: now, expires_at: now };
-                        work.insert(&session).await?;
-                    }
-                    Ok(())
-                })
+on_both_engines!(every_log_in_that_ended_is_cleared_away);
+async fn every_log_in_that_ended_is_cleared_away(shop: &Shop) {
+    let user_id = super::subscriptions::shopper(&shop.database).await;
+    let filled: Result<(), DatabaseError> = shop
+        .database
+        .write_boxed(move |work| {
+            Box::pin(async move {
+                let now = work.now();
+                for number in 0..2_500_u32 {
+                    let token_hash = number.to_be_bytes().to_vec();
+                    let session = Session { token_hash, user_id, created_at: now, expires_at: now };
+                    work.insert(&session).await?;
+                }
+                Ok(())
             })
-            .await;
-        filled.unwrap();
-        work_until_none(&test.database, "SELECT COUNT(*) FROM sessions").await;
-    })
-    .await;
+        })
+        .await;
+    filled.unwrap();
+    work_until_none(&shop.database, "SELECT COUNT(*) FROM sessions").await;
 }

@@ -7,7 +7,7 @@ use undercroft::infrastructure::repositories::{CategoryRepository, DatabaseError
 use uuid::Uuid;
 
 use super::{at, at_once, execute, number, product};
-use crate::support::{TestDatabase, on_each_engine};
+use crate::support::Shop;
 
 fn id(number: u128) -> CategoryId {
     CategoryId(Uuid::from_u128(number))
@@ -28,179 +28,149 @@ fn category(number: u128, parent: Option<u128>, position: i64) -> Category {
     }
 }
 
-async fn plant(test: &TestDatabase, categories: &[Category]) {
+async fn plant(shop: &Shop, categories: &[Category]) {
     for category in categories {
-        within!(test, work, category => work.insert(&category).await).unwrap();
+        within!(shop, work, category => work.insert(&category).await).unwrap();
     }
 }
 
 /// 1 above 2 above 3, and 4 beside 1.
-async fn plant_four(test: &TestDatabase) {
+async fn plant_four(shop: &Shop) {
     plant(
-        test,
+        shop,
         &[category(1, None, 1), category(2, Some(1), 0), category(3, Some(2), 0), category(4, None, 0)],
     )
     .await;
 }
 
-async fn move_to(
-    test: &TestDatabase,
-    child: u128,
-    parent: Option<u128>,
-    position: i64,
-) -> Result<(), MoveError> {
+async fn move_to(shop: &Shop, child: u128, parent: Option<u128>, position: i64) -> Result<(), MoveError> {
     let (child, parent) = (id(child), parent.map(id));
-    within!(test, work => CategoryRepository::move_to(work, child, parent, position).await)
+    within!(shop, work => CategoryRepository::move_to(work, child, parent, position).await)
 }
 
-async fn ancestors(test: &TestDatabase, of: u128) -> Vec<CategoryId> {
-    CategoryRepository(&mut test.database.read().await.unwrap()).ancestors(id(of)).await.unwrap()
+async fn ancestors(shop: &Shop, of: u128) -> Vec<CategoryId> {
+    CategoryRepository(&mut shop.database.read().await.unwrap()).ancestors(id(of)).await.unwrap()
 }
 
-async fn remove(test: &TestDatabase, number: u128) -> bool {
-    within!(test, work => CategoryRepository::remove_empty(work, id(number)).await).unwrap()
+async fn remove(shop: &Shop, number: u128) -> bool {
+    within!(shop, work => CategoryRepository::remove_empty(work, id(number)).await).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_tree_is_read_in_order_and_a_category_by_either_name() {
-    on_each_engine(|test| async move {
-        plant_four(&test).await;
-        plant(&test, &[Category { slug: "a".into(), ..category(5, Some(1), 0) }]).await;
-        let mut connection = test.database.read().await.unwrap();
-        let mut categories = CategoryRepository(&mut connection);
-        let tree = categories.tree().await.unwrap();
-        assert_eq!(tree.iter().map(|c| c.id).collect::<Vec<_>>(), [id(5), id(2), id(3), id(4), id(1)]);
-        assert_eq!(tree[4], category(1, None, 1), "as it was written");
-        for name in ["c3", &id(3).to_string()] {
-            assert_eq!(
-                categories.by_id_or_slug(name).await.unwrap(),
-                Some(category(3, Some(2), 0)),
-                "{name}"
-            );
+on_both_engines!(the_tree_is_read_in_order_and_a_category_by_either_name);
+async fn the_tree_is_read_in_order_and_a_category_by_either_name(shop: &Shop) {
+    plant_four(shop).await;
+    plant(shop, &[Category { slug: "a".into(), ..category(5, Some(1), 0) }]).await;
+    let mut connection = shop.database.read().await.unwrap();
+    let mut categories = CategoryRepository(&mut connection);
+    let tree = categories.tree().await.unwrap();
+    assert_eq!(tree.iter().map(|c| c.id).collect::<Vec<_>>(), [id(5), id(2), id(3), id(4), id(1)]);
+    assert_eq!(tree[4], category(1, None, 1), "as it was written");
+    for name in ["c3", &id(3).to_string()] {
+        assert_eq!(categories.by_id_or_slug(name).await.unwrap(), Some(category(3, Some(2), 0)), "{name}");
+    }
+    assert_eq!(categories.by_id_or_slug(&id(9).to_string()).await.unwrap(), None);
+    assert_eq!(categories.by_id_or_slug("C3").await.unwrap(), None);
+}
+
+on_both_engines!(a_move_takes_the_subtree_along);
+async fn a_move_takes_the_subtree_along(shop: &Shop) {
+    plant_four(shop).await;
+    assert_eq!(ancestors(shop, 3).await, [id(3), id(2), id(1)]);
+    move_to(shop, 2, Some(4), 7).await.unwrap();
+    assert_eq!(ancestors(shop, 3).await, [id(3), id(2), id(4)]);
+    let mut connection = shop.database.read().await.unwrap();
+    let mut below = CategoryRepository(&mut connection).subtree(id(4)).await.unwrap();
+    below.sort();
+    assert_eq!(below, [id(2), id(3), id(4)]);
+    assert_eq!(CategoryRepository(&mut connection).subtree(id(1)).await.unwrap(), [id(1)]);
+    let moved: Category = connection.find(id(2)).await.unwrap().unwrap();
+    assert_eq!((moved.parent_id, moved.position, moved.version), (Some(id(4)), 7, 2));
+    move_to(shop, 2, None, 0).await.unwrap();
+    assert_eq!(ancestors(shop, 3).await, [id(3), id(2)]);
+}
+
+on_both_engines!(a_move_below_itself_or_to_nowhere_is_refused);
+async fn a_move_below_itself_or_to_nowhere_is_refused(shop: &Shop) {
+    plant_four(shop).await;
+    for parent in [1, 2, 3] {
+        assert!(matches!(move_to(shop, 1, Some(parent), 0).await, Err(MoveError::Cycle)), "{parent}");
+    }
+    assert!(matches!(move_to(shop, 1, Some(9), 0).await, Err(MoveError::NoParent)));
+    assert!(matches!(move_to(shop, 9, Some(1), 0).await, Err(MoveError::Missing)));
+    assert_eq!(ancestors(shop, 3).await, [id(3), id(2), id(1)]);
+}
+
+on_both_engines!(two_crossing_moves_never_close_a_circle);
+async fn two_crossing_moves_never_close_a_circle(shop: &Shop) {
+    plant(shop, &[category(1, None, 0), category(2, None, 0)]).await;
+    for round in 0..20 {
+        let moved = at_once(shop, 2, |shop, number| async move {
+            let (child, parent) = if number == 0 { (1, 2) } else { (2, 1) };
+            move_to(&shop, child, Some(parent), 0).await.is_ok()
+        })
+        .await;
+        assert_eq!(moved, 1, "round {round}");
+        assert_eq!((ancestors(shop, 1).await.len() + ancestors(shop, 2).await.len()), 3);
+        for child in [1, 2] {
+            move_to(shop, child, None, 0).await.unwrap();
         }
-        assert_eq!(categories.by_id_or_slug(&id(9).to_string()).await.unwrap(), None);
-        assert_eq!(categories.by_id_or_slug("C3").await.unwrap(), None);
-    })
-    .await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_move_takes_the_subtree_along() {
-    on_each_engine(|test| async move {
-        plant_four(&test).await;
-        assert_eq!(ancestors(&test, 3).await, [id(3), id(2), id(1)]);
-        move_to(&test, 2, Some(4), 7).await.unwrap();
-        assert_eq!(ancestors(&test, 3).await, [id(3), id(2), id(4)]);
-        let mut connection = test.database.read().await.unwrap();
-        let mut below = CategoryRepository(&mut connection).subtree(id(4)).await.unwrap();
-        below.sort();
-        assert_eq!(below, [id(2), id(3), id(4)]);
-        assert_eq!(CategoryRepository(&mut connection).subtree(id(1)).await.unwrap(), [id(1)]);
-        let moved: Category = connection.find(id(2)).await.unwrap().unwrap();
-        assert_eq!((moved.parent_id, moved.position, moved.version), (Some(id(4)), 7, 2));
-        move_to(&test, 2, None, 0).await.unwrap();
-        assert_eq!(ancestors(&test, 3).await, [id(3), id(2)]);
-    })
-    .await;
+on_both_engines!(an_edit_leaves_the_place_alone);
+async fn an_edit_leaves_the_place_alone(shop: &Shop) {
+    plant_four(shop).await;
+    let rename = async |name: &str, version| {
+        let edited = Category { name: name.into(), version, ..category(2, None, 9) };
+        within!(shop, work, edited => {
+            let mut edited = edited;
+            work.update(&mut edited).await
+        })
+    };
+    rename("Cheese", 1).await.unwrap();
+    let found: Category = shop.database.read().await.unwrap().find(id(2)).await.unwrap().unwrap();
+    assert_eq!(found, Category { name: "Cheese".into(), version: 2, ..category(2, Some(1), 0) });
+    move_to(shop, 2, Some(4), 0).await.unwrap();
+    assert!(matches!(rename("Stale cheese", 2).await, Err(DatabaseError::Stale { table: "categories" })));
+    let same_slug = Category { id: id(8), ..category(1, None, 0) };
+    let taken = within!(shop, work, same_slug => work.insert(&same_slug).await).unwrap_err();
+    assert!(taken.is_taken("categories_slug"), "{taken}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_move_below_itself_or_to_nowhere_is_refused() {
-    on_each_engine(|test| async move {
-        plant_four(&test).await;
-        for parent in [1, 2, 3] {
-            assert!(matches!(move_to(&test, 1, Some(parent), 0).await, Err(MoveError::Cycle)), "{parent}");
-        }
-        assert!(matches!(move_to(&test, 1, Some(9), 0).await, Err(MoveError::NoParent)));
-        assert!(matches!(move_to(&test, 9, Some(1), 0).await, Err(MoveError::Missing)));
-        assert_eq!(ancestors(&test, 3).await, [id(3), id(2), id(1)]);
-    })
-    .await;
+on_both_engines!(only_an_empty_category_is_removed);
+async fn only_an_empty_category_is_removed(shop: &Shop) {
+    plant_four(shop).await;
+    let inside = product(shop, 1).await;
+    let sql = "UPDATE products SET category_id = $2 WHERE id = $1";
+    execute(shop, sql, &[inside.into(), id(3).into()]).await;
+    assert!(!remove(shop, 2).await, "it has a child");
+    assert!(!remove(shop, 3).await, "it has a product");
+    assert!(!remove(shop, 9).await, "it is not there");
+    execute(shop, sql, &[inside.into(), id(4).into()]).await;
+    assert!(remove(shop, 3).await);
+    assert!(remove(shop, 2).await);
+    assert_eq!(number(shop, "SELECT COUNT(*) FROM categories", &[]).await, 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_crossing_moves_never_close_a_circle() {
-    on_each_engine(|test| async move {
-        plant(&test, &[category(1, None, 0), category(2, None, 0)]).await;
-        for round in 0..20 {
-            let moved = at_once(&test, 2, |test, number| async move {
-                let (child, parent) = if number == 0 { (1, 2) } else { (2, 1) };
-                move_to(&test, child, Some(parent), 0).await.is_ok()
-            })
-            .await;
-            assert_eq!(moved, 1, "round {round}");
-            assert_eq!((ancestors(&test, 1).await.len() + ancestors(&test, 2).await.len()), 3);
-            for child in [1, 2] {
-                move_to(&test, child, None, 0).await.unwrap();
+on_both_engines!(nothing_is_moved_below_a_category_that_is_being_removed);
+async fn nothing_is_moved_below_a_category_that_is_being_removed(shop: &Shop) {
+    plant_four(shop).await;
+    for _ in 0..10 {
+        let done = at_once(shop, 2, |shop, number| async move {
+            if number == 0 {
+                return remove(&shop, 4).await;
             }
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_edit_leaves_the_place_alone() {
-    on_each_engine(|test| async move {
-        plant_four(&test).await;
-        let rename = async |name: &str, version| {
-            let edited = Category { name: name.into(), version, ..category(2, None, 9) };
-            within!(test, work, edited => {
-                let mut edited = edited;
-                work.update(&mut edited).await
-            })
-        };
-        rename("Cheese", 1).await.unwrap();
-        let found: Category = test.database.read().await.unwrap().find(id(2)).await.unwrap().unwrap();
-        assert_eq!(found, Category { name: "Cheese".into(), version: 2, ..category(2, Some(1), 0) });
-        move_to(&test, 2, Some(4), 0).await.unwrap();
-        assert!(matches!(rename("Stale cheese", 2).await, Err(DatabaseError::Stale { table: "categories" })));
-        let same_slug = Category { id: id(8), ..category(1, None, 0) };
-        let taken = within!(test, work, same_slug => work.insert(&same_slug).await).unwrap_err();
-        assert!(taken.is_taken("categories_slug"), "{taken}");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_an_empty_category_is_removed() {
-    on_each_engine(|test| async move {
-        plant_four(&test).await;
-        let inside = product(&test, 1).await;
-        let sql = "UPDATE products SET category_id = $2 WHERE id = $1";
-        execute(&test, sql, &[inside.into(), id(3).into()]).await;
-        assert!(!remove(&test, 2).await, "it has a child");
-        assert!(!remove(&test, 3).await, "it has a product");
-        assert!(!remove(&test, 9).await, "it is not there");
-        execute(&test, sql, &[inside.into(), id(4).into()]).await;
-        assert!(remove(&test, 3).await);
-        assert!(remove(&test, 2).await);
-        assert_eq!(number(&test, "SELECT COUNT(*) FROM categories", &[]).await, 2);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_moved_below_a_category_that_is_being_removed() {
-    on_each_engine(|test| async move {
-        plant_four(&test).await;
-        for _ in 0..10 {
-            let done = at_once(&test, 2, |test, number| async move {
-                if number == 0 {
-                    return remove(&test, 4).await;
-                }
-                match move_to(&test, 3, Some(4), 0).await {
-                    Ok(()) => true,
-                    Err(MoveError::NoParent) => false,
-                    Err(other) => panic!("{other}"),
-                }
-            })
-            .await;
-            assert_eq!(done, 1);
-            if ancestors(&test, 4).await.is_empty() {
-                plant(&test, &[category(4, None, 0)]).await;
+            match move_to(&shop, 3, Some(4), 0).await {
+                Ok(()) => true,
+                Err(MoveError::NoParent) => false,
+                Err(other) => panic!("{other}"),
             }
-            move_to(&test, 3, Some(2), 0).await.unwrap();
+        })
+        .await;
+        assert_eq!(done, 1);
+        if ancestors(shop, 4).await.is_empty() {
+            plant(shop, &[category(4, None, 0)]).await;
         }
-    })
-    .await;
+        move_to(shop, 3, Some(2), 0).await.unwrap();
+    }
 }

@@ -1,7 +1,6 @@
 //! The repositories of people, categories, reviews, notifications, discounts, taxes and shipping.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use undercroft::domain::ids::{OrderId, ProductId, UserId};
@@ -9,7 +8,7 @@ use undercroft::domain::user::{Role, User};
 use undercroft::infrastructure::repositories::{Param, scalar};
 use uuid::Uuid;
 
-use crate::support::TestDatabase;
+use crate::support::Shop;
 
 /// Does something in a unit of work: `within!(test, work, a, b => f(work, a, b).await)`, in which
 /// `a` and `b` are copies.
@@ -57,54 +56,54 @@ fn user(number: u32, email: &str) -> User {
 }
 
 /// Adds users.
-async fn register(test: &TestDatabase, users: &[User]) {
+async fn register(shop: &Shop, users: &[User]) {
     for user in users {
-        within!(test, work, user => work.insert(&user).await).unwrap();
+        within!(shop, work, user => work.insert(&user).await).unwrap();
     }
 }
 
 /// Adds a product with one variant, both of this number.
-async fn product(test: &TestDatabase, number: u32) -> ProductId {
+async fn product(shop: &Shop, number: u32) -> ProductId {
     let id = Uuid::from_u128(number.into());
     let values = [id.into(), format!("product-{number}").into(), at(number.into()).into()];
     let sql = "INSERT INTO products (id, slug, name, description, kind, active, options, translations, rating_sum, \
                rating_count, version, created_at, updated_at) \
                VALUES ($1, $2, '', '', 'physical', TRUE, '[]', '{}', 0, 0, 1, $3, $3)";
-    execute(test, sql, &values).await;
+    execute(shop, sql, &values).await;
     let sql = "INSERT INTO variants (id, product_id, sku, options, active, prices, position) \
                VALUES ($1, $1, $2, '[]', TRUE, '{}', 0)";
-    execute(test, sql, &values[..2]).await;
+    execute(shop, sql, &values[..2]).await;
     ProductId(id)
 }
 
 /// Adds a paid order of this number.
-async fn order(test: &TestDatabase, user_id: Option<UserId>, number: u32) -> OrderId {
-    let id = OrderId(test.database.context().ids.uuid());
+async fn order(shop: &Shop, user_id: Option<UserId>, number: u32) -> OrderId {
+    let id = OrderId(shop.database.context().ids.uuid());
     let sql = "INSERT INTO orders (id, number, user_id, email, seller, status, currency, subtotal, discount, shipping, tax, \
                total, taxes, shipping_address, billing_address, lines, version, placed_at, updated_at) \
                VALUES ($1, $2, $3, '', '', 'paid', 'EUR', 0, 0, 0, 0, 0, '[]', '{}', '{}', '[]', 1, $4, $4)";
-    execute(test, sql, &[id.into(), i64::from(number).into(), user_id.into(), at(0).into()]).await;
+    execute(shop, sql, &[id.into(), i64::from(number).into(), user_id.into(), at(0).into()]).await;
     id
 }
 
 /// Does one statement.
-async fn execute(test: &TestDatabase, sql: &str, params: &[Param<'static>]) -> u64 {
+async fn execute(shop: &Shop, sql: &str, params: &[Param<'static>]) -> u64 {
     let (sql, params) = (sql.to_owned(), params.to_vec());
-    within!(test, work, sql, params => work.execute(&sql, &params).await).unwrap()
+    within!(shop, work, sql, params => work.execute(&sql, &params).await).unwrap()
 }
 
 /// The number that a query finds.
-async fn number(test: &TestDatabase, sql: &str, params: &[Param<'_>]) -> i64 {
-    test.database.read().await.unwrap().one(sql, params, scalar).await.unwrap()
+async fn number(shop: &Shop, sql: &str, params: &[Param<'_>]) -> i64 {
+    shop.database.read().await.unwrap().one(sql, params, scalar).await.unwrap()
 }
 
 /// How many of `times` that begin at once answer true.
-async fn at_once<F, Fut>(test: &Arc<TestDatabase>, times: usize, work: F) -> usize
+async fn at_once<F, Fut>(shop: &Shop, times: usize, work: F) -> usize
 where
-    F: Fn(Arc<TestDatabase>, usize) -> Fut,
+    F: Fn(Shop, usize) -> Fut,
     Fut: Future<Output = bool> + Send + 'static,
 {
-    let running: Vec<_> = (0..times).map(|number| tokio::spawn(work(Arc::clone(test), number))).collect();
+    let running: Vec<_> = (0..times).map(|number| tokio::spawn(work(shop.clone(), number))).collect();
     let mut yes = 0;
     for one in running {
         yes += usize::from(one.await.unwrap());

@@ -7,7 +7,7 @@ use undercroft::infrastructure::repositories::{NotificationFilter, NotificationR
 use uuid::Uuid;
 
 use super::{at, at_once, register, user};
-use crate::support::{TestDatabase, on_each_engine};
+use crate::support::Shop;
 
 fn id(number: u32) -> NotificationId {
     NotificationId(Uuid::from_u128(number.into()))
@@ -36,9 +36,9 @@ const UNREAD: NotificationFilter = NotificationFilter { unread: true, ..ALL };
 const EMAILS: NotificationFilter = NotificationFilter { channel: Some(Channel::Email), ..ALL };
 
 /// Ann with three notifications, the second by e-mail, and Bob with one.
-async fn set_up(test: &TestDatabase) -> [UserId; 2] {
+async fn set_up(shop: &Shop) -> [UserId; 2] {
     let (ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
-    register(test, &[ann.clone(), bob.clone()]).await;
+    register(shop, &[ann.clone(), bob.clone()]).await;
     for (number, user, channel) in [
         (1, &ann, Channel::InApp),
         (2, &ann, Channel::Email),
@@ -46,14 +46,14 @@ async fn set_up(test: &TestDatabase) -> [UserId; 2] {
         (4, &bob, Channel::Email),
     ] {
         let one = notification(number, user.id, channel);
-        within!(test, work, one => work.insert(&one).await).unwrap();
+        within!(shop, work, one => work.insert(&one).await).unwrap();
     }
     [ann.id, bob.id]
 }
 
-async fn list(test: &TestDatabase, user: UserId, filter: NotificationFilter) -> Vec<u128> {
-    let cursors = test.database.cursor_key().cursors("notifications");
-    let mut connection = test.database.read().await.unwrap();
+async fn list(shop: &Shop, user: UserId, filter: NotificationFilter) -> Vec<u128> {
+    let cursors = shop.database.cursor_key().cursors("notifications");
+    let mut connection = shop.database.read().await.unwrap();
     let mut notifications = NotificationRepository(&mut connection);
     let (mut found, mut after) = (Vec::new(), None);
     loop {
@@ -67,74 +67,65 @@ async fn list(test: &TestDatabase, user: UserId, filter: NotificationFilter) -> 
     found
 }
 
-async fn find(test: &TestDatabase, number: u32) -> Notification {
-    test.database.read().await.unwrap().find(id(number)).await.unwrap().unwrap()
+async fn find(shop: &Shop, number: u32) -> Notification {
+    shop.database.read().await.unwrap().find(id(number)).await.unwrap().unwrap()
 }
 
-async fn read(test: &TestDatabase, user: UserId, number: u32) -> bool {
-    within!(test, work => NotificationRepository::mark_read(work, user, id(number)).await).unwrap()
+async fn read(shop: &Shop, user: UserId, number: u32) -> bool {
+    within!(shop, work => NotificationRepository::mark_read(work, user, id(number)).await).unwrap()
 }
 
-async fn read_all(test: &TestDatabase, user: UserId) -> u64 {
-    within!(test, work => NotificationRepository::mark_all_read(work, user).await).unwrap()
+async fn read_all(shop: &Shop, user: UserId) -> u64 {
+    within!(shop, work => NotificationRepository::mark_all_read(work, user).await).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_sees_their_own_newest_first_by_channel_and_unread() {
-    on_each_engine(|test| async move {
-        let [ann, bob] = set_up(&test).await;
-        assert_eq!(find(&test, 2).await, notification(2, ann, Channel::Email), "as it was written");
-        assert_eq!(list(&test, ann, ALL).await, [3, 2, 1]);
-        assert_eq!(list(&test, ann, EMAILS).await, [2]);
-        assert_eq!(list(&test, bob, ALL).await, [4]);
-        assert!(read(&test, ann, 2).await);
-        assert_eq!(list(&test, ann, UNREAD).await, [3, 1]);
-        assert_eq!(list(&test, ann, NotificationFilter { unread: true, ..EMAILS }).await, [0; 0]);
-        assert_eq!(list(&test, ann, ALL).await, [3, 2, 1]);
+on_both_engines!(a_user_sees_their_own_newest_first_by_channel_and_unread);
+async fn a_user_sees_their_own_newest_first_by_channel_and_unread(shop: &Shop) {
+    let [ann, bob] = set_up(shop).await;
+    assert_eq!(find(shop, 2).await, notification(2, ann, Channel::Email), "as it was written");
+    assert_eq!(list(shop, ann, ALL).await, [3, 2, 1]);
+    assert_eq!(list(shop, ann, EMAILS).await, [2]);
+    assert_eq!(list(shop, bob, ALL).await, [4]);
+    assert!(read(shop, ann, 2).await);
+    assert_eq!(list(shop, ann, UNREAD).await, [3, 1]);
+    assert_eq!(list(shop, ann, NotificationFilter { unread: true, ..EMAILS }).await, [0; 0]);
+    assert_eq!(list(shop, ann, ALL).await, [3, 2, 1]);
+}
+
+on_both_engines!(only_ones_own_are_marked_read_and_the_first_time_stays);
+async fn only_ones_own_are_marked_read_and_the_first_time_stays(shop: &Shop) {
+    let [ann, bob] = set_up(shop).await;
+    assert!(!read(shop, bob, 1).await, "it is Ann's");
+    assert_eq!(find(shop, 1).await.read_at, None);
+    assert!(!read(shop, ann, 9).await, "there is none");
+    assert!(read(shop, ann, 1).await);
+    let first = find(shop, 1).await.read_at;
+    assert!(first.is_some());
+    assert!(read(shop, ann, 1).await, "again is no harm");
+    assert_eq!(find(shop, 1).await.read_at, first);
+    assert_eq!((read_all(shop, ann).await, read_all(shop, ann).await), (2, 0));
+    assert_eq!(find(shop, 1).await.read_at, first);
+    assert_eq!((list(shop, ann, UNREAD).await.len(), list(shop, bob, UNREAD).await.len()), (0, 1));
+}
+
+on_both_engines!(what_is_to_be_sent_is_settled_once);
+async fn what_is_to_be_sent_is_settled_once(shop: &Shop) {
+    set_up(shop).await;
+    let to_send = async |channel, limit| {
+        let mut connection = shop.database.read().await.unwrap();
+        let found = NotificationRepository(&mut connection).to_send(channel, limit).await.unwrap();
+        found.iter().map(|one| one.id.0.as_u128()).collect::<Vec<_>>()
+    };
+    assert_eq!(to_send(Channel::Email, 9).await, [2, 4], "oldest first");
+    assert_eq!(to_send(Channel::Email, 1).await, [2]);
+    assert_eq!(to_send(Channel::Sms, 9).await, [0; 0]);
+    let settled = at_once(shop, 8, |shop, number| async move {
+        let outcome = [DeliveryStatus::Delivered, DeliveryStatus::Failed][number % 2];
+        within!(shop, work => NotificationRepository::set_delivery(work, id(2), outcome).await).unwrap()
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_ones_own_are_marked_read_and_the_first_time_stays() {
-    on_each_engine(|test| async move {
-        let [ann, bob] = set_up(&test).await;
-        assert!(!read(&test, bob, 1).await, "it is Ann's");
-        assert_eq!(find(&test, 1).await.read_at, None);
-        assert!(!read(&test, ann, 9).await, "there is none");
-        assert!(read(&test, ann, 1).await);
-        let first = find(&test, 1).await.read_at;
-        assert!(first.is_some());
-        assert!(read(&test, ann, 1).await, "again is no harm");
-        assert_eq!(find(&test, 1).await.read_at, first);
-        assert_eq!((read_all(&test, ann).await, read_all(&test, ann).await), (2, 0));
-        assert_eq!(find(&test, 1).await.read_at, first);
-        assert_eq!((list(&test, ann, UNREAD).await.len(), list(&test, bob, UNREAD).await.len()), (0, 1));
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_to_be_sent_is_settled_once() {
-    on_each_engine(|test| async move {
-        set_up(&test).await;
-        let to_send = async |channel, limit| {
-            let mut connection = test.database.read().await.unwrap();
-            let found = NotificationRepository(&mut connection).to_send(channel, limit).await.unwrap();
-            found.iter().map(|one| one.id.0.as_u128()).collect::<Vec<_>>()
-        };
-        assert_eq!(to_send(Channel::Email, 9).await, [2, 4], "oldest first");
-        assert_eq!(to_send(Channel::Email, 1).await, [2]);
-        assert_eq!(to_send(Channel::Sms, 9).await, [0; 0]);
-        let settled = at_once(&test, 8, |test, number| async move {
-            let outcome = [DeliveryStatus::Delivered, DeliveryStatus::Failed][number % 2];
-            within!(test, work => NotificationRepository::set_delivery(work, id(2), outcome).await).unwrap()
-        })
-        .await;
-        assert_eq!(settled, 1);
-        assert_ne!(find(&test, 2).await.delivery, DeliveryStatus::Pending);
-        assert_eq!(to_send(Channel::Email, 9).await, [4]);
-        assert_eq!(to_send(Channel::InApp, 9).await, [1, 3]);
-    })
-    .await;
+    assert_eq!(settled, 1);
+    assert_ne!(find(shop, 2).await.delivery, DeliveryStatus::Pending);
+    assert_eq!(to_send(Channel::Email, 9).await, [4]);
+    assert_eq!(to_send(Channel::InApp, 9).await, [1, 3]);
 }

@@ -9,7 +9,7 @@ use undercroft::infrastructure::repositories::{DatabaseError, ShippingRepository
 use uuid::Uuid;
 
 use super::at_once;
-use crate::support::{TestDatabase, on_each_engine};
+use crate::support::Shop;
 
 fn rule(country: &str, tax_class: &str, basis_points: u32) -> TaxRule {
     TaxRule {
@@ -19,88 +19,78 @@ fn rule(country: &str, tax_class: &str, basis_points: u32) -> TaxRule {
     }
 }
 
-async fn replace(test: &TestDatabase, rules: &[TaxRule]) -> Result<(), DatabaseError> {
+async fn replace(shop: &Shop, rules: &[TaxRule]) -> Result<(), DatabaseError> {
     let rules = rules.to_vec();
-    within!(test, work, rules => TaxRepository::replace(work, &rules).await)
+    within!(shop, work, rules => TaxRepository::replace(work, &rules).await)
 }
 
-async fn all(test: &TestDatabase) -> Vec<TaxRule> {
-    TaxRepository(&mut test.database.read().await.unwrap()).all().await.unwrap()
+async fn all(shop: &Shop) -> Vec<TaxRule> {
+    TaxRepository(&mut shop.database.read().await.unwrap()).all().await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rate_is_found_by_country_and_class_and_the_rules_are_replaced_whole() {
-    on_each_engine(|test| async move {
-        let rules = [rule("US", "standard", 0), rule("DE", "reduced", 700), rule("DE", "standard", 1_900)];
-        replace(&test, &rules).await.unwrap();
-        assert_eq!(all(&test).await, [rules[1].clone(), rules[2].clone(), rules[0].clone()]);
-        let find = async |country: &str, tax_class: &str| {
-            let mut connection = test.database.read().await.unwrap();
-            let (country, tax_class) = (country.parse().unwrap(), tax_class.parse::<TaxClass>().unwrap());
-            TaxRepository(&mut connection).find(country, &tax_class).await.unwrap()
-        };
-        assert_eq!(find("DE", "reduced").await, Some(TaxRate { basis_points: 700, inclusive: true }));
-        assert_eq!(find("US", "standard").await, Some(TaxRate { basis_points: 0, inclusive: false }));
-        assert_eq!(find("US", "reduced").await, None);
+on_both_engines!(a_rate_is_found_by_country_and_class_and_the_rules_are_replaced_whole);
+async fn a_rate_is_found_by_country_and_class_and_the_rules_are_replaced_whole(shop: &Shop) {
+    let rules = [rule("US", "standard", 0), rule("DE", "reduced", 700), rule("DE", "standard", 1_900)];
+    replace(shop, &rules).await.unwrap();
+    assert_eq!(all(shop).await, [rules[1].clone(), rules[2].clone(), rules[0].clone()]);
+    let find = async |country: &str, tax_class: &str| {
+        let mut connection = shop.database.read().await.unwrap();
+        let (country, tax_class) = (country.parse().unwrap(), tax_class.parse::<TaxClass>().unwrap());
+        TaxRepository(&mut connection).find(country, &tax_class).await.unwrap()
+    };
+    assert_eq!(find("DE", "reduced").await, Some(TaxRate { basis_points: 700, inclusive: true }));
+    assert_eq!(find("US", "standard").await, Some(TaxRate { basis_points: 0, inclusive: false }));
+    assert_eq!(find("US", "reduced").await, None);
 
-        let twice = [rule("FR", "standard", 2_000), rule("FR", "standard", 1_000)];
-        assert!(matches!(replace(&test, &twice).await, Err(DatabaseError::Taken { .. })));
-        assert_eq!(all(&test).await.len(), 3, "nothing half done");
-        replace(&test, &twice[..1]).await.unwrap();
-        assert_eq!(all(&test).await, twice[..1]);
+    let twice = [rule("FR", "standard", 2_000), rule("FR", "standard", 1_000)];
+    assert!(matches!(replace(shop, &twice).await, Err(DatabaseError::Taken { .. })));
+    assert_eq!(all(shop).await.len(), 3, "nothing half done");
+    replace(shop, &twice[..1]).await.unwrap();
+    assert_eq!(all(shop).await, twice[..1]);
+}
+
+on_both_engines!(of_many_who_replace_the_rules_at_once_one_has_the_last_word);
+async fn of_many_who_replace_the_rules_at_once_one_has_the_last_word(shop: &Shop) {
+    let countries = ["DE", "FR", "US", "JP", "GB", "PL", "ES", "BR"];
+    let replaced = at_once(shop, countries.len(), |shop, number| async move {
+        let rules = [rule(countries[number], "reduced", 1), rule(countries[number], "standard", 2)];
+        replace(&shop, &rules).await.is_ok()
     })
     .await;
+    let left = all(shop).await;
+    assert_eq!((replaced, left.len()), (countries.len(), 2));
+    assert_eq!(left[0].country, left[1].country);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_replace_the_rules_at_once_one_has_the_last_word() {
-    on_each_engine(|test| async move {
-        let countries = ["DE", "FR", "US", "JP", "GB", "PL", "ES", "BR"];
-        let replaced = at_once(&test, countries.len(), |test, number| async move {
-            let rules = [rule(countries[number], "reduced", 1), rule(countries[number], "standard", 2)];
-            replace(&test, &rules).await.is_ok()
-        })
-        .await;
-        let left = all(&test).await;
-        assert_eq!((replaced, left.len()), (countries.len(), 2));
-        assert_eq!(left[0].country, left[1].country);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ways_of_shipping_are_chosen_in_their_order() {
-    on_each_engine(|test| async move {
-        let rate = |country: Option<&str>, amount, free_from| ShippingRate {
-            country: country.map(|code| code.parse().unwrap()),
-            currency: Currency::EUR,
-            amount,
-            free_from,
-        };
-        let method = |number: u128, code: &str, position, active| ShippingMethod {
-            id: ShippingMethodId(Uuid::from_u128(number)),
-            code: code.to_owned(),
-            name: code.to_uppercase(),
-            translations: [("de".to_owned(), Texts { name: "Eilpost".into(), description: String::new() })]
-                .into(),
-            tax_class: TaxClass::default(),
-            position,
-            active,
-            rates: vec![rate(Some("DE"), 490, Some(5_000)), rate(None, 1_290, None)],
-        };
-        let methods =
-            [method(1, "post", 2, true), method(2, "express", 1, true), method(3, "drone", 0, false)];
-        for one in &methods {
-            within!(test, work, one => work.insert(&one).await).unwrap();
-        }
-        let mut connection = test.database.read().await.unwrap();
-        let mut shipping = ShippingRepository(&mut connection);
-        assert_eq!(shipping.active().await.unwrap(), [methods[1].clone(), methods[0].clone()]);
-        assert_eq!(shipping.by_code("drone").await.unwrap().as_ref(), Some(&methods[2]));
-        assert_eq!(shipping.by_code("Post").await.unwrap(), None);
-        let same = method(4, "post", 0, true);
-        let taken = within!(test, work, same => work.insert(&same).await).unwrap_err();
-        assert!(taken.is_taken("shipping_methods_code"), "{taken}");
-    })
-    .await;
+on_both_engines!(ways_of_shipping_are_chosen_in_their_order);
+async fn ways_of_shipping_are_chosen_in_their_order(shop: &Shop) {
+    let rate = |country: Option<&str>, amount, free_from| ShippingRate {
+        country: country.map(|code| code.parse().unwrap()),
+        currency: Currency::EUR,
+        amount,
+        free_from,
+    };
+    let method = |number: u128, code: &str, position, active| ShippingMethod {
+        id: ShippingMethodId(Uuid::from_u128(number)),
+        code: code.to_owned(),
+        name: code.to_uppercase(),
+        translations: [("de".to_owned(), Texts { name: "Eilpost".into(), description: String::new() })]
+            .into(),
+        tax_class: TaxClass::default(),
+        position,
+        active,
+        rates: vec![rate(Some("DE"), 490, Some(5_000)), rate(None, 1_290, None)],
+    };
+    let methods = [method(1, "post", 2, true), method(2, "express", 1, true), method(3, "drone", 0, false)];
+    for one in &methods {
+        within!(shop, work, one => work.insert(&one).await).unwrap();
+    }
+    let mut connection = shop.database.read().await.unwrap();
+    let mut shipping = ShippingRepository(&mut connection);
+    assert_eq!(shipping.active().await.unwrap(), [methods[1].clone(), methods[0].clone()]);
+    assert_eq!(shipping.by_code("drone").await.unwrap().as_ref(), Some(&methods[2]));
+    assert_eq!(shipping.by_code("Post").await.unwrap(), None);
+    let same = method(4, "post", 0, true);
+    let taken = within!(shop, work, same => work.insert(&same).await).unwrap_err();
+    assert!(taken.is_taken("shipping_methods_code"), "{taken}");
 }

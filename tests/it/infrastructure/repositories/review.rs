@@ -8,7 +8,7 @@ use undercroft::infrastructure::repositories::{Page, ReviewFilter, ReviewReposit
 use uuid::Uuid;
 
 use super::{at, at_once, execute, number, order, product, register, user};
-use crate::support::{TestDatabase, on_each_engine};
+use crate::support::{Shop, ShopOptions};
 
 use ReviewStatus::{Approved, Pending, Rejected};
 
@@ -28,28 +28,28 @@ fn review(number: u32, product_id: ProductId, user_id: UserId) -> Review {
 }
 
 /// Products and users of the numbers from 1.
-async fn set_up(test: &TestDatabase, products: u32, users: u32) -> (Vec<ProductId>, Vec<UserId>) {
+async fn set_up(shop: &Shop, products: u32, users: u32) -> (Vec<ProductId>, Vec<UserId>) {
     let mut made = Vec::new();
     for number in 1..=products {
-        made.push(product(test, number).await);
+        made.push(product(shop, number).await);
     }
     let users: Vec<_> = (1..=users).map(|number| user(number, &format!("{number}@example.com"))).collect();
-    register(test, &users).await;
+    register(shop, &users).await;
     (made, users.iter().map(|user| user.id).collect())
 }
 
-async fn add(test: &TestDatabase, review: &Review) -> bool {
-    within!(test, work, review => ReviewRepository::insert_once(work, &review).await).unwrap()
+async fn add(shop: &Shop, review: &Review) -> bool {
+    within!(shop, work, review => ReviewRepository::insert_once(work, &review).await).unwrap()
 }
 
-async fn moderate(test: &TestDatabase, id: ReviewId, from: ReviewStatus, to: ReviewStatus) -> bool {
-    within!(test, work => ReviewRepository::moderate(work, id, from, to).await).unwrap()
+async fn moderate(shop: &Shop, id: ReviewId, from: ReviewStatus, to: ReviewStatus) -> bool {
+    within!(shop, work => ReviewRepository::moderate(work, id, from, to).await).unwrap()
 }
 
 /// The sum and count of a product's ratings, as it has them and as its approved reviews have them.
-async fn ratings(test: &TestDatabase, product: ProductId) -> [(i64, i64); 2] {
+async fn ratings(shop: &Shop, product: ProductId) -> [(i64, i64); 2] {
     let approved = "FROM reviews WHERE product_id = $1 AND status = 'approved'";
-    let count = |sql: String| async move { number(test, &sql, &[product.into()]).await };
+    let count = |sql: String| async move { number(shop, &sql, &[product.into()]).await };
     let kept = "FROM products WHERE id = $1";
     [
         (
@@ -63,134 +63,121 @@ async fn ratings(test: &TestDatabase, product: ProductId) -> [(i64, i64); 2] {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_32_reviews_of_one_buyer_at_once_one_is_taken() {
-    on_each_engine(|test| async move {
-        let (products, users) = set_up(&test, 2, 1).await;
-        let (product, other, buyer) = (products[0], products[1], users[0]);
-        let added = at_once(&test, 32, |test, number| async move {
-            add(&test, &review(u32::try_from(number).unwrap() + 1, product, buyer)).await
-        })
-        .await;
-        assert_eq!(added, 1);
-        assert_eq!(number(&test, "SELECT COUNT(*) FROM reviews", &[]).await, 1);
-        assert!(add(&test, &review(99, other, buyer)).await, "another product is another review");
+on_both_engines!(of_32_reviews_of_one_buyer_at_once_one_is_taken);
+async fn of_32_reviews_of_one_buyer_at_once_one_is_taken(shop: &Shop) {
+    let (products, users) = set_up(shop, 2, 1).await;
+    let (product, other, buyer) = (products[0], products[1], users[0]);
+    let added = at_once(shop, 32, |shop, number| async move {
+        add(&shop, &review(u32::try_from(number).unwrap() + 1, product, buyer)).await
     })
     .await;
+    assert_eq!(added, 1);
+    assert_eq!(number(shop, "SELECT COUNT(*) FROM reviews", &[]).await, 1);
+    assert!(add(shop, &review(99, other, buyer)).await, "another product is another review");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn only_who_has_a_paid_order_of_it_has_bought_it() {
-    on_each_engine(|test| async move {
-        let (products, users) = set_up(&test, 2, 2).await;
-        let bought = order(&test, Some(users[0]), 1).await;
-        let sql = "INSERT INTO purchases (user_id, product_id, order_id) VALUES ($1, $2, $3)";
-        execute(&test, sql, &[users[0].into(), products[0].into(), bought.into()]).await;
-        let has_bought = async |user: usize, product: usize| {
-            let mut connection = test.database.read().await.unwrap();
-            ReviewRepository(&mut connection).has_bought(users[user], products[product]).await.unwrap()
-        };
-        assert!(has_bought(0, 0).await);
-        assert!(!has_bought(0, 1).await);
-        assert!(!has_bought(1, 0).await);
-        for (status, has) in
-            [("pending", false), ("fulfilled", true), ("cancelled", false), ("refunded", false)]
-        {
-            let sql = "UPDATE orders SET status = $2 WHERE id = $1";
-            execute(&test, sql, &[bought.into(), status.into()]).await;
-            assert_eq!(has_bought(0, 0).await, has, "{status}");
-        }
-    })
-    .await;
+on_both_engines!(
+    only_who_has_a_paid_order_of_it_has_bought_it,
+    ShopOptions::default().unchecked("the order is a row without a payment")
+);
+async fn only_who_has_a_paid_order_of_it_has_bought_it(shop: &Shop) {
+    let (products, users) = set_up(shop, 2, 2).await;
+    let bought = order(shop, Some(users[0]), 1).await;
+    let sql = "INSERT INTO purchases (user_id, product_id, order_id) VALUES ($1, $2, $3)";
+    execute(shop, sql, &[users[0].into(), products[0].into(), bought.into()]).await;
+    let has_bought = async |user: usize, product: usize| {
+        let mut connection = shop.database.read().await.unwrap();
+        ReviewRepository(&mut connection).has_bought(users[user], products[product]).await.unwrap()
+    };
+    assert!(has_bought(0, 0).await);
+    assert!(!has_bought(0, 1).await);
+    assert!(!has_bought(1, 0).await);
+    for (status, has) in [("pending", false), ("fulfilled", true), ("cancelled", false), ("refunded", false)]
+    {
+        let sql = "UPDATE orders SET status = $2 WHERE id = $1";
+        execute(shop, sql, &[bought.into(), status.into()]).await;
+        assert_eq!(has_bought(0, 0).await, has, "{status}");
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rating_counts_while_its_review_is_approved() {
-    on_each_engine(|test| async move {
-        let (products, users) = set_up(&test, 1, 2).await;
-        let product = products[0];
-        let four = review(3, product, users[0]);
-        assert!(add(&test, &four).await);
-        let approved = Review { status: Approved, ..review(4, product, users[1]) };
-        assert!(add(&test, &approved).await);
-        assert!(!add(&test, &approved).await);
-        assert_eq!(ratings(&test, product).await, [(5, 1); 2], "an import may bring approved ones");
+on_both_engines!(a_rating_counts_while_its_review_is_approved);
+async fn a_rating_counts_while_its_review_is_approved(shop: &Shop) {
+    let (products, users) = set_up(shop, 1, 2).await;
+    let product = products[0];
+    let four = review(3, product, users[0]);
+    assert!(add(shop, &four).await);
+    let approved = Review { status: Approved, ..review(4, product, users[1]) };
+    assert!(add(shop, &approved).await);
+    assert!(!add(shop, &approved).await);
+    assert_eq!(ratings(shop, product).await, [(5, 1); 2], "an import may bring approved ones");
 
-        let steps = [(Pending, Approved, (9, 2)), (Approved, Rejected, (5, 1)), (Rejected, Approved, (9, 2))];
-        for (from, to, rating) in steps {
-            assert!(moderate(&test, four.id, from, to).await, "{from:?} to {to:?}");
-            assert!(!moderate(&test, four.id, from, to).await, "{from:?} to {to:?} again");
-            assert_eq!(ratings(&test, product).await, [rating; 2], "{from:?} to {to:?}");
-        }
-        let found: Review = test.database.read().await.unwrap().find(four.id).await.unwrap().unwrap();
-        let same = Review { status: Approved, version: 4, updated_at: found.updated_at, ..four.clone() };
-        assert_eq!(found, same);
-        assert!(found.updated_at > four.updated_at);
-    })
-    .await;
+    let steps = [(Pending, Approved, (9, 2)), (Approved, Rejected, (5, 1)), (Rejected, Approved, (9, 2))];
+    for (from, to, rating) in steps {
+        assert!(moderate(shop, four.id, from, to).await, "{from:?} to {to:?}");
+        assert!(!moderate(shop, four.id, from, to).await, "{from:?} to {to:?} again");
+        assert_eq!(ratings(shop, product).await, [rating; 2], "{from:?} to {to:?}");
+    }
+    let found: Review = shop.database.read().await.unwrap().find(four.id).await.unwrap().unwrap();
+    let same = Review { status: Approved, version: 4, updated_at: found.updated_at, ..four.clone() };
+    assert_eq!(found, same);
+    assert!(found.updated_at > four.updated_at);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn moderators_at_odds_leave_the_rating_right() {
-    on_each_engine(|test| async move {
-        let (products, users) = set_up(&test, 1, 8).await;
-        let mut reviews = Vec::new();
-        for (number, user) in (1..).zip(users) {
-            let one = review(number, products[0], user);
-            assert!(add(&test, &one).await);
-            reviews.push(one.id);
-        }
-        let reviews = Arc::new(reviews);
-        let moved = at_once(&test, 32, |test, number| {
-            let reviews = Arc::clone(&reviews);
-            async move {
-                let steps =
-                    [(Pending, Approved), (Pending, Rejected), (Approved, Rejected), (Rejected, Approved)];
-                let mut moved = false;
-                for turn in 0..16 {
-                    let (from, to) = steps[(number + turn) % steps.len()];
-                    moved |= moderate(&test, reviews[(number + turn / 4) % reviews.len()], from, to).await;
-                }
-                moved
+on_both_engines!(moderators_at_odds_leave_the_rating_right);
+async fn moderators_at_odds_leave_the_rating_right(shop: &Shop) {
+    let (products, users) = set_up(shop, 1, 8).await;
+    let mut reviews = Vec::new();
+    for (number, user) in (1..).zip(users) {
+        let one = review(number, products[0], user);
+        assert!(add(shop, &one).await);
+        reviews.push(one.id);
+    }
+    let reviews = Arc::new(reviews);
+    let moved = at_once(shop, 32, |shop, number| {
+        let reviews = Arc::clone(&reviews);
+        async move {
+            let steps =
+                [(Pending, Approved), (Pending, Rejected), (Approved, Rejected), (Rejected, Approved)];
+            let mut moved = false;
+            for turn in 0..16 {
+                let (from, to) = steps[(number + turn) % steps.len()];
+                moved |= moderate(&shop, reviews[(number + turn / 4) % reviews.len()], from, to).await;
             }
-        })
-        .await;
-        assert!(moved > 0);
-        let [kept, counted] = ratings(&test, products[0]).await;
-        assert_eq!(kept, counted);
-        assert_eq!(number(&test, "SELECT COUNT(*) FROM reviews WHERE status = 'pending'", &[]).await, 0);
+            moved
+        }
     })
     .await;
+    assert!(moved > 0);
+    let [kept, counted] = ratings(shop, products[0]).await;
+    assert_eq!(kept, counted);
+    assert_eq!(number(shop, "SELECT COUNT(*) FROM reviews WHERE status = 'pending'", &[]).await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lists_are_by_product_state_or_writer_newest_first() {
-    on_each_engine(|test| async move {
-        let (products, users) = set_up(&test, 2, 3).await;
-        for (number, product, user, status) in [
-            (1, 0, 0, Approved),
-            (2, 0, 1, Approved),
-            (3, 0, 2, Pending),
-            (4, 1, 0, Approved),
-            (5, 1, 1, Rejected),
-        ] {
-            assert!(add(&test, &Review { status, ..review(number, products[product], users[user]) }).await);
-        }
-        let cursors = test.database.cursor_key().cursors("reviews");
-        let list = async |filter, after| {
-            let mut connection = test.database.read().await.unwrap();
-            ReviewRepository(&mut connection).list(filter, 2, after, &cursors).await.unwrap()
-        };
-        let ids = |page: &Page<Review>| page.items.iter().map(|one| one.id.0.as_u128()).collect::<Vec<_>>();
-        assert_eq!(ids(&list(ReviewFilter::ShownOf(products[0]), None).await), [2, 1]);
-        assert_eq!(ids(&list(ReviewFilter::ShownOf(products[1]), None).await), [4]);
-        assert_eq!(ids(&list(ReviewFilter::In(Pending), None).await), [3]);
-        assert_eq!(ids(&list(ReviewFilter::By(users[0]), None).await), [4, 1]);
-        let first = list(ReviewFilter::In(Approved), None).await;
-        assert_eq!(ids(&first), [4, 2]);
-        let after = cursors.decode(&first.next.unwrap()).unwrap();
-        let second = list(ReviewFilter::In(Approved), Some(after)).await;
-        assert_eq!((ids(&second), second.next), (vec![1], None));
-    })
-    .await;
+on_both_engines!(lists_are_by_product_state_or_writer_newest_first);
+async fn lists_are_by_product_state_or_writer_newest_first(shop: &Shop) {
+    let (products, users) = set_up(shop, 2, 3).await;
+    for (number, product, user, status) in [
+        (1, 0, 0, Approved),
+        (2, 0, 1, Approved),
+        (3, 0, 2, Pending),
+        (4, 1, 0, Approved),
+        (5, 1, 1, Rejected),
+    ] {
+        assert!(add(shop, &Review { status, ..review(number, products[product], users[user]) }).await);
+    }
+    let cursors = shop.database.cursor_key().cursors("reviews");
+    let list = async |filter, after| {
+        let mut connection = shop.database.read().await.unwrap();
+        ReviewRepository(&mut connection).list(filter, 2, after, &cursors).await.unwrap()
+    };
+    let ids = |page: &Page<Review>| page.items.iter().map(|one| one.id.0.as_u128()).collect::<Vec<_>>();
+    assert_eq!(ids(&list(ReviewFilter::ShownOf(products[0]), None).await), [2, 1]);
+    assert_eq!(ids(&list(ReviewFilter::ShownOf(products[1]), None).await), [4]);
+    assert_eq!(ids(&list(ReviewFilter::In(Pending), None).await), [3]);
+    assert_eq!(ids(&list(ReviewFilter::By(users[0]), None).await), [4, 1]);
+    let first = list(ReviewFilter::In(Approved), None).await;
+    assert_eq!(ids(&first), [4, 2]);
+    let after = cursors.decode(&first.next.unwrap()).unwrap();
+    let second = list(ReviewFilter::In(Approved), Some(after)).await;
+    assert_eq!((ids(&second), second.next), (vec![1], None));
 }

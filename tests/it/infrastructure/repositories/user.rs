@@ -8,167 +8,145 @@ use undercroft::infrastructure::repositories::{
 };
 
 use super::{at, at_once, register, user};
-use crate::support::{TestDatabase, on_each_engine};
+use crate::support::Shop;
 
-async fn find(test: &TestDatabase, id: UserId) -> User {
-    test.database.read().await.unwrap().find(id).await.unwrap().unwrap()
+async fn find(shop: &Shop, id: UserId) -> User {
+    shop.database.read().await.unwrap().find(id).await.unwrap().unwrap()
 }
 
-async fn by_email(test: &TestDatabase, email: &str) -> Option<User> {
-    UserRepository(&mut test.database.read().await.unwrap()).by_email(email).await.unwrap()
+async fn by_email(shop: &Shop, email: &str) -> Option<User> {
+    UserRepository(&mut shop.database.read().await.unwrap()).by_email(email).await.unwrap()
 }
 
-async fn list(test: &TestDatabase, filter: &UserFilter, cursor: Option<&str>) -> Page<User> {
-    let cursors = test.database.cursor_key().cursors("users");
+async fn list(shop: &Shop, filter: &UserFilter, cursor: Option<&str>) -> Page<User> {
+    let cursors = shop.database.cursor_key().cursors("users");
     let after = cursor.map(|cursor| cursors.decode(cursor).unwrap());
-    UserRepository(&mut test.database.read().await.unwrap()).list(filter, 2, after, &cursors).await.unwrap()
+    UserRepository(&mut shop.database.read().await.unwrap()).list(filter, 2, after, &cursors).await.unwrap()
 }
 
 fn emails(page: &Page<User>) -> Vec<&str> {
     page.items.iter().map(|user| user.email.as_str()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_found_as_they_were_written_by_any_spelling() {
-    on_each_engine(|test| async move {
-        let ann = user(1, "Ann.Ångström@Example.com");
-        register(&test, std::slice::from_ref(&ann)).await;
-        assert!(find(&test, ann.id).await == ann);
-        for spelling in ["ANN.ÅNGSTRÖM@example.COM", " ann.a\u{30a}ngstro\u{308}m@example.com "] {
-            assert!(by_email(&test, spelling).await == Some(ann.clone()), "{spelling}");
+on_both_engines!(a_user_is_found_as_they_were_written_by_any_spelling);
+async fn a_user_is_found_as_they_were_written_by_any_spelling(shop: &Shop) {
+    let ann = user(1, "Ann.Ångström@Example.com");
+    register(shop, std::slice::from_ref(&ann)).await;
+    assert!(find(shop, ann.id).await == ann);
+    for spelling in ["ANN.ÅNGSTRÖM@example.COM", " ann.a\u{30a}ngstro\u{308}m@example.com "] {
+        assert!(by_email(shop, spelling).await == Some(ann.clone()), "{spelling}");
+    }
+    assert!(by_email(shop, "ann@example.com").await.is_none());
+}
+
+on_both_engines!(an_address_is_taken_in_every_spelling_even_at_once);
+async fn an_address_is_taken_in_every_spelling_even_at_once(shop: &Shop) {
+    let added = at_once(shop, 16, |shop, number| async move {
+        let mut ann = user(u32::try_from(number).unwrap(), "ann@example.com");
+        if number % 2 == 0 {
+            ann.email = "ANN@EXAMPLE.COM".into();
         }
-        assert!(by_email(&test, "ann@example.com").await.is_none());
+        within!(shop, work, ann => UserRepository::insert_unique_email(work, &ann).await).unwrap()
     })
     .await;
+    assert_eq!(added, 1);
+    let again = user(99, "Ann@Example.com");
+    let taken = within!(shop, work, again => work.insert(&again).await).unwrap_err();
+    assert!(taken.is_taken("users_email"), "{taken}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_taken_in_every_spelling_even_at_once() {
-    on_each_engine(|test| async move {
-        let added = at_once(&test, 16, |test, number| async move {
-            let mut ann = user(u32::try_from(number).unwrap(), "ann@example.com");
-            if number % 2 == 0 {
-                ann.email = "ANN@EXAMPLE.COM".into();
-            }
-            within!(test, work, ann => UserRepository::insert_unique_email(work, &ann).await).unwrap()
+on_both_engines!(an_identity_belongs_to_one_user_only);
+async fn an_identity_belongs_to_one_user_only(shop: &Shop) {
+    let (ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
+    register(shop, &[ann.clone(), bob.clone()]).await;
+    let link = async |user: UserId, subject: &'static str| {
+        within!(shop, work =>
+            UserRepository::link_identity(work, user, "auth0", subject).await)
+        .unwrap()
+    };
+    assert!(link(ann.id, "17").await);
+    assert!(link(ann.id, "17").await, "again is no harm");
+    assert!(!link(bob.id, "17").await);
+    assert!(link(bob.id, "18").await);
+    let mut connection = shop.database.read().await.unwrap();
+    let mut users = UserRepository(&mut connection);
+    assert!(users.by_identity("auth0", "17").await.unwrap() == Some(ann));
+    assert!(users.by_identity("auth0", "18").await.unwrap() == Some(bob));
+    assert!(users.by_identity("facebook", "17").await.unwrap().is_none());
+}
+
+on_both_engines!(a_list_is_newest_first_and_goes_on_where_it_ended);
+async fn a_list_is_newest_first_and_goes_on_where_it_ended(shop: &Shop) {
+    let mut users = [user(1, "ann@a.com"), user(2, "Anna@a.com"), user(3, "bob@a.com"), user(4, "an%@a.com")];
+    users[2].role = Role::Admin;
+    users[3].created_at = users[2].created_at;
+    register(shop, &users).await;
+
+    let all = UserFilter::default();
+    let first = list(shop, &all, None).await;
+    assert_eq!(emails(&first), ["an%@a.com", "bob@a.com"], "of one instant, the higher id");
+    let second = list(shop, &all, first.next.as_deref()).await;
+    assert_eq!(emails(&second), ["Anna@a.com", "ann@a.com"]);
+    assert_eq!(second.next, None);
+
+    let beginning = |prefix: &str| UserFilter { email_prefix: Some(prefix.into()), role: None };
+    let first = list(shop, &beginning("AN"), None).await;
+    assert_eq!(emails(&first), ["an%@a.com", "Anna@a.com"]);
+    assert_eq!(emails(&list(shop, &beginning("AN"), first.next.as_deref()).await), ["ann@a.com"]);
+    assert_eq!(emails(&list(shop, &beginning("an%"), None).await), ["an%@a.com"]);
+
+    let admins =
+        |prefix: Option<&str>| UserFilter { email_prefix: prefix.map(Into::into), role: Some(Role::Admin) };
+    assert_eq!(emails(&list(shop, &admins(None), None).await), ["bob@a.com"]);
+    assert_eq!(emails(&list(shop, &admins(Some("an")), None).await), [""; 0]);
+}
+
+on_both_engines!(two_writers_of_a_user_cannot_undo_each_other);
+async fn two_writers_of_a_user_cannot_undo_each_other(shop: &Shop) {
+    let ann = user(1, "ann@example.com");
+    register(shop, std::slice::from_ref(&ann)).await;
+    let renamed = |name: &str, version| User { name: name.into(), version, ..ann.clone() };
+    let save = async |user: User| {
+        within!(shop, work, user => {
+            let mut user = user;
+            work.update(&mut user).await.map(|()| user.version)
         })
-        .await;
-        assert_eq!(added, 1);
-        let again = user(99, "Ann@Example.com");
-        let taken = within!(test, work, again => work.insert(&again).await).unwrap_err();
-        assert!(taken.is_taken("users_email"), "{taken}");
-    })
-    .await;
+    };
+    assert_eq!(save(renamed("Ann", 1)).await.unwrap(), 2);
+    assert!(matches!(save(renamed("Anna", 1)).await, Err(DatabaseError::Stale { table: "users" })));
+    assert_eq!(save(renamed("Annette", 2)).await.unwrap(), 3);
+    assert_eq!(find(shop, ann.id).await.name, "Annette");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_identity_belongs_to_one_user_only() {
-    on_each_engine(|test| async move {
-        let (ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
-        register(&test, &[ann.clone(), bob.clone()]).await;
-        let link = async |user: UserId, subject: &'static str| {
-            within!(test, work =>
-                UserRepository::link_identity(work, user, "auth0", subject).await)
-            .unwrap()
-        };
-        assert!(link(ann.id, "17").await);
-        assert!(link(ann.id, "17").await, "again is no harm");
-        assert!(!link(bob.id, "17").await);
-        assert!(link(bob.id, "18").await);
-        let mut connection = test.database.read().await.unwrap();
-        let mut users = UserRepository(&mut connection);
-        assert!(users.by_identity("auth0", "17").await.unwrap() == Some(ann));
-        assert!(users.by_identity("auth0", "18").await.unwrap() == Some(bob));
-        assert!(users.by_identity("facebook", "17").await.unwrap().is_none());
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_list_is_newest_first_and_goes_on_where_it_ended() {
-    on_each_engine(|test| async move {
-        let mut users =
-            [user(1, "ann@a.com"), user(2, "Anna@a.com"), user(3, "bob@a.com"), user(4, "an%@a.com")];
-        users[2].role = Role::Admin;
-        users[3].created_at = users[2].created_at;
-        register(&test, &users).await;
-
-        let all = UserFilter::default();
-        let first = list(&test, &all, None).await;
-        assert_eq!(emails(&first), ["an%@a.com", "bob@a.com"], "of one instant, the higher id");
-        let second = list(&test, &all, first.next.as_deref()).await;
-        assert_eq!(emails(&second), ["Anna@a.com", "ann@a.com"]);
-        assert_eq!(second.next, None);
-
-        let beginning = |prefix: &str| UserFilter { email_prefix: Some(prefix.into()), role: None };
-        let first = list(&test, &beginning("AN"), None).await;
-        assert_eq!(emails(&first), ["an%@a.com", "Anna@a.com"]);
-        assert_eq!(emails(&list(&test, &beginning("AN"), first.next.as_deref()).await), ["ann@a.com"]);
-        assert_eq!(emails(&list(&test, &beginning("an%"), None).await), ["an%@a.com"]);
-
-        let admins = |prefix: Option<&str>| UserFilter {
-            email_prefix: prefix.map(Into::into),
-            role: Some(Role::Admin),
-        };
-        assert_eq!(emails(&list(&test, &admins(None), None).await), ["bob@a.com"]);
-        assert_eq!(emails(&list(&test, &admins(Some("an")), None).await), [""; 0]);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_writers_of_a_user_cannot_undo_each_other() {
-    on_each_engine(|test| async move {
-        let ann = user(1, "ann@example.com");
-        register(&test, std::slice::from_ref(&ann)).await;
-        let renamed = |name: &str, version| User { name: name.into(), version, ..ann.clone() };
-        let save = async |user: User| {
-            within!(test, work, user => {
-                let mut user = user;
-                work.update(&mut user).await.map(|()| user.version)
-            })
-        };
-        assert_eq!(save(renamed("Ann", 1)).await.unwrap(), 2);
-        assert!(matches!(save(renamed("Anna", 1)).await, Err(DatabaseError::Stale { table: "users" })));
-        assert_eq!(save(renamed("Annette", 2)).await.unwrap(), 3);
-        assert_eq!(find(&test, ann.id).await.name, "Annette");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn wishes_are_none_until_said_and_kept_by_version() {
-    on_each_engine(|test| async move {
-        let ann = user(1, "ann@example.com");
-        register(&test, std::slice::from_ref(&ann)).await;
-        let read = async || {
-            PreferencesRepository(&mut test.database.read().await.unwrap()).of(ann.id).await.unwrap()
-        };
-        let save = async |wishes: Preferences| {
-            within!(test, work, wishes => {
-                let mut wishes = wishes;
-                PreferencesRepository::save(work, &mut wishes).await.map(|()| wishes.version)
-            })
-        };
-        let none = read().await;
-        assert_eq!((none.version, none.locale.as_deref(), none.marketing_consent), (0, None, false));
-        let wishes = Preferences {
-            locale: Some("pt-BR".into()),
-            currency: Some(Currency::EUR),
-            marketing_consent: true,
-            consent_at: Some(at(5)),
-            updated_at: at(5),
-            ..none.clone()
-        };
-        assert_eq!(save(wishes.clone()).await.unwrap(), 1);
-        assert_eq!(read().await, Preferences { version: 1, ..wishes.clone() });
-        assert!(
-            matches!(save(wishes.clone()).await, Err(DatabaseError::Stale { .. })),
-            "said by somebody else first"
-        );
-        assert_eq!(save(Preferences { version: 1, currency: None, ..wishes.clone() }).await.unwrap(), 2);
-        assert_eq!(read().await.currency, None);
-        assert!(matches!(save(Preferences { version: 1, ..wishes }).await, Err(DatabaseError::Stale { .. })));
-    })
-    .await;
+on_both_engines!(wishes_are_none_until_said_and_kept_by_version);
+async fn wishes_are_none_until_said_and_kept_by_version(shop: &Shop) {
+    let ann = user(1, "ann@example.com");
+    register(shop, std::slice::from_ref(&ann)).await;
+    let read =
+        async || PreferencesRepository(&mut shop.database.read().await.unwrap()).of(ann.id).await.unwrap();
+    let save = async |wishes: Preferences| {
+        within!(shop, work, wishes => {
+            let mut wishes = wishes;
+            PreferencesRepository::save(work, &mut wishes).await.map(|()| wishes.version)
+        })
+    };
+    let none = read().await;
+    assert_eq!((none.version, none.locale.as_deref(), none.marketing_consent), (0, None, false));
+    let wishes = Preferences {
+        locale: Some("pt-BR".into()),
+        currency: Some(Currency::EUR),
+        marketing_consent: true,
+        consent_at: Some(at(5)),
+        updated_at: at(5),
+        ..none.clone()
+    };
+    assert_eq!(save(wishes.clone()).await.unwrap(), 1);
+    assert_eq!(read().await, Preferences { version: 1, ..wishes.clone() });
+    assert!(
+        matches!(save(wishes.clone()).await, Err(DatabaseError::Stale { .. })),
+        "said by somebody else first"
+    );
+    assert_eq!(save(Preferences { version: 1, currency: None, ..wishes.clone() }).await.unwrap(), 2);
+    assert_eq!(read().await.currency, None);
+    assert!(matches!(save(Preferences { version: 1, ..wishes }).await, Err(DatabaseError::Stale { .. })));
 }

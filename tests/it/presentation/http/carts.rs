@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::store::{execute, product};
-use crate::support::{Caller, Reply, TestServer};
+use crate::support::{Caller, Reply, Shop, TestServer};
 
 async fn new_cart(caller: &Caller) -> String {
     let reply = caller.post("/v1/carts", json!({})).await;
@@ -21,231 +21,202 @@ fn fault(reply: &Reply) -> Value {
     error
 }
 
-#[tokio::test]
-async fn a_cart_is_filled_priced_and_emptied() {
-    TestServer::on_each_engine(async |server| {
-        let database = server.store.database();
-        let (dear, cheap) = (product(database, 1_999, 5).await, product(database, 250, 1_000).await);
-        let guest = server.guest();
-        let cart = new_cart(&guest).await;
-        let empty = guest.get(&cart).await.expect(200);
-        assert_eq!((&empty["currency"], &empty["status"]), (&json!("EUR"), &json!("open")));
-        assert_eq!(empty["totals"]["total"], json!({"amount": 0, "currency": "EUR"}));
+on_both_engines!(a_cart_is_filled_priced_and_emptied);
+async fn a_cart_is_filled_priced_and_emptied(shop: &Shop) {
+    let server = shop.server().await;
+    let database = server.store.database();
+    let (dear, cheap) = (product(database, 1_999, 5).await, product(database, 250, 1_000).await);
+    let guest = server.guest();
+    let cart = new_cart(&guest).await;
+    let empty = guest.get(&cart).await.expect(200);
+    assert_eq!((&empty["currency"], &empty["status"]), (&json!("EUR"), &json!("open")));
+    assert_eq!(empty["totals"]["total"], json!({"amount": 0, "currency": "EUR"}));
 
-        guest.post(&format!("{cart}/items"), json!({"variant_id": dear, "quantity": 2})).await.expect(200);
-        let filled = guest.put(&format!("{cart}/items/{cheap}"), json!({"quantity": 3})).await.expect(200);
-        let items: Vec<_> =
-            filled["items"].as_array().unwrap().iter().map(|item| &item["variant_id"]).collect();
-        assert_eq!(items, [&json!(dear), &json!(cheap)]);
-        assert_eq!(filled["items"][0]["unit_price"], json!({"amount": 1_999, "currency": "EUR"}));
-        assert_eq!(
-            (&filled["items"][0]["available"], &filled["items"][0]["quantity"]),
-            (&json!(5), &json!(2))
-        );
-        assert_eq!(filled["totals"]["subtotal"]["amount"], 2 * 1_999 + 3 * 250);
-        assert_eq!(guest.get(&cart).await.expect(200), filled);
+    guest.post(&format!("{cart}/items"), json!({"variant_id": dear, "quantity": 2})).await.expect(200);
+    let filled = guest.put(&format!("{cart}/items/{cheap}"), json!({"quantity": 3})).await.expect(200);
+    let items: Vec<_> = filled["items"].as_array().unwrap().iter().map(|item| &item["variant_id"]).collect();
+    assert_eq!(items, [&json!(dear), &json!(cheap)]);
+    assert_eq!(filled["items"][0]["unit_price"], json!({"amount": 1_999, "currency": "EUR"}));
+    assert_eq!((&filled["items"][0]["available"], &filled["items"][0]["quantity"]), (&json!(5), &json!(2)));
+    assert_eq!(filled["totals"]["subtotal"]["amount"], 2 * 1_999 + 3 * 250);
+    assert_eq!(guest.get(&cart).await.expect(200), filled);
 
-        let fewer = guest.put(&format!("{cart}/items/{dear}"), json!({"quantity": 1})).await.expect(200);
-        assert_eq!(fewer["totals"]["subtotal"]["amount"], 1_999 + 3 * 250);
-        let left = guest.delete(&format!("{cart}/items/{dear}")).await.expect(200);
-        assert_eq!(left["totals"]["subtotal"]["amount"], 3 * 250);
-        assert_eq!(guest.delete(&format!("{cart}/items/{dear}")).await.problem(404), "variant_not_found");
-    })
-    .await;
+    let fewer = guest.put(&format!("{cart}/items/{dear}"), json!({"quantity": 1})).await.expect(200);
+    assert_eq!(fewer["totals"]["subtotal"]["amount"], 1_999 + 3 * 250);
+    let left = guest.delete(&format!("{cart}/items/{dear}")).await.expect(200);
+    assert_eq!(left["totals"]["subtotal"]["amount"], 3 * 250);
+    assert_eq!(guest.delete(&format!("{cart}/items/{dear}")).await.problem(404), "variant_not_found");
 }
 
-#[tokio::test]
-async fn fifty_adds_at_once_are_fifty_pieces() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 100, 1_000).await;
-        let guest = server.guest();
-        let cart = new_cart(&guest).await;
-        let adds = (0..50).map(|_| {
-            let (guest, path) = (guest.clone(), format!("{cart}/items"));
-            tokio::spawn(
-                async move { guest.post(&path, json!({"variant_id": variant, "quantity": 1})).await },
-            )
-        });
-        for add in adds.collect::<Vec<_>>() {
-            add.await.unwrap().expect(200);
-        }
-        let cart = guest.get(&cart).await.expect(200);
-        assert_eq!(cart["items"].as_array().unwrap().len(), 1);
-        assert_eq!(cart["items"][0]["quantity"], 50);
-    })
-    .await;
+on_both_engines!(fifty_adds_at_once_are_fifty_pieces);
+async fn fifty_adds_at_once_are_fifty_pieces(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 100, 1_000).await;
+    let guest = server.guest();
+    let cart = new_cart(&guest).await;
+    let adds = (0..50).map(|_| {
+        let (guest, path) = (guest.clone(), format!("{cart}/items"));
+        tokio::spawn(async move { guest.post(&path, json!({"variant_id": variant, "quantity": 1})).await })
+    });
+    for add in adds.collect::<Vec<_>>() {
+        add.await.unwrap().expect(200);
+    }
+    let cart = guest.get(&cart).await.expect(200);
+    assert_eq!(cart["items"].as_array().unwrap().len(), 1);
+    assert_eq!(cart["items"][0]["quantity"], 50);
 }
 
-#[tokio::test]
-async fn a_repeated_add_with_its_key_adds_once() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 100, 1_000).await;
-        let cart = new_cart(&server.guest()).await;
-        let keyed = server.guest().with("idempotency-key", &Uuid::from_u128(7).to_string());
-        let body = json!({"variant_id": variant, "quantity": 2});
-        let first = keyed.post(&format!("{cart}/items"), body.clone()).await;
-        let again = keyed.post(&format!("{cart}/items"), body).await;
-        assert_eq!((first.status, &first.body), (again.status, &again.body));
-        let other = json!({"variant_id": variant, "quantity": 3});
-        assert_eq!(keyed.post(&format!("{cart}/items"), other).await.problem(422), "idempotency_key_reused");
-        assert_eq!(server.guest().get(&cart).await.json()["items"][0]["quantity"], 2);
+on_both_engines!(a_repeated_add_with_its_key_adds_once);
+async fn a_repeated_add_with_its_key_adds_once(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 100, 1_000).await;
+    let cart = new_cart(&server.guest()).await;
+    let keyed = server.guest().with("idempotency-key", &Uuid::from_u128(7).to_string());
+    let body = json!({"variant_id": variant, "quantity": 2});
+    let first = keyed.post(&format!("{cart}/items"), body.clone()).await;
+    let again = keyed.post(&format!("{cart}/items"), body).await;
+    assert_eq!((first.status, &first.body), (again.status, &again.body));
+    let other = json!({"variant_id": variant, "quantity": 3});
+    assert_eq!(keyed.post(&format!("{cart}/items"), other).await.problem(422), "idempotency_key_reused");
+    assert_eq!(server.guest().get(&cart).await.json()["items"][0]["quantity"], 2);
 
-        let carts = [keyed.post("/v1/carts", json!({})).await, keyed.post("/v1/carts", json!({})).await];
-        assert_eq!((carts[0].status, &carts[0].body), (201, &carts[1].body));
-        assert_eq!(carts[0].header("location"), carts[1].header("location"));
-    })
-    .await;
+    let carts = [keyed.post("/v1/carts", json!({})).await, keyed.post("/v1/carts", json!({})).await];
+    assert_eq!((carts[0].status, &carts[0].body), (201, &carts[1].body));
+    assert_eq!(carts[0].header("location"), carts[1].header("location"));
 }
 
-#[tokio::test]
-async fn impossible_lines_are_refused_by_field() {
-    TestServer::on_each_engine(async |server| {
-        let database = server.store.database();
-        let variant = product(database, 100, 1_000).await;
-        let guest = server.guest();
-        let cart = new_cart(&guest).await;
-        let items = format!("{cart}/items");
-        for (quantity, code) in [(json!(0), "minimum"), (json!(-1), "minimum"), (json!(10_000), "maximum")] {
-            let reply = guest.post(&items, json!({"variant_id": variant, "quantity": quantity})).await;
-            assert_eq!(
-                (&fault(&reply)["pointer"], &fault(&reply)["code"]),
-                (&json!("/quantity"), &json!(code))
-            );
-            let reply = guest.put(&format!("{items}/{variant}"), json!({"quantity": quantity})).await;
-            assert_eq!(fault(&reply)["code"], code);
-        }
-        guest.put(&format!("{items}/{variant}"), json!({"quantity": 9_999})).await.expect(200);
-        let reply = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
-        assert_eq!(fault(&reply), json!({"pointer": "/quantity", "code": "maximum", "maximum": 9_999}));
+on_both_engines!(impossible_lines_are_refused_by_field);
+async fn impossible_lines_are_refused_by_field(shop: &Shop) {
+    let server = shop.server().await;
+    let database = server.store.database();
+    let variant = product(database, 100, 1_000).await;
+    let guest = server.guest();
+    let cart = new_cart(&guest).await;
+    let items = format!("{cart}/items");
+    for (quantity, code) in [(json!(0), "minimum"), (json!(-1), "minimum"), (json!(10_000), "maximum")] {
+        let reply = guest.post(&items, json!({"variant_id": variant, "quantity": quantity})).await;
+        assert_eq!((&fault(&reply)["pointer"], &fault(&reply)["code"]), (&json!("/quantity"), &json!(code)));
+        let reply = guest.put(&format!("{items}/{variant}"), json!({"quantity": quantity})).await;
+        assert_eq!(fault(&reply)["code"], code);
+    }
+    guest.put(&format!("{items}/{variant}"), json!({"quantity": 9_999})).await.expect(200);
+    let reply = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
+    assert_eq!(fault(&reply), json!({"pointer": "/quantity", "code": "maximum", "maximum": 9_999}));
 
-        let unknown = Uuid::from_u128(1);
-        let reply = guest.post(&items, json!({"variant_id": unknown, "quantity": 1})).await;
-        assert_eq!(fault(&reply), json!({"pointer": "/variant_id", "code": "no_such_thing"}));
-        let reply = guest.put(&format!("{items}/{unknown}"), json!({"quantity": 1})).await;
-        assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "no_such_thing"}));
+    let unknown = Uuid::from_u128(1);
+    let reply = guest.post(&items, json!({"variant_id": unknown, "quantity": 1})).await;
+    assert_eq!(fault(&reply), json!({"pointer": "/variant_id", "code": "no_such_thing"}));
+    let reply = guest.put(&format!("{items}/{unknown}"), json!({"quantity": 1})).await;
+    assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "no_such_thing"}));
 
-        let dollars = guest.post("/v1/carts", json!({"currency": "USD"})).await.expect(201);
-        let items = format!("/v1/carts/{}/items", dollars["id"].as_str().unwrap());
-        let reply = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
-        assert_eq!(fault(&reply)["code"], "no_such_thing", "it has no price in this currency");
+    let dollars = guest.post("/v1/carts", json!({"currency": "USD"})).await.expect(201);
+    let items = format!("/v1/carts/{}/items", dollars["id"].as_str().unwrap());
+    let reply = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
+    assert_eq!(fault(&reply)["code"], "no_such_thing", "it has no price in this currency");
 
-        execute(database, &["UPDATE variants SET active = FALSE"]).await;
-        let other = new_cart(&guest).await;
-        let reply =
-            guest.post(&format!("{other}/items"), json!({"variant_id": variant, "quantity": 1})).await;
-        assert_eq!(fault(&reply)["code"], "no_such_thing", "it is not for sale");
-        let shown = guest.get(&cart).await.expect(200);
-        assert_eq!(
-            (&shown["items"][0]["for_sale"], &shown["items"][0]["total"]),
-            (&json!(false), &Value::Null)
-        );
-        assert_eq!(shown["totals"]["total"]["amount"], 0);
-    })
-    .await;
+    execute(database, &["UPDATE variants SET active = FALSE"]).await;
+    let other = new_cart(&guest).await;
+    let reply = guest.post(&format!("{other}/items"), json!({"variant_id": variant, "quantity": 1})).await;
+    assert_eq!(fault(&reply)["code"], "no_such_thing", "it is not for sale");
+    let shown = guest.get(&cart).await.expect(200);
+    assert_eq!((&shown["items"][0]["for_sale"], &shown["items"][0]["total"]), (&json!(false), &Value::Null));
+    assert_eq!(shown["totals"]["total"]["amount"], 0);
 }
 
-#[tokio::test]
-async fn a_cart_has_room_for_two_hundred_lines() {
-    TestServer::on_each_engine(async |server| {
-        let database = server.store.database();
-        let guest = server.guest();
-        let cart = new_cart(&guest).await;
-        let mut last = None;
-        for _ in 0..200 {
-            let variant = product(database, 100, 10).await;
-            guest.put(&format!("{cart}/items/{variant}"), json!({"quantity": 1})).await.expect(200);
-            last = Some(variant);
-        }
-        let more = product(database, 100, 10).await;
-        let reply = guest.put(&format!("{cart}/items/{more}"), json!({"quantity": 1})).await;
-        assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "too_many", "max_items": 200}));
-        let again = format!("{cart}/items/{}", last.unwrap());
-        guest.put(&again, json!({"quantity": 2})).await.expect(200);
-        assert_eq!(guest.get(&cart).await.json()["items"].as_array().unwrap().len(), 200);
-    })
-    .await;
+on_both_engines!(a_cart_has_room_for_two_hundred_lines);
+async fn a_cart_has_room_for_two_hundred_lines(shop: &Shop) {
+    let server = shop.server().await;
+    let database = server.store.database();
+    let guest = server.guest();
+    let cart = new_cart(&guest).await;
+    let mut last = None;
+    for _ in 0..200 {
+        let variant = product(database, 100, 10).await;
+        guest.put(&format!("{cart}/items/{variant}"), json!({"quantity": 1})).await.expect(200);
+        last = Some(variant);
+    }
+    let more = product(database, 100, 10).await;
+    let reply = guest.put(&format!("{cart}/items/{more}"), json!({"quantity": 1})).await;
+    assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "too_many", "max_items": 200}));
+    let again = format!("{cart}/items/{}", last.unwrap());
+    guest.put(&again, json!({"quantity": 2})).await.expect(200);
+    assert_eq!(guest.get(&cart).await.json()["items"].as_array().unwrap().len(), 200);
 }
 
-#[tokio::test]
-async fn a_users_cart_is_only_theirs() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 100, 10).await;
-        let (owner, other, guest) = (server.customer().await, server.customer().await, server.guest());
-        assert_eq!(owner.get("/v1/me/cart").await.problem(404), "cart_not_found");
-        let cart = new_cart(&owner).await;
-        owner.put(&format!("{cart}/items/{variant}"), json!({"quantity": 1})).await.expect(200);
-        for stranger in [&other, &guest, &server.admin().await] {
-            let item = format!("{cart}/items/{variant}");
-            let replies = [
-                stranger.get(&cart).await,
-                stranger.put(&item, json!({"quantity": 5})).await,
-                stranger.delete(&item).await,
-                stranger.post(&format!("{cart}/items"), json!({"variant_id": variant, "quantity": 1})).await,
-                stranger.put(&format!("{cart}/discount"), json!({"code": "X"})).await,
-                stranger.delete(&format!("{cart}/discount")).await,
-            ];
-            for reply in replies {
-                assert_eq!(reply.problem(404), "cart_not_found", "{reply}");
-            }
-        }
-        assert_eq!(owner.get(&cart).await.json()["items"][0]["quantity"], 1);
-        assert_eq!(owner.get("/v1/me/cart").await.expect(200), owner.get(&cart).await.expect(200));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_does() {
-    TestServer::on_each_engine(async |server| {
-        let database = server.store.database();
-        let variant = product(database, 1_000, 10).await;
-        execute(
-            database,
-            &["INSERT INTO discounts (id, code, code_key, basis_points, usage_limit, used, active, version, created_at, \
-               updated_at) SELECT id, 'Ten', 'TEN', 1000, 5, 0, TRUE, 1, created_at, created_at FROM products"],
-        )
-        .await;
-        let guest = server.guest();
-        let cart = new_cart(&guest).await;
-        guest.put(&format!("{cart}/items/{variant}"), json!({"quantity": 2})).await.expect(200);
-        let path = format!("{cart}/discount");
-        assert_eq!(guest.put(&path, json!({"code": "none"})).await.problem(422), "invalid_discount_code");
-        assert_eq!(guest.get(&cart).await.json()["discount"], Value::Null);
-        let with = guest.put(&path, json!({"code": "TEN"})).await.expect(200);
-        assert_eq!(with["discount"], json!({"code": "TEN", "applies": true, "reason": null}));
-        assert_eq!(with["totals"]["discount"]["amount"], 200);
-        assert_eq!(with["totals"]["total"]["amount"], 1_800);
-
-        execute(database, &["UPDATE discounts SET active = FALSE"]).await;
-        let shown = guest.get(&cart).await.expect(200);
-        assert_eq!(shown["discount"], json!({"code": "TEN", "applies": false, "reason": "inactive"}));
-        assert_eq!(shown["totals"]["total"]["amount"], 2_000);
-        assert_eq!(guest.delete(&path).await.expect(200)["discount"], Value::Null);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_change_meant_for_another_version_is_refused() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 100, 10).await;
-        let guest = server.guest();
-        let cart = new_cart(&guest).await;
-        let seen = guest.get(&cart).await;
-        let tag = seen.header("etag").to_owned();
-        assert_eq!(guest.with("if-none-match", &tag).get(&cart).await.status, 304);
+on_both_engines!(a_users_cart_is_only_theirs);
+async fn a_users_cart_is_only_theirs(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 100, 10).await;
+    let (owner, other, guest) = (server.customer().await, server.customer().await, server.guest());
+    assert_eq!(owner.get("/v1/me/cart").await.problem(404), "cart_not_found");
+    let cart = new_cart(&owner).await;
+    owner.put(&format!("{cart}/items/{variant}"), json!({"quantity": 1})).await.expect(200);
+    for stranger in [&other, &guest, &server.admin().await] {
         let item = format!("{cart}/items/{variant}");
-        let changed = guest.with("if-match", &tag).put(&item, json!({"quantity": 1})).await;
-        changed.expect(200);
-        assert_ne!(changed.header("etag"), tag);
-        let late = guest.with("if-match", &tag).put(&item, json!({"quantity": 2})).await;
-        assert_eq!(late.problem(412), "precondition_failed");
-        let current = guest.get(&cart).await;
-        assert_eq!(current.header("etag"), changed.header("etag"));
-        assert_eq!(current.json()["items"][0]["quantity"], 1);
-        assert_eq!(guest.with("if-none-match", &tag).get(&cart).await.status, 200);
-    })
+        let replies = [
+            stranger.get(&cart).await,
+            stranger.put(&item, json!({"quantity": 5})).await,
+            stranger.delete(&item).await,
+            stranger.post(&format!("{cart}/items"), json!({"variant_id": variant, "quantity": 1})).await,
+            stranger.put(&format!("{cart}/discount"), json!({"code": "X"})).await,
+            stranger.delete(&format!("{cart}/discount")).await,
+        ];
+        for reply in replies {
+            assert_eq!(reply.problem(404), "cart_not_found", "{reply}");
+        }
+    }
+    assert_eq!(owner.get(&cart).await.json()["items"][0]["quantity"], 1);
+    assert_eq!(owner.get("/v1/me/cart").await.expect(200), owner.get(&cart).await.expect(200));
+}
+
+on_both_engines!(a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_does);
+async fn a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_does(shop: &Shop) {
+    let server = shop.server().await;
+    let database = server.store.database();
+    let variant = product(database, 1_000, 10).await;
+    execute(
+        database,
+        &["INSERT INTO discounts (id, code, code_key, basis_points, usage_limit, used, active, version, created_at, \
+           updated_at) SELECT id, 'Ten', 'TEN', 1000, 5, 0, TRUE, 1, created_at, created_at FROM products"],
+    )
     .await;
+    let guest = server.guest();
+    let cart = new_cart(&guest).await;
+    guest.put(&format!("{cart}/items/{variant}"), json!({"quantity": 2})).await.expect(200);
+    let path = format!("{cart}/discount");
+    assert_eq!(guest.put(&path, json!({"code": "none"})).await.problem(422), "invalid_discount_code");
+    assert_eq!(guest.get(&cart).await.json()["discount"], Value::Null);
+    let with = guest.put(&path, json!({"code": "TEN"})).await.expect(200);
+    assert_eq!(with["discount"], json!({"code": "TEN", "applies": true, "reason": null}));
+    assert_eq!(with["totals"]["discount"]["amount"], 200);
+    assert_eq!(with["totals"]["total"]["amount"], 1_800);
+
+    execute(database, &["UPDATE discounts SET active = FALSE"]).await;
+    let shown = guest.get(&cart).await.expect(200);
+    assert_eq!(shown["discount"], json!({"code": "TEN", "applies": false, "reason": "inactive"}));
+    assert_eq!(shown["totals"]["total"]["amount"], 2_000);
+    assert_eq!(guest.delete(&path).await.expect(200)["discount"], Value::Null);
+}
+
+on_both_engines!(a_change_meant_for_another_version_is_refused);
+async fn a_change_meant_for_another_version_is_refused(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 100, 10).await;
+    let guest = server.guest();
+    let cart = new_cart(&guest).await;
+    let seen = guest.get(&cart).await;
+    let tag = seen.header("etag").to_owned();
+    assert_eq!(guest.with("if-none-match", &tag).get(&cart).await.status, 304);
+    let item = format!("{cart}/items/{variant}");
+    let changed = guest.with("if-match", &tag).put(&item, json!({"quantity": 1})).await;
+    changed.expect(200);
+    assert_ne!(changed.header("etag"), tag);
+    let late = guest.with("if-match", &tag).put(&item, json!({"quantity": 2})).await;
+    assert_eq!(late.problem(412), "precondition_failed");
+    let current = guest.get(&cart).await;
+    assert_eq!(current.header("etag"), changed.header("etag"));
+    assert_eq!(current.json()["items"][0]["quantity"], 1);
+    assert_eq!(guest.with("if-none-match", &tag).get(&cart).await.status, 200);
 }
 
 async fn log_in(server: &TestServer, email: &str, cart: &str) -> Caller {
@@ -255,39 +226,32 @@ async fn log_in(server: &TestServer, email: &str, cart: &str) -> Caller {
     server.guest().with("authorization", &format!("Bearer {}", session["token"].as_str().unwrap()))
 }
 
-#[tokio::test]
-async fn a_guests_cart_becomes_the_users_at_log_in() {
-    TestServer::on_each_engine(async |server| {
-        let database = server.store.database();
-        let (one, two) = (product(database, 100, 10).await, product(database, 100, 10).await);
-        let guest = server.guest();
-        let account = json!({"email": "ann@shop.example", "password": "correct horse battery"});
-        guest.post("/v1/users", account).await.expect(201);
-        let first = new_cart(&guest).await;
-        guest.put(&format!("{first}/items/{one}"), json!({"quantity": 9_000})).await.expect(200);
+on_both_engines!(a_guests_cart_becomes_the_users_at_log_in);
+async fn a_guests_cart_becomes_the_users_at_log_in(shop: &Shop) {
+    let server = shop.server().await;
+    let database = server.store.database();
+    let (one, two) = (product(database, 100, 10).await, product(database, 100, 10).await);
+    let guest = server.guest();
+    let account = json!({"email": "ann@shop.example", "password": "correct horse battery"});
+    guest.post("/v1/users", account).await.expect(201);
+    let first = new_cart(&guest).await;
+    guest.put(&format!("{first}/items/{one}"), json!({"quantity": 9_000})).await.expect(200);
 
-        let user = log_in(&server, "ann@shop.example", &first).await;
-        assert_eq!(user.get("/v1/me/cart").await.expect(200), user.get(&first).await.expect(200));
-        assert_eq!(guest.get(&first).await.problem(404), "cart_not_found", "it is the user's now");
+    let user = log_in(server, "ann@shop.example", &first).await;
+    assert_eq!(user.get("/v1/me/cart").await.expect(200), user.get(&first).await.expect(200));
+    assert_eq!(guest.get(&first).await.problem(404), "cart_not_found", "it is the user's now");
 
-        let second = new_cart(&guest).await;
-        guest.put(&format!("{second}/items/{one}"), json!({"quantity": 2_000})).await.expect(200);
-        guest.put(&format!("{second}/items/{two}"), json!({"quantity": 3})).await.expect(200);
-        let user = log_in(&server, "ann@shop.example", &second).await;
-        let cart = user.get("/v1/me/cart").await.expect(200);
-        assert_eq!(format!("/v1/carts/{}", cart["id"].as_str().unwrap()), first);
-        let quantities: Vec<_> =
-            cart["items"].as_array().unwrap().iter().map(|item| &item["quantity"]).collect();
-        assert_eq!(quantities, [9_999, 3], "added up, and not beyond what a line takes");
-        assert_eq!(user.get(&second).await.problem(404), "cart_not_found", "it was merged");
+    let second = new_cart(&guest).await;
+    guest.put(&format!("{second}/items/{one}"), json!({"quantity": 2_000})).await.expect(200);
+    guest.put(&format!("{second}/items/{two}"), json!({"quantity": 3})).await.expect(200);
+    let user = log_in(server, "ann@shop.example", &second).await;
+    let cart = user.get("/v1/me/cart").await.expect(200);
+    assert_eq!(format!("/v1/carts/{}", cart["id"].as_str().unwrap()), first);
+    let quantities: Vec<_> = cart["items"].as_array().unwrap().iter().map(|item| &item["quantity"]).collect();
+    assert_eq!(quantities, [9_999, 3], "added up, and not beyond what a line takes");
+    assert_eq!(user.get(&second).await.problem(404), "cart_not_found", "it was merged");
 
-        let theirs = new_cart(&server.customer().await).await;
-        log_in(&server, "ann@shop.example", &theirs).await;
-        assert_eq!(
-            user.get(&theirs).await.problem(404),
-            "cart_not_found",
-            "nobody takes another user's cart"
-        );
-    })
-    .await;
+    let theirs = new_cart(&server.customer().await).await;
+    log_in(server, "ann@shop.example", &theirs).await;
+    assert_eq!(user.get(&theirs).await.problem(404), "cart_not_found", "nobody takes another user's cart");
 }

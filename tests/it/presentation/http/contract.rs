@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::examples::{Operation, document, example, operations};
 use crate::support::store::{product, product_of_kind};
-use crate::support::{Caller, Reply, TestServer};
+use crate::support::{Caller, Reply, Shop, TestServer};
 
 /// Somebody who may call the operation.
 struct Callers {
@@ -41,124 +41,111 @@ async fn call(caller: &Caller, operation: &Operation, path: &str, document: &Val
     caller.send(operation.method.clone(), path, body).await
 }
 
-#[tokio::test]
-async fn every_operation_answers_as_it_is_documented() {
-    TestServer::on_each_engine(async |server| {
-        let (callers, document) = (Callers::of(&server).await, document());
-        for operation in operations(&document) {
-            let path = operation.path_to_nothing(&document);
-            // what ends the log-in comes with one of its own
-            let ends = operation.method == Method::DELETE && operation.parameters("path").next().is_none();
-            let own = if ends { Some(server.customer().await) } else { None };
-            let caller = own.as_ref().unwrap_or_else(|| callers.allowed(&operation));
+on_both_engines!(every_operation_answers_as_it_is_documented);
+async fn every_operation_answers_as_it_is_documented(shop: &Shop) {
+    let server = shop.server().await;
+    let (callers, document) = (Callers::of(server).await, document());
+    for operation in operations(&document) {
+        let path = operation.path_to_nothing(&document);
+        // what ends the log-in comes with one of its own
+        let ends = operation.method == Method::DELETE && operation.parameters("path").next().is_none();
+        let own = if ends { Some(server.customer().await) } else { None };
+        let caller = own.as_ref().unwrap_or_else(|| callers.allowed(&operation));
+        let reply = call(caller, &operation, &path, &document).await;
+        assert_sound(&operation, &reply);
+        let documented = operation.described["responses"].as_object().unwrap();
+        let is_told = reply.status >= 400 || documented.contains_key(&reply.status.to_string());
+        assert!(is_told, "{operation} is not documented to answer {reply}");
+        assert!(!reply.header("x-request-id").is_empty(), "{operation}");
+    }
+}
+
+on_both_engines!(nobody_does_what_their_role_does_not_allow);
+async fn nobody_does_what_their_role_does_not_allow(shop: &Shop) {
+    let server = shop.server().await;
+    let (callers, document) = (Callers::of(server).await, document());
+    let forged = server.guest().with("authorization", "Bearer forged");
+    for operation in operations(&document).iter().filter(|operation| !operation.is_open()) {
+        let path = operation.path_to_nothing(&document);
+        for caller in [&callers.guest, &forged] {
+            let reply = call(caller, operation, &path, &document).await;
+            assert_eq!(reply.problem(401), "unauthorized_access", "{operation}");
+            assert!(reply.header("www-authenticate").starts_with("Bearer"), "{operation}");
+        }
+        if operation.is_for_administrators() {
+            let reply = call(&callers.customer, operation, &path, &document).await;
+            assert_eq!(reply.problem(403), "unauthorized_access", "{operation}");
+        }
+    }
+}
+
+on_both_engines!(a_body_that_cannot_be_read_is_told_why);
+async fn a_body_that_cannot_be_read_is_told_why(shop: &Shop) {
+    let server = shop.server().await;
+    let (callers, document) = (Callers::of(server).await, document());
+    let mut tried = 0;
+    for operation in operations(&document).iter().filter(|operation| operation.body().is_some()) {
+        let path = operation.path_to_nothing(&document);
+        let caller = callers.allowed(operation);
+        let typed = caller.with("content-type", "application/json");
+        let raw = async |caller: &Caller, body: &str| {
+            caller.raw(operation.method.clone(), &path, body.to_owned()).await
+        };
+        assert_eq!(raw(&typed, "{\"a\": 1,}").await.problem(400), "malformed_json", "{operation}");
+        assert_eq!(raw(&typed, "{\"a\": 1, \"a\": 2}").await.problem(400), "malformed_json", "{operation}");
+        let form = caller.with("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(raw(&form, "a=1").await.problem(415), "unsupported_media_type", "{operation}");
+        assert_eq!(raw(caller, "{}").await.problem(415), "unsupported_media_type", "{operation}");
+        let long = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
+        assert_eq!(raw(&typed, &long).await.problem(413), "body_too_large", "{operation}");
+        assert_eq!(raw(&typed, "[]").await.problem(422), "validation", "{operation}");
+        let mut unknown = example(&document, operation.body().unwrap());
+        unknown["no_such_field"] = json!(1);
+        let reply = raw(&typed, &unknown.to_string()).await;
+        assert_eq!(reply.problem(422), "validation", "{operation}");
+        let fault = json!({"pointer": "/no_such_field", "code": "unknown"});
+        let faults = reply.json()["errors"].as_array().unwrap().clone();
+        let is_told =
+            faults.iter().any(|told| told["pointer"] == fault["pointer"] && told["code"] == fault["code"]);
+        assert!(is_told, "{operation}: {reply}");
+        tried += 1;
+    }
+    assert!(tried > 10, "only {tried} operations take a body");
+}
+
+on_both_engines!(a_parameter_that_is_wrong_is_named);
+async fn a_parameter_that_is_wrong_is_named(shop: &Shop) {
+    let server = shop.server().await;
+    let (callers, document) = (Callers::of(server).await, document());
+    for operation in operations(&document) {
+        let caller = callers.allowed(&operation);
+        let ids: Vec<_> = operation
+            .parameters("path")
+            .filter(|parameter| parameter["schema"]["format"] == "uuid")
+            .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
+            .collect();
+        for wrong in &ids {
+            let path = operation.path_with(|name| match name {
+                name if name == wrong => "17".to_owned(),
+                _ => uuid::Uuid::from_u128(1).to_string(),
+            });
             let reply = call(caller, &operation, &path, &document).await;
-            assert_sound(&operation, &reply);
-            let documented = operation.described["responses"].as_object().unwrap();
-            let is_told = reply.status >= 400 || documented.contains_key(&reply.status.to_string());
-            assert!(is_told, "{operation} is not documented to answer {reply}");
-            assert!(!reply.header("x-request-id").is_empty(), "{operation}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn nobody_does_what_their_role_does_not_allow() {
-    TestServer::on_each_engine(async |server| {
-        let (callers, document) = (Callers::of(&server).await, document());
-        let forged = server.guest().with("authorization", "Bearer forged");
-        for operation in operations(&document).iter().filter(|operation| !operation.is_open()) {
-            let path = operation.path_to_nothing(&document);
-            for caller in [&callers.guest, &forged] {
-                let reply = call(caller, operation, &path, &document).await;
-                assert_eq!(reply.problem(401), "unauthorized_access", "{operation}");
-                assert!(reply.header("www-authenticate").starts_with("Bearer"), "{operation}");
-            }
-            if operation.is_for_administrators() {
-                let reply = call(&callers.customer, operation, &path, &document).await;
-                assert_eq!(reply.problem(403), "unauthorized_access", "{operation}");
-            }
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_body_that_cannot_be_read_is_told_why() {
-    TestServer::on_each_engine(async |server| {
-        let (callers, document) = (Callers::of(&server).await, document());
-        let mut tried = 0;
-        for operation in operations(&document).iter().filter(|operation| operation.body().is_some()) {
-            let path = operation.path_to_nothing(&document);
-            let caller = callers.allowed(operation);
-            let typed = caller.with("content-type", "application/json");
-            let raw = async |caller: &Caller, body: &str| {
-                caller.raw(operation.method.clone(), &path, body.to_owned()).await
-            };
-            assert_eq!(raw(&typed, "{\"a\": 1,}").await.problem(400), "malformed_json", "{operation}");
-            assert_eq!(
-                raw(&typed, "{\"a\": 1, \"a\": 2}").await.problem(400),
-                "malformed_json",
-                "{operation}"
-            );
-            let form = caller.with("content-type", "application/x-www-form-urlencoded");
-            assert_eq!(raw(&form, "a=1").await.problem(415), "unsupported_media_type", "{operation}");
-            assert_eq!(raw(caller, "{}").await.problem(415), "unsupported_media_type", "{operation}");
-            let long = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
-            assert_eq!(raw(&typed, &long).await.problem(413), "body_too_large", "{operation}");
-            assert_eq!(raw(&typed, "[]").await.problem(422), "validation", "{operation}");
-            let mut unknown = example(&document, operation.body().unwrap());
-            unknown["no_such_field"] = json!(1);
-            let reply = raw(&typed, &unknown.to_string()).await;
             assert_eq!(reply.problem(422), "validation", "{operation}");
-            let fault = json!({"pointer": "/no_such_field", "code": "unknown"});
-            let faults = reply.json()["errors"].as_array().unwrap().clone();
-            let is_told = faults
-                .iter()
-                .any(|told| told["pointer"] == fault["pointer"] && told["code"] == fault["code"]);
-            assert!(is_told, "{operation}: {reply}");
-            tried += 1;
+            assert_eq!(reply.json()["errors"][0]["parameter"], *wrong, "{operation}");
         }
-        assert!(tried > 10, "only {tried} operations take a body");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_parameter_that_is_wrong_is_named() {
-    TestServer::on_each_engine(async |server| {
-        let (callers, document) = (Callers::of(&server).await, document());
-        for operation in operations(&document) {
-            let caller = callers.allowed(&operation);
-            let ids: Vec<_> = operation
-                .parameters("path")
-                .filter(|parameter| parameter["schema"]["format"] == "uuid")
-                .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
-                .collect();
-            for wrong in &ids {
-                let path = operation.path_with(|name| match name {
-                    name if name == wrong => "17".to_owned(),
-                    _ => uuid::Uuid::from_u128(1).to_string(),
-                });
-                let reply = call(caller, &operation, &path, &document).await;
-                assert_eq!(reply.problem(422), "validation", "{operation}");
-                assert_eq!(reply.json()["errors"][0]["parameter"], *wrong, "{operation}");
+        for (name, value) in [("limit", "0"), ("limit", "101"), ("limit", "x"), ("cursor", "bm9wZQ")] {
+            if !operation.parameters("query").any(|parameter| parameter["name"] == name) {
+                continue;
             }
-            for (name, value) in [("limit", "0"), ("limit", "101"), ("limit", "x"), ("cursor", "bm9wZQ")] {
-                if !operation.parameters("query").any(|parameter| parameter["name"] == name) {
-                    continue;
-                }
-                let path = format!("{}?{name}={value}", operation.path_to_nothing(&document));
-                let reply = call(caller, &operation, &path, &document).await;
-                if !ids.is_empty() && reply.status == 404 {
-                    continue;
-                }
-                assert_eq!(reply.problem(422), "validation", "{operation} {name}={value}");
-                assert_eq!(reply.json()["errors"][0]["parameter"], name, "{operation}");
+            let path = format!("{}?{name}={value}", operation.path_to_nothing(&document));
+            let reply = call(caller, &operation, &path, &document).await;
+            if !ids.is_empty() && reply.status == 404 {
+                continue;
             }
+            assert_eq!(reply.problem(422), "validation", "{operation} {name}={value}");
+            assert_eq!(reply.json()["errors"][0]["parameter"], name, "{operation}");
         }
-    })
-    .await;
+    }
 }
 
 /// What belongs to somebody, by the part of the path that it stands behind.
@@ -198,34 +185,31 @@ pub async fn belongings(server: &TestServer, owner: &Caller) -> Vec<(&'static st
     ]
 }
 
-#[tokio::test]
-async fn what_is_anothers_looks_as_if_it_were_not_there() {
-    TestServer::on_each_engine(async |server| {
-        let (callers, document) = (Callers::of(&server).await, document());
-        let belongings = belongings(&server, &callers.customer).await;
-        let users = [server.customer().await, server.admin().await];
-        let guest = server.guest();
-        let mut tried = 0;
-        for (kind, id) in &belongings {
-            let own = format!("/v1/{kind}/{{id}}");
-            for operation in operations(&document).iter().filter(|operation| operation.path.starts_with(&own))
-            {
-                let path = operation.path_with(|name| match name {
-                    "id" => id.clone(),
-                    _ => uuid::Uuid::from_u128(1).to_string(),
-                });
-                for stranger in &users {
-                    call(stranger, operation, &path, &document).await.problem(404);
-                }
-                let expected = if operation.is_open() { 404 } else { 401 };
-                call(&guest, operation, &path, &document).await.problem(expected);
-                tried += 1;
+on_both_engines!(what_is_anothers_looks_as_if_it_were_not_there);
+async fn what_is_anothers_looks_as_if_it_were_not_there(shop: &Shop) {
+    let server = shop.server().await;
+    let (callers, document) = (Callers::of(server).await, document());
+    let belongings = belongings(server, &callers.customer).await;
+    let users = [server.customer().await, server.admin().await];
+    let guest = server.guest();
+    let mut tried = 0;
+    for (kind, id) in &belongings {
+        let own = format!("/v1/{kind}/{{id}}");
+        for operation in operations(&document).iter().filter(|operation| operation.path.starts_with(&own)) {
+            let path = operation.path_with(|name| match name {
+                "id" => id.clone(),
+                _ => uuid::Uuid::from_u128(1).to_string(),
+            });
+            for stranger in &users {
+                call(stranger, operation, &path, &document).await.problem(404);
             }
-            if *kind != "notifications" {
-                callers.customer.get(&format!("/v1/{kind}/{id}")).await.expect(200);
-            }
+            let expected = if operation.is_open() { 404 } else { 401 };
+            call(&guest, operation, &path, &document).await.problem(expected);
+            tried += 1;
         }
-        assert!(tried >= 15, "only {tried} operations were tried");
-    })
-    .await;
+        if *kind != "notifications" {
+            callers.customer.get(&format!("/v1/{kind}/{id}")).await.expect(200);
+        }
+    }
+    assert!(tried >= 15, "only {tried} operations were tried");
 }

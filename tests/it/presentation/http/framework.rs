@@ -7,7 +7,7 @@ use serde_json::Value;
 use undercroft::presentation::http::routes;
 
 use super::examples::{Operation, document, operations};
-use crate::support::TestServer;
+use crate::support::Shop;
 
 #[test]
 fn every_operation_says_who_may_call_it_and_what_it_answers() {
@@ -84,66 +84,60 @@ fn no_two_schemas_have_one_name() {
     assert!(!seen.is_empty());
 }
 
-#[tokio::test]
-async fn the_document_and_its_reader_are_served() {
-    TestServer::on_each_engine(async |server| {
-        let guest = server.guest();
-        let reply = guest.get("/openapi.json").await;
-        assert_eq!(reply.header("content-type"), "application/json");
-        assert_eq!(reply.expect(200), document());
-        assert_eq!(guest.get("/docs").await.header("location"), "/docs/");
-        let page = guest.get("/docs/").await;
-        assert!(page.header("content-type").starts_with("text/html"), "{page}");
-        let page = String::from_utf8(page.body.to_vec()).unwrap();
-        let mut files = 0;
-        for file in page.split(['"', '\'']).filter(|text| text.contains('.')) {
-            assert!(!file.contains("//"), "{file} needs the network");
-            assert_eq!(
-                guest.get(&format!("/docs/{}", file.trim_start_matches("./"))).await.status,
-                200,
-                "{file}"
-            );
-            files += 1;
-        }
-        assert!(files >= 3, "{page}");
-        let start = guest.get("/docs/swagger-initializer.js").await;
-        let start = String::from_utf8_lossy(&start.body);
-        assert!(start.contains("/openapi.json"), "{start}");
-        assert!(start.contains(r#""validatorUrl": "none""#) && !start.contains("https:"), "{start}");
-        assert_eq!(guest.get("/docs/no-such-file").await.problem(404), "route_not_found");
-    })
-    .await;
+on_both_engines!(the_document_and_its_reader_are_served);
+async fn the_document_and_its_reader_are_served(shop: &Shop) {
+    let server = shop.server().await;
+    let guest = server.guest();
+    let reply = guest.get("/openapi.json").await;
+    assert_eq!(reply.header("content-type"), "application/json");
+    assert_eq!(reply.expect(200), document());
+    assert_eq!(guest.get("/docs").await.header("location"), "/docs/");
+    let page = guest.get("/docs/").await;
+    assert!(page.header("content-type").starts_with("text/html"), "{page}");
+    let page = String::from_utf8(page.body.to_vec()).unwrap();
+    let mut files = 0;
+    for file in page.split(['"', '\'']).filter(|text| text.contains('.')) {
+        assert!(!file.contains("//"), "{file} needs the network");
+        assert_eq!(
+            guest.get(&format!("/docs/{}", file.trim_start_matches("./"))).await.status,
+            200,
+            "{file}"
+        );
+        files += 1;
+    }
+    assert!(files >= 3, "{page}");
+    let start = guest.get("/docs/swagger-initializer.js").await;
+    let start = String::from_utf8_lossy(&start.body);
+    assert!(start.contains("/openapi.json"), "{start}");
+    assert!(start.contains(r#""validatorUrl": "none""#) && !start.contains("https:"), "{start}");
+    assert_eq!(guest.get("/docs/no-such-file").await.problem(404), "route_not_found");
 }
 
-#[tokio::test]
-async fn health_is_told() {
-    TestServer::on_each_engine(async |server| {
-        for path in ["/health/live", "/health/ready"] {
-            assert_eq!(server.guest().get(path).await.expect(200)["status"], "ok");
-        }
-    })
-    .await;
+on_both_engines!(health_is_told);
+async fn health_is_told(shop: &Shop) {
+    let server = shop.server().await;
+    for path in ["/health/live", "/health/ready"] {
+        assert_eq!(server.guest().get(path).await.expect(200)["status"], "ok");
+    }
 }
 
-#[tokio::test]
-async fn what_is_not_there_is_told_and_every_answer_has_an_id() {
-    TestServer::on_each_engine(async |server| {
-        let guest = server.guest();
-        let reply = guest.get("/no/such/route?secret=1").await;
-        assert_eq!(reply.problem(404), "route_not_found");
-        let other = guest.get("/no/such/route").await;
-        assert_eq!(reply.header("x-request-id").len(), 36);
-        assert_ne!(reply.header("x-request-id"), other.header("x-request-id"));
+on_both_engines!(what_is_not_there_is_told_and_every_answer_has_an_id);
+async fn what_is_not_there_is_told_and_every_answer_has_an_id(shop: &Shop) {
+    let server = shop.server().await;
+    let guest = server.guest();
+    let reply = guest.get("/no/such/route?secret=1").await;
+    assert_eq!(reply.problem(404), "route_not_found");
+    let other = guest.get("/no/such/route").await;
+    assert_eq!(reply.header("x-request-id").len(), 36);
+    assert_ne!(reply.header("x-request-id"), other.header("x-request-id"));
 
-        let reply = guest.post("/health/live", Value::Null).await;
-        assert_eq!(reply.problem(405), "method_not_allowed");
-        assert_eq!(reply.header("allow"), "GET,HEAD");
-        let reply = guest.send(Method::OPTIONS, "/health/live", None).await;
-        assert_eq!((reply.status, reply.header("allow")), (204, "GET,HEAD"));
-        let (head, whole) =
-            (guest.send(Method::HEAD, "/health/live", None).await, guest.get("/health/live").await);
-        assert_eq!((head.status, head.body.len()), (200, 0));
-        assert_eq!(head.header("content-length"), whole.body.len().to_string());
-    })
-    .await;
+    let reply = guest.post("/health/live", Value::Null).await;
+    assert_eq!(reply.problem(405), "method_not_allowed");
+    assert_eq!(reply.header("allow"), "GET,HEAD");
+    let reply = guest.send(Method::OPTIONS, "/health/live", None).await;
+    assert_eq!((reply.status, reply.header("allow")), (204, "GET,HEAD"));
+    let (head, whole) =
+        (guest.send(Method::HEAD, "/health/live", None).await, guest.get("/health/live").await);
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("content-length"), whole.body.len().to_string());
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::contract::{assert_sound, belongings};
 use super::examples::{Operation, document, example, operations};
-use crate::support::TestServer;
+use crate::support::Shop;
 
 /// Bodies sent to each kind of database.
 const BODIES: usize = 400;
@@ -89,31 +89,29 @@ fn parts(value: &Value, pointer: String, found: &mut Vec<String>) {
     found.push(pointer);
 }
 
-#[tokio::test]
-async fn no_body_whatever_is_a_fault_of_ours() {
-    TestServer::on_each_engine(async |server| {
-        let document = document();
-        let admin = server.admin().await;
-        let belongings = belongings(&server, &admin).await;
-        let bodied: Vec<Operation> =
-            operations(&document).into_iter().filter(|operation| operation.body().is_some()).collect();
-        let strategy = (any::<Index>(), damage(), any::<bool>());
-        let mut runner = TestRunner::default();
-        let (mut done, mut refused) = (0, 0);
-        for _ in 0..BODIES {
-            let (which, damage, is_there) = strategy.new_tree(&mut runner).unwrap().current();
-            let operation = which.get(&bodied);
-            let path = path(operation, &document, is_there.then_some(&belongings));
-            let schema = operation.body().unwrap();
-            let body = damaged(example(&document, schema), schema, damage);
-            let reply = admin.send(operation.method.clone(), &path, Some(body.clone())).await;
-            assert!(reply.status < 500, "{operation} with {body}: {reply}");
-            assert_sound(operation, &reply);
-            if reply.status < 300 { done += 1 } else { refused += 1 }
-        }
-        assert!(done > 0 && refused > BODIES / 2, "{done} done, {refused} refused");
-    })
-    .await;
+on_both_engines!(no_body_whatever_is_a_fault_of_ours);
+async fn no_body_whatever_is_a_fault_of_ours(shop: &Shop) {
+    let server = shop.server().await;
+    let document = document();
+    let admin = server.admin().await;
+    let belongings = belongings(server, &admin).await;
+    let bodied: Vec<Operation> =
+        operations(&document).into_iter().filter(|operation| operation.body().is_some()).collect();
+    let strategy = (any::<Index>(), damage(), any::<bool>());
+    let mut runner = TestRunner::default();
+    let (mut done, mut refused) = (0, 0);
+    for _ in 0..BODIES {
+        let (which, damage, is_there) = strategy.new_tree(&mut runner).unwrap().current();
+        let operation = which.get(&bodied);
+        let path = path(operation, &document, is_there.then_some(&belongings));
+        let schema = operation.body().unwrap();
+        let body = damaged(example(&document, schema), schema, damage);
+        let reply = admin.send(operation.method.clone(), &path, Some(body.clone())).await;
+        assert!(reply.status < 500, "{operation} with {body}: {reply}");
+        assert_sound(operation, &reply);
+        if reply.status < 300 { done += 1 } else { refused += 1 }
+    }
+    assert!(done > 0 && refused > BODIES / 2, "{done} done, {refused} refused");
 }
 
 /// A path to what is there, where something is, or to nothing.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::TestServer;
+use crate::support::Shop;
 
 fn mug() -> Value {
     json!({
@@ -16,157 +16,147 @@ fn mug() -> Value {
     })
 }
 
-#[tokio::test]
-async fn what_an_administrator_puts_in_shoppers_find() {
-    TestServer::on_each_engine(async |server| {
-        let (admin, guest) = (server.admin().await, server.guest());
-        let made = admin.post("/admin/v1/products", mug()).await.expect(201);
-        let id = made["id"].as_str().unwrap();
-        let slug = made["slug"].as_str().unwrap();
-        assert!(slug.starts_with("blue-mug-"), "{slug}");
+on_both_engines!(what_an_administrator_puts_in_shoppers_find);
+async fn what_an_administrator_puts_in_shoppers_find(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let made = admin.post("/admin/v1/products", mug()).await.expect(201);
+    let id = made["id"].as_str().unwrap();
+    let slug = made["slug"].as_str().unwrap();
+    assert!(slug.starts_with("blue-mug-"), "{slug}");
 
-        let seen = guest.get(&format!("/v1/products/{slug}")).await.expect(200);
-        assert_eq!(seen["id"], id);
-        assert_eq!(seen["variants"][0]["price"], json!({ "amount": 900, "currency": "EUR" }));
-        assert_eq!(seen["variants"][0]["available"], 3);
-        let german =
-            guest.with("accept-language", "de-AT").get(&format!("/v1/products/{id}?currency=USD")).await;
-        assert_eq!(german.header("vary"), "accept-language");
-        let german = german.expect(200);
-        assert_eq!(german["name"], "Blauer Becher");
-        assert_eq!(german["description"], "Holds tea.");
-        assert_eq!(german["variants"][0]["price"], Value::Null);
+    let seen = guest.get(&format!("/v1/products/{slug}")).await.expect(200);
+    assert_eq!(seen["id"], id);
+    assert_eq!(seen["variants"][0]["price"], json!({ "amount": 900, "currency": "EUR" }));
+    assert_eq!(seen["variants"][0]["available"], 3);
+    let german = guest.with("accept-language", "de-AT").get(&format!("/v1/products/{id}?currency=USD")).await;
+    assert_eq!(german.header("vary"), "accept-language");
+    let german = german.expect(200);
+    assert_eq!(german["name"], "Blauer Becher");
+    assert_eq!(german["description"], "Holds tea.");
+    assert_eq!(german["variants"][0]["price"], Value::Null);
 
-        for path in
-            ["/v1/products", "/v1/products?q=mug", "/v1/products?q=becher", "/v1/products?sort=price_asc"]
-        {
-            let page = guest.get(path).await.expect(200);
-            assert_eq!(page["items"][0]["id"], id, "{path}");
-            assert_eq!(page["next_cursor"], Value::Null);
-        }
-        assert_eq!(guest.get("/v1/products?q=kettle").await.expect(200)["items"], json!([]));
-        assert_eq!(guest.get("/v1/products?min_price=901").await.expect(200)["items"], json!([]));
-        assert_eq!(guest.get("/v1/products?q=mug").await.expect(200)["facets"]["prices"][0]["count"], 1);
+    for path in ["/v1/products", "/v1/products?q=mug", "/v1/products?q=becher", "/v1/products?sort=price_asc"]
+    {
+        let page = guest.get(path).await.expect(200);
+        assert_eq!(page["items"][0]["id"], id, "{path}");
+        assert_eq!(page["next_cursor"], Value::Null);
+    }
+    assert_eq!(guest.get("/v1/products?q=kettle").await.expect(200)["items"], json!([]));
+    assert_eq!(guest.get("/v1/products?min_price=901").await.expect(200)["items"], json!([]));
+    assert_eq!(guest.get("/v1/products?q=mug").await.expect(200)["facets"]["prices"][0]["count"], 1);
 
-        admin.delete(&format!("/admin/v1/products/{id}")).await.expect(204);
-        assert_eq!(guest.get(&format!("/v1/products/{id}")).await.problem(404), "product_not_found");
-        assert_eq!(guest.get("/v1/products").await.expect(200)["items"], json!([]));
-        assert_eq!(admin.get("/admin/v1/products?active=false").await.expect(200)["items"][0]["id"], id);
-    })
-    .await;
+    admin.delete(&format!("/admin/v1/products/{id}")).await.expect(204);
+    assert_eq!(guest.get(&format!("/v1/products/{id}")).await.problem(404), "product_not_found");
+    assert_eq!(guest.get("/v1/products").await.expect(200)["items"], json!([]));
+    assert_eq!(admin.get("/admin/v1/products?active=false").await.expect(200)["items"][0]["id"], id);
 }
 
-#[tokio::test]
-async fn a_product_is_changed_only_as_it_was_seen() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let made = admin.post("/admin/v1/products", mug()).await.expect(201);
-        let path = format!("/admin/v1/products/{}", made["id"].as_str().unwrap());
-        let seen = admin.get(&path).await;
-        let tag = seen.header("etag").to_owned();
-        let mut change = mug();
-        change["name"] = json!("Red mug");
-        change["variants"] =
-            json!([{ "sku": "MUG-L", "options": ["large"], "price": { "amount": 5, "currency": "EUR" } }]);
-        let changed = admin.with("if-match", &tag).put(&path, change.clone()).await.expect(200);
-        assert_eq!(changed["name"], "Red mug");
-        let active: Vec<_> =
-            changed["variants"].as_array().unwrap().iter().filter(|v| v["active"] == true).collect();
-        assert_eq!(active.len(), 1);
-        assert_eq!(active[0]["id"], made["variants"][1]["id"], "a variant is known by its SKU");
-        let late = admin.with("if-match", &tag).put(&path, change.clone()).await;
-        assert_eq!(late.problem(412), "precondition_failed");
-        let [mut twice, mut again] = [0, 1].map(|_| change["variants"][0].clone());
-        twice["id"] = made["variants"][1]["id"].clone();
-        again["sku"] = json!("MUG-L-2");
-        again["id"] = made["variants"][1]["id"].clone();
-        change["variants"] = json!([twice, again]);
-        let refused = admin.put(&path, change).await;
-        assert_eq!(refused.problem(422), "validation");
-        let fault = &refused.json()["errors"][0];
-        assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/variants/1/id"), &json!("duplicate")));
-        assert_eq!(admin.with("if-none-match", seen.header("etag")).get(&path).await.status, 200);
-    })
-    .await;
+on_both_engines!(a_product_is_changed_only_as_it_was_seen);
+async fn a_product_is_changed_only_as_it_was_seen(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let made = admin.post("/admin/v1/products", mug()).await.expect(201);
+    let path = format!("/admin/v1/products/{}", made["id"].as_str().unwrap());
+    let seen = admin.get(&path).await;
+    let tag = seen.header("etag").to_owned();
+    let mut change = mug();
+    change["name"] = json!("Red mug");
+    change["variants"] =
+        json!([{ "sku": "MUG-L", "options": ["large"], "price": { "amount": 5, "currency": "EUR" } }]);
+    let changed = admin.with("if-match", &tag).put(&path, change.clone()).await.expect(200);
+    assert_eq!(changed["name"], "Red mug");
+    let active: Vec<_> =
+        changed["variants"].as_array().unwrap().iter().filter(|v| v["active"] == true).collect();
+    assert_eq!(active.len(), 1);
+    assert_eq!(active[0]["id"], made["variants"][1]["id"], "a variant is known by its SKU");
+    let late = admin.with("if-match", &tag).put(&path, change.clone()).await;
+    assert_eq!(late.problem(412), "precondition_failed");
+    let [mut twice, mut again] = [0, 1].map(|_| change["variants"][0].clone());
+    twice["id"] = made["variants"][1]["id"].clone();
+    again["sku"] = json!("MUG-L-2");
+    again["id"] = made["variants"][1]["id"].clone();
+    change["variants"] = json!([twice, again]);
+    let refused = admin.put(&path, change).await;
+    assert_eq!(refused.problem(422), "validation");
+    let fault = &refused.json()["errors"][0];
+    assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/variants/1/id"), &json!("duplicate")));
+    assert_eq!(admin.with("if-none-match", seen.header("etag")).get(&path).await.status, 200);
 }
 
-#[tokio::test]
-async fn each_fault_of_a_product_is_named() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let faulty = [
-            (json!({ "name": "", "variants": [] }), vec!["/name", "/variants"]),
-            (json!({ "name": "a", "variants": [{ "sku": "s" }] }), vec!["/variants/0/price"]),
-            (
-                json!({ "name": "a", "slug": "a/b", "translations": { "not a tag": { "name": "a" } },
-                    "variants": [{ "sku": "s", "price": { "amount": 1, "currency": "EUR" } }] }),
-                vec!["/slug", "/translations/not a tag"],
-            ),
-            (
-                json!({ "name": "a", "slug": "00000000-0000-7000-8000-000000000000",
-                    "variants": [{ "sku": "s", "price": { "amount": 1, "currency": "EUR" } }] }),
-                vec!["/slug"],
-            ),
-            (
-                json!({ "name": "a", "variants": [{ "sku": "s", "price": { "amount": -1, "currency": "EUR" } }] }),
-                vec!["/variants/0/price/amount"],
-            ),
-            (
-                json!({ "name": "a", "kind": "subscription", "category_id": "00000000-0000-7000-8000-000000000000",
-                    "variants": [{ "sku": "s", "options": ["x"], "price": { "amount": 1, "currency": "EUR" } }] }),
-                vec!["/billing_interval", "/category_id", "/variants/0/options"],
-            ),
-            (
-                json!({ "name": "a", "color": 1, "variants": [{ "sku": "s", "stock": "3",
-                    "price": { "amount": 1.5, "currency": "EURO" } }] }),
-                vec!["/color", "/variants/0/price/amount", "/variants/0/price/currency", "/variants/0/stock"],
-            ),
-        ];
-        for (body, expected) in faulty {
-            let reply = admin.post("/admin/v1/products", body).await;
-            assert_eq!(reply.problem(422), "validation");
-            let answer = reply.json();
-            let mut pointers: Vec<_> =
-                answer["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
-            pointers.sort_unstable();
-            assert_eq!(pointers, expected, "{reply}");
-        }
-        admin.post("/admin/v1/products", mug()).await.expect(201);
-        assert_eq!(admin.post("/admin/v1/products", mug()).await.problem(409), "already_exists");
-        assert_eq!(server.guest().get("/v1/products?cursor=abc").await.status, 422);
-        assert_eq!(server.guest().get("/v1/products?category=nowhere").await.problem(404), "category_not_found");
-    })
-    .await;
+on_both_engines!(each_fault_of_a_product_is_named);
+async fn each_fault_of_a_product_is_named(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let faulty = [
+        (json!({ "name": "", "variants": [] }), vec!["/name", "/variants"]),
+        (json!({ "name": "a", "variants": [{ "sku": "s" }] }), vec!["/variants/0/price"]),
+        (
+            json!({ "name": "a", "slug": "a/b", "translations": { "not a tag": { "name": "a" } },
+                "variants": [{ "sku": "s", "price": { "amount": 1, "currency": "EUR" } }] }),
+            vec!["/slug", "/translations/not a tag"],
+        ),
+        (
+            json!({ "name": "a", "slug": "00000000-0000-7000-8000-000000000000",
+                "variants": [{ "sku": "s", "price": { "amount": 1, "currency": "EUR" } }] }),
+            vec!["/slug"],
+        ),
+        (
+            json!({ "name": "a", "variants": [{ "sku": "s", "price": { "amount": -1, "currency": "EUR" } }] }),
+            vec!["/variants/0/price/amount"],
+        ),
+        (
+            json!({ "name": "a", "kind": "subscription", "category_id": "00000000-0000-7000-8000-000000000000",
+                "variants": [{ "sku": "s", "options": ["x"], "price": { "amount": 1, "currency": "EUR" } }] }),
+            vec!["/billing_interval", "/category_id", "/variants/0/options"],
+        ),
+        (
+            json!({ "name": "a", "color": 1, "variants": [{ "sku": "s", "stock": "3",
+                "price": { "amount": 1.5, "currency": "EURO" } }] }),
+            vec!["/color", "/variants/0/price/amount", "/variants/0/price/currency", "/variants/0/stock"],
+        ),
+    ];
+    for (body, expected) in faulty {
+        let reply = admin.post("/admin/v1/products", body).await;
+        assert_eq!(reply.problem(422), "validation");
+        let answer = reply.json();
+        let mut pointers: Vec<_> =
+            answer["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+        pointers.sort_unstable();
+        assert_eq!(pointers, expected, "{reply}");
+    }
+    admin.post("/admin/v1/products", mug()).await.expect(201);
+    assert_eq!(admin.post("/admin/v1/products", mug()).await.problem(409), "already_exists");
+    assert_eq!(server.guest().get("/v1/products?cursor=abc").await.status, 422);
+    assert_eq!(server.guest().get("/v1/products?category=nowhere").await.problem(404), "category_not_found");
 }
 
-#[tokio::test]
-async fn stock_is_set_but_never_below_what_orders_have_reserved() {
-    TestServer::on_each_engine(async |server| {
-        let (admin, guest) = (server.admin().await, server.guest());
-        let made = admin.post("/admin/v1/products", mug()).await.expect(201);
-        let variant = made["variants"][0]["id"].as_str().unwrap();
-        let path = format!("/admin/v1/inventory/{variant}");
-        let seen = admin.put(&path, json!({ "stock": 7 })).await;
-        assert_eq!(seen.expect(200)["available"], 7);
-        let as_seen = admin.with("if-match", seen.header("etag"));
-        let changed = as_seen.put(&path, json!({ "stock": 7 })).await;
-        assert_eq!(changed.header("etag"), admin.get(&path).await.header("etag"));
-        let late = as_seen.put(&path, json!({ "stock": 9 })).await;
-        assert_eq!(late.problem(412), "precondition_failed");
-        let cart = guest.post("/v1/carts", json!({})).await.expect(201);
-        let cart = cart["id"].as_str().unwrap();
-        guest.put(&format!("/v1/carts/{cart}/items/{variant}"), json!({ "quantity": 2 })).await.expect(200);
-        let purchase = json!({
-            "email": "ann@example.com", "payment": { "provider": "sandbox", "token": "tok_requires_action" },
-            "shipping_address": { "name": "Ann", "line1": "Marktplatz 1", "city": "Bremen",
-                "postal_code": "28195", "country": "DE" }
-        });
-        guest.post(&format!("/v1/carts/{cart}/checkout"), purchase).await.expect(201);
-        let refused = admin.put(&path, json!({ "stock": 1 })).await;
-        assert_eq!(refused.problem(409), "stock_reserved");
-        assert_eq!(refused.json()["reserved"], 2);
-        assert_eq!(admin.get(&path).await.expect(200)["available"], 5);
-        assert_eq!(guest.put(&path, json!({ "stock": 1 })).await.status, 401);
-    })
-    .await;
+on_both_engines!(stock_is_set_but_never_below_what_orders_have_reserved);
+async fn stock_is_set_but_never_below_what_orders_have_reserved(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let made = admin.post("/admin/v1/products", mug()).await.expect(201);
+    let variant = made["variants"][0]["id"].as_str().unwrap();
+    let path = format!("/admin/v1/inventory/{variant}");
+    let seen = admin.put(&path, json!({ "stock": 7 })).await;
+    assert_eq!(seen.expect(200)["available"], 7);
+    let as_seen = admin.with("if-match", seen.header("etag"));
+    let changed = as_seen.put(&path, json!({ "stock": 7 })).await;
+    assert_eq!(changed.header("etag"), admin.get(&path).await.header("etag"));
+    let late = as_seen.put(&path, json!({ "stock": 9 })).await;
+    assert_eq!(late.problem(412), "precondition_failed");
+    let cart = guest.post("/v1/carts", json!({})).await.expect(201);
+    let cart = cart["id"].as_str().unwrap();
+    guest.put(&format!("/v1/carts/{cart}/items/{variant}"), json!({ "quantity": 2 })).await.expect(200);
+    let purchase = json!({
+        "email": "ann@example.com", "payment": { "provider": "sandbox", "token": "tok_requires_action" },
+        "shipping_address": { "name": "Ann", "line1": "Marktplatz 1", "city": "Bremen",
+            "postal_code": "28195", "country": "DE" }
+    });
+    guest.post(&format!("/v1/carts/{cart}/checkout"), purchase).await.expect(201);
+    let refused = admin.put(&path, json!({ "stock": 1 })).await;
+    assert_eq!(refused.problem(409), "stock_reserved");
+    assert_eq!(refused.json()["reserved"], 2);
+    assert_eq!(admin.get(&path).await.expect(200)["available"], 5);
+    assert_eq!(guest.put(&path, json!({ "stock": 1 })).await.status, 401);
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::store::{policy, product, product_of_kind};
-use crate::support::{Caller, Reply, TestServer, on_each_engine};
+use crate::support::store::{manual_capture, policy, product, product_of_kind};
+use crate::support::{Caller, Reply, Shop, ShopOptions};
 
 fn address() -> Value {
     json!({
@@ -40,352 +40,322 @@ fn admin_path(order: &Value) -> String {
     format!("/admin{}", path(order))
 }
 
-#[tokio::test]
-async fn a_guest_buys_and_sees_the_order_by_its_token_alone() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 1_299, 10).await;
-        let guest = server.guest();
-        let cart = cart(&guest, variant, 2).await;
-        let reply = check_out(&guest, &cart, "tok_ok").await;
-        let order = reply.expect(201);
-        assert_eq!(reply.header("location"), path(&order));
-        assert_eq!((&order["status"], &order["number"]), (&json!("paid"), &json!(1)));
-        assert_eq!(order["payment"]["status"], "captured");
-        assert_eq!(order["totals"]["total"], json!({"amount": 2 * 1_299, "currency": "EUR"}));
-        assert_eq!(order["payment"]["captured"], order["totals"]["total"]);
-        assert_eq!(order["items"][0]["unit_price"]["amount"], 1_299);
+on_both_engines!(a_guest_buys_and_sees_the_order_by_its_token_alone);
+async fn a_guest_buys_and_sees_the_order_by_its_token_alone(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 1_299, 10).await;
+    let guest = server.guest();
+    let cart = cart(&guest, variant, 2).await;
+    let reply = check_out(&guest, &cart, "tok_ok").await;
+    let order = reply.expect(201);
+    assert_eq!(reply.header("location"), path(&order));
+    assert_eq!((&order["status"], &order["number"]), (&json!("paid"), &json!(1)));
+    assert_eq!(order["payment"]["status"], "captured");
+    assert_eq!(order["totals"]["total"], json!({"amount": 2 * 1_299, "currency": "EUR"}));
+    assert_eq!(order["payment"]["captured"], order["totals"]["total"]);
+    assert_eq!(order["items"][0]["unit_price"]["amount"], 1_299);
 
-        let token = order["token"].as_str().unwrap();
-        let holder = guest.with("order-token", token);
-        let payment = format!("/v1/payments/{}", order["payment"]["id"].as_str().unwrap());
-        let invoice = format!("{}/invoice", path(&order));
-        assert_eq!(holder.get(&path(&order)).await.expect(200)["number"], 1);
-        assert_eq!(guest.get(&format!("{}?token={token}", path(&order))).await.expect(200)["number"], 1);
-        assert_eq!(holder.get(&payment).await.expect(200)["status"], "captured");
-        let shown = holder.get(&invoice).await.expect(200);
-        assert_eq!((&shown["kind"], &shown["number"]), (&json!("invoice"), &json!("R1")));
-        assert_eq!(shown["seller"], policy().name);
-        assert_eq!(shown["total"], order["totals"]["total"]);
-        let another: String = token.chars().rev().collect();
-        let stranger = server.customer().await.with("order-token", &another);
-        for caller in [&guest, &stranger] {
-            assert_eq!(caller.get(&path(&order)).await.problem(404), "order_not_found");
-            assert_eq!(caller.get(&payment).await.problem(404), "payment_not_found");
-            assert_eq!(caller.get(&invoice).await.problem(404), "order_not_found");
-            assert_eq!(
-                caller.post(&format!("{}/cancel", path(&order)), json!({})).await.problem(404),
-                "order_not_found"
-            );
-        }
-
-        assert_eq!(guest.get(&cart).await.expect(200)["order_id"], order["id"]);
-        assert_eq!(check_out(&guest, &cart, "tok_ok").await.problem(409), "order_processing");
-        assert_eq!(guest.delete(&format!("{cart}/items/{variant}")).await.problem(409), "order_processing");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_user_sees_their_orders_and_nobody_elses() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 500, 100).await;
-        let (ann, ben) = (server.customer().await, server.customer().await);
-        let mut orders = Vec::new();
-        for _ in 0..5 {
-            orders.push(order(&ann, variant, 1).await);
-            order(&ben, variant, 1).await;
-        }
-        assert_eq!(orders[0].get("token"), None, "who is signed in needs no token");
-        let (mut seen, mut next) = (Vec::new(), "/v1/orders?limit=2".to_owned());
-        loop {
-            let page = ann.get(&next).await.expect(200);
-            seen.extend(page["items"].as_array().unwrap().clone());
-            let Some(cursor) = page["next_cursor"].as_str() else { break };
-            assert_eq!(page["items"].as_array().unwrap().len(), 2);
-            assert_eq!(ben.get(&format!("/v1/orders?cursor={cursor}")).await.problem(422), "validation");
-            next = format!("/v1/orders?limit=2&cursor={cursor}");
-        }
-        orders.reverse();
-        assert_eq!(seen, orders, "newest first, with payment and all");
-        assert_eq!(ann.get("/v1/orders?status=cancelled").await.expect(200)["items"], json!([]));
-        assert_eq!(ben.get(&path(&orders[0])).await.problem(404), "order_not_found");
-        assert_eq!(server.guest().get("/v1/orders").await.problem(401), "unauthorized_access");
-        let found = ann.get(&path(&orders[0])).await;
-        assert_eq!(ann.with("if-none-match", found.header("etag")).get(&path(&orders[0])).await.status, 304);
-
-        let all = server.admin().await.get("/admin/v1/orders?limit=100").await.expect(200);
-        assert_eq!(all["items"].as_array().unwrap().len(), 10);
-        let numbered = server.admin().await.get("/admin/v1/orders?number=3").await.expect(200);
-        assert_eq!(numbered["items"].as_array().unwrap().len(), 1);
-        assert_eq!(numbered["items"][0]["number"], 3);
-        assert_eq!(ann.get("/admin/v1/orders").await.problem(403), "unauthorized_access");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_refused_payment_leaves_the_cart_and_the_stock_as_they_were() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 500, 3).await;
-        let guest = server.guest();
-        let cart = cart(&guest, variant, 3).await;
-        for (token, reason) in
-            [("tok_declined", "declined"), ("tok_insufficient_funds", "insufficient_funds")]
-        {
-            let reply = check_out(&guest, &cart, token).await;
-            assert_eq!(reply.problem(402), "payment_failed");
-            assert_eq!(reply.json()["reason"], reason);
-            let cart = guest.get(&cart).await.expect(200);
-            assert_eq!((&cart["status"], &cart["items"][0]["available"]), (&json!("open"), &json!(3)));
-        }
-        check_out(&guest, &cart, "tok_ok").await.expect(201);
-        let late = self::cart(&guest, variant, 1).await;
-        let reply = check_out(&guest, &late, "tok_ok").await;
-        assert_eq!(reply.problem(409), "product_out_of_stock");
-        assert_eq!((&reply.json()["available"], &reply.json()["requested"]), (&json!(0), &json!(1)));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_checkout_that_is_sent_again_is_one_order_and_the_same_answer() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 500, 100).await;
-        let guest = server.guest();
-        let path = cart(&guest, variant, 1).await;
-        let keyed = guest.with("idempotency-key", &Uuid::from_u128(1).to_string());
-        let sent = (0..20).map(|_| {
-            let (keyed, path) = (keyed.clone(), path.clone());
-            tokio::spawn(async move { check_out(&keyed, &path, "tok_ok").await })
-        });
-        let mut answers = Vec::new();
-        for reply in sent.collect::<Vec<_>>() {
-            let reply = reply.await.unwrap();
-            if reply.status == 409 {
-                assert_eq!(reply.problem(409), "idempotency_in_progress");
-            } else {
-                answers.push(reply);
-            }
-        }
-        let again = check_out(&keyed, &path, "tok_ok").await;
-        again.expect(201);
-        assert!(!answers.is_empty());
-        for answer in answers {
-            assert_eq!((answer.status, &answer.body), (201, &again.body));
-            assert_eq!(answer.header("location"), again.header("location"));
-        }
-        let declined = cart(&guest, variant, 1).await;
-        let refused = check_out(&keyed, &declined, "tok_declined").await;
-        assert_eq!(refused.problem(402), "payment_failed");
-        assert_eq!(check_out(&keyed, &declined, "tok_declined").await.body, refused.body);
-        assert_eq!(check_out(&keyed, &declined, "tok_ok").await.problem(422), "idempotency_key_reused");
-        let orders = server.admin().await.get("/admin/v1/orders?status=paid").await.expect(200);
-        assert_eq!(orders["items"].as_array().unwrap().len(), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_payment_that_requires_action_is_finished_on_the_banks_page() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 500, 100).await;
-        let guest = server.guest();
-        for (decision, status, payment_status) in
-            [("approve", "paid", "captured"), ("decline", "cancelled", "failed")]
-        {
-            let order =
-                check_out(&guest, &cart(&guest, variant, 1).await, "tok_requires_action").await.expect(201);
-            assert_eq!(
-                (&order["status"], &order["payment"]["status"]),
-                (&json!("pending"), &json!("requires_action"))
-            );
-            let url = order["payment"]["action_url"].as_str().unwrap();
-            let page = guest.get(url).await;
-            assert!(page.header("content-type").starts_with("text/html"), "{page}");
-            assert!(page.to_string().contains("Approve"), "{page}");
-            assert_eq!(
-                guest.post(&format!("{url}?decision=maybe"), json!({})).await.problem(422),
-                "validation"
-            );
-            let acted = guest.raw(http::Method::POST, &format!("{url}?decision={decision}"), "").await;
-            assert_eq!(acted.status, 200, "{acted}");
-            let holder = guest.with("order-token", order["token"].as_str().unwrap());
-            let after = holder.get(&path(&order)).await.expect(200);
-            assert_eq!(
-                (&after["status"], &after["payment"]["status"]),
-                (&json!(status), &json!(payment_status))
-            );
-            assert!(!guest.get(url).await.to_string().contains("Approve"));
-        }
-        assert_eq!(guest.get("/sandbox/3ds/sandbox_x").await.problem(404), "payment_not_found");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_administrator_refunds_never_more_than_was_captured() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 10_000, 10).await;
-        let (buyer, admin) = (server.customer().await, server.admin().await);
-        let order = order(&buyer, variant, 1).await;
-        let refund = format!("{}/refund", admin_path(&order));
-        assert_eq!(buyer.post(&refund, json!({})).await.problem(403), "unauthorized_access");
-        for (amount, code) in [
-            (json!(0), "minimum"),
-            (json!(10_001), "maximum"),
-            (json!({"amount": 100, "currency": "USD"}), "wrong_currency"),
-        ] {
-            let reply = admin.post(&refund, json!({"amount": amount})).await;
-            assert_eq!(reply.problem(422), "validation");
-            assert_eq!(reply.json()["errors"][0]["code"], code, "{reply}");
-        }
-        let sent = (0..32).map(|_| {
-            let (admin, refund) = (admin.clone(), refund.clone());
-            let body = json!({"amount": {"amount": 6_000, "currency": "EUR"}, "reason": "dented"});
-            tokio::spawn(async move { admin.post(&refund, body).await })
-        });
-        let mut refunds = Vec::new();
-        for reply in sent.collect::<Vec<_>>() {
-            let reply = reply.await.unwrap();
-            match reply.status {
-                201 => refunds.push(reply.json()),
-                _ => assert_eq!(reply.problem(422), "validation"),
-            }
-        }
-        assert_eq!(refunds.len(), 1);
-        assert_eq!((&refunds[0]["kind"], &refunds[0]["status"]), (&json!("refund"), &json!("succeeded")));
-        assert_eq!(refunds[0]["amount"], json!({"amount": 6_000, "currency": "EUR"}));
-
-        let rest = admin.post(&refund, json!({})).await.expect(201);
-        assert_eq!(rest["amount"]["amount"], 4_000);
-        assert_eq!(admin.post(&refund, json!({})).await.problem(409), "order_processing");
-        let record = admin.get(&admin_path(&order)).await.expect(200);
+    let token = order["token"].as_str().unwrap();
+    let holder = guest.with("order-token", token);
+    let payment = format!("/v1/payments/{}", order["payment"]["id"].as_str().unwrap());
+    let invoice = format!("{}/invoice", path(&order));
+    assert_eq!(holder.get(&path(&order)).await.expect(200)["number"], 1);
+    assert_eq!(guest.get(&format!("{}?token={token}", path(&order))).await.expect(200)["number"], 1);
+    assert_eq!(holder.get(&payment).await.expect(200)["status"], "captured");
+    let shown = holder.get(&invoice).await.expect(200);
+    assert_eq!((&shown["kind"], &shown["number"]), (&json!("invoice"), &json!("R1")));
+    assert_eq!(shown["seller"], policy().name);
+    assert_eq!(shown["total"], order["totals"]["total"]);
+    let another: String = token.chars().rev().collect();
+    let stranger = server.customer().await.with("order-token", &another);
+    for caller in [&guest, &stranger] {
+        assert_eq!(caller.get(&path(&order)).await.problem(404), "order_not_found");
+        assert_eq!(caller.get(&payment).await.problem(404), "payment_not_found");
+        assert_eq!(caller.get(&invoice).await.problem(404), "order_not_found");
         assert_eq!(
-            (&record["status"], &record["payment"]["status"]),
-            (&json!("refunded"), &json!("refunded"))
+            caller.post(&format!("{}/cancel", path(&order)), json!({})).await.problem(404),
+            "order_not_found"
         );
-        let kinds: Vec<_> =
-            record["payment_steps"].as_array().unwrap().iter().map(|step| &step["kind"]).collect();
-        assert_eq!(kinds, ["authorize", "refund", "refund"]);
-        let invoice = buyer.get(&format!("{}/invoice", path(&order))).await.expect(200);
-        let notes = invoice["credit_notes"].as_array().unwrap();
-        assert_eq!(notes[0]["seller"], policy().name);
-        assert_eq!(notes.iter().map(|note| note["total"]["amount"].as_i64().unwrap()).sum::<i64>(), 10_000);
-    })
-    .await;
+    }
+
+    assert_eq!(guest.get(&cart).await.expect(200)["order_id"], order["id"]);
+    assert_eq!(check_out(&guest, &cart, "tok_ok").await.problem(409), "order_processing");
+    assert_eq!(guest.delete(&format!("{cart}/items/{variant}")).await.problem(409), "order_processing");
 }
 
-#[tokio::test]
-async fn money_that_is_held_is_captured_and_the_order_fulfilled() {
-    on_each_engine(async |database| {
-        let mut policy = policy();
-        policy.capture_at_checkout = false;
-        let server = TestServer::start_with(database, policy).await;
-        let variant = product(server.store.database(), 1_000, 10).await;
-        let (buyer, admin) = (server.customer().await, server.admin().await);
-        let order = order(&buyer, variant, 1).await;
-        assert_eq!((&order["status"], &order["payment"]["status"]), (&json!("paid"), &json!("authorized")));
-        let capture = format!("{}/capture", admin_path(&order));
-        assert_eq!(admin.post(&capture, json!({"amount": 400})).await.expect(201)["kind"], "capture");
-        let keyed = admin.with("idempotency-key", "capture-1");
-        let first = keyed.post(&capture, json!({"amount": 300})).await;
-        first.expect(201);
-        assert_eq!(keyed.post(&capture, json!({"amount": 300})).await.body, first.body);
-        assert_eq!(admin.post(&capture, json!({"amount": 301})).await.problem(422), "validation");
-        let record = admin.get(&admin_path(&order)).await.expect(200);
-        assert_eq!(record["payment"]["captured"]["amount"], 700);
+on_both_engines!(a_user_sees_their_orders_and_nobody_elses);
+async fn a_user_sees_their_orders_and_nobody_elses(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 500, 100).await;
+    let (ann, ben) = (server.customer().await, server.customer().await);
+    let mut orders = Vec::new();
+    for _ in 0..5 {
+        orders.push(order(&ann, variant, 1).await);
+        order(&ben, variant, 1).await;
+    }
+    assert_eq!(orders[0].get("token"), None, "who is signed in needs no token");
+    let (mut seen, mut next) = (Vec::new(), "/v1/orders?limit=2".to_owned());
+    loop {
+        let page = ann.get(&next).await.expect(200);
+        seen.extend(page["items"].as_array().unwrap().clone());
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        assert_eq!(page["items"].as_array().unwrap().len(), 2);
+        assert_eq!(ben.get(&format!("/v1/orders?cursor={cursor}")).await.problem(422), "validation");
+        next = format!("/v1/orders?limit=2&cursor={cursor}");
+    }
+    orders.reverse();
+    assert_eq!(seen, orders, "newest first, with payment and all");
+    assert_eq!(ann.get("/v1/orders?status=cancelled").await.expect(200)["items"], json!([]));
+    assert_eq!(ben.get(&path(&orders[0])).await.problem(404), "order_not_found");
+    assert_eq!(server.guest().get("/v1/orders").await.problem(401), "unauthorized_access");
+    let found = ann.get(&path(&orders[0])).await;
+    assert_eq!(ann.with("if-none-match", found.header("etag")).get(&path(&orders[0])).await.status, 304);
 
-        let fulfil = format!("{}/fulfil", admin_path(&order));
-        let sent = admin.post(&fulfil, json!({"tracking_code": "T-1"})).await.expect(200);
-        assert_eq!((&sent["status"], &sent["tracking_code"]), (&json!("fulfilled"), &json!("T-1")));
-        assert_eq!(admin.post(&fulfil, json!({})).await.problem(409), "order_processing");
-        assert_eq!(
-            buyer.post(&format!("{}/cancel", path(&order)), json!({})).await.problem(409),
-            "order_processing"
-        );
-
-        // nor is it taken when the shopper confirms the payment later
-        let confirmed = check_out(&buyer, &cart(&buyer, variant, 1).await, "tok_requires_action").await;
-        let confirmed = confirmed.expect(201);
-        let bank = confirmed["payment"]["action_url"].as_str().unwrap();
-        buyer.raw(http::Method::POST, &format!("{bank}?decision=approve"), "").await;
-        let confirmed = buyer.get(&path(&confirmed)).await.expect(200);
-        assert_eq!(
-            (&confirmed["status"], &confirmed["payment"]["status"]),
-            (&json!("paid"), &json!("authorized"))
-        );
-        server.end().await;
-    })
-    .await;
+    let all = server.admin().await.get("/admin/v1/orders?limit=100").await.expect(200);
+    assert_eq!(all["items"].as_array().unwrap().len(), 10);
+    let numbered = server.admin().await.get("/admin/v1/orders?number=3").await.expect(200);
+    assert_eq!(numbered["items"].as_array().unwrap().len(), 1);
+    assert_eq!(numbered["items"][0]["number"], 3);
+    assert_eq!(ann.get("/admin/v1/orders").await.problem(403), "unauthorized_access");
 }
 
-#[tokio::test]
-async fn a_cancelled_order_gives_back_goods_and_money() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product(server.store.database(), 1_000, 4).await;
-        let (buyer, admin) = (server.customer().await, server.admin().await);
-        let (first, second) = (order(&buyer, variant, 2).await, order(&buyer, variant, 2).await);
-        let cancel = |order: &Value| format!("{}/cancel", path(order));
-        let keyed = buyer.with("idempotency-key", "cancel-1");
-        let reply = keyed.raw(http::Method::POST, &cancel(&first), "").await;
-        assert_eq!(reply.expect(200)["status"], "cancelled");
-        assert_eq!(keyed.raw(http::Method::POST, &cancel(&first), "").await.body, reply.body);
-        assert_eq!(buyer.post(&cancel(&first), json!({})).await.problem(409), "order_processing");
-        let by_admin = admin.post(&format!("{}/cancel", admin_path(&second)), json!({})).await;
-        assert_eq!(by_admin.expect(200)["status"], "cancelled");
-        let cart = cart(&buyer, variant, 1).await;
-        assert_eq!(buyer.get(&cart).await.json()["items"][0]["available"], 4);
-        for _ in 0..100 {
-            let money = buyer.get(&path(&first)).await.json()["payment"]["refunded"]["amount"].clone();
-            if money == 2_000 {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+on_both_engines!(a_refused_payment_leaves_the_cart_and_the_stock_as_they_were);
+async fn a_refused_payment_leaves_the_cart_and_the_stock_as_they_were(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 500, 3).await;
+    let guest = server.guest();
+    let cart = cart(&guest, variant, 3).await;
+    for (token, reason) in [("tok_declined", "declined"), ("tok_insufficient_funds", "insufficient_funds")] {
+        let reply = check_out(&guest, &cart, token).await;
+        assert_eq!(reply.problem(402), "payment_failed");
+        assert_eq!(reply.json()["reason"], reason);
+        let cart = guest.get(&cart).await.expect(200);
+        assert_eq!((&cart["status"], &cart["items"][0]["available"]), (&json!("open"), &json!(3)));
+    }
+    check_out(&guest, &cart, "tok_ok").await.expect(201);
+    let late = self::cart(&guest, variant, 1).await;
+    let reply = check_out(&guest, &late, "tok_ok").await;
+    assert_eq!(reply.problem(409), "product_out_of_stock");
+    assert_eq!((&reply.json()["available"], &reply.json()["requested"]), (&json!(0), &json!(1)));
+}
+
+on_both_engines!(a_checkout_that_is_sent_again_is_one_order_and_the_same_answer);
+async fn a_checkout_that_is_sent_again_is_one_order_and_the_same_answer(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 500, 100).await;
+    let guest = server.guest();
+    let path = cart(&guest, variant, 1).await;
+    let keyed = guest.with("idempotency-key", &Uuid::from_u128(1).to_string());
+    let sent = (0..20).map(|_| {
+        let (keyed, path) = (keyed.clone(), path.clone());
+        tokio::spawn(async move { check_out(&keyed, &path, "tok_ok").await })
+    });
+    let mut answers = Vec::new();
+    for reply in sent.collect::<Vec<_>>() {
+        let reply = reply.await.unwrap();
+        if reply.status == 409 {
+            assert_eq!(reply.problem(409), "idempotency_in_progress");
+        } else {
+            answers.push(reply);
         }
-        panic!("the money did not come back");
-    })
-    .await;
+    }
+    let again = check_out(&keyed, &path, "tok_ok").await;
+    again.expect(201);
+    assert!(!answers.is_empty());
+    for answer in answers {
+        assert_eq!((answer.status, &answer.body), (201, &again.body));
+        assert_eq!(answer.header("location"), again.header("location"));
+    }
+    let declined = cart(&guest, variant, 1).await;
+    let refused = check_out(&keyed, &declined, "tok_declined").await;
+    assert_eq!(refused.problem(402), "payment_failed");
+    assert_eq!(check_out(&keyed, &declined, "tok_declined").await.body, refused.body);
+    assert_eq!(check_out(&keyed, &declined, "tok_ok").await.problem(422), "idempotency_key_reused");
+    let orders = server.admin().await.get("/admin/v1/orders?status=paid").await.expect(200);
+    assert_eq!(orders["items"].as_array().unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_subscription_begins_with_an_order_and_is_its_subscribers() {
-    TestServer::on_each_engine(async |server| {
-        let variant = product_of_kind(server.store.database(), 900, 100, "subscription").await;
-        let (ann, ben, admin) = (server.customer().await, server.customer().await, server.admin().await);
-        let order = order(&ann, variant, 1).await;
-        let list = ann.get("/v1/subscriptions").await.expect(200);
-        let subscription = &list["items"][0];
-        assert_eq!((&subscription["status"], &subscription["interval"]), (&json!("active"), &json!("month")));
-        assert_eq!(subscription.get("token"), None);
-        let path = format!("/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
-        let shown = ann.get(&path).await.expect(200);
-        assert_eq!(shown["periods"][0]["order_id"], order["id"]);
-        assert_eq!(ben.get("/v1/subscriptions").await.expect(200)["items"], json!([]));
-        for (step, status) in [("pause", "paused"), ("resume", "active"), ("cancel", "cancelled")] {
-            let stranger = ben.post(&format!("{path}/{step}"), json!({})).await;
-            assert_eq!(stranger.problem(404), "subscription_not_found");
-            assert_eq!(ann.post(&format!("{path}/{step}"), json!({})).await.expect(200)["status"], status);
-        }
-        assert_eq!(ann.post(&format!("{path}/resume"), json!({})).await.problem(409), "forbidden_step");
-        let all = admin.get("/admin/v1/subscriptions?status=cancelled").await.expect(200);
-        assert_eq!(all["items"][0]["id"], subscription["id"]);
-        let again = admin.post(&format!("/admin{path}"), json!({"action": "pause"})).await;
-        assert_eq!(again.problem(409), "forbidden_step");
-        let refund = |action: &str| json!({"action": action, "refund": true});
-        let paused = admin.post(&format!("/admin{path}"), refund("pause")).await;
+on_both_engines!(a_payment_that_requires_action_is_finished_on_the_banks_page);
+async fn a_payment_that_requires_action_is_finished_on_the_banks_page(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 500, 100).await;
+    let guest = server.guest();
+    for (decision, status, payment_status) in
+        [("approve", "paid", "captured"), ("decline", "cancelled", "failed")]
+    {
+        let order =
+            check_out(&guest, &cart(&guest, variant, 1).await, "tok_requires_action").await.expect(201);
         assert_eq!(
-            (paused.problem(422), &paused.json()["errors"][0]["pointer"]),
-            ("validation".into(), &json!("/refund"))
+            (&order["status"], &order["payment"]["status"]),
+            (&json!("pending"), &json!("requires_action"))
         );
-        let second = self::order(&ann, variant, 1).await;
-        let list = ann.get("/v1/subscriptions?status=active").await.expect(200);
-        let path = format!("/admin/v1/subscriptions/{}", list["items"][0]["id"].as_str().unwrap());
-        let ended = admin.post(&path, refund("cancel")).await.expect(200);
-        assert_eq!((&ended["status"], &ended["next_charge_at"]), (&json!("cancelled"), &Value::Null));
-        let payment = ann.get(&self::path(&second)).await.expect(200)["payment"].clone();
-        assert_eq!(payment["captured"]["amount"], 900);
-        let guests = cart(&server.guest(), variant, 1).await;
-        assert_eq!(check_out(&server.guest(), &guests, "tok_ok").await.problem(401), "unauthorized_access");
-    })
-    .await;
+        let url = order["payment"]["action_url"].as_str().unwrap();
+        let page = guest.get(url).await;
+        assert!(page.header("content-type").starts_with("text/html"), "{page}");
+        assert!(page.to_string().contains("Approve"), "{page}");
+        assert_eq!(guest.post(&format!("{url}?decision=maybe"), json!({})).await.problem(422), "validation");
+        let acted = guest.raw(http::Method::POST, &format!("{url}?decision={decision}"), "").await;
+        assert_eq!(acted.status, 200, "{acted}");
+        let holder = guest.with("order-token", order["token"].as_str().unwrap());
+        let after = holder.get(&path(&order)).await.expect(200);
+        assert_eq!((&after["status"], &after["payment"]["status"]), (&json!(status), &json!(payment_status)));
+        assert!(!guest.get(url).await.to_string().contains("Approve"));
+    }
+    assert_eq!(guest.get("/sandbox/3ds/sandbox_x").await.problem(404), "payment_not_found");
+}
+
+on_both_engines!(an_administrator_refunds_never_more_than_was_captured);
+async fn an_administrator_refunds_never_more_than_was_captured(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 10_000, 10).await;
+    let (buyer, admin) = (server.customer().await, server.admin().await);
+    let order = order(&buyer, variant, 1).await;
+    let refund = format!("{}/refund", admin_path(&order));
+    assert_eq!(buyer.post(&refund, json!({})).await.problem(403), "unauthorized_access");
+    for (amount, code) in [
+        (json!(0), "minimum"),
+        (json!(10_001), "maximum"),
+        (json!({"amount": 100, "currency": "USD"}), "wrong_currency"),
+    ] {
+        let reply = admin.post(&refund, json!({"amount": amount})).await;
+        assert_eq!(reply.problem(422), "validation");
+        assert_eq!(reply.json()["errors"][0]["code"], code, "{reply}");
+    }
+    let sent = (0..32).map(|_| {
+        let (admin, refund) = (admin.clone(), refund.clone());
+        let body = json!({"amount": {"amount": 6_000, "currency": "EUR"}, "reason": "dented"});
+        tokio::spawn(async move { admin.post(&refund, body).await })
+    });
+    let mut refunds = Vec::new();
+    for reply in sent.collect::<Vec<_>>() {
+        let reply = reply.await.unwrap();
+        match reply.status {
+            201 => refunds.push(reply.json()),
+            _ => assert_eq!(reply.problem(422), "validation"),
+        }
+    }
+    assert_eq!(refunds.len(), 1);
+    assert_eq!((&refunds[0]["kind"], &refunds[0]["status"]), (&json!("refund"), &json!("succeeded")));
+    assert_eq!(refunds[0]["amount"], json!({"amount": 6_000, "currency": "EUR"}));
+
+    let rest = admin.post(&refund, json!({})).await.expect(201);
+    assert_eq!(rest["amount"]["amount"], 4_000);
+    assert_eq!(admin.post(&refund, json!({})).await.problem(409), "order_processing");
+    let record = admin.get(&admin_path(&order)).await.expect(200);
+    assert_eq!((&record["status"], &record["payment"]["status"]), (&json!("refunded"), &json!("refunded")));
+    let kinds: Vec<_> =
+        record["payment_steps"].as_array().unwrap().iter().map(|step| &step["kind"]).collect();
+    assert_eq!(kinds, ["authorize", "refund", "refund"]);
+    let invoice = buyer.get(&format!("{}/invoice", path(&order))).await.expect(200);
+    let notes = invoice["credit_notes"].as_array().unwrap();
+    assert_eq!(notes[0]["seller"], policy().name);
+    assert_eq!(notes.iter().map(|note| note["total"]["amount"].as_i64().unwrap()).sum::<i64>(), 10_000);
+}
+
+on_both_engines!(
+    money_that_is_held_is_captured_and_the_order_fulfilled,
+    ShopOptions::default().policy(manual_capture())
+);
+async fn money_that_is_held_is_captured_and_the_order_fulfilled(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 1_000, 10).await;
+    let (buyer, admin) = (server.customer().await, server.admin().await);
+    let order = order(&buyer, variant, 1).await;
+    assert_eq!((&order["status"], &order["payment"]["status"]), (&json!("paid"), &json!("authorized")));
+    let capture = format!("{}/capture", admin_path(&order));
+    assert_eq!(admin.post(&capture, json!({"amount": 400})).await.expect(201)["kind"], "capture");
+    let keyed = admin.with("idempotency-key", "capture-1");
+    let first = keyed.post(&capture, json!({"amount": 300})).await;
+    first.expect(201);
+    assert_eq!(keyed.post(&capture, json!({"amount": 300})).await.body, first.body);
+    assert_eq!(admin.post(&capture, json!({"amount": 301})).await.problem(422), "validation");
+    let record = admin.get(&admin_path(&order)).await.expect(200);
+    assert_eq!(record["payment"]["captured"]["amount"], 700);
+
+    let fulfil = format!("{}/fulfil", admin_path(&order));
+    let sent = admin.post(&fulfil, json!({"tracking_code": "T-1"})).await.expect(200);
+    assert_eq!((&sent["status"], &sent["tracking_code"]), (&json!("fulfilled"), &json!("T-1")));
+    assert_eq!(admin.post(&fulfil, json!({})).await.problem(409), "order_processing");
+    assert_eq!(
+        buyer.post(&format!("{}/cancel", path(&order)), json!({})).await.problem(409),
+        "order_processing"
+    );
+
+    // nor is it taken when the shopper confirms the payment later
+    let confirmed = check_out(&buyer, &cart(&buyer, variant, 1).await, "tok_requires_action").await;
+    let confirmed = confirmed.expect(201);
+    let bank = confirmed["payment"]["action_url"].as_str().unwrap();
+    buyer.raw(http::Method::POST, &format!("{bank}?decision=approve"), "").await;
+    let confirmed = buyer.get(&path(&confirmed)).await.expect(200);
+    assert_eq!(
+        (&confirmed["status"], &confirmed["payment"]["status"]),
+        (&json!("paid"), &json!("authorized"))
+    );
+}
+
+on_both_engines!(a_cancelled_order_gives_back_goods_and_money);
+async fn a_cancelled_order_gives_back_goods_and_money(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product(server.store.database(), 1_000, 4).await;
+    let (buyer, admin) = (server.customer().await, server.admin().await);
+    let (first, second) = (order(&buyer, variant, 2).await, order(&buyer, variant, 2).await);
+    let cancel = |order: &Value| format!("{}/cancel", path(order));
+    let keyed = buyer.with("idempotency-key", "cancel-1");
+    let reply = keyed.raw(http::Method::POST, &cancel(&first), "").await;
+    assert_eq!(reply.expect(200)["status"], "cancelled");
+    assert_eq!(keyed.raw(http::Method::POST, &cancel(&first), "").await.body, reply.body);
+    assert_eq!(buyer.post(&cancel(&first), json!({})).await.problem(409), "order_processing");
+    let by_admin = admin.post(&format!("{}/cancel", admin_path(&second)), json!({})).await;
+    assert_eq!(by_admin.expect(200)["status"], "cancelled");
+    let cart = cart(&buyer, variant, 1).await;
+    assert_eq!(buyer.get(&cart).await.json()["items"][0]["available"], 4);
+    for _ in 0..100 {
+        let money = buyer.get(&path(&first)).await.json()["payment"]["refunded"]["amount"].clone();
+        if money == 2_000 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the money did not come back");
+}
+
+on_both_engines!(a_subscription_begins_with_an_order_and_is_its_subscribers);
+async fn a_subscription_begins_with_an_order_and_is_its_subscribers(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = product_of_kind(server.store.database(), 900, 100, "subscription").await;
+    let (ann, ben, admin) = (server.customer().await, server.customer().await, server.admin().await);
+    let order = order(&ann, variant, 1).await;
+    let list = ann.get("/v1/subscriptions").await.expect(200);
+    let subscription = &list["items"][0];
+    assert_eq!((&subscription["status"], &subscription["interval"]), (&json!("active"), &json!("month")));
+    assert_eq!(subscription.get("token"), None);
+    let path = format!("/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
+    let shown = ann.get(&path).await.expect(200);
+    assert_eq!(shown["periods"][0]["order_id"], order["id"]);
+    assert_eq!(ben.get("/v1/subscriptions").await.expect(200)["items"], json!([]));
+    for (step, status) in [("pause", "paused"), ("resume", "active"), ("cancel", "cancelled")] {
+        let stranger = ben.post(&format!("{path}/{step}"), json!({})).await;
+        assert_eq!(stranger.problem(404), "subscription_not_found");
+        assert_eq!(ann.post(&format!("{path}/{step}"), json!({})).await.expect(200)["status"], status);
+    }
+    assert_eq!(ann.post(&format!("{path}/resume"), json!({})).await.problem(409), "forbidden_step");
+    let all = admin.get("/admin/v1/subscriptions?status=cancelled").await.expect(200);
+    assert_eq!(all["items"][0]["id"], subscription["id"]);
+    let again = admin.post(&format!("/admin{path}"), json!({"action": "pause"})).await;
+    assert_eq!(again.problem(409), "forbidden_step");
+    let refund = |action: &str| json!({"action": action, "refund": true});
+    let paused = admin.post(&format!("/admin{path}"), refund("pause")).await;
+    assert_eq!(
+        (paused.problem(422), &paused.json()["errors"][0]["pointer"]),
+        ("validation".into(), &json!("/refund"))
+    );
+    let second = self::order(&ann, variant, 1).await;
+    let list = ann.get("/v1/subscriptions?status=active").await.expect(200);
+    let path = format!("/admin/v1/subscriptions/{}", list["items"][0]["id"].as_str().unwrap());
+    let ended = admin.post(&path, refund("cancel")).await.expect(200);
+    assert_eq!((&ended["status"], &ended["next_charge_at"]), (&json!("cancelled"), &Value::Null));
+    let payment = ann.get(&self::path(&second)).await.expect(200)["payment"].clone();
+    assert_eq!(payment["captured"]["amount"], 900);
+    let guests = cart(&server.guest(), variant, 1).await;
+    assert_eq!(check_out(&server.guest(), &guests, "tok_ok").await.problem(401), "unauthorized_access");
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::store::{product, product_of_kind};
-use crate::support::{Caller, Reply, TestServer};
+use crate::support::{Caller, Reply, Shop};
 
 /// Asserts that the answer has the tag of what is at `path`.
 #[track_caller]
@@ -21,49 +21,44 @@ async fn made(caller: &Caller, path: &str, body: serde_json::Value) -> String {
     location
 }
 
-#[tokio::test]
-async fn what_is_made_has_the_tag_it_is_seen_with() {
-    TestServer::on_each_engine(async |server| {
-        let admin = server.admin().await;
-        let price = json!({ "amount": 900, "currency": "EUR" });
-        made(&admin, "/admin/v1/categories", json!({ "name": "Tea" })).await;
-        let ten = json!({ "code": "Ten", "kind": { "type": "percent", "basis_points": 1_000 } });
-        made(&admin, "/admin/v1/discounts", ten).await;
-        let tea = json!({ "name": "Tea", "variants": [{ "sku": "TEA", "price": price }] });
-        made(&admin, "/admin/v1/products", tea).await;
+on_both_engines!(what_is_made_has_the_tag_it_is_seen_with);
+async fn what_is_made_has_the_tag_it_is_seen_with(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let price = json!({ "amount": 900, "currency": "EUR" });
+    made(&admin, "/admin/v1/categories", json!({ "name": "Tea" })).await;
+    let ten = json!({ "code": "Ten", "kind": { "type": "percent", "basis_points": 1_000 } });
+    made(&admin, "/admin/v1/discounts", ten).await;
+    let tea = json!({ "name": "Tea", "variants": [{ "sku": "TEA", "price": price }] });
+    made(&admin, "/admin/v1/products", tea).await;
 
-        let variant = product(server.store.database(), 900, 10).await;
-        let cart = made(&admin, "/v1/carts", json!({})).await;
-        let added =
-            admin.post(&format!("{cart}/items"), json!({ "variant_id": variant, "quantity": 1 })).await;
-        added.expect(200);
-        assert_same(&added, &admin.get(&cart).await);
-        let purchase = json!({
-            "email": "ann@shop.example", "payment": { "provider": "sandbox", "token": "tok_ok" },
-            "shipping_address": {
-                "name": "Ann", "line1": "Marktplatz 1", "city": "Bremen", "postal_code": "28195", "country": "DE"
-            }
-        });
-        let order = made(&admin, &format!("{cart}/checkout"), purchase).await;
-        let cancelled = admin.post(&format!("{order}/cancel"), json!({})).await;
-        cancelled.expect(200);
-        // the worker may have given the money back since
-        assert!(!cancelled.header("etag").is_empty(), "{cancelled}");
-    })
-    .await;
+    let variant = product(server.store.database(), 900, 10).await;
+    let cart = made(&admin, "/v1/carts", json!({})).await;
+    let added = admin.post(&format!("{cart}/items"), json!({ "variant_id": variant, "quantity": 1 })).await;
+    added.expect(200);
+    assert_same(&added, &admin.get(&cart).await);
+    let purchase = json!({
+        "email": "ann@shop.example", "payment": { "provider": "sandbox", "token": "tok_ok" },
+        "shipping_address": {
+            "name": "Ann", "line1": "Marktplatz 1", "city": "Bremen", "postal_code": "28195", "country": "DE"
+        }
+    });
+    let order = made(&admin, &format!("{cart}/checkout"), purchase).await;
+    let cancelled = admin.post(&format!("{order}/cancel"), json!({})).await;
+    cancelled.expect(200);
+    // the worker may have given the money back since
+    assert!(!cancelled.header("etag").is_empty(), "{cancelled}");
 }
 
-#[tokio::test]
-async fn a_change_is_made_to_the_version_that_an_answer_told() {
-    TestServer::on_each_engine(async |server| {
-        let buyer = server.customer().await;
-        let variant = product_of_kind(server.store.database(), 900, 10, "digital").await;
-        let cart = buyer.post("/v1/carts", json!({})).await;
-        let path = cart.header("location");
-        let first = buyer.with("if-match", cart.header("etag"));
-        first.put(&format!("{path}/items/{variant}"), json!({ "quantity": 1 })).await.expect(200);
-        let late = first.put(&format!("{path}/items/{variant}"), json!({ "quantity": 2 })).await;
-        assert_eq!(late.problem(412), "precondition_failed");
-    })
-    .await;
+on_both_engines!(a_change_is_made_to_the_version_that_an_answer_told);
+async fn a_change_is_made_to_the_version_that_an_answer_told(shop: &Shop) {
+    let server = shop.server().await;
+    let buyer = server.customer().await;
+    let variant = product_of_kind(server.store.database(), 900, 10, "digital").await;
+    let cart = buyer.post("/v1/carts", json!({})).await;
+    let path = cart.header("location");
+    let first = buyer.with("if-match", cart.header("etag"));
+    first.put(&format!("{path}/items/{variant}"), json!({ "quantity": 1 })).await.expect(200);
+    let late = first.put(&format!("{path}/items/{variant}"), json!({ "quantity": 2 })).await;
+    assert_eq!(late.problem(412), "precondition_failed");
 }

@@ -32,119 +32,108 @@ impl Subscribed {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_cancels_the_first_order_is_not_charged_next_month() {
-    on_each_engine_subscribed(|it| async move {
-        it.cancel_order(it.last_order().await).await;
-        it.is_over().await;
-    })
-    .await;
+on_both_engines!(who_cancels_the_first_order_is_not_charged_next_month, ShopOptions::at(JANUARY_31));
+async fn who_cancels_the_first_order_is_not_charged_next_month(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.cancel_order(it.last_order().await).await;
+    it.is_over().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_charge_that_is_paid_back_in_full_ends_its_subscription() {
-    on_each_engine_subscribed(|it| async move {
-        let first = it.last_order().await;
-        it.live(30).await;
-        it.refund(first).await;
-        assert_eq!(it.status().await, "active", "the period that runs is paid");
-        it.refund(it.last_order().await).await;
-        it.is_over().await;
-    })
-    .await;
+on_both_engines!(a_charge_that_is_paid_back_in_full_ends_its_subscription, ShopOptions::at(JANUARY_31));
+async fn a_charge_that_is_paid_back_in_full_ends_its_subscription(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    let first = it.last_order().await;
+    it.live(30).await;
+    it.refund(first).await;
+    assert_eq!(it.status().await, "active", "the period that runs is paid");
+    it.refund(it.last_order().await).await;
+    it.is_over().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_cancels_the_order_of_a_charge_under_way_cancels_the_subscription() {
-    on_each_engine_subscribed(|it| async move {
-        it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
-        it.clock.advance(SignedDuration::from_hours(24 * 28));
-        renew_subscriptions(&it.store, it.now()).await.unwrap();
-        it.cancel_order(it.last_order().await).await;
-        let past_due = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
-                        AND data ->> 'status' = 'past_due'";
-        assert_eq!(it.number(past_due).await, 0);
-        it.is_over().await;
-    })
-    .await;
+on_both_engines!(
+    who_cancels_the_order_of_a_charge_under_way_cancels_the_subscription,
+    ShopOptions::at(JANUARY_31)
+);
+async fn who_cancels_the_order_of_a_charge_under_way_cancels_the_subscription(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
+    it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
+    renew_subscriptions(&it.store, it.now()).await.unwrap();
+    it.cancel_order(it.last_order().await).await;
+    let past_due = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
+                    AND data ->> 'status' = 'past_due'";
+    assert_eq!(it.number(past_due).await, 0);
+    it.is_over().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_ends_a_subscription_gives_up_the_charge_that_is_under_way() {
-    on_each_engine_subscribed(|it| async move {
-        let first = it.last_order().await;
-        it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
-        it.clock.advance(SignedDuration::from_hours(24 * 28));
-        renew_subscriptions(&it.store, it.now()).await.unwrap();
-        let under_way = order(&it.store, it.last_order().await).await.unwrap();
-        it.refund(first).await;
-        confirm_payment(&it.store, under_way.payment.id).await;
-        it.is_over().await;
-        assert_eq!(it.paid_periods().await, 1);
-    })
-    .await;
+on_both_engines!(what_ends_a_subscription_gives_up_the_charge_that_is_under_way, ShopOptions::at(JANUARY_31));
+async fn what_ends_a_subscription_gives_up_the_charge_that_is_under_way(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    let first = it.last_order().await;
+    it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
+    it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
+    renew_subscriptions(&it.store, it.now()).await.unwrap();
+    let under_way = order(&it.store, it.last_order().await).await.unwrap();
+    it.refund(first).await;
+    confirm_payment(&it.store, under_way.payment.id).await;
+    it.is_over().await;
+    assert_eq!(it.paid_periods().await, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line() {
-    on_each_engine(|test| async move {
-        let store = store(&test.database, policy());
-        let subscribed = product_of_kind(&test.database, 3100, 100, "subscription").await;
-        let other = product(&test.database, 5000, 10).await;
-        let user_id = shopper(&test.database).await;
-        let cart = cart(&store, Some(user_id), &[(subscribed, 1), (other, 1)]).await;
-        let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
-        assert_eq!(told(&checkout(&store, request, None, Arc::new(Plain)).await).0, 201);
-        execute(
-            &test.database,
-            &["UPDATE subscription_periods SET starts_at = starts_at - (ends_at - starts_at)"],
-        )
-        .await;
-        let id = value(&test.database, "SELECT id FROM subscriptions", &[]).await;
-        let now = test.database.context().clock.now();
-        let ended: Result<Subscription, Failure> =
-            test.database.write_boxed(move |work| Box::pin(cancel_and_refund(work, id))).await;
-        let ended = ended.unwrap();
-        assert!(ended.paid_until >= now && ended.paid_until <= test.database.context().clock.now());
-        assert_eq!(recover_payments(&store, ended.paid_until).await.unwrap(), 1);
-        let back: i64 = value(&test.database, "SELECT refunded FROM payments", &[]).await;
-        assert!((1549..=1550).contains(&back), "half of 3100, and a moment: {back}");
-        check(&test.database).await;
-    })
+on_both_engines!(who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line);
+async fn who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line(shop: &Shop) {
+    let store = &shop.store;
+    let subscribed = product_of_kind(&shop.database, 3100, 100, "subscription").await;
+    let other = product(&shop.database, 5000, 10).await;
+    let user_id = shopper(&shop.database).await;
+    let cart = cart(store, Some(user_id), &[(subscribed, 1), (other, 1)]).await;
+    let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
+    assert_eq!(told(&checkout(store, request, None, Arc::new(Plain)).await).0, 201);
+    execute(
+        &shop.database,
+        &["UPDATE subscription_periods SET starts_at = starts_at - (ends_at - starts_at)"],
+    )
     .await;
+    let id = value(&shop.database, "SELECT id FROM subscriptions", &[]).await;
+    let now = shop.database.context().clock.now();
+    let ended: Result<Subscription, Failure> =
+        shop.database.write_boxed(move |work| Box::pin(cancel_and_refund(work, id))).await;
+    let ended = ended.unwrap();
+    assert!(ended.paid_until >= now && ended.paid_until <= shop.database.context().clock.now());
+    assert_eq!(recover_payments(store, ended.paid_until).await.unwrap(), 1);
+    let back: i64 = value(&shop.database, "SELECT refunded FROM payments", &[]).await;
+    assert!((1549..=1550).contains(&back), "half of 3100, and a moment: {back}");
+    check(&shop.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_forgotten_has_no_subscription_and_buys_nothing_more() {
-    on_each_engine_subscribed(|it| async move {
-        it.sql(&["UPDATE orders SET status = 'fulfilled'"]).await;
-        let user_id: UserId = value(it.database(), "SELECT id FROM users", &[]).await;
-        let cart = cart(&it.store, None, &[(it.variant, 1)]).await;
-        let forgotten: Result<(), Failure> =
-            it.database().write_boxed(move |work| Box::pin(erase(work, user_id))).await;
-        forgotten.unwrap();
-        let ended = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
-                     AND data ->> 'status' = 'cancelled'";
-        assert_eq!((it.status().await.as_str(), it.number(ended).await), ("cancelled", 1));
+on_both_engines!(who_is_forgotten_has_no_subscription_and_buys_nothing_more, ShopOptions::at(JANUARY_31));
+async fn who_is_forgotten_has_no_subscription_and_buys_nothing_more(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(&["UPDATE orders SET status = 'fulfilled'"]).await;
+    let user_id: UserId = value(it.database(), "SELECT id FROM users", &[]).await;
+    let cart = cart(&it.store, None, &[(it.variant, 1)]).await;
+    let forgotten: Result<(), Failure> =
+        it.database().write_boxed(move |work| Box::pin(erase(work, user_id))).await;
+    forgotten.unwrap();
+    let ended = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
+                 AND data ->> 'status' = 'cancelled'";
+    assert_eq!((it.status().await.as_str(), it.number(ended).await), ("cancelled", 1));
 
-        // the request was let in before
-        let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
-        let refused = checkout(&it.store, request, None, Arc::new(Plain)).await;
-        assert_eq!(told(&refused), (401, "unauthorized_access".into()));
-        assert_eq!(it.number("SELECT COUNT(*) FROM orders").await, 1);
+    // the request was let in before
+    let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
+    let refused = checkout(&it.store, request, None, Arc::new(Plain)).await;
+    assert_eq!(told(&refused), (401, "unauthorized_access".into()));
+    assert_eq!(it.number("SELECT COUNT(*) FROM orders").await, 1);
 
-        let dispatcher = EventDispatcher::new(it.database().clone(), subscribers());
-        let unread =
-            "SELECT COUNT(*) FROM outbox WHERE seq > (SELECT COALESCE(MAX(seq), 0) FROM event_cursors)";
-        for _ in 0..600 {
-            dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-            if it.number(unread).await == 0 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    let dispatcher = EventDispatcher::new(it.database().clone(), subscribers());
+    let unread = "SELECT COUNT(*) FROM outbox WHERE seq > (SELECT COALESCE(MAX(seq), 0) FROM event_cursors)";
+    for _ in 0..600 {
+        dispatcher.deliver(&CancellationToken::new()).await.unwrap();
+        if it.number(unread).await == 0 {
+            break;
         }
-        assert_eq!(it.number(unread).await, 0);
-        assert_eq!(it.number("SELECT COUNT(*) FROM notifications").await, 0);
-    })
-    .await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(it.number(unread).await, 0);
+    assert_eq!(it.number("SELECT COUNT(*) FROM notifications").await, 0);
 }

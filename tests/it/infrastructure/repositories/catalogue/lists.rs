@@ -1,7 +1,5 @@
 //! Lists: complete, in order, by category and price, and walked along an index.
 
-use std::sync::Arc;
-
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{CategoryId, UserId};
 use undercroft::domain::money::Currency;
@@ -13,7 +11,7 @@ use undercroft::infrastructure::repositories::{
 };
 
 use super::{category, euros, insert, move_category, names, product, update};
-use crate::support::{TestDatabase, on_each_engine};
+use crate::support::Shop;
 
 /// Prices repeat, so that the product decides between equals.
 const PRICES: [i64; 5] = [500, 100, 900, 100, 300];
@@ -30,10 +28,10 @@ async fn page(
 }
 
 /// Every name, page by page.
-async fn walk(test: &TestDatabase, filter: &ProductFilter, limit: usize) -> Vec<String> {
+async fn walk(shop: &Shop, filter: &ProductFilter, limit: usize) -> Vec<String> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
-        let page = page(&test.database, filter, limit, cursor.as_deref()).await.unwrap();
+        let page = page(&shop.database, filter, limit, cursor.as_deref()).await.unwrap();
         assert!(page.items.len() <= limit);
         all.extend(page.items);
         cursor = page.next;
@@ -43,213 +41,192 @@ async fn walk(test: &TestDatabase, filter: &ProductFilter, limit: usize) -> Vec<
     }
 }
 
-async fn shelf(test: &TestDatabase, count: usize, category: Option<CategoryId>) -> Vec<Product> {
+async fn shelf(shop: &Shop, count: usize, category: Option<CategoryId>) -> Vec<Product> {
     let mut products = Vec::new();
     for i in 0..count {
-        let mut product = product(test, &format!("{i:03}"), &[PRICES[i % 5], 5_000]);
+        let mut product = product(shop, &format!("{i:03}"), &[PRICES[i % 5], 5_000]);
         product.category_id = category;
-        insert(test, &product).await.unwrap();
+        insert(shop, &product).await.unwrap();
         products.push(product);
     }
     products
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pages_of_any_length_make_the_same_list_in_every_order() {
-    on_each_engine(|test| async move {
-        let products = shelf(&test, 23, None).await;
-        let mut expected: Vec<_> = products.iter().collect();
-        let price = |product: &&Product| product.lowest_prices()[&Currency::EUR];
-        for sort in [None, Some(ProductSort::PriceDescending), Some(ProductSort::PriceAscending)] {
-            match sort {
-                None => expected.sort_by_key(|product| (product.created_at, product.id)),
-                Some(_) => expected.sort_by_key(|product| (price(product), product.id)),
-            }
-            if sort != Some(ProductSort::PriceAscending) {
-                expected.reverse();
-            }
-            let expected: Vec<_> = expected.iter().map(|product| product.name.clone()).collect();
-            for limit in [1, 4, 22, 23, 100] {
-                let filter = ProductFilter { sort, ..euros() };
-                assert_eq!(walk(&test, &filter, limit).await, expected, "{sort:?} by {limit}");
-            }
+on_both_engines!(pages_of_any_length_make_the_same_list_in_every_order);
+async fn pages_of_any_length_make_the_same_list_in_every_order(shop: &Shop) {
+    let products = shelf(shop, 23, None).await;
+    let mut expected: Vec<_> = products.iter().collect();
+    let price = |product: &&Product| product.lowest_prices()[&Currency::EUR];
+    for sort in [None, Some(ProductSort::PriceDescending), Some(ProductSort::PriceAscending)] {
+        match sort {
+            None => expected.sort_by_key(|product| (product.created_at, product.id)),
+            Some(_) => expected.sort_by_key(|product| (price(product), product.id)),
         }
-    })
-    .await;
+        if sort != Some(ProductSort::PriceAscending) {
+            expected.reverse();
+        }
+        let expected: Vec<_> = expected.iter().map(|product| product.name.clone()).collect();
+        for limit in [1, 4, 22, 23, 100] {
+            let filter = ProductFilter { sort, ..euros() };
+            assert_eq!(walk(shop, &filter, limit).await, expected, "{sort:?} by {limit}");
+        }
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_range_of_prices_narrows_every_order() {
-    on_each_engine(|test| async move {
-        let products = shelf(&test, 20, None).await;
-        for sort in [None, Some(ProductSort::PriceAscending), Some(ProductSort::PriceDescending)] {
-            for (min_price, max_price) in
-                [(Some(300), None), (None, Some(300)), (Some(300), Some(500)), (Some(301), Some(499))]
-            {
-                let filter = ProductFilter { sort, min_price, max_price, ..euros() };
-                let mut found = walk(&test, &filter, 3).await;
-                if sort.is_none() {
-                    assert!(found.is_sorted_by(|one, other| one > other), "newest first: {found:?}");
+on_both_engines!(a_range_of_prices_narrows_every_order);
+async fn a_range_of_prices_narrows_every_order(shop: &Shop) {
+    let products = shelf(shop, 20, None).await;
+    for sort in [None, Some(ProductSort::PriceAscending), Some(ProductSort::PriceDescending)] {
+        for (min_price, max_price) in
+            [(Some(300), None), (None, Some(300)), (Some(300), Some(500)), (Some(301), Some(499))]
+        {
+            let filter = ProductFilter { sort, min_price, max_price, ..euros() };
+            let mut found = walk(shop, &filter, 3).await;
+            if sort.is_none() {
+                assert!(found.is_sorted_by(|one, other| one > other), "newest first: {found:?}");
+            }
+            found.sort();
+            let within = products.iter().filter(|product| {
+                let price = product.lowest_prices()[&Currency::EUR];
+                min_price.is_none_or(|min| min <= price) && max_price.is_none_or(|max| price <= max)
+            });
+            let within: Vec<_> = within.map(|product| product.name.clone()).collect();
+            assert_eq!(found, within, "{filter:?}");
+        }
+    }
+}
+
+on_both_engines!(few_within_a_range_of_prices_are_found_behind_many_that_are_not);
+async fn few_within_a_range_of_prices_are_found_behind_many_that_are_not(shop: &Shop) {
+    for (name, price) in [("old and dear", 99_000), ("older", 98_000)] {
+        insert(shop, &product(shop, name, &[price])).await.unwrap();
+    }
+    let fillers = product(shop, "filler", &[100]);
+    insert(shop, &fillers).await.unwrap();
+    // as many listings as a page newest first gives up after, without as many products
+    super::write::<_, undercroft::infrastructure::repositories::DatabaseError, _>(
+        &shop.database,
+        move |work| {
+            Box::pin(async move {
+                let sql = "INSERT INTO listings (category_id, currency, created_at, product_id, amount) \
+                           VALUES ($1, $2, $3, $4, 100)";
+                for step in 1..3_000 {
+                    let at = fillers.created_at + jiff::SignedDuration::from_secs(step);
+                    let nil = CategoryId(uuid::Uuid::nil());
+                    let values = [nil.into(), Currency::EUR.into(), at.into(), fillers.id.into()];
+                    work.execute(sql, &values).await?;
                 }
-                found.sort();
-                let within = products.iter().filter(|product| {
-                    let price = product.lowest_prices()[&Currency::EUR];
-                    min_price.is_none_or(|min| min <= price) && max_price.is_none_or(|max| price <= max)
-                });
-                let within: Vec<_> = within.map(|product| product.name.clone()).collect();
-                assert_eq!(found, within, "{filter:?}");
+                Ok(())
+            })
+        },
+    )
+    .await
+    .unwrap();
+    let filter = ProductFilter { min_price: Some(90_000), ..euros() };
+    assert_eq!(walk(shop, &filter, 1).await, ["older", "old and dear"]);
+    // and where the range holds too many to sort, the page is short and says where to go on
+    let filter = ProductFilter { min_price: Some(50), max_price: Some(99), ..euros() };
+    assert_eq!(walk(shop, &filter, 10).await, Vec::<String>::new());
+}
+
+on_both_engines!(a_category_shows_what_is_below_it_also_after_it_was_moved);
+async fn a_category_shows_what_is_below_it_also_after_it_was_moved(shop: &Shop) {
+    let drinks = category(shop, "drinks", None).await;
+    let tea = category(shop, "tea", Some(drinks)).await;
+    let green = category(shop, "green", Some(tea)).await;
+    let food = category(shop, "food", None).await;
+    for (name, category) in [("Cola", drinks), ("Assam", tea), ("Sencha", green), ("Bread", food)] {
+        let product = Product { category_id: Some(category), ..product(shop, name, &[100]) };
+        insert(shop, &product).await.unwrap();
+    }
+    let list = |category| {
+        let (shop, filter) = (shop.clone(), ProductFilter { category: Some(category), ..euros() });
+        async move { walk(&shop, &filter, 2).await }
+    };
+    assert_eq!(list(drinks).await, ["Sencha", "Assam", "Cola"]);
+    assert_eq!(list(green).await, ["Sencha"]);
+    move_category(shop, tea, Some(food)).await;
+    assert_eq!(list(drinks).await, ["Cola"]);
+    assert_eq!(list(food).await, ["Bread", "Sencha", "Assam"]);
+    assert_eq!(list(tea).await, ["Sencha", "Assam"]);
+    assert_eq!(walk(shop, &euros(), 2).await, ["Bread", "Sencha", "Assam", "Cola"]);
+    let mut connection = shop.database.read().await.unwrap();
+    let in_food = AdminProductFilter { category: Some(food), ..AdminProductFilter::default() };
+    let key = shop.database.cursor_key();
+    let page = ProductRepository(&mut connection).list_all(&in_food, 10, None, key).await.unwrap();
+    assert_eq!(names(&page.items), ["Bread", "Sencha", "Assam"]);
+}
+
+on_both_engines!(a_list_follows_every_change_of_a_product);
+async fn a_list_follows_every_change_of_a_product(shop: &Shop) {
+    let (attic, cellar) = (category(shop, "attic", None).await, category(shop, "cellar", None).await);
+    let mut lamp = Product { category_id: Some(attic), ..product(shop, "Lamp", &[500, 700]) };
+    insert(shop, &lamp).await.unwrap();
+    let up_to = |category, most| ProductFilter { category, max_price: Some(most), ..euros() };
+    assert_eq!(walk(shop, &up_to(Some(attic), 500), 9).await, ["Lamp"]);
+
+    lamp.category_id = Some(cellar);
+    lamp.variants[0].active = false;
+    lamp.variants[1].prices.remove(&Currency::USD);
+    lamp = update(shop, &lamp).await.unwrap();
+    assert!(walk(shop, &up_to(Some(attic), 9_999), 9).await.is_empty());
+    assert!(walk(shop, &up_to(Some(cellar), 699), 9).await.is_empty());
+    assert_eq!(walk(shop, &up_to(Some(cellar), 700), 9).await, ["Lamp"]);
+    assert!(walk(shop, &ProductFilter { currency: Currency::USD, ..euros() }, 9).await.is_empty());
+
+    lamp.active = false;
+    lamp = update(shop, &lamp).await.unwrap();
+    assert!(walk(shop, &euros(), 9).await.is_empty());
+    lamp.active = true;
+    update(shop, &lamp).await.unwrap();
+    assert_eq!(walk(shop, &euros(), 9).await, ["Lamp"]);
+}
+
+on_both_engines!(a_cursor_fits_its_own_list_alone);
+async fn a_cursor_fits_its_own_list_alone(shop: &Shop) {
+    shelf(shop, 3, None).await;
+    let first = page(&shop.database, &euros(), 1, None).await.unwrap();
+    let cursor = first.next.unwrap();
+    assert_eq!(page(&shop.database, &euros(), 1, Some(&cursor)).await.unwrap().items, ["001"]);
+    let other = ProductFilter { min_price: Some(1), ..euros() };
+    let outcomes = [
+        page(&shop.database, &other, 1, Some(&cursor)).await,
+        page(&shop.database, &euros(), 1, Some(&cursor[1..])).await,
+        page(&shop.database, &euros(), 1, Some("")).await,
+    ];
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(ListError::Cursor(_)))), "{outcomes:?}");
+}
+
+on_both_engines!(an_administrator_sees_every_product_newest_first);
+async fn an_administrator_sees_every_product_newest_first(shop: &Shop) {
+    for (i, mut product) in shelf(shop, 10, None).await.into_iter().enumerate() {
+        product.active = i % 3 != 0;
+        update(shop, &product).await.unwrap();
+    }
+    for (active, q, expected) in [
+        (None, None, vec!["009", "008", "007", "006", "005", "004", "003", "002", "001", "000"]),
+        (Some(true), None, vec!["008", "007", "005", "004", "002", "001"]),
+        (Some(false), None, vec!["009", "006", "003", "000"]),
+        (None, Some("006"), vec!["006"]),
+        (Some(true), Some("006"), vec![]),
+        (Some(false), Some("00"), vec!["009", "006", "003", "000"]),
+        (None, Some("00"), vec!["009", "008", "007", "006", "005", "004", "003", "002", "001", "000"]),
+    ] {
+        let filter = AdminProductFilter { q: q.map(str::to_owned), category: None, active };
+        let (mut all, mut cursor): (Vec<String>, Option<String>) = (Vec::new(), None);
+        loop {
+            let mut connection = shop.database.read().await.unwrap();
+            let key = shop.database.cursor_key();
+            let mut repository = ProductRepository(&mut connection);
+            let page = repository.list_all(&filter, 3, cursor.as_deref(), key).await.unwrap();
+            all.extend(page.items.into_iter().map(|view| view.product.name));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
             }
         }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn few_within_a_range_of_prices_are_found_behind_many_that_are_not() {
-    on_each_engine(|test| async move {
-        for (name, price) in [("old and dear", 99_000), ("older", 98_000)] {
-            insert(&test, &product(&test, name, &[price])).await.unwrap();
-        }
-        let fillers = product(&test, "filler", &[100]);
-        insert(&test, &fillers).await.unwrap();
-        // as many listings as a page newest first gives up after, without as many products
-        super::write::<_, undercroft::infrastructure::repositories::DatabaseError, _>(
-            &test.database,
-            move |work| {
-                Box::pin(async move {
-                    let sql = "INSERT INTO listings (category_id, currency, created_at, product_id, amount) \
-                               VALUES ($1, $2, $3, $4, 100)";
-                    for step in 1..3_000 {
-                        let at = fillers.created_at + jiff::SignedDuration::from_secs(step);
-                        let nil = CategoryId(uuid::Uuid::nil());
-                        let values = [nil.into(), Currency::EUR.into(), at.into(), fillers.id.into()];
-                        work.execute(sql, &values).await?;
-                    }
-                    Ok(())
-                })
-            },
-        )
-        .await
-        .unwrap();
-        let filter = ProductFilter { min_price: Some(90_000), ..euros() };
-        assert_eq!(walk(&test, &filter, 1).await, ["older", "old and dear"]);
-        // and where the range holds too many to sort, the page is short and says where to go on
-        let filter = ProductFilter { min_price: Some(50), max_price: Some(99), ..euros() };
-        assert_eq!(walk(&test, &filter, 10).await, Vec::<String>::new());
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_category_shows_what_is_below_it_also_after_it_was_moved() {
-    on_each_engine(|test| async move {
-        let drinks = category(&test, "drinks", None).await;
-        let tea = category(&test, "tea", Some(drinks)).await;
-        let green = category(&test, "green", Some(tea)).await;
-        let food = category(&test, "food", None).await;
-        for (name, category) in [("Cola", drinks), ("Assam", tea), ("Sencha", green), ("Bread", food)] {
-            let product = Product { category_id: Some(category), ..product(&test, name, &[100]) };
-            insert(&test, &product).await.unwrap();
-        }
-        let list = |category| {
-            let (test, filter) = (Arc::clone(&test), ProductFilter { category: Some(category), ..euros() });
-            async move { walk(&test, &filter, 2).await }
-        };
-        assert_eq!(list(drinks).await, ["Sencha", "Assam", "Cola"]);
-        assert_eq!(list(green).await, ["Sencha"]);
-        move_category(&test, tea, Some(food)).await;
-        assert_eq!(list(drinks).await, ["Cola"]);
-        assert_eq!(list(food).await, ["Bread", "Sencha", "Assam"]);
-        assert_eq!(list(tea).await, ["Sencha", "Assam"]);
-        assert_eq!(walk(&test, &euros(), 2).await, ["Bread", "Sencha", "Assam", "Cola"]);
-        let mut connection = test.database.read().await.unwrap();
-        let in_food = AdminProductFilter { category: Some(food), ..AdminProductFilter::default() };
-        let key = test.database.cursor_key();
-        let page = ProductRepository(&mut connection).list_all(&in_food, 10, None, key).await.unwrap();
-        assert_eq!(names(&page.items), ["Bread", "Sencha", "Assam"]);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_list_follows_every_change_of_a_product() {
-    on_each_engine(|test| async move {
-        let (attic, cellar) = (category(&test, "attic", None).await, category(&test, "cellar", None).await);
-        let mut lamp = Product { category_id: Some(attic), ..product(&test, "Lamp", &[500, 700]) };
-        insert(&test, &lamp).await.unwrap();
-        let up_to = |category, most| ProductFilter { category, max_price: Some(most), ..euros() };
-        assert_eq!(walk(&test, &up_to(Some(attic), 500), 9).await, ["Lamp"]);
-
-        lamp.category_id = Some(cellar);
-        lamp.variants[0].active = false;
-        lamp.variants[1].prices.remove(&Currency::USD);
-        lamp = update(&test, &lamp).await.unwrap();
-        assert!(walk(&test, &up_to(Some(attic), 9_999), 9).await.is_empty());
-        assert!(walk(&test, &up_to(Some(cellar), 699), 9).await.is_empty());
-        assert_eq!(walk(&test, &up_to(Some(cellar), 700), 9).await, ["Lamp"]);
-        assert!(walk(&test, &ProductFilter { currency: Currency::USD, ..euros() }, 9).await.is_empty());
-
-        lamp.active = false;
-        lamp = update(&test, &lamp).await.unwrap();
-        assert!(walk(&test, &euros(), 9).await.is_empty());
-        lamp.active = true;
-        update(&test, &lamp).await.unwrap();
-        assert_eq!(walk(&test, &euros(), 9).await, ["Lamp"]);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_fits_its_own_list_alone() {
-    on_each_engine(|test| async move {
-        shelf(&test, 3, None).await;
-        let first = page(&test.database, &euros(), 1, None).await.unwrap();
-        let cursor = first.next.unwrap();
-        assert_eq!(page(&test.database, &euros(), 1, Some(&cursor)).await.unwrap().items, ["001"]);
-        let other = ProductFilter { min_price: Some(1), ..euros() };
-        let outcomes = [
-            page(&test.database, &other, 1, Some(&cursor)).await,
-            page(&test.database, &euros(), 1, Some(&cursor[1..])).await,
-            page(&test.database, &euros(), 1, Some("")).await,
-        ];
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(ListError::Cursor(_)))), "{outcomes:?}");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_administrator_sees_every_product_newest_first() {
-    on_each_engine(|test| async move {
-        for (i, mut product) in shelf(&test, 10, None).await.into_iter().enumerate() {
-            product.active = i % 3 != 0;
-            update(&test, &product).await.unwrap();
-        }
-        for (active, q, expected) in [
-            (None, None, vec!["009", "008", "007", "006", "005", "004", "003", "002", "001", "000"]),
-            (Some(true), None, vec!["008", "007", "005", "004", "002", "001"]),
-            (Some(false), None, vec!["009", "006", "003", "000"]),
-            (None, Some("006"), vec!["006"]),
-            (Some(true), Some("006"), vec![]),
-            (Some(false), Some("00"), vec!["009", "006", "003", "000"]),
-            (None, Some("00"), vec!["009", "008", "007", "006", "005", "004", "003", "002", "001", "000"]),
-        ] {
-            let filter = AdminProductFilter { q: q.map(str::to_owned), category: None, active };
-            let (mut all, mut cursor): (Vec<String>, Option<String>) = (Vec::new(), None);
-            loop {
-                let mut connection = test.database.read().await.unwrap();
-                let key = test.database.cursor_key();
-                let mut repository = ProductRepository(&mut connection);
-                let page = repository.list_all(&filter, 3, cursor.as_deref(), key).await.unwrap();
-                all.extend(page.items.into_iter().map(|view| view.product.name));
-                cursor = page.next;
-                if cursor.is_none() {
-                    break;
-                }
-            }
-            assert_eq!(all, expected, "{filter:?}");
-        }
-    })
-    .await;
+        assert_eq!(all, expected, "{filter:?}");
+    }
 }
 
 /// A plan reads no table as a whole and sorts nothing.
@@ -261,53 +238,50 @@ fn walks_an_index(plan: &[String]) {
     assert!(walks && !plan.iter().any(|step| reads_all(step) || sorts(step)), "{plan:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_list_walks_an_index_and_sorts_nothing() {
-    on_each_engine(|test| async move {
-        shelf(&test, 30, None).await;
-        // on so small a table PostgreSQL would rather read it all and sort: the question is whether it must
-        let joint = if test.url.contains("options=") { "%20-c" } else { "?" };
-        let url = match test.database.engine() {
-            Engine::Sqlite => test.url.clone(),
-            Engine::Postgres => {
-                let off = ["enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort"];
-                off.iter().fold(test.url.clone(), |url, switch| format!("{url}{joint}{switch}%3Doff"))
-            }
-        };
-        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
-        let cursor = page(&database, &euros(), 1, None).await.unwrap().next;
-        assert!(cursor.is_some());
-        let mut connection = database.read().await.unwrap();
-        let sorts = [None, Some(ProductSort::PriceAscending), Some(ProductSort::PriceDescending)];
-        for sort in sorts {
-            for (min_price, max_price) in [(None, None), (Some(1), Some(2))] {
-                let filter = ProductFilter { sort, min_price, max_price, ..euros() };
-                let plans = ProductRepository(&mut connection).explain(&filter).await.unwrap();
-                for plan in &plans {
-                    walks_an_index(plan);
-                }
-                // from a place on it begins there, not at the end of the range that lies behind
-                let begins = |step: &String| step.contains("listings") && step.contains("product_id)");
-                let tells = test.database.engine() == Engine::Sqlite;
-                assert!(!tells || plans.iter().flatten().any(begins), "{plans:#?}");
-            }
+on_both_engines!(every_list_walks_an_index_and_sorts_nothing);
+async fn every_list_walks_an_index_and_sorts_nothing(shop: &Shop) {
+    shelf(shop, 30, None).await;
+    // on so small a table PostgreSQL would rather read it all and sort: the question is whether it must
+    let joint = if shop.url.contains("options=") { "%20-c" } else { "?" };
+    let url = match shop.database.engine() {
+        Engine::Sqlite => shop.url.clone(),
+        Engine::Postgres => {
+            let off = ["enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort"];
+            off.iter().fold(shop.url.clone(), |url, switch| format!("{url}{joint}{switch}%3Doff"))
         }
-        let own = Some(UserId(uuid::Uuid::nil()));
-        for (user_id, status, index) in [
-            (None, None, "orders_by_time"),
-            (own, None, "orders_by_user"),
-            (None, Some(OrderStatus::Paid), "orders_by_status"),
-            (own, Some(OrderStatus::Paid), "orders_by_user_status"),
-        ] {
-            let filter = OrderFilter { user_id, status, number: None };
-            for plan in OrderRepository(&mut connection).explain(&filter).await.unwrap() {
-                walks_an_index(&plan);
-                let named = |step: &String| step.split_whitespace().any(|word| word == index);
-                // PostgreSQL chooses by what is in the table
-                let chooses = test.database.engine() == Engine::Postgres;
-                assert!(chooses || plan.iter().any(named), "{index}: {plan:#?}");
+    };
+    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let cursor = page(&database, &euros(), 1, None).await.unwrap().next;
+    assert!(cursor.is_some());
+    let mut connection = database.read().await.unwrap();
+    let sorts = [None, Some(ProductSort::PriceAscending), Some(ProductSort::PriceDescending)];
+    for sort in sorts {
+        for (min_price, max_price) in [(None, None), (Some(1), Some(2))] {
+            let filter = ProductFilter { sort, min_price, max_price, ..euros() };
+            let plans = ProductRepository(&mut connection).explain(&filter).await.unwrap();
+            for plan in &plans {
+                walks_an_index(plan);
             }
+            // from a place on it begins there, not at the end of the range that lies behind
+            let begins = |step: &String| step.contains("listings") && step.contains("product_id)");
+            let tells = shop.database.engine() == Engine::Sqlite;
+            assert!(!tells || plans.iter().flatten().any(begins), "{plans:#?}");
         }
-    })
-    .await;
+    }
+    let own = Some(UserId(uuid::Uuid::nil()));
+    for (user_id, status, index) in [
+        (None, None, "orders_by_time"),
+        (own, None, "orders_by_user"),
+        (None, Some(OrderStatus::Paid), "orders_by_status"),
+        (own, Some(OrderStatus::Paid), "orders_by_user_status"),
+    ] {
+        let filter = OrderFilter { user_id, status, number: None };
+        for plan in OrderRepository(&mut connection).explain(&filter).await.unwrap() {
+            walks_an_index(&plan);
+            let named = |step: &String| step.split_whitespace().any(|word| word == index);
+            // PostgreSQL chooses by what is in the table
+            let chooses = shop.database.engine() == Engine::Postgres;
+            assert!(chooses || plan.iter().any(named), "{index}: {plan:#?}");
+        }
+    }
 }

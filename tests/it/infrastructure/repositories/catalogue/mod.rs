@@ -14,7 +14,7 @@ use undercroft::infrastructure::repositories::{
     Database, DatabaseError, ProductFilter, ProductRepository, SaveError, UnitOfWork, Work,
 };
 
-use crate::support::TestDatabase;
+use crate::support::Shop;
 
 /// Runs `work` in a unit of work.
 async fn write<T, E, F>(database: &Database, work: F) -> Result<T, E>
@@ -27,8 +27,8 @@ where
 }
 
 /// A product named `name` with one variant a price in cents, sold for as many US cents too.
-fn product(test: &TestDatabase, name: &str, prices: &[i64]) -> Product {
-    let context = test.database.context();
+fn product(shop: &Shop, name: &str, prices: &[i64]) -> Product {
+    let context = shop.database.context();
     let (id, now) = (ProductId(context.ids.uuid()), context.clock.now());
     let variant = |&price| {
         let id_of_variant = VariantId(context.ids.uuid());
@@ -59,13 +59,13 @@ fn product(test: &TestDatabase, name: &str, prices: &[i64]) -> Product {
 }
 
 /// Adds a product with ten pieces of each variant.
-async fn insert(test: &TestDatabase, product: &Product) -> Result<(), SaveError> {
-    insert_all(test, vec![product.clone()]).await
+async fn insert(shop: &Shop, product: &Product) -> Result<(), SaveError> {
+    insert_all(shop, vec![product.clone()]).await
 }
 
 /// Adds products with ten pieces of each variant, in one unit of work.
-async fn insert_all(test: &TestDatabase, products: Vec<Product>) -> Result<(), SaveError> {
-    write(&test.database, move |work| {
+async fn insert_all(shop: &Shop, products: Vec<Product>) -> Result<(), SaveError> {
+    write(&shop.database, move |work| {
         let products = products.clone();
         Box::pin(async move {
             let ten = |variant: &Variant| (variant.id, 10);
@@ -79,9 +79,9 @@ async fn insert_all(test: &TestDatabase, products: Vec<Product>) -> Result<(), S
 }
 
 /// Writes a product back; new variants have five pieces each.
-async fn update(test: &TestDatabase, product: &Product) -> Result<Product, SaveError> {
+async fn update(shop: &Shop, product: &Product) -> Result<Product, SaveError> {
     let product = product.clone();
-    write(&test.database, move |work| {
+    write(&shop.database, move |work| {
         let mut product = product.clone();
         Box::pin(async move {
             let stock = product.variants.iter().map(|variant| (variant.id, 5)).collect();
@@ -93,8 +93,8 @@ async fn update(test: &TestDatabase, product: &Product) -> Result<Product, SaveE
 }
 
 /// Adds a category.
-async fn category(test: &TestDatabase, slug: &'static str, parent_id: Option<CategoryId>) -> CategoryId {
-    write::<_, DatabaseError, _>(&test.database, move |work| {
+async fn category(shop: &Shop, slug: &'static str, parent_id: Option<CategoryId>) -> CategoryId {
+    write::<_, DatabaseError, _>(&shop.database, move |work| {
         Box::pin(async move {
             let now = work.now();
             let id = work.id::<CategoryId>();
@@ -110,8 +110,8 @@ async fn category(test: &TestDatabase, slug: &'static str, parent_id: Option<Cat
 }
 
 /// Moves a category and writes anew what depends on it.
-async fn move_category(test: &TestDatabase, id: CategoryId, parent: Option<CategoryId>) {
-    write::<_, DatabaseError, _>(&test.database, move |work| {
+async fn move_category(shop: &Shop, id: CategoryId, parent: Option<CategoryId>) {
+    write::<_, DatabaseError, _>(&shop.database, move |work| {
         Box::pin(async move {
             let sql = "UPDATE categories SET parent_id = $2 WHERE id = $1";
             work.execute(sql, &[id.into(), parent.into()]).await?;
@@ -122,8 +122,8 @@ async fn move_category(test: &TestDatabase, id: CategoryId, parent: Option<Categ
     .unwrap();
 }
 
-async fn by_id(test: &TestDatabase, id: ProductId) -> Option<ProductView> {
-    ProductRepository(&mut test.database.read().await.unwrap()).by_id(id).await.unwrap()
+async fn by_id(shop: &Shop, id: ProductId) -> Option<ProductView> {
+    ProductRepository(&mut shop.database.read().await.unwrap()).by_id(id).await.unwrap()
 }
 
 fn euros() -> ProductFilter {

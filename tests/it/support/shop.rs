@@ -1,0 +1,189 @@
+//! The shop that a test is given: a store on a database of its own, whose books are checked when the test ends.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::OnceCell;
+use undercroft::application::consistency::check;
+use undercroft::application::payments::recovery::recover_payments;
+use undercroft::application::{Policy, Store};
+use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
+use undercroft::infrastructure::repositories::Database;
+
+use super::store::{policy, store};
+use super::{TestDatabase, TestServer};
+
+/// Makes two tests of `async fn name(shop: &Shop)`: `name::sqlite` and `name::postgres`.
+///
+/// A second argument gives the [`ShopOptions`]; with `on_one_thread` the whole test runs on one thread.
+macro_rules! on_both_engines {
+    ($test:ident) => {
+        mod $test {
+            on_both_engines!(@tests $test, crate::support::ShopOptions::default(), "multi_thread");
+        }
+    };
+    ($test:ident, on_one_thread) => {
+        mod $test {
+            on_both_engines!(@tests $test, crate::support::ShopOptions::default(), "current_thread");
+        }
+    };
+    ($test:ident, $options:expr) => {
+        mod $test {
+            use super::*;
+            on_both_engines!(@tests $test, $options, "multi_thread");
+        }
+    };
+    (@tests $test:ident, $options:expr, $flavor:literal) => {
+        #[tokio::test(flavor = $flavor)]
+        async fn sqlite() {
+            crate::support::Shop::on_sqlite($options).await.run(super::$test).await;
+        }
+
+        #[tokio::test(flavor = $flavor)]
+        async fn postgres() {
+            if let Some(shop) = crate::support::Shop::on_postgres($options).await {
+                shop.run(super::$test).await;
+            }
+        }
+    };
+}
+
+/// How the shop of a test differs from others.
+pub struct ShopOptions {
+    now: Option<Timestamp>,
+    policy: Policy,
+    checked: bool,
+}
+
+impl Default for ShopOptions {
+    fn default() -> Self {
+        Self { now: None, policy: policy(), checked: true }
+    }
+}
+
+impl ShopOptions {
+    /// A shop with a manual clock that shows this time at first.
+    pub fn at(now: &str) -> Self {
+        Self { now: Some(now.parse().unwrap()), ..Self::default() }
+    }
+
+    /// A shop with a manual clock that shows the system's time at first.
+    pub fn manual_clock() -> Self {
+        Self { now: Some(Context::system().clock.now()), ..Self::default() }
+    }
+
+    /// The same with this policy.
+    #[must_use]
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The same without the check at the end, for this reason.
+    #[must_use]
+    pub fn unchecked(self, _reason: &str) -> Self {
+        Self { checked: false, ..self }
+    }
+
+    /// The context of the shop, and its clock if that is a manual one.
+    fn context(&self) -> (Context, Option<Arc<ManualClock>>) {
+        let Some(now) = self.now else { return (Context::system(), None) };
+        let clock = Arc::new(ManualClock::new(now));
+        let dynamic: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let ids = Arc::new(SystemIds::new(Arc::clone(&dynamic)));
+        (Context { clock: dynamic, ids }, Some(clock))
+    }
+}
+
+/// A shop, shared by its clones.
+#[derive(Clone)]
+pub struct Shop(Arc<Parts>);
+
+/// The parts of a [`Shop`].
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Its database.
+    pub database: Database,
+    /// The URL of the database.
+    pub url: String,
+    clock: Option<Arc<ManualClock>>,
+    server: OnceCell<TestServer>,
+    checked: bool,
+    _database: TestDatabase,
+}
+
+impl Deref for Shop {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Shop {
+    /// A shop in a new SQLite file.
+    pub async fn on_sqlite(options: ShopOptions) -> Self {
+        let (context, clock) = options.context();
+        Self::on(TestDatabase::sqlite(context).await, clock, options)
+    }
+
+    /// A shop in a new schema of PostgreSQL, or `None` if none answers.
+    pub async fn on_postgres(options: ShopOptions) -> Option<Self> {
+        let (context, clock) = options.context();
+        Some(Self::on(TestDatabase::postgres(context).await?, clock, options))
+    }
+
+    fn on(test: TestDatabase, clock: Option<Arc<ManualClock>>, options: ShopOptions) -> Self {
+        Self(Arc::new(Parts {
+            store: store(&test.database, options.policy),
+            database: test.database.clone(),
+            url: test.url.clone(),
+            clock,
+            server: OnceCell::new(),
+            checked: options.checked,
+            _database: test,
+        }))
+    }
+
+    /// Runs a test on the shop, and checks the books at the end.
+    pub async fn run(self, test: impl AsyncFnOnce(&Self)) {
+        test(&self).await;
+        self.finish().await;
+    }
+
+    /// Ends the server. Then the books must be consistent, at once and after everything pending has been settled.
+    async fn finish(self) {
+        if let Some(server) = self.server.get() {
+            server.end().await;
+        }
+        if self.checked {
+            assert_eq!(check(&self.database, false).await.unwrap(), [], "at the end of the test");
+            let later = self.now() + SignedDuration::from_hours(72);
+            for _ in 0..3 {
+                recover_payments(&self.store, later).await.unwrap();
+            }
+            assert_eq!(check(&self.database, true).await.unwrap(), [], "after all payments were recovered");
+        }
+    }
+
+    /// The manual clock that the options of the test asked for.
+    pub fn clock(&self) -> &ManualClock {
+        self.clock.as_deref().expect("a shop with a manual clock: ShopOptions::at")
+    }
+
+    /// The time of the shop.
+    pub fn now(&self) -> Timestamp {
+        self.database.context().clock.now()
+    }
+
+    /// A server for the shop with its worker, started by the first call.
+    pub async fn server(&self) -> &TestServer {
+        self.server_of(self.store.clone()).await
+    }
+
+    /// A server for another store on the shop's database, with its worker.
+    pub async fn server_of(&self, store: Store) -> &TestServer {
+        self.server.get_or_init(|| TestServer::start(store)).await
+    }
+}
