@@ -134,7 +134,7 @@ CREATE TABLE product_texts (
     product_id UUID NOT NULL UNIQUE REFERENCES products (id) ON DELETE CASCADE,
     category_id UUID,
     active BOOLEAN NOT NULL,
-    names TEXT NOT NULL,
+    names JSONB NOT NULL,
     prices JSONB NOT NULL,
     words TEXT NOT NULL
 );

@@ -8,7 +8,7 @@ use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, ProductKind, Variant};
 use undercroft::infrastructure::repositories::{
-    Database, DatabaseError, ProductRepository, SaveError, UnitOfWork, scalar,
+    Database, DatabaseError, ProductRepository, SaveError, UnitOfWork,
 };
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ impl Goods {
         let mut goods = Self { size, random: Random(42) };
         let sql = "SELECT COUNT(*) FROM products";
         let mut session = database.read().await.expect("a session");
-        let there = session.one(sql, &[], scalar::<i64>).await.expect("a count");
+        let there = session.one::<i64>(sql, &[]).await.expect("a count");
         drop(session);
         let there = usize::try_from(there).unwrap_or(0);
         if there == 0 {

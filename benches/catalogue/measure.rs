@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, scalar};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine};
 
 /// What a question took, each time it was asked.
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl Workers {
         }
         let mut session = database.read().await.expect("a session");
         let sql = "SELECT CAST(pg_backend_pid() AS TEXT)";
-        let pid = session.one(sql, &[], scalar::<String>).await.expect("the backend's number");
+        let pid = session.one::<String>(sql, &[]).await.expect("the backend's number");
         Self { backend: Some(format!("/proc/{pid}/schedstat")) }
     }
 

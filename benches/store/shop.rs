@@ -15,7 +15,7 @@ use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
 use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::repositories::{
-    Database, DatabaseError, ProductRepository, SaveError, Setup, TaxRepository, UnitOfWork, scalar,
+    Database, DatabaseError, ProductRepository, SaveError, Setup, TaxRepository, UnitOfWork,
 };
 
 use crate::Outcome;
@@ -46,13 +46,13 @@ impl Shop {
     pub(crate) async fn open(url: &str) -> Outcome<Self> {
         let database = Database::open(url, Context::system(), Setup::IfEmpty).await?;
         let products: Vec<ProductId> =
-            database.read().await?.all("SELECT id FROM products ORDER BY id", &[], scalar).await?;
+            database.read().await?.all("SELECT id FROM products ORDER BY id", &[]).await?;
         if products.is_empty() {
             fill(&database).await?;
         }
         let mut session = database.read().await?;
-        let products = session.all("SELECT id FROM products ORDER BY id", &[], scalar).await?;
-        let variants = session.all("SELECT id FROM variants ORDER BY id", &[], scalar).await?;
+        let products = session.all("SELECT id FROM products ORDER BY id", &[]).await?;
+        let variants = session.all("SELECT id FROM variants ORDER BY id", &[]).await?;
         drop(session);
         Ok(Self { store: Store::new(Infrastructure::new(database), policy()?), products, variants })
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::infrastructure::events::RETENTION;
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{Database, scalar};
+use crate::infrastructure::repositories::Database;
 
 /// A rule that rows break.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -165,10 +165,10 @@ pub async fn check(database: &Database, at_rest: bool) -> Result<Vec<Violation>,
         .snapshot((rules, since), async |connection, (rules, since)| {
             let mut found = Vec::new();
             for (rule, sql) in rules {
-                found.push(Violation { rule, rows: connection.one(sql, &[], scalar).await? });
+                found.push(Violation { rule, rows: connection.one(sql, &[]).await? });
             }
             for &(rule, sql) in RECENT {
-                found.push(Violation { rule, rows: connection.one(sql, &[since.into()], scalar).await? });
+                found.push(Violation { rule, rows: connection.one(sql, &[since.into()]).await? });
             }
             found.retain(|violation| violation.rows != 0);
             Ok(found)

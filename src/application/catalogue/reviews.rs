@@ -2,11 +2,12 @@
 
 use crate::domain::events::{ProductChanged, ReviewWritten};
 use crate::domain::ids::{ProductId, ReviewId, UserId};
-use crate::domain::product::Product;
 use crate::domain::review::{Review, ReviewStatus};
 use crate::domain::state::State;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound, UnauthorizedAccessException};
-use crate::infrastructure::repositories::{Connection, Page, ReviewFilter, ReviewRepository, UnitOfWork};
+use crate::infrastructure::repositories::{
+    Connection, Page, ProductRepository, ReviewFilter, ReviewRepository, UnitOfWork,
+};
 
 use crate::application::Store;
 
@@ -82,6 +83,6 @@ pub async fn moderate(work: &mut UnitOfWork, id: ReviewId, verdict: ReviewStatus
 
 /// Refuses a product that shoppers do not see.
 async fn check_shown(connection: &mut Connection, id: ProductId) -> Result<(), Failure> {
-    let shown = connection.find::<Product>(id).await?.is_some_and(|product| product.active);
-    Ok(shown.then_some(()).ok_or(NotFound::Product)?)
+    let active = ProductRepository(connection).is_active(id).await?;
+    Ok(active.then_some(()).ok_or(NotFound::Product)?)
 }

@@ -11,7 +11,7 @@ use crate::domain::category::Category;
 use crate::domain::discount::Discount;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::Money;
-use crate::domain::product::{Product, ProductView, Stock, Variant};
+use crate::domain::product::{ProductView, Stock, Variant};
 use crate::domain::shipping::ShippingMethod;
 use crate::infrastructure::repositories::{CategoryRepository, Connection, ProductRepository, TaxRepository};
 
@@ -86,9 +86,8 @@ pub(super) async fn products<W: Write>(
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     let mut place = None;
-    while let Some(piece) = connection.scan::<Product>("id", &mut place, |row| row.id.into()).await? {
-        let ids: Vec<_> = piece.iter().map(|product| product.id).collect();
-        for ProductView { product, stock } in ProductRepository(connection).by_ids(&ids).await? {
+    while let Some(piece) = ProductRepository(connection).scan(&mut place).await? {
+        for ProductView { product, stock } in piece {
             out.write(&ProductLine {
                 r#type: LineType::Product,
                 id: product.id.to_string(),

@@ -51,7 +51,7 @@ pub(crate) async fn product(
     stock: &BTreeMap<VariantId, i64>,
 ) -> Result<Applied, Denied> {
     let counts = Counts { products: 1, ..Counts::default() };
-    if work.find::<Product>(product.id).await?.is_some() {
+    if work.exists::<Product>(product.id).await? {
         return Ok(Applied::new(false, counts));
     }
     check_names(&product.slug, &product.translations)?;

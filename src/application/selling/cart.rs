@@ -173,7 +173,7 @@ pub async fn merge(
     guest: CartId,
 ) -> Result<(), Failure> {
     let is_guests = |cart: &Cart| cart.user_id.is_none();
-    if !work.find::<Cart>(guest).await?.is_some_and(|cart| is_guests(&cart)) {
+    if !CartRepository(work).by_id(guest).await?.is_some_and(|cart| is_guests(&cart)) {
         return Ok(());
     }
     let now = work.now();
@@ -227,7 +227,7 @@ fn put(cart: &mut Cart, item: CartItem) {
 /// Takes a cart for this unit of work, if it can be changed by this caller.
 async fn take(work: &mut UnitOfWork, policy: &Policy, meant: CartSelector) -> Result<Cart, Failure> {
     let Some(mut cart) = CartRepository::lock(work, meant.id).await? else {
-        let cart = work.find::<Cart>(meant.id).await?;
+        let cart = CartRepository(work).by_id(meant.id).await?;
         return Err(match cart {
             Some(cart) if is_of(&cart, meant.user_id) && cart.status == CartStatus::Ordered => {
                 OrderProcessingException::Forbidden { what: "cart", from: "ordered", to: "changed" }.into()

@@ -142,7 +142,7 @@ async fn open_cart(work: &mut UnitOfWork, request: &Checkout) -> Result<Cart, Fa
         }
         return Ok(cart);
     }
-    match work.find::<Cart>(request.cart_id).await?.filter(own) {
+    match CartRepository(work).by_id(request.cart_id).await?.filter(own) {
         Some(cart) if cart.status == CartStatus::Ordered => {
             Err(OrderProcessingException::Forbidden { what: "cart", from: "ordered", to: "ordered" }.into())
         }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::events::DomainEvent;
 use crate::infrastructure::exceptions::Technical;
-use crate::infrastructure::repositories::{DatabaseError, Json, Row};
+use crate::infrastructure::repositories::from_row;
 
 /// An event as it was published.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,22 +29,11 @@ pub struct Envelope {
     pub data: Value,
 }
 
+from_row!(Envelope { tx, seq, id, kind, version, subject, occurred_at, data: json });
+
 impl Envelope {
     /// The columns of the outbox that make an envelope.
     pub(super) const COLUMNS: &'static str = "tx, seq, id, type, version, subject, occurred_at, data";
-
-    pub(super) fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            tx: row.get(0)?,
-            seq: row.get(1)?,
-            id: row.get(2)?,
-            kind: row.get(3)?,
-            version: row.get(4)?,
-            subject: row.get(5)?,
-            occurred_at: row.get(6)?,
-            data: row.get::<Json<Value>>(7)?.0,
-        })
-    }
 
     /// The event, if it is one of this type. One whose data nobody can read is a failure like any other.
     pub fn event<E: DomainEvent>(&self) -> Result<Option<E>, Technical> {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::envelope::Envelope;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{
-    Connection, Database, DatabaseError, EventPosition, Outbox, Row, UnitOfWork, scalar,
+    Connection, Database, DatabaseError, EventPosition, Outbox, UnitOfWork, from_row,
 };
 
 /// How long an event is kept after it happened: what went wrong over a long weekend can still be looked into.
@@ -62,12 +62,9 @@ struct Cursor {
 
 impl Cursor {
     const COLUMNS: &'static str = "tx, seq, attempts, retry_at";
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        let place = EventPosition { tx: row.get(0)?, seq: row.get(1)? };
-        Ok(Self { place, attempts: row.get(2)?, retry_at: row.get(3)? })
-    }
 }
+
+from_row!(Cursor { place, attempts, retry_at });
 
 impl EventDispatcher {
     /// A dispatcher for these subscribers.
@@ -131,7 +128,7 @@ impl EventDispatcher {
             return Ok(false);
         }
         let place = cursor.map_or(EventPosition::START, |cursor| cursor.place);
-        Ok(!Outbox(&mut connection).after(place, "seq", 1, scalar::<i64>).await?.is_empty())
+        Ok(!Outbox(&mut connection).after::<i64>(place, "seq", 1).await?.is_empty())
     }
 
     /// Handles up to `limit` events in one unit of work.
@@ -181,7 +178,7 @@ impl EventDispatcher {
 /// How far a subscriber is; `None` if it has not begun.
 async fn look(connection: &mut Connection, name: &str) -> Result<Option<Cursor>, DatabaseError> {
     let sql = format!("SELECT {} FROM event_cursors WHERE subscriber = $1", Cursor::COLUMNS);
-    connection.first(&sql, &[name.into()], Cursor::from_row).await
+    connection.first(&sql, &[name.into()]).await
 }
 
 /// Takes a subscriber's cursor for this unit of work, so that two nodes do not deliver the same; `None` while a
@@ -195,7 +192,7 @@ async fn take_cursor(work: &mut UnitOfWork, name: &str) -> Result<Option<Cursor>
         Cursor::COLUMNS
     );
     let EventPosition { tx, seq } = EventPosition::START;
-    work.first(&sql, &[name.into(), now.into(), tx.into(), seq.into()], Cursor::from_row).await
+    work.first(&sql, &[name.into(), now.into(), tx.into(), seq.into()]).await
 }
 
 /// The events behind a cursor, in their order.
@@ -204,7 +201,7 @@ async fn read_after(
     cursor: Cursor,
     limit: i64,
 ) -> Result<Vec<Envelope>, DatabaseError> {
-    Outbox(work).after(cursor.place, Envelope::COLUMNS, limit, Envelope::from_row).await
+    Outbox(work).after(cursor.place, Envelope::COLUMNS, limit).await
 }
 
 async fn move_cursor(work: &mut UnitOfWork, name: &str, last: &Envelope) -> Result<(), DatabaseError> {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 use super::database::{
-    Connection, DatabaseError, Json, Param, Row, Table, UnitOfWork, Versioned, params, placeholders, scalar,
-    select,
+    Connection, DatabaseError, FromRow, Json, Param, Root, Row, UnitOfWork, column_list, from_row, params,
+    placeholders, select, table,
 };
 use crate::domain::cart::{Cart, CartItem, MAX_QUANTITY};
 use crate::domain::ids::{CartId, CategoryId, OrderId, ProductId, UserId, VariantId};
@@ -13,59 +13,18 @@ use crate::domain::money::Currency;
 use crate::domain::product::{BillingInterval, ProductKind};
 use crate::domain::tax::TaxClass;
 
-impl Table for Cart {
-    const NAME: &'static str = "carts";
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "user_id",
-        "currency",
-        "status",
-        "discount_code",
-        "order_id",
-        "version",
-        "created_at",
-        "updated_at",
-        "expires_at",
-    ];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            user_id: row.get(1)?,
-            currency: row.get(2)?,
-            status: row.state(3)?,
-            discount_code: row.get(4)?,
-            order_id: row.get(5)?,
-            version: row.get(6)?,
-            created_at: row.get(7)?,
-            updated_at: row.get(8)?,
-            expires_at: row.get(9)?,
-            items: Vec::new(),
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        use crate::domain::state::State;
-        params![
-            self.id,
-            self.user_id,
-            self.currency,
-            self.status.name(),
-            self.discount_code.as_ref(),
-            self.order_id,
-            self.version,
-            self.created_at,
-            self.updated_at,
-            self.expires_at,
-        ]
-        .into()
-    }
-}
-
-impl Versioned for Cart {
-    fn version_mut(&mut self) -> &mut i64 {
-        &mut self.version
-    }
+table! {
+    Cart in "carts", key CartId, with items: Vec<CartItem>, versioned;
+    id,
+    user_id,
+    currency,
+    status,
+    discount_code,
+    order_id,
+    version,
+    created_at,
+    updated_at,
+    expires_at,
 }
 
 /// What is known of a variant when it is to be sold.
@@ -97,26 +56,32 @@ pub struct Offer {
     pub available: i64,
 }
 
-impl Offer {
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        let options = row.get::<Json<Vec<String>>>(4)?.0;
-        let name: String = row.get(3)?;
+impl FromRow for Offer {
+    fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
+        let (product_name, Json(options)) = row.read::<(String, Json<Vec<String>>)>()?;
+        let name = if options.is_empty() {
+            product_name
+        } else {
+            format!("{product_name} ({})", options.join(", "))
+        };
         Ok(Self {
-            variant_id: row.get(0)?,
-            product_id: row.get(1)?,
-            sku: row.get(2)?,
-            name: if options.is_empty() { name } else { format!("{name} ({})", options.join(", ")) },
-            active: row.get(5)?,
-            prices: row.get::<Json<_>>(6)?.0,
-            kind: row.state(7)?,
-            billing_interval: row.state_or_null(8)?,
-            minimum_age: row.get(9)?,
-            tax_class: row.get(10)?,
-            category_id: row.get(11)?,
-            available: row.get(12)?,
+            name,
+            variant_id: row.read()?,
+            product_id: row.read()?,
+            sku: row.read()?,
+            active: row.read()?,
+            prices: row.read::<Json<_>>()?.0,
+            kind: row.read()?,
+            billing_interval: row.read()?,
+            minimum_age: row.read()?,
+            tax_class: row.read()?,
+            category_id: row.read()?,
+            available: row.read()?,
         })
     }
 }
+
+from_row!(CartItem { variant_id, quantity });
 
 /// Queries on carts.
 pub struct CartRepository<'a>(pub &'a mut Connection);
@@ -124,18 +89,15 @@ pub struct CartRepository<'a>(pub &'a mut Connection);
 impl CartRepository<'_> {
     /// A cart with its lines.
     pub async fn by_id(&mut self, id: CartId) -> Result<Option<Cart>, DatabaseError> {
-        let Some(mut cart) = self.0.find::<Cart>(id).await? else { return Ok(None) };
-        cart.items = self.items(id).await?;
-        Ok(Some(cart))
+        let Some(root) = self.0.find::<Root<Cart>>(id).await? else { return Ok(None) };
+        Ok(Some(root.with(self.items(id).await?)))
     }
 
-    /// A cart's lines, in the order they were added.
-    pub async fn items(&mut self, id: CartId) -> Result<Vec<CartItem>, DatabaseError> {
+    /// Returns the lines of a cart, in the order they were added.
+    async fn items(&mut self, id: CartId) -> Result<Vec<CartItem>, DatabaseError> {
         let sql =
             "SELECT variant_id, quantity FROM cart_items WHERE cart_id = $1 ORDER BY position, variant_id";
-        self.0
-            .all(sql, &params![id], |row| Ok(CartItem { variant_id: row.get(0)?, quantity: row.get(1)? }))
-            .await
+        self.0.all(sql, &params![id]).await
     }
 
     /// The open cart of a user, the newest if there are several.
@@ -143,11 +105,11 @@ impl CartRepository<'_> {
         let sql = select::<Cart>(
             "WHERE user_id = $1 AND status = 'open' AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1",
         );
-        let Some(mut cart) = self.0.first(&sql, &params![user_id, now], Cart::from_row).await? else {
+        let Some(root) = self.0.first::<Root<Cart>>(&sql, &params![user_id, now]).await? else {
             return Ok(None);
         };
-        cart.items = self.items(cart.id).await?;
-        Ok(Some(cart))
+        let items = self.items(root.row().id).await?;
+        Ok(Some(root.with(items)))
     }
 
     /// What is known of variants that are to be sold, in no order; those that do not exist are left out.
@@ -156,14 +118,14 @@ impl CartRepository<'_> {
             return Ok(Vec::new());
         }
         let sql = format!(
-            "SELECT v.id, v.product_id, v.sku, p.name, v.options, v.active AND p.active, v.prices, p.kind, \
+            "SELECT p.name, v.options, v.id, v.product_id, v.sku, v.active AND p.active, v.prices, p.kind, \
              p.billing_interval, p.minimum_age, p.tax_class, p.category_id, i.stock - i.reserved \
              FROM variants v JOIN products p ON p.id = v.product_id JOIN inventory i ON i.variant_id = v.id \
              WHERE v.id IN ({})",
             placeholders(1, variants.len())
         );
         let values: Vec<Param<'_>> = variants.iter().map(|&id| id.into()).collect();
-        self.0.all(&sql, &values, Offer::from_row).await
+        self.0.all(&sql, &values).await
     }
 
     /// Takes an open, unexpired cart for this unit of work, with its lines.
@@ -172,24 +134,20 @@ impl CartRepository<'_> {
         let sql = format!(
             "UPDATE carts SET version = version + 1, updated_at = $2 \
              WHERE id = $1 AND status = 'open' AND expires_at > $2 RETURNING {}",
-            Cart::COLUMNS.join(", ")
+            column_list::<Cart>("")
         );
-        let Some(mut cart) = work.first(&sql, &params![id, now], Cart::from_row).await? else {
-            return Ok(None);
-        };
-        cart.items = CartRepository(work).items(id).await?;
-        Ok(Some(cart))
+        let Some(root) = work.first::<Root<Cart>>(&sql, &params![id, now]).await? else { return Ok(None) };
+        Ok(Some(root.with(CartRepository(work).items(id).await?)))
     }
 
     /// Writes a cart's own columns back; it was taken by [`CartRepository::lock`].
     pub async fn save(work: &mut UnitOfWork, cart: &Cart) -> Result<(), DatabaseError> {
-        use crate::domain::state::State;
         let sql = "UPDATE carts SET user_id = $2, status = $3, discount_code = $4, order_id = $5, expires_at = $6 \
                    WHERE id = $1";
         let values = params![
             cart.id,
             cart.user_id,
-            cart.status.name(),
+            cart.status,
             cart.discount_code.as_ref(),
             cart.order_id,
             cart.expires_at,
@@ -220,7 +178,7 @@ impl CartRepository<'_> {
                    ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = cart_items.quantity + excluded.quantity \
                    WHERE cart_items.quantity + excluded.quantity <= $4 RETURNING quantity";
         let values = params![cart_id, item.variant_id, item.quantity, MAX_QUANTITY];
-        work.first(sql, &values, scalar).await
+        work.first(sql, &values).await
     }
 
     /// Takes a variant out of a cart; whether it was in it.

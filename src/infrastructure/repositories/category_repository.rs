@@ -4,64 +4,23 @@ mod tree;
 
 pub use self::tree::MoveError;
 
-use super::database::{Connection, DatabaseError, Json, Param, Row, Table, Versioned, params, select};
+use super::database::{Connection, DatabaseError, params, select, table};
 use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
 
-impl Table for Category {
-    const NAME: &'static str = "categories";
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "slug",
-        "name",
-        "parent_id",
-        "position",
-        "tax_class",
-        "translations",
-        "version",
-        "created_at",
-        "updated_at",
-    ];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            slug: row.get(1)?,
-            name: row.get(2)?,
-            parent_id: row.get(3)?,
-            position: row.get(4)?,
-            tax_class: row.get(5)?,
-            translations: row.get::<Json<_>>(6)?.0,
-            version: row.get(7)?,
-            created_at: row.get(8)?,
-            updated_at: row.get(9)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.id,
-            &self.slug,
-            &self.name,
-            self.parent_id,
-            self.position,
-            self.tax_class.as_ref(),
-            Param::json(&self.translations),
-            self.version,
-            self.created_at,
-            self.updated_at,
-        ]
-        .into()
-    }
-}
-
-impl Versioned for Category {
-    /// Only [`CategoryRepository::move_to`] changes its place, which it guards.
-    const APART: &'static [&'static str] = &["parent_id", "position"];
-
-    fn version_mut(&mut self) -> &mut i64 {
-        &mut self.version
-    }
+table! {
+    // `CategoryRepository::move_to` alone changes the position in the tree, since it must check it.
+    Category in "categories", key CategoryId, versioned apart from [parent_id, position];
+    id,
+    slug,
+    name,
+    parent_id,
+    position,
+    tax_class,
+    translations: json,
+    version,
+    created_at,
+    updated_at,
 }
 
 /// The queries of categories.
@@ -70,7 +29,7 @@ pub struct CategoryRepository<'a>(pub &'a mut Connection);
 impl CategoryRepository<'_> {
     /// Every category, siblings in their order.
     pub async fn tree(&mut self) -> Result<Vec<Category>, DatabaseError> {
-        self.0.all(&select::<Category>("ORDER BY position, slug"), &[], Category::from_row).await
+        self.0.all(&select::<Category>("ORDER BY position, slug"), &[]).await
     }
 
     /// The category with this id, or else this slug.
@@ -80,6 +39,6 @@ impl CategoryRepository<'_> {
         {
             return Ok(Some(found));
         }
-        self.0.first(&select::<Category>("WHERE slug = $1"), &params![name], Category::from_row).await
+        self.0.first(&select::<Category>("WHERE slug = $1"), &params![name]).await
     }
 }

@@ -3,7 +3,7 @@
 //! The key is claimed in the unit of work that has the effect, and answered in the one that settles it, so that
 //! neither can be there without the other.
 
-use super::database::{DatabaseError, Json, Param, Row, UnitOfWork, params};
+use super::database::{DatabaseError, FromRow, Json, Param, Row, UnitOfWork, params};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -74,9 +74,9 @@ impl IdempotencyRepository<'_> {
         if self.0.execute(sql, &values).await? == 1 {
             return Ok(Claimed::Fresh);
         }
-        let sql = "SELECT request_hash, locked_until, subject, status, headers, body FROM idempotency_keys \
+        let sql = "SELECT request_hash, subject, status, headers, body FROM idempotency_keys \
                    WHERE scope = $1 AND key = $2";
-        let seen = self.0.one(sql, &params![&key.scope, &key.key], Seen::from_row).await?;
+        let seen: Seen = self.0.one(sql, &params![&key.scope, &key.key]).await?;
         if seen.request_hash != key.request_hash {
             return Ok(Claimed::Reused);
         }
@@ -100,16 +100,16 @@ impl IdempotencyRepository<'_> {
         let values = params![
             &key.scope,
             &key.key,
-            i64::from(answer.status),
+            answer.status,
             Param::json(&answer.headers),
             answer.body.as_slice(),
         ];
         if self.0.execute(sql, &values).await? == 1 {
             return Ok(answer.clone());
         }
-        let sql = "SELECT request_hash, locked_until, subject, status, headers, body FROM idempotency_keys \
+        let sql = "SELECT request_hash, subject, status, headers, body FROM idempotency_keys \
                    WHERE scope = $1 AND key = $2";
-        let seen = self.0.first(sql, &params![&key.scope, &key.key], Seen::from_row).await?;
+        let seen: Option<Seen> = self.0.first(sql, &params![&key.scope, &key.key]).await?;
         Ok(seen.and_then(|seen| seen.answer).unwrap_or_else(|| answer.clone()))
     }
 
@@ -130,17 +130,16 @@ struct Seen {
     answer: Option<StoredResponse>,
 }
 
-impl Seen {
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        let answer = match row.get::<Option<i64>>(3)? {
+impl FromRow for Seen {
+    fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
+        let (request_hash, subject) = row.read()?;
+        let answer = match row.read::<Option<u16>>()? {
             None => None,
-            Some(status) => Some(StoredResponse {
-                status: u16::try_from(status)
-                    .map_err(|_| DatabaseError::Internal("no HTTP status".into()))?,
-                headers: row.get::<Json<_>>(4)?.0,
-                body: row.get(5)?,
-            }),
+            Some(status) => {
+                let (Json(headers), body) = row.read()?;
+                Some(StoredResponse { status, headers, body })
+            }
         };
-        Ok(Self { request_hash: row.get(0)?, subject: row.get(2)?, answer })
+        Ok(Self { request_hash, subject, answer })
     }
 }

@@ -11,9 +11,11 @@ pub use self::reservations::ReserveError;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::database::{Connection, DatabaseError, Row, UnitOfWork, key_lists, params};
+use super::database::{Connection, DatabaseError, UnitOfWork, from_row, key_lists, params};
 use crate::domain::ids::VariantId;
 use crate::domain::product::Stock;
+
+from_row!(Stock { stock, reserved, version });
 
 /// The stock of variants.
 pub struct InventoryRepository<'a>(pub &'a mut Connection);
@@ -45,8 +47,7 @@ impl InventoryRepository<'_> {
             let sql = format!(
                 "SELECT variant_id, stock, reserved, version FROM inventory WHERE variant_id IN ({list})"
             );
-            let read = |row: &Row<'_>| Ok((row.get(0)?, levels(row, 1)?));
-            found.extend(self.0.all(&sql, &keys, read).await?);
+            found.extend(self.0.all::<(VariantId, Stock)>(&sql, &keys).await?);
         }
         Ok(found)
     }
@@ -72,7 +73,7 @@ impl InventoryRepository<'_> {
                    WHERE variant_id = $1 AND reserved <= $2 AND (CAST($4 AS BIGINT) IS NULL OR version = $4) \
                    RETURNING stock, reserved, version";
         let values = params![variant, stock, work.now(), expected];
-        match work.first(sql, &values, |row| levels(row, 0)).await? {
+        match work.first(sql, &values).await? {
             Some(stock) => Ok(StockSet::Done(stock)),
             None => refused(work, variant, expected).await,
         }
@@ -87,7 +88,7 @@ impl InventoryRepository<'_> {
         let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 \
                    WHERE variant_id = $1 AND reserved <= stock + $2 RETURNING stock, reserved, version";
         let values = params![variant, by, work.now()];
-        match work.first(sql, &values, |row| levels(row, 0)).await? {
+        match work.first(sql, &values).await? {
             Some(stock) => Ok(StockSet::Done(stock)),
             None => refused(work, variant, None).await,
         }
@@ -100,11 +101,6 @@ impl InventoryRepository<'_> {
         }
         Ok(())
     }
-}
-
-/// The stock in the columns from `first` on.
-fn levels(row: &Row<'_>, first: usize) -> Result<Stock, DatabaseError> {
-    Ok(Stock { stock: row.get(first)?, reserved: row.get(first + 1)?, version: row.get(first + 2)? })
 }
 
 /// Why a conditional update found no row.

@@ -31,9 +31,10 @@ pub use catalogue_index::{AdminProductFilter, Facets, Found, PriceBand, ProductF
 pub use category_repository::{CategoryRepository, MoveError};
 pub use database::{
     Connection, CursorKey, Cursors, Database, DatabaseError, Engine, EventPosition, Field, ForeignCursor,
-    Json, ListError, ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, Table, UnitOfWork,
-    Versioned, Work, next_number, scalar,
+    FromRow, Json, ListError, ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, Table, UnitOfWork,
+    Versioned, Work, next_number,
 };
+pub(crate) use database::{from_row, read_column};
 pub use discount_repository::DiscountRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};
 pub use inventory_repository::{InventoryRepository, ReserveError, StockSet};

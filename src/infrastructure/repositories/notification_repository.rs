@@ -1,53 +1,21 @@
 //! Notifications: read by their users, delivered by their channels.
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
-use super::database::{
-    Connection, Cursors, DatabaseError, Json, ListedByTime, Page, Param, Row, Table, UnitOfWork, params,
-    scalar, select,
-};
+use super::database::{Connection, Cursors, DatabaseError, Page, Param, UnitOfWork, params, select, table};
 use crate::domain::ids::{NotificationId, UserId};
 use crate::domain::notification::{Channel, DeliveryStatus, Notification};
-use crate::domain::state::State;
 
-impl Table for Notification {
-    const NAME: &'static str = "notifications";
-    const COLUMNS: &'static [&'static str] =
-        &["id", "user_id", "kind", "facts", "channel", "delivery", "read_at", "created_at"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            user_id: row.get(1)?,
-            kind: row.get(2)?,
-            facts: row.get::<Json<_>>(3)?.0,
-            channel: row.state(4)?,
-            delivery: row.state(5)?,
-            read_at: row.get(6)?,
-            created_at: row.get(7)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.id,
-            self.user_id,
-            &self.kind,
-            Param::json(&self.facts),
-            self.channel.name(),
-            self.delivery.name(),
-            self.read_at,
-            self.created_at,
-        ]
-        .into()
-    }
-}
-
-impl ListedByTime for Notification {
-    fn place(&self) -> (Timestamp, Uuid) {
-        (self.created_at, self.id.0)
-    }
+table! {
+    Notification in "notifications", key NotificationId, listed by created_at;
+    id,
+    user_id,
+    kind,
+    facts: json,
+    channel,
+    delivery,
+    read_at,
+    created_at,
 }
 
 /// Which of a user's notifications are meant.
@@ -80,7 +48,7 @@ impl NotificationRepository<'_> {
     pub async fn count(&mut self, user_id: UserId, filter: NotificationFilter) -> Result<i64, DatabaseError> {
         let (condition, values) = meant(user_id, filter);
         let sql = format!("SELECT COUNT(*) FROM notifications WHERE {condition}");
-        self.0.one(&sql, &values, scalar).await
+        self.0.one(&sql, &values).await
     }
 
     /// Up to `limit` notifications that are still to be sent by a channel, oldest first.
@@ -92,7 +60,7 @@ impl NotificationRepository<'_> {
         let sql = select::<Notification>(
             "WHERE channel = $1 AND delivery = 'pending' ORDER BY created_at, id LIMIT $2",
         );
-        self.0.all(&sql, &params![channel.name(), limit], Notification::from_row).await
+        self.0.all(&sql, &params![channel, limit]).await
     }
 
     /// Notes that a user has read one of theirs, if not noted before; whether they have it.
@@ -120,7 +88,7 @@ impl NotificationRepository<'_> {
         outcome: DeliveryStatus,
     ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE notifications SET delivery = $2 WHERE id = $1 AND delivery = 'pending'";
-        Ok(work.execute(sql, &params![id, outcome.name()]).await? == 1)
+        Ok(work.execute(sql, &params![id, outcome]).await? == 1)
     }
 }
 
@@ -129,7 +97,7 @@ fn meant(user_id: UserId, filter: NotificationFilter) -> (String, Vec<Param<'sta
     let (mut condition, mut values) = ("user_id = $1".to_owned(), vec![user_id.into()]);
     if let Some(channel) = filter.channel {
         condition.push_str(" AND channel = $2");
-        values.push(channel.name().into());
+        values.push(channel.into());
     }
     if filter.unread {
         condition.push_str(" AND read_at IS NULL");

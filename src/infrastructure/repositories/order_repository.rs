@@ -4,117 +4,38 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::database::{
-    Connection, Cursors, DatabaseError, Json, ListedByTime, Page, Param, Row, Table, UnitOfWork, Versioned,
-    newest_first, params,
+    Connection, Cursors, DatabaseError, Page, Param, UnitOfWork, column_list, newest_first, params, table,
 };
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::order::{Order, OrderStatus};
-use crate::domain::state::State;
 
-impl Table for Order {
-    const NAME: &'static str = "orders";
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "number",
-        "user_id",
-        "email",
-        "status",
-        "cart_id",
-        "subscription_id",
-        "currency",
-        "subtotal",
-        "discount",
-        "shipping",
-        "tax",
-        "total",
-        "taxes",
-        "discount_code",
-        "shipping_method",
-        "shipping_address",
-        "billing_address",
-        "lines",
-        "tracking_code",
-        "version",
-        "placed_at",
-        "updated_at",
-        "fulfilled_at",
-        "seller",
-    ];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            number: row.get(1)?,
-            user_id: row.get(2)?,
-            email: row.get(3)?,
-            status: row.state(4)?,
-            cart_id: row.get(5)?,
-            subscription_id: row.get(6)?,
-            currency: row.get(7)?,
-            subtotal: row.get(8)?,
-            discount: row.get(9)?,
-            shipping: row.get(10)?,
-            tax: row.get(11)?,
-            total: row.get(12)?,
-            taxes: row.get::<Json<_>>(13)?.0,
-            discount_code: row.get(14)?,
-            shipping_method: row.get(15)?,
-            shipping_address: row.get::<Json<_>>(16)?.0,
-            billing_address: row.get::<Json<_>>(17)?.0,
-            lines: row.get::<Json<_>>(18)?.0,
-            tracking_code: row.get(19)?,
-            version: row.get(20)?,
-            placed_at: row.get(21)?,
-            updated_at: row.get(22)?,
-            fulfilled_at: row.get(23)?,
-            seller: row.get(24)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.id,
-            self.number,
-            self.user_id,
-            &self.email,
-            self.status.name(),
-            self.cart_id,
-            self.subscription_id,
-            self.currency,
-            self.subtotal,
-            self.discount,
-            self.shipping,
-            self.tax,
-            self.total,
-            Param::json(&self.taxes),
-            self.discount_code.as_ref(),
-            self.shipping_method.as_ref(),
-            Param::json(&self.shipping_address),
-            Param::json(&self.billing_address),
-            Param::json(&self.lines),
-            self.tracking_code.as_ref(),
-            self.version,
-            self.placed_at,
-            self.updated_at,
-            self.fulfilled_at,
-            &self.seller,
-        ]
-        .into()
-    }
-}
-
-impl Versioned for Order {
-    fn version_mut(&mut self) -> &mut i64 {
-        &mut self.version
-    }
-}
-
-impl ListedByTime for Order {
-    const TIME: &'static str = "placed_at";
-
-    fn place(&self) -> (Timestamp, Uuid) {
-        (self.placed_at, self.id.0)
-    }
+table! {
+    Order in "orders", key OrderId, versioned, listed by placed_at;
+    id,
+    number,
+    user_id,
+    email,
+    seller,
+    status,
+    cart_id,
+    subscription_id,
+    currency,
+    subtotal,
+    discount,
+    shipping,
+    tax,
+    total,
+    taxes: json,
+    discount_code,
+    shipping_method,
+    shipping_address: json,
+    billing_address: json,
+    lines: json,
+    tracking_code,
+    version,
+    placed_at,
+    updated_at,
+    fulfilled_at,
 }
 
 /// Which orders a list shows.
@@ -136,7 +57,7 @@ impl OrderFilter {
             conditions.push(format!("user_id = ${}", values.len()));
         }
         if let Some(status) = self.status {
-            values.push(status.name().into());
+            values.push(status.into());
             conditions.push(format!("status = ${}", values.len()));
         }
         if let Some(number) = self.number {
@@ -179,16 +100,16 @@ impl OrderRepository<'_> {
     pub async fn lock(work: &mut UnitOfWork, id: OrderId) -> Result<Option<Order>, DatabaseError> {
         let sql = format!(
             "UPDATE orders SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
-            Order::COLUMNS.join(", ")
+            column_list::<Order>("")
         );
         let now = work.now();
-        work.first(&sql, &params![id, now], Order::from_row).await
+        work.first(&sql, &params![id, now]).await
     }
 
     /// Writes the order's progress back; it was taken by [`OrderRepository::lock`].
     pub async fn save_progress(work: &mut UnitOfWork, order: &Order) -> Result<(), DatabaseError> {
         let sql = "UPDATE orders SET status = $2, tracking_code = $3, fulfilled_at = $4 WHERE id = $1";
-        let values = params![order.id, order.status.name(), order.tracking_code.as_ref(), order.fulfilled_at];
+        let values = params![order.id, order.status, order.tracking_code.as_ref(), order.fulfilled_at];
         work.execute(sql, &values).await.map(drop)
     }
 

@@ -6,147 +6,48 @@
 
 use jiff::Timestamp;
 
-use super::database::{
-    Connection, DatabaseError, Param, Row, Table, UnitOfWork, Versioned, key_lists, params, scalar, select,
-};
+use super::database::{Connection, DatabaseError, UnitOfWork, column_list, key_lists, params, select, table};
 use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
 use crate::domain::payment::{Payment, PaymentStep, StepStatus};
-use crate::domain::state::State;
 
-impl Table for Payment {
-    const NAME: &'static str = "payments";
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "order_id",
-        "provider",
-        "token",
-        "provider_reference",
-        "status",
-        "currency",
-        "amount",
-        "authorized",
-        "captured",
-        "capturing",
-        "voiding",
-        "refunded",
-        "refunding",
-        "failure",
-        "action_url",
-        "attempts",
-        "next_attempt_at",
-        "version",
-        "created_at",
-        "updated_at",
-    ];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            order_id: row.get(1)?,
-            provider: row.get(2)?,
-            token: row.get(3)?,
-            provider_reference: row.get(4)?,
-            status: row.state(5)?,
-            currency: row.get(6)?,
-            amount: row.get(7)?,
-            authorized: row.get(8)?,
-            captured: row.get(9)?,
-            capturing: row.get(10)?,
-            voiding: row.get(11)?,
-            refunded: row.get(12)?,
-            refunding: row.get(13)?,
-            failure: row.get(14)?,
-            action_url: row.get(15)?,
-            attempts: row.get(16)?,
-            next_attempt_at: row.get(17)?,
-            version: row.get(18)?,
-            created_at: row.get(19)?,
-            updated_at: row.get(20)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.id,
-            self.order_id,
-            &self.provider,
-            &self.token,
-            self.provider_reference.as_ref(),
-            self.status.name(),
-            self.currency,
-            self.amount,
-            self.authorized,
-            self.captured,
-            self.capturing,
-            self.voiding,
-            self.refunded,
-            self.refunding,
-            self.failure.as_ref(),
-            self.action_url.as_ref(),
-            self.attempts,
-            self.next_attempt_at,
-            self.version,
-            self.created_at,
-            self.updated_at,
-        ]
-        .into()
-    }
+table! {
+    Payment in "payments", key PaymentId, versioned;
+    id,
+    order_id,
+    provider,
+    token,
+    provider_reference,
+    status,
+    currency,
+    amount,
+    authorized,
+    captured,
+    capturing,
+    voiding,
+    refunded,
+    refunding,
+    failure,
+    action_url,
+    attempts,
+    next_attempt_at,
+    version,
+    created_at,
+    updated_at,
 }
 
-impl Versioned for Payment {
-    fn version_mut(&mut self) -> &mut i64 {
-        &mut self.version
-    }
-}
-
-impl Table for PaymentStep {
-    const NAME: &'static str = "payment_steps";
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "payment_id",
-        "kind",
-        "status",
-        "amount",
-        "restock",
-        "reason",
-        "failure",
-        "provider_reference",
-        "created_at",
-        "settled_at",
-    ];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            payment_id: row.get(1)?,
-            kind: row.state(2)?,
-            status: row.state(3)?,
-            amount: row.get(4)?,
-            restock: row.get(5)?,
-            reason: row.get(6)?,
-            failure: row.get(7)?,
-            provider_reference: row.get(8)?,
-            created_at: row.get(9)?,
-            settled_at: row.get(10)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.id,
-            self.payment_id,
-            self.kind.name(),
-            self.status.name(),
-            self.amount,
-            self.restock,
-            self.reason.as_ref(),
-            self.failure.as_ref(),
-            self.provider_reference.as_ref(),
-            self.created_at,
-            self.settled_at,
-        ]
-        .into()
-    }
+table! {
+    PaymentStep in "payment_steps", key PaymentStepId;
+    id,
+    payment_id,
+    kind,
+    status,
+    amount,
+    restock,
+    reason,
+    failure,
+    provider_reference,
+    created_at,
+    settled_at,
 }
 
 /// Queries on payments.
@@ -155,7 +56,7 @@ pub struct PaymentRepository<'a>(pub &'a mut Connection);
 impl PaymentRepository<'_> {
     /// The payment of an order.
     pub async fn by_order(&mut self, order_id: OrderId) -> Result<Option<Payment>, DatabaseError> {
-        self.0.first(&select::<Payment>("WHERE order_id = $1"), &params![order_id], Payment::from_row).await
+        self.0.first(&select::<Payment>("WHERE order_id = $1"), &params![order_id]).await
     }
 
     /// The payments of orders, in no order.
@@ -163,7 +64,7 @@ impl PaymentRepository<'_> {
         let mut payments = Vec::with_capacity(orders.len());
         for (keys, list) in key_lists(orders) {
             let sql = select::<Payment>(&format!("WHERE order_id IN ({list})"));
-            payments.extend(self.0.all(&sql, &keys, Payment::from_row).await?);
+            payments.extend(self.0.all::<Payment>(&sql, &keys).await?);
         }
         Ok(payments)
     }
@@ -171,13 +72,13 @@ impl PaymentRepository<'_> {
     /// The steps of a payment, oldest first.
     pub async fn steps(&mut self, payment_id: PaymentId) -> Result<Vec<PaymentStep>, DatabaseError> {
         let sql = select::<PaymentStep>("WHERE payment_id = $1 ORDER BY created_at, id");
-        self.0.all(&sql, &params![payment_id], PaymentStep::from_row).await
+        self.0.all(&sql, &params![payment_id]).await
     }
 
     /// Payments whose vendor is to be asked again by now, longest waiting first.
     pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<PaymentId>, DatabaseError> {
         let sql = "SELECT id FROM payments WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $2";
-        self.0.all(sql, &params![by, limit], scalar).await
+        self.0.all(sql, &params![by, limit]).await
     }
 
     /// Makes due now what is due by then.
@@ -192,10 +93,10 @@ impl PaymentRepository<'_> {
     pub async fn lock(work: &mut UnitOfWork, id: PaymentId) -> Result<Option<Payment>, DatabaseError> {
         let sql = format!(
             "UPDATE payments SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
-            Payment::COLUMNS.join(", ")
+            column_list::<Payment>("")
         );
         let now = work.now();
-        work.first(&sql, &params![id, now], Payment::from_row).await
+        work.first(&sql, &params![id, now]).await
     }
 
     /// Puts off the next attempt, if it is still the one that was due; whether this caller is to make it.
@@ -220,7 +121,7 @@ impl PaymentRepository<'_> {
     ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
                    WHERE id = $1 AND status = 'pending'";
-        let values = params![id, status.name(), reference, failure, work.now()];
+        let values = params![id, status, reference, failure, work.now()];
         Ok(work.execute(sql, &values).await? == 1)
     }
 
@@ -235,14 +136,14 @@ impl PaymentRepository<'_> {
     ) -> Result<(), DatabaseError> {
         let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
                    WHERE payment_id = $1 AND kind = 'authorize' AND status <> 'succeeded'";
-        let values = params![payment_id, status.name(), reference, failure, work.now()];
+        let values = params![payment_id, status, reference, failure, work.now()];
         work.execute(sql, &values).await.map(drop)
     }
 
     /// Whether a step of a payment waits for the vendor.
     pub async fn has_pending_steps(&mut self, payment_id: PaymentId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM payment_steps WHERE payment_id = $1 AND status = 'pending')";
-        self.0.one(sql, &params![payment_id], scalar).await
+        self.0.one(sql, &params![payment_id]).await
     }
 
     /// Writes the payment's progress back; it was taken by [`PaymentRepository::lock`].
@@ -253,7 +154,7 @@ impl PaymentRepository<'_> {
         let values = params![
             payment.id,
             payment.provider_reference.as_ref(),
-            payment.status.name(),
+            payment.status,
             payment.authorized,
             payment.captured,
             payment.capturing,

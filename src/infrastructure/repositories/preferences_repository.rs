@@ -2,45 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, Param, Row, Table, UnitOfWork, Versioned, params};
+use super::database::{Connection, DatabaseError, Table, UnitOfWork, table};
 use crate::domain::ids::UserId;
 use crate::domain::user::Preferences;
 
-impl Table for Preferences {
-    const NAME: &'static str = "user_preferences";
-    const COLUMNS: &'static [&'static str] =
-        &["user_id", "locale", "currency", "marketing_consent", "consent_at", "version", "updated_at"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            user_id: row.get(0)?,
-            locale: row.get(1)?,
-            currency: row.get(2)?,
-            marketing_consent: row.get(3)?,
-            consent_at: row.get(4)?,
-            version: row.get(5)?,
-            updated_at: row.get(6)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.user_id,
-            self.locale.as_deref(),
-            self.currency,
-            self.marketing_consent,
-            self.consent_at,
-            self.version,
-            self.updated_at,
-        ]
-        .into()
-    }
-}
-
-impl Versioned for Preferences {
-    fn version_mut(&mut self) -> &mut i64 {
-        &mut self.version
-    }
+table! {
+    Preferences in "user_preferences", key UserId, versioned;
+    user_id,
+    locale,
+    currency,
+    marketing_consent,
+    consent_at,
+    version,
+    updated_at,
 }
 
 /// The queries of preferences.

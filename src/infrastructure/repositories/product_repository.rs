@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use super::catalogue_index::listing::{self, ProductFilter};
 use super::catalogue_index::read_models;
-use super::database::{Connection, CursorKey, DatabaseError, ListError, Page, UnitOfWork, params, scalar};
+use super::database::{
+    Connection, CursorKey, DatabaseError, ListError, Page, Param, Root, UnitOfWork, params,
+};
 use super::product_repository::{rows as product_rows, variants as product_variants};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::product::{Product, ProductView};
@@ -51,6 +53,22 @@ impl ProductRepository<'_> {
     /// Those of the products that are there, in the order of `ids`.
     pub async fn by_ids(&mut self, ids: &[ProductId]) -> Result<Vec<ProductView>, DatabaseError> {
         product_rows::several(self.0, ids).await
+    }
+
+    /// Whether there is an active product with this id.
+    pub async fn is_active(&mut self, id: ProductId) -> Result<bool, DatabaseError> {
+        self.0.one("SELECT EXISTS (SELECT 1 FROM products WHERE id = $1 AND active)", &params![id]).await
+    }
+
+    /// Returns the next products of the whole catalogue, in the order of their ids; see [`Connection::scan`].
+    pub async fn scan(
+        &mut self,
+        last: &mut Option<Param<'static>>,
+    ) -> Result<Option<Vec<ProductView>>, DatabaseError> {
+        match self.0.scan::<Root<Product>>("id", last, |root| root.row().id.into()).await? {
+            Some(roots) => product_rows::with_variants(self.0, roots).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// A page of what shoppers see.
@@ -106,7 +124,7 @@ impl ProductRepository<'_> {
     ) -> Result<(), SaveError> {
         read_models::lock_category_tree(work).await?;
         let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE slug = $1 AND id <> $2)";
-        if work.one(sql, &params![&product.slug, product.id], scalar).await? {
+        if work.one(sql, &params![&product.slug, product.id]).await? {
             return Err(SaveError::SlugTaken);
         }
         product.updated_at = work.now();

@@ -1,66 +1,23 @@
 //! Reviews: one a buyer and product, and a rating that is the sum of what moderation approved.
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
-use super::database::{
-    Connection, Cursors, DatabaseError, ListedByTime, Page, Param, Row, Table, UnitOfWork, params, scalar,
-};
+use super::database::{Connection, Cursors, DatabaseError, Page, UnitOfWork, params, table};
 use crate::domain::ids::{ProductId, ReviewId, UserId};
 use crate::domain::review::{Review, ReviewStatus};
-use crate::domain::state::State;
 
-impl Table for Review {
-    const NAME: &'static str = "reviews";
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "product_id",
-        "user_id",
-        "rating",
-        "title",
-        "body",
-        "status",
-        "version",
-        "created_at",
-        "updated_at",
-    ];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            product_id: row.get(1)?,
-            user_id: row.get(2)?,
-            rating: row.get(3)?,
-            title: row.get(4)?,
-            body: row.get(5)?,
-            status: row.state(6)?,
-            version: row.get(7)?,
-            created_at: row.get(8)?,
-            updated_at: row.get(9)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.id,
-            self.product_id,
-            self.user_id,
-            self.rating,
-            &self.title,
-            &self.body,
-            self.status.name(),
-            self.version,
-            self.created_at,
-            self.updated_at,
-        ]
-        .into()
-    }
-}
-
-impl ListedByTime for Review {
-    fn place(&self) -> (Timestamp, Uuid) {
-        (self.created_at, self.id.0)
-    }
+table! {
+    Review in "reviews", key ReviewId, listed by created_at;
+    id,
+    product_id,
+    user_id,
+    rating,
+    title,
+    body,
+    status,
+    version,
+    created_at,
+    updated_at,
 }
 
 /// Which reviews a list shows.
@@ -88,7 +45,7 @@ impl ReviewRepository<'_> {
     ) -> Result<Page<Review>, DatabaseError> {
         let (condition, value) = match filter {
             ReviewFilter::ShownOf(product) => ("product_id = $1 AND status = 'approved'", product.into()),
-            ReviewFilter::In(status) => ("status = $1", status.name().into()),
+            ReviewFilter::In(status) => ("status = $1", status.into()),
             ReviewFilter::By(user) => ("user_id = $1", user.into()),
         };
         self.0.newest(condition, &[value], limit, after, cursors).await
@@ -102,7 +59,7 @@ impl ReviewRepository<'_> {
     ) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM purchases p JOIN orders o ON o.id = p.order_id \
                    WHERE p.user_id = $1 AND p.product_id = $2 AND o.status IN ('paid', 'fulfilled'))";
-        self.0.one(sql, &params![user_id, product_id], scalar).await
+        self.0.one(sql, &params![user_id, product_id]).await
     }
 
     /// Adds a review unless its writer has reviewed the product already; whether it was added.
@@ -125,9 +82,8 @@ impl ReviewRepository<'_> {
         // Of many who take this step at once one finds the row: that one alone moves the rating.
         let sql = "UPDATE reviews SET status = $3, version = version + 1, updated_at = $4 \
                    WHERE id = $1 AND status = $2 RETURNING product_id, rating";
-        let values = params![id, from.name(), to.name(), work.now()];
-        let read = |row: &Row<'_>| Ok((row.get::<ProductId>(0)?, row.get::<i64>(1)?));
-        let Some((product_id, rating)) = work.first(sql, &values, read).await? else {
+        let values = params![id, from, to, work.now()];
+        let Some((product_id, rating)) = work.first::<(ProductId, i64)>(sql, &values).await? else {
             return Ok(false);
         };
         let counted = |status| i64::from(status == ReviewStatus::Approved);

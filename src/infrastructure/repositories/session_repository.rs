@@ -2,26 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, Param, Row, Table, UnitOfWork, params};
+use super::database::{Connection, DatabaseError, UnitOfWork, column_list, params, table};
 use crate::domain::ids::UserId;
 use crate::domain::user::{Session, User};
 
-impl Table for Session {
-    const NAME: &'static str = "sessions";
-    const COLUMNS: &'static [&'static str] = &["token_hash", "user_id", "created_at", "expires_at"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            token_hash: row.get(0)?,
-            user_id: row.get(1)?,
-            created_at: row.get(2)?,
-            expires_at: row.get(3)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![self.token_hash.as_slice(), self.user_id, self.created_at, self.expires_at].into()
-    }
+table! {
+    Session in "sessions", key Vec<u8>;
+    token_hash,
+    user_id,
+    created_at,
+    expires_at,
 }
 
 /// The queries of log-ins.
@@ -39,25 +29,18 @@ impl SessionRepository<'_> {
             "SELECT {}, began_at, expires_at FROM users JOIN \
              (SELECT user_id, created_at AS began_at, expires_at FROM sessions \
               WHERE token_hash = $1 AND expires_at > $2) AS log_in ON user_id = id",
-            User::COLUMNS.join(", ")
+            column_list::<User>("")
         );
-        let behind = User::COLUMNS.len();
-        let read = |row: &Row<'_>| {
-            let user = User::from_row(row)?;
-            let log_in = Session {
-                token_hash: token_hash.to_vec(),
-                user_id: user.id,
-                created_at: row.get(behind)?,
-                expires_at: row.get(behind + 1)?,
-            };
-            Ok((log_in, user))
-        };
-        self.0.first(&sql, &params![token_hash, now], read).await
+        let found: Option<(User, Timestamp, Timestamp)> =
+            self.0.first(&sql, &params![token_hash, now]).await?;
+        Ok(found.map(|(user, created_at, expires_at)| {
+            (Session { token_hash: token_hash.to_vec(), user_id: user.id, created_at, expires_at }, user)
+        }))
     }
 
     /// Ends a log-in; whether there was one.
     pub async fn remove(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<bool, DatabaseError> {
-        work.remove::<Session>(token_hash).await
+        work.remove::<Session>(token_hash.to_vec()).await
     }
 
     /// Ends every log-in of a user; how many there were.

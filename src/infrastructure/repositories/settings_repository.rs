@@ -1,6 +1,6 @@
 //! What a store notes about itself, a text a key.
 
-use super::database::{Connection, DatabaseError, UnitOfWork, params, scalar};
+use super::database::{Connection, DatabaseError, UnitOfWork, params};
 
 /// The notes of the store about itself.
 pub struct SettingsRepository<'a>(pub &'a mut Connection);
@@ -8,7 +8,7 @@ pub struct SettingsRepository<'a>(pub &'a mut Connection);
 impl SettingsRepository<'_> {
     /// What is noted under `key`.
     pub async fn get(&mut self, key: &str) -> Result<Option<String>, DatabaseError> {
-        self.0.first("SELECT value FROM store_settings WHERE key = $1", &params![key], scalar).await
+        self.0.first("SELECT value FROM store_settings WHERE key = $1", &params![key]).await
     }
 
     /// Notes something under `key`, instead of what was noted there.

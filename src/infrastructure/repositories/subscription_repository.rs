@@ -1,129 +1,44 @@
 //! Subscriptions: which are due, and exactly one charge a period (the period's row is the right to charge it).
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::database::{
-    Connection, Cursors, DatabaseError, Json, ListedByTime, Page, Param, Row, Table, UnitOfWork, Versioned,
-    params, scalar, select,
+    Connection, Cursors, DatabaseError, Page, Param, Table, UnitOfWork, column_list, params, select, table,
 };
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
-use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 
-impl Table for Subscription {
-    const NAME: &'static str = "subscriptions";
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "user_id",
-        "product_id",
-        "variant_id",
-        "quantity",
-        "status",
-        "billing_interval",
-        "currency",
-        "shipping_address",
-        "provider",
-        "token",
-        "period",
-        "anchor_at",
-        "paid_until",
-        "next_charge_at",
-        "failed_attempts",
-        "version",
-        "created_at",
-        "updated_at",
-    ];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            user_id: row.get(1)?,
-            product_id: row.get(2)?,
-            variant_id: row.get(3)?,
-            quantity: row.get(4)?,
-            status: row.state(5)?,
-            interval: row.state(6)?,
-            currency: row.get(7)?,
-            shipping_address: row.get::<Json<_>>(8)?.0,
-            provider: row.get(9)?,
-            token: row.get(10)?,
-            period: row.get(11)?,
-            anchor_at: row.get(12)?,
-            paid_until: row.get(13)?,
-            next_charge_at: row.get(14)?,
-            failed_attempts: row.get(15)?,
-            version: row.get(16)?,
-            created_at: row.get(17)?,
-            updated_at: row.get(18)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.id,
-            self.user_id,
-            self.product_id,
-            self.variant_id,
-            self.quantity,
-            self.status.name(),
-            self.interval.name(),
-            self.currency,
-            Param::json(&self.shipping_address),
-            &self.provider,
-            &self.token,
-            self.period,
-            self.anchor_at,
-            self.paid_until,
-            self.next_charge_at,
-            self.failed_attempts,
-            self.version,
-            self.created_at,
-            self.updated_at,
-        ]
-        .into()
-    }
+table! {
+    Subscription in "subscriptions", key SubscriptionId, versioned, listed by created_at;
+    id,
+    user_id,
+    product_id,
+    variant_id,
+    quantity,
+    status,
+    interval as (billing_interval),
+    currency,
+    shipping_address: json,
+    provider,
+    token,
+    period,
+    anchor_at,
+    paid_until,
+    next_charge_at,
+    failed_attempts,
+    version,
+    created_at,
+    updated_at,
 }
 
-impl Versioned for Subscription {
-    fn version_mut(&mut self) -> &mut i64 {
-        &mut self.version
-    }
-}
-
-impl Table for SubscriptionPeriod {
-    const NAME: &'static str = "subscription_periods";
-    const COLUMNS: &'static [&'static str] =
-        &["subscription_id", "period", "order_id", "status", "starts_at", "ends_at"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            subscription_id: row.get(0)?,
-            period: row.get(1)?,
-            order_id: row.get(2)?,
-            status: row.state(3)?,
-            starts_at: row.get(4)?,
-            ends_at: row.get(5)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.subscription_id,
-            self.period,
-            self.order_id,
-            self.status.name(),
-            self.starts_at,
-            self.ends_at,
-        ]
-        .into()
-    }
-}
-
-impl ListedByTime for Subscription {
-    fn place(&self) -> (Timestamp, Uuid) {
-        (self.created_at, self.id.0)
-    }
+table! {
+    SubscriptionPeriod in "subscription_periods", key (SubscriptionId, i64);
+    subscription_id,
+    period,
+    order_id,
+    status,
+    starts_at,
+    ends_at,
 }
 
 /// Which subscriptions a list shows.
@@ -142,19 +57,19 @@ impl SubscriptionRepository<'_> {
     /// Subscriptions whose next charge is due by now, longest waiting first.
     pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<SubscriptionId>, DatabaseError> {
         let sql = "SELECT id FROM subscriptions WHERE next_charge_at <= $1 ORDER BY next_charge_at LIMIT $2";
-        self.0.all(sql, &params![by, limit], scalar).await
+        self.0.all(sql, &params![by, limit]).await
     }
 
     /// The charges of a subscription, oldest first.
     pub async fn periods(&mut self, id: SubscriptionId) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
         let sql = select::<SubscriptionPeriod>("WHERE subscription_id = $1 ORDER BY period");
-        self.0.all(&sql, &params![id], SubscriptionPeriod::from_row).await
+        self.0.all(&sql, &params![id]).await
     }
 
     /// The periods that an order charges: one, or the first of each subscription that it begins.
     pub async fn periods_of(&mut self, order_id: OrderId) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
         let sql = select::<SubscriptionPeriod>("WHERE order_id = $1 ORDER BY subscription_id");
-        self.0.all(&sql, &params![order_id], SubscriptionPeriod::from_row).await
+        self.0.all(&sql, &params![order_id]).await
     }
 
     /// A page of subscriptions, newest first.
@@ -172,7 +87,7 @@ impl SubscriptionRepository<'_> {
             conditions.push(format!("user_id = ${}", values.len()));
         }
         if let Some(status) = filter.status {
-            values.push(status.name().into());
+            values.push(status.into());
             conditions.push(format!("status = ${}", values.len()));
         }
         self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
@@ -185,10 +100,10 @@ impl SubscriptionRepository<'_> {
     ) -> Result<Option<Subscription>, DatabaseError> {
         let sql = format!(
             "UPDATE subscriptions SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
-            Subscription::COLUMNS.join(", ")
+            column_list::<Subscription>("")
         );
         let now = work.now();
-        work.first(&sql, &params![id, now], Subscription::from_row).await
+        work.first(&sql, &params![id, now]).await
     }
 
     /// Takes the right to charge a period with an order: nobody has it, or the last charge failed. The period has the
@@ -201,7 +116,7 @@ impl SubscriptionRepository<'_> {
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscription_id, period) DO UPDATE \
                    SET order_id = excluded.order_id, status = 'charging', starts_at = excluded.starts_at, \
                    ends_at = excluded.ends_at WHERE subscription_periods.status = 'failed'";
-        let values = period.bind();
+        let values = period.values();
         Ok(work.execute(sql, &values).await? == 1)
     }
 
@@ -222,6 +137,6 @@ impl SubscriptionRepository<'_> {
         status: PeriodStatus,
     ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE subscription_periods SET status = $2 WHERE order_id = $1 AND status = 'charging'";
-        Ok(work.execute(sql, &params![order_id, status.name()]).await? == 1)
+        Ok(work.execute(sql, &params![order_id, status]).await? == 1)
     }
 }

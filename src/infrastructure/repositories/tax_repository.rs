@@ -1,6 +1,6 @@
 //! Which country charges how much tax on what.
 
-use super::database::{Connection, DatabaseError, Row, UnitOfWork, params};
+use super::database::{Connection, DatabaseError, UnitOfWork, from_row, params};
 use crate::domain::country::Country;
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 
@@ -15,24 +15,20 @@ impl TaxRepository<'_> {
         tax_class: &TaxClass,
     ) -> Result<Option<TaxRate>, DatabaseError> {
         let sql = "SELECT basis_points, inclusive FROM tax_rules WHERE country = $1 AND tax_class = $2";
-        self.0.first(sql, &params![country, tax_class], |row| rate(row, 0)).await
+        self.0.first(sql, &params![country, tax_class]).await
     }
 
     /// The rules of one country.
     pub async fn for_country(&mut self, country: Country) -> Result<Vec<TaxRule>, DatabaseError> {
         let sql = "SELECT country, tax_class, basis_points, inclusive FROM tax_rules WHERE country = $1 ORDER BY tax_class";
-        let read =
-            |row: &Row<'_>| Ok(TaxRule { country: row.get(0)?, tax_class: row.get(1)?, rate: rate(row, 2)? });
-        self.0.all(sql, &params![country], read).await
+        self.0.all(sql, &params![country]).await
     }
 
     /// Every rule, by country and class.
     pub async fn all(&mut self) -> Result<Vec<TaxRule>, DatabaseError> {
         let sql =
             "SELECT country, tax_class, basis_points, inclusive FROM tax_rules ORDER BY country, tax_class";
-        let read =
-            |row: &Row<'_>| Ok(TaxRule { country: row.get(0)?, tax_class: row.get(1)?, rate: rate(row, 2)? });
-        self.0.all(sql, &[], read).await
+        self.0.all(sql, &[]).await
     }
 
     /// Adds a rule unless its country has one for its class; whether it was added.
@@ -40,7 +36,7 @@ impl TaxRepository<'_> {
         let sql = "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT DO NOTHING";
         let TaxRule { country, tax_class, rate } = rule;
-        let values = params![*country, tax_class, i64::from(rate.basis_points), rate.inclusive];
+        let values = params![*country, tax_class, rate.basis_points, rate.inclusive];
         Ok(work.execute(sql, &values).await? == 1)
     }
 
@@ -52,16 +48,12 @@ impl TaxRepository<'_> {
         let sql =
             "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4)";
         for TaxRule { country, tax_class, rate } in rules {
-            let values = params![*country, tax_class, i64::from(rate.basis_points), rate.inclusive];
+            let values = params![*country, tax_class, rate.basis_points, rate.inclusive];
             work.execute(sql, &values).await?;
         }
         Ok(())
     }
 }
 
-/// The rate in a column and the next.
-fn rate(row: &Row<'_>, column: usize) -> Result<TaxRate, DatabaseError> {
-    let basis_points = u32::try_from(row.get::<i64>(column)?)
-        .map_err(|_| DatabaseError::Internal("a tax rate is out of bounds".into()))?;
-    Ok(TaxRate { basis_points, inclusive: row.get(column + 1)? })
-}
+from_row!(TaxRate { basis_points, inclusive });
+from_row!(TaxRule { country, tax_class, rate });

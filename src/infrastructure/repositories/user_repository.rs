@@ -5,78 +5,25 @@ mod erasure;
 pub use self::erasure::EraseError;
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
-use super::database::{
-    Connection, Cursors, DatabaseError, ListedByTime, Page, Param, Row, Table, UnitOfWork, Versioned, params,
-    scalar, select,
-};
+use super::database::{Connection, Cursors, DatabaseError, Page, UnitOfWork, params, select, table};
 use crate::domain::ids::UserId;
 use crate::domain::state::State;
 use crate::domain::user::{Role, User, email_key};
 
-impl Table for User {
-    const NAME: &'static str = "users";
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "email",
-        "name",
-        "password_hash",
-        "role",
-        "birth_date",
-        "email_verified_at",
-        "erased_at",
-        "version",
-        "created_at",
-        "updated_at",
-        "email_key",
-    ];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get(0)?,
-            email: row.get(1)?,
-            name: row.get(2)?,
-            password_hash: row.get(3)?,
-            role: row.state(4)?,
-            birth_date: row.get(5)?,
-            email_verified_at: row.get(6)?,
-            erased_at: row.get(7)?,
-            version: row.get(8)?,
-            created_at: row.get(9)?,
-            updated_at: row.get(10)?,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.id,
-            &self.email,
-            &self.name,
-            self.password_hash.as_deref(),
-            self.role.name(),
-            self.birth_date,
-            self.email_verified_at,
-            self.erased_at,
-            self.version,
-            self.created_at,
-            self.updated_at,
-            email_key(&self.email),
-        ]
-        .into()
-    }
-}
-
-impl Versioned for User {
-    fn version_mut(&mut self) -> &mut i64 {
-        &mut self.version
-    }
-}
-
-impl ListedByTime for User {
-    fn place(&self) -> (Timestamp, Uuid) {
-        (self.created_at, self.id.0)
-    }
+table! {
+    User in "users", key UserId, computed email_key: |user| email_key(&user.email), versioned, listed by created_at;
+    id,
+    email,
+    name,
+    password_hash,
+    role,
+    birth_date,
+    email_verified_at,
+    erased_at,
+    version,
+    created_at,
+    updated_at,
 }
 
 /// Which users a list shows.
@@ -94,9 +41,7 @@ pub struct UserRepository<'a>(pub &'a mut Connection);
 impl UserRepository<'_> {
     /// The user with this address, in any spelling.
     pub async fn by_email(&mut self, email: &str) -> Result<Option<User>, DatabaseError> {
-        self.0
-            .first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)], User::from_row)
-            .await
+        self.0.first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)]).await
     }
 
     /// The user whom `provider` calls `subject`.
@@ -108,7 +53,7 @@ impl UserRepository<'_> {
         let sql = select::<User>(
             "WHERE id = (SELECT user_id FROM user_identities WHERE provider = $1 AND subject = $2)",
         );
-        self.0.first(&sql, &params![provider, subject], User::from_row).await
+        self.0.first(&sql, &params![provider, subject]).await
     }
 
     /// A page of users, newest first.
@@ -137,7 +82,7 @@ impl UserRepository<'_> {
     /// Whether there is an administrator besides this user.
     pub async fn has_admin_besides(&mut self, user_id: UserId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND id <> $1)";
-        self.0.one(sql, &params![user_id], scalar).await
+        self.0.one(sql, &params![user_id]).await
     }
 
     /// Adds a user unless the address is somebody's already; whether it was added.

@@ -13,7 +13,7 @@ use undercroft::domain::money::Currency;
 use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
-    CartRepository, Database, DatabaseError, Field, Param, StoredResponse, scalar,
+    CartRepository, Database, DatabaseError, Field, Param, StoredResponse,
 };
 
 /// What the store's owner decided, in tests.
@@ -48,7 +48,7 @@ pub async fn confirm_payment(store: &Store, payment_id: PaymentId) -> bool {
 
 /// One value from the database.
 pub async fn value<T: Field>(database: &Database, sql: &str, params: &[Param<'_>]) -> T {
-    database.read().await.unwrap().one(sql, params, scalar).await.unwrap()
+    database.read().await.unwrap().one(sql, params).await.unwrap()
 }
 
 /// Something that is done to the database, told in SQL.

@@ -10,7 +10,7 @@ use super::search::{Place, asked, find};
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::product::{Product, ProductView};
 use crate::infrastructure::repositories::database::{
-    CursorKey, DatabaseError, ListError, Page, Param, newest_first, params,
+    CursorKey, DatabaseError, ListError, Page, Param, Root, newest_first, params,
 };
 use crate::infrastructure::repositories::product_repository::ProductRepository;
 use crate::infrastructure::repositories::product_repository::rows as product_rows;
@@ -41,7 +41,7 @@ impl ProductRepository<'_> {
         if asked.is_empty() && filter.category.is_none() {
             let after = cursor.map(|cursor| cursors.decode::<(Timestamp, Uuid)>(cursor)).transpose()?;
             let (condition, values) = of_state(filter.active);
-            let page = self.0.newest::<Product>(condition, &values, limit, after, &cursors).await?;
+            let page = self.0.newest::<Root<Product>>(condition, &values, limit, after, &cursors).await?;
             let items = product_rows::with_variants(self.0, page.items).await?;
             return Ok(Page { items, next: page.next });
         }

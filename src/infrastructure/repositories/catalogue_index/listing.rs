@@ -12,7 +12,7 @@ use super::read_models::IndexedProduct;
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::money::Currency;
 use crate::infrastructure::repositories::database::{
-    Connection, DatabaseError, Param, Row, UnitOfWork, key_lists, params,
+    Connection, DatabaseError, Param, UnitOfWork, from_row, key_lists, params,
 };
 
 /// The whole catalogue's place in the tree.
@@ -76,6 +76,8 @@ struct Entry {
     product_id: ProductId,
 }
 
+from_row!(Entry { created_at, amount, product_id });
+
 /// Up to `count` products behind `after`.
 pub(crate) async fn page(
     connection: &mut Connection,
@@ -127,9 +129,7 @@ async fn entries(
     limit: usize,
 ) -> Result<Vec<Entry>, DatabaseError> {
     let (sql, values) = statement(filter, after, limit);
-    let read =
-        |row: &Row<'_>| Ok(Entry { created_at: row.get(0)?, amount: row.get(1)?, product_id: row.get(2)? });
-    connection.all(&sql, &values, read).await
+    connection.all(&sql, &values).await
 }
 
 /// The walk along the index of the filter's order, from behind a place; a list by price keeps within its range.
@@ -188,8 +188,7 @@ pub(crate) async fn write(
         let now = shelved_prices(shelved);
         if !shelved.is_new {
             let sql = "SELECT category_id, currency, amount FROM listings WHERE product_id = $1";
-            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-            let before = work.all(sql, &params![id], read).await?;
+            let before = work.all(sql, &params![id]).await?;
             if before.into_iter().collect::<BTreeSet<_>>() == now {
                 continue;
             }

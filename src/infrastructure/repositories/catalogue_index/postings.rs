@@ -6,7 +6,7 @@
 //! one: an equality of `word` would let it fetch and sort, a row comparison makes it walk the key.
 
 use crate::infrastructure::repositories::database::{
-    Connection, DatabaseError, Param, Row, UnitOfWork, key_lists, params, scalar,
+    Connection, DatabaseError, Param, UnitOfWork, key_lists, params,
 };
 use std::collections::BTreeSet;
 
@@ -114,8 +114,7 @@ async fn meeting(
     for step in STEPS {
         let mut values = vec![Param::from(by_rarity[0].2), at.into(), rows_of(step)];
         values.extend(by_rarity[1..].iter().map(|&(.., word)| Param::from(word)));
-        let mut rows: Vec<(i64, bool)> =
-            connection.all(&sql, &values, |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?))).await?;
+        let mut rows: Vec<(i64, bool)> = connection.all(&sql, &values).await?;
         rows.sort_unstable_by(|one, other| other.cmp(one));
         found.seqs.extend(rows.iter().filter(|(_, holds)| *holds).map(|(seq, _)| seq));
         at = rows.last().map_or(at, |&(seq, _)| seq);
@@ -134,11 +133,8 @@ async fn newest(
     below: i64,
     limit: usize,
 ) -> Result<Vec<i64>, DatabaseError> {
-    let mut rows: Vec<(String, i64)> = connection
-        .all(NEWEST, &[word.into(), below.into(), rows_of(limit)], |row: &Row<'_>| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .await?;
+    let mut rows: Vec<(String, i64)> =
+        connection.all(NEWEST, &[word.into(), below.into(), rows_of(limit)]).await?;
     rows.retain(|(found, _)| found == word);
     Ok(rows.into_iter().map(|(_, seq)| seq).collect())
 }
@@ -160,7 +156,7 @@ async fn words_from(connection: &mut Connection, prefix: &str) -> Result<Vec<Str
         let (mut at, end) = (format!("{prefix}{from}"), format!("{prefix}{until}"));
         while found.len() < BEGINNINGS {
             let sql = "SELECT word FROM product_words WHERE word > $1 AND word < $2 ORDER BY word LIMIT 1";
-            let Some(word) = connection.first(sql, &params![&at, &end], scalar::<String>).await? else {
+            let Some(word) = connection.first::<String>(sql, &params![&at, &end]).await? else {
                 break;
             };
             found.push(word.clone());

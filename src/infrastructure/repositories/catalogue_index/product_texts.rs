@@ -12,7 +12,7 @@ use crate::domain::money::Currency;
 use crate::domain::product::Product;
 use crate::domain::words::words;
 use crate::infrastructure::repositories::database::{
-    Connection, DatabaseError, Json, Param, Row, Table, UnitOfWork, key_lists, params, scalar, select,
+    Connection, DatabaseError, Param, UnitOfWork, key_lists, params, select, table,
 };
 
 /// Words that a product is found by at most; its description's last ones are left out.
@@ -31,33 +31,14 @@ pub(crate) struct ProductText {
     pub prices: BTreeMap<Currency, i64>,
 }
 
-impl Table for ProductText {
-    const NAME: &'static str = "product_texts";
-    const COLUMNS: &'static [&'static str] =
-        &["seq", "product_id", "category_id", "active", "names", "prices"];
-
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            seq: row.get(0)?,
-            product_id: row.get(1)?,
-            category_id: row.get(2)?,
-            active: row.get(3)?,
-            names: row.get::<String>(4)?.lines().map(str::to_owned).collect(),
-            prices: row.get::<Json<_>>(5)?.0,
-        })
-    }
-
-    fn bind(&self) -> Vec<Param<'_>> {
-        params![
-            self.seq,
-            self.product_id,
-            self.category_id,
-            self.active,
-            self.names.join("\n"),
-            Param::json(&self.prices),
-        ]
-        .into()
-    }
+table! {
+    ProductText in "product_texts", key i64;
+    seq,
+    product_id,
+    category_id,
+    active,
+    names: json,
+    prices: json,
 }
 
 /// Those of the texts that are there, newest first.
@@ -68,7 +49,7 @@ pub(crate) async fn by_seqs(
     let mut texts = Vec::with_capacity(seqs.len());
     for (keys, list) in key_lists(seqs) {
         let sql = select::<ProductText>(&format!("WHERE seq IN ({list})"));
-        texts.extend(connection.all(&sql, &keys, ProductText::from_row).await?);
+        texts.extend(connection.all::<ProductText>(&sql, &keys).await?);
     }
     texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.seq));
     Ok(texts)
@@ -102,11 +83,11 @@ pub(crate) async fn write(
             product.id,
             product.category_id,
             product.active,
-            names.join("\n"),
+            Param::json(&names),
             Param::json(&product.lowest_prices()),
             &found_by,
         ];
-        let seq = work.one(sql, &values, scalar).await?;
+        let seq = work.one(sql, &values).await?;
         changes.push(Change { seq, before, now: split(&found_by, product.active) });
     }
     postings::change(work, &changes).await
@@ -120,9 +101,8 @@ pub(crate) async fn move_to(
 ) -> Result<(), DatabaseError> {
     for (keys, list) in key_lists(products) {
         let sql = format!("SELECT seq, active, words FROM product_texts WHERE product_id IN ({list})");
-        let read = |row: &Row<'_>| Ok((row.get::<i64>(0)?, row.get::<bool>(1)?, row.get::<String>(2)?));
         let mut changes = Vec::with_capacity(products.len());
-        for (seq, active, words) in work.all(&sql, &keys, read).await? {
+        for (seq, active, words) in work.all::<(i64, bool, String)>(&sql, &keys).await? {
             let kept = words.split(' ').filter(|word| !word.starts_with('/')).map(str::to_owned);
             let now: Vec<_> = kept.chain(path.iter().copied().map(token)).collect();
             let now = now.join(" ");
@@ -138,8 +118,8 @@ pub(crate) async fn move_to(
 /// The words under which a product is kept now.
 async fn stored(connection: &mut Connection, product: ProductId) -> Result<BTreeSet<String>, DatabaseError> {
     let sql = "SELECT active, words FROM product_texts WHERE product_id = $1";
-    let read = |row: &Row<'_>| Ok(split(&row.get::<String>(1)?, row.get(0)?));
-    Ok(connection.first(sql, &params![product], read).await?.unwrap_or_default())
+    let stored: Option<(bool, String)> = connection.first(sql, &params![product]).await?;
+    Ok(stored.map(|(active, words)| split(&words, active)).unwrap_or_default())
 }
 
 fn split(words: &str, active: bool) -> BTreeSet<String> {

@@ -10,7 +10,7 @@ use super::{listing, product_texts};
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::product::Product;
 use crate::infrastructure::repositories::category_repository::CategoryRepository;
-use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, params, scalar};
+use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, params};
 
 /// Products moved at once.
 const BATCH: i64 = 256;
@@ -63,7 +63,7 @@ pub(crate) async fn move_category(work: &mut UnitOfWork, category: CategoryId) -
         let mut after = ProductId(Uuid::nil());
         loop {
             let sql = "SELECT id FROM products WHERE category_id = $1 AND id > $2 ORDER BY id LIMIT $3";
-            let products = work.all(sql, &params![category, after, BATCH], scalar).await?;
+            let products = work.all(sql, &params![category, after, BATCH]).await?;
             let Some(&last) = products.last() else { break };
             product_texts::move_to(work, &products, &path).await?;
             after = last;

@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::CategoryRepository;
 use crate::domain::ids::CategoryId;
 use crate::domain::tax::TaxClass;
-use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, params, scalar};
+use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, params};
 
 /// Why a category was not moved.
 #[derive(Debug, Error)]
@@ -34,7 +34,7 @@ impl CategoryRepository<'_> {
                    SELECT id, parent_id, 0 FROM categories WHERE id = $1 UNION ALL \
                    SELECT c.id, c.parent_id, steps + 1 FROM categories c JOIN above a ON c.id = a.parent_id) \
                    SELECT id FROM above ORDER BY steps";
-        self.0.all(sql, &params![id], scalar).await
+        self.0.all(sql, &params![id]).await
     }
 
     /// The tax class of a category: its own, or that of the nearest one above that has one.
@@ -44,7 +44,7 @@ impl CategoryRepository<'_> {
                    SELECT c.id, c.parent_id, c.tax_class, steps + 1 FROM categories c \
                    JOIN above a ON c.id = a.parent_id) \
                    SELECT tax_class FROM above WHERE tax_class IS NOT NULL ORDER BY steps LIMIT 1";
-        self.0.first(sql, &params![id], scalar).await
+        self.0.first(sql, &params![id]).await
     }
 
     /// A category and all below it.
@@ -52,7 +52,7 @@ impl CategoryRepository<'_> {
         let sql = "WITH RECURSIVE below (id) AS ( \
                    SELECT id FROM categories WHERE id = $1 UNION ALL \
                    SELECT c.id FROM categories c JOIN below b ON c.parent_id = b.id) SELECT id FROM below";
-        self.0.all(sql, &params![id], scalar).await
+        self.0.all(sql, &params![id]).await
     }
 
     /// Puts a category, with all below it, below another or at the top; its place among its new siblings follows

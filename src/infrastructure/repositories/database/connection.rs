@@ -1,12 +1,13 @@
-//! A connection to either database, speaking one SQL text: `$1` parameters, `RETURNING`, `ON CONFLICT`, CTEs.
+//! A connection to either engine, which runs one SQL text: `$1` parameters, `RETURNING`, `ON CONFLICT`, CTEs.
 
 use super::dialect::{self, Engine};
 use super::error::DatabaseError;
+use super::param::Param;
 use super::postgres::PostgresConnection;
+use super::row::{FromRow, Row};
 use super::sqlite::SqliteConnection;
-use super::value::{Param, Row};
 
-/// A connection in use. It goes back to where it came from when it is dropped.
+/// A connection in use. It returns to its pool when it is dropped.
 pub struct Connection {
     inner: EngineConnection,
 }
@@ -29,7 +30,7 @@ impl Connection {
         &mut self.inner
     }
 
-    /// Which database this is.
+    /// Returns the engine.
     pub fn engine(&self) -> Engine {
         match self.inner {
             EngineConnection::Sqlite(_) => Engine::Sqlite,
@@ -37,53 +38,57 @@ impl Connection {
         }
     }
 
-    /// Every row that `sql` finds.
-    pub async fn all<T, M>(
+    /// Returns all rows of a query.
+    pub async fn all<T: FromRow>(
         &mut self,
         sql: &str,
         params: &[Param<'_>],
-        read: M,
+    ) -> Result<Vec<T>, DatabaseError> {
+        self.all_with(sql, params, T::from_row).await
+    }
+
+    /// Returns all rows of a query, each read by `read`.
+    pub(crate) async fn all_with<T, M>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        mut read: M,
     ) -> Result<Vec<T>, DatabaseError>
     where
-        M: Fn(&Row<'_>) -> Result<T, DatabaseError>,
+        M: FnMut(&mut Row<'_>) -> Result<T, DatabaseError>,
     {
         match &mut self.inner {
             EngineConnection::Sqlite(sqlite) => sqlite.all(sql, params, read),
             EngineConnection::Postgres(postgres) => {
-                postgres.query(sql, params).await?.iter().map(|row| read(&Row::Postgres(row))).collect()
+                let rows = postgres.query(sql, params).await?;
+                rows.iter().map(|row| read(&mut Row::postgres(row))).collect()
             }
         }
     }
 
-    /// The first row that `sql` finds.
-    pub async fn first<T, M>(
+    /// Returns the first row of a query.
+    pub async fn first<T: FromRow>(
         &mut self,
         sql: &str,
         params: &[Param<'_>],
-        read: M,
-    ) -> Result<Option<T>, DatabaseError>
-    where
-        M: Fn(&Row<'_>) -> Result<T, DatabaseError>,
-    {
+    ) -> Result<Option<T>, DatabaseError> {
         match &mut self.inner {
-            EngineConnection::Sqlite(sqlite) => sqlite.first(sql, params, read),
+            EngineConnection::Sqlite(sqlite) => sqlite.first(sql, params, T::from_row),
             EngineConnection::Postgres(postgres) => {
-                postgres.query(sql, params).await?.first().map(|row| read(&Row::Postgres(row))).transpose()
+                let rows = postgres.query(sql, params).await?;
+                rows.first().map(|row| T::from_row(&mut Row::postgres(row))).transpose()
             }
         }
     }
 
-    /// The one row that `sql` always has.
-    pub async fn one<T, M>(&mut self, sql: &str, params: &[Param<'_>], read: M) -> Result<T, DatabaseError>
-    where
-        M: Fn(&Row<'_>) -> Result<T, DatabaseError>,
-    {
-        self.first(sql, params, read)
+    /// Returns the first row of a query that always has one.
+    pub async fn one<T: FromRow>(&mut self, sql: &str, params: &[Param<'_>]) -> Result<T, DatabaseError> {
+        self.first(sql, params)
             .await?
-            .ok_or_else(|| DatabaseError::Internal(format!("no row came back: {sql}")))
+            .ok_or_else(|| DatabaseError::Internal(format!("the query returned no row: {sql}")))
     }
 
-    /// Does what `sql` says; how many rows it touched.
+    /// Runs a statement; returns the number of rows that it changed.
     pub async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, DatabaseError> {
         match &mut self.inner {
             EngineConnection::Sqlite(sqlite) => sqlite.execute(sql, params),
@@ -91,7 +96,7 @@ impl Connection {
         }
     }
 
-    /// Does a script of several statements without parameters.
+    /// Runs several statements without parameters.
     pub async fn script(&mut self, sql: &str) -> Result<(), DatabaseError> {
         match &mut self.inner {
             EngineConnection::Sqlite(sqlite) => sqlite.script(sql),
@@ -99,9 +104,15 @@ impl Connection {
         }
     }
 
-    /// How the database would do what `sql` says, a line a step.
+    /// Returns the plan of a statement, a line per step.
     pub async fn explain(&mut self, sql: &str, params: &[Param<'_>]) -> Result<Vec<String>, DatabaseError> {
-        let (explain, column) = dialect::explain(self.engine());
-        self.all(&format!("{explain} {sql}"), params, |row| row.get(column)).await
+        let sql = format!("{} {sql}", dialect::explain(self.engine()));
+        match self.engine() {
+            Engine::Sqlite => {
+                let steps: Vec<(i64, i64, i64, String)> = self.all(&sql, params).await?;
+                Ok(steps.into_iter().map(|(.., step)| step).collect())
+            }
+            Engine::Postgres => self.all(&sql, params).await,
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Numbers that count up without gaps or races.
 
 use super::error::DatabaseError;
+use super::param::params;
 use super::unit_of_work::UnitOfWork;
-use super::value::{params, scalar};
 
 /// The next number of a series: one more each time, and none is lost when the unit of work fails.
 ///
@@ -10,5 +10,5 @@ use super::value::{params, scalar};
 pub async fn next_number(work: &mut UnitOfWork, series: &str) -> Result<i64, DatabaseError> {
     let sql = "INSERT INTO counters (name, value) VALUES ($1, 1) \
                ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
-    work.one(sql, &params![series], scalar).await
+    work.one(sql, &params![series]).await
 }

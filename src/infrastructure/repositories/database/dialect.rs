@@ -134,11 +134,11 @@ pub(crate) fn lock_category_tree(engine: Engine, alone: bool) -> &'static str {
     }
 }
 
-/// Asks for a statement's plan, with the column that holds a step of it.
-pub(crate) fn explain(engine: Engine) -> (&'static str, usize) {
+/// Returns what comes before a statement to query its plan.
+pub(crate) fn explain(engine: Engine) -> &'static str {
     match engine {
-        Engine::Sqlite => ("EXPLAIN QUERY PLAN", 3),
-        Engine::Postgres => ("EXPLAIN", 0),
+        Engine::Sqlite => "EXPLAIN QUERY PLAN",
+        Engine::Postgres => "EXPLAIN",
     }
 }
 

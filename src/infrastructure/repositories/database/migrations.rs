@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::dialect;
 use super::error::DatabaseError;
+use super::param::params;
 use super::unit_of_work::UnitOfWork;
-use super::value::{params, scalar};
 use super::{Database, Setup};
 
 /// A step of the schema. Its text is never changed once it was released: a later one is added instead.
@@ -96,11 +96,11 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
 async fn applied(database: &Database) -> Result<Vec<(i64, String)>, DatabaseError> {
     let mut connection = database.read().await?;
     let there = dialect::table_exists(connection.engine());
-    if !connection.one(there, &params!["schema_migrations"], scalar::<bool>).await? {
+    if !connection.one::<bool>(there, &params!["schema_migrations"]).await? {
         return Ok(Vec::new());
     }
     let sql = "SELECT version, checksum FROM schema_migrations ORDER BY version";
-    connection.all(sql, &[], |row| Ok((row.get(0)?, row.get(1)?))).await
+    connection.all(sql, &[]).await
 }
 
 /// Applies what is missing; whether that was everything.
@@ -111,7 +111,7 @@ async fn apply(work: &mut UnitOfWork) -> Result<bool, DatabaseError> {
     work.script(&dialect::translate(engine, HISTORY)).await?;
     for migration in MIGRATIONS {
         let sql = "SELECT EXISTS (SELECT 1 FROM schema_migrations WHERE version = $1)";
-        if work.one(sql, &params![migration.version], scalar::<bool>).await? {
+        if work.one::<bool>(sql, &params![migration.version]).await? {
             continue;
         }
         work.script(&dialect::translate(engine, migration.script)).await?;

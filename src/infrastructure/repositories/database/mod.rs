@@ -7,12 +7,14 @@ mod error;
 mod migrations;
 mod outbox;
 mod page;
+mod param;
 mod postgres;
-mod scan;
+mod records;
+mod row;
 mod sqlite;
-mod table;
+mod statements;
+pub(crate) mod table;
 mod unit_of_work;
-mod value;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,8 +29,10 @@ use crate::domain::context::Context;
 
 pub(crate) use self::dialect::lock_category_tree;
 pub(crate) use self::page::newest_first;
-pub(crate) use self::table::{key_lists, placeholders, select};
-pub(crate) use self::value::params;
+pub(crate) use self::param::params;
+pub(crate) use self::row::{from_row, read_column};
+pub(crate) use self::statements::{column_list, key_lists, placeholders, select};
+pub(crate) use self::table::{Root, ToColumns, table};
 pub use self::{
     connection::Connection,
     counters::next_number,
@@ -37,9 +41,10 @@ pub use self::{
     migrations::SchemaState,
     outbox::{EventPosition, Outbox},
     page::{CursorKey, Cursors, ForeignCursor, ListError, ListedByTime, Page},
+    param::Param,
+    row::{Field, FromRow, Json, Row},
     table::{Table, Versioned},
     unit_of_work::{ReadFn, UnitOfWork, Work, WorkFn},
-    value::{Field, Json, Param, Row, scalar},
 };
 
 /// How often a transaction that gave way to another is run again.
@@ -272,12 +277,12 @@ impl Database {
     /// What time it is to the database.
     pub async fn time(&self) -> Result<jiff::Timestamp, DatabaseError> {
         let sql = dialect::time(self.engine());
-        self.read().await?.one(sql, &[], self::value::scalar).await
+        self.read().await?.one(sql, &[]).await
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DatabaseError> {
-        self.read().await?.one("SELECT CAST(1 AS BIGINT)", &[], |row| row.get::<i64>(0)).await.map(drop)
+        self.read().await?.one::<i64>("SELECT CAST(1 AS BIGINT)", &[]).await.map(drop)
     }
 }
 

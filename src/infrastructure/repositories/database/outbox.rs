@@ -10,7 +10,8 @@ use super::connection::Connection;
 use super::dialect;
 use super::dialect::Engine;
 use super::error::DatabaseError;
-use super::value::{Row, params, scalar};
+use super::param::params;
+use super::row::{FromRow, from_row};
 
 /// A place in the outbox: that of the event with this number, published by this transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +22,8 @@ pub struct EventPosition {
     pub seq: i64,
 }
 
+from_row!(EventPosition { tx, seq });
+
 impl EventPosition {
     /// Before all events.
     pub const START: Self = Self { tx: i64::MIN, seq: 0 };
@@ -30,19 +33,16 @@ impl EventPosition {
 pub struct Outbox<'a>(pub &'a mut Connection);
 
 impl Outbox<'_> {
-    /// The events behind a place, in their order, by these columns. Those that may yet be preceded by others wait.
-    pub async fn after<T, M>(
+    /// Returns these columns of the events after a position, in their order. Events that others may still precede are
+    /// left out.
+    pub async fn after<T: FromRow>(
         &mut self,
-        place: EventPosition,
+        position: EventPosition,
         columns: &str,
         limit: i64,
-        read: M,
-    ) -> Result<Vec<T>, DatabaseError>
-    where
-        M: Fn(&Row<'_>) -> Result<T, DatabaseError>,
-    {
+    ) -> Result<Vec<T>, DatabaseError> {
         let sql = format!("SELECT {columns} FROM outbox WHERE {}", dialect::events_after(self.0.engine()));
-        self.0.all(&sql, &params![place.tx, place.seq, limit], read).await
+        self.0.all(&sql, &params![position.tx, position.seq, limit]).await
     }
 
     /// Clears away those of the first events that are up to a place and happened before a time; how many. What was set
@@ -90,5 +90,5 @@ pub(crate) async fn renumber_restored(database: &Database) -> Result<(), Databas
 async fn foreign(connection: &mut Connection) -> Result<Option<i64>, DatabaseError> {
     let sql = "SELECT last FROM (SELECT GREATEST((SELECT MAX(tx) FROM outbox), (SELECT MAX(tx) FROM event_cursors)) \
                AS last) AS known WHERE last >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
-    connection.first(sql, &[], scalar).await
+    connection.first(sql, &[]).await
 }

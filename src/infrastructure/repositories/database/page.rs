@@ -13,8 +13,10 @@ use uuid::Uuid;
 use super::Database;
 use super::connection::Connection;
 use super::error::DatabaseError;
-use super::table::{Table, select};
-use super::value::{Param, params, scalar};
+use super::param::{Param, params};
+use super::row::FromRow;
+use super::statements::select;
+use super::table::{Aggregate, Root, Table};
 
 /// Bytes of the signature kept in a cursor.
 const TAG: usize = 12;
@@ -72,7 +74,7 @@ impl CursorKey {
     /// Reads the secret, or makes it in a new database.
     pub(crate) async fn load(database: &Database) -> Result<Self, DatabaseError> {
         const READ: &str = "SELECT value FROM store_settings WHERE key = 'secret'";
-        if let Some(found) = database.read().await?.first(READ, &[], scalar::<String>).await? {
+        if let Some(found) = database.read().await?.first::<String>(READ, &[]).await? {
             return Ok(Self(found.into_bytes().into()));
         }
         let secret = database
@@ -83,7 +85,7 @@ impl CursorKey {
                     let values = params![URL_SAFE_NO_PAD.encode(bytes)];
                     let sql = "INSERT INTO store_settings (key, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING";
                     work.execute(sql, &values).await?;
-                    work.one(READ, &[], scalar::<String>).await
+                    work.one::<String>(READ, &[]).await
                 })
             })
             .await?;
@@ -115,13 +117,21 @@ pub trait ListedByTime: Table {
     /// The column that lists go by.
     const TIME: &'static str = "created_at";
 
-    /// Its place in a list: its time and its key.
-    fn place(&self) -> (Timestamp, Uuid);
+    /// Returns the row's position in a list: its time and its key.
+    fn position(&self) -> (Timestamp, Uuid);
+}
+
+impl<T: Aggregate + ListedByTime> ListedByTime for Root<T> {
+    const TIME: &'static str = T::TIME;
+
+    fn position(&self) -> (Timestamp, Uuid) {
+        self.row().position()
+    }
 }
 
 impl Connection {
     /// Up to `limit` rows that fulfil `condition`, whose parameters are `values`, newest first, from behind a place.
-    pub async fn newest<T: ListedByTime>(
+    pub async fn newest<T: ListedByTime + FromRow>(
         &mut self,
         condition: &str,
         values: &[Param<'_>],
@@ -131,8 +141,8 @@ impl Connection {
     ) -> Result<Page<T>, DatabaseError> {
         let after = after.map(|(at, key)| (at, key.into()));
         let (sql, values) = newest_first::<T>(condition, values, limit, after);
-        let rows = self.all(&sql, &values, T::from_row).await?;
-        Ok(Page::cut(rows, limit, cursors, T::place))
+        let rows = self.all::<T>(&sql, &values).await?;
+        Ok(Page::cut(rows, limit, cursors, T::position))
     }
 }
 
@@ -143,7 +153,7 @@ pub(crate) fn newest_first<'a, T: ListedByTime>(
     limit: usize,
     after: Option<(Timestamp, Uuid)>,
 ) -> (String, Vec<Param<'a>>) {
-    let (time, key) = (T::TIME, T::COLUMNS[0]);
+    let (time, key) = (T::TIME, T::FIELDS[0][0]);
     let mut values = values.to_vec();
     let mut behind = String::new();
     if let Some((at, id)) = after {

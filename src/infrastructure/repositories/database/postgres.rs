@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 use super::error::DatabaseError;
-use super::value::Param;
+use super::param::Param;
 
 /// Connections at most.
 const CONNECTIONS: usize = 16;

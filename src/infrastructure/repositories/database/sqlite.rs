@@ -14,7 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::dialect;
 use super::error::DatabaseError;
-use super::value::{Param, Row};
+use super::param::Param;
+use super::row::Row;
 
 /// Units that may wait for the writer; more of them wait to be let in.
 const QUEUE: usize = 1024;
@@ -192,14 +193,14 @@ impl SqliteConnection {
         &self,
         sql: &str,
         params: &[Param<'_>],
-        read: impl Fn(&Row<'_>) -> Result<T, DatabaseError>,
+        mut read: impl FnMut(&mut Row<'_>) -> Result<T, DatabaseError>,
     ) -> Result<Vec<T>, DatabaseError> {
         let mut statement = self.get().prepare_cached(sql)?;
         bind(&mut statement, params)?;
         let mut rows = statement.raw_query();
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(read(&Row::Sqlite(row))?);
+            found.push(read(&mut Row::sqlite(row))?);
         }
         Ok(found)
     }
@@ -208,12 +209,12 @@ impl SqliteConnection {
         &self,
         sql: &str,
         params: &[Param<'_>],
-        read: impl Fn(&Row<'_>) -> Result<T, DatabaseError>,
+        read: impl FnOnce(&mut Row<'_>) -> Result<T, DatabaseError>,
     ) -> Result<Option<T>, DatabaseError> {
         let mut statement = self.get().prepare_cached(sql)?;
         bind(&mut statement, params)?;
         let mut rows = statement.raw_query();
-        let found = rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose()?;
+        let found = rows.next()?.map(|row| read(&mut Row::sqlite(row))).transpose()?;
         // An INSERT or UPDATE with RETURNING is done only once its last row was asked for.
         while rows.next()?.is_some() {}
         Ok(found)

@@ -1,161 +1,275 @@
-//! What every aggregate's table shares: find, insert, update under its version, remove.
+//! Tables: one description of a type's columns, from which reading and writing its rows follow.
 
-use super::connection::Connection;
 use super::error::DatabaseError;
-use super::value::{Param, Row};
+use super::param::{Param, params};
+use super::row::{Field, FromRow, Row};
+use crate::domain::money::{Currency, Money};
 
-/// A type kept as a row of a table, its first column the key.
+/// A type that is stored as a row of a table. Described by [`table!`].
 pub trait Table: Sized {
+    /// The type of the primary key.
+    type Key: ToColumns;
+
     /// The table's name.
     const NAME: &'static str;
-    /// Its columns, the key first.
-    const COLUMNS: &'static [&'static str];
+    /// The names of the columns of each field, the key first.
+    const FIELDS: &'static [&'static [&'static str]];
+    /// The columns that are written and never read.
+    const COMPUTED: &'static [&'static str] = &[];
 
-    /// From a row that has [`Table::COLUMNS`].
-    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError>;
+    /// Returns the names of the columns of the fields, the key first.
+    fn columns() -> impl Iterator<Item = &'static str> {
+        Self::FIELDS.iter().copied().flatten().copied()
+    }
 
-    /// The values of [`Table::COLUMNS`].
-    fn bind(&self) -> Vec<Param<'_>>;
+    /// Returns the values of [`Table::columns`], followed by those of [`Table::COMPUTED`].
+    fn values(&self) -> Vec<Param<'_>>;
 }
 
-/// A table whose rows count their changes in the column `version`, so that two writers cannot undo each other.
+/// A table whose rows count their changes in `version` and record the last one in `updated_at`.
 pub trait Versioned: Table {
-    /// Columns that [`Connection::update`] leaves alone, because statements of their own move them.
+    /// Columns that are changed by statements of their own only, and never by [`Connection::update`].
+    ///
+    /// [`Connection::update`]: super::connection::Connection::update
     const APART: &'static [&'static str] = &[];
 
-    /// How often the row was changed.
+    /// Returns the number of changes of the row.
     fn version_mut(&mut self) -> &mut i64;
 }
 
-/// `SELECT columns FROM table`, to which a query adds the rest.
-pub fn select<T: Table>(rest: &str) -> String {
-    format!("SELECT {} FROM {} {rest}", T::COLUMNS.join(", "), T::NAME)
+/// An aggregate whose parts are in another table. [`Root`] is its row alone; the aggregate itself cannot be read
+/// from a row.
+pub trait Aggregate: Table {
+    /// The parts, in their order.
+    type Parts;
+
+    /// Adds the parts to the row.
+    fn set_parts(&mut self, parts: Self::Parts);
 }
 
-/// `$from, $from+1, …`, `count` of them.
-pub fn placeholders(from: usize, count: usize) -> String {
-    let mut text = String::with_capacity(count * 4);
-    for number in from..from + count {
-        if number > from {
-            text.push(',');
-        }
-        text.push('$');
-        text.push_str(&number.to_string());
+/// The row of an aggregate whose parts were not read yet.
+#[derive(Debug, Clone)]
+pub struct Root<T>(T);
+
+impl<T: Aggregate> Root<T> {
+    /// Wraps an aggregate that has no parts.
+    pub(crate) fn without_parts(row: T) -> Self {
+        Self(row)
     }
-    text
+
+    /// Returns the row, for its own columns.
+    pub(crate) fn row(&self) -> &T {
+        &self.0
+    }
+
+    /// Returns the whole aggregate.
+    pub(crate) fn with(mut self, parts: T::Parts) -> T {
+        self.0.set_parts(parts);
+        self.0
+    }
 }
 
-/// Keys in one `IN (…)` at most.
-const KEYS: usize = 256;
+impl<T: Aggregate> Table for Root<T> {
+    type Key = T::Key;
 
-/// Keys for `IN (…)` with the list of their placeholders, in as many statements as they need. A list is filled up
-/// to a power of two with its last key, so that few different statements are kept prepared.
-pub fn key_lists<'a, K: Copy + Into<Param<'a>>>(keys: &[K]) -> Vec<(Vec<Param<'a>>, String)> {
-    let lists = keys.chunks(KEYS).map(|keys| {
-        let count = keys.len().next_power_of_two();
-        let last = keys.last().into_iter().cycle();
-        let params: Vec<_> = keys.iter().chain(last).take(count).map(|&key| key.into()).collect();
-        (params, placeholders(1, count))
-    });
-    lists.collect()
+    const NAME: &'static str = T::NAME;
+    const FIELDS: &'static [&'static [&'static str]] = T::FIELDS;
+    const COMPUTED: &'static [&'static str] = T::COMPUTED;
+
+    fn values(&self) -> Vec<Param<'_>> {
+        self.0.values()
+    }
 }
 
-/// Rows in one `VALUES …` at most.
-const ROWS: usize = 64;
-
-/// Rows for `VALUES …` with the list of their placeholders, in as many statements as they need. A list is filled up
-/// to a power of two with its last row, so that few different statements are kept prepared: what inserts them says
-/// `ON CONFLICT DO NOTHING`.
-fn row_lists<'a, const N: usize>(rows: &[[Param<'a>; N]]) -> Vec<(Vec<Param<'a>>, String)> {
-    let lists = rows.chunks(ROWS).map(|rows| {
-        let count = rows.len().next_power_of_two();
-        let last = rows.last().into_iter().cycle();
-        let params: Vec<_> = rows.iter().chain(last).take(count).flatten().cloned().collect();
-        let tuples: Vec<_> = (0..count).map(|row| format!("({})", placeholders(1 + row * N, N))).collect();
-        (params, tuples.join(","))
-    });
-    lists.collect()
+/// A value that is stored in one or more columns: a [`Field`], a tuple, an amount with its currency.
+pub trait ToColumns: FromRow {
+    /// Appends the value of each column.
+    fn append<'a>(&'a self, values: &mut Vec<Param<'a>>);
 }
 
-impl Connection {
-    /// Adds those of the rows that are not there yet; how many they were.
-    pub async fn insert_missing<const N: usize>(
-        &mut self,
-        table_and_columns: &str,
-        rows: &[[Param<'_>; N]],
-    ) -> Result<u64, DatabaseError> {
-        let mut added = 0;
-        for (values, list) in row_lists(rows) {
-            let sql = format!("INSERT INTO {table_and_columns} VALUES {list} ON CONFLICT DO NOTHING");
-            added += self.execute(&sql, &values).await?;
-        }
-        Ok(added)
+impl<T: Field> ToColumns for T {
+    fn append<'a>(&'a self, values: &mut Vec<Param<'a>>) {
+        values.push(self.to_param());
     }
+}
 
-    /// The row with this key.
-    pub async fn find<T: Table>(&mut self, key: impl Into<Param<'_>>) -> Result<Option<T>, DatabaseError> {
-        self.first(&select::<T>(&format!("WHERE {} = $1", T::COLUMNS[0])), &[key.into()], T::from_row).await
+impl<A: ToColumns, B: ToColumns> ToColumns for (A, B) {
+    fn append<'a>(&'a self, values: &mut Vec<Param<'a>>) {
+        self.0.append(values);
+        self.1.append(values);
     }
+}
 
-    /// Adds a row.
-    pub async fn insert<T: Table>(&mut self, value: &T) -> Result<(), DatabaseError> {
-        let count = T::COLUMNS.len();
-        let sql = format!(
-            "INSERT INTO {} ({}) VALUES ({})",
-            T::NAME,
-            T::COLUMNS.join(", "),
-            placeholders(1, count)
-        );
-        let params = value.bind();
-        self.execute(&sql, &params).await.map(drop)
+impl ToColumns for Money {
+    fn append<'a>(&'a self, values: &mut Vec<Param<'a>>) {
+        values.extend(params![self.amount, self.currency]);
     }
+}
 
-    /// Adds a row unless one with its key or another unique value is there; whether it was added.
-    pub async fn insert_new<T: Table>(&mut self, value: &T) -> Result<bool, DatabaseError> {
-        let count = T::COLUMNS.len();
-        let sql = format!(
-            "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING",
-            T::NAME,
-            T::COLUMNS.join(", "),
-            placeholders(1, count)
-        );
-        let params = value.bind();
-        Ok(self.execute(&sql, &params).await? == 1)
+impl FromRow for Money {
+    fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
+        Ok(Self::new(row.read()?, row.read()?))
     }
+}
 
-    /// Writes a row back if nobody else has since it was read; counts its version up.
-    pub async fn update<T: Versioned>(&mut self, value: &mut T) -> Result<(), DatabaseError> {
-        let read = *value.version_mut();
-        *value.version_mut() = read + 1;
-        let (mut params, mut sets) = (Vec::new(), Vec::new());
-        for (column, param) in T::COLUMNS.iter().zip(value.bind()) {
-            if !T::APART.contains(column) {
-                params.push(param);
-                sets.push(format!("{column} = ${}", params.len()));
+impl ToColumns for Option<Money> {
+    fn append<'a>(&'a self, values: &mut Vec<Param<'a>>) {
+        values.extend(params![self.map(|money| money.amount), self.map(|money| money.currency)]);
+    }
+}
+
+impl FromRow for Option<Money> {
+    fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
+        let (amount, currency) = row.read::<(Option<i64>, Option<Currency>)>()?;
+        Ok(amount.zip(currency).map(|(amount, currency)| Money::new(amount, currency)))
+    }
+}
+
+/// Describes the table of a type: its name, the type of its key, and its columns.
+///
+/// ```ignore
+/// table! {
+///     Order in "orders", key OrderId, versioned, listed by placed_at;
+///     id, number, status,         // the column has the name of the field
+///     interval as (billing_interval),
+///     minimum as (minimum, minimum_currency), // a type with several columns, see `ToColumns`
+///     taxes: json,                // any serializable type
+///     currency,
+///     total: money(currency),     // the amount of a `Money`, in minor units of the currency read before
+/// }
+/// ```
+///
+/// The key comes first. Options, in this order:
+/// - `with items: Vec<CartItem>`: this field is in another table, see [`Aggregate`].
+/// - `computed email_key: |user| …`: a column that is only written.
+/// - `versioned` or `versioned apart from [used]`: see [`Versioned`].
+/// - `listed by created_at`: see [`ListedByTime`].
+///
+/// [`ListedByTime`]: super::page::ListedByTime
+macro_rules! table {
+    (
+        $type:ident in $name:literal, key $key:ty
+        $(, with $parts:ident: $parts_type:ty)?
+        $(, computed $computed:ident: $compute:expr)?
+        $(, versioned $(apart from [$($apart:ident),+])?)?
+        $(, listed by $time:ident)?;
+        $($field:ident $(as ($($column:ident),+))? $(: $form:ident $(($currency:ident))?)?),+ $(,)?
+    ) => {
+        impl $crate::infrastructure::repositories::Table for $type {
+            type Key = $key;
+
+            const NAME: &'static str = $name;
+            const FIELDS: &'static [&'static [&'static str]] = &[
+                $($crate::infrastructure::repositories::database::table::column_names!($field $(($($column),+))?),)+
+            ];
+            $(const COMPUTED: &'static [&'static str] = &[stringify!($computed)];)?
+
+            fn values(&self) -> Vec<$crate::infrastructure::repositories::Param<'_>> {
+                let mut values = Vec::with_capacity(Self::FIELDS.len());
+                $($crate::infrastructure::repositories::database::table::append_column!(
+                    values, self, $field $(, $form $(($currency))?)?
+                );)+
+                $(
+                    let compute: fn(&Self) -> _ = $compute;
+                    values.push(compute(self).into());
+                )?
+                values
             }
         }
-        params.push(Param::Int(read));
-        let sql = format!(
-            "UPDATE {} SET {} WHERE {} = $1 AND version = ${}",
-            T::NAME,
-            sets[1..].join(", "),
-            T::COLUMNS[0],
-            params.len()
+
+        $crate::infrastructure::repositories::database::table::impl_from_row!(
+            $type $(with $parts: $parts_type)?;
+            $($field $(: $form $(($currency))?)?),+
         );
-        let touched = self.execute(&sql, &params).await;
-        drop(params);
-        match touched {
-            Ok(1) => Ok(()),
-            other => {
-                *value.version_mut() = read;
-                other.and(Err(DatabaseError::Stale { table: T::NAME }))
+
+        $crate::infrastructure::repositories::database::table::impl_versioned!(
+            $type $(, versioned $(apart from [$($apart),+])?)?
+        );
+        $(
+            impl $crate::infrastructure::repositories::ListedByTime for $type {
+                const TIME: &'static str = stringify!($time);
+
+                fn position(&self) -> (jiff::Timestamp, uuid::Uuid) {
+                    (self.$time, self.id.0)
+                }
+            }
+        )?
+    };
+}
+pub(crate) use table;
+
+/// Returns the columns of a field.
+macro_rules! column_names {
+    ($field:ident) => {
+        &[stringify!($field)]
+    };
+    ($field:ident ($($column:ident),+)) => {
+        &[$(stringify!($column)),+]
+    };
+}
+pub(crate) use column_names;
+
+/// Appends the values of a field's columns.
+macro_rules! append_column {
+    ($values:ident, $row:ident, $field:ident) => {
+        $crate::infrastructure::repositories::database::table::ToColumns::append(&$row.$field, &mut $values)
+    };
+    ($values:ident, $row:ident, $field:ident, json) => {
+        $values.push($crate::infrastructure::repositories::Param::json(&$row.$field))
+    };
+    ($values:ident, $row:ident, $field:ident, money($currency:ident)) => {{
+        debug_assert_eq!($row.$field.currency, $row.$currency, "the amounts of a row have one currency");
+        $values.push($row.$field.amount.into())
+    }};
+}
+pub(crate) use append_column;
+
+/// Reads the fields of a table in the order of their columns.
+macro_rules! impl_from_row {
+    ($type:ident; $($field:ident $(: $form:ident $(($currency:ident))?)?),+) => {
+        impl $crate::infrastructure::repositories::FromRow for $type {
+            fn from_row(
+                row: &mut $crate::infrastructure::repositories::Row<'_>,
+            ) -> Result<Self, $crate::infrastructure::repositories::DatabaseError> {
+                $(let $field = $crate::infrastructure::repositories::read_column!(row $(, $form $(($currency))?)?);)+
+                Ok(Self { $($field),+ })
             }
         }
-    }
+    };
+    ($type:ident with $parts:ident: $parts_type:ty;
+     $($field:ident $(: $form:ident $(($currency:ident))?)?),+) => {
+        impl $crate::infrastructure::repositories::database::table::Aggregate for $type {
+            type Parts = $parts_type;
 
-    /// Removes a row; whether it was there.
-    pub async fn remove<T: Table>(&mut self, key: impl Into<Param<'_>>) -> Result<bool, DatabaseError> {
-        let sql = format!("DELETE FROM {} WHERE {} = $1", T::NAME, T::COLUMNS[0]);
-        Ok(self.execute(&sql, &[key.into()]).await? == 1)
-    }
+            fn set_parts(&mut self, parts: $parts_type) {
+                self.$parts = parts;
+            }
+        }
+
+        impl $crate::infrastructure::repositories::FromRow
+            for $crate::infrastructure::repositories::database::table::Root<$type>
+        {
+            fn from_row(
+                row: &mut $crate::infrastructure::repositories::Row<'_>,
+            ) -> Result<Self, $crate::infrastructure::repositories::DatabaseError> {
+                $(let $field = $crate::infrastructure::repositories::read_column!(row $(, $form $(($currency))?)?);)+
+                Ok(Self::without_parts($type { $($field,)+ $parts: <$parts_type>::default() }))
+            }
+        }
+    };
 }
+pub(crate) use impl_from_row;
+
+macro_rules! impl_versioned {
+    ($type:ident) => {};
+    ($type:ident, versioned $(apart from [$($apart:ident),+])?) => {
+        impl $crate::infrastructure::repositories::Versioned for $type {
+            const APART: &'static [&'static str] = &[$($(stringify!($apart)),+)?];
+
+            fn version_mut(&mut self) -> &mut i64 {
+                &mut self.version
+            }
+        }
+    };
+}
+pub(crate) use impl_versioned;

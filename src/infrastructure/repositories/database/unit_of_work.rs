@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::connection::{Connection, EngineConnection};
 use super::error::DatabaseError;
+use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
-use super::value::{Param, params};
 use crate::domain::context::Context;
 use crate::domain::events::DomainEvent;
 

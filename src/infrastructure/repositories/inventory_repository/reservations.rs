@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{InventoryRepository, summed};
 use crate::domain::ids::{OrderId, VariantId};
-use crate::infrastructure::repositories::database::{
-    DatabaseError, Param, UnitOfWork, params, placeholders, scalar,
-};
+use crate::infrastructure::repositories::database::{DatabaseError, Param, UnitOfWork, params, placeholders};
 
 /// Reservations written by one statement.
 const BATCH: usize = 16;
@@ -39,7 +37,7 @@ impl InventoryRepository<'_> {
         for (&variant_id, &quantity) in &lines {
             let sql = "UPDATE inventory SET reserved = reserved + $2 \
                        WHERE variant_id = $1 AND stock - reserved >= $2 RETURNING stock - reserved";
-            match work.first(sql, &params![variant_id, quantity], scalar).await? {
+            match work.first::<i64>(sql, &params![variant_id, quantity]).await? {
                 Some(0) => depleted.push(variant_id),
                 Some(_) => {}
                 None => {
@@ -92,7 +90,7 @@ impl InventoryRepository<'_> {
         order: OrderId,
     ) -> Result<BTreeMap<VariantId, i64>, DatabaseError> {
         let sql = "DELETE FROM reservations WHERE order_id = $1 RETURNING variant_id, quantity";
-        let rows = work.all(sql, &params![order], |row| Ok((row.get(0)?, row.get(1)?))).await?;
+        let rows: Vec<(VariantId, i64)> = work.all(sql, &params![order]).await?;
         Ok(rows.into_iter().collect())
     }
 }

@@ -6,7 +6,7 @@ use super::SaveError;
 use crate::domain::ids::VariantId;
 use crate::domain::product::{Product, Variant};
 use crate::infrastructure::repositories::database::{
-    Connection, DatabaseError, Param, Row, UnitOfWork, key_lists, params, scalar,
+    Connection, DatabaseError, Param, UnitOfWork, key_lists, params,
 };
 
 const VARIANTS: &str = "variants (id, product_id, sku, options, active, prices, position)";
@@ -51,7 +51,7 @@ pub(crate) async fn update(
         return Err(SaveError::SkuTaken(sku));
     }
     let sql = "SELECT id FROM variants WHERE product_id = $1 ORDER BY position";
-    let before: Vec<VariantId> = work.all(sql, &params![product.id], scalar).await?;
+    let before: Vec<VariantId> = work.all(sql, &params![product.id]).await?;
     for (position, variant) in product.variants.iter().enumerate() {
         let sql = format!(
             "INSERT INTO {VARIANTS} VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE \
@@ -101,8 +101,7 @@ async fn taken_sku(connection: &mut Connection, product: &Product) -> Result<Opt
     }
     for (keys, list) in key_lists(&skus.keys().copied().collect::<Vec<_>>()) {
         let sql = format!("SELECT sku, id FROM variants WHERE sku IN ({list})");
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let found: Vec<(String, VariantId)> = connection.all(&sql, &keys, read).await?;
+        let found: Vec<(String, VariantId)> = connection.all(&sql, &keys).await?;
         if let Some((sku, _)) = found.into_iter().find(|(sku, id)| skus.get(sku.as_str()) != Some(id)) {
             return Ok(Some(sku));
         }

@@ -6,7 +6,7 @@ use super::UserRepository;
 use crate::domain::address::Address;
 use crate::domain::country::Country;
 use crate::domain::ids::{SubscriptionId, UserId};
-use crate::infrastructure::repositories::database::{DatabaseError, Param, UnitOfWork, params, scalar};
+use crate::infrastructure::repositories::database::{DatabaseError, Param, UnitOfWork, params};
 
 /// Why a user was not forgotten.
 #[derive(Debug, Error)]
@@ -60,12 +60,12 @@ impl UserRepository<'_> {
             return Err(EraseError::Missing);
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM orders WHERE user_id = $1 AND status IN ('pending', 'paid'))";
-        if work.one(sql, &params![user_id], scalar::<bool>).await? {
+        if work.one::<bool>(sql, &params![user_id]).await? {
             return Err(EraseError::OpenOrders);
         }
         let sql = "UPDATE subscriptions SET status = 'cancelled', next_charge_at = NULL, updated_at = $2 \
                    WHERE user_id = $1 AND status NOT IN ('cancelled', 'expired') RETURNING id";
-        let ended = work.all(sql, &params![user_id, now], scalar).await?;
+        let ended = work.all(sql, &params![user_id, now]).await?;
         for sql in FORGET {
             work.execute(sql, &params![user_id]).await?;
         }
@@ -77,7 +77,7 @@ impl UserRepository<'_> {
         for (table, column) in ADDRESSES {
             let country = format!("{column} ->> 'country'");
             let sql = format!("SELECT DISTINCT {country} FROM {table} WHERE user_id = $1");
-            for found in work.all(&sql, &params![user_id], scalar::<Country>).await? {
+            for found in work.all::<Country>(&sql, &params![user_id]).await? {
                 let sql = format!("UPDATE {table} SET {column} = $2 WHERE user_id = $1 AND {country} = $3");
                 let blank = Param::json(&blank(found));
                 work.execute(&sql, &[user_id.into(), blank, found.into()]).await?;

@@ -13,7 +13,6 @@ use super::client::Reply;
 use super::shop::{Server, Shop, buy, fill_cart};
 use crate::domain::ids::{OrderId, VariantId};
 use crate::domain::order::Order;
-use crate::infrastructure::repositories::scalar;
 
 /// The arguments of `torture crashes`.
 #[derive(Args, Debug)]
@@ -143,7 +142,7 @@ async fn settled(shop: &Shop) -> Result<(), CliError> {
     let open = async {
         loop {
             let sql = "SELECT COUNT(*) FROM payments WHERE status = 'pending' OR refunding > 0";
-            let open: i64 = shop.database().read().await?.one(sql, &[], scalar).await?;
+            let open: i64 = shop.database().read().await?.one(sql, &[]).await?;
             if open == 0 {
                 return Ok(());
             }

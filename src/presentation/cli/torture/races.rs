@@ -9,7 +9,6 @@ use super::super::CliError;
 use super::client::NoAnswer;
 use super::shop::{Server, Shop, buy, fill_cart};
 use crate::domain::ids::VariantId;
-use crate::infrastructure::repositories::scalar;
 
 /// The arguments of `torture races`.
 #[derive(Args, Debug)]
@@ -47,7 +46,7 @@ impl Races {
             let variant = shop.product(self.pieces).await?;
             let (orders, out_of_stock, others) = self.round(&server, variant, round).await?;
             let sql = "SELECT stock + reserved FROM inventory WHERE variant_id = $1";
-            let left: i64 = shop.database().read().await?.one(sql, &[variant.into()], scalar).await?;
+            let left: i64 = shop.database().read().await?.one(sql, &[variant.into()]).await?;
             counts.rounds += 1;
             counts.orders += orders;
             counts.out_of_stock += out_of_stock;

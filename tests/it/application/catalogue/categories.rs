@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use undercroft::domain::ids::{CategoryId, ProductId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, ProductKind, Variant};
-use undercroft::infrastructure::repositories::{ProductRepository, SaveError, scalar};
+use undercroft::infrastructure::repositories::{ProductRepository, SaveError};
 
 use super::{faults, is_for_administrators, told};
 use crate::support::{Caller, Shop, TestServer};
@@ -80,7 +80,7 @@ async fn listed_in(server: &TestServer, category: &str) -> i64 {
     let category: CategoryId = category.parse().unwrap();
     let mut session = server.store.database().read().await.unwrap();
     let sql = "SELECT COUNT(*) FROM listings WHERE category_id = $1";
-    session.one(sql, &[category.into()], scalar).await.unwrap()
+    session.one(sql, &[category.into()]).await.unwrap()
 }
 
 on_both_engines!(a_tree_grows_and_is_seen_by_everybody);

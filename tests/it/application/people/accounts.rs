@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use undercroft::infrastructure::repositories::{UserRepository, scalar};
+use undercroft::infrastructure::repositories::UserRepository;
 
 use super::{PASSWORD, faults, log_in, new_key, newcomer, register, try_log_in};
 use crate::support::Shop;
@@ -30,7 +30,7 @@ async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
     assert_eq!(server.guest().post("/v1/users", least).await.expect(201)["name"], "");
     let mut session = server.store.database().read().await.unwrap();
     let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.registered'";
-    assert_eq!(session.one(sql, &[], scalar::<i64>).await.unwrap(), 2);
+    assert_eq!(session.one::<i64>(sql, &[]).await.unwrap(), 2);
 }
 
 on_both_engines!(an_address_has_one_account_in_whatever_spelling);
@@ -113,7 +113,7 @@ async fn a_registration_that_is_sent_again_is_the_same_and_its_key_gives_no_way_
 
     let mut session = server.store.database().read().await.unwrap();
     let sql = "SELECT request_hash FROM idempotency_keys";
-    let kept: Vec<u8> = session.one(sql, &[], scalar).await.unwrap();
+    let kept: Vec<u8> = session.one(sql, &[]).await.unwrap();
     let quick = Sha256::new().chain_update("POST\0/v1/users\0").chain_update(body.to_string()).finalize();
     assert_ne!(kept, quick.to_vec());
 }
@@ -198,7 +198,7 @@ async fn who_is_forgotten_is_a_stranger(shop: &Shop) {
     newcomer(server, "ann@example.org").await.get("/v1/me").await.expect(200);
     let mut session = server.store.database().read().await.unwrap();
     let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.erased'";
-    assert_eq!(session.one(sql, &[], scalar::<i64>).await.unwrap(), 1);
+    assert_eq!(session.one::<i64>(sql, &[]).await.unwrap(), 1);
 }
 
 on_both_engines!(what_only_the_signed_in_may_asks_for_a_log_in);

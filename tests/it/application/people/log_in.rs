@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 use undercroft::application::people::passwords::Passwords;
-use undercroft::infrastructure::repositories::scalar;
 
 use super::{PASSWORD, bearer, log_in, newcomer, register, try_log_in};
 use crate::support::{Reply, Shop, ShopOptions};
@@ -41,7 +40,7 @@ async fn a_log_in_gives_a_token_once_and_the_store_keeps_its_hash(shop: &Shop) {
     assert_ne!(another["token"], session["token"]);
     let mut reading = server.store.database().read().await.unwrap();
     let sql = "SELECT token_hash FROM sessions";
-    for kept in reading.all(sql, &[], scalar::<Vec<u8>>).await.unwrap() {
+    for kept in reading.all::<Vec<u8>>(sql, &[]).await.unwrap() {
         assert_eq!(kept.len(), 32);
         assert!(!token.as_bytes().windows(8).any(|part| kept.windows(8).any(|kept| kept == part)));
     }

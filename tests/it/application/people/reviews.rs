@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use undercroft::infrastructure::repositories::scalar;
 
 use super::{faults, new_key, newcomer, order_of};
 use crate::support::store::product;
@@ -23,7 +22,7 @@ async fn rating(server: &TestServer) -> [i64; 2] {
     let mut session = server.store.database().read().await.unwrap();
     let mut column = async |column: &str| {
         let sql = format!("SELECT {column} FROM products");
-        session.one(&sql, &[], scalar).await.unwrap()
+        session.one(&sql, &[]).await.unwrap()
     };
     [column("rating_sum").await, column("rating_count").await]
 }

@@ -3,18 +3,18 @@
 use undercroft::domain::context::Context;
 use undercroft::domain::events::StockDepleted;
 use undercroft::domain::ids::VariantId;
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, scalar};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup};
 
 use crate::support::Shop;
 
 async fn counter(database: &Database, name: &str) -> Option<i64> {
     let mut session = database.read().await.unwrap();
-    session.first("SELECT value FROM counters WHERE name = $1", &[Param::from(name)], scalar).await.unwrap()
+    session.first("SELECT value FROM counters WHERE name = $1", &[Param::from(name)]).await.unwrap()
 }
 
 async fn events(database: &Database) -> i64 {
     let mut session = database.read().await.unwrap();
-    session.one("SELECT COUNT(*) FROM outbox", &[], scalar).await.unwrap()
+    session.one("SELECT COUNT(*) FROM outbox", &[]).await.unwrap()
 }
 
 /// Counts up and publishes, then fails if it is told to.
@@ -27,7 +27,6 @@ async fn count_up(database: &Database, name: &'static str, fail: bool) -> Result
                         "INSERT INTO counters (name, value) VALUES ($1, 1) \
                          ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value",
                         &[Param::from(name)],
-                        scalar,
                     )
                     .await?;
                 work.publish(&StockDepleted { variant_id: VariantId(work.id()) }).await?;

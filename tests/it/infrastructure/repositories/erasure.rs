@@ -108,13 +108,9 @@ async fn kept(shop: &Shop, order: OrderId) -> (String, Address, Address, [i64; 5
     let sql = "SELECT email, shipping_address, billing_address, subtotal, discount, shipping, tax, total \
                FROM orders WHERE id = $1";
     let mut connection = shop.database.read().await.unwrap();
-    connection
-        .one(sql, &[order.into()], |row| {
-            let (to, billed) = (row.get::<Json<_>>(1)?.0, row.get::<Json<_>>(2)?.0);
-            Ok((row.get(0)?, to, billed, [row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?]))
-        })
-        .await
-        .unwrap()
+    let (email, Json(to), Json(billed), subtotal, discount, shipping, tax, total) =
+        connection.one(sql, &[order.into()]).await.unwrap();
+    (email, to, billed, [subtotal, discount, shipping, tax, total])
 }
 
 on_both_engines!(who_is_forgotten_leaves_the_books_and_nothing_of_themselves);

@@ -5,7 +5,7 @@ use std::future::Future;
 use jiff::Timestamp;
 use undercroft::domain::ids::{OrderId, ProductId, UserId};
 use undercroft::domain::user::{Role, User};
-use undercroft::infrastructure::repositories::{Param, scalar};
+use undercroft::infrastructure::repositories::Param;
 use uuid::Uuid;
 
 use crate::support::Shop;
@@ -94,7 +94,7 @@ async fn execute(shop: &Shop, sql: &str, params: &[Param<'static>]) -> u64 {
 
 /// The number that a query finds.
 async fn number(shop: &Shop, sql: &str, params: &[Param<'_>]) -> i64 {
-    shop.database.read().await.unwrap().one(sql, params, scalar).await.unwrap()
+    shop.database.read().await.unwrap().one(sql, params).await.unwrap()
 }
 
 /// How many of `times` that begin at once answer true.

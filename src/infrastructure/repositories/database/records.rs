@@ -1,0 +1,128 @@
+//! What every table offers: find, insert, update and remove a row.
+
+use super::connection::Connection;
+use super::error::DatabaseError;
+use super::param::Param;
+use super::row::FromRow;
+use super::statements::{insert, key_condition, key_lists, row_lists, select};
+use super::table::{Table, ToColumns, Versioned};
+
+/// Rows that [`Connection::scan`] returns at once.
+const SCAN: i64 = 500;
+
+impl Connection {
+    /// Returns the row with this key.
+    pub async fn find<T: Table + FromRow>(&mut self, key: T::Key) -> Result<Option<T>, DatabaseError> {
+        let key = key_params(&key);
+        let sql = select::<T>(&format!("WHERE {}", key_condition::<T>(key.len())));
+        self.first(&sql, &key).await
+    }
+
+    /// Whether there is a row with this key.
+    pub async fn exists<T: Table>(&mut self, key: T::Key) -> Result<bool, DatabaseError> {
+        let key = key_params(&key);
+        let sql =
+            format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {})", T::NAME, key_condition::<T>(key.len()));
+        self.one(&sql, &key).await
+    }
+
+    /// Inserts a row.
+    pub async fn insert<T: Table>(&mut self, row: &T) -> Result<(), DatabaseError> {
+        let values = row.values();
+        self.execute(&insert::<T>(), &values).await.map(drop)
+    }
+
+    /// Inserts a row unless there is one with its key or another unique value of it; returns whether it was inserted.
+    pub async fn insert_new<T: Table>(&mut self, row: &T) -> Result<bool, DatabaseError> {
+        let values = row.values();
+        let sql = format!("{} ON CONFLICT DO NOTHING", insert::<T>());
+        Ok(self.execute(&sql, &values).await? == 1)
+    }
+
+    /// Inserts those of the rows whose keys are not there yet; returns their number.
+    pub async fn insert_missing<const N: usize>(
+        &mut self,
+        table_and_columns: &str,
+        rows: &[[Param<'_>; N]],
+    ) -> Result<u64, DatabaseError> {
+        let mut added = 0;
+        for (values, list) in row_lists(rows) {
+            let sql = format!("INSERT INTO {table_and_columns} VALUES {list} ON CONFLICT DO NOTHING");
+            added += self.execute(&sql, &values).await?;
+        }
+        Ok(added)
+    }
+
+    /// Updates a row and increments its version, unless the row changed since it was read.
+    pub async fn update<T: Versioned>(&mut self, row: &mut T) -> Result<(), DatabaseError> {
+        let read = *row.version_mut();
+        *row.version_mut() = read + 1;
+        let (mut params, mut sets) = (Vec::new(), Vec::new());
+        for (column, param) in T::columns().chain(T::COMPUTED.iter().copied()).zip(row.values()) {
+            if !T::APART.contains(&column) {
+                params.push(param);
+                sets.push(format!("{column} = ${}", params.len()));
+            }
+        }
+        params.push(Param::Int(read));
+        let (key, version) = (key_condition::<T>(1), params.len());
+        let sql =
+            format!("UPDATE {} SET {} WHERE {key} AND version = ${version}", T::NAME, sets[1..].join(", "));
+        let touched = self.execute(&sql, &params).await;
+        drop(params);
+        match touched {
+            Ok(1) => Ok(()),
+            other => {
+                *row.version_mut() = read;
+                other.and(Err(DatabaseError::Stale { table: T::NAME }))
+            }
+        }
+    }
+
+    /// Removes a row; returns whether it was there.
+    pub async fn remove<T: Table>(&mut self, key: T::Key) -> Result<bool, DatabaseError> {
+        let key = key_params(&key);
+        let sql = format!("DELETE FROM {} WHERE {}", T::NAME, key_condition::<T>(key.len()));
+        Ok(self.execute(&sql, &key).await? == 1)
+    }
+
+    /// Returns the next rows of a whole table in the order of a column whose values are unique, `None` at the end:
+    /// what is too much to be held at once, such as an export.
+    ///
+    /// The rows come after `last`, which becomes that of the last row returned; `key` is a row's value in the column.
+    pub async fn scan<T: Table + FromRow>(
+        &mut self,
+        column: &'static str,
+        last: &mut Option<Param<'static>>,
+        key: impl Fn(&T) -> Param<'static>,
+    ) -> Result<Option<Vec<T>>, DatabaseError> {
+        let order = format!("ORDER BY {column} LIMIT {SCAN}");
+        let rows = match last.take() {
+            Some(after) => self.all(&select::<T>(&format!("WHERE {column} > $1 {order}")), &[after]).await?,
+            None => self.all(&select::<T>(&order), &[]).await?,
+        };
+        *last = rows.last().map(key);
+        Ok(last.is_some().then_some(rows))
+    }
+
+    /// Returns the rows that have one of the keys in a column, in no order.
+    pub async fn belonging<'a, T: Table + FromRow, K: Copy + Into<Param<'a>>>(
+        &mut self,
+        column: &'static str,
+        keys: &[K],
+    ) -> Result<Vec<T>, DatabaseError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for (keys, list) in key_lists(keys) {
+            let sql = select::<T>(&format!("WHERE {column} IN ({list})"));
+            found.extend(self.all::<T>(&sql, &keys).await?);
+        }
+        Ok(found)
+    }
+}
+
+/// Returns the parameters of a key.
+fn key_params<K: ToColumns>(key: &K) -> Vec<Param<'_>> {
+    let mut params = Vec::with_capacity(1);
+    key.append(&mut params);
+    params
+}
