@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::domain::ids::PaymentId;
 use crate::domain::ports::{Authorization, Charge, ChargeStatus, DeclineReason};
-use crate::infrastructure::repositories::{Connection, DatabaseError, Param, Row, UnitOfWork};
+use crate::infrastructure::repositories::{Connection, DatabaseError, FromRow, Param, Row, UnitOfWork};
 
 const FIND: &str =
     "SELECT id, status, decline, amount, captured, refunded FROM sandbox_charges WHERE id = $1";
@@ -63,7 +63,7 @@ pub(super) async fn find_charge(
     connection: &mut Connection,
     reference: &str,
 ) -> Result<Option<Charge>, DatabaseError> {
-    connection.first(FIND, &[reference.into()], charge_from_row).await
+    connection.first(FIND, &[reference.into()]).await
 }
 
 /// Creates the charge of a payment as its token says. If there is one, it stays as it is. Returns the charge.
@@ -98,7 +98,7 @@ pub(super) async fn authorize(
         Param::from(work.now()),
     ];
     work.execute(sql, &values).await?;
-    work.one(FIND, &[Param::from(&reference)], charge_from_row).await
+    work.one(FIND, &[Param::from(&reference)]).await
 }
 
 /// Applies an operation the first time its key is used, and returns the charge as it is now. An operation that the
@@ -128,9 +128,9 @@ pub(super) async fn operate(
     }
 
     let sql = "SELECT accepted FROM sandbox_requests WHERE idempotency_key = $1";
-    let accepted: Option<bool> = work.first(sql, &[Param::from(&key)], |row| row.get(0)).await?;
+    let accepted: Option<bool> = work.first(sql, &[Param::from(&key)]).await?;
     match accepted {
-        Some(true) => work.one(FIND, &[reference.into()], charge_from_row).await.map(Ok),
+        Some(true) => work.one(FIND, &[reference.into()]).await.map(Ok),
         Some(false) => Ok(Err(format!("the charge does not allow this {}", operation.name()))),
         None => Ok(Err("there is no such charge".into())),
     }
@@ -152,26 +152,22 @@ pub(super) async fn decide(
     Ok(work.execute(sql, &[reference_of(payment_id).into()]).await? == 1)
 }
 
-fn charge_from_row(row: &Row<'_>) -> Result<Charge, DatabaseError> {
-    let reference: String = row.get(0)?;
-    let amount: i64 = row.get(3)?;
-    let status = match row.get::<String>(1)?.as_str() {
-        "requires_action" => ChargeStatus::RequiresAction { url: format!("/sandbox/3ds/{reference}") },
-        "authorized" => ChargeStatus::Authorized,
-        "captured" => ChargeStatus::Captured,
-        "voided" => ChargeStatus::Voided,
-        _ => ChargeStatus::Declined(match row.get::<Option<String>>(2)?.as_deref() {
-            Some("insufficient_funds") => DeclineReason::InsufficientFunds,
-            Some("authentication_required") => DeclineReason::AuthenticationRequired,
-            _ => DeclineReason::Declined,
-        }),
-    };
-    let authorized = matches!(status, ChargeStatus::Authorized | ChargeStatus::Captured);
-    Ok(Charge {
-        reference,
-        status,
-        authorized: if authorized { amount } else { 0 },
-        captured: row.get(4)?,
-        refunded: row.get(5)?,
-    })
+impl FromRow for Charge {
+    fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
+        let (reference, status, decline) = row.read::<(String, String, Option<String>)>()?;
+        let (amount, captured, refunded) = row.read()?;
+        let status = match status.as_str() {
+            "requires_action" => ChargeStatus::RequiresAction { url: format!("/sandbox/3ds/{reference}") },
+            "authorized" => ChargeStatus::Authorized,
+            "captured" => ChargeStatus::Captured,
+            "voided" => ChargeStatus::Voided,
+            _ => ChargeStatus::Declined(match decline.as_deref() {
+                Some("insufficient_funds") => DeclineReason::InsufficientFunds,
+                Some("authentication_required") => DeclineReason::AuthenticationRequired,
+                _ => DeclineReason::Declined,
+            }),
+        };
+        let authorized = matches!(status, ChargeStatus::Authorized | ChargeStatus::Captured);
+        Ok(Self { reference, status, authorized: if authorized { amount } else { 0 }, captured, refunded })
+    }
 }
