@@ -9,8 +9,7 @@ use super::Store;
 use super::import::line::{Fields, Rejection};
 use super::import::readers::{Format, Options};
 use super::import::run::{ImportError, Observer, check, import};
-use crate::application::people::accounts::{NewUser, make_admin};
-use crate::domain::user::User;
+use crate::application::people::accounts::{CreateUser, make_admin};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::SettingsRepository;
 
@@ -65,21 +64,19 @@ pub async fn admin(store: &Store) -> Result<Login, Failure> {
     store.database().context().ids.secret(&mut secret);
     let password: SecretString = URL_SAFE_NO_PAD.encode(secret).into();
     let email = "admin@undercroft.example".to_owned();
-    let new = NewUser {
+    let new = CreateUser {
         email: email.clone(),
+        password: password.clone(),
         name: Some("Administrator".to_owned()),
-        password_hash: store.passwords.hash(&password).await?,
         birth_date: None,
         locale: None,
     };
-    let made = store.database().write_boxed(move |work| {
-        let new = new.clone();
-        Box::pin(async move {
-            SettingsRepository::set(work, NOTE, DONE).await?;
-            make_admin(work, &new).await
-        })
+    let password_hash = store.passwords.hash(&password).await?;
+    let write = store.database().write((new, password_hash), async |work, (new, password_hash)| {
+        SettingsRepository::set(work, NOTE, DONE).await?;
+        make_admin(work, new, password_hash).await
     });
-    let _: User = made.await?;
+    write.await?;
     Ok(Login { email, password })
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Store;
 use crate::infrastructure::exceptions::{Conflict, Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{
-    Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, Work,
+    Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, WorkFn,
 };
 
 /// How long whoever claimed a key may be silent before another request takes its work up.
@@ -72,46 +72,73 @@ pub async fn settle(
     }
 }
 
-/// Does `work` in one unit of work with its key and its answer: all of them, or none.
-pub async fn once<T, F, R>(
+/// How a use case responds: the idempotency key of the request, if it was sent with one, and what renders the result.
+pub struct Responder<T: ?Sized> {
+    /// The key under which the response is stored.
+    pub key: Option<IdempotencyKey>,
+    /// What renders the result.
+    pub render: Arc<dyn Render<T>>,
+}
+
+impl<T: ?Sized> Clone for Responder<T> {
+    fn clone(&self) -> Self {
+        Self { key: self.key.clone(), render: Arc::clone(&self.render) }
+    }
+}
+
+impl<T: ?Sized> Responder<T> {
+    /// A responder that stores its response under `key`.
+    pub fn new(key: Option<IdempotencyKey>, render: impl Render<T>) -> Self {
+        Self { key, render: Arc::new(render) }
+    }
+}
+
+/// Runs `work` in one transaction with its idempotency key and its response: all of them are committed, or none.
+///
+/// A request whose key has a response already gets that response, and `work` is not run.
+pub async fn once<A, T, F>(
     store: &Store,
-    key: Option<IdempotencyKey>,
-    render: Arc<R>,
+    responder: Responder<T>,
+    given: A,
     work: F,
 ) -> Result<StoredResponse, Failure>
 where
-    F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, Failure> + Send + Sync + 'static,
-    R: Render<T> + ?Sized,
+    A: Send + Sync + 'static,
     T: Send + 'static,
+    F: AsyncFn(&mut UnitOfWork, &A) -> Result<T, Failure>
+        + for<'a> WorkFn<'a, A, Result<T, Failure>>
+        + Send
+        + Sync
+        + 'static,
 {
-    let work = Arc::new(work);
-    let outcome = {
-        let (store, key, render) = (store.clone(), key.clone(), Arc::clone(&render));
-        let database = store.database().clone();
-        database
-            .write_boxed(move |unit_of_work| {
-                let (store, key, render, work) =
-                    (store.clone(), key.clone(), Arc::clone(&render), Arc::clone(&work));
-                Box::pin(async move {
-                    if let Some(key) = &key {
-                        match claim(unit_of_work, &store, key, None).await? {
-                            ClaimOutcome::Fresh | ClaimOutcome::UnderWay { mine: true, .. } => {}
-                            ClaimOutcome::Answered(answer) => return Ok(answer),
-                            ClaimOutcome::UnderWay { mine: false, .. } => {
-                                return Err(Conflict::IdempotencyInProgress.into());
-                            }
-                        }
-                    }
-                    let value = work(unit_of_work).await?;
-                    settle(unit_of_work, key.as_ref(), render.success(&value)).await
-                })
-            })
-            .await
-    };
+    let Responder { key, render } = responder.clone();
+    let given = (store.clone(), responder, given, work);
+    let outcome = store.database().write(given, run_once::<A, T, F>).await;
     match (outcome, key) {
         (Err(failure), Some(key)) => refuse(store, key, &render.refusal(&failure), failure).await,
         (outcome, _) => outcome,
     }
+}
+
+/// Claims the key, runs the work and stores the response.
+async fn run_once<A, T, F>(
+    unit_of_work: &mut UnitOfWork,
+    (store, Responder { key, render }, given, work): &(Store, Responder<T>, A, F),
+) -> Result<StoredResponse, Failure>
+where
+    A: Send + Sync + 'static,
+    T: Send + 'static,
+    F: for<'a> WorkFn<'a, A, Result<T, Failure>> + Send + Sync + 'static,
+{
+    if let Some(key) = key {
+        match claim(unit_of_work, store, key, None).await? {
+            ClaimOutcome::Fresh | ClaimOutcome::UnderWay { mine: true, .. } => {}
+            ClaimOutcome::Answered(response) => return Ok(response),
+            ClaimOutcome::UnderWay { mine: false, .. } => return Err(Conflict::IdempotencyInProgress.into()),
+        }
+    }
+    let value = work(unit_of_work, given).await?;
+    settle(unit_of_work, key.as_ref(), render.success(&value)).await
 }
 
 /// Keeps a refusal as the answer to its key, if the same request would be refused for good.
@@ -124,20 +151,15 @@ pub async fn refuse(
     if !is_final(&failure) {
         return Err(failure);
     }
-    let (store, answer) = (store.clone(), answer.clone());
-    let database = store.database().clone();
-    database
-        .write_boxed(move |unit_of_work| {
-            let (store, key, answer) = (store.clone(), key.clone(), answer.clone());
-            Box::pin(async move {
-                match claim(unit_of_work, &store, &key, None).await? {
-                    ClaimOutcome::Fresh => settle(unit_of_work, Some(&key), answer).await,
-                    ClaimOutcome::Answered(earlier) => Ok(earlier),
-                    ClaimOutcome::UnderWay { .. } => Err(Conflict::IdempotencyInProgress.into()),
-                }
-            })
-        })
-        .await
+    let given = (store.clone(), key, answer.clone());
+    let write = store.database().write(given, async |work, (store, key, answer)| {
+        match claim(work, store, key, None).await? {
+            ClaimOutcome::Fresh => settle(work, Some(key), answer.clone()).await,
+            ClaimOutcome::Answered(earlier) => Ok(earlier),
+            ClaimOutcome::UnderWay { .. } => Err(Conflict::IdempotencyInProgress.into()),
+        }
+    });
+    write.await
 }
 
 /// Returns whether a failure is the final response to a request: it depends neither on the time nor on the login of

@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod import;
 pub mod jobs;
 mod json_lines;
+pub(crate) mod partial_update;
 pub mod payments;
 pub mod people;
 pub mod selling;

@@ -1,4 +1,7 @@
-//! The category tree: shown, grown, pruned, moved about.
+//! The category tree: listed, changed, moved.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::category::{Branch, Category, MOST_LEVELS, count, tree};
 use crate::domain::ids::CategoryId;
@@ -8,74 +11,102 @@ use crate::domain::tax::TaxClass;
 use crate::infrastructure::exceptions::{
     CategoryNotFoundException, Conflict, Failure, Fault, Location, ValidationException,
 };
-use crate::infrastructure::repositories::{CategoryRepository, MoveError, ProductRepository, UnitOfWork};
+use crate::infrastructure::repositories::{
+    CategoryRepository, MoveError, ProductRepository, StoredResponse, UnitOfWork,
+};
 
 use super::naming::{check_names, check_slug, check_translations};
+use crate::application::idempotency::{Responder, once};
+use crate::application::partial_update::nullable;
 use crate::application::{Store, check_version};
 
-/// What a category is to be.
-#[derive(Debug, Clone)]
-pub struct NewCategory {
-    /// The readable part of its address; made of the name if it is not said.
-    pub slug: Option<String>,
-    /// Its name.
+/// The category to create.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateCategory {
+    /// The name in the store's base language.
+    #[schema(min_length = 1, max_length = 200)]
     pub name: String,
-    /// The category it stands below.
+    /// The readable part of the category's URL. If omitted, it is made from the name.
+    #[schema(min_length = 1, max_length = 120, example = "t-shirts")]
+    pub slug: Option<String>,
+    /// The parent category. If omitted, the category is at the top of the tree.
     pub parent_id: Option<CategoryId>,
-    /// Its place among its siblings.
+    /// The rank among the categories with the same parent, smallest first.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000_000, default = 0)]
     pub position: i64,
-    /// The tax class of its products.
+    /// The tax class of the products in the category. If omitted, that of the parent category applies.
     pub tax_class: Option<TaxClass>,
-    /// Its name in other languages.
+    /// The name in other languages, by BCP 47 tag.
+    #[serde(default)]
     pub translations: Translations,
 }
 
-/// What is to be another of a category.
-#[derive(Debug, Clone)]
-pub struct CategoryChange {
-    /// Another slug.
-    pub slug: Option<String>,
-    /// Another name.
+/// A partial update of a category: a member that is omitted keeps its value.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateCategory {
+    /// The name in the store's base language.
+    #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
-    /// Another tax class, or none.
+    /// The readable part of the category's URL.
+    #[schema(min_length = 1, max_length = 120, example = "t-shirts")]
+    pub slug: Option<String>,
+    /// The tax class of the products in the category; `null` is that of the parent category.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<TaxClass>)]
     pub tax_class: Option<Option<TaxClass>>,
-    /// Other translations, all of them.
+    /// The name in other languages, by BCP 47 tag. Replaces all translations.
     pub translations: Option<Translations>,
 }
 
-/// Where a category is to stand.
-#[derive(Debug, Clone, Copy)]
-pub struct CategoryPosition {
-    /// The category it stands below; `None` is the top.
+/// The new position of a category in the tree.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveCategory {
+    /// The new parent category; `null` is the top of the tree.
     pub parent_id: Option<CategoryId>,
-    /// Its place among its siblings.
+    /// The rank among the categories with the same parent, smallest first.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000_000, default = 0)]
     pub position: i64,
 }
 
-/// All categories, each with what only an administrator is shown.
+/// Returns all categories; siblings are in their order.
 pub async fn all(store: &Store) -> Result<Vec<Category>, Failure> {
     Ok(CategoryRepository(&mut store.database().read().await?).tree().await?)
 }
 
-/// The whole tree.
+/// Returns the category tree.
 pub async fn categories(store: &Store) -> Result<Vec<Branch>, Failure> {
     Ok(tree(all(store).await?))
 }
 
-/// A category by id.
+/// Returns a category.
 pub async fn category(store: &Store, id: CategoryId) -> Result<Category, Failure> {
     let found = store.database().read().await?.find(id).await?;
     found.ok_or_else(|| missing(id))
 }
 
-/// Makes a category.
-pub async fn create(work: &mut UnitOfWork, new: &NewCategory) -> Result<Category, Failure> {
+/// Creates a category.
+pub async fn create(
+    store: &Store,
+    new: CreateCategory,
+    responder: Responder<Category>,
+) -> Result<StoredResponse, Failure> {
+    once(store, responder, new, create_in).await
+}
+
+async fn create_in(work: &mut UnitOfWork, new: &CreateCategory) -> Result<Category, Failure> {
     let slug = new.slug.clone().unwrap_or_else(|| slug(&new.name));
     check_names(&slug, &new.translations)?;
-    if let Some(parent) = new.parent_id {
-        let is_there = work.find::<Category>(parent).await?.is_some();
-        is_there.then_some(()).ok_or_else(|| ValidationException::one("/parent_id", Fault::NoSuchThing))?;
+    if let Some(parent) = new.parent_id
+        && work.find::<Category>(parent).await?.is_none()
+    {
+        return Err(ValidationException::one("/parent_id", Fault::NoSuchThing).into());
     }
+
     let now = work.now();
     let category = Category {
         id: work.id(),
@@ -96,15 +127,28 @@ pub async fn create(work: &mut UnitOfWork, new: &NewCategory) -> Result<Category
     Ok(category)
 }
 
-/// Changes a category where it stands.
-pub async fn change(
+/// Changes the properties of a category.
+pub async fn update(
+    store: &Store,
+    id: CategoryId,
+    expected_version: Option<i64>,
+    change: UpdateCategory,
+) -> Result<Category, Failure> {
+    let given = (id, expected_version, change);
+    let write = store.database().write(given, async |work, (id, expected_version, change)| {
+        update_in(work, *id, *expected_version, change.clone()).await
+    });
+    write.await
+}
+
+async fn update_in(
     work: &mut UnitOfWork,
     id: CategoryId,
-    change: CategoryChange,
-    seen: Option<i64>,
+    expected_version: Option<i64>,
+    change: UpdateCategory,
 ) -> Result<Category, Failure> {
     let mut category = work.find::<Category>(id).await?.ok_or_else(|| missing(id))?;
-    check_version(category.version, seen)?;
+    check_version(category.version, expected_version)?;
     let mut faults = ValidationException::none();
     if let Some(slug) = &change.slug {
         check_slug(slug, &mut faults);
@@ -113,6 +157,7 @@ pub async fn change(
         check_translations(translations, "", &mut faults);
     }
     faults.check()?;
+
     category.slug = change.slug.unwrap_or(category.slug);
     category.name = change.name.unwrap_or(category.name);
     category.tax_class = change.tax_class.unwrap_or(category.tax_class);
@@ -122,36 +167,53 @@ pub async fn change(
         Err(error) if error.is_taken("categories_slug") => {
             Err(Conflict::AlreadyExists { field: "slug" }.into())
         }
-        done => Ok(done.map(|()| category)?),
+        updated => Ok(updated.map(|()| category)?),
     }
 }
 
-/// Puts a category, with all below it, somewhere else; lists and searches follow in the same unit of work.
+/// Moves a category with its subtree. Product lists and searches change with the same transaction.
 pub async fn move_to(
+    store: &Store,
+    id: CategoryId,
+    expected_version: Option<i64>,
+    target: MoveCategory,
+) -> Result<Category, Failure> {
+    let given = (id, expected_version, target);
+    let write = store.database().write(given, async |work, (id, expected_version, target)| {
+        move_in(work, *id, *expected_version, *target).await
+    });
+    write.await
+}
+
+async fn move_in(
     work: &mut UnitOfWork,
     id: CategoryId,
-    spot: CategoryPosition,
-    seen: Option<i64>,
+    expected_version: Option<i64>,
+    target: MoveCategory,
 ) -> Result<Category, Failure> {
     let before = work.find::<Category>(id).await?.ok_or_else(|| missing(id))?;
-    check_version(before.version, seen)?;
-    let misplaced = |fault| Failure::from(ValidationException::one("/parent_id", fault));
-    let moved = CategoryRepository::move_to(work, id, spot.parent_id, spot.position).await;
+    check_version(before.version, expected_version)?;
+    let parent_fault = |fault| Failure::from(ValidationException::one("/parent_id", fault));
+    let moved = CategoryRepository::move_to(work, id, target.parent_id, target.position).await;
     moved.map_err(|error| match error {
         MoveError::Missing => missing(id),
-        MoveError::NoParent => misplaced(Fault::NoSuchThing),
-        MoveError::Cycle => misplaced(Fault::Invalid),
+        MoveError::NoParent => parent_fault(Fault::NoSuchThing),
+        MoveError::Cycle => parent_fault(Fault::Invalid),
         MoveError::Store(error) => error.into(),
     })?;
-    if before.parent_id != spot.parent_id {
+    if before.parent_id != target.parent_id {
         check_levels(work).await?;
         ProductRepository::reindex_category(work, id).await?;
     }
     work.find(id).await?.ok_or_else(|| missing(id))
 }
 
-/// Removes a category that has neither categories below it nor products.
-pub async fn remove(work: &mut UnitOfWork, id: CategoryId) -> Result<(), Failure> {
+/// Removes a category that has neither subcategories nor products.
+pub async fn remove(store: &Store, id: CategoryId) -> Result<(), Failure> {
+    store.database().write(id, async |work, id| remove_in(work, *id).await).await
+}
+
+async fn remove_in(work: &mut UnitOfWork, id: CategoryId) -> Result<(), Failure> {
     if CategoryRepository::remove_empty(work, id).await? {
         return Ok(());
     }
@@ -161,7 +223,7 @@ pub async fn remove(work: &mut UnitOfWork, id: CategoryId) -> Result<(), Failure
     }
 }
 
-/// Refuses a change by which the tree has too many levels.
+/// Fails if the tree has too many levels.
 async fn check_levels(work: &mut UnitOfWork) -> Result<(), Failure> {
     let categories = CategoryRepository(work).tree().await?;
     let all = categories.len();

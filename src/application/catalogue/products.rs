@@ -19,13 +19,14 @@ use crate::infrastructure::exceptions::{
 };
 use crate::infrastructure::repositories::{
     AdminProductFilter, CategoryRepository, Connection, Found, InventoryRepository, Page, ProductFilter,
-    ProductRepository, SaveError, StockSet, UnitOfWork,
+    ProductRepository, SaveError, StockSet, StoredResponse, UnitOfWork,
 };
 
 use super::naming::{check_slug, check_translations};
+use crate::application::idempotency::{Responder, once};
 use crate::application::{Store, active_by_default, check_version};
 
-/// A product as a merchant describes it: the body of a request that creates or replaces a product.
+/// A product as a merchant describes it.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProductInput)]
@@ -152,7 +153,15 @@ pub async fn category_id(store: &Store, name: &str) -> Result<CategoryId, Failur
 }
 
 /// Creates a product.
-pub async fn create_product(work: &mut UnitOfWork, draft: &ProductDraft) -> Result<ProductView, Failure> {
+pub async fn create(
+    store: &Store,
+    draft: ProductDraft,
+    responder: Responder<ProductView>,
+) -> Result<StoredResponse, Failure> {
+    once(store, responder, draft, create_in).await
+}
+
+async fn create_in(work: &mut UnitOfWork, draft: &ProductDraft) -> Result<ProductView, Failure> {
     let id: ProductId = work.id();
     let slug = draft.slug.clone().unwrap_or_else(|| derived_slug(&draft.name, id));
     let mut product = Product::new(id, slug, draft.name.clone(), work.now());
@@ -161,17 +170,28 @@ pub async fn create_product(work: &mut UnitOfWork, draft: &ProductDraft) -> Resu
     saved(work, id).await
 }
 
-/// Replaces the description of a product. Variants that the draft does not list are deactivated.
-///
-/// Fails with [`Conflict::PreconditionFailed`] if `version` is given and is not the product's version.
-pub async fn update_product(
+/// Replaces a product. Variants that the draft does not name are deactivated.
+pub async fn replace(
+    store: &Store,
+    id: ProductId,
+    expected_version: Option<i64>,
+    draft: ProductDraft,
+) -> Result<ProductView, Failure> {
+    let given = (id, expected_version, draft);
+    let write = store.database().write(given, async |work, (id, expected_version, draft)| {
+        replace_in(work, *id, *expected_version, draft).await
+    });
+    write.await
+}
+
+async fn replace_in(
     work: &mut UnitOfWork,
     id: ProductId,
-    version: Option<i64>,
+    expected_version: Option<i64>,
     draft: &ProductDraft,
 ) -> Result<ProductView, Failure> {
     let mut product = ProductRepository(work).by_id(id).await?.ok_or(NotFound::Product)?.product;
-    check_version(product.version, version)?;
+    check_version(product.version, expected_version)?;
     if let Some(slug) = &draft.slug {
         product.slug.clone_from(slug);
     }
@@ -180,14 +200,21 @@ pub async fn update_product(
     saved(work, id).await
 }
 
-/// Deactivates a product. Its orders stay as they are.
-pub async fn archive_product(
+/// Deactivates a product: shoppers no longer see it. Orders keep what was sold of it.
+pub async fn deactivate(store: &Store, id: ProductId, expected_version: Option<i64>) -> Result<(), Failure> {
+    let write = store.database().write((id, expected_version), async |work, (id, expected_version)| {
+        deactivate_in(work, *id, *expected_version).await
+    });
+    write.await
+}
+
+async fn deactivate_in(
     work: &mut UnitOfWork,
     id: ProductId,
-    version: Option<i64>,
+    expected_version: Option<i64>,
 ) -> Result<(), Failure> {
     let mut product = ProductRepository(work).by_id(id).await?.ok_or(NotFound::Product)?.product;
-    check_version(product.version, version)?;
+    check_version(product.version, expected_version)?;
     product.active = false;
     let none = BTreeMap::new();
     ProductRepository::update(work, &mut product, &none).await.map_err(|error| match error {
@@ -197,14 +224,34 @@ pub async fn archive_product(
     Ok(work.publish(&ProductChanged { product_id: id }).await?)
 }
 
-/// Sets the stock of a variant, in pieces, reserved ones included, and returns it.
+/// Returns the stock of a variant.
+pub async fn stock(store: &Store, variant_id: VariantId) -> Result<Stock, Failure> {
+    let mut connection = store.database().read().await?;
+    let found = InventoryRepository(&mut connection).stocks(&[variant_id]).await?;
+    Ok(found.get(&variant_id).copied().ok_or(NotFound::Variant)?)
+}
+
+/// Sets the stock of a variant, reserved pieces included, and returns it.
 pub async fn set_stock(
+    store: &Store,
+    variant_id: VariantId,
+    expected_version: Option<i64>,
+    stock: i64,
+) -> Result<Stock, Failure> {
+    let given = (variant_id, expected_version, stock);
+    let write = store.database().write(given, async |work, (variant_id, expected_version, stock)| {
+        set_stock_in(work, *variant_id, *expected_version, *stock).await
+    });
+    write.await
+}
+
+async fn set_stock_in(
     work: &mut UnitOfWork,
     variant_id: VariantId,
+    expected_version: Option<i64>,
     stock: i64,
-    version: Option<i64>,
 ) -> Result<Stock, Failure> {
-    match InventoryRepository::set_stock(work, variant_id, stock, version).await? {
+    match InventoryRepository::set_stock(work, variant_id, stock, expected_version).await? {
         StockSet::Done(stock) => {
             work.publish(&StockChanged { variant_id, available: stock.available() }).await?;
             Ok(stock)

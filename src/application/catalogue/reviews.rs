@@ -1,4 +1,7 @@
-//! What buyers say of products: written once each, shown when moderation has approved it.
+//! Reviews: a buyer writes one for a product, and it is published when moderation approves it.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::events::{ProductChanged, ReviewWritten};
 use crate::domain::ids::{ProductId, ReviewId, UserId};
@@ -6,30 +9,52 @@ use crate::domain::review::{Review, ReviewStatus};
 use crate::domain::state::State;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{
-    Connection, Page, ProductRepository, ReviewFilter, ReviewRepository, UnitOfWork,
+    Connection, Page, ProductRepository, ReviewFilter, ReviewRepository, StoredResponse, UnitOfWork,
 };
 
 use crate::application::Store;
+use crate::application::idempotency::{Responder, once};
 
-/// What a buyer says of a product.
-#[derive(Debug, Clone)]
-pub struct NewReview {
-    /// Of which.
-    pub product_id: ProductId,
-    /// Who.
-    pub user_id: UserId,
-    /// One to five stars.
+/// The review to create.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateReview {
+    /// The rating: one to five stars.
+    #[schema(minimum = 1, maximum = 5)]
     pub rating: i64,
-    /// Its headline.
+    /// The headline.
+    #[serde(default)]
+    #[schema(max_length = 200)]
     pub title: String,
-    /// Its text.
+    /// The text.
+    #[serde(default)]
+    #[schema(max_length = 10_000)]
     pub body: String,
 }
 
-/// Takes what a buyer says; moderation has not looked at it yet.
-pub async fn write_review(work: &mut UnitOfWork, new: &NewReview) -> Result<Review, Failure> {
-    let (product_id, user_id, now) = (new.product_id, new.user_id, work.now());
-    check_shown(work, product_id).await?;
+/// Creates the review of a product by a user who bought it. It is not published before moderation approves it.
+pub async fn create(
+    store: &Store,
+    product_id: ProductId,
+    user_id: UserId,
+    new: CreateReview,
+    responder: Responder<Review>,
+) -> Result<StoredResponse, Failure> {
+    let given = (product_id, user_id, new);
+    once(store, responder, given, async |work, (product_id, user_id, new)| {
+        create_in(work, *product_id, *user_id, new).await
+    })
+    .await
+}
+
+async fn create_in(
+    work: &mut UnitOfWork,
+    product_id: ProductId,
+    user_id: UserId,
+    new: &CreateReview,
+) -> Result<Review, Failure> {
+    let now = work.now();
+    check_visible(work, product_id).await?;
     if !ReviewRepository(work).has_bought(user_id, product_id).await? {
         return Err(UnauthorizedAccessException::NotBought.into());
     }
@@ -52,7 +77,7 @@ pub async fn write_review(work: &mut UnitOfWork, new: &NewReview) -> Result<Revi
     Ok(review)
 }
 
-/// A page of reviews, newest first.
+/// Returns a page of reviews, newest first.
 pub async fn reviews(
     store: &Store,
     filter: ReviewFilter,
@@ -64,25 +89,32 @@ pub async fn reviews(
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
     let mut connection = store.database().read().await?;
     if let ReviewFilter::ShownOf(product_id) = filter {
-        check_shown(&mut connection, product_id).await?;
+        check_visible(&mut connection, product_id).await?;
     }
     Ok(ReviewRepository(&mut connection).list(filter, limit, after, &cursors).await?)
 }
 
-/// Notes what moderation says of a review.
-pub async fn moderate(work: &mut UnitOfWork, id: ReviewId, verdict: ReviewStatus) -> Result<Review, Failure> {
+/// Approves or rejects a review.
+pub async fn moderate(store: &Store, id: ReviewId, verdict: ReviewStatus) -> Result<Review, Failure> {
+    store
+        .database()
+        .write((id, verdict), async |work, (id, verdict)| moderate_in(work, *id, *verdict).await)
+        .await
+}
+
+async fn moderate_in(work: &mut UnitOfWork, id: ReviewId, verdict: ReviewStatus) -> Result<Review, Failure> {
     let review = work.find::<Review>(id).await?.ok_or(NotFound::Review)?;
     let verdict = review.status.step(verdict)?;
     if !ReviewRepository::moderate(work, id, review.status, verdict).await? {
         return Err(Conflict::Stale.into());
     }
-    // its rating may be another now
+    // The rating of the product may have changed.
     work.publish(&ProductChanged { product_id: review.product_id }).await?;
     Ok(work.find(id).await?.ok_or(NotFound::Review)?)
 }
 
-/// Refuses a product that shoppers do not see.
-async fn check_shown(connection: &mut Connection, id: ProductId) -> Result<(), Failure> {
+/// Fails if shoppers cannot see the product.
+async fn check_visible(connection: &mut Connection, id: ProductId) -> Result<(), Failure> {
     let active = ProductRepository(connection).is_active(id).await?;
     Ok(active.then_some(()).ok_or(NotFound::Product)?)
 }

@@ -1,41 +1,76 @@
-//! Accounts: made by their owners, and for those who run the store.
+//! Accounts: customers register, and the operator of a store creates administrators.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::events::UserRegistered;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::{EmailAlreadyUsedException, Failure, Fault, ValidationException};
 use crate::infrastructure::repositories::{
-    PreferencesRepository, SessionRepository, UnitOfWork, UserRepository,
+    PreferencesRepository, SessionRepository, StoredResponse, UnitOfWork, UserRepository,
 };
 
-/// Who wants an account.
-#[derive(Clone)]
-pub struct NewUser {
-    /// Their address.
+use crate::application::Store;
+use crate::application::idempotency::{Responder, once};
+
+/// The oldest age in years that a birth date may give.
+const MAX_AGE: i16 = 130;
+
+/// The account to create.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateUser {
+    /// The e-mail address. Letter case and Unicode form do not matter: two spellings are one address.
+    #[schema(format = "email", max_length = 254)]
     pub email: String,
-    /// Their name, if they said it.
+    /// The password.
+    #[schema(value_type = String, min_length = 8, max_length = 128)]
+    pub password: SecretString,
+    /// The user's name.
+    #[schema(max_length = 200)]
     pub name: Option<String>,
-    /// What is kept of their password.
-    pub password_hash: String,
-    /// For goods with a minimum age.
+    /// The user's birth date. Products with a minimum age are only sold to users with a birth date.
     pub birth_date: Option<Date>,
-    /// The language they read.
+    /// The user's language, a BCP 47 tag.
+    #[schema(format = "language", example = "pt-BR")]
     pub locale: Option<String>,
 }
 
-/// Makes an account. That an address has one already is told: see docs/decisions/0006-what-betrays-an-account.md.
-pub async fn register(work: &mut UnitOfWork, new: &NewUser) -> Result<User, Failure> {
-    add(work, new, Role::Customer).await
+/// Creates the account of a customer.
+///
+/// The response says whether the address has an account already; docs/decisions/0006-what-betrays-an-account.md
+/// explains why.
+pub async fn register(
+    store: &Store,
+    new: CreateUser,
+    mut responder: Responder<User>,
+) -> Result<StoredResponse, Failure> {
+    if let Some(key) = responder.key.take() {
+        responder.key = Some(store.passwords.blind(key).await?);
+    }
+    let password_hash = store.passwords.hash(&new.password).await?;
+    let given = (new, password_hash);
+    once(store, responder, given, async |work, (new, hash)| insert(work, new, hash, Role::Customer).await)
+        .await
 }
 
-/// Makes an administrator, or one of whoever has the address: with this password from here on.
-pub async fn make_admin(work: &mut UnitOfWork, new: &NewUser) -> Result<User, Failure> {
+/// Creates an administrator, as [`make_admin`] does, in a transaction of its own.
+pub async fn create_admin(store: &Store, new: CreateUser) -> Result<User, Failure> {
+    let password_hash = store.passwords.hash(&new.password).await?;
+    let given = (new, password_hash);
+    store.database().write(given, async |work, (new, hash)| make_admin(work, new, hash).await).await
+}
+
+/// Creates an administrator. A user with the same address becomes an administrator, gets the new password and is
+/// logged out everywhere.
+pub async fn make_admin(work: &mut UnitOfWork, new: &CreateUser, hash: &str) -> Result<User, Failure> {
     let Some(mut user) = UserRepository(work).by_email(&new.email).await? else {
-        return add(work, new, Role::Admin).await;
+        return insert(work, new, hash, Role::Admin).await;
     };
     user.role = Role::Admin;
-    user.password_hash = Some(new.password_hash.clone());
+    user.password_hash = Some(hash.to_owned());
     user.updated_at = work.now();
     if let Some(name) = &new.name {
         user.name.clone_from(name);
@@ -45,14 +80,14 @@ pub async fn make_admin(work: &mut UnitOfWork, new: &NewUser) -> Result<User, Fa
     Ok(user)
 }
 
-async fn add(work: &mut UnitOfWork, new: &NewUser, role: Role) -> Result<User, Failure> {
+async fn insert(work: &mut UnitOfWork, new: &CreateUser, hash: &str, role: Role) -> Result<User, Failure> {
     let now = work.now();
     check_birth_date(new.birth_date, now)?;
     let user = User {
         id: work.id(),
         email: new.email.clone(),
         name: new.name.clone().unwrap_or_default(),
-        password_hash: Some(new.password_hash.clone()),
+        password_hash: Some(hash.to_owned()),
         role,
         birth_date: new.birth_date,
         email_verified_at: None,
@@ -64,20 +99,21 @@ async fn add(work: &mut UnitOfWork, new: &NewUser, role: Role) -> Result<User, F
     if !UserRepository::insert_unique_email(work, &user).await? {
         return Err(EmailAlreadyUsedException.into());
     }
+
     if new.locale.is_some() {
-        let mut wishes = PreferencesRepository(work).of(user.id).await?;
-        wishes.locale.clone_from(&new.locale);
-        wishes.updated_at = now;
-        PreferencesRepository::save(work, &mut wishes).await?;
+        let mut preferences = PreferencesRepository(work).of(user.id).await?;
+        preferences.locale.clone_from(&new.locale);
+        preferences.updated_at = now;
+        PreferencesRepository::save(work, &mut preferences).await?;
     }
     work.publish(&UserRegistered { user_id: user.id }).await?;
     Ok(user)
 }
 
-/// Refuses the birth date of somebody who is not born yet anywhere on earth, or would be the oldest who ever lived.
+/// Fails for a birth date in the future, in whatever time zone, or more than 130 years ago.
 pub(crate) fn check_birth_date(birth_date: Option<Date>, now: Timestamp) -> Result<(), Failure> {
     let tomorrow = now.to_zoned(TimeZone::UTC).date().saturating_add(jiff::Span::new().days(1));
-    if birth_date.is_some_and(|date| date > tomorrow || date.year() < tomorrow.year() - 130) {
+    if birth_date.is_some_and(|date| date > tomorrow || date.year() < tomorrow.year() - MAX_AGE) {
         return Err(ValidationException::one("/birth_date", Fault::Invalid).into());
     }
     Ok(())

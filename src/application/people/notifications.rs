@@ -1,9 +1,9 @@
-//! What the store told a user: listed, counted, read.
+//! The notifications of a user: listed, counted, marked as read.
 
 use crate::domain::ids::{NotificationId, UserId};
 use crate::domain::notification::{Channel, Notification};
 use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::{NotificationFilter, NotificationRepository, Page, UnitOfWork};
+use crate::infrastructure::repositories::{NotificationFilter, NotificationRepository, Page};
 
 use crate::application::Store;
 
@@ -12,11 +12,11 @@ use crate::application::Store;
 pub struct Inbox {
     /// The page, newest first.
     pub page: Page<Notification>,
-    /// How many of all are not read yet.
+    /// The number of unread notifications in all pages.
     pub unread: i64,
 }
 
-/// What the store told a user in the store itself: all of it, or what is not read yet.
+/// Returns a page of a user's notifications in the app: all of them, or the unread ones.
 pub async fn inbox(
     store: &Store,
     user_id: UserId,
@@ -27,23 +27,26 @@ pub async fn inbox(
     let list = format!("notifications {user_id} {unread}");
     let cursors = store.database().cursor_key().cursors(&list);
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
-    let shown = |unread| NotificationFilter { channel: Some(Channel::InApp), unread };
-    let mut session = store.database().read().await?;
-    let mut notifications = NotificationRepository(&mut session);
-    let page = notifications.list(user_id, shown(unread), limit, after, &cursors).await?;
-    Ok(Inbox { page, unread: notifications.count(user_id, shown(true)).await? })
+    let filter = |unread| NotificationFilter { channel: Some(Channel::InApp), unread };
+
+    let mut connection = store.database().read().await?;
+    let mut notifications = NotificationRepository(&mut connection);
+    let page = notifications.list(user_id, filter(unread), limit, after, &cursors).await?;
+    Ok(Inbox { page, unread: notifications.count(user_id, filter(true)).await? })
 }
 
-/// Notes that a user has read one of theirs.
-pub async fn read(work: &mut UnitOfWork, user_id: UserId, id: NotificationId) -> Result<(), Failure> {
-    if NotificationRepository::mark_read(work, user_id, id).await? {
-        return Ok(());
-    }
-    Err(NotFound::Notification.into())
+/// Marks one notification of a user as read.
+pub async fn mark_read(store: &Store, user_id: UserId, id: NotificationId) -> Result<(), Failure> {
+    let write = store.database().write((user_id, id), async |work, (user_id, id)| {
+        NotificationRepository::mark_read(work, *user_id, *id).await.map_err(Failure::from)
+    });
+    if write.await? { Ok(()) } else { Err(NotFound::Notification.into()) }
 }
 
-/// Notes that a user has read all of theirs.
-pub async fn read_all(work: &mut UnitOfWork, user_id: UserId) -> Result<(), Failure> {
-    NotificationRepository::mark_all_read(work, user_id).await?;
-    Ok(())
+/// Marks all notifications of a user as read.
+pub async fn mark_all_read(store: &Store, user_id: UserId) -> Result<(), Failure> {
+    let write = store.database().write(user_id, async |work, user_id| {
+        NotificationRepository::mark_all_read(work, *user_id).await.map_err(Failure::from)
+    });
+    write.await.map(drop)
 }

@@ -1,4 +1,7 @@
-//! What users wish.
+//! The preferences of users.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
@@ -8,39 +11,58 @@ use crate::infrastructure::repositories::{PreferencesRepository, UnitOfWork};
 
 use crate::application::{Store, check_version};
 
-/// What a user says they wish.
-#[derive(Debug, Clone)]
-pub struct PreferencesChange {
-    /// The language they read.
+/// The new preferences of a user.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplacePreferences {
+    /// The user's language, a BCP 47 tag.
+    #[schema(format = "language", example = "pt-BR")]
     pub locale: Option<String>,
-    /// The currency they see.
+    /// The currency in which the user sees prices.
     pub currency: Option<Currency>,
-    /// Whether they agree to be sent offers.
+    /// Whether the user agrees to receive marketing messages.
+    #[serde(default)]
+    #[schema(default = false)]
     pub marketing_consent: bool,
 }
 
-/// What a user wishes.
+/// Returns the preferences of a user.
 pub async fn preferences(store: &Store, user_id: UserId) -> Result<Preferences, Failure> {
     Ok(PreferencesRepository(&mut store.database().read().await?).of(user_id).await?)
 }
 
-/// Puts these wishes in the place of those that were there. When consent was given or taken back is kept: whoever
-/// sends offers must be able to show it.
-pub async fn wish(
+/// Replaces the preferences of a user.
+///
+/// The time at which marketing consent was given or withdrawn is kept, since a sender must be able to prove it.
+pub async fn replace(
+    store: &Store,
+    user_id: UserId,
+    expected_version: Option<i64>,
+    new: ReplacePreferences,
+) -> Result<Preferences, Failure> {
+    let given = (user_id, expected_version, new);
+    let write = store.database().write(given, async |work, (user_id, expected_version, new)| {
+        replace_in(work, *user_id, *expected_version, new).await
+    });
+    write.await
+}
+
+async fn replace_in(
     work: &mut UnitOfWork,
     user_id: UserId,
-    wishes: &PreferencesChange,
-    seen: Option<i64>,
+    expected_version: Option<i64>,
+    new: &ReplacePreferences,
 ) -> Result<Preferences, Failure> {
     let mut preferences = PreferencesRepository(work).of(user_id).await?;
-    check_version(preferences.version, seen)?;
+    check_version(preferences.version, expected_version)?;
+
     let now = work.now();
-    if preferences.marketing_consent != wishes.marketing_consent {
-        preferences.marketing_consent = wishes.marketing_consent;
+    if preferences.marketing_consent != new.marketing_consent {
+        preferences.marketing_consent = new.marketing_consent;
         preferences.consent_at = Some(now);
     }
-    preferences.locale.clone_from(&wishes.locale);
-    preferences.currency = wishes.currency;
+    preferences.locale.clone_from(&new.locale);
+    preferences.currency = new.currency;
     preferences.updated_at = now;
     PreferencesRepository::save(work, &mut preferences).await?;
     Ok(preferences)

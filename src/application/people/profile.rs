@@ -1,47 +1,57 @@
-//! What users change of their own account.
+//! What users change in their own account.
 
 use jiff::{Timestamp, civil::Date};
 use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
 };
-use crate::infrastructure::repositories::SessionRepository;
+use crate::infrastructure::repositories::{SessionRepository, UnitOfWork};
 
 use super::accounts::check_birth_date;
+use crate::application::partial_update::nullable;
 use crate::application::{Store, check_version};
 
-/// What a user wants changed of their account.
-#[derive(Debug, Clone, Default)]
-pub struct ProfileChange {
-    /// Another name.
+/// A partial update of an account: a member that is omitted keeps its value.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateAccount {
+    /// The user's name.
+    #[schema(max_length = 200)]
     pub name: Option<String>,
-    /// Another birth date, or none.
+    /// The user's birth date; `null` removes it.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<Date>)]
     pub birth_date: Option<Option<Date>>,
-    /// Another address.
+    /// The e-mail address. Requires `current_password`.
+    #[schema(format = "email", max_length = 254)]
     pub email: Option<String>,
-    /// Another password.
+    /// The new password. Requires `current_password`, and ends all other sessions of the user.
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
     pub password: Option<SecretString>,
-    /// The password as it is: without it address and password stay as they are.
+    /// The current password. Required if `email` or `password` is given.
+    #[schema(value_type = Option<String>, max_length = 128)]
     pub current_password: Option<SecretString>,
 }
 
-/// Whose account is changed, from where.
+/// The account that is changed, and from where.
 #[derive(Debug, Clone)]
-pub struct Owner {
-    /// Whose.
+pub struct AccountOwner {
+    /// The owner of the account.
     pub user_id: UserId,
-    /// The log-in it is changed from.
+    /// The hash of the token of the session that sends the change.
     pub token_hash: Vec<u8>,
-    /// The version that was seen, if no other is to be changed.
-    pub version: Option<i64>,
+    /// The version that the change is meant for; any if `None`.
+    pub expected_version: Option<i64>,
 }
 
-/// Changes an account. Another password ends every log-in but the one it is changed from.
-pub async fn change(store: &Store, owner: Owner, change: ProfileChange) -> Result<User, Failure> {
-    let proof = if change.email.is_some() || change.password.is_some() {
+/// Changes an account. A new password ends every session but the one that sends the change.
+pub async fn update(store: &Store, owner: AccountOwner, change: UpdateAccount) -> Result<User, Failure> {
+    let proven = if change.email.is_some() || change.password.is_some() {
         Some(prove(store, owner.user_id, change.current_password.as_ref()).await?)
     } else {
         None
@@ -50,34 +60,23 @@ pub async fn change(store: &Store, owner: Owner, change: ProfileChange) -> Resul
         Some(password) => Some(store.passwords.hash(password).await?),
         None => None,
     };
-    let write = store.database().write_boxed(move |work| {
-        let (owner, change, proof) = (owner.clone(), change.clone(), proof.clone());
-        let password_hash = password_hash.clone();
-        Box::pin(async move {
-            let missing = UserNotFoundException { id: owner.user_id };
-            let mut user = work.find::<User>(owner.user_id).await?.ok_or(missing)?;
-            check_version(user.version, owner.version)?;
-            if proof.is_some() && proof != user.password_hash {
-                return Err(Conflict::Stale.into());
-            }
-            apply(&mut user, change, work.now())?;
-            let ends_others = password_hash.is_some();
-            user.password_hash = password_hash.or(user.password_hash);
-            match work.update(&mut user).await {
-                Err(error) if error.is_taken("users_email") => return Err(EmailAlreadyUsedException.into()),
-                done => done?,
-            }
-            // only now: a log-in that holds the old password is waited for by the change, and then seen
-            if ends_others {
-                SessionRepository::remove_others_of(work, user.id, &owner.token_hash).await?;
-            }
-            Ok(user)
-        })
-    });
-    write.await
+
+    let given = (owner, change, Hashes { proven, new: password_hash });
+    store
+        .database()
+        .write(given, async |work, (owner, change, hashes)| apply(work, owner, change, hashes).await)
+        .await
 }
 
-/// The hash of a user's password, given that they know the password.
+/// The hashes of the passwords in a change.
+struct Hashes {
+    /// The stored hash of the current password, if the request proved that the user knows it.
+    proven: Option<String>,
+    /// The hash of the new password.
+    new: Option<String>,
+}
+
+/// Returns the stored hash of a user's password, and fails if `password` is not the user's.
 async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) -> Result<String, Failure> {
     let fault = |fault| ValidationException::one("/current_password", fault);
     let password = password.ok_or_else(|| fault(Fault::Required))?;
@@ -87,18 +86,47 @@ async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) 
     Ok(hash.filter(|_| matches).ok_or_else(|| fault(Fault::Invalid))?)
 }
 
-fn apply(user: &mut User, change: ProfileChange, now: Timestamp) -> Result<(), Failure> {
-    if let Some(name) = change.name {
-        user.name = name;
+async fn apply(
+    work: &mut UnitOfWork,
+    owner: &AccountOwner,
+    change: &UpdateAccount,
+    hashes: &Hashes,
+) -> Result<User, Failure> {
+    let missing = UserNotFoundException { id: owner.user_id };
+    let mut user = work.find::<User>(owner.user_id).await?.ok_or(missing)?;
+    check_version(user.version, owner.expected_version)?;
+    if hashes.proven.is_some() && hashes.proven != user.password_hash {
+        return Err(Conflict::Stale.into());
+    }
+
+    set_members(&mut user, change, work.now())?;
+    if let Some(hash) = &hashes.new {
+        user.password_hash = Some(hash.clone());
+    }
+    match work.update(&mut user).await {
+        Err(error) if error.is_taken("users_email") => return Err(EmailAlreadyUsedException.into()),
+        updated => updated?,
+    }
+
+    // After the update: it waits for a concurrent log-in with the old password, whose session is then seen here.
+    if hashes.new.is_some() {
+        SessionRepository::remove_others_of(work, user.id, &owner.token_hash).await?;
+    }
+    Ok(user)
+}
+
+fn set_members(user: &mut User, change: &UpdateAccount, now: Timestamp) -> Result<(), Failure> {
+    if let Some(name) = &change.name {
+        user.name.clone_from(name);
     }
     if let Some(birth_date) = change.birth_date {
         check_birth_date(birth_date, now)?;
         user.birth_date = birth_date;
     }
-    if let Some(email) = change.email
-        && email != user.email
+    if let Some(email) = &change.email
+        && *email != user.email
     {
-        user.email = email;
+        user.email.clone_from(email);
         user.email_verified_at = None;
     }
     user.updated_at = now;

@@ -1,105 +1,110 @@
-//! Log-ins: begun with a password, ended by their holder.
+//! Sessions: a user logs in with a password, and logs out.
 //!
-//! A log-in has no idempotency key: its answer holds the token, of which the store keeps nothing but the hash. One
-//! that is sent twice is two log-ins.
+//! Logging in takes no idempotency key: the response holds the token, of which the store keeps only the hash. A
+//! repeated request creates a second session.
 
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::ids::{CartId, UserId};
 use crate::domain::user::{Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
-use crate::infrastructure::repositories::{SessionRepository, UserRepository};
+use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository};
 
-use crate::application::Store;
 use crate::application::idempotency::later;
 use crate::application::selling::cart;
+use crate::application::{Policy, Store};
 
-/// Bytes of a token: nobody guesses 256 bits.
-const TOKEN: usize = 32;
-/// Log-ins that a user may have at once; a new one more ends the oldest.
-const AT_ONCE: i64 = 100;
+/// The length of a token in bytes.
+const TOKEN_BYTES: usize = 32;
+/// The most sessions that a user has at once; a further one ends the oldest.
+const MAX_SESSIONS: i64 = 100;
 
-/// Who wants to log in.
-#[derive(Debug, Clone)]
-pub struct LogIn {
-    /// The address they registered with, in any spelling.
+/// The credentials of a user.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSession {
+    /// The e-mail address of the account, in any spelling.
+    #[schema(max_length = 254)]
     pub email: String,
-    /// Their password.
+    /// The password.
+    #[schema(value_type = String, max_length = 128)]
     pub password: SecretString,
-    /// The cart they filled as a guest, which becomes theirs.
+    /// A guest's cart: it becomes the user's, or is merged into the user's open cart.
     pub cart_id: Option<CartId>,
 }
 
-/// A log-in that has begun.
+/// A session that was created, with its token.
 #[derive(Clone)]
 pub struct LoggedIn {
-    /// What its holder shows from here on; told this once.
+    /// The token. The store keeps only its hash.
     pub token: String,
-    /// The log-in.
+    /// The session.
     pub session: Session,
-    /// Who it is.
+    /// The user.
     pub user: User,
 }
 
-/// Begins a log-in. Who has no account, or none with a password, is told the same as one who mistyped it, after the
-/// same time.
-pub async fn log_in(store: &Store, request: LogIn) -> Result<LoggedIn, Failure> {
-    let _under_way = store.passwords.begin(&request.email)?;
+/// Creates a session. An unknown address and a wrong password give the same failure after the same time.
+pub async fn log_in(store: &Store, request: CreateSession) -> Result<LoggedIn, Failure> {
+    let _permit = store.passwords.begin(&request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
     let matches = store.passwords.matches(&request.password, hash.as_deref()).await?;
     let (Some(user), Some(hash), true) = (found, hash, matches) else {
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
-    let policy = Arc::clone(&store.policy);
-    let write = store.database().write_boxed(move |work| {
-        let (policy, user, hash) = (Arc::clone(&policy), user.clone(), hash.clone());
-        Box::pin(async move {
-            if !UserRepository::lock_password(work, user.id, &hash).await? {
-                return Err(UnauthorizedAccessException::WrongCredentials.into());
-            }
-            let mut secret = [0; TOKEN];
-            work.secret(&mut secret);
-            let (token, now) = (URL_SAFE_NO_PAD.encode(secret), work.now());
-            let session = Session {
-                token_hash: token_hash(&token),
-                user_id: user.id,
-                created_at: now,
-                expires_at: later(now, policy.session),
-            };
-            work.insert(&session).await?;
-            SessionRepository::keep_newest(work, user.id, AT_ONCE).await?;
-            if let Some(cart_id) = request.cart_id {
-                cart::merge(work, &policy, user.id, cart_id).await?;
-            }
-            Ok(LoggedIn { token, session, user })
-        })
+
+    let given = (Arc::clone(&store.policy), user, hash, request.cart_id);
+    let write = store.database().write(given, async |work, (policy, user, hash, cart_id)| {
+        create(work, policy, user, hash, *cart_id).await
     });
     write.await
 }
 
-/// Ends a log-in, if it has not ended before.
+async fn create(
+    work: &mut UnitOfWork,
+    policy: &Policy,
+    user: &User,
+    password_hash: &str,
+    cart_id: Option<CartId>,
+) -> Result<LoggedIn, Failure> {
+    if !UserRepository::lock_password(work, user.id, password_hash).await? {
+        return Err(UnauthorizedAccessException::WrongCredentials.into());
+    }
+    let mut secret = [0; TOKEN_BYTES];
+    work.secret(&mut secret);
+    let (token, now) = (URL_SAFE_NO_PAD.encode(secret), work.now());
+    let session = Session {
+        token_hash: token_hash(&token),
+        user_id: user.id,
+        created_at: now,
+        expires_at: later(now, policy.session),
+    };
+    work.insert(&session).await?;
+    SessionRepository::keep_newest(work, user.id, MAX_SESSIONS).await?;
+    if let Some(cart_id) = cart_id {
+        cart::merge(work, policy, user.id, cart_id).await?;
+    }
+    Ok(LoggedIn { token, session, user: user.clone() })
+}
+
+/// Ends a session, if it has not ended before.
 pub async fn log_out(store: &Store, token_hash: Vec<u8>) -> Result<(), Failure> {
-    let write = store.database().write_boxed(move |work| {
-        let token_hash = token_hash.clone();
-        Box::pin(async move {
-            SessionRepository::remove(work, &token_hash).await?;
-            Ok(())
-        })
+    let write = store.database().write(token_hash, async |work, token_hash| {
+        SessionRepository::remove(work, token_hash).await.map_err(Failure::from)
     });
-    write.await
+    write.await.map(drop)
 }
 
-/// Ends every log-in of a user.
+/// Ends all sessions of a user.
 pub async fn log_out_everywhere(store: &Store, user_id: UserId) -> Result<(), Failure> {
-    let write = store.database().write_boxed(move |work| {
-        Box::pin(async move {
-            SessionRepository::remove_all_of(work, user_id).await?;
-            Ok(())
-        })
+    let write = store.database().write(user_id, async |work, user_id| {
+        SessionRepository::remove_all_of(work, *user_id).await.map_err(Failure::from)
     });
-    write.await
+    write.await.map(drop)
 }

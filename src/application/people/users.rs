@@ -1,4 +1,4 @@
-//! People as those who run the store see them: listed, given their role, forgotten. One administrator always stays.
+//! Users, as administrators manage them: listed, given a role, erased. The last administrator cannot be removed.
 
 use crate::domain::events::{SubscriptionChanged, UserErased};
 use crate::domain::ids::UserId;
@@ -10,7 +10,7 @@ use crate::infrastructure::repositories::{EraseError, Page, UnitOfWork, UserFilt
 
 use crate::application::{Store, check_version};
 
-/// A page of users, newest first.
+/// Returns a page of users, newest first.
 pub async fn users(
     store: &Store,
     filter: &UserFilter,
@@ -20,30 +20,42 @@ pub async fn users(
     let list = format!("users {:?} {:?}", filter.email_prefix, filter.role);
     let cursors = store.database().cursor_key().cursors(&list);
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
-    let mut session = store.database().read().await?;
-    Ok(UserRepository(&mut session).list(filter, limit, after, &cursors).await?)
+    let mut connection = store.database().read().await?;
+    Ok(UserRepository(&mut connection).list(filter, limit, after, &cursors).await?)
 }
 
-/// A user, also one who was forgotten.
+/// Returns a user, also an erased one.
 pub async fn user(store: &Store, id: UserId) -> Result<User, Failure> {
     let found = store.database().read().await?.find(id).await?;
     found.ok_or_else(|| UserNotFoundException { id }.into())
 }
 
-/// Gives a user another role.
+/// Changes the role of a user.
 pub async fn change_role(
+    store: &Store,
+    id: UserId,
+    role: Role,
+    expected_version: Option<i64>,
+) -> Result<User, Failure> {
+    let write = store.database().write((id, role, expected_version), async |work, (id, role, version)| {
+        change_role_in(work, *id, *role, *version).await
+    });
+    write.await
+}
+
+async fn change_role_in(
     work: &mut UnitOfWork,
     id: UserId,
     role: Role,
-    seen: Option<i64>,
+    expected_version: Option<i64>,
 ) -> Result<User, Failure> {
-    let mut user = present(work, id).await?;
-    check_version(user.version, seen)?;
+    let mut user = find_not_erased(work, id).await?;
+    check_version(user.version, expected_version)?;
     if user.role == role {
         return Ok(user);
     }
     if user.role == Role::Admin {
-        keep_another_admin(work, id).await?;
+        check_other_admin(work, id).await?;
     }
     user.role = role;
     user.updated_at = work.now();
@@ -51,10 +63,14 @@ pub async fn change_role(
     Ok(user)
 }
 
-/// Forgets a user; what the books need stays.
-pub async fn erase(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
-    if present(work, id).await?.role == Role::Admin {
-        keep_another_admin(work, id).await?;
+/// Removes the personal data of a user. Orders and invoices keep what accounting needs.
+pub async fn erase(store: &Store, id: UserId) -> Result<(), Failure> {
+    store.database().write(id, async |work, id| erase_in(work, *id).await).await
+}
+
+async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
+    if find_not_erased(work, id).await?.role == Role::Admin {
+        check_other_admin(work, id).await?;
     }
     let ended = UserRepository::erase(work, id).await.map_err(|error| match error {
         EraseError::Missing => UserNotFoundException { id }.into(),
@@ -68,15 +84,15 @@ pub async fn erase(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
     Ok(work.publish(&UserErased { user_id: id }).await?)
 }
 
-/// A user who was not forgotten.
-async fn present(work: &mut UnitOfWork, id: UserId) -> Result<User, Failure> {
+/// Returns a user that was not erased.
+async fn find_not_erased(work: &mut UnitOfWork, id: UserId) -> Result<User, Failure> {
     let found = work.find::<User>(id).await?.filter(|user| user.erased_at.is_none());
     found.ok_or_else(|| UserNotFoundException { id }.into())
 }
 
-/// Refuses if there is no administrator but this one.
-async fn keep_another_admin(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
-    // two who give up their role at once would each see the other
+/// Fails if there is no administrator other than `id`.
+async fn check_other_admin(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
+    // Without the lock, two administrators removed at the same time would each be seen by the other's check.
     work.exclusive_lock("administrators").await?;
     if UserRepository(work).has_admin_besides(id).await? {
         return Ok(());

@@ -1,68 +1,99 @@
-//! Discounts, as those who run the store make them.
+//! Discounts, as administrators manage them.
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::discount::{Discount, DiscountKind};
 use crate::domain::ids::DiscountId;
 use crate::domain::money::Money;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
-use crate::infrastructure::repositories::{DiscountRepository, Page, UnitOfWork};
+use crate::infrastructure::repositories::{DiscountRepository, Page, StoredResponse, UnitOfWork};
 
+use crate::application::idempotency::{Responder, once};
+use crate::application::partial_update::nullable;
 use crate::application::{Store, check_version};
 
-/// What a discount is to be.
-#[derive(Debug, Clone)]
-pub struct NewDiscount {
-    /// The code it is redeemed by.
+/// The discount to create.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateDiscount {
+    /// The code by which the discount is redeemed. Letter case does not matter.
+    #[schema(min_length = 1, max_length = 64)]
     pub code: String,
-    /// What it takes off.
+    /// How much the discount deducts.
     pub kind: DiscountKind,
-    /// The goods subtotal from which it applies.
+    /// The least subtotal to which the discount applies. If omitted, there is no minimum.
     pub minimum: Option<Money>,
-    /// How many orders may use it.
+    /// The most orders that may use the discount. If omitted, there is no limit.
+    #[schema(minimum = 1)]
     pub usage_limit: Option<i64>,
-    /// From when on.
+    /// The time from which the discount applies. If omitted, it applies at once.
     pub starts_at: Option<Timestamp>,
-    /// Until when.
+    /// The time from which the discount no longer applies. If omitted, it does not expire.
     pub ends_at: Option<Timestamp>,
-    /// Whether it is switched on.
+    /// Whether the discount can be redeemed.
+    #[serde(default = "default_active")]
+    #[schema(default = true)]
     pub active: bool,
 }
 
-/// What is to be another of a discount; the inner `None` takes away what was there.
-#[derive(Debug, Clone)]
-pub struct DiscountChange {
-    /// Another code.
+/// A partial update of a discount: a member that is omitted keeps its value, and `null` removes it.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateDiscount {
+    /// The code by which the discount is redeemed. Letter case does not matter.
+    #[schema(min_length = 1, max_length = 64)]
     pub code: Option<String>,
-    /// Something else that it takes off.
+    /// How much the discount deducts.
     pub kind: Option<DiscountKind>,
-    /// Another minimum.
+    /// The least subtotal to which the discount applies.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<Money>)]
     pub minimum: Option<Option<Money>>,
-    /// Another limit.
+    /// The most orders that may use the discount.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<i64>, minimum = 1)]
     pub usage_limit: Option<Option<i64>>,
-    /// Another start.
+    /// The time from which the discount applies.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<Timestamp>)]
     pub starts_at: Option<Option<Timestamp>>,
-    /// Another end.
+    /// The time from which the discount no longer applies.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<Timestamp>)]
     pub ends_at: Option<Option<Timestamp>>,
-    /// On or off.
+    /// Whether the discount can be redeemed.
     pub active: Option<bool>,
 }
 
-/// A page of discounts, newest first.
+fn default_active() -> bool {
+    true
+}
+
+/// Returns a page of discounts, newest first.
 pub async fn discounts(store: &Store, limit: usize, cursor: Option<&str>) -> Result<Page<Discount>, Failure> {
     let cursors = store.database().cursor_key().cursors("discounts");
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
-    let mut session = store.database().read().await?;
-    Ok(DiscountRepository(&mut session).list(limit, after, &cursors).await?)
+    let mut connection = store.database().read().await?;
+    Ok(DiscountRepository(&mut connection).list(limit, after, &cursors).await?)
 }
 
-/// A discount.
+/// Returns a discount.
 pub async fn discount(store: &Store, id: DiscountId) -> Result<Discount, Failure> {
     Ok(store.database().read().await?.find(id).await?.ok_or(NotFound::Discount)?)
 }
 
-/// Makes a discount.
-pub async fn create(work: &mut UnitOfWork, new: &NewDiscount) -> Result<Discount, Failure> {
+/// Creates a discount.
+pub async fn create(
+    store: &Store,
+    new: CreateDiscount,
+    responder: Responder<Discount>,
+) -> Result<StoredResponse, Failure> {
+    once(store, responder, new, create_in).await
+}
+
+async fn create_in(work: &mut UnitOfWork, new: &CreateDiscount) -> Result<Discount, Failure> {
     let now = work.now();
     let discount = Discount {
         id: work.id(),
@@ -71,8 +102,8 @@ pub async fn create(work: &mut UnitOfWork, new: &NewDiscount) -> Result<Discount
         minimum: new.minimum,
         usage_limit: new.usage_limit,
         used: 0,
-        starts_at: new.starts_at.map(kept),
-        ends_at: new.ends_at.map(kept),
+        starts_at: new.starts_at.map(to_microseconds),
+        ends_at: new.ends_at.map(to_microseconds),
         active: new.active,
         version: 1,
         created_at: now,
@@ -85,21 +116,35 @@ pub async fn create(work: &mut UnitOfWork, new: &NewDiscount) -> Result<Discount
     Ok(discount)
 }
 
-/// Changes a discount. Orders that have used it keep what it took off.
-pub async fn change(
+/// Changes a discount. Orders that used it keep their price.
+pub async fn update(
+    store: &Store,
+    id: DiscountId,
+    expected_version: Option<i64>,
+    change: UpdateDiscount,
+) -> Result<Discount, Failure> {
+    let given = (id, expected_version, change);
+    let write = store.database().write(given, async |work, (id, expected_version, change)| {
+        update_in(work, *id, *expected_version, change.clone()).await
+    });
+    write.await
+}
+
+async fn update_in(
     work: &mut UnitOfWork,
     id: DiscountId,
-    change: DiscountChange,
-    seen: Option<i64>,
+    expected_version: Option<i64>,
+    change: UpdateDiscount,
 ) -> Result<Discount, Failure> {
     let mut discount = work.find::<Discount>(id).await?.ok_or(NotFound::Discount)?;
-    check_version(discount.version, seen)?;
+    check_version(discount.version, expected_version)?;
+
     discount.code = change.code.map_or(discount.code, |code| code.trim().to_owned());
     discount.kind = change.kind.unwrap_or(discount.kind);
     discount.minimum = change.minimum.unwrap_or(discount.minimum);
     discount.usage_limit = change.usage_limit.unwrap_or(discount.usage_limit);
-    discount.starts_at = change.starts_at.map_or(discount.starts_at, |at| at.map(kept));
-    discount.ends_at = change.ends_at.map_or(discount.ends_at, |at| at.map(kept));
+    discount.starts_at = change.starts_at.map_or(discount.starts_at, |at| at.map(to_microseconds));
+    discount.ends_at = change.ends_at.map_or(discount.ends_at, |at| at.map(to_microseconds));
     discount.active = change.active.unwrap_or(discount.active);
     discount.updated_at = work.now();
     check(&discount)?;
@@ -107,16 +152,20 @@ pub async fn change(
         Err(error) if error.is_taken("discounts_code") => {
             Err(Conflict::AlreadyExists { field: "code" }.into())
         }
-        // an order has used it since it was read
+        // An order used the discount after it was read.
         Err(error) if error.is_check("discounts_within_limit") => {
             Err(ValidationException::one("/usage_limit", Fault::Invalid).into())
         }
-        done => Ok(done.map(|()| discount)?),
+        updated => Ok(updated.map(|()| discount)?),
     }
 }
 
-/// Removes a discount that no order has used; one that was used can be switched off.
-pub async fn remove(work: &mut UnitOfWork, id: DiscountId) -> Result<(), Failure> {
+/// Removes a discount that no order used. A used one can be deactivated instead.
+pub async fn remove(store: &Store, id: DiscountId) -> Result<(), Failure> {
+    store.database().write(id, async |work, id| remove_in(work, *id).await).await
+}
+
+async fn remove_in(work: &mut UnitOfWork, id: DiscountId) -> Result<(), Failure> {
     if DiscountRepository::remove_unused(work, id).await? {
         return Ok(());
     }
@@ -135,7 +184,7 @@ fn check(discount: &Discount) -> Result<(), Failure> {
     Ok(discount.validate()?)
 }
 
-/// An instant as the database keeps it: to the microsecond.
-fn kept(at: Timestamp) -> Timestamp {
+/// Rounds to the precision of the database.
+fn to_microseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }

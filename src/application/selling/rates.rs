@@ -1,6 +1,9 @@
-//! What things cost beside their price: taxes and shipping.
+//! Taxes and shipping methods, as administrators set them.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::ids::ShippingMethodId;
 use crate::domain::product::Translations;
@@ -12,30 +15,69 @@ use crate::infrastructure::repositories::{ShippingRepository, TaxRepository, Uni
 use crate::application::Store;
 use crate::application::catalogue::naming::check_translations;
 
-/// What a way of shipping is to be.
-#[derive(Debug, Clone)]
-pub struct NewShippingMethod {
-    /// The name it is asked for by.
+/// All tax rules of the store.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceTaxRules {
+    /// The tax rules, at most one for each country and tax class.
+    #[schema(max_items = 10_000)]
+    pub items: Vec<TaxRule>,
+}
+
+/// All shipping methods of the store.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceShippingMethods {
+    /// The shipping methods in the order in which shoppers see them.
+    #[schema(max_items = 100)]
+    pub items: Vec<ReplaceShippingMethod>,
+}
+
+/// A shipping method of the store.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceShippingMethod {
+    /// The code by which a checkout chooses the shipping method. A method whose code exists already keeps its id.
+    #[schema(min_length = 1, max_length = 64, example = "express")]
     pub code: String,
-    /// Its name for people.
+    /// The name in the store's base language.
+    #[schema(min_length = 1, max_length = 200)]
     pub name: String,
-    /// That name in other languages.
+    /// The name in other languages, by BCP 47 tag.
+    #[serde(default)]
     pub translations: Translations,
-    /// Its tax class.
+    /// The tax class of the shipping costs. If omitted, it is `standard`.
+    #[serde(default)]
     pub tax_class: TaxClass,
-    /// Whether it can be chosen.
+    /// Whether shoppers can choose the shipping method.
+    #[serde(default = "default_active")]
+    #[schema(default = true)]
     pub active: bool,
-    /// What it costs where.
+    /// The costs by country. The method is not available in a country without a rate.
+    #[schema(max_items = 1_000)]
     pub rates: Vec<ShippingRate>,
 }
 
-/// Every tax rule, by country and class.
+fn default_active() -> bool {
+    true
+}
+
+/// Returns all tax rules, by country and tax class.
 pub async fn tax_rules(store: &Store) -> Result<Vec<TaxRule>, Failure> {
     Ok(TaxRepository(&mut store.database().read().await?).all().await?)
 }
 
-/// Puts these tax rules in the place of all that were there.
-pub async fn set_tax_rules(work: &mut UnitOfWork, rules: &[TaxRule]) -> Result<Vec<TaxRule>, Failure> {
+/// Replaces all tax rules.
+pub async fn replace_tax_rules(store: &Store, rules: ReplaceTaxRules) -> Result<Vec<TaxRule>, Failure> {
+    check_tax_rules(&rules.items)?;
+    let write = store.database().write(rules.items, async |work, rules| {
+        TaxRepository::replace(work, rules).await?;
+        TaxRepository(work).all().await.map_err(Failure::from)
+    });
+    write.await
+}
+
+fn check_tax_rules(rules: &[TaxRule]) -> Result<(), Failure> {
     let (mut faults, mut seen) = (ValidationException::none(), BTreeSet::new());
     for (i, TaxRule { country, tax_class, rate }) in rules.iter().enumerate() {
         faults.require(seen.insert((country, tax_class)), format!("/items/{i}"), Fault::Duplicate);
@@ -43,24 +85,32 @@ pub async fn set_tax_rules(work: &mut UnitOfWork, rules: &[TaxRule]) -> Result<V
         let place = format!("/items/{i}/rate/basis_points");
         faults.require(rate.validate().is_ok(), place, Fault::Maximum { maximum });
     }
-    faults.check()?;
-    TaxRepository::replace(work, rules).await?;
-    Ok(TaxRepository(work).all().await?)
+    faults.check()
 }
 
-/// The ways of shipping in their order: all of them, or those that can be chosen.
+/// Returns the shipping methods in their order: all of them, or those that shoppers can choose.
 pub async fn shipping_methods(store: &Store, all: bool) -> Result<Vec<ShippingMethod>, Failure> {
-    let mut session = store.database().read().await?;
-    let mut methods = ShippingRepository(&mut session);
+    let mut connection = store.database().read().await?;
+    let mut methods = ShippingRepository(&mut connection);
     Ok(if all { methods.all().await? } else { methods.active().await? })
 }
 
-/// Puts these ways of shipping in the place of all that were there; their order is that of the list.
-pub async fn set_shipping_methods(
-    work: &mut UnitOfWork,
-    methods: &[NewShippingMethod],
+/// Replaces all shipping methods; their order is that of the list.
+pub async fn replace_shipping_methods(
+    store: &Store,
+    methods: ReplaceShippingMethods,
 ) -> Result<Vec<ShippingMethod>, Failure> {
-    check(methods)?;
+    check_shipping_methods(&methods.items)?;
+    let write = store
+        .database()
+        .write(methods.items, async |work, methods| replace_shipping_methods_in(work, methods).await);
+    write.await
+}
+
+async fn replace_shipping_methods_in(
+    work: &mut UnitOfWork,
+    methods: &[ReplaceShippingMethod],
+) -> Result<Vec<ShippingMethod>, Failure> {
     let before = ShippingRepository(work).all().await?;
     let known: BTreeMap<String, ShippingMethodId> =
         before.into_iter().map(|method| (method.code, method.id)).collect();
@@ -81,7 +131,7 @@ pub async fn set_shipping_methods(
     Ok(methods)
 }
 
-fn check(methods: &[NewShippingMethod]) -> Result<(), Failure> {
+fn check_shipping_methods(methods: &[ReplaceShippingMethod]) -> Result<(), Failure> {
     let (mut faults, mut codes) = (ValidationException::none(), BTreeSet::new());
     for (i, method) in methods.iter().enumerate() {
         let at = format!("/items/{i}");

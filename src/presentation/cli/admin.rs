@@ -6,9 +6,8 @@ use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CliError, opening};
-use crate::application::people::accounts::{NewUser, make_admin};
+use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User, is_email};
-use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
 
@@ -48,14 +47,8 @@ impl Admin {
         let What::Create(Create { email, name, password_stdin: _ }) = self.what;
         let password = password()?;
         let store = opening::open(&settings, Setup::IfEmpty).await?;
-        let password_hash = store.passwords.hash(&password).await.map_err(CliError::Store)?;
-        let new = NewUser { email, name, password_hash, birth_date: None, locale: None };
-        let write = store.database().write_boxed(move |work| {
-            let new = new.clone();
-            Box::pin(async move { make_admin(work, &new).await })
-        });
-        let made: Result<User, Failure> = write.await;
-        let User { id, email, .. } = made.map_err(CliError::Store)?;
+        let new = CreateUser { email, password, name, birth_date: None, locale: None };
+        let User { id, email, .. } = create_admin(&store, new).await.map_err(CliError::Store)?;
         // a reader that has closed standard output does not want to know
         let _ = writeln!(stdout(), "{email} is an administrator (user {id})");
         Ok(())

@@ -1,62 +1,53 @@
-//! `ETag`, `If-None-Match` and `If-Match` (RFC 9110 section 13): not sent again what is known, not overwritten what
-//! was not seen.
+//! `ETag`, `If-None-Match` and `If-Match` (RFC 9110 section 13): a response that the client has is not sent again, and
+//! a change that was made meanwhile is not overwritten.
 //!
-//! A tag begins with the version of what is shown, which is what `If-Match` compares: a price that changed beside it
-//! is no reason to refuse. What follows tells representations of one version apart, for `If-None-Match`.
+//! An entity tag begins with the version of the resource, which is all that `If-Match` compares: a price that changed
+//! beside the resource is no conflict. The digest that follows distinguishes the representations of one version, for
+//! `If-None-Match`.
 
 use std::convert::Infallible;
 
-use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::response::Response;
-use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
+use axum::response::{IntoResponse, Response};
+use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::openapi::path::Operation;
 
+use super::response::tagged;
 use super::routing::{Argument, describe_answer, describe_header};
-use crate::infrastructure::exceptions::{Conflict, Failure, Technical};
+use crate::infrastructure::exceptions::{Conflict, Failure};
 
-/// The one who asks has a representation already: its tags.
+/// The entity tags of the representations that the client has.
 #[derive(Debug, Clone, Default)]
 pub struct IfNoneMatch(Option<HeaderValue>);
 
-/// The change is meant for this version, or for any.
+/// The version that a change is meant for; `None` is any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IfMatch(pub Option<i64>);
 
-/// Answers 200 with `body` and its tag, or 304 if the one who asks has it already.
-pub fn fresh<B: Serialize>(version: i64, body: &B, known: &IfNoneMatch) -> Result<Response, Failure> {
-    let body = serde_json::to_vec(body).map_err(Technical::internal)?;
-    let tag = tag(version, &body);
-    let is_known = known.has(&tag);
-    let mut response = Response::new(if is_known { Body::empty() } else { Body::from(body) });
-    let headers = response.headers_mut();
-    headers.extend(HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)));
-    if is_known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    Ok(response)
-}
-
-/// Answers 200 with what a change has come to, and its tag.
-pub fn changed<B: Serialize>(version: i64, body: &B) -> Result<Response, Failure> {
-    fresh(version, body, &IfNoneMatch::default())
-}
-
-/// The tag of a version that looks so. Eight bytes of the digest are enough: nobody gains from a collision with
-/// themselves.
-pub(super) fn tag(version: i64, body: &[u8]) -> String {
+/// The entity tag of a version with this body. Eight bytes of the digest suffice: a collision could only affect the
+/// client that caused it.
+pub(super) fn entity_tag(version: i64, body: &[u8]) -> String {
     let digest = Sha256::digest(body);
     let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
     format!("\"{version}-{digest:016x}\"")
 }
 
 impl IfNoneMatch {
-    fn has(&self, tag: &str) -> bool {
+    /// Responds with `body` and its entity tag (200), or without a body if the client has it (304).
+    pub fn respond<B: Serialize>(&self, version: i64, body: &B) -> Response {
+        let response = tagged(version, body).into_response();
+        match response.headers().get(ETAG) {
+            Some(tag) if self.contains(tag) => {
+                (StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response()
+            }
+            _ => response,
+        }
+    }
+
+    fn contains(&self, tag: &HeaderValue) -> bool {
         let known = self.0.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
         known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     }
@@ -64,18 +55,16 @@ impl IfNoneMatch {
 
 impl Argument for IfNoneMatch {
     fn describe(operation: &mut Operation) {
-        describe_header(
-            operation,
-            IF_NONE_MATCH.as_str(),
-            "The `ETag`s of what is known; then 304 if it is one of them.",
-        );
-        describe_answer(operation, StatusCode::NOT_MODIFIED, "It is known.");
+        let description = "The entity tags (`ETag`) of the representations that the client has.";
+        describe_header(operation, IF_NONE_MATCH.as_str(), description);
+        describe_answer(operation, StatusCode::NOT_MODIFIED, "The client has the current representation.");
     }
 }
 
 impl Argument for IfMatch {
     fn describe(operation: &mut Operation) {
-        let description = "The `ETag` of what is to be changed; 412 if that is no longer what is there.";
+        let description = "The `ETag` of the version to change. The request fails with 412 if the resource has \
+                           another version. If omitted, any version is changed.";
         describe_header(operation, IF_MATCH.as_str(), description);
     }
 }
@@ -94,7 +83,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         match parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes) {
             None | Some(b"*") => Ok(Self(None)),
-            // what is no tag of ours matches nothing
+            // A tag that this store never made matches no version.
             Some(tag) => version(tag)
                 .map(|version| Self(Some(version)))
                 .ok_or_else(|| Conflict::PreconditionFailed.into()),
@@ -102,21 +91,11 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The version in a tag.
+/// Parses the version of an entity tag.
 fn version(tag: &[u8]) -> Option<i64> {
     let tag = std::str::from_utf8(tag).ok()?.trim().strip_prefix('"')?.strip_suffix('"')?;
     let (version, rest) = tag.split_once('-')?;
     rest.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| version.parse().ok())?
-}
-
-impl IfMatch {
-    /// Refuses if what is there has another version than the one meant.
-    pub fn check(self, version: i64) -> Result<(), Failure> {
-        match self.0 {
-            Some(meant) if meant != version => Err(Conflict::PreconditionFailed.into()),
-            _ => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -124,40 +103,39 @@ mod tests {
     use super::*;
     use http::Request;
 
-    fn known(text: &str) -> IfNoneMatch {
+    fn if_none_match(text: &str) -> IfNoneMatch {
         IfNoneMatch(Some(text.parse().unwrap()))
     }
 
     #[test]
-    fn what_is_known_is_not_sent_again() {
+    fn a_representation_that_the_client_has_is_not_sent_again() {
         let body = ["a"];
-        let first = changed(3, &body).unwrap();
+        let first = IfNoneMatch(None).respond(3, &body);
         assert_eq!(first.status(), StatusCode::OK);
         let tag = first.headers()[ETAG].to_str().unwrap().to_owned();
         for header in [tag.clone(), format!("\"x\", W/{tag}"), "*".to_owned()] {
-            let answer = fresh(3, &body, &known(&header)).unwrap();
+            let response = if_none_match(&header).respond(3, &body);
             assert_eq!(
-                (answer.status(), &answer.headers()[ETAG]),
+                (response.status(), &response.headers()[ETAG]),
                 (StatusCode::NOT_MODIFIED, &tag.parse().unwrap())
             );
         }
-        assert_eq!(fresh(4, &body, &known(&tag)).unwrap().status(), StatusCode::OK);
-        assert_eq!(fresh(3, &["b"], &known(&tag)).unwrap().status(), StatusCode::OK, "another price, say");
+        assert_eq!(if_none_match(&tag).respond(4, &body).status(), StatusCode::OK);
+        assert_eq!(if_none_match(&tag).respond(3, &["b"]).status(), StatusCode::OK, "another price");
     }
 
     #[tokio::test]
-    async fn a_change_is_made_to_the_version_that_was_seen() {
-        let tag = changed(7, &()).unwrap().headers()[ETAG].clone();
+    async fn if_match_gives_the_version_of_a_tag() {
+        let tag = IfNoneMatch(None).respond(7, &()).headers()[ETAG].clone();
         let extract = async |value: &HeaderValue| {
             let mut parts = Request::builder().header(IF_MATCH, value).body(()).unwrap().into_parts().0;
             IfMatch::from_request_parts(&mut parts, &()).await
         };
-        let meant = extract(&tag).await.unwrap();
-        assert!(meant.check(7).is_ok());
-        assert_eq!(meant.check(8).unwrap_err().status(), StatusCode::PRECONDITION_FAILED);
-        assert!(extract(&"*".parse().unwrap()).await.unwrap().check(8).is_ok());
-        for nonsense in ["7", "\"7\"", "\"x-1\"", "W/\"7-0\"", "\"7-0\", \"8-0\""] {
-            assert!(extract(&nonsense.parse().unwrap()).await.is_err(), "{nonsense}");
+        assert_eq!(extract(&tag).await.unwrap(), IfMatch(Some(7)));
+        assert_eq!(extract(&"*".parse().unwrap()).await.unwrap(), IfMatch(None));
+        for other in ["7", "\"7\"", "\"x-1\"", "W/\"7-0\"", "\"7-0\", \"8-0\""] {
+            let failure = extract(&other.parse().unwrap()).await.unwrap_err();
+            assert_eq!(failure.status(), StatusCode::PRECONDITION_FAILED, "{other}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `Idempotency-Key`: a request that creates or pays, and may be sent again.
+//! `Idempotency-Key`: a request that creates or pays can be sent again without a second effect.
 //!
-//! A key belongs to whoever is signed in, and to one method and path. The keys of guests share one place, so a guest's
-//! key is to be one that nobody guesses, as the documentation says: a UUID.
+//! A key is valid for one user, one method and one path. Guests share one scope, so a guest has to choose a key that
+//! cannot be guessed, as the documentation says: a UUID.
 
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, Method};
@@ -11,26 +11,27 @@ use utoipa::{ToSchema, openapi::path::Operation};
 
 use super::json;
 use super::routing::{Argument, describe_header};
+use crate::application::idempotency::{Render, Responder};
 use crate::domain::ids::UserId;
 use crate::infrastructure::exceptions::{Failure, Fault, Location, ValidationException};
 use crate::infrastructure::repositories::IdempotencyKey;
 
 /// The name of the header.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// The longest key.
-const LONGEST: usize = 255;
+/// The greatest length of a key in bytes.
+const MAX_LENGTH: usize = 255;
 
-/// A body in JSON with its key, if it was sent with one. A request without a body is one with `{}`.
+/// A JSON body with the idempotency key of its request, if there is one. A request without a body has the body `{}`.
 #[derive(Debug, Clone)]
 pub struct Idempotent<T> {
-    /// What the body says.
+    /// The body.
     pub body: T,
-    key: Option<Sent>,
+    key: Option<SentKey>,
 }
 
-/// A key as it was sent, and the request it was sent with.
+/// A key with the request that it was sent with.
 #[derive(Debug, Clone)]
-struct Sent {
+struct SentKey {
     key: String,
     method: Method,
     path: String,
@@ -38,8 +39,14 @@ struct Sent {
 }
 
 impl<T> Idempotent<T> {
-    /// The key, as one of this user's or of a guest's.
-    pub fn key(&self, user_id: Option<UserId>) -> Option<IdempotencyKey> {
+    /// The body, and how the use case responds: under the key of `user_id` or, if `None`, of a guest.
+    pub fn into_parts<R: ?Sized>(self, user_id: Option<UserId>, render: impl Render<R>) -> (T, Responder<R>) {
+        let key = self.key(user_id);
+        (self.body, Responder::new(key, render))
+    }
+
+    /// The key, in the scope of this user or, if `None`, of guests.
+    fn key(&self, user_id: Option<UserId>) -> Option<IdempotencyKey> {
         self.key.as_ref().map(|sent| IdempotencyKey {
             scope: match user_id {
                 Some(user_id) => format!("{user_id} {} {}", sent.method, sent.path),
@@ -53,8 +60,9 @@ impl<T> Idempotent<T> {
 
 impl<T> Argument for Idempotent<T> {
     fn describe(operation: &mut Operation) {
-        let description = "1 to 255 visible characters that nobody guesses, such as a UUID. Sent again with the same \
-                           key and body, the request has no second effect and the same answer.";
+        let description = "A name for this request that cannot be guessed, such as a UUID: 1 to 255 visible ASCII \
+                           characters. A repeated request with the same key and body has no second effect and gets \
+                           the same response.";
         describe_header(operation, IDEMPOTENCY_KEY, description);
     }
 }
@@ -76,13 +84,13 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Idemp
                 .chain_update(&body)
                 .finalize()
                 .to_vec();
-            Sent { key, method, path, request_hash }
+            SentKey { key, method, path, request_hash }
         });
         Ok(Self { body: json::parse(&body)?, key })
     }
 }
 
-/// The key among the headers: 1 to 255 visible characters of ASCII.
+/// Reads the key from the headers: 1 to 255 visible ASCII characters.
 fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let location = || Location::Header(IDEMPOTENCY_KEY);
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
@@ -90,7 +98,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let fault = match value.as_bytes() {
         _ if values.next().is_some() => Fault::Duplicate,
         [] => Fault::TooShort { min_length: 1 },
-        key if key.len() > LONGEST => Fault::TooLong { max_length: LONGEST },
+        key if key.len() > MAX_LENGTH => Fault::TooLong { max_length: MAX_LENGTH },
         key if !key.iter().all(u8::is_ascii_graphic) => Fault::Character,
         key => return Ok(Some(String::from_utf8_lossy(key).into_owned())),
     };
@@ -111,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_belongs_to_its_caller_and_route_and_knows_its_request() {
+    async fn a_key_is_valid_for_one_user_and_path_and_holds_the_hash_of_its_request() {
         let user = Some(UserId(uuid::Uuid::nil()));
         let first = keyed("/a", &["k"], "1").await.unwrap();
         let (guests, users) = (first.key(None).unwrap(), first.key(user).unwrap());
@@ -126,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_is_none_is_a_fault_of_its_header() {
+    async fn an_invalid_key_is_a_fault_of_its_header() {
         let long = "k".repeat(256);
         for keys in [&[""][..], &["a b"], &["\u{e9}"], &["a", "a"], &[&long]] {
             let failure = keyed("/a", keys, "1").await.unwrap_err();

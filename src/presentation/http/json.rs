@@ -1,8 +1,8 @@
-//! Bodies in JSON: read, checked against the schema that the API documents, and only then typed.
+//! JSON bodies: parsed, validated against the schema in the API document, and then deserialized.
 
 use axum::{
     body::HttpBody,
-    extract::{FromRequest, OptionalFromRequest, Request},
+    extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -17,18 +17,17 @@ use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technic
 
 const JSON: &str = "application/json";
 
-/// A body in JSON. As an extractor, its faults are problem documents: 415 for another media type, 413 for too many
-/// bytes, 400 for what is no JSON, 422 with every fault for what breaks the schema. `Option<Json<T>>` is `None`
-/// for a request without a body.
+/// A JSON body. As an extractor it fails with 415 for another media type, 413 for too many bytes, 400 for text that is
+/// not JSON, and 422 with all faults for a value that does not match the schema.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
-/// A body that has nothing to say: `{}`.
+/// An object without members: `{}`.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub struct EmptyBody {}
 
-/// The largest body that is read, in bytes: an extension of the request, put there by the server.
+/// The greatest size of a body in bytes: an extension of the request, added by the server.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit(pub usize);
 
@@ -38,7 +37,7 @@ impl Default for BodyLimit {
     }
 }
 
-/// The `T` that a body says, or all that is wrong with it.
+/// Parses and validates a body; fails with all its faults.
 pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T, Failure> {
     let value = document::parse(body)?;
     let mut input = ValidationException::none();
@@ -46,25 +45,26 @@ pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T,
         input.add(pointer, fault);
     }
     input.check()?;
-    // what the schema cannot say, the type does
+    // The type checks what the schema cannot express.
     T::deserialize(value).map_err(|_| ValidationException::one(misfit::<T>(body), Fault::Invalid).into())
 }
 
-/// Where a body does not fit its type: read once more, since to know the place costs a third as much again.
+/// Finds where a body does not match its type. The body is parsed again, since tracking the location from the start would
+/// cost a third more.
 fn misfit<T: DeserializeOwned>(body: &[u8]) -> String {
     let read: Result<T, _> =
         serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
     read.err().map(|error| pointer(error.path())).unwrap_or_default()
 }
 
-/// The bytes of a body that is declared as JSON, within the limit.
+/// Reads a body that is declared as JSON, up to the limit.
 pub async fn read(request: Request) -> Result<Bytes, Failure> {
     if !is_json(request.headers()) {
         return Err(RejectedRequest::UnsupportedMediaType { expected: JSON }.into());
     }
     let BodyLimit(limit) = request.extensions().get().copied().unwrap_or_default();
     let body = request.into_body();
-    // a body that says its length is refused before it is read
+    // A body with a declared length is refused before it is read.
     if body.size_hint().lower() > limit as u64 {
         return Err(RejectedRequest::BodyTooLarge { limit }.into());
     }
@@ -75,7 +75,7 @@ pub async fn read(request: Request) -> Result<Bytes, Failure> {
     }
 }
 
-/// Like [`read`], and `{}` for a request without a body.
+/// Reads a body like [`read`]; a request without one has the body `{}`.
 pub async fn read_or_empty(request: Request) -> Result<Bytes, Failure> {
     if has_body(&request) { read(request).await } else { Ok(Bytes::from_static(b"{}")) }
 }
@@ -92,19 +92,7 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Json<
     }
 }
 
-impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> OptionalFromRequest<S> for Json<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Failure> {
-        if !has_body(&request) {
-            return Ok(None);
-        }
-        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
-    }
-}
-
 impl<T> Argument for Json<T> {}
-impl<T> Argument for Option<Json<T>> {}
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
@@ -115,14 +103,14 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Whether the media type is JSON or built on it (RFC 6839 section 3.1).
+/// Whether the media type is JSON or based on it (RFC 6839 section 3.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media_type == JSON || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
-/// The path as a JSON pointer. The variant of an enum is no step in the body.
+/// Converts a path to a JSON pointer. The variant of an enum is no part of it.
 fn pointer(path: &Path) -> String {
     path.iter()
         .map(|segment| match segment {

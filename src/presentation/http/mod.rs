@@ -1,6 +1,5 @@
 //! The HTTP API.
 
-pub mod answer;
 pub mod bodies;
 pub mod conditional;
 mod document;
@@ -11,9 +10,9 @@ pub mod list;
 mod observe;
 pub mod openapi;
 pub mod order_token;
-pub mod patch;
 pub mod principal;
 pub mod query;
+pub mod response;
 pub mod routes;
 pub mod routing;
 pub mod schema;

@@ -1,4 +1,4 @@
-//! What shows an order to the guest who placed it: a token that only this store can make, told at checkout.
+//! Order tokens: with the token that the checkout returned, a guest gets the order. Only this store can make one.
 
 use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,9 +17,9 @@ use crate::domain::order::Order;
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::CursorKey;
 
-/// The header that a token comes in.
+/// The header with a token.
 pub const ORDER_TOKEN: &str = "order-token";
-/// Bytes of the signature that are in a token.
+/// The number of bytes of the signature that a token contains.
 const LENGTH: usize = 24;
 
 /// The token of an order.
@@ -27,47 +27,46 @@ pub fn token(key: &CursorKey, id: OrderId) -> String {
     URL_SAFE_NO_PAD.encode(&key.sign("order", id.0.as_bytes())[..LENGTH])
 }
 
-/// Who asks for an order: whoever is signed in, and whatever token came with the request.
+/// The order token of a request, in a header or in the query.
 #[derive(Debug, Clone)]
-pub struct Buyer {
-    token: Option<String>,
-}
+pub struct OrderToken(Option<String>);
 
-/// How a link shows a token.
+/// The parameter with a token.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct OrderTokenParameter {
-    /// The token told at checkout, for a guest; better sent in the header `Order-Token`.
+    /// The token of a guest's order, as the checkout returned it. The header `Order-Token` is preferred, since a URL may
+    /// be logged.
     token: Option<String>,
 }
 
-impl Argument for Buyer {
+impl Argument for OrderToken {
     fn describe(operation: &mut Operation) {
-        describe_header(operation, ORDER_TOKEN, "The token told at checkout, for a guest.");
+        describe_header(operation, ORDER_TOKEN, "The token of a guest's order, as the checkout returned it.");
         let parameters = OrderTokenParameter::into_params(|| None).into_iter().map(Into::into);
         operation.parameters.get_or_insert_default().extend(parameters);
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Buyer {
+impl<S: Sync> FromRequestParts<S> for OrderToken {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let header = parts.headers.get(ORDER_TOKEN).and_then(|value| value.to_str().ok());
-        let in_link = query::parse::<OrderTokenParameter>(&parts.uri)?.token;
-        Ok(Self { token: header.map(str::to_owned).or(in_link) })
+        let parameter = query::parse::<OrderTokenParameter>(&parts.uri)?.token;
+        Ok(Self(header.map(str::to_owned).or(parameter)))
     }
 }
 
-impl Buyer {
-    /// Whether it is their order; if not, it looks as if there were none.
-    pub fn check(&self, app: &AppState, who: &Anyone, order: &Order) -> Result<(), Failure> {
-        let owns = order.user_id.is_some() && order.user_id == who.user_id();
-        let holds = self.token.as_ref().is_some_and(|shown| {
-            let right = token(app.store.database().cursor_key(), order.id);
-            bool::from(right.as_bytes().ct_eq(shown.as_bytes()))
+impl OrderToken {
+    /// Fails as for an order that does not exist, unless the order is the principal's or the token is the order's.
+    pub fn check(&self, app: &AppState, principal: &Anyone, order: &Order) -> Result<(), Failure> {
+        let is_owner = order.user_id.is_some() && order.user_id == principal.user_id();
+        let has_token = self.0.as_ref().is_some_and(|sent| {
+            let expected = token(app.store.database().cursor_key(), order.id);
+            bool::from(expected.as_bytes().ct_eq(sent.as_bytes()))
         });
-        if owns || holds { Ok(()) } else { Err(NotFound::Order.into()) }
+        if is_owner || has_token { Ok(()) } else { Err(NotFound::Order.into()) }
     }
 }

@@ -41,9 +41,9 @@ pub struct Admin(pub SignedIn);
 
 /// Whoever shows a token, whether or not it is one (still): its hash.
 #[derive(Debug, Clone)]
-pub struct Holder(pub Option<Vec<u8>>);
+pub struct TokenHolder(pub Option<Vec<u8>>);
 
-impl Policy for Holder {
+impl Policy for TokenHolder {
     const ACCESS: Access = Access::Anyone;
 }
 
@@ -92,7 +92,7 @@ impl<S: Sync> FromRequestParts<S> for Public {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Holder {
+impl<S: Sync> FromRequestParts<S> for TokenHolder {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {

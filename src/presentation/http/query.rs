@@ -13,6 +13,7 @@ use utoipa::{
     IntoParams,
     openapi::{
         RefOr,
+        path::{Operation, ParameterIn},
         schema::{ArrayItems, Schema as Node, SchemaType, Type},
     },
 };
@@ -29,7 +30,13 @@ pub struct Query<T>(pub T);
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 
-impl<T> Argument for Query<T> {}
+impl<T: IntoParams> Argument for Query<T> {
+    fn describe(operation: &mut Operation) {
+        let parameters = T::into_params(|| Some(ParameterIn::Query));
+        operation.parameters.get_or_insert_default().extend(parameters.into_iter().map(Into::into));
+    }
+}
+
 impl<T> Argument for Path<T> {}
 
 /// The `T` that a query says, or all that is wrong with it.

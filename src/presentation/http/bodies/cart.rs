@@ -1,4 +1,4 @@
-//! A cart, priced.
+//! A cart with its prices.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,62 +10,62 @@ use crate::domain::cart::CartStatus;
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::infrastructure::exceptions::InvalidDiscountCodeException;
-use crate::infrastructure::repositories::StoredResponse;
-use crate::presentation::http::answer::versioned;
+use crate::presentation::http::response::{StoredResponse, tagged};
 
-/// A cart with what it costs in the store's own country; what it costs elsewhere says the checkout.
+/// A cart with its prices, for delivery to the store's default country. The checkout computes shipping and tax for the
+/// shipping address.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Cart)]
 pub struct CartBody {
-    /// Its id. A guest's cart is held by it alone, so it is to be kept secret.
+    /// The id of the cart. It is the only protection of a guest's cart and has to be kept secret.
     id: CartId,
-    /// What has become of it.
+    /// The status.
     status: CartStatus,
-    /// The currency it is priced in.
+    /// The currency of the prices.
     currency: Currency,
-    /// Its lines, in the order they were added.
+    /// The items, in the order in which they were added.
     items: Vec<CartItemBody>,
-    /// The discount code it carries.
+    /// The discount code.
     discount: Option<CartDiscount>,
-    /// What the lines that can be bought come to.
+    /// The totals of the items that can be bought.
     totals: Totals,
-    /// The way of shipping in `totals`: the cheapest.
+    /// The code of the shipping method in `totals`: the cheapest one.
     shipping_method: Option<String>,
-    /// The order that it became.
+    /// The order that was placed with the cart.
     order_id: Option<OrderId>,
-    /// When it was made.
+    /// The time at which the cart was created.
     created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     updated_at: Timestamp,
-    /// When it is cleared away, unless it is changed before.
+    /// The time at which the cart is deleted if it is not changed before.
     expires_at: Timestamp,
 }
 
-/// A line of a cart.
+/// An item of a cart.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CartItem)]
 struct CartItemBody {
-    /// What.
+    /// The variant.
     variant_id: VariantId,
-    /// Its product.
+    /// The product of the variant.
     product_id: ProductId,
-    /// Its stock-keeping unit.
+    /// The merchant's code of the variant.
     sku: String,
-    /// Its name with its options.
+    /// The name of the product with the options of the variant.
     name: String,
-    /// How many.
+    /// The number of pieces.
     quantity: i64,
-    /// How many can be bought now.
+    /// The number of pieces that can be bought.
     available: i64,
-    /// Whether it is for sale, in this currency. If not, it has no price and is not in the totals.
+    /// Whether the variant is sold in the currency of the cart. If not, it has no price and is not in the totals.
     for_sale: bool,
-    /// The price of one.
+    /// The price of one piece.
     unit_price: Option<Money>,
-    /// Its share of the discount.
+    /// The share of the discount.
     discount: Option<Money>,
-    /// Its tax.
+    /// The tax.
     tax: Option<Money>,
-    /// What is to be paid for it.
+    /// The amount to pay.
     total: Option<Money>,
 }
 
@@ -74,14 +74,14 @@ struct CartItemBody {
 struct CartDiscount {
     /// The code.
     code: String,
-    /// Whether it applies now.
+    /// Whether the discount applies.
     applies: bool,
-    /// Why it does not.
+    /// The reason why the discount does not apply.
     reason: Option<&'static str>,
 }
 
 impl CartBody {
-    /// As it looks outside.
+    /// The body of a cart.
     pub fn of(priced: &PricedCart) -> Self {
         let PricedCart { cart, lines, quote } = priced;
         let discount = cart.discount_code.as_ref().map(|code| CartDiscount {
@@ -110,9 +110,9 @@ impl CartBody {
         }
     }
 
-    /// The answer that shows it.
-    pub fn answer(priced: &PricedCart) -> StoredResponse {
-        versioned(priced.cart.version, &Self::of(priced))
+    /// The response with this cart.
+    pub fn response(priced: &PricedCart) -> StoredResponse {
+        tagged(priced.cart.version, &Self::of(priced))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A category, alone or with those below it.
+//! A category, alone or with its subtree.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,52 +8,58 @@ use crate::domain::category::{Branch, Category};
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::tax::TaxClass;
+use crate::presentation::http::response::{StoredResponse, tagged};
 
 /// A category.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Category)]
 pub struct CategoryBody {
-    /// Its id.
+    /// The id of the category.
     id: CategoryId,
-    /// The readable part of its address.
+    /// The readable part of the category's URL.
     slug: String,
-    /// Its name in the store's base language.
+    /// The name in the store's base language.
     name: String,
-    /// The category above it; null at the top.
+    /// The parent category; `null` at the top of the tree.
     parent_id: Option<CategoryId>,
-    /// Its place among its siblings.
+    /// The rank among the categories with the same parent, smallest first.
     position: i64,
-    /// The tax class of its products; null takes that of the category above.
+    /// The tax class of the products in the category; `null` is that of the parent category.
     tax_class: Option<TaxClass>,
-    /// Its name in other languages, by BCP 47 tag.
+    /// The name in other languages, by BCP 47 tag.
     translations: Translations,
-    /// When it was made.
+    /// The time at which the category was created.
     created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     updated_at: Timestamp,
 }
 
-/// A category with those below it.
+/// A category with its subtree.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = CategoryBranch)]
-pub struct BranchBody {
-    /// Its id.
+#[schema(as = CategoryTree)]
+pub struct CategoryTreeBody {
+    /// The id of the category.
     id: CategoryId,
-    /// The readable part of its address.
+    /// The readable part of the category's URL.
     slug: String,
-    /// Its name in the store's base language.
+    /// The name in the store's base language.
     name: String,
-    /// The category above it; null at the top.
+    /// The parent category; `null` at the top of the tree.
     parent_id: Option<CategoryId>,
-    /// Its name in other languages, by BCP 47 tag.
+    /// The name in other languages, by BCP 47 tag.
     translations: Translations,
-    /// Those right below it, in their order.
+    /// The subcategories, in their order.
     #[schema(no_recursion)]
-    children: Vec<BranchBody>,
+    children: Vec<CategoryTreeBody>,
 }
 
 impl CategoryBody {
-    /// As it looks outside.
+    /// The response with this category.
+    pub fn response(category: &Category) -> StoredResponse {
+        tagged(category.version, &Self::of(category))
+    }
+
+    /// The body of a category.
     pub fn of(category: &Category) -> Self {
         Self {
             id: category.id,
@@ -69,8 +75,8 @@ impl CategoryBody {
     }
 }
 
-impl BranchBody {
-    /// As it looks outside.
+impl CategoryTreeBody {
+    /// The body of a category with its subtree.
     pub fn of(branch: &Branch) -> Self {
         let Branch { category, children } = branch;
         Self {

@@ -13,53 +13,53 @@ use crate::domain::money::Money;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Invoice)]
 pub struct InvoiceBody {
-    /// Its id.
+    /// The id of the document.
     id: InvoiceId,
-    /// Which of the two.
+    /// Whether the document is an invoice or a credit note.
     kind: InvoiceKind,
-    /// Its number with its series, without gaps.
+    /// The number with its series. The numbers of a series have no gaps.
     number: String,
     /// The order.
     order_id: Option<OrderId>,
-    /// The order's number.
+    /// The number of the order.
     order_number: Option<i64>,
-    /// The invoice that a credit note takes back from.
+    /// The invoice that the credit note corrects; `null` for an invoice.
     corrects: Option<InvoiceId>,
-    /// From whom.
+    /// The seller's name and address.
     seller: String,
-    /// To whom.
+    /// The buyer's address.
     billing_address: Option<Address>,
-    /// For what.
+    /// The items.
     items: Vec<InvoiceItem>,
-    /// What shipping comes to, tax included.
+    /// The shipping costs, tax included.
     shipping: Money,
-    /// The tax of each rate.
+    /// The taxes by rate.
     taxes: Vec<InvoiceTaxBody>,
-    /// What is or was to be paid, tax included; on a credit note what went back.
+    /// The total, tax included: the amount to pay, or on a credit note the amount refunded.
     total: Money,
-    /// Why, on a credit note.
+    /// The reason of a credit note.
     reason: Option<String>,
-    /// When it was issued.
+    /// The time at which the document was issued.
     issued_at: Timestamp,
-    /// The credit notes that take back from it.
+    /// The credit notes that correct the invoice.
     #[schema(no_recursion)]
     credit_notes: Vec<InvoiceBody>,
 }
 
-/// A line of an invoice.
+/// An item of an invoice.
 #[derive(Debug, Serialize, ToSchema)]
 struct InvoiceItem {
-    /// What.
+    /// The merchant's code of the variant.
     sku: String,
-    /// Its name.
+    /// The name.
     name: String,
-    /// How many.
+    /// The number of pieces.
     quantity: i64,
-    /// The price of one.
+    /// The price of one piece.
     unit_price: Money,
-    /// Its share of the discount.
+    /// The share of the discount.
     discount: Money,
-    /// What it comes to.
+    /// The total.
     total: Money,
 }
 
@@ -67,18 +67,18 @@ struct InvoiceItem {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = InvoiceTax)]
 struct InvoiceTaxBody {
-    /// The rate in hundredths of a percent.
+    /// The tax rate in basis points: hundredths of a percent.
     basis_points: i64,
-    /// Whether the prices contain it.
+    /// Whether the prices include the tax.
     inclusive: bool,
-    /// What it is taken on.
+    /// The amount on which the tax is charged.
     net: Money,
     /// The tax.
     tax: Money,
 }
 
 impl InvoiceBody {
-    /// As it looks outside.
+    /// The body of an invoice with its credit notes.
     pub fn of(invoice: Invoice, credit_notes: Vec<Self>) -> Self {
         let money = |amount| Money::new(amount, invoice.currency);
         let item = |line: InvoiceLine| InvoiceItem {

@@ -1,4 +1,4 @@
-//! How the things that several routes show look on the wire.
+//! The response bodies that several routes share.
 
 mod cart;
 mod category;
@@ -16,26 +16,26 @@ use utoipa::ToSchema;
 use crate::domain::money::Money;
 
 pub use cart::CartBody;
-pub use category::{BranchBody, CategoryBody};
+pub use category::{CategoryBody, CategoryTreeBody};
 pub use invoice::InvoiceBody;
 pub use order::OrderBody;
-pub use payment::{PaymentBody, StepBody};
-pub use product::{ProductBody, ProductRecord};
+pub use payment::{PaymentBody, PaymentStepBody};
+pub use product::{AdminProductBody, ProductBody};
 pub use review::ReviewBody;
-pub use subscription::{PeriodBody, SubscriptionBody};
+pub use subscription::SubscriptionBody;
 pub use user::UserBody;
 
-/// What it comes to, in one currency.
+/// The totals of a cart or an order, in one currency.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Totals {
-    /// The goods before the discount.
+    /// The price of the items before the discount.
     pub subtotal: Money,
-    /// What the discount takes off.
+    /// The amount that the discount deducts.
     pub discount: Money,
-    /// Shipping.
+    /// The shipping costs.
     pub shipping: Money,
-    /// Tax, contained in the prices or added to them.
+    /// The tax, included in the prices or added to them.
     pub tax: Money,
-    /// What is to be paid.
+    /// The amount to pay.
     pub total: Money,
 }

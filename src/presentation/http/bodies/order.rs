@@ -11,91 +11,90 @@ use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
 use crate::domain::product::ProductKind;
-use crate::infrastructure::repositories::StoredResponse;
-use crate::presentation::http::answer::versioned;
+use crate::presentation::http::response::{StoredResponse, tagged};
 
 /// An order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Order)]
 pub struct OrderBody {
-    /// Its id.
+    /// The id of the order.
     pub id: OrderId,
-    /// Its number.
+    /// The number of the order, for people.
     number: i64,
-    /// How far it has come.
+    /// The status.
     status: OrderStatus,
-    /// Who ordered; null is a guest.
+    /// The buyer; `null` for a guest.
     user_id: Option<UserId>,
-    /// Where to write to.
+    /// The buyer's e-mail address.
     email: String,
-    /// The currency of every amount in it.
+    /// The currency of all amounts of the order.
     currency: Currency,
-    /// What was bought.
+    /// The items.
     items: Vec<OrderItemBody>,
-    /// What it comes to.
+    /// The totals.
     totals: Totals,
-    /// The discount code used.
+    /// The discount code that was redeemed.
     discount_code: Option<String>,
-    /// The way of shipping, if anything is shipped.
+    /// The code of the shipping method; `null` if nothing is shipped.
     shipping_method: Option<String>,
-    /// Where the goods go.
+    /// The address to which the order is delivered.
     shipping_address: Address,
-    /// Where the invoice goes.
+    /// The address on the invoice.
     billing_address: Address,
-    /// Its payment.
+    /// The payment.
     payment: PaymentBody,
-    /// The subscription whose period it pays.
+    /// The subscription of which the order pays a period.
     subscription_id: Option<SubscriptionId>,
     /// The carrier's tracking code.
     tracking_code: Option<String>,
-    /// When it was placed.
+    /// The time at which the order was placed.
     placed_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     updated_at: Timestamp,
-    /// When it was handed to the carrier.
+    /// The time at which the order was handed to the carrier.
     fulfilled_at: Option<Timestamp>,
-    /// What shows the order to a guest, in the header `Order-Token`; told at checkout only.
+    /// The token with which a guest gets the order, in the header `Order-Token`. Returned only by the checkout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
 
-/// A line of an order, as it was sold.
+/// An item of an order, as it was sold.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrderItem)]
 struct OrderItemBody {
-    /// What.
+    /// The variant.
     variant_id: VariantId,
-    /// Its product.
+    /// The product of the variant.
     product_id: ProductId,
-    /// Its stock-keeping unit.
+    /// The merchant's code of the variant.
     sku: String,
-    /// What kind of thing it is.
+    /// How the product is delivered.
     kind: ProductKind,
-    /// Its name with its options.
+    /// The name of the product with the options of the variant.
     name: String,
-    /// How many.
+    /// The number of pieces.
     quantity: i64,
-    /// The price of one.
+    /// The price of one piece.
     unit_price: Money,
-    /// Its share of the discount.
+    /// The share of the discount.
     discount: Money,
-    /// Its tax.
+    /// The tax.
     tax: Money,
-    /// The rate of the tax in hundredths of a percent.
+    /// The tax rate in basis points: hundredths of a percent.
     tax_basis_points: i64,
     /// Whether the price contains the tax.
     tax_inclusive: bool,
-    /// What is to be paid for it.
+    /// The amount to pay.
     total: Money,
 }
 
 impl OrderBody {
-    /// The answer that shows it.
-    pub fn answer(placed: &PlacedOrder) -> StoredResponse {
-        versioned(placed.order.version, &Self::of(placed))
+    /// The response with this order.
+    pub fn response(placed: &PlacedOrder) -> StoredResponse {
+        tagged(placed.order.version, &Self::of(placed))
     }
 
-    /// As it looks outside.
+    /// The body of an order.
     pub fn of(placed: &PlacedOrder) -> Self {
         let PlacedOrder { order, payment } = placed;
         let money = |amount| Money::new(amount, order.currency);

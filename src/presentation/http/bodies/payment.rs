@@ -1,4 +1,4 @@
-//! A payment, and the steps that moved its money.
+//! A payment and its operations.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,60 +8,60 @@ use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
 
-/// The payment of an order. The token it was paid with is nowhere shown.
+/// The payment of an order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Payment)]
 pub struct PaymentBody {
-    /// Its id.
+    /// The id of the payment.
     id: PaymentId,
-    /// The order it pays.
+    /// The order that is paid.
     order_id: OrderId,
-    /// Who handles it.
+    /// The payment provider.
     provider: String,
-    /// How far it has come.
+    /// The status.
     status: PaymentStatus,
-    /// What is to be paid.
+    /// The amount to pay.
     amount: Money,
-    /// What the provider holds or took.
+    /// The amount that the provider authorized.
     authorized: Money,
-    /// What was taken.
+    /// The amount that was captured.
     captured: Money,
-    /// What was given back.
+    /// The amount that was refunded.
     refunded: Money,
-    /// Why it failed.
+    /// The reason why the payment failed.
     failure: Option<String>,
-    /// Where the shopper has to act (3-D Secure), while the status is `requires_action`.
+    /// The URL at which the shopper has to confirm the payment (3-D Secure) while the status is `requires_action`.
     action_url: Option<String>,
-    /// When it was made.
+    /// The time at which the payment was created.
     created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     updated_at: Timestamp,
 }
 
-/// Money that was moved, or is being moved: an authorization, a capture, a refund, a void.
+/// An operation of a payment: an authorization, a capture, a void or a refund.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PaymentStep)]
-pub struct StepBody {
-    /// Its id.
+pub struct PaymentStepBody {
+    /// The id of the operation.
     id: PaymentStepId,
-    /// The payment it belongs to.
+    /// The payment.
     payment_id: PaymentId,
-    /// What it does.
+    /// The kind of the operation.
     kind: StepKind,
-    /// How it went. What is `pending` is sent to the provider again until there is an answer.
+    /// The status. A `pending` operation is sent to the provider again until its outcome is known.
     status: StepStatus,
-    /// How much.
+    /// The amount.
     amount: Money,
-    /// Why, in the words of whoever asked for it.
+    /// The reason that the administrator gave.
     reason: Option<String>,
-    /// When it was asked for.
+    /// The time at which the operation was requested.
     created_at: Timestamp,
-    /// When it was settled.
+    /// The time at which the final outcome was known.
     settled_at: Option<Timestamp>,
 }
 
 impl PaymentBody {
-    /// As it looks outside.
+    /// The body of a payment.
     pub fn of(payment: &Payment) -> Self {
         let money = |amount| Money::new(amount, payment.currency);
         Self {
@@ -81,8 +81,8 @@ impl PaymentBody {
     }
 }
 
-impl StepBody {
-    /// As it looks outside, in the currency of its payment.
+impl PaymentStepBody {
+    /// The body of an operation, in the currency of its payment.
     pub fn of(step: &PaymentStep, currency: Currency) -> Self {
         Self {
             id: step.id,

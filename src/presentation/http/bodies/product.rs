@@ -1,4 +1,4 @@
-//! A product, as shoppers see it in one language and currency, and as administrators do.
+//! A product: for shoppers in one language and currency, and for administrators with all its data.
 
 use std::collections::BTreeMap;
 
@@ -11,31 +11,37 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::product::{BillingInterval, ProductKind, ProductView, Stock, Texts, Variant};
 use crate::domain::tax::TaxClass;
 use crate::presentation::http::languages::Languages;
+use crate::presentation::http::response::{StoredResponse, tagged};
 
-/// A product that can be bought.
+/// A product, as shoppers see it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Product)]
 pub struct ProductBody<'a> {
+    /// The id of the product.
     id: ProductId,
-    /// The readable part of its address.
+    /// The readable part of the product's URL.
     slug: &'a str,
-    /// Its name, in the best language that is there.
+    /// The name, in the best available language.
     name: &'a str,
-    /// Its description.
+    /// The description, in the best available language.
     description: &'a str,
+    /// The category.
     category_id: Option<CategoryId>,
+    /// How the product is delivered.
     kind: ProductKind,
-    /// How often it is charged, if it is a subscription.
+    /// How often a subscription is charged.
     billing_interval: Option<BillingInterval>,
-    /// The age in years a buyer must have reached.
+    /// The least age of a buyer in years.
     minimum_age: Option<i64>,
-    /// The names of its options.
+    /// The names of the options in which the variants differ.
     options: &'a [String],
-    /// What is sold.
+    /// The variants that can be bought.
     variants: Vec<VariantBody<'a>>,
-    /// What buyers say of it.
+    /// The rating; `null` if there is no approved review.
     rating: Option<Rating>,
+    /// The time at which the product was created.
     created_at: Timestamp,
+    /// The time of the last change.
     updated_at: Timestamp,
 }
 
@@ -43,27 +49,29 @@ pub struct ProductBody<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Variant)]
 struct VariantBody<'a> {
+    /// The id of the variant.
     id: VariantId,
+    /// The merchant's code of the variant.
     sku: &'a str,
-    /// The value for each of the product's options.
+    /// The value of each option of the product.
     options: &'a [String],
-    /// Its price in the currency that was asked for; null if it has none.
+    /// The price in the requested currency; `null` if the variant has none.
     price: Option<Money>,
-    /// How many can be bought now.
+    /// The number of pieces that can be bought.
     available: i64,
 }
 
-/// What buyers say of a product.
+/// The rating of a product by its approved reviews.
 #[derive(Debug, Serialize, ToSchema)]
 struct Rating {
-    /// Hundredths of a star, 100 to 500.
+    /// The average in hundredths of a star, 100 to 500.
     average_hundredths: i64,
-    /// How many said so.
+    /// The number of reviews.
     count: i64,
 }
 
 impl<'a> ProductBody<'a> {
-    /// The product in a language and a currency.
+    /// The body of a product in a language and a currency.
     pub fn of(view: &'a ProductView, languages: &Languages, currency: Currency) -> Self {
         let product = &view.product;
         let translated =
@@ -98,51 +106,74 @@ impl<'a> ProductBody<'a> {
     }
 }
 
-/// A product with all that is kept of it.
+/// A product, as administrators see it.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ProductRecord)]
-pub struct ProductRecord<'a> {
+#[schema(as = AdminProduct)]
+pub struct AdminProductBody<'a> {
+    /// The id of the product.
     id: ProductId,
+    /// The readable part of the product's URL.
     slug: &'a str,
+    /// The name in the store's base language.
     name: &'a str,
+    /// The description in the store's base language.
     description: &'a str,
+    /// The category.
     category_id: Option<CategoryId>,
+    /// How the product is delivered.
     kind: ProductKind,
+    /// How often a subscription is charged.
     billing_interval: Option<BillingInterval>,
+    /// The least age of a buyer in years.
     minimum_age: Option<i64>,
+    /// The tax class; `null` is that of the category.
     #[schema(value_type = Option<String>)]
     tax_class: Option<&'a TaxClass>,
-    /// Whether shoppers see it.
+    /// Whether shoppers can see the product.
     active: bool,
+    /// The names of the options in which the variants differ.
     options: &'a [String],
-    /// Texts in other languages, by BCP 47 tag.
+    /// The texts in other languages, by BCP 47 tag.
     translations: &'a BTreeMap<String, Texts>,
-    variants: Vec<VariantRecord<'a>>,
+    /// The variants, in their order.
+    variants: Vec<AdminVariantBody<'a>>,
+    /// The version of the product.
     version: i64,
+    /// The time at which the product was created.
     created_at: Timestamp,
+    /// The time of the last change.
     updated_at: Timestamp,
 }
 
-/// A variant with all that is kept of it.
+/// A variant, as administrators see it.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = VariantRecord)]
-struct VariantRecord<'a> {
+#[schema(as = AdminVariant)]
+struct AdminVariantBody<'a> {
+    /// The id of the variant.
     id: VariantId,
+    /// The merchant's code of the variant.
     sku: &'a str,
+    /// The value of each option of the product.
     options: &'a [String],
+    /// Whether shoppers can buy the variant.
     active: bool,
-    /// One price a currency.
+    /// The prices, one for each currency.
     prices: Vec<Money>,
-    /// How many there are.
+    /// The number of pieces, reserved ones included.
     stock: i64,
-    /// How many of them orders have reserved.
+    /// The number of pieces that pending orders have reserved.
     reserved: i64,
-    /// How many can be bought now.
+    /// The number of pieces that can be bought.
     available: i64,
 }
 
-impl<'a> ProductRecord<'a> {
-    /// The product with all that is kept of it.
+impl<'a> AdminProductBody<'a> {
+    /// The response with this product.
+    pub fn response(view: &ProductView) -> StoredResponse {
+        tagged(view.product.version, &AdminProductBody::of(view))
+    }
+
+    /// The body of a product.
     pub fn of(view: &'a ProductView) -> Self {
         let product = &view.product;
         Self {
@@ -158,7 +189,7 @@ impl<'a> ProductRecord<'a> {
             active: product.active,
             options: &product.options,
             translations: &product.translations,
-            variants: product.variants.iter().zip(&view.stock).map(VariantRecord::of).collect(),
+            variants: product.variants.iter().zip(&view.stock).map(AdminVariantBody::of).collect(),
             version: product.version,
             created_at: product.created_at,
             updated_at: product.updated_at,
@@ -166,7 +197,7 @@ impl<'a> ProductRecord<'a> {
     }
 }
 
-impl<'a> VariantRecord<'a> {
+impl<'a> AdminVariantBody<'a> {
     fn of((variant, stock): (&'a Variant, &'a Stock)) -> Self {
         Self {
             id: variant.id,

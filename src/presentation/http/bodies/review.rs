@@ -7,33 +7,33 @@ use utoipa::ToSchema;
 use crate::domain::ids::{ProductId, ReviewId, UserId};
 use crate::domain::review::{Review, ReviewStatus};
 
-/// What a buyer says of a product. Shoppers are not told who it is.
+/// The review of a product by a buyer.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Review)]
 pub struct ReviewBody {
-    /// Its id.
+    /// The id of the review.
     id: ReviewId,
-    /// Of which product.
+    /// The product.
     product_id: ProductId,
-    /// Who wrote it; told to administrators only.
+    /// The author. Only returned to administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<UserId>,
-    /// One to five stars.
+    /// The rating: one to five stars.
     rating: i64,
-    /// Its headline; may be empty.
+    /// The headline; may be empty.
     title: String,
-    /// Its text; may be empty.
+    /// The text; may be empty.
     body: String,
-    /// What moderation has said. Only what is approved is shown and counted.
+    /// The status of moderation. Only approved reviews are published and included in the product's rating.
     status: ReviewStatus,
-    /// When it was written.
+    /// The time at which the review was created.
     created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     updated_at: Timestamp,
 }
 
 impl ReviewBody {
-    /// As shoppers see it.
+    /// The body of a review for shoppers.
     pub fn of(review: &Review) -> Self {
         Self {
             id: review.id,
@@ -48,8 +48,8 @@ impl ReviewBody {
         }
     }
 
-    /// As administrators see it.
-    pub fn with_writer(review: &Review) -> Self {
+    /// The body of a review for administrators.
+    pub fn with_author(review: &Review) -> Self {
         Self { user_id: Some(review.user_id), ..Self::of(review) }
     }
 }

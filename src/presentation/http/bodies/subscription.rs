@@ -1,4 +1,4 @@
-//! A subscription and the charges of its periods.
+//! A subscription and its periods.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,73 +9,78 @@ use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::BillingInterval;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
-use crate::infrastructure::repositories::StoredResponse;
-use crate::presentation::http::answer::versioned;
+use crate::presentation::http::response::{StoredResponse, tagged};
 
 /// A subscription.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Subscription)]
 pub struct SubscriptionBody {
-    /// Its id.
+    /// The id of the subscription.
     id: SubscriptionId,
-    /// Whose it is.
+    /// The subscriber.
     user_id: UserId,
-    /// What is delivered.
+    /// The product that is delivered.
     product_id: ProductId,
-    /// In which variant.
+    /// The variant that is delivered.
     variant_id: VariantId,
-    /// How many.
+    /// The number of pieces in each period.
     quantity: i64,
-    /// How it stands.
+    /// The status.
     status: SubscriptionStatus,
-    /// How often it is charged.
+    /// The length of a period.
     interval: BillingInterval,
-    /// The currency it is charged in.
+    /// The currency of the charges.
     currency: Currency,
-    /// Where it goes.
+    /// The address to which the variant is delivered.
     shipping_address: Address,
-    /// Who charges.
+    /// The payment provider.
     provider: String,
-    /// The number of the period that was last begun.
+    /// The number of the latest period, from 1.
     period: i64,
-    /// Until when it is paid.
+    /// The end of the paid period.
     paid_until: Timestamp,
-    /// When it is charged next.
+    /// The time of the next renewal.
     next_charge_at: Option<Timestamp>,
-    /// How often the charge of this period has failed.
+    /// The number of failed attempts to charge the latest period.
     failed_attempts: i64,
-    /// When it was made.
+    /// The time at which the subscription was created.
     created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     updated_at: Timestamp,
-    /// The charges, oldest first; not in lists.
+    /// The periods, oldest first. Omitted in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub periods: Option<Vec<PeriodBody>>,
+    periods: Option<Vec<SubscriptionPeriodBody>>,
 }
 
-/// The charge of one period.
+/// A period of a subscription.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SubscriptionPeriod)]
-pub struct PeriodBody {
-    /// Which period, from 1.
+pub struct SubscriptionPeriodBody {
+    /// The number of the period, from 1.
     period: i64,
-    /// The order that charges it.
+    /// The order that pays the period.
     order_id: OrderId,
-    /// How it went.
+    /// The status.
     status: PeriodStatus,
-    /// From when.
+    /// The start of the period.
     starts_at: Timestamp,
-    /// Until when.
+    /// The end of the period.
     ends_at: Timestamp,
 }
 
 impl SubscriptionBody {
-    /// The answer that shows it.
-    pub fn answer(subscription: &Subscription) -> StoredResponse {
-        versioned(subscription.version, &Self::of(subscription))
+    /// The response with this subscription.
+    pub fn response(subscription: &Subscription) -> StoredResponse {
+        tagged(subscription.version, &Self::of(subscription))
     }
 
-    /// As it looks outside.
+    /// The body of a subscription with its periods.
+    pub fn with_periods(subscription: &Subscription, periods: &[SubscriptionPeriod]) -> Self {
+        let periods = periods.iter().map(SubscriptionPeriodBody::of).collect();
+        Self { periods: Some(periods), ..Self::of(subscription) }
+    }
+
+    /// The body of a subscription, without its periods.
     pub fn of(subscription: &Subscription) -> Self {
         Self {
             id: subscription.id,
@@ -99,9 +104,9 @@ impl SubscriptionBody {
     }
 }
 
-impl PeriodBody {
-    /// As it looks outside.
-    pub fn of(period: &SubscriptionPeriod) -> Self {
+impl SubscriptionPeriodBody {
+    /// The body of a period.
+    fn of(period: &SubscriptionPeriod) -> Self {
         Self {
             period: period.period,
             order_id: period.order_id,

@@ -1,4 +1,4 @@
-//! A user, as they and administrators see them.
+//! A user.
 
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
@@ -6,34 +6,40 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::UserId;
 use crate::domain::user::{Role, User};
+use crate::presentation::http::response::{StoredResponse, tagged};
 
-/// A person with an account.
+/// A user with an account.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User)]
 pub struct UserBody {
-    /// Their id.
+    /// The id of the user.
     id: UserId,
-    /// Their address, as they wrote it.
+    /// The e-mail address, as the user wrote it.
     email: String,
-    /// Their name; empty if they did not say it.
+    /// The name; empty if the user gave none.
     name: String,
-    /// What they may do.
+    /// The role.
     role: Role,
-    /// When they were born.
+    /// The birth date.
     birth_date: Option<Date>,
-    /// When they proved that the address is theirs.
+    /// The time at which the e-mail address was verified.
     email_verified_at: Option<Timestamp>,
-    /// When they were forgotten on request; nothing here says who they were.
+    /// The time at which the personal data of the user was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     erased_at: Option<Timestamp>,
-    /// When they registered.
+    /// The time at which the user registered.
     created_at: Timestamp,
-    /// When they were last changed.
+    /// The time of the last change.
     updated_at: Timestamp,
 }
 
 impl UserBody {
-    /// As they look outside.
+    /// The response with this user.
+    pub fn response(user: &User) -> StoredResponse {
+        tagged(user.version, &Self::of(user))
+    }
+
+    /// The body of a user.
     pub fn of(user: &User) -> Self {
         Self {
             id: user.id,

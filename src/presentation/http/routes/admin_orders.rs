@@ -1,6 +1,4 @@
-//! What an administrator does with orders: sees them all, captures, refunds, fulfils, cancels.
-
-use std::sync::Arc;
+//! Orders, as administrators manage them.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -17,193 +15,206 @@ use crate::domain::money::Money;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::StepKind;
 use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
-use crate::infrastructure::repositories::{OrderFilter, StoredResponse};
-use crate::presentation::http::answer::{HandlerResult, created, done, shown};
-use crate::presentation::http::bodies::{OrderBody, StepBody};
-use crate::presentation::http::conditional::{IfNoneMatch, fresh};
+use crate::infrastructure::repositories::OrderFilter;
+use crate::presentation::http::bodies::{OrderBody, PaymentStepBody};
+use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
-use crate::presentation::http::json::{Json, Nothing};
-use crate::presentation::http::list::{List, usual_limit};
+use crate::presentation::http::json::{EmptyBody, Json};
+use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created, untagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list, get, capture, refund, fulfil, cancel]
+    routes![list_orders, get_order, capture_payment, refund_payment, fulfil_order, cancel_order]
 }
 
-/// Which orders.
+/// Which orders are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct ListParameters {
-    /// Only this user's.
+struct OrderQuery {
+    /// Only orders of this user.
     #[param(value_type = Option<Uuid>)]
     user_id: Option<UserId>,
-    /// Only those in this state.
+    /// Only orders with this status.
     #[param(inline)]
     status: Option<OrderStatus>,
-    /// Only the one with this number.
+    /// Only the order with this number.
     #[param(minimum = 1)]
     number: Option<i64>,
-    /// The most items of a page.
-    #[serde(default = "usual_limit")]
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: usize,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
-/// An order with every step of its payment.
+/// An order with the operations of its payment.
 #[derive(Debug, Serialize, ToSchema)]
-struct OrderRecord {
+#[schema(as = AdminOrder)]
+struct AdminOrderBody {
     #[serde(flatten)]
     order: OrderBody,
-    /// What was asked of the payment's provider, oldest first.
-    payment_steps: Vec<StepBody>,
+    /// The operations of the payment, oldest first.
+    payment_steps: Vec<PaymentStepBody>,
 }
 
-/// Money that is to be captured.
+/// The amount to capture.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewCapture {
-    /// How much; all that is held if it is not said.
+struct CapturePayment {
+    /// The amount to capture. If omitted, all that is authorized and not captured.
     amount: Option<Amount>,
 }
 
-/// Money that is to go back.
+/// The amount to refund.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewRefund {
-    /// How much; all that is left if it is not said.
+struct RefundPayment {
+    /// The amount to refund. If omitted, all that is captured and not refunded.
     amount: Option<Amount>,
-    /// Why.
+    /// The reason, for the records of the store.
     #[schema(max_length = 500)]
     reason: Option<String>,
-    /// Whether the goods came back and can be sold again; only with a refund of everything.
+    /// Whether the pieces of the order are added to the stock. Only allowed with a refund of the whole amount.
     #[serde(default)]
+    #[schema(default = false)]
     restock: bool,
 }
 
-/// An amount of money, or its minor units in the currency of the order.
+/// An amount with its currency, or in minor units of the order's currency.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(untagged)]
 enum Amount {
-    /// With its currency.
+    /// An amount with its currency.
     Money(Money),
-    /// In minor units.
+    /// An amount in minor units of the order's currency.
     Minor(i64),
 }
 
-/// That an order is on its way.
+/// The delivery of an order.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Fulfilment {
+struct FulfilOrder {
     /// The carrier's tracking code.
     #[schema(min_length = 1, max_length = 200)]
     tracking_code: Option<String>,
 }
 
-/// All orders, newest first.
-#[utoipa::path(get, path = "/admin/v1/orders", tag = "admin orders", params(ListParameters),
+/// List orders
+///
+/// Newest orders come first.
+#[utoipa::path(get, path = "/admin/v1/orders", tag = "admin-orders",
     responses((status = 200, body = List<OrderBody>)))]
-async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListParameters>) -> HandlerResult {
-    let filter = OrderFilter { user_id: wanted.user_id, status: wanted.status, number: wanted.number };
-    let page = history::orders(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
-    Ok(Json(List::of(page, |placed| OrderBody::of(&placed))).into_response())
+async fn list_orders(
+    _: Admin,
+    State(app): State<AppState>,
+    Query(ListQuery { filter, limit, cursor }): Query<ListQuery<OrderQuery>>,
+) -> HandlerResult<Json<List<OrderBody>>> {
+    let OrderQuery { user_id, status, number } = filter;
+    let filter = OrderFilter { user_id, status, number };
+    let page = history::orders(&app.store, &filter, limit, cursor.as_deref()).await?;
+    Ok(Json(List::of(page, |placed| OrderBody::of(&placed))))
 }
 
-/// An order with every step of its payment.
-#[utoipa::path(get, path = "/admin/v1/orders/{id}", tag = "admin orders", params(("id" = Uuid, Path)),
-    responses((status = 200, body = OrderRecord)))]
-async fn get(
+/// Get an order
+///
+/// Returns an order with the operations of its payment.
+#[utoipa::path(get, path = "/admin/v1/orders/{id}", tag = "admin-orders", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AdminOrderBody)))]
+async fn get_order(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let placed = orders::order(&app.store, id).await?;
     let steps = history::payment_steps(&app.store, placed.payment.id).await?;
     let currency = placed.payment.currency;
-    let payment_steps = steps.iter().map(|step| StepBody::of(step, currency)).collect();
-    fresh(placed.order.version, &OrderRecord { order: OrderBody::of(&placed), payment_steps }, &known)
+    let payment_steps = steps.iter().map(|step| PaymentStepBody::of(step, currency)).collect();
+    let body = AdminOrderBody { order: OrderBody::of(&placed), payment_steps };
+    Ok(if_none_match.respond(placed.order.version, &body))
 }
 
-/// Takes money that the provider holds.
-#[utoipa::path(post, path = "/admin/v1/orders/{id}/capture", tag = "admin orders", params(("id" = Uuid, Path)),
-    request_body = Option<NewCapture>, responses((status = 201, body = StepBody)))]
-async fn capture(
-    who: Admin,
+/// Capture the payment of an order
+///
+/// Charges an authorized amount, or a part of it.
+#[utoipa::path(post, path = "/admin/v1/orders/{id}/capture", tag = "admin-orders", params(("id" = Uuid, Path)),
+    request_body = Option<CapturePayment>, responses((status = 201, body = PaymentStepBody)))]
+async fn capture_payment(
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    request: Idempotent<NewCapture>,
+    request: Idempotent<CapturePayment>,
 ) -> HandlerResult {
-    let amount = minor_units(&app, id, request.body.amount).await?;
+    let (CapturePayment { amount }, responder) =
+        request.into_parts(Some(admin.user_id()), created(location, operation_response));
+    let amount = minor_units(&app, id, amount).await?;
     let capture =
         PaymentOperation { order_id: id, kind: StepKind::Capture, amount, reason: None, restock: false };
-    let key = request.key(Some(who.user_id()));
-    Ok(capture_or_refund(&app.store, capture, key, Arc::new(created(moved))).await?.into_response())
+    Ok(capture_or_refund(&app.store, capture, responder.key, responder.render).await?.into_response())
 }
 
-/// Gives money back, never more than was captured.
-#[utoipa::path(post, path = "/admin/v1/orders/{id}/refund", tag = "admin orders", params(("id" = Uuid, Path)),
-    request_body = Option<NewRefund>, responses((status = 201, body = StepBody)))]
-async fn refund(
-    who: Admin,
+/// Refund the payment of an order
+///
+/// Pays back what was captured, or a part of it.
+#[utoipa::path(post, path = "/admin/v1/orders/{id}/refund", tag = "admin-orders", params(("id" = Uuid, Path)),
+    request_body = Option<RefundPayment>, responses((status = 201, body = PaymentStepBody)))]
+async fn refund_payment(
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    request: Idempotent<NewRefund>,
+    request: Idempotent<RefundPayment>,
 ) -> HandlerResult {
-    let key = request.key(Some(who.user_id()));
-    let NewRefund { amount, reason, restock } = request.body;
+    let (RefundPayment { amount, reason, restock }, responder) =
+        request.into_parts(Some(admin.user_id()), created(location, operation_response));
     let amount = minor_units(&app, id, amount).await?;
     let refund = PaymentOperation { order_id: id, kind: StepKind::Refund, amount, reason, restock };
-    Ok(capture_or_refund(&app.store, refund, key, Arc::new(created(moved))).await?.into_response())
+    Ok(capture_or_refund(&app.store, refund, responder.key, responder.render).await?.into_response())
 }
 
-/// Says that an order was handed to the carrier.
-#[utoipa::path(post, path = "/admin/v1/orders/{id}/fulfil", tag = "admin orders", params(("id" = Uuid, Path)),
-    request_body = Option<Fulfilment>, responses((status = 200, body = OrderBody)))]
-async fn fulfil(
-    who: Admin,
+/// Fulfil an order
+///
+/// Records that the order was handed to the carrier.
+#[utoipa::path(post, path = "/admin/v1/orders/{id}/fulfil", tag = "admin-orders", params(("id" = Uuid, Path)),
+    request_body = Option<FulfilOrder>, responses((status = 200, body = OrderBody)))]
+async fn fulfil_order(
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    request: Idempotent<Fulfilment>,
-) -> HandlerResult {
-    let key = request.key(Some(who.user_id()));
-    let tracking_code = request.body.tracking_code;
-    let answer = once(&app.store, key, Arc::new(done(OrderBody::answer)), move |work| {
-        let tracking_code = tracking_code.clone();
-        Box::pin(async move { orders::fulfil(work, id, tracking_code).await })
-    });
-    Ok(answer.await?.into_response())
+    request: Idempotent<FulfilOrder>,
+) -> HandlerResult<StoredResponse> {
+    let (FulfilOrder { tracking_code }, responder) =
+        request.into_parts(Some(admin.user_id()), changed(OrderBody::response));
+    once(&app.store, responder, (id, tracking_code), async |work, (id, tracking_code)| {
+        orders::fulfil(work, *id, tracking_code.clone()).await
+    })
+    .await
 }
 
-/// Cancels an order that was not fulfilled: the stock is free again, and the money goes back.
-#[utoipa::path(post, path = "/admin/v1/orders/{id}/cancel", tag = "admin orders", params(("id" = Uuid, Path)),
-    request_body = Option<Nothing>, responses((status = 200, body = OrderBody)))]
-async fn cancel(
-    who: Admin,
+/// Cancel an order
+///
+/// Cancels an order that was not fulfilled: its stock is released, and its payment is voided or refunded.
+#[utoipa::path(post, path = "/admin/v1/orders/{id}/cancel", tag = "admin-orders", params(("id" = Uuid, Path)),
+    request_body = Option<EmptyBody>, responses((status = 200, body = OrderBody)))]
+async fn cancel_order(
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
-    request: Idempotent<Nothing>,
-) -> HandlerResult {
-    let key = request.key(Some(who.user_id()));
-    let answer = once(&app.store, key, Arc::new(done(OrderBody::answer)), move |work| {
-        Box::pin(async move { orders::cancel(work, id).await })
-    });
-    Ok(answer.await?.into_response())
+    request: Idempotent<EmptyBody>,
+) -> HandlerResult<StoredResponse> {
+    let (_, responder) = request.into_parts(Some(admin.user_id()), changed(OrderBody::response));
+    once(&app.store, responder, id, async |work, id| orders::cancel(work, *id).await).await
 }
 
-/// Where a step is seen, and how it looks.
-fn moved(moved: &PaymentOperationOutcome) -> (String, StoredResponse) {
-    let PaymentOperationOutcome { step, placed } = moved;
-    let step = StepBody::of(step, placed.payment.currency);
-    (format!("/admin/v1/orders/{}", placed.order.id), shown(&step))
+/// The URL of the order whose payment was captured or refunded.
+fn location(outcome: &PaymentOperationOutcome) -> String {
+    format!("/admin/v1/orders/{}", outcome.placed.order.id)
 }
 
-/// An amount in minor units of the order's currency.
+/// The response with a capture or refund.
+fn operation_response(outcome: &PaymentOperationOutcome) -> StoredResponse {
+    untagged(&PaymentStepBody::of(&outcome.step, outcome.placed.payment.currency))
+}
+
+/// Converts an amount to minor units of the order's currency. Fails if it has another currency.
 async fn minor_units(app: &AppState, id: OrderId, amount: Option<Amount>) -> Result<Option<i64>, Failure> {
     let Money { amount, currency } = match amount {
         None => return Ok(None),

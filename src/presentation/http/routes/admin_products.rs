@@ -1,6 +1,4 @@
-//! What an administrator does with the catalogue: products and their stock.
-
-use std::sync::Arc;
+//! Products and their stock, as administrators manage them.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -9,184 +7,187 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::application::catalogue::products::{self, ProductDraft};
-use crate::application::idempotency::once;
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::product::{ProductView, Stock};
-use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::{AdminProductFilter, InventoryRepository};
-use crate::presentation::http::answer::{HandlerResult, created, versioned};
-use crate::presentation::http::bodies::ProductRecord;
-use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
+use crate::infrastructure::repositories::AdminProductFilter;
+use crate::presentation::http::bodies::AdminProductBody;
+use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
-use crate::presentation::http::list::usual_limit;
+use crate::presentation::http::list::ListQuery;
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::{HandlerResult, StoredResponse, created, tagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list, create, get, update, retire, stock, set_stock]
+    routes![
+        list_products,
+        create_product,
+        get_product,
+        replace_product,
+        deactivate_product,
+        get_stock,
+        set_stock,
+    ]
 }
 
-/// Which products.
+/// Which products are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct ListParameters {
-    /// Only those that hold these words.
+struct ProductQuery {
+    /// Only products that contain these words.
     #[param(max_length = 200)]
     q: Option<String>,
-    /// Only those in this category or below it.
+    /// Only products in the subtree of this category.
     #[param(value_type = Option<Uuid>)]
     category_id: Option<CategoryId>,
-    /// Only those that shoppers see, or that they do not see.
+    /// Only products that are active, or only products that are not.
     active: Option<bool>,
-    /// The most items of a page.
-    #[serde(default = "usual_limit")]
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: usize,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
-/// How many there are.
+/// The new stock of a variant.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct StockInput {
-    /// How many there are, those that orders have reserved included.
+struct SetStock {
+    /// The number of pieces, reserved ones included.
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     stock: i64,
 }
 
 /// The stock of a variant.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stock)]
 struct StockBody {
+    /// The variant.
     variant_id: VariantId,
-    /// How many there are.
+    /// The number of pieces, reserved ones included.
     stock: i64,
-    /// How many of them orders have reserved.
+    /// The number of pieces that pending orders have reserved.
     reserved: i64,
-    /// How many can be bought now.
+    /// The number of pieces that can be bought.
     available: i64,
+    /// The version of the stock.
     version: i64,
 }
 
 /// A page of products.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ProductRecords)]
-struct Products<'a> {
-    items: Vec<ProductRecord<'a>>,
-    /// The `cursor` of the next page; null on the last one.
+#[schema(as = AdminProductList)]
+struct ProductListBody<'a> {
+    /// The products of this page.
+    items: Vec<AdminProductBody<'a>>,
+    /// The `cursor` of the next page; `null` on the last page.
     next_cursor: Option<&'a str>,
 }
 
-/// All products, newest first.
-#[utoipa::path(get, path = "/admin/v1/products", tag = "admin products", params(ListParameters),
-    responses((status = 200, body = Products)))]
-async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListParameters>) -> HandlerResult {
-    let filter = AdminProductFilter { q: wanted.q, category: wanted.category_id, active: wanted.active };
-    let page = products::all_products(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
-    let items = page.items.iter().map(ProductRecord::of).collect();
-    Ok(Json(Products { items, next_cursor: page.next.as_deref() }).into_response())
+/// List products
+///
+/// Lists all products, inactive ones included; newest products come first.
+#[utoipa::path(get, path = "/admin/v1/products", tag = "admin-products",
+    responses((status = 200, body = ProductListBody)))]
+async fn list_products(
+    _: Admin,
+    State(app): State<AppState>,
+    Query(ListQuery { filter, limit, cursor }): Query<ListQuery<ProductQuery>>,
+) -> HandlerResult {
+    let ProductQuery { q, category_id: category, active } = filter;
+    let filter = AdminProductFilter { q, category, active };
+    let page = products::all_products(&app.store, &filter, limit, cursor.as_deref()).await?;
+    let items = page.items.iter().map(AdminProductBody::of).collect();
+    Ok(Json(ProductListBody { items, next_cursor: page.next.as_deref() }).into_response())
 }
 
-/// Adds a product.
-#[utoipa::path(post, path = "/admin/v1/products", tag = "admin products", request_body = ProductDraft,
-    responses((status = 201, body = ProductRecord)))]
-async fn create(who: Admin, State(app): State<AppState>, request: Idempotent<ProductDraft>) -> HandlerResult {
-    let key = request.key(Some(who.user_id()));
-    let draft = Arc::new(request.body);
-    let render = created(|view: &ProductView| {
-        let shown = versioned(view.product.version, &ProductRecord::of(view));
-        (format!("/admin/v1/products/{}", view.product.id), shown)
-    });
-    let answer = once(&app.store, key, Arc::new(render), move |work| {
-        let draft = Arc::clone(&draft);
-        Box::pin(async move { products::create_product(work, &draft).await })
-    });
-    Ok(answer.await?.into_response())
+/// Create a product
+#[utoipa::path(post, path = "/admin/v1/products", tag = "admin-products", request_body = ProductDraft,
+    responses((status = 201, body = AdminProductBody)))]
+async fn create_product(
+    admin: Admin,
+    State(app): State<AppState>,
+    request: Idempotent<ProductDraft>,
+) -> HandlerResult<StoredResponse> {
+    let location = |view: &ProductView| format!("/admin/v1/products/{}", view.product.id);
+    let (draft, responder) =
+        request.into_parts(Some(admin.user_id()), created(location, AdminProductBody::response));
+    products::create(&app.store, draft, responder).await
 }
 
-/// A product, also one that shoppers do not see.
-#[utoipa::path(get, path = "/admin/v1/products/{id}", tag = "admin products", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ProductRecord)))]
-async fn get(
+/// Get a product
+///
+/// Returns any product, also an inactive one.
+#[utoipa::path(get, path = "/admin/v1/products/{id}", tag = "admin-products", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AdminProductBody)))]
+async fn get_product(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<ProductId>,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let view = products::any_product(&app.store, id).await?;
-    fresh(view.product.version, &ProductRecord::of(&view), &known)
+    Ok(if_none_match.respond(view.product.version, &AdminProductBody::of(&view)))
 }
 
-/// Describes a product anew. Variants that are not named any more are no longer sold.
-#[utoipa::path(put, path = "/admin/v1/products/{id}", tag = "admin products", params(("id" = Uuid, Path)),
-    request_body = ProductDraft, responses((status = 200, body = ProductRecord)))]
-async fn update(
+/// Replace a product
+///
+/// Variants that the request does not name are deactivated.
+#[utoipa::path(put, path = "/admin/v1/products/{id}", tag = "admin-products", params(("id" = Uuid, Path)),
+    request_body = ProductDraft, responses((status = 200, body = AdminProductBody)))]
+async fn replace_product(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<ProductId>,
-    IfMatch(version): IfMatch,
+    IfMatch(expected_version): IfMatch,
     Json(draft): Json<ProductDraft>,
-) -> HandlerResult {
-    let draft = Arc::new(draft);
-    let view = app.store.database().write_boxed(move |work| {
-        let draft = Arc::clone(&draft);
-        Box::pin(async move { products::update_product(work, id, version, &draft).await })
-    });
-    let view: Result<ProductView, Failure> = view.await;
-    let view = view?;
-    changed(view.product.version, &ProductRecord::of(&view))
+) -> HandlerResult<StoredResponse> {
+    let view = products::replace(&app.store, id, expected_version, draft).await?;
+    Ok(AdminProductBody::response(&view))
 }
 
-/// Takes a product off the shelf. What was sold of it stays in the books.
-#[utoipa::path(delete, path = "/admin/v1/products/{id}", tag = "admin products", params(("id" = Uuid, Path)),
+/// Deactivate a product
+///
+/// Shoppers no longer see the product. Orders keep what was sold of it.
+#[utoipa::path(delete, path = "/admin/v1/products/{id}", tag = "admin-products", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn retire(
+async fn deactivate_product(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<ProductId>,
-    IfMatch(version): IfMatch,
-) -> HandlerResult {
-    let retired: Result<(), Failure> = app
-        .store
-        .database()
-        .write_boxed(move |work| Box::pin(products::archive_product(work, id, version)))
-        .await;
-    retired?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    IfMatch(expected_version): IfMatch,
+) -> HandlerResult<StatusCode> {
+    products::deactivate(&app.store, id, expected_version).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// The stock of a variant.
-#[utoipa::path(get, path = "/admin/v1/inventory/{variant_id}", tag = "admin inventory",
+/// Get the stock of a variant
+#[utoipa::path(get, path = "/admin/v1/inventory/{variant_id}", tag = "admin-inventory",
     params(("variant_id" = Uuid, Path)), responses((status = 200, body = StockBody)))]
-async fn stock(_: Admin, State(app): State<AppState>, Path(id): Path<VariantId>) -> HandlerResult {
-    let mut session = app.store.database().read().await?;
-    let found = InventoryRepository(&mut session).stocks(&[id]).await?;
-    stock_body(id, *found.get(&id).ok_or(NotFound::Variant)?)
+async fn get_stock(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<VariantId>,
+) -> HandlerResult<StoredResponse> {
+    Ok(StockBody::response(id, products::stock(&app.store, id).await?))
 }
 
-/// Sets how many pieces of a variant there are, those that orders have reserved included; never below those.
-#[utoipa::path(put, path = "/admin/v1/inventory/{variant_id}", tag = "admin inventory",
-    params(("variant_id" = Uuid, Path)), request_body = StockInput, responses((status = 200, body = StockBody)))]
+/// Set the stock of a variant
+///
+/// The stock includes the pieces that orders have reserved, and cannot be less than those.
+#[utoipa::path(put, path = "/admin/v1/inventory/{variant_id}", tag = "admin-inventory",
+    params(("variant_id" = Uuid, Path)), request_body = SetStock, responses((status = 200, body = StockBody)))]
 async fn set_stock(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<VariantId>,
-    IfMatch(version): IfMatch,
-    Json(StockInput { stock }): Json<StockInput>,
-) -> HandlerResult {
-    let set: Result<Stock, Failure> = app
-        .store
-        .database()
-        .write_boxed(move |work| Box::pin(products::set_stock(work, id, stock, version)))
-        .await;
-    stock_body(id, set?)
+    IfMatch(expected_version): IfMatch,
+    Json(SetStock { stock }): Json<SetStock>,
+) -> HandlerResult<StoredResponse> {
+    Ok(StockBody::response(id, products::set_stock(&app.store, id, expected_version, stock).await?))
 }
 
-fn stock_body(variant_id: VariantId, found: Stock) -> HandlerResult {
-    let Stock { stock, reserved, version } = found;
-    changed(version, &StockBody { variant_id, stock, reserved, available: found.available(), version })
+impl StockBody {
+    fn response(variant_id: VariantId, found: Stock) -> StoredResponse {
+        let Stock { stock, reserved, version } = found;
+        tagged(version, &Self { variant_id, stock, reserved, available: found.available(), version })
+    }
 }

@@ -1,7 +1,6 @@
-//! People, as administrators see them.
+//! Users, as administrators manage them.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -10,92 +9,95 @@ use crate::application::people::users;
 use crate::domain::ids::UserId;
 use crate::domain::user::Role;
 use crate::infrastructure::repositories::UserFilter;
-use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::UserBody;
-use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
+use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
-use crate::presentation::http::list::{List, usual_limit};
+use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::{HandlerResult, StoredResponse};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list, get, change, erase]
+    routes![list_users, get_user, update_user, erase_user]
 }
 
-/// Which users.
+/// Which users are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct ListParameters {
-    /// Only those whose address begins so, in any spelling.
+struct UserQuery {
+    /// Only users whose e-mail address begins with this text. Letter case does not matter.
     #[param(min_length = 1, max_length = 254)]
     email: Option<String>,
-    /// Only those who may do this.
+    /// Only users with this role.
     #[param(inline)]
     role: Option<Role>,
-    /// The most items of a page.
-    #[serde(default = "usual_limit")]
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: usize,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
-/// What a user may do from here on.
+/// An update of a user.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewRole {
-    /// Their role.
+struct UpdateUser {
+    /// The role of the user.
     role: Role,
 }
 
-/// Users, newest first.
-#[utoipa::path(get, path = "/admin/v1/users", tag = "admin users", params(ListParameters),
+/// List users
+///
+/// Newest users come first.
+#[utoipa::path(get, path = "/admin/v1/users", tag = "admin-users",
     responses((status = 200, body = List<UserBody>)))]
-async fn list(_: Admin, State(app): State<AppState>, Query(wanted): Query<ListParameters>) -> HandlerResult {
-    let ListParameters { email: email_prefix, role, limit, cursor } = wanted;
-    let filter = UserFilter { email_prefix, role };
-    let page = users::users(&app.store, &filter, limit, cursor.as_deref()).await?;
-    Ok(Json(List::of(page, |user| UserBody::of(&user))).into_response())
+async fn list_users(
+    _: Admin,
+    State(app): State<AppState>,
+    Query(query): Query<ListQuery<UserQuery>>,
+) -> HandlerResult<Json<List<UserBody>>> {
+    let ListQuery { filter: UserQuery { email: email_prefix, role }, limit, cursor } = query;
+    let page = users::users(&app.store, &UserFilter { email_prefix, role }, limit, cursor.as_deref()).await?;
+    Ok(Json(List::of(page, |user| UserBody::of(&user))))
 }
 
-/// A user.
-#[utoipa::path(get, path = "/admin/v1/users/{id}", tag = "admin users", params(("id" = Uuid, Path)),
+/// Get a user
+#[utoipa::path(get, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 200, body = UserBody)))]
-async fn get(
+async fn get_user(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<UserId>,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let user = users::user(&app.store, id).await?;
-    fresh(user.version, &UserBody::of(&user), &known)
+    Ok(if_none_match.respond(user.version, &UserBody::of(&user)))
 }
 
-/// Gives a user another role. The last administrator stays one (`last_admin`).
-#[utoipa::path(patch, path = "/admin/v1/users/{id}", tag = "admin users", params(("id" = Uuid, Path)),
-    request_body = NewRole, responses((status = 200, body = UserBody)))]
-async fn change(
+/// Change the role of a user
+///
+/// The request fails with `last_admin` if no administrator would be left.
+#[utoipa::path(patch, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
+    request_body = UpdateUser, responses((status = 200, body = UserBody)))]
+async fn update_user(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<UserId>,
-    IfMatch(seen): IfMatch,
-    Json(NewRole { role }): Json<NewRole>,
-) -> HandlerResult {
-    let database = app.store.database();
-    let write = database.write_boxed(move |work| Box::pin(users::change_role(work, id, role, seen)));
-    let user = write.await?;
-    changed(user.version, &UserBody::of(&user))
+    IfMatch(expected_version): IfMatch,
+    Json(UpdateUser { role }): Json<UpdateUser>,
+) -> HandlerResult<StoredResponse> {
+    let user = users::change_role(&app.store, id, role, expected_version).await?;
+    Ok(UserBody::response(&user))
 }
 
-/// Forgets a user on request; what the books need stays. An order that is under way has to be delivered or cancelled
-/// before (`open_orders`).
-#[utoipa::path(delete, path = "/admin/v1/users/{id}", tag = "admin users", params(("id" = Uuid, Path)),
+/// Erase a user
+///
+/// Removes the personal data of a user; this cannot be reverted. Orders and invoices keep what accounting needs. The
+/// request fails with `open_orders` while an order of the user is neither fulfilled nor cancelled.
+#[utoipa::path(delete, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn erase(_: Admin, State(app): State<AppState>, Path(id): Path<UserId>) -> HandlerResult {
-    let write = app.store.database().write_boxed(move |work| Box::pin(users::erase(work, id)));
-    write.await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+async fn erase_user(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<UserId>,
+) -> HandlerResult<StatusCode> {
+    users::erase(&app.store, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

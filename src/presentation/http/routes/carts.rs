@@ -1,194 +1,215 @@
-//! Carts: filled, changed, looked at.
+//! Carts.
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::application::idempotency::once;
 use crate::application::selling::cart::{self, CartSelector, PricedCart};
-use crate::application::{Policy, idempotency::once};
 use crate::domain::cart::CartItem;
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
-use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{UnitOfWork, Work};
-use crate::presentation::http::answer::{HandlerResult, created, done};
 use crate::presentation::http::bodies::CartBody;
-use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
+use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::{Anyone, SignedIn};
 use crate::presentation::http::query::Path;
+use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![create, get, mine, add_item, set_item, remove_item, set_discount, remove_discount]
+    routes![
+        create_cart,
+        get_cart,
+        get_own_cart,
+        add_cart_item,
+        set_cart_item,
+        remove_cart_item,
+        set_cart_discount,
+        remove_cart_discount,
+    ]
 }
 
-/// What a new cart is to be.
+/// The cart to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewCart {
-    /// The currency it is priced in; the store's own if it is not said.
+struct CreateCart {
+    /// The currency of the prices. If omitted, it is the store's default currency.
     currency: Option<Currency>,
 }
 
-/// Pieces of a variant that are to be added.
+/// The pieces to add.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewItem {
-    /// What.
+struct AddCartItem {
+    /// The variant.
     variant_id: VariantId,
-    /// How many more.
+    /// The number of pieces to add.
     #[schema(minimum = 1, maximum = 9999)]
     quantity: i64,
 }
 
-/// How many pieces there are to be.
+/// The new quantity of a variant.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Quantity {
-    /// How many.
+struct SetCartItem {
+    /// The number of pieces.
     #[schema(minimum = 1, maximum = 9999)]
     quantity: i64,
 }
 
-/// A discount code.
+/// The discount code of a cart.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Code {
-    /// The code, in any spelling.
+struct SetCartDiscount {
+    /// The code. Letter case does not matter.
     #[schema(min_length = 1, max_length = 64)]
     code: String,
 }
 
-/// Makes a cart: the caller's if they are signed in, else a guest's.
-#[utoipa::path(post, path = "/v1/carts", tag = "carts", request_body = NewCart,
+/// Create a cart
+///
+/// The cart belongs to the logged-in user, or to a guest. Only its id protects a guest's cart.
+#[utoipa::path(post, path = "/v1/carts", tag = "carts", request_body = CreateCart,
     responses((status = 201, body = CartBody)))]
-async fn create(who: Anyone, State(app): State<AppState>, request: Idempotent<NewCart>) -> HandlerResult {
-    let (user_id, currency) = (who.user_id(), request.body.currency);
-    let render =
-        created(|priced: &PricedCart| (format!("/v1/carts/{}", priced.cart.id), CartBody::answer(priced)));
-    let policy = Arc::clone(&app.store.policy);
-    let answer = once(&app.store, request.key(user_id), Arc::new(render), move |work| {
-        let policy = Arc::clone(&policy);
-        Box::pin(async move { cart::create(work, &policy, user_id, currency).await })
-    });
-    Ok(answer.await?.into_response())
+async fn create_cart(
+    principal: Anyone,
+    State(app): State<AppState>,
+    request: Idempotent<CreateCart>,
+) -> HandlerResult<StoredResponse> {
+    let user_id = principal.user_id();
+    let location = |priced: &PricedCart| format!("/v1/carts/{}", priced.cart.id);
+    let (new, responder) = request.into_parts(user_id, created(location, CartBody::response));
+    let given = (Arc::clone(&app.store.policy), user_id, new.currency);
+    once(&app.store, responder, given, async |work, (policy, user_id, currency)| {
+        cart::create(work, policy, *user_id, *currency).await
+    })
+    .await
 }
 
-/// A cart, priced now.
+/// Get a cart
+///
+/// The cart has current prices and availability.
 #[utoipa::path(get, path = "/v1/carts/{id}", tag = "carts", params(("id" = Uuid, Path)),
     responses((status = 200, body = CartBody)))]
-async fn get(
-    who: Anyone,
+async fn get_cart(
+    principal: Anyone,
     State(app): State<AppState>,
     Path(id): Path<CartId>,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let priced = cart::cart(&app.store, CartSelector { id, user_id: who.user_id(), version: None }).await?;
-    fresh(priced.cart.version, &CartBody::of(&priced), &known)
+    let selector = CartSelector { id, user_id: principal.user_id(), version: None };
+    let priced = cart::cart(&app.store, selector).await?;
+    Ok(if_none_match.respond(priced.cart.version, &CartBody::of(&priced)))
 }
 
-/// The caller's open cart.
+/// Get the user's open cart
 #[utoipa::path(get, path = "/v1/me/cart", tag = "carts", responses((status = 200, body = CartBody)))]
-async fn mine(who: SignedIn, State(app): State<AppState>, known: IfNoneMatch) -> HandlerResult {
-    let priced = cart::cart_of(&app.store, who.user_id()).await?;
-    fresh(priced.cart.version, &CartBody::of(&priced), &known)
+async fn get_own_cart(
+    principal: SignedIn,
+    State(app): State<AppState>,
+    if_none_match: IfNoneMatch,
+) -> HandlerResult {
+    let priced = cart::cart_of(&app.store, principal.user_id()).await?;
+    Ok(if_none_match.respond(priced.cart.version, &CartBody::of(&priced)))
 }
 
-/// Adds pieces of a variant to those that are in the cart.
+/// Add pieces of a variant
+///
+/// Adds pieces to those of the same variant that are in the cart.
 #[utoipa::path(post, path = "/v1/carts/{id}/items", tag = "carts", params(("id" = Uuid, Path)),
-    request_body = NewItem, responses((status = 200, body = CartBody)))]
-async fn add_item(
-    who: Anyone,
+    request_body = AddCartItem, responses((status = 200, body = CartBody)))]
+async fn add_cart_item(
+    principal: Anyone,
     State(app): State<AppState>,
     Path(id): Path<CartId>,
     IfMatch(version): IfMatch,
-    request: Idempotent<NewItem>,
-) -> HandlerResult {
-    let meant = CartSelector { id, user_id: who.user_id(), version };
-    let NewItem { variant_id, quantity } = request.body;
-    let policy = Arc::clone(&app.store.policy);
-    let render = Arc::new(done(CartBody::answer));
-    let answer = once(&app.store, request.key(meant.user_id), render, move |work| {
-        let policy = Arc::clone(&policy);
-        let item = CartItem { variant_id, quantity };
-        Box::pin(async move { cart::add_item(work, &policy, meant, item).await })
-    });
-    Ok(answer.await?.into_response())
+    request: Idempotent<AddCartItem>,
+) -> HandlerResult<StoredResponse> {
+    let selector = CartSelector { id, user_id: principal.user_id(), version };
+    let (AddCartItem { variant_id, quantity }, responder) =
+        request.into_parts(selector.user_id, changed(CartBody::response));
+    let given = (Arc::clone(&app.store.policy), selector, CartItem { variant_id, quantity });
+    once(&app.store, responder, given, async |work, (policy, selector, item)| {
+        cart::add_item(work, policy, *selector, *item).await
+    })
+    .await
 }
 
-/// Sets how many pieces of a variant are in the cart.
+/// Set the quantity of a variant
 #[utoipa::path(put, path = "/v1/carts/{id}/items/{variant_id}", tag = "carts",
-    params(("id" = Uuid, Path), ("variant_id" = Uuid, Path)), request_body = Quantity,
+    params(("id" = Uuid, Path), ("variant_id" = Uuid, Path)), request_body = SetCartItem,
     responses((status = 200, body = CartBody)))]
-async fn set_item(
-    who: Anyone,
+async fn set_cart_item(
+    principal: Anyone,
     State(app): State<AppState>,
     Path((id, variant_id)): Path<(CartId, VariantId)>,
     IfMatch(version): IfMatch,
-    Json(Quantity { quantity }): Json<Quantity>,
-) -> HandlerResult {
-    let meant = CartSelector { id, user_id: who.user_id(), version };
-    let item = CartItem { variant_id, quantity };
-    change(&app, move |work, policy| Box::pin(cart::set_item(work, policy, meant, item))).await
+    Json(SetCartItem { quantity }): Json<SetCartItem>,
+) -> HandlerResult<StoredResponse> {
+    let selector = CartSelector { id, user_id: principal.user_id(), version };
+    let given = (Arc::clone(&app.store.policy), selector, CartItem { variant_id, quantity });
+    let write = app.store.database().write(given, async |work, (policy, selector, item)| {
+        cart::set_item(work, policy, *selector, *item).await
+    });
+    Ok(CartBody::response(&write.await?))
 }
 
-/// Takes a variant out of the cart.
+/// Remove a variant from the cart
 #[utoipa::path(delete, path = "/v1/carts/{id}/items/{variant_id}", tag = "carts",
     params(("id" = Uuid, Path), ("variant_id" = Uuid, Path)), responses((status = 200, body = CartBody)))]
-async fn remove_item(
-    who: Anyone,
+async fn remove_cart_item(
+    principal: Anyone,
     State(app): State<AppState>,
     Path((id, variant_id)): Path<(CartId, VariantId)>,
     IfMatch(version): IfMatch,
-) -> HandlerResult {
-    let meant = CartSelector { id, user_id: who.user_id(), version };
-    change(&app, move |work, policy| Box::pin(cart::remove_item(work, policy, meant, variant_id))).await
+) -> HandlerResult<StoredResponse> {
+    let selector = CartSelector { id, user_id: principal.user_id(), version };
+    let given = (Arc::clone(&app.store.policy), selector, variant_id);
+    let write = app.store.database().write(given, async |work, (policy, selector, variant_id)| {
+        cart::remove_item(work, policy, *selector, *variant_id).await
+    });
+    Ok(CartBody::response(&write.await?))
 }
 
-/// Gives the cart a discount code.
+/// Set the discount code
 #[utoipa::path(put, path = "/v1/carts/{id}/discount", tag = "carts", params(("id" = Uuid, Path)),
-    request_body = Code, responses((status = 200, body = CartBody)))]
-async fn set_discount(
-    who: Anyone,
+    request_body = SetCartDiscount, responses((status = 200, body = CartBody)))]
+async fn set_cart_discount(
+    principal: Anyone,
     State(app): State<AppState>,
     Path(id): Path<CartId>,
     IfMatch(version): IfMatch,
-    Json(Code { code }): Json<Code>,
-) -> HandlerResult {
-    let meant = CartSelector { id, user_id: who.user_id(), version };
-    change(&app, move |work, policy| Box::pin(cart::set_discount(work, policy, meant, Some(code.clone()))))
-        .await
+    Json(SetCartDiscount { code }): Json<SetCartDiscount>,
+) -> HandlerResult<StoredResponse> {
+    let selector = CartSelector { id, user_id: principal.user_id(), version };
+    change_discount(&app, selector, Some(code)).await
 }
 
-/// Takes the discount code away.
+/// Remove the discount code
 #[utoipa::path(delete, path = "/v1/carts/{id}/discount", tag = "carts", params(("id" = Uuid, Path)),
     responses((status = 200, body = CartBody)))]
-async fn remove_discount(
-    who: Anyone,
+async fn remove_cart_discount(
+    principal: Anyone,
     State(app): State<AppState>,
     Path(id): Path<CartId>,
     IfMatch(version): IfMatch,
-) -> HandlerResult {
-    let meant = CartSelector { id, user_id: who.user_id(), version };
-    change(&app, move |work, policy| Box::pin(cart::set_discount(work, policy, meant, None))).await
+) -> HandlerResult<StoredResponse> {
+    change_discount(&app, CartSelector { id, user_id: principal.user_id(), version }, None).await
 }
 
-/// Changes a cart in one unit of work and answers what it is then.
-async fn change<F>(app: &AppState, change: F) -> HandlerResult
-where
-    F: for<'a> Fn(&'a mut UnitOfWork, &'a Policy) -> Work<'a, PricedCart, Failure> + Send + Sync + 'static,
-{
-    let (policy, change) = (Arc::clone(&app.store.policy), Arc::new(change));
-    let write = app.store.database().write_boxed(move |work| {
-        let (policy, change) = (Arc::clone(&policy), Arc::clone(&change));
-        Box::pin(async move { change(work, &policy).await })
+async fn change_discount(
+    app: &AppState,
+    selector: CartSelector,
+    code: Option<String>,
+) -> HandlerResult<StoredResponse> {
+    let given = (Arc::clone(&app.store.policy), selector, code);
+    let write = app.store.database().write(given, async |work, (policy, selector, code)| {
+        cart::set_discount(work, policy, *selector, code.clone()).await
     });
-    let priced: PricedCart = write.await?;
-    changed(priced.cart.version, &CartBody::of(&priced))
+    Ok(CartBody::response(&write.await?))
 }

@@ -5,42 +5,48 @@ use axum::extract::State;
 use crate::application::catalogue::categories;
 use crate::domain::category::Branch;
 use crate::infrastructure::exceptions::CategoryNotFoundException;
-use crate::presentation::http::answer::HandlerResult;
-use crate::presentation::http::bodies::BranchBody;
-use crate::presentation::http::conditional::{IfNoneMatch, fresh};
+use crate::presentation::http::bodies::CategoryTreeBody;
+use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::list::List;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::Path;
+use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list, get]
+    routes![list_categories, get_category]
 }
 
-/// The version of what has none of its own: only its tag tells it apart.
-const NONE: i64 = 0;
+/// The version in the entity tag of a tree, which has no version of its own: the digest of its body suffices.
+const NO_VERSION: i64 = 0;
 
-/// The whole tree, siblings in their order.
+/// Get the category tree
+///
+/// Siblings are in their order.
 #[utoipa::path(get, path = "/v1/categories", tag = "categories",
-    responses((status = 200, body = List<BranchBody>)))]
-async fn list(_: Public, State(app): State<AppState>, known: IfNoneMatch) -> HandlerResult {
+    responses((status = 200, body = List<CategoryTreeBody>)))]
+async fn list_categories(
+    _: Public,
+    State(app): State<AppState>,
+    if_none_match: IfNoneMatch,
+) -> HandlerResult {
     let tree = categories::categories(&app.store).await?;
-    let items = tree.iter().map(BranchBody::of).collect();
-    fresh(NONE, &List { items, next_cursor: None }, &known)
+    let items = tree.iter().map(CategoryTreeBody::of).collect();
+    Ok(if_none_match.respond(NO_VERSION, &List { items, next_cursor: None }))
 }
 
-/// A category by its id or slug, with those below it.
+/// Get a category with its subtree
 #[utoipa::path(get, path = "/v1/categories/{id_or_slug}", tag = "categories",
-    params(("id_or_slug" = String, Path)), responses((status = 200, body = BranchBody)))]
-async fn get(
+    params(("id_or_slug" = String, Path)), responses((status = 200, body = CategoryTreeBody)))]
+async fn get_category(
     _: Public,
     State(app): State<AppState>,
     Path(id_or_slug): Path<String>,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let tree = categories::categories(&app.store).await?;
     let found = Branch::find(&tree, &id_or_slug);
     let branch = found.ok_or_else(|| CategoryNotFoundException { category: id_or_slug.clone() })?;
-    fresh(NONE, &BranchBody::of(branch), &known)
+    Ok(if_none_match.respond(NO_VERSION, &CategoryTreeBody::of(branch)))
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document, and its reader in the browser, which needs no network.
+//! The OpenAPI document, and its viewer for browsers, which needs no network.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,23 +16,23 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![document]
+    routes![get_openapi_document]
         .page("/docs", get(async || Redirect::permanent("/docs/")))
-        .page("/docs/", get(async || reader("")))
-        .page("/docs/{*file}", get(async |Path(file): Path<String>| reader(&file)))
+        .page("/docs/", get(async || viewer("")))
+        .page("/docs/{*file}", get(async |Path(file): Path<String>| viewer(&file)))
 }
 
-/// This document.
+/// Get the OpenAPI document
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation",
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document.")))]
-async fn document(_: Public, State(app): State<AppState>) -> Response {
+async fn get_openapi_document(_: Public, State(app): State<AppState>) -> Response {
     let document: Bytes = app.openapi.get_or_init(|| openapi::document().into()).clone();
     ([(CONTENT_TYPE, "application/json")], document).into_response()
 }
 
-/// A file of the reader.
-fn reader(file: &str) -> Result<Response, Failure> {
-    // else the reader asks swagger.io's validator about the document
+/// Returns a file of the viewer.
+fn viewer(file: &str) -> Result<Response, Failure> {
+    // By default, the viewer sends the document's URL to swagger.io's validator.
     static CONFIG: LazyLock<Arc<Config<'static>>> =
         LazyLock::new(|| Arc::new(Config::from("/openapi.json").validator_url("none")));
     let found = utoipa_swagger_ui::serve(file, Arc::clone(&CONFIG));

@@ -1,148 +1,111 @@
-//! The caller's own account and wishes.
+//! The user's own account and preferences.
 
 use axum::extract::State;
-use jiff::{Timestamp, civil::Date};
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::application::people::preferences::{self, PreferencesChange};
-use crate::application::people::profile::{self, Owner, ProfileChange};
+use super::sessions::logged_out;
+use crate::application::people::preferences::{self, ReplacePreferences};
+use crate::application::people::profile::{self, AccountOwner, UpdateAccount};
 use crate::application::people::users;
 use crate::domain::money::Currency;
 use crate::domain::user::Preferences;
-use crate::infrastructure::exceptions::Failure;
-use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::UserBody;
-use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, changed, fresh};
+use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
-use crate::presentation::http::patch::given;
 use crate::presentation::http::principal::SignedIn;
+use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
-use super::sessions::gone;
-
 pub(super) fn routes() -> Routes {
-    routes![get, change, erase, preferences, wish]
+    routes![get_account, update_account, erase_account, get_preferences, replace_preferences]
 }
 
-/// What is to be another; what is left out stays as it is.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct AccountChange {
-    /// Another name.
-    #[schema(max_length = 200)]
-    name: Option<String>,
-    /// Another birth date; null takes it away.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Date>)]
-    birth_date: Option<Option<Date>>,
-    /// Another address; asks for the current password.
-    #[schema(format = "email", max_length = 254)]
-    email: Option<String>,
-    /// Another password; asks for the current one, and ends every other log-in.
-    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
-    password: Option<SecretString>,
-    /// The password as it is.
-    #[schema(value_type = Option<String>, max_length = 128)]
-    current_password: Option<SecretString>,
-}
-
-/// What a user wishes.
+/// The preferences of a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Preferences)]
 struct PreferencesBody {
-    /// The language they read (BCP 47).
+    /// The user's language, a BCP 47 tag.
     locale: Option<String>,
-    /// The currency they see.
+    /// The currency in which the user sees prices.
     currency: Option<Currency>,
-    /// Whether they agreed to be sent offers.
+    /// Whether the user agrees to receive marketing messages.
     marketing_consent: bool,
-    /// When they said so, or took it back.
+    /// The time at which marketing consent was last given or withdrawn.
     consent_at: Option<Timestamp>,
 }
 
-/// What a user wishes from here on.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewPreferences {
-    /// The language they read (BCP 47).
-    #[schema(format = "language", example = "pt-BR")]
-    locale: Option<String>,
-    /// The currency they see.
-    currency: Option<Currency>,
-    /// Whether they agree to be sent offers.
-    #[serde(default)]
-    marketing_consent: bool,
+/// Get the account
+#[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = UserBody)))]
+async fn get_account(principal: SignedIn, if_none_match: IfNoneMatch) -> Response {
+    if_none_match.respond(principal.user.version, &UserBody::of(&principal.user))
 }
 
-/// The caller's account.
-#[utoipa::path(get, path = "/v1/me", tag = "me", responses((status = 200, body = UserBody)))]
-async fn get(who: SignedIn, known: IfNoneMatch) -> HandlerResult {
-    fresh(who.user.version, &UserBody::of(&who.user), &known)
-}
-
-/// Changes the caller's account.
-#[utoipa::path(patch, path = "/v1/me", tag = "me", request_body = AccountChange,
+/// Update the account
+#[utoipa::path(patch, path = "/v1/me", tag = "account", request_body = UpdateAccount,
     responses((status = 200, body = UserBody)))]
-async fn change(
-    who: SignedIn,
+async fn update_account(
+    principal: SignedIn,
     State(app): State<AppState>,
-    IfMatch(version): IfMatch,
-    Json(wanted): Json<AccountChange>,
-) -> HandlerResult {
-    let AccountChange { name, birth_date, email, password, current_password } = wanted;
-    let wanted = ProfileChange { name, birth_date, email, password, current_password };
-    let owner = Owner { user_id: who.user_id(), token_hash: who.session.token_hash, version };
-    let user = profile::change(&app.store, owner, wanted).await?;
-    changed(user.version, &UserBody::of(&user))
+    IfMatch(expected_version): IfMatch,
+    Json(change): Json<UpdateAccount>,
+) -> HandlerResult<StoredResponse> {
+    let owner = AccountOwner {
+        user_id: principal.user_id(),
+        token_hash: principal.session.token_hash,
+        expected_version,
+    };
+    let user = profile::update(&app.store, owner, change).await?;
+    Ok(UserBody::response(&user))
 }
 
-/// Forgets the caller: the account is gone for good, and of their orders stays what the books need. An order that is
-/// under way has to be delivered or cancelled before (`open_orders`).
-#[utoipa::path(delete, path = "/v1/me", tag = "me", responses((status = 204)))]
-async fn erase(who: SignedIn, State(app): State<AppState>) -> HandlerResult {
-    let id = who.user_id();
-    let write = app.store.database().write_boxed(move |work| Box::pin(users::erase(work, id)));
-    write.await?;
-    Ok(gone(&app))
+/// Erase the account
+///
+/// Removes the personal data of the user; this cannot be reverted. Orders and invoices keep what accounting needs.
+/// The request fails with `open_orders` while an order of the user is neither fulfilled nor cancelled.
+#[utoipa::path(delete, path = "/v1/me", tag = "account", responses((status = 204)))]
+async fn erase_account(principal: SignedIn, State(app): State<AppState>) -> HandlerResult {
+    users::erase(&app.store, principal.user_id()).await?;
+    Ok(logged_out(&app))
 }
 
-/// What the caller wishes.
-#[utoipa::path(get, path = "/v1/me/preferences", tag = "me",
+/// Get the preferences
+#[utoipa::path(get, path = "/v1/me/preferences", tag = "account",
     responses((status = 200, body = PreferencesBody)))]
-async fn preferences(who: SignedIn, State(app): State<AppState>, known: IfNoneMatch) -> HandlerResult {
-    let wishes = preferences::preferences(&app.store, who.user_id()).await?;
-    fresh(wishes.version, &PreferencesBody::of(&wishes), &known)
-}
-
-/// Puts these wishes in the place of those that were there.
-#[utoipa::path(put, path = "/v1/me/preferences", tag = "me", request_body = NewPreferences,
-    responses((status = 200, body = PreferencesBody)))]
-async fn wish(
-    who: SignedIn,
+async fn get_preferences(
+    principal: SignedIn,
     State(app): State<AppState>,
-    IfMatch(seen): IfMatch,
-    Json(NewPreferences { locale, currency, marketing_consent }): Json<NewPreferences>,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let (user_id, wishes) = (who.user_id(), PreferencesChange { locale, currency, marketing_consent });
-    let write = app.store.database().write_boxed(move |work| {
-        let wishes = wishes.clone();
-        Box::pin(async move { preferences::wish(work, user_id, &wishes, seen).await })
-    });
-    let wishes: Result<Preferences, Failure> = write.await;
-    let wishes = wishes?;
-    changed(wishes.version, &PreferencesBody::of(&wishes))
+    let preferences = preferences::preferences(&app.store, principal.user_id()).await?;
+    Ok(if_none_match.respond(preferences.version, &PreferencesBody::of(&preferences)))
+}
+
+/// Replace the preferences
+///
+/// A member that is omitted is removed.
+#[utoipa::path(put, path = "/v1/me/preferences", tag = "account", request_body = ReplacePreferences,
+    responses((status = 200, body = PreferencesBody)))]
+async fn replace_preferences(
+    principal: SignedIn,
+    State(app): State<AppState>,
+    IfMatch(expected_version): IfMatch,
+    Json(new): Json<ReplacePreferences>,
+) -> HandlerResult<StoredResponse> {
+    let preferences = preferences::replace(&app.store, principal.user_id(), expected_version, new).await?;
+    Ok(tagged(preferences.version, &PreferencesBody::of(&preferences)))
 }
 
 impl PreferencesBody {
-    fn of(wishes: &Preferences) -> Self {
+    fn of(preferences: &Preferences) -> Self {
         Self {
-            locale: wishes.locale.clone(),
-            currency: wishes.currency,
-            marketing_consent: wishes.marketing_consent,
-            consent_at: wishes.consent_at,
+            locale: preferences.locale.clone(),
+            currency: preferences.currency,
+            marketing_consent: preferences.marketing_consent,
+            consent_at: preferences.consent_at,
         }
     }
 }

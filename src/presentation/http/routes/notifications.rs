@@ -1,7 +1,6 @@
-//! What the store tells its users.
+//! The notifications of a user.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,100 +11,108 @@ use crate::application::people::notifications::{self, Inbox};
 use crate::domain::ids::{NotificationId, OrderId, SubscriptionId};
 use crate::domain::money::Money;
 use crate::domain::notification::Notification;
-use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::json::Json;
-use crate::presentation::http::list::{List, usual_limit};
+use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::SignedIn;
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list, read, read_all]
+    routes![list_notifications, read_notification, read_all_notifications]
 }
 
-/// Which notifications.
+/// Which notifications are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct ListParameters {
-    /// Only those not read yet.
+struct NotificationQuery {
+    /// Whether only unread notifications are listed.
     #[serde(default)]
     #[param(default = false)]
     unread: bool,
-    /// The most items of a page.
-    #[serde(default = "usual_limit")]
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: usize,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
-/// A page of notifications.
+/// A page of the notifications of a user.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Inbox)]
+#[schema(as = NotificationList)]
 struct InboxBody {
-    #[serde(flatten)]
-    page: List<NotificationBody>,
-    /// How many of all are not read yet.
+    /// The notifications of this page.
+    items: Vec<NotificationBody>,
+    /// The `cursor` of the next page; `null` on the last page.
+    next_cursor: Option<String>,
+    /// The number of unread notifications in all pages.
     unread: i64,
 }
 
-/// Something the store tells a user.
+/// A message to a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Notification)]
 struct NotificationBody {
-    /// Its id.
+    /// The id of the notification.
     id: NotificationId,
-    /// What happened, for programs.
+    /// The kind of the notification, for programs.
     #[schema(example = "order_paid")]
     kind: String,
-    /// What happened, in words.
+    /// The text of the notification.
     text: String,
-    /// The order it is about.
+    /// The order that the notification is about.
     order_id: Option<OrderId>,
     /// The number of that order.
     order_number: Option<i64>,
-    /// The subscription it is about.
+    /// The subscription that the notification is about.
     subscription_id: Option<SubscriptionId>,
-    /// The money it is about.
+    /// The amount that the notification is about.
     amount: Option<Money>,
-    /// When it was read.
+    /// The time at which the notification was marked as read.
     read_at: Option<Timestamp>,
-    /// When it happened.
+    /// The time at which the notification was created.
     created_at: Timestamp,
 }
 
-/// What the store told the caller, newest first.
-#[utoipa::path(get, path = "/v1/notifications", tag = "notifications", params(ListParameters),
+/// List the notifications
+///
+/// Newest notifications come first.
+#[utoipa::path(get, path = "/v1/notifications", tag = "notifications",
     responses((status = 200, body = InboxBody)))]
-async fn list(
-    who: SignedIn,
+async fn list_notifications(
+    principal: SignedIn,
     State(app): State<AppState>,
-    Query(wanted): Query<ListParameters>,
-) -> HandlerResult {
-    let ListParameters { unread, limit, cursor } = wanted;
-    let Inbox { page, unread } =
-        notifications::inbox(&app.store, who.user_id(), unread, limit, cursor.as_deref()).await?;
-    let page = List::of(page, |notification| NotificationBody::of(&notification));
-    Ok(Json(InboxBody { page, unread }).into_response())
+    Query(query): Query<ListQuery<NotificationQuery>>,
+) -> HandlerResult<Json<InboxBody>> {
+    let ListQuery { filter: NotificationQuery { unread }, limit, cursor } = query;
+    let inbox =
+        notifications::inbox(&app.store, principal.user_id(), unread, limit, cursor.as_deref()).await?;
+    Ok(Json(InboxBody::of(inbox)))
 }
 
-/// Notes that the caller has read one.
+/// Mark a notification as read
 #[utoipa::path(post, path = "/v1/notifications/{id}/read", tag = "notifications", params(("id" = Uuid, Path)),
     responses((status = 204)))]
-async fn read(who: SignedIn, State(app): State<AppState>, Path(id): Path<NotificationId>) -> HandlerResult {
-    let (user_id, database) = (who.user_id(), app.store.database());
-    database.write_boxed(move |work| Box::pin(notifications::read(work, user_id, id))).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+async fn read_notification(
+    principal: SignedIn,
+    State(app): State<AppState>,
+    Path(id): Path<NotificationId>,
+) -> HandlerResult<StatusCode> {
+    notifications::mark_read(&app.store, principal.user_id(), id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// Notes that the caller has read them all.
+/// Mark all notifications as read
 #[utoipa::path(post, path = "/v1/notifications/read-all", tag = "notifications", responses((status = 204)))]
-async fn read_all(who: SignedIn, State(app): State<AppState>) -> HandlerResult {
-    let (user_id, database) = (who.user_id(), app.store.database());
-    database.write_boxed(move |work| Box::pin(notifications::read_all(work, user_id))).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+async fn read_all_notifications(
+    principal: SignedIn,
+    State(app): State<AppState>,
+) -> HandlerResult<StatusCode> {
+    notifications::mark_all_read(&app.store, principal.user_id()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl InboxBody {
+    fn of(Inbox { page, unread }: Inbox) -> Self {
+        let List { items, next_cursor } = List::of(page, |notification| NotificationBody::of(&notification));
+        Self { items, next_cursor, unread }
+    }
 }
 
 impl NotificationBody {

@@ -1,4 +1,4 @@
-//! What shoppers find: lists, searches, products.
+//! The catalogue, as shoppers see it: product lists, searches and products.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -11,164 +11,168 @@ use crate::application::catalogue::products as catalogue;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::{Currency, Money};
 use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort};
-use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::bodies::ProductBody;
-use crate::presentation::http::conditional::{IfNoneMatch, fresh};
+use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::languages::Languages;
-use crate::presentation::http::list::usual_limit;
+use crate::presentation::http::list::ListQuery;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![browse, get]
+    routes![list_products, get_product]
 }
 
-/// Which products, and how.
+/// Which products are listed, and how.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct ListParameters {
-    /// Only those that hold these words; the last may be the beginning of one.
+struct ProductQuery {
+    /// Only products that contain these words. The last word may be the beginning of a word.
     #[param(max_length = 200)]
     q: Option<String>,
-    /// Only those in this category, by id or slug, or below it.
+    /// Only products in the subtree of this category, given by id or slug.
     #[param(max_length = 200)]
     category: Option<String>,
-    /// Only those that cost at least so much, in minor units, by their lowest price.
+    /// Only products whose lowest price is at least this amount, in minor units.
     #[param(minimum = 0)]
     min_price: Option<i64>,
-    /// Only those that cost at most so much, in minor units, by their lowest price.
+    /// Only products whose lowest price is at most this amount, in minor units.
     #[param(minimum = 0)]
     max_price: Option<i64>,
-    /// The currency of the prices; the store's own if it is not said. A product without a price in it is not listed.
+    /// The currency of the prices. If omitted, it is the store's default currency. Products without a price in the
+    /// currency are not listed.
     #[param(value_type = Option<String>, format = "currency")]
     currency: Option<Currency>,
-    /// The order; a list is newest first, and a search goes by relevance.
+    /// The order. If omitted, newest products come first, or the most relevant ones if `q` is given.
     #[param(inline)]
     sort: Option<Sort>,
-    /// The most items of a page. A page may have fewer and still not be the last.
-    #[serde(default = "usual_limit")]
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: usize,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
-/// The currency of the prices.
+/// How a product is returned.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct Priced {
-    /// The store's own if it is not said.
+struct CurrencyQuery {
+    /// The currency of the prices. If omitted, it is the store's default currency.
     #[param(value_type = Option<String>, format = "currency")]
     currency: Option<Currency>,
 }
 
-/// The order of a list.
+/// The order of a product list.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Sort {
-    /// What came last first.
+    /// Newest products first.
     Newest,
-    /// What costs least first.
+    /// Lowest price first.
     PriceAsc,
-    /// What costs most first.
+    /// Highest price first.
     PriceDesc,
 }
 
 /// A page of products.
 #[derive(Debug, Serialize, ToSchema)]
-struct Products<'a> {
+#[schema(as = ProductList)]
+struct ProductListBody<'a> {
+    /// The products of this page.
     items: Vec<ProductBody<'a>>,
-    /// The `cursor` of the next page; null on the last one.
+    /// The `cursor` of the next page; `null` on the last page.
     next_cursor: Option<&'a str>,
-    /// With the first page of a search: what its matches are, counted over the newest 200.
+    /// The numbers of matches by category and price, on the first page of a search. Only the newest 200 matches are
+    /// counted.
     facets: Option<FacetsBody>,
 }
 
-/// What the matches of a search are.
+/// The matches of a search by category and by price.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Facets)]
 struct FacetsBody {
-    /// Matches in each category, most first.
+    /// The matches by category, most first.
     categories: Vec<CategoryFacet>,
-    /// Matches in each range of prices, cheapest first.
+    /// The matches by price range, lowest first.
     prices: Vec<PriceFacet>,
 }
 
-/// Matches in a category.
+/// The matches in a category.
 #[derive(Debug, Serialize, ToSchema)]
 struct CategoryFacet {
+    /// The category.
     category_id: CategoryId,
+    /// The number of matches.
     count: usize,
 }
 
-/// Matches in a range of prices.
+/// The matches in a price range.
 #[derive(Debug, Serialize, ToSchema)]
 struct PriceFacet {
-    /// The least price in it.
+    /// The lowest price in the range.
     from: Money,
-    /// The least price above it.
+    /// The lowest price above the range.
     until: Money,
+    /// The number of matches.
     count: usize,
 }
 
-/// A page of products, of all or of those that hold some words.
-#[utoipa::path(get, path = "/v1/products", tag = "products", params(ListParameters),
-    responses((status = 200, body = Products)))]
-async fn browse(
+/// List or search products
+///
+/// Lists the active products, or those that contain the words of `q`. Texts are in the best language of
+/// `Accept-Language`.
+#[utoipa::path(get, path = "/v1/products", tag = "products",
+    responses((status = 200, body = ProductListBody)))]
+async fn list_products(
     _: Public,
     State(app): State<AppState>,
-    Query(wanted): Query<ListParameters>,
+    Query(ListQuery { filter: query, limit, cursor }): Query<ListQuery<ProductQuery>>,
     languages: Languages,
 ) -> HandlerResult {
-    let currency = wanted.currency.unwrap_or(app.store.policy.default_currency);
-    let category = match &wanted.category {
+    let currency = query.currency.unwrap_or(app.store.policy.default_currency);
+    let category = match &query.category {
         Some(name) => Some(catalogue::category_id(&app.store, name).await?),
         None => None,
     };
     let filter = ProductFilter {
         category,
         currency,
-        min_price: wanted.min_price,
-        max_price: wanted.max_price,
-        sort: wanted.sort.map(|sort| match sort {
+        min_price: query.min_price,
+        max_price: query.max_price,
+        sort: query.sort.map(|sort| match sort {
             Sort::Newest => ProductSort::Newest,
             Sort::PriceAsc => ProductSort::PriceAscending,
             Sort::PriceDesc => ProductSort::PriceDescending,
         }),
     };
-    let found = catalogue::browse(&app.store, wanted.q, filter, wanted.limit, wanted.cursor).await?;
-    let body = Products {
+    let found = catalogue::browse(&app.store, query.q, filter, limit, cursor).await?;
+    let body = ProductListBody {
         items: found.page.items.iter().map(|view| ProductBody::of(view, &languages, currency)).collect(),
         next_cursor: found.page.next.as_deref(),
         facets: found.facets.map(|facets| FacetsBody::of(facets, currency)),
     };
-    Ok(by_language(Json(body).into_response()))
+    Ok(vary_by_language(Json(body).into_response()))
 }
 
-/// A product, by id or slug.
-#[utoipa::path(get, path = "/v1/products/{id}", tag = "products", params(("id" = String, Path), Priced),
+/// Get a product by id or slug
+///
+/// Texts are in the best language of `Accept-Language`.
+#[utoipa::path(get, path = "/v1/products/{id}", tag = "products", params(("id" = String, Path)),
     responses((status = 200, body = ProductBody)))]
-async fn get(
+async fn get_product(
     _: Public,
     State(app): State<AppState>,
-    Path(name): Path<String>,
-    Query(priced): Query<Priced>,
+    Path(id_or_slug): Path<String>,
+    Query(query): Query<CurrencyQuery>,
     languages: Languages,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let view = catalogue::product(&app.store, &name).await?;
-    let currency = priced.currency.unwrap_or(app.store.policy.default_currency);
+    let view = catalogue::product(&app.store, &id_or_slug).await?;
+    let currency = query.currency.unwrap_or(app.store.policy.default_currency);
     let body = ProductBody::of(&view, &languages, currency);
-    Ok(by_language(fresh(view.product.version, &body, &known)?))
+    Ok(vary_by_language(if_none_match.respond(view.product.version, &body)))
 }
 
-/// Says that the answer depends on the language that was asked for.
-fn by_language(mut response: Response) -> Response {
+/// Adds the header which says that the response depends on `Accept-Language`.
+fn vary_by_language(mut response: Response) -> Response {
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept-language"));
     response
 }

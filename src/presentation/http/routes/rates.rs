@@ -1,156 +1,112 @@
-//! Taxes and shipping: seen by shoppers where they choose, set by administrators as a whole.
+//! Taxes and shipping methods.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::application::selling::rates::{self, NewShippingMethod};
+use crate::application::selling::rates::{self, ReplaceShippingMethods, ReplaceTaxRules};
 use crate::domain::ids::ShippingMethodId;
 use crate::domain::product::Translations;
 use crate::domain::shipping::{ShippingMethod, ShippingRate};
 use crate::domain::tax::{TaxClass, TaxRule};
-use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::principal::{Admin, Public};
+use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![shipping_methods, tax_rules, set_tax_rules, all_shipping_methods, set_shipping_methods]
+    routes![
+        list_shipping_methods,
+        list_tax_rules,
+        replace_tax_rules,
+        list_all_shipping_methods,
+        replace_shipping_methods,
+    ]
 }
 
-/// Every tax rule.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct TaxRules {
-    /// One a country and tax class.
-    #[schema(max_items = 10_000)]
-    items: Vec<TaxRule>,
-}
-
-/// Every way of shipping.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ShippingMethods {
-    /// In the order in which they are offered.
-    #[schema(max_items = 100)]
-    items: Vec<NewMethod>,
-}
-
-/// What a way of shipping is to be.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewShippingMethod)]
-struct NewMethod {
-    /// The name it is asked for by.
-    #[schema(min_length = 1, max_length = 64, example = "express")]
-    code: String,
-    /// Its name for people, in the store's base language.
-    #[schema(min_length = 1, max_length = 200)]
-    name: String,
-    /// That name in other languages, by BCP 47 tag.
-    #[serde(default)]
-    translations: Translations,
-    /// Its tax class; `standard` if it is left out.
-    #[serde(default)]
-    tax_class: TaxClass,
-    /// Whether it can be chosen.
-    #[serde(default = "on")]
-    #[schema(default = true)]
-    active: bool,
-    /// What it costs where; it does not go where no rate is for.
-    #[schema(max_items = 1_000)]
-    rates: Vec<ShippingRate>,
-}
-
-/// A way of shipping.
+/// A shipping method.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ShippingMethod)]
-struct MethodBody {
-    /// Its id.
+struct ShippingMethodBody {
+    /// The id of the shipping method.
     id: ShippingMethodId,
-    /// The name it is asked for by.
+    /// The code by which a checkout chooses the shipping method.
     code: String,
-    /// Its name for people, in the store's base language.
+    /// The name in the store's base language.
     name: String,
-    /// That name in other languages, by BCP 47 tag.
+    /// The name in other languages, by BCP 47 tag.
     translations: Translations,
-    /// Its tax class.
+    /// The tax class of the shipping costs.
     tax_class: TaxClass,
-    /// Whether it can be chosen.
+    /// Whether shoppers can choose the shipping method.
     active: bool,
-    /// What it costs where.
+    /// The costs by country.
     rates: Vec<ShippingRate>,
 }
 
-fn on() -> bool {
-    true
-}
-
-/// The ways of shipping that can be chosen, in their order.
+/// List the shipping methods
+///
+/// Lists the shipping methods that a checkout can choose, in their order. The list is not paginated.
 #[utoipa::path(get, path = "/v1/shipping-methods", tag = "shipping",
-    responses((status = 200, body = List<MethodBody>)))]
-async fn shipping_methods(_: Public, State(app): State<AppState>) -> HandlerResult {
+    responses((status = 200, body = List<ShippingMethodBody>)))]
+async fn list_shipping_methods(
+    _: Public,
+    State(app): State<AppState>,
+) -> HandlerResult<Json<List<ShippingMethodBody>>> {
     let methods = rates::shipping_methods(&app.store, false).await?;
-    Ok(Json(List::whole(methods, MethodBody::of)).into_response())
+    Ok(Json(List::whole(methods, ShippingMethodBody::of)))
 }
 
-/// Every tax rule, by country and class.
-#[utoipa::path(get, path = "/admin/v1/taxes", tag = "admin rates",
+/// List the tax rules
+///
+/// The list is in the order of country and tax class, and not paginated.
+#[utoipa::path(get, path = "/admin/v1/taxes", tag = "admin-rates",
     responses((status = 200, body = List<TaxRule>)))]
-async fn tax_rules(_: Admin, State(app): State<AppState>) -> HandlerResult {
-    Ok(Json(List::whole(rates::tax_rules(&app.store).await?, |rule| rule)).into_response())
+async fn list_tax_rules(_: Admin, State(app): State<AppState>) -> HandlerResult<Json<List<TaxRule>>> {
+    Ok(Json(List::whole(rates::tax_rules(&app.store).await?, |rule| rule)))
 }
 
-/// Puts these tax rules in the place of all that were there.
-#[utoipa::path(put, path = "/admin/v1/taxes", tag = "admin rates", request_body = TaxRules,
+/// Replace the tax rules
+#[utoipa::path(put, path = "/admin/v1/taxes", tag = "admin-rates", request_body = ReplaceTaxRules,
     responses((status = 200, body = List<TaxRule>)))]
-async fn set_tax_rules(
+async fn replace_tax_rules(
     _: Admin,
     State(app): State<AppState>,
-    Json(TaxRules { items }): Json<TaxRules>,
-) -> HandlerResult {
-    let write = app.store.database().write_boxed(move |work| {
-        let items = items.clone();
-        Box::pin(async move { rates::set_tax_rules(work, &items).await })
-    });
-    Ok(Json(List::whole(write.await?, |rule| rule)).into_response())
+    Json(rules): Json<ReplaceTaxRules>,
+) -> HandlerResult<Json<List<TaxRule>>> {
+    Ok(Json(List::whole(rates::replace_tax_rules(&app.store, rules).await?, |rule| rule)))
 }
 
-/// Every way of shipping, also those that cannot be chosen.
-#[utoipa::path(get, path = "/admin/v1/shipping-methods", tag = "admin rates",
-    responses((status = 200, body = List<MethodBody>)))]
-async fn all_shipping_methods(_: Admin, State(app): State<AppState>) -> HandlerResult {
+/// List all shipping methods
+///
+/// Lists the shipping methods, inactive ones included, in their order. The list is not paginated.
+#[utoipa::path(get, path = "/admin/v1/shipping-methods", tag = "admin-rates",
+    responses((status = 200, body = List<ShippingMethodBody>)))]
+async fn list_all_shipping_methods(
+    _: Admin,
+    State(app): State<AppState>,
+) -> HandlerResult<Json<List<ShippingMethodBody>>> {
     let methods = rates::shipping_methods(&app.store, true).await?;
-    Ok(Json(List::whole(methods, MethodBody::of)).into_response())
+    Ok(Json(List::whole(methods, ShippingMethodBody::of)))
 }
 
-/// Puts these ways of shipping in the place of all that were there. One whose code stays keeps its id.
-#[utoipa::path(put, path = "/admin/v1/shipping-methods", tag = "admin rates", request_body = ShippingMethods,
-    responses((status = 200, body = List<MethodBody>)))]
-async fn set_shipping_methods(
+/// Replace the shipping methods
+///
+/// A shipping method whose code exists already keeps its id.
+#[utoipa::path(put, path = "/admin/v1/shipping-methods", tag = "admin-rates",
+    request_body = ReplaceShippingMethods, responses((status = 200, body = List<ShippingMethodBody>)))]
+async fn replace_shipping_methods(
     _: Admin,
     State(app): State<AppState>,
-    Json(ShippingMethods { items }): Json<ShippingMethods>,
-) -> HandlerResult {
-    let methods: Vec<NewShippingMethod> = items.into_iter().map(NewMethod::into_method).collect();
-    let write = app.store.database().write_boxed(move |work| {
-        let methods = methods.clone();
-        Box::pin(async move { rates::set_shipping_methods(work, &methods).await })
-    });
-    Ok(Json(List::whole(write.await?, MethodBody::of)).into_response())
+    Json(methods): Json<ReplaceShippingMethods>,
+) -> HandlerResult<Json<List<ShippingMethodBody>>> {
+    let methods = rates::replace_shipping_methods(&app.store, methods).await?;
+    Ok(Json(List::whole(methods, ShippingMethodBody::of)))
 }
 
-impl NewMethod {
-    fn into_method(self) -> NewShippingMethod {
-        let Self { code, name, translations, tax_class, active, rates } = self;
-        NewShippingMethod { code, name, translations, tax_class, active, rates }
-    }
-}
-
-impl MethodBody {
+impl ShippingMethodBody {
     fn of(method: ShippingMethod) -> Self {
         let ShippingMethod { id, code, name, translations, tax_class, position: _, active, rates } = method;
         Self { id, code, name, translations, tax_class, active, rates }

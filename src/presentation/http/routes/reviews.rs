@@ -1,93 +1,72 @@
-//! What buyers say of products.
-
-use std::sync::Arc;
+//! Reviews of products.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-use crate::application::catalogue::reviews::{self, NewReview};
-use crate::application::idempotency::once;
+use crate::application::catalogue::reviews::{self, CreateReview};
 use crate::domain::ids::ProductId;
 use crate::domain::review::Review;
 use crate::infrastructure::repositories::ReviewFilter;
-use crate::presentation::http::answer::{HandlerResult, created, versioned};
 use crate::presentation::http::bodies::ReviewBody;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
-use crate::presentation::http::list::{List, Slice};
+use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::{Public, SignedIn};
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::{HandlerResult, StoredResponse, created, tagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list, mine, write]
+    routes![list_product_reviews, list_own_reviews, create_review]
 }
 
-/// What a buyer says.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Opinion {
-    /// Stars.
-    #[schema(minimum = 1, maximum = 5)]
-    rating: i64,
-    /// A headline.
-    #[serde(default)]
-    #[schema(max_length = 200)]
-    title: String,
-    /// A text.
-    #[serde(default)]
-    #[schema(max_length = 10_000)]
-    body: String,
-}
-
-/// What buyers say of a product, newest first.
-#[utoipa::path(get, path = "/v1/products/{id}/reviews", tag = "reviews", params(("id" = Uuid, Path), Slice),
+/// List the reviews of a product
+///
+/// Only approved reviews are listed; newest reviews come first.
+#[utoipa::path(get, path = "/v1/products/{id}/reviews", tag = "reviews", params(("id" = Uuid, Path)),
     responses((status = 200, body = List<ReviewBody>)))]
-async fn list(
+async fn list_product_reviews(
     _: Public,
     State(app): State<AppState>,
     Path(id): Path<ProductId>,
-    Query(Slice { limit, cursor }): Query<Slice>,
-) -> HandlerResult {
+    Query(ListQuery { limit, cursor, .. }): Query<ListQuery>,
+) -> HandlerResult<Json<List<ReviewBody>>> {
     let page = reviews::reviews(&app.store, ReviewFilter::ShownOf(id), limit, cursor.as_deref()).await?;
-    Ok(Json(List::of(page, |review| ReviewBody::of(&review))).into_response())
+    Ok(Json(List::of(page, |review| ReviewBody::of(&review))))
 }
 
-/// What the caller has said of products, newest first.
-#[utoipa::path(get, path = "/v1/me/reviews", tag = "reviews", params(Slice),
+/// List the user's reviews
+///
+/// Newest reviews come first.
+#[utoipa::path(get, path = "/v1/me/reviews", tag = "reviews",
     responses((status = 200, body = List<ReviewBody>)))]
-async fn mine(
-    who: SignedIn,
+async fn list_own_reviews(
+    principal: SignedIn,
     State(app): State<AppState>,
-    Query(Slice { limit, cursor }): Query<Slice>,
-) -> HandlerResult {
-    let filter = ReviewFilter::By(who.user_id());
+    Query(ListQuery { limit, cursor, .. }): Query<ListQuery>,
+) -> HandlerResult<Json<List<ReviewBody>>> {
+    let filter = ReviewFilter::By(principal.user_id());
     let page = reviews::reviews(&app.store, filter, limit, cursor.as_deref()).await?;
-    Ok(Json(List::of(page, |review| ReviewBody::of(&review))).into_response())
+    Ok(Json(List::of(page, |review| ReviewBody::of(&review))))
 }
 
-/// Says what the caller thinks of a product they have bought, once. It is shown when moderation has approved it.
+/// Review a product
+///
+/// Creates the review of a product that the user bought; a user reviews a product once. The review is published when
+/// an administrator approves it.
 #[utoipa::path(post, path = "/v1/products/{id}/reviews", tag = "reviews", params(("id" = Uuid, Path)),
-    request_body = Opinion, responses((status = 201, body = ReviewBody)))]
-async fn write(
-    who: SignedIn,
+    request_body = CreateReview, responses((status = 201, body = ReviewBody)))]
+async fn create_review(
+    principal: SignedIn,
     State(app): State<AppState>,
     Path(product_id): Path<ProductId>,
-    request: Idempotent<Opinion>,
-) -> HandlerResult {
-    let user_id = who.user_id();
-    let key = request.key(Some(user_id));
-    let Opinion { rating, title, body } = request.body;
-    let new = NewReview { product_id, user_id, rating, title, body };
-    let render = created(|review: &Review| {
-        ("/v1/me/reviews".to_owned(), versioned(review.version, &ReviewBody::of(review)))
-    });
-    let answer = once(&app.store, key, Arc::new(render), move |work| {
-        let new = new.clone();
-        Box::pin(async move { reviews::write_review(work, &new).await })
-    });
-    Ok(answer.await?.into_response())
+    request: Idempotent<CreateReview>,
+) -> HandlerResult<StoredResponse> {
+    let user_id = principal.user_id();
+    let render = created(
+        |_: &Review| "/v1/me/reviews".to_owned(),
+        |review| tagged(review.version, &ReviewBody::of(review)),
+    );
+    let (new, responder) = request.into_parts(Some(user_id), render);
+    reviews::create(&app.store, product_id, user_id, new, responder).await
 }

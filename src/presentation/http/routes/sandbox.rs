@@ -7,9 +7,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::application::payments::confirmation;
 use crate::domain::payment::PaymentStatus;
-use crate::presentation::http::answer::HandlerResult;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 

@@ -5,61 +5,47 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::application::people::sessions::{self, LogIn, LoggedIn};
-use crate::domain::ids::CartId;
-use crate::presentation::http::answer::HandlerResult;
+use crate::application::people::sessions::{self, CreateSession, LoggedIn};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
-use crate::presentation::http::principal::{Holder, Public, SignedIn, session_cookie};
+use crate::presentation::http::principal::{Public, SignedIn, TokenHolder, session_cookie};
+use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![log_in, log_out, log_out_everywhere]
+    routes![create_session, delete_session, delete_all_sessions]
 }
 
-/// What shows who somebody is.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Credentials {
-    /// The address they registered with, in any spelling.
-    #[schema(max_length = 254)]
-    email: String,
-    /// Their password.
-    #[schema(value_type = String, max_length = 128)]
-    password: SecretString,
-    /// The cart they filled as a guest: it becomes theirs, or goes into the one they have.
-    cart_id: Option<CartId>,
-}
-
-/// A log-in.
+/// A session of a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
 struct SessionBody {
-    /// What is sent as `Authorization: Bearer …` from here on; told this once.
+    /// The token for `Authorization: Bearer …`. It is returned only here.
     token: String,
-    /// Until when.
+    /// The time at which the session ends.
     expires_at: Timestamp,
-    /// Who it is.
+    /// The user.
     user: UserBody,
 }
 
-/// Logs in. The answer is the same, and as slow, whether there is no such account or the password is wrong. It takes
-/// no idempotency key, since the token would have to be kept for it; one that is sent twice is two log-ins.
-#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = Credentials,
+/// Log in
+///
+/// Creates a session. An unknown e-mail address and a wrong password give the same response after the same time.
+/// The operation takes no idempotency key, since the token would have to be stored with it: a repeated request creates
+/// a second session.
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = CreateSession,
     responses((status = 201, body = SessionBody,
-        headers(("set-cookie" = String, description = "The token, for browsers.")))))]
-async fn log_in(
+        headers(("set-cookie" = String, description = "The token as a cookie, for browsers.")))))]
+async fn create_session(
     _: Public,
     State(app): State<AppState>,
-    Json(Credentials { email, password, cart_id }): Json<Credentials>,
+    Json(credentials): Json<CreateSession>,
 ) -> HandlerResult {
-    let LoggedIn { token, session, user } =
-        sessions::log_in(&app.store, LogIn { email, password, cart_id }).await?;
+    let LoggedIn { token, session, user } = sessions::log_in(&app.store, credentials).await?;
     let cookie = session_cookie(&app, &token, app.store.policy.session.as_secs());
     let body = SessionBody { token, expires_at: session.expires_at, user: UserBody::of(&user) };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
@@ -68,24 +54,28 @@ async fn log_in(
     Ok(response)
 }
 
-/// Logs out. To do so again, or without being logged in, is no fault.
+/// Log out
+///
+/// Ends the session of the request's token. The operation succeeds without a session, too.
 #[utoipa::path(delete, path = "/v1/sessions", tag = "sessions", responses((status = 204)))]
-async fn log_out(Holder(token_hash): Holder, State(app): State<AppState>) -> HandlerResult {
+async fn delete_session(TokenHolder(token_hash): TokenHolder, State(app): State<AppState>) -> HandlerResult {
     if let Some(token_hash) = token_hash {
         sessions::log_out(&app.store, token_hash).await?;
     }
-    Ok(gone(&app))
+    Ok(logged_out(&app))
 }
 
-/// Logs out everywhere.
+/// Log out everywhere
+///
+/// Ends all sessions of the user.
 #[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", responses((status = 204)))]
-async fn log_out_everywhere(who: SignedIn, State(app): State<AppState>) -> HandlerResult {
-    sessions::log_out_everywhere(&app.store, who.user_id()).await?;
-    Ok(gone(&app))
+async fn delete_all_sessions(principal: SignedIn, State(app): State<AppState>) -> HandlerResult {
+    sessions::log_out_everywhere(&app.store, principal.user_id()).await?;
+    Ok(logged_out(&app))
 }
 
-/// An empty answer that takes a browser's cookie away.
-pub(super) fn gone(app: &AppState) -> Response {
+/// A response without a body that removes the session's cookie.
+pub(super) fn logged_out(app: &AppState) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     response.headers_mut().extend(session_cookie(app, "", 0).map(|cookie| (SET_COOKIE, cookie)));
     response

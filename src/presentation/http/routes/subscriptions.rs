@@ -1,9 +1,6 @@
-//! A subscriber's subscriptions. They are begun by an order, at the checkout.
-
-use std::sync::Arc;
+//! The subscriptions of a user. The checkout of a product of kind `subscription` creates one.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -12,125 +9,126 @@ use crate::application::selling::history;
 use crate::application::subscriptions::lifecycle as subscriptions;
 use crate::domain::ids::SubscriptionId;
 use crate::domain::subscription::{Subscription, SubscriptionPeriod, SubscriptionStatus};
-use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::{SubscriptionFilter, UnitOfWork, Work};
-use crate::presentation::http::answer::{HandlerResult, done};
-use crate::presentation::http::bodies::{PeriodBody, SubscriptionBody};
-use crate::presentation::http::conditional::{IfNoneMatch, fresh};
+use crate::infrastructure::exceptions::NotFound;
+use crate::infrastructure::repositories::SubscriptionFilter;
+use crate::presentation::http::bodies::SubscriptionBody;
+use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
-use crate::presentation::http::json::{Json, Nothing};
-use crate::presentation::http::list::{List, usual_limit};
+use crate::presentation::http::json::{EmptyBody, Json};
+use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::SignedIn;
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list, get, pause, resume, cancel]
+    routes![
+        list_subscriptions,
+        get_subscription,
+        pause_subscription,
+        resume_subscription,
+        cancel_subscription,
+    ]
 }
 
-/// Which subscriptions.
+/// Which subscriptions are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct ListParameters {
-    /// Only those in this state.
+struct SubscriptionQuery {
+    /// Only subscriptions with this status.
     #[param(inline)]
     status: Option<SubscriptionStatus>,
-    /// The most items of a page.
-    #[serde(default = "usual_limit")]
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: usize,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
-/// The caller's subscriptions, newest first.
-#[utoipa::path(get, path = "/v1/subscriptions", tag = "subscriptions", params(ListParameters),
+/// List the user's subscriptions
+///
+/// Newest subscriptions come first.
+#[utoipa::path(get, path = "/v1/subscriptions", tag = "subscriptions",
     responses((status = 200, body = List<SubscriptionBody>)))]
-async fn list(
-    who: SignedIn,
+async fn list_subscriptions(
+    principal: SignedIn,
     State(app): State<AppState>,
-    Query(wanted): Query<ListParameters>,
-) -> HandlerResult {
-    let filter = SubscriptionFilter { user_id: Some(who.user_id()), status: wanted.status };
-    let page = history::subscriptions(&app.store, &filter, wanted.limit, wanted.cursor.as_deref()).await?;
-    Ok(Json(List::of(page, |subscription| SubscriptionBody::of(&subscription))).into_response())
+    Query(ListQuery { filter, limit, cursor }): Query<ListQuery<SubscriptionQuery>>,
+) -> HandlerResult<Json<List<SubscriptionBody>>> {
+    let filter = SubscriptionFilter { user_id: Some(principal.user_id()), status: filter.status };
+    let page = history::subscriptions(&app.store, &filter, limit, cursor.as_deref()).await?;
+    Ok(Json(List::of(page, |subscription| SubscriptionBody::of(&subscription))))
 }
 
-/// A subscription with its charges.
+/// Get a subscription
+///
+/// Returns a subscription with its periods.
 #[utoipa::path(get, path = "/v1/subscriptions/{id}", tag = "subscriptions", params(("id" = Uuid, Path)),
     responses((status = 200, body = SubscriptionBody)))]
-async fn get(
-    who: SignedIn,
+async fn get_subscription(
+    principal: SignedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let (subscription, periods) = own(&app, &who, id).await?;
-    let mut body = SubscriptionBody::of(&subscription);
-    body.periods = Some(periods.iter().map(PeriodBody::of).collect());
-    fresh(subscription.version, &body, &known)
+    let (subscription, periods) = own_subscription(&app, &principal, id).await?;
+    let body = SubscriptionBody::with_periods(&subscription, &periods);
+    Ok(if_none_match.respond(subscription.version, &body))
 }
 
-/// Charges nothing more until it is resumed; what is paid stays paid. A charge that is under way is given up.
+/// Pause a subscription
+///
+/// The subscription is not charged until it is resumed. A period that is paid stays paid. The order of a renewal that
+/// is not paid yet is cancelled.
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/pause", tag = "subscriptions", params(("id" = Uuid, Path)),
-    request_body = Option<Nothing>, responses((status = 200, body = SubscriptionBody)))]
-async fn pause(
-    who: SignedIn,
+    request_body = Option<EmptyBody>, responses((status = 200, body = SubscriptionBody)))]
+async fn pause_subscription(
+    principal: SignedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
-    request: Idempotent<Nothing>,
-) -> HandlerResult {
-    change(&app, &who, id, &request, move |work| Box::pin(subscriptions::pause(work, id))).await
+    request: Idempotent<EmptyBody>,
+) -> HandlerResult<StoredResponse> {
+    own_subscription(&app, &principal, id).await?;
+    let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
+    once(&app.store, responder, id, async |work, id| subscriptions::pause(work, *id).await).await
 }
 
-/// Charges again: at the end of what is paid, or at once if that is over, or if the last charge failed.
+/// Resume a subscription
+///
+/// The subscription is charged again: at the end of the paid period, or at once if that has ended or if the last
+/// renewal failed.
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/resume", tag = "subscriptions", params(("id" = Uuid, Path)),
-    request_body = Option<Nothing>, responses((status = 200, body = SubscriptionBody)))]
-async fn resume(
-    who: SignedIn,
+    request_body = Option<EmptyBody>, responses((status = 200, body = SubscriptionBody)))]
+async fn resume_subscription(
+    principal: SignedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
-    request: Idempotent<Nothing>,
-) -> HandlerResult {
-    change(&app, &who, id, &request, move |work| Box::pin(subscriptions::resume(work, id))).await
+    request: Idempotent<EmptyBody>,
+) -> HandlerResult<StoredResponse> {
+    own_subscription(&app, &principal, id).await?;
+    let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
+    once(&app.store, responder, id, async |work, id| subscriptions::resume(work, *id).await).await
 }
 
-/// Charges nothing more, for good; what is paid stays paid. A charge that is under way is given up.
+/// Cancel a subscription
+///
+/// The subscription is never charged again. A period that is paid stays paid. The order of a renewal that is not paid
+/// yet is cancelled.
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/cancel", tag = "subscriptions", params(("id" = Uuid, Path)),
-    request_body = Option<Nothing>, responses((status = 200, body = SubscriptionBody)))]
-async fn cancel(
-    who: SignedIn,
+    request_body = Option<EmptyBody>, responses((status = 200, body = SubscriptionBody)))]
+async fn cancel_subscription(
+    principal: SignedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
-    request: Idempotent<Nothing>,
-) -> HandlerResult {
-    change(&app, &who, id, &request, move |work| Box::pin(subscriptions::cancel(work, id))).await
+    request: Idempotent<EmptyBody>,
+) -> HandlerResult<StoredResponse> {
+    own_subscription(&app, &principal, id).await?;
+    let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
+    once(&app.store, responder, id, async |work, id| subscriptions::cancel(work, *id).await).await
 }
 
-/// A subscription of the caller's; another's looks as if there were none.
-async fn own(
+/// Returns a subscription of the user with its periods. That of another user is not found.
+async fn own_subscription(
     app: &AppState,
-    who: &SignedIn,
+    principal: &SignedIn,
     id: SubscriptionId,
-) -> Result<(Subscription, Vec<SubscriptionPeriod>), Failure> {
+) -> HandlerResult<(Subscription, Vec<SubscriptionPeriod>)> {
     let found = history::subscription(&app.store, id).await?;
-    if found.0.user_id == who.user_id() { Ok(found) } else { Err(NotFound::Subscription.into()) }
-}
-
-/// Changes a subscription of the caller's once.
-async fn change<F>(
-    app: &AppState,
-    who: &SignedIn,
-    id: SubscriptionId,
-    request: &Idempotent<Nothing>,
-    work: F,
-) -> HandlerResult
-where
-    F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, Subscription, Failure> + Send + Sync + 'static,
-{
-    own(app, who, id).await?;
-    let render = Arc::new(done(SubscriptionBody::answer));
-    Ok(once(&app.store, request.key(Some(who.user_id())), render, work).await?.into_response())
+    if found.0.user_id == principal.user_id() { Ok(found) } else { Err(NotFound::Subscription.into()) }
 }

@@ -1,0 +1,14 @@
+//! Partial updates: a member that is omitted keeps its value, and `null` removes it.
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads a member that may be `null`: `#[serde(default, deserialize_with = "nullable")] member: Option<Option<T>>`.
+///
+/// `None` is an omitted member and `Some(None)` is `null`. The schema of such a member is that of an `Option<T>`.
+pub(crate) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
