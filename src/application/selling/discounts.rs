@@ -12,7 +12,7 @@ use crate::infrastructure::repositories::{DiscountRepository, Page, StoredRespon
 
 use crate::application::idempotency::{Responder, once};
 use crate::application::partial_update::nullable;
-use crate::application::{Store, check_version};
+use crate::application::{Store, active_by_default, check_version};
 
 /// The discount to create.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -33,7 +33,7 @@ pub struct CreateDiscount {
     /// The time from which the discount no longer applies. If omitted, it does not expire.
     pub ends_at: Option<Timestamp>,
     /// Whether the discount can be redeemed.
-    #[serde(default = "default_active")]
+    #[serde(default = "active_by_default")]
     #[schema(default = true)]
     pub active: bool,
 }
@@ -65,10 +65,6 @@ pub struct UpdateDiscount {
     pub ends_at: Option<Option<Timestamp>>,
     /// Whether the discount can be redeemed.
     pub active: Option<bool>,
-}
-
-fn default_active() -> bool {
-    true
 }
 
 /// Returns a page of discounts, newest first.

@@ -12,8 +12,8 @@ use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 use crate::infrastructure::repositories::{ShippingRepository, TaxRepository, UnitOfWork};
 
-use crate::application::Store;
 use crate::application::catalogue::naming::check_translations;
+use crate::application::{Store, active_by_default};
 
 /// All tax rules of the store.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -50,16 +50,12 @@ pub struct ReplaceShippingMethod {
     #[serde(default)]
     pub tax_class: TaxClass,
     /// Whether shoppers can choose the shipping method.
-    #[serde(default = "default_active")]
+    #[serde(default = "active_by_default")]
     #[schema(default = true)]
     pub active: bool,
     /// The costs by country. The method is not available in a country without a rate.
     #[schema(max_items = 1_000)]
     pub rates: Vec<ShippingRate>,
-}
-
-fn default_active() -> bool {
-    true
 }
 
 /// Returns all tax rules, by country and tax class.

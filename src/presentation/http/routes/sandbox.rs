@@ -17,7 +17,7 @@ use crate::presentation::http::state::AppState;
 const PROVIDER: &str = "sandbox";
 
 pub(super) fn routes() -> Routes {
-    routes![show, decide]
+    routes![show_payment, decide_payment]
 }
 
 /// The shopper's decision.
@@ -40,10 +40,14 @@ enum Decision {
     Decline,
 }
 
-/// Shows the page on which a shopper confirms a payment of the sandbox.
+/// Show the confirmation page of a sandbox payment
 #[utoipa::path(get, path = "/sandbox/3ds/{reference}", tag = "sandbox", params(("reference" = String, Path)),
     responses((status = 200, body = String, content_type = "text/html")))]
-async fn show(_: Public, State(app): State<AppState>, Path(reference): Path<String>) -> HandlerResult {
+async fn show_payment(
+    _: Public,
+    State(app): State<AppState>,
+    Path(reference): Path<String>,
+) -> HandlerResult {
     let payment = confirmation::find_payment(&app.store, PROVIDER, &reference).await?;
     let (amount, currency) = (payment.amount, payment.currency);
     let body = if payment.status == PaymentStatus::RequiresAction {
@@ -60,9 +64,9 @@ async fn show(_: Public, State(app): State<AppState>, Path(reference): Path<Stri
 
 /// Approves or declines a payment of the sandbox.
 #[utoipa::path(post, path = "/sandbox/3ds/{reference}", tag = "sandbox",
-    params(("reference" = String, Path), Confirmation),
+    params(("reference" = String, Path)),
     responses((status = 200, body = String, content_type = "text/html")))]
-async fn decide(
+async fn decide_payment(
     _: Public,
     State(app): State<AppState>,
     Path(reference): Path<String>,

@@ -112,9 +112,7 @@ async fn who_is_forgotten_has_no_subscription_and_buys_nothing_more(shop: &Shop)
     it.sql(&["UPDATE orders SET status = 'fulfilled'"]).await;
     let user_id: UserId = value(it.database(), "SELECT id FROM users", &[]).await;
     let cart = cart(&it.store, None, &[(it.variant, 1)]).await;
-    let forgotten: Result<(), Failure> =
-        it.database().write_boxed(move |work| Box::pin(erase(work, user_id))).await;
-    forgotten.unwrap();
+    erase(&it.store, user_id).await.unwrap();
     let ended = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
                  AND data ->> 'status' = 'cancelled'";
     assert_eq!((it.status().await.as_str(), it.number(ended).await), ("cancelled", 1));
