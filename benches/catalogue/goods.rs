@@ -124,37 +124,23 @@ fn product(number: usize) -> Product {
     }
     let words: Vec<_> = (0..25).map(|_| random.word()).collect();
     let price = 99 + i64::try_from(random.below(100)).unwrap_or(0).pow(2);
-    let variant = |size: u64| Variant {
-        id: VariantId(Uuid::from_u64_pair(
+    let variant = |size: u64| {
+        let variant_id = Uuid::from_u64_pair(
             0x0190_0000_0000_7000 + (n << 16),
             0x9000_0000_0000_0000 | n << 4 | size,
-        )),
-        product_id: id,
-        sku: format!("SKU{n}-{size}"),
-        options: vec![format!("{}0 cm", size + 1)],
-        active: true,
-        prices: BTreeMap::from([(Currency::EUR, price), (Currency::USD, price + price / 10)]),
+        );
+        let prices = BTreeMap::from([(Currency::EUR, price), (Currency::USD, price + price / 10)]);
+        Variant {
+            options: vec![format!("{}0 cm", size + 1)],
+            ..Variant::new(VariantId(variant_id), id, format!("SKU{n}-{size}"), prices)
+        }
     };
-    let now = jiff::Timestamp::UNIX_EPOCH;
     Product {
-        id,
-        slug: format!("product-{n}"),
-        name,
         description: format!("From batch{}: {}.", n / 20, words.join(" ")),
         category_id: Some(category_id(CATEGORIES / 11 + random.below(CATEGORIES - CATEGORIES / 11))),
-        kind: ProductKind::Physical,
-        billing_interval: None,
-        minimum_age: None,
-        tax_class: None,
-        active: true,
         options: vec!["size".into()],
-        translations: BTreeMap::new(),
-        rating_sum: 0,
-        rating_count: 0,
-        version: 1,
-        created_at: now,
-        updated_at: now,
         variants: (0..2).map(variant).collect(),
+        ..Product::new(id, format!("product-{n}"), name, jiff::Timestamp::UNIX_EPOCH)
     }
 }
 

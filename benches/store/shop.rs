@@ -170,35 +170,22 @@ fn category(work: &UnitOfWork, number: usize, tax_class: &TaxClass) -> Category 
 }
 
 fn product(work: &UnitOfWork, number: usize, category_id: CategoryId) -> Product {
-    let (id, now) = (work.id(), work.now());
-    let variant = |size: usize| Variant {
-        id: work.id(),
-        product_id: id,
-        sku: format!("SKU-{number}-{size}"),
-        options: vec![["small", "medium", "large"][size % 3].to_owned()],
-        active: true,
-        prices: BTreeMap::from([(Currency::EUR, 1_990), (Currency::USD, 2_190)]),
+    let id = work.id();
+    let variant = |size: usize| {
+        let prices = BTreeMap::from([(Currency::EUR, 1_990), (Currency::USD, 2_190)]);
+        Variant {
+            options: vec![["small", "medium", "large"][size % 3].to_owned()],
+            ..Variant::new(work.id(), id, format!("SKU-{number}-{size}"), prices)
+        }
     };
+    let name = format!("Oak chair number {number}");
     Product {
-        id,
-        slug: format!("product-{number}"),
-        name: format!("Oak chair number {number}"),
         description: "Solid oak, oiled by hand, with a seat that was made to be sat on for a whole evening. \
                       It comes in three sizes and stands on any floor."
             .into(),
         category_id: Some(category_id),
-        kind: ProductKind::Physical,
-        billing_interval: None,
-        minimum_age: None,
-        tax_class: None,
-        active: true,
         options: vec!["size".into()],
-        translations: BTreeMap::new(),
-        rating_sum: 0,
-        rating_count: 0,
-        version: 1,
-        created_at: now,
-        updated_at: now,
         variants: (0..VARIANTS).map(variant).collect(),
+        ..Product::new(id, format!("product-{number}"), name, work.now())
     }
 }

@@ -52,10 +52,10 @@ pub async fn is_due(store: &Store) -> Result<bool, Failure> {
 /// Fills in what is sold, unless it is there.
 pub async fn fill(store: &Store) -> Result<(), ImportError> {
     let open = || Ok(Cursor::new(LINES));
-    let options = Options { format: Some(Format::JsonLines), ..Options::default() };
-    let now = store.database().context().clock.now();
+    let created_at = store.database().context().clock.now();
+    let options = Options { format: Some(Format::JsonLines), created_at, ..Options::default() };
     let checked = check(open, &options, &mut Nobody)?;
-    import(store, open, &options, now, checked, &mut Nobody).await.map(drop)
+    import(store, open, &options, checked, &mut Nobody).await.map(drop)
 }
 
 /// Makes an administrator with a password that nobody else knows; with that the demo is complete.
@@ -92,7 +92,7 @@ impl Observer for Nobody {
         Ok(())
     }
 
-    fn settled(&mut self, _: u64, _: u64) -> io::Result<()> {
+    fn committed(&mut self, _: u64, _: u64) -> io::Result<()> {
         Ok(())
     }
 

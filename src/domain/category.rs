@@ -36,6 +36,24 @@ pub struct Category {
     pub updated_at: Timestamp,
 }
 
+impl Category {
+    /// Returns a category at the top of the tree, at position 0.
+    pub fn new(id: CategoryId, slug: String, name: String, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            slug,
+            name,
+            parent_id: None,
+            position: 0,
+            tax_class: None,
+            translations: Translations::new(),
+            version: 1,
+            created_at,
+            updated_at: created_at,
+        }
+    }
+}
+
 /// A category with those below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {

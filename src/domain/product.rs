@@ -195,6 +195,11 @@ impl Product {
 }
 
 impl Variant {
+    /// Returns an active variant without options.
+    pub fn new(id: VariantId, product_id: ProductId, sku: String, prices: BTreeMap<Currency, i64>) -> Self {
+        Self { id, product_id, sku, options: Vec::new(), active: true, prices }
+    }
+
     /// Returns the price in a currency, if there is one.
     pub fn price(&self, currency: Currency) -> Option<Money> {
         self.prices.get(&currency).map(|&amount| Money::new(amount, currency))

@@ -1,4 +1,4 @@
-//! The books: orders with their payments, invoices and credit notes, by their numbers.
+//! Exports orders with their payments, invoices and credit notes, by their numbers.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,9 +15,10 @@ pub(super) async fn orders<W: Write>(
     connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
-    let mut place = None;
-    while let Some(piece) = connection.scan::<Order>("number", &mut place, |row| row.number.into()).await? {
-        let ids: Vec<_> = piece.iter().map(|order| order.id).collect();
+    let mut position = None;
+    while let Some(batch) = connection.scan::<Order>("number", &mut position, |row| row.number.into()).await?
+    {
+        let ids: Vec<_> = batch.iter().map(|order| order.id).collect();
         let payments = connection.belonging::<Payment, _>("order_id", &ids).await?;
         let ids: Vec<_> = payments.iter().map(|payment| payment.id).collect();
         let mut steps: HashMap<_, Vec<PaymentStep>> = HashMap::with_capacity(payments.len());
@@ -25,7 +26,7 @@ pub(super) async fn orders<W: Write>(
             steps.entry(step.payment_id).or_default().push(step);
         }
         let payments: HashMap<_, _> = payments.iter().map(|payment| (payment.order_id, payment)).collect();
-        for order in &piece {
+        for order in &batch {
             let payment = payments.get(&order.id).map(|payment| {
                 let mut steps = steps.remove(&payment.id).unwrap_or_default();
                 steps.sort_by_key(|step| (step.created_at, step.id));
@@ -44,10 +45,10 @@ pub(super) async fn invoices<W: Write>(
     for kind in InvoiceKind::ALL {
         let mut after = 0;
         loop {
-            let piece = InvoiceRepository(connection).of_series(kind.series(), after).await?;
-            let Some(last) = piece.last() else { break };
+            let batch = InvoiceRepository(connection).of_series(kind.series(), after).await?;
+            let Some(last) = batch.last() else { break };
             after = last.number;
-            for invoice in &piece {
+            for invoice in &batch {
                 out.write(&InvoiceLine::from(invoice))?;
             }
         }

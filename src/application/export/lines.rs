@@ -1,4 +1,4 @@
-//! The lines that are for reading only: an order is placed and an invoice issued, never copied.
+//! The lines that are exported but not imported: orders, invoices, reviews and subscriptions.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::domain::product::BillingInterval;
 use crate::domain::review::{Review, ReviewStatus};
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
 
-/// An order with its payment.
+/// The line of an order, with its payment.
 #[derive(Serialize)]
 pub(super) struct OrderLine<'a> {
     r#type: LineType,
@@ -72,7 +72,7 @@ impl<'a> OrderLine<'a> {
     }
 }
 
-/// A payment with its steps, the oldest first.
+/// A payment with its operations, the oldest first.
 #[derive(Serialize)]
 pub(super) struct PaymentLine<'a> {
     id: PaymentId,
@@ -132,7 +132,7 @@ impl<'a> PaymentLine<'a> {
     }
 }
 
-/// An invoice or a credit note.
+/// The line of an invoice or a credit note.
 #[derive(Serialize)]
 pub(super) struct InvoiceLine<'a> {
     r#type: LineType,
@@ -170,7 +170,7 @@ impl<'a> From<&'a Invoice> for InvoiceLine<'a> {
     }
 }
 
-/// What a customer says of a product.
+/// The line of a review.
 #[derive(Serialize)]
 pub(super) struct ReviewLine<'a> {
     r#type: LineType,
@@ -200,7 +200,7 @@ impl<'a> From<&'a Review> for ReviewLine<'a> {
     }
 }
 
-/// What a customer has delivered again and again.
+/// The line of a subscription.
 #[derive(Serialize)]
 pub(super) struct SubscriptionLine<'a> {
     r#type: LineType,

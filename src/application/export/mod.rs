@@ -1,7 +1,7 @@
-//! Writes everything a merchant owns as JSON Lines, as it was at one instant.
+//! Exports the store as JSON Lines, from one snapshot of the database.
 //!
-//! The order is fixed and nothing in it depends on the database: two stores with the same content export the same
-//! bytes. Not in it is what lets somebody in or charges somebody: passwords, sessions, tokens of means of payment.
+//! The order of the lines is fixed, and nothing depends on the database engine: two stores with the same content export
+//! the same bytes. Credentials are not exported: passwords, sessions, payment method tokens.
 
 mod books;
 mod catalogue;
@@ -18,15 +18,15 @@ use crate::infrastructure::repositories::{Connection, DatabaseError};
 /// Why an export ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// What was read could not be written.
+    /// The output cannot be written.
     #[error("the export cannot be written")]
     Write(#[source] io::Error),
-    /// The store could not be read.
+    /// The database cannot be read.
     #[error("the store cannot be read")]
     Store(#[from] DatabaseError),
 }
 
-/// Lines on their way out.
+/// The output, which counts its lines.
 struct Output<W> {
     out: W,
     lines: u64,
@@ -43,7 +43,7 @@ impl<W: Write> Output<W> {
     }
 }
 
-/// Exports the store to `out`; how many lines it wrote, and `out` again.
+/// Exports the store to `out`. Returns the number of lines, and `out`.
 pub async fn export<W: Write + Send + 'static>(store: &Store, out: W) -> Result<(u64, W), ExportError> {
     store
         .database()
@@ -56,7 +56,7 @@ pub async fn export<W: Write + Send + 'static>(store: &Store, out: W) -> Result<
         .await
 }
 
-/// What others refer to comes first.
+/// Writes all lines; each comes after those that it refers to.
 async fn write_all<W: Write>(connection: &mut Connection, out: &mut Output<W>) -> Result<(), ExportError> {
     catalogue::categories(connection, out).await?;
     catalogue::tax_rules(connection, out).await?;

@@ -1,65 +1,65 @@
-//! Ids that follow from the source's own keys, so that an import can be repeated, go on where it was cut off, and
-//! come out alike in two databases.
+//! Ids that follow from the source's own keys, so that an import can be repeated or continued, and writes the same to
+//! every database.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::domain::ids::{CategoryId, DiscountId, ProductId, ShippingMethodId, UserId, VariantId};
 
-/// Names things that came from one kind of source.
+/// The namespace of the ids of one kind of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     namespace: &'static str,
 }
 
 impl Identity {
-    /// Keys of `namespace` are told from equal keys of others.
+    /// Returns a namespace. Equal keys of different namespaces have different ids.
     pub const fn new(namespace: &'static str) -> Self {
         Self { namespace }
     }
 
-    /// The category with this key.
+    /// Returns the id of the category with this key.
     pub fn category(self, key: &str) -> CategoryId {
         self.derive("category", key).into()
     }
 
-    /// The product with this key.
+    /// Returns the id of the product with this key.
     pub fn product(self, key: &str) -> ProductId {
         self.derive("product", key).into()
     }
 
-    /// The variant with this key.
+    /// Returns the id of the variant with this key.
     pub fn variant(self, key: &str) -> VariantId {
         self.derive("variant", key).into()
     }
 
-    /// The customer with this key.
+    /// Returns the id of the customer with this key.
     pub fn customer(self, key: &str) -> UserId {
         self.derive("customer", key).into()
     }
 
-    /// The way of shipping with this key.
+    /// Returns the id of the shipping method with this key.
     pub fn shipping_method(self, key: &str) -> ShippingMethodId {
         self.derive("shipping_method", key).into()
     }
 
-    /// The discount with this key.
+    /// Returns the id of the discount with this key.
     pub fn discount(self, key: &str) -> DiscountId {
         self.derive("discount", key).into()
     }
 
-    /// The order with this key.
+    /// Returns the id of the order with this key.
     pub fn order(self, key: &str) -> Uuid {
         self.derive("order", key)
     }
 
-    /// The credit note of the cancellation with this key.
+    /// Returns the id of the credit note of the cancellation with this key.
     pub fn credit_note(self, key: &str) -> Uuid {
         self.derive("credit_note", key)
     }
 
-    /// A UUID of version 8: SHA-256 over namespace, kind and key, each preceded by its length so that no two
-    /// triples run into each other.
+    /// Returns a UUID of version 8: SHA-256 over namespace, kind and key, each preceded by its length, so that no two
+    /// triples have the same input.
     pub fn derive(self, kind: &str, key: &str) -> Uuid {
         let mut hash = Sha256::new();
         for part in [self.namespace, kind, key] {

@@ -1,11 +1,11 @@
-//! A line of the source file, and why one could not be taken.
+//! A line of the source file, and the reasons why one is rejected.
 //!
-//! Every line that is read becomes exactly one [`SourceLine`], and each of them ends either with the entry it
-//! belongs to or in a [`Rejection`]: that is what lets the totals be checked against the file.
+//! Every line that is read becomes exactly one [`SourceLine`], which belongs either to an entry or to a [`Rejection`].
+//! That is why the totals can be compared with the file.
 
 use std::fmt;
 
-/// The fields of one line, unescaped, kept in one piece of memory.
+/// The fields of one line, unescaped, in one allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields {
     text: String,
@@ -19,24 +19,24 @@ impl Fields {
         self.ends.push(self.text.len());
     }
 
-    /// The field at `index`, counted from zero.
+    /// Returns the field at `index`, from 0.
     pub fn get(&self, index: usize) -> Option<&str> {
         let end = *self.ends.get(index)?;
         let start = if index == 0 { 0 } else { *self.ends.get(index - 1)? };
         self.text.get(start..end)
     }
 
-    /// How many fields there are.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// All fields, in order.
+    /// Returns all fields, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).filter_map(|index| self.get(index))
     }
@@ -50,47 +50,47 @@ impl<'a> FromIterator<&'a str> for Fields {
     }
 }
 
-/// A line as it stands in the file.
+/// A line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLine {
-    /// Where it begins, counted from 1. A quoted field may make it several lines long.
+    /// The number of its first line in the file, from 1. A quoted field can contain line breaks.
     pub number: u64,
-    /// What it is worth, in minor units and signed as in the file; `None` where it has no amount (a product's
-    /// line) or none that can be read.
+    /// The amount in minor units, signed as in the file; `None` for a line without an amount, such as a product's, or
+    /// with one that cannot be read.
     pub amount: Option<i64>,
-    /// What it says.
+    /// The fields.
     pub fields: Fields,
 }
 
 impl SourceLine {
-    /// Turns the line away.
+    /// Rejects the line.
     pub fn reject(self, reason: Reason, detail: impl Into<String>) -> Rejection {
         Rejection { line: self, reason, detail: detail.into() }
     }
 }
 
-/// A line that was not taken.
+/// A rejected line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The line.
     pub line: SourceLine,
-    /// Why, for machines.
+    /// The reason.
     pub reason: Reason,
-    /// Why, for people: what stands there, and in which field.
+    /// The details for people, such as the value and its field.
     pub detail: String,
 }
 
 /// Defines the reasons with their codes and texts.
 macro_rules! reasons {
     ($($name:ident = $code:literal, $text:literal;)+) => {
-        /// Why a line was not taken. The code is stable.
+        /// Why a line was rejected. The code is stable.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $(#[doc = $text] $name,)+
         }
 
         impl Reason {
-            /// The stable name of the reason, as in the file of rejected lines.
+            /// Returns the stable code of the reason, as in the file of rejected lines.
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$name => $code,)+ }
             }
@@ -106,33 +106,33 @@ macro_rules! reasons {
 
 reasons! {
     WrongFieldCount = "wrong_field_count", "the line has more or fewer fields than the header";
-    NulByte = "nul_byte", "the line contains a NUL byte, which a database cannot keep";
-    InvalidJson = "invalid_json", "the line is no record of ours";
-    NotImported = "not_imported", "the record is of a type that is exported for reading, and not imported";
-    NoKey = "no_key", "nothing says which product, invoice or customer the line is about";
+    NulByte = "nul_byte", "the line contains a NUL byte, which a database cannot store";
+    InvalidJson = "invalid_json", "the line is not a valid record";
+    NotImported = "not_imported", "records of this type are exported, but not imported";
+    NoKey = "no_key", "the line does not identify a product, invoice or customer";
     BadKey = "bad_key", "the number of the invoice or customer is malformed";
-    ScatteredProduct = "scattered_product", "the product's lines do not stand together";
-    TooManyLines = "too_many_lines", "the product has more lines than a product can have";
-    ProductRejected = "product_rejected", "the product the line belongs to was not taken";
-    UnknownParent = "unknown_parent", "the product the variation belongs to is not in the file, or was not taken";
+    ScatteredProduct = "scattered_product", "the lines of the product are not consecutive";
+    TooManyLines = "too_many_lines", "the product has too many lines";
+    ProductRejected = "product_rejected", "the product that the line belongs to was rejected";
+    UnknownParent = "unknown_parent", "the product that the variation belongs to is not in the file, or was rejected";
     UnsupportedType = "unsupported_type", "the store does not sell this type of product";
     NoName = "no_name", "the product has no name";
     NoSku = "no_sku", "the line has no stock code";
     NoPrice = "no_price", "the price is missing or zero";
-    BadPrice = "bad_price", "the price is no amount of whole minor units";
+    BadPrice = "bad_price", "the price is not a whole number of minor units";
     NegativePrice = "negative_price", "the price is negative";
     NoDescription = "no_description", "the line has no description";
-    BadQuantity = "bad_quantity", "the quantity is no whole number, or zero";
+    BadQuantity = "bad_quantity", "the quantity is not a whole number, or zero";
     NegativeQuantity = "negative_quantity", "the quantity is negative outside a cancellation";
     PositiveCancellation = "positive_cancellation", "the quantity is positive in a cancellation";
     TooLarge = "too_large", "the number is too large";
     BadDate = "bad_date", "the date is malformed";
-    UnknownCountry = "unknown_country", "the country is none";
-    InvoiceMismatch = "invoice_mismatch", "the line differs from its invoice in customer or country";
+    UnknownCountry = "unknown_country", "the country is unknown";
+    InvoiceMismatch = "invoice_mismatch", "the customer or country differs from that of the invoice";
     MissingOption = "missing_option", "an option of the product has no value";
     DuplicateVariant = "duplicate_variant", "another line has the same stock code or option values";
-    NoVariant = "no_variant", "the product has no variant that could be taken";
-    Refused = "refused", "the store refused it";
+    NoVariant = "no_variant", "the product has no valid variant";
+    Refused = "refused", "the store refused the record";
 }
 
 #[cfg(test)]
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_kept_apart_even_where_they_are_empty() {
+    fn empty_fields_are_kept() {
         let fields: Fields = ["", "a,b", "", "c"].into_iter().collect();
         assert_eq!(fields.iter().collect::<Vec<_>>(), ["", "a,b", "", "c"]);
         assert_eq!((fields.get(1), fields.get(4)), (Some("a,b"), None));

@@ -1,19 +1,19 @@
-//! Bringing another shop's data into the store.
+//! Imports another shop's catalogue and orders into the store.
 //!
-//! [`readers`] turn a file into one neutral model ([`record`]) whose ids follow from the source's own keys
-//! ([`identity`]). Every line of the file ends either in an entry or in a rejection ([`line`]), and the account of
-//! both must add up to the file ([`totals`]). A cancellation is traced to the orders it takes back ([`originals`]).
+//! [`readers`] turn a file into records ([`record`]), whose ids follow from the source's own keys ([`identity`]). Every
+//! line of the file belongs either to a record or to a rejection ([`line`]), and the totals of both must add up to the
+//! file ([`totals`]).
 //!
-//! [`run`] brings them together: what records say becomes tasks, and each is written through the use case that
-//! everybody goes through, at its own time.
+//! [`run`] checks the file, and then writes its records in batches. Orders and payments go through the same use cases as
+//! those of the shop, at their own time (`sales`, `cancellations`).
 
 mod apply;
 mod cancellations;
 mod catalogue_records;
-pub mod identity;
+pub(crate) mod identity;
 pub mod line;
-pub mod originals;
-mod plan;
+mod originals;
+mod outcome;
 pub mod readers;
 pub mod record;
 pub mod rejected_file;

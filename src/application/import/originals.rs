@@ -1,8 +1,8 @@
-//! Finds the orders that goods which came back were sold on.
+//! Finds the orders that sold the pieces which a cancellation takes back.
 //!
-//! A cancellation does not name its order. A line of it is traced to earlier lines of the same customer with the
-//! same variant and price, the latest first, each piece once: then the money that goes back is exactly what was
-//! paid. What was sold to a guest cannot be told from what was sold to another, and is traced to nothing.
+//! A cancellation does not name its orders. Each of its lines is traced to earlier lines of the same customer with the
+//! same variant and price, the latest first, and no piece is traced to twice: the refund is exactly what was paid.
+//! Guests cannot be told apart, so their cancellations are not traced.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,50 +11,51 @@ use crate::domain::ids::{OrderId, UserId, VariantId};
 
 /// The lines sold so far.
 #[derive(Debug, Default)]
-pub struct Originals {
-    sold: HashMap<(UserId, VariantId, i64), Vec<Sold>>,
+pub(super) struct Originals {
+    sold: HashMap<(UserId, VariantId, i64), Vec<SoldLine>>,
 }
 
 #[derive(Debug)]
-struct Sold {
+struct SoldLine {
     order: OrderId,
-    left: i64,
+    /// The pieces that no cancellation was traced to.
+    remaining: i64,
 }
 
-/// Where the lines of a cancellation come from.
+/// The orders that sold the lines of a cancellation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Traced {
-    /// What was found, by the order it was sold on, to be refunded; each line with as many pieces as that order had.
+pub(super) struct Traced {
+    /// The lines to refund, by order; the quantity of each is at most what the order sold.
     pub returned: BTreeMap<OrderId, Vec<ImportedLine>>,
-    /// What was not, to be credited; a line that was found in part stands here with the rest of its quantity.
+    /// The lines to credit, because no order is known that sold them; of a line that was traced in part, the rest.
     pub unknown: Vec<ImportedLine>,
 }
 
 impl Originals {
-    /// Remembers lines of a customer's order; orders come by time.
-    pub fn remember<'a>(
+    /// Adds the lines of a customer's order. Orders are added by time.
+    pub(super) fn add<'a>(
         &mut self,
         order: OrderId,
         customer: UserId,
         lines: impl IntoIterator<Item = &'a ImportedLine>,
     ) {
         for line in lines {
-            let sold = Sold { order, left: line.quantity };
+            let sold = SoldLine { order, remaining: line.quantity };
             self.sold.entry((customer, line.variant, line.unit_price)).or_default().push(sold);
         }
     }
 
-    /// Traces a cancellation to the orders remembered so far.
-    pub fn trace(&mut self, cancellation: &ImportedInvoice) -> Traced {
+    /// Traces a cancellation to the orders added so far.
+    pub(super) fn trace(&mut self, cancellation: &ImportedInvoice) -> Traced {
         let mut traced = Traced::default();
         for line in &cancellation.lines {
             let mut open = line.quantity;
             let key = cancellation.customer.map(|customer| (customer, line.variant, line.unit_price));
             let sold = key.and_then(|key| self.sold.get_mut(&key));
             for sold in sold.into_iter().flatten().rev() {
-                let quantity = open.min(sold.left);
+                let quantity = open.min(sold.remaining);
                 if quantity > 0 {
-                    (open, sold.left) = (open - quantity, sold.left - quantity);
+                    (open, sold.remaining) = (open - quantity, sold.remaining - quantity);
                     let pieces = ImportedLine { quantity, ..line.clone() };
                     traced.returned.entry(sold.order).or_default().push(pieces);
                 }
@@ -90,6 +91,8 @@ mod tests {
             key: key.to_owned(),
             placed_at: jiff::Timestamp::UNIX_EPOCH,
             customer: customer.map(|customer| IDENTITY.customer(customer)),
+            name: String::new(),
+            email: String::new(),
             country: "GB".parse::<Country>().unwrap(),
             currency: Currency::GBP,
             lines: lines.iter().map(line).collect(),
@@ -100,11 +103,11 @@ mod tests {
         OrderId(IDENTITY.order(key))
     }
 
-    fn remember(originals: &mut Originals, invoice: &ImportedInvoice) {
-        originals.remember(OrderId(invoice.id), invoice.customer.unwrap(), &invoice.lines);
+    fn add(originals: &mut Originals, invoice: &ImportedInvoice) {
+        originals.add(OrderId(invoice.id), invoice.customer.unwrap(), &invoice.lines);
     }
 
-    /// Which orders it was traced to, and how many pieces of what.
+    /// Returns the orders that a cancellation was traced to, with the pieces of each SKU.
     fn pieces(traced: &Traced) -> Vec<(OrderId, &str, i64)> {
         let all = |(&order, lines)| {
             let lines: &Vec<ImportedLine> = lines;
@@ -114,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn pieces_come_back_to_the_latest_orders_first_and_each_once() {
+    fn pieces_are_traced_to_the_latest_orders_first_and_each_once() {
         let mut originals = Originals::default();
-        remember(&mut originals, &invoice("1", Some("ann"), &[("A", 2, 100)]));
-        remember(&mut originals, &invoice("2", Some("ann"), &[("B", 1, 100), ("A", 3, 100)]));
+        add(&mut originals, &invoice("1", Some("ann"), &[("A", 2, 100)]));
+        add(&mut originals, &invoice("2", Some("ann"), &[("B", 1, 100), ("A", 3, 100)]));
         let (first, second) = (order("1"), order("2"));
 
         let traced = originals.trace(&invoice("C3", Some("ann"), &[("A", 4, 100)]));
@@ -127,13 +130,13 @@ mod tests {
 
         let traced = originals.trace(&invoice("C4", Some("ann"), &[("A", 4, 100)]));
         assert_eq!(pieces(&traced), [(first, "A", 1)]);
-        assert_eq!(traced.unknown[0].quantity, 3, "nothing comes back twice");
+        assert_eq!(traced.unknown[0].quantity, 3, "no piece is traced twice");
     }
 
     #[test]
     fn another_customer_price_or_variant_is_no_original() {
         let mut originals = Originals::default();
-        remember(&mut originals, &invoice("1", Some("ann"), &[("A", 1, 100)]));
+        add(&mut originals, &invoice("1", Some("ann"), &[("A", 1, 100)]));
         for cancellation in [
             invoice("C1", Some("bob"), &[("A", 1, 100)]),
             invoice("C2", Some("ann"), &[("A", 1, 99)]),

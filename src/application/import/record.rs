@@ -1,220 +1,142 @@
-//! What a source file says, in the store's words: the model that every reader fills and that is then applied
-//! through the use cases.
+//! What a source file says: the records that every reader produces and that the import writes.
+//!
+//! Products, categories, discounts and customers are complete: a reader fills in what the file does not say. Their ids
+//! follow from the source's own keys.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use uuid::Uuid;
 
+use crate::domain::category::Category;
 use crate::domain::country::Country;
-use crate::domain::discount::{Discount, DiscountKind};
-use crate::domain::ids::{CategoryId, DiscountId, ProductId, UserId, VariantId};
-use crate::domain::money::{Currency, Money};
-use crate::domain::product::{BillingInterval, ProductKind, Translations};
+use crate::domain::discount::Discount;
+use crate::domain::ids::{UserId, VariantId};
+use crate::domain::money::Currency;
+use crate::domain::product::{Product, Variant};
 use crate::domain::shipping::ShippingMethod;
-use crate::domain::tax::{TaxClass, TaxRule};
+use crate::domain::tax::TaxRule;
+use crate::domain::user::{Preferences, Role, User};
 
-/// One thing the source describes.
+/// One thing that the source describes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    /// A node of the category tree; comes before what refers to it.
-    Category(ImportedCategory),
-    /// What a country charges on a class of products.
+    /// A category; it comes before its children and its products. Its position is set by the import.
+    Category(Category),
+    /// A tax rule.
     TaxRule(TaxRule),
-    /// A way of shipping.
+    /// A shipping method.
     ShippingMethod(ShippingMethod),
     /// A product with its variants.
     Product(ImportedProduct),
     /// A discount.
-    Discount(ImportedDiscount),
+    Discount(Discount),
     /// A customer.
     Customer(ImportedCustomer),
-    /// An order that was placed.
+    /// An order that was placed and paid.
     Order(ImportedInvoice),
-    /// Goods that came back.
+    /// The return of pieces that were sold.
     Cancellation(ImportedInvoice),
 }
 
-/// A node of the category tree.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ImportedCategory {
-    /// Derived from the source's key.
-    pub id: CategoryId,
-    /// The node above.
-    pub parent: Option<CategoryId>,
-    /// The readable part of its address.
-    pub slug: String,
-    /// Name in the base language.
-    pub name: String,
-    /// The tax class of its products; `None` takes the parent's.
-    pub tax_class: Option<TaxClass>,
-    /// Names in other languages.
-    pub translations: Translations,
-    /// Since when it is there, where the source knows it.
-    pub created_at: Option<Timestamp>,
-}
-
-/// A product with its variants.
+/// A product with the stock of its variants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedProduct {
-    /// Derived from the source's key.
-    pub id: ProductId,
-    /// The readable part of its address.
-    pub slug: String,
-    /// Name in the base language.
-    pub name: String,
-    /// Description in the base language, plain text.
-    pub description: String,
-    /// Where it stands in the tree.
-    pub category: Option<CategoryId>,
-    /// What kind of thing it is.
-    pub kind: ProductKind,
-    /// How often it is charged; only for subscriptions.
-    pub billing_interval: Option<BillingInterval>,
-    /// The age in years a buyer must have reached.
-    pub minimum_age: Option<i64>,
-    /// Its tax class; `None` takes the category's.
-    pub tax_class: Option<TaxClass>,
-    /// Whether shoppers see it.
-    pub active: bool,
-    /// The names of its options, in order.
-    pub options: Vec<String>,
-    /// Texts in other languages.
-    pub translations: Translations,
-    /// What is sold, in order; at least one.
-    pub variants: Vec<ImportedVariant>,
-    /// Since when it is there, where the source knows it.
-    pub created_at: Option<Timestamp>,
+    /// The product; it has at least one variant.
+    pub product: Product,
+    /// The stock of each variant in pieces, in addition to the pieces that the source's own orders sold.
+    pub stock: BTreeMap<VariantId, i64>,
 }
 
-/// What is sold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportedVariant {
-    /// Derived from the source's key.
-    pub id: VariantId,
-    /// The stock-keeping unit.
-    pub sku: String,
-    /// The value for each of the product's options, in their order.
-    pub options: Vec<String>,
-    /// Whether it can be bought.
-    pub active: bool,
-    /// One price a currency, in minor units.
-    pub prices: BTreeMap<Currency, i64>,
-    /// How many are there, beside those that the source's own orders take.
-    pub stock: i64,
-}
+impl ImportedProduct {
+    /// Returns a product without variants.
+    pub(crate) fn new(product: Product) -> Self {
+        Self { product, stock: BTreeMap::new() }
+    }
 
-/// A customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportedCustomer {
-    /// Derived from the source's key.
-    pub id: UserId,
-    /// The source's key.
-    pub key: String,
-    /// Their address, where the source knows it.
-    pub email: Option<String>,
-    /// When they proved that the address is theirs.
-    pub email_verified_at: Option<Timestamp>,
-    /// Their name.
-    pub name: String,
-    /// For goods with a minimum age.
-    pub birth_date: Option<Date>,
-    /// Since when they are one, where the source knows it.
-    pub created_at: Option<Timestamp>,
-    /// What they wish, if they said anything.
-    pub wishes: Option<PreferencesChange>,
-}
-
-/// What a customer wishes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PreferencesChange {
-    /// The language they read.
-    pub locale: Option<String>,
-    /// The currency they see.
-    pub currency: Option<Currency>,
-    /// Whether they agreed to be sent offers.
-    pub marketing_consent: bool,
-    /// When they said so.
-    pub consent_at: Option<Timestamp>,
-}
-
-/// A discount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportedDiscount {
-    /// Derived from the source's key.
-    pub id: DiscountId,
-    /// Its code.
-    pub code: String,
-    /// What it takes off.
-    pub kind: DiscountKind,
-    /// The goods' value from which it applies.
-    pub minimum: Option<Money>,
-    /// How many orders of this store may use it.
-    pub usage_limit: Option<i64>,
-    /// From when it applies.
-    pub starts_at: Option<Timestamp>,
-    /// From when it applies no longer.
-    pub ends_at: Option<Timestamp>,
-    /// Whether it is switched on.
-    pub active: bool,
-    /// Since when it is there, where the source knows it.
-    pub created_at: Option<Timestamp>,
-}
-
-impl ImportedDiscount {
-    /// The discount as the store keeps it, made at `made_at` unless the source knows better.
-    pub fn dated(&self, made_at: Timestamp) -> Discount {
-        let created_at = self.created_at.unwrap_or(made_at);
-        Discount {
-            id: self.id,
-            code: self.code.clone(),
-            kind: self.kind,
-            minimum: self.minimum,
-            usage_limit: self.usage_limit,
-            used: 0,
-            starts_at: self.starts_at,
-            ends_at: self.ends_at,
-            active: self.active,
-            version: 1,
-            created_at,
-            updated_at: created_at,
-        }
+    /// Adds a variant with its stock in pieces.
+    pub(crate) fn add(&mut self, variant: Variant, stock: i64) {
+        self.stock.insert(variant.id, stock);
+        self.product.variants.push(variant);
     }
 }
 
-/// An order that was placed, or goods that came back: a document with a date, a customer and lines.
+/// A customer with their preferences.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedCustomer {
+    /// The customer, without a password.
+    pub user: User,
+    /// The preferences, if the source has any.
+    pub preferences: Option<Preferences>,
+}
+
+impl ImportedCustomer {
+    /// Returns a customer without preferences.
+    pub(crate) fn new(id: UserId, email: String, name: String, created_at: Timestamp) -> Self {
+        let user = User {
+            id,
+            email,
+            name,
+            password_hash: None,
+            role: Role::Customer,
+            birth_date: None,
+            email_verified_at: None,
+            erased_at: None,
+            version: 1,
+            created_at,
+            updated_at: created_at,
+        };
+        Self { user, preferences: None }
+    }
+}
+
+/// Returns the address of a customer without one: it names the source's key, and no mail is ever delivered to it
+/// (RFC 2606).
+pub(crate) fn placeholder_email(key: &str, id: Uuid) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if (1..=64).contains(&key.len()) && key.chars().all(is_plain) {
+        format!("{}@customers.invalid", key.to_lowercase())
+    } else {
+        format!("{}@customers.invalid", id.simple())
+    }
+}
+
+/// An order that was placed, or a cancellation: a document with a date, a buyer and lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedInvoice {
-    /// The id of the order, or of the credit note; derived from the source's key.
+    /// The id of the order, or of the credit note.
     pub id: Uuid,
     /// The source's number.
     pub key: String,
-    /// When it was made.
+    /// When the document was written.
     pub placed_at: Timestamp,
-    /// Whose; `None` is a guest.
+    /// The customer; `None` is a guest.
     pub customer: Option<UserId>,
-    /// Where the goods went, or came from.
+    /// The buyer's name.
+    pub name: String,
+    /// The buyer's e-mail address.
+    pub email: String,
+    /// The country of delivery.
     pub country: Country,
-    /// The currency of its lines.
+    /// The currency of the lines.
     pub currency: Currency,
-    /// What was bought or came back; at least one line.
+    /// The lines, at least one.
     pub lines: Vec<ImportedLine>,
 }
 
-/// A line of an order or cancellation.
+/// A line of an order or of a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedLine {
-    /// Where it stands in the file.
+    /// The number of the line in the file, from 1.
     pub number: u64,
-    /// The variant, derived from the source's key.
+    /// The variant.
     pub variant: VariantId,
-    /// Its stock code.
+    /// The variant's stock code.
     pub sku: String,
-    /// What the source calls it on this line.
+    /// The description on this line.
     pub description: String,
-    /// How many, always positive.
+    /// The pieces; positive, in a cancellation too.
     pub quantity: i64,
-    /// The price of one, in minor units.
+    /// The price of one piece, in minor units.
     pub unit_price: i64,
 }

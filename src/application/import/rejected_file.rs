@@ -1,29 +1,29 @@
-//! The file of lines that were not taken: where they stand, why, and what they said.
+//! The file of rejected lines: number, reason and content of each.
 
 use std::io::Write;
 
 use super::line::{Fields, Rejection};
 
-/// Writes rejected lines as CSV: line, reason, detail, and then the fields as they were.
+/// Writes rejected lines as CSV: line number, reason, detail, and the fields as in the source.
 pub struct RejectedFile<W: Write>(csv::Writer<W>);
 
 impl<W: Write> RejectedFile<W> {
-    /// Begins the file with its header; `header` is the source's own.
+    /// Writes the header; `header` is the header of the source.
     pub fn new(out: W, header: &Fields) -> csv::Result<Self> {
-        // rejected for a wrong number of fields, a line keeps the number it has
+        // a line that was rejected for a wrong number of fields keeps that number
         let mut csv = csv::WriterBuilder::new().flexible(true).from_writer(out);
         csv.write_record(["line", "reason", "detail"].into_iter().chain(header.iter()))?;
         Ok(Self(csv))
     }
 
-    /// Adds a line.
+    /// Writes a rejected line.
     pub fn write(&mut self, rejection: &Rejection) -> csv::Result<()> {
         let (number, reason) = (rejection.line.number.to_string(), rejection.reason.code());
-        let place = [number.as_str(), reason, rejection.detail.as_str()];
-        self.0.write_record(place.into_iter().chain(rejection.line.fields.iter()))
+        let cause = [number.as_str(), reason, rejection.detail.as_str()];
+        self.0.write_record(cause.into_iter().chain(rejection.line.fields.iter()))
     }
 
-    /// Writes out what is still held back.
+    /// Writes what is still buffered.
     pub fn finish(mut self) -> std::io::Result<()> {
         self.0.flush()
     }
@@ -35,7 +35,7 @@ mod tests {
     use crate::application::import::line::{Reason, SourceLine};
 
     #[test]
-    fn a_rejected_line_can_be_read_back_as_it_was() {
+    fn a_rejected_line_is_written_as_it_was_read() {
         let fields: Fields = ["5\" pipe", "a,b\nc"].into_iter().collect();
         let line = SourceLine { number: 7, amount: None, fields };
         let mut out = Vec::new();

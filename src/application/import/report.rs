@@ -1,4 +1,4 @@
-//! What an import came to: the account of the file's lines, and what was added to the store for them.
+//! The report of an import: the totals of the file's lines, and what was added to the store.
 
 use std::ops::AddAssign;
 
@@ -8,24 +8,24 @@ use super::readers::Format;
 use super::totals::Totals;
 use crate::domain::money::Currency;
 
-/// What an import came to.
+/// The report of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// What became of the lines of the file.
+    /// The totals of the file's lines.
     #[serde(flatten)]
     pub totals: Totals,
-    /// The layout the file was read in.
+    /// The format of the file.
     pub format: Format,
-    /// The currency of the amounts, if its lines have any.
+    /// The currency of the amounts, if the lines have amounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
     /// What was added to the store.
     pub added: Counts,
-    /// What was there before, and stays as it is.
+    /// What was in the store before, and stays as it is.
     pub unchanged: Counts,
 }
 
-/// How many things of each kind.
+/// The number of records of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Counts {
@@ -41,12 +41,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Each of them with what it counts.
+    /// Returns each number with its name.
     pub fn named(self) -> [(&'static str, u64); 9] {
         [
             ("categories", self.categories),
             ("tax rules", self.tax_rules),
-            ("ways of shipping", self.shipping_methods),
+            ("shipping methods", self.shipping_methods),
             ("products", self.products),
             ("discounts", self.discounts),
             ("customers", self.customers),

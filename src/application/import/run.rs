@@ -1,38 +1,36 @@
-//! Runs an import: reads the file once to know that it can be read, then once more to write what it says, many entries
-//! to a unit of work.
+//! Runs an import: reads the file once to check it, and once more to write its records, many in a unit of work.
 //!
-//! A file that is broken changes nothing. An import that was cut off has written whole units of work; the next one
-//! passes over what is there and goes on.
+//! A file that cannot be read to its end changes nothing. An import that was interrupted has committed whole units of
+//! work; the next import of the same file skips what is there and continues.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use super::apply::{Applied, apply};
+use super::apply::{Task, apply};
 use super::line::{Fields, Reason, Rejection, SourceLine};
-use super::plan::{Planner, Task};
+use super::originals::{Originals, Traced};
+use super::outcome::RecordOutcome;
 use super::readers::{Entry, Format, Options, Outcome, ReadError, Reader};
 use super::record::Record;
 use super::report::{Counts, Report};
-use super::totals::{Totals, Unbalanced};
+use super::totals::{Totals, TotalsMismatch};
 use crate::application::Store;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{CategoryId, OrderId, UserId};
 use crate::infrastructure::exceptions::Failure;
 
-/// Entries in one unit of work.
+/// The most records in one unit of work.
 const BATCH: usize = 100;
 
-/// Somebody who watches an import. An error of theirs ends it, with what was written by then.
+/// Follows the progress of an import. An error ends the import; what was committed stays.
 pub trait Observer: Send {
-    /// The file could be opened.
+    /// The file was opened, and has this format and header.
     fn opened(&mut self, format: Format, header: &Fields) -> io::Result<()>;
-    /// So many of its lines can be read.
+    /// The first `lines` lines can be read.
     fn checked(&mut self, lines: u64) -> io::Result<()>;
-    /// What became of `settled` of all its lines is known and lasts.
-    fn settled(&mut self, settled: u64, lines: u64) -> io::Result<()>;
-    /// A line was not taken.
+    /// The outcome of `done` of all `lines` lines is committed.
+    fn committed(&mut self, done: u64, lines: u64) -> io::Result<()>;
+    /// A line was rejected.
     fn rejected(&mut self, rejection: &Rejection) -> io::Result<()>;
 }
 
@@ -42,18 +40,18 @@ pub enum ImportError {
     /// The file cannot be opened.
     #[error("cannot be opened")]
     Open(#[source] io::Error),
-    /// The file is broken; nothing was written.
+    /// The file cannot be read to its end; nothing was written.
     #[error("{0}")]
     Read(ReadError),
-    /// The observer gave up; what was written by then stays, and the next import goes on from there.
-    #[error("the import was broken off")]
+    /// The observer ended the import; what was committed stays, and the next import continues from there.
+    #[error("the import was stopped")]
     Observer(#[source] io::Error),
-    /// The store did not do it; what was written by then stays, and the next import goes on from there.
+    /// The store failed; what was committed stays, and the next import continues from there.
     #[error("{}", .0.report())]
     Store(Failure),
-    /// Lines were lost: a fault of ours.
+    /// The totals do not add up, which is an internal error.
     #[error("{0}")]
-    Unbalanced(Unbalanced),
+    Totals(TotalsMismatch),
 }
 
 impl From<ReadError> for ImportError {
@@ -68,9 +66,9 @@ impl From<Failure> for ImportError {
     }
 }
 
-impl From<Unbalanced> for ImportError {
-    fn from(error: Unbalanced) -> Self {
-        Self::Unbalanced(error)
+impl From<TotalsMismatch> for ImportError {
+    fn from(error: TotalsMismatch) -> Self {
+        Self::Totals(error)
     }
 }
 
@@ -80,7 +78,9 @@ pub struct Checked {
     lines: u64,
 }
 
-/// Reads what `open` opens to its end, before anything is written.
+/// Reads a file to its end, before anything is written.
+///
+/// Fails if the file cannot be opened or read, or if the observer fails.
 pub fn check<R: BufRead>(
     open: impl Fn() -> io::Result<R>,
     options: &Options,
@@ -95,98 +95,117 @@ pub fn check<R: BufRead>(
     Ok(Checked { lines: reader.lines() })
 }
 
-/// Imports what `open` opens, from its beginning again. What has no date of its own is given `dated`.
+/// Imports a checked file, which `open` opens at its beginning.
 pub async fn import<R: BufRead + Send>(
     store: &Store,
     open: impl Fn() -> io::Result<R>,
     options: &Options,
-    dated: Timestamp,
     checked: Checked,
     observer: &mut dyn Observer,
 ) -> Result<Report, ImportError> {
     let mut reader = Reader::open(open().map_err(ImportError::Open)?, options)?;
-    let mut run = Run {
-        store,
-        lines: checked.lines,
-        planner: Planner::new(dated),
-        pending: Vec::new(),
-        pending_buyers: HashSet::new(),
-        totals: Totals::default(),
-        added: Counts::default(),
-        unchanged: Counts::default(),
-    };
+    let mut run = Run::new(store, checked.lines);
     for outcome in &mut reader {
         match outcome? {
-            Outcome::Entry(entry) => run.take(entry, observer).await?,
+            Outcome::Entry(entry) => run.add(entry, observer).await?,
             Outcome::Rejected(rejection) => run.reject(&rejection, observer)?,
         }
     }
-    run.flush(observer).await?;
+    run.write_pending(observer).await?;
     run.totals.close(reader.lines())?;
     let Run { totals, added, unchanged, .. } = run;
     Ok(Report { totals, format: reader.format(), currency: reader.currency(), added, unchanged })
 }
 
-/// An import under way.
+/// The state of a running import.
 struct Run<'a> {
     store: &'a Store,
+    /// The lines of the whole file.
     lines: u64,
-    planner: Planner,
+    /// The number of categories so far below each parent.
+    siblings: HashMap<Option<CategoryId>, i64>,
+    /// The lines of the orders so far, to which cancellations are traced.
+    originals: Originals,
+    /// The records of the next unit of work, each with its lines of the file.
     pending: Vec<(Task, Vec<SourceLine>)>,
-    pending_buyers: HashSet<UserId>,
+    /// The customers of the orders among the pending records.
+    pending_customers: HashSet<UserId>,
     totals: Totals,
     added: Counts,
     unchanged: Counts,
 }
 
-impl Run<'_> {
-    async fn take(&mut self, entry: Entry, observer: &mut dyn Observer) -> Result<(), ImportError> {
-        match &entry.record {
-            // it is traced to orders whose fate is to be known
-            Record::Cancellation(invoice)
-                if invoice.customer.is_some_and(|buyer| self.pending_buyers.contains(&buyer)) =>
-            {
-                self.flush(observer).await?;
+impl<'a> Run<'a> {
+    fn new(store: &'a Store, lines: u64) -> Self {
+        Self {
+            store,
+            lines,
+            siblings: HashMap::new(),
+            originals: Originals::default(),
+            pending: Vec::new(),
+            pending_customers: HashSet::new(),
+            totals: Totals::default(),
+            added: Counts::default(),
+            unchanged: Counts::default(),
+        }
+    }
+
+    /// Adds an entry to the next unit of work, and writes it if it is full.
+    async fn add(&mut self, mut entry: Entry, observer: &mut dyn Observer) -> Result<(), ImportError> {
+        let mut traced = Traced::default();
+        match &mut entry.record {
+            Record::Category(category) => {
+                let position = self.siblings.entry(category.parent_id).or_default();
+                *position += 1;
+                category.position = *position;
             }
-            Record::Order(invoice) => self.pending_buyers.extend(invoice.customer),
+            Record::Order(invoice) => self.pending_customers.extend(invoice.customer),
+            Record::Cancellation(invoice) => {
+                // it can only be traced to orders whose outcome is known
+                if invoice.customer.is_some_and(|customer| self.pending_customers.contains(&customer)) {
+                    self.write_pending(observer).await?;
+                }
+                traced = self.originals.trace(invoice);
+            }
             _ => {}
         }
-        self.pending.push((self.planner.task(entry.record), entry.lines));
-        if self.pending.len() < BATCH { Ok(()) } else { self.flush(observer).await }
+        self.pending.push((Task { record: entry.record, traced }, entry.lines));
+        if self.pending.len() < BATCH { Ok(()) } else { self.write_pending(observer).await }
     }
 
-    /// Writes what is pending in one unit of work, and then accounts for it.
-    async fn flush(&mut self, observer: &mut dyn Observer) -> Result<(), ImportError> {
-        self.pending_buyers.clear();
-        let (tasks, sources): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending).into_iter().unzip();
+    /// Writes the pending records in one unit of work, and then counts their lines.
+    async fn write_pending(&mut self, observer: &mut dyn Observer) -> Result<(), ImportError> {
+        self.pending_customers.clear();
+        let (tasks, lines): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending).into_iter().unzip();
         let tasks = Arc::new(tasks);
-        let applied = write(self.store, &tasks).await?;
-        for ((task, lines), applied) in tasks.iter().zip(sources).zip(applied) {
-            self.settle(task, lines, &applied, observer)?;
+        let outcomes = write(self.store, Arc::clone(&tasks)).await?;
+        for ((task, lines), outcome) in tasks.iter().zip(lines).zip(outcomes) {
+            self.count(&task.record, lines, &outcome, observer)?;
         }
-        let settled = self.totals.accepted.lines + self.totals.rejected.lines;
-        observer.settled(settled, self.lines).map_err(ImportError::Observer)
+        let done = self.totals.accepted.lines + self.totals.rejected.lines;
+        observer.committed(done, self.lines).map_err(ImportError::Observer)
     }
 
-    fn settle(
+    /// Counts the lines of a record by its outcome.
+    fn count(
         &mut self,
-        task: &Task,
+        record: &Record,
         lines: Vec<SourceLine>,
-        applied: &Applied,
+        outcome: &RecordOutcome,
         observer: &mut dyn Observer,
     ) -> Result<(), ImportError> {
-        self.added += applied.added;
-        self.unchanged += applied.unchanged;
-        if let Task::Order(sale) = task
-            && applied.refused.is_none()
+        self.added += outcome.added;
+        self.unchanged += outcome.unchanged;
+        if let Record::Order(invoice) = record
+            && let Some(customer) = invoice.customer
         {
-            let is_left_out = |place| applied.left_out.iter().any(|(other, _)| *other == place);
-            self.planner.remember(&sale.invoice, |place| !is_left_out(place));
+            let lines = invoice.lines.iter().enumerate();
+            let accepted = lines.filter(|(index, _)| outcome.refusal_of(*index).is_none());
+            self.originals.add(OrderId(invoice.id), customer, accepted.map(|(_, line)| line));
         }
-        for (place, line) in lines.into_iter().enumerate() {
-            let left_out = applied.left_out.iter().find(|(other, _)| *other == place).map(|(_, why)| why);
-            match applied.refused.as_ref().or(left_out) {
-                Some(why) => self.reject(&line.reject(Reason::Refused, why), observer)?,
+        for (index, line) in lines.into_iter().enumerate() {
+            match outcome.refusal_of(index) {
+                Some(reason) => self.reject(&line.reject(Reason::Refused, reason), observer)?,
                 None => self.totals.accept(&[line]),
             }
         }
@@ -199,19 +218,15 @@ impl Run<'_> {
     }
 }
 
-async fn write(store: &Store, tasks: &Arc<Vec<Task>>) -> Result<Vec<Applied>, Failure> {
-    let (tasks, policy) = (Arc::clone(tasks), Arc::clone(&store.policy));
-    store
-        .database()
-        .write_boxed(move |work| {
-            let (tasks, policy) = (Arc::clone(&tasks), Arc::clone(&policy));
-            Box::pin(async move {
-                let mut applied = Vec::with_capacity(tasks.len());
-                for task in tasks.iter() {
-                    applied.push(apply(work, &policy, task).await?);
-                }
-                Ok(applied)
-            })
-        })
-        .await
+/// Writes records in one unit of work, and returns the outcome of each.
+async fn write(store: &Store, tasks: Arc<Vec<Task>>) -> Result<Vec<RecordOutcome>, Failure> {
+    let given = (tasks, Arc::clone(&store.policy));
+    let write = store.database().write(given, async |work, (tasks, policy)| {
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for task in tasks.iter() {
+            outcomes.push(apply(work, policy, task).await?);
+        }
+        Ok(outcomes)
+    });
+    write.await
 }

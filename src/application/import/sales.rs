@@ -1,7 +1,7 @@
-//! Places an order of the past through the checkout that every order goes through, paid as it was.
+//! Places a past order through the use case that every order goes through, paid as it was.
 //!
-//! The prices are those that were paid. The goods were on the shelf then, so each order brings its own: what is on it
-//! today is not sold a second time, and a second file finds the stock of the first one's products as it is.
+//! The prices are those that were paid. Each order adds the pieces that it sells to the stock, so that the stock of
+//! today is not sold a second time, and another file of the same source finds it unchanged.
 
 use crate::application::Policy;
 use crate::application::payments::apply_payment::apply_payment;
@@ -9,76 +9,69 @@ use crate::application::payments::gateway_calls::OUTSIDE;
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{QuoteLine, ShippingChoice};
 use crate::domain::address::Address;
-use crate::domain::country::Country;
 use crate::domain::ids::{OrderId, VariantId};
-use crate::domain::money::Money;
+use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine};
 use crate::domain::ports::{Charge, ChargeStatus};
 use crate::infrastructure::exceptions::{Failure, Location, ValidationException};
 use crate::infrastructure::repositories::{InventoryRepository, UnitOfWork};
 
-use super::apply::{Applied, Denied};
-use super::plan::{Buyer, Sale};
-use super::record::ImportedLine;
+use super::outcome::{RecordError, RecordOutcome};
+use super::record::{ImportedInvoice, ImportedLine};
 use super::report::Counts;
 
-const ONE: Counts = Counts {
-    orders: 1,
-    categories: 0,
-    tax_rules: 0,
-    shipping_methods: 0,
-    products: 0,
-    discounts: 0,
-    customers: 0,
-    refunds: 0,
-    credit_notes: 0,
-};
-
-/// Places the order, unless it is there; without those lines that the store refuses.
-pub(super) async fn sell(work: &mut UnitOfWork, policy: &Policy, sale: &Sale) -> Result<Applied, Denied> {
-    if let Some(order) = work.find::<Order>(OrderId(sale.invoice.id)).await? {
-        return Ok(compare(sale, order.lines));
+/// Places an order, unless it is there, without the lines that the store refuses.
+pub(super) async fn place(
+    work: &mut UnitOfWork,
+    policy: &Policy,
+    invoice: &ImportedInvoice,
+) -> Result<RecordOutcome, RecordError> {
+    let counts = Counts { orders: 1, ..Counts::default() };
+    if let Some(order) = work.find::<Order>(OrderId(invoice.id)).await? {
+        let refused_lines = missing_lines(invoice, order.lines);
+        return Ok(RecordOutcome { refused_lines, ..RecordOutcome::new(false, counts) });
     }
-    let mut lines: Vec<_> = sale.invoice.lines.iter().enumerate().collect();
-    let mut left_out = Vec::new();
+    let mut lines: Vec<_> = invoice.lines.iter().enumerate().collect();
+    let mut refused_lines = Vec::new();
     loop {
-        let kept: Vec<_> = lines.iter().map(|&(_, line)| line).collect();
-        let Err(failure) = place(work, policy, sale, &kept).await else {
-            return Ok(Applied { left_out, ..Applied::new(true, ONE) });
+        let accepted: Vec<_> = lines.iter().map(|&(_, line)| line).collect();
+        let Err(failure) = place_lines(work, policy, invoice, &accepted).await else {
+            return Ok(RecordOutcome { refused_lines, ..RecordOutcome::new(true, counts) });
         };
-        let faults = faults(&failure);
+        let faults = line_faults(&failure);
         if faults.is_empty() || faults.len() >= lines.len() {
             return Err(failure.into());
         }
-        // what was written of it is undone, and it is tried without them
+
+        // roll back, and place the order again without the faulty lines
         work.rollback_to_savepoint().await?;
         work.savepoint().await?;
-        let mut place = 0;
+        let mut position = 0;
         lines.retain(|&(index, _)| {
-            let fault = faults.iter().find(|(at, _)| *at == place);
-            left_out.extend(fault.map(|(_, why)| (index, why.clone())));
-            place += 1;
+            let fault = faults.iter().find(|(faulty, _)| *faulty == position);
+            refused_lines.extend(fault.map(|(_, reason)| (index, reason.clone())));
+            position += 1;
             fault.is_none()
         });
     }
 }
 
-async fn place(
+/// Places and pays an order of some lines of an invoice.
+async fn place_lines(
     work: &mut UnitOfWork,
     policy: &Policy,
-    sale: &Sale,
+    invoice: &ImportedInvoice,
     lines: &[&ImportedLine],
 ) -> Result<(), Failure> {
-    let invoice = &sale.invoice;
-    let goods: Vec<(VariantId, i64)> = lines.iter().map(|line| (line.variant, line.quantity)).collect();
-    InventoryRepository::restock(work, &goods).await?;
-    let address = address(&sale.buyer, invoice.country);
+    let pieces: Vec<(VariantId, i64)> = lines.iter().map(|line| (line.variant, line.quantity)).collect();
+    InventoryRepository::restock(work, &pieces).await?;
+    let address = address(invoice);
     let draft = OrderDraft {
         id: OrderId(invoice.id),
         payment_id: work.id(),
         user_id: invoice.customer,
         age: None,
-        email: sale.buyer.email.clone(),
+        email: invoice.email.clone(),
         cart_id: None,
         subscription_id: None,
         currency: invoice.currency,
@@ -102,8 +95,8 @@ async fn place(
     Ok(())
 }
 
-/// A line at the price that was paid.
-pub(super) fn quote_line(line: &ImportedLine, currency: crate::domain::money::Currency) -> QuoteLine {
+/// Returns a line at the price that was paid.
+pub(super) fn quote_line(line: &ImportedLine, currency: Currency) -> QuoteLine {
     QuoteLine {
         variant_id: line.variant,
         quantity: line.quantity,
@@ -111,48 +104,49 @@ pub(super) fn quote_line(line: &ImportedLine, currency: crate::domain::money::Cu
     }
 }
 
-/// As much of an address as is known.
-pub(super) fn address(buyer: &Buyer, country: Country) -> Address {
+/// Returns the buyer's address, of which the source knows only the country.
+pub(super) fn address(invoice: &ImportedInvoice) -> Address {
     Address {
-        name: buyer.name.clone(),
+        name: invoice.name.clone(),
         line1: "-".to_owned(),
         line2: None,
         city: "-".to_owned(),
         region: None,
         postal_code: String::new(),
-        country,
+        country: invoice.country,
     }
 }
 
-/// The lines that a failure is about, by their place, and what it says of each.
-fn faults(failure: &Failure) -> Vec<(usize, String)> {
-    let Some(input) = failure.downcast_ref::<ValidationException>() else { return Vec::new() };
+/// Returns the positions of the lines that a failure is about, each with the fault; none if it is about anything else.
+fn line_faults(failure: &Failure) -> Vec<(usize, String)> {
+    let Some(validation) = failure.downcast_ref::<ValidationException>() else { return Vec::new() };
     let mut faults = Vec::new();
-    for (place, fault) in input.faults() {
-        let Location::Pointer(pointer) = place else { return Vec::new() };
+    for (location, fault) in validation.faults() {
+        let Location::Pointer(pointer) = location else { return Vec::new() };
         let mut steps = pointer.split('/').skip(1);
-        let (Some("items"), Some(Ok(line)), Some(field)) =
+        let (Some("items"), Some(Ok(position)), Some(field)) =
             (steps.next(), steps.next().map(str::parse), steps.next())
         else {
             return Vec::new();
         };
-        faults.push((line, format!("{field}: {}", fault.code())));
+        faults.push((position, format!("{field}: {}", fault.code())));
     }
     faults
 }
 
-/// What was imported before: lines that the order does not have were added to the file since.
-fn compare(sale: &Sale, mut stored: Vec<OrderLine>) -> Applied {
-    let mut left_out = Vec::new();
-    for (index, line) in sale.invoice.lines.iter().enumerate() {
-        let is_it = |other: &OrderLine| {
+/// Returns the lines of an invoice that its order, which was placed before, does not have: they were added to the file
+/// since.
+fn missing_lines(invoice: &ImportedInvoice, mut stored: Vec<OrderLine>) -> Vec<(usize, String)> {
+    let mut missing = Vec::new();
+    for (index, line) in invoice.lines.iter().enumerate() {
+        let is_equal = |other: &OrderLine| {
             (other.variant_id, other.quantity, other.unit_price)
                 == (line.variant, line.quantity, line.unit_price)
         };
-        match stored.iter().position(is_it) {
-            Some(place) => drop(stored.swap_remove(place)),
-            None => left_out.push((index, "the order is there, without this line".to_owned())),
+        match stored.iter().position(is_equal) {
+            Some(position) => drop(stored.swap_remove(position)),
+            None => missing.push((index, "the order exists without this line".to_owned())),
         }
     }
-    Applied { left_out, ..Applied::new(false, ONE) }
+    missing
 }

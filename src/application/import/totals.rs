@@ -1,4 +1,4 @@
-//! The account of an import: every line is either accepted or rejected, and both add up to the file.
+//! The totals of an import: every line is either accepted or rejected, and both add up to the file.
 
 use std::collections::BTreeMap;
 
@@ -6,55 +6,55 @@ use serde::Serialize;
 
 use super::line::{Rejection, SourceLine};
 
-/// What became of the lines of a file.
+/// The totals of a file's lines.
 ///
-/// Amounts are in minor units and signed as in the file. A catalogue's lines have no amount: its sums stay zero.
+/// Amounts are in minor units and signed as in the file. The lines of a catalogue have no amount: their sum is 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Lines in the file, without the header and empty lines.
+    /// The lines of the file, without the header and empty lines.
     pub lines: u64,
-    /// What was taken.
+    /// The accepted lines.
     pub accepted: Accepted,
-    /// What was not.
+    /// The rejected lines.
     pub rejected: Rejected,
 }
 
-/// Lines that were taken.
+/// The accepted lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Accepted {
-    /// How many.
+    /// The number of lines.
     pub lines: u64,
-    /// What they are worth.
+    /// The sum of the amounts.
     pub amount: i128,
 }
 
-/// Lines that were not taken.
+/// The rejected lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Rejected {
-    /// How many.
+    /// The number of lines.
     pub lines: u64,
-    /// What those of them that have an amount are worth.
+    /// The sum of the amounts of those that have one.
     pub amount: i128,
-    /// How many have none, or none that can be read.
+    /// The number of lines without an amount that can be read.
     pub unpriced: u64,
-    /// How many for each reason.
+    /// The number of lines for each reason.
     pub reasons: BTreeMap<&'static str, u64>,
 }
 
-/// The account is wrong: a line was lost or counted twice.
+/// The totals do not add up: a line was lost or counted twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{read} lines were read, but {accepted} accepted and {rejected} rejected")]
-pub struct Unbalanced {
-    /// Lines the reader took from the file.
+pub struct TotalsMismatch {
+    /// The lines that were read.
     pub read: u64,
-    /// Lines that were accepted.
+    /// The lines that were accepted.
     pub accepted: u64,
-    /// Lines that were rejected.
+    /// The lines that were rejected.
     pub rejected: u64,
 }
 
 impl Totals {
-    /// Counts lines whose entry was taken.
+    /// Counts accepted lines.
     pub fn accept(&mut self, lines: &[SourceLine]) {
         for line in lines {
             self.accepted.lines += 1;
@@ -62,7 +62,7 @@ impl Totals {
         }
     }
 
-    /// Counts a line that was not taken.
+    /// Counts a rejected line.
     pub fn reject(&mut self, rejection: &Rejection) {
         self.rejected.lines += 1;
         *self.rejected.reasons.entry(rejection.reason.code()).or_default() += 1;
@@ -72,14 +72,14 @@ impl Totals {
         }
     }
 
-    /// Checks the account against the number of lines the reader took from the file.
-    pub fn close(&mut self, read: u64) -> Result<(), Unbalanced> {
+    /// Compares the totals with the number of lines that were read.
+    pub fn close(&mut self, read: u64) -> Result<(), TotalsMismatch> {
         self.lines = read;
         let (accepted, rejected) = (self.accepted.lines, self.rejected.lines);
         if accepted.checked_add(rejected) == Some(read) {
             Ok(())
         } else {
-            Err(Unbalanced { read, accepted, rejected })
+            Err(TotalsMismatch { read, accepted, rejected })
         }
     }
 }
@@ -102,15 +102,15 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_line_is_noticed() {
+    fn a_lost_line_is_found() {
         let mut totals = Totals::default();
         totals.accept(&[line(None)]);
         totals.reject(&line(None).reject(Reason::NoPrice, ""));
-        assert_eq!(totals.close(3), Err(Unbalanced { read: 3, accepted: 1, rejected: 1 }));
+        assert_eq!(totals.close(3), Err(TotalsMismatch { read: 3, accepted: 1, rejected: 1 }));
     }
 
     #[test]
-    fn what_is_printed_for_scripts_keeps_its_names() {
+    fn the_json_report_keeps_its_names() {
         let mut totals = Totals::default();
         totals.accept(&[line(Some(-250))]);
         totals.reject(&line(Some(99)).reject(Reason::NoDescription, ""));

@@ -1,10 +1,10 @@
-//! Reads a file line by line without ever holding more of it than a record may be long.
+//! Reads a file line by line, and never holds more of it in memory than one record of bounded size.
 
 use std::io::BufRead;
 
 use super::error::{Fault, ReadError};
 
-/// How many bytes a record may have: a product's description fits many times over.
+/// The most bytes of a record.
 pub const MAX_RECORD: usize = 1 << 20;
 
 /// The lines of a file.
@@ -14,7 +14,7 @@ pub struct BoundedLines<R> {
 }
 
 impl<R: BufRead> BoundedLines<R> {
-    /// Begins at the top of `input`, after its byte order mark if it has one.
+    /// Reads from the beginning of `input`, after a byte order mark. Fails on UTF-16.
     pub fn new(mut input: R) -> Result<Self, ReadError> {
         let start = input.fill_buf().map_err(|error| Fault::from(error).at_line(1))?;
         if start.starts_with(b"\xFF\xFE") || start.starts_with(b"\xFE\xFF") {
@@ -26,20 +26,18 @@ impl<R: BufRead> BoundedLines<R> {
         Ok(Self { input, next: 1 })
     }
 
-    /// The first byte that is not white space, if it stands within the first buffer.
+    /// Returns the first byte of the first buffer that is not white space, if there is one.
     pub fn peek(&mut self) -> Result<Option<u8>, ReadError> {
         let start = self.input.fill_buf().map_err(|error| Fault::from(error).at_line(1))?;
         Ok(start.iter().copied().find(|byte| !byte.is_ascii_whitespace()))
     }
 
-    /// The number of the line that is read next.
+    /// Returns the number of the next line, from 1.
     pub fn next_number(&self) -> u64 {
         self.next
     }
 
-    /// Appends the next line, with its end, to `record`; says `false` at the end of the file.
-    ///
-    /// Stops with [`Appended::Full`] when `record` would become longer than [`MAX_RECORD`].
+    /// Appends the next line, with its line break, to `record`, unless that would exceed [`MAX_RECORD`].
     pub fn append_to(&mut self, record: &mut Vec<u8>) -> Result<Appended, ReadError> {
         let before = record.len();
         loop {
@@ -69,10 +67,10 @@ impl<R: BufRead> BoundedLines<R> {
 /// What [`BoundedLines::append_to`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// It appended a line.
+    /// A line was appended.
     Line,
-    /// There was no more.
+    /// The file has ended.
     Nothing,
-    /// The record would have become too large.
+    /// The record would be too large.
     Full,
 }

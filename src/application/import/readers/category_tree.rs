@@ -1,29 +1,33 @@
-//! Categories that a source only knows as paths, such as `Clothing > Shirts`.
+//! The categories of a source that has them only as paths, such as `Clothing > Shirts`.
 
 use std::collections::HashSet;
 
-use super::layout::Outcomes;
+use jiff::Timestamp;
+
+use super::format_reader::Outcomes;
 use crate::application::import::identity::Identity;
-use crate::application::import::record::{ImportedCategory, Record};
+use crate::application::import::record::Record;
+use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
-use crate::domain::product::Translations;
 use crate::domain::slug::slug;
 
-/// The categories seen so far.
+/// The categories that were given out.
 pub(super) struct CategoryTree {
     identity: Identity,
-    seen: HashSet<String>,
+    created_at: Timestamp,
+    slugs: HashSet<String>,
 }
 
 impl CategoryTree {
-    pub(super) fn new(identity: Identity) -> Self {
-        Self { identity, seen: HashSet::new() }
+    /// Creates an empty tree, whose categories are created at `created_at`.
+    pub(super) fn new(identity: Identity, created_at: Timestamp) -> Self {
+        Self { identity, created_at, slugs: HashSet::new() }
     }
 
-    /// The category at the end of a path, after giving out those on the way that are new.
+    /// Returns the category at the end of a path, and gives out those of the path that are new.
     ///
-    /// Names that read the same in an address are the same category. Two hyphens, which no slug contains, stand
-    /// between the steps of a path, so that no two paths have one slug.
+    /// Names with equal slugs are the same category. The slugs of a path are joined by two hyphens, which no slug
+    /// contains, so that no two paths have the same slug.
     pub(super) fn at<'a>(
         &mut self,
         path: impl Iterator<Item = &'a str>,
@@ -41,17 +45,9 @@ impl CategoryTree {
             }
             key.push_str(&step);
             let id = self.identity.category(&key);
-            if self.seen.insert(key.clone()) {
-                let category = ImportedCategory {
-                    id,
-                    parent,
-                    slug: key.clone(),
-                    name: name.to_owned(),
-                    tax_class: None,
-                    translations: Translations::new(),
-                    created_at: None,
-                };
-                out.entry(Record::Category(category), Vec::new());
+            if self.slugs.insert(key.clone()) {
+                let category = Category::new(id, key.clone(), name.to_owned(), self.created_at);
+                out.entry(Record::Category(Category { parent_id: parent, ..category }), Vec::new());
             }
             parent = Some(id);
         }

@@ -1,7 +1,7 @@
-//! Reads CSV as RFC 4180 has it, and says where a file breaks it.
+//! Reads CSV by RFC 4180, and reports the line and column at which a file breaks it.
 //!
-//! The `csv` crate reads nearly anything: a quotation mark that is never closed makes the rest of the file one
-//! field, of any size. Here the same is an error with its line and column, and a record is bounded.
+//! The `csv` crate is lenient: after a quotation mark that is never closed, it reads the rest of the file as one field of
+//! any size. Here that is an error with its line and column, and the size of a record is bounded.
 
 use std::io::BufRead;
 
@@ -15,21 +15,21 @@ pub struct CsvTable<R> {
     raw: Vec<u8>,
 }
 
-/// A record, and the line it begins on.
+/// A record with the number of its first line.
 pub struct CsvRecord {
-    /// The line, counted from 1.
+    /// The number of the first line, from 1.
     pub number: u64,
-    /// Its fields.
+    /// The fields.
     pub fields: Fields,
 }
 
 impl<R: BufRead> CsvTable<R> {
-    /// Reads from these lines.
+    /// Reads from lines.
     pub fn new(lines: BoundedLines<R>) -> Self {
         Self { lines, raw: Vec::new() }
     }
 
-    /// The next record that is not an empty line, or `None` at the end of the file.
+    /// Returns the next record that is not an empty line, or `None` at the end of the file.
     pub fn next_record(&mut self) -> Result<Option<CsvRecord>, ReadError> {
         loop {
             let number = self.lines.next_number();
@@ -52,7 +52,8 @@ impl<R: BufRead> CsvTable<R> {
         }
     }
 
-    /// Fills `raw` with a record and finds its fields; none for an empty line.
+    /// Reads a record into `raw` and returns the spans of its fields, none for an empty line; `None` at the end of the
+    /// file.
     fn scan_record(&mut self, number: u64) -> Result<Option<Vec<Span>>, ReadError> {
         self.raw.clear();
         let mut scanner = Scanner::default();
@@ -76,7 +77,7 @@ impl<R: BufRead> CsvTable<R> {
     }
 }
 
-/// Where a field's text stands within the raw record.
+/// The text of a field within the raw record.
 struct Span {
     start: usize,
     end: usize,
@@ -92,7 +93,7 @@ enum State {
     QuoteInQuoted,
 }
 
-/// Finds the fields of a record, line after line.
+/// Finds the fields of a record, line by line.
 #[derive(Default)]
 struct Scanner {
     state: State,
@@ -103,7 +104,7 @@ struct Scanner {
 }
 
 impl Scanner {
-    /// Goes through the line that was appended to `raw`; whether the record ends with it.
+    /// Scans the line that was appended to `raw`. Returns whether the record ends with it.
     fn scan(&mut self, raw: &[u8]) -> Result<bool, (Fault, usize)> {
         let line_end = raw.strip_suffix(b"\r\n").or_else(|| raw.strip_suffix(b"\n")).unwrap_or(raw).len();
         if line_end == 0 {

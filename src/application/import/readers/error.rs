@@ -1,59 +1,59 @@
-//! What makes a file unreadable, and where.
+//! Why a file cannot be read, and where.
 
 use super::format::Format;
 
-/// A file that cannot be read on: as nothing was applied yet, nothing is half done.
+/// A file cannot be read further. Files are checked before anything is written, so nothing was.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}, column {column}: {fault}")]
 pub struct ReadError {
-    /// The line, counted from 1.
+    /// The line, from 1.
     pub line: u64,
-    /// The character within the line, counted from 1.
+    /// The character within the line, from 1.
     pub column: u64,
-    /// What is wrong there.
+    /// The fault at this position.
     pub fault: Fault,
 }
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// It is not UTF-8.
+    /// The file is not UTF-8.
     #[error("not UTF-8; save the file as UTF-8 and import it again")]
     NotUtf8,
-    /// It is UTF-16.
+    /// The file is UTF-16.
     #[error("this is UTF-16; save the file as UTF-8 and import it again")]
     Utf16,
-    /// A record is larger than anything sensible; it was not read to its end.
+    /// A record is too large; it was not read to its end.
     #[error("more than {limit} bytes in one record; is a quotation mark missing?")]
     RecordTooLarge {
-        /// How large a record may be.
+        /// The most bytes of a record.
         limit: usize,
     },
-    /// A quotation mark stands within a field that does not begin with one.
+    /// A quotation mark is within a field that does not begin with one.
     #[error("a quotation mark in an unquoted field; quote the field and double the mark")]
     StrayQuote,
-    /// A quoted field goes on after its closing mark.
+    /// A quoted field continues after its closing mark.
     #[error("text after the closing quotation mark; double the marks within a quoted field")]
     TextAfterQuote,
     /// A quoted field is never closed.
     #[error("this quotation mark is never closed")]
     UnclosedQuote,
-    /// The file has no header.
+    /// The file is empty.
     #[error("the file is empty")]
     Empty,
-    /// The header belongs to no known layout.
-    #[error("unknown layout; known are {}. Say which with --format", Format::described())]
+    /// The header belongs to no known format.
+    #[error("unknown format; the known ones are {}. Set it with --format", Format::names())]
     UnknownFormat,
     /// The header lacks columns.
     #[error("missing columns: {}", .0.join(", "))]
     MissingColumns(Vec<&'static str>),
-    /// A column that is read stands there twice.
-    #[error("the column {0} stands there twice")]
+    /// A column that is read occurs twice.
+    #[error("the column {0} occurs twice")]
     RepeatedColumn(String),
-    /// The layout does not say which currency its prices are in, and nobody else did.
-    #[error("the file does not say which currency its prices are in; say it with --currency")]
+    /// The format does not name the currency of its prices, and no option does.
+    #[error("the file does not name the currency of its prices; set it with --currency")]
     CurrencyNeeded,
-    /// Reading failed.
+    /// The file cannot be read.
     #[error("{0}")]
     Io(std::io::Error),
 }
@@ -65,14 +65,14 @@ impl From<std::io::Error> for Fault {
 }
 
 impl Fault {
-    /// The fault, `offset` bytes into a piece of the file that begins with line `first_line`.
+    /// Returns the error at `offset` bytes in a piece of the file that begins with line `first_line`.
     pub(super) fn at(self, piece: &[u8], first_line: u64, offset: usize) -> ReadError {
         let before = &piece[..offset.min(piece.len())];
         let mut at = ReadError { line: first_line, column: 1, fault: self };
         for byte in before {
             match byte {
                 b'\n' => (at.line, at.column) = (at.line + 1, 1),
-                // continues a character
+                // a continuation byte of a character
                 0x80..=0xBF => {}
                 _ => at.column += 1,
             }
@@ -80,7 +80,7 @@ impl Fault {
         at
     }
 
-    /// The fault, at the beginning of a line.
+    /// Returns the error at the beginning of a line.
     pub(super) fn at_line(self, line: u64) -> ReadError {
         ReadError { line, column: 1, fault: self }
     }

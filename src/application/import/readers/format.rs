@@ -1,11 +1,11 @@
-//! The layouts that can be read, and how one is known from another.
+//! The formats that can be read.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::application::import::line::Fields;
 
-/// A layout of a source file.
+/// The format of a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// The invoices of the UCI data set "Online Retail", as CSV.
@@ -14,20 +14,20 @@ pub enum Format {
     Shopify,
     /// `WooCommerce`'s product CSV.
     Woocommerce,
-    /// Our own: a JSON object a line.
+    /// The store's own JSON Lines, which `export` writes.
     JsonLines,
 }
 
-/// The text names no layout.
+/// The text is not the name of a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no known layout; known are {}", Format::described())]
-pub struct NotAFormat;
+#[error("unknown format; the known ones are {}", Format::names())]
+pub struct UnknownFormat;
 
 impl Format {
-    /// Every layout.
+    /// Every format.
     pub const ALL: [Self; 4] = [Self::OnlineRetail, Self::Shopify, Self::Woocommerce, Self::JsonLines];
 
-    /// Its name on the command line, which is also the namespace of the ids derived from it.
+    /// Returns the name on the command line, which is also the namespace of the ids of its records.
     pub const fn name(self) -> &'static str {
         match self {
             Self::OnlineRetail => "online-retail",
@@ -37,7 +37,7 @@ impl Format {
         }
     }
 
-    /// The layout whose own columns a CSV header has.
+    /// Returns the format of a CSV header, by the columns that only one format has.
     pub(super) fn of_header(header: &Fields) -> Option<Self> {
         let has = |name: &str| header.iter().any(|column| column.trim().eq_ignore_ascii_case(name));
         if has("InvoiceNo") || has("StockCode") {
@@ -51,7 +51,8 @@ impl Format {
         }
     }
 
-    pub(super) fn described() -> String {
+    /// Returns the names of all formats.
+    pub(super) fn names() -> String {
         Self::ALL.map(Self::name).join(", ")
     }
 }
@@ -69,9 +70,9 @@ impl serde::Serialize for Format {
 }
 
 impl FromStr for Format {
-    type Err = NotAFormat;
+    type Err = UnknownFormat;
 
-    fn from_str(name: &str) -> Result<Self, NotAFormat> {
-        Self::ALL.into_iter().find(|format| format.name() == name).ok_or(NotAFormat)
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or(UnknownFormat)
     }
 }

@@ -1,62 +1,68 @@
-//! Reads other shops' files, and our own, as a stream of outcomes.
+//! Reads other shops' files, and the store's own, as a stream of outcomes.
 //!
-//! A [`Reader`] knows the layout by the file's first line, reads record by record within a bounded memory, and turns
-//! each into what its layout says. What breaks the file itself (its encoding, its quotation marks, its columns) is
-//! a [`ReadError`] with line and column, after which nothing more comes; what is wrong with one line alone rejects
-//! that line.
+//! A [`Reader`] finds the format by the first line of the file, reads line by line in bounded memory, and yields a record
+//! or a rejection for each. A fault of the file as a whole (encoding, quotation marks, columns) is a [`ReadError`] with
+//! line and column, which ends the file. A fault of one line rejects that line.
 //!
 //! # Adding one
-//! A layout is one file that implements `Layout`: its columns in `new`, what a line means in `take`, and what waited
-//! for later lines in `finish`. It is named in [`Format`] and made in `Reader::open`.
+//!
+//! 1. Write `<format>.rs` with a type that implements `FormatReader`: `new` finds the columns, `read` turns a line into
+//!    records, and `finish` gives out what waited for later lines. `shopify` is an example.
+//! 2. Add the format to [`Format`] and to `Reader::format_reader`.
 
 mod bounded_lines;
 mod category_tree;
+mod columns;
 mod csv_table;
 mod decimal;
 mod error;
+mod field_parsing;
 mod format;
+mod format_reader;
 mod json_lines;
-mod layout;
 mod online_retail;
-mod refusal;
 mod shopify;
 mod text;
 mod woocommerce;
 
 use std::io::BufRead;
 
+use jiff::Timestamp;
+
 pub use self::bounded_lines::MAX_RECORD;
 pub use self::error::{Fault, ReadError};
-pub use self::format::{Format, NotAFormat};
-pub use self::layout::{Entry, Outcome};
+pub use self::format::{Format, UnknownFormat};
+pub use self::format_reader::{Entry, Outcome};
 
 use self::bounded_lines::BoundedLines;
 use self::csv_table::CsvTable;
-use self::layout::{Layout, Outcomes};
+use self::format_reader::{FormatReader, Outcomes};
 use super::line::{Fields, Reason, SourceLine};
 use crate::domain::money::Currency;
 
-/// What a file does not say about itself.
+/// What a file does not say itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Its layout; `None` looks at its first line.
+    /// The format; if `None`, it is found by the first line.
     pub format: Option<Format>,
-    /// The currency of the prices, for the layouts that leave it out.
+    /// The currency of the prices, for formats that do not contain it.
     pub currency: Option<Currency>,
-    /// The stock of a variant whose pieces the other shop does not count, because it always has some.
+    /// The stock, in pieces, of a variant that the other shop sells without counting stock.
     pub uncounted_stock: i64,
+    /// The creation date of records that have none in the file.
+    pub created_at: Timestamp,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: None, currency: None, uncounted_stock: 1_000_000 }
+        Self { format: None, currency: None, uncounted_stock: 1_000_000, created_at: Timestamp::UNIX_EPOCH }
     }
 }
 
-/// A file being read.
+/// A file that is read as a stream of outcomes.
 pub struct Reader<R> {
     source: Source<R>,
-    layout: Box<dyn Layout>,
+    format_reader: Box<dyn FormatReader>,
     format: Format,
     header: Fields,
     ready: Outcomes,
@@ -70,7 +76,7 @@ enum Source<R> {
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads the beginning of a file.
+    /// Opens a file and reads its header. Fails if the format is unknown or columns are missing.
     pub fn open(input: R, options: &Options) -> Result<Self, ReadError> {
         let mut lines = BoundedLines::new(input)?;
         let is_json = match options.format {
@@ -78,9 +84,10 @@ impl<R: BufRead> Reader<R> {
             None => lines.peek()? == Some(b'{'),
         };
         if is_json {
-            let layout = Box::new(json_lines::JsonLines);
-            let header = ["record"].into_iter().collect();
-            return Ok(Self::new(Source::Lines(lines), layout, Format::JsonLines, header));
+            let header: Fields = ["record"].into_iter().collect();
+            let reader = Self::format_reader(Format::JsonLines, &header, options);
+            let reader = reader.map_err(|fault| fault.at_line(1))?;
+            return Ok(Self::new(Source::Lines(lines), reader, Format::JsonLines, header));
         }
         let mut table = CsvTable::new(lines);
         let Some(header) = table.next_record()? else { return Err(Fault::Empty.at_line(1)) };
@@ -89,44 +96,48 @@ impl<R: BufRead> Reader<R> {
             .format
             .or_else(|| Format::of_header(&header.fields))
             .ok_or_else(|| at_header(Fault::UnknownFormat))?;
-        let layout = Self::layout(format, &header.fields, options).map_err(at_header)?;
-        Ok(Self::new(Source::Table(table), layout, format, header.fields))
+        let reader = Self::format_reader(format, &header.fields, options).map_err(at_header)?;
+        Ok(Self::new(Source::Table(table), reader, format, header.fields))
     }
 
-    fn layout(format: Format, header: &Fields, options: &Options) -> Result<Box<dyn Layout>, Fault> {
+    fn format_reader(
+        format: Format,
+        header: &Fields,
+        options: &Options,
+    ) -> Result<Box<dyn FormatReader>, Fault> {
         Ok(match format {
             Format::OnlineRetail => Box::new(online_retail::OnlineRetail::new(header)?),
             Format::Shopify => Box::new(shopify::Shopify::new(header, options)?),
             Format::Woocommerce => Box::new(woocommerce::Woocommerce::new(header, options)?),
-            Format::JsonLines => Box::new(json_lines::JsonLines),
+            Format::JsonLines => Box::new(json_lines::JsonLines::new(options)),
         })
     }
 
-    fn new(source: Source<R>, layout: Box<dyn Layout>, format: Format, header: Fields) -> Self {
-        Self { source, layout, format, header, ready: Outcomes::default(), lines: 0, done: false }
+    fn new(source: Source<R>, format_reader: Box<dyn FormatReader>, format: Format, header: Fields) -> Self {
+        Self { source, format_reader, format, header, ready: Outcomes::default(), lines: 0, done: false }
     }
 
-    /// The layout of the file.
+    /// Returns the format of the file.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The currency of what its lines are worth, if they are worth anything.
+    /// Returns the currency of the lines' amounts, if the lines of the format have amounts.
     pub fn currency(&self) -> Option<Currency> {
         (self.format == Format::OnlineRetail).then_some(online_retail::CURRENCY)
     }
 
-    /// The names of its columns.
+    /// Returns the names of the columns.
     pub fn header(&self) -> &Fields {
         &self.header
     }
 
-    /// How many lines were read, without the header and empty ones.
+    /// Returns the number of lines read so far, without the header and empty lines.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Takes in the next line; whether there was one.
+    /// Reads the next line. Returns whether there was one.
     fn advance(&mut self) -> Result<bool, ReadError> {
         let Some(line) = self.source.next_line()? else { return Ok(false) };
         self.lines += 1;
@@ -137,7 +148,7 @@ impl<R: BufRead> Reader<R> {
         } else if line.fields.iter().any(|field| field.contains('\0')) {
             self.ready.reject(line.reject(Reason::NulByte, ""));
         } else {
-            self.layout.take(line, &mut self.ready);
+            self.format_reader.read(line, &mut self.ready);
         }
         Ok(true)
     }
@@ -170,7 +181,7 @@ impl<R: BufRead> Iterator for Reader<R> {
                 Ok(true) => {}
                 Ok(false) => {
                     self.done = true;
-                    self.layout.finish(&mut self.ready);
+                    self.format_reader.finish(&mut self.ready);
                 }
                 Err(error) => {
                     self.done = true;

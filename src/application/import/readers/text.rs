@@ -1,13 +1,13 @@
-//! From a shop's texts to ours: HTML to plain text, names to the readable part of an address.
+//! Converts a shop's texts: HTML to plain text, and names to slugs.
 
 use crate::domain::slug::slug;
 
-/// Joins parts that are slugs into one; empty ones leave nothing behind.
+/// Returns one slug of several texts.
 pub(super) fn joined_slug<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     slug(&parts.into_iter().collect::<Vec<_>>().join("-"))
 }
 
-/// The text of a piece of HTML: tags gone, blocks on lines of their own, entities resolved, scripts dropped.
+/// Returns the text of HTML: without tags, blocks on separate lines, entities resolved, scripts removed.
 pub(super) fn plain_text(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
@@ -31,7 +31,7 @@ pub(super) fn plain_text(html: &str) -> String {
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-/// What follows the content of the element that was just opened, from its closing tag on.
+/// Returns the text from the closing tag of an element on.
 fn end_of_element<'a>(rest: &'a str, name: &str) -> &'a str {
     let closes =
         |start: usize| rest[start + 2..].get(..name.len()).is_some_and(|end| end.eq_ignore_ascii_case(name));
@@ -74,7 +74,7 @@ struct Tag<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// The tag or comment that `html` begins with; a lone `<`, as in `a < b`, begins none.
+    /// Returns the tag or comment at the beginning of `html`, if there is one; `<` alone, as in `a < b`, is text.
     fn at_start(html: &'a str) -> Option<Self> {
         if let Some(comment) = html.strip_prefix("<!--") {
             let length = comment.find("-->").map_or(html.len(), |end| end + "<!---->".len());
@@ -95,14 +95,14 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// Replaces the entities that shops' editors write; others stay as they are.
+/// Replaces the entities that shops' editors write. Others stay as they are.
 fn resolve_entities(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('&') {
         out.push_str(&rest[..start]);
         rest = &rest[start..];
-        // the longest entity of the list has eight characters
+        // the entities that are replaced are shorter
         let end = rest.bytes().take(12).position(|byte| byte == b';');
         let (c, length) = end.and_then(|end| Some((entity(&rest[1..end])?, end + 1))).unwrap_or(('&', 1));
         out.push(c);
@@ -174,14 +174,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn html_becomes_the_text_a_person_would_read() {
+    fn html_becomes_plain_text() {
         let html = "<p>Roasted&nbsp;in <b>small</b> batches.</p>\n<ul><li>250 g</li><li>Caf&eacute; &#8364;5</li></ul>\
                     <script>alert('x </b> y')</script><!-- draft --><p>Fish &amp; chips</p>";
         assert_eq!(plain_text(html), "Roasted in small batches.\n250 g\nCafé €5\nFish & chips");
     }
 
     #[test]
-    fn what_only_looks_like_html_stays() {
+    fn text_that_looks_like_html_stays() {
         assert_eq!(plain_text("a < b & c > d &unknown; &#0;"), "a < b & c > d &unknown; &#0;");
         assert_eq!(plain_text("an open <b tag"), "an open");
     }

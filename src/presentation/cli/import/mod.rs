@@ -51,16 +51,21 @@ impl Import {
     /// Reads the whole file first: one that is broken changes nothing. Done again, it changes nothing either.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let told = |source| CliError::Import { file: self.file.clone(), source };
-        let options = Options { format: self.format, currency: self.currency, ..Options::default() };
+        let options = Options {
+            format: self.format,
+            currency: self.currency,
+            created_at: self.modified_at(),
+            ..Options::default()
+        };
         let open = || open(&self.file);
         let mut watch =
             Watch::new(&self.file, self.rejects.clone().unwrap_or_else(|| rejects_of(&self.file)));
         let mut started = Instant::now();
         let report = async {
             let checked = check(open, &options, &mut watch).map_err(told)?;
-            let store = opening::open(&settings, Setup::IfEmpty).await?;
+            let opened = opening::open(&settings, Setup::IfEmpty).await?;
             started = Instant::now();
-            import(&store, open, &options, self.dated(), checked, &mut watch).await.map_err(told)
+            import(&store, open, &options, checked, &mut watch).await.map_err(told)
         }
         .await;
         let rejects = watch.finish().map_err(|error| told(ImportError::Observer(error)))?;
@@ -80,7 +85,7 @@ impl Import {
     }
 
     /// What has no date of its own is as old as the file: so an import comes out alike wherever and whenever it is done.
-    fn dated(&self) -> Timestamp {
+    fn modified_at(&self) -> Timestamp {
         let modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
         let modified = modified.and_then(|time| Timestamp::try_from(time).ok());
         let whole = modified.and_then(|time| Timestamp::from_microsecond(time.as_microsecond()).ok());

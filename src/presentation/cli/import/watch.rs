@@ -68,13 +68,13 @@ impl Observer for Watch {
         Ok(())
     }
 
-    fn settled(&mut self, settled: u64, lines: u64) -> io::Result<()> {
+    fn committed(&mut self, done: u64, lines: u64) -> io::Result<()> {
         if self.bar.length().is_none() {
             self.bar.set_style(style("[{wide_bar}] {human_pos} of {human_len} lines, {eta} left"));
             self.bar.set_length(lines);
             self.bar.reset_eta();
         }
-        self.bar.set_position(settled);
+        self.bar.set_position(done);
         Ok(())
     }
 

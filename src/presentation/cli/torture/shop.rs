@@ -18,7 +18,7 @@ use super::client::{Client, NoAnswer, Reply};
 use crate::domain::context::Context;
 use crate::domain::ids::{ProductId, VariantId};
 use crate::domain::money::Currency;
-use crate::domain::product::{Product, ProductKind, Variant};
+use crate::domain::product::{Product, Variant};
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{Database, ProductRepository, Setup, UnitOfWork};
@@ -192,33 +192,10 @@ async fn admin(work: &mut UnitOfWork, token_hash: Vec<u8>) -> Result<(), Failure
 async fn product(work: &mut UnitOfWork, stock: i64) -> Result<VariantId, Failure> {
     let now = work.now();
     let (id, variant_id): (ProductId, VariantId) = (work.id(), work.id());
-    let variant = Variant {
-        id: variant_id,
-        product_id: id,
-        sku: variant_id.to_string(),
-        options: Vec::new(),
-        active: true,
-        prices: BTreeMap::from([(Currency::EUR, 10_000)]),
-    };
+    let prices = BTreeMap::from([(Currency::EUR, 10_000)]);
     let product = Product {
-        id,
-        slug: format!("few-{}", id.0.simple()),
-        name: "Something few are left of".into(),
-        description: String::new(),
-        category_id: None,
-        kind: ProductKind::Physical,
-        billing_interval: None,
-        minimum_age: None,
-        tax_class: None,
-        active: true,
-        options: Vec::new(),
-        translations: BTreeMap::new(),
-        rating_sum: 0,
-        rating_count: 0,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-        variants: vec![variant],
+        variants: vec![Variant::new(variant_id, id, variant_id.to_string(), prices)],
+        ..Product::new(id, format!("scarce-{}", id.0.simple()), "Scarce product".into(), now)
     };
     let stock = BTreeMap::from([(variant_id, stock)]);
     ProductRepository::insert(work, &product, &stock).await.map_err(Technical::internal)?;

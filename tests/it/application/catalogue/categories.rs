@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use undercroft::domain::ids::{CategoryId, ProductId};
 use undercroft::domain::money::Currency;
-use undercroft::domain::product::{Product, ProductKind, Variant};
+use undercroft::domain::product::{Product, Variant};
 use undercroft::infrastructure::repositories::{ProductRepository, SaveError};
 
 use super::{faults, is_for_administrators, told};
@@ -35,47 +35,24 @@ async fn tree(caller: &Caller) -> String {
     outline(&caller.get("/v1/categories").await.expect(200)["items"])
 }
 
-/// Puts something on the shelf of a category.
+/// Creates a product in a category.
 async fn product_in(server: &TestServer, category: &str) {
     let category: CategoryId = category.parse().unwrap();
-    let insert = server.store.database().write_boxed(move |work| {
-        Box::pin(async move {
-            let (id, now): (ProductId, _) = (work.id(), work.now());
-            let variant = Variant {
-                id: work.id(),
-                product_id: id,
-                sku: id.to_string(),
-                options: Vec::new(),
-                active: true,
-                prices: BTreeMap::from([(Currency::EUR, 1_000)]),
-            };
-            let product = Product {
-                id,
-                slug: id.to_string(),
-                name: "Coffee".into(),
-                description: String::new(),
-                category_id: Some(category),
-                kind: ProductKind::Physical,
-                billing_interval: None,
-                minimum_age: None,
-                tax_class: None,
-                active: true,
-                options: Vec::new(),
-                translations: BTreeMap::new(),
-                rating_sum: 0,
-                rating_count: 0,
-                version: 1,
-                created_at: now,
-                updated_at: now,
-                variants: vec![variant],
-            };
-            ProductRepository::insert(work, &product, &BTreeMap::new()).await
-        })
+    let insert = server.store.database().write(category, async |work, category| {
+        let id: ProductId = work.id();
+        let prices = BTreeMap::from([(Currency::EUR, 1_000)]);
+        let variant = Variant::new(work.id(), id, id.to_string(), prices);
+        let product = Product {
+            category_id: Some(*category),
+            variants: vec![variant],
+            ..Product::new(id, id.to_string(), "Coffee".into(), work.now())
+        };
+        ProductRepository::insert(work, &product, &BTreeMap::new()).await
     });
     insert.await.map_err(|error: SaveError| error.to_string()).unwrap();
 }
 
-/// In how many places of the tree something is listed.
+/// Returns the number of listings in a category.
 async fn listed_in(server: &TestServer, category: &str) -> i64 {
     let category: CategoryId = category.parse().unwrap();
     let mut session = server.store.database().read().await.unwrap();

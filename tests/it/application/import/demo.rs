@@ -1,4 +1,4 @@
-//! The demo, with which a new store begins.
+//! The demo catalogue of a new store.
 
 use undercroft::application::demo::{admin, fill, is_due};
 use undercroft::domain::context::Context;
@@ -8,17 +8,17 @@ use super::{exported, number};
 use crate::support::Shop;
 use crate::support::store::{policy, store};
 
-on_both_engines!(a_demo_that_was_cut_off_is_completed_at_the_next_start);
-async fn a_demo_that_was_cut_off_is_completed_at_the_next_start(shop: &Shop) {
+on_both_engines!(an_interrupted_demo_is_completed_at_the_next_start);
+async fn an_interrupted_demo_is_completed_at_the_next_start(shop: &Shop) {
     let first = &shop.store;
     assert!(is_due(first).await.unwrap());
     fill(first).await.unwrap();
     let filled = exported(first).await;
 
-    // a start after which nothing is new any more
+    // another start, for which the database is not new
     let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
     let second = store(&database, policy());
-    assert!(is_due(&second).await.unwrap(), "nobody can log in yet");
+    assert!(is_due(&second).await.unwrap(), "there is no administrator yet");
     fill(&second).await.unwrap();
     assert_eq!(exported(&second).await, filled);
     admin(&second).await.unwrap();
@@ -26,8 +26,8 @@ async fn a_demo_that_was_cut_off_is_completed_at_the_next_start(shop: &Shop) {
     assert!(!is_due(&second).await.unwrap());
 }
 
-on_both_engines!(an_empty_store_that_nobody_began_to_fill_stays_empty);
-async fn an_empty_store_that_nobody_began_to_fill_stays_empty(shop: &Shop) {
+on_both_engines!(an_existing_empty_store_is_not_filled);
+async fn an_existing_empty_store_is_not_filled(shop: &Shop) {
     let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
     let store = store(&database, policy());
     assert!(!is_due(&store).await.unwrap());

@@ -1,4 +1,4 @@
-//! What is exported can be read back, and holds no secret.
+//! An export can be imported, and contains no credentials.
 
 use super::{DEMO, ONLINE_RETAIL, another_shop, exported, import_all, number};
 use crate::support::Shop;
@@ -15,8 +15,8 @@ const TERMS: &str = concat!(
     "\n",
 );
 
-on_both_engines!(what_was_exported_is_imported_as_it_was);
-async fn what_was_exported_is_imported_as_it_was(shop: &Shop) {
+on_both_engines!(an_imported_export_is_exported_unchanged);
+async fn an_imported_export_is_exported_unchanged(shop: &Shop) {
     let source = &another_shop().await.store;
     import_all(source, DEMO).await;
     import_all(source, TERMS).await;
@@ -35,27 +35,27 @@ async fn what_was_exported_is_imported_as_it_was(shop: &Shop) {
     }
 
     let store = &shop.store;
-    let (report, watch) = import_all(store, &expected).await;
-    assert_eq!(watch.rejected, []);
+    let (report, progress) = import_all(store, &expected).await;
+    assert_eq!(progress.rejected, []);
     assert_eq!(report.unchanged, Counts::default());
     assert!(exported(store).await == expected, "the exports differ");
 }
 
-on_both_engines!(an_exports_orders_are_passed_over_and_said_to_be);
-async fn an_exports_orders_are_passed_over_and_said_to_be(shop: &Shop) {
+on_both_engines!(the_orders_of_an_export_are_rejected);
+async fn the_orders_of_an_export_are_rejected(shop: &Shop) {
     let source = &shop.store;
     import_all(source, ONLINE_RETAIL).await;
     let export = exported(source).await;
     let target = another_shop().await;
-    let (report, watch) = import_all(&target.store, &export).await;
+    let (report, progress) = import_all(&target.store, &export).await;
     assert_eq!((report.added.products, report.added.customers), (161, 97));
-    assert!(watch.rejected.iter().all(|(_, reason, _)| *reason == "not_imported"));
+    assert!(progress.rejected.iter().all(|(_, reason, _)| *reason == "not_imported"));
     // each order has an invoice, and there are credit notes
-    assert!(watch.rejected.len() > 2 * 97);
+    assert!(progress.rejected.len() > 2 * 97);
 }
 
-on_both_engines!(an_export_tells_no_secrets);
-async fn an_export_tells_no_secrets(shop: &Shop) {
+on_both_engines!(an_export_contains_no_credentials);
+async fn an_export_contains_no_credentials(shop: &Shop) {
     let store = &shop.store;
     import_all(store, ONLINE_RETAIL).await;
     let export = exported(store).await;
@@ -64,8 +64,8 @@ async fn an_export_tells_no_secrets(shop: &Shop) {
     }
 }
 
-on_both_engines!(uses_of_a_discount_elsewhere_are_taken_off_its_limit);
-async fn uses_of_a_discount_elsewhere_are_taken_off_its_limit(shop: &Shop) {
+on_both_engines!(the_uses_of_a_discount_in_another_store_are_subtracted_from_its_limit);
+async fn the_uses_of_a_discount_in_another_store_are_subtracted_from_its_limit(shop: &Shop) {
     let discount = |id: &str, used: u32| {
         format!(
             r#"{{"type":"discount","id":"{id}","code":"{id}","kind":{{"type":"percent","basis_points":1000}},"used":{used},"usage_limit":5}}"#
@@ -74,8 +74,8 @@ async fn uses_of_a_discount_elsewhere_are_taken_off_its_limit(shop: &Shop) {
     let lines = [discount("some-left", 3), discount("used-up", 5), discount("more-than-all", 6)].join("\n");
 
     let store = &shop.store;
-    let (report, watch) = import_all(store, &lines).await;
-    assert_eq!((report.added.discounts, watch.rejected.len()), (2, 1));
+    let (report, progress) = import_all(store, &lines).await;
+    assert_eq!((report.added.discounts, progress.rejected.len()), (2, 1));
     let left = "SELECT usage_limit - used FROM discounts WHERE code = 'some-left' AND active";
     assert_eq!(number(store, left).await, 2);
     assert_eq!(

@@ -1,7 +1,7 @@
-//! A retailer's history becomes orders, refunds and credit notes, to the penny and the same wherever it is imported.
+//! A retailer's order lines become orders, refunds and credit notes, exactly and alike on both databases.
 
 use super::{
-    HEADER, ONLINE_RETAIL, SHOPIFY, WOOCOMMERCE, Watch, another_shop, exported, import_all, number,
+    HEADER, ONLINE_RETAIL, SHOPIFY, WOOCOMMERCE, Progress, another_shop, exported, import_all, number,
     try_import,
 };
 use crate::support::Shop;
@@ -10,13 +10,13 @@ use undercroft::application::import::report::Counts;
 use undercroft::application::import::run::ImportError;
 use undercroft::application::payments::recovery::recover_payments;
 
-on_both_engines!(real_history_is_in_the_books_to_the_penny);
-async fn real_history_is_in_the_books_to_the_penny(shop: &Shop) {
+on_both_engines!(imported_orders_add_up_to_the_file_exactly);
+async fn imported_orders_add_up_to_the_file_exactly(shop: &Shop) {
     let store = &shop.store;
-    let (report, watch) = import_all(store, ONLINE_RETAIL).await;
+    let (report, progress) = import_all(store, ONLINE_RETAIL).await;
     let totals = &report.totals;
     assert_eq!((totals.lines, totals.accepted.lines, totals.rejected.lines), (240, 195, 45));
-    assert_eq!(watch.rejected.len(), 45);
+    assert_eq!(progress.rejected.len(), 45);
     assert_eq!(report.added.orders, 97);
     assert_eq!((report.added.products, report.added.customers), (161, 97));
     assert_eq!(report.unchanged, Counts::default());
@@ -25,16 +25,16 @@ async fn real_history_is_in_the_books_to_the_penny(shop: &Shop) {
     let refunded = number(store, "SELECT CAST(SUM(refunded) AS BIGINT) FROM payments").await;
     let credited =
         number(store, "SELECT CAST(SUM(total) AS BIGINT) FROM invoices WHERE order_id IS NULL").await;
-    assert!(credited > 0, "goods came back");
+    assert!(credited > 0, "there are returns of unknown orders");
     assert_eq!(i128::from(sold - refunded - credited), totals.accepted.amount);
 
-    // an order is paid as any other is: its money was taken, its stock is gone and its invoice is written
+    // as with any paid order, the payment is captured, the stock is sold and the invoice is written
     let unpaid = "SELECT COUNT(*) FROM payments WHERE status NOT IN ('captured', 'refunded') \
                   OR captured <> amount OR next_attempt_at IS NOT NULL OR capturing + refunding <> 0";
     assert_eq!(number(store, unpaid).await, 0);
     assert_eq!(number(store, "SELECT COUNT(*) FROM reservations").await, 0);
     let stock = "SELECT COUNT(*) FROM inventory WHERE stock <> 100 OR reserved <> 0";
-    assert_eq!(number(store, stock).await, 0, "what the history needed is gone, and 100 are left");
+    assert_eq!(number(store, stock).await, 0, "the orders brought their own pieces, and 100 are left");
     let invoices = "SELECT COUNT(*) FROM invoices i JOIN orders o ON o.id = i.order_id \
                     WHERE i.kind = 'invoice' AND i.total = o.total AND i.issued_at = o.placed_at";
     assert_eq!(number(store, invoices).await, 97);
@@ -58,32 +58,32 @@ async fn importing_again_changes_nothing(shop: &Shop) {
     assert_eq!((second.added, second.unchanged), (Counts::default(), first.added));
     assert_eq!(second.totals, first.totals);
     assert_eq!(rejected_again.rejected, rejected.rejected);
-    assert!(before == exported(store).await, "the store is what it was");
+    assert!(before == exported(store).await, "the store is unchanged");
     assert_eq!(number(store, "SELECT COUNT(*) FROM outbox").await, events);
 }
 
-on_both_engines!(cut_off_anywhere_and_gone_on_with_it_comes_out_alike_on_both_databases);
-async fn cut_off_anywhere_and_gone_on_with_it_comes_out_alike_on_both_databases(shop: &Shop) {
+on_both_engines!(an_import_that_was_stopped_and_repeated_ends_alike_on_both_databases);
+async fn an_import_that_was_stopped_and_repeated_ends_alike_on_both_databases(shop: &Shop) {
     let whole = another_shop().await;
-    let (report, watch) = import_all(&whole.store, ONLINE_RETAIL).await;
+    let (report, progress) = import_all(&whole.store, ONLINE_RETAIL).await;
     let expected = exported(&whole.store).await;
-    let units = watch.settled.len();
-    assert!(units > 3, "there is something to cut");
+    let units = progress.committed.len();
+    assert!(units > 3, "there are several units of work");
 
     let store = &shop.store;
     for most in 1..units {
-        let mut watch = Watch::breaking_off_after(most);
-        let broken_off = try_import(store, ONLINE_RETAIL, &mut watch).await;
-        assert!(matches!(broken_off, Err(ImportError::Observer(_))), "{broken_off:?}");
+        let mut progress = Progress::stopping_after(most);
+        let stopped = try_import(store, ONLINE_RETAIL, &mut progress).await;
+        assert!(matches!(stopped, Err(ImportError::Observer(_))), "{stopped:?}");
     }
     let (last, _) = import_all(store, ONLINE_RETAIL).await;
     assert_eq!(last.totals, report.totals);
-    assert!(last.added.orders < report.added.orders, "most of it was there");
+    assert!(last.added.orders < report.added.orders, "most orders were there");
     assert!(exported(store).await == expected, "the exports differ");
 }
 
-on_both_engines!(catalogues_of_other_shops_come_out_alike_on_both_databases);
-async fn catalogues_of_other_shops_come_out_alike_on_both_databases(shop: &Shop) {
+on_both_engines!(catalogues_of_other_shops_are_imported_alike_on_both_databases);
+async fn catalogues_of_other_shops_are_imported_alike_on_both_databases(shop: &Shop) {
     let sqlite = another_shop().await;
     for text in [SHOPIFY, WOOCOMMERCE] {
         import_all(&sqlite.store, text).await;
@@ -99,8 +99,8 @@ async fn catalogues_of_other_shops_come_out_alike_on_both_databases(shop: &Shop)
     assert!(exported(store).await == expected, "the exports differ");
 }
 
-on_both_engines!(goods_that_came_back_are_refunded_on_the_order_they_were_sold_on);
-async fn goods_that_came_back_are_refunded_on_the_order_they_were_sold_on(shop: &Shop) {
+on_both_engines!(returned_pieces_are_refunded_on_the_orders_that_sold_them);
+async fn returned_pieces_are_refunded_on_the_orders_that_sold_them(shop: &Shop) {
     let file = format!(
         "{HEADER}{}",
         "1,A,APPLE,2,2011-01-01 10:00:00,1.50,7,France\n\
@@ -111,9 +111,9 @@ async fn goods_that_came_back_are_refunded_on_the_order_they_were_sold_on(shop: 
     );
 
     let store = &shop.store;
-    let (report, watch) = import_all(store, &file).await;
-    assert_eq!(watch.rejected, []);
-    // of three apples one was still out; the other two were never sold
+    let (report, progress) = import_all(store, &file).await;
+    assert_eq!(progress.rejected, []);
+    // of three apples one was sold and not returned before; the other two were never sold
     assert_eq!((report.added.orders, report.added.refunds, report.added.credit_notes), (1, 3, 1));
     let status = "SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id \
                   WHERE o.status = 'refunded' AND p.status = 'refunded' AND p.refunded = 700";
@@ -128,22 +128,22 @@ async fn goods_that_came_back_are_refunded_on_the_order_they_were_sold_on(shop: 
     assert_eq!((again.added, again.totals), (Counts::default(), report.totals));
 }
 
-on_both_engines!(a_second_file_finds_the_stock_as_it_is);
-async fn a_second_file_finds_the_stock_as_it_is(shop: &Shop) {
+on_both_engines!(a_second_file_does_not_change_the_stock);
+async fn a_second_file_does_not_change_the_stock(shop: &Shop) {
     let month = |number: u32, quantity: u32| {
         format!("{HEADER}{number},A,APPLE,{quantity},2011-0{number}-01 10:00:00,1.50,7,France\n")
     };
 
     let store = &shop.store;
     import_all(store, &month(1, 5)).await;
-    let (report, watch) = import_all(store, &month(2, 5000)).await;
-    assert_eq!(watch.rejected, []);
+    let (report, progress) = import_all(store, &month(2, 5000)).await;
+    assert_eq!(progress.rejected, []);
     assert_eq!((report.added.orders, report.unchanged.products), (1, 1));
     assert_eq!(number(store, "SELECT CAST(SUM(stock) AS BIGINT) FROM inventory").await, 100);
 }
 
-on_both_engines!(nobody_is_asked_about_money_that_moved_before_the_stores_time);
-async fn nobody_is_asked_about_money_that_moved_before_the_stores_time(shop: &Shop) {
+on_both_engines!(no_provider_is_asked_about_imported_payments);
+async fn no_provider_is_asked_about_imported_payments(shop: &Shop) {
     let store = &shop.store;
     import_all(store, ONLINE_RETAIL).await;
     let end = "9999-01-01T00:00:00Z".parse().unwrap();

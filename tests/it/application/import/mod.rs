@@ -1,4 +1,4 @@
-//! Importing real history into a store and exporting it again: repeated, cut off, and on both databases.
+//! Imports of real orders into a store and exports of it: repeated, interrupted, and on both databases.
 
 mod demo;
 mod exporting;
@@ -27,20 +27,20 @@ const WOOCOMMERCE: &str = include_str!("../../../fixtures/woocommerce-products.c
 const DEMO: &str = include_str!("../../../../demo/catalogue.jsonl");
 const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
-/// Watches an import, and breaks it off after some units of work.
-struct Watch {
+/// Records the progress of an import, and stops it after some units of work.
+struct Progress {
     rejected: Vec<(u64, &'static str, String)>,
-    settled: Vec<u64>,
+    committed: Vec<u64>,
     most: usize,
 }
 
-impl Watch {
-    fn breaking_off_after(most: usize) -> Self {
-        Self { rejected: Vec::new(), settled: Vec::new(), most }
+impl Progress {
+    fn stopping_after(most: usize) -> Self {
+        Self { rejected: Vec::new(), committed: Vec::new(), most }
     }
 }
 
-impl Observer for Watch {
+impl Observer for Progress {
     fn opened(&mut self, _: Format, header: &Fields) -> io::Result<()> {
         assert!(!header.is_empty());
         Ok(())
@@ -50,10 +50,10 @@ impl Observer for Watch {
         Ok(())
     }
 
-    fn settled(&mut self, settled: u64, lines: u64) -> io::Result<()> {
-        assert!(settled <= lines);
-        self.settled.push(settled);
-        if self.settled.len() < self.most { Ok(()) } else { Err(io::Error::other("broken off")) }
+    fn committed(&mut self, done: u64, lines: u64) -> io::Result<()> {
+        assert!(done <= lines);
+        self.committed.push(done);
+        if self.committed.len() < self.most { Ok(()) } else { Err(io::Error::other("stopped")) }
     }
 
     fn rejected(&mut self, rejection: &Rejection) -> io::Result<()> {
@@ -68,22 +68,22 @@ async fn another_shop() -> Shop {
     Shop::on_sqlite(ShopOptions::default()).await
 }
 
-async fn try_import(store: &Store, text: &str, watch: &mut Watch) -> Result<Report, ImportError> {
-    let options = Options { currency: Some(Currency::EUR), ..Options::default() };
-    let dated: Timestamp = "2024-02-29T12:00:00Z".parse().unwrap();
+async fn try_import(store: &Store, text: &str, progress: &mut Progress) -> Result<Report, ImportError> {
+    let created_at: Timestamp = "2024-02-29T12:00:00Z".parse().unwrap();
+    let options = Options { currency: Some(Currency::EUR), created_at, ..Options::default() };
     let open = || Ok(Cursor::new(text.to_owned()));
-    let checked = check(open, &options, watch)?;
-    import(store, open, &options, dated, checked, watch).await
+    let checked = check(open, &options, progress)?;
+    import(store, open, &options, checked, progress).await
 }
 
-/// Imports a file to its end.
-async fn import_all(store: &Store, text: &str) -> (Report, Watch) {
-    let mut watch = Watch::breaking_off_after(usize::MAX);
-    let report = try_import(store, text, &mut watch).await.unwrap();
-    (report, watch)
+/// Imports a whole file.
+async fn import_all(store: &Store, text: &str) -> (Report, Progress) {
+    let mut progress = Progress::stopping_after(usize::MAX);
+    let report = try_import(store, text, &mut progress).await.unwrap();
+    (report, progress)
 }
 
-/// Everything that is exported.
+/// Returns the export of a store.
 async fn exported(store: &Store) -> String {
     let (lines, bytes) = export(store, Vec::new()).await.unwrap();
     let text = String::from_utf8(bytes).unwrap();
@@ -91,7 +91,7 @@ async fn exported(store: &Store) -> String {
     text
 }
 
-/// One number from the database.
+/// Returns a number from the database.
 async fn number(store: &Store, sql: &str) -> i64 {
     value(store.database(), sql, &[]).await
 }

@@ -1,4 +1,4 @@
-//! What was made over HTTP is exported and imported as it was.
+//! Products, categories and settings that were created over HTTP are exported and imported unchanged.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn variant(sku: &str, options: &[&str]) -> Value {
     json!({ "sku": sku, "options": options, "price": { "amount": 900, "currency": "EUR" }, "stock": 3 })
 }
 
-/// A new product, and where it is.
+/// Creates a product, and returns its path.
 async fn product(admin: &Caller, name: &str, options: &[&str], variants: &[Value]) -> String {
     let product = json!({ "name": name, "options": options, "variants": variants });
     let reply = admin.post("/admin/v1/products", product).await;
@@ -18,7 +18,7 @@ async fn product(admin: &Caller, name: &str, options: &[&str], variants: &[Value
     reply.header("location").to_owned()
 }
 
-/// Everything that may be strange about what an administrator makes.
+/// Creates data with everything unusual that the API accepts.
 async fn stock_up(admin: &Caller) {
     let taxes = json!([{ "country": "DE", "tax_class": "books", "rate": { "basis_points": 700, "inclusive": true } }]);
     admin.put("/admin/v1/taxes", json!({ "items": taxes })).await.expect(200);
@@ -53,8 +53,8 @@ async fn stock_up(admin: &Caller) {
     admin.post("/admin/v1/products", tea).await.expect(201);
 }
 
-on_both_engines!(what_was_made_over_http_is_imported_as_it_was);
-async fn what_was_made_over_http_is_imported_as_it_was(shop: &Shop) {
+on_both_engines!(data_created_over_http_is_imported_unchanged);
+async fn data_created_over_http_is_imported_unchanged(shop: &Shop) {
     let source = shop.server().await;
     stock_up(&source.admin().await).await;
     let guest = source.guest();
@@ -64,8 +64,8 @@ async fn what_was_made_over_http_is_imported_as_it_was(shop: &Shop) {
 
     let others = [Some(another_shop().await), Shop::on_postgres(ShopOptions::default()).await];
     for other in others.iter().flatten() {
-        let (_, watch) = import_all(&other.store, &expected).await;
-        assert_eq!(watch.rejected, []);
+        let (_, progress) = import_all(&other.store, &expected).await;
+        assert_eq!(progress.rejected, []);
         assert_eq!(exported(&other.store).await, expected);
     }
 }

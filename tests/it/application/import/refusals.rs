@@ -1,24 +1,24 @@
-//! What the store does not take, and files that are broken.
+//! Records that the store refuses, and files that cannot be read.
 
-use super::{HEADER, Watch, exported, import_all, number, try_import};
+use super::{HEADER, Progress, exported, import_all, number, try_import};
 use crate::support::Shop;
 use undercroft::application::import::run::ImportError;
 
-on_both_engines!(a_broken_file_changes_nothing);
-async fn a_broken_file_changes_nothing(shop: &Shop) {
+on_both_engines!(a_file_that_cannot_be_read_changes_nothing);
+async fn a_file_that_cannot_be_read_changes_nothing(shop: &Shop) {
     let store = &shop.store;
     let empty = exported(store).await;
     let good = "1,A,APPLE,2,2011-01-01 10:00:00,1.50,7,France\n".repeat(500);
     let broken = format!("{HEADER}{good}1,A,AP\"PLE,2,2011-01-01 10:00:00,1.50,7,France\n");
-    let error = try_import(store, &broken, &mut Watch::breaking_off_after(usize::MAX)).await;
+    let error = try_import(store, &broken, &mut Progress::stopping_after(usize::MAX)).await;
     let Err(ImportError::Read(error)) = error else { panic!("{error:?}") };
     assert_eq!((error.line, error.column), (502, 7));
     assert_eq!(exported(store).await, empty);
     assert_eq!(number(store, "SELECT COUNT(*) FROM outbox").await, 0);
 }
 
-on_both_engines!(what_the_store_refuses_is_rejected_and_the_rest_goes_on);
-async fn what_the_store_refuses_is_rejected_and_the_rest_goes_on(shop: &Shop) {
+on_both_engines!(a_refused_record_is_rejected_and_the_import_continues);
+async fn a_refused_record_is_rejected_and_the_import_continues(shop: &Shop) {
     let categories = concat!(
         r#"{"type":"category","id":"tea","slug":"tea","name":"Tea"}"#,
         "\n",
@@ -41,22 +41,22 @@ async fn what_the_store_refuses_is_rejected_and_the_rest_goes_on(shop: &Shop) {
     );
 
     let store = &shop.store;
-    let (report, watch) = import_all(store, categories).await;
-    let refused: Vec<_> = watch.rejected.iter().map(|(line, reason, _)| (*line, *reason)).collect();
+    let (report, progress) = import_all(store, categories).await;
+    let refused: Vec<_> = progress.rejected.iter().map(|(line, reason, _)| (*line, *reason)).collect();
     assert_eq!(
         refused,
         [(8, "not_imported"), (2, "refused"), (3, "refused"), (5, "refused"), (7, "refused"), (9, "refused")]
     );
-    assert_eq!(watch.rejected[1].2, "the slug tea is another category's");
-    assert_eq!(watch.rejected[3].2, "a variant of it is another product's");
-    assert_eq!(watch.rejected[5].2, "invalid input: /slug format, /translations/not a tag format");
+    assert_eq!(progress.rejected[1].2, "another category has the slug tea");
+    assert_eq!(progress.rejected[3].2, "one of its variants belongs to another product");
+    assert_eq!(progress.rejected[5].2, "invalid input: /slug format, /translations/not a tag format");
     assert_eq!((report.added.categories, report.added.products, report.added.customers), (1, 1, 1));
     assert_eq!((report.totals.accepted.lines, report.totals.rejected.lines), (3, 6));
 }
 
-on_both_engines!(an_order_is_placed_without_the_lines_that_are_refused);
-async fn an_order_is_placed_without_the_lines_that_are_refused(shop: &Shop) {
-    // the first file's product takes the stock code under another id
+on_both_engines!(an_order_is_placed_without_the_refused_lines);
+async fn an_order_is_placed_without_the_refused_lines(shop: &Shop) {
+    // the first file's product has the stock code under another id
     let taken = r#"{"type":"product","id":"mine","name":"Mine","variants":[{"sku":"A","stock":3,"prices":[{"amount":1,"currency":"EUR"}]}]}"#;
     let sales = format!(
         "{HEADER}{}",
@@ -68,10 +68,10 @@ async fn an_order_is_placed_without_the_lines_that_are_refused(shop: &Shop) {
 
     let store = &shop.store;
     import_all(store, taken).await;
-    let (report, watch) = import_all(store, &sales).await;
-    let lines: Vec<_> = watch.rejected.iter().map(|(line, reason, _)| (*line, *reason)).collect();
+    let (report, progress) = import_all(store, &sales).await;
+    let lines: Vec<_> = progress.rejected.iter().map(|(line, reason, _)| (*line, *reason)).collect();
     assert_eq!(lines, [(2, "refused"), (4, "refused")]);
-    assert_eq!(watch.rejected[0].2, "variant_id: no_such_thing");
+    assert_eq!(progress.rejected[0].2, "variant_id: no_such_thing");
     assert_eq!((report.added.orders, report.added.refunds), (1, 1));
     assert_eq!(number(store, "SELECT CAST(SUM(total) AS BIGINT) FROM orders").await, 400);
     assert_eq!((report.totals.accepted.amount, report.totals.rejected.amount), (0, 450));
@@ -82,8 +82,8 @@ async fn an_order_is_placed_without_the_lines_that_are_refused(shop: &Shop) {
     assert_eq!(lines, [2, 4]);
 }
 
-on_both_engines!(lines_that_an_invoice_gained_since_are_rejected_not_dropped);
-async fn lines_that_an_invoice_gained_since_are_rejected_not_dropped(shop: &Shop) {
+on_both_engines!(lines_that_an_imported_order_does_not_have_are_rejected);
+async fn lines_that_an_imported_order_does_not_have_are_rejected(shop: &Shop) {
     let first = format!("{HEADER}1,A,APPLE,2,2011-01-01 10:00:00,1.50,7,France\n");
     let grown = format!(
         "{first}1,B,BREAD,1,2011-01-01 10:00:00,4.00,7,France\n2,B,BREAD,1,2011-01-02 10:00:00,4.00,,France\n"
@@ -91,10 +91,10 @@ async fn lines_that_an_invoice_gained_since_are_rejected_not_dropped(shop: &Shop
 
     let store = &shop.store;
     import_all(store, &first).await;
-    let (report, watch) = import_all(store, &grown).await;
-    assert_eq!(watch.rejected.len(), 1);
-    let (line, reason, detail) = &watch.rejected[0];
-    assert_eq!((*line, *reason, detail.as_str()), (3, "refused", "the order is there, without this line"));
+    let (report, progress) = import_all(store, &grown).await;
+    assert_eq!(progress.rejected.len(), 1);
+    let (line, reason, detail) = &progress.rejected[0];
+    assert_eq!((*line, *reason, detail.as_str()), (3, "refused", "the order exists without this line"));
     assert_eq!((report.added.orders, report.unchanged.orders), (1, 1));
     assert_eq!((report.totals.accepted.amount, report.totals.rejected.amount), (300 + 400, 400));
 }

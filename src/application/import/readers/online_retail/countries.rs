@@ -1,8 +1,9 @@
-//! The countries of the data set, by the names it has for them.
+//! The countries of the data set, by their names in it.
 
 use crate::domain::country::Country;
 
-/// The country with this name, or `None` for what is none: `Unspecified`, `European Community`, `West Indies`.
+/// Returns the country with this name, or `None` for a name of no country, such as `Unspecified` or
+/// `European Community`.
 pub(super) fn by_name(name: &str) -> Option<Country> {
     let index = NAMES.binary_search_by_key(&name, |(known, _)| known).ok()?;
     NAMES.get(index)?.1.parse().ok()
@@ -10,7 +11,7 @@ pub(super) fn by_name(name: &str) -> Option<Country> {
 
 /// Names of both editions of the data set, sorted.
 ///
-/// "Channel Islands" is the name of two bailiwicks, Jersey and Guernsey: it is read as the larger, Jersey.
+/// "Channel Islands" means two countries, Jersey and Guernsey; it is read as the larger, Jersey.
 const NAMES: [(&str, &str); 40] = [
     ("Australia", "AU"),
     ("Austria", "AT"),

@@ -1,11 +1,11 @@
-//! The UCI data set "Online Retail": the order lines of a real British retailer, a line each.
+//! The UCI data set "Online Retail": the order lines of a British retailer.
 //!
-//! <https://archive.ics.uci.edu/dataset/352/online+retail> (CC BY 4.0). It has no products, customers or orders of
-//! its own: they are put together from the lines, which is why everything is held until the end of the file. What
-//! a reader does not see from the columns:
-//! - Stock codes that differ in case only are different products; one code has many descriptions and prices.
-//! - An invoice that begins with `C` is a cancellation, its quantities are negative.
-//! - The lines of one invoice may differ by minutes.
+//! <https://archive.ics.uci.edu/dataset/352/online+retail> (CC BY 4.0). The file has order lines only, and products,
+//! customers and orders are assembled from them; therefore everything is held until the end of the file. What the
+//! columns do not show:
+//! - Stock codes that differ only in case are different products. One code has many descriptions and prices.
+//! - The number of a cancellation begins with `C`, and its quantities are negative.
+//! - The times of the lines of an invoice may differ by minutes.
 //! - The same code twice on one invoice is two lines.
 
 mod countries;
@@ -16,30 +16,34 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use self::products::Products;
 use self::sale::{Sale, SaleColumns};
+use super::columns::Columns;
 use super::error::Fault;
 use super::format::Format;
-use super::layout::{Columns, Layout, Outcomes};
+use super::format_reader::{FormatReader, Outcomes};
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
-use crate::application::import::record::{ImportedCustomer, ImportedInvoice, ImportedLine, Record};
+use crate::application::import::record::{
+    ImportedCustomer, ImportedInvoice, ImportedLine, Record, placeholder_email,
+};
 use crate::domain::country::Country;
 use crate::domain::money::Currency;
 
 const IDENTITY: Identity = Identity::new(Format::OnlineRetail.name());
 
-/// The currency of the data set: the retailer is a British one.
+/// The currency of the data set.
 pub(super) const CURRENCY: Currency = Currency::GBP;
 
-/// Puts invoices together from lines.
+/// Assembles invoices from lines.
 pub(super) struct OnlineRetail {
     columns: SaleColumns,
     invoices: BTreeMap<String, Invoice>,
 }
 
-/// An invoice as far as it was read.
+/// The lines of an invoice that were read so far.
 struct Invoice {
     is_cancellation: bool,
     at: Timestamp,
@@ -57,8 +61,8 @@ impl OnlineRetail {
     }
 }
 
-impl Layout for OnlineRetail {
-    fn take(&mut self, mut line: SourceLine, out: &mut Outcomes) {
+impl FormatReader for OnlineRetail {
+    fn read(&mut self, mut line: SourceLine, out: &mut Outcomes) {
         line.amount = self.columns.amount(&line);
         let sale = match self.columns.read(&line) {
             Ok(sale) => sale,
@@ -66,7 +70,7 @@ impl Layout for OnlineRetail {
         };
         match self.invoices.entry(sale.invoice.clone()) {
             Slot::Vacant(slot) => {
-                slot.insert(Invoice::begun_with(sale, line));
+                slot.insert(Invoice::new(sale, line));
             }
             Slot::Occupied(slot) => {
                 let invoice = slot.into_mut();
@@ -87,7 +91,7 @@ impl Layout for OnlineRetail {
         let mut products = Products::default();
         let mut customers = BTreeMap::new();
         for (_, invoice) in &invoices {
-            invoice.sales.iter().for_each(|(sale, _)| products.count(sale));
+            invoice.sales.iter().for_each(|(sale, _)| products.add(sale));
             if let Some(customer) = &invoice.customer {
                 customers.entry(customer.clone()).or_insert(invoice.at);
             }
@@ -96,16 +100,9 @@ impl Layout for OnlineRetail {
             out.entry(Record::Product(product), Vec::new());
         }
         for (key, first_invoice) in customers {
-            let customer = ImportedCustomer {
-                id: IDENTITY.customer(&key),
-                name: format!("Customer {key}"),
-                key,
-                email: None,
-                email_verified_at: None,
-                birth_date: None,
-                created_at: Some(first_invoice),
-                wishes: None,
-            };
+            let buyer = Buyer::customer(&key);
+            let customer =
+                ImportedCustomer::new(IDENTITY.customer(&key), buyer.email, buyer.name, first_invoice);
             out.entry(Record::Customer(customer), Vec::new());
         }
         for (key, invoice) in invoices {
@@ -115,7 +112,7 @@ impl Layout for OnlineRetail {
 }
 
 impl Invoice {
-    fn begun_with(sale: Sale, line: SourceLine) -> Self {
+    fn new(sale: Sale, line: SourceLine) -> Self {
         Self {
             is_cancellation: sale.is_cancellation,
             at: sale.at,
@@ -140,11 +137,14 @@ impl Invoice {
             sources.push(source);
         }
         let id = if self.is_cancellation { IDENTITY.credit_note(&key) } else { IDENTITY.order(&key) };
+        let buyer = self.customer.as_deref().map_or_else(|| Buyer::guest(&key, id), Buyer::customer);
         let invoice = ImportedInvoice {
             id,
             key,
             placed_at: self.at,
             customer: self.customer.as_deref().map(|customer| IDENTITY.customer(customer)),
+            name: buyer.name,
+            email: buyer.email,
             country: self.country,
             currency: CURRENCY,
             lines,
@@ -152,5 +152,22 @@ impl Invoice {
         let record =
             if self.is_cancellation { Record::Cancellation(invoice) } else { Record::Order(invoice) };
         out.entry(record, sources);
+    }
+}
+
+/// The name and address of a buyer, which the file does not contain.
+struct Buyer {
+    name: String,
+    email: String,
+}
+
+impl Buyer {
+    fn customer(key: &str) -> Self {
+        let id = IDENTITY.customer(key);
+        Self { name: format!("Customer {key}"), email: placeholder_email(key, id.0) }
+    }
+
+    fn guest(invoice: &str, id: Uuid) -> Self {
+        Self { name: "Guest".to_owned(), email: placeholder_email(&format!("guest-{invoice}"), id) }
     }
 }

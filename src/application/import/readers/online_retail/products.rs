@@ -1,4 +1,4 @@
-//! The products that a list of sales speaks of: one a stock code, with the name and price it mostly had.
+//! The products of the data set: one for each stock code, with its most frequent name and price.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,76 +8,68 @@ use jiff::Timestamp;
 use super::super::text::joined_slug;
 use super::sale::Sale;
 use super::{CURRENCY, IDENTITY};
-use crate::application::import::record::{ImportedProduct, ImportedVariant};
-use crate::domain::product::{ProductKind, Translations};
+use crate::application::import::record::ImportedProduct;
+use crate::domain::product::{Product, Variant};
 
-/// What is left of a product when all of its history was sold: what the history itself needs comes with its orders.
-const STOCK_LEFT: i64 = 100;
+/// The stock of each variant, in pieces, in addition to those that the orders of the file sold.
+const STOCK: i64 = 100;
 
-/// What is known of each stock code.
+/// The uses of each stock code.
 #[derive(Default)]
-pub(super) struct Products(BTreeMap<String, Tally>);
+pub(super) struct Products(BTreeMap<String, CodeUses>);
 
-#[derive(Default)]
-struct Tally {
+/// The uses of a stock code: how often each name and price occurs.
+struct CodeUses {
     names: BTreeMap<String, u64>,
+    /// The number of uses of each price, and the time of the last.
     prices: BTreeMap<i64, (u64, Timestamp)>,
     is_sold: bool,
-    since: Option<Timestamp>,
+    first_use: Timestamp,
 }
 
 impl Products {
-    /// Takes a sale into account.
-    pub(super) fn count(&mut self, sale: &Sale) {
-        let tally = self.0.entry(sale.code.clone()).or_default();
-        *tally.names.entry(sale.description.clone()).or_default() += 1;
-        let (uses, last) = tally.prices.entry(sale.unit_price).or_insert((0, sale.at));
-        (*uses, *last) = (*uses + 1, sale.at.max(*last));
-        tally.is_sold |= !sale.is_cancellation;
-        tally.since = tally.since.into_iter().chain([sale.at]).min();
+    /// Adds the use of a stock code in a sale.
+    pub(super) fn add(&mut self, sale: &Sale) {
+        let uses = self.0.entry(sale.code.clone()).or_insert_with(|| CodeUses {
+            names: BTreeMap::new(),
+            prices: BTreeMap::new(),
+            is_sold: false,
+            first_use: sale.at,
+        });
+        *uses.names.entry(sale.description.clone()).or_default() += 1;
+        let (count, last) = uses.prices.entry(sale.unit_price).or_insert((0, sale.at));
+        (*count, *last) = (*count + 1, sale.at.max(*last));
+        uses.is_sold |= !sale.is_cancellation;
+        uses.first_use = uses.first_use.min(sale.at);
     }
 
-    /// The products, by stock code.
+    /// Returns the products, by stock code.
     pub(super) fn into_records(self) -> impl Iterator<Item = ImportedProduct> {
-        self.0.into_iter().map(|(code, tally)| tally.into_product(&code))
+        self.0.into_iter().map(|(code, uses)| uses.into_product(&code))
     }
 }
 
-impl Tally {
-    /// The most frequent name (of equally frequent ones the first by its letters) and price (of equally frequent
-    /// ones the latest, then the highest). What only ever came back is not for sale.
+impl CodeUses {
+    /// Returns the product with the most frequent name (of equally frequent ones the alphabetically first) and price
+    /// (of equally frequent ones the latest, then the highest). A product that was only returned is inactive.
     fn into_product(self, code: &str) -> ImportedProduct {
         let name = self.names.into_iter().max_by_key(|(name, uses)| (*uses, Reverse(name.clone())));
         let name = name.map_or_else(String::new, |(name, _)| name);
         let price = self.prices.into_iter().max_by_key(|(price, (uses, last))| (*uses, *last, *price));
-        let variant = ImportedVariant {
-            id: IDENTITY.variant(code),
-            options: Vec::new(),
-            active: true,
-            prices: price.map(|(price, _)| (CURRENCY, price)).into_iter().collect(),
-            stock: STOCK_LEFT,
-            sku: code.to_owned(),
-        };
-        ImportedProduct {
-            id: IDENTITY.product(code),
-            slug: slug_of(&name, code),
-            description: String::new(),
-            category: None,
-            kind: ProductKind::Physical,
-            billing_interval: None,
-            minimum_age: None,
-            tax_class: None,
-            active: self.is_sold,
-            options: Vec::new(),
-            translations: Translations::new(),
-            variants: vec![variant],
-            created_at: self.since,
-            name,
-        }
+        let prices = price.map(|(price, _)| (CURRENCY, price)).into_iter().collect();
+
+        let id = IDENTITY.product(code);
+        let mut product = Product::new(id, slug_of(&name, code), name, self.first_use);
+        product.active = self.is_sold;
+        let variant = Variant::new(IDENTITY.variant(code), id, code.to_owned(), prices);
+        let mut imported = ImportedProduct::new(product);
+        imported.add(variant, STOCK);
+        imported
     }
 }
 
-/// A slug that no other stock code has: where the code's case matters, a piece of the id tells them apart.
+/// Returns a slug that no other stock code has. A code with lower case letters adds a part of its id, because codes
+/// may differ only in case.
 fn slug_of(name: &str, code: &str) -> String {
     if code.chars().any(char::is_lowercase) {
         let id = IDENTITY.product(code).to_string();

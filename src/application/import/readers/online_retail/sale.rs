@@ -1,12 +1,12 @@
-//! What one line of the data set says.
+//! Parses one line of the data set.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::super::columns::{Column, Columns};
 use super::super::decimal::units;
-use super::super::layout::{Column, Columns};
-use super::super::refusal::{Refusal, not_a_number, present, price, quoted};
+use super::super::field_parsing::{LineError, number_error, price, quoted, required};
 use super::{CURRENCY, countries};
 use crate::application::import::line::{Reason, SourceLine};
 use crate::domain::country::Country;
@@ -24,13 +24,13 @@ pub(super) struct SaleColumns {
     country: Column,
 }
 
-/// A line that can be taken.
+/// A valid line.
 pub(super) struct Sale {
     pub(super) invoice: String,
     pub(super) is_cancellation: bool,
     pub(super) code: String,
     pub(super) description: String,
-    /// Positive, in a cancellation too.
+    /// The pieces; positive, in a cancellation too.
     pub(super) quantity: i64,
     pub(super) at: Timestamp,
     pub(super) unit_price: i64,
@@ -39,7 +39,7 @@ pub(super) struct Sale {
 }
 
 impl SaleColumns {
-    /// Finds them; both editions' names are known.
+    /// Finds the columns by their names in both editions of the data set.
     pub(super) fn find(columns: &mut Columns<'_>) -> Self {
         Self {
             invoice: columns.required(&["InvoiceNo", "Invoice"]),
@@ -53,20 +53,20 @@ impl SaleColumns {
         }
     }
 
-    /// What the line is worth, signed as in the file, where both factors are numbers.
+    /// Returns quantity times price, signed as in the file, if both are numbers.
     pub(super) fn amount(&self, line: &SourceLine) -> Option<i64> {
         let quantity = units(self.quantity.of(line), 0).ok()?;
         quantity.checked_mul(units(self.price.of(line), CURRENCY.minor_digits()).ok()?)
     }
 
-    /// Reads the line, or says what is wrong with the first field that is, in the order of the columns.
-    pub(super) fn read(&self, line: &SourceLine) -> Result<Sale, Refusal> {
+    /// Parses a line. The error is that of the first faulty field, in the order of the columns.
+    pub(super) fn read(&self, line: &SourceLine) -> Result<Sale, LineError> {
         let (invoice, is_cancellation) = self.invoice_number(line)?;
         let sale = Sale {
             invoice,
             is_cancellation,
-            code: present(self.code.of(line), Reason::NoSku)?,
-            description: present(self.description.of(line), Reason::NoDescription)?,
+            code: required(self.code.of(line), Reason::NoSku)?,
+            description: required(self.description.of(line), Reason::NoDescription)?,
             quantity: self.quantity(line, is_cancellation)?,
             at: self.date(line)?,
             unit_price: self.unit_price(line)?,
@@ -77,16 +77,16 @@ impl SaleColumns {
         Ok(sale)
     }
 
-    fn unit_price(&self, line: &SourceLine) -> Result<i64, Refusal> {
+    fn unit_price(&self, line: &SourceLine) -> Result<i64, LineError> {
         let text = self.price.of(line);
         price(text, units(text, CURRENCY.minor_digits()))
     }
 
-    fn quantity(&self, line: &SourceLine, is_cancellation: bool) -> Result<i64, Refusal> {
+    fn quantity(&self, line: &SourceLine, is_cancellation: bool) -> Result<i64, LineError> {
         let text = self.quantity.of(line);
-        match units(text, 0).map_err(|fault| not_a_number(fault, Reason::BadQuantity, text))? {
+        match units(text, 0).map_err(|fault| number_error(fault, Reason::BadQuantity, text))? {
             0 => Err((Reason::BadQuantity, quoted(text))),
-            // what no line of an order can hold cannot come back from one either
+            // the limit of an order line, which applies to returns as well
             quantity if quantity.unsigned_abs() > LINE_QUANTITY.end().unsigned_abs() => {
                 Err((Reason::TooLarge, format!("{} pieces, more than {}", quoted(text), LINE_QUANTITY.end())))
             }
@@ -96,9 +96,9 @@ impl SaleColumns {
         }
     }
 
-    /// The number and whether it is a cancellation's; what begins with another letter (`A`, a bad debt written off)
-    /// is neither order nor cancellation.
-    fn invoice_number(&self, line: &SourceLine) -> Result<(String, bool), Refusal> {
+    /// Returns the invoice number, and whether it is that of a cancellation. Other letters than `C` are refused, such
+    /// as `A` for a bad debt that was written off.
+    fn invoice_number(&self, line: &SourceLine) -> Result<(String, bool), LineError> {
         let text = self.invoice.of(line);
         let (is_cancellation, digits) = text.strip_prefix('C').map_or((false, text), |digits| (true, digits));
         if text.is_empty() {
@@ -110,8 +110,8 @@ impl SaleColumns {
         Ok((text.to_owned(), is_cancellation))
     }
 
-    /// Some editions write the customer as a decimal number: `12923.0` is 12923.
-    fn customer(&self, line: &SourceLine) -> Result<Option<String>, Refusal> {
+    /// Returns the customer number. Some editions write it as a decimal: `12923.0` is 12923.
+    fn customer(&self, line: &SourceLine) -> Result<Option<String>, LineError> {
         let text = self.customer.of(line);
         if text.is_empty() {
             return Ok(None);
@@ -122,13 +122,13 @@ impl SaleColumns {
         }
     }
 
-    fn country(&self, line: &SourceLine) -> Result<Country, Refusal> {
+    fn country(&self, line: &SourceLine) -> Result<Country, LineError> {
         let name = self.country.of(line);
         countries::by_name(name).ok_or_else(|| (Reason::UnknownCountry, quoted(name)))
     }
 
-    /// The file's times are taken for UTC: it does not say, and British time has an hour that comes twice.
-    fn date(&self, line: &SourceLine) -> Result<Timestamp, Refusal> {
+    /// Returns the time, read as UTC: the file does not name a time zone, and British time has an ambiguous hour.
+    fn date(&self, line: &SourceLine) -> Result<Timestamp, LineError> {
         let text = self.date.of(line);
         let parsed = text.parse::<DateTime>().or_else(|_| DateTime::strptime("%m/%d/%Y %H:%M", text));
         let timestamp = parsed.and_then(|date| TimeZone::UTC.to_timestamp(date));

@@ -1,8 +1,8 @@
 //! Shopify's columns, by their old and new names.
 
+use super::super::columns::{Column, Columns};
 use super::super::decimal::units;
-use super::super::layout::{Column, Columns};
-use super::super::refusal::{Refusal, not_a_number};
+use super::super::field_parsing::{LineError, number_error};
 use crate::application::import::line::{Reason, SourceLine};
 
 /// The columns that are read.
@@ -47,13 +47,13 @@ impl ShopifyColumns {
         }
     }
 
-    /// Whether the line holds another picture and nothing else.
+    /// Returns whether a line contains only another picture.
     pub(super) fn holds_only_a_picture(&self, line: &SourceLine) -> bool {
         let values = self.options.map(|(_, value)| value);
         [self.sku, self.price].into_iter().chain(values).all(|column| column.of(line).is_empty())
     }
 
-    /// The options a product has: their names, and where their values stand.
+    /// Returns the names of a product's options, and the columns of their values.
     pub(super) fn options_of(&self, first: &SourceLine) -> Vec<(String, Column)> {
         let named = self.options.into_iter().map(|(name, value)| (name.of(first).to_owned(), value));
         named
@@ -63,15 +63,15 @@ impl ShopifyColumns {
             .collect()
     }
 
-    /// What is there; a shop that sells beyond its stock has a negative quantity, and nothing there.
-    pub(super) fn stock(&self, line: &SourceLine, uncounted: i64) -> Result<i64, Refusal> {
+    /// Returns the stock in pieces. The quantity of a shop that sells beyond its stock is negative, which is a stock of 0.
+    pub(super) fn stock(&self, line: &SourceLine, uncounted: i64) -> Result<i64, LineError> {
         let (tracker, quantity) = (self.tracker, self.quantity.of(line));
-        let is_counted = if tracker.is_there() { !tracker.of(line).is_empty() } else { !quantity.is_empty() };
+        let is_counted = if tracker.exists() { !tracker.of(line).is_empty() } else { !quantity.is_empty() };
         match units(quantity, 0) {
             _ if !is_counted => Ok(uncounted),
             _ if quantity.is_empty() => Ok(0),
             Ok(quantity) => Ok(quantity.max(0)),
-            Err(fault) => Err(not_a_number(fault, Reason::BadQuantity, quantity)),
+            Err(fault) => Err(number_error(fault, Reason::BadQuantity, quantity)),
         }
     }
 }

@@ -1,48 +1,54 @@
-//! Shopify's product CSV: a line a variant, the lines of one product standing together under its handle.
+//! Shopify's product CSV: a line for each variant; the lines of a product are consecutive and share its handle.
 //!
 //! <https://help.shopify.com/en/manual/products/import-export/using-csv>. Shopify renamed its columns; both sets of
-//! names are read. What a reader does not see from them:
-//! - The product's own columns are filled on its first line only, the names of the options too.
-//! - A line with no option value, SKU or price holds another picture and nothing else.
+//! names are read. What the columns do not show:
+//! - The columns of the product and the names of the options are filled on its first line only.
+//! - A line without option value, SKU and price contains only another picture.
 //! - A product without options has one called `Title` with the value `Default Title`.
-//! - An empty inventory tracker means that pieces are not counted. A shop with several locations exports no
-//!   quantities here: its counted variants have none until they are set.
-//! - The price column is what is charged; the compare-at price is the one struck out.
+//! - An empty inventory tracker means that stock is not counted. A shop with several locations exports no quantities:
+//!   the stock of its counted variants is 0 until it is set.
+//! - The price column is the price that is charged; the compare-at price is the former one.
 
 mod columns;
 
 use std::collections::{BTreeMap, HashSet};
 
+use jiff::Timestamp;
+
 use self::columns::ShopifyColumns;
 use super::Options;
 use super::category_tree::CategoryTree;
+use super::columns::{Column, Columns};
 use super::decimal::units;
 use super::error::Fault;
+use super::field_parsing::{LineError, price, required};
 use super::format::Format;
-use super::layout::{Column, Columns, Layout, Outcomes};
-use super::refusal::{Refusal, present, price};
+use super::format_reader::{FormatReader, Outcomes};
 use super::text::{joined_slug, plain_text};
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
-use crate::application::import::record::{ImportedProduct, ImportedVariant, Record};
+use crate::application::import::record::{ImportedProduct, Record};
 use crate::domain::money::Currency;
-use crate::domain::product::{ProductKind, Translations};
+use crate::domain::product::{Product, ProductKind, Variant};
 use crate::domain::slug::slug;
 
 const IDENTITY: Identity = Identity::new(Format::Shopify.name());
 
-/// More than twice the variants Shopify allows a product: what is held of a file stays bounded.
+/// The most lines of a product, more than twice the variants that Shopify allows. It bounds the memory.
 const MAX_LINES: usize = 5_000;
 
-/// Puts products together from lines that stand together.
+/// Assembles products from consecutive lines.
 pub(super) struct Shopify {
     columns: ShopifyColumns,
     currency: Currency,
     uncounted_stock: i64,
+    created_at: Timestamp,
     categories: CategoryTree,
-    /// The handle of the product that is being read, and its lines.
+    /// The handle of the product that is being read.
     handle: String,
+    /// The lines of the product that is being read.
     lines: Vec<SourceLine>,
+    /// The handles of the products that were given out.
     finished: HashSet<String>,
 }
 
@@ -55,14 +61,15 @@ impl Shopify {
             columns: found,
             currency: options.currency.ok_or(Fault::CurrencyNeeded)?,
             uncounted_stock: options.uncounted_stock,
-            categories: CategoryTree::new(IDENTITY),
+            created_at: options.created_at,
+            categories: CategoryTree::new(IDENTITY, options.created_at),
             handle: String::new(),
             lines: Vec::new(),
             finished: HashSet::new(),
         })
     }
 
-    /// Gives out the product whose lines were collected.
+    /// Gives out the product that is being read.
     fn finish_product(&mut self, out: &mut Outcomes) {
         let lines = std::mem::take(&mut self.lines);
         let handle = std::mem::take(&mut self.handle);
@@ -75,91 +82,78 @@ impl Shopify {
         let options = self.columns.options_of(first);
         let category = self.columns.category.of(first);
         let path = if category.is_empty() { self.columns.r#type.of(first) } else { category };
-        product.category = self.categories.at(path.split('>'), out);
+        product.category_id = self.categories.at(path.split('>'), out);
 
-        let (mut taken, mut ships) = (Vec::with_capacity(lines.len()), false);
+        let mut imported = ImportedProduct::new(product);
+        let (mut accepted, mut ships) = (Vec::with_capacity(lines.len()), false);
         for (index, line) in lines.into_iter().enumerate() {
             if index > 0 && self.columns.holds_only_a_picture(&line) {
-                taken.push(line);
+                accepted.push(line);
                 continue;
             }
-            match self.variant(&line, &handle, &options, &product.variants) {
-                Ok(variant) => {
+            match self.variant(&line, &handle, &options, &imported.product) {
+                Ok((variant, stock)) => {
                     ships |= !self.columns.shipping.of(&line).eq_ignore_ascii_case("false");
-                    product.variants.push(variant);
-                    taken.push(line);
+                    imported.add(variant, stock);
+                    accepted.push(line);
                 }
                 Err((reason, detail)) => out.reject(line.reject(reason, detail)),
             }
         }
-        if product.variants.is_empty() {
-            return taken.into_iter().for_each(|line| out.reject(line.reject(Reason::NoVariant, "")));
+        if imported.product.variants.is_empty() {
+            return accepted.into_iter().for_each(|line| out.reject(line.reject(Reason::NoVariant, "")));
         }
-        product.kind = if ships { ProductKind::Physical } else { ProductKind::Digital };
-        out.entry(Record::Product(product), taken);
+        imported.product.kind = if ships { ProductKind::Physical } else { ProductKind::Digital };
+        out.entry(Record::Product(imported), accepted);
     }
 
-    /// What the first line says of the product itself.
-    fn product(&self, first: &SourceLine, handle: &str) -> Result<ImportedProduct, Refusal> {
+    /// Returns the product of a first line, without category, kind and variants.
+    fn product(&self, first: &SourceLine, handle: &str) -> Result<Product, LineError> {
         let columns = &self.columns;
         if columns.gift_card.of(first).eq_ignore_ascii_case("true") {
             return Err((Reason::UnsupportedType, "a gift card".to_owned()));
         }
         let is_active =
             ["", "active"].iter().any(|status| columns.status.of(first).eq_ignore_ascii_case(status));
-        Ok(ImportedProduct {
-            id: IDENTITY.product(handle),
-            slug: slug(handle),
-            name: present(columns.title.of(first), Reason::NoName)?,
+        let name = required(columns.title.of(first), Reason::NoName)?;
+        Ok(Product {
             description: plain_text(columns.body.of(first)),
-            category: None,
-            kind: ProductKind::Physical,
-            billing_interval: None,
-            minimum_age: None,
-            tax_class: None,
             active: is_active && !columns.published.of(first).eq_ignore_ascii_case("false"),
             options: columns.options_of(first).into_iter().map(|(name, _)| name).collect(),
-            translations: Translations::new(),
-            variants: Vec::new(),
-            created_at: None,
+            ..Product::new(IDENTITY.product(handle), slug(handle), name, self.created_at)
         })
     }
 
+    /// Returns the variant of a line, with its stock in pieces.
     fn variant(
         &self,
         line: &SourceLine,
         handle: &str,
         options: &[(String, Column)],
-        others: &[ImportedVariant],
-    ) -> Result<ImportedVariant, Refusal> {
-        let values = options
-            .iter()
-            .map(|(name, value)| {
-                present(value.of(line), Reason::MissingOption).map_err(|(reason, _)| (reason, name.clone()))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        product: &Product,
+    ) -> Result<(Variant, i64), LineError> {
+        let value_of = |(name, value): &(String, Column)| {
+            required(value.of(line), Reason::MissingOption).map_err(|(reason, _)| (reason, name.clone()))
+        };
+        let values = options.iter().map(value_of).collect::<Result<Vec<_>, _>>()?;
         let amount = self.columns.price.of(line);
         let amount = price(amount, units(amount, self.currency.minor_digits()))?;
         let sku = match self.columns.sku.of(line) {
             "" => joined_slug(std::iter::once(handle).chain(values.iter().map(String::as_str))),
             sku => sku.to_owned(),
         };
-        if others.iter().any(|other| other.sku == sku || other.options == values) {
+        if product.variants.iter().any(|other| other.sku == sku || other.options == values) {
             return Err((Reason::DuplicateVariant, sku));
         }
-        Ok(ImportedVariant {
-            id: IDENTITY.variant(&sku),
-            sku,
-            options: values,
-            active: true,
-            prices: BTreeMap::from([(self.currency, amount)]),
-            stock: self.columns.stock(line, self.uncounted_stock)?,
-        })
+        let prices = BTreeMap::from([(self.currency, amount)]);
+        let variant =
+            Variant { options: values, ..Variant::new(IDENTITY.variant(&sku), product.id, sku, prices) };
+        Ok((variant, self.columns.stock(line, self.uncounted_stock)?))
     }
 }
 
-impl Layout for Shopify {
-    fn take(&mut self, line: SourceLine, out: &mut Outcomes) {
+impl FormatReader for Shopify {
+    fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
         let handle = match self.columns.handle.of(&line) {
             "" => slug(self.columns.title.of(&line)),
             handle => handle.to_owned(),
@@ -185,11 +179,11 @@ impl Layout for Shopify {
     }
 }
 
-/// Turns a product away with all of its lines.
+/// Rejects all lines of a product.
 fn reject_product(lines: Vec<SourceLine>, reason: Reason, detail: &str, out: &mut Outcomes) {
     let mut lines = lines.into_iter();
     let Some(first) = lines.next() else { return };
-    let see = format!("see line {}", first.number);
+    let cause = format!("see line {}", first.number);
     out.reject(first.reject(reason, detail));
-    lines.for_each(|line| out.reject(line.reject(Reason::ProductRejected, see.as_str())));
+    lines.for_each(|line| out.reject(line.reject(Reason::ProductRejected, cause.as_str())));
 }

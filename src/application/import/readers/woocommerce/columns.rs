@@ -1,8 +1,8 @@
-//! `WooCommerce`'s columns, and what it does to values when it writes them.
+//! `WooCommerce`'s columns, and how it escapes their values.
 
+use super::super::columns::{Column, Columns};
 use super::super::decimal::{localized_units, units};
-use super::super::layout::{Column, Columns};
-use super::super::refusal::{Refusal, not_a_number, price};
+use super::super::field_parsing::{LineError, number_error, price};
 use super::super::text::plain_text;
 use crate::application::import::line::{Reason, SourceLine};
 use crate::domain::money::Currency;
@@ -28,14 +28,14 @@ pub(super) struct WoocommerceColumns {
     attributes: Vec<(Column, Column)>,
 }
 
-/// What a line says of its stock.
+/// The stock of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stock {
-    /// So many pieces.
+    /// This many pieces.
     Counted(i64),
-    /// Pieces are not counted, it is just there.
+    /// Stock is not counted.
     Uncounted,
-    /// A variation that takes from its parent's.
+    /// A variation shares the stock of its parent.
     Shared,
 }
 
@@ -45,7 +45,7 @@ impl WoocommerceColumns {
         loop {
             let number = attributes.len() + 1;
             let name = columns.optional(&[&format!("Attribute {number} name")]);
-            if !name.is_there() {
+            if !name.exists() {
                 break;
             }
             attributes.push((name, columns.optional(&[&format!("Attribute {number} value(s)")])));
@@ -71,12 +71,12 @@ impl WoocommerceColumns {
         }
     }
 
-    /// The types of the product: one, and perhaps `virtual` and `downloadable` beside it.
+    /// Returns the types of a product: one, and optionally `virtual` and `downloadable`.
     pub(super) fn types(&self, line: &SourceLine) -> Vec<String> {
         list(value(self.r#type, line)).iter().map(|name| name.to_lowercase()).collect()
     }
 
-    /// What the line is known by: its number, or else its SKU.
+    /// Returns the key of a line: the number, or else the SKU.
     pub(super) fn key<'a>(&self, line: &'a SourceLine) -> &'a str {
         match value(self.id, line) {
             "" => value(self.sku, line),
@@ -92,17 +92,17 @@ impl WoocommerceColumns {
         value(self.name, line)
     }
 
-    /// The product a variation belongs to: a SKU, or `id:` and a number.
+    /// Returns the reference of a variation to its product: a SKU, or `id:` and a number.
     pub(super) fn parent<'a>(&self, line: &'a SourceLine) -> &'a str {
         value(self.parent, line)
     }
 
-    /// Drafts, private and pending products are not published; neither are those hidden from the catalogue.
+    /// Returns whether shoppers see a product: not if it is a draft, private, pending or hidden.
     pub(super) fn is_published(&self, line: &SourceLine) -> bool {
         ["", "1"].contains(&value(self.published, line)) && value(self.visibility, line) != "hidden"
     }
 
-    /// Short and long description; line breaks are written as `\n`.
+    /// Returns the short and the long description. Line breaks are written as `\n` in the file.
     pub(super) fn text(&self, line: &SourceLine) -> String {
         let texts = [self.short_description, self.description].map(|column| {
             let html =
@@ -112,12 +112,12 @@ impl WoocommerceColumns {
         texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
-    /// The path of the first category; the store files a product once.
+    /// Returns the path of the first category, because a product of the store has only one.
     pub(super) fn category(&self, line: &SourceLine) -> String {
         list(value(self.categories, line)).into_iter().next().unwrap_or_default()
     }
 
-    /// The attributes that have a value on this line, or that are named there.
+    /// Returns the attributes that are named on a line, with their values.
     pub(super) fn attributes(&self, line: &SourceLine) -> impl Iterator<Item = (String, String)> {
         let pairs = self.attributes.iter().map(|(name, values)| (value(*name, line), value(*values, line)));
         pairs
@@ -125,38 +125,37 @@ impl WoocommerceColumns {
             .map(|(name, values)| (name.to_owned(), values.replace("\\,", ",")))
     }
 
-    /// What is charged: the sale price, unless the sale is for a time only.
-    pub(super) fn price(&self, line: &SourceLine, currency: Currency) -> Result<i64, Refusal> {
-        let is_for_a_time =
-            [self.sale_starts, self.sale_ends].iter().any(|date| !value(*date, line).is_empty());
+    /// Returns the price that is charged: the sale price, unless the sale is limited in time.
+    pub(super) fn price(&self, line: &SourceLine, currency: Currency) -> Result<i64, LineError> {
+        let is_limited = [self.sale_starts, self.sale_ends].iter().any(|date| !value(*date, line).is_empty());
         let text = match value(self.sale_price, line) {
-            sale if !sale.is_empty() && !is_for_a_time => sale,
+            sale if !sale.is_empty() && !is_limited => sale,
             _ => value(self.regular_price, line),
         };
         price(text, localized_units(text, currency.minor_digits()))
     }
 
-    /// What is there; a shop that takes back-orders has a negative quantity, and nothing there.
-    pub(super) fn stock(&self, line: &SourceLine) -> Result<Stock, Refusal> {
+    /// Returns the stock. The quantity of a shop that accepts back-orders is negative, which is a stock of 0.
+    pub(super) fn stock(&self, line: &SourceLine) -> Result<Stock, LineError> {
         match value(self.stock, line) {
             "parent" => Ok(Stock::Shared),
             "" if value(self.in_stock, line) == "0" => Ok(Stock::Counted(0)),
             "" => Ok(Stock::Uncounted),
             text => match units(text, 0) {
                 Ok(quantity) => Ok(Stock::Counted(quantity.max(0))),
-                Err(fault) => Err(not_a_number(fault, Reason::BadQuantity, text)),
+                Err(fault) => Err(number_error(fault, Reason::BadQuantity, text)),
             },
         }
     }
 }
 
-/// A value as it was: what a spreadsheet would take for a formula is written behind an apostrophe.
+/// Returns a value, without the apostrophe that precedes what a spreadsheet would take for a formula.
 fn value(column: Column, line: &SourceLine) -> &str {
     let text = column.of(line);
     text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(text)
 }
 
-/// Values with commas between them; a comma within a value has a backslash before it.
+/// Splits values at commas. A comma within a value is preceded by a backslash.
 fn list(text: &str) -> Vec<String> {
     let mut values = vec![String::new()];
     let mut rest = text;
@@ -185,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comma_within_a_value_is_not_between_values() {
+    fn an_escaped_comma_does_not_separate_values() {
         assert_eq!(list("Clothing > Shirts, Sale"), ["Clothing > Shirts", "Sale"]);
         assert_eq!(list("Knives\\, forks, Spoons"), ["Knives, forks", "Spoons"]);
         assert_eq!(list(" , "), [""; 0]);

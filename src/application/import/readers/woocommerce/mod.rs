@@ -1,51 +1,54 @@
-//! `WooCommerce`'s product CSV: a line a product, variations on lines of their own that name their parent.
+//! `WooCommerce`'s product CSV: a line for each product, and one for each variation, which names its parent.
 //!
-//! <https://github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema>. What a reader does not see from the
-//! columns:
-//! - A variation may stand anywhere, also before its parent: both wait for the end of the file, simple products
-//!   do not.
-//! - A variation without a value for an attribute goes with any. Attributes that no variation has a value for are
-//!   none that one chooses.
-//! - Variations may share their parent's stock. Here each has its own: the pieces are dealt out among them, so that
-//!   none is sold twice.
-//! - Two products may have one name: the number is part of the address.
+//! <https://github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema>. What the columns do not show:
+//! - A variation may come anywhere, also before its parent. Both wait for the end of the file, simple products do not.
+//! - A variation without a value for an attribute matches any value. An attribute for which no variation has a value is
+//!   not an option.
+//! - Variations may share their parent's stock. A variant of the store has its own stock, so the pieces are divided
+//!   among the variations, and none is sold twice.
+//! - Two products may have the same name, so the number is part of the slug.
 
 mod columns;
 mod variable;
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
+
 use self::columns::{Stock, WoocommerceColumns};
 use self::variable::Variable;
 use super::Options;
 use super::category_tree::CategoryTree;
+use super::columns::Columns;
 use super::error::Fault;
+use super::field_parsing::{LineError, quoted, required};
 use super::format::Format;
-use super::layout::{Columns, Layout, Outcomes};
-use super::refusal::{Refusal, present, quoted};
+use super::format_reader::{FormatReader, Outcomes};
 use super::text::joined_slug;
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
-use crate::application::import::record::{ImportedProduct, ImportedVariant, Record};
+use crate::application::import::record::{ImportedProduct, Record};
+use crate::domain::ids::ProductId;
 use crate::domain::money::Currency;
-use crate::domain::product::{ProductKind, Translations};
+use crate::domain::product::{Product, ProductKind, Variant};
 
 const IDENTITY: Identity = Identity::new(Format::Woocommerce.name());
 
-/// Reads products, and puts variable ones together with their variations.
+/// Reads simple products, and assembles variable ones from their variations.
 pub(super) struct Woocommerce {
-    lines: Lines,
+    parser: LineParser,
     categories: CategoryTree,
     parents: Vec<Variable>,
     by_reference: HashMap<String, usize>,
     variations: Vec<SourceLine>,
 }
 
-/// What is needed to read a line.
-struct Lines {
+/// Parses single lines.
+struct LineParser {
     columns: WoocommerceColumns,
     currency: Currency,
     uncounted_stock: i64,
+    created_at: Timestamp,
 }
 
 impl Woocommerce {
@@ -55,35 +58,44 @@ impl Woocommerce {
         columns.check()?;
         let currency = options.currency.ok_or(Fault::CurrencyNeeded)?;
         Ok(Self {
-            lines: Lines { columns: found, currency, uncounted_stock: options.uncounted_stock },
-            categories: CategoryTree::new(IDENTITY),
+            parser: LineParser {
+                columns: found,
+                currency,
+                uncounted_stock: options.uncounted_stock,
+                created_at: options.created_at,
+            },
+            categories: CategoryTree::new(IDENTITY, options.created_at),
             parents: Vec::new(),
             by_reference: HashMap::new(),
             variations: Vec::new(),
         })
     }
 
-    fn take_simple(&mut self, line: SourceLine, is_digital: bool, out: &mut Outcomes) {
-        let read = self.lines.product(&line).and_then(|product| Ok((product, self.lines.variant(&line)?)));
-        let (mut product, variant) = match read {
-            Ok(read) => read,
+    fn read_simple(&mut self, line: SourceLine, is_digital: bool, out: &mut Outcomes) {
+        let parsed = self.parser.product(&line).and_then(|product| {
+            let (variant, stock) = self.parser.variant(&line, product.id)?;
+            Ok((product, variant, stock))
+        });
+        let (mut product, variant, stock) = match parsed {
+            Ok(parsed) => parsed,
             Err((reason, detail)) => return out.reject(line.reject(reason, detail)),
         };
         product.kind = kind(is_digital);
-        product.category = self.categories.at(self.lines.columns.category(&line).split('>'), out);
-        product.variants.push(variant);
-        out.entry(Record::Product(product), vec![line]);
+        product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
+        let mut imported = ImportedProduct::new(product);
+        imported.add(variant, stock);
+        out.entry(Record::Product(imported), vec![line]);
     }
 
-    fn take_parent(&mut self, line: SourceLine, out: &mut Outcomes) {
-        let mut product = match self.lines.product(&line) {
+    fn read_parent(&mut self, line: SourceLine, out: &mut Outcomes) {
+        let mut product = match self.parser.product(&line) {
             Ok(product) => product,
             Err((reason, detail)) => return out.reject(line.reject(reason, detail)),
         };
-        product.category = self.categories.at(self.lines.columns.category(&line).split('>'), out);
+        product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
         let index = self.parents.len();
         let references =
-            [format!("id:{}", self.lines.columns.key(&line)), self.lines.columns.sku(&line).to_owned()];
+            [format!("id:{}", self.parser.columns.key(&line)), self.parser.columns.sku(&line).to_owned()];
         for reference in references.into_iter().filter(|reference| !reference.is_empty()) {
             self.by_reference.entry(reference).or_insert(index);
         }
@@ -91,16 +103,16 @@ impl Woocommerce {
     }
 }
 
-impl Layout for Woocommerce {
-    fn take(&mut self, line: SourceLine, out: &mut Outcomes) {
-        let types = self.lines.columns.types(&line);
+impl FormatReader for Woocommerce {
+    fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
+        let types = self.parser.columns.types(&line);
         let is = |name: &str| types.iter().any(|known| known == name);
         if is("variation") {
             self.variations.push(line);
         } else if is("variable") {
-            self.take_parent(line, out);
+            self.read_parent(line, out);
         } else if is("simple") {
-            self.take_simple(line, is("virtual") || is("downloadable"), out);
+            self.read_simple(line, is("virtual") || is("downloadable"), out);
         } else {
             out.reject(line.reject(Reason::UnsupportedType, types.join(", ")));
         }
@@ -108,7 +120,7 @@ impl Layout for Woocommerce {
 
     fn finish(&mut self, out: &mut Outcomes) {
         for line in std::mem::take(&mut self.variations) {
-            let parent = self.lines.columns.parent(&line);
+            let parent = self.parser.columns.parent(&line);
             if let Some(variable) =
                 self.by_reference.get(parent).and_then(|index| self.parents.get_mut(*index))
             {
@@ -119,39 +131,29 @@ impl Layout for Woocommerce {
             }
         }
         for variable in std::mem::take(&mut self.parents) {
-            variable.give_out(&self.lines, out);
+            variable.give_out(&self.parser, out);
         }
     }
 }
 
-impl Lines {
-    /// What a line says of the product itself.
-    fn product(&self, line: &SourceLine) -> Result<ImportedProduct, Refusal> {
+impl LineParser {
+    /// Returns the product of a line, without category, kind, options and variants.
+    fn product(&self, line: &SourceLine) -> Result<Product, LineError> {
         let columns = &self.columns;
-        let key = present(columns.key(line), Reason::NoKey)?;
-        let name = present(columns.name(line), Reason::NoName)?;
-        Ok(ImportedProduct {
-            id: IDENTITY.product(&key),
-            slug: joined_slug([name.as_str(), key.as_str()]),
+        let key = required(columns.key(line), Reason::NoKey)?;
+        let name = required(columns.name(line), Reason::NoName)?;
+        let slug = joined_slug([name.as_str(), key.as_str()]);
+        Ok(Product {
             description: columns.text(line),
-            category: None,
-            kind: ProductKind::Physical,
-            billing_interval: None,
-            minimum_age: None,
-            tax_class: None,
             active: columns.is_published(line),
-            options: Vec::new(),
-            translations: Translations::new(),
-            variants: Vec::new(),
-            created_at: None,
-            name,
+            ..Product::new(IDENTITY.product(&key), slug, name, self.created_at)
         })
     }
 
-    /// What a line says of a variant; shared stock is nobody's until it is dealt out.
-    fn variant(&self, line: &SourceLine) -> Result<ImportedVariant, Refusal> {
+    /// Returns the variant of a line without options, and its stock in pieces; 0 if it shares its parent's.
+    fn variant(&self, line: &SourceLine, product: ProductId) -> Result<(Variant, i64), LineError> {
         let columns = &self.columns;
-        let key = present(columns.key(line), Reason::NoKey)?;
+        let key = required(columns.key(line), Reason::NoKey)?;
         let amount = columns.price(line, self.currency)?;
         let stock = match columns.stock(line)? {
             Stock::Counted(quantity) => quantity,
@@ -162,14 +164,8 @@ impl Lines {
             "" => format!("{}-{key}", Format::Woocommerce),
             sku => sku.to_owned(),
         };
-        Ok(ImportedVariant {
-            id: IDENTITY.variant(&key),
-            sku,
-            options: Vec::new(),
-            active: true,
-            prices: BTreeMap::from([(self.currency, amount)]),
-            stock,
-        })
+        let prices = BTreeMap::from([(self.currency, amount)]);
+        Ok((Variant::new(IDENTITY.variant(&key), product, sku, prices), stock))
     }
 }
 

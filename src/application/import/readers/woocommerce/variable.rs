@@ -2,25 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use super::super::layout::Outcomes;
+use super::super::field_parsing::LineError;
+use super::super::format_reader::Outcomes;
 use super::columns::Stock;
-use super::{Lines, kind};
+use super::{LineParser, kind};
 use crate::application::import::line::{Reason, Rejection, SourceLine};
-use crate::application::import::record::{ImportedProduct, ImportedVariant, Record};
+use crate::application::import::record::{ImportedProduct, Record};
+use crate::domain::ids::ProductId;
+use crate::domain::product::{Product, Variant};
 
-/// The value of an option that a variation leaves open.
+/// The value of an option for which a variation has none.
 const ANY: &str = "any";
 
-/// A parent, and the variations found so far.
+/// A variable product, and the lines of its variations.
 pub(super) struct Variable {
-    product: ImportedProduct,
+    product: Product,
     line: SourceLine,
     variations: Vec<SourceLine>,
 }
 
-/// A variation that can be taken.
+/// A valid variation.
 struct Variation {
-    variant: ImportedVariant,
+    variant: Variant,
+    stock: i64,
     values: BTreeMap<String, String>,
     shares_stock: bool,
     is_digital: bool,
@@ -28,7 +32,7 @@ struct Variation {
 }
 
 impl Variable {
-    pub(super) fn new(product: ImportedProduct, line: SourceLine) -> Self {
+    pub(super) fn new(product: Product, line: SourceLine) -> Self {
         Self { product, line, variations: Vec::new() }
     }
 
@@ -36,76 +40,81 @@ impl Variable {
         self.variations.push(variation);
     }
 
-    /// Gives out the product with those variations that can be taken.
-    pub(super) fn give_out(mut self, lines: &Lines, out: &mut Outcomes) {
+    /// Gives out the product with its valid variations.
+    pub(super) fn give_out(mut self, parser: &LineParser, out: &mut Outcomes) {
         let mut variations = Vec::new();
         for line in std::mem::take(&mut self.variations) {
-            match Variation::read(line, lines) {
+            match Variation::parse(line, self.product.id, parser) {
                 Ok(variation) => variations.push(variation),
                 Err(rejection) => out.reject(*rejection),
             }
         }
-        let attributes = lines.columns.attributes(&self.line).map(|(name, _)| name);
+        let attributes = parser.columns.attributes(&self.line).map(|(name, _)| name);
         self.product.options = attributes
             .filter(|name| variations.iter().any(|variation| variation.values.contains_key(name)))
             .collect();
 
-        let mut taken: Vec<Variation> = Vec::new();
+        let mut accepted: Vec<Variation> = Vec::new();
         for mut variation in variations {
-            variation.variant.options = variation.choose(&self.product.options);
-            if taken.iter().any(|other| other.clashes_with(&variation)) {
+            variation.variant.options = variation.option_values(&self.product.options);
+            if accepted.iter().any(|other| other.clashes_with(&variation)) {
                 out.reject(variation.line.reject(Reason::DuplicateVariant, variation.variant.sku));
             } else {
-                taken.push(variation);
+                accepted.push(variation);
             }
         }
-        if taken.is_empty() {
+        if accepted.is_empty() {
             return out.reject(self.line.reject(Reason::NoVariant, ""));
         }
-        if let Err((reason, detail)) = self.deal_out_stock(&mut taken, lines) {
-            let see = format!("see line {}", self.line.number);
+        if let Err((reason, detail)) = self.distribute_stock(&mut accepted, parser) {
+            let cause = format!("see line {}", self.line.number);
             out.reject(self.line.reject(reason, detail));
-            return taken
+            return accepted
                 .into_iter()
-                .for_each(|other| out.reject(other.line.reject(Reason::ProductRejected, &*see)));
+                .for_each(|other| out.reject(other.line.reject(Reason::ProductRejected, &*cause)));
         }
-        self.product.kind = kind(taken.iter().all(|variation| variation.is_digital));
-        let mut sources = vec![self.line];
-        for variation in taken {
-            self.product.variants.push(variation.variant);
-            sources.push(variation.line);
+
+        self.product.kind = kind(accepted.iter().all(|variation| variation.is_digital));
+        let mut lines = vec![self.line];
+        let mut imported = ImportedProduct::new(self.product);
+        for variation in accepted {
+            imported.add(variation.variant, variation.stock);
+            lines.push(variation.line);
         }
-        out.entry(Record::Product(self.product), sources);
+        out.entry(Record::Product(imported), lines);
     }
 
-    /// Divides the parent's pieces among the variations that share them; what is left over goes to the first ones.
-    fn deal_out_stock(&self, variations: &mut [Variation], lines: &Lines) -> Result<(), super::Refusal> {
+    /// Divides the parent's stock evenly among the variations that share it; the first ones get the remainder.
+    fn distribute_stock(&self, variations: &mut [Variation], parser: &LineParser) -> Result<(), LineError> {
         let mut sharing: Vec<_> = variations.iter_mut().filter(|variation| variation.shares_stock).collect();
         let Ok(shares @ 1..) = i64::try_from(sharing.len()) else { return Ok(()) };
-        let pieces = match lines.columns.stock(&self.line)? {
+        let pieces = match parser.columns.stock(&self.line)? {
             Stock::Counted(pieces) => pieces,
-            Stock::Uncounted | Stock::Shared => lines.uncounted_stock,
+            Stock::Uncounted | Stock::Shared => parser.uncounted_stock,
         };
-        for (variation, place) in sharing.iter_mut().zip(0..) {
-            variation.variant.stock = pieces / shares + i64::from(place < pieces % shares);
+        for (variation, position) in sharing.iter_mut().zip(0..) {
+            variation.stock = pieces / shares + i64::from(position < pieces % shares);
         }
         Ok(())
     }
 }
 
 impl Variation {
-    fn read(line: SourceLine, lines: &Lines) -> Result<Self, Box<Rejection>> {
-        let read = lines.variant(&line).and_then(|variant| Ok((variant, lines.columns.stock(&line)?)));
-        let (mut variant, stock) = match read {
-            Ok(read) => read,
+    /// Parses the line of a variation of a product.
+    fn parse(line: SourceLine, product: ProductId, parser: &LineParser) -> Result<Self, Box<Rejection>> {
+        let columns = &parser.columns;
+        let parsed = parser.variant(&line, product).and_then(|variant| Ok((variant, columns.stock(&line)?)));
+        let ((mut variant, stock), source) = match parsed {
+            Ok(parsed) => parsed,
             Err((reason, detail)) => return Err(Box::new(line.reject(reason, detail))),
         };
-        variant.active = lines.columns.is_published(&line);
-        let types = lines.columns.types(&line);
+        variant.active = columns.is_published(&line);
+        let types = columns.types(&line);
         Ok(Self {
             variant,
-            values: lines.columns.attributes(&line).filter(|(_, value)| !value.is_empty()).collect(),
-            shares_stock: stock == Stock::Shared,
+            stock,
+            values: columns.attributes(&line).filter(|(_, value)| !value.is_empty()).collect(),
+            shares_stock: source == Stock::Shared,
             is_digital: types.iter().any(|name| name == "virtual" || name == "downloadable"),
             line,
         })
@@ -115,7 +124,8 @@ impl Variation {
         self.variant.sku == other.variant.sku || self.variant.options == other.variant.options
     }
 
-    fn choose(&self, options: &[String]) -> Vec<String> {
+    /// Returns the value for each option.
+    fn option_values(&self, options: &[String]) -> Vec<String> {
         options.iter().map(|name| self.values.get(name).map_or(ANY, String::as_str).to_owned()).collect()
     }
 }

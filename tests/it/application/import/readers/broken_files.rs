@@ -1,4 +1,4 @@
-//! Files that are broken as a whole: an error with line and column, and a bounded memory.
+//! Files that cannot be read: the error has a line and a column, and memory is bounded.
 
 use std::io::Read;
 
@@ -13,7 +13,7 @@ fn fault(bytes: impl AsRef<[u8]>) -> (u64, u64, String) {
 }
 
 #[test]
-fn a_broken_file_says_where() {
+fn the_error_of_a_file_has_its_position() {
     let line = "1,A,X,1,2011-01-01 10:00:00,1.00,,France\n";
     let broken = |tail: &str| fault(format!("{HEADER}{line}{tail}"));
     assert_eq!(broken("1,A,5\" pipe,1,,,,\n").0, 3);
@@ -30,18 +30,18 @@ fn a_broken_file_says_where() {
 
     assert_eq!(fault(""), (1, 1, Fault::Empty.to_string()));
     assert_eq!(fault("name,price\n").0, 1);
-    assert!(fault("name,price\n").2.starts_with("unknown layout"));
+    assert!(fault("name,price\n").2.starts_with("unknown format"));
     assert_eq!(
         fault("InvoiceNo,StockCode,Description,Quantity,InvoiceDate\n").2,
         "missing columns: UnitPrice, CustomerID, Country"
     );
-    assert_eq!(fault(format!("Country,{HEADER}")).2, "the column Country stands there twice");
+    assert_eq!(fault(format!("Country,{HEADER}")).2, "the column Country occurs twice");
     let without_currency = try_read(SHOPIFY.as_bytes(), &Options::default()).err().unwrap();
     assert!(matches!(without_currency.fault, Fault::CurrencyNeeded));
 }
 
 #[test]
-fn the_layout_can_be_said_instead_of_guessed() {
+fn the_format_can_be_set() {
     let options = Options { format: Some(Format::Shopify), ..with_currency(Currency::EUR) };
     let error = try_read(ONLINE_RETAIL.as_bytes(), &options).err().unwrap();
     assert_eq!(error.fault.to_string(), "missing columns: Handle, Title, Variant Price");

@@ -1,4 +1,4 @@
-//! Product catalogues: other shops' and our own.
+//! Product catalogues: other shops' and the store's own.
 
 use undercroft::application::import::readers::Options;
 use undercroft::application::import::record::Record;
@@ -18,7 +18,12 @@ fn shopify_lines_become_products_with_options_and_variants() {
         .variants
         .iter()
         .map(|variant| {
-            (variant.sku.as_str(), variant.options.join("/"), variant.prices[&Currency::EUR], variant.stock)
+            (
+                variant.sku.as_str(),
+                variant.options.join("/"),
+                variant.prices[&Currency::EUR],
+                read.stock(variant),
+            )
         })
         .collect();
     assert_eq!(
@@ -32,9 +37,12 @@ fn shopify_lines_become_products_with_options_and_variants() {
 
     let guide = read.product("The Knife Guide, 2nd edition");
     assert_eq!((guide.kind, guide.options.len()), (ProductKind::Digital, 0));
-    assert_eq!((guide.variants[0].sku.as_str(), guide.variants[0].stock), ("knife-guide", 1_000_000));
+    assert_eq!((guide.variants[0].sku.as_str(), read.stock(&guide.variants[0])), ("knife-guide", 1_000_000));
     let whisk = read.product("Whisk");
-    assert_eq!((whisk.active, whisk.kind, whisk.variants[0].stock), (false, ProductKind::Physical, 31));
+    assert_eq!(
+        (whisk.active, whisk.kind, read.stock(&whisk.variants[0])),
+        (false, ProductKind::Physical, 31)
+    );
 
     assert_eq!(
         read.categories(),
@@ -68,24 +76,25 @@ fn shopify_is_known_by_its_new_columns_too() {
     let read = read(SHOPIFY_NEW, &with_currency(Currency::GBP));
     assert_eq!(read.product("Egg Cup").slug, "egg-cup");
     let towel = read.product("Tea Towel");
-    let skus: Vec<_> = towel.variants.iter().map(|variant| (variant.sku.as_str(), variant.stock)).collect();
+    let skus: Vec<_> =
+        towel.variants.iter().map(|variant| (variant.sku.as_str(), read.stock(variant))).collect();
     assert_eq!(skus, [("tea-towel-blue", 1_000_000), ("tea-towel-red", 1_000_000)]);
     assert_eq!((read.totals.accepted.lines, read.totals.rejected.lines), (3, 0));
 }
 
 #[test]
-fn woocommerce_variations_find_their_parent_wherever_it_stands() {
+fn woocommerce_variations_may_come_before_their_parent() {
     let read = read(WOOCOMMERCE, &with_currency(Currency::EUR));
     let jug = read.product("Milk Jug");
     assert_eq!(jug.slug, "milk-jug-44");
     assert_eq!(jug.description, "Thrown by hand.\nFirst line.\nSecond line with a \\n in it.");
-    assert_eq!(jug.options, ["Colour"], "an attribute that no variation has a value for is none to choose");
+    assert_eq!(jug.options, ["Colour"], "an attribute without a value in any variation is not an option");
     let variants: Vec<_> = jug
         .variants
         .iter()
         .map(|variant| {
             let price = variant.prices[&Currency::EUR];
-            (variant.sku.as_str(), variant.options.join("/"), price, variant.stock, variant.active)
+            (variant.sku.as_str(), variant.options.join("/"), price, read.stock(variant), variant.active)
         })
         .collect();
     assert_eq!(
@@ -95,7 +104,7 @@ fn woocommerce_variations_find_their_parent_wherever_it_stands() {
             ("JUG-GRN", "Green".to_owned(), 1900, 3, false),
             ("woocommerce-64", "any".to_owned(), 1700, 3, true),
         ],
-        "the seven pieces of the parent are dealt out, none twice"
+        "the seven pieces of the parent are divided"
     );
     assert_eq!(read.categories(), ["kitchen", "kitchen--jugs-pots", "books"]);
 
@@ -103,8 +112,12 @@ fn woocommerce_variations_find_their_parent_wherever_it_stands() {
     assert_eq!((recipes.kind, recipes.variants[0].prices[&Currency::EUR]), (ProductKind::Digital, 400));
     let bowl = read.product("Summer Bowl");
     assert_eq!(bowl.variants[0].sku, "=SUM-1", "the apostrophe before a formula is not part of the value");
-    assert_eq!((bowl.variants[0].stock, bowl.active), (0, false));
-    assert_eq!(bowl.variants[0].prices[&Currency::EUR], 1400, "a sale for a time only is not the price");
+    assert_eq!((read.stock(&bowl.variants[0]), bowl.active), (0, false));
+    assert_eq!(
+        bowl.variants[0].prices[&Currency::EUR],
+        1400,
+        "a sale that is limited in time does not set the price"
+    );
 
     assert_eq!(
         read.reasons(),
@@ -119,7 +132,7 @@ fn woocommerce_variations_find_their_parent_wherever_it_stands() {
 }
 
 #[test]
-fn our_own_lines_name_the_faulty_field_by_json_pointer() {
+fn the_fault_of_a_json_line_names_its_json_pointer() {
     let read = read(
         concat!(
             r#"{"type":"category","id":"tea","name":"Tea","translations":{"de":{"name":"Tee"}}}"#,
@@ -152,7 +165,7 @@ fn our_own_lines_name_the_faulty_field_by_json_pointer() {
     assert_eq!(sencha.id.to_string(), "0196f3b0-0000-7000-8000-000000000001");
     assert_eq!(sencha.variants[0].prices[&Currency::USD], 1090);
     let Record::Category(tea) = &read.records[0] else { panic!("categories come first") };
-    assert_eq!((sencha.category, tea.translations["de"].name.as_str()), (Some(tea.id), "Tee"));
+    assert_eq!((sencha.category_id, tea.translations["de"].name.as_str()), (Some(tea.id), "Tee"));
     assert_eq!((read.totals.lines, read.totals.accepted.lines), (11, 3));
 
     let details: Vec<_> =
@@ -165,7 +178,7 @@ fn our_own_lines_name_the_faulty_field_by_json_pointer() {
         (9, ""),
         (10, "/name: EOF while parsing a value (column 35)"),
         (11, "/type: unknown variant `poem`, expected one of `category`, `tax_rule`"),
-        (12, "/email: no address"),
+        (12, "/email: not an e-mail address"),
     ]
     .into_iter()
     .enumerate()
@@ -176,7 +189,7 @@ fn our_own_lines_name_the_faulty_field_by_json_pointer() {
 }
 
 #[test]
-fn the_demo_catalogue_is_read_whole_and_has_something_of_everything() {
+fn the_demo_catalogue_is_read_without_rejections() {
     let read = read(include_str!("../../../../../demo/catalogue.jsonl"), &Options::default());
     assert_eq!(read.reasons(), []);
     let products = read.products();
@@ -187,17 +200,18 @@ fn the_demo_catalogue_is_read_whole_and_has_something_of_everything() {
         match record {
             Record::Category(category) => {
                 assert!(
-                    category.parent.is_none_or(|parent| parents.contains_key(&parent)),
+                    category.parent_id.is_none_or(|parent| parents.contains_key(&parent)),
                     "{}",
                     category.slug
                 );
                 assert!(["de", "fr"].iter().all(|locale| category.translations.contains_key(*locale)));
-                parents.insert(category.id, category.parent);
+                parents.insert(category.id, category.parent_id);
             }
-            Record::Product(product) => {
-                assert!(parents.contains_key(&product.category.unwrap()), "{}", product.slug);
+            Record::Product(imported) => {
+                let product = &imported.product;
+                assert!(parents.contains_key(&product.category_id.unwrap()), "{}", product.slug);
             }
-            other => panic!("{other:?} has no place in a catalogue"),
+            other => panic!("{other:?} does not belong to a catalogue"),
         }
     }
     let depth = |mut node| {
@@ -207,7 +221,7 @@ fn the_demo_catalogue_is_read_whole_and_has_something_of_everything() {
         }
         depth
     };
-    assert_eq!(products.iter().map(|product| depth(product.category)).max(), Some(3));
+    assert_eq!(products.iter().map(|product| depth(product.category_id)).max(), Some(3));
 
     for product in &products {
         for locale in ["de", "fr"] {

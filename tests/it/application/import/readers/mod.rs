@@ -1,4 +1,4 @@
-//! The reading side of `import`: what becomes of each line of a file, and of a file that is broken.
+//! The readers of `import`: the outcome of each line of a file, and of files that cannot be read.
 
 mod broken_files;
 mod catalogues;
@@ -9,9 +9,10 @@ use std::io::{BufReader, Read};
 
 use undercroft::application::import::line::Rejection;
 use undercroft::application::import::readers::{Entry, Options, Outcome, ReadError, Reader};
-use undercroft::application::import::record::{ImportedInvoice, ImportedProduct, Record};
+use undercroft::application::import::record::{ImportedInvoice, Record};
 use undercroft::application::import::totals::Totals;
 use undercroft::domain::money::Currency;
+use undercroft::domain::product::{Product, Variant};
 
 const ONLINE_RETAIL: &str = include_str!("../../../../fixtures/online-retail.csv");
 const SHOPIFY: &str = include_str!("../../../../fixtures/shopify-products.csv");
@@ -19,7 +20,7 @@ const SHOPIFY_NEW: &str = include_str!("../../../../fixtures/shopify-products-ne
 const WOOCOMMERCE: &str = include_str!("../../../../fixtures/woocommerce-products.csv");
 const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
-/// What a whole file came to.
+/// The outcome of a whole file.
 struct Import {
     records: Vec<Record>,
     rejected: Vec<Rejection>,
@@ -31,11 +32,22 @@ impl Import {
         self.records.iter().filter_map(pick).collect()
     }
 
-    fn products(&self) -> Vec<&ImportedProduct> {
-        self.pick(|record| if let Record::Product(product) = record { Some(product) } else { None })
+    fn products(&self) -> Vec<&Product> {
+        self.pick(
+            |record| if let Record::Product(imported) = record { Some(&imported.product) } else { None },
+        )
     }
 
-    fn product(&self, name: &str) -> &ImportedProduct {
+    /// The stock of a variant in pieces.
+    fn stock(&self, variant: &Variant) -> i64 {
+        let stock = |record: &Record| match record {
+            Record::Product(imported) => imported.stock.get(&variant.id).copied(),
+            _ => None,
+        };
+        self.records.iter().find_map(stock).unwrap()
+    }
+
+    fn product(&self, name: &str) -> &Product {
         self.products().into_iter().find(|product| product.name == name).unwrap()
     }
 

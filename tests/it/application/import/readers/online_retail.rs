@@ -1,4 +1,4 @@
-//! The UCI data set: real order lines, and lines that are wrong in each way there is.
+//! The UCI data set: real order lines, and a line for each fault.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn sales(lines: &[&str]) -> Import {
 }
 
 #[test]
-fn real_order_lines_reconcile_to_the_penny() {
+fn real_order_lines_add_up_exactly() {
     let read = read(ONLINE_RETAIL, &Options::default());
     let totals = &read.totals;
     assert_eq!((totals.lines, totals.accepted.lines, totals.rejected.lines), (240, 195, 45));
@@ -33,8 +33,8 @@ fn real_order_lines_reconcile_to_the_penny() {
         read.orders().into_iter().chain(read.cancellations()).filter(|invoice| invoice.customer.is_none());
     assert_eq!(guests.count(), 22);
     let stock: i64 =
-        read.products().iter().flat_map(|product| &product.variants).map(|variant| variant.stock).sum();
-    assert_eq!(stock, 100 * 161, "100 of each, beside what the history needs, which comes with its orders");
+        read.products().iter().flat_map(|product| &product.variants).map(|variant| read.stock(variant)).sum();
+    assert_eq!(stock, 100 * 161, "100 of each, in addition to the pieces that the orders bring");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn an_invoice_keeps_all_of_its_lines_and_its_earliest_time() {
 }
 
 #[test]
-fn a_product_has_the_name_and_price_it_mostly_had() {
+fn a_product_has_its_most_frequent_name_and_price() {
     let read = sales(&[
         "1,A,OLD NAME,1,2011-01-01 10:00:00,1.00,,France",
         "2,A,NAME,1,2011-01-02 10:00:00,2.00,,France",
@@ -99,7 +99,7 @@ fn a_product_has_the_name_and_price_it_mostly_had() {
         .iter()
         .map(|product| (product.name.as_str(), product.variants[0].prices[&Currency::GBP], product.active))
         .collect();
-    // of equals: the first name, the latest price; what only came back is not for sale
+    // of equally frequent ones the first name and the latest price; a product that was only returned is inactive
     assert_eq!(known, [("NAME", 200, true), ("ALPHA", 300, true), ("Discount", 400, false)]);
     assert_eq!(read.reasons(), [(8, "bad_quantity")]);
 }

@@ -1,4 +1,4 @@
-//! Whatever a file holds: no panic, and every line is accounted for.
+//! Whatever a file contains, there is no panic, and every line is counted.
 
 use proptest::prelude::*;
 use undercroft::application::import::readers::{Format, Options};
@@ -14,7 +14,7 @@ fn formats() -> impl Strategy<Value = Format> {
     prop::sample::select(Format::ALL.to_vec())
 }
 
-/// Lines of a layout, some of their fields replaced by anything.
+/// Lines of a format, with some fields replaced by arbitrary text.
 fn damaged(text: &'static str) -> impl Strategy<Value = String> {
     let lines: Vec<&str> = text.lines().collect();
     let header = lines[0];
@@ -44,7 +44,7 @@ fn damaged(text: &'static str) -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), format in formats()) {
-        // an error or a balanced account, which try_read checks
+        // try_read checks that the totals add up
         drop(try_read(bytes.as_slice(), &options(format)));
     }
 
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_csv_writer_wrote_is_read_back(
+    fn csv_is_read_as_it_was_written(
         rows in prop::collection::vec(prop::collection::vec("[a-z\",\\r\\n é]{0,6}", 8), 0..20),
     ) {
         let mut out = csv::Writer::from_writer(HEADER.as_bytes().to_vec());

@@ -1,0 +1,80 @@
+//! What became of a record that was to be written.
+
+use crate::infrastructure::exceptions::{Conflict, Failure};
+use crate::infrastructure::repositories::{DatabaseError, SaveError};
+
+use super::report::Counts;
+
+/// What became of a record.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct RecordOutcome {
+    /// What was added to the store.
+    pub added: Counts,
+    /// What was in the store before and stays as it is.
+    pub unchanged: Counts,
+    /// The lines of an invoice that the store refused, by their index, each with the reason.
+    pub refused_lines: Vec<(usize, String)>,
+    /// Why the store refused the record as a whole.
+    pub refused: Option<String>,
+}
+
+impl RecordOutcome {
+    /// Returns the outcome of a record that stands for `counts`: they were added, or were in the store before.
+    pub(super) fn new(is_added: bool, counts: Counts) -> Self {
+        if is_added {
+            Self { added: counts, ..Self::default() }
+        } else {
+            Self { unchanged: counts, ..Self::default() }
+        }
+    }
+
+    /// Returns the outcome of a record that the store refused.
+    pub(super) fn refused(reason: impl Into<String>) -> Self {
+        Self { refused: Some(reason.into()), ..Self::default() }
+    }
+
+    /// Returns why the line at an index was refused, if it was.
+    pub(super) fn refusal_of(&self, index: usize) -> Option<&str> {
+        let of_line =
+            || self.refused_lines.iter().find(|(other, _)| *other == index).map(|(_, reason)| reason);
+        self.refused.as_ref().or_else(of_line).map(String::as_str)
+    }
+}
+
+/// Why a record was not written.
+#[derive(Debug)]
+pub(super) enum RecordError {
+    /// The store refuses the record; the import continues.
+    Refused(String),
+    /// The store failed; the import ends.
+    Failed(Failure),
+}
+
+impl From<Failure> for RecordError {
+    fn from(failure: Failure) -> Self {
+        // a constraint that the record breaks is the record's fault
+        if failure.kind().is_final() || failure.is::<Conflict>() {
+            Self::Refused(failure.to_string())
+        } else {
+            Self::Failed(failure)
+        }
+    }
+}
+
+impl From<DatabaseError> for RecordError {
+    fn from(error: DatabaseError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<SaveError> for RecordError {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::SlugTaken | SaveError::SkuTaken(_) => Self::Refused(error.to_string()),
+            SaveError::Store(error) if error.is_taken("variants_pkey") => {
+                Self::Refused("one of its variants belongs to another product".to_owned())
+            }
+            SaveError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The columns of a CSV file, found by their names.
+
+use super::error::Fault;
+use crate::application::import::line::{Fields, SourceLine};
+
+/// A column that a format reads; it may be absent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column(Option<usize>);
+
+impl Column {
+    /// Returns the value on a line, without surrounding white space; empty if the column is absent.
+    pub(super) fn of(self, line: &SourceLine) -> &str {
+        self.0.and_then(|index| line.fields.get(index)).unwrap_or_default().trim()
+    }
+
+    /// Returns whether the file has the column.
+    pub(super) fn exists(self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// Finds columns in a header, and collects what is wrong with it.
+pub(super) struct Columns<'a> {
+    header: &'a Fields,
+    missing: Vec<&'static str>,
+    repeated: Option<String>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(header: &'a Fields) -> Self {
+        Self { header, missing: Vec::new(), repeated: None }
+    }
+
+    /// Finds a column that may be absent, by any of its names.
+    pub(super) fn optional(&mut self, names: &[&str]) -> Column {
+        for name in names {
+            let mut found =
+                self.header.iter().enumerate().filter(|(_, column)| column.trim().eq_ignore_ascii_case(name));
+            if let Some((index, _)) = found.next() {
+                if found.next().is_some() {
+                    self.repeated = Some((*name).to_owned());
+                }
+                return Column(Some(index));
+            }
+        }
+        Column(None)
+    }
+
+    /// Finds a required column by any of its names, of which the first is reported if the column is missing.
+    pub(super) fn required(&mut self, names: &[&'static str]) -> Column {
+        let column = self.optional(names);
+        if !column.exists() {
+            self.missing.extend(names.first());
+        }
+        column
+    }
+
+    /// Refuses a header with missing or repeated columns.
+    pub(super) fn check(self) -> Result<(), Fault> {
+        match self.repeated {
+            _ if !self.missing.is_empty() => Err(Fault::MissingColumns(self.missing)),
+            Some(name) => Err(Fault::RepeatedColumn(name)),
+            None => Ok(()),
+        }
+    }
+}

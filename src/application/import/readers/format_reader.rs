@@ -1,0 +1,51 @@
+//! The trait that each format implements, and what a reader yields.
+
+use std::collections::VecDeque;
+
+use crate::application::import::line::{Rejection, SourceLine};
+use crate::application::import::record::Record;
+
+/// Turns the lines of one format into records.
+pub(super) trait FormatReader: Send {
+    /// Reads a line. The line must be given out with an entry or a rejection, at once or in `finish`.
+    fn read(&mut self, line: SourceLine, out: &mut Outcomes);
+
+    /// Gives out all lines that waited for later lines.
+    fn finish(&mut self, out: &mut Outcomes);
+}
+
+/// What a reader yields.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// A record with its lines.
+    Entry(Entry),
+    /// A rejected line.
+    Rejected(Rejection),
+}
+
+/// A record, and the lines of the file that it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The record.
+    pub record: Record,
+    /// The lines; none for a record that only follows from others, such as a category.
+    pub lines: Vec<SourceLine>,
+}
+
+/// The outcomes that a reader has not yielded yet.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes(VecDeque<Outcome>);
+
+impl Outcomes {
+    pub(super) fn entry(&mut self, record: Record, lines: Vec<SourceLine>) {
+        self.0.push_back(Outcome::Entry(Entry { record, lines }));
+    }
+
+    pub(super) fn reject(&mut self, rejection: Rejection) {
+        self.0.push_back(Outcome::Rejected(rejection));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Outcome> {
+        self.0.pop_front()
+    }
+}

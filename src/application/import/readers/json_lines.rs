@@ -1,0 +1,134 @@
+//! The store's own format: one JSON object a line, each with its `type`, as `export` writes them.
+//!
+//! Categories come before their children and products. Lines of orders, invoices, reviews and subscriptions are
+//! rejected: they are exported, but not imported.
+
+use std::io::BufRead;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use super::Options;
+use super::bounded_lines::{Appended, BoundedLines, MAX_RECORD};
+use super::error::{Fault, ReadError};
+use super::field_parsing::LineError;
+use super::format_reader::{FormatReader, Outcomes};
+use crate::application::import::line::{Fields, Reason, SourceLine};
+use crate::application::import::record::Record;
+use crate::application::json_lines::{
+    CategoryLine, CustomerLine, DiscountLine, LineType, ProductLine, ShippingMethodLine, TaxRuleLine,
+};
+
+/// Returns the next line that is not empty, and its number.
+pub(super) fn next_line<R: BufRead>(lines: &mut BoundedLines<R>) -> Result<Option<(u64, Fields)>, ReadError> {
+    let mut raw = Vec::new();
+    loop {
+        raw.clear();
+        let number = lines.next_number();
+        match lines.append_to(&mut raw)? {
+            Appended::Nothing => return Ok(None),
+            Appended::Full => return Err(Fault::RecordTooLarge { limit: MAX_RECORD }.at_line(number)),
+            Appended::Line => {}
+        }
+        let text = std::str::from_utf8(&raw)
+            .map_err(|error| Fault::NotUtf8.at(&raw, number, error.valid_up_to()))?
+            .trim_end_matches(['\r', '\n']);
+        if !text.trim().is_empty() {
+            return Ok(Some((number, [text].into_iter().collect())));
+        }
+    }
+}
+
+/// Reads each line as a record.
+pub(super) struct JsonLines {
+    default_created_at: Timestamp,
+}
+
+impl JsonLines {
+    pub(super) fn new(options: &Options) -> Self {
+        Self { default_created_at: options.created_at }
+    }
+
+    fn record(&self, text: &str) -> Result<Record, LineError> {
+        let at = self.default_created_at;
+        let invalid = |detail| (Reason::InvalidJson, detail);
+        let LineHead { r#type } = parse(text).map_err(invalid)?;
+        match r#type {
+            LineType::Category => {
+                parse::<CategoryLine>(text).and_then(|line| line.category(at)).map(Record::Category)
+            }
+            LineType::TaxRule => parse::<TaxRuleLine>(text).and_then(TaxRuleLine::rule).map(Record::TaxRule),
+            LineType::ShippingMethod => parse::<ShippingMethodLine>(text)
+                .and_then(ShippingMethodLine::method)
+                .map(Record::ShippingMethod),
+            LineType::Product => {
+                parse::<ProductLine>(text).and_then(|line| line.product(at)).map(Record::Product)
+            }
+            LineType::Discount => {
+                parse::<DiscountLine>(text).and_then(|line| line.discount(at)).map(Record::Discount)
+            }
+            LineType::Customer => {
+                parse::<CustomerLine>(text).and_then(|line| line.customer(at)).map(Record::Customer)
+            }
+            LineType::Order | LineType::Invoice | LineType::Review | LineType::Subscription => {
+                return Err((Reason::NotImported, String::new()));
+            }
+        }
+        .map_err(invalid)
+    }
+}
+
+impl FormatReader for JsonLines {
+    fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
+        match self.record(line.fields.get(0).unwrap_or_default()) {
+            Ok(record) => out.entry(record, vec![line]),
+            Err((reason, detail)) => out.reject(line.reject(reason, detail)),
+        }
+    }
+
+    fn finish(&mut self, _: &mut Outcomes) {}
+}
+
+/// Returns whether a JSON text contains an escaped NUL character.
+fn escapes_nul(text: &str) -> bool {
+    let backslashes_before = |at: usize| text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+    // a backslash after an even number of backslashes begins an escape
+    text.match_indices("\\u0000").any(|(at, _)| backslashes_before(at) % 2 == 0)
+}
+
+/// Parses a line. The error names the JSON pointer and the column of the fault.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    if escapes_nul(text) {
+        return Err(": \\u0000 is a character that a database cannot store".to_owned());
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| format!("{}: {}", pointer(error.path()), described(error.inner())))?;
+    json.end().map_err(|error| format!(": {}", described(&error)))?;
+    Ok(value)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let steps = path.iter().map(|segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => "/?".to_owned(),
+    });
+    steps.collect()
+}
+
+/// Returns the message of an error with its column; to the JSON parser, each record is line 1.
+fn described(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    format!("{message} (column {})", error.column())
+}
+
+/// The type of a line, which is read before the rest.
+#[derive(Deserialize)]
+struct LineHead {
+    r#type: LineType,
+}
