@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use undercroft::domain::category::Category;
 use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
 use undercroft::domain::money::Currency;
-use undercroft::domain::product::{Product, ProductKind, Variant};
+use undercroft::domain::product::{Product, Variant};
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, ProductRepository, SaveError, UnitOfWork,
 };
@@ -125,10 +125,8 @@ fn product(number: usize) -> Product {
     let words: Vec<_> = (0..25).map(|_| random.word()).collect();
     let price = 99 + i64::try_from(random.below(100)).unwrap_or(0).pow(2);
     let variant = |size: u64| {
-        let variant_id = Uuid::from_u64_pair(
-            0x0190_0000_0000_7000 + (n << 16),
-            0x9000_0000_0000_0000 | n << 4 | size,
-        );
+        let variant_id =
+            Uuid::from_u64_pair(0x0190_0000_0000_7000 + (n << 16), 0x9000_0000_0000_0000 | n << 4 | size);
         let prices = BTreeMap::from([(Currency::EUR, price), (Currency::USD, price + price / 10)]);
         Variant {
             options: vec![format!("{}0 cm", size + 1)],

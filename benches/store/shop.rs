@@ -10,7 +10,7 @@ use undercroft::domain::category::Category;
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
 use undercroft::domain::money::Currency;
-use undercroft::domain::product::{Product, ProductKind, Variant};
+use undercroft::domain::product::{Product, Variant};
 use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
 use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::Infrastructure;

@@ -63,7 +63,7 @@ impl Import {
         let mut started = Instant::now();
         let report = async {
             let checked = check(open, &options, &mut watch).map_err(told)?;
-            let opened = opening::open(&settings, Setup::IfEmpty).await?;
+            let store = opening::open(&settings, Setup::IfEmpty).await?;
             started = Instant::now();
             import(&store, open, &options, checked, &mut watch).await.map_err(told)
         }

@@ -1,7 +1,7 @@
 //! A retailer's order lines become orders, refunds and credit notes, exactly and alike on both databases.
 
 use super::{
-    HEADER, ONLINE_RETAIL, SHOPIFY, WOOCOMMERCE, Progress, another_shop, exported, import_all, number,
+    HEADER, ONLINE_RETAIL, Progress, SHOPIFY, WOOCOMMERCE, another_shop, exported, import_all, number,
     try_import,
 };
 use crate::support::Shop;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
 use undercroft::domain::money::Currency;
-use undercroft::domain::product::{Product, ProductKind, ProductView, Variant};
+use undercroft::domain::product::{Product, ProductView, Variant};
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, ProductFilter, ProductRepository, SaveError, UnitOfWork, Work,
 };
@@ -31,30 +31,13 @@ fn product(shop: &Shop, name: &str, prices: &[i64]) -> Product {
     let context = shop.database.context();
     let (id, now) = (ProductId(context.ids.uuid()), context.clock.now());
     let variant = |&price| {
-        let id_of_variant = VariantId(context.ids.uuid());
+        let variant_id = VariantId(context.ids.uuid());
         let prices = BTreeMap::from([(Currency::EUR, price), (Currency::USD, price)]);
-        let sku = id_of_variant.0.simple().to_string();
-        Variant { id: id_of_variant, product_id: id, sku, options: Vec::new(), active: true, prices }
+        Variant::new(variant_id, id, variant_id.0.simple().to_string(), prices)
     };
     Product {
-        id,
-        slug: id.0.simple().to_string(),
-        name: name.into(),
-        description: String::new(),
-        category_id: None,
-        kind: ProductKind::Physical,
-        billing_interval: None,
-        minimum_age: None,
-        tax_class: None,
-        active: true,
-        options: Vec::new(),
-        translations: BTreeMap::new(),
-        rating_sum: 0,
-        rating_count: 0,
-        version: 1,
-        created_at: now,
-        updated_at: now,
         variants: prices.iter().map(variant).collect(),
+        ..Product::new(id, id.0.simple().to_string(), name.into(), now)
     }
 }
 
