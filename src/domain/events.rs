@@ -1,11 +1,14 @@
-//! What the business does, as plain data. Each is published in the transaction that did it.
+//! The domain events: facts about the business, as plain data.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
 
 use super::ids::{CartId, OrderId, PaymentId, ProductId, ReviewId, SubscriptionId, UserId, VariantId};
 use super::money::Money;
 
-/// Defines events: plain data with the type it has on the wire.
+/// Defines events: `Name = "type", field of the subject { fields }`.
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $type:literal, $subject:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty),+ $(,)? })+) => {$(
         $(#[$doc])*
@@ -19,144 +22,205 @@ macro_rules! events {
     )+};
 }
 
-/// Something the business did.
-pub trait DomainEvent: Serialize + serde::de::DeserializeOwned + Send + Sync + 'static {
-    /// Its CloudEvents type.
+/// A fact about the business, published in the transaction that caused it.
+pub trait DomainEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The CloudEvents type.
     const TYPE: &'static str;
-    /// The version of its data, for readers that outlive a change of it.
+    /// The version of the data, from 1. It grows with every change that older readers would misunderstand.
     const VERSION: i64 = 1;
-    /// The aggregate it happened to: events of one subject are handled in their order.
+
+    /// The aggregate that the event belongs to; events of one subject are delivered in their order.
     fn subject(&self) -> String;
+
+    /// Reads the data of a published event.
+    ///
+    /// An event type whose version has grown implements this itself, if events of older versions may still be in the
+    /// outbox.
+    ///
+    /// # Errors
+    ///
+    /// [`UnreadableEvent`] if the data has another version than [`VERSION`](Self::VERSION), or another form.
+    fn decode(version: i64, data: &Value) -> Result<Self, UnreadableEvent> {
+        let event_type = Self::TYPE;
+        if version != Self::VERSION {
+            return Err(UnreadableEvent::Version { event_type, version, supported: Self::VERSION });
+        }
+        Self::deserialize(data).map_err(|source| UnreadableEvent::Data { event_type, source })
+    }
+}
+
+/// The reason why a published event cannot be read.
+#[derive(Debug, Error)]
+pub enum UnreadableEvent {
+    /// The event was published by a program that knows another version of it.
+    #[error("version {version} of {event_type} is not supported: this program knows version {supported}")]
+    Version {
+        /// The CloudEvents type.
+        event_type: &'static str,
+        /// The version of the event.
+        version: i64,
+        /// The version that this program reads.
+        supported: i64,
+    },
+    /// The data does not have the form of its version.
+    #[error("the data of {event_type} is malformed")]
+    Data {
+        /// The CloudEvents type.
+        event_type: &'static str,
+        /// What is wrong with the data.
+        source: serde_json::Error,
+    },
 }
 
 events! {
-    /// Somebody registered.
+    /// A user registered.
     UserRegistered = "user.registered", user_id {
-        /// Who.
+        /// The user.
         user_id: UserId,
     }
-    /// A user's data was erased on request.
+    /// The personal data of a user was erased.
     UserErased = "user.erased", user_id {
-        /// Who.
+        /// The user.
         user_id: UserId,
     }
-    /// A product was made or changed.
+    /// A product was created or changed.
     ProductChanged = "product.changed", product_id {
-        /// Which.
+        /// The product.
         product_id: ProductId,
     }
     /// The stock of a variant was set.
     StockChanged = "stock.changed", variant_id {
-        /// Which variant.
+        /// The variant.
         variant_id: VariantId,
-        /// What can be sold now.
+        /// The pieces that are available now.
         available: i64,
     }
-    /// The last piece of a variant was sold or reserved.
+    /// The last available piece of a variant was sold or reserved.
     StockDepleted = "stock.depleted", variant_id {
-        /// Which variant.
+        /// The variant.
         variant_id: VariantId,
     }
-    /// An order was placed; its payment is not settled yet.
+    /// An order was placed; its payment has no outcome yet.
     OrderPlaced = "order.placed", order_id {
-        /// Which order.
+        /// The order.
         order_id: OrderId,
-        /// Its number.
+        /// The number of the order.
         number: i64,
-        /// By whom; `None` is a guest.
+        /// The customer; `None` for a guest.
         user_id: Option<UserId>,
-        /// From which cart.
+        /// The cart that was checked out; `None` for a renewal.
         cart_id: Option<CartId>,
-        /// What is to be paid.
+        /// The amount to pay.
         total: Money,
     }
     /// An order was paid.
     OrderPaid = "order.paid", order_id {
-        /// Which order.
+        /// The order.
         order_id: OrderId,
-        /// Its number.
+        /// The number of the order.
         number: i64,
-        /// By whom; `None` is a guest.
+        /// The customer; `None` for a guest.
         user_id: Option<UserId>,
-        /// What was paid.
+        /// The amount of the order.
         total: Money,
     }
-    /// An order was given up.
+    /// An order was cancelled.
     OrderCancelled = "order.cancelled", order_id {
-        /// Which order.
+        /// The order.
         order_id: OrderId,
-        /// Its number.
+        /// The number of the order.
         number: i64,
-        /// Whose; `None` is a guest's.
+        /// The customer; `None` for a guest.
         user_id: Option<UserId>,
-        /// Why, as a code.
+        /// The code of the reason.
         reason: String,
     }
     /// An order was handed to the carrier.
     OrderFulfilled = "order.fulfilled", order_id {
-        /// Which order.
+        /// The order.
         order_id: OrderId,
-        /// Its number.
+        /// The number of the order.
         number: i64,
-        /// Whose; `None` is a guest's.
+        /// The customer; `None` for a guest.
         user_id: Option<UserId>,
     }
-    /// A payment's money was taken.
+    /// A payment was captured, in full or in part.
     PaymentCaptured = "payment.captured", order_id {
-        /// Which payment.
+        /// The payment.
         payment_id: PaymentId,
-        /// Of which order.
+        /// The order of the payment.
         order_id: OrderId,
-        /// How much.
+        /// The captured amount.
         amount: Money,
     }
     /// A payment was declined.
     PaymentFailed = "payment.failed", order_id {
-        /// Which payment.
+        /// The payment.
         payment_id: PaymentId,
-        /// Of which order.
+        /// The order of the payment.
         order_id: OrderId,
-        /// Why, as a code.
+        /// The code of the reason.
         reason: String,
     }
-    /// Money was given back.
+    /// A payment was refunded, in full or in part.
     PaymentRefunded = "payment.refunded", order_id {
-        /// Which payment.
+        /// The payment.
         payment_id: PaymentId,
-        /// Of which order.
+        /// The order of the payment.
         order_id: OrderId,
-        /// The order's number.
+        /// The number of the order.
         number: i64,
-        /// Whose; `None` is a guest's.
+        /// The customer; `None` for a guest.
         user_id: Option<UserId>,
-        /// How much.
+        /// The refunded amount.
         amount: Money,
     }
-    /// The vendor refused to give money back or to let go of it.
+    /// The payment provider refused a refund or a void.
     PaymentRefundFailed = "payment.refund_failed", order_id {
-        /// Which payment.
+        /// The payment.
         payment_id: PaymentId,
-        /// Of which order.
+        /// The order of the payment.
         order_id: OrderId,
-        /// How much.
+        /// The amount of the operation.
         amount: Money,
-        /// Why, in the vendor's words.
+        /// The message of the provider.
         reason: String,
     }
     /// A review was written.
     ReviewWritten = "review.written", product_id {
-        /// Which.
+        /// The review.
         review_id: ReviewId,
-        /// Of which product.
+        /// The reviewed product.
         product_id: ProductId,
     }
-    /// A subscription was begun, renewed, paused, resumed, or given up.
+    /// A subscription began, was renewed, paused, resumed or cancelled, or expired.
     SubscriptionChanged = "subscription.changed", subscription_id {
-        /// Which.
+        /// The subscription.
         subscription_id: SubscriptionId,
-        /// Whose.
+        /// The subscribed user.
         user_id: UserId,
-        /// How it stands now.
+        /// The new status.
         status: String,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_read_in_its_own_version_only() {
+        let event = StockDepleted { variant_id: VariantId(Uuid::nil()) };
+        let data = serde_json::to_value(&event).unwrap();
+        assert_eq!(StockDepleted::decode(1, &data).unwrap(), event);
+        for version in [0, 2] {
+            let error = StockDepleted::decode(version, &data).unwrap_err();
+            assert!(matches!(error, UnreadableEvent::Version { supported: 1, .. }), "{error}");
+        }
+        let error = StockDepleted::decode(1, &json!({})).unwrap_err();
+        assert_eq!(error.to_string(), "the data of stock.depleted is malformed");
     }
 }

@@ -10,10 +10,10 @@ use crate::infrastructure::repositories::{
     CartRepository, IdempotencyRepository, SessionRepository, UnitOfWork,
 };
 
+use super::subscribers;
 use crate::application::Store;
 use crate::application::payments::gateway_calls::refresh;
 use crate::application::payments::recovery::{recover_payments, reschedule_open_payments};
-use crate::application::people::notify::subscribers;
 use crate::application::subscriptions::renewals::renew_subscriptions;
 
 /// How long the dispatcher waits at most: another process may have published.
@@ -110,7 +110,7 @@ async fn clear(store: &Store, dispatcher: &EventDispatcher, stop: &CancellationT
             })
         });
         let [carts, keys, sessions] = write.await?;
-        let events = dispatcher.forget(SWEEP).await?;
+        let events = dispatcher.purge(SWEEP).await?;
         tracing::debug!(carts, keys, sessions, events, "cleared away");
         if [carts, keys, sessions, events].into_iter().all(|cleared| cleared < SWEEP.unsigned_abs()) {
             break;

@@ -1,30 +1,73 @@
-//! What follows from what happened: the store tells its users.
+//! The subscriber that writes notifications: users are told in the app what happens to their orders and subscriptions.
 
 use crate::domain::events::{
     DomainEvent, OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,
 };
-use crate::domain::ids::UserId;
+use crate::domain::ids::{OrderId, UserId};
 use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
 use crate::domain::user::User;
 use crate::infrastructure::events::{Envelope, Subscriber};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::UnitOfWork;
 
-/// Everybody who wants to know what happened.
-pub fn subscribers() -> Vec<Subscriber> {
-    let told = &[
-        OrderPaid::TYPE,
-        OrderCancelled::TYPE,
-        OrderFulfilled::TYPE,
-        PaymentRefunded::TYPE,
-        SubscriptionChanged::TYPE,
-    ];
-    vec![Subscriber::new("notifications", told, |work, event| Box::pin(notify(work, event)))]
+/// The subscriber `notifications`.
+pub(crate) fn subscriber() -> Subscriber {
+    Subscriber::new("notifications")
+        .on(notify::<OrderPaid>)
+        .on(notify::<OrderCancelled>)
+        .on(notify::<OrderFulfilled>)
+        .on(notify::<PaymentRefunded>)
+        .on(notify::<SubscriptionChanged>)
 }
 
-/// Writes the notification that an event deserves; guests have no place to read one, nor has who was forgotten.
-async fn notify(work: &mut UnitOfWork, event: &Envelope) -> Result<(), Failure> {
-    let Some((user_id, kind, facts)) = notice(event)? else { return Ok(()) };
+/// An event of which a user is notified.
+trait Notified: DomainEvent {
+    /// The user, the kind of the notification and its facts; `None` for a guest, who has no notifications.
+    fn notification(&self) -> Option<(UserId, String, NotificationFacts)>;
+}
+
+impl Notified for OrderPaid {
+    fn notification(&self) -> Option<(UserId, String, NotificationFacts)> {
+        let facts = NotificationFacts { amount: Some(self.total), ..order_facts(self.order_id, self.number) };
+        Some((self.user_id?, "order_paid".to_owned(), facts))
+    }
+}
+
+impl Notified for OrderCancelled {
+    fn notification(&self) -> Option<(UserId, String, NotificationFacts)> {
+        Some((self.user_id?, "order_cancelled".to_owned(), order_facts(self.order_id, self.number)))
+    }
+}
+
+impl Notified for OrderFulfilled {
+    fn notification(&self) -> Option<(UserId, String, NotificationFacts)> {
+        Some((self.user_id?, "order_fulfilled".to_owned(), order_facts(self.order_id, self.number)))
+    }
+}
+
+impl Notified for PaymentRefunded {
+    fn notification(&self) -> Option<(UserId, String, NotificationFacts)> {
+        let facts =
+            NotificationFacts { amount: Some(self.amount), ..order_facts(self.order_id, self.number) };
+        Some((self.user_id?, "payment_refunded".to_owned(), facts))
+    }
+}
+
+impl Notified for SubscriptionChanged {
+    fn notification(&self) -> Option<(UserId, String, NotificationFacts)> {
+        let subscription_id = Some(self.subscription_id);
+        let facts = NotificationFacts { subscription_id, ..NotificationFacts::default() };
+        Some((self.user_id, format!("subscription_{}", self.status), facts))
+    }
+}
+
+fn order_facts(order_id: OrderId, number: i64) -> NotificationFacts {
+    NotificationFacts { order_id: Some(order_id), order_number: Some(number), ..NotificationFacts::default() }
+}
+
+/// Writes the notification of an event, unless its user was erased.
+async fn notify<E: Notified>(work: &mut UnitOfWork, event: &E, envelope: &Envelope) -> Result<(), Failure> {
+    let Some((user_id, kind, facts)) = event.notification() else { return Ok(()) };
     let user: Option<User> = work.find(user_id).await?;
     if user.is_none_or(|user| user.erased_at.is_some()) {
         return Ok(());
@@ -37,35 +80,7 @@ async fn notify(work: &mut UnitOfWork, event: &Envelope) -> Result<(), Failure> 
         channel: Channel::InApp,
         delivery: DeliveryStatus::Delivered,
         read_at: None,
-        created_at: event.occurred_at,
+        created_at: envelope.occurred_at,
     };
     Ok(work.insert(&notification).await?)
-}
-
-/// Whom an event concerns, and what they are told.
-fn notice(event: &Envelope) -> Result<Option<(UserId, String, NotificationFacts)>, Failure> {
-    let none = NotificationFacts::default;
-    let of_order = |order_id, number| NotificationFacts {
-        order_id: Some(order_id),
-        order_number: Some(number),
-        ..none()
-    };
-    let (user_id, kind, facts) =
-        if let Some(OrderPaid { order_id, number, user_id, total }) = event.event()? {
-            let facts = NotificationFacts { amount: Some(total), ..of_order(order_id, number) };
-            (user_id, "order_paid".to_owned(), facts)
-        } else if let Some(OrderCancelled { order_id, number, user_id, .. }) = event.event()? {
-            (user_id, "order_cancelled".to_owned(), of_order(order_id, number))
-        } else if let Some(OrderFulfilled { order_id, number, user_id }) = event.event()? {
-            (user_id, "order_fulfilled".to_owned(), of_order(order_id, number))
-        } else if let Some(PaymentRefunded { order_id, number, user_id, amount, .. }) = event.event()? {
-            let facts = NotificationFacts { amount: Some(amount), ..of_order(order_id, number) };
-            (user_id, "payment_refunded".to_owned(), facts)
-        } else if let Some(SubscriptionChanged { subscription_id, user_id, status }) = event.event()? {
-            let facts = NotificationFacts { subscription_id: Some(subscription_id), ..none() };
-            (Some(user_id), format!("subscription_{status}"), facts)
-        } else {
-            return Ok(None);
-        };
-    Ok(user_id.map(|user_id| (user_id, kind, facts)))
 }

@@ -1,12 +1,75 @@
 //! The events room: what was published with a transaction reaches each subscriber at least once, in order.
 //!
-//! # Adding a subscriber
+//! # Adding one
 //!
-//! Write a reaction in `application/` (a function over a [`UnitOfWork`] and an [`Envelope`]), and name it in
-//! [`Subscriber::new`] where the worker is put together. Its cursor begins with the first event that is still kept.
+//! A subscriber is a name with handlers, each an async function over a [`UnitOfWork`], an event and its [`Envelope`].
+//! It is written in `application/`, next to what it does, and listed in `application/jobs/mod.rs`. The module
+//! `adding_one` below is a complete example. A new subscriber begins with the oldest event that is still kept.
+//!
+//! An event is added to `domain/events.rs` and published by [`UnitOfWork::publish`].
+//!
+//! [`UnitOfWork`]: crate::infrastructure::repositories::UnitOfWork
+//! [`UnitOfWork::publish`]: crate::infrastructure::repositories::UnitOfWork::publish
 
+mod cursor;
 mod envelope;
 mod event_dispatcher;
+mod subscriber;
 
 pub use envelope::Envelope;
-pub use event_dispatcher::{EventDispatcher, RETENTION, Reaction, Subscriber};
+pub use event_dispatcher::{EventDispatcher, RETENTION};
+pub use subscriber::{EventHandler, Subscriber};
+
+#[cfg(test)]
+mod adding_one {
+    use tokio_util::sync::CancellationToken;
+    use uuid::Uuid;
+
+    use super::{Envelope, EventDispatcher, Subscriber};
+    use crate::domain::context::Context;
+    use crate::domain::events::{OrderFulfilled, OrderPaid};
+    use crate::domain::ids::OrderId;
+    use crate::domain::money::{Currency, Money};
+    use crate::infrastructure::exceptions::Failure;
+    use crate::infrastructure::repositories::{Database, Setup, UnitOfWork, next_number};
+
+    /// Counts the paid orders.
+    async fn count(work: &mut UnitOfWork, _: &OrderPaid, _: &Envelope) -> Result<(), Failure> {
+        next_number(work, "paid orders").await?;
+        Ok(())
+    }
+
+    /// Counts the pieces of work for the warehouse: one subscriber can handle several types of events.
+    async fn pack(work: &mut UnitOfWork, _: &OrderFulfilled, event: &Envelope) -> Result<(), Failure> {
+        assert_eq!(event.event_type, "order.fulfilled");
+        next_number(work, "packed orders").await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_handles_what_was_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+        let subscriber = Subscriber::new("counts").on(count).on(pack);
+        let dispatcher = EventDispatcher::new(database.clone(), [subscriber]);
+
+        let order_id = OrderId(Uuid::nil());
+        let paid = OrderPaid { order_id, number: 1, user_id: None, total: Money::new(100, Currency::EUR) };
+        let published: Result<(), Failure> = database
+            .write(paid, async |work, paid| {
+                work.publish(paid).await?;
+                let OrderPaid { order_id, number, user_id, .. } = *paid;
+                Ok(work.publish(&OrderFulfilled { order_id, number, user_id }).await?)
+            })
+            .await;
+        published.unwrap();
+        assert_eq!(dispatcher.deliver(&CancellationToken::new()).await.unwrap(), 2);
+        assert_eq!(dispatcher.deliver(&CancellationToken::new()).await.unwrap(), 0);
+
+        let mut connection = database.read().await.unwrap();
+        let sql = "SELECT SUM(value) FROM counters WHERE name IN ('paid orders', 'packed orders')";
+        let handled: i64 = connection.one(sql, &[]).await.unwrap();
+        assert_eq!(handled, 2);
+    }
+}

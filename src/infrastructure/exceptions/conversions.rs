@@ -8,6 +8,7 @@ use super::{
 use crate::{
     domain::{
         discount::DiscountFault,
+        events::UnreadableEvent,
         money::MoneyError,
         ports::GatewayError,
         pricing::{LINE_QUANTITY, PricingError},
@@ -96,6 +97,13 @@ impl From<GatewayError> for Failure {
             GatewayError::Refused(_) => TechnicalKind::Vendor,
         };
         Technical::new(kind, error).into()
+    }
+}
+
+// No client has to do with events. The subscriber's event becomes a dead letter, with the report as its reason.
+impl From<UnreadableEvent> for Failure {
+    fn from(error: UnreadableEvent) -> Self {
+        Technical::internal(error).into()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The outbox reaches every subscriber, in order, once in effect, whatever fails.
+//! Events reach every subscriber in order, and their handlers take effect once, whatever fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted};
+use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted, UnreadableEvent};
 use undercroft::domain::ids::VariantId;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Conflict, Failure};
@@ -16,51 +16,52 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, S
 use crate::support::store::{execute, value};
 use crate::support::{Shop, ShopOptions};
 
-const KINDS: &[&str] = &[StockChanged::TYPE];
-
 async fn publish(database: &Database, available: i64) {
     let published: Result<(), DatabaseError> = database
-        .write_boxed(move |work| {
-            Box::pin(async move {
-                let variant_id = VariantId(work.id());
-                work.publish(&StockChanged { variant_id, available }).await?;
-                work.publish(&StockDepleted { variant_id }).await
-            })
+        .write(available, async |work, &available| {
+            let variant_id = VariantId(work.id());
+            work.publish(&StockChanged { variant_id, available }).await?;
+            work.publish(&StockDepleted { variant_id }).await
         })
         .await;
     published.unwrap();
 }
 
-/// Notes what it is told, as a row a note.
-async fn note(work: &mut UnitOfWork, event: &Envelope) -> Result<(), Failure> {
-    let Some(StockChanged { available, .. }) = event.event()? else { return Ok(()) };
-    let sql = "INSERT INTO counters (name, value) SELECT $1, COUNT(*) FROM counters WHERE name LIKE 'note-%'";
-    work.execute(sql, &[Param::from(format!("note-{available:04}"))]).await?;
-    Ok(())
+/// Writes a row per event, numbered as they come.
+async fn note(work: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
+    write_note(work, event.available).await
 }
 
 /// Fails at number 3.
-async fn note_but_3(work: &mut UnitOfWork, event: &Envelope) -> Result<(), Failure> {
-    note(work, event).await?;
-    let Some(StockChanged { available, .. }) = event.event()? else { return Ok(()) };
-    if available == 3 { Err(Conflict::Stale.into()) } else { Ok(()) }
+async fn note_but_3(work: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
+    write_note(work, event.available).await?;
+    if event.available == 3 { Err(Conflict::Stale.into()) } else { Ok(()) }
+}
+
+async fn write_note(work: &mut UnitOfWork, number: i64) -> Result<(), Failure> {
+    let sql = "INSERT INTO counters (name, value) SELECT $1, COUNT(*) FROM counters WHERE name LIKE 'note-%'";
+    work.execute(sql, &[Param::from(format!("note-{number:04}"))]).await?;
+    Ok(())
 }
 
 async fn notes(database: &Database) -> i64 {
     value(database, "SELECT COUNT(*) FROM counters WHERE name LIKE 'note-%'", &[]).await
 }
 
-/// What was noted came in the order of its numbers, from 0.
-async fn in_order(database: &Database) {
+/// Checks that the notes have the order of their numbers, from 0.
+async fn assert_in_order(database: &Database) {
     let out_of_order = "SELECT COUNT(*) FROM counters \
                         WHERE name LIKE 'note-%' AND CAST(SUBSTR(name, 6) AS BIGINT) <> value";
     assert_eq!(value::<i64>(database, out_of_order, &[]).await, 0);
 }
 
-/// A dispatcher for one subscriber, who notes.
+/// A dispatcher for one subscriber, whose handler is `note`.
 fn noting(database: &Database) -> EventDispatcher {
-    let subscriber = Subscriber::new("notes", KINDS, |work, event| Box::pin(note(work, event)));
-    EventDispatcher::new(database.clone(), vec![subscriber])
+    dispatcher(database, Subscriber::new("notes").on(note))
+}
+
+fn dispatcher(database: &Database, subscriber: Subscriber) -> EventDispatcher {
+    EventDispatcher::new(database.clone(), [subscriber])
 }
 
 /// Delivers until there are so many notes. On PostgreSQL an event waits for every transaction of the whole server that
@@ -76,8 +77,8 @@ async fn deliver_until(dispatcher: &EventDispatcher, database: &Database, expect
     assert_eq!(notes(database).await, expected);
 }
 
-on_both_engines!(who_is_told_to_stop_delivers_nothing_more);
-async fn who_is_told_to_stop_delivers_nothing_more(shop: &Shop) {
+on_both_engines!(a_dispatcher_that_is_stopped_delivers_nothing);
+async fn a_dispatcher_that_is_stopped_delivers_nothing(shop: &Shop) {
     publish(&shop.database, 1).await;
     let dispatcher = noting(&shop.database);
     let stop = CancellationToken::new();
@@ -92,33 +93,31 @@ async fn every_event_is_handled_once_and_in_order_by_dispatchers_that_compete(sh
     for available in 0..250 {
         publish(database, available).await;
     }
-    let subscriber = Subscriber::new("notes", KINDS, |work, event| Box::pin(note(work, event)));
     let dispatchers = (0..4).map(|_| {
-        let dispatcher = EventDispatcher::new(database.clone(), vec![subscriber]);
+        let dispatcher = noting(database);
         tokio::spawn(async move { dispatcher.deliver(&CancellationToken::new()).await.unwrap() })
     });
     for dispatcher in dispatchers.collect::<Vec<_>>() {
         dispatcher.await.unwrap();
     }
-    deliver_until(&EventDispatcher::new(database.clone(), vec![subscriber]), database, 250).await;
-    in_order(database).await;
+    deliver_until(&noting(database), database, 250).await;
+    assert_in_order(database).await;
 }
 
 on_both_engines!(
-    an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_end,
+    an_event_that_fails_holds_back_its_subscriber_and_becomes_a_dead_letter,
     ShopOptions::at("2026-01-01T00:00:00Z")
 );
-async fn an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_end(shop: &Shop) {
+async fn an_event_that_fails_holds_back_its_subscriber_and_becomes_a_dead_letter(shop: &Shop) {
     let database = &shop.database;
     for available in 0..6 {
         publish(database, available).await;
     }
-    let fails = Subscriber::new("fails", KINDS, |work, event| Box::pin(note_but_3(work, event)));
-    let dispatcher = EventDispatcher::new(database.clone(), vec![fails]);
+    let dispatcher = dispatcher(database, Subscriber::new("fails").on(note_but_3));
     deliver_until(&dispatcher, database, 3).await;
-    let tries = "SELECT COALESCE(MAX(attempts), 0) FROM event_cursors";
-    for tried in 1..8 {
-        while value::<i64>(database, tries, &[]).await < tried {
+    let attempts = "SELECT COALESCE(MAX(attempts), 0) FROM event_cursors";
+    for attempt in 1..8 {
+        while value::<i64>(database, attempts, &[]).await < attempt {
             dispatcher.deliver(&CancellationToken::new()).await.unwrap();
         }
         assert_eq!(notes(database).await, 3);
@@ -129,14 +128,12 @@ async fn an_event_that_fails_holds_back_its_subscriber_and_is_set_aside_in_the_e
     assert_eq!(value::<i64>(database, dead, &[]).await, 1);
 }
 
-on_both_engines!(
-    an_event_that_nobody_can_read_is_set_aside_and_not_passed_over,
-    ShopOptions::at("2026-01-01T00:00:00Z")
-);
-async fn an_event_that_nobody_can_read_is_set_aside_and_not_passed_over(shop: &Shop) {
+/// Publishes an event, changes it by a statement, and checks that it becomes a dead letter for this reason, while the
+/// next one is delivered.
+async fn check_dead_letter(shop: &Shop, change: &'static [&'static str], reason: &str) {
     let database = &shop.database;
     publish(database, 0).await;
-    execute(database, &["UPDATE outbox SET data = '{}'"]).await;
+    execute(database, change).await;
     publish(database, 1).await;
     let dispatcher = noting(database);
     for _ in 0..600 {
@@ -147,28 +144,102 @@ async fn an_event_that_nobody_can_read_is_set_aside_and_not_passed_over(shop: &S
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let dead = "SELECT COUNT(*) FROM dead_letters WHERE subscriber = 'notes' AND attempts = 8";
-    assert_eq!(value::<i64>(database, dead, &[]).await, 1);
+    let dead = "SELECT error FROM dead_letters WHERE subscriber = 'notes' AND attempts = 8";
+    let error = value::<String>(database, dead, &[]).await;
+    assert!(error.contains(reason), "{error}");
 }
 
-on_both_engines!(where_there_is_nothing_to_deliver_nothing_is_written);
-async fn where_there_is_nothing_to_deliver_nothing_is_written(shop: &Shop) {
+on_both_engines!(
+    an_event_whose_data_is_malformed_becomes_a_dead_letter,
+    ShopOptions::at("2026-01-01T00:00:00Z")
+);
+async fn an_event_whose_data_is_malformed_becomes_a_dead_letter(shop: &Shop) {
+    let reason = "the data of stock.changed is malformed";
+    check_dead_letter(shop, &["UPDATE outbox SET data = '{}'"], reason).await;
+}
+
+on_both_engines!(an_event_of_a_newer_version_becomes_a_dead_letter, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn an_event_of_a_newer_version_becomes_a_dead_letter(shop: &Shop) {
+    let reason = "version 2 of stock.changed is not supported: this program knows version 1";
+    check_dead_letter(shop, &["UPDATE outbox SET version = 2"], reason).await;
+}
+
+on_both_engines!(an_event_of_an_older_version_becomes_a_dead_letter, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn an_event_of_an_older_version_becomes_a_dead_letter(shop: &Shop) {
+    let reason = "version 0 of stock.changed is not supported: this program knows version 1";
+    check_dead_letter(shop, &["UPDATE outbox SET version = 0"], reason).await;
+}
+
+/// `stock.changed` as a later program knows it, which still reads the data of version 1.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StockCounted {
+    pieces: i64,
+}
+
+impl DomainEvent for StockCounted {
+    const TYPE: &'static str = StockChanged::TYPE;
+    const VERSION: i64 = 2;
+
+    fn subject(&self) -> String {
+        String::new()
+    }
+
+    fn decode(version: i64, data: &serde_json::Value) -> Result<Self, UnreadableEvent> {
+        if version == 1 {
+            return StockChanged::decode(1, data).map(|event| Self { pieces: event.available });
+        }
+        serde_json::from_value(data.clone())
+            .map_err(|source| UnreadableEvent::Data { event_type: Self::TYPE, source })
+    }
+}
+
+on_both_engines!(an_event_type_may_read_its_older_versions);
+async fn an_event_type_may_read_its_older_versions(shop: &Shop) {
+    async fn note_counted(work: &mut UnitOfWork, event: &StockCounted, _: &Envelope) -> Result<(), Failure> {
+        write_note(work, event.pieces).await
+    }
+    publish(&shop.database, 0).await;
+    let dispatcher = dispatcher(&shop.database, Subscriber::new("notes").on(note_counted));
+    deliver_until(&dispatcher, &shop.database, 1).await;
+    assert_in_order(&shop.database).await;
+}
+
+on_both_engines!(a_subscriber_has_handlers_for_several_types_of_events);
+async fn a_subscriber_has_handlers_for_several_types_of_events(shop: &Shop) {
+    async fn note_1(work: &mut UnitOfWork, _: &StockDepleted, _: &Envelope) -> Result<(), Failure> {
+        write_note(work, 1).await
+    }
+    publish(&shop.database, 0).await;
+    let dispatcher = dispatcher(&shop.database, Subscriber::new("notes").on(note).on(note_1));
+    deliver_until(&dispatcher, &shop.database, 2).await;
+    assert_in_order(&shop.database).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "subscribers share a name")]
+async fn two_subscribers_of_one_name_are_refused() {
+    let shop = Shop::on_sqlite(ShopOptions::default()).await;
+    EventDispatcher::new(shop.database.clone(), [Subscriber::new("notes"), Subscriber::new("notes")]);
+}
+
+on_both_engines!(nothing_is_written_if_there_is_nothing_to_deliver);
+async fn nothing_is_written_if_there_is_nothing_to_deliver(shop: &Shop) {
     let dispatcher = noting(&shop.database);
     dispatcher.deliver(&CancellationToken::new()).await.unwrap();
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM event_cursors", &[]).await, 0);
 }
 
 on_both_engines!(
-    what_everybody_has_read_is_cleared_away_after_a_week,
+    events_that_all_subscribers_have_read_are_deleted_after_a_week,
     ShopOptions::at("2026-01-01T00:00:00Z")
 );
-async fn what_everybody_has_read_is_cleared_away_after_a_week(shop: &Shop) {
+async fn events_that_all_subscribers_have_read_are_deleted_after_a_week(shop: &Shop) {
     let (database, dispatcher) = (&shop.database, noting(&shop.database));
     for available in 0..3 {
         publish(database, available).await;
     }
     shop.clock().advance(SignedDuration::from_hours(8 * 24));
-    assert_eq!(dispatcher.forget(100).await.unwrap(), 0, "nobody has read them");
+    assert_eq!(dispatcher.purge(100).await.unwrap(), 0, "no subscriber has read them");
     deliver_until(&dispatcher, database, 3).await;
     execute(
         database,
@@ -178,23 +249,23 @@ async fn what_everybody_has_read_is_cleared_away_after_a_week(shop: &Shop) {
     .await;
     publish(database, 3).await;
     // on PostgreSQL the last of them is read once the other transactions of the server have ended
-    let mut forgotten = 0;
+    let mut deleted = 0;
     for _ in 0..600 {
         dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-        forgotten += dispatcher.forget(2).await.unwrap();
-        if forgotten == 5 {
+        deleted += dispatcher.purge(2).await.unwrap();
+        if deleted == 5 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(forgotten, 5, "all but the one that was set aside");
+    assert_eq!(deleted, 5, "all but the dead letter");
     let left = "SELECT COUNT(*) FROM outbox";
     assert_eq!(value::<i64>(database, left, &[]).await, 3, "and the two that happened today");
     deliver_until(&dispatcher, database, 4).await;
-    in_order(database).await;
+    assert_in_order(database).await;
 }
 
-/// Publishes in a transaction that began, by writing or by publishing, before `meanwhile`, and goes on after it.
+/// Publishes in a transaction that began, by writing or by publishing, before `meanwhile`, and continues after it.
 async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, meanwhile: impl AsyncFnOnce()) {
     let database = shop.database.clone();
     let variant_id = VariantId(uuid::Uuid::nil());
@@ -203,22 +274,20 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
     let signals = Arc::new(Mutex::new(Some((began, wait))));
     let late = tokio::spawn(async move {
         let published: Result<(), DatabaseError> = database
-            .write_boxed(move |work| {
-                let signals = Arc::clone(&signals);
-                Box::pin(async move {
-                    work.exclusive_lock("late").await?;
-                    if let Some(available) = before {
-                        work.publish(&StockChanged { variant_id, available }).await?;
-                    }
-                    if let Some((began, wait)) = signals.lock().await.take() {
-                        began.send(()).unwrap();
-                        wait.await.unwrap();
-                    }
-                    if let Some(available) = after {
-                        work.publish(&StockChanged { variant_id, available }).await?;
-                    }
-                    Ok(())
-                })
+            .write((variant_id, before, after, signals), async |work, given| {
+                let (variant_id, before, after, signals) = (given.0, given.1, given.2, &given.3);
+                work.exclusive_lock("late").await?;
+                if let Some(available) = before {
+                    work.publish(&StockChanged { variant_id, available }).await?;
+                }
+                if let Some((began, wait)) = signals.lock().await.take() {
+                    began.send(()).unwrap();
+                    wait.await.unwrap();
+                }
+                if let Some(available) = after {
+                    work.publish(&StockChanged { variant_id, available }).await?;
+                }
+                Ok(())
             })
             .await;
         published.unwrap();
@@ -229,7 +298,7 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
     late.await.unwrap();
 }
 
-// On SQLite writers stand in line: none can commit late.
+// SQLite has one writer: no transaction commits late.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_whose_transaction_commits_late_is_not_skipped() {
@@ -255,7 +324,7 @@ async fn a_transaction_that_began_early_publishes_behind_those_that_ended_meanwh
     .await;
     publish(&shop.database, 3).await;
     deliver_until(&noting(&shop.database), &shop.database, 4).await;
-    in_order(&shop.database).await;
+    assert_in_order(&shop.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,5 +346,5 @@ async fn events_go_on_in_another_cluster_that_a_backup_is_restored_to() {
     let restored = Database::open(&shop.url, Context::system(), Setup::Never).await.unwrap();
     publish(&restored, 5).await;
     deliver_until(&noting(&restored), &restored, 6).await;
-    in_order(&restored).await;
+    assert_in_order(&restored).await;
 }

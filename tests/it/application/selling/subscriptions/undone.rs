@@ -2,7 +2,7 @@
 
 use super::*;
 use tokio_util::sync::CancellationToken;
-use undercroft::application::people::notify::subscribers;
+use undercroft::application::jobs::subscribers;
 use undercroft::application::people::users::erase;
 use undercroft::infrastructure::events::EventDispatcher;
 
