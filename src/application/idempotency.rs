@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::Store;
+use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Conflict, Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{
     Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, WorkFn,
@@ -166,9 +167,4 @@ pub async fn refuse(
 /// the client.
 fn is_final(failure: &Failure) -> bool {
     failure.kind().is_final() && !failure.is::<UnauthorizedAccessException>()
-}
-
-/// `span` after `at`, or the end of time.
-pub(crate) fn later(at: jiff::Timestamp, span: SignedDuration) -> jiff::Timestamp {
-    at.checked_add(span).unwrap_or(jiff::Timestamp::MAX)
 }

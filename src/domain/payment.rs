@@ -1,10 +1,13 @@
 //! Payments: what a vendor holds, took and gave back for an order, and the steps that made it so.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::ids::{OrderId, PaymentId, PaymentStepId};
 use super::money::Currency;
 use super::state::states;
+
+/// How long after its last change a payment without a known outcome is looked up first.
+pub const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(30);
 
 states! {
     /// How far a payment has come.
@@ -116,8 +119,9 @@ impl Payment {
         }
     }
 
-    /// Sets aside what a step is to move.
-    pub fn set_aside(&mut self, step: &PaymentStep) {
+    /// Counts an operation's amount as pending, and schedules the next attempt for `retry_at` at the latest.
+    pub fn begin(&mut self, step: &PaymentStep, retry_at: Timestamp) {
+        self.next_attempt_at = Some(self.next_attempt_at.map_or(retry_at, |known| known.min(retry_at)));
         match step.kind {
             StepKind::Authorize => {}
             StepKind::Capture => self.capturing += step.amount,
@@ -188,8 +192,8 @@ pub struct PaymentStep {
 }
 
 impl PaymentStep {
-    /// A step that the vendor is to be asked for.
-    pub fn asked(
+    /// A new operation, to be sent to the provider.
+    pub fn pending(
         id: PaymentStepId,
         payment_id: PaymentId,
         kind: StepKind,

@@ -1,7 +1,7 @@
 //! Takes back sold pieces: refunds the orders that sold them, and credits what no known order sold.
 
 use crate::application::Policy;
-use crate::application::payments::settlement::{set_aside, settle_step};
+use crate::application::payments::apply_payment::{begin_operation, settle_operation};
 use crate::application::selling::invoicing;
 use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::domain::ids::{InvoiceId, OrderId, PaymentStepId};
@@ -89,11 +89,10 @@ async fn refund(
     let now = work.now();
     let step = PaymentStep {
         reason: Some(reason(invoice)),
-        ..PaymentStep::asked(refund_id(invoice, order), payment.id, StepKind::Refund, amount, now)
+        ..PaymentStep::pending(refund_id(invoice, order), payment.id, StepKind::Refund, amount, now)
     };
-    set_aside(work, &mut payment, &step, now).await?;
-    PaymentRepository::save_progress(work, &payment).await?;
-    settle_step(work, step.id, Ok(invoice.key.clone())).await?;
+    begin_operation(work, &mut payment, &step, now).await?;
+    settle_operation(work, step.id, &Ok(invoice.key.clone())).await?;
     Ok(true)
 }
 

@@ -5,7 +5,7 @@
 
 use crate::application::Policy;
 use crate::application::payments::apply_payment::apply_payment;
-use crate::application::payments::gateway_calls::OUTSIDE;
+use crate::application::payments::gateway_calls::IMPORTED;
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{QuoteLine, ShippingChoice};
 use crate::domain::address::Address;
@@ -80,7 +80,7 @@ async fn place_lines(
         shipping: ShippingChoice::Settled,
         shipping_address: address.clone(),
         billing_address: address,
-        provider: OUTSIDE.to_owned(),
+        provider: IMPORTED.to_owned(),
         token: String::new(),
     };
     let placed = place_order(work, policy, &draft).await?;

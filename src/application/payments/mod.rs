@@ -1,7 +1,11 @@
-//! Payments: asking the vendor, applying its answers, moving money back, recovery.
+//! Payments: calling the providers, applying their outcomes, returning money, recovery.
+//!
+//! Calls go one way: `recovery` and the use cases of selling and subscriptions → `gateway_calls` → `apply_payment` →
+//! `effects` and `placed_orders`.
 
 pub mod apply_payment;
 pub mod confirmation;
+mod effects;
 pub mod gateway_calls;
+pub(crate) mod placed_orders;
 pub mod recovery;
-pub mod settlement;

@@ -1,143 +1,136 @@
-//! Finishes what a crash, a lost answer or a shopper who went away left open: every payment that is not settled is
-//! asked about until it is.
+//! Recovery: settles the payments and operations without a known outcome, after a crash, a lost response, or a shopper
+//! who did not confirm a payment.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::PaymentId;
-use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::order::{Order, OrderStatus};
+use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::placed_order::UNKNOWN_TO_PROVIDER;
 use crate::domain::ports::Charge;
+use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
-use super::apply_payment::{ABANDONED, abandon, apply_payment};
-use super::gateway_calls::{FIRST_RETRY, apply_charge, authorize, gateway, refresh, send_step};
-use super::settlement::ask_back;
+use super::apply_payment::{abandon, apply_payment, void_open_payment};
+use super::gateway_calls::{apply_charge, authorize, gateway, refresh, send_operation};
 use crate::application::Store;
-use crate::application::idempotency::later;
-use crate::domain::order::{Order, OrderStatus};
 
-/// Payments asked about in one round.
-const ROUND: i64 = 100;
-/// The longest time between two questions about the same payment.
-const SLOWEST: SignedDuration = SignedDuration::from_mins(30);
-
-/// How long a vendor that never heard of a payment is asked about it after it was given up: what was sent may be on
-/// its way.
+/// The most payments that one run looks up.
+const BATCH: i64 = 100;
+/// The longest wait between two look-ups of a payment.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
+/// How long a payment that its provider did not know is looked up after it was given up: the request may still arrive.
 const WATCH: SignedDuration = SignedDuration::from_hours(6);
 
-/// Makes every payment that is open due now, unless it was put off for longer: whoever was to settle it may have been
-/// killed in the middle of it.
+/// Makes the payments without a known outcome due now, as after a restart: the process that was to settle them may have
+/// been killed. Those that wait for more than half an hour stay as they are.
 pub async fn reschedule_open_payments(store: &Store) -> Result<(), Failure> {
-    let write = store.database().write_boxed(|work: &mut UnitOfWork| {
-        Box::pin(async move {
-            let by = later(work.now(), SLOWEST);
-            Ok(PaymentRepository::make_due(work, by).await?)
-        })
+    let write = store.database().write((), async |work, ()| {
+        let by = later(work.now(), LONGEST_WAIT);
+        Ok(PaymentRepository::make_due(work, by).await?)
     });
     write.await
 }
 
-/// Settles the payments that are due by `by`; how many were asked about. One that fails is tried again later and
-/// does not keep the others waiting.
+/// Recovers the payments that are due at `by`, and returns how many there were. A failure is logged, does not stop the
+/// others, and is retried.
 pub async fn recover_payments(store: &Store, by: Timestamp) -> Result<usize, Failure> {
-    let due = PaymentRepository(&mut store.database().read().await?).due(by, ROUND).await?;
-    let mut asked = 0;
+    let due = PaymentRepository(&mut store.database().read().await?).due(by, BATCH).await?;
+    let mut claimed = 0;
     for id in due {
         if claim(store, id, by).await? {
-            asked += 1;
+            claimed += 1;
             if let Err(failure) = recover(store, id).await {
                 tracing::warn!(payment = %id, %failure, "the payment could not be settled yet");
             }
         }
     }
-    Ok(asked)
+    Ok(claimed)
 }
 
-/// Puts off the next question, so that no other node asks the same; each time by longer.
+/// Schedules the next attempt, so that no other node makes this one. Returns whether this node is to make it.
 async fn claim(store: &Store, id: PaymentId, by: Timestamp) -> Result<bool, Failure> {
-    store
-        .database()
-        .write_boxed(move |work| {
-            Box::pin(async move {
-                let payment: Payment = work.find(id).await?.ok_or(NotFound::Payment)?;
-                let next = later(work.now(), pause(payment.attempts));
-                Ok(PaymentRepository::claim_retry(work, id, by, next).await?)
-            })
-        })
-        .await
+    let write = store.database().write((id, by), async |work, &(id, by)| {
+        let payment: Payment = work.find(id).await?.ok_or(NotFound::Payment)?;
+        let next = later(work.now(), wait(payment.attempts));
+        Ok(PaymentRepository::claim_retry(work, id, by, next).await?)
+    });
+    write.await
 }
 
-/// How long to wait after so many questions: twice as long each time, from twice the first wait on.
-fn pause(asked: i64) -> SignedDuration {
-    let doubled = FIRST_RETRY.saturating_mul(2 << asked.clamp(0, 8));
-    doubled.min(SLOWEST)
+/// Returns the wait after so many attempts: it doubles with each, from twice the first wait on.
+fn wait(attempts: i64) -> SignedDuration {
+    let doubled = FIRST_RETRY.saturating_mul(2 << attempts.clamp(0, 8));
+    doubled.min(LONGEST_WAIT)
 }
 
-/// Brings one payment as far as it can be brought now.
+/// Looks up a payment and sends its pending operations.
 async fn recover(store: &Store, id: PaymentId) -> Result<(), Failure> {
-    let (payment, steps) = payment(store, id).await?;
+    let (payment, operations) = load(store, id).await?;
     if payment.is_open() {
-        settle_open(store, &payment).await?;
-    } else if is_watched(&payment, &steps, store.database().context().clock.now()) {
+        recover_open(store, &payment).await?;
+    } else if is_watched(&payment, &operations, store.database().context().clock.now()) {
         refresh(store, id).await?;
     }
-    let (payment, steps) = self::payment(store, id).await?;
-    let open = |step: &&PaymentStep| step.status == StepStatus::Pending && step.kind != StepKind::Authorize;
-    for step in steps.iter().filter(open) {
-        send_step(store, &payment, step).await?;
+
+    let (payment, operations) = load(store, id).await?;
+    let pending =
+        |step: &&PaymentStep| step.status == StepStatus::Pending && step.kind != StepKind::Authorize;
+    for operation in operations.iter().filter(pending) {
+        send_operation(store, &payment, operation).await?;
     }
-    store.database().write_boxed(move |work| Box::pin(rest(work, id))).await
+    store.database().write(id, async |work, id| unschedule(work, *id).await).await
 }
 
-async fn payment(store: &Store, id: PaymentId) -> Result<(Payment, Vec<PaymentStep>), Failure> {
-    let mut session = store.database().read().await?;
-    let payment = session.find(id).await?.ok_or(NotFound::Payment)?;
-    Ok((payment, PaymentRepository(&mut session).steps(id).await?))
+async fn load(store: &Store, id: PaymentId) -> Result<(Payment, Vec<PaymentStep>), Failure> {
+    let mut connection = store.database().read().await?;
+    let payment = connection.find(id).await?.ok_or(NotFound::Payment)?;
+    Ok((payment, PaymentRepository(&mut connection).steps(id).await?))
 }
 
-/// Asks no more about a payment that has nothing open. Steps are looked for once it is taken: nobody adds one then.
-async fn rest(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
+/// Ends the attempts of a payment whose outcome is known. The operations are read after the payment was locked, since
+/// they are only added under that lock.
+async fn unschedule(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
     let mut payment = PaymentRepository::lock(work, id).await?.ok_or(NotFound::Payment)?;
-    let steps = PaymentRepository(work).steps(id).await?;
-    let pending = steps.iter().any(|step| step.status == StepStatus::Pending);
-    if !payment.is_open() && !pending && !is_watched(&payment, &steps, work.now()) {
+    let operations = PaymentRepository(work).steps(id).await?;
+    let pending = operations.iter().any(|step| step.status == StepStatus::Pending);
+    if !payment.is_open() && !pending && !is_watched(&payment, &operations, work.now()) {
         payment.next_attempt_at = None;
         PaymentRepository::save_progress(work, &payment).await?;
     }
     Ok(())
 }
 
-/// Whether the vendor may still come to know of a payment that was given up.
-fn is_watched(payment: &Payment, steps: &[PaymentStep], now: Timestamp) -> bool {
-    let abandoned = |step: &&PaymentStep| step.failure.as_deref() == Some(ABANDONED);
-    let since = steps.iter().find(abandoned).and_then(|step| step.settled_at);
+/// Returns whether the provider may still receive the authorization of a payment that was given up.
+fn is_watched(payment: &Payment, operations: &[PaymentStep], now: Timestamp) -> bool {
+    let unknown = |step: &&PaymentStep| step.failure.as_deref() == Some(UNKNOWN_TO_PROVIDER);
+    let since = operations.iter().find(unknown).and_then(|step| step.settled_at);
     payment.amount > 0 && since.is_some_and(|since| now < later(since, WATCH))
 }
 
-/// Finds out how a payment that is not settled stands; gives it up when its time is over.
-async fn settle_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
+/// Looks up an open payment and applies its charge. A payment whose reservation has expired is given up.
+async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     let gateway = gateway(store, &payment.provider)?;
     let order: Order = store.database().read().await?.find(payment.order_id).await?.ok_or(NotFound::Order)?;
     let now = store.database().context().clock.now();
-    let given_up = order.status != OrderStatus::Pending;
-    let expired = given_up || now >= later(payment.created_at, store.policy.reservation);
-    let known = match payment.amount {
+    let expired =
+        order.status != OrderStatus::Pending || now >= later(payment.created_at, store.policy.reservation);
+    let charge = match payment.amount {
         0 => None,
         _ => gateway.look_up(payment.id).await.map_err(Technical::vendor)?,
     };
     let id = payment.id;
-    match known {
+    match charge {
         Some(charge) if expired => {
-            store
+            let given = (id, charge);
+            let write = store
                 .database()
-                .write_boxed(move |work| {
-                    let charge = charge.clone();
-                    Box::pin(async move { apply_late_charge(work, id, &charge).await })
-                })
-                .await
+                .write(given, async |work, (id, charge)| apply_late_charge(work, *id, charge).await);
+            write.await
         }
         Some(charge) => apply_charge(store, id, charge).await,
-        None if expired => store.database().write_boxed(move |work| Box::pin(abandon(work, id))).await,
+        None if expired => store.database().write(id, async |work, id| abandon(work, *id).await).await,
         None => match authorize(store, payment).await? {
             Some(charge) => apply_charge(store, id, charge).await,
             None => Ok(()),
@@ -145,14 +138,11 @@ async fn settle_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     }
 }
 
-/// Takes in how the charge of a payment stands whose time is over; one that still waits for the shopper is let go.
+/// Applies the charge of a payment whose reservation has expired. A charge that waits for the shopper is voided.
 async fn apply_late_charge(work: &mut UnitOfWork, id: PaymentId, charge: &Charge) -> Result<(), Failure> {
     let mut payment = apply_payment(work, id, charge).await?.payment;
-    let steps = PaymentRepository(work).steps(id).await?;
-    let asked = |step: &PaymentStep| step.kind == StepKind::Void && step.status == StepStatus::Pending;
-    if payment.is_open() && !steps.iter().any(asked) {
-        ask_back(work, &mut payment, StepKind::Void, "the order had been given up").await?;
-        PaymentRepository::save_progress(work, &payment).await?;
+    if payment.is_open() {
+        void_open_payment(work, &mut payment).await?;
     }
     Ok(())
 }
@@ -162,8 +152,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_question_waits_twice_as_long_up_to_half_an_hour() {
-        let minutes = |asked| pause(asked).as_mins();
+    fn the_wait_doubles_up_to_half_an_hour() {
+        let minutes = |attempts| wait(attempts).as_mins();
         assert_eq!([0, 1, 2, 3, 4, 5, 1_000].map(minutes), [1, 2, 4, 8, 16, 30, 30]);
     }
 }

@@ -15,9 +15,9 @@ use crate::domain::user::{Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository};
 
-use crate::application::idempotency::later;
 use crate::application::selling::cart;
 use crate::application::{Policy, Store};
+use crate::domain::time::later;
 
 /// The length of a token in bytes.
 const TOKEN_BYTES: usize = 32;

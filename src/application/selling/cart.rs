@@ -10,13 +10,13 @@ use crate::domain::ids::{CartId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::pricing::PricedLine;
 use crate::domain::state::State;
+use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, Location, NotFound, OrderProcessingException, ValidationException,
 };
 use crate::infrastructure::repositories::{CartRepository, Connection, Offer, UnitOfWork};
 
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_offers};
-use crate::application::idempotency::later;
 use crate::application::{Policy, Store};
 
 /// A cart as its caller means it.

@@ -12,7 +12,8 @@ use crate::domain::address::Address;
 use crate::domain::cart::{Cart, CartStatus};
 use crate::domain::ids::{CartId, OrderId, PaymentId, UserId};
 use crate::domain::payment::{Payment, PaymentStatus};
-use crate::domain::ports::DeclineReason;
+use crate::domain::placed_order::PlacedOrder;
+use crate::domain::ports::{Charge, DeclineReason};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, Technical,
@@ -22,11 +23,13 @@ use crate::infrastructure::repositories::{
     CartRepository, IdempotencyKey, PaymentRepository, StoredResponse, UnitOfWork,
 };
 
-use super::place_order::{OrderDraft, PlacedOrder, place_order};
+use super::place_order::{OrderDraft, place_order};
 use super::quote::{QuoteLine, ShippingChoice};
 use crate::application::Store;
-use crate::application::idempotency::{ClaimOutcome, Render, claim, refuse};
-use crate::application::payments::gateway_calls::{authorize, gateway, record};
+use crate::application::idempotency::{ClaimOutcome, Render, claim, refuse, settle};
+use crate::application::payments::apply_payment::apply_payment;
+use crate::application::payments::gateway_calls::{authorize, gateway};
+use crate::application::payments::placed_orders;
 
 /// What a shopper sends to buy a cart.
 #[derive(Debug, Clone)]
@@ -75,8 +78,27 @@ pub async fn checkout(
     task.await.unwrap_or_else(|error| Err(Technical::internal(error).into()))
 }
 
-/// What the wire is told of an order: itself, or why its payment failed.
-pub(crate) fn answer(placed: &PlacedOrder, render: &dyn Render<PlacedOrder>) -> StoredResponse {
+/// Applies the charge and stores the response to the key, in one transaction.
+async fn record(
+    store: &Store,
+    payment_id: PaymentId,
+    charge: Option<Charge>,
+    key: Option<IdempotencyKey>,
+    render: Arc<dyn Render<PlacedOrder>>,
+) -> Result<StoredResponse, Failure> {
+    let given = (payment_id, charge, key, render);
+    let write = store.database().write(given, async |work, (id, charge, key, render)| {
+        let placed = match charge {
+            Some(charge) => apply_payment(work, *id, charge).await?,
+            None => placed_orders::get_by_payment(work, *id).await?,
+        };
+        settle(work, key.as_ref(), response(&placed, render.as_ref())).await
+    });
+    write.await
+}
+
+/// Returns the response to a checkout: the order, or why its payment failed.
+fn response(placed: &PlacedOrder, render: &dyn Render<PlacedOrder>) -> StoredResponse {
     if placed.payment.status == PaymentStatus::Failed {
         let reason =
             placed.payment.failure.as_deref().map_or(DeclineReason::Declined, DeclineReason::from_name);

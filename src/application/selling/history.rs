@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::domain::ids::{OrderId, PaymentId, SubscriptionId};
 use crate::domain::invoice::{Invoice, InvoiceKind};
 use crate::domain::order::Order;
-use crate::domain::payment::{Payment, PaymentStep};
+use crate::domain::payment::PaymentStep;
+use crate::domain::placed_order::PlacedOrder;
 use crate::domain::subscription::{Subscription, SubscriptionPeriod};
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::infrastructure::repositories::{
@@ -13,8 +14,8 @@ use crate::infrastructure::repositories::{
     SubscriptionRepository,
 };
 
-use super::place_order::PlacedOrder;
 use crate::application::Store;
+use crate::application::payments::placed_orders;
 
 /// A page of orders with their payments, newest first.
 pub async fn orders(
@@ -44,10 +45,7 @@ pub async fn orders(
 
 /// The order that a payment pays, with it.
 pub async fn order_of_payment(store: &Store, id: PaymentId) -> Result<PlacedOrder, Failure> {
-    let mut session = store.database().read().await?;
-    let payment: Payment = session.find(id).await?.ok_or(NotFound::Payment)?;
-    let order = session.find(payment.order_id).await?.ok_or(NotFound::Payment)?;
-    Ok(PlacedOrder { order, payment })
+    placed_orders::get_by_payment(&mut store.database().read().await?, id).await
 }
 
 /// The steps of a payment, oldest first.

@@ -1,52 +1,34 @@
-//! What becomes of an order after it was placed: cancelled, captured, refunded, fulfilled.
+//! What an administrator or a customer does with a placed order: cancel, capture, refund, fulfil.
 
 use std::sync::Arc;
 
-use crate::domain::events::OrderFulfilled;
 use crate::domain::ids::{OrderId, PaymentStepId};
 use crate::domain::order::{Order, OrderStatus};
-use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::placed_order::PlacedOrder;
 use crate::domain::ports::DeclineReason;
 use crate::domain::state::State;
+use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, Technical,
     ValidationException,
 };
-use crate::infrastructure::repositories::{
-    IdempotencyKey, OrderRepository, PaymentRepository, StoredResponse, UnitOfWork,
-};
+use crate::infrastructure::repositories::{IdempotencyKey, StoredResponse, UnitOfWork};
 
-use super::place_order::PlacedOrder;
 use crate::application::Store;
-use crate::application::idempotency::{ClaimOutcome, Render, claim, later, refuse, settle};
-use crate::application::payments::apply_payment::cancel_order;
-use crate::application::payments::gateway_calls::{FIRST_RETRY, placed, send_step};
-use crate::application::payments::settlement::{give_back, set_aside};
-use crate::application::subscriptions::lifecycle as subscriptions;
+use crate::application::idempotency::{ClaimOutcome, Render, claim, refuse, settle};
+use crate::application::payments::apply_payment::{begin_operation, cancel_order, fulfil_order};
+use crate::application::payments::gateway_calls::send_operation;
+use crate::application::payments::placed_orders;
 
-/// An order with its payment.
+/// Returns an order with its payment.
 pub async fn order(store: &Store, id: OrderId) -> Result<PlacedOrder, Failure> {
-    let mut session = store.database().read().await?;
-    let order = session.find::<Order>(id).await?.ok_or(NotFound::Order)?;
-    let payment = PaymentRepository(&mut session).by_order(id).await?.ok_or(NotFound::Payment)?;
-    Ok(PlacedOrder { order, payment })
+    placed_orders::get(&mut store.database().read().await?, id).await
 }
 
-/// Gives up an order that was not fulfilled: its stock is free again, and the money goes back.
+/// Cancels an order that is not fulfilled: its stock is released, and its payment voided or refunded.
 pub async fn cancel(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrder, Failure> {
-    let payment = PaymentRepository(work).by_order(id).await?.ok_or(NotFound::Order)?;
-    let mut payment = PaymentRepository::lock(work, payment.id).await?.ok_or(NotFound::Payment)?;
-    let mut order = OrderRepository::lock(work, id).await?.ok_or(NotFound::Order)?;
-    subscriptions::order_reversed(work, id).await?;
-    cancel_order(work, &mut order, "cancelled").await?;
-    if payment.is_open() {
-        // Whether the vendor has the money is not known yet: the worker finds out, and gives it back if so.
-        payment.next_attempt_at = Some(work.now());
-    }
-    give_back(work, &mut payment, "the order was cancelled").await?;
-    PaymentRepository::save_progress(work, &payment).await?;
-    OrderRepository::save_progress(work, &order).await?;
-    Ok(PlacedOrder { order, payment })
+    cancel_order(work, id).await
 }
 
 /// Hands an order to the carrier.
@@ -55,15 +37,7 @@ pub async fn fulfil(
     id: OrderId,
     tracking_code: Option<String>,
 ) -> Result<PlacedOrder, Failure> {
-    let mut order = OrderRepository::lock(work, id).await?.ok_or(NotFound::Order)?;
-    order.status = order.status.step(OrderStatus::Fulfilled)?;
-    order.fulfilled_at = Some(work.now());
-    order.tracking_code = tracking_code;
-    OrderRepository::save_progress(work, &order).await?;
-    let fulfilled = OrderFulfilled { order_id: order.id, number: order.number, user_id: order.user_id };
-    work.publish(&fulfilled).await?;
-    let payment = PaymentRepository(work).by_order(id).await?.ok_or(NotFound::Payment)?;
-    Ok(PlacedOrder { order, payment })
+    fulfil_order(work, id, tracking_code).await
 }
 
 /// Money that an administrator moves: a capture of what is held, or a refund of what was taken.
@@ -103,7 +77,7 @@ pub async fn capture_or_refund(
             Ok(Moving::Answered(answer)) => Ok(answer),
             Ok(Moving::ClaimOutcome(payment, step)) => {
                 if step.status == StepStatus::Pending {
-                    send_step(&store, &payment, &step).await?;
+                    send_operation(&store, &payment, &step).await?;
                 }
                 conclude(&store, step.id, key, render).await
             }
@@ -163,9 +137,7 @@ async fn begin_step(
     id: PaymentStepId,
     request: &PaymentOperation,
 ) -> Result<Moving, Failure> {
-    let payment = PaymentRepository(work).by_order(request.order_id).await?.ok_or(NotFound::Order)?;
-    let mut payment = PaymentRepository::lock(work, payment.id).await?.ok_or(NotFound::Payment)?;
-    let order: Order = work.find(payment.order_id).await?.ok_or(NotFound::Order)?;
+    let PlacedOrder { order, mut payment } = placed_orders::lock(work, request.order_id).await?;
     let (left, amount) = amount(&payment, &order, request)?;
     if request.restock
         && (request.kind != StepKind::Refund
@@ -186,10 +158,9 @@ async fn begin_step(
     let step = PaymentStep {
         reason: request.reason.clone(),
         restock: request.restock,
-        ..PaymentStep::asked(id, payment.id, request.kind, amount, now)
+        ..PaymentStep::pending(id, payment.id, request.kind, amount, now)
     };
-    set_aside(work, &mut payment, &step, later(now, FIRST_RETRY)).await?;
-    PaymentRepository::save_progress(work, &payment).await?;
+    begin_operation(work, &mut payment, &step, later(now, FIRST_RETRY)).await?;
     Ok(Moving::ClaimOutcome(Box::new(payment), Box::new(step)))
 }
 
@@ -225,7 +196,7 @@ async fn conclude(
             let (key, render) = (key.clone(), Arc::clone(&render));
             Box::pin(async move {
                 let step: PaymentStep = work.find(id).await?.ok_or(NotFound::Payment)?;
-                let placed = placed(work, step.payment_id).await?;
+                let placed = placed_orders::get_by_payment(work, step.payment_id).await?;
                 let answer = if step.status == StepStatus::Failed {
                     render.refusal(&PaymentFailedException { reason: DeclineReason::ProcessingError }.into())
                 } else {

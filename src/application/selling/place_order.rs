@@ -9,7 +9,9 @@ use crate::domain::events::{OrderPlaced, StockDepleted};
 use crate::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
-use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind};
+use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStatus, PaymentStep, StepKind};
+use crate::domain::placed_order::PlacedOrder;
+use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
     Failure, Fault, InvalidDiscountCodeException, ProductOutOfStockException, UnauthorizedAccessException,
     ValidationException,
@@ -21,7 +23,6 @@ use crate::infrastructure::repositories::{
 use super::invoicing;
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::application::Policy;
-use crate::application::idempotency::later;
 
 /// The counter that orders take their numbers from.
 const NUMBERS: &str = "order";
@@ -61,15 +62,6 @@ pub struct OrderDraft {
     pub token: String,
 }
 
-/// An order and its payment.
-#[derive(Debug, Clone)]
-pub struct PlacedOrder {
-    /// The order.
-    pub order: Order,
-    /// Its payment.
-    pub payment: Payment,
-}
-
 /// Places an order; its payment is pending and its stock reserved.
 pub async fn place_order(
     work: &mut UnitOfWork,
@@ -95,12 +87,12 @@ pub async fn place_order(
     let number = next_number(work, NUMBERS).await?;
     let order = order(policy, draft, &quote, number, now);
     let total = Money::new(order.total, order.currency);
-    let retry_at = later(now, crate::application::payments::gateway_calls::FIRST_RETRY);
+    let retry_at = later(now, FIRST_RETRY);
     let payment = payment(draft, total, now, retry_at);
     work.insert(&order).await?;
     take_discount(work, draft, &quote).await?;
     work.insert(&payment).await?;
-    let step = PaymentStep::asked(work.id(), payment.id, StepKind::Authorize, payment.amount, now);
+    let step = PaymentStep::pending(work.id(), payment.id, StepKind::Authorize, payment.amount, now);
     work.insert(&step).await?;
     let placed =
         OrderPlaced { order_id: order.id, number, user_id: order.user_id, cart_id: order.cart_id, total };

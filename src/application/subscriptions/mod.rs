@@ -1,4 +1,7 @@
 //! Subscriptions and their renewals.
+//!
+//! Calls go one way: `lifecycle` and `renewals` → payments → `periods`.
 
 pub mod lifecycle;
+pub(crate) mod periods;
 pub mod renewals;

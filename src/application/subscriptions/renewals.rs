@@ -1,34 +1,27 @@
-//! Renewals: each period of a subscription is charged once, and tried again a few times when its charge fails.
+//! Renewals: each period of a subscription is charged once, and a failed charge is retried.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::ids::SubscriptionId;
 use crate::domain::payment::Payment;
-use crate::domain::product::BillingInterval;
-use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::domain::user::User;
-use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
+use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
 
-use super::lifecycle::save;
+use super::periods::{fail_charge, lock, period_end};
 use crate::application::Store;
-use crate::application::idempotency::later;
 use crate::application::payments::gateway_calls::{apply_charge, authorize, gateway};
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{QuoteLine, ShippingChoice};
 
-/// Subscriptions charged in one round.
-const ROUND: i64 = 100;
-/// How long to wait before a charge that failed is tried again, by the number of failures; after one more the
-/// subscription expires.
-const DUNNING: [SignedDuration; 3] =
-    [SignedDuration::from_hours(24), SignedDuration::from_hours(3 * 24), SignedDuration::from_hours(5 * 24)];
+/// The most subscriptions that one run charges.
+const BATCH: i64 = 100;
 
-/// Charges the subscriptions that are due by `by`; how many were charged. One that fails does not keep the others
-/// waiting.
+/// Charges the subscriptions that are due at `by`, and returns how many were charged. A failure is logged and does not
+/// stop the others.
 pub async fn renew_subscriptions(store: &Store, by: Timestamp) -> Result<usize, Failure> {
-    let due = SubscriptionRepository(&mut store.database().read().await?).due(by, ROUND).await?;
+    let due = SubscriptionRepository(&mut store.database().read().await?).due(by, BATCH).await?;
     let mut charged = 0;
     for id in due {
         match renew(store, id).await {
@@ -42,23 +35,18 @@ pub async fn renew_subscriptions(store: &Store, by: Timestamp) -> Result<usize, 
     Ok(charged)
 }
 
-/// Charges the next period of a subscription, if it is due and nobody else does; whether this call did.
+/// Charges the next period of a subscription if it is due. Returns whether this call did; another node may have.
 pub async fn renew(store: &Store, id: SubscriptionId) -> Result<bool, Failure> {
-    let at = store.clone();
-    let placed = store
+    let place = store
         .database()
-        .write_boxed(move |work| {
-            let store = at.clone();
-            Box::pin(async move { place_renewal(work, &store, id).await })
-        })
-        .await;
-    let payment = match placed {
+        .write((store.clone(), id), async |work, (store, id)| place_renewal(work, store, *id).await);
+    let payment = match place.await {
         Ok(Some(payment)) => payment,
         Ok(None) => return Ok(false),
         Err(failure) => {
             // Sold out, not for sale, below the minimum age. A fault of the store or of a vendor is not the customer's.
             if failure.kind().is_final() {
-                put_off(store, id).await?;
+                store.database().write(id, async |work, id| fail_renewal(work, *id).await).await?;
             }
             return Err(failure);
         }
@@ -69,13 +57,13 @@ pub async fn renew(store: &Store, id: SubscriptionId) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Takes the right to charge the period and places its order.
+/// Claims the period and places its order.
 async fn place_renewal(
     work: &mut UnitOfWork,
     store: &Store,
     id: SubscriptionId,
 ) -> Result<Option<Payment>, Failure> {
-    let subscription = SubscriptionRepository::lock(work, id).await?.ok_or(NotFound::Subscription)?;
+    let subscription = lock(work, id).await?;
     let now = work.now();
     if !is_due(&subscription, now) {
         return Ok(None);
@@ -116,7 +104,7 @@ async fn place_renewal(
         token: subscription.token,
     };
     let placed = place_order(work, &store.policy, &draft).await?;
-    // Until the charge is settled nothing is due; settling it says what is next.
+    // nothing is due until the charge is settled, which schedules the next one
     SubscriptionRepository::schedule(work, id, None).await?;
     Ok(Some(placed.payment))
 }
@@ -126,8 +114,8 @@ fn is_due(subscription: &Subscription, now: Timestamp) -> bool {
     charged && subscription.next_charge_at.is_some_and(|at| at <= now)
 }
 
-/// The period that follows on what is paid. If that would be over by now, it begins now: nobody pays later for time
-/// in which nothing came.
+/// Returns the period that follows the paid time. It begins now if it would have ended by now: time in which nothing
+/// was delivered is not charged.
 fn next_period(subscription: &Subscription, now: Timestamp) -> Result<(Timestamp, Timestamp), Failure> {
     let interval = subscription.interval;
     let ends_at = period_end(interval, subscription.anchor_at, subscription.paid_until)?;
@@ -137,65 +125,11 @@ fn next_period(subscription: &Subscription, now: Timestamp) -> Result<(Timestamp
     Ok((now, period_end(interval, now, now)?))
 }
 
-/// The end of the period that begins at `start`: the first of the anchor's steps after it.
-pub(crate) fn period_end(
-    interval: BillingInterval,
-    anchor: Timestamp,
-    start: Timestamp,
-) -> Result<Timestamp, Failure> {
-    for periods in 1.. {
-        let end = interval.after(anchor, periods).map_err(Technical::internal)?;
-        if end > start {
-            return Ok(end);
-        }
+/// Counts a renewal whose order was refused as a failed charge, unless another node counted it meanwhile.
+async fn fail_renewal(work: &mut UnitOfWork, id: SubscriptionId) -> Result<(), Failure> {
+    let mut subscription = lock(work, id).await?;
+    if is_due(&subscription, work.now()) {
+        fail_charge(work, &mut subscription).await?;
     }
-    Ok(Timestamp::MAX)
-}
-
-/// Counts a renewal that could not be placed as a charge that failed, unless somebody did meanwhile.
-async fn put_off(store: &Store, id: SubscriptionId) -> Result<(), Failure> {
-    store
-        .database()
-        .write_boxed(move |work| {
-            Box::pin(async move {
-                let found = SubscriptionRepository::lock(work, id).await?;
-                let mut subscription = found.ok_or(NotFound::Subscription)?;
-                if is_due(&subscription, work.now()) {
-                    charge_failed(work, &mut subscription).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
-}
-
-/// A charge failed: it is tried again later, and given up after a few times.
-pub(crate) async fn charge_failed(
-    work: &mut UnitOfWork,
-    subscription: &mut Subscription,
-) -> Result<(), Failure> {
-    if subscription.status == SubscriptionStatus::Active {
-        subscription.status = subscription.status.step(SubscriptionStatus::PastDue)?;
-    }
-    let wait = usize::try_from(subscription.failed_attempts).ok().and_then(|failed| DUNNING.get(failed));
-    subscription.failed_attempts += 1;
-    subscription.next_charge_at = wait.map(|&wait| later(work.now(), wait));
-    if wait.is_none() {
-        subscription.status = subscription.status.step(SubscriptionStatus::Expired)?;
-    }
-    save(work, subscription).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_month_from_the_31st_ends_on_the_last_day_and_comes_back_to_the_31st() {
-        let anchor = "2026-01-31T10:00:00Z".parse().unwrap();
-        let first = period_end(BillingInterval::Month, anchor, anchor).unwrap();
-        let second = period_end(BillingInterval::Month, anchor, first).unwrap();
-        assert_eq!(first.to_string(), "2026-02-28T10:00:00Z");
-        assert_eq!(second.to_string(), "2026-03-31T10:00:00Z");
-    }
+    Ok(())
 }

@@ -3,13 +3,13 @@
 use jiff::SignedDuration;
 use undercroft::application::idempotency::Render;
 use undercroft::application::selling::orders::PaymentOperationOutcome;
-use undercroft::application::selling::place_order::PlacedOrder;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::{Cart, CartItem, CartStatus};
 use undercroft::domain::discount::{Discount, DiscountKind};
 use undercroft::domain::ids::{CartId, PaymentId, ProductId, UserId, VariantId};
 use undercroft::domain::money::Currency;
+use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{

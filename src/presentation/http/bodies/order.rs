@@ -5,11 +5,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{PaymentBody, Totals};
-use crate::application::selling::place_order::PlacedOrder;
 use crate::domain::address::Address;
 use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
+use crate::domain::placed_order::PlacedOrder;
 use crate::domain::product::ProductKind;
 use crate::presentation::http::response::{StoredResponse, tagged};
 

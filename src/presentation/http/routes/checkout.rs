@@ -6,9 +6,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::application::selling::checkout::{Checkout, checkout};
-use crate::application::selling::place_order::PlacedOrder;
 use crate::domain::address::Address;
 use crate::domain::ids::CartId;
+use crate::domain::placed_order::PlacedOrder;
 use crate::presentation::http::bodies::OrderBody;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::order_token::token;

@@ -152,9 +152,9 @@ async fn a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again(shop: 
             .database
             .write_boxed(move |work| {
                 Box::pin(async move {
-                    let step = PaymentStep::asked(work.id(), payment_id, StepKind::Refund, 100, work.now());
+                    let step = PaymentStep::pending(work.id(), payment_id, StepKind::Refund, 100, work.now());
                     let mut payment = PaymentRepository::lock(work, payment_id).await?.unwrap();
-                    payment.set_aside(&step);
+                    payment.begin(&step, work.now());
                     payment.next_attempt_at = Some(work.now());
                     PaymentRepository::save_progress(work, &payment).await?;
                     work.insert(&step).await?;

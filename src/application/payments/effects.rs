@@ -1,0 +1,145 @@
+//! Carries out what follows from a transition of an order and its payment.
+
+use crate::domain::events::{
+    OrderCancelled, OrderFulfilled, OrderPaid, PaymentCaptured, PaymentFailed, PaymentRefundFailed,
+    PaymentRefunded,
+};
+use crate::domain::ids::OrderId;
+use crate::domain::money::Money;
+use crate::domain::order::Order;
+use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::placed_order::{Announcement, Effect, PlacedOrder, return_wait};
+use crate::domain::time::later;
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{
+    CartRepository, DiscountRepository, InventoryRepository, OrderRepository, PaymentRepository, UnitOfWork,
+};
+
+use crate::application::selling::invoicing;
+use crate::application::subscriptions::periods;
+
+/// Carries out the effects in their order. Returns the orders that charge a subscription which ended: they are to be
+/// cancelled.
+pub(super) async fn carry_out(
+    work: &mut UnitOfWork,
+    placed: &mut PlacedOrder,
+    effects: Vec<Effect>,
+) -> Result<Vec<OrderId>, Failure> {
+    let mut charges = Vec::new();
+    for effect in effects {
+        let PlacedOrder { order, payment } = &mut *placed;
+        match effect {
+            Effect::SettleAuthorization(outcome) => settle_authorization(work, payment, outcome).await?,
+            Effect::CommitStock => InventoryRepository::commit(work, order.id).await?,
+            Effect::ReleaseStock => InventoryRepository::release(work, order.id).await?,
+            Effect::Restock => restock(work, order).await?,
+            Effect::RestockIfReturned => {
+                let operations = PaymentRepository(work).steps(payment.id).await?;
+                if operations.iter().any(|step| step.restock && step.status == StepStatus::Succeeded) {
+                    restock(work, order).await?;
+                }
+            }
+            Effect::ReopenCart => {
+                if let Some(cart) = order.cart_id {
+                    CartRepository::reopen(work, cart, order.id).await?;
+                }
+            }
+            Effect::ReleaseDiscount => {
+                DiscountRepository::release_use(work, order.id).await?;
+            }
+            Effect::RecordPurchases => OrderRepository::record_purchases(work, order).await?,
+            Effect::RemovePurchases => OrderRepository::remove_purchases(work, order).await?,
+            Effect::PaySubscriptions => periods::pay(work, order, payment).await?,
+            Effect::FailSubscriptionCharge => periods::fail(work, order).await?,
+            Effect::EndSubscriptions => charges.extend(periods::end_by_order(work, order.id).await?),
+            Effect::IssueInvoice => invoicing::invoice(work, order).await?,
+            Effect::IssueCreditNote(operation) => {
+                let amount = Money::new(operation.amount, payment.currency);
+                let reason = operation.reason.as_deref();
+                invoicing::credit_note(work, order, operation.id, amount, reason).await?;
+            }
+            Effect::ReturnMoney { kind, amount, reason } => {
+                return_money(work, payment, kind, amount, reason).await?;
+            }
+            Effect::Publish(announcement) => publish(work, order, payment, announcement).await?,
+        }
+    }
+    Ok(charges)
+}
+
+/// Settles the authorization in the ledger, if it is still pending.
+async fn settle_authorization(
+    work: &mut UnitOfWork,
+    payment: &Payment,
+    outcome: Result<(), String>,
+) -> Result<(), Failure> {
+    let status = if outcome.is_ok() { StepStatus::Succeeded } else { StepStatus::Failed };
+    let reference = payment.provider_reference.as_deref();
+    let failure = outcome.err();
+    PaymentRepository::settle_authorization(work, payment.id, status, reference, failure.as_deref()).await?;
+    Ok(())
+}
+
+async fn restock(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
+    let lines: Vec<_> = order.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
+    Ok(InventoryRepository::restock(work, &lines).await?)
+}
+
+/// Adds the operation that voids or refunds an amount to the ledger, unless the provider refused that too often. The
+/// recovery sends it.
+pub(super) async fn return_money(
+    work: &mut UnitOfWork,
+    payment: &mut Payment,
+    kind: StepKind,
+    amount: i64,
+    reason: &str,
+) -> Result<(), Failure> {
+    let operations = PaymentRepository(work).steps(payment.id).await?;
+    let Some(wait) = return_wait(&operations, kind) else {
+        tracing::error!(payment = %payment.id, kind = ?kind, amount, "the provider refused too often: return the money by hand");
+        return Ok(());
+    };
+    let now = work.now();
+    let operation = PaymentStep {
+        reason: Some(reason.to_owned()),
+        ..PaymentStep::pending(work.id(), payment.id, kind, amount, now)
+    };
+    payment.begin(&operation, later(now, wait));
+    Ok(work.insert(&operation).await?)
+}
+
+async fn publish(
+    work: &mut UnitOfWork,
+    order: &Order,
+    payment: &Payment,
+    announcement: Announcement,
+) -> Result<(), Failure> {
+    let (order_id, payment_id) = (order.id, payment.id);
+    let Order { number, user_id, .. } = *order;
+    match announcement {
+        Announcement::OrderPaid => {
+            let total = Money::new(order.total, order.currency);
+            work.publish(&OrderPaid { order_id, number, user_id, total }).await?;
+        }
+        Announcement::OrderCancelled(reason) => {
+            let reason = reason.to_owned();
+            work.publish(&OrderCancelled { order_id, number, user_id, reason }).await?;
+        }
+        Announcement::OrderFulfilled => work.publish(&OrderFulfilled { order_id, number, user_id }).await?,
+        Announcement::PaymentCaptured(amount) => {
+            work.publish(&PaymentCaptured { payment_id, order_id, amount }).await?;
+        }
+        Announcement::PaymentFailed(reason) => {
+            let reason = reason.name().to_owned();
+            work.publish(&PaymentFailed { payment_id, order_id, reason }).await?;
+        }
+        Announcement::PaymentRefunded(amount) => {
+            work.publish(&PaymentRefunded { payment_id, order_id, number, user_id, amount }).await?;
+        }
+        Announcement::PaymentRefundFailed(amount, reason) => {
+            tracing::error!(payment = %payment_id, %amount, reason, "the payment provider refused to return money");
+            work.publish(&PaymentRefundFailed { payment_id, order_id, amount, reason }).await?;
+        }
+    }
+    Ok(())
+}

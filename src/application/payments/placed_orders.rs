@@ -1,0 +1,45 @@
+//! Loading, locking and saving an order with its payment.
+//!
+//! Locks are taken in the order payment, order, subscription.
+
+use crate::domain::ids::{OrderId, PaymentId};
+use crate::domain::payment::Payment;
+use crate::domain::placed_order::PlacedOrder;
+use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::repositories::{Connection, OrderRepository, PaymentRepository, UnitOfWork};
+
+/// Loads an order with its payment.
+pub(crate) async fn get(connection: &mut Connection, id: OrderId) -> Result<PlacedOrder, Failure> {
+    let order = connection.find(id).await?.ok_or(NotFound::Order)?;
+    let payment = PaymentRepository(connection).by_order(id).await?.ok_or(NotFound::Payment)?;
+    Ok(PlacedOrder { order, payment })
+}
+
+/// Loads a payment with its order.
+pub(crate) async fn get_by_payment(
+    connection: &mut Connection,
+    id: PaymentId,
+) -> Result<PlacedOrder, Failure> {
+    let payment: Payment = connection.find(id).await?.ok_or(NotFound::Payment)?;
+    let order = connection.find(payment.order_id).await?.ok_or(NotFound::Payment)?;
+    Ok(PlacedOrder { order, payment })
+}
+
+/// Locks an order with its payment.
+pub(crate) async fn lock(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrder, Failure> {
+    let payment = PaymentRepository(work).by_order(id).await?.ok_or(NotFound::Order)?;
+    lock_by_payment(work, payment.id).await
+}
+
+/// Locks a payment with its order.
+pub(crate) async fn lock_by_payment(work: &mut UnitOfWork, id: PaymentId) -> Result<PlacedOrder, Failure> {
+    let payment = PaymentRepository::lock(work, id).await?.ok_or(NotFound::Payment)?;
+    let order = OrderRepository::lock(work, payment.order_id).await?.ok_or(NotFound::Order)?;
+    Ok(PlacedOrder { order, payment })
+}
+
+/// Saves a locked order with its payment.
+pub(crate) async fn save(work: &mut UnitOfWork, placed: &PlacedOrder) -> Result<(), Failure> {
+    PaymentRepository::save_progress(work, &placed.payment).await?;
+    Ok(OrderRepository::save_progress(work, &placed.order).await?)
+}

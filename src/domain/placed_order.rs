@@ -1,0 +1,329 @@
+//! An order with its payment, which are locked, changed and saved as one.
+//!
+//! The transitions are pure functions: they change order and payment and return the [effects](Effect) that follow in
+//! the rest of the store, in the order in which they are carried out. A transition that was made before returns none.
+//!
+//! | charge of the provider | open payment | failed or voided payment |
+//! | --- | --- | --- |
+//! | authorized or captured | order paid; the money is returned if the order was cancelled | the money is returned |
+//! | declined or voided | order cancelled | nothing |
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::money::Money;
+use super::order::{Order, OrderStatus};
+use super::payment::{FIRST_RETRY, Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use super::ports::{Charge, ChargeStatus, DeclineReason};
+use super::state::{ForbiddenStep, State};
+use super::time::later;
+
+/// The failure of an authorization that the provider did not know when the payment was given up.
+pub const UNKNOWN_TO_PROVIDER: &str = "abandoned";
+
+/// How often the return of money is requested again after the provider refused it.
+const RETURN_ATTEMPTS: usize = 30;
+/// The wait after the first refusal of a return; it doubles with each further one.
+const FIRST_RETURN_WAIT: SignedDuration = SignedDuration::from_mins(1);
+/// The longest wait after a refusal of a return.
+const LONGEST_RETURN_WAIT: SignedDuration = SignedDuration::from_hours(24);
+
+/// An order and its payment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedOrder {
+    /// The order.
+    pub order: Order,
+    /// Its payment.
+    pub payment: Payment,
+}
+
+/// What follows from a transition of an order or its payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The pending authorization of the ledger succeeded, or failed with this reason.
+    SettleAuthorization(Result<(), String>),
+    /// Reserved stock is sold.
+    CommitStock,
+    /// Reserved stock is available again.
+    ReleaseStock,
+    /// Sold stock is available again.
+    Restock,
+    /// Sold stock is available again, if a refund says that it was returned.
+    RestockIfReturned,
+    /// The cart of the order can be changed and bought again.
+    ReopenCart,
+    /// The redeemed discount code is usable again.
+    ReleaseDiscount,
+    /// The user bought the products of the order.
+    RecordPurchases,
+    /// The user did not buy the products of the order after all.
+    RemovePurchases,
+    /// Subscriptions of the order begin, or the period that it pays is paid.
+    PaySubscriptions,
+    /// The subscription period that the order charges is not paid.
+    FailSubscriptionCharge,
+    /// Subscriptions whose last paid period this order paid end with it.
+    EndSubscriptions,
+    /// The order has an invoice.
+    IssueInvoice,
+    /// The order's invoice is corrected by the amount of a refund or void.
+    IssueCreditNote(PaymentStep),
+    /// An amount that is authorized or captured is to be voided or refunded.
+    ReturnMoney {
+        /// `Void` or `Refund`.
+        kind: StepKind,
+        /// The amount, in minor units of the payment's currency.
+        amount: i64,
+        /// The reason, for the ledger.
+        reason: &'static str,
+    },
+    /// An event is published.
+    Publish(Announcement),
+}
+
+/// An event that follows from a transition. Each is one of [`events`](super::events).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Announcement {
+    /// `order.paid`.
+    OrderPaid,
+    /// `order.cancelled` with its reason.
+    OrderCancelled(&'static str),
+    /// `order.fulfilled`.
+    OrderFulfilled,
+    /// `payment.captured` with the amount.
+    PaymentCaptured(Money),
+    /// `payment.failed` with the reason of the decline.
+    PaymentFailed(DeclineReason),
+    /// `payment.refunded` with the amount.
+    PaymentRefunded(Money),
+    /// `payment.refund_failed` with the amount and the provider's reason.
+    PaymentRefundFailed(Money, String),
+}
+
+/// The effects of a transition, or why the state forbids it.
+pub type Transition = Result<Vec<Effect>, ForbiddenStep>;
+
+impl PlacedOrder {
+    /// Applies the provider's record of the payment. Records may come late, repeatedly and in any order.
+    pub fn apply(&mut self, charge: &Charge) -> Transition {
+        let payment = &mut self.payment;
+        let open = payment.is_open();
+        let given_up = matches!(payment.status, PaymentStatus::Failed | PaymentStatus::Voided);
+        if (open || given_up) && !charge.reference.is_empty() {
+            payment.provider_reference = Some(charge.reference.clone());
+        }
+        match &charge.status {
+            ChargeStatus::Authorized | ChargeStatus::Captured if open || given_up => self.accept(charge),
+            ChargeStatus::RequiresAction { url } if payment.status == PaymentStatus::Pending => {
+                payment.status = payment.status.step(PaymentStatus::RequiresAction)?;
+                payment.action_url = Some(url.clone());
+                Ok(Vec::new())
+            }
+            ChargeStatus::Declined(reason) if open => self.decline(*reason),
+            ChargeStatus::Voided if open => self.void("voided"),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Gives up a payment that its provider does not know. The request may still arrive, so the payment is looked up
+    /// again for a while.
+    pub fn abandon(&mut self, now: Timestamp) -> Transition {
+        if !self.payment.is_open() {
+            return Ok(Vec::new());
+        }
+        let effects = self.void(UNKNOWN_TO_PROVIDER)?;
+        if self.payment.amount > 0 {
+            self.payment.next_attempt_at = Some(later(now, FIRST_RETRY));
+        }
+        Ok(effects)
+    }
+
+    /// Cancels an order that is not fulfilled, and returns its money.
+    pub fn cancel(&mut self, now: Timestamp) -> Transition {
+        let mut effects = vec![Effect::EndSubscriptions];
+        effects.extend(self.cancel_order("cancelled")?);
+        if self.payment.is_open() {
+            // whether the provider has the money is not known yet: the recovery finds out, and returns it
+            self.payment.next_attempt_at = Some(now);
+        }
+        effects.extend(self.return_money("the order was cancelled"));
+        Ok(effects)
+    }
+
+    /// Hands an order to the carrier.
+    pub fn fulfil(&mut self, tracking_code: Option<String>, now: Timestamp) -> Transition {
+        let order = &mut self.order;
+        order.status = order.status.step(OrderStatus::Fulfilled)?;
+        order.fulfilled_at = Some(now);
+        order.tracking_code = tracking_code;
+        Ok(vec![Effect::Publish(Announcement::OrderFulfilled)])
+    }
+
+    /// Moves the amounts of a payment operation whose outcome is known now: its success, or the provider's reason
+    /// for a refusal. `retry_at` is when the payment's other pending operations are sent again, if it has any.
+    pub fn settle(
+        &mut self,
+        operation: &PaymentStep,
+        outcome: Result<(), &str>,
+        retry_at: Option<Timestamp>,
+    ) -> Transition {
+        self.payment.settle(operation, outcome.is_ok());
+        self.payment.next_attempt_at = retry_at;
+        let mut effects = match outcome {
+            Ok(()) => self.succeed(operation)?,
+            Err(reason) => self.refuse(operation, reason),
+        };
+        if self.order.status == OrderStatus::Cancelled {
+            effects.extend(self.return_money("the order was cancelled"));
+        } else if self.payment.captured > 0 && self.payment.captured == self.payment.refunded {
+            effects.extend(self.return_money("all that was captured was refunded"));
+        }
+        Ok(effects)
+    }
+
+    /// The provider authorized or captured the money.
+    fn accept(&mut self, charge: &Charge) -> Transition {
+        let payment = &mut self.payment;
+        payment.authorized = charge.authorized;
+        payment.captured = charge.captured;
+        payment.failure = None;
+        payment.action_url = None;
+        payment.next_attempt_at = None;
+        payment.status = payment.status.step(match charge.status {
+            ChargeStatus::Captured => PaymentStatus::Captured,
+            _ => PaymentStatus::Authorized,
+        })?;
+
+        let mut effects = vec![Effect::SettleAuthorization(Ok(()))];
+        if charge.captured > 0 {
+            let amount = Money::new(charge.captured, payment.currency);
+            effects.push(Effect::Publish(Announcement::PaymentCaptured(amount)));
+        }
+        let pending = self.order.status == OrderStatus::Pending;
+        if pending && charge.authorized >= self.payment.amount {
+            effects.extend(self.pay_order()?);
+            return Ok(effects);
+        }
+        if pending {
+            effects.extend(self.cancel_order("payment_too_small")?);
+        }
+        effects.extend(self.return_money("the order had been given up"));
+        Ok(effects)
+    }
+
+    /// The provider declined the authorization.
+    fn decline(&mut self, reason: DeclineReason) -> Transition {
+        self.payment.failure = Some(reason.name().to_owned());
+        let mut effects = self.close_payment(PaymentStatus::Failed, reason.name())?;
+        effects.push(Effect::Publish(Announcement::PaymentFailed(reason)));
+        effects.extend(self.cancel_unpaid_order("payment_failed")?);
+        Ok(effects)
+    }
+
+    /// An open payment ends without money.
+    fn void(&mut self, reason: &str) -> Transition {
+        let mut effects = self.close_payment(PaymentStatus::Voided, reason)?;
+        effects.extend(self.cancel_unpaid_order("payment_voided")?);
+        Ok(effects)
+    }
+
+    fn close_payment(&mut self, status: PaymentStatus, reason: &str) -> Transition {
+        let payment = &mut self.payment;
+        payment.status = payment.status.step(status)?;
+        payment.action_url = None;
+        payment.next_attempt_at = None;
+        Ok(vec![Effect::SettleAuthorization(Err(reason.to_owned()))])
+    }
+
+    fn pay_order(&mut self) -> Transition {
+        self.order.status = self.order.status.step(OrderStatus::Paid)?;
+        Ok(vec![
+            Effect::CommitStock,
+            Effect::RecordPurchases,
+            Effect::PaySubscriptions,
+            Effect::Publish(Announcement::OrderPaid),
+            Effect::IssueInvoice,
+        ])
+    }
+
+    fn cancel_unpaid_order(&mut self, reason: &'static str) -> Transition {
+        match self.order.status {
+            OrderStatus::Pending => self.cancel_order(reason),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn cancel_order(&mut self, reason: &'static str) -> Transition {
+        let before = self.order.status;
+        self.order.status = before.step(OrderStatus::Cancelled)?;
+        let mut effects = match before {
+            OrderStatus::Pending => {
+                vec![Effect::ReleaseStock, Effect::ReopenCart, Effect::FailSubscriptionCharge]
+            }
+            _ => vec![Effect::Restock, Effect::RemovePurchases],
+        };
+        effects.push(Effect::ReleaseDiscount);
+        effects.push(Effect::Publish(Announcement::OrderCancelled(reason)));
+        Ok(effects)
+    }
+
+    /// A payment operation succeeded.
+    fn succeed(&mut self, operation: &PaymentStep) -> Transition {
+        if operation.kind == StepKind::Void && self.payment.is_open() {
+            return self.void("voided");
+        }
+        let amount = Money::new(operation.amount, self.payment.currency);
+        let mut effects = match operation.kind {
+            StepKind::Authorize => Vec::new(),
+            StepKind::Capture => vec![Effect::Publish(Announcement::PaymentCaptured(amount))],
+            StepKind::Void => vec![Effect::IssueCreditNote(operation.clone())],
+            StepKind::Refund => vec![
+                Effect::IssueCreditNote(operation.clone()),
+                Effect::Publish(Announcement::PaymentRefunded(amount)),
+            ],
+        };
+        let status = self.payment.state();
+        if self.payment.status != status {
+            self.payment.status = self.payment.status.step(status)?;
+        }
+        let kept = matches!(self.order.status, OrderStatus::Paid | OrderStatus::Fulfilled);
+        if status == PaymentStatus::Refunded && kept {
+            self.order.status = self.order.status.step(OrderStatus::Refunded)?;
+            effects.extend([Effect::RemovePurchases, Effect::EndSubscriptions, Effect::RestockIfReturned]);
+        }
+        Ok(effects)
+    }
+
+    /// The provider refused a payment operation. The response to a refused capture says so; a refusal to return money
+    /// is an event.
+    fn refuse(&self, operation: &PaymentStep, reason: &str) -> Vec<Effect> {
+        if operation.kind == StepKind::Capture {
+            return Vec::new();
+        }
+        let amount = Money::new(operation.amount, self.payment.currency);
+        vec![Effect::Publish(Announcement::PaymentRefundFailed(amount, reason.to_owned()))]
+    }
+
+    /// Voids what is authorized and refunds what is captured. What is being captured is returned once that is settled.
+    fn return_money(&self, reason: &'static str) -> Vec<Effect> {
+        let payment = &self.payment;
+        [(StepKind::Void, payment.capturing == 0), (StepKind::Refund, true)]
+            .into_iter()
+            .filter(|&(kind, now)| now && payment.left(kind) > 0)
+            .map(|(kind, _)| Effect::ReturnMoney { kind, amount: payment.left(kind), reason })
+            .collect()
+    }
+}
+
+/// Returns how long to wait before the money of a payment is requested to be returned again, by its operations so
+/// far; `None` if the provider refused too often.
+pub fn return_wait(operations: &[PaymentStep], kind: StepKind) -> Option<SignedDuration> {
+    let refused = |step: &&PaymentStep| step.kind == kind && step.status == StepStatus::Failed;
+    match operations.iter().filter(refused).count() {
+        0 => Some(SignedDuration::ZERO),
+        RETURN_ATTEMPTS.. => None,
+        refused => Some((FIRST_RETURN_WAIT * (1 << (refused - 1).min(16))).min(LONGEST_RETURN_WAIT)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
