@@ -125,6 +125,24 @@ impl DiscountFault {
 }
 
 impl Discount {
+    /// Returns an active discount without a minimum, a limit or a period.
+    pub fn new(id: DiscountId, code: String, kind: DiscountKind, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            code,
+            kind,
+            minimum: None,
+            usage_limit: None,
+            used: 0,
+            starts_at: None,
+            ends_at: None,
+            active: true,
+            version: 1,
+            created_at,
+            updated_at: created_at,
+        }
+    }
+
     /// Whether the discount may be used at `now` on goods of `subtotal`.
     pub fn applies(&self, now: Timestamp, subtotal: Money) -> Result<(), DiscountRefusal> {
         if !self.active {
@@ -220,20 +238,7 @@ mod tests {
     }
 
     fn discount(kind: DiscountKind) -> Discount {
-        Discount {
-            id: DiscountId(uuid::Uuid::nil()),
-            code: "Save10".to_owned(),
-            kind,
-            minimum: None,
-            usage_limit: None,
-            used: 0,
-            starts_at: None,
-            ends_at: None,
-            active: true,
-            version: 1,
-            created_at: at(0),
-            updated_at: at(0),
-        }
+        Discount::new(DiscountId(uuid::Uuid::nil()), "Save10".to_owned(), kind, at(0))
     }
 
     fn percent(basis_points: u32) -> Discount {

@@ -60,6 +60,23 @@ impl std::fmt::Debug for User {
 }
 
 impl User {
+    /// Returns a user without a password and without a birth date.
+    pub fn new(id: UserId, email: String, name: String, role: Role, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            email,
+            name,
+            password_hash: None,
+            role,
+            birth_date: None,
+            email_verified_at: None,
+            erased_at: None,
+            version: 1,
+            created_at,
+            updated_at: created_at,
+        }
+    }
+
     /// Their age in full years on a day.
     pub fn age_on(&self, day: Date) -> Option<i64> {
         let birth = self.birth_date?;

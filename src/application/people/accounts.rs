@@ -83,18 +83,11 @@ pub async fn make_admin(work: &mut UnitOfWork, new: &CreateUser, hash: &str) -> 
 async fn insert(work: &mut UnitOfWork, new: &CreateUser, hash: &str, role: Role) -> Result<User, Failure> {
     let now = work.now();
     check_birth_date(new.birth_date, now)?;
+    let name = new.name.clone().unwrap_or_default();
     let user = User {
-        id: work.id(),
-        email: new.email.clone(),
-        name: new.name.clone().unwrap_or_default(),
         password_hash: Some(hash.to_owned()),
-        role,
         birth_date: new.birth_date,
-        email_verified_at: None,
-        erased_at: None,
-        version: 1,
-        created_at: now,
-        updated_at: now,
+        ..User::new(work.id(), new.email.clone(), name, role, now)
     };
     if !UserRepository::insert_unique_email(work, &user).await? {
         return Err(EmailAlreadyUsedException.into());

@@ -92,18 +92,12 @@ pub async fn create(
 async fn create_in(work: &mut UnitOfWork, new: &CreateDiscount) -> Result<Discount, Failure> {
     let now = work.now();
     let discount = Discount {
-        id: work.id(),
-        code: new.code.trim().to_owned(),
-        kind: new.kind,
         minimum: new.minimum,
         usage_limit: new.usage_limit,
-        used: 0,
         starts_at: new.starts_at.map(to_microseconds),
         ends_at: new.ends_at.map(to_microseconds),
         active: new.active,
-        version: 1,
-        created_at: now,
-        updated_at: now,
+        ..Discount::new(work.id(), new.code.trim().to_owned(), new.kind, now)
     };
     check(&discount)?;
     if !work.insert_new(&discount).await? {

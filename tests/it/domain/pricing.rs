@@ -27,21 +27,7 @@ fn line(variant: u128, quantity: i64, unit_price: i64, tax: TaxRate) -> LineInpu
 }
 
 fn discount(kind: DiscountKind) -> Discount {
-    let then = jiff::Timestamp::UNIX_EPOCH;
-    Discount {
-        id: DiscountId(Uuid::nil()),
-        code: "SAVE".to_owned(),
-        kind,
-        minimum: None,
-        usage_limit: None,
-        used: 0,
-        starts_at: None,
-        ends_at: None,
-        active: true,
-        version: 1,
-        created_at: then,
-        updated_at: then,
-    }
+    Discount::new(DiscountId(Uuid::nil()), "SAVE".to_owned(), kind, jiff::Timestamp::UNIX_EPOCH)
 }
 
 fn percent(basis_points: u32) -> Discount {

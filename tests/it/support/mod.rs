@@ -4,6 +4,7 @@ mod server;
 #[macro_use]
 mod shop;
 
+pub mod builders;
 pub mod store;
 
 use std::io::Write;

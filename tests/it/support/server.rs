@@ -1,4 +1,4 @@
-//! A server on a port of its own, and callers who speak HTTP to it.
+//! A server on a free port, and clients for it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -15,12 +15,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use undercroft::application::Store;
 use undercroft::application::jobs::worker::work;
-use undercroft::domain::user::{Role, Session, User, token_hash};
+use undercroft::domain::user::{Role, Session, token_hash};
 use undercroft::infrastructure::repositories::DatabaseError;
 use undercroft::presentation::http::server;
 use undercroft::presentation::http::state::{AppState, router};
 use undercroft::settings::HttpSettings;
 
+use super::builders::{ProductBuilder, user};
 use super::unique;
 
 /// A running server with its worker, shared by its clones.
@@ -73,55 +74,41 @@ impl TestServer {
         }
     }
 
-    /// Somebody who is not signed in.
+    /// A caller who is not logged in.
     pub fn guest(&self) -> Caller {
         Caller { address: self.address, client: self.client.clone(), headers: HeaderMap::new() }
     }
 
-    /// A new customer, signed in.
+    /// A new customer, logged in.
     pub async fn customer(&self) -> Caller {
         self.user(Role::Customer).await
     }
 
-    /// A new administrator, signed in.
+    /// A new administrator, logged in.
     pub async fn admin(&self) -> Caller {
         self.user(Role::Admin).await
     }
 
-    /// A new user of this role, signed in.
+    /// A new user of this role, logged in.
     async fn user(&self, role: Role) -> Caller {
-        let token = unique("token");
-        let hash = token_hash(&token);
-        let insert = self.store.database().write((role, hash), async |work, (role, hash)| {
-            let now = work.now();
-            let user = User {
-                id: work.id(),
-                email: format!("{}@shop.example", unique("user")),
-                name: "Ann".into(),
-                password_hash: None,
-                role: *role,
-                birth_date: None,
-                email_verified_at: None,
-                erased_at: None,
-                version: 1,
-                created_at: now,
-                updated_at: now,
-            };
-            work.insert(&user).await?;
-            let session = Session {
-                token_hash: hash.clone(),
-                user_id: user.id,
-                created_at: now,
-                expires_at: now + SignedDuration::from_hours(1),
-            };
-            work.insert(&session).await
-        });
-        insert.await.map_err(|error: DatabaseError| error.to_string()).unwrap();
+        let (token, database) = (unique("token"), self.store.database());
+        let user_id = user(&self.store, role).await;
+        let created_at = database.context().clock.now();
+        let expires_at = created_at + SignedDuration::from_hours(1);
+        let session = Session { token_hash: token_hash(&token), user_id, created_at, expires_at };
+        let inserted: Result<(), DatabaseError> =
+            database.write(session, async |work, session| work.insert(session).await).await;
+        inserted.unwrap();
         self.guest().with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// A product with one variant.
+    pub fn product(&self) -> ProductBuilder<'_> {
+        ProductBuilder::new(&self.store)
     }
 }
 
-/// Somebody who calls the server.
+/// A client of the server.
 #[derive(Clone)]
 pub struct Caller {
     address: SocketAddr,
@@ -130,7 +117,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The same caller, who sends one more header.
+    /// The same client with one more header.
     #[must_use]
     pub fn with(&self, name: &'static str, value: &str) -> Self {
         let mut caller = self.clone();
@@ -138,27 +125,27 @@ impl Caller {
         caller
     }
 
-    /// Reads.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, None).await
     }
 
-    /// Sends a body.
+    /// Sends a POST request.
     pub async fn post(&self, path: &str, body: Value) -> Reply {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    /// Puts a body.
+    /// Sends a PUT request.
     pub async fn put(&self, path: &str, body: Value) -> Reply {
         self.send(Method::PUT, path, Some(body)).await
     }
 
-    /// Changes a part.
+    /// Sends a PATCH request.
     pub async fn patch(&self, path: &str, body: Value) -> Reply {
         self.send(Method::PATCH, path, Some(body)).await
     }
 
-    /// Removes.
+    /// Sends a DELETE request.
     pub async fn delete(&self, path: &str) -> Reply {
         self.send(Method::DELETE, path, None).await
     }
@@ -174,7 +161,7 @@ impl Caller {
         }
     }
 
-    /// Sends these very bytes.
+    /// Sends a request with these bytes as its body.
     pub async fn raw(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
         let what = format!("{method} {path}");
         let mut request = Request::new(Full::new(body.into()));
@@ -188,28 +175,28 @@ impl Caller {
     }
 }
 
-/// What the server answered.
+/// The response of the server.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// What was asked.
+    /// The method and path of the request.
     pub what: String,
     /// The status.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The bytes of the body.
     pub body: Bytes,
 }
 
 impl Reply {
-    /// The body, given this status.
+    /// Asserts the status and returns the body, `null` if it is empty.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self}");
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// The code of the problem document, given this status.
+    /// Asserts the status and a problem document, and returns its code.
     #[track_caller]
     pub fn problem(&self, status: u16) -> String {
         let body = self.expect(status);
@@ -225,7 +212,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self}"))
     }
 
-    /// A header, empty if it is not there.
+    /// A header, or an empty text if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

@@ -9,8 +9,12 @@ use undercroft::application::consistency::check;
 use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
+use undercroft::domain::discount::Discount;
+use undercroft::domain::ids::UserId;
+use undercroft::domain::user::Role;
 use undercroft::infrastructure::repositories::Database;
 
+use super::builders::{ProductBuilder, discount, user};
 use super::store::{policy, store};
 use super::{TestDatabase, TestServer};
 
@@ -175,6 +179,21 @@ impl Shop {
     /// The time of the shop.
     pub fn now(&self) -> Timestamp {
         self.database.context().clock.now()
+    }
+
+    /// A product with one variant.
+    pub fn product(&self) -> ProductBuilder<'_> {
+        ProductBuilder::new(&self.store)
+    }
+
+    /// Creates a customer without a password.
+    pub async fn customer(&self) -> UserId {
+        user(&self.store, Role::Customer).await
+    }
+
+    /// Creates a discount of a percentage; `usage_limit` is the number of orders that may use it.
+    pub async fn discount(&self, code: &str, percent: u32, usage_limit: Option<i64>) -> Discount {
+        discount(&self.store, code, percent, usage_limit).await
     }
 
     /// A server for the shop with its worker, started by the first call.

@@ -1,22 +1,20 @@
-//! A store with its worker's parts at hand, and things to sell in it.
+//! A store for tests, and helpers for its use cases.
 
 use jiff::SignedDuration;
 use undercroft::application::idempotency::Render;
+use undercroft::application::selling::cart::{self as carts, CartSelector};
 use undercroft::application::selling::orders::PaymentOperationOutcome;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
-use undercroft::domain::cart::{Cart, CartItem, CartStatus};
-use undercroft::domain::discount::{Discount, DiscountKind};
-use undercroft::domain::ids::{CartId, PaymentId, ProductId, UserId, VariantId};
+use undercroft::domain::cart::CartItem;
+use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::exceptions::Failure;
-use undercroft::infrastructure::repositories::{
-    CartRepository, Database, DatabaseError, Field, Param, StoredResponse,
-};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Field, Param, StoredResponse};
 
-/// What the store's owner decided, in tests.
+/// The policy of the shops of tests.
 pub fn policy() -> Policy {
     Policy {
         name: "Test".into(),
@@ -51,102 +49,33 @@ pub async fn value<T: Field>(database: &Database, sql: &str, params: &[Param<'_>
     database.read().await.unwrap().one(sql, params).await.unwrap()
 }
 
-/// Something that is done to the database, told in SQL.
+/// Runs statements in one transaction.
 pub async fn execute(database: &Database, statements: &'static [&'static str]) {
     let done: Result<(), DatabaseError> = database
-        .write_boxed(move |work| {
-            Box::pin(async move {
-                for sql in statements {
-                    work.script(sql).await?;
-                }
-                Ok(())
-            })
+        .write(statements, async |work, statements| {
+            for sql in *statements {
+                work.script(sql).await?;
+            }
+            Ok(())
         })
         .await;
     done.unwrap();
 }
 
-/// Something to sell: a product of one variant that costs `price` cents, of which there are `stock`.
-pub async fn product(database: &Database, price: i64, stock: i64) -> VariantId {
-    product_of_kind(database, price, stock, "physical").await
-}
-
-/// Something to sell, of a kind.
-pub async fn product_of_kind(database: &Database, price: i64, stock: i64, kind: &'static str) -> VariantId {
-    let made: Result<VariantId, DatabaseError> = database
-        .write_boxed(move |work| {
-            Box::pin(async move {
-                let (product, variant): (ProductId, VariantId) = (work.id(), work.id());
-                let now = work.now();
-                let interval = (kind == "subscription").then_some("month");
-                let name = product.to_string();
-                let sql = "INSERT INTO products (id, slug, name, description, kind, billing_interval, active, options, \
-                           translations, rating_sum, rating_count, version, created_at, updated_at) \
-                           VALUES ($1, $2, $2, '', $3, $4, $5, $6, $7, 0, 0, 1, $8, $8)";
-                let values = [
-                    product.into(),
-                    Param::from(&name),
-                    kind.into(),
-                    interval.into(),
-                    true.into(),
-                    Param::Json("[]".into()),
-                    Param::Json("{}".into()),
-                    now.into(),
-                ];
-                work.execute(sql, &values).await?;
-                let sql = "INSERT INTO variants (id, product_id, sku, options, active, prices, position) \
-                           VALUES ($1, $2, $3, $4, $5, $6, 1)";
-                let values = [
-                    variant.into(),
-                    product.into(),
-                    Param::from(&name),
-                    Param::Json("[]".into()),
-                    true.into(),
-                    Param::Json(format!(r#"{{"EUR":{price}}}"#)),
-                ];
-                work.execute(sql, &values).await?;
-                let sql = "INSERT INTO inventory (variant_id, stock, reserved, version, updated_at) \
-                           VALUES ($1, $2, 0, 1, $3)";
-                work.execute(sql, &[variant.into(), stock.into(), now.into()]).await?;
-                Ok(variant)
-            })
-        })
-        .await;
-    made.unwrap()
-}
-
-/// An open cart with these lines.
+/// Creates an open cart with these lines.
 pub async fn cart(store: &Store, user_id: Option<UserId>, items: &[(VariantId, i64)]) -> CartId {
-    let items = items.to_vec();
-    let span = store.policy.cart;
-    let made: Result<CartId, DatabaseError> = store
+    let created: Result<CartId, Failure> = store
         .database()
-        .write_boxed(move |work| {
-            let items = items.clone();
-            Box::pin(async move {
-                let now = work.now();
-                let cart = Cart {
-                    id: work.id(),
-                    user_id,
-                    currency: Currency::EUR,
-                    status: CartStatus::Open,
-                    discount_code: None,
-                    order_id: None,
-                    version: 1,
-                    created_at: now,
-                    updated_at: now,
-                    expires_at: now.checked_add(span).unwrap(),
-                    items: Vec::new(),
-                };
-                work.insert(&cart).await?;
-                for (variant_id, quantity) in items {
-                    CartRepository::set_item(work, cart.id, CartItem { variant_id, quantity }).await?;
-                }
-                Ok(cart.id)
-            })
+        .write((store.policy.clone(), user_id, items.to_vec()), async |work, (policy, user_id, items)| {
+            let cart = carts::create(work, policy, *user_id, None).await?.cart;
+            for &(variant_id, quantity) in items {
+                let selector = CartSelector { id: cart.id, user_id: *user_id, version: None };
+                carts::set_item(work, policy, selector, CartItem { variant_id, quantity }).await?;
+            }
+            Ok(cart.id)
         })
         .await;
-    made.unwrap()
+    created.unwrap()
 }
 
 /// An address in Germany.
@@ -193,31 +122,4 @@ pub fn told(outcome: &Result<StoredResponse, Failure>) -> (u16, String) {
         Ok(answer) => (answer.status, String::from_utf8(answer.body.clone()).unwrap()),
         Err(failure) => (failure.status().as_u16(), failure.code().to_owned()),
     }
-}
-
-/// A discount of so many basis points.
-pub async fn discount(database: &Database, code: &'static str, basis_points: u32, usage_limit: Option<i64>) {
-    let made: Result<(), DatabaseError> = database
-        .write_boxed(move |work| {
-            Box::pin(async move {
-                let now = work.now();
-                let discount = Discount {
-                    id: work.id(),
-                    code: code.into(),
-                    kind: DiscountKind::Percent { basis_points },
-                    minimum: None,
-                    usage_limit,
-                    used: 0,
-                    starts_at: None,
-                    ends_at: None,
-                    active: true,
-                    version: 1,
-                    created_at: now,
-                    updated_at: now,
-                };
-                work.insert(&discount).await
-            })
-        })
-        .await;
-    made.unwrap();
 }

@@ -166,19 +166,7 @@ fn purchase(token: &str) -> Value {
 /// An administrator who is logged in already.
 async fn admin(work: &mut UnitOfWork, token_hash: Vec<u8>) -> Result<(), Failure> {
     let now = work.now();
-    let user = User {
-        id: work.id(),
-        email: "torture@example.invalid".into(),
-        name: "Torture".into(),
-        password_hash: None,
-        role: Role::Admin,
-        birth_date: None,
-        email_verified_at: None,
-        erased_at: None,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    };
+    let user = User::new(work.id(), "torture@example.invalid".into(), "Torture".into(), Role::Admin, now);
     work.insert(&user).await?;
     let session = Session {
         token_hash,

@@ -1,13 +1,8 @@
 //! The category tree.
 
-use std::collections::BTreeMap;
-
 use http::Method;
 use serde_json::{Value, json};
-use undercroft::domain::ids::{CategoryId, ProductId};
-use undercroft::domain::money::Currency;
-use undercroft::domain::product::{Product, Variant};
-use undercroft::infrastructure::repositories::{ProductRepository, SaveError};
+use undercroft::domain::ids::CategoryId;
 
 use super::{faults, is_for_administrators, told};
 use crate::support::{Caller, Shop, TestServer};
@@ -37,19 +32,7 @@ async fn tree(caller: &Caller) -> String {
 
 /// Creates a product in a category.
 async fn product_in(server: &TestServer, category: &str) {
-    let category: CategoryId = category.parse().unwrap();
-    let insert = server.store.database().write(category, async |work, category| {
-        let id: ProductId = work.id();
-        let prices = BTreeMap::from([(Currency::EUR, 1_000)]);
-        let variant = Variant::new(work.id(), id, id.to_string(), prices);
-        let product = Product {
-            category_id: Some(*category),
-            variants: vec![variant],
-            ..Product::new(id, id.to_string(), "Coffee".into(), work.now())
-        };
-        ProductRepository::insert(work, &product, &BTreeMap::new()).await
-    });
-    insert.await.map_err(|error: SaveError| error.to_string()).unwrap();
+    server.product().with("category_id", category).create().await;
 }
 
 /// Returns the number of listings in a category.

@@ -34,7 +34,7 @@ fn ids(list: &Value) -> Vec<&str> {
 
 /// A cart of one piece of something that costs 10.00 EUR.
 async fn cart(server: &TestServer, buyer: &Caller) -> String {
-    let variant = crate::support::store::product(server.store.database(), 1_000, 5).await;
+    let variant = server.product().price(1_000).stock(5).create().await;
     let cart = buyer.post("/v1/carts", json!({})).await.expect(201);
     let cart = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
     buyer.put(&format!("{cart}/items/{variant}"), json!({"quantity": 1})).await.expect(200);

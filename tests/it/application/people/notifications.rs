@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{newcomer, order_of};
-use crate::support::store::product;
 use crate::support::{Caller, Shop};
 
 /// What a user is told, as soon as it is so many things.
@@ -34,7 +33,7 @@ fn texts(inbox: &Value) -> Vec<&str> {
 on_both_engines!(what_happens_is_told_in_words_and_counted_until_it_is_read);
 async fn what_happens_is_told_in_words_and_counted_until_it_is_read(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 1_299, 5).await;
+    let variant = shop.product().price(1_299).stock(5).create().await;
     let (ann, bob) = (newcomer(server, "ann@example.org").await, newcomer(server, "bob@example.org").await);
     let first = order_of(&ann, variant).await;
     told(&ann, 1).await;
@@ -67,7 +66,7 @@ async fn what_happens_is_told_in_words_and_counted_until_it_is_read(shop: &Shop)
 on_both_engines!(a_users_notifications_come_page_by_page_and_to_nobody_else);
 async fn a_users_notifications_come_page_by_page_and_to_nobody_else(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 1_299, 5).await;
+    let variant = shop.product().price(1_299).stock(5).create().await;
     let (ann, bob) = (newcomer(server, "ann@example.org").await, newcomer(server, "bob@example.org").await);
     for _ in 0..3 {
         order_of(&ann, variant).await;

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{faults, new_key, newcomer, order_of};
-use crate::support::store::product;
 use crate::support::{Caller, Shop, TestServer};
 
 /// Somebody who has bought something, and where its reviews are.
 async fn buyer(server: &TestServer, email: &str) -> (Caller, String) {
-    let variant = product(server.store.database(), 1_299, 5).await;
+    let variant = server.product().price(1_299).stock(5).create().await;
     let buyer = newcomer(server, email).await;
     let order = order_of(&buyer, variant).await;
     let path = format!("/v1/products/{}/reviews", order["items"][0]["product_id"].as_str().unwrap());

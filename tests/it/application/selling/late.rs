@@ -32,7 +32,7 @@ async fn abandoned(store: &Store, variant: VariantId) -> (OrderId, PaymentId, Ca
 on_both_engines!(money_that_comes_after_its_payment_was_abandoned_goes_back);
 async fn money_that_comes_after_its_payment_was_abandoned_goes_back(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let (id, payment_id, _) = abandoned(store, variant).await;
     work(store).await;
     let payment = order(store, id).await.unwrap().payment;
@@ -46,7 +46,7 @@ async fn money_that_comes_after_its_payment_was_abandoned_goes_back(shop: &Shop)
 on_both_engines!(a_payment_that_was_abandoned_is_looked_for_for_some_hours, ShopOptions::at(JANUARY_31));
 async fn a_payment_that_was_abandoned_is_looked_for_for_some_hours(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 2).await;
+    let variant = shop.product().price(1000).stock(2).create().await;
     for late in [true, false] {
         let id = order_of(store, variant, "tok_requires_action").await;
         let payment_id = order(store, id).await.unwrap().payment.id;
@@ -97,7 +97,7 @@ on_both_engines!(
 async fn money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_asked_for_again(shop: &Shop) {
     for (policy, kind) in [(policy(), StepKind::Refund), (manual_capture(), StepKind::Void)] {
         let store = store(&shop.database, policy);
-        let variant = product(&shop.database, 1000, 1).await;
+        let variant = shop.product().price(1000).stock(1).create().await;
         let id = order_of(&store, variant, "tok_ok").await;
         let payment_id = order(&store, id).await.unwrap().payment.id;
         let (refuse, agree): (&'static [_], &'static [_]) = match kind {
@@ -137,7 +137,7 @@ async fn money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_aske
 on_both_engines!(a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again);
 async fn a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 100, 30).await;
+    let variant = shop.product().price(100).stock(30).create().await;
     for round in 0..10 {
         let id = order_of(store, variant, "tok_ok").await;
         let payment_id = order(store, id).await.unwrap().payment.id;
@@ -179,7 +179,7 @@ on_both_engines!(
 );
 async fn what_still_waits_for_its_shopper_is_let_go_by_a_step_of_its_own(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 3).await;
+    let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_requires_action").await;
     shop.clock().advance(SignedDuration::from_hours(1));
     recover_payments(store, clock_now(store)).await.unwrap();
@@ -198,7 +198,7 @@ on_both_engines!(
 );
 async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     let request = PaymentOperation {
         order_id: id,
@@ -226,7 +226,7 @@ async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again(sho
 on_both_engines!(a_word_of_the_vendor_that_comes_late_does_not_undo_what_was_given_back);
 async fn a_word_of_the_vendor_that_comes_late_does_not_undo_what_was_given_back(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     cancelled(store, id).await;
     work(store).await;

@@ -18,7 +18,7 @@ async fn refund_with_goods(store: &Store, order_id: OrderId) -> (u16, String) {
 on_both_engines!(a_capture_of_a_cancelled_order_is_refused, ShopOptions::default().policy(manual_capture()));
 async fn a_capture_of_a_cancelled_order_is_refused(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     cancelled(store, id).await;
     assert_eq!(moved(store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
@@ -35,7 +35,7 @@ on_both_engines!(
 );
 async fn of_captures_and_a_cancellation_at_once_no_money_is_kept(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 20).await;
+    let variant = shop.product().price(1000).stock(20).create().await;
     for round in 0..20 {
         let id = order_of(store, variant, "tok_ok").await;
         let capture = |amount| {
@@ -63,7 +63,7 @@ on_both_engines!(
 );
 async fn a_capture_that_succeeds_after_the_cancellation_goes_back(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     // the vendor does not answer while the capture is sent
     execute(&shop.database, &["UPDATE payments SET provider = 'silent'"]).await;
@@ -85,7 +85,7 @@ on_both_engines!(
 );
 async fn a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     assert_eq!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
     cancelled(store, id).await;
@@ -107,7 +107,7 @@ on_both_engines!(
 );
 async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_order(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     assert_eq!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
     assert_eq!(moved(store, id, StepKind::Refund, Some(100)).await.0, 201);
@@ -131,7 +131,7 @@ async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_or
 on_both_engines!(goods_come_back_once_and_only_with_their_money);
 async fn goods_come_back_once_and_only_with_their_money(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 3).await;
+    let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     execute(&shop.database, &["UPDATE sandbox_charges SET status = 'declined'"]).await;
     for _ in 0..2 {
@@ -166,8 +166,8 @@ async fn goods_come_back_once_and_only_with_their_money(shop: &Shop) {
 on_both_engines!(a_cancelled_order_gives_its_use_of_a_discount_back);
 async fn a_cancelled_order_gives_its_use_of_a_discount_back(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 5).await;
-    crate::support::store::discount(&shop.database, "ONCE", 1000, Some(1)).await;
+    let variant = shop.product().price(1000).stock(5).create().await;
+    shop.discount("ONCE", 10, Some(1)).await;
     for _ in 0..2 {
         let cart = cart(store, None, &[(variant, 1)]).await;
         execute(&shop.database, &["UPDATE carts SET discount_code = 'once' WHERE status = 'open'"]).await;
@@ -214,7 +214,7 @@ on_both_engines!(taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes);
 async fn taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes(shop: &Shop) {
     let store = &shop.store;
     taxed(&shop.database).await;
-    let variant = product(&shop.database, 10_000, 1).await;
+    let variant = shop.product().price(10_000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     let (invoice, _) = history::invoice(store, id).await.unwrap();
     let tax = |basis_points, inclusive, net, tax| InvoiceTax { basis_points, inclusive, net, tax };

@@ -23,15 +23,13 @@ use undercroft::application::subscriptions::renewals::{renew, renew_subscription
 use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{PaymentStatus, PaymentStep, StepKind};
-use undercroft::domain::user::{Role, User};
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, IdempotencyKey, InventoryRepository, PaymentRepository, StoredResponse,
 };
 
 use crate::support::store::{
-    Plain, address, cart, confirm_payment, execute, manual_capture, policy, product, product_of_kind, store,
-    told, value,
+    Plain, address, cart, confirm_payment, execute, manual_capture, policy, store, told, value,
 };
 use crate::support::{Shop, ShopOptions};
 
@@ -123,7 +121,7 @@ on_both_engines!(
 );
 async fn the_checker_finds_what_must_not_be(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 5).await;
+    let variant = shop.product().price(1000).stock(5).create().await;
     for token in ["tok_ok", "tok_requires_action"] {
         order_of(store, variant, token).await;
     }

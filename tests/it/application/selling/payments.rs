@@ -7,7 +7,7 @@ use super::*;
 on_both_engines!(a_charge_whose_answer_was_lost_is_found_and_charged_once);
 async fn a_charge_whose_answer_was_lost_is_found_and_charged_once(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 3).await;
+    let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_timeout_after_charge").await;
     assert_eq!(order(store, id).await.unwrap().order.status, OrderStatus::Paid);
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM sandbox_charges", &[]).await, 1);
@@ -17,7 +17,7 @@ async fn a_charge_whose_answer_was_lost_is_found_and_charged_once(shop: &Shop) {
 on_both_engines!(a_word_of_the_vendor_counts_once_however_often_it_comes);
 async fn a_word_of_the_vendor_counts_once_however_often_it_comes(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 3).await;
+    let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_duplicate_webhooks").await;
     let payment_id = order(store, id).await.unwrap().payment.id;
     let mut notices = 0;
@@ -59,7 +59,7 @@ async fn a_crash_between_order_and_charge_loses_neither_order_nor_stock(shop: &S
         return;
     }
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 3).await;
+    let variant = shop.product().price(1000).stock(3).create().await;
     let cart = cart(store, None, &[(variant, 1)]).await;
     crash_in_checkout(store, cart, &key("crash")).await;
     assert_eq!(stock(&shop.database, variant).await, (3, 1));
@@ -77,7 +77,7 @@ async fn a_crash_between_order_and_charge_loses_neither_order_nor_stock(shop: &S
 on_both_engines!(an_order_that_waits_too_long_for_its_shopper_is_given_up, ShopOptions::at(JANUARY_31));
 async fn an_order_that_waits_too_long_for_its_shopper_is_given_up(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 3).await;
+    let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_requires_action").await;
     let waiting = order(store, id).await.unwrap();
     assert_eq!(waiting.payment.status, PaymentStatus::RequiresAction);
@@ -93,7 +93,7 @@ async fn an_order_that_waits_too_long_for_its_shopper_is_given_up(shop: &Shop) {
 on_both_engines!(money_that_comes_after_the_order_was_cancelled_goes_back);
 async fn money_that_comes_after_the_order_was_cancelled_goes_back(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_requires_action").await;
     let payment_id = order(store, id).await.unwrap().payment.id;
     let cancelled: Result<_, Failure> =
@@ -114,7 +114,7 @@ async fn money_that_comes_after_the_order_was_cancelled_goes_back(shop: &Shop) {
 on_both_engines!(a_paid_order_that_is_cancelled_gives_back_money_and_stock);
 async fn a_paid_order_that_is_cancelled_gives_back_money_and_stock(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     let cancelled: Result<_, Failure> =
         shop.database.write_boxed(move |work| Box::pin(cancel(work, id))).await;

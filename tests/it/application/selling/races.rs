@@ -5,7 +5,7 @@ use super::*;
 on_both_engines!(of_64_buyers_10_get_the_10_pieces);
 async fn of_64_buyers_10_get_the_10_pieces(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 10).await;
+    let variant = shop.product().price(1000).stock(10).create().await;
     let mut buyers = Vec::new();
     for _ in 0..64 {
         let cart = cart(store, None, &[(variant, 1)]).await;
@@ -28,7 +28,7 @@ async fn of_64_buyers_10_get_the_10_pieces(shop: &Shop) {
 on_both_engines!(stock_that_is_set_while_it_is_sold_is_never_oversold);
 async fn stock_that_is_set_while_it_is_sold_is_never_oversold(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 5).await;
+    let variant = shop.product().price(1000).stock(5).create().await;
     let mut buyers = Vec::new();
     for i in 0..40 {
         let cart = cart(store, None, &[(variant, 1)]).await;
@@ -55,7 +55,7 @@ async fn stock_that_is_set_while_it_is_sold_is_never_oversold(shop: &Shop) {
 on_both_engines!(one_key_is_one_order_and_one_answer);
 async fn one_key_is_one_order_and_one_answer(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 100).await;
+    let variant = shop.product().price(1000).stock(100).create().await;
     let cart = cart(store, None, &[(variant, 2)]).await;
     let requests = (0..50).map(|_| {
         let store = store.clone();
@@ -83,7 +83,7 @@ async fn one_key_is_one_order_and_one_answer(shop: &Shop) {
 on_both_engines!(a_refusal_is_kept_with_its_key_too);
 async fn a_refusal_is_kept_with_its_key_too(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 1).await;
+    let variant = shop.product().price(1000).stock(1).create().await;
     let too_many = cart(store, None, &[(variant, 2)]).await;
     for _ in 0..2 {
         let refused = checkout(store, purchase(too_many, "tok_ok"), Some(key("a")), Arc::new(Plain)).await;
@@ -121,7 +121,7 @@ async fn move_32_times(store: &Store, order_id: OrderId, kind: StepKind, amount:
 on_both_engines!(of_32_refunds_of_60_on_100_one_goes_through);
 async fn of_32_refunds_of_60_on_100_one_goes_through(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 10_000, 1).await;
+    let variant = shop.product().price(10_000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     assert_eq!(move_32_times(store, id, StepKind::Refund, 6000).await, 1);
     let placed = order(store, id).await.unwrap();
@@ -140,7 +140,7 @@ on_both_engines!(
 );
 async fn of_32_captures_of_60_on_100_one_goes_through(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 10_000, 1).await;
+    let variant = shop.product().price(10_000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     assert_eq!(order(store, id).await.unwrap().payment.status, PaymentStatus::Authorized);
     assert_eq!(move_32_times(store, id, StepKind::Capture, 6000).await, 1);
@@ -153,8 +153,8 @@ async fn of_32_captures_of_60_on_100_one_goes_through(shop: &Shop) {
 on_both_engines!(a_discount_with_one_use_left_is_used_once);
 async fn a_discount_with_one_use_left_is_used_once(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 100).await;
-    crate::support::store::discount(&shop.database, "ONCE", 1000, Some(1)).await;
+    let variant = shop.product().price(1000).stock(100).create().await;
+    shop.discount("ONCE", 10, Some(1)).await;
     let mut carts = Vec::new();
     for _ in 0..32 {
         let cart = cart(store, None, &[(variant, 1)]).await;

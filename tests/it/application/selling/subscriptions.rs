@@ -20,8 +20,8 @@ struct Subscribed {
 impl Subscribed {
     async fn begin(shop: &Shop) -> Self {
         let (store, database) = (shop.store.clone(), &shop.database);
-        let variant = product_of_kind(database, 1500, 100, "subscription").await;
-        let user_id = shopper(database).await;
+        let variant = shop.product().price(1500).stock(100).subscription().create().await;
+        let user_id = shop.customer().await;
         let cart = cart(&store, Some(user_id), &[(variant, 1)]).await;
         let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
         assert_eq!(told(&checkout(&store, request, None, Arc::new(Plain)).await).0, 201);
@@ -104,33 +104,6 @@ impl Subscribed {
         assert_eq!(self.number(paid_twice).await, 0, "a day is paid twice");
         check(self.database()).await;
     }
-}
-
-pub(super) async fn shopper(database: &Database) -> UserId {
-    let made: Result<UserId, DatabaseError> = database
-        .write_boxed(|work| {
-            Box::pin(async move {
-                let now = work.now();
-                let id: UserId = work.id();
-                let user = User {
-                    id,
-                    email: format!("{id}@example.com"),
-                    name: "Ann".into(),
-                    password_hash: None,
-                    role: Role::Customer,
-                    birth_date: None,
-                    email_verified_at: None,
-                    erased_at: None,
-                    version: 1,
-                    created_at: now,
-                    updated_at: now,
-                };
-                work.insert(&user).await?;
-                Ok(id)
-            })
-        })
-        .await;
-    made.unwrap()
 }
 
 on_both_engines!(a_period_of_a_subscription_is_charged_once_by_32_workers, ShopOptions::at(JANUARY_31));

@@ -69,10 +69,9 @@ fn renew(work: &mut UnitOfWork) -> Work<'_, (), Failure> {
 on_both_engines!(a_guests_cart_goes_to_who_logs_in_first);
 async fn a_guests_cart_goes_to_who_logs_in_first(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 5).await;
+    let variant = shop.product().price(1000).stock(5).create().await;
     let guest = cart(store, None, &[(variant, 1)]).await;
-    let (ann, ben) =
-        (subscriptions::shopper(&shop.database).await, subscriptions::shopper(&shop.database).await);
+    let (ann, ben) = (shop.customer().await, shop.customer().await);
     overlap(&shop.database, logs_in(ann, guest), logs_in(ben, guest)).await;
     let owner = "SELECT user_id FROM carts WHERE id = $1";
     assert_eq!(value::<UserId>(&shop.database, owner, &[guest.into()]).await, ann);
@@ -81,7 +80,7 @@ async fn a_guests_cart_goes_to_who_logs_in_first(shop: &Shop) {
 on_both_engines!(what_is_renewed_while_it_is_cleared_away_stays);
 async fn what_is_renewed_while_it_is_cleared_away_stays(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 5).await;
+    let variant = shop.product().price(1000).stock(5).create().await;
     let id = cart(store, None, &[(variant, 2)]).await;
     let request = checkout(store, purchase(id, "tok_declined"), Some(key("k")), Arc::new(Plain));
     assert_eq!(told(&request.await).0, 402);

@@ -24,7 +24,7 @@ async fn work_until_none(database: &Database, counted: &str) {
 on_both_engines!(every_open_payment_is_taken_up_at_the_start);
 async fn every_open_payment_is_taken_up_at_the_start(shop: &Shop) {
     let store = &shop.store;
-    let variant = product(&shop.database, 1000, 300).await;
+    let variant = shop.product().price(1000).stock(300).create().await;
     for _ in 0..120 {
         order_of(store, variant, "tok_requires_action").await;
     }
@@ -33,7 +33,7 @@ async fn every_open_payment_is_taken_up_at_the_start(shop: &Shop) {
 
 on_both_engines!(every_log_in_that_ended_is_cleared_away);
 async fn every_log_in_that_ended_is_cleared_away(shop: &Shop) {
-    let user_id = super::subscriptions::shopper(&shop.database).await;
+    let user_id = shop.customer().await;
     let filled: Result<(), DatabaseError> = shop
         .database
         .write_boxed(move |work| {

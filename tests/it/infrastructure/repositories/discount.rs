@@ -10,20 +10,8 @@ use super::{at, at_once, order};
 use crate::support::{Shop, ShopOptions};
 
 fn discount(number: u32, code: &str) -> Discount {
-    Discount {
-        id: DiscountId(Uuid::from_u128(number.into())),
-        code: code.to_owned(),
-        kind: DiscountKind::Percent { basis_points: 1_000 },
-        minimum: None,
-        usage_limit: None,
-        used: 0,
-        starts_at: None,
-        ends_at: None,
-        active: true,
-        version: 1,
-        created_at: at(number.into()),
-        updated_at: at(0),
-    }
+    let kind = DiscountKind::Percent { basis_points: 1_000 };
+    Discount::new(DiscountId(Uuid::from_u128(number.into())), code.to_owned(), kind, at(number.into()))
 }
 
 async fn add(shop: &Shop, discount: &Discount) {

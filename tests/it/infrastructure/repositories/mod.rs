@@ -40,18 +40,12 @@ fn at(second: i64) -> Timestamp {
 
 /// A customer who registered `number` seconds into that day.
 fn user(number: u32, email: &str) -> User {
+    let (id, name, created_at) = (Uuid::from_u128(number.into()), "Ada Lovelace", at(number.into()));
     User {
-        id: UserId(Uuid::from_u128(number.into())),
-        email: email.to_owned(),
-        name: "Ada Lovelace".to_owned(),
         password_hash: Some("$argon2id$".to_owned()),
-        role: Role::Customer,
         birth_date: Some(jiff::civil::date(1990, 12, 10)),
         email_verified_at: Some(at(0)),
-        erased_at: None,
-        version: 1,
-        created_at: at(number.into()),
-        updated_at: at(number.into()),
+        ..User::new(UserId(id), email.to_owned(), name.to_owned(), Role::Customer, created_at)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::store::{execute, product};
+use crate::support::store::execute;
 use crate::support::{Caller, Reply, Shop, TestServer};
 
 async fn new_cart(caller: &Caller) -> String {
@@ -24,8 +24,10 @@ fn fault(reply: &Reply) -> Value {
 on_both_engines!(a_cart_is_filled_priced_and_emptied);
 async fn a_cart_is_filled_priced_and_emptied(shop: &Shop) {
     let server = shop.server().await;
-    let database = server.store.database();
-    let (dear, cheap) = (product(database, 1_999, 5).await, product(database, 250, 1_000).await);
+    let (dear, cheap) = (
+        shop.product().price(1_999).stock(5).create().await,
+        shop.product().price(250).stock(1_000).create().await,
+    );
     let guest = server.guest();
     let cart = new_cart(&guest).await;
     let empty = guest.get(&cart).await.expect(200);
@@ -51,7 +53,7 @@ async fn a_cart_is_filled_priced_and_emptied(shop: &Shop) {
 on_both_engines!(fifty_adds_at_once_are_fifty_pieces);
 async fn fifty_adds_at_once_are_fifty_pieces(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 100, 1_000).await;
+    let variant = shop.product().price(100).stock(1_000).create().await;
     let guest = server.guest();
     let cart = new_cart(&guest).await;
     let adds = (0..50).map(|_| {
@@ -69,7 +71,7 @@ async fn fifty_adds_at_once_are_fifty_pieces(shop: &Shop) {
 on_both_engines!(a_repeated_add_with_its_key_adds_once);
 async fn a_repeated_add_with_its_key_adds_once(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 100, 1_000).await;
+    let variant = shop.product().price(100).stock(1_000).create().await;
     let cart = new_cart(&server.guest()).await;
     let keyed = server.guest().with("idempotency-key", &Uuid::from_u128(7).to_string());
     let body = json!({"variant_id": variant, "quantity": 2});
@@ -89,7 +91,7 @@ on_both_engines!(impossible_lines_are_refused_by_field);
 async fn impossible_lines_are_refused_by_field(shop: &Shop) {
     let server = shop.server().await;
     let database = server.store.database();
-    let variant = product(database, 100, 1_000).await;
+    let variant = shop.product().price(100).stock(1_000).create().await;
     let guest = server.guest();
     let cart = new_cart(&guest).await;
     let items = format!("{cart}/items");
@@ -126,16 +128,15 @@ async fn impossible_lines_are_refused_by_field(shop: &Shop) {
 on_both_engines!(a_cart_has_room_for_two_hundred_lines);
 async fn a_cart_has_room_for_two_hundred_lines(shop: &Shop) {
     let server = shop.server().await;
-    let database = server.store.database();
     let guest = server.guest();
     let cart = new_cart(&guest).await;
     let mut last = None;
     for _ in 0..200 {
-        let variant = product(database, 100, 10).await;
+        let variant = shop.product().price(100).stock(10).create().await;
         guest.put(&format!("{cart}/items/{variant}"), json!({"quantity": 1})).await.expect(200);
         last = Some(variant);
     }
-    let more = product(database, 100, 10).await;
+    let more = shop.product().price(100).stock(10).create().await;
     let reply = guest.put(&format!("{cart}/items/{more}"), json!({"quantity": 1})).await;
     assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "too_many", "max_items": 200}));
     let again = format!("{cart}/items/{}", last.unwrap());
@@ -146,7 +147,7 @@ async fn a_cart_has_room_for_two_hundred_lines(shop: &Shop) {
 on_both_engines!(a_users_cart_is_only_theirs);
 async fn a_users_cart_is_only_theirs(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 100, 10).await;
+    let variant = shop.product().price(100).stock(10).create().await;
     let (owner, other, guest) = (server.customer().await, server.customer().await, server.guest());
     assert_eq!(owner.get("/v1/me/cart").await.problem(404), "cart_not_found");
     let cart = new_cart(&owner).await;
@@ -173,7 +174,7 @@ on_both_engines!(a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_do
 async fn a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_does(shop: &Shop) {
     let server = shop.server().await;
     let database = server.store.database();
-    let variant = product(database, 1_000, 10).await;
+    let variant = shop.product().price(1_000).stock(10).create().await;
     execute(
         database,
         &["INSERT INTO discounts (id, code, code_key, basis_points, usage_limit, used, active, version, created_at, \
@@ -201,7 +202,7 @@ async fn a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_does(shop:
 on_both_engines!(a_change_meant_for_another_version_is_refused);
 async fn a_change_meant_for_another_version_is_refused(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 100, 10).await;
+    let variant = shop.product().price(100).stock(10).create().await;
     let guest = server.guest();
     let cart = new_cart(&guest).await;
     let seen = guest.get(&cart).await;
@@ -229,8 +230,10 @@ async fn log_in(server: &TestServer, email: &str, cart: &str) -> Caller {
 on_both_engines!(a_guests_cart_becomes_the_users_at_log_in);
 async fn a_guests_cart_becomes_the_users_at_log_in(shop: &Shop) {
     let server = shop.server().await;
-    let database = server.store.database();
-    let (one, two) = (product(database, 100, 10).await, product(database, 100, 10).await);
+    let (one, two) = (
+        shop.product().price(100).stock(10).create().await,
+        shop.product().price(100).stock(10).create().await,
+    );
     let guest = server.guest();
     let account = json!({"email": "ann@shop.example", "password": "correct horse battery"});
     guest.post("/v1/users", account).await.expect(201);

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::examples::{Operation, document, example, operations};
-use crate::support::store::{product, product_of_kind};
+
 use crate::support::{Caller, Reply, Shop, TestServer};
 
 /// Somebody who may call the operation.
@@ -79,7 +79,7 @@ async fn nobody_does_what_their_role_does_not_allow(shop: &Shop) {
     }
 }
 
-on_both_engines!(a_body_that_cannot_be_read_is_told_why);
+on_both_engines!(a_body_that_cannot_be_read_is_told_why, on_one_thread);
 async fn a_body_that_cannot_be_read_is_told_why(shop: &Shop) {
     let server = shop.server().await;
     let (callers, document) = (Callers::of(server).await, document());
@@ -150,9 +150,8 @@ async fn a_parameter_that_is_wrong_is_named(shop: &Shop) {
 
 /// What belongs to somebody, by the part of the path that it stands behind.
 pub async fn belongings(server: &TestServer, owner: &Caller) -> Vec<(&'static str, String)> {
-    let database = server.store.database();
-    let bought = product(database, 1_000, 10).await;
-    let subscribed = product_of_kind(database, 1_000, 10, "subscription").await;
+    let bought = server.product().price(1_000).stock(10).create().await;
+    let subscribed = server.product().price(1_000).stock(10).subscription().create().await;
     let make_cart = async || {
         let cart = owner.post("/v1/carts", json!({})).await.expect(201);
         let cart = cart["id"].as_str().unwrap().to_owned();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::store::{manual_capture, policy, product, product_of_kind};
+use crate::support::store::{manual_capture, policy};
 use crate::support::{Caller, Reply, Shop, ShopOptions};
 
 fn address() -> Value {
@@ -43,7 +43,7 @@ fn admin_path(order: &Value) -> String {
 on_both_engines!(a_guest_buys_and_sees_the_order_by_its_token_alone);
 async fn a_guest_buys_and_sees_the_order_by_its_token_alone(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 1_299, 10).await;
+    let variant = shop.product().price(1_299).stock(10).create().await;
     let guest = server.guest();
     let cart = cart(&guest, variant, 2).await;
     let reply = check_out(&guest, &cart, "tok_ok").await;
@@ -86,7 +86,7 @@ async fn a_guest_buys_and_sees_the_order_by_its_token_alone(shop: &Shop) {
 on_both_engines!(a_user_sees_their_orders_and_nobody_elses);
 async fn a_user_sees_their_orders_and_nobody_elses(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 500, 100).await;
+    let variant = shop.product().price(500).stock(100).create().await;
     let (ann, ben) = (server.customer().await, server.customer().await);
     let mut orders = Vec::new();
     for _ in 0..5 {
@@ -122,7 +122,7 @@ async fn a_user_sees_their_orders_and_nobody_elses(shop: &Shop) {
 on_both_engines!(a_refused_payment_leaves_the_cart_and_the_stock_as_they_were);
 async fn a_refused_payment_leaves_the_cart_and_the_stock_as_they_were(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 500, 3).await;
+    let variant = shop.product().price(500).stock(3).create().await;
     let guest = server.guest();
     let cart = cart(&guest, variant, 3).await;
     for (token, reason) in [("tok_declined", "declined"), ("tok_insufficient_funds", "insufficient_funds")] {
@@ -142,7 +142,7 @@ async fn a_refused_payment_leaves_the_cart_and_the_stock_as_they_were(shop: &Sho
 on_both_engines!(a_checkout_that_is_sent_again_is_one_order_and_the_same_answer);
 async fn a_checkout_that_is_sent_again_is_one_order_and_the_same_answer(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 500, 100).await;
+    let variant = shop.product().price(500).stock(100).create().await;
     let guest = server.guest();
     let path = cart(&guest, variant, 1).await;
     let keyed = guest.with("idempotency-key", &Uuid::from_u128(1).to_string());
@@ -178,7 +178,7 @@ async fn a_checkout_that_is_sent_again_is_one_order_and_the_same_answer(shop: &S
 on_both_engines!(a_payment_that_requires_action_is_finished_on_the_banks_page);
 async fn a_payment_that_requires_action_is_finished_on_the_banks_page(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 500, 100).await;
+    let variant = shop.product().price(500).stock(100).create().await;
     let guest = server.guest();
     for (decision, status, payment_status) in
         [("approve", "paid", "captured"), ("decline", "cancelled", "failed")]
@@ -207,7 +207,7 @@ async fn a_payment_that_requires_action_is_finished_on_the_banks_page(shop: &Sho
 on_both_engines!(an_administrator_refunds_never_more_than_was_captured);
 async fn an_administrator_refunds_never_more_than_was_captured(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 10_000, 10).await;
+    let variant = shop.product().price(10_000).stock(10).create().await;
     let (buyer, admin) = (server.customer().await, server.admin().await);
     let order = order(&buyer, variant, 1).await;
     let refund = format!("{}/refund", admin_path(&order));
@@ -258,7 +258,7 @@ on_both_engines!(
 );
 async fn money_that_is_held_is_captured_and_the_order_fulfilled(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 1_000, 10).await;
+    let variant = shop.product().price(1_000).stock(10).create().await;
     let (buyer, admin) = (server.customer().await, server.admin().await);
     let order = order(&buyer, variant, 1).await;
     assert_eq!((&order["status"], &order["payment"]["status"]), (&json!("paid"), &json!("authorized")));
@@ -296,7 +296,7 @@ async fn money_that_is_held_is_captured_and_the_order_fulfilled(shop: &Shop) {
 on_both_engines!(a_cancelled_order_gives_back_goods_and_money);
 async fn a_cancelled_order_gives_back_goods_and_money(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product(server.store.database(), 1_000, 4).await;
+    let variant = shop.product().price(1_000).stock(4).create().await;
     let (buyer, admin) = (server.customer().await, server.admin().await);
     let (first, second) = (order(&buyer, variant, 2).await, order(&buyer, variant, 2).await);
     let cancel = |order: &Value| format!("{}/cancel", path(order));
@@ -322,7 +322,7 @@ async fn a_cancelled_order_gives_back_goods_and_money(shop: &Shop) {
 on_both_engines!(a_subscription_begins_with_an_order_and_is_its_subscribers);
 async fn a_subscription_begins_with_an_order_and_is_its_subscribers(shop: &Shop) {
     let server = shop.server().await;
-    let variant = product_of_kind(server.store.database(), 900, 100, "subscription").await;
+    let variant = shop.product().price(900).stock(100).subscription().create().await;
     let (ann, ben, admin) = (server.customer().await, server.customer().await, server.admin().await);
     let order = order(&ann, variant, 1).await;
     let list = ann.get("/v1/subscriptions").await.expect(200);

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use crate::support::store::{product, product_of_kind};
 use crate::support::{Caller, Reply, Shop};
 
 /// Asserts that the answer has the tag of what is at `path`.
@@ -32,7 +31,7 @@ async fn what_is_made_has_the_tag_it_is_seen_with(shop: &Shop) {
     let tea = json!({ "name": "Tea", "variants": [{ "sku": "TEA", "price": price }] });
     made(&admin, "/admin/v1/products", tea).await;
 
-    let variant = product(server.store.database(), 900, 10).await;
+    let variant = shop.product().price(900).stock(10).create().await;
     let cart = made(&admin, "/v1/carts", json!({})).await;
     let added = admin.post(&format!("{cart}/items"), json!({ "variant_id": variant, "quantity": 1 })).await;
     added.expect(200);
@@ -54,7 +53,7 @@ on_both_engines!(a_change_is_made_to_the_version_that_an_answer_told);
 async fn a_change_is_made_to_the_version_that_an_answer_told(shop: &Shop) {
     let server = shop.server().await;
     let buyer = server.customer().await;
-    let variant = product_of_kind(server.store.database(), 900, 10, "digital").await;
+    let variant = shop.product().price(900).stock(10).with("kind", "digital").create().await;
     let cart = buyer.post("/v1/carts", json!({})).await;
     let path = cart.header("location");
     let first = buyer.with("if-match", cart.header("etag"));

@@ -83,9 +83,9 @@ async fn what_ends_a_subscription_gives_up_the_charge_that_is_under_way(shop: &S
 on_both_engines!(who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line);
 async fn who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line(shop: &Shop) {
     let store = &shop.store;
-    let subscribed = product_of_kind(&shop.database, 3100, 100, "subscription").await;
-    let other = product(&shop.database, 5000, 10).await;
-    let user_id = shopper(&shop.database).await;
+    let subscribed = shop.product().price(3100).stock(100).subscription().create().await;
+    let other = shop.product().price(5000).stock(10).create().await;
+    let user_id = shop.customer().await;
     let cart = cart(store, Some(user_id), &[(subscribed, 1), (other, 1)]).await;
     let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
     assert_eq!(told(&checkout(store, request, None, Arc::new(Plain)).await).0, 201);

@@ -35,10 +35,8 @@ fn product(shop: &Shop, name: &str, prices: &[i64]) -> Product {
         let prices = BTreeMap::from([(Currency::EUR, price), (Currency::USD, price)]);
         Variant::new(variant_id, id, variant_id.0.simple().to_string(), prices)
     };
-    Product {
-        variants: prices.iter().map(variant).collect(),
-        ..Product::new(id, id.0.simple().to_string(), name.into(), now)
-    }
+    let variants = prices.iter().map(variant).collect();
+    Product { variants, ..Product::new(id, id.0.simple().to_string(), name.into(), now) }
 }
 
 /// Adds a product with ten pieces of each variant.
