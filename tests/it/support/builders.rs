@@ -2,12 +2,15 @@
 
 use serde_json::{Value, json};
 use undercroft::application::Store;
-use undercroft::application::catalogue::products::create_product;
+use undercroft::application::catalogue::products;
+use undercroft::application::idempotency::Responder;
 use undercroft::domain::discount::{Discount, DiscountKind};
 use undercroft::domain::ids::{UserId, VariantId};
+use undercroft::domain::product::ProductView;
 use undercroft::domain::user::{Role, User};
 use undercroft::infrastructure::exceptions::Failure;
 
+use super::store::Text;
 use super::unique;
 
 /// A product with one variant.
@@ -54,9 +57,10 @@ impl<'a> ProductBuilder<'a> {
     /// Creates the product; returns the id of its variant.
     pub async fn create(self) -> VariantId {
         let draft = serde_json::from_value(self.product).unwrap();
-        let created =
-            self.store.database().write(draft, async |work, draft| create_product(work, draft).await);
-        created.await.unwrap().product.variants[0].id
+        let variant_id = Text(|view: &ProductView| view.product.variants[0].id.to_string());
+        let created = products::create(self.store, draft, Responder::new(None, variant_id)).await.unwrap();
+        let body = String::from_utf8(created.body).unwrap();
+        body.parse().unwrap_or_else(|error| panic!("{error}: {body}"))
     }
 }
 

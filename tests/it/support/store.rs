@@ -91,6 +91,19 @@ pub fn address() -> Address {
     }
 }
 
+/// Renders a result as the text that a function makes of it, and a failure as its code.
+pub struct Text<F>(pub F);
+
+impl<T, F: Fn(&T) -> String + Send + Sync + 'static> Render<T> for Text<F> {
+    fn success(&self, result: &T) -> StoredResponse {
+        StoredResponse { status: 201, headers: Vec::new(), body: (self.0)(result).into_bytes() }
+    }
+
+    fn refusal(&self, failure: &Failure) -> StoredResponse {
+        StoredResponse { status: failure.status().as_u16(), headers: Vec::new(), body: failure.code().into() }
+    }
+}
+
 /// Answers in a form that tests can read: the status, and what happened to whom.
 pub struct Plain;
 
