@@ -26,12 +26,13 @@ pub(super) async fn apply(
     policy: &Policy,
     task: &Task,
 ) -> Result<RecordOutcome, Failure> {
-    work.savepoint().await?;
-    match write(work, policy, task).await {
-        Ok(outcome) => {
-            work.release_savepoint().await?;
-            Ok(outcome)
-        }
+    work.savepoint()?;
+    let written = match write(work, policy, task).await {
+        Ok(outcome) => work.release_savepoint().await.map(|()| outcome).map_err(RecordError::from),
+        Err(error) => Err(error),
+    };
+    match written {
+        Ok(outcome) => Ok(outcome),
         Err(RecordError::Refused(reason)) => {
             work.rollback_to_savepoint().await?;
             Ok(RecordOutcome::refused(reason))

@@ -45,7 +45,7 @@ pub(super) async fn place(
 
         // roll back, and place the order again without the faulty lines
         work.rollback_to_savepoint().await?;
-        work.savepoint().await?;
+        work.savepoint()?;
         let mut position = 0;
         lines.retain(|&(index, _)| {
             let fault = faults.iter().find(|(faulty, _)| *faulty == position);

@@ -93,7 +93,7 @@ async fn find_not_erased(work: &mut UnitOfWork, id: UserId) -> Result<User, Fail
 /// Fails if there is no administrator other than `id`.
 async fn check_other_admin(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
     // Without the lock, two administrators removed at the same time would each be seen by the other's check.
-    work.exclusive_lock("administrators").await?;
+    work.lock_name("administrators").await?;
     if UserRepository(work).has_admin_besides(id).await? {
         return Ok(());
     }

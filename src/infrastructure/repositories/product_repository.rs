@@ -104,7 +104,7 @@ impl ProductRepository<'_> {
         work: &mut UnitOfWork,
         products: &[(&Product, &BTreeMap<VariantId, i64>)],
     ) -> Result<(), SaveError> {
-        read_models::lock_category_tree(work).await?;
+        read_models::lock_tree(work).await?;
         for (product, stock) in products {
             if !work.insert_new(*product).await? {
                 return Err(SaveError::SlugTaken);
@@ -122,7 +122,7 @@ impl ProductRepository<'_> {
         product: &mut Product,
         stock: &BTreeMap<VariantId, i64>,
     ) -> Result<(), SaveError> {
-        read_models::lock_category_tree(work).await?;
+        read_models::lock_tree(work).await?;
         let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE slug = $1 AND id <> $2)";
         if work.one(sql, &params![&product.slug, product.id]).await? {
             return Err(SaveError::SlugTaken);

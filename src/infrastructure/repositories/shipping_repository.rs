@@ -41,7 +41,7 @@ impl ShippingRepository<'_> {
     /// Puts these in the place of all that were there.
     pub async fn replace(work: &mut UnitOfWork, methods: &[ShippingMethod]) -> Result<(), DatabaseError> {
         // Of two who do this at once the second would not see, and so not remove, what the first has added.
-        work.exclusive_lock("shipping_methods").await?;
+        work.lock_name("shipping_methods").await?;
         work.execute("DELETE FROM shipping_methods", &[]).await?;
         for method in methods {
             work.insert(method).await?;

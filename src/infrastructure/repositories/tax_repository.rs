@@ -43,7 +43,7 @@ impl TaxRepository<'_> {
     /// Puts these rules in the place of all that were there.
     pub async fn replace(work: &mut UnitOfWork, rules: &[TaxRule]) -> Result<(), DatabaseError> {
         // Of two who do this at once the second would not see, and so not remove, what the first has added.
-        work.exclusive_lock("tax_rules").await?;
+        work.lock_name("tax_rules").await?;
         work.execute("DELETE FROM tax_rules", &[]).await?;
         let sql =
             "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4)";

@@ -11,7 +11,7 @@ use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted, Unrea
 use undercroft::domain::ids::VariantId;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Conflict, Failure};
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, UnitOfWork};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, UnitOfWork, next_number};
 
 use crate::support::store::{execute, value};
 use crate::support::{Shop, ShopOptions};
@@ -276,10 +276,11 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
         let published: Result<(), DatabaseError> = database
             .write((variant_id, before, after, signals), async |work, given| {
                 let (variant_id, before, after, signals) = (given.0, given.1, given.2, &given.3);
-                work.exclusive_lock("late").await?;
                 if let Some(available) = before {
                     work.publish(&StockChanged { variant_id, available }).await?;
                 }
+                // sends the event, and gives the transaction its number
+                next_number(work, "late").await?;
                 if let Some((began, wait)) = signals.lock().await.take() {
                     began.send(()).unwrap();
                     wait.await.unwrap();

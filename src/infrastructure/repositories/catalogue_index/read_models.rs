@@ -15,10 +15,9 @@ use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, p
 /// Products moved at once.
 const BATCH: i64 = 256;
 
-/// Holds the tree as it is until this unit of work ends; before the product is written.
-pub(crate) async fn lock_category_tree(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
-    let lock = super::super::database::lock_category_tree(work.engine(), false);
-    work.script(lock).await
+/// Keeps the category tree as it is until the unit of work ends. Comes before the product is written.
+pub(crate) async fn lock_tree(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
+    work.lock_name_shared(CategoryRepository::TREE).await
 }
 
 /// A product with where it stands.
@@ -54,9 +53,8 @@ pub(crate) async fn write(
 
 /// Writes anew what depends on where products stand in the tree, for those in and below `category`.
 pub(crate) async fn move_category(work: &mut UnitOfWork, category: CategoryId) -> Result<(), DatabaseError> {
-    // whoever saves a product meanwhile has read the tree as it was
-    let lock = super::super::database::lock_category_tree(work.engine(), true);
-    work.script(lock).await?;
+    // A product that is saved at the same time would be indexed by the tree as it was before.
+    work.lock_name(CategoryRepository::TREE).await?;
     for category in CategoryRepository(work).subtree(category).await? {
         let path = CategoryRepository(work).ancestors(category).await?;
         listing::move_to(work, category, &path).await?;

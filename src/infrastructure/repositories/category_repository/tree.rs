@@ -24,10 +24,10 @@ pub enum MoveError {
     Store(#[from] DatabaseError),
 }
 
-/// The turn that whoever changes the shape of the tree takes.
-const TREE: &str = "categories";
-
 impl CategoryRepository<'_> {
+    /// The name that is locked by changes of the tree, and shared by units of work that index products by it.
+    pub(crate) const TREE: &'static str = "categories";
+
     /// A category and those above it, from itself to the top: in all of them its products are listed.
     pub async fn ancestors(&mut self, id: CategoryId) -> Result<Vec<CategoryId>, DatabaseError> {
         let sql = "WITH RECURSIVE above (id, parent_id, steps) AS ( \
@@ -67,7 +67,7 @@ impl CategoryRepository<'_> {
         position: i64,
     ) -> Result<(), MoveError> {
         // Two moves that are each harmless can close a circle together, so one waits for the other.
-        work.exclusive_lock(TREE).await?;
+        work.lock_name(Self::TREE).await?;
         if let Some(parent) = parent {
             let above = CategoryRepository(work).ancestors(parent).await?;
             if above.is_empty() {
@@ -88,7 +88,7 @@ impl CategoryRepository<'_> {
 
     /// Removes a category that has neither children nor products; whether it was removed.
     pub async fn remove_empty(work: &mut UnitOfWork, id: CategoryId) -> Result<bool, DatabaseError> {
-        work.exclusive_lock(TREE).await?;
+        work.lock_name(Self::TREE).await?;
         let sql = "DELETE FROM categories WHERE id = $1 \
                    AND NOT EXISTS (SELECT 1 FROM categories WHERE parent_id = $1) \
                    AND NOT EXISTS (SELECT 1 FROM products WHERE category_id = $1)";

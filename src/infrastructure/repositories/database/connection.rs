@@ -96,6 +96,27 @@ impl Connection {
         }
     }
 
+    /// Runs a statement whose result the caller does not need.
+    ///
+    /// On PostgreSQL it is sent with the next statement of the transaction or the commit, which returns its error.
+    pub(crate) async fn defer(&mut self, sql: &str, params: &[Param<'_>]) -> Result<(), DatabaseError> {
+        match &mut self.inner {
+            EngineConnection::Sqlite(sqlite) => sqlite.execute(sql, params).map(drop),
+            EngineConnection::Postgres(postgres) => postgres.defer(sql, params).await,
+        }
+    }
+
+    /// Runs statements of a transaction without parameters, such as `SAVEPOINT`; see [`Connection::defer`].
+    pub(crate) fn defer_script(&mut self, script: &'static str) -> Result<(), DatabaseError> {
+        match &mut self.inner {
+            EngineConnection::Sqlite(sqlite) => sqlite.script(script),
+            EngineConnection::Postgres(postgres) => {
+                postgres.defer_script(script);
+                Ok(())
+            }
+        }
+    }
+
     /// Runs several statements without parameters.
     pub async fn script(&mut self, sql: &str) -> Result<(), DatabaseError> {
         match &mut self.inner {

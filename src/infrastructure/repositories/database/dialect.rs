@@ -124,15 +124,10 @@ pub(crate) fn lock_schema(engine: Engine) -> &'static str {
     }
 }
 
-/// Holds the category tree as it is until the transaction ends, with others who do, or alone, to change it.
-pub(crate) fn lock_category_tree(engine: Engine, alone: bool) -> &'static str {
-    match (engine, alone) {
-        // writers stand in line
-        (Engine::Sqlite, _) => "SELECT 1 WHERE FALSE",
-        (Engine::Postgres, false) => "SELECT pg_advisory_xact_lock_shared(7596834527350)",
-        (Engine::Postgres, true) => "SELECT pg_advisory_xact_lock(7596834527350)",
-    }
-}
+/// Locks a number until the transaction ends (PostgreSQL).
+pub(crate) const LOCK_EXCLUSIVE: &str = "SELECT pg_advisory_xact_lock($1)";
+/// Locks a number until the transaction ends, together with others that lock it by this (PostgreSQL).
+pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1)";
 
 /// Returns what comes before a statement to query its plan.
 pub(crate) fn explain(engine: Engine) -> &'static str {

@@ -27,7 +27,6 @@ use self::sqlite::SqliteDatabase;
 use self::unit_of_work::{PendingWork, complete};
 use crate::domain::context::Context;
 
-pub(crate) use self::dialect::lock_category_tree;
 pub(crate) use self::page::newest_first;
 pub(crate) use self::param::params;
 pub(crate) use self::row::{from_row, read_column};
@@ -169,10 +168,10 @@ impl Database {
                 run.await.map_err(|_| E::from(DatabaseError::Internal("a snapshot read panicked".into())))?
             }
             EngineConnection::Postgres(postgres) => {
-                postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
                 let result = work(&mut connection, given).await;
                 if let EngineConnection::Postgres(postgres) = connection.inner_mut() {
-                    postgres.end("COMMIT").await?;
+                    postgres.roll_back().await?;
                 }
                 result
             }
@@ -255,9 +254,7 @@ impl Database {
                 Ok(connection) => connection,
                 Err(error) => return (Err(error.into()), false),
             };
-            if let Err(error) = connection.begin("BEGIN").await {
-                return (Err(error.into()), false);
-            }
+            connection.begin("BEGIN");
             let connection = Connection::new(EngineConnection::Postgres(connection));
             let mut unit = UnitOfWork::new(connection, self.context.clone());
             let result = work(&mut unit, given).await;
@@ -265,7 +262,7 @@ impl Database {
             let EngineConnection::Postgres(mut connection) = unit.into_connection().into_inner() else {
                 break;
             };
-            let ended = connection.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+            let ended = if result.is_ok() { connection.commit().await } else { connection.roll_back().await };
             if connection.must_retry() && attempt < RETRIES {
                 continue;
             }

@@ -43,6 +43,20 @@ macro_rules! params {
 pub(crate) use params;
 
 impl Param<'_> {
+    /// Returns the parameter with a copy of what it borrows.
+    pub(crate) fn into_owned(self) -> Param<'static> {
+        match self {
+            Self::Null => Param::Null,
+            Self::Bool(value) => Param::Bool(value),
+            Self::Int(value) => Param::Int(value),
+            Self::Text(value) => Param::Text(value.into_owned().into()),
+            Self::Bytes(value) => Param::Bytes(value.into_owned().into()),
+            Self::Uuid(value) => Param::Uuid(value),
+            Self::Time(value) => Param::Time(value),
+            Self::Json(value) => Param::Json(value),
+        }
+    }
+
     /// Returns the JSON of a value as a parameter.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Self {
         // The types that are stored as JSON have text keys only, so serialization cannot fail.

@@ -1,19 +1,24 @@
 //! The PostgreSQL engine: a bounded pool of connections with prepared statements.
 
+use std::pin::pin;
 use std::str::FromStr;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use super::error::DatabaseError;
 use super::param::Param;
 
-/// Connections at most.
+/// The most connections.
 const CONNECTIONS: usize = 16;
-/// How long a caller waits for one before it is told that the database is not available.
+/// The most messages that are sent without waiting for the replies in between.
+const TOGETHER: usize = 30;
+/// How long a caller waits for a connection before the database counts as unavailable.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A pool of connections to one database.
@@ -22,10 +27,10 @@ pub(crate) struct PostgresDatabase {
 }
 
 impl PostgresDatabase {
-    /// A pool for the database at `url`; connections are opened when they are needed.
+    /// Returns a pool for the database at `url`. Connections are opened when they are needed.
     ///
-    /// Without `sslmode` in the URL, a database on this machine is spoken to plainly and any other only over TLS
-    /// with a certificate that public roots vouch for.
+    /// Without `sslmode` in the URL, a connection to this machine is not encrypted, and any other uses TLS with a
+    /// certificate that a public root has signed.
     pub(crate) fn open(url: &str) -> Result<Self, DatabaseError> {
         let unusable = |error: &dyn std::error::Error| DatabaseError::Unavailable(error.to_string());
         let mut config = tokio_postgres::Config::from_str(url).map_err(|error| unusable(&error))?;
@@ -59,13 +64,18 @@ impl PostgresDatabase {
         Ok(Self { pool })
     }
 
-    /// A connection.
+    /// Returns a connection.
     pub(crate) async fn connection(&self) -> Result<PostgresConnection, DatabaseError> {
         let object = self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => DatabaseError::from(error),
             other => DatabaseError::Unavailable(other.to_string()),
         })?;
-        Ok(PostgresConnection { object: Some(object), in_transaction: false, must_retry: false })
+        Ok(PostgresConnection {
+            object: Some(object),
+            in_transaction: false,
+            must_retry: false,
+            queue: Vec::new(),
+        })
     }
 }
 
@@ -76,12 +86,49 @@ fn is_local(config: &tokio_postgres::Config) -> bool {
     })
 }
 
-/// A connection in use. One that is dropped inside a transaction is closed, which rolls it back: it never goes
-/// back to the pool in a state that nobody knows.
+/// A connection in use. If it is dropped inside a transaction it is closed, which rolls the transaction back.
+///
+/// Statements whose results the caller does not need are queued. They are sent together with the next statement whose
+/// result is needed, in one round trip. The server runs them in order; after one that fails, the others fail too, and
+/// the first error is returned.
 pub(crate) struct PostgresConnection {
     object: Option<Object>,
     in_transaction: bool,
     must_retry: bool,
+    queue: Vec<Queued>,
+}
+
+/// A statement that waits to be sent.
+enum Queued {
+    Script(&'static str),
+    Statement(String, Vec<Param<'static>>),
+}
+
+impl Queued {
+    fn message(&self) -> Message<'_> {
+        match self {
+            Self::Script(script) => Message::Script(script),
+            Self::Statement(sql, params) => Message::Statement(sql, params),
+        }
+    }
+}
+
+/// A statement on its way to the server.
+#[derive(Clone, Copy)]
+pub(crate) enum Message<'a> {
+    /// Statements without parameters, such as `BEGIN`.
+    Script(&'a str),
+    /// A statement that is prepared once per connection.
+    Statement(&'a str, &'a [Param<'a>]),
+}
+
+/// The server's answer to a message.
+#[derive(Default)]
+pub(crate) struct Reply {
+    /// The rows of a query.
+    pub(crate) rows: Vec<Row>,
+    /// The number of rows that the statement changed.
+    changed: u64,
 }
 
 impl PostgresConnection {
@@ -90,57 +137,153 @@ impl PostgresConnection {
         self.object.as_ref().expect("a connection in use")
     }
 
-    /// Begins a transaction. The mark is set before the database is asked, so that a caller who goes away while
-    /// it answers leaves no transaction behind.
-    pub(crate) async fn begin(&mut self, mode: &str) -> Result<(), DatabaseError> {
+    /// Begins a transaction, by the statement `mode`, with the first statement in it.
+    ///
+    /// It is marked as open from here on: if the caller stops waiting, the connection is closed and no transaction
+    /// stays open.
+    pub(crate) fn begin(&mut self, mode: &'static str) {
+        self.queue = vec![Queued::Script(mode)];
         self.in_transaction = true;
         self.must_retry = false;
-        self.script(mode).await
     }
 
-    /// Ends the transaction by `COMMIT` or `ROLLBACK`.
-    pub(crate) async fn end(&mut self, how: &str) -> Result<(), DatabaseError> {
-        self.script(how).await?;
+    /// Sends what is queued and commits.
+    pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
+        if !self.has_begun() {
+            self.in_transaction = false;
+            return Ok(());
+        }
+        let (queued, commit) = self.finish("COMMIT").await;
+        // a COMMIT that succeeds after a failed statement has rolled back
+        self.in_transaction = commit.is_err();
+        queued.and(commit)
+    }
+
+    /// Rolls back. What is queued is not sent.
+    pub(crate) async fn roll_back(&mut self) -> Result<(), DatabaseError> {
+        if self.has_begun() {
+            self.queue.clear();
+            self.finish("ROLLBACK").await.1?;
+        }
         self.in_transaction = false;
         Ok(())
     }
 
-    /// Whether the database asked for the transaction to be run again.
+    /// Sends what is queued and rolls back to a savepoint by `script`. Errors of what is queued are ignored: either the
+    /// savepoint was set before it, or this fails too.
+    pub(crate) async fn roll_back_to(&mut self, script: &str) -> Result<(), DatabaseError> {
+        self.finish(script).await.1
+    }
+
+    /// Whether the server knows of the transaction: it does not while `BEGIN` alone is queued.
+    fn has_begun(&self) -> bool {
+        !matches!(*self.queue, [Queued::Script(_)])
+    }
+
+    /// Whether the server asked for the transaction to be run again.
     pub(crate) fn must_retry(&self) -> bool {
         self.must_retry
     }
 
-    pub(crate) async fn query(
-        &mut self,
-        sql: &str,
-        params: &[Param<'_>],
-    ) -> Result<Vec<tokio_postgres::Row>, DatabaseError> {
-        let object = self.get();
-        let result = match object.prepare_cached(sql).await {
-            Ok(statement) => object.query(&statement, &references(params)).await,
-            Err(error) => Err(error),
-        };
-        self.noted(result)
+    /// Queues a statement. An error of it is returned by the next statement that is sent, or by the commit.
+    pub(crate) async fn defer(&mut self, sql: &str, params: &[Param<'_>]) -> Result<(), DatabaseError> {
+        if !self.in_transaction {
+            return self.execute(sql, params).await.map(drop);
+        }
+        let params = params.iter().cloned().map(Param::into_owned).collect();
+        self.queue.push(Queued::Statement(sql.to_owned(), params));
+        if self.queue.len() < TOGETHER { Ok(()) } else { self.run(&[]).await.map(drop) }
+    }
+
+    /// Queues a script of a transaction, such as `SAVEPOINT`.
+    pub(crate) fn defer_script(&mut self, script: &'static str) {
+        self.queue.push(Queued::Script(script));
+    }
+
+    pub(crate) async fn query(&mut self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, DatabaseError> {
+        Ok(self.run_one(Message::Statement(sql, params)).await?.rows)
     }
 
     pub(crate) async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, DatabaseError> {
-        let object = self.get();
-        let result = match object.prepare_cached(sql).await {
-            Ok(statement) => object.execute(&statement, &references(params)).await,
-            Err(error) => Err(error),
-        };
-        self.noted(result)
+        Ok(self.run_one(Message::Statement(sql, params)).await?.changed)
     }
 
     pub(crate) async fn script(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        let result = self.get().batch_execute(sql).await;
-        self.noted(result)
+        self.run_one(Message::Script(sql)).await.map(drop)
+    }
+
+    async fn run_one(&mut self, message: Message<'_>) -> Result<Reply, DatabaseError> {
+        Ok(self.run(&[message]).await?.pop().unwrap_or_default())
+    }
+
+    /// Sends what is queued and `messages` in one round trip; returns the replies to `messages`.
+    pub(crate) async fn run(&mut self, messages: &[Message<'_>]) -> Result<Vec<Reply>, DatabaseError> {
+        let queue = std::mem::take(&mut self.queue);
+        let all: Vec<_> = queue.iter().map(Queued::message).chain(messages.iter().copied()).collect();
+        let replies = self.send(&all).await;
+        let mut replies = replies.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(replies.split_off(queue.len()))
+    }
+
+    /// Sends what is queued and a script; returns the first error of what is queued and the result of the script.
+    async fn finish(&mut self, script: &str) -> (Result<(), DatabaseError>, Result<(), DatabaseError>) {
+        let queue = std::mem::take(&mut self.queue);
+        let all: Vec<_> = queue.iter().map(Queued::message).chain([Message::Script(script)]).collect();
+        let mut replies = self.send(&all).await;
+        let last = replies.pop().map_or(Ok(()), |reply| reply.map(drop));
+        (replies.into_iter().try_for_each(|reply| reply.map(drop)), last)
+    }
+
+    /// Sends messages without waiting for the replies in between; returns the reply to each. If a statement cannot be
+    /// prepared nothing is sent, and its error is the only reply.
+    async fn send(&mut self, messages: &[Message<'_>]) -> Vec<Result<Reply, DatabaseError>> {
+        let client = self.get();
+        let prepared = join_all(messages.iter().map(|message| prepare(client, *message))).await;
+        let statements = match prepared.into_iter().collect::<Result<Vec<_>, _>>() {
+            Ok(statements) => statements,
+            Err(error) => return vec![self.noted(Err(error))],
+        };
+        let mut replies = Vec::with_capacity(messages.len());
+        // `join_all` begins up to 30 futures in their order, and each sends its message before it first waits
+        let pairs: Vec<_> = messages.iter().zip(&statements).collect();
+        for pairs in pairs.chunks(TOGETHER) {
+            let sent = pairs.iter().map(|(message, statement)| send(client, **message, statement.as_ref()));
+            replies.extend(join_all(sent).await);
+        }
+        replies.into_iter().map(|reply| self.noted(reply)).collect()
     }
 
     fn noted<T>(&mut self, result: Result<T, tokio_postgres::Error>) -> Result<T, DatabaseError> {
         let result = result.map_err(DatabaseError::from);
         self.must_retry |= matches!(result, Err(DatabaseError::Retryable(_)));
         result
+    }
+}
+
+async fn prepare(client: &Object, message: Message<'_>) -> Result<Option<Statement>, tokio_postgres::Error> {
+    match message {
+        Message::Script(_) => Ok(None),
+        Message::Statement(sql, _) => client.prepare_cached(sql).await.map(Some),
+    }
+}
+
+async fn send(
+    client: &Object,
+    message: Message<'_>,
+    statement: Option<&Statement>,
+) -> Result<Reply, tokio_postgres::Error> {
+    match (message, statement) {
+        (Message::Statement(_, params), Some(statement)) => {
+            let mut stream = pin!(client.query_raw(statement, params).await?);
+            let mut rows = Vec::new();
+            while let Some(row) = stream.next().await {
+                rows.push(row?);
+            }
+            Ok(Reply { rows, changed: stream.rows_affected().unwrap_or(0) })
+        }
+        (Message::Script(script) | Message::Statement(script, _), _) => {
+            client.batch_execute(script).await.map(|()| Reply::default())
+        }
     }
 }
 
@@ -152,10 +295,6 @@ impl Drop for PostgresConnection {
             drop(Object::take(object));
         }
     }
-}
-
-fn references<'a>(params: &'a [Param<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
-    params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
 }
 
 impl From<tokio_postgres::Error> for DatabaseError {

@@ -26,10 +26,9 @@ impl Connection {
         self.one(&sql, &key).await
     }
 
-    /// Inserts a row.
+    /// Inserts a row. On PostgreSQL an error is returned by the next statement of the transaction or by the commit.
     pub async fn insert<T: Table>(&mut self, row: &T) -> Result<(), DatabaseError> {
-        let values = row.values();
-        self.execute(&insert::<T>(), &values).await.map(drop)
+        self.defer(&insert::<T>(), &row.values()).await
     }
 
     /// Inserts a row unless there is one with its key or another unique value of it; returns whether it was inserted.

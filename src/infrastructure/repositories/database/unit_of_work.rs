@@ -6,10 +6,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::connection::{Connection, EngineConnection};
+use super::dialect::{self, Engine};
 use super::error::DatabaseError;
 use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
@@ -84,26 +86,42 @@ impl UnitOfWork {
         self.context = context;
     }
 
-    /// Begins a part of the work that may be undone by itself.
-    pub async fn savepoint(&mut self) -> Result<(), DatabaseError> {
-        self.script("SAVEPOINT part").await
+    /// Sets a savepoint, within which the work that follows can be rolled back alone.
+    pub fn savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.defer_script("SAVEPOINT part")
     }
 
-    /// Keeps the part that was begun last.
+    /// Removes the last savepoint and keeps the changes since then.
     pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
         self.script("RELEASE SAVEPOINT part").await
     }
 
-    /// Leaves no trace of the part that was begun last.
+    /// Rolls back to the last savepoint and removes it.
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
-        self.script("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part").await
+        const SCRIPT: &str = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part";
+        match self.connection.inner_mut() {
+            EngineConnection::Sqlite(sqlite) => sqlite.script(SCRIPT),
+            EngineConnection::Postgres(postgres) => postgres.roll_back_to(SCRIPT).await,
+        }
     }
 
-    /// Goes on once no other unit of work that takes this turn is open: for a rule that no single row can hold.
-    pub async fn exclusive_lock(&mut self, name: &str) -> Result<(), DatabaseError> {
-        let sql = "INSERT INTO counters (name, value) VALUES ('turn/' || $1, 1) \
-                   ON CONFLICT (name) DO UPDATE SET value = counters.value + 1";
-        self.execute(sql, &params![name]).await.map(drop)
+    /// Locks a name until the transaction ends, for a rule that no single row can hold. Other transactions that lock
+    /// the name wait.
+    pub async fn lock_name(&mut self, name: &str) -> Result<(), DatabaseError> {
+        self.advisory_lock(name, dialect::LOCK_EXCLUSIVE).await
+    }
+
+    /// Locks a name until the transaction ends. Only those that lock it by [`UnitOfWork::lock_name`] wait.
+    pub(crate) async fn lock_name_shared(&mut self, name: &str) -> Result<(), DatabaseError> {
+        self.advisory_lock(name, dialect::LOCK_SHARED).await
+    }
+
+    async fn advisory_lock(&mut self, name: &str, sql: &str) -> Result<(), DatabaseError> {
+        match self.engine() {
+            // there is one writer at a time
+            Engine::Sqlite => Ok(()),
+            Engine::Postgres => self.defer(sql, &params![lock_number(name)]).await,
+        }
     }
 
     /// Publishes an event with this transaction: it is delivered if and only if the transaction commits.
@@ -112,13 +130,8 @@ impl UnitOfWork {
         let id: Uuid = self.id();
         let values = params![id, E::TYPE, E::VERSION, event.subject(), self.now];
         let [id, kind, version, subject, at] = values;
-        self.connection
-            .execute(
-                "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)",
-                &[id, kind, version, subject, at, Param::json(event)],
-            )
-            .await
-            .map(drop)
+        let sql = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)";
+        self.connection.defer(sql, &[id, kind, version, subject, at, Param::json(event)]).await
     }
 
     /// Whether it published anything.
@@ -143,6 +156,12 @@ impl DerefMut for UnitOfWork {
     fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
+}
+
+/// Returns the number by which PostgreSQL locks a name.
+fn lock_number(name: &str) -> i64 {
+    let digest = Sha256::digest(name.as_bytes());
+    digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
 }
 
 /// A unit of work that waits for the SQLite writer, and where its result goes.
