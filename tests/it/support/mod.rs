@@ -1,5 +1,6 @@
 //! What the tests share: a fresh database of each kind, and a server on it.
 
+mod round_trips;
 mod server;
 #[macro_use]
 mod shop;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
+pub use round_trips::RoundTrips;
 pub use server::{Caller, Reply, TestServer};
 pub use shop::{Shop, ShopOptions};
 

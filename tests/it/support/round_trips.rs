@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_postgres::config::Host;
+
+/// How long an answer is on its way.
+const LATENCY: Duration = Duration::from_millis(10);
 
 /// A TCP proxy that counts how often a client's message follows an answer of the server.
 pub struct RoundTrips {
     count: Arc<AtomicU64>,
-    /// The port of this machine on which it listens.
-    pub port: u16,
 }
 
 /// The direction in which bytes went last, over one connection.
@@ -19,10 +22,14 @@ const FROM_SERVER: u64 = 0;
 const FROM_CLIENT: u64 = 1;
 
 impl RoundTrips {
-    /// Starts a proxy in front of the server at `address`.
-    pub async fn before(address: String) -> Self {
+    /// Starts a proxy in front of the PostgreSQL server of `url`; returns it with the URL that leads through it.
+    pub async fn before(url: &str) -> (Self, String) {
+        let config: tokio_postgres::Config = url.parse().unwrap();
+        let [Host::Tcp(host)] = config.get_hosts() else { panic!("no TCP host in {url}") };
+        let address = format!("{host}:{}", config.get_ports().first().unwrap_or(&5432));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let proxied = url.replacen(&address, &listener.local_addr().unwrap().to_string(), 1);
+        assert_ne!(proxied, url, "the host and the port of {url}");
         let count = Arc::new(AtomicU64::new(0));
         let total = Arc::clone(&count);
         tokio::spawn(async move {
@@ -33,11 +40,17 @@ impl RoundTrips {
                 let last = Arc::new(AtomicU64::new(FROM_SERVER));
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
-                tokio::spawn(forward(from_client, to_server, FROM_CLIENT, Arc::clone(&last), Arc::clone(&total)));
+                tokio::spawn(forward(
+                    from_client,
+                    to_server,
+                    FROM_CLIENT,
+                    Arc::clone(&last),
+                    Arc::clone(&total),
+                ));
                 tokio::spawn(forward(from_server, to_client, FROM_SERVER, last, Arc::clone(&total)));
             }
         });
-        Self { count, port }
+        (Self { count }, proxied)
     }
 
     /// Returns the number of round trips since the last call.
@@ -58,6 +71,10 @@ async fn forward(
         let before = last.swap(direction, Ordering::SeqCst);
         if direction == FROM_CLIENT && before == FROM_SERVER {
             total.fetch_add(1, Ordering::SeqCst);
+        }
+        if direction == FROM_SERVER {
+            // as on a network: what is sent together has arrived before the answer to its first part comes back
+            tokio::time::sleep(LATENCY).await;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             break;

@@ -4,6 +4,7 @@ mod late;
 mod ledger;
 mod payments;
 mod races;
+mod round_trips;
 mod subscriptions;
 mod waits;
 mod worker;

@@ -1,0 +1,37 @@
+//! Statements that do not need each other's results go to PostgreSQL together.
+
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::repositories::Setup;
+
+use super::*;
+use crate::support::{EmptyPostgres, RoundTrips};
+
+/// The most round trips of a checkout.
+const CHECKOUT: u64 = 31;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkout_takes_few_round_trips() {
+    let Some(schema) = EmptyPostgres::new().await else { return };
+    let (proxy, url) = RoundTrips::before(&schema.url).await;
+    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let store = store(&database, policy());
+    let mut variants = Vec::new();
+    for price in [1000, 2000, 3000] {
+        variants.push((product(&database, price, 100).await, 2));
+    }
+    crate::support::store::discount(&database, "TENTH", 1000, None).await;
+
+    let mut counts = Vec::new();
+    for number in 0..4 {
+        let cart = cart(&store, None, &variants).await;
+        execute(&database, &["UPDATE carts SET discount_code = 'tenth' WHERE status = 'open'"]).await;
+        proxy.take();
+        let key = Some(key(&number.to_string()));
+        let outcome = checkout(&store, purchase(cart, "tok_ok"), key, Arc::new(Plain)).await;
+        counts.push(proxy.take());
+        assert_eq!(told(&outcome).0, 201, "{outcome:?}");
+    }
+    check(&database).await;
+    // the first ones prepare their statements
+    assert!(counts[3] <= CHECKOUT, "{counts:?}");
+}
