@@ -11,7 +11,9 @@ use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted, Unrea
 use undercroft::domain::ids::VariantId;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Conflict, Failure};
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, UnitOfWork, next_number};
+use undercroft::infrastructure::repositories::{
+    Database, DatabaseError, Param, Setup, UnitOfWork, next_number,
+};
 
 use crate::support::store::{execute, value};
 use crate::support::{Shop, ShopOptions};
