@@ -4,6 +4,7 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::Setup;
 
 use super::*;
+use crate::support::builders::{ProductBuilder, discount};
 use crate::support::{EmptyPostgres, RoundTrips};
 
 /// The most round trips of a checkout.
@@ -17,9 +18,9 @@ async fn a_checkout_takes_few_round_trips() {
     let store = store(&database, policy());
     let mut variants = Vec::new();
     for price in [1000, 2000, 3000] {
-        variants.push((product(&database, price, 100).await, 2));
+        variants.push((ProductBuilder::new(&store).price(price).stock(100).create().await, 2));
     }
-    crate::support::store::discount(&database, "TENTH", 1000, None).await;
+    discount(&store, "TENTH", 10, None).await;
 
     let mut counts = Vec::new();
     for number in 0..4 {
