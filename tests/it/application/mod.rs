@@ -2,5 +2,6 @@
 
 mod catalogue;
 mod import;
+mod jobs;
 mod people;
 mod selling;

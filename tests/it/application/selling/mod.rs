@@ -7,7 +7,6 @@ mod races;
 mod round_trips;
 mod subscriptions;
 mod waits;
-mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +51,7 @@ async fn buy(store: &Store, cart_id: CartId, token: &str) -> Result<StoredRespon
 }
 
 /// Buys one piece and tells the order's id.
-async fn order_of(store: &Store, variant: VariantId, token: &str) -> OrderId {
+pub(crate) async fn order_of(store: &Store, variant: VariantId, token: &str) -> OrderId {
     let cart = cart(store, None, &[(variant, 1)]).await;
     let (status, body) = told(&buy(store, cart, token).await);
     assert_eq!(status, 201, "{body}");

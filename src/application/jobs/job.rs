@@ -1,0 +1,87 @@
+//! A job: work that a store does by itself, as a value with a name, a schedule and a function.
+
+use std::fmt;
+use std::pin::Pin;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::application::Store;
+use crate::infrastructure::events::EventDispatcher;
+use crate::infrastructure::exceptions::Failure;
+
+/// A job of the table in `application/jobs/mod.rs`.
+pub struct Job {
+    name: &'static str,
+    schedule: Schedule,
+    run: Box<RunJob>,
+}
+
+/// The time at which a job is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// Once, when the worker starts and before any other job.
+    AtStart,
+    /// When the worker starts, and again each time this has passed since the job ended.
+    Every(Duration),
+}
+
+/// What a job works on. Clones share everything.
+#[derive(Clone)]
+pub struct JobContext {
+    /// The store.
+    pub store: Store,
+    /// The dispatcher over the store's subscribers.
+    pub dispatcher: EventDispatcher,
+}
+
+type RunJob = dyn Fn(JobContext) -> JobFuture + Send + Sync;
+type JobFuture = Pin<Box<dyn Future<Output = Result<usize, Failure>> + Send>>;
+
+impl Job {
+    /// A job of this name and schedule. `run` does a bounded piece of the work and returns how many items it
+    /// processed; it is called again at once until it returns 0, or fails, or the worker stops.
+    ///
+    /// `run` must cope with another process that runs the same job.
+    pub fn new<F>(
+        name: &'static str,
+        schedule: Schedule,
+        run: impl Fn(JobContext) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<usize, Failure>> + Send + 'static,
+    {
+        Self { name, schedule, run: Box::new(move |context| Box::pin(run(context))) }
+    }
+
+    /// The name, unique among the jobs.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The schedule.
+    pub fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    /// Does a piece of the work; returns how many items it processed.
+    pub(super) async fn run(&self, context: &JobContext) -> Result<usize, Failure> {
+        (self.run)(context.clone()).await
+    }
+}
+
+impl JobContext {
+    /// The time of the store's clock.
+    pub fn now(&self) -> Timestamp {
+        self.store.database().context().clock.now()
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("name", &self.name)
+            .field("schedule", &self.schedule)
+            .finish_non_exhaustive()
+    }
+}
