@@ -1,0 +1,109 @@
+//! Circles between files: each file of a circle needs, by its paths, every other one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Source, paths};
+
+/// Returns the circles between files of `src`, each as its sorted paths. A path that leads through a re-export counts
+/// for the file that it leads to. Uses between a module and those inside of it do not count, nor do those of tests.
+pub fn circles(sources: &[Source]) -> Vec<Vec<&str>> {
+    let modules = Modules::of(sources);
+    let needs = modules.needs();
+    let reached: BTreeMap<_, _> = needs.keys().map(|&file| (file, reachable(&needs, file))).collect();
+    let mut seen = BTreeSet::new();
+    let mut circles = Vec::new();
+    for (&file, others) in &reached {
+        if others.contains(file) && !seen.contains(file) {
+            let circle: Vec<_> =
+                others.iter().copied().filter(|other| reached[other].contains(file)).collect();
+            seen.extend(circle.iter().copied());
+            circles.push(circle);
+        }
+    }
+    circles
+}
+
+/// The files that a file needs, directly or through others.
+fn reachable<'a>(needs: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &str) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<_> = needs[from].iter().copied().collect();
+    while let Some(file) = open.pop() {
+        if found.insert(file) {
+            open.extend(&needs[file]);
+        }
+    }
+    found
+}
+
+type Module = Vec<String>;
+
+/// The modules of `src` that are files.
+struct Modules<'a> {
+    files: BTreeMap<Module, File<'a>>,
+}
+
+struct File<'a> {
+    path: &'a str,
+    /// The paths that it names, from the root.
+    names: Vec<Vec<String>>,
+}
+
+impl<'a> Modules<'a> {
+    fn of(sources: &'a [Source]) -> Self {
+        let of_src = sources.iter().filter(|source| source.path.starts_with("src/"));
+        let mut modules =
+            Self { files: of_src.clone().map(|source| (source.module(), File::new(&source.path))).collect() };
+        for source in of_src {
+            let names = modules.names(source);
+            modules.files.get_mut(&source.module()).unwrap().names = names;
+        }
+        modules
+    }
+
+    fn names(&self, source: &Source) -> Vec<Vec<String>> {
+        let module = source.module();
+        let named = paths::named(&source.text).into_iter().filter(|named| !is_test(&named.inside));
+        named
+            .filter_map(|named| named.absolute(&module).or_else(|| self.below(&module, &named.segments)))
+            .collect()
+    }
+
+    /// A path that begins with a module below `module`.
+    fn below(&self, module: &Module, segments: &[String]) -> Option<Vec<String>> {
+        let child = [module.as_slice(), &segments[..1]].concat();
+        self.files.contains_key(&child).then(|| [module.as_slice(), segments].concat())
+    }
+
+    /// The module that a path leads to, through re-exports.
+    fn target(&self, path: &[String], depth: usize) -> Option<Module> {
+        let length = (1..=path.len()).rev().find(|&length| self.files.contains_key(&path[..length]))?;
+        let module = path[..length].to_vec();
+        let name = path.get(length).filter(|_| depth < 8);
+        let exported = name.and_then(|name| {
+            let names = self.files[&module].names.iter();
+            names.filter(|path| path.last() == Some(name)).find_map(|path| self.target(path, depth + 1))
+        });
+        exported.or(Some(module))
+    }
+
+    /// The other files that each file needs.
+    fn needs(&self) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+        let related = |one: &Module, other: &Module| one.starts_with(other) || other.starts_with(one);
+        let of = |module: &Module, file: &File<'a>| {
+            let targets = file.names.iter().filter_map(|path| self.target(path, 0));
+            targets.filter(|target| !related(module, target)).map(|target| self.files[&target].path).collect()
+        };
+        self.files.iter().map(|(module, file)| (file.path, of(module, file))).collect()
+    }
+}
+
+impl<'a> File<'a> {
+    fn new(path: &'a str) -> Self {
+        Self { path, names: Vec::new() }
+    }
+}
+
+/// Modules of tests, which are compiled for tests only.
+fn is_test(inside: &[String]) -> bool {
+    inside.iter().any(|module| module == "tests" || module == "adding_one")
+}
