@@ -3,6 +3,7 @@
 
 mod circles;
 mod paths;
+mod words;
 
 use std::{fs, path::Path};
 
@@ -40,6 +41,8 @@ const OUTSIDE_OF_THE_DOMAIN: [&str; 13] = [
     "tokio_util",
 ];
 const MOST_LINES: usize = 400;
+/// The files of the application that belong to no capability.
+const APPLICATION: [&str; 5] = ["consistency.rs", "demo.rs", "idempotency.rs", "mod.rs", "partial_update.rs"];
 /// Where circles between files are still to be taken apart.
 const KNOWN_CIRCLES: [&str; 2] =
     ["src/infrastructure/repositories/catalogue_index/", "src/presentation/http/"];
@@ -174,6 +177,18 @@ fn circles(sources: &[Source]) -> Vec<String> {
     unknown.map(|circle| format!("a circle: {}", circle.join(", "))).collect()
 }
 
+/// A folder of members holds members, and folders for the rest.
+fn folders(sources: &[Source]) -> Vec<String> {
+    let is_allowed = |path: &str| {
+        let of = |folder: &str| path.strip_prefix(folder).filter(|name| !name.contains('/'));
+        let member = |name: &str| name == "mod.rs" || name.ends_with("_repository.rs");
+        of("src/infrastructure/repositories/").is_none_or(member)
+            && of("src/application/").is_none_or(|name| APPLICATION.contains(&name))
+    };
+    let lost = sources.iter().filter(|source| !is_allowed(&source.path));
+    lost.map(|source| format!("{}: belongs into a folder", source.path)).collect()
+}
+
 /// A file can be read in one go.
 fn sizes(sources: &[Source]) -> Vec<String> {
     let lines = |source: &Source| source.text.lines().count();
@@ -208,7 +223,7 @@ fn ours() -> Vec<Source> {
 #[test]
 fn the_house_keeps_its_rules() {
     let sources = ours();
-    let rules = [directions, siblings, circles, quiet_domain, names, sizes];
+    let rules = [directions, siblings, circles, quiet_domain, names, folders, words::glossary, sizes];
     let faults: Vec<_> = rules.iter().flat_map(|rule| rule(&sources)).collect();
     assert!(faults.is_empty(), "against docs/ARCHITECTURE.md:\n{}", faults.join("\n"));
     let uses: usize = sources.iter().map(|source| source.uses().len()).sum();
@@ -324,6 +339,21 @@ fn a_name_that_says_nothing_is_caught() {
         assert_eq!(against(names, path, text).len(), 1, "{path}: {text}");
     }
     assert_eq!(against(names, "src/domain/core_range.rs", "mod common_law;"), [""; 0]);
+}
+
+#[test]
+fn a_file_outside_of_the_folders_is_caught() {
+    for path in ["src/infrastructure/repositories/page.rs", "src/application/checkout.rs"] {
+        assert_eq!(against(folders, path, "").len(), 1, "{path}");
+    }
+    for path in [
+        "src/infrastructure/repositories/user_repository.rs",
+        "src/infrastructure/repositories/database/page.rs",
+        "src/application/selling/checkout.rs",
+        "src/application/mod.rs",
+    ] {
+        assert_eq!(against(folders, path, ""), [""; 0], "{path}");
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! The ports: traits that vendors' adapters implement, or through which they report. One trait per purpose.
 
 mod confirmation_page;
+mod gateway_error;
 mod payment_gateway;
 mod payment_notices;
 
 use std::pin::Pin;
 
 pub use confirmation_page::ConfirmationPage;
-pub use payment_gateway::{Authorization, Charge, ChargeStatus, DeclineReason, GatewayError, PaymentGateway};
+pub use gateway_error::GatewayError;
+pub use payment_gateway::{Authorization, Charge, ChargeStatus, DeclineReason, PaymentGateway};
 pub use payment_notices::PaymentNotices;
 
 /// The future that a port's method returns, boxed because ports are used as `Arc<dyn Port>`.

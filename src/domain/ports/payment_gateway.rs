@@ -4,10 +4,9 @@
 //! lost is sent again as it was.
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use uuid::Uuid;
 
-use super::{ConfirmationPage, PortFuture};
+use super::{ConfirmationPage, GatewayError, PortFuture};
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
 
@@ -139,18 +138,4 @@ impl DeclineReason {
     pub fn from_name(name: &str) -> Self {
         Self::ALL.into_iter().find(|reason| reason.name() == name).unwrap_or(Self::Declined)
     }
-}
-
-/// Why a vendor gave no charge.
-#[derive(Debug, Clone, Error)]
-pub enum GatewayError {
-    /// No answer came: whether it was done is not known, and must be asked.
-    #[error("the payment vendor did not answer: {0}")]
-    NoAnswer(String),
-    /// It said that it is not available; nothing was done.
-    #[error("the payment vendor is not available: {0}")]
-    Unavailable(String),
-    /// It refused this request for good (beyond what was held or taken, a wrong state).
-    #[error("the payment vendor refused: {0}")]
-    Refused(String),
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Source, paths};
 
 /// Returns the circles between files of `src`, each as its sorted paths. A path that leads through a re-export counts
-/// for the file that it leads to. Uses between a module and those inside of it do not count, nor do those of tests.
+/// for the file that it leads to. Uses between a module and those inside of it do not count, nor do those
+/// of tests and in macros.
 pub fn circles(sources: &[Source]) -> Vec<Vec<&str>> {
     let modules = Modules::of(sources);
     let needs = modules.needs();
@@ -62,7 +63,8 @@ impl<'a> Modules<'a> {
 
     fn names(&self, source: &Source) -> Vec<Vec<String>> {
         let module = source.module();
-        let named = paths::named(&source.text).into_iter().filter(|named| !is_test(&named.inside));
+        let named =
+            paths::named(&source.text).into_iter().filter(|named| !named.in_macro && !is_test(&named.inside));
         named
             .filter_map(|named| named.absolute(&module).or_else(|| self.below(&module, &named.segments)))
             .collect()

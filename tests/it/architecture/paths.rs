@@ -9,6 +9,8 @@ pub struct Named {
     pub inside: Vec<String>,
     /// `["super", "money", "Money"]`; a glob ends with `*`.
     pub segments: Vec<String>,
+    /// Whether it begins with `$crate`, in a macro: it is used where the macro is.
+    pub in_macro: bool,
 }
 
 impl Named {
@@ -45,6 +47,7 @@ pub fn named(text: &str) -> Vec<Named> {
             }
             "mod" if token(at + 2) == "{" => inside.push((token(at + 1).to_owned(), depth)),
             name if is_name(name) && token(at + 1) == "::" && (at == 0 || token(at - 1) != "::") => {
+                let in_macro = at > 0 && token(at - 1) == "$";
                 let mut leaves = Vec::new();
                 let end = tree(&tokens, at, &[], &mut leaves);
                 let inside: Vec<_> = inside.iter().map(|(name, _)| name.clone()).collect();
@@ -52,6 +55,7 @@ pub fn named(text: &str) -> Vec<Named> {
                     line,
                     inside: inside.clone(),
                     segments,
+                    in_macro,
                 }));
                 at = end;
                 continue;
