@@ -1,7 +1,8 @@
-//! One key, one effect, one answer: for every request that creates or pays.
+//! Idempotency keys: a request that is repeated with its key has one effect and one response.
 //!
-//! What happens in one unit of work goes through [`once`]. What needs a vendor in between (checkout, refund, capture)
-//! claims its key with [`claim`] in the unit that has the effect and settles it with [`settle`] in the last one.
+//! A use case of one transaction runs in [`once`]. A use case that calls a vendor between two transactions is a
+//! [`VendorRequest`], run by [`request_vendor`]: the first transaction claims the key together with the effect, the
+//! last one stores the response.
 
 use std::sync::Arc;
 
@@ -10,74 +11,27 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::domain::time::later;
-use crate::infrastructure::exceptions::{Conflict, Failure, UnauthorizedAccessException};
+use crate::infrastructure::exceptions::{Conflict, Failure, Technical, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{
     Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, WorkFn,
 };
 
-/// How long whoever claimed a key may be silent before another request takes its work up.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+/// How long a request has the claim to its key. A repeated request continues an earlier one after that.
+const CLAIM: SignedDuration = SignedDuration::from_secs(60);
 
-/// How results and refusals look on the wire: the caller's business, kept with the key.
+/// Renders results and failures as responses, which are stored with the key.
 pub trait Render<T: ?Sized>: Send + Sync + 'static {
-    /// The answer to a success.
+    /// Renders a result.
     fn success(&self, value: &T) -> StoredResponse;
-    /// The answer to a refusal.
+    /// Renders a failure.
     fn refusal(&self, failure: &Failure) -> StoredResponse;
-}
-
-/// What a claim came to.
-#[derive(Debug)]
-pub enum ClaimOutcome {
-    /// The work is this caller's.
-    Fresh,
-    /// There is an answer already.
-    Answered(StoredResponse),
-    /// Another request works on this, or did until it fell silent (then `mine` is set).
-    UnderWay {
-        /// What it works on.
-        subject: Option<Uuid>,
-        /// Whether this caller is to take the work up.
-        mine: bool,
-    },
-}
-
-/// Claims a key for work about `subject`.
-pub async fn claim(
-    unit_of_work: &mut UnitOfWork,
-    store: &Store,
-    key: &IdempotencyKey,
-    subject: Option<Uuid>,
-) -> Result<ClaimOutcome, Failure> {
-    let now = unit_of_work.now();
-    let (locked_until, expires_at) = (later(now, PATIENCE), later(now, store.policy.idempotency));
-    let claimed = IdempotencyRepository(unit_of_work).claim(key, subject, locked_until, expires_at).await?;
-    match claimed {
-        Claimed::Fresh => Ok(ClaimOutcome::Fresh),
-        Claimed::Answered(answer) => Ok(ClaimOutcome::Answered(answer)),
-        Claimed::Running(subject) => Ok(ClaimOutcome::UnderWay { subject, mine: false }),
-        Claimed::Abandoned(subject) => Ok(ClaimOutcome::UnderWay { subject, mine: true }),
-        Claimed::Reused => Err(Conflict::IdempotencyKeyReused.into()),
-    }
-}
-
-/// Keeps the answer to a key; the answer that stands, which is another one if somebody was faster.
-pub async fn settle(
-    unit_of_work: &mut UnitOfWork,
-    key: Option<&IdempotencyKey>,
-    answer: StoredResponse,
-) -> Result<StoredResponse, Failure> {
-    match key {
-        Some(key) => Ok(IdempotencyRepository(unit_of_work).answer(key, &answer).await?),
-        None => Ok(answer),
-    }
 }
 
 /// How a use case responds: the idempotency key of the request, if it was sent with one, and what renders the result.
 pub struct Responder<T: ?Sized> {
     /// The key under which the response is stored.
     pub key: Option<IdempotencyKey>,
-    /// What renders the result.
+    /// Renders the response.
     pub render: Arc<dyn Render<T>>,
 }
 
@@ -87,16 +41,40 @@ impl<T: ?Sized> Clone for Responder<T> {
     }
 }
 
-impl<T: ?Sized> Responder<T> {
+impl<T: ?Sized + 'static> Responder<T> {
     /// A responder that stores its response under `key`.
     pub fn new(key: Option<IdempotencyKey>, render: impl Render<T>) -> Self {
         Self { key, render: Arc::new(render) }
+    }
+
+    /// Stores the response to a result. Returns the stored one, which is an earlier one if the key has one.
+    async fn respond(&self, work: &mut UnitOfWork, value: &T) -> Result<StoredResponse, Failure> {
+        store_response(work, self.key.as_ref(), self.render.success(value)).await
+    }
+
+    /// Stores the response to a failure, if the same request fails for good.
+    async fn fail(&self, store: &Store, failure: Failure) -> Result<StoredResponse, Failure> {
+        let Some(key) = self.key.clone().filter(|_| is_final(&failure)) else { return Err(failure) };
+        let given = (store.clone(), key, self.render.refusal(&failure));
+        let write = store.database().write(given, async |work, (store, key, response)| {
+            match claim(work, store, key, None).await? {
+                Claimed::New => store_response(work, Some(key), response.clone()).await,
+                Claimed::Answered(earlier) => Ok(earlier),
+                Claimed::Begun { .. } => Err(Conflict::IdempotencyInProgress.into()),
+            }
+        });
+        write.await
     }
 }
 
 /// Runs `work` in one transaction with its idempotency key and its response: all of them are committed, or none.
 ///
 /// A request whose key has a response already gets that response, and `work` is not run.
+///
+/// # Errors
+///
+/// Those of `work`; [`Conflict::IdempotencyKeyReused`] if the key was used with another request, and
+/// [`Conflict::IdempotencyInProgress`] if the first request is still running.
 pub async fn once<A, T, F>(
     store: &Store,
     responder: Responder<T>,
@@ -105,62 +83,174 @@ pub async fn once<A, T, F>(
 ) -> Result<StoredResponse, Failure>
 where
     A: Send + Sync + 'static,
-    T: Send + 'static,
+    T: Send + Sync + 'static,
     F: AsyncFn(&mut UnitOfWork, &A) -> Result<T, Failure>
         + for<'a> WorkFn<'a, A, Result<T, Failure>>
         + Send
         + Sync
         + 'static,
 {
-    let Responder { key, render } = responder.clone();
-    let given = (store.clone(), responder, given, work);
-    let outcome = store.database().write(given, run_once::<A, T, F>).await;
-    match (outcome, key) {
-        (Err(failure), Some(key)) => refuse(store, key, &render.refusal(&failure), failure).await,
-        (outcome, _) => outcome,
+    let given = (store.clone(), responder.clone(), given, work);
+    match store.database().write(given, run_once::<A, T, F>).await {
+        Ok(response) => Ok(response),
+        Err(failure) => responder.fail(store, failure).await,
     }
 }
 
 /// Claims the key, runs the work and stores the response.
 async fn run_once<A, T, F>(
     unit_of_work: &mut UnitOfWork,
-    (store, Responder { key, render }, given, work): &(Store, Responder<T>, A, F),
+    (store, responder, given, work): &(Store, Responder<T>, A, F),
 ) -> Result<StoredResponse, Failure>
 where
     A: Send + Sync + 'static,
-    T: Send + 'static,
+    T: Send + Sync + 'static,
     F: for<'a> WorkFn<'a, A, Result<T, Failure>> + Send + Sync + 'static,
 {
-    if let Some(key) = key {
+    if let Some(key) = &responder.key {
         match claim(unit_of_work, store, key, None).await? {
-            ClaimOutcome::Fresh | ClaimOutcome::UnderWay { mine: true, .. } => {}
-            ClaimOutcome::Answered(response) => return Ok(response),
-            ClaimOutcome::UnderWay { mine: false, .. } => return Err(Conflict::IdempotencyInProgress.into()),
+            Claimed::New | Claimed::Begun { abandoned: true, .. } => {}
+            Claimed::Answered(response) => return Ok(response),
+            Claimed::Begun { abandoned: false, .. } => return Err(Conflict::IdempotencyInProgress.into()),
         }
     }
     let value = work(unit_of_work, given).await?;
-    settle(unit_of_work, key.as_ref(), render.success(&value)).await
+    responder.respond(unit_of_work, &value).await
 }
 
-/// Keeps a refusal as the answer to its key, if the same request would be refused for good.
-pub async fn refuse(
+/// A use case that calls a vendor between two transactions.
+pub(crate) trait VendorRequest: Send + Sync + Sized + 'static {
+    /// What the first transaction wrote, such as a payment.
+    type Begun: Send + Sync + 'static;
+    /// What the vendor responded.
+    type Outcome: Send + Sync + 'static;
+    /// The result of the use case.
+    type Value: Send + Sync + 'static;
+
+    /// Writes what the vendor is called for, with `id` as its id.
+    fn begin(
+        &self,
+        work: &mut UnitOfWork,
+        store: &Store,
+        id: Uuid,
+    ) -> impl Future<Output = Result<Self::Begun, Failure>> + Send;
+
+    /// Loads what an earlier request with the same key wrote; `None` if it is not there.
+    fn resume(
+        work: &mut UnitOfWork,
+        id: Uuid,
+    ) -> impl Future<Output = Result<Option<Self::Begun>, Failure>> + Send;
+
+    /// Returns whether the vendor is still to be called.
+    fn is_pending(begun: &Self::Begun) -> bool;
+
+    /// Calls the vendor, outside of any transaction. Returns `None` if there is no response.
+    fn call(
+        store: &Store,
+        begun: &Self::Begun,
+    ) -> impl Future<Output = Result<Option<Self::Outcome>, Failure>> + Send;
+
+    /// Applies the outcome, if there is one, and returns the result, or the failure that the vendor's refusal is.
+    fn conclude(
+        work: &mut UnitOfWork,
+        begun: &Self::Begun,
+        outcome: Option<&Self::Outcome>,
+    ) -> impl Future<Output = Result<Result<Self::Value, Failure>, Failure>> + Send;
+}
+
+/// How far a request is after its first transaction.
+enum Progress<B> {
+    Begun(B),
+    Answered(StoredResponse),
+}
+
+/// Runs a use case that calls a vendor, in a task of its own: it goes on if the client disconnects. What a crash
+/// interrupts is continued by a repeated request, and by the recovery.
+///
+/// # Errors
+///
+/// Those of the use case, and those of [`once`].
+pub(crate) async fn request_vendor<R: VendorRequest>(
     store: &Store,
-    key: IdempotencyKey,
-    answer: &StoredResponse,
-    failure: Failure,
+    request: R,
+    responder: Responder<R::Value>,
 ) -> Result<StoredResponse, Failure> {
-    if !is_final(&failure) {
-        return Err(failure);
-    }
-    let given = (store.clone(), key, answer.clone());
-    let write = store.database().write(given, async |work, (store, key, answer)| {
-        match claim(work, store, key, None).await? {
-            ClaimOutcome::Fresh => settle(work, Some(key), answer.clone()).await,
-            ClaimOutcome::Answered(earlier) => Ok(earlier),
-            ClaimOutcome::UnderWay { .. } => Err(Conflict::IdempotencyInProgress.into()),
-        }
+    let store = store.clone();
+    let task = tokio::spawn(async move {
+        let given = (store.clone(), request, responder.clone());
+        let begun = match store.database().write(given, begin_request::<R>).await {
+            Ok(Progress::Begun(begun)) => begun,
+            Ok(Progress::Answered(response)) => return Ok(response),
+            Err(failure) => return responder.fail(&store, failure).await,
+        };
+
+        let outcome = if R::is_pending(&begun) { R::call(&store, &begun).await? } else { None };
+
+        store.database().write((begun, outcome, responder), conclude_request::<R>).await
     });
-    write.await
+    task.await.unwrap_or_else(|error| Err(Technical::internal(error).into()))
+}
+
+/// Claims the key and begins the request, or loads what an earlier one began.
+async fn begin_request<R: VendorRequest>(
+    work: &mut UnitOfWork,
+    (store, request, responder): &(Store, R, Responder<R::Value>),
+) -> Result<Progress<R::Begun>, Failure> {
+    let id: Uuid = work.id();
+    let claimed = match &responder.key {
+        Some(key) => claim(work, store, key, Some(id)).await?,
+        None => Claimed::New,
+    };
+    let (subject, abandoned) = match claimed {
+        Claimed::New => return request.begin(work, store, id).await.map(Progress::Begun),
+        Claimed::Answered(response) => return Ok(Progress::Answered(response)),
+        Claimed::Begun { subject, abandoned } => (subject, abandoned),
+    };
+    let begun = match subject {
+        Some(id) => R::resume(work, id).await?,
+        None => None,
+    };
+    match begun {
+        Some(begun) if abandoned || !R::is_pending(&begun) => Ok(Progress::Begun(begun)),
+        _ => Err(Conflict::IdempotencyInProgress.into()),
+    }
+}
+
+/// Applies the outcome and stores the response.
+async fn conclude_request<R: VendorRequest>(
+    work: &mut UnitOfWork,
+    (begun, outcome, responder): &(R::Begun, Option<R::Outcome>, Responder<R::Value>),
+) -> Result<StoredResponse, Failure> {
+    let response = match R::conclude(work, begun, outcome.as_ref()).await? {
+        Ok(value) => responder.render.success(&value),
+        Err(failure) => responder.render.refusal(&failure),
+    };
+    store_response(work, responder.key.as_ref(), response).await
+}
+
+/// Claims a key for a request about `subject`.
+async fn claim(
+    work: &mut UnitOfWork,
+    store: &Store,
+    key: &IdempotencyKey,
+    subject: Option<Uuid>,
+) -> Result<Claimed, Failure> {
+    let now = work.now();
+    let (locked_until, expires_at) = (later(now, CLAIM), later(now, store.policy.idempotency));
+    let claimed = IdempotencyRepository(work).claim(key, subject, locked_until, expires_at).await?;
+    Ok(claimed.ok_or(Conflict::IdempotencyKeyReused)?)
+}
+
+/// Stores the response to a key. Returns the stored one, which is an earlier one if the key has one.
+async fn store_response(
+    work: &mut UnitOfWork,
+    key: Option<&IdempotencyKey>,
+    response: StoredResponse,
+) -> Result<StoredResponse, Failure> {
+    match key {
+        Some(key) => Ok(IdempotencyRepository(work).answer(key, &response).await?),
+        None => Ok(response),
+    }
 }
 
 /// Returns whether a failure is the final response to a request: it depends neither on the time nor on the login of

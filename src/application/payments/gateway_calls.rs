@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
-use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{Payment, PaymentStep, StepKind};
 use crate::domain::ports::{
     Authorization, Charge, ChargeStatus, DeclineReason, GatewayError, PaymentGateway,
 };
@@ -98,39 +98,31 @@ pub(crate) async fn apply_charge(
         .await
 }
 
-/// Sends a pending operation to the provider and settles it. Returns `None` if there is no response: it is sent again
-/// later.
+/// Sends a pending operation to the provider and settles it. An operation without a response is sent again later.
 pub(crate) async fn send_operation(
     store: &Store,
     payment: &Payment,
     operation: &PaymentStep,
-) -> Result<Option<StepStatus>, Failure> {
-    let outcome = match call(store, payment, operation).await? {
-        Ok(reference) => Ok(reference),
-        Err(GatewayError::Refused(reason)) => Err(reason),
-        Err(error) => {
-            let id = operation.id;
-            tracing::warn!(payment = %payment.id, operation = %id, %error, "no response to a payment operation yet");
-            return Ok(None);
-        }
-    };
+) -> Result<(), Failure> {
+    let Some(outcome) = call_provider(store, payment, operation).await? else { return Ok(()) };
     store
         .database()
         .write((operation.id, outcome), async |work, (id, outcome)| {
-            settle_operation(work, *id, outcome).await.map(Some)
+            settle_operation(work, *id, outcome).await.map(drop)
         })
         .await
 }
 
-/// Calls the provider for an operation. Returns its reference of the charge.
-async fn call(
+/// Calls the provider for a pending operation. Returns the provider's reference of the charge, or its reason for a
+/// refusal; `None` if there is no response.
+pub(crate) async fn call_provider(
     store: &Store,
     payment: &Payment,
     operation: &PaymentStep,
-) -> Result<Result<String, GatewayError>, Failure> {
+) -> Result<Option<Result<String, String>>, Failure> {
     let reference = payment.provider_reference.clone().unwrap_or_default();
     if payment.provider == IMPORTED {
-        return Ok(Ok(reference));
+        return Ok(Some(Ok(reference)));
     }
     let gateway = gateway(store, &payment.provider)?;
     let (amount, key) = (Money::new(operation.amount, payment.currency), operation.id.0);
@@ -138,8 +130,16 @@ async fn call(
         StepKind::Capture => gateway.capture(reference, amount, key).await,
         StepKind::Refund => gateway.refund(reference, amount, key).await,
         StepKind::Void => gateway.void(reference, key).await,
-        // only `authorize` sends these
-        StepKind::Authorize => Err(GatewayError::NoAnswer("the authorization is not settled".to_owned())),
+        // `authorize` sends these
+        StepKind::Authorize => return Ok(None),
     };
-    Ok(charge.map(|charge| charge.reference))
+    match charge {
+        Ok(charge) => Ok(Some(Ok(charge.reference))),
+        Err(GatewayError::Refused(reason)) => Ok(Some(Err(reason))),
+        Err(error) => {
+            let id = operation.id;
+            tracing::warn!(payment = %payment.id, operation = %id, %error, "no response to a payment operation yet");
+            Ok(None)
+        }
+    }
 }

@@ -1,32 +1,27 @@
-//! From a cart to an order.
+//! Checkout: turns a cart into an order and authorizes its payment.
 //!
-//! The cart becomes an order in one unit of work; the vendor is asked outside any; its answer is taken in by
-//! [`apply_payment`](crate::application::payments::apply_payment). All of it runs in a task of its own, so that a shopper who goes away in
-//! the middle leaves no half of it behind; what a crash interrupts, the recovery finishes.
-
-use std::sync::Arc;
+//! One transaction places the order, the provider is called outside of any, and
+//! [`apply_payment`](crate::application::payments::apply_payment) applies its response.
 
 use uuid::Uuid;
 
 use crate::domain::address::Address;
 use crate::domain::cart::{Cart, CartStatus};
-use crate::domain::ids::{CartId, OrderId, PaymentId, UserId};
+use crate::domain::ids::{CartId, OrderId, UserId};
 use crate::domain::payment::{Payment, PaymentStatus};
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::ports::{Charge, DeclineReason};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
-    Conflict, Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, Technical,
-    UnauthorizedAccessException, ValidationException,
+    Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, UnauthorizedAccessException,
+    ValidationException,
 };
-use crate::infrastructure::repositories::{
-    CartRepository, IdempotencyKey, PaymentRepository, StoredResponse, UnitOfWork,
-};
+use crate::infrastructure::repositories::{CartRepository, PaymentRepository, StoredResponse, UnitOfWork};
 
 use super::place_order::{OrderDraft, place_order};
 use super::quote::{QuoteLine, ShippingChoice};
 use crate::application::Store;
-use crate::application::idempotency::{ClaimOutcome, Render, claim, refuse, settle};
+use crate::application::idempotency::{Responder, VendorRequest, request_vendor};
 use crate::application::payments::apply_payment::apply_payment;
 use crate::application::payments::gateway_calls::{authorize, gateway};
 use crate::application::payments::placed_orders;
@@ -52,106 +47,66 @@ pub struct Checkout {
     pub token: String,
 }
 
-/// Buys a cart. The answer is an order, or the refusal of its payment.
+/// Turns a cart into an order and authorizes its payment. The response is the order, or the failure of its payment.
+///
+/// # Errors
+///
+/// A [`ValidationException`], [`NotFound::Cart`], an [`OrderProcessingException`] if the cart was ordered, and those of
+/// [`place_order`].
 pub async fn checkout(
     store: &Store,
     request: Checkout,
-    key: Option<IdempotencyKey>,
-    render: Arc<dyn Render<PlacedOrder>>,
+    responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
     gateway(store, &request.provider)?;
-    let store = store.clone();
-    let task = tokio::spawn(async move {
-        match begin(&store, request, key.clone()).await {
-            Ok(Placing::Answered(answer)) => Ok(answer),
-            Ok(Placing::Placed(payment)) => {
-                let charge = authorize(&store, &payment).await?;
-                record(&store, payment.id, charge, key, render).await
-            }
-            Ok(Placing::Settled(payment_id)) => record(&store, payment_id, None, key, render).await,
-            Err(failure) => match key {
-                Some(key) => refuse(&store, key, &render.refusal(&failure), failure).await,
-                None => Err(failure),
-            },
-        }
-    });
-    task.await.unwrap_or_else(|error| Err(Technical::internal(error).into()))
+    request_vendor(store, request, responder).await
 }
 
-/// Applies the charge and stores the response to the key, in one transaction.
-async fn record(
-    store: &Store,
-    payment_id: PaymentId,
-    charge: Option<Charge>,
-    key: Option<IdempotencyKey>,
-    render: Arc<dyn Render<PlacedOrder>>,
-) -> Result<StoredResponse, Failure> {
-    let given = (payment_id, charge, key, render);
-    let write = store.database().write(given, async |work, (id, charge, key, render)| {
-        let placed = match charge {
-            Some(charge) => apply_payment(work, *id, charge).await?,
-            None => placed_orders::get_by_payment(work, *id).await?,
-        };
-        settle(work, key.as_ref(), response(&placed, render.as_ref())).await
-    });
-    write.await
-}
+impl VendorRequest for Checkout {
+    type Begun = Payment;
+    type Outcome = Charge;
+    type Value = PlacedOrder;
 
-/// Returns the response to a checkout: the order, or why its payment failed.
-fn response(placed: &PlacedOrder, render: &dyn Render<PlacedOrder>) -> StoredResponse {
-    if placed.payment.status == PaymentStatus::Failed {
-        let reason =
-            placed.payment.failure.as_deref().map_or(DeclineReason::Declined, DeclineReason::from_name);
-        return render.refusal(&PaymentFailedException { reason }.into());
+    /// Places the order of the cart.
+    async fn begin(&self, work: &mut UnitOfWork, store: &Store, id: Uuid) -> Result<Payment, Failure> {
+        let mut cart = open_cart(work, self).await?;
+        let draft = draft(work, OrderId(id), &cart, self).await?;
+        let placed = place_order(work, &store.policy, &draft).await?;
+        // an erasure that was committed in the meantime is seen here; a later one waits for the order
+        buyer(work, self.user_id).await?;
+        cart.status = CartStatus::Ordered;
+        cart.order_id = Some(placed.order.id);
+        CartRepository::save(work, &cart).await?;
+        Ok(placed.payment)
     }
-    render.success(placed)
-}
 
-/// How far a checkout is after its first unit of work.
-enum Placing {
-    /// The order is placed; its money is to be asked for.
-    Placed(Box<Payment>),
-    /// An earlier request placed the order and did not live to answer; its payment is settled meanwhile.
-    Settled(PaymentId),
-    /// An earlier request was answered.
-    Answered(StoredResponse),
-}
+    async fn resume(work: &mut UnitOfWork, id: Uuid) -> Result<Option<Payment>, Failure> {
+        Ok(PaymentRepository(work).by_order(OrderId(id)).await?)
+    }
 
-/// Claims the key and places the order, in one unit of work.
-async fn begin(store: &Store, request: Checkout, key: Option<IdempotencyKey>) -> Result<Placing, Failure> {
-    store
-        .database()
-        .write((store.clone(), request, key), async |work, (store, request, key)| {
-            let order_id: OrderId = work.id();
-            if let Some(key) = key {
-                match claim(work, store, key, Some(order_id.0)).await? {
-                    ClaimOutcome::Fresh => {}
-                    ClaimOutcome::Answered(answer) => return Ok(Placing::Answered(answer)),
-                    ClaimOutcome::UnderWay { subject, mine } => return resume(work, subject, mine).await,
-                }
-            }
-            let mut cart = open_cart(work, request).await?;
-            let draft = draft(work, order_id, &cart, request).await?;
-            let placed = place_order(work, &store.policy, &draft).await?;
-            // The order holds off an erasure from here on; one that was faster is seen now.
-            buyer(work, request.user_id).await?;
-            cart.status = CartStatus::Ordered;
-            cart.order_id = Some(placed.order.id);
-            CartRepository::save(work, &cart).await?;
-            Ok(Placing::Placed(Box::new(placed.payment)))
-        })
-        .await
-}
+    fn is_pending(payment: &Payment) -> bool {
+        payment.status == PaymentStatus::Pending
+    }
 
-/// Takes up what an earlier request with the same key began.
-async fn resume(work: &mut UnitOfWork, subject: Option<Uuid>, mine: bool) -> Result<Placing, Failure> {
-    let order_id = OrderId(subject.ok_or(Conflict::IdempotencyInProgress)?);
-    let payment = PaymentRepository(work).by_order(order_id).await?;
-    let payment = payment.ok_or(Conflict::IdempotencyInProgress)?;
-    match payment.status {
-        PaymentStatus::Pending if mine => Ok(Placing::Placed(Box::new(payment))),
-        PaymentStatus::Pending => Err(Conflict::IdempotencyInProgress.into()),
-        _ => Ok(Placing::Settled(payment.id)),
+    async fn call(store: &Store, payment: &Payment) -> Result<Option<Charge>, Failure> {
+        authorize(store, payment).await
+    }
+
+    async fn conclude(
+        work: &mut UnitOfWork,
+        payment: &Payment,
+        charge: Option<&Charge>,
+    ) -> Result<Result<PlacedOrder, Failure>, Failure> {
+        let placed = match charge {
+            Some(charge) => apply_payment(work, payment.id, charge).await?,
+            None => placed_orders::get_by_payment(work, payment.id).await?,
+        };
+        if placed.payment.status != PaymentStatus::Failed {
+            return Ok(Ok(placed));
+        }
+        let failure = placed.payment.failure.as_deref();
+        let reason = failure.map_or(DeclineReason::Declined, DeclineReason::from_name);
+        Ok(Err(PaymentFailedException { reason }.into()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an administrator or a customer does with a placed order: cancel, capture, refund, fulfil.
 
-use std::sync::Arc;
+use uuid::Uuid;
 
 use crate::domain::ids::{OrderId, PaymentStepId};
 use crate::domain::order::{Order, OrderStatus};
@@ -10,15 +10,16 @@ use crate::domain::ports::DeclineReason;
 use crate::domain::state::State;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
-    Conflict, Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, Technical,
-    ValidationException,
+    Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, ValidationException,
 };
-use crate::infrastructure::repositories::{IdempotencyKey, StoredResponse, UnitOfWork};
+use crate::infrastructure::repositories::{StoredResponse, UnitOfWork};
 
 use crate::application::Store;
-use crate::application::idempotency::{ClaimOutcome, Render, claim, refuse, settle};
-use crate::application::payments::apply_payment::{begin_operation, cancel_order, fulfil_order};
-use crate::application::payments::gateway_calls::send_operation;
+use crate::application::idempotency::{Responder, VendorRequest, request_vendor};
+use crate::application::payments::apply_payment::{
+    begin_operation, cancel_order, fulfil_order, settle_operation,
+};
+use crate::application::payments::gateway_calls::call_provider;
 use crate::application::payments::placed_orders;
 
 /// Returns an order with its payment.
@@ -64,146 +65,108 @@ pub struct PaymentOperationOutcome {
     pub placed: PlacedOrder,
 }
 
-/// Captures or refunds. The amount is set aside before the vendor is asked, so that many at once never pass the bound.
+/// Captures or refunds an amount. It is pending before the provider is called, so that concurrent operations never
+/// exceed what is authorized or captured.
+///
+/// # Errors
+///
+/// [`NotFound::Order`], an [`OrderProcessingException`] if the order or its payment does not allow the operation, and a
+/// [`ValidationException`] if the amount is not available.
 pub async fn capture_or_refund(
     store: &Store,
     request: PaymentOperation,
-    key: Option<IdempotencyKey>,
-    render: Arc<dyn Render<PaymentOperationOutcome>>,
+    responder: Responder<PaymentOperationOutcome>,
 ) -> Result<StoredResponse, Failure> {
-    let store = store.clone();
-    let task = tokio::spawn(async move {
-        match begin(&store, request, key.clone()).await {
-            Ok(Moving::Answered(answer)) => Ok(answer),
-            Ok(Moving::ClaimOutcome(payment, step)) => {
-                if step.status == StepStatus::Pending {
-                    send_operation(&store, &payment, &step).await?;
-                }
-                conclude(&store, step.id, key, render).await
-            }
-            Err(failure) => match key {
-                Some(key) => refuse(&store, key, &render.refusal(&failure), failure).await,
-                None => Err(failure),
-            },
-        }
-    });
-    task.await.unwrap_or_else(|error| Err(Technical::internal(error).into()))
+    request_vendor(store, request, responder).await
 }
 
-enum Moving {
-    ClaimOutcome(Box<Payment>, Box<PaymentStep>),
-    Answered(StoredResponse),
-}
+impl VendorRequest for PaymentOperation {
+    type Begun = (Payment, PaymentStep);
+    type Outcome = Result<String, String>;
+    type Value = PaymentOperationOutcome;
 
-/// Claims the key, sets the amount aside and writes the step down, in one unit of work.
-async fn begin(
-    store: &Store,
-    request: PaymentOperation,
-    key: Option<IdempotencyKey>,
-) -> Result<Moving, Failure> {
-    let at = store.clone();
-    store
-        .database()
-        .write_boxed(move |work| {
-            let (store, request, key) = (at.clone(), request.clone(), key.clone());
-            Box::pin(async move {
-                let step_id: PaymentStepId = work.id();
-                if let Some(key) = &key {
-                    match claim(work, &store, key, Some(step_id.0)).await? {
-                        ClaimOutcome::Fresh => {}
-                        ClaimOutcome::Answered(answer) => return Ok(Moving::Answered(answer)),
-                        ClaimOutcome::UnderWay { subject, mine } => {
-                            let step = subject.filter(|_| mine).map(PaymentStepId);
-                            return resume(work, step).await;
-                        }
-                    }
-                }
-                begin_step(work, step_id, &request).await
-            })
-        })
-        .await
-}
-
-async fn resume(work: &mut UnitOfWork, step: Option<PaymentStepId>) -> Result<Moving, Failure> {
-    let step: PaymentStep =
-        work.find(step.ok_or(Conflict::IdempotencyInProgress)?).await?.ok_or(NotFound::Payment)?;
-    let payment = work.find(step.payment_id).await?.ok_or(NotFound::Payment)?;
-    Ok(Moving::ClaimOutcome(Box::new(payment), Box::new(step)))
-}
-
-/// Sets the amount aside and writes the step down, if the payment and its order allow it.
-async fn begin_step(
-    work: &mut UnitOfWork,
-    id: PaymentStepId,
-    request: &PaymentOperation,
-) -> Result<Moving, Failure> {
-    let PlacedOrder { order, mut payment } = placed_orders::lock(work, request.order_id).await?;
-    let (left, amount) = amount(&payment, &order, request)?;
-    if request.restock
-        && (request.kind != StepKind::Refund
-            || amount != payment.captured
-            || order.status == OrderStatus::Cancelled)
-    {
-        let fault = Fault::NotAllowed { allowed: vec![false.into()] };
-        return Err(ValidationException::one("/restock", fault).into());
-    }
-    if !(1..=left).contains(&amount) {
-        let fault = match amount {
-            ..1 => Fault::Minimum { minimum: 1.into() },
-            _ => Fault::Maximum { maximum: left.into() },
+    /// Adds the operation to the ledger, if the order and its payment allow it.
+    async fn begin(
+        &self,
+        work: &mut UnitOfWork,
+        _: &Store,
+        id: Uuid,
+    ) -> Result<(Payment, PaymentStep), Failure> {
+        let PlacedOrder { order, mut payment } = placed_orders::lock(work, self.order_id).await?;
+        let amount = amount(&payment, &order, self)?;
+        let now = work.now();
+        let operation = PaymentStep {
+            reason: self.reason.clone(),
+            restock: self.restock,
+            ..PaymentStep::pending(PaymentStepId(id), payment.id, self.kind, amount, now)
         };
-        return Err(ValidationException::one("/amount", fault).into());
+        begin_operation(work, &mut payment, &operation, later(now, FIRST_RETRY)).await?;
+        Ok((payment, operation))
     }
-    let now = work.now();
-    let step = PaymentStep {
-        reason: request.reason.clone(),
-        restock: request.restock,
-        ..PaymentStep::pending(id, payment.id, request.kind, amount, now)
-    };
-    begin_operation(work, &mut payment, &step, later(now, FIRST_RETRY)).await?;
-    Ok(Moving::ClaimOutcome(Box::new(payment), Box::new(step)))
+
+    async fn resume(work: &mut UnitOfWork, id: Uuid) -> Result<Option<(Payment, PaymentStep)>, Failure> {
+        let Some(operation) = work.find::<PaymentStep>(PaymentStepId(id)).await? else { return Ok(None) };
+        let payment = work.find(operation.payment_id).await?.ok_or(NotFound::Payment)?;
+        Ok(Some((payment, operation)))
+    }
+
+    fn is_pending((_, operation): &(Payment, PaymentStep)) -> bool {
+        operation.status == StepStatus::Pending
+    }
+
+    async fn call(
+        store: &Store,
+        (payment, operation): &(Payment, PaymentStep),
+    ) -> Result<Option<Result<String, String>>, Failure> {
+        call_provider(store, payment, operation).await
+    }
+
+    async fn conclude(
+        work: &mut UnitOfWork,
+        (payment, operation): &(Payment, PaymentStep),
+        outcome: Option<&Result<String, String>>,
+    ) -> Result<Result<PaymentOperationOutcome, Failure>, Failure> {
+        if let Some(outcome) = outcome {
+            settle_operation(work, operation.id, outcome).await?;
+        }
+        let step: PaymentStep = work.find(operation.id).await?.ok_or(NotFound::Payment)?;
+        if step.status == StepStatus::Failed {
+            return Ok(Err(PaymentFailedException { reason: DeclineReason::ProcessingError }.into()));
+        }
+        let placed = placed_orders::get_by_payment(work, payment.id).await?;
+        Ok(Ok(PaymentOperationOutcome { step, placed }))
+    }
 }
 
-/// How much can be moved, and how much is to be; nothing can of an order or a payment in the wrong state.
-fn amount(payment: &Payment, order: &Order, request: &PaymentOperation) -> Result<(i64, i64), Failure> {
+/// Returns the amount of a requested operation, in minor units, if the order and its payment allow it.
+fn amount(payment: &Payment, order: &Order, request: &PaymentOperation) -> Result<i64, Failure> {
     let capture = request.kind == StepKind::Capture;
-    let (to, under_way) =
+    let (to, pending) =
         if capture { ("captured", payment.capturing) } else { ("refunded", payment.refunding) };
     if capture && !matches!(order.status, OrderStatus::Paid | OrderStatus::Fulfilled) {
         let from = order.status.name();
         return Err(OrderProcessingException::Forbidden { what: "order", from, to }.into());
     }
-    match payment.left(request.kind) {
-        0 if under_way > 0 => Err(OrderProcessingException::InProgress.into()),
-        0 => {
-            let from = payment.status.name();
-            Err(OrderProcessingException::Forbidden { what: "payment", from, to }.into())
-        }
-        left => Ok((left, request.amount.unwrap_or(left))),
+    let left = payment.left(request.kind);
+    if left == 0 && pending > 0 {
+        return Err(OrderProcessingException::InProgress.into());
     }
-}
+    if left == 0 {
+        let from = payment.status.name();
+        return Err(OrderProcessingException::Forbidden { what: "payment", from, to }.into());
+    }
 
-/// Keeps and gives the answer to a step: what it came to, or the vendor's refusal.
-async fn conclude(
-    store: &Store,
-    id: PaymentStepId,
-    key: Option<IdempotencyKey>,
-    render: Arc<dyn Render<PaymentOperationOutcome>>,
-) -> Result<StoredResponse, Failure> {
-    store
-        .database()
-        .write_boxed(move |work| {
-            let (key, render) = (key.clone(), Arc::clone(&render));
-            Box::pin(async move {
-                let step: PaymentStep = work.find(id).await?.ok_or(NotFound::Payment)?;
-                let placed = placed_orders::get_by_payment(work, step.payment_id).await?;
-                let answer = if step.status == StepStatus::Failed {
-                    render.refusal(&PaymentFailedException { reason: DeclineReason::ProcessingError }.into())
-                } else {
-                    render.success(&PaymentOperationOutcome { step, placed })
-                };
-                settle(work, key.as_ref(), answer).await
-            })
-        })
-        .await
+    let amount = request.amount.unwrap_or(left);
+    let restockable = !capture && amount == payment.captured && order.status != OrderStatus::Cancelled;
+    if request.restock && !restockable {
+        let fault = Fault::NotAllowed { allowed: vec![false.into()] };
+        return Err(ValidationException::one("/restock", fault).into());
+    }
+    match amount {
+        ..1 => Err(ValidationException::one("/amount", Fault::Minimum { minimum: 1.into() }).into()),
+        _ if amount > left => {
+            Err(ValidationException::one("/amount", Fault::Maximum { maximum: left.into() }).into())
+        }
+        _ => Ok(amount),
+    }
 }

@@ -29,33 +29,35 @@ pub struct StoredResponse {
     pub body: Vec<u8>,
 }
 
-/// What a key turns out to be.
+/// The state in which a claim finds its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// Never seen: the work is this caller's.
-    Fresh,
-    /// Seen and answered.
+    /// The key is new, and claimed by this request.
+    New,
+    /// The key has a response.
     Answered(StoredResponse),
-    /// Seen and under way; what it works on, if that is known.
-    Running(Option<Uuid>),
-    /// Seen, and whoever worked on it has gone silent: the work is this caller's now, to be taken up where it is.
-    Abandoned(Option<Uuid>),
-    /// Seen with another request.
-    Reused,
+    /// An earlier request claimed the key and has no response yet.
+    Begun {
+        /// What the earlier request is about, if it said so.
+        subject: Option<Uuid>,
+        /// Whether the claim of the earlier request has expired, so that this request has the claim now.
+        abandoned: bool,
+    },
 }
 
 /// Queries on idempotency keys.
 pub struct IdempotencyRepository<'a>(pub &'a mut UnitOfWork);
 
 impl IdempotencyRepository<'_> {
-    /// Claims a key until `locked_until`; `subject` is what the work will be about.
+    /// Claims a key until `locked_until`; `subject` is what the request is about. Returns `None` if the key was used with
+    /// another request.
     pub async fn claim(
         &mut self,
         key: &IdempotencyKey,
         subject: Option<Uuid>,
         locked_until: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<Claimed, DatabaseError> {
+    ) -> Result<Option<Claimed>, DatabaseError> {
         let now = self.0.now();
         let sql = "INSERT INTO idempotency_keys (scope, key, request_hash, locked_until, subject, expires_at) \
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (scope, key) DO UPDATE SET \
@@ -72,21 +74,21 @@ impl IdempotencyRepository<'_> {
             now,
         ];
         if self.0.execute(sql, &values).await? == 1 {
-            return Ok(Claimed::Fresh);
+            return Ok(Some(Claimed::New));
         }
         let sql = "SELECT request_hash, subject, status, headers, body FROM idempotency_keys \
                    WHERE scope = $1 AND key = $2";
         let seen: Seen = self.0.one(sql, &params![&key.scope, &key.key]).await?;
         if seen.request_hash != key.request_hash {
-            return Ok(Claimed::Reused);
+            return Ok(None);
         }
         if let Some(answer) = seen.answer {
-            return Ok(Claimed::Answered(answer));
+            return Ok(Some(Claimed::Answered(answer)));
         }
         let sql = "UPDATE idempotency_keys SET locked_until = $3 \
                    WHERE scope = $1 AND key = $2 AND status IS NULL AND locked_until <= $4";
-        let taken = self.0.execute(sql, &params![&key.scope, &key.key, locked_until, now]).await? == 1;
-        Ok(if taken { Claimed::Abandoned(seen.subject) } else { Claimed::Running(seen.subject) })
+        let abandoned = self.0.execute(sql, &params![&key.scope, &key.key, locked_until, now]).await? == 1;
+        Ok(Some(Claimed::Begun { subject: seen.subject, abandoned }))
     }
 
     /// Keeps the answer to a key, unless it has one; the answer that stands.

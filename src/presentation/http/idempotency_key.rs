@@ -40,7 +40,11 @@ struct SentKey {
 
 impl<T> Idempotent<T> {
     /// The body, and how the use case responds: under the key of `user_id` or, if `None`, of a guest.
-    pub fn into_parts<R: ?Sized>(self, user_id: Option<UserId>, render: impl Render<R>) -> (T, Responder<R>) {
+    pub fn into_parts<R: ?Sized + 'static>(
+        self,
+        user_id: Option<UserId>,
+        render: impl Render<R>,
+    ) -> (T, Responder<R>) {
         let key = self.key(user_id);
         (self.body, Responder::new(key, render))
     }

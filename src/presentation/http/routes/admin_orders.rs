@@ -1,7 +1,6 @@
 //! Orders, as administrators manage them.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -143,13 +142,13 @@ async fn capture_payment(
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
     request: Idempotent<CapturePayment>,
-) -> HandlerResult {
+) -> HandlerResult<StoredResponse> {
     let (CapturePayment { amount }, responder) =
         request.into_parts(Some(admin.user_id()), created(location, operation_response));
     let amount = minor_units(&app, id, amount).await?;
     let capture =
         PaymentOperation { order_id: id, kind: StepKind::Capture, amount, reason: None, restock: false };
-    Ok(capture_or_refund(&app.store, capture, responder.key, responder.render).await?.into_response())
+    capture_or_refund(&app.store, capture, responder).await
 }
 
 /// Refund the payment of an order
@@ -162,12 +161,12 @@ async fn refund_payment(
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
     request: Idempotent<RefundPayment>,
-) -> HandlerResult {
+) -> HandlerResult<StoredResponse> {
     let (RefundPayment { amount, reason, restock }, responder) =
         request.into_parts(Some(admin.user_id()), created(location, operation_response));
     let amount = minor_units(&app, id, amount).await?;
     let refund = PaymentOperation { order_id: id, kind: StepKind::Refund, amount, reason, restock };
-    Ok(capture_or_refund(&app.store, refund, responder.key, responder.render).await?.into_response())
+    capture_or_refund(&app.store, refund, responder).await
 }
 
 /// Fulfil an order

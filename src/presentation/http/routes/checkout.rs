@@ -1,7 +1,6 @@
 //! From a cart to an order.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -14,7 +13,7 @@ use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::order_token::token;
 use crate::presentation::http::principal::Anyone;
 use crate::presentation::http::query::Path;
-use crate::presentation::http::response::{HandlerResult, created, tagged};
+use crate::presentation::http::response::{HandlerResult, StoredResponse, created, tagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
@@ -64,7 +63,7 @@ async fn checkout_cart(
     State(app): State<AppState>,
     Path(cart_id): Path<CartId>,
     request: Idempotent<CheckoutCart>,
-) -> HandlerResult {
+) -> HandlerResult<StoredResponse> {
     let secret = app.store.database().cursor_key().clone();
     let render = created(
         |placed: &PlacedOrder| format!("/v1/orders/{}", placed.order.id),
@@ -86,5 +85,5 @@ async fn checkout_cart(
         provider: payment.provider,
         token: payment.token,
     };
-    Ok(checkout(&app.store, purchase, responder.key, responder.render).await?.into_response())
+    checkout(&app.store, purchase, responder).await
 }

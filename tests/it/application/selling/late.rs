@@ -1,5 +1,6 @@
 //! Answers that come late, refusals of money that should go back, and steps that are sent again: no money is kept.
 
+use undercroft::application::idempotency::Responder;
 use undercroft::application::payments::apply_payment::apply_payment;
 use undercroft::domain::payment::StepStatus;
 use undercroft::domain::ports::{Charge, ChargeStatus};
@@ -207,7 +208,7 @@ async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again(sho
         reason: None,
         restock: false,
     };
-    let refund = || capture_or_refund(store, request.clone(), Some(key("refund")), Arc::new(Plain));
+    let refund = || capture_or_refund(store, request.clone(), Responder::new(Some(key("refund")), Plain));
     let first = told(&refund().await);
     assert_eq!(first.0, 201);
     // the step was settled and the answer was not kept; nobody would answer who is asked now

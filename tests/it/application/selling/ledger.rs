@@ -1,5 +1,6 @@
 //! Captures, refunds and voids that race with a cancellation, and what is invoiced and credited: no money is kept.
 
+use undercroft::application::idempotency::Responder;
 use undercroft::domain::invoice::InvoiceTax;
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::Translations;
@@ -12,7 +13,7 @@ use super::*;
 async fn refund_with_goods(store: &Store, order_id: OrderId) -> (u16, String) {
     let request =
         PaymentOperation { order_id, kind: StepKind::Refund, amount: None, reason: None, restock: true };
-    told(&capture_or_refund(store, request, None, Arc::new(Plain)).await)
+    told(&capture_or_refund(store, request, Responder::new(None, Plain)).await)
 }
 
 on_both_engines!(a_capture_of_a_cancelled_order_is_refused, ShopOptions::default().policy(manual_capture()));

@@ -8,12 +8,12 @@ mod round_trips;
 mod subscriptions;
 mod waits;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use undercroft::application::Store;
 use undercroft::application::consistency as checker;
+use undercroft::application::idempotency::Responder;
 use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::selling::checkout::{Checkout, checkout};
@@ -47,7 +47,7 @@ fn purchase(cart_id: CartId, token: &str) -> Checkout {
 }
 
 async fn buy(store: &Store, cart_id: CartId, token: &str) -> Result<StoredResponse, Failure> {
-    checkout(store, purchase(cart_id, token), None, Arc::new(Plain)).await
+    checkout(store, purchase(cart_id, token), Responder::new(None, Plain)).await
 }
 
 /// Buys one piece and tells the order's id.
@@ -85,7 +85,7 @@ async fn cancelled(store: &Store, id: OrderId) {
 
 async fn moved(store: &Store, order_id: OrderId, kind: StepKind, amount: Option<i64>) -> (u16, String) {
     let request = PaymentOperation { order_id, kind, amount, reason: None, restock: false };
-    told(&capture_or_refund(store, request, None, Arc::new(Plain)).await)
+    told(&capture_or_refund(store, request, Responder::new(None, Plain)).await)
 }
 
 /// What the worker does within the next days.

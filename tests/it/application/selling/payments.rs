@@ -41,7 +41,7 @@ async fn crash_in_checkout(store: &Store, cart_id: CartId, key: &IdempotencyKey)
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let database = store.database().clone();
         runtime.spawn(async move {
-            let _ = checkout(&store, purchase(cart_id, "tok_slow"), Some(key), Arc::new(Plain)).await;
+            let _ = checkout(&store, purchase(cart_id, "tok_slow"), Responder::new(Some(key), Plain)).await;
         });
         while value::<i64>(&database, "SELECT COUNT(*) FROM orders", &[]).await == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -65,10 +65,10 @@ async fn a_crash_between_order_and_charge_loses_neither_order_nor_stock(shop: &S
     assert_eq!(stock(&shop.database, variant).await, (3, 1));
     let soon = shop.database.context().clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
     assert_eq!(recover_payments(store, soon).await.unwrap(), 1);
-    let answer = checkout(store, purchase(cart, "tok_slow"), Some(key("crash")), Arc::new(Plain)).await;
+    let answer = checkout(store, purchase(cart, "tok_slow"), Responder::new(Some(key("crash")), Plain)).await;
     let (status, body) = told(&answer);
     assert_eq!(status, 201, "{body}");
-    let again = checkout(store, purchase(cart, "tok_slow"), Some(key("crash")), Arc::new(Plain)).await;
+    let again = checkout(store, purchase(cart, "tok_slow"), Responder::new(Some(key("crash")), Plain)).await;
     assert_eq!(told(&again), (status, body));
     assert_eq!(stock(&shop.database, variant).await, (2, 0));
     check(&shop.database).await;

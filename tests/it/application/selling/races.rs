@@ -60,21 +60,21 @@ async fn one_key_is_one_order_and_one_answer(shop: &Shop) {
     let requests = (0..50).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
-            told(&checkout(&store, purchase(cart, "tok_ok"), Some(key("k")), Arc::new(Plain)).await)
+            told(&checkout(&store, purchase(cart, "tok_ok"), Responder::new(Some(key("k")), Plain)).await)
         })
     });
     let mut answers = Vec::new();
     for request in requests.collect::<Vec<_>>() {
         answers.push(request.await.unwrap());
     }
-    let again = checkout(store, purchase(cart, "tok_ok"), Some(key("k")), Arc::new(Plain)).await;
+    let again = checkout(store, purchase(cart, "tok_ok"), Responder::new(Some(key("k")), Plain)).await;
     let expected = told(&again);
     assert_eq!(expected.0, 201);
     for answer in answers {
         assert!(answer == expected || answer == (409, "idempotency_in_progress".into()), "{answer:?}");
     }
     let reused = IdempotencyKey { request_hash: b"another".to_vec(), ..key("k") };
-    let reused = checkout(store, purchase(cart, "tok_ok"), Some(reused), Arc::new(Plain)).await;
+    let reused = checkout(store, purchase(cart, "tok_ok"), Responder::new(Some(reused), Plain)).await;
     assert_eq!(told(&reused), (422, "idempotency_key_reused".into()));
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM orders", &[]).await, 1);
     check(&shop.database).await;
@@ -86,13 +86,14 @@ async fn a_refusal_is_kept_with_its_key_too(shop: &Shop) {
     let variant = shop.product().price(1000).stock(1).create().await;
     let too_many = cart(store, None, &[(variant, 2)]).await;
     for _ in 0..2 {
-        let refused = checkout(store, purchase(too_many, "tok_ok"), Some(key("a")), Arc::new(Plain)).await;
+        let refused =
+            checkout(store, purchase(too_many, "tok_ok"), Responder::new(Some(key("a")), Plain)).await;
         assert_eq!(told(&refused), (409, "product_out_of_stock".into()));
     }
     let declined = cart(store, None, &[(variant, 1)]).await;
     for _ in 0..2 {
         let refused =
-            checkout(store, purchase(declined, "tok_declined"), Some(key("b")), Arc::new(Plain)).await;
+            checkout(store, purchase(declined, "tok_declined"), Responder::new(Some(key("b")), Plain)).await;
         assert_eq!(told(&refused), (402, "payment_failed".into()));
     }
     assert_eq!(stock(&shop.database, variant).await, (1, 0));
@@ -108,7 +109,7 @@ async fn move_32_times(store: &Store, order_id: OrderId, kind: StepKind, amount:
         tokio::spawn(async move {
             let request =
                 PaymentOperation { order_id, kind, amount: Some(amount), reason: None, restock: false };
-            told(&capture_or_refund(&store, request, None, Arc::new(Plain)).await).0
+            told(&capture_or_refund(&store, request, Responder::new(None, Plain)).await).0
         })
     });
     let mut through = 0;

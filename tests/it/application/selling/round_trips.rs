@@ -28,7 +28,7 @@ async fn a_checkout_takes_few_round_trips() {
         execute(&database, &["UPDATE carts SET discount_code = 'tenth' WHERE status = 'open'"]).await;
         proxy.take();
         let key = Some(key(&number.to_string()));
-        let outcome = checkout(&store, purchase(cart, "tok_ok"), key, Arc::new(Plain)).await;
+        let outcome = checkout(&store, purchase(cart, "tok_ok"), Responder::new(key, Plain)).await;
         counts.push(proxy.take());
         assert_eq!(told(&outcome).0, 201, "{outcome:?}");
     }

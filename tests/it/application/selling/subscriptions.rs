@@ -4,6 +4,7 @@ mod undone;
 
 use super::*;
 use crate::support::store::execute;
+use undercroft::application::idempotency::Responder;
 use undercroft::application::subscriptions::lifecycle::{cancel as end, cancel_and_refund, pause, resume};
 use undercroft::domain::subscription::{Subscription, SubscriptionStatus};
 use undercroft::infrastructure::exceptions::SubscriptionExpiredException;
@@ -24,7 +25,7 @@ impl Subscribed {
         let user_id = shop.customer().await;
         let cart = cart(&store, Some(user_id), &[(variant, 1)]).await;
         let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
-        assert_eq!(told(&checkout(&store, request, None, Arc::new(Plain)).await).0, 201);
+        assert_eq!(told(&checkout(&store, request, Responder::new(None, Plain)).await).0, 201);
         let id = value(database, "SELECT id FROM subscriptions", &[]).await;
         Self { shop: shop.clone(), store, variant, id }
     }

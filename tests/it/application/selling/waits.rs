@@ -1,5 +1,6 @@
 //! Two who change the same at once: whoever had to wait looks again.
 
+use undercroft::application::idempotency::Responder;
 use undercroft::application::selling::cart::merge;
 use undercroft::infrastructure::repositories::{
     CartRepository, Engine, IdempotencyRepository, UnitOfWork, Work,
@@ -82,7 +83,7 @@ async fn what_is_renewed_while_it_is_cleared_away_stays(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     let id = cart(store, None, &[(variant, 2)]).await;
-    let request = checkout(store, purchase(id, "tok_declined"), Some(key("k")), Arc::new(Plain));
+    let request = checkout(store, purchase(id, "tok_declined"), Responder::new(Some(key("k")), Plain));
     assert_eq!(told(&request.await).0, 402);
     let expired: &'static [_] = &[
         "UPDATE carts SET expires_at = created_at",

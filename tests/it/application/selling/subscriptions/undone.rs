@@ -2,6 +2,7 @@
 
 use super::*;
 use tokio_util::sync::CancellationToken;
+use undercroft::application::idempotency::Responder;
 use undercroft::application::jobs::subscribers;
 use undercroft::application::people::users::erase;
 use undercroft::infrastructure::events::EventDispatcher;
@@ -16,7 +17,7 @@ impl Subscribed {
     async fn refund(&self, order_id: OrderId) {
         let request =
             PaymentOperation { order_id, kind: StepKind::Refund, amount: None, reason: None, restock: false };
-        let moved = capture_or_refund(&self.store, request, None, Arc::new(Plain)).await;
+        let moved = capture_or_refund(&self.store, request, Responder::new(None, Plain)).await;
         assert_eq!(told(&moved).0, 201);
     }
 
@@ -88,7 +89,7 @@ async fn who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line(shop
     let user_id = shop.customer().await;
     let cart = cart(store, Some(user_id), &[(subscribed, 1), (other, 1)]).await;
     let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
-    assert_eq!(told(&checkout(store, request, None, Arc::new(Plain)).await).0, 201);
+    assert_eq!(told(&checkout(store, request, Responder::new(None, Plain)).await).0, 201);
     execute(
         &shop.database,
         &["UPDATE subscription_periods SET starts_at = starts_at - (ends_at - starts_at)"],
@@ -119,7 +120,7 @@ async fn who_is_forgotten_has_no_subscription_and_buys_nothing_more(shop: &Shop)
 
     // the request was let in before
     let request = Checkout { user_id: Some(user_id), ..purchase(cart, "tok_ok") };
-    let refused = checkout(&it.store, request, None, Arc::new(Plain)).await;
+    let refused = checkout(&it.store, request, Responder::new(None, Plain)).await;
     assert_eq!(told(&refused), (401, "unauthorized_access".into()));
     assert_eq!(it.number("SELECT COUNT(*) FROM orders").await, 1);
 
