@@ -1,7 +1,20 @@
-//! Undercroft: the infrastructure of a commerce backend in eight rooms, and the headless store that stands on it.
+//! Undercroft: a headless commerce store, and its infrastructure as a library.
 //!
-//! `docs/ARCHITECTURE.md` is the map. `domain` knows no I/O, `infrastructure` holds the rooms,
-//! `application` the use cases, `presentation` the HTTP API and the command line.
+//! The binary `undercroft` is the store. A Rust service that needs only a part uses this library:
+//!
+//! - [`infrastructure`] holds the rooms, each of which can be used alone: typed errors with RFC 9457 responses
+//!   ([`infrastructure::exceptions`]), a database with units of work on SQLite or PostgreSQL
+//!   ([`infrastructure::repositories`]), durable events ([`infrastructure::events`]), and payment providers behind a
+//!   port ([`infrastructure::adapters`]).
+//! - [`domain`] holds what a store knows: ids, money, products, orders, payments, and the rules of pricing and of state
+//!   changes. It does no I/O.
+//! - [`application`] holds the use cases. They take an [`application::Store`], which combines the rooms with the
+//!   merchant's policy.
+//! - [`presentation`] holds the HTTP API and the command line, [`settings`] what the binary reads at the start.
+//!
+//! Open a database with [`infrastructure::repositories::Database::open`], and write with its `write`, which runs an
+//! asynchronous closure in a transaction; the documentation of each room's module is its guide.
+//! `docs/ARCHITECTURE.md` is the map of the whole, and `docs/GLOSSARY.md` defines the terms.
 
 pub mod application;
 pub mod domain;

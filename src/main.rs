@@ -15,18 +15,18 @@ fn main() -> ExitCode {
     let settings = match settings::load(options.config.as_deref(), settings::environment(), &options.flags())
     {
         Ok(settings) => settings,
-        Err(error) => return cli::told(&error, Exit::Usage).into(),
+        Err(error) => return cli::report_error(&error, Exit::Usage).into(),
     };
     logging::start(&settings.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return cli::told(&error, Exit::Failed).into(),
+        Err(error) => return cli::report_error(&error, Exit::Failure).into(),
     };
-    let done = runtime.block_on(command.unwrap_or_default().run(settings));
-    // what is still in the hands of a blocking thread ends with the process
+    let result = runtime.block_on(command.unwrap_or_default().run(settings));
+    // blocking threads end with the process
     runtime.shutdown_background();
-    match done {
-        Ok(()) => Exit::Done.into(),
-        Err(error) => cli::told(&error, error.exit()).into(),
+    match result {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => cli::report_error(&error, error.exit()).into(),
     }
 }

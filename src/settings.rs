@@ -1,7 +1,7 @@
-//! The settings of a store: defaults, over them the file, over it the environment, over that the flags.
+//! The settings of a store. The file overrides the defaults, the environment the file, and flags the environment.
 //!
-//! A value that cannot be right is refused when it is read, with the file or variable and the key it stands in.
-//! `undercroft.example.toml` lists all of them with their defaults and what they mean.
+//! An invalid value is refused at the start, with its file or variable and its key. `undercroft.example.toml` documents
+//! all settings with their defaults.
 
 mod layers;
 
@@ -17,22 +17,22 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 pub use layers::{SettingsError, environment, load};
 
-/// The settings file to start from: every key with its default.
+/// The example file: every key with its default.
 pub const EXAMPLE: &str = include_str!("../undercroft.example.toml");
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// `sqlite:FILE` or `postgres://…`. A secret, since it may hold a password.
+    /// `sqlite:FILE` or `postgres://…`. Secret, because it may contain a password.
     pub database: SecretString,
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// What the shop itself wants.
+    /// The policy of the store.
     pub store: StoreSettings,
     /// The limits of the HTTP server.
     pub http: HttpSettings,
-    /// What is logged, and how.
+    /// The log.
     pub log: LogSettings,
 }
 
@@ -48,39 +48,39 @@ impl Default for Settings {
     }
 }
 
-/// `[store]`: what the shop itself wants.
+/// `[store]`: the policy of the store.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
-    /// Whether a server that finds its database empty fills in a small catalogue to try things out.
+    /// Whether a server adds a demo catalogue to an empty database.
     pub demo: bool,
     /// The seller's name on the invoices of orders from now on.
     pub name: String,
-    /// The currency of a cart for which none was asked (ISO 4217).
+    /// The currency of a cart that is created without one (ISO 4217).
     #[serde(deserialize_with = "currency_code")]
     pub default_currency: String,
-    /// The country whose taxes are shown before there is an address (ISO 3166-1 alpha-2).
+    /// The country whose taxes apply until there is an address (ISO 3166-1 alpha-2).
     #[serde(deserialize_with = "country_code")]
     pub default_country: String,
-    /// How long a user stays logged in.
+    /// The lifetime of a session, in days.
     pub session_days: NonZeroU32,
-    /// How long an untouched cart is kept.
+    /// The retention of a cart that is not changed, in days.
     pub cart_days: NonZeroU32,
-    /// How long stock stays reserved for an unpaid order.
+    /// How long stock is reserved for a pending order, in minutes.
     pub reservation_minutes: NonZeroU32,
-    /// How long the answer to a keyed request is kept.
+    /// The retention of the response to a request with an idempotency key, in hours.
     pub idempotency_hours: NonZeroU32,
-    /// When a checkout takes the money.
+    /// When a payment is captured.
     pub capture: Capture,
 }
 
-/// When a checkout takes the money.
+/// When a payment is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Capture {
-    /// At once.
+    /// By the checkout.
     Automatic,
-    /// When an administrator says so; until then it is only held.
+    /// By an administrator; the checkout only authorizes it.
     Manual,
 }
 
@@ -104,25 +104,25 @@ impl Default for StoreSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
-    /// Whether browsers may send the session's cookie over HTTPS only.
+    /// Whether browsers send the session cookie over HTTPS only.
     pub secure_cookies: bool,
-    /// The largest body that is read.
+    /// The largest request body, in bytes.
     pub body_limit_bytes: NonZeroU32,
-    /// How long the head of a request may take to arrive.
+    /// The longest time to receive the head of a request.
     #[serde(rename = "header_timeout_seconds", deserialize_with = "some_seconds")]
     pub header_timeout: Duration,
-    /// How long the body of a request may take to arrive.
+    /// The longest time to receive the body of a request.
     #[serde(rename = "body_timeout_seconds", deserialize_with = "some_seconds")]
     pub body_timeout: Duration,
-    /// How long a connection may stay open between two requests.
+    /// The longest time between two requests on a connection.
     #[serde(rename = "idle_timeout_seconds", deserialize_with = "some_seconds")]
     pub idle_timeout: Duration,
-    /// How long a request may take in all, until its answer begins.
+    /// The longest time from a request to the start of its response.
     #[serde(rename = "request_timeout_seconds", deserialize_with = "some_seconds")]
     pub request_timeout: Duration,
-    /// How many connections may be open at once.
+    /// The most open connections.
     pub max_connections: NonZeroU32,
-    /// How long running requests may go on after the order to stop.
+    /// The longest time for running requests to complete when the server stops.
     #[serde(rename = "shutdown_grace_seconds", deserialize_with = "seconds")]
     pub shutdown_grace: Duration,
 }
@@ -142,13 +142,13 @@ impl Default for HttpSettings {
     }
 }
 
-/// `[log]`: what is logged, and how.
+/// `[log]`: the log.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
-    /// For people or for machines.
+    /// The format of log lines.
     pub format: LogFormat,
-    /// How much, and where from.
+    /// The log level, also by module.
     #[serde(deserialize_with = "log_level")]
     pub level: Targets,
 }
@@ -159,17 +159,17 @@ impl Default for LogSettings {
     }
 }
 
-/// The form of a log line.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Text.
     Text,
-    /// For machines: one JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A default that is not zero.
+/// Returns a default that is not zero.
 const fn non_zero(number: u32) -> NonZeroU32 {
     match NonZeroU32::new(number) {
         Some(number) => number,
@@ -189,7 +189,7 @@ fn currency_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
     let code = String::deserialize(deserializer)?;
     match iso_currency::Currency::from_code(&code) {
         Some(_) => Ok(code),
-        None => Err(de::Error::custom(format!("`{code}` is no currency of ISO 4217, such as EUR"))),
+        None => Err(de::Error::custom(format!("`{code}` is not a currency of ISO 4217, such as EUR"))),
     }
 }
 
@@ -198,11 +198,11 @@ fn country_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D:
     if code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
         Ok(code)
     } else {
-        Err(de::Error::custom(format!("`{code}` is no country of ISO 3166-1, such as DE")))
+        Err(de::Error::custom(format!("`{code}` is not a country of ISO 3166-1, such as DE")))
     }
 }
 
-/// `Targets` takes a misspelt level for a target's name, which would turn everything else off.
+/// Refuses a misspelt level, which `Targets` would read as the name of a module and thereby turn all others off.
 fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Targets, D::Error> {
     let text = String::deserialize(deserializer)?;
     for part in text.split(',').map(str::trim) {

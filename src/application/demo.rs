@@ -1,4 +1,4 @@
-//! A small market hall to try things out in: what a new store holds unless it is told to stay empty.
+//! The demo catalogue that a server adds to a new store, with an administrator.
 
 use std::io::{self, Cursor};
 
@@ -11,54 +11,54 @@ use super::import::readers::{Format, Options};
 use super::import::run::{ImportError, Observer, check, import};
 use crate::application::people::accounts::{CreateUser, make_admin};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::SettingsRepository;
+use crate::infrastructure::repositories::{DatabaseError, SettingsRepository};
 
-/// What is sold, and on which terms.
+/// The lines of tax rules, shipping methods, discounts, categories and products.
 const LINES: &str =
     concat!(include_str!("../../demo/terms.jsonl"), include_str!("../../demo/catalogue.jsonl"));
 
-/// The discounts that can be tried.
+/// The codes of the demo's discounts.
 pub const DISCOUNTS: [&str; 2] = ["WELCOME10", "FIVEOFF"];
 
-/// Under which the store notes how far the demo is.
-const NOTE: &str = "demo";
-const BEGUN: &str = "begun";
+/// The key of the store's setting that records the progress of the demo.
+const PROGRESS: &str = "demo";
+const STARTED: &str = "begun";
 const DONE: &str = "done";
 
-/// With what somebody logs in.
+/// The credentials of the administrator.
 #[derive(Debug)]
 pub struct Login {
-    /// Their address.
+    /// The e-mail address.
     pub email: String,
-    /// Their password, which is kept nowhere.
+    /// The password, of which only the hash is stored.
     pub password: SecretString,
 }
 
-/// Whether the demo is to be filled in: the store is new, or was cut off before it was told how to log in to it.
+/// Returns whether the demo is to be added: the store is new, or an earlier start was interrupted before the
+/// administrator was created.
 pub async fn is_due(store: &Store) -> Result<bool, Failure> {
     if store.database().is_new() {
-        let noted: Result<(), Failure> = store
+        let started: Result<(), DatabaseError> = store
             .database()
-            .write_boxed(|work| {
-                Box::pin(async move { Ok(SettingsRepository::set(work, NOTE, BEGUN).await?) })
-            })
+            .write((), async |work, ()| SettingsRepository::set(work, PROGRESS, STARTED).await)
             .await;
-        return noted.map(|()| true);
+        started?;
+        return Ok(true);
     }
-    let noted = SettingsRepository(&mut store.database().read().await?).get(NOTE).await?;
-    Ok(noted.is_some_and(|noted| noted == BEGUN))
+    let progress = SettingsRepository(&mut store.database().read().await?).get(PROGRESS).await?;
+    Ok(progress.is_some_and(|progress| progress == STARTED))
 }
 
-/// Fills in what is sold, unless it is there.
+/// Adds the demo catalogue, unless it exists.
 pub async fn fill(store: &Store) -> Result<(), ImportError> {
     let open = || Ok(Cursor::new(LINES));
     let created_at = store.database().context().clock.now();
     let options = Options { format: Some(Format::JsonLines), created_at, ..Options::default() };
-    let checked = check(open, &options, &mut Nobody)?;
-    import(store, open, &options, checked, &mut Nobody).await.map(drop)
+    let checked = check(open, &options, &mut LogRejections)?;
+    import(store, open, &options, checked, &mut LogRejections).await.map(drop)
 }
 
-/// Makes an administrator with a password that nobody else knows; with that the demo is complete.
+/// Creates the administrator with a random password, which completes the demo.
 pub async fn admin(store: &Store) -> Result<Login, Failure> {
     let mut secret = [0; 15];
     store.database().context().ids.secret(&mut secret);
@@ -73,17 +73,17 @@ pub async fn admin(store: &Store) -> Result<Login, Failure> {
     };
     let password_hash = store.passwords.hash(&password).await?;
     let write = store.database().write((new, password_hash), async |work, (new, password_hash)| {
-        SettingsRepository::set(work, NOTE, DONE).await?;
+        SettingsRepository::set(work, PROGRESS, DONE).await?;
         make_admin(work, new, password_hash).await
     });
     write.await?;
     Ok(Login { email, password })
 }
 
-/// Watches nothing: our own lines are known to be right, and a test says so.
-struct Nobody;
+/// Logs rejected lines. A test checks that there are none.
+struct LogRejections;
 
-impl Observer for Nobody {
+impl Observer for LogRejections {
     fn opened(&mut self, _: Format, _: &Fields) -> io::Result<()> {
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Observer for Nobody {
         tracing::error!(
             line = rejection.line.number,
             detail = rejection.detail,
-            "a line of the demo is wrong"
+            "a line of the demo was rejected"
         );
         Ok(())
     }

@@ -1,4 +1,9 @@
-//! Use cases, one file each: what a store can do, whoever asks. No HTTP here.
+//! The use cases of a store, in folders by capability.
+//!
+//! A use case takes a [`Store`], opens its own transactions and returns a [`Failure`] that callers decide on by its
+//! kind. The HTTP API, the command line and the worker call the same use cases. They do not depend on axum or on
+//! routes; but the input of a use case may be the body of a request (serde, utoipa), and [`idempotency`] stores
+//! responses to repeat them.
 
 pub mod catalogue;
 pub mod consistency;
@@ -26,55 +31,55 @@ use crate::infrastructure::repositories::Database;
 
 use crate::application::people::passwords::Passwords;
 
-/// A store: its rooms and its rules. Clones share everything.
+/// A store: the infrastructure and the policy. Clones share both.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// The rooms.
+    /// The infrastructure.
     pub infrastructure: Infrastructure,
-    /// What its owner decided.
+    /// The policy.
     pub policy: Arc<Policy>,
-    /// What hashes passwords, a few at once.
+    /// Hashes passwords, a bounded number at once.
     pub passwords: Passwords,
 }
 
 impl Store {
-    /// A store with these rooms and rules.
+    /// Returns a store with this infrastructure and policy.
     pub fn new(infrastructure: Infrastructure, policy: Policy) -> Self {
         let passwords = Passwords::new(Arc::clone(&infrastructure.database.context().ids));
         Self { infrastructure, policy: Arc::new(policy), passwords }
     }
 
-    /// Where everything is kept.
+    /// Returns the database.
     pub fn database(&self) -> &Database {
         &self.infrastructure.database
     }
 }
 
-/// What a store's owner decided.
+/// The policy of a store, which the merchant sets.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// The store's name.
+    /// The seller's name, which is written on invoices.
     pub name: String,
-    /// The currency of a cart for which none was asked.
+    /// The currency of a cart that is created without one.
     pub default_currency: Currency,
-    /// The country whose taxes are shown before there is an address.
+    /// The country whose taxes apply until there is an address.
     pub default_country: Country,
-    /// How long a user stays logged in.
+    /// The lifetime of a session.
     pub session: SignedDuration,
-    /// How long a cart that nobody touches is kept.
+    /// The retention of a cart that is not changed.
     pub cart: SignedDuration,
-    /// How long stock stays reserved for an order whose payment is pending.
+    /// How long stock is reserved for a pending order.
     pub reservation: SignedDuration,
-    /// How long the answer to a request with an idempotency key is kept.
+    /// The retention of the response to a request with an idempotency key.
     pub idempotency: SignedDuration,
-    /// Whether a checkout takes the money at once or only holds it until an administrator captures.
+    /// Whether a checkout captures the payment, or only authorizes it until an administrator captures it.
     pub capture_at_checkout: bool,
 }
 
-/// Refuses unless what is there has the version that was seen, if one was named.
-pub(crate) fn check_version(version: i64, seen: Option<i64>) -> Result<(), Failure> {
-    match seen {
-        Some(seen) if seen != version => Err(Conflict::PreconditionFailed.into()),
+/// Fails with [`Conflict::PreconditionFailed`] if a version is expected and differs from the current one.
+pub(crate) fn check_version(version: i64, expected: Option<i64>) -> Result<(), Failure> {
+    match expected {
+        Some(expected) if expected != version => Err(Conflict::PreconditionFailed.into()),
         _ => Ok(()),
     }
 }

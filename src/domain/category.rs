@@ -8,31 +8,31 @@ use super::ids::CategoryId;
 use super::product::Translations;
 use super::tax::TaxClass;
 
-/// How many levels a tree has at most.
-pub const MOST_LEVELS: usize = 24;
+/// The most levels of a tree.
+pub const MAX_LEVELS: usize = 24;
 
-/// A node of the tree.
+/// A category: a node of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Category {
-    /// Its id.
+    /// The id.
     pub id: CategoryId,
-    /// The readable part of its address, unique.
+    /// The readable part of the URL, unique in the store.
     pub slug: String,
-    /// Name in the store's base language.
+    /// The name in the store's base language.
     pub name: String,
-    /// The node above; `None` at the top.
+    /// The parent; `None` at the top.
     pub parent_id: Option<CategoryId>,
-    /// Its place among its siblings, from the left.
+    /// The rank among the siblings, smallest first.
     pub position: i64,
-    /// The tax class of its products; `None` takes the parent's.
+    /// The tax class of the products; `None` means the parent's.
     pub tax_class: Option<TaxClass>,
-    /// Names in other languages.
+    /// The names in other languages.
     pub translations: Translations,
-    /// Goes up with every change.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// When it was made.
+    /// When the category was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the category was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -54,22 +54,22 @@ impl Category {
     }
 }
 
-/// A category with those below it.
+/// A category with its subtree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
     /// The category.
     pub category: Category,
-    /// Those right below it, in their order.
+    /// The children, in their order.
     pub children: Vec<Branch>,
 }
 
-/// The tree that categories make, which are given in the order of siblings; what is below [`MOST_LEVELS`] is left out.
+/// Returns the tree of categories, which are given in the order of siblings. Levels below [`MAX_LEVELS`] are left out.
 pub fn tree(categories: Vec<Category>) -> Vec<Branch> {
-    let mut below: HashMap<Option<CategoryId>, Vec<Category>> = HashMap::new();
+    let mut children: HashMap<Option<CategoryId>, Vec<Category>> = HashMap::new();
     for category in categories {
-        below.entry(category.parent_id).or_default().push(category);
+        children.entry(category.parent_id).or_default().push(category);
     }
-    branches(None, MOST_LEVELS, &mut below)
+    branches(None, MAX_LEVELS, &mut children)
 }
 
 fn branches(
@@ -88,13 +88,13 @@ fn branches(
     categories.into_iter().map(branch).collect()
 }
 
-/// How many categories a tree holds.
+/// Returns the number of categories in a tree.
 pub fn count(tree: &[Branch]) -> usize {
     tree.iter().map(|branch| 1 + count(&branch.children)).sum()
 }
 
 impl Branch {
-    /// The branch of the category with this id or slug, in a tree.
+    /// Returns the subtree of the category with this id or slug.
     pub fn find<'a>(tree: &'a [Self], id_or_slug: &str) -> Option<&'a Self> {
         let id = id_or_slug.parse().ok();
         let is_it = |category: &Category| Some(category.id) == id || category.slug == id_or_slug;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn siblings_keep_their_order_and_a_branch_is_found_by_id_or_slug() {
+    fn siblings_keep_their_order_and_a_subtree_is_found_by_id_or_slug() {
         let tree = tree(vec![
             category(4, Some(1)),
             category(2, None),
@@ -147,10 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_ends_at_its_last_level() {
+    fn levels_below_the_last_are_left_out() {
         let chain =
             |length: usize| (0..length).map(|number| category(number, number.checked_sub(1))).collect();
-        assert_eq!(count(&tree(chain(MOST_LEVELS))), MOST_LEVELS);
-        assert_eq!(count(&tree(chain(10_000))), MOST_LEVELS);
+        assert_eq!(count(&tree(chain(MAX_LEVELS))), MAX_LEVELS);
+        assert_eq!(count(&tree(chain(10_000))), MAX_LEVELS);
     }
 }

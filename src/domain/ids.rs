@@ -1,9 +1,9 @@
-//! The names things go by: one newtype over a UUID per aggregate, so that an order's id never passes for a product's.
+//! Ids: one newtype over a UUID for each aggregate, so that they cannot be confused.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Defines id newtypes; all they share is this shape.
+/// Defines id newtypes.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
@@ -41,32 +41,32 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A person with an account: shopper or administrator.
+    /// The id of a user: a customer or an administrator.
     UserId,
-    /// A product, the thing a page shows; what is sold are its variants.
+    /// The id of a product.
     ProductId,
-    /// A variant of a product: what has a SKU, prices and stock.
+    /// The id of a variant.
     VariantId,
-    /// A node of the category tree.
+    /// The id of a category.
     CategoryId,
-    /// A cart.
+    /// The id of a cart.
     CartId,
-    /// A discount code.
+    /// The id of a discount.
     DiscountId,
-    /// A way of shipping.
+    /// The id of a shipping method.
     ShippingMethodId,
-    /// An order.
+    /// The id of an order.
     OrderId,
-    /// The payment of an order.
+    /// The id of a payment.
     PaymentId,
-    /// One step of a payment: an authorization, a capture, a refund, a void.
+    /// The id of a payment operation: an authorization, a capture, a void or a refund.
     PaymentStepId,
-    /// An invoice or a credit note.
+    /// The id of an invoice or a credit note.
     InvoiceId,
-    /// A review.
+    /// The id of a review.
     ReviewId,
-    /// A subscription.
+    /// The id of a subscription.
     SubscriptionId,
-    /// A notification.
+    /// The id of a notification.
     NotificationId,
 }

@@ -1,4 +1,4 @@
-//! What buyers say of products.
+//! Reviews of products by their buyers.
 
 use jiff::Timestamp;
 
@@ -6,38 +6,38 @@ use super::ids::{ProductId, ReviewId, UserId};
 use super::state::states;
 
 states! {
-    /// What moderation has said.
+    /// The moderation status of a review.
     ReviewStatus, "review", {
-        /// Not looked at yet.
+        /// Not moderated yet.
         Pending = "pending" -> [Approved, Rejected],
-        /// Shown, and counted in the rating.
+        /// Published, and counted in the product's rating.
         Approved = "approved" -> [Rejected],
-        /// Not shown.
+        /// Not published.
         Rejected = "rejected" -> [Approved],
     }
 }
 
-/// A review; one a buyer and product.
+/// A review. A user writes at most one for a product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Review {
-    /// Its id.
+    /// The id.
     pub id: ReviewId,
-    /// Of what.
+    /// The product.
     pub product_id: ProductId,
-    /// By whom.
+    /// The user who wrote the review.
     pub user_id: UserId,
-    /// One to five stars.
+    /// The rating: one to five stars.
     pub rating: i64,
-    /// Its headline.
+    /// The headline.
     pub title: String,
-    /// Its text.
+    /// The text.
     pub body: String,
-    /// What moderation has said.
+    /// The moderation status.
     pub status: ReviewStatus,
-    /// Goes up with every change.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// When it was written.
+    /// When the review was written.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the review was last changed.
     pub updated_at: Timestamp,
 }

@@ -1,13 +1,13 @@
-//! Slugs: the readable part of an address, made of a name.
+//! Slugs: the readable part of a URL, derived from a name.
 
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
-/// The longest slug, in characters: as long as the longest that other stores have.
+/// The longest slug, in characters.
 const LONGEST: usize = 255;
 
-/// What of a text can be read in an address: its letters, in lower case and without accents, and its digits, with
-/// single hyphens between them; of a text without end, its beginning.
+/// Returns the slug of a text: its letters in lower case without accents, and its digits, separated by single hyphens,
+/// cut after 255 characters. The slug of a text without letters and digits is empty.
 pub fn slug(text: &str) -> String {
     let plain = text.nfkd().filter(|c| !('\u{300}'..='\u{36F}').contains(c)).nfc();
     let mut slug = String::new();
@@ -25,8 +25,8 @@ pub fn slug(text: &str) -> String {
     slug
 }
 
-/// Whether a text is a slug, or several with two hyphens between them, as in the path of a category; and not an id,
-/// since things are asked for by either.
+/// Returns whether a text is a slug, or several joined by two hyphens, as in the path of a category. A UUID is not a
+/// slug, because products and categories are found by either.
 pub fn is_slug(text: &str) -> bool {
     text.chars().count() <= LONGEST
         && text.split("--").all(|part| !part.is_empty() && slug(part) == part)
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slug_is_what_can_be_read_in_an_address() {
+    fn a_slug_has_letters_digits_and_hyphens() {
         assert_eq!(slug("  Café Crème – Nº 5! "), "cafe-creme-no-5");
         assert_eq!(slug("Men's T-Shirt"), "mens-t-shirt");
         assert_eq!(slug("緑茶"), "緑茶");
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_one_and_no_id_is() {
+    fn a_derived_slug_is_valid_and_an_id_is_not() {
         for text in ["Café Crème", "緑茶", "안녕", "a1-b2", "Straße 7", &"ab ".repeat(200)] {
             assert!(is_slug(&slug(text)), "{text}");
         }

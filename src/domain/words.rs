@@ -1,14 +1,15 @@
-//! The words of a text, folded: neither case nor accents nor the way a letter is encoded keep a search from finding.
+//! The words of a text for the search, folded so that case, accents and encoding do not matter.
 //!
-//! Compatibility decomposition (NFKD) without marks, case folded by way of upper case, so that `Straße` is found by
-//! `STRASSE` and `ﬁg` by `fig`. Han and kana, which are written without spaces, are a word each; an apostrophe joins.
+//! Folding is compatibility decomposition (NFKD) without marks, and case folding by way of upper case: `Straße` is found
+//! by `STRASSE`, and `ﬁg` by `fig`. Every Han or kana character is a word, because these scripts have no spaces. An
+//! apostrophe does not separate words.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// Characters of a word that count; the rest is cut off.
+/// The most characters of a word; further ones are ignored.
 const LONGEST: usize = 40;
 
-/// The words of `text` in their order, each as often as it stands there.
+/// Returns the words of a text in their order, with repetitions.
 pub fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -19,8 +20,8 @@ pub fn words(text: &str) -> Vec<String> {
         }
     };
     for c in text.nfkd().filter(|&c| !is_combining_mark(c) && !matches!(c, '\'' | '’')) {
-        let alone = is_unspaced(c);
-        if alone || !c.is_alphanumeric() {
+        let is_word = is_unspaced(c);
+        if is_word || !c.is_alphanumeric() {
             end(&mut word);
             length = 0;
         }
@@ -28,7 +29,7 @@ pub fn words(text: &str) -> Vec<String> {
             word.extend(c.to_uppercase().flat_map(char::to_lowercase));
             length += 1;
         }
-        if alone {
+        if is_word {
             end(&mut word);
             length = 0;
         }
@@ -37,7 +38,7 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Whether words of this script are written without spaces between them: hiragana, katakana, Han.
+/// Returns whether a character belongs to a script without spaces: hiragana, katakana or Han.
 fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
 }
@@ -55,18 +56,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_letter_or_digit_parts_words_and_an_apostrophe_joins_them() {
+    fn other_characters_than_letters_and_digits_separate_words() {
         assert_eq!(words("AB-123/x, men's 1.5\u{a0}l"), ["ab", "123", "x", "mens", "1", "5", "l"]);
         assert!(words(" -- … \u{301}").is_empty());
     }
 
     #[test]
-    fn han_and_kana_are_words_by_themselves() {
+    fn each_han_or_kana_character_is_a_word() {
         assert_eq!(words("有機green茶 ティー"), ["有", "機", "green", "茶", "テ", "ィ", "ー"]);
     }
 
     #[test]
-    fn a_word_without_end_is_cut() {
+    fn a_long_word_is_cut() {
         assert_eq!(words(&"a".repeat(1_000)), ["a".repeat(LONGEST)]);
     }
 }

@@ -1,4 +1,4 @@
-//! Lays file, environment and flags over the defaults, and says where a value that is refused stands.
+//! Merges defaults, file, environment and flags, and reports the origin of an invalid value.
 
 use std::{
     ffi::OsString,
@@ -11,36 +11,36 @@ use toml::{Table, Value};
 
 use super::Settings;
 
-/// The file that is read when no other is named, if it is there.
+/// The file that is read if no other is named and it exists.
 const FILE: &str = "undercroft.toml";
-/// Every variable of ours begins so; no other may.
+/// The prefix of the environment variables; every variable with it must be a setting.
 const PREFIX: &str = "UNDERCROFT_";
-/// Variables of the test suite, which the store does not read.
+/// The prefix of the variables of the test suite, which are ignored.
 const TEST_PREFIX: &str = "UNDERCROFT_TEST_";
 
-/// Why there are no settings.
+/// Why the settings cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The settings file is named but cannot be read.
+    /// The settings file cannot be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A value is refused, or its key is not known.
+    /// A value is invalid, or its key is unknown.
     #[error("{origin}: {message}")]
-    Refused {
-        /// The file with line and column, the variable or the flag.
+    Invalid {
+        /// The file with line and column, the variable, or the flag.
         origin: String,
-        /// The key, and what is wrong with its value.
+        /// The key, and the fault of its value.
         message: String,
     },
 }
 
-/// Reads the settings: from `file`, or from `undercroft.toml` where that is there; over it the variables of
-/// `environment` that are ours; over them `flags`, each a key (`log.level`) and its value.
+/// Loads the settings from `file`, or from `undercroft.toml` if it exists, then from the `UNDERCROFT_` variables of
+/// `environment`, and then from `flags`, each a key (`log.level`) with its value. Later values override earlier ones.
 pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -51,80 +51,79 @@ pub fn load(
         None if Path::new(FILE).exists() => read(Path::new(FILE))?,
         None => Table::new(),
     };
-    let mut variables: Vec<_> = environment.into_iter().filter_map(ours).collect();
-    // the environment has no order, and the first fault is told: let it be the same one each time
+    let mut variables: Vec<_> = environment.into_iter().filter_map(setting_variable).collect();
+    // only the first fault is reported, and the environment has no order: sorted, it is always the same fault
     variables.sort();
     for (name, value) in variables {
-        let refused =
-            |message: &str| SettingsError::Refused { origin: name.clone(), message: message.into() };
-        let value = value.into_string().map_err(|_| refused("is not UTF-8"))?;
+        let invalid =
+            |message: &str| SettingsError::Invalid { origin: name.clone(), message: message.into() };
+        let value = value.into_string().map_err(|_| invalid("is not UTF-8"))?;
         let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
-        lay(&mut table, &key, &value).map_err(|message| refused(&message))?;
+        set(&mut table, &key, &value).map_err(|message| invalid(&message))?;
     }
     for (key, value) in flags {
         let origin = || format!("--{}", key.replace(['.', '_'], "-"));
-        lay(&mut table, key, value)
-            .map_err(|message| SettingsError::Refused { origin: origin(), message })?;
+        set(&mut table, key, value)
+            .map_err(|message| SettingsError::Invalid { origin: origin(), message })?;
     }
-    check(&table).map_err(|message| SettingsError::Refused { origin: "settings".into(), message })
+    check(&table).map_err(|message| SettingsError::Invalid { origin: "settings".into(), message })
 }
 
-/// The variables of this process.
+/// Returns the environment variables of the process.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()
 }
 
-/// Keeps a variable that begins as ours do.
-fn ours((name, value): (OsString, OsString)) -> Option<(String, OsString)> {
+/// Returns a variable that is a setting.
+fn setting_variable((name, value): (OsString, OsString)) -> Option<(String, OsString)> {
     let name = name.to_string_lossy().into_owned();
     (name.starts_with(PREFIX) && !name.starts_with(TEST_PREFIX)).then_some((name, value))
 }
 
-/// Reads a file, and checks it alone, since here a fault still has a line.
+/// Reads and checks a file; only here, a fault has a line and a column.
 fn read(path: &Path) -> Result<Table, SettingsError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| SettingsError::Unreadable { path: path.into(), source })?;
-    // the error's own text would quote the line, and with it perhaps a password
-    let refused = |key: &str, error: &toml::de::Error| {
+    // the error's own text would quote the line, which may contain a password
+    let invalid = |key: &str, error: &toml::de::Error| {
         let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
         let origin = format!("{}:{line}:{column}", path.display());
         let message = if key == "." { error.message().into() } else { format!("{key}: {}", error.message()) };
-        SettingsError::Refused { origin, message }
+        SettingsError::Invalid { origin, message }
     };
-    let deserializer = toml::Deserializer::parse(&text).map_err(|error| refused(".", &error))?;
+    let deserializer = toml::Deserializer::parse(&text).map_err(|error| invalid(".", &error))?;
     serde_path_to_error::deserialize::<_, Settings>(deserializer)
-        .map_err(|error| refused(&error.path().to_string(), error.inner()))?;
-    text.parse().map_err(|error| refused(".", &error))
+        .map_err(|error| invalid(&error.path().to_string(), error.inner()))?;
+    text.parse().map_err(|error| invalid(".", &error))
 }
 
-/// Line and column of a byte, both from 1.
+/// Returns the line and the column of a byte, both from 1.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// Lays one value over the table. Variables and flags have no types: what is no text to the settings is read as the
-/// file would read it.
-fn lay(table: &mut Table, key: &str, text: &str) -> Result<(), String> {
-    let mut laid = with(table, key, Value::String(text.into()))?;
-    let mut outcome = check(&laid);
+/// Sets a value in the table. Variables and flags are text: if the setting is not a text, it is parsed as TOML.
+fn set(table: &mut Table, key: &str, text: &str) -> Result<(), String> {
+    let mut changed = with(table, key, Value::String(text.into()))?;
+    let mut outcome = check(&changed);
     if outcome.is_err()
         && let Ok(value) = text.parse()
     {
-        laid = with(table, key, value)?;
-        outcome = check(&laid);
+        changed = with(table, key, value)?;
+        outcome = check(&changed);
     }
     outcome?;
-    *table = laid;
+    *table = changed;
     Ok(())
 }
 
-/// The table with `value` at the dotted `key`.
+/// Returns the table with `value` at the dotted `key`.
 fn with(table: &Table, key: &str, value: Value) -> Result<Table, String> {
-    let mut laid = table.clone();
-    let mut inner = &mut laid;
+    let mut changed = table.clone();
+    let mut inner = &mut changed;
     let mut parts = key.split('.').peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
@@ -132,14 +131,14 @@ fn with(table: &Table, key: &str, value: Value) -> Result<Table, String> {
             break;
         }
         let Value::Table(section) = inner.entry(part).or_insert_with(|| Value::Table(Table::new())) else {
-            return Err(format!("`{part}` is no section"));
+            return Err(format!("`{part}` is not a section"));
         };
         inner = section;
     }
-    Ok(laid)
+    Ok(changed)
 }
 
-/// Reads the table as settings; a fault comes with its key.
+/// Parses the table as settings. The error begins with the key.
 fn check(table: &Table) -> Result<Settings, String> {
     serde_path_to_error::deserialize(table.clone().into_deserializer()).map_err(|error| {
         let key = error.path().to_string();
@@ -175,16 +174,16 @@ mod tests {
         load(Some(file("").path()), variables, &[]).map_err(|error| error.to_string())
     }
 
-    fn shown(settings: &Settings) -> String {
+    fn printed(settings: &Settings) -> String {
         format!("{settings:?} {}", settings.database.expose_secret())
     }
 
     #[test]
-    fn the_example_holds_the_defaults() {
-        assert_eq!(shown(&from_file(EXAMPLE).unwrap()), shown(&Settings::default()));
+    fn the_example_contains_the_defaults() {
+        assert_eq!(printed(&from_file(EXAMPLE).unwrap()), printed(&Settings::default()));
     }
 
-    /// serde's error about an unknown key lists the known ones.
+    /// The error of serde about an unknown key lists the known ones.
     #[test]
     fn the_example_names_every_key() {
         let example: Table = EXAMPLE.parse().unwrap();
@@ -203,11 +202,11 @@ mod tests {
                 keys += 1;
             }
         }
-        assert!(keys > 15, "only {keys} keys were looked for");
+        assert!(keys > 15, "only {keys} keys were checked");
     }
 
     #[test]
-    fn flags_go_before_the_environment_that_before_the_file_and_that_before_the_defaults() {
+    fn flags_override_the_environment_that_the_file_and_that_the_defaults() {
         let file = file("listen = \"127.0.0.1:1\"\n[store]\nname = \"file\"\n[http]\nbody_limit_bytes = 1\n");
         let variables = [("UNDERCROFT_STORE__NAME", "variable"), ("UNDERCROFT_HTTP__BODY_LIMIT_BYTES", "2")];
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_read_as_the_type_its_key_has() {
+    fn a_variable_is_parsed_by_the_type_of_its_key() {
         let settings = from_environment(&[
             ("UNDERCROFT_STORE__NAME", "1984"),
             ("UNDERCROFT_HTTP__BODY_TIMEOUT_SECONDS", "7"),
@@ -235,30 +234,31 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_in_the_file_is_told_with_its_line_and_key() {
-        let told = |text| from_file(text).unwrap_err();
+    fn a_fault_in_the_file_is_reported_with_its_line_and_key() {
+        let error = |text| from_file(text).unwrap_err();
         assert_eq!(
-            told("listen = \"127.0.0.1:1\"\n[http]\nbody_limit = 5\n").split(", expected").next().unwrap(),
+            error("listen = \"127.0.0.1:1\"\n[http]\nbody_limit = 5\n").split(", expected").next().unwrap(),
             "FILE:3:1: http.body_limit: unknown field `body_limit`"
         );
-        assert!(told("[log]\nlevel = \"inof\"").starts_with("FILE:2:9: log.level: `inof` is neither"));
-        assert!(told("[http]\nmax_connections = 0").starts_with("FILE:2:19: http.max_connections: "));
-        assert!(told("[http]\nbody_limit_bytes = 0").starts_with("FILE:2:20: http.body_limit_bytes: "));
+        assert!(error("[log]\nlevel = \"inof\"").starts_with("FILE:2:9: log.level: `inof` is neither"));
+        assert!(error("[http]\nmax_connections = 0").starts_with("FILE:2:19: http.max_connections: "));
+        assert!(error("[http]\nbody_limit_bytes = 0").starts_with("FILE:2:20: http.body_limit_bytes: "));
         assert!(
-            told("[store]\ndefault_currency = \"EURO\"").contains("store.default_currency: `EURO` is no")
+            error("[store]\ndefault_currency = \"EURO\"").contains("store.default_currency: `EURO` is not")
         );
-        assert!(told("[store]\ndefault_country = \"de\"").contains("store.default_country: `de` is no"));
-        assert!(told("a = 1\na = 2").starts_with("FILE:2:1: "));
+        assert!(error("[store]\ndefault_country = \"de\"").contains("store.default_country: `de` is not"));
+        assert!(error("a = 1\na = 2").starts_with("FILE:2:1: "));
     }
 
     #[test]
-    fn a_fault_in_a_variable_or_flag_is_told_with_its_name_and_key() {
-        let told = |name, value| from_environment(&[(name, value)]).unwrap_err();
-        assert!(told("UNDERCROFT_DATABSE", "x").starts_with("UNDERCROFT_DATABSE: databse: unknown field"));
-        assert!(told("UNDERCROFT_LISTEN", "8080").starts_with("UNDERCROFT_LISTEN: listen: "));
-        assert!(told("UNDERCROFT_LISTEN__PORT", "1").starts_with("UNDERCROFT_LISTEN__PORT: listen: "));
+    fn a_fault_in_a_variable_or_flag_is_reported_with_its_name_and_key() {
+        let error = |name, value| from_environment(&[(name, value)]).unwrap_err();
+        assert!(error("UNDERCROFT_DATABSE", "x").starts_with("UNDERCROFT_DATABSE: databse: unknown field"));
+        assert!(error("UNDERCROFT_LISTEN", "8080").starts_with("UNDERCROFT_LISTEN: listen: "));
+        assert!(error("UNDERCROFT_LISTEN__PORT", "1").starts_with("UNDERCROFT_LISTEN__PORT: listen: "));
         assert!(
-            told("UNDERCROFT_HTTP__BODY_LIMIT_BYTES", "many").contains("http.body_limit_bytes: invalid type")
+            error("UNDERCROFT_HTTP__BODY_LIMIT_BYTES", "many")
+                .contains("http.body_limit_bytes: invalid type")
         );
         let flags = [("log.level", "loud".to_owned())];
         let error = load(Some(file("").path()), [], &flags).unwrap_err().to_string();
@@ -266,13 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_that_is_not_there_is_an_error() {
+    fn a_named_file_that_does_not_exist_is_an_error() {
         let error = load(Some(Path::new("/no/such/file.toml")), [], &[]).unwrap_err();
         assert_eq!(error.to_string(), "cannot read /no/such/file.toml");
     }
 
     #[test]
-    fn a_password_is_never_shown() {
+    fn a_password_is_never_printed() {
         let settings = from_environment(&[("UNDERCROFT_DATABASE", "postgres://u:hush@h/d")]).unwrap();
         assert_eq!(settings.database.expose_secret(), "postgres://u:hush@h/d");
         assert!(!format!("{settings:?}").contains("hush"));

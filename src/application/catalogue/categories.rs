@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::category::{Branch, Category, MOST_LEVELS, count, tree};
+use crate::domain::category::{Branch, Category, MAX_LEVELS, count, tree};
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::slug::slug;
@@ -107,18 +107,12 @@ async fn create_in(work: &mut UnitOfWork, new: &CreateCategory) -> Result<Catego
         return Err(ValidationException::one("/parent_id", Fault::NoSuchThing).into());
     }
 
-    let now = work.now();
     let category = Category {
-        id: work.id(),
-        slug,
-        name: new.name.clone(),
         parent_id: new.parent_id,
         position: new.position,
         tax_class: new.tax_class.clone(),
         translations: new.translations.clone(),
-        version: 1,
-        created_at: now,
-        updated_at: now,
+        ..Category::new(work.id(), slug, new.name.clone(), work.now())
     };
     if !work.insert_new(&category).await? {
         return Err(Conflict::AlreadyExists { field: "slug" }.into());
@@ -230,8 +224,8 @@ async fn check_levels(work: &mut UnitOfWork) -> Result<(), Failure> {
     if count(&tree(categories)) == all {
         return Ok(());
     }
-    let place = Location::from("/parent_id");
-    Err(ValidationException::one(place, Fault::TooMany { max_items: MOST_LEVELS }).into())
+    let location = Location::from("/parent_id");
+    Err(ValidationException::one(location, Fault::TooMany { max_items: MAX_LEVELS }).into())
 }
 
 fn missing(id: CategoryId) -> Failure {

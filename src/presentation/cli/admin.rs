@@ -1,65 +1,64 @@
-//! `undercroft admin`: who runs the store.
+//! `undercroft admin`: manages administrators.
 
 use std::io::{Read, Write, stdin, stdout};
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CliError, opening};
+use super::{CliError, open_store::open_store};
 use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User, is_email};
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
 
-/// The most bytes that are read for a password; none that may be one has more.
+/// The most bytes that are read from standard input; no valid password has more.
 const MOST_BYTES: u64 = 4 * LONGEST_PASSWORD as u64 + 2;
 
 /// The arguments of `admin`.
 #[derive(Args, Debug)]
 pub struct Admin {
-    /// What to do
     #[command(subcommand)]
-    what: What,
+    command: AdminCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Make an administrator, or one of the user who has the address
+enum AdminCommand {
+    /// Create an administrator, or make the user with the address one
     Create(Create),
 }
 
 #[derive(Args, Debug)]
 struct Create {
-    /// Their e-mail address, with which they log in
+    /// The e-mail address
     #[arg(long, value_parser = email)]
     email: String,
-    /// Their name
+    /// The name
     #[arg(long)]
     name: Option<String>,
-    /// Read their password from standard input: its one line
+    /// Read the password from standard input: one line
     #[arg(long, required = true)]
     password_stdin: bool,
 }
 
 impl Admin {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let What::Create(Create { email, name, password_stdin: _ }) = self.what;
+        let AdminCommand::Create(Create { email, name, password_stdin: _ }) = self.command;
         let password = password()?;
-        let store = opening::open(&settings, Setup::IfEmpty).await?;
+        let store = open_store(&settings, Setup::IfEmpty).await?;
         let new = CreateUser { email, password, name, birth_date: None, locale: None };
         let User { id, email, .. } = create_admin(&store, new).await.map_err(CliError::Store)?;
-        // a reader that has closed standard output does not want to know
+        // standard output may be closed
         let _ = writeln!(stdout(), "{email} is an administrator (user {id})");
         Ok(())
     }
 }
 
 fn email(text: &str) -> Result<String, &'static str> {
-    if is_email(text) { Ok(text.to_owned()) } else { Err("no address that mail could be sent to") }
+    if is_email(text) { Ok(text.to_owned()) } else { Err("not an e-mail address") }
 }
 
-/// The password on standard input, less the end of its line.
+/// Reads the password from standard input, without the line break.
 fn password() -> Result<SecretString, CliError> {
     let mut text = String::new();
     stdin().take(MOST_BYTES).read_to_string(&mut text).map_err(CliError::Input)?;

@@ -1,11 +1,11 @@
-//! `undercroft export`: everything a merchant owns, as JSON Lines.
+//! `undercroft export`: writes the whole store as JSON Lines.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 
-use super::{CliError, opening};
+use super::{CliError, open_store::open_store};
 use crate::{
     application::{Store, export::export},
     infrastructure::repositories::Setup,
@@ -21,9 +21,9 @@ pub struct Export {
 }
 
 impl Export {
-    /// Writes the store as it is at one instant. A file is there whole or not at all.
+    /// Exports one snapshot of the store. The output file is complete, or does not exist.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let store = opening::open(&settings, Setup::Never).await?;
+        let store = open_store(&settings, Setup::Never).await?;
         let Some(path) = self.output else {
             export(&store, BufWriter::new(stdout())).await.map_err(CliError::Export)?;
             return Ok(());
@@ -33,12 +33,11 @@ impl Export {
         let part = PathBuf::from(name);
         let written = write(&store, &part, &path).await;
         if written.is_err() {
-            // it may never have been made
+            // the file may not have been created
             let _ = fs::remove_file(&part);
         }
         let lines = written?;
-        let done = format!("{lines} lines in {}", path.display());
-        writeln!(io::stderr(), "{done}").map_err(CliError::Output)
+        writeln!(io::stderr(), "{lines} lines in {}", path.display()).map_err(CliError::Output)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Log lines go to standard error, for people or for machines.
+//! Writes log lines to standard error, as text or JSON.
 
 use std::io::{IsTerminal, stderr};
 
@@ -6,11 +6,11 @@ use tracing_subscriber::{fmt, layer::SubscriberExt, registry, util::SubscriberIn
 
 use crate::settings::{LogFormat, LogSettings};
 
-/// Starts logging, for the whole process and for good.
+/// Starts logging for the whole process.
 pub fn start(settings: &LogSettings) {
     let filtered = registry().with(settings.level.clone());
     let lines = fmt::layer().with_writer(stderr);
-    // a subscriber that is already there stays
+    // a subscriber that was set before stays
     let _ = match settings.format {
         LogFormat::Json => filtered.with(lines.json().flatten_event(true)).try_init(),
         LogFormat::Text if stderr().is_terminal() => filtered.with(lines).try_init(),

@@ -1,4 +1,4 @@
-//! `undercroft migrate`: brings the database to the schema of this program.
+//! `undercroft migrate`: applies all migrations to the database.
 
 use std::io::{Write, stdout};
 
@@ -16,19 +16,21 @@ use crate::{
 pub struct Migrate {}
 
 impl Migrate {
-    /// Each migration is one transaction, done once.
+    /// Applies each missing migration in a transaction of its own.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let url = settings.database.expose_secret();
-        // a database that is not there yet has no state to look at
+        // a database that does not exist has no schema
         let before = Database::look(url, Context::system()).await.unwrap_or(SchemaState::Empty);
         Database::open(url, Context::system(), Setup::Migrate).await?;
         let SchemaState::Current { version } = Database::look(url, Context::system()).await? else {
-            return Err(CliError::Wrong("the database is not at this program's version".to_owned()));
+            return Err(CliError::UnexpectedResult(
+                "the database is not at the program's version".to_owned(),
+            ));
         };
         let text = match before {
-            SchemaState::Current { .. } => format!("the database is at version {version} already"),
+            SchemaState::Current { .. } => format!("the database is already at version {version}"),
             SchemaState::Behind { version: from, .. } => {
-                format!("the database went from version {from} to {version}")
+                format!("the database was migrated from version {from} to {version}")
             }
             _ => format!("the database was set up at version {version}"),
         };

@@ -1,13 +1,13 @@
 //! The command line.
 //!
-//! Standard output is for what a command makes; logs and errors go to standard error.
+//! Commands write their output to standard output, logs and errors to standard error.
 //!
 //! # Adding one
 //!
-//! 1. Write `<command>.rs` with a struct of its arguments that derives `clap::Args` (the doc comments are its
-//!    help) and has `pub async fn run(self, settings: Settings) -> Result<(), CliError>`; `serve.rs` is an example.
+//! 1. Write `<command>.rs` with a struct of its arguments that derives `clap::Args` (the doc comments are its help) and
+//!    has `pub async fn run(self, settings: Settings) -> Result<(), CliError>`; `serve.rs` is an example.
 //! 2. Add it to [`Command`] and to [`Command::run`].
-//! 3. If it can fail in a way of its own, add a variant to [`CliError`] and say which [`Exit`] it is.
+//! 3. If it can fail in a new way, add a variant to [`CliError`] with its [`Exit`].
 
 mod admin;
 mod doctor;
@@ -15,8 +15,8 @@ mod export;
 mod import;
 pub mod logging;
 mod migrate;
+mod open_store;
 mod openapi;
-mod opening;
 mod serve;
 mod signals;
 mod torture;
@@ -34,18 +34,18 @@ use crate::{
     settings::Settings,
 };
 
-/// How a command ended, as the process's exit code.
+/// The exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It is done.
-    Done = 0,
-    /// It failed.
-    Failed = 1,
-    /// The command line or the settings are wrong; nothing was begun.
+    /// The command succeeded.
+    Success = 0,
+    /// The command failed.
+    Failure = 1,
+    /// The command line or the settings are invalid; nothing was done.
     Usage = 2,
-    /// Some of the input was rejected, which the caller wanted to be told so; the rest is done.
+    /// With `--strict`: lines of the input were rejected; the others were imported.
     Rejected = 3,
-    /// The database cannot be reached, or waits for `migrate`.
+    /// The database cannot be reached, or `migrate` must be run.
     Database = 4,
 }
 
@@ -55,34 +55,34 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The same for people, below the help.
+/// The exit codes, as the help lists them.
 const EXIT_CODES: &str = "Exit codes:
-  0  done
-  1  failed
-  2  the command line or the settings are wrong; nothing was begun
-  3  some of the input was rejected, and --strict was said; the rest is done
-  4  the database cannot be reached, or waits for `migrate`";
+  0  success
+  1  failure
+  2  the command line or the settings are invalid; nothing was done
+  3  with --strict: lines of the input were rejected; the others were imported
+  4  the database cannot be reached, or `migrate` must be run";
 
-/// A headless store: one binary, one file.
+/// A headless commerce store in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "undercroft", version, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// What goes before the settings file and the environment.
+    /// Settings that override the settings file and the environment.
     #[command(flatten)]
     pub options: Options,
-    /// What to do; to serve, when it is not said.
+    /// The command; `serve` if omitted.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 impl Cli {
-    /// Reads the command line. Help, version and faults are printed here and come back as the code to end with.
+    /// Parses the command line. Help, version and errors are printed, and returned as the exit code.
     pub fn parse() -> Result<Self, Exit> {
         Self::try_parse().map_err(|error| {
-            // there is nobody left to tell if this cannot be printed
+            // if this cannot be printed, the exit code still tells it
             let _ = error.print();
             match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Success,
                 _ => Exit::Usage,
             }
         })
@@ -93,25 +93,25 @@ impl Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Settings")]
 pub struct Options {
-    /// The settings file [default: undercroft.toml, if it is there]
+    /// The settings file [default: undercroft.toml, if it exists]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
-    /// `sqlite:FILE` or `postgres://…` (others can read a command line: a password is safer in the environment)
+    /// The database: `sqlite:FILE` or `postgres://…` (pass a password in the environment, command lines are not private)
     #[arg(long, value_name = "URL", global = true)]
     database: Option<String>,
-    /// The address to listen on; port 0 takes a free one
+    /// The address to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDRESS", global = true)]
     listen: Option<String>,
-    /// `text` or `json`
+    /// The format of log lines: `text` or `json`
     #[arg(long, value_name = "FORMAT", global = true)]
     log_format: Option<String>,
-    /// off, error, warn, info, debug or trace, also for parts: `info,undercroft::presentation=debug`
+    /// The log level: off, error, warn, info, debug or trace, also by module: `info,undercroft::presentation=debug`
     #[arg(long, value_name = "LEVEL", global = true)]
     log_level: Option<String>,
 }
 
 impl Options {
-    /// The keys that are set here, and their values.
+    /// Returns the keys of the settings that are set, and their values.
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         [
             ("database", &self.database),
@@ -125,24 +125,24 @@ impl Options {
     }
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the HTTP API (the default)
     Serve(serve::Serve),
-    /// Bring the database to the schema of this program
+    /// Apply all migrations to the database
     Migrate(migrate::Migrate),
-    /// Import a catalogue or a history: Shopify, WooCommerce, UCI Online Retail, our own JSON Lines
+    /// Import a catalogue or orders from Shopify, WooCommerce, UCI Online Retail or JSON Lines
     Import(import::Import),
-    /// Export everything a merchant owns as JSON Lines
+    /// Export the whole store as JSON Lines
     Export(export::Export),
-    /// Print the description of the HTTP API, an `OpenAPI` document
+    /// Print the `OpenAPI` document of the HTTP API
     Openapi(openapi::Openapi),
-    /// Look at everything the store stands on, and say what to do
+    /// Check settings, database and payment providers, and advise how to fix problems
     Doctor(doctor::Doctor),
-    /// Say who runs the store
+    /// Manage administrators
     Admin(admin::Admin),
-    /// Race and crash a throw-away store, and count what came of it
+    /// Test races and crashes with a temporary store, and print the counts
     Torture(torture::Torture),
 }
 
@@ -153,7 +153,7 @@ impl Default for Command {
 }
 
 impl Command {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         match self {
             Self::Serve(serve) => serve.run(settings).await,
@@ -171,79 +171,79 @@ impl Command {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// Nobody can be served at the address.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address of the settings.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The order to stop could not be heard.
+    /// Signals cannot be received.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
-    /// A second order to stop came before the running requests were answered.
-    #[error("stopped by a second signal before all requests were answered")]
-    CutShort,
-    /// What a store does by itself was not done any more.
-    #[error("the worker broke down")]
+    /// A second signal came before all running requests were completed.
+    #[error("stopped by a second signal before all requests were completed")]
+    Interrupted,
+    /// The worker stopped because of an internal error.
+    #[error("the worker stopped unexpectedly")]
     Worker(#[source] JoinError),
-    /// A setting names something that does not exist.
-    #[error("`{key}` in the settings: {why}")]
+    /// A setting is invalid.
+    #[error("`{key}` in the settings: {reason}")]
     Setting {
         /// The setting.
         key: &'static str,
-        /// What is wrong with it.
-        why: String,
+        /// The reason.
+        reason: String,
     },
-    /// The store could not do it.
+    /// A use case of the store failed.
     #[error("{}", .0.report())]
     Store(Failure),
-    /// Another process could not be run.
-    #[error("the server cannot be run as a process of its own")]
+    /// The server cannot be started as a separate process.
+    #[error("the server cannot be started as a separate process")]
     Child(#[source] io::Error),
-    /// The server that was started does not say where it listens, or does not answer.
-    #[error("the server that was started does not answer")]
-    ChildSilent,
-    /// What came of it is not what must.
-    #[error("this must not be: {0}")]
-    Wrong(String),
-    /// What is to be tortured is a store already.
-    #[error("this database is a store already: a torture takes an empty one")]
+    /// The server that was started does not print its address, or does not respond.
+    #[error("the server that was started does not respond")]
+    ChildUnresponsive,
+    /// The result breaks a promise of the store.
+    #[error("unexpected result: {0}")]
+    UnexpectedResult(String),
+    /// The database for a torture test contains a store.
+    #[error("the database contains a store already; a torture test needs an empty one")]
     NotEmpty,
-    /// Rules are broken.
-    #[error("{0} rules are broken")]
-    Broken(usize),
+    /// Invariants of the store are violated.
+    #[error("{0} invariants are violated")]
+    Violations(usize),
     /// Standard input cannot be read.
     #[error("cannot read standard input")]
     Input(#[source] io::Error),
-    /// What came on standard input can be no password.
+    /// The text on standard input is not a valid password.
     #[error("a password is one line of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")]
     Password,
-    /// The file was not imported, or not to its end.
+    /// The file was not imported, or only in part.
     #[error("{}", file.display())]
     Import {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         source: ImportError,
     },
-    /// A new store could not be filled.
-    #[error("the demo cannot be filled in (`--no-demo` does without)")]
+    /// The demo catalogue cannot be added to a new store.
+    #[error("the demo catalogue cannot be added (`--no-demo` starts without)")]
     Demo(#[source] ImportError),
-    /// Lines of a file were not taken.
+    /// Lines of the file were rejected.
     #[error("{0} lines were rejected")]
     Rejected(u64),
-    /// The store was not exported.
+    /// The export failed.
     #[error(transparent)]
     Export(ExportError),
-    /// What was made could not be written.
-    #[error("cannot write")]
+    /// The output cannot be written.
+    #[error("cannot write the output")]
     Output(#[source] io::Error),
-    /// Something that the store stands on is not well.
+    /// `doctor` found problems.
     #[error("{0} problems were found")]
-    Unwell(usize),
-    /// The database cannot be used as it is.
+    Problems(usize),
+    /// The database cannot be used.
     #[error("database")]
     Database(#[source] DatabaseError),
 }
@@ -255,24 +255,24 @@ impl From<DatabaseError> for CliError {
 }
 
 impl CliError {
-    /// The code to end with.
+    /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Listen { .. }
             | Self::Signals(_)
-            | Self::CutShort
+            | Self::Interrupted
             | Self::Worker(_)
             | Self::Store(_)
             | Self::Child(_)
-            | Self::ChildSilent
-            | Self::Wrong(_)
-            | Self::Broken(_)
+            | Self::ChildUnresponsive
+            | Self::UnexpectedResult(_)
+            | Self::Violations(_)
             | Self::Input(_)
             | Self::Import { .. }
             | Self::Demo(_)
             | Self::Export(_)
             | Self::Output(_)
-            | Self::Unwell(_) => Exit::Failed,
+            | Self::Problems(_) => Exit::Failure,
             Self::Rejected(_) => Exit::Rejected,
             Self::Setting { .. } | Self::Password | Self::NotEmpty => Exit::Usage,
             Self::Database(_) => Exit::Database,
@@ -280,8 +280,8 @@ impl CliError {
     }
 }
 
-/// Tells the error and its causes on standard error, and passes the code on.
-pub fn told(error: &dyn Error, exit: Exit) -> Exit {
+/// Prints the error and its causes to standard error, and returns the exit code.
+pub fn report_error(error: &dyn Error, exit: Exit) -> Exit {
     let mut line = format!("undercroft: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -300,12 +300,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn settings_may_stand_before_and_after_the_command() {
+    fn settings_may_come_before_and_after_the_command() {
         let cli = Cli::try_parse_from(["undercroft", "--listen", "a", "serve", "--log-level", "b"]).unwrap();
         assert_eq!(cli.options.flags(), [("listen", "a".to_owned()), ("log.level", "b".to_owned())]);
     }

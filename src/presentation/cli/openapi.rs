@@ -1,4 +1,4 @@
-//! `undercroft openapi`: the description of the HTTP API, made of its routes.
+//! `undercroft openapi`: prints the OpenAPI document of the HTTP API.
 
 use std::io::{Write, stdout};
 
@@ -10,8 +10,8 @@ use crate::presentation::http::openapi::document;
 pub struct Openapi {}
 
 impl Openapi {
-    /// Prints the document that a server has at `/openapi.json`.
-    #[expect(clippy::unused_self, reason = "as every command")]
+    /// Prints the document that a server returns at `/openapi.json`.
+    #[expect(clippy::unused_self, reason = "all commands run alike")]
     pub fn run(self) -> Result<(), CliError> {
         let mut out = stdout().lock();
         out.write_all(&document()).and_then(|()| writeln!(out)).map_err(CliError::Output)

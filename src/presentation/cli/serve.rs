@@ -1,4 +1,4 @@
-//! `undercroft serve`: the HTTP server until a signal says stop.
+//! `undercroft serve`: the HTTP server and the worker, until a signal stops them.
 
 use std::io::{Write, stdout};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, opening, signals::Signals};
+use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::application::{Store, demo};
 use crate::infrastructure::repositories::Setup;
@@ -18,22 +18,22 @@ use crate::settings::Settings;
 /// The arguments of `serve`.
 #[derive(clap::Args, Debug, Default)]
 pub struct Serve {
-    /// Leave a new store empty
+    /// Start a new store without the demo catalogue
     #[arg(long)]
     no_demo: bool,
 }
 
 impl Serve {
-    /// Serves until SIGINT or SIGTERM and drains; a second signal ends it at once.
+    /// Serves until SIGINT or SIGTERM, and then completes the running requests; a second signal ends it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let mut signals = Signals::listen().map_err(CliError::Signals)?;
-        // first of all: a store is not set up for an address that is taken
+        // first, so that no store is set up if the address is in use
         let address = settings.listen;
         let failed = |source| CliError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
-        let store = opening::open(&settings, Setup::IfEmpty).await?;
+        let store = open_store(&settings, Setup::IfEmpty).await?;
         let is_demo =
             settings.store.demo && !self.no_demo && demo::is_due(&store).await.map_err(CliError::Store)?;
         if is_demo {
@@ -43,18 +43,18 @@ impl Serve {
         let stop = CancellationToken::new();
         let worker = tokio::spawn(work(store.clone(), stop.clone()));
         let ids = store.database().context().ids.clone();
-        // its password takes longer to hash than the server to start
+        // hashing the password takes longer than starting the server
         let admin = is_demo.then(|| store.clone());
         let app = router(AppState::new(store, settings.http.clone()));
         let serving = server::serve(listener, app, &settings.http, ids, stop.clone());
-        let served = beside(worker, &stop, serving);
-        // a reader that has closed standard output does not want to know
+        let served = serve_with_worker(worker, &stop, serving);
+        // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");
         if let Some(store) = admin {
             tokio::spawn(welcome(store, address));
         }
 
-        let orders = async {
+        let second_signal = async {
             let signal = signals.next().await;
             tracing::info!(signal, "stopping");
             stop.cancel();
@@ -66,14 +66,14 @@ impl Serve {
                 tracing::info!(served, drained, cut_off, "stopped");
                 Ok(())
             }
-            () = orders => Err(CliError::CutShort),
+            () = second_signal => Err(CliError::Interrupted),
         }
     }
 }
 
-/// What serving comes to, once the worker has finished what it had begun. A store that nobody works for is not served:
-/// if the worker breaks, that is the order to stop.
-async fn beside<T>(
+/// Serves, and returns the outcome when the worker has completed its running jobs. If the worker stops because of an
+/// error, the server stops too.
+async fn serve_with_worker<T>(
     worker: JoinHandle<()>,
     stop: &CancellationToken,
     serving: impl Future<Output = T>,
@@ -88,27 +88,27 @@ async fn beside<T>(
     Ok(served)
 }
 
-/// Makes the administrator of a new store and tells, where no log is kept, how to log in.
+/// Creates the administrator of a new store, and prints how to log in to standard output, which is not logged.
 async fn welcome(store: Store, address: SocketAddr) {
     let admin = match demo::admin(&store).await {
         Ok(admin) => admin,
         Err(failure) => {
-            tracing::error!(failure = %failure.report(), "no administrator: `undercroft admin create` makes one");
+            tracing::error!(failure = %failure.report(), "no administrator was created; `undercroft admin create` creates one");
             return;
         }
     };
     let demo::Login { email, password } = admin;
     let password = password.expose_secret();
     let [percent, amount] = demo::DISCOUNTS;
-    // whoever has closed standard output does not want to know
+    // standard output may be closed
     let _ = writeln!(
         stdout(),
-        "\nThis store is new, and a small market hall was filled in to try things out.\n\
-         \n  administrator   {email}\n  password        {password}   (told this once)\
+        "\nThis store is new and contains a demo catalogue.\n\
+         \n  administrator   {email}\n  password        {password}   (shown only once)\
          \n  discounts       {percent}, {amount}\
-         \n  look            curl 'http://{address}/v1/products?q=coffee'\
+         \n  search          curl 'http://{address}/v1/products?q=coffee'\
          \n  the API         http://{address}/docs/\
-         \n\nAn empty store instead: another database, and `serve --no-demo`.\n"
+         \n\nFor an empty store use another database and `serve --no-demo`.\n"
     );
 }
 
@@ -117,21 +117,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_worker_that_breaks_ends_the_server() {
+    async fn a_worker_that_fails_ends_the_server() {
         let stop = CancellationToken::new();
-        let worker = tokio::spawn(async { panic!("a reaction is wrong") });
-        let served = beside(worker, &stop, stop.cancelled()).await;
+        let worker = tokio::spawn(async { panic!("a subscriber failed") });
+        let served = serve_with_worker(worker, &stop, stop.cancelled()).await;
         assert!(matches!(served, Err(CliError::Worker(_))), "{served:?}");
     }
 
     #[tokio::test]
-    async fn the_worker_finishes_what_it_has_begun() {
+    async fn the_worker_completes_its_running_jobs() {
         let stop = CancellationToken::new();
         let worker = tokio::spawn({
             let stop = stop.clone();
             async move { stop.cancelled().await }
         });
         stop.cancel();
-        assert_eq!(beside(worker, &stop, async { 1 }).await.unwrap(), 1);
+        assert_eq!(serve_with_worker(worker, &stop, async { 1 }).await.unwrap(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The order to stop, from the terminal or from whoever started the process.
+//! The signals that stop a server.
 
 use std::io;
 
@@ -11,12 +11,12 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From here on the signals are heard and no longer end the process.
+    /// Starts to receive the signals, which no longer end the process.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Waits for the next one and names it.
+    /// Waits for the next signal and returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

@@ -1,4 +1,4 @@
-//! The binary keeps its contract: what it prints where, and the code it ends with.
+//! The contract of the binary: its output and its exit codes.
 
 mod importing;
 
@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// The binary in a folder of its own, with no settings but the caller's.
+/// Returns the command to run the binary in a folder.
 fn undercroft(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_undercroft"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
@@ -23,14 +23,14 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// A running server; a test that fails leaves none behind.
+/// A running server, which is killed when it is dropped.
 struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Server {
-    /// Starts it, and waits for its address.
+    /// Starts the server, and returns its address.
     fn start(command: &mut Command) -> (Self, String) {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -45,21 +45,21 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits until it logs a line with `text`.
-    fn logs(&mut self, text: &str) {
+    /// Waits until the server logs a line with `text`.
+    fn wait_for_log(&mut self, text: &str) {
         let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line.contains(text)), "it ended without: {text}");
     }
 
-    /// Waits until it prints a line that begins with `start`, less that.
-    fn prints(&mut self, start: &str) -> String {
+    /// Waits until the server prints a line that begins with `start`, and returns the rest of it.
+    fn wait_for_output(&mut self, start: &str) -> String {
         let mut lines = self.output.by_ref().lines().map(Result::unwrap);
         let found = lines.find_map(|line| line.strip_prefix(start).map(str::to_owned));
         found.unwrap_or_else(|| panic!("it ended without: {start}"))
     }
 
-    /// Its exit code and what else it logged.
-    fn ended(mut self) -> (Option<i32>, String) {
+    /// Waits until the server has ended, and returns its exit code and the rest of its log.
+    fn exit(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap().code(), log)
@@ -68,32 +68,32 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // it may have ended as it should
+        // it may have ended before
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// One answer over a connection of its own.
+/// Returns the response to a request on a new connection.
 fn get(address: &str, path: &str) -> String {
     let mut client = TcpStream::connect(address).unwrap();
     write!(client, "GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
-fn bare_it_serves_by_the_file_beside_it_until_a_signal_comes() {
+fn without_a_command_it_serves_until_a_signal() {
     let folder = TempDir::new().unwrap();
     let file = "listen = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n";
     std::fs::write(folder.path().join("undercroft.toml"), file).unwrap();
     for signal in ["TERM", "INT"] {
         let (server, address) = Server::start(&mut undercroft(folder.path(), &[]));
-        let answer = get(&address, "/no/such/page");
-        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        let response = get(&address, "/no/such/page");
+        assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
         server.signal(signal);
-        let (code, log) = server.ended();
+        let (code, log) = server.exit();
         assert_eq!(code, Some(0), "{log}");
         let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
         assert_eq!((&last["message"], &last["served"]), (&"stopped".into(), &1.into()), "{log}");
@@ -101,50 +101,50 @@ fn bare_it_serves_by_the_file_beside_it_until_a_signal_comes() {
 }
 
 #[test]
-fn it_outlives_a_rush_for_which_there_are_not_enough_files() {
+fn it_survives_more_connections_than_file_descriptors() {
     let folder = TempDir::new().unwrap();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 64; exec \"$0\" --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_undercroft")]);
     let (mut server, address) = Server::start(command.current_dir(folder.path()));
-    let rush: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
-    server.logs("no connection can be accepted");
-    drop(rush);
+    let connections: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    server.wait_for_log("no connection can be accepted");
+    drop(connections);
     assert!(get(&address, "/no/such/page").starts_with("HTTP/1.1 404 "));
     server.signal("TERM");
-    assert_eq!(server.ended().0, Some(0));
+    assert_eq!(server.exit().0, Some(0));
 }
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let folder = TempDir::new().unwrap();
     let (mut server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
-    // a client that goes on sending is heard out, so that it reads its answer
+    // the response to a client that is still sending is not cut off
     let mut client = TcpStream::connect(&address).unwrap();
     client.write_all(b"POST /no/such/page HTTP/1.1\r\nhost: shop\r\ncontent-length: 9\r\n\r\nha").unwrap();
     assert_eq!(client.read(&mut [0]).unwrap(), 1);
     server.signal("TERM");
-    server.logs("stopping");
+    server.wait_for_log("stopping");
     server.signal("TERM");
-    let (code, log) = server.ended();
+    let (code, log) = server.exit();
     assert_eq!(code, Some(1));
     assert!(log.contains("undercroft: stopped by a second signal"), "{log}");
 }
 
 #[test]
-fn flags_go_before_the_environment() {
+fn flags_override_the_environment() {
     let folder = TempDir::new().unwrap();
-    // nobody has the variable's address (RFC 5737), so that listening there would fail
+    // listening on the variable's address (RFC 5737) would fail
     let mut command = undercroft(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
     let (server, _) = Server::start(command.env("UNDERCROFT_LISTEN", "203.0.113.1:0"));
     server.signal("TERM");
-    assert_eq!(server.ended().0, Some(0));
+    assert_eq!(server.exit().0, Some(0));
 }
 
 #[test]
-fn an_address_that_is_taken_is_a_failure() {
+fn an_address_in_use_is_a_failure() {
     let folder = TempDir::new().unwrap();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
     let (code, output, errors) = run(folder.path(), &["--listen", &address]);
     assert_eq!((code, output.as_str()), (Some(1), ""));
     assert!(errors.starts_with(&format!("undercroft: cannot listen on {address}: ")), "{errors}");
@@ -152,7 +152,7 @@ fn an_address_that_is_taken_is_a_failure() {
 }
 
 #[test]
-fn wrong_settings_and_wrong_usage_end_with_2() {
+fn invalid_settings_and_usage_exit_with_2() {
     let folder = TempDir::new().unwrap();
     let (code, output, errors) = run(folder.path(), &["--config", "no.toml"]);
     assert_eq!((code, output.as_str()), (Some(2), ""));
@@ -172,13 +172,13 @@ fn admin(folder: &Path, arguments: &[&str], password: &str) -> (Option<i32>, Str
     let mut command = undercroft(folder, arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // one that does not want to know has ended before it reads
+    // a process that refuses its arguments ends before it reads
     let _ = child.stdin.take().unwrap().write_all(password.as_bytes());
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// What the log-in with this password comes to.
+/// Returns the response to a log-in.
 fn log_in(address: &str, email: &str, password: &str) -> String {
     let body = format!(r#"{{"email":"{email}","password":"{password}"}}"#);
     let mut client = TcpStream::connect(address).unwrap();
@@ -189,13 +189,13 @@ fn log_in(address: &str, email: &str, password: &str) -> String {
          content-length: {length}\r\n\r\n{body}"
     )
     .unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
-fn an_administrator_is_made_without_a_prompt_and_made_again_with_another_password() {
+fn an_administrator_is_created_without_a_prompt_and_gets_another_password() {
     let folder = TempDir::new().unwrap();
     let create = ["admin", "create", "--email", "root@example.org", "--name", "Root", "--password-stdin"];
     let mut ids = Vec::new();
@@ -209,27 +209,27 @@ fn an_administrator_is_made_without_a_prompt_and_made_again_with_another_passwor
     assert_eq!(ids[0], ids[1], "it is the same user");
     let (server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
     assert!(log_in(&address, "root@example.org", "first secret").starts_with("HTTP/1.1 401 "));
-    let answer = log_in(&address, "ROOT@example.org", "second secret");
-    assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains(r#""role":"admin""#), "{answer}");
+    let response = log_in(&address, "ROOT@example.org", "second secret");
+    assert!(response.starts_with("HTTP/1.1 201 ") && response.contains(r#""role":"admin""#), "{response}");
     server.signal("TERM");
-    assert_eq!(server.ended().0, Some(0));
+    assert_eq!(server.exit().0, Some(0));
 }
 
 #[test]
-fn a_new_stores_administrator_is_told_on_standard_output_where_no_log_is_kept() {
+fn the_password_of_a_new_store_is_printed_but_not_logged() {
     let folder = TempDir::new().unwrap();
     let (mut server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
-    let email = server.prints("  administrator   ");
-    let password = server.prints("  password        ");
+    let email = server.wait_for_output("  administrator   ");
+    let password = server.wait_for_output("  password        ");
     let password = password.split(' ').next().unwrap();
     assert!(log_in(&address, &email, password).starts_with("HTTP/1.1 201 "));
     server.signal("TERM");
-    let (code, log) = server.ended();
+    let (code, log) = server.exit();
     assert!(code == Some(0) && !log.contains(password), "{log}");
 }
 
 #[test]
-fn what_can_be_no_administrator_is_told_and_nothing_is_begun() {
+fn an_invalid_administrator_is_refused_and_no_store_is_set_up() {
     let folder = TempDir::new().unwrap();
     let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
     for password in ["", "1234567", "two\nlines of it", &"p".repeat(129), &"p".repeat(100_000)] {
@@ -250,7 +250,7 @@ fn what_can_be_no_administrator_is_told_and_nothing_is_begun() {
 }
 
 #[test]
-fn help_is_no_failure_and_lists_the_exit_codes() {
+fn help_succeeds_and_lists_the_exit_codes() {
     let (code, output, _) = run(Path::new("."), &["--help"]);
     assert_eq!(code, Some(0));
     assert!(output.contains("serve") && output.contains("Exit codes:"), "{output}");

@@ -1,4 +1,4 @@
-//! The short form of what `undercroft torture` does by the hour: races and crashes with a real server.
+//! Short runs of `undercroft torture`: races and crashes with a real server.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::store::value;
 use crate::support::{EmptyPostgres, Shop};
 
-/// Runs a torture, which leaves nothing behind, and tells its counts.
+/// Runs a torture test, which leaves no files, and returns its counts.
 fn torture(on: &[&str], what: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let done = Command::new(env!("CARGO_BIN_EXE_undercroft"))
@@ -23,7 +23,7 @@ fn torture(on: &[&str], what: &[&str]) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-async fn tortured(what: &[&str], check: impl Fn(Value)) {
+async fn torture_on_both(what: &[&str], check: impl Fn(Value)) {
     check(torture(&[], what));
     if let Some(postgres) = EmptyPostgres::new().await {
         check(torture(&["--on", &postgres.url], what));
@@ -31,18 +31,18 @@ async fn tortured(what: &[&str], check: impl Fn(Value)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn buyers_at_once_get_what_there_is_and_no_more() {
+async fn competing_buyers_get_exactly_the_stock() {
     let what = ["races", "--rounds", "2", "--buyers", "24", "--pieces", "5"];
-    tortured(&what, |counts| {
+    torture_on_both(&what, |counts| {
         assert_eq!((&counts["orders"], &counts["out_of_stock"]), (&10.into(), &38.into()), "{counts}");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_loses_nothing_that_it_acknowledged() {
+async fn a_killed_server_loses_no_acknowledged_order() {
     let what = ["crashes", "--kills", "3", "--buyers", "8", "--life", "1000"];
-    tortured(&what, |counts| {
+    torture_on_both(&what, |counts| {
         assert_eq!(
             (&counts["kills"], &counts["lost"], &counts["changed"]),
             (&3.into(), &0.into(), &0.into())
@@ -52,14 +52,14 @@ async fn a_server_that_is_killed_loses_nothing_that_it_acknowledged() {
     .await;
 }
 
-on_both_engines!(a_store_is_not_tortured);
-async fn a_store_is_not_tortured(shop: &Shop) {
+on_both_engines!(an_existing_store_is_refused);
+async fn an_existing_store_is_refused(shop: &Shop) {
     let refused = Command::new(env!("CARGO_BIN_EXE_undercroft"))
         .args(["torture", "--on", &shop.url, "races", "--rounds", "1"])
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(2), "{told}");
-    assert!(told.contains("is a store already"), "{told}");
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("contains a store already"), "{errors}");
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM users", &[]).await, 0);
 }

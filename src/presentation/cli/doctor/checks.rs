@@ -1,4 +1,4 @@
-//! The checks of `doctor`, each by itself.
+//! The checks of `doctor`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use rustix::fs::{Access, access, statvfs};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
-use super::super::opening;
+use super::super::open_store::open_store;
 use super::Finding;
 use crate::application::{Store, consistency as checker};
 use crate::domain::context::Context;
@@ -16,21 +16,21 @@ use crate::domain::ids::PaymentId;
 use crate::infrastructure::repositories::{Database, SchemaState, Setup};
 use crate::settings::Settings;
 
-/// Free space below which a disk is nearly full.
-const ROOM: u64 = 1 << 30;
-/// How far two clocks may be apart.
-const SKEW: SignedDuration = SignedDuration::from_secs(5);
+/// The free bytes below which a disk is reported.
+const LOW_SPACE: u64 = 1 << 30;
+/// The accepted difference between two clocks.
+const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
-/// What all checks found; those that need the database are left out where there is none.
+/// Runs all checks; those that need the database are skipped if there is none.
 pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     let mut findings = vec![address(settings).await];
     findings.extend(disk(settings));
-    let (finding, is_there) = database(settings).await;
+    let (finding, is_usable) = database(settings).await;
     findings.push(finding);
-    if !is_there {
+    if !is_usable {
         return findings;
     }
-    match opening::open(settings, Setup::Never).await {
+    match open_store(settings, Setup::Never).await {
         Ok(store) => {
             findings.push(clock(&store).await);
             findings.extend(gateways(&store).await);
@@ -43,14 +43,14 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     findings
 }
 
-/// Whether the address can be listened on.
+/// Checks whether the server can listen on the address.
 async fn address(settings: &Settings) -> Finding {
     match TcpListener::bind(settings.listen).await {
         Ok(_) => Finding::ok("address", format!("{} is free", settings.listen)),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Finding::warning(
             "address",
-            format!("{} is taken", settings.listen),
-            "if that is not this store running, set `listen` to another address",
+            format!("{} is in use", settings.listen),
+            "if this store is not running, set `listen` to another address",
         ),
         Err(error) => Finding::problem(
             "address",
@@ -60,12 +60,12 @@ async fn address(settings: &Settings) -> Finding {
     }
 }
 
-/// The file of the database, if it is one on this machine.
+/// Returns the file of the database, if it is SQLite.
 fn file(settings: &Settings) -> Option<PathBuf> {
     settings.database.expose_secret().strip_prefix("sqlite:").map(PathBuf::from)
 }
 
-/// Whether the database's file can be written and has room to grow.
+/// Checks whether the file of the database is writable and the disk has free space.
 fn disk(settings: &Settings) -> Option<Finding> {
     let file = file(settings)?;
     let folder = match file.parent() {
@@ -80,27 +80,27 @@ fn disk(settings: &Settings) -> Option<Finding> {
         return Some(Finding::problem(
             "disk",
             found,
-            "let the user who runs the store write the file and its folder",
+            "make the file and its folder writable for the user of the process",
         ));
     }
     let space = match statvfs(folder) {
         Ok(space) => space.f_bavail.saturating_mul(space.f_frsize),
         Err(error) => {
-            return Some(Finding::warning("disk", io::Error::from(error).to_string(), "look at the disk"));
+            return Some(Finding::warning("disk", io::Error::from(error).to_string(), "check the disk"));
         }
     };
     let found = format!("{} is writable, {} MiB are free", folder.display(), space >> 20);
-    Some(if space < ROOM {
-        Finding::warning("disk", found, "make room: a store that cannot write cannot sell")
+    Some(if space < LOW_SPACE {
+        Finding::warning("disk", found, "free some space: without it, the store cannot write orders")
     } else {
         Finding::ok("disk", found)
     })
 }
 
-/// Whether the database answers, and at which version; and whether it can be used.
+/// Checks whether the database answers, and its version. Returns whether it can be used.
 async fn database(settings: &Settings) -> (Finding, bool) {
     if file(settings).is_some_and(|file| !file.exists()) {
-        return (Finding::ok("database", "not there yet: `serve` and `import` make it"), false);
+        return (Finding::ok("database", "does not exist yet; `serve` and `import` create it"), false);
     }
     let state = match Database::look(settings.database.expose_secret(), Context::system()).await {
         Ok(state) => state,
@@ -114,65 +114,68 @@ async fn database(settings: &Settings) -> (Finding, bool) {
             (Finding::ok("database", format!("answers, at version {version}")), true)
         }
         SchemaState::Empty => {
-            (Finding::ok("database", "answers, and is empty: `serve` and `import` set it up"), false)
+            (Finding::ok("database", "answers, and is empty; `serve` and `import` set it up"), false)
         }
         SchemaState::Behind { version, missing } => {
             let found = format!("at version {version}, {missing} behind this program");
             (Finding::problem("database", found, "run `undercroft migrate`"), false)
         }
         SchemaState::Ahead { version } => {
-            let found = format!("at version {version}, which this program does not know");
-            (Finding::problem("database", found, "run the newer program that made it"), false)
+            let found = format!("at version {version}, which is newer than this program");
+            (Finding::problem("database", found, "run the newer program"), false)
         }
         SchemaState::Changed { version } => {
-            let found = format!("migration {version} is not the one that this program has");
-            (Finding::problem("database", found, "run the program that set it up, and export from it"), false)
+            let found = format!("migration {version} differs from that of this program");
+            (
+                Finding::problem("database", found, "run the program that set it up, and export the store"),
+                false,
+            )
         }
     }
 }
 
-/// Whether this machine and the database agree about the time.
+/// Compares the clocks of this machine and the database.
 async fn clock(store: &Store) -> Finding {
     let here = store.database().context().clock.now();
     match store.database().time().await {
-        Ok(there) if (here.duration_since(there)).abs() > SKEW => Finding::problem(
+        Ok(there) if (here.duration_since(there)).abs() > MAX_SKEW => Finding::problem(
             "clock",
-            format!("it is {here} here and {there} in the database"),
-            "set both clocks by a time server",
+            format!("it is {here} here, and {there} in the database"),
+            "synchronize both clocks with a time server",
         ),
-        Ok(_) => Finding::ok("clock", format!("it is {here}, in the database too")),
-        Err(error) => Finding::problem("clock", error.to_string(), "look at the database"),
+        Ok(_) => Finding::ok("clock", format!("it is {here}, also in the database")),
+        Err(error) => Finding::problem("clock", error.to_string(), "check the database"),
     }
 }
 
-/// Whether each payment vendor answers.
+/// Checks whether each payment provider answers.
 async fn gateways(store: &Store) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in store.infrastructure.gateways.names() {
         let Some(gateway) = store.infrastructure.gateways.get(name) else { continue };
-        // a payment that nobody made
-        let nobodys = PaymentId(store.database().context().ids.uuid());
-        findings.push(match gateway.look_up(nobodys).await {
+        // a payment that does not exist
+        let unknown = PaymentId(store.database().context().ids.uuid());
+        findings.push(match gateway.look_up(unknown).await {
             Ok(_) => Finding::ok("payments", format!("{name} answers")),
             Err(error) => Finding::problem(
                 "payments",
                 format!("{name}: {error}"),
-                "look at the vendor's status and keys",
+                "check the status of the provider, and the keys in the settings",
             ),
         });
     }
     findings
 }
 
-/// Whether money, stock and numbers agree with each other.
+/// Checks the invariants of money, stock and numbers.
 async fn books(store: &Store) -> Finding {
     match checker::check(store.database(), false).await {
-        Ok(broken) if broken.is_empty() => Finding::ok("books", "money, stock and numbers agree"),
+        Ok(broken) if broken.is_empty() => Finding::ok("books", "money, stock and numbers are consistent"),
         Ok(broken) => {
             let rules: Vec<_> =
                 broken.iter().map(|broken| format!("{} ({} rows)", broken.rule, broken.rows)).collect();
-            Finding::problem("books", rules.join("; "), "keep a copy of the database, and report this")
+            Finding::problem("books", rules.join("; "), "make a copy of the database, and report a bug")
         }
-        Err(failure) => Finding::problem("books", failure.report().to_string(), "look at the database"),
+        Err(failure) => Finding::problem("books", failure.report().to_string(), "check the database"),
     }
 }

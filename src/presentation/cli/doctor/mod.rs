@@ -1,4 +1,4 @@
-//! `undercroft doctor`: looks at everything a store stands on, and says what to do where something is wrong.
+//! `undercroft doctor`: checks what a store depends on, and advises how to fix problems.
 
 mod checks;
 
@@ -13,7 +13,7 @@ use crate::settings::Settings;
 /// The arguments of `doctor`.
 #[derive(clap::Args, Debug)]
 pub struct Doctor {
-    /// Check the books too: money, stock and numbers of all orders, which takes its time in a large store
+    /// Also check the money, stock and numbers of all orders, which takes long in a large store
     #[arg(long)]
     books: bool,
     /// Print the findings as JSON
@@ -21,7 +21,7 @@ pub struct Doctor {
     json: bool,
 }
 
-/// How serious a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
@@ -40,7 +40,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// What a check found.
+/// The finding of a check.
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,
@@ -64,7 +64,7 @@ impl Finding {
     }
 }
 
-/// All of it.
+/// All findings.
 #[derive(Serialize)]
 struct Diagnosis {
     healthy: bool,
@@ -72,13 +72,13 @@ struct Diagnosis {
 }
 
 impl Doctor {
-    /// Changes nothing.
+    /// Runs all checks and prints the findings. Nothing is changed.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let checks = checks::all(&settings, self.books).await;
         let problems = checks.iter().filter(|finding| finding.status == Status::Problem).count();
         let diagnosis = Diagnosis { healthy: problems == 0, checks };
         let text = if self.json {
-            // maps with text keys always have a JSON form
+            // a map with text keys can always be written as JSON
             serde_json::to_string(&diagnosis).unwrap_or_default()
         } else {
             let lines = diagnosis.checks.iter().map(|finding| {
@@ -89,6 +89,6 @@ impl Doctor {
             lines.collect::<Vec<_>>().join("\n")
         };
         writeln!(stdout(), "{text}").map_err(CliError::Output)?;
-        if problems == 0 { Ok(()) } else { Err(CliError::Unwell(problems)) }
+        if problems == 0 { Ok(()) } else { Err(CliError::Problems(problems)) }
     }
 }

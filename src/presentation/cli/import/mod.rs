@@ -1,7 +1,7 @@
-//! `undercroft import`: another shop's catalogue and history into this store.
+//! `undercroft import`: imports another shop's catalogue and orders.
 
+mod progress;
 mod summary;
-mod watch;
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Write, stdout};
@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use self::watch::Watch;
-use super::{CliError, opening};
+use self::progress::Progress;
+use super::{CliError, open_store::open_store};
 use crate::{
     application::import::{
         readers::{Format, Options},
@@ -22,35 +22,35 @@ use crate::{
     settings::Settings,
 };
 
-/// How much of the file is read at once.
+/// The size of the read buffer in bytes.
 const BUFFER: usize = 1 << 18;
 
 /// The arguments of `import`.
 #[derive(clap::Args, Debug)]
 pub struct Import {
-    /// The file
+    /// The file to import
     file: PathBuf,
-    /// Its layout: online-retail, shopify, woocommerce or json-lines [default: by its first line]
+    /// The format: online-retail, shopify, woocommerce or json-lines [default: detected by the first line]
     #[arg(long)]
     format: Option<Format>,
-    /// The currency of its prices, where it does not say itself (Shopify, WooCommerce)
+    /// The currency of the prices, if the format does not contain it (Shopify, WooCommerce)
     #[arg(long, value_name = "CODE")]
     currency: Option<Currency>,
-    /// Where lines that are not taken go, with the reason [default: NAME.rejected.csv in this folder]
+    /// The file for rejected lines, each with the reason [default: NAME.rejected.csv in this folder]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// End with code 3 if any line was rejected
+    /// Exit with code 3 if any line was rejected
     #[arg(long)]
     strict: bool,
-    /// Print the account as JSON
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Import {
-    /// Reads the whole file first: one that is broken changes nothing. Done again, it changes nothing either.
+    /// Imports the file. A file that cannot be read to its end changes nothing, and neither does a repeated import.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let told = |source| CliError::Import { file: self.file.clone(), source };
+        let failed = |source| CliError::Import { file: self.file.clone(), source };
         let options = Options {
             format: self.format,
             currency: self.currency,
@@ -58,21 +58,21 @@ impl Import {
             ..Options::default()
         };
         let open = || open(&self.file);
-        let mut watch =
-            Watch::new(&self.file, self.rejects.clone().unwrap_or_else(|| rejects_of(&self.file)));
+        let rejects = self.rejects.clone().unwrap_or_else(|| default_rejects(&self.file));
+        let mut progress = Progress::new(&self.file, rejects);
         let mut started = Instant::now();
         let report = async {
-            let checked = check(open, &options, &mut watch).map_err(told)?;
-            let store = opening::open(&settings, Setup::IfEmpty).await?;
+            let checked = check(open, &options, &mut progress).map_err(failed)?;
+            let store = open_store(&settings, Setup::IfEmpty).await?;
             started = Instant::now();
-            import(&store, open, &options, checked, &mut watch).await.map_err(told)
+            import(&store, open, &options, checked, &mut progress).await.map_err(failed)
         }
         .await;
-        let rejects = watch.finish().map_err(|error| told(ImportError::Observer(error)))?;
+        let rejects = progress.finish().map_err(|error| failed(ImportError::Observer(error)))?;
         let report = report?;
 
         let text = if self.json {
-            // maps with text keys always have a JSON form
+            // a map with text keys can always be written as JSON
             serde_json::to_string(&report).unwrap_or_default()
         } else {
             summary::of(&report, &self.file, rejects.as_deref(), started.elapsed())
@@ -84,7 +84,8 @@ impl Import {
         }
     }
 
-    /// What has no date of its own is as old as the file: so an import comes out alike wherever and whenever it is done.
+    /// Returns when the file was modified: the creation date of records without one, so that a repeated import writes the
+    /// same.
     fn modified_at(&self) -> Timestamp {
         let modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
         let modified = modified.and_then(|time| Timestamp::try_from(time).ok());
@@ -93,16 +94,19 @@ impl Import {
     }
 }
 
-/// Opens a file, which is read twice: a pipe would be empty then.
+/// Opens a file. The file is read twice, so a pipe is refused.
 fn open(file: &Path) -> io::Result<BufReader<File>> {
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file, and it is read twice"));
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "not a regular file, which is needed because it is read twice",
+        ));
     }
     Ok(BufReader::with_capacity(BUFFER, File::open(file)?))
 }
 
-/// Where the rejected lines of a file go, if nothing else is said: the folder of the file may not be ours to write to.
-fn rejects_of(file: &Path) -> PathBuf {
+/// Returns the default file of rejected lines. It is in the current folder, because that of the file may be read-only.
+fn default_rejects(file: &Path) -> PathBuf {
     let mut name = file.file_stem().unwrap_or_default().to_owned();
     name.push(".rejected.csv");
     name.into()

@@ -1,4 +1,4 @@
-//! The account of an import, for people.
+//! The report of an import as text.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::application::import::report::{Counts, Report};
 use crate::domain::money::Currency;
 
-/// What an import came to.
+/// Returns the report of an import as text.
 pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Duration) -> String {
     let totals = &report.totals;
     let amount = |minor: i128| report.currency.map_or_else(String::new, |currency| money(minor, currency));
@@ -26,20 +26,20 @@ pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Dur
     if totals.rejected.unpriced > 0 && report.currency.is_some() {
         line(&mut text, &format!("{} of the rejected lines have no amount", totals.rejected.unpriced));
     }
-    for (name, counts) in [("added", report.added), ("there before", report.unchanged)] {
+    for (name, counts) in [("added", report.added), ("unchanged", report.unchanged)] {
         line(&mut text, &format!("{name}: {}", counted(counts)));
     }
     if let Some(rejects) = rejects {
         line(&mut text, &format!("the rejected lines are in {}", rejects.display()));
     }
     let seconds = took.as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a speed, not a count")]
+    #[expect(clippy::cast_precision_loss, reason = "an approximate speed")]
     let speed = if seconds > 0.0 { totals.lines as f64 / seconds } else { 0.0 };
-    let _ = write!(text, "{seconds:.1} s, {speed:.0} lines a second");
+    let _ = write!(text, "{seconds:.1} s, {speed:.0} lines per second");
     text
 }
 
-/// Adds a line without what is empty at its end.
+/// Adds a line without trailing spaces.
 fn line(text: &mut String, line: &str) {
     text.push_str(line.trim_end());
     text.push('\n');
@@ -55,7 +55,7 @@ fn counted(counts: Counts) -> String {
     if some.is_empty() { "nothing".to_owned() } else { some.join(", ") }
 }
 
-/// An amount as it is written: `-1234.05 GBP`.
+/// Returns an amount with its currency: `-1234.05 GBP`.
 fn money(minor: i128, currency: Currency) -> String {
     let sign = if minor < 0 { "-" } else { "" };
     let digits = currency.minor_digits();
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_written_with_all_of_their_digits() {
+    fn amounts_are_written_with_all_digits() {
         assert_eq!(money(-5, Currency::GBP), "-0.05 GBP");
         assert_eq!(money(123_456, Currency::EUR), "1234.56 EUR");
         assert_eq!(money(7, "JPY".parse().unwrap()), "7 JPY");

@@ -1,4 +1,4 @@
-//! A shopper's connection: one request after the other, opened again when it broke.
+//! An HTTP client with one connection, which it opens again after an error.
 
 use std::net::SocketAddr;
 
@@ -10,52 +10,52 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A shopper, or the administrator if it has a token.
+/// The client of a shopper, or of the administrator if it has a token.
 pub(super) struct Client {
     address: SocketAddr,
     token: Option<String>,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
-/// What the server answered.
+/// A response.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Reply {
-    /// The status.
+pub(super) struct Response {
+    /// The HTTP status.
     pub status: u16,
-    /// The body as it came.
+    /// The body.
     pub body: Bytes,
 }
 
-impl Reply {
-    /// The body in JSON; null if it is none.
+impl Response {
+    /// Returns the body as JSON; `null` if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// A text in the body.
+    /// Returns the text of a member of the body; empty if there is none.
     pub fn text(&self, field: &str) -> String {
         self.json()[field].as_str().unwrap_or_default().to_owned()
     }
 }
 
-/// No answer came: the connection broke, which says nothing about what was done.
+/// No response came. The request may have been executed.
 #[derive(Debug)]
-pub(super) struct NoAnswer;
+pub(super) struct NoResponse;
 
 impl Client {
-    /// Nobody is known by this address yet.
+    /// Creates a client without a connection.
     pub fn new(address: SocketAddr, token: Option<String>) -> Self {
         Self { address, token, connection: None }
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for the response.
     pub async fn send(
         &mut self,
         method: Method,
         path: &str,
         body: Option<&Value>,
         key: Option<&str>,
-    ) -> Result<Reply, NoAnswer> {
+    ) -> Result<Response, NoResponse> {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "store");
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -67,7 +67,7 @@ impl Client {
         if bytes.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let request = request.body(Full::new(bytes.unwrap_or_default())).map_err(|_| NoAnswer)?;
+        let request = request.body(Full::new(bytes.unwrap_or_default())).map_err(|_| NoResponse)?;
         let outcome = self.exchange(request).await;
         if outcome.is_err() {
             self.connection = None;
@@ -75,20 +75,20 @@ impl Client {
         outcome
     }
 
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, NoAnswer> {
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Response, NoResponse> {
         let open = self.connection.as_ref().is_some_and(|connection| !connection.is_closed());
         if !open {
-            let stream = TcpStream::connect(self.address).await.map_err(|_| NoAnswer)?;
-            stream.set_nodelay(true).map_err(|_| NoAnswer)?;
-            let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|_| NoAnswer)?;
+            let stream = TcpStream::connect(self.address).await.map_err(|_| NoResponse)?;
+            stream.set_nodelay(true).map_err(|_| NoResponse)?;
+            let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|_| NoResponse)?;
             tokio::spawn(connection);
             self.connection = Some(sender);
         }
-        let connection = self.connection.as_mut().ok_or(NoAnswer)?;
-        connection.ready().await.map_err(|_| NoAnswer)?;
-        let answer = connection.send_request(request).await.map_err(|_| NoAnswer)?;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map_err(|_| NoAnswer)?.to_bytes();
-        Ok(Reply { status, body })
+        let connection = self.connection.as_mut().ok_or(NoResponse)?;
+        connection.ready().await.map_err(|_| NoResponse)?;
+        let response = connection.send_request(request).await.map_err(|_| NoResponse)?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map_err(|_| NoResponse)?.to_bytes();
+        Ok(Response { status, body })
     }
 }

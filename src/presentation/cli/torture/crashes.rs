@@ -1,5 +1,5 @@
-//! The server is killed under load, again and again: every order that was acknowledged is there, each request sent
-//! again with its key gets the same answer, and no charge is lost or doubled.
+//! Kills the server under load: every acknowledged order must exist, a request that is repeated with its idempotency key
+//! must get the same response, and no charge may be lost or doubled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,26 +9,26 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::super::CliError;
-use super::client::Reply;
-use super::shop::{Server, Shop, buy, fill_cart};
+use super::client::Response;
+use super::test_store::{Server, TestStore, buy, fill_cart};
 use crate::domain::ids::{OrderId, VariantId};
 use crate::domain::order::Order;
 
 /// The arguments of `torture crashes`.
 #[derive(Args, Debug)]
 pub(super) struct Crashes {
-    /// How often it is killed
+    /// The number of times the server is killed
     #[arg(long, default_value_t = 10)]
     kills: u32,
-    /// Buyers at once
+    /// The buyers at once
     #[arg(long, default_value_t = 16)]
     buyers: u32,
-    /// How long it lives each time, in milliseconds
+    /// The milliseconds until the server is killed
     #[arg(long, default_value_t = 400)]
     life: u64,
 }
 
-/// What was counted.
+/// The counts of the test.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Counts {
     kills: u32,
@@ -39,47 +39,47 @@ pub(super) struct Counts {
     changed: usize,
 }
 
-/// A purchase that was sent, with its answer if one came.
+/// A checkout that was sent, with the response if one came.
 #[derive(Clone)]
 struct Sent {
     cart: String,
     token: &'static str,
     key: String,
-    reply: Option<Reply>,
+    response: Option<Response>,
 }
 
-/// The means of payment that buyers use by turns.
+/// The payment method tokens that buyers use in turn.
 const TOKENS: [&str; 4] = ["tok_ok", "tok_timeout_after_charge", "tok_duplicate_webhooks", "tok_declined"];
-/// How long the store may take to settle what a crash left open.
-const SETTLE: Duration = Duration::from_mins(1);
+/// The longest time until recovery has settled the payments that a crash left open.
+const RECOVERY_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Crashes {
-    /// Does it.
-    pub async fn run(&self, shop: &Shop) -> Result<Counts, CliError> {
+    /// Runs the test.
+    pub async fn run(&self, store: &TestStore) -> Result<Counts, CliError> {
         let mut counts = Counts::default();
         let mut all = Vec::new();
         for kill in 0..self.kills {
-            let server = shop.serve().await?;
-            let variant = shop.product(1_000_000).await?;
-            let sent = self.live(server, variant, kill).await?;
+            let server = store.serve().await?;
+            let variant = store.product(1_000_000).await?;
+            let sent = self.load(server, variant, kill).await?;
             counts.kills += 1;
-            counts.acknowledged += sent.iter().filter(|sent| sent.reply.is_some()).count();
-            counts.unanswered += sent.iter().filter(|sent| sent.reply.is_none()).count();
+            counts.acknowledged += sent.iter().filter(|sent| sent.response.is_some()).count();
+            counts.unanswered += sent.iter().filter(|sent| sent.response.is_none()).count();
             all.extend(sent);
         }
-        let server = shop.serve().await?;
-        settled(shop).await?;
-        self.repeat(shop, &server, &all, &mut counts).await?;
-        settled(shop).await?;
+        let server = store.serve().await?;
+        settled(store).await?;
+        self.repeat(store, &server, &all, &mut counts).await?;
+        settled(store).await?;
         server.kill().await?;
         match (counts.lost, counts.changed) {
             (0, 0) => Ok(counts),
-            _ => Err(CliError::Wrong(format!("{counts:?}"))),
+            _ => Err(CliError::UnexpectedResult(format!("{counts:?}"))),
         }
     }
 
-    /// Buyers buy until the server is killed; what they sent.
-    async fn live(&self, server: Server, variant: VariantId, kill: u32) -> Result<Vec<Sent>, CliError> {
+    /// Lets buyers buy until the server is killed. Returns the checkouts that they sent.
+    async fn load(&self, server: Server, variant: VariantId, kill: u32) -> Result<Vec<Sent>, CliError> {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let buyers: Vec<_> = (0..self.buyers)
             .map(|number| {
@@ -89,10 +89,10 @@ impl Crashes {
                         let token = TOKENS[turn as usize % TOKENS.len()];
                         let Ok(cart) = fill_cart(&mut client, variant, 1).await else { return };
                         let key = format!("{kill}-{number}-{turn}");
-                        let reply = buy(&mut client, &cart, token, &key).await;
-                        let silent = reply.is_err();
-                        sent.lock().await.push(Sent { cart, token, key, reply: reply.ok() });
-                        if silent {
+                        let response = buy(&mut client, &cart, token, &key).await;
+                        let failed = response.is_err();
+                        sent.lock().await.push(Sent { cart, token, key, response: response.ok() });
+                        if failed {
                             return;
                         }
                     }
@@ -107,28 +107,28 @@ impl Crashes {
         Ok(std::mem::take(&mut *sent.lock().await))
     }
 
-    /// Sends everything again: what was acknowledged must be there, and be acknowledged in the same bytes.
+    /// Repeats all checkouts: an acknowledged order must exist, and the response must be the same.
     async fn repeat(
         &self,
-        shop: &Shop,
+        store: &TestStore,
         server: &Server,
         all: &[Sent],
         counts: &mut Counts,
     ) -> Result<(), CliError> {
         let mut client = server.guest();
         for sent in all {
-            if let Some(reply) = sent.reply.as_ref().filter(|reply| reply.status == 201) {
-                let id: Option<OrderId> = reply.text("id").parse().ok();
-                let there = match id {
-                    Some(id) => shop.database().read().await?.find::<Order>(id).await?.is_some(),
+            if let Some(response) = sent.response.as_ref().filter(|response| response.status == 201) {
+                let id: Option<OrderId> = response.text("id").parse().ok();
+                let exists = match id {
+                    Some(id) => store.database().read().await?.find::<Order>(id).await?.is_some(),
                     None => false,
                 };
-                counts.lost += usize::from(!there);
+                counts.lost += usize::from(!exists);
             }
             let again = buy(&mut client, &sent.cart, sent.token, &sent.key).await;
-            let Ok(again) = again else { return Err(CliError::ChildSilent) };
+            let Ok(again) = again else { return Err(CliError::ChildUnresponsive) };
             counts.repeated += 1;
-            let same = sent.reply.as_ref().is_none_or(|reply| *reply == again);
+            let same = sent.response.as_ref().is_none_or(|response| *response == again);
             let third = buy(&mut client, &sent.cart, sent.token, &sent.key).await;
             let stands = third.is_ok_and(|third| third == again);
             counts.changed += usize::from(!same || !stands);
@@ -138,18 +138,18 @@ impl Crashes {
 }
 
 /// Waits until the store has settled every payment.
-async fn settled(shop: &Shop) -> Result<(), CliError> {
+async fn settled(store: &TestStore) -> Result<(), CliError> {
     let open = async {
         loop {
             let sql = "SELECT COUNT(*) FROM payments WHERE status = 'pending' OR refunding > 0";
-            let open: i64 = shop.database().read().await?.one(sql, &[]).await?;
+            let open: i64 = store.database().read().await?.one(sql, &[]).await?;
             if open == 0 {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(SETTLE, open)
+    tokio::time::timeout(RECOVERY_TIMEOUT, open)
         .await
-        .unwrap_or_else(|_| Err(CliError::Wrong("payments were not settled in time".into())))
+        .unwrap_or_else(|_| Err(CliError::UnexpectedResult("payments were not settled in time".into())))
 }

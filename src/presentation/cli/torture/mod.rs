@@ -1,20 +1,20 @@
-//! `undercroft torture`: races and faults against a throw-away store, counted.
+//! `undercroft torture`: tests races and crashes with a temporary store.
 //!
-//! It sets up a store of its own (a file in a temporary folder, or the empty PostgreSQL database it is given), starts
-//! the server as a process of its own, buys from it as many shoppers at once would, kills it if that is asked, and
-//! then lets the checker look for whatever must never be. A file in which it found something is left to be looked into.
+//! It sets up a store in a new SQLite file or in an empty PostgreSQL database, starts the server as a separate process,
+//! sends the requests of many shoppers at once, kills the server in the crash test, and finally checks the invariants of
+//! the store. The SQLite file is removed unless the test failed.
 
 mod client;
 mod crashes;
 mod races;
-mod shop;
+mod test_store;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use self::shop::Shop;
+use self::test_store::TestStore;
 use super::CliError;
 use crate::application::consistency::{Violation, check};
 use crate::settings::Settings;
@@ -22,64 +22,68 @@ use crate::settings::Settings;
 /// The arguments of `torture`.
 #[derive(Args, Debug)]
 pub struct Torture {
-    /// An empty PostgreSQL database to do it in; a new SQLite file if it is not said
+    /// An empty PostgreSQL database to use [default: a new SQLite file]
     #[arg(long, value_name = "URL")]
     on: Option<String>,
-    /// Where the new SQLite file goes; it is removed if all was well
+    /// The folder of the new SQLite file, which is removed if the test succeeds
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     folder: PathBuf,
     /// Print the counts as JSON
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
-    what: What,
+    test: Test,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
-    /// Many buyers at once for few pieces, again and again
+enum Test {
+    /// Let many buyers compete for few pieces
     Races(races::Races),
-    /// Kill the server in the middle of its work, again and again
+    /// Kill the server under load, and check every response after the restart
     Crashes(crashes::Crashes),
 }
 
-/// What came of it.
+/// The result of a test.
 #[derive(Debug, Serialize)]
 pub(super) struct Report<C> {
-    /// What was counted.
+    /// The counts of the test.
     #[serde(flatten)]
     counts: C,
-    /// Rules that are broken.
+    /// The violated invariants.
     violations: Vec<Violation>,
 }
 
 impl Torture {
-    /// Does it; an error if any rule was broken.
+    /// Runs the test. Fails if a promise of the store is broken.
     pub async fn run(self, _: Settings) -> Result<(), CliError> {
-        let shop = Shop::open(self.on.as_deref(), &self.folder).await?;
-        match self.what {
-            What::Races(races) => {
-                let counts = races.run(&shop).await?;
-                report(&shop, counts, self.json).await?;
+        let store = TestStore::open(self.on.as_deref(), &self.folder).await?;
+        match self.test {
+            Test::Races(races) => {
+                let counts = races.run(&store).await?;
+                report(&store, counts, self.json).await?;
             }
-            What::Crashes(crashes) => {
-                let counts = crashes.run(&shop).await?;
-                report(&shop, counts, self.json).await?;
+            Test::Crashes(crashes) => {
+                let counts = crashes.run(&store).await?;
+                report(&store, counts, self.json).await?;
             }
         }
-        shop.remove()
+        store.remove()
     }
 }
 
-/// Prints what came of it.
-async fn report<C: Serialize + std::fmt::Debug>(shop: &Shop, counts: C, json: bool) -> Result<(), CliError> {
-    let violations = check(shop.database(), true).await.map_err(CliError::Store)?;
-    let broken = violations.len();
+/// Checks the invariants of the store, and prints the result.
+async fn report<C: Serialize + std::fmt::Debug>(
+    store: &TestStore,
+    counts: C,
+    json: bool,
+) -> Result<(), CliError> {
+    let violations = check(store.database(), true).await.map_err(CliError::Store)?;
+    let count = violations.len();
     let report = Report { counts, violations };
     if json {
         println!("{}", serde_json::to_string(&report).unwrap_or_default());
     } else {
         println!("{report:#?}");
     }
-    if broken == 0 { Ok(()) } else { Err(CliError::Broken(broken)) }
+    if count == 0 { Ok(()) } else { Err(CliError::Violations(count)) }
 }

@@ -1,4 +1,4 @@
-//! Many buyers at once for few pieces: as many orders as pieces, never one more or less.
+//! Many buyers compete for few pieces: there must be exactly as many orders as pieces.
 
 use clap::Args;
 use http::Method;
@@ -6,28 +6,28 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::super::CliError;
-use super::client::NoAnswer;
-use super::shop::{Server, Shop, buy, fill_cart};
+use super::client::NoResponse;
+use super::test_store::{Server, TestStore, buy, fill_cart};
 use crate::domain::ids::VariantId;
 
 /// The arguments of `torture races`.
 #[derive(Args, Debug)]
 pub(super) struct Races {
-    /// How often
+    /// The number of rounds
     #[arg(long, default_value_t = 10)]
     rounds: u32,
-    /// Buyers at once
+    /// The buyers of a round
     #[arg(long, default_value_t = 64)]
     buyers: u32,
-    /// Pieces there are
+    /// The pieces in stock
     #[arg(long, default_value_t = 10)]
     pieces: i64,
-    /// Set the stock to the same number again and again while they buy; only the rules are checked then
+    /// Set the stock repeatedly while the buyers buy; then only the invariants are checked
     #[arg(long)]
     restock: bool,
 }
 
-/// What was counted.
+/// The counts of the test.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Counts {
     rounds: u32,
@@ -38,15 +38,15 @@ pub(super) struct Counts {
 }
 
 impl Races {
-    /// Does it.
-    pub async fn run(&self, shop: &Shop) -> Result<Counts, CliError> {
-        let server = shop.serve().await?;
+    /// Runs the test.
+    pub async fn run(&self, store: &TestStore) -> Result<Counts, CliError> {
+        let server = store.serve().await?;
         let mut counts = Counts::default();
         for round in 0..self.rounds {
-            let variant = shop.product(self.pieces).await?;
+            let variant = store.product(self.pieces).await?;
             let (orders, out_of_stock, others) = self.round(&server, variant, round).await?;
             let sql = "SELECT stock + reserved FROM inventory WHERE variant_id = $1";
-            let left: i64 = shop.database().read().await?.one(sql, &[variant.into()]).await?;
+            let left: i64 = store.database().read().await?.one(sql, &[variant.into()]).await?;
             counts.rounds += 1;
             counts.orders += orders;
             counts.out_of_stock += out_of_stock;
@@ -57,11 +57,11 @@ impl Races {
         server.kill().await?;
         match counts.wrong_rounds {
             0 => Ok(counts),
-            _ => Err(CliError::Wrong(format!("{counts:?}"))),
+            _ => Err(CliError::UnexpectedResult(format!("{counts:?}"))),
         }
     }
 
-    /// One round: orders, refusals for want of stock, and whatever else came.
+    /// Runs a round. Returns the number of orders, of refusals for lack of stock, and of all other responses.
     async fn round(
         &self,
         server: &Server,
@@ -71,7 +71,8 @@ impl Races {
         let mut buyers = Vec::new();
         for number in 0..self.buyers {
             let mut client = server.guest();
-            let cart = fill_cart(&mut client, variant, 1).await.map_err(|NoAnswer| CliError::ChildSilent)?;
+            let cart =
+                fill_cart(&mut client, variant, 1).await.map_err(|NoResponse| CliError::ChildUnresponsive)?;
             buyers.push((client, cart, format!("{round}-{number}")));
         }
         let restock = self.restock.then(|| {
@@ -89,8 +90,10 @@ impl Races {
         let (mut orders, mut out_of_stock, mut others) = (0, 0, 0);
         for task in tasks.collect::<Vec<_>>() {
             match task.await {
-                Ok(Ok(reply)) if reply.status == 201 => orders += 1,
-                Ok(Ok(reply)) if reply.status == 409 && reply.text("code") == "product_out_of_stock" => {
+                Ok(Ok(response)) if response.status == 201 => orders += 1,
+                Ok(Ok(response))
+                    if response.status == 409 && response.text("code") == "product_out_of_stock" =>
+                {
                     out_of_stock += 1;
                 }
                 _ => others += 1,

@@ -1,4 +1,4 @@
-//! `import` and `export` as processes: what they print and leave behind, killed and broken ones too.
+//! `import` and `export` as processes: their output and files, also when they are killed or fail.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::support::EmptyPostgres;
 const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 const DEMO: &str = include_str!("../../../../demo/catalogue.jsonl");
 
-/// A folder with a file in it.
+/// Returns a folder with a file in it.
 fn folder_with(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(name);
@@ -23,7 +23,7 @@ fn folder_with(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
     (folder, file)
 }
 
-/// So many sales of three lines each.
+/// Returns a file of invoices with three lines each.
 fn sales(invoices: usize) -> String {
     let mut file = HEADER.to_owned();
     for invoice in 0..invoices {
@@ -42,14 +42,14 @@ fn sales(invoices: usize) -> String {
     file
 }
 
-/// What `import` prints for scripts.
+/// Imports a file and returns the JSON report.
 fn import(folder: &Path, file: &Path) -> Value {
     let (code, output, errors) = run(folder, &["import", "--json", file.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{errors}");
     serde_json::from_str(&output).unwrap()
 }
 
-/// Everything in a store: in the folder's own, or at `database`.
+/// Exports the store of the folder, or that in `database`.
 fn export(folder: &Path, database: Option<&str>) -> String {
     let mut arguments = vec!["export"];
     arguments.extend(database.into_iter().flat_map(|url| ["--database", url]));
@@ -59,7 +59,7 @@ fn export(folder: &Path, database: Option<&str>) -> String {
 }
 
 #[test]
-fn the_account_of_an_import_adds_up_and_the_lines_that_are_not_taken_are_kept() {
+fn the_totals_of_an_import_add_up_and_rejected_lines_are_written_to_a_file() {
     let rest = "9000,S1,,5,2011-01-01 10:00:00,0,,France\n\
                 9001,S1,THING 1,many,2011-01-01 10:00:00,1.01,7,France\n\
                 C9002,S1,THING 1,-1,2011-01-02 10:00:00,1.01,1,France\n";
@@ -84,7 +84,7 @@ fn the_account_of_an_import_adds_up_and_the_lines_that_are_not_taken_are_kept() 
     assert_eq!(code, Some(3), "{errors}");
 }
 
-/// The number of orders that are committed in the folder's store; 0 while there is no store.
+/// Returns the number of committed orders in the folder's store, which is 0 before it is set up.
 fn orders_in(folder: &Path) -> i64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = rusqlite::Connection::open_with_flags(folder.join("undercroft.db"), flags);
@@ -94,14 +94,14 @@ fn orders_in(folder: &Path) -> i64 {
 }
 
 #[test]
-fn an_import_that_was_killed_and_done_again_ends_like_one_that_was_not() {
+fn an_import_that_was_killed_and_repeated_ends_like_one_that_was_not() {
     let (whole, file) = folder_with("sales.csv", sales(600));
     let killed = TempDir::new().unwrap();
     let mut command = undercroft(killed.path(), &["import", file.to_str().unwrap()]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let patience = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while orders_in(killed.path()) == 0 {
-        assert!(Instant::now() < patience, "no order is written");
+        assert!(Instant::now() < deadline, "no order is written");
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();
@@ -116,7 +116,7 @@ fn an_import_that_was_killed_and_done_again_ends_like_one_that_was_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_exported_to_a_file_is_the_same_in_another_database() {
+async fn an_export_is_the_same_after_an_import_into_another_database() {
     let (folder, file) = folder_with("demo.jsonl", DEMO);
     import(folder.path(), &file);
     let (code, output, errors) = run(folder.path(), &["export", "--output", "all.jsonl"]);
@@ -132,11 +132,11 @@ async fn what_was_exported_to_a_file_is_the_same_in_another_database() {
 }
 
 #[test]
-fn a_broken_file_is_told_with_its_place_and_nothing_is_begun() {
+fn the_fault_of_a_file_is_reported_with_its_position_and_nothing_is_written() {
     let good = sales(1);
     let bytes = |tail: &[u8]| [good.as_bytes(), tail].concat();
     let endless = format!("1,A,\"{}", "x".repeat(2 << 20));
-    for (content, told) in [
+    for (content, expected) in [
         (bytes(b"1,A,caf\xE9,1,2011-01-01 10:00:00,1.00,7,France\n"), "line 5, column 8: not UTF-8"),
         (HEADER.replace(",UnitPrice", "").into_bytes(), "line 1, column 1: missing columns: UnitPrice"),
         (bytes(b"1,A,5\" PIPE,1,2011-01-01 10:00:00,1.00,7,France\n"), "line 5, column 6: a quotation mark"),
@@ -145,13 +145,13 @@ fn a_broken_file_is_told_with_its_place_and_nothing_is_begun() {
     ] {
         let (folder, file) = folder_with("broken.csv", content);
         let (code, output, errors) = run(folder.path(), &["import", "broken.csv"]);
-        assert_eq!((code, output.as_str()), (Some(1), ""), "{told}: {errors}");
-        assert!(errors.starts_with(&format!("undercroft: broken.csv: {told}")), "{told}: {errors}");
+        assert_eq!((code, output.as_str()), (Some(1), ""), "{expected}: {errors}");
+        assert!(errors.starts_with(&format!("undercroft: broken.csv: {expected}")), "{expected}: {errors}");
         fs::remove_file(file).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{told}: something was left behind");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{expected}: something was left behind");
     }
     let folder = TempDir::new().unwrap();
     let (code, _, errors) = run(folder.path(), &["import", "/dev/null"]);
     assert_eq!(code, Some(1));
-    assert!(errors.contains("/dev/null: cannot be opened: it is no regular file"), "{errors}");
+    assert!(errors.contains("/dev/null: cannot be opened: not a regular file"), "{errors}");
 }

@@ -1,4 +1,4 @@
-//! From the settings to a store: what every command that touches one begins with.
+//! Opens the store that the settings describe, for all commands.
 
 use std::str::FromStr;
 
@@ -16,14 +16,14 @@ use crate::{
     settings::{Capture, Settings, StoreSettings},
 };
 
-/// Opens the store that the settings describe; an empty database is set up.
-pub(super) async fn open(settings: &Settings, setup: Setup) -> Result<Store, CliError> {
+/// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
+pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, CliError> {
     let policy = policy(&settings.store)?;
     let database = Database::open(settings.database.expose_secret(), Context::system(), setup).await?;
     Ok(Store::new(Infrastructure::new(database), policy))
 }
 
-/// What the store's owner decided.
+/// Returns the store's policy.
 fn policy(settings: &StoreSettings) -> Result<Policy, CliError> {
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
     Ok(Policy {
@@ -39,5 +39,5 @@ fn policy(settings: &StoreSettings) -> Result<Policy, CliError> {
 }
 
 fn parsed<T: FromStr<Err: ToString>>(key: &'static str, text: &str) -> Result<T, CliError> {
-    text.parse().map_err(|error: T::Err| CliError::Setting { key, why: error.to_string() })
+    text.parse().map_err(|error: T::Err| CliError::Setting { key, reason: error.to_string() })
 }

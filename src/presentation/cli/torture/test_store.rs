@@ -1,4 +1,4 @@
-//! The throw-away store, and the server that is started for it.
+//! The temporary store of a test, and its server.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::super::CliError;
-use super::client::{Client, NoAnswer, Reply};
+use super::client::{Client, NoResponse, Response};
 use crate::domain::context::Context;
 use crate::domain::ids::{ProductId, VariantId};
 use crate::domain::money::Currency;
@@ -23,18 +23,18 @@ use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{Database, ProductRepository, Setup, UnitOfWork};
 
-/// A throw-away store.
-pub(super) struct Shop {
+/// A temporary store.
+pub(super) struct TestStore {
     database: Database,
     url: String,
-    /// Its file, if it is one of ours.
+    /// The SQLite file that was created.
     file: Option<PathBuf>,
-    /// The log-in that the torture itself uses.
+    /// The session token of the administrator.
     token: String,
 }
 
-impl Shop {
-    /// Sets up a store of its own; in a database that is one already nothing is touched.
+impl TestStore {
+    /// Sets up a store. Fails if the database contains one; nothing is changed then.
     pub async fn open(url: Option<&str>, folder: &Path) -> Result<Self, CliError> {
         let context = Context::system();
         let (url, file) = if let Some(url) = url {
@@ -50,19 +50,15 @@ impl Shop {
         if !database.is_new() {
             return Err(CliError::NotEmpty);
         }
-        let token_hash = token_hash(&token);
-        database
-            .write_boxed(move |work| Box::pin(admin(work, token_hash.clone())))
-            .await
-            .map_err(CliError::Store)?;
+        database.write(token_hash(&token), admin).await.map_err(CliError::Store)?;
         Ok(Self { database, url, file, token })
     }
 
-    /// Removes its file, with what SQLite keeps beside it. Another database is left to whoever brought it.
+    /// Removes the SQLite file and its companions. A database that was given stays.
     pub fn remove(self) -> Result<(), CliError> {
         let Self { database, file, .. } = self;
         drop(database);
-        for file in file.iter().flat_map(|file| ["", "-wal", "-shm"].map(|end| beside(file, end))) {
+        for file in file.iter().flat_map(|file| ["", "-wal", "-shm"].map(|end| with_suffix(file, end))) {
             match std::fs::remove_file(file) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(CliError::Output(error)),
                 _ => {}
@@ -71,14 +67,14 @@ impl Shop {
         Ok(())
     }
 
-    /// The store's database, to look into.
+    /// Returns the database.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Something new to sell, of which there are so many.
+    /// Creates a product with `stock` pieces of one variant, and returns the variant.
     pub async fn product(&self, stock: i64) -> Result<VariantId, CliError> {
-        self.database.write_boxed(move |work| Box::pin(product(work, stock))).await.map_err(CliError::Store)
+        self.database.write(stock, product).await.map_err(CliError::Store)
     }
 
     /// Starts the server.
@@ -92,19 +88,19 @@ impl Shop {
             .kill_on_drop(true)
             .spawn()
             .map_err(CliError::Child)?;
-        let stdout = child.stdout.take().ok_or(CliError::ChildSilent)?;
+        let stdout = child.stdout.take().ok_or(CliError::ChildUnresponsive)?;
         let mut lines = BufReader::new(stdout).lines();
         while let Some(line) = lines.next_line().await.map_err(CliError::Child)? {
             if let Some(address) = line.strip_prefix("listening on http://") {
-                let address = address.parse().map_err(|_| CliError::ChildSilent)?;
+                let address = address.parse().map_err(|_| CliError::ChildUnresponsive)?;
                 return Ok(Server { child, address, token: self.token.clone() });
             }
         }
-        Err(CliError::ChildSilent)
+        Err(CliError::ChildUnresponsive)
     }
 }
 
-/// A server that runs.
+/// A running server.
 pub(super) struct Server {
     child: Child,
     address: SocketAddr,
@@ -112,43 +108,48 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// A shopper without a name.
+    /// Returns the client of a guest.
     pub fn guest(&self) -> Client {
         Client::new(self.address, None)
     }
 
-    /// The administrator.
+    /// Returns the client of the administrator.
     pub fn admin(&self) -> Client {
         Client::new(self.address, Some(self.token.clone()))
     }
 
-    /// Ends it in the middle of whatever it does (SIGKILL).
+    /// Kills the server (SIGKILL).
     pub async fn kill(mut self) -> Result<(), CliError> {
         self.child.kill().await.map_err(CliError::Child)
     }
 }
 
-/// The file of the same name with another end.
-fn beside(file: &Path, end: &str) -> PathBuf {
+/// Returns the path with a suffix.
+fn with_suffix(file: &Path, end: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(end);
     name.into()
 }
 
-/// Puts pieces of one variant into a new cart; its id.
+/// Creates a cart with pieces of one variant, and returns its id.
 pub(super) async fn fill_cart(
     client: &mut Client,
     variant: VariantId,
     pieces: i64,
-) -> Result<String, NoAnswer> {
+) -> Result<String, NoResponse> {
     let cart = client.send(Method::POST, "/v1/carts", Some(&json!({})), None).await?.text("id");
     let path = format!("/v1/carts/{cart}/items/{variant}");
     client.send(Method::PUT, &path, Some(&json!({ "quantity": pieces })), None).await?;
     Ok(cart)
 }
 
-/// Buys a cart.
-pub(super) async fn buy(client: &mut Client, cart: &str, token: &str, key: &str) -> Result<Reply, NoAnswer> {
+/// Checks a cart out.
+pub(super) async fn buy(
+    client: &mut Client,
+    cart: &str,
+    token: &str,
+    key: &str,
+) -> Result<Response, NoResponse> {
     let path = format!("/v1/carts/{cart}/checkout");
     client.send(Method::POST, &path, Some(&purchase(token)), Some(key)).await
 }
@@ -163,13 +164,13 @@ fn purchase(token: &str) -> Value {
     })
 }
 
-/// An administrator who is logged in already.
-async fn admin(work: &mut UnitOfWork, token_hash: Vec<u8>) -> Result<(), Failure> {
+/// Creates an administrator with a session.
+async fn admin(work: &mut UnitOfWork, token_hash: &Vec<u8>) -> Result<(), Failure> {
     let now = work.now();
     let user = User::new(work.id(), "torture@example.invalid".into(), "Torture".into(), Role::Admin, now);
     work.insert(&user).await?;
     let session = Session {
-        token_hash,
+        token_hash: token_hash.clone(),
         user_id: user.id,
         created_at: now,
         expires_at: now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?,
@@ -177,7 +178,7 @@ async fn admin(work: &mut UnitOfWork, token_hash: Vec<u8>) -> Result<(), Failure
     Ok(work.insert(&session).await?)
 }
 
-async fn product(work: &mut UnitOfWork, stock: i64) -> Result<VariantId, Failure> {
+async fn product(work: &mut UnitOfWork, stock: &i64) -> Result<VariantId, Failure> {
     let now = work.now();
     let (id, variant_id): (ProductId, VariantId) = (work.id(), work.id());
     let prices = BTreeMap::from([(Currency::EUR, 10_000)]);
@@ -185,7 +186,7 @@ async fn product(work: &mut UnitOfWork, stock: i64) -> Result<VariantId, Failure
         variants: vec![Variant::new(variant_id, id, variant_id.to_string(), prices)],
         ..Product::new(id, format!("scarce-{}", id.0.simple()), "Scarce product".into(), now)
     };
-    let stock = BTreeMap::from([(variant_id, stock)]);
+    let stock = BTreeMap::from([(variant_id, *stock)]);
     ProductRepository::insert(work, &product, &stock).await.map_err(Technical::internal)?;
     Ok(variant_id)
 }

@@ -1,4 +1,4 @@
-//! Shows how far an import is, where a terminal is there, and writes down the lines that are not taken.
+//! Shows the progress of an import in a terminal, and writes the file of rejected lines.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -14,11 +14,11 @@ use crate::application::import::{
     run::Observer,
 };
 
-/// Lines that are read between two looks at the terminal.
+/// The lines between two updates of the progress bar.
 const STEP: u64 = 1000;
 
-/// An import's progress bar and file of rejected lines.
-pub(super) struct Watch {
+/// The progress bar and the file of rejected lines of an import.
+pub(super) struct Progress {
     file: PathBuf,
     path: PathBuf,
     rejects: Option<RejectedFile<BufWriter<File>>>,
@@ -26,15 +26,15 @@ pub(super) struct Watch {
     bar: ProgressBar,
 }
 
-impl Watch {
-    /// Rejected lines of `file` go to the file at `path`.
+impl Progress {
+    /// Shows the progress of importing `file`, and writes its rejected lines to the file at `path`.
     pub(super) fn new(file: &Path, path: PathBuf) -> Self {
         let bar = ProgressBar::new_spinner().with_style(style("{spinner} checking: {human_pos} lines"));
         bar.enable_steady_tick(Duration::from_millis(100));
         Self { file: file.to_owned(), path, rejects: None, rejected: 0, bar }
     }
 
-    /// Where the rejected lines are, if there are any.
+    /// Ends the progress bar. Returns the path of the rejected lines, or removes the file if there are none.
     pub(super) fn finish(self) -> io::Result<Option<PathBuf>> {
         self.bar.finish_and_clear();
         let Some(rejects) = self.rejects else { return Ok(None) };
@@ -47,14 +47,14 @@ impl Watch {
     }
 }
 
-impl Observer for Watch {
-    /// That the file cannot be written is learnt before anything is imported.
+impl Observer for Progress {
+    /// Creates the file of rejected lines, so that an error is found before anything is imported.
     fn opened(&mut self, _: Format, header: &Fields) -> io::Result<()> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{} cannot be written: {error}", self.path.display()))
         };
         if self.path.exists() && self.path.canonicalize()? == self.file.canonicalize()? {
-            return Err(named(io::Error::other("it is what is imported")));
+            return Err(named(io::Error::other("it is the file to import")));
         }
         let file = BufWriter::new(File::create(&self.path).map_err(named)?);
         self.rejects = Some(RejectedFile::new(file, header)?);
@@ -87,7 +87,7 @@ impl Observer for Watch {
     }
 }
 
-/// A style by its template; one that is no template leaves the default.
+/// Returns a style by its template, or the default if the template is invalid.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
