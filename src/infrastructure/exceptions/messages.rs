@@ -59,115 +59,9 @@ impl Messages {
 mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
-    use jiff::Timestamp;
-    use uuid::Uuid;
-
     use super::*;
-    use crate::domain::{
-        discount::DiscountRefusal,
-        ids::{UserId, VariantId},
-        money::{Currency, Money},
-        ports::DeclineReason,
-    };
-    use crate::infrastructure::exceptions::{
-        CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault,
-        InvalidDiscountCodeException, NotFound, OrderProcessingException, PaymentFailedException,
-        ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException, Technical, TechnicalKind,
-        UnauthorizedAccessException, UserNotFoundException, ValidationException,
-    };
-
-    /// One failure of each code and reason.
-    fn samples() -> Vec<Failure> {
-        use {Conflict as C, DiscountRefusal as D, RejectedRequest as R, UnauthorizedAccessException as U};
-        let mut samples: Vec<Failure> = vec![
-            UserNotFoundException { id: UserId(Uuid::nil()) }.into(),
-            CategoryNotFoundException { category: "shoes".into() }.into(),
-            EmailAlreadyUsedException.into(),
-            SubscriptionExpiredException { ended_at: Timestamp::UNIX_EPOCH }.into(),
-            ValidationException::one("/name", Fault::Required).into(),
-            OrderProcessingException::Forbidden { what: "order", from: "pending", to: "refunded" }.into(),
-            OrderProcessingException::InProgress.into(),
-        ];
-        samples.push(
-            ProductOutOfStockException {
-                variant_id: VariantId(Uuid::nil()),
-                sku: "M".into(),
-                requested: 3,
-                available: 1,
-            }
-            .into(),
-        );
-        samples.extend(
-            [
-                U::NotSignedIn,
-                U::InvalidToken,
-                U::WrongCredentials,
-                U::ForeignOrigin,
-                U::NotAllowed,
-                U::AgeRestricted,
-                U::NotBought,
-            ]
-            .map(Failure::from),
-        );
-        samples
-            .extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
-        samples.push(C::StockReserved { reserved: 3 }.into());
-        samples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
-        samples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
-        samples.push(C::ForbiddenStep { what: "review", from: "published", to: "pending" }.into());
-        samples.push(C::Rule { constraint: "users_pkey".into() }.into());
-        samples.extend(
-            [R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce].map(Failure::from),
-        );
-        samples.extend(
-            [R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from),
-        );
-        samples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
-        samples.extend(DeclineReason::ALL.map(|reason| PaymentFailedException { reason }.into()));
-        let refusals = [
-            None,
-            Some(D::Inactive),
-            Some(D::NotStarted),
-            Some(D::Expired),
-            Some(D::UsedUp),
-            Some(D::MinimumNotReached { minimum: Money::new(5000, Currency::EUR) }),
-            Some(D::WrongCurrency),
-        ];
-        samples.extend(
-            refusals
-                .map(|refusal| InvalidDiscountCodeException { discount_code: "MAY".into(), refusal }.into()),
-        );
-        samples.extend(NotFound::ALL.map(Failure::from));
-        samples.extend(TechnicalKind::ALL.map(|kind| Technical::new(kind, "disk on fire").into()));
-        samples
-    }
-
-    /// One of each fault.
-    fn faults() -> Vec<Fault> {
-        use Fault as F;
-        let format = "uuid".into();
-        vec![
-            F::Required,
-            F::Unknown,
-            F::Type { expected: "string" },
-            F::NotAnInteger,
-            F::Minimum { minimum: 1.into() },
-            F::Maximum { maximum: 9.into() },
-            F::TooShort { min_length: 1 },
-            F::TooLong { max_length: 9 },
-            F::TooFew { min_items: 1 },
-            F::TooMany { max_items: 9 },
-            F::Format { format },
-            F::NotAllowed { allowed: vec!["a".into(), 1.into()] },
-            F::Duplicate,
-            F::WrongCurrency { expected: "EUR".into() },
-            F::NoSuchThing,
-            F::InvalidCursor,
-            F::AmountTooLarge,
-            F::Character,
-            F::Invalid,
-        ]
-    }
+    use crate::infrastructure::exceptions::Failure;
+    use crate::infrastructure::exceptions::examples::{failure_examples, fault_examples};
 
     fn placeholders(template: &str) -> Vec<&str> {
         template.split('{').skip(1).map(|rest| rest.split_once('}').unwrap().0).collect()
@@ -175,7 +69,7 @@ mod tests {
 
     #[test]
     fn every_code_and_reason_has_a_message_and_every_placeholder_its_detail() {
-        for failure in samples() {
+        for failure in failure_examples() {
             let (code, details) = (failure.code(), failure.0.details());
             let message = ENGLISH.0.get(code).unwrap_or_else(|| panic!("no message for {code}"));
             let template = match details.get("reason") {
@@ -193,7 +87,7 @@ mod tests {
                 assert!(!details.contains_key(reserved), "{code} hides the member {reserved}");
             }
         }
-        for fault in faults() {
+        for fault in fault_examples() {
             let template = &ENGLISH.0["validation"].faults[fault.code()];
             for name in placeholders(template) {
                 assert!(fault.params().contains_key(name), "{} says {{{name}}}", fault.code());
@@ -203,13 +97,13 @@ mod tests {
 
     #[test]
     fn every_message_is_used() {
-        let used: BTreeSet<String> = samples()
+        let used: BTreeSet<String> = failure_examples()
             .iter()
             .map(|failure| match failure.0.details().get("reason") {
                 Some(reason) => format!("{}.{}", failure.code(), reason.as_str().unwrap()),
                 None => failure.code().to_owned(),
             })
-            .chain(faults().iter().map(|fault| format!("validation.{}", fault.code())))
+            .chain(fault_examples().iter().map(|fault| format!("validation.{}", fault.code())))
             .collect();
         for (code, message) in &ENGLISH.0 {
             let under: Vec<_> = message.reasons.keys().chain(message.faults.keys()).collect();
@@ -229,10 +123,10 @@ mod tests {
         let members = fs::read_dir(room).unwrap().filter_map(|entry| {
             entry.unwrap().file_name().into_string().unwrap().strip_suffix("_exception.rs").map(str::to_owned)
         });
-        let codes: BTreeSet<_> = samples().iter().map(Failure::code).collect();
+        let codes: BTreeSet<_> = failure_examples().iter().map(Failure::code).collect();
         let mut count = 0;
         for member in members {
-            assert!(codes.contains(member.as_str()), "no sample has the code {member}");
+            assert!(codes.contains(member.as_str()), "no example has the code {member}");
             count += 1;
         }
         assert!(count >= 10, "only {count} members found");

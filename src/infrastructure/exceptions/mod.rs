@@ -23,6 +23,7 @@ mod category_not_found_exception;
 mod conflict;
 mod conversions;
 mod email_already_used_exception;
+mod examples;
 mod fault;
 mod invalid_discount_code_exception;
 mod kind;
@@ -44,6 +45,7 @@ use std::{error::Error, fmt, sync::Arc};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
+pub(crate) use self::examples::{failure_examples, fault_examples};
 pub use self::{
     category_not_found_exception::CategoryNotFoundException,
     conflict::Conflict,
@@ -111,6 +113,11 @@ impl Failure {
     /// Headers that belong to the answer.
     pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         self.0.headers()
+    }
+
+    /// The members of the problem document beside those of every problem.
+    pub(crate) fn details(&self) -> Map<String, Value> {
+        self.0.details()
     }
 
     /// Whether it is a `T`.

@@ -32,7 +32,6 @@ pub enum NotFound {
     Notification,
 }
 
-#[cfg(test)]
 impl NotFound {
     /// Every one.
     pub(super) const ALL: [Self; 11] = [

@@ -31,7 +31,6 @@ pub enum TechnicalKind {
     TimedOut,
 }
 
-#[cfg(test)]
 impl TechnicalKind {
     /// Every one.
     pub(super) const ALL: [Self; 4] = [Self::Internal, Self::Vendor, Self::Unavailable, Self::TimedOut];

@@ -13,10 +13,10 @@ use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use utoipa::openapi::path::Operation;
 
+use super::operation::OperationDescription;
 use super::response::tagged;
-use super::routing::{Argument, describe_answer, describe_header};
+use super::routing::Argument;
 use crate::infrastructure::exceptions::{Conflict, Failure};
 
 /// The entity tags of the representations that the client has.
@@ -54,18 +54,21 @@ impl IfNoneMatch {
 }
 
 impl Argument for IfNoneMatch {
-    fn describe(operation: &mut Operation) {
+    fn describe(operation: &mut OperationDescription<'_>) {
         let description = "The entity tags (`ETag`) of the representations that the client has.";
-        describe_header(operation, IF_NONE_MATCH.as_str(), description);
-        describe_answer(operation, StatusCode::NOT_MODIFIED, "The client has the current representation.");
+        operation.request_header("If-None-Match", description);
+        operation.response_header(StatusCode::OK, "ETag", "The entity tag of the representation.");
+        operation.response(StatusCode::NOT_MODIFIED, "The client has the current representation.");
     }
 }
 
 impl Argument for IfMatch {
-    fn describe(operation: &mut Operation) {
+    fn describe(operation: &mut OperationDescription<'_>) {
         let description = "The `ETag` of the version to change. The request fails with 412 if the resource has \
                            another version. If omitted, any version is changed.";
-        describe_header(operation, IF_MATCH.as_str(), description);
+        operation.request_header("If-Match", description);
+        operation.response_header(StatusCode::OK, "ETag", "The entity tag of the new version.");
+        operation.fails(Conflict::PreconditionFailed);
     }
 }
 

@@ -4,13 +4,14 @@
 //! cannot be guessed, as the documentation says: a UUID.
 
 use axum::extract::{FromRequest, Request};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use utoipa::{ToSchema, openapi::path::Operation};
+use utoipa::ToSchema;
 
 use super::json;
-use super::routing::{Argument, describe_header};
+use super::operation::OperationDescription;
+use super::routing::Argument;
 use crate::application::idempotency::{Render, Responder};
 use crate::domain::ids::UserId;
 use crate::infrastructure::exceptions::{Failure, Fault, Location, ValidationException};
@@ -63,11 +64,14 @@ impl<T> Idempotent<T> {
 }
 
 impl<T> Argument for Idempotent<T> {
-    fn describe(operation: &mut Operation) {
+    fn describe(operation: &mut OperationDescription<'_>) {
         let description = "A name for this request that cannot be guessed, such as a UUID: 1 to 255 visible ASCII \
                            characters. A repeated request with the same key and body has no second effect and gets \
                            the same response.";
-        describe_header(operation, IDEMPOTENCY_KEY, description);
+        operation.request_header("Idempotency-Key", description);
+        operation.response_header(StatusCode::CREATED, "Location", "The URL of the new resource.");
+        operation.fails_body();
+        operation.fails_idempotency();
     }
 }
 

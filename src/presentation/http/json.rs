@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_path_to_error::{Path, Segment};
 use utoipa::ToSchema;
 
-use super::{document, routing::Argument, schema::Schema};
+use super::{document, operation::OperationDescription, routing::Argument, schema::Schema};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
 
 const JSON: &str = "application/json";
@@ -92,7 +92,11 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Json<
     }
 }
 
-impl<T> Argument for Json<T> {}
+impl<T> Argument for Json<T> {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.fails_body();
+    }
+}
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {

@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::header::ACCEPT_LANGUAGE;
 use http::request::Parts;
-use utoipa::openapi::path::Operation;
 
-use super::routing::{Argument, describe_header};
+use super::operation::OperationDescription;
+use super::routing::Argument;
 
 /// The languages that a caller reads, best first; none is the store's own.
 #[derive(Debug, Clone, Default)]
@@ -57,8 +57,9 @@ fn range(part: &str) -> Option<(u16, String)> {
 }
 
 impl Argument for Languages {
-    fn describe(operation: &mut Operation) {
-        describe_header(operation, ACCEPT_LANGUAGE.as_str(), "The languages that are read, best first.");
+    fn describe(operation: &mut OperationDescription<'_>) {
+        let description = "The languages of the client (RFC 9110), for example `de-AT, en;q=0.5`.";
+        operation.request_header("Accept-Language", description);
     }
 }
 

@@ -1,41 +1,57 @@
-//! The OpenAPI document, made of the routes themselves.
+//! The API document (OpenAPI 3.1), generated from the routes.
 
-use utoipa::openapi::schema::{Schema, SchemaType};
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Tag, Type,
-};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, ServerBuilder};
 
 use super::principal::SESSION_COOKIE;
+use super::problems;
 use super::routes;
-use super::routing::{BEARER, COOKIE, PROBLEM};
-use crate::infrastructure::exceptions::PROBLEM_JSON;
+use super::routing::{BEARER, COOKIE};
 
-/// In which order the parts of the API are shown: as a shopper meets them. Administrators' parts follow.
-const TAGS: [&str; 16] = [
-    "products",
-    "categories",
-    "carts",
-    "shipping",
-    "checkout",
-    "orders",
-    "payments",
-    "users",
-    "sessions",
-    "me",
-    "reviews",
-    "subscriptions",
-    "notifications",
-    "sandbox",
-    "health",
-    "documentation",
+/// The groups of operations in the order of the document, each with its description.
+const TAGS: [(&str, &str); 25] = [
+    ("products", "Product lists, searches and products."),
+    ("categories", "The category tree."),
+    ("carts", "Carts of guests and users."),
+    ("shipping", "Shipping methods and their rates."),
+    ("checkout", "From a cart to a paid order."),
+    ("orders", "Orders of guests and users, with their invoices."),
+    ("payments", "The payments of orders."),
+    ("users", "Registration."),
+    ("sessions", "Log in and log out."),
+    ("account", "The user's own account and preferences."),
+    ("reviews", "Reviews of products."),
+    ("subscriptions", "Variants that are bought again every interval."),
+    ("notifications", "Messages to users."),
+    ("sandbox", "The sandbox payment provider, for tests."),
+    ("health", "The state of the server."),
+    ("documentation", "This document."),
+    ("admin-products", "Products, as administrators manage them."),
+    ("admin-inventory", "The stock of variants."),
+    ("admin-categories", "The category tree, as administrators manage it."),
+    ("admin-discounts", "Discounts and their codes."),
+    ("admin-rates", "Tax rules and shipping methods."),
+    ("admin-orders", "Orders, as administrators manage them."),
+    ("admin-subscriptions", "Subscriptions, as administrators manage them."),
+    ("admin-reviews", "The moderation of reviews."),
+    ("admin-users", "Users, as administrators manage them."),
 ];
 
-/// The document as JSON.
+/// Where a reference to a schema begins.
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// Returns the document as JSON.
 pub fn document() -> Vec<u8> {
-    let (_, mut document) = routes::all().into_parts();
+    let mut document = routes::all().into_document();
     describe(&mut document);
-    // maps with text keys always have a JSON form
+    // Maps with text keys always have a JSON form.
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    rename_lists(&mut document);
+    remove_unused_schemas(&mut document);
     serde_json::to_vec(&document).unwrap_or_default()
 }
 
@@ -45,38 +61,65 @@ fn describe(document: &mut OpenApi) {
         .title("Undercroft")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(include_str!("openapi.md")))
+        .contact(Some(ContactBuilder::new().name(Some("The operator of the store")).build()))
+        .license(Some(
+            LicenseBuilder::new()
+                .name(env!("CARGO_PKG_LICENSE"))
+                .identifier(Some(env!("CARGO_PKG_LICENSE")))
+                .build(),
+        ))
         .build();
-    document.tags = Some(TAGS.map(Tag::new).into());
+    document.servers = Some(vec![ServerBuilder::new().url("/").description(Some("This server.")).build()]);
+    document.tags =
+        Some(TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build()).into());
+
     let components = document.components.get_or_insert_default();
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A session's token."));
+    let bearer =
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The token of a session."));
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
-    let cookie = ApiKeyValue::with_description(SESSION_COOKIE, "A session's token, as browsers send it.");
+    let cookie = ApiKeyValue::with_description(SESSION_COOKIE, "The token of a session, for browsers.");
     components.add_security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
-    components.schemas.insert(PROBLEM.to_owned(), problem());
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM))).build();
-    let answer =
-        ResponseBuilder::new().description("What went wrong (RFC 9457).").content(PROBLEM_JSON, content);
-    components.responses.insert(PROBLEM.to_owned(), RefOr::T(answer.build()));
+    components.schemas.extend(problems::schemas());
+    components.responses.extend(problems::responses());
 }
 
-/// The schema of problem documents; each code adds members of its own.
-fn problem() -> RefOr<Schema> {
-    let text =
-        |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
-    ObjectBuilder::new()
-        .schema_type(SchemaType::Type(Type::Object))
-        .property("type", text("`/problems/` and the code."))
-        .property("title", text("What it is, in the caller's language."))
-        .property(
-            "status",
-            ObjectBuilder::new().schema_type(Type::Integer).description(Some("The HTTP status.")),
-        )
-        .property("detail", text("What it is this time, in the caller's language."))
-        .property("code", text("What it is, for programs."))
-        .property("instance", text("By what we find it in our log, if the fault is ours."))
-        .required("type")
-        .required("title")
-        .required("status")
-        .required("code")
-        .into()
+/// Gives the schema of a list the name `OrderList` instead of `List_Order`.
+fn rename_lists(document: &mut Value) {
+    let new_name = |name: &str| name.strip_prefix("List_").map(|item| format!("{item}List"));
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        let renamed = std::mem::take(schemas).into_iter();
+        schemas.extend(renamed.map(|(name, schema)| (new_name(&name).unwrap_or(name), schema)));
+    }
+    for_each_reference(document, &mut |reference| {
+        if let Some(name) = reference.strip_prefix(SCHEMAS).and_then(new_name) {
+            *reference = format!("{SCHEMAS}{name}");
+        }
+    });
+}
+
+/// Removes the schemas to which nothing refers: utoipa adds the name of each type alias.
+fn remove_unused_schemas(document: &mut Value) {
+    let mut used = BTreeSet::new();
+    for_each_reference(document, &mut |reference| {
+        used.extend(reference.strip_prefix(SCHEMAS).map(str::to_owned));
+    });
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| used.contains(name));
+    }
+}
+
+/// Calls `change` with each reference in a value.
+fn for_each_reference(value: &mut Value, change: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member {
+                    Value::String(reference) if name == "$ref" => change(reference),
+                    member => for_each_reference(member, change),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| for_each_reference(item, change)),
+        _ => {}
+    }
 }

@@ -6,11 +6,11 @@ use http::request::Parts;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use utoipa::IntoParams;
-use utoipa::openapi::path::Operation;
 
+use super::operation::OperationDescription;
 use super::principal::Anyone;
 use super::query;
-use super::routing::{Argument, describe_header};
+use super::routing::Argument;
 use super::state::AppState;
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
@@ -42,10 +42,10 @@ struct OrderTokenParameter {
 }
 
 impl Argument for OrderToken {
-    fn describe(operation: &mut Operation) {
-        describe_header(operation, ORDER_TOKEN, "The token of a guest's order, as the checkout returned it.");
-        let parameters = OrderTokenParameter::into_params(|| None).into_iter().map(Into::into);
-        operation.parameters.get_or_insert_default().extend(parameters);
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.request_header("Order-Token", "The token of a guest's order, as the checkout returned it.");
+        operation.parameters(OrderTokenParameter::into_params(|| None));
+        operation.fails_validation();
     }
 }
 

@@ -13,12 +13,12 @@ use utoipa::{
     IntoParams,
     openapi::{
         RefOr,
-        path::{Operation, ParameterIn},
+        path::ParameterIn,
         schema::{ArrayItems, Schema as Node, SchemaType, Type},
     },
 };
 
-use super::{routing::Argument, schema::Schema};
+use super::{operation::OperationDescription, routing::Argument, schema::Schema};
 use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, ValidationException};
 
 /// The parameters of the query, checked against the schema that the API documents: a parameter that is not
@@ -31,13 +31,17 @@ pub struct Query<T>(pub T);
 pub struct Path<T>(pub T);
 
 impl<T: IntoParams> Argument for Query<T> {
-    fn describe(operation: &mut Operation) {
-        let parameters = T::into_params(|| Some(ParameterIn::Query));
-        operation.parameters.get_or_insert_default().extend(parameters.into_iter().map(Into::into));
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.parameters(T::into_params(|| Some(ParameterIn::Query)));
+        operation.fails_validation();
     }
 }
 
-impl<T> Argument for Path<T> {}
+impl<T> Argument for Path<T> {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.fails_validation();
+    }
+}
 
 /// The `T` that a query says, or all that is wrong with it.
 pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T, Failure> {

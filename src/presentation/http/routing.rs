@@ -1,24 +1,12 @@
-//! Routes that say who may call them, and document themselves.
+//! Routes that state their policy and document themselves.
 //!
 //! # Adding one
 //!
-//! A handler is documented by `#[utoipa::path]`, and its first argument is one of [`Public`], [`Anyone`],
-//! [`SignedIn`] and [`Admin`]: the proof that the caller may call it. [`routes!`] takes no handler that begins with
-//! anything else, and writes the policy into the OpenAPI document, so that neither can be forgotten.
-//!
-//! ```ignore
-//! pub(super) fn routes() -> Routes {
-//!     routes![get, create]
-//! }
-//!
-//! /// A cart, priced.
-//! #[utoipa::path(get, path = "/v1/carts/{id}", tag = "carts", params(("id" = Uuid, Path)),
-//!     responses((status = 200, body = CartBody)))]
-//! async fn get(who: Anyone, State(app): State<AppState>, Path(id): Path<CartId>) -> Result<Response, Failure> { … }
-//! ```
-//!
-//! The file's `routes` is then listed in `routes/mod.rs`. The other arguments are [`Argument`]s, so that the document
-//! also tells the headers that are read.
+//! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
+//! [`SignedIn`] or [`Admin`]. [`routes!`] takes no handler that begins with anything else. The other arguments are
+//! [`Argument`]s, which add to the API document what they read and how they fail; the failures of the handler itself
+//! are listed in [`routes!`]. The module `adding_one` below is a complete example. The file's `routes` is then listed
+//! in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone
@@ -29,59 +17,58 @@ use axum::Router;
 use axum::extract::State;
 use axum::handler::Handler;
 use axum::routing::MethodRouter;
-use http::StatusCode;
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::{
-    ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Type, security::SecurityRequirement,
-};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+use super::operation::OperationDescription;
 use super::state::AppState;
+use crate::domain::user::Role;
+use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
-/// The names of the two ways to show a session's token, in the OpenAPI document.
+/// The name of the scheme in the API document by which a request sends the token of its session in a header.
 pub(super) const BEARER: &str = "session_token";
+/// The name of the scheme in the API document by which a browser sends the token of its session in a cookie.
 pub(super) const COOKIE: &str = "session_cookie";
-/// The name of the answer to everything that fails, in the OpenAPI document.
-pub(super) const PROBLEM: &str = "Problem";
 
-/// Who may call a route.
+/// The principals that may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody; nobody is asked who they are.
+    /// Everyone. Tokens are not read.
     Public,
-    /// Everybody; who is signed in is known.
+    /// Everyone. The token of a user is verified.
     Anyone,
-    /// Whoever is signed in.
+    /// Users with a session.
     SignedIn,
-    /// An administrator.
+    /// Administrators with a session.
     Admin,
 }
 
-/// An extractor that is the proof that the caller may call the route.
+/// An extractor which proves that the principal may call the route.
 pub trait Policy {
-    /// Who may.
+    /// The principals that may call the route.
     const ACCESS: Access;
 }
 
-/// An argument of a handler, which says in the document what it reads beside path, query and body.
+/// An argument of a handler, which adds to the API document what it reads and how it fails.
 pub trait Argument {
-    /// Adds that to the operation.
-    fn describe(_: &mut Operation) {}
+    /// Adds to the description of an operation.
+    fn describe(_: &mut OperationDescription<'_>) {}
 }
 
 impl<T> Argument for State<T> {}
 
 /// The arguments of a handler that begin with a [`Policy`].
 pub trait Guarded {
-    /// Who may call the handler, and what it reads.
+    /// The policy and what the arguments read.
     const SIGNATURE: Signature;
 }
 
-/// Who may call a handler, and what it reads.
+/// The policy of a handler, and what its arguments read.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
     access: Access,
-    describe: fn(&mut Operation),
+    describe: fn(&mut OperationDescription<'_>),
 }
 
 macro_rules! guarded {
@@ -89,7 +76,7 @@ macro_rules! guarded {
         impl<M, P: Policy, $($argument: Argument),*> Guarded for (M, P, $($argument,)*) {
             const SIGNATURE: Signature = Signature {
                 access: P::ACCESS,
-                describe: |_operation| { $($argument::describe(_operation);)* },
+                describe: |_description| { $($argument::describe(_description);)* },
             };
         }
     };
@@ -104,7 +91,7 @@ guarded!(A B C D E);
 guarded!(A B C D E F);
 guarded!(A B C D E F G);
 
-/// Who may call `handler`, and what it reads.
+/// Returns the policy of `handler`, and what its arguments read.
 pub fn signature<H, T>(_: &H) -> Signature
 where
     H: Handler<T, AppState>,
@@ -113,12 +100,14 @@ where
     T::SIGNATURE
 }
 
-/// The routes of these handlers.
+/// The routes of these handlers, each with the failures that neither its policy nor its arguments imply:
+/// `routes![list_orders, get_order: [NotFound::Order]]`.
 macro_rules! routes {
-    ($($handler:ident),+ $(,)?) => {
+    ($($handler:ident $(: [$($failure:expr),* $(,)?])?),+ $(,)?) => {
         $crate::presentation::http::routing::Routes::default()$(.operation(
             ::utoipa_axum::routes!($handler),
             $crate::presentation::http::routing::signature(&$handler),
+            || vec![$($($crate::infrastructure::exceptions::Failure::from($failure)),*)?],
         ))+
     };
 }
@@ -126,83 +115,176 @@ pub(crate) use routes;
 
 /// Routes with their documentation.
 #[derive(Default)]
-pub struct Routes(OpenApiRouter<AppState>);
+pub struct Routes {
+    router: OpenApiRouter<AppState>,
+    described: Vec<Described>,
+}
+
+/// What is known of an operation beside what `#[utoipa::path]` says.
+struct Described {
+    operation_id: String,
+    signature: Signature,
+    failures: fn() -> Vec<Failure>,
+}
 
 impl Routes {
     /// Adds an operation of the API. Use [`routes!`].
     #[must_use]
     pub fn operation(
-        self,
+        mut self,
         (schemas, mut paths, router): UtoipaMethodRouter<AppState>,
         signature: Signature,
+        failures: fn() -> Vec<Failure>,
     ) -> Self {
-        for operation in paths.paths.values_mut().flat_map(operations) {
-            // functions of two files may have one name, operations may not
-            let tag = operation.tags.iter().flatten().next().map(|tag| tag.replace(' ', "_"));
-            if let (Some(tag), Some(id)) = (tag, &mut operation.operation_id) {
-                *id = format!("{tag}_{id}");
+        for (path, item) in &mut paths.paths {
+            for (_, operation) in operations(item) {
+                let function = operation.operation_id.take().unwrap_or_default();
+                let operation_id = operation_id(path, &function);
+                operation.operation_id = Some(operation_id.clone());
+                self.described.push(Described { operation_id, signature, failures });
             }
-            operation.security = Some(signature.access.security());
-            (signature.describe)(operation);
-            let problem = RefOr::Ref(Ref::from_response_name(PROBLEM));
-            operation.responses.responses.insert("default".to_owned(), problem);
         }
-        Self(self.0.routes((schemas, paths, router)))
+        Self { router: self.router.routes((schemas, paths, router)), ..self }
     }
 
-    /// Adds a page for people, which is no part of the API and open to everybody.
+    /// Adds a page for browsers, which is public and not part of the API.
     #[must_use]
     pub fn page(self, path: &str, page: MethodRouter<AppState>) -> Self {
-        Self(self.0.route(path, page))
+        Self { router: self.router.route(path, page), ..self }
     }
 
-    /// These routes and those.
+    /// Adds other routes.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0.merge(other.0))
+    pub fn and(mut self, other: Self) -> Self {
+        self.described.extend(other.described);
+        Self { router: self.router.merge(other.router), ..self }
     }
 
-    /// The router, and what it documents.
-    pub fn into_parts(self) -> (Router<AppState>, OpenApi) {
-        self.0.split_for_parts()
+    /// The router.
+    pub fn into_router(self) -> Router<AppState> {
+        self.router.split_for_parts().0
+    }
+
+    /// The documentation.
+    pub fn into_document(self) -> OpenApi {
+        let mut document = self.router.split_for_parts().1;
+        for (is_safe, operation) in document.paths.paths.values_mut().flat_map(operations) {
+            let described = self
+                .described
+                .iter()
+                .find(|known| Some(&known.operation_id) == operation.operation_id.as_ref());
+            if let Some(described) = described {
+                described.apply(operation, is_safe);
+            }
+        }
+        document
+    }
+}
+
+impl Described {
+    fn apply(&self, operation: &mut Operation, is_safe: bool) {
+        let Signature { access, describe } = self.signature;
+        operation.security = Some(access.security());
+        let mut description = OperationDescription::new(operation, is_safe);
+        access.describe(&mut description);
+        describe(&mut description);
+        for failure in (self.failures)() {
+            description.fails(failure);
+        }
+        description.finish();
     }
 }
 
 impl Access {
-    /// The ways to be let in, in the OpenAPI document.
+    /// The ways to authenticate, in the API document.
     fn security(self) -> Vec<SecurityRequirement> {
         let with = |name| SecurityRequirement::new(name, [""; 0]);
         match self {
             Self::Public => Vec::new(),
             Self::Anyone => vec![SecurityRequirement::default(), with(BEARER), with(COOKIE)],
-            Self::SignedIn => vec![with(BEARER), with(COOKIE)],
-            Self::Admin => {
-                vec![SecurityRequirement::new(BEARER, ["admin"]), SecurityRequirement::new(COOKIE, ["admin"])]
-            }
+            Self::SignedIn | Self::Admin => vec![with(BEARER), with(COOKIE)],
+        }
+    }
+
+    /// Adds the failures of the policy.
+    fn describe(self, description: &mut OperationDescription<'_>) {
+        if self == Self::Public {
+            return;
+        }
+        if self == Self::Admin {
+            description.requires_role(Role::Admin);
+        }
+        description.fails(UnauthorizedAccessException::InvalidToken);
+        if self == Self::Admin || !description.is_safe() {
+            description.fails(UnauthorizedAccessException::NotAllowed);
         }
     }
 }
 
-/// Adds a header that may be sent to an operation.
-pub(super) fn describe_header(operation: &mut Operation, name: &str, description: &str) {
-    let header = ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .description(Some(description))
-        .build();
-    operation.parameters.get_or_insert_default().push(header.into());
+/// The id of an operation: `adminListOrders` for the function `list_orders` of a path below `/admin`.
+fn operation_id(path: &str, function: &str) -> String {
+    let prefix = if path.starts_with("/admin/") { "admin_" } else { "" };
+    let name = format!("{prefix}{function}");
+    let mut words = name.split('_').filter_map(|word| word.split_at_checked(1));
+    let first = words.next().map(|(letter, rest)| letter.to_owned() + rest).unwrap_or_default();
+    words.fold(first, |id, (letter, rest)| id + &letter.to_uppercase() + rest)
 }
 
-/// Adds an answer that an operation may give.
-pub(super) fn describe_answer(operation: &mut Operation, status: StatusCode, description: &str) {
-    let answer = ResponseBuilder::new().description(description).build();
-    operation.responses.responses.insert(status.as_str().to_owned(), RefOr::T(answer));
-}
-
-/// Every operation of a path.
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+/// The operations of a path, and whether they only read.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
-    [get, put, post, delete, patch].into_iter().flatten()
+    let changing = [put, post, delete, patch].into_iter().flatten().map(|operation| (false, operation));
+    get.iter_mut().map(|operation| (true, operation)).chain(changing)
+}
+
+#[cfg(test)]
+mod adding_one {
+    use axum::extract::State;
+    use serde::Serialize;
+    use utoipa::ToSchema;
+    use uuid::Uuid;
+
+    use super::Routes;
+    use crate::infrastructure::exceptions::NotFound;
+    use crate::presentation::http::json::Json;
+    use crate::presentation::http::principal::SignedIn;
+    use crate::presentation::http::query::Path;
+    use crate::presentation::http::response::HandlerResult;
+    use crate::presentation::http::state::AppState;
+
+    fn routes() -> Routes {
+        routes![get_parcel: [NotFound::Order]]
+    }
+
+    /// A parcel.
+    #[derive(Serialize, ToSchema)]
+    struct Parcel {
+        /// The id of the parcel.
+        id: Uuid,
+    }
+
+    /// Get a parcel
+    ///
+    /// Returns a parcel of the user.
+    #[utoipa::path(get, path = "/v1/parcels/{id}", tag = "orders", params(("id" = Uuid, Path)),
+        responses((status = 200, body = Parcel)))]
+    async fn get_parcel(
+        _: SignedIn,
+        State(_app): State<AppState>,
+        Path(id): Path<Uuid>,
+    ) -> HandlerResult<Json<Parcel>> {
+        if id.is_nil() { Err(NotFound::Order.into()) } else { Ok(Json(Parcel { id })) }
+    }
+
+    #[test]
+    fn an_operation_documents_its_policy_its_arguments_and_its_failures() {
+        let document = serde_json::to_value(routes().into_document()).unwrap();
+        let operation = &document["paths"]["/v1/parcels/{id}"]["get"];
+        assert_eq!(operation["operationId"], "getParcel");
+        assert_eq!(operation["summary"], "Get a parcel");
+        assert_eq!(operation["security"][0]["session_token"], serde_json::json!([]));
+        let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
+        assert_eq!(statuses, ["200", "401", "404", "422", "default"]);
+        assert_eq!(operation["responses"]["404"]["description"], "`order_not_found`: Order not found.");
+    }
 }

@@ -45,8 +45,8 @@ impl Deref for AppState {
 
 /// Returns the router over all routes, inside the layer that logs and limits each request.
 pub fn router(state: AppState) -> Router {
-    let (router, _) = routes::all().into_parts();
-    router
+    routes::all()
+        .into_router()
         .fallback(|| async { Failure::from(NotFound::Route) })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), observe))

@@ -22,6 +22,7 @@ use undercroft::presentation::http::state::{AppState, router};
 use undercroft::settings::HttpSettings;
 
 use super::builders::{ProductBuilder, user};
+use super::announced::assert_announced;
 use super::unique;
 
 /// A running server with its worker, shared by its clones.
@@ -164,6 +165,7 @@ impl Caller {
     /// Sends a request with these bytes as its body.
     pub async fn raw(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
         let what = format!("{method} {path}");
+        let called = method.clone();
         let mut request = Request::new(Full::new(body.into()));
         *request.method_mut() = method;
         *request.uri_mut() = format!("http://{}{path}", self.address).parse().unwrap();
@@ -171,6 +173,7 @@ impl Caller {
         let answer = self.client.request(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         let (head, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
+        assert_announced(&called, path, head.status.as_u16(), &body);
         Reply { what, status: head.status.as_u16(), headers: head.headers, body }
     }
 }

@@ -6,11 +6,13 @@ use http::StatusCode;
 use crate::application::catalogue::categories::{self, CreateCategory, MoveCategory, UpdateCategory};
 use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
+use crate::infrastructure::exceptions::{CategoryNotFoundException, Conflict};
 use crate::presentation::http::bodies::CategoryBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::Path;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created};
@@ -18,7 +20,14 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_categories, get_category, create_category, update_category, move_category, delete_category]
+    routes![
+        list_categories,
+        get_category: [any::<CategoryNotFoundException>()],
+        create_category: [Conflict::AlreadyExists { field: "slug" }],
+        update_category: [any::<CategoryNotFoundException>(), Conflict::AlreadyExists { field: "slug" }],
+        move_category: [any::<CategoryNotFoundException>()],
+        delete_category: [any::<CategoryNotFoundException>(), Conflict::InUse { what: "category" }],
+    ]
 }
 
 /// List all categories

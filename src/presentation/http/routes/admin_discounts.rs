@@ -10,6 +10,7 @@ use crate::application::selling::discounts::{self, CreateDiscount, UpdateDiscoun
 use crate::domain::discount::{Discount, DiscountKind};
 use crate::domain::ids::DiscountId;
 use crate::domain::money::Money;
+use crate::infrastructure::exceptions::{Conflict, NotFound};
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
@@ -21,7 +22,13 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_discounts, get_discount, create_discount, update_discount, delete_discount]
+    routes![
+        list_discounts,
+        get_discount: [NotFound::Discount],
+        create_discount: [Conflict::AlreadyExists { field: "code" }],
+        update_discount: [NotFound::Discount, Conflict::AlreadyExists { field: "code" }],
+        delete_discount: [NotFound::Discount, Conflict::InUse { what: "discount" }],
+    ]
 }
 
 /// A discount that shoppers redeem with its code.

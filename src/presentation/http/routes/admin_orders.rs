@@ -13,13 +13,16 @@ use crate::domain::ids::{OrderId, UserId};
 use crate::domain::money::Money;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::StepKind;
-use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
+use crate::infrastructure::exceptions::{
+    Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, ValidationException,
+};
 use crate::infrastructure::repositories::OrderFilter;
 use crate::presentation::http::bodies::{OrderBody, PaymentStepBody};
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
 use crate::presentation::http::list::{List, ListQuery};
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created, untagged};
@@ -27,7 +30,14 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_orders, get_order, capture_payment, refund_payment, fulfil_order, cancel_order]
+    routes![
+        list_orders,
+        get_order: [NotFound::Order],
+        capture_payment: [NotFound::Order, any::<OrderProcessingException>(), any::<PaymentFailedException>()],
+        refund_payment: [NotFound::Order, any::<OrderProcessingException>(), any::<PaymentFailedException>()],
+        fulfil_order: [NotFound::Order, any::<OrderProcessingException>()],
+        cancel_order: [NotFound::Order, any::<OrderProcessingException>()],
+    ]
 }
 
 /// Which orders are listed.

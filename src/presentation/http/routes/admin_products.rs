@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::catalogue::products::{self, ProductDraft};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::product::{ProductView, Stock};
+use crate::infrastructure::exceptions::{Conflict, NotFound};
 use crate::infrastructure::repositories::AdminProductFilter;
 use crate::presentation::http::bodies::AdminProductBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
@@ -24,12 +25,12 @@ use crate::presentation::http::state::AppState;
 pub(super) fn routes() -> Routes {
     routes![
         list_products,
-        create_product,
-        get_product,
-        replace_product,
-        deactivate_product,
-        get_stock,
-        set_stock,
+        create_product: [Conflict::AlreadyExists { field: "slug" }],
+        get_product: [NotFound::Product],
+        replace_product: [NotFound::Product, Conflict::AlreadyExists { field: "slug" }],
+        deactivate_product: [NotFound::Product, Conflict::Stale],
+        get_stock: [NotFound::Variant],
+        set_stock: [NotFound::Variant, Conflict::StockReserved { reserved: 1 }],
     ]
 }
 

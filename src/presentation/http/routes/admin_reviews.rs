@@ -7,10 +7,12 @@ use utoipa::IntoParams;
 use crate::application::catalogue::reviews;
 use crate::domain::ids::ReviewId;
 use crate::domain::review::ReviewStatus;
+use crate::infrastructure::exceptions::{Conflict, NotFound};
 use crate::infrastructure::repositories::ReviewFilter;
 use crate::presentation::http::bodies::ReviewBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
+use crate::presentation::http::operation::forbidden_step;
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
@@ -18,7 +20,11 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_reviews, approve_review, reject_review]
+    routes![
+        list_reviews,
+        approve_review: [NotFound::Review, forbidden_step("review"), Conflict::Stale],
+        reject_review: [NotFound::Review, forbidden_step("review"), Conflict::Stale],
+    ]
 }
 
 /// Which reviews are listed.

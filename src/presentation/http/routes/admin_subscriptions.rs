@@ -9,13 +9,14 @@ use crate::application::selling::history;
 use crate::application::subscriptions::lifecycle as subscriptions;
 use crate::domain::ids::{SubscriptionId, UserId};
 use crate::domain::subscription::SubscriptionStatus;
-use crate::infrastructure::exceptions::{Fault, ValidationException};
+use crate::infrastructure::exceptions::{Fault, NotFound, SubscriptionExpiredException, ValidationException};
 use crate::infrastructure::repositories::SubscriptionFilter;
 use crate::presentation::http::bodies::SubscriptionBody;
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
+use crate::presentation::http::operation::{any, forbidden_step};
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
@@ -23,7 +24,11 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_subscriptions, get_subscription, change_subscription]
+    routes![
+        list_subscriptions,
+        get_subscription: [NotFound::Subscription],
+        change_subscription: [NotFound::Subscription, forbidden_step("subscription"), any::<SubscriptionExpiredException>()],
+    ]
 }
 
 /// Which subscriptions are listed.

@@ -8,11 +8,13 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::people::users;
 use crate::domain::ids::UserId;
 use crate::domain::user::Role;
+use crate::infrastructure::exceptions::{Conflict, UserNotFoundException};
 use crate::infrastructure::repositories::UserFilter;
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse};
@@ -20,7 +22,12 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_users, get_user, update_user, erase_user]
+    routes![
+        list_users,
+        get_user: [any::<UserNotFoundException>()],
+        update_user: [any::<UserNotFoundException>(), Conflict::LastAdmin],
+        erase_user: [any::<UserNotFoundException>(), Conflict::OpenOrders, Conflict::LastAdmin],
+    ]
 }
 
 /// Which users are listed.

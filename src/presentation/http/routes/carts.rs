@@ -11,10 +11,12 @@ use crate::application::selling::cart::{self, CartSelector, PricedCart};
 use crate::domain::cart::CartItem;
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
+use crate::infrastructure::exceptions::{InvalidDiscountCodeException, NotFound, OrderProcessingException};
 use crate::presentation::http::bodies::CartBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::{Anyone, SignedIn};
 use crate::presentation::http::query::Path;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created};
@@ -24,13 +26,13 @@ use crate::presentation::http::state::AppState;
 pub(super) fn routes() -> Routes {
     routes![
         create_cart,
-        get_cart,
-        get_own_cart,
-        add_cart_item,
-        set_cart_item,
-        remove_cart_item,
-        set_cart_discount,
-        remove_cart_discount,
+        get_cart: [NotFound::Cart],
+        get_own_cart: [NotFound::Cart],
+        add_cart_item: [NotFound::Cart, NotFound::Variant, any::<OrderProcessingException>()],
+        set_cart_item: [NotFound::Cart, NotFound::Variant, any::<OrderProcessingException>()],
+        remove_cart_item: [NotFound::Cart, NotFound::Variant, any::<OrderProcessingException>()],
+        set_cart_discount: [NotFound::Cart, any::<InvalidDiscountCodeException>(), any::<OrderProcessingException>()],
+        remove_cart_discount: [NotFound::Cart, any::<OrderProcessingException>()],
     ]
 }
 
@@ -108,6 +110,8 @@ async fn get_cart(
 }
 
 /// Get the user's open cart
+///
+/// Returns the newest open cart of the user.
 #[utoipa::path(get, path = "/v1/me/cart", tag = "carts", responses((status = 200, body = CartBody)))]
 async fn get_own_cart(
     principal: SignedIn,
@@ -141,6 +145,8 @@ async fn add_cart_item(
 }
 
 /// Set the quantity of a variant
+///
+/// Sets the number of pieces of the variant in the cart, and adds the variant if it is not there.
 #[utoipa::path(put, path = "/v1/carts/{id}/items/{variant_id}", tag = "carts",
     params(("id" = Uuid, Path), ("variant_id" = Uuid, Path)), request_body = SetCartItem,
     responses((status = 200, body = CartBody)))]
@@ -160,6 +166,8 @@ async fn set_cart_item(
 }
 
 /// Remove a variant from the cart
+///
+/// Removes all pieces of the variant.
 #[utoipa::path(delete, path = "/v1/carts/{id}/items/{variant_id}", tag = "carts",
     params(("id" = Uuid, Path), ("variant_id" = Uuid, Path)), responses((status = 200, body = CartBody)))]
 async fn remove_cart_item(
@@ -177,6 +185,8 @@ async fn remove_cart_item(
 }
 
 /// Set the discount code
+///
+/// Replaces the discount code of the cart. The request fails with `invalid_discount_code` if the discount does not apply.
 #[utoipa::path(put, path = "/v1/carts/{id}/discount", tag = "carts", params(("id" = Uuid, Path)),
     request_body = SetCartDiscount, responses((status = 200, body = CartBody)))]
 async fn set_cart_discount(
@@ -191,6 +201,8 @@ async fn set_cart_discount(
 }
 
 /// Remove the discount code
+///
+/// The prices of the cart are computed without a discount.
 #[utoipa::path(delete, path = "/v1/carts/{id}/discount", tag = "carts", params(("id" = Uuid, Path)),
     responses((status = 200, body = CartBody)))]
 async fn remove_cart_discount(

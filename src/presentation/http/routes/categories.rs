@@ -8,6 +8,7 @@ use crate::infrastructure::exceptions::CategoryNotFoundException;
 use crate::presentation::http::bodies::CategoryTreeBody;
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::list::List;
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::Path;
 use crate::presentation::http::response::HandlerResult;
@@ -15,7 +16,10 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_categories, get_category]
+    routes![
+        list_categories,
+        get_category: [any::<CategoryNotFoundException>()],
+    ]
 }
 
 /// The version in the entity tag of a tree, which has no version of its own: the digest of its body suffices.
@@ -37,6 +41,8 @@ async fn list_categories(
 }
 
 /// Get a category with its subtree
+///
+/// Returns the category with this id or slug.
 #[utoipa::path(get, path = "/v1/categories/{id_or_slug}", tag = "categories",
     params(("id_or_slug" = String, Path)), responses((status = 200, body = CategoryTreeBody)))]
 async fn get_category(

@@ -8,8 +8,13 @@ use crate::application::selling::checkout::{Checkout, checkout};
 use crate::domain::address::Address;
 use crate::domain::ids::CartId;
 use crate::domain::placed_order::PlacedOrder;
+use crate::infrastructure::exceptions::{
+    InvalidDiscountCodeException, NotFound, OrderProcessingException, PaymentFailedException,
+    ProductOutOfStockException, UnauthorizedAccessException,
+};
 use crate::presentation::http::bodies::OrderBody;
 use crate::presentation::http::idempotency_key::Idempotent;
+use crate::presentation::http::operation::any;
 use crate::presentation::http::order_token::token;
 use crate::presentation::http::principal::Anyone;
 use crate::presentation::http::query::Path;
@@ -18,7 +23,16 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![checkout_cart]
+    routes![
+        checkout_cart: [
+            NotFound::Cart,
+            any::<ProductOutOfStockException>(),
+            any::<InvalidDiscountCodeException>(),
+            any::<PaymentFailedException>(),
+            any::<OrderProcessingException>(),
+            UnauthorizedAccessException::AgeRestricted,
+        ],
+    ]
 }
 
 /// How an order is delivered and paid.

@@ -23,6 +23,8 @@ pub(super) fn routes() -> Routes {
 }
 
 /// Get the OpenAPI document
+///
+/// Returns the description of this API (OpenAPI 3.1).
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation",
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document.")))]
 async fn get_openapi_document(_: Public, State(app): State<AppState>) -> Response {

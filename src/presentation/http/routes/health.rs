@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can do its work.
+//! The state of the server.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -11,10 +11,10 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![live, ready]
+    routes![get_liveness, get_readiness]
 }
 
-/// How the server is.
+/// The state of the server.
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
     /// `ok`
@@ -23,15 +23,19 @@ struct Health {
 
 const OK: Json<Health> = Json(Health { status: "ok" });
 
-/// Whether the server answers at all; if not, it is to be started anew.
+/// Check whether the server runs
+///
+/// A server that does not respond has to be restarted.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, body = Health)))]
-async fn live(_: Public) -> Json<Health> {
+async fn get_liveness(_: Public) -> Json<Health> {
     OK
 }
 
-/// Whether the server can do its work, which is when its database answers.
+/// Check whether the server is ready
+///
+/// The server is ready if its database responds. If not, the request fails with `unavailable`.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, body = Health)))]
-async fn ready(_: Public, State(app): State<AppState>) -> Result<Json<Health>, Failure> {
+async fn get_readiness(_: Public, State(app): State<AppState>) -> Result<Json<Health>, Failure> {
     app.store.database().ping().await?;
     Ok(OK)
 }

@@ -12,16 +12,24 @@ use crate::application::people::profile::{self, AccountOwner, UpdateAccount};
 use crate::application::people::users;
 use crate::domain::money::Currency;
 use crate::domain::user::Preferences;
+use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::SignedIn;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![get_account, update_account, erase_account, get_preferences, replace_preferences]
+    routes![
+        get_account,
+        update_account: [any::<EmailAlreadyUsedException>(), Conflict::Stale],
+        erase_account: [Conflict::OpenOrders, Conflict::LastAdmin],
+        get_preferences,
+        replace_preferences,
+    ]
 }
 
 /// The preferences of a user.
@@ -39,12 +47,16 @@ struct PreferencesBody {
 }
 
 /// Get the account
+///
+/// Returns the user's account.
 #[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = UserBody)))]
 async fn get_account(principal: SignedIn, if_none_match: IfNoneMatch) -> Response {
     if_none_match.respond(principal.user.version, &UserBody::of(&principal.user))
 }
 
 /// Update the account
+///
+/// A change of the e-mail address or password requires the current password. A new password ends all other sessions.
 #[utoipa::path(patch, path = "/v1/me", tag = "account", request_body = UpdateAccount,
     responses((status = 200, body = UserBody)))]
 async fn update_account(
@@ -73,6 +85,8 @@ async fn erase_account(principal: SignedIn, State(app): State<AppState>) -> Hand
 }
 
 /// Get the preferences
+///
+/// Returns the user's preferences.
 #[utoipa::path(get, path = "/v1/me/preferences", tag = "account",
     responses((status = 200, body = PreferencesBody)))]
 async fn get_preferences(

@@ -11,6 +11,7 @@ use crate::application::people::notifications::{self, Inbox};
 use crate::domain::ids::{NotificationId, OrderId, SubscriptionId};
 use crate::domain::money::Money;
 use crate::domain::notification::Notification;
+use crate::infrastructure::exceptions::NotFound;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::SignedIn;
@@ -20,7 +21,11 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_notifications, read_notification, read_all_notifications]
+    routes![
+        list_notifications,
+        read_notification: [NotFound::Notification],
+        read_all_notifications,
+    ]
 }
 
 /// Which notifications are listed.
@@ -87,6 +92,8 @@ async fn list_notifications(
 }
 
 /// Mark a notification as read
+///
+/// The operation succeeds for a notification that is read already, too.
 #[utoipa::path(post, path = "/v1/notifications/{id}/read", tag = "notifications", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn read_notification(
@@ -99,6 +106,8 @@ async fn read_notification(
 }
 
 /// Mark all notifications as read
+///
+/// The unread notifications of the user are marked as read.
 #[utoipa::path(post, path = "/v1/notifications/read-all", tag = "notifications", responses((status = 204)))]
 async fn read_all_notifications(
     principal: SignedIn,

@@ -8,13 +8,14 @@ use crate::application::idempotency::once;
 use crate::application::selling::{history, orders};
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::order::OrderStatus;
-use crate::infrastructure::exceptions::NotFound;
+use crate::infrastructure::exceptions::{NotFound, OrderProcessingException};
 use crate::infrastructure::repositories::OrderFilter;
 use crate::presentation::http::bodies::{InvoiceBody, OrderBody, PaymentBody};
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
 use crate::presentation::http::list::{List, ListQuery};
+use crate::presentation::http::operation::any;
 use crate::presentation::http::order_token::OrderToken;
 use crate::presentation::http::principal::{Anyone, SignedIn};
 use crate::presentation::http::query::{Path, Query};
@@ -23,7 +24,13 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_orders, get_order, cancel_order, get_invoice, get_payment]
+    routes![
+        list_orders,
+        get_order: [NotFound::Order],
+        cancel_order: [NotFound::Order, any::<OrderProcessingException>()],
+        get_invoice: [NotFound::Order, NotFound::Invoice],
+        get_payment: [NotFound::Payment],
+    ]
 }
 
 /// Which orders are listed.

@@ -10,12 +10,14 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::catalogue::products as catalogue;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::{Currency, Money};
+use crate::infrastructure::exceptions::{CategoryNotFoundException, NotFound};
 use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort};
 use crate::presentation::http::bodies::ProductBody;
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::languages::Languages;
 use crate::presentation::http::list::ListQuery;
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
@@ -23,7 +25,10 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_products, get_product]
+    routes![
+        list_products: [any::<CategoryNotFoundException>()],
+        get_product: [NotFound::Product],
+    ]
 }
 
 /// Which products are listed, and how.

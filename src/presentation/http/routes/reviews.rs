@@ -5,6 +5,7 @@ use axum::extract::State;
 use crate::application::catalogue::reviews::{self, CreateReview};
 use crate::domain::ids::ProductId;
 use crate::domain::review::Review;
+use crate::infrastructure::exceptions::{Conflict, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::repositories::ReviewFilter;
 use crate::presentation::http::bodies::ReviewBody;
 use crate::presentation::http::idempotency_key::Idempotent;
@@ -17,7 +18,15 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![list_product_reviews, list_own_reviews, create_review]
+    routes![
+        list_product_reviews: [NotFound::Product],
+        list_own_reviews,
+        create_review: [
+            NotFound::Product,
+            UnauthorizedAccessException::NotBought,
+            Conflict::AlreadyExists { field: "product_id" },
+        ],
+    ]
 }
 
 /// List the reviews of a product

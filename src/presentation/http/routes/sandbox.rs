@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::application::payments::confirmation;
 use crate::domain::payment::PaymentStatus;
+use crate::infrastructure::exceptions::NotFound;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
@@ -17,7 +18,10 @@ use crate::presentation::http::state::AppState;
 const PROVIDER: &str = "sandbox";
 
 pub(super) fn routes() -> Routes {
-    routes![show_payment, decide_payment]
+    routes![
+        show_payment: [NotFound::Payment],
+        decide_payment: [NotFound::Payment],
+    ]
 }
 
 /// The shopper's decision.
@@ -41,6 +45,8 @@ enum Decision {
 }
 
 /// Show the confirmation page of a sandbox payment
+///
+/// Returns an HTML page on which a shopper approves or declines the payment.
 #[utoipa::path(get, path = "/sandbox/3ds/{reference}", tag = "sandbox", params(("reference" = String, Path)),
     responses((status = 200, body = String, content_type = "text/html")))]
 async fn show_payment(
@@ -62,7 +68,9 @@ async fn show_payment(
     Ok(page(&body))
 }
 
-/// Approves or declines a payment of the sandbox.
+/// Approve or decline a sandbox payment
+///
+/// Records the decision of the shopper and settles the payment of the order.
 #[utoipa::path(post, path = "/sandbox/3ds/{reference}", tag = "sandbox",
     params(("reference" = String, Path)),
     responses((status = 200, body = String, content_type = "text/html")))]

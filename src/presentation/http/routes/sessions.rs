@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::application::people::sessions::{self, CreateSession, LoggedIn};
+use crate::infrastructure::exceptions::{NotFound, RejectedRequest, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::{Public, SignedIn, TokenHolder, session_cookie};
@@ -17,7 +18,15 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![create_session, delete_session, delete_all_sessions]
+    routes![
+        create_session: [
+            UnauthorizedAccessException::WrongCredentials,
+            RejectedRequest::TooManyAtOnce,
+            NotFound::Cart,
+        ],
+        delete_session,
+        delete_all_sessions,
+    ]
 }
 
 /// A session of a user.

@@ -9,13 +9,14 @@ use crate::application::selling::history;
 use crate::application::subscriptions::lifecycle as subscriptions;
 use crate::domain::ids::SubscriptionId;
 use crate::domain::subscription::{Subscription, SubscriptionPeriod, SubscriptionStatus};
-use crate::infrastructure::exceptions::NotFound;
+use crate::infrastructure::exceptions::{NotFound, SubscriptionExpiredException};
 use crate::infrastructure::repositories::SubscriptionFilter;
 use crate::presentation::http::bodies::SubscriptionBody;
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
 use crate::presentation::http::list::{List, ListQuery};
+use crate::presentation::http::operation::{any, forbidden_step};
 use crate::presentation::http::principal::SignedIn;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
@@ -25,10 +26,10 @@ use crate::presentation::http::state::AppState;
 pub(super) fn routes() -> Routes {
     routes![
         list_subscriptions,
-        get_subscription,
-        pause_subscription,
-        resume_subscription,
-        cancel_subscription,
+        get_subscription: [NotFound::Subscription],
+        pause_subscription: [NotFound::Subscription, forbidden_step("subscription"), any::<SubscriptionExpiredException>()],
+        resume_subscription: [NotFound::Subscription, forbidden_step("subscription"), any::<SubscriptionExpiredException>()],
+        cancel_subscription: [NotFound::Subscription, forbidden_step("subscription"), any::<SubscriptionExpiredException>()],
     ]
 }
 

@@ -4,15 +4,19 @@ use axum::extract::State;
 
 use crate::application::people::accounts::{self, CreateUser};
 use crate::domain::user::User;
+use crate::infrastructure::exceptions::EmailAlreadyUsedException;
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::idempotency_key::Idempotent;
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![create_user]
+    routes![
+        create_user: [any::<EmailAlreadyUsedException>()],
+    ]
 }
 
 /// Register a customer

@@ -1,0 +1,106 @@
+//! An example of each failure and of each fault. The API document and the test of the messages are made from them.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault,
+    InvalidDiscountCodeException, NotFound, OrderProcessingException, PaymentFailedException,
+    ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException, Technical, TechnicalKind,
+    UnauthorizedAccessException, UserNotFoundException, ValidationException,
+};
+use crate::domain::{
+    discount::DiscountRefusal,
+    ids::{UserId, VariantId},
+    money::{Currency, Money},
+    ports::DeclineReason,
+};
+
+/// Returns one failure of each code and reason, by which the API document describes them.
+pub(crate) fn failure_examples() -> Vec<Failure> {
+    use {Conflict as C, DiscountRefusal as D, RejectedRequest as R, UnauthorizedAccessException as U};
+    let mut examples: Vec<Failure> = vec![
+        UserNotFoundException { id: UserId(Uuid::nil()) }.into(),
+        CategoryNotFoundException { category: "shoes".into() }.into(),
+        EmailAlreadyUsedException.into(),
+        SubscriptionExpiredException { ended_at: Timestamp::UNIX_EPOCH }.into(),
+        ValidationException::one("/name", Fault::Required).into(),
+        OrderProcessingException::Forbidden { what: "order", from: "pending", to: "refunded" }.into(),
+        OrderProcessingException::InProgress.into(),
+    ];
+    examples.push(
+        ProductOutOfStockException {
+            variant_id: VariantId(Uuid::nil()),
+            sku: "M".into(),
+            requested: 3,
+            available: 1,
+        }
+        .into(),
+    );
+    examples.extend(
+        [
+            U::NotSignedIn,
+            U::InvalidToken,
+            U::WrongCredentials,
+            U::ForeignOrigin,
+            U::NotAllowed,
+            U::AgeRestricted,
+            U::NotBought,
+        ]
+        .map(Failure::from),
+    );
+    examples.extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
+    examples.push(C::StockReserved { reserved: 3 }.into());
+    examples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
+    examples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
+    examples.push(C::ForbiddenStep { what: "review", from: "published", to: "pending" }.into());
+    examples.push(C::Rule { constraint: "users_pkey".into() }.into());
+    examples
+        .extend([R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce].map(Failure::from));
+    examples
+        .extend([R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from));
+    examples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
+    examples.extend(DeclineReason::ALL.map(|reason| PaymentFailedException { reason }.into()));
+    let refusals = [
+        None,
+        Some(D::Inactive),
+        Some(D::NotStarted),
+        Some(D::Expired),
+        Some(D::UsedUp),
+        Some(D::MinimumNotReached { minimum: Money::new(5000, Currency::EUR) }),
+        Some(D::WrongCurrency),
+    ];
+    examples.extend(
+        refusals.map(|refusal| InvalidDiscountCodeException { discount_code: "MAY".into(), refusal }.into()),
+    );
+    examples.extend(NotFound::ALL.map(Failure::from));
+    examples.extend(TechnicalKind::ALL.map(|kind| Technical::new(kind, "disk on fire").into()));
+    examples
+}
+
+/// Returns one of each fault.
+pub(crate) fn fault_examples() -> Vec<Fault> {
+    use Fault as F;
+    let format = "uuid".into();
+    vec![
+        F::Required,
+        F::Unknown,
+        F::Type { expected: "string" },
+        F::NotAnInteger,
+        F::Minimum { minimum: 1.into() },
+        F::Maximum { maximum: 9.into() },
+        F::TooShort { min_length: 1 },
+        F::TooLong { max_length: 9 },
+        F::TooFew { min_items: 1 },
+        F::TooMany { max_items: 9 },
+        F::Format { format },
+        F::NotAllowed { allowed: vec!["a".into(), 1.into()] },
+        F::Duplicate,
+        F::WrongCurrency { expected: "EUR".into() },
+        F::NoSuchThing,
+        F::InvalidCursor,
+        F::AmountTooLarge,
+        F::Character,
+        F::Invalid,
+    ]
+}

@@ -1,0 +1,148 @@
+//! The description of an operation in the API document: what its policy, its arguments and its own list of failures add
+//! to what `#[utoipa::path]` says.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, RefOr, Required, ResponseBuilder, Type};
+
+use super::problems;
+use crate::domain::state::State;
+use crate::domain::user::Role;
+use crate::infrastructure::exceptions::{
+    Conflict, Exception, Failure, Fault, RejectedRequest, ValidationException, failure_examples,
+};
+
+/// An operation that is being described.
+pub struct OperationDescription<'a> {
+    operation: &'a mut Operation,
+    is_safe: bool,
+    failures: Vec<Failure>,
+}
+
+/// Returns an example of an exception that has only one code, to announce it as a failure of an operation.
+pub(crate) fn any<E: Exception>() -> Failure {
+    let example = failure_examples().into_iter().find(Failure::is::<E>);
+    example.unwrap_or_else(|| unreachable!("every exception has an example"))
+}
+
+/// Returns an example of the failure of a step that the status of a resource does not allow.
+pub(crate) fn forbidden_step(what: &'static str) -> Conflict {
+    Conflict::ForbiddenStep { what, from: "", to: "" }
+}
+
+impl<'a> OperationDescription<'a> {
+    /// Begins the description of an operation; `is_safe` if its method only reads.
+    pub(super) fn new(operation: &'a mut Operation, is_safe: bool) -> Self {
+        Self { operation, is_safe, failures: Vec::new() }
+    }
+
+    /// Whether the operation only reads.
+    pub fn is_safe(&self) -> bool {
+        self.is_safe
+    }
+
+    /// States the role that the user must have, for people and in `x-required-role` for programs.
+    pub(super) fn requires_role(&mut self, role: Role) {
+        let sentence = format!("Requires a user with the role `{}`.", role.name());
+        let text = self.operation.description.take().map(|text| format!("{text}\n\n{sentence}"));
+        self.operation.description = Some(text.unwrap_or(sentence));
+        let extension = ExtensionsBuilder::new().add("x-required-role", role.name()).build();
+        self.operation.extensions.get_or_insert_default().merge(extension);
+    }
+
+    /// Adds a failure that the operation may respond with.
+    pub fn fails(&mut self, failure: impl Into<Failure>) {
+        self.failures.push(failure.into());
+    }
+
+    /// Adds the failure of a parameter or body that is not valid.
+    pub fn fails_validation(&mut self) {
+        self.fails(ValidationException::one("", Fault::Required));
+    }
+
+    /// Adds the failures of reading a JSON body.
+    pub fn fails_body(&mut self) {
+        self.fails(RejectedRequest::MalformedJson { line: 1, column: 1 });
+        self.fails(RejectedRequest::BodyIncomplete);
+        self.fails(RejectedRequest::TooSlow);
+        self.fails(RejectedRequest::BodyTooLarge { limit: 0 });
+        self.fails(RejectedRequest::UnsupportedMediaType { expected: "application/json" });
+        self.fails_validation();
+    }
+
+    /// Adds the failures of an idempotency key.
+    pub fn fails_idempotency(&mut self) {
+        self.fails(Conflict::IdempotencyInProgress);
+        self.fails(Conflict::IdempotencyKeyReused);
+    }
+
+    /// Adds parameters.
+    pub fn parameters(&mut self, parameters: impl IntoIterator<Item = Parameter>) {
+        let parameters = parameters.into_iter().map(Into::into);
+        self.operation.parameters.get_or_insert_default().extend(parameters);
+    }
+
+    /// Adds an optional header of the request.
+    pub fn request_header(&mut self, name: &str, description: &str) {
+        let header = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .description(Some(description))
+            .build();
+        self.parameters([header]);
+    }
+
+    /// Adds a header of the response with this status, if the operation has such a response.
+    pub fn response_header(&mut self, status: StatusCode, name: &str, description: &str) {
+        if let Some(RefOr::T(response)) = self.operation.responses.responses.get_mut(status.as_str()) {
+            let schema = ObjectBuilder::new().schema_type(Type::String);
+            let header = HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build();
+            response.headers.insert(name.to_owned(), header.into());
+        }
+    }
+
+    /// Adds a response.
+    pub fn response(&mut self, status: StatusCode, description: &str) {
+        let response = ResponseBuilder::new().description(description).build();
+        self.operation.responses.responses.insert(status.as_str().to_owned(), RefOr::T(response));
+    }
+
+    /// Ends the description: describes each success, and adds a response for each status of the failures.
+    pub(super) fn finish(self) {
+        let responses = &mut self.operation.responses.responses;
+        for (status, response) in responses.iter_mut() {
+            if let RefOr::T(response) = response
+                && response.description.is_empty()
+            {
+                response.description = success(status).to_owned();
+            }
+        }
+
+        let mut by_status: BTreeMap<u16, Vec<Failure>> = BTreeMap::new();
+        for failure in self.failures {
+            let same_status = by_status.entry(failure.status().as_u16()).or_default();
+            if same_status.iter().all(|other| other.code() != failure.code()) {
+                same_status.push(failure);
+            }
+        }
+        for (status, failures) in by_status {
+            responses.insert(status.to_string(), problems::response(&failures).into());
+        }
+        responses.insert("default".to_owned(), problems::default_response());
+    }
+}
+
+/// The description of a successful response that has none of its own.
+fn success(status: &str) -> &'static str {
+    match status {
+        "201" => "Created.",
+        "204" => "Done. The response has no body.",
+        _ => "Success.",
+    }
+}
