@@ -16,7 +16,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_slice(&open
 pub fn assert_announced(method: &Method, path: &str, status: u16, body: &[u8]) {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let Some(code) = problem["code"].as_str() else { return };
-    if status >= 500 || ["route_not_found", "method_not_allowed"].contains(&code) {
+    if !(400..500).contains(&status) || ["route_not_found", "method_not_allowed"].contains(&code) {
         return;
     }
     let path = path.split('?').next().unwrap();

@@ -1,7 +1,7 @@
 //! What the tests share: a fresh database of each kind, and a server on it.
 
-mod round_trips;
 mod announced;
+mod round_trips;
 mod server;
 #[macro_use]
 mod shop;

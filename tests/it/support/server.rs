@@ -21,8 +21,8 @@ use undercroft::presentation::http::server;
 use undercroft::presentation::http::state::{AppState, router};
 use undercroft::settings::HttpSettings;
 
-use super::builders::{ProductBuilder, user};
 use super::announced::assert_announced;
+use super::builders::{ProductBuilder, user};
 use super::unique;
 
 /// A running server with its worker, shared by its clones.
