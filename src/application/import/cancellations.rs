@@ -6,7 +6,7 @@ use crate::application::selling::invoicing;
 use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::domain::ids::{InvoiceId, OrderId, PaymentStepId};
 use crate::domain::invoice::Invoice;
-use crate::domain::payment::{PaymentStep, StepKind};
+use crate::domain::payment::{Payment, PaymentStep, StepKind};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
 use super::identity::Identity;
@@ -79,7 +79,7 @@ async fn refund(
     lines: &[ImportedLine],
 ) -> Result<bool, RecordError> {
     let Some(payment) = PaymentRepository(work).by_order(order).await? else { return Ok(false) };
-    let Some(mut payment) = PaymentRepository::lock(work, payment.id).await? else {
+    let Some(mut payment) = work.lock::<Payment>(payment.id).await? else {
         return Ok(false);
     };
     let amount = amount(lines);

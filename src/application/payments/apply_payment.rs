@@ -64,7 +64,8 @@ pub(crate) async fn begin_operation(
 ) -> Result<(), Failure> {
     payment.begin(operation, retry_at);
     work.insert(operation).await?;
-    Ok(PaymentRepository::save_progress(work, payment).await?)
+    work.save(payment).await?;
+    Ok(())
 }
 
 /// Begins to void a locked payment that waits for the shopper's confirmation, unless that was begun before.
@@ -76,7 +77,8 @@ pub(crate) async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payme
     }
     let amount = payment.left(StepKind::Void);
     return_money(work, payment, StepKind::Void, amount, "the order had been given up").await?;
-    Ok(PaymentRepository::save_progress(work, payment).await?)
+    work.save(payment).await?;
+    Ok(())
 }
 
 /// Settles a payment operation whose outcome is known: the provider's reference of the charge, or the reason of a
@@ -113,12 +115,12 @@ async fn finish(
     effects: Vec<Effect>,
 ) -> Result<PlacedOrder, Failure> {
     let mut charges = carry_out(work, &mut placed, effects).await?;
-    save(work, &placed).await?;
+    save(work, &mut placed).await?;
     while let Some(id) = charges.pop() {
         let mut charge = lock(work, id).await?;
         let effects = charge.cancel(work.now())?;
         charges.extend(carry_out(work, &mut charge, effects).await?);
-        save(work, &charge).await?;
+        save(work, &mut charge).await?;
     }
     Ok(placed)
 }

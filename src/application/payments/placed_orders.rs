@@ -6,7 +6,7 @@ use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::payment::Payment;
 use crate::domain::placed_order::PlacedOrder;
 use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::{Connection, OrderRepository, PaymentRepository, UnitOfWork};
+use crate::infrastructure::repositories::{Connection, PaymentRepository, UnitOfWork};
 
 /// Loads an order with its payment.
 pub(crate) async fn get(connection: &mut Connection, id: OrderId) -> Result<PlacedOrder, Failure> {
@@ -33,13 +33,14 @@ pub(crate) async fn lock(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrd
 
 /// Locks a payment with its order.
 pub(crate) async fn lock_by_payment(work: &mut UnitOfWork, id: PaymentId) -> Result<PlacedOrder, Failure> {
-    let payment = PaymentRepository::lock(work, id).await?.ok_or(NotFound::Payment)?;
-    let order = OrderRepository::lock(work, payment.order_id).await?.ok_or(NotFound::Order)?;
+    let payment = work.lock::<Payment>(id).await?.ok_or(NotFound::Payment)?;
+    let order = work.lock(payment.order_id).await?.ok_or(NotFound::Order)?;
     Ok(PlacedOrder { order, payment })
 }
 
 /// Saves a locked order with its payment.
-pub(crate) async fn save(work: &mut UnitOfWork, placed: &PlacedOrder) -> Result<(), Failure> {
-    PaymentRepository::save_progress(work, &placed.payment).await?;
-    Ok(OrderRepository::save_progress(work, &placed.order).await?)
+pub(crate) async fn save(work: &mut UnitOfWork, placed: &mut PlacedOrder) -> Result<(), Failure> {
+    work.save(&mut placed.payment).await?;
+    work.save(&mut placed.order).await?;
+    Ok(())
 }

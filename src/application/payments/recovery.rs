@@ -92,12 +92,12 @@ async fn load(store: &Store, id: PaymentId) -> Result<(Payment, Vec<PaymentStep>
 /// Ends the attempts of a payment whose outcome is known. The operations are read after the payment was locked, since
 /// they are only added under that lock.
 async fn unschedule(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
-    let mut payment = PaymentRepository::lock(work, id).await?.ok_or(NotFound::Payment)?;
+    let mut payment = work.lock::<Payment>(id).await?.ok_or(NotFound::Payment)?;
     let operations = PaymentRepository(work).steps(id).await?;
     let pending = operations.iter().any(|step| step.status == StepStatus::Pending);
     if !payment.is_open() && !pending && !is_watched(&payment, &operations, work.now()) {
         payment.next_attempt_at = None;
-        PaymentRepository::save_progress(work, &payment).await?;
+        work.save(&mut payment).await?;
     }
     Ok(())
 }

@@ -105,12 +105,14 @@ pub async fn add_item(
 ) -> Result<PricedCart, Failure> {
     let mut cart = take(work, policy, meant).await?;
     admit(work, &cart, item.variant_id, "/variant_id".into()).await?;
-    let Some(quantity) = CartRepository::add_item(work, cart.id, item).await? else {
+    let known = cart.items.iter().find(|known| known.variant_id == item.variant_id);
+    let quantity = known.map_or(0, |known| known.quantity).saturating_add(item.quantity);
+    if quantity > MAX_QUANTITY {
         return Err(
             ValidationException::one("/quantity", Fault::Maximum { maximum: MAX_QUANTITY.into() }).into()
         );
-    };
-    put(&mut cart, CartItem { quantity, ..item });
+    }
+    CartRepository::set_item(work, &mut cart, CartItem { quantity, ..item }).await?;
     let now = work.now();
     price(work, policy, now, cart).await
 }
@@ -124,8 +126,7 @@ pub async fn set_item(
 ) -> Result<PricedCart, Failure> {
     let mut cart = take(work, policy, meant).await?;
     admit(work, &cart, item.variant_id, Location::Parameter("variant_id".into())).await?;
-    CartRepository::set_item(work, cart.id, item).await?;
-    put(&mut cart, item);
+    CartRepository::set_item(work, &mut cart, item).await?;
     let now = work.now();
     price(work, policy, now, cart).await
 }
@@ -138,10 +139,10 @@ pub async fn remove_item(
     variant_id: VariantId,
 ) -> Result<PricedCart, Failure> {
     let mut cart = take(work, policy, meant).await?;
-    if !CartRepository::remove_item(work, cart.id, variant_id).await? {
+    if !has(&cart, variant_id) {
         return Err(NotFound::Variant.into());
     }
-    cart.items.retain(|item| item.variant_id != variant_id);
+    CartRepository::remove_item(work, &mut cart, variant_id).await?;
     let now = work.now();
     price(work, policy, now, cart).await
 }
@@ -155,7 +156,7 @@ pub async fn set_discount(
 ) -> Result<PricedCart, Failure> {
     let mut cart = take(work, policy, meant).await?;
     cart.discount_code = code;
-    CartRepository::save(work, &cart).await?;
+    work.save(&mut cart).await?;
     let now = work.now();
     let priced = price(work, policy, now, cart).await?;
     match &priced.quote.refused_discount {
@@ -191,16 +192,17 @@ pub async fn merge(
                 let there = own.items.iter().find(|own| own.variant_id == item.variant_id);
                 let quantity =
                     there.map_or(0, |own| own.quantity).saturating_add(item.quantity).min(MAX_QUANTITY);
-                CartRepository::set_item(work, own.id, CartItem { quantity, ..*item }).await?;
+                CartRepository::set_item(work, &mut own, CartItem { quantity, ..*item }).await?;
             }
             own.discount_code = own.discount_code.or(guest.discount_code.take());
             own.expires_at = later(now, policy.cart);
-            CartRepository::save(work, &own).await?;
+            work.save(&mut own).await?;
             guest.status = guest.status.step(CartStatus::Merged)?;
         }
         None => guest.user_id = Some(user_id),
     }
-    Ok(CartRepository::save(work, &guest).await?)
+    work.save(&mut guest).await?;
+    Ok(())
 }
 
 /// Whether a guest's cart fits into a user's.
@@ -217,14 +219,7 @@ fn has(cart: &Cart, variant_id: VariantId) -> bool {
     cart.items.iter().any(|item| item.variant_id == variant_id)
 }
 
-fn put(cart: &mut Cart, item: CartItem) {
-    match cart.items.iter_mut().find(|there| there.variant_id == item.variant_id) {
-        Some(there) => *there = item,
-        None => cart.items.push(item),
-    }
-}
-
-/// Takes a cart for this unit of work, if it can be changed by this caller.
+/// Locks a cart that its owner may change.
 async fn take(work: &mut UnitOfWork, policy: &Policy, meant: CartSelector) -> Result<Cart, Failure> {
     let Some(mut cart) = CartRepository::lock(work, meant.id).await? else {
         let cart = CartRepository(work).by_id(meant.id).await?;
@@ -238,14 +233,12 @@ async fn take(work: &mut UnitOfWork, policy: &Policy, meant: CartSelector) -> Re
     if !is_of(&cart, meant.user_id) {
         return Err(NotFound::Cart.into());
     }
-    // to take it has counted its version up
-    if meant.version.is_some_and(|seen| seen != cart.version - 1) {
+    if meant.version.is_some_and(|seen| seen != cart.version) {
         return Err(Conflict::PreconditionFailed.into());
     }
-    // written only now and then: a cart is kept for days, and changed within seconds
+    // Rarely, since a cart is kept for days and changed within seconds. The change that follows saves it.
     if cart.expires_at < later(work.now(), policy.cart / 2) {
         cart.expires_at = later(work.now(), policy.cart);
-        CartRepository::save(work, &cart).await?;
     }
     Ok(cart)
 }

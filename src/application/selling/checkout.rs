@@ -76,7 +76,7 @@ impl VendorRequest for Checkout {
         buyer(work, self.user_id).await?;
         cart.status = CartStatus::Ordered;
         cart.order_id = Some(placed.order.id);
-        CartRepository::save(work, &cart).await?;
+        work.save(&mut cart).await?;
         Ok(placed.payment)
     }
 

@@ -32,7 +32,7 @@ pub async fn resume(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscri
     if subscription.status == SubscriptionStatus::PastDue {
         // a pending charge stays the next one
         subscription.next_charge_at = subscription.next_charge_at.map(|at| at.min(now));
-        work.update(&mut subscription).await?;
+        work.save(&mut subscription).await?;
         return Ok(subscription);
     }
     subscription.status = subscription.status.step(SubscriptionStatus::Active)?;

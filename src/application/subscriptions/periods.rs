@@ -22,7 +22,7 @@ const DUNNING: [SignedDuration; 3] =
 
 /// Locks a subscription.
 pub(super) async fn lock(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
-    Ok(SubscriptionRepository::lock(work, id).await?.ok_or(NotFound::Subscription)?)
+    Ok(work.lock(id).await?.ok_or(NotFound::Subscription)?)
 }
 
 /// Begins the subscriptions among the lines of a paid order, or extends the one that the order charges.
@@ -146,7 +146,7 @@ pub(crate) async fn end_by_order(work: &mut UnitOfWork, order_id: OrderId) -> Re
         }
         subscription.paid_until = subscription.paid_until.min(work.now());
         if is_over(&subscription) {
-            work.update(&mut subscription).await?;
+            work.save(&mut subscription).await?;
             continue;
         }
         if period.status == PeriodStatus::Paid {
@@ -184,7 +184,7 @@ fn is_over(subscription: &Subscription) -> bool {
 
 /// Saves a locked subscription and publishes the change.
 pub(super) async fn save(work: &mut UnitOfWork, subscription: &mut Subscription) -> Result<(), Failure> {
-    work.update(subscription).await?;
+    work.save(subscription).await?;
     publish(work, subscription).await
 }
 

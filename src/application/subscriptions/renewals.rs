@@ -63,7 +63,7 @@ async fn place_renewal(
     store: &Store,
     id: SubscriptionId,
 ) -> Result<Option<Payment>, Failure> {
-    let subscription = lock(work, id).await?;
+    let mut subscription = lock(work, id).await?;
     let now = work.now();
     if !is_due(&subscription, now) {
         return Ok(None);
@@ -99,13 +99,14 @@ async fn place_renewal(
         discount_code: None,
         shipping: ShippingChoice::Cheapest,
         billing_address: subscription.shipping_address.clone(),
-        shipping_address: subscription.shipping_address,
-        provider: subscription.provider,
-        token: subscription.token,
+        shipping_address: subscription.shipping_address.clone(),
+        provider: subscription.provider.clone(),
+        token: subscription.token.clone(),
     };
     let placed = place_order(work, &store.policy, &draft).await?;
     // nothing is due until the charge is settled, which schedules the next one
-    SubscriptionRepository::schedule(work, id, None).await?;
+    subscription.next_charge_at = None;
+    work.save(&mut subscription).await?;
     Ok(Some(placed.payment))
 }
 

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 use super::database::{
-    Connection, DatabaseError, FromRow, Json, Param, Root, Row, UnitOfWork, column_list, from_row, params,
-    placeholders, select, table,
+    Connection, DatabaseError, FromRow, Json, Param, Root, Row, UnitOfWork, from_row, params, placeholders,
+    select, table,
 };
-use crate::domain::cart::{Cart, CartItem, MAX_QUANTITY};
+use crate::domain::cart::{Cart, CartItem};
 use crate::domain::ids::{CartId, CategoryId, OrderId, ProductId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::{BillingInterval, ProductKind};
@@ -128,67 +128,44 @@ impl CartRepository<'_> {
         self.0.all(&sql, &values).await
     }
 
-    /// Takes an open, unexpired cart for this unit of work, with its lines.
+    /// Locks an open cart that has not expired, and returns it.
     pub async fn lock(work: &mut UnitOfWork, id: CartId) -> Result<Option<Cart>, DatabaseError> {
+        let open = "id = $1 AND status = 'open' AND expires_at > $2";
         let now = work.now();
-        let sql = format!(
-            "UPDATE carts SET version = version + 1, updated_at = $2 \
-             WHERE id = $1 AND status = 'open' AND expires_at > $2 RETURNING {}",
-            column_list::<Cart>("")
-        );
-        let Some(root) = work.first::<Root<Cart>>(&sql, &params![id, now]).await? else { return Ok(None) };
+        let Some(root) = work.lock_where::<Root<Cart>>(open, &params![id, now]).await? else {
+            return Ok(None);
+        };
         Ok(Some(root.with(CartRepository(work).items(id).await?)))
     }
 
-    /// Writes a cart's own columns back; it was taken by [`CartRepository::lock`].
-    pub async fn save(work: &mut UnitOfWork, cart: &Cart) -> Result<(), DatabaseError> {
-        let sql = "UPDATE carts SET user_id = $2, status = $3, discount_code = $4, order_id = $5, expires_at = $6 \
-                   WHERE id = $1";
-        let values = params![
-            cart.id,
-            cart.user_id,
-            cart.status,
-            cart.discount_code.as_ref(),
-            cart.order_id,
-            cart.expires_at,
-        ];
-        work.execute(sql, &values).await.map(drop)
-    }
-
-    /// Sets how many of a variant a cart holds.
+    /// Sets the quantity of a variant in a locked cart, and saves the cart.
     pub async fn set_item(
         work: &mut UnitOfWork,
-        cart_id: CartId,
+        cart: &mut Cart,
         item: CartItem,
     ) -> Result<(), DatabaseError> {
+        match cart.items.iter_mut().find(|known| known.variant_id == item.variant_id) {
+            Some(known) if *known == item => return work.save(cart).await.map(drop),
+            Some(known) => *known = item,
+            None => cart.items.push(item),
+        }
         let sql = "INSERT INTO cart_items (cart_id, variant_id, quantity, position) \
                    SELECT $1, $2, $3, COALESCE(MAX(position), 0) + 1 FROM cart_items WHERE cart_id = $1 \
                    ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = excluded.quantity";
-        work.execute(sql, &params![cart_id, item.variant_id, item.quantity]).await.map(drop)
+        work.defer(sql, &params![cart.id, item.variant_id, item.quantity]).await?;
+        work.save_as_changed(cart).await
     }
 
-    /// Adds pieces of a variant to those that a cart holds; how many it holds then, `None` if that would be too many.
-    pub async fn add_item(
-        work: &mut UnitOfWork,
-        cart_id: CartId,
-        item: CartItem,
-    ) -> Result<Option<i64>, DatabaseError> {
-        let sql = "INSERT INTO cart_items (cart_id, variant_id, quantity, position) \
-                   SELECT $1, $2, $3, COALESCE(MAX(position), 0) + 1 FROM cart_items WHERE cart_id = $1 \
-                   ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = cart_items.quantity + excluded.quantity \
-                   WHERE cart_items.quantity + excluded.quantity <= $4 RETURNING quantity";
-        let values = params![cart_id, item.variant_id, item.quantity, MAX_QUANTITY];
-        work.first(sql, &values).await
-    }
-
-    /// Takes a variant out of a cart; whether it was in it.
+    /// Removes a variant from a locked cart, and saves the cart.
     pub async fn remove_item(
         work: &mut UnitOfWork,
-        cart_id: CartId,
+        cart: &mut Cart,
         variant_id: VariantId,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<(), DatabaseError> {
+        cart.items.retain(|item| item.variant_id != variant_id);
         let sql = "DELETE FROM cart_items WHERE cart_id = $1 AND variant_id = $2";
-        Ok(work.execute(sql, &params![cart_id, variant_id]).await? == 1)
+        work.defer(sql, &params![cart.id, variant_id]).await?;
+        work.save_as_changed(cart).await
     }
 
     /// Opens again the cart of an order that came to nothing.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::database::{
-    Connection, Cursors, DatabaseError, Page, Param, UnitOfWork, column_list, newest_first, params, table,
+    Connection, Cursors, DatabaseError, Page, Param, UnitOfWork, newest_first, params, table,
 };
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::order::{Order, OrderStatus};
@@ -94,23 +94,6 @@ impl OrderRepository<'_> {
             plans.push(self.0.explain(&sql, &values).await?);
         }
         Ok(plans)
-    }
-
-    /// Takes the order for this unit of work: whoever else wants to change it waits.
-    pub async fn lock(work: &mut UnitOfWork, id: OrderId) -> Result<Option<Order>, DatabaseError> {
-        let sql = format!(
-            "UPDATE orders SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
-            column_list::<Order>("")
-        );
-        let now = work.now();
-        work.first(&sql, &params![id, now]).await
-    }
-
-    /// Writes the order's progress back; it was taken by [`OrderRepository::lock`].
-    pub async fn save_progress(work: &mut UnitOfWork, order: &Order) -> Result<(), DatabaseError> {
-        let sql = "UPDATE orders SET status = $2, tracking_code = $3, fulfilled_at = $4 WHERE id = $1";
-        let values = params![order.id, order.status, order.tracking_code.as_ref(), order.fulfilled_at];
-        work.execute(sql, &values).await.map(drop)
     }
 
     /// Notes what a user bought with a paid order.

@@ -1,12 +1,12 @@
 //! Payments as a ledger: what was authorized, captured and refunded never passes its bound, under any race.
 //!
 //! An amount is set aside (`capturing`, `voiding`, `refunding`) before the vendor is asked, and moved when the vendor's
-//! answer is known. Whoever does either has taken the payment by [`PaymentRepository::lock`] first, and the table's
+//! answer is known. Whoever does either has taken the payment by [`UnitOfWork::lock`] first, and the table's
 //! CHECKs say once more what must hold.
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, UnitOfWork, column_list, key_lists, params, select, table};
+use super::database::{Connection, DatabaseError, UnitOfWork, key_lists, params, select, table};
 use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
 use crate::domain::payment::{Payment, PaymentStep, StepStatus};
 
@@ -89,16 +89,6 @@ impl PaymentRepository<'_> {
         work.execute(sql, &params![now, by]).await.map(drop)
     }
 
-    /// Takes the payment for this unit of work: whoever else wants to change it waits.
-    pub async fn lock(work: &mut UnitOfWork, id: PaymentId) -> Result<Option<Payment>, DatabaseError> {
-        let sql = format!(
-            "UPDATE payments SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
-            column_list::<Payment>("")
-        );
-        let now = work.now();
-        work.first(&sql, &params![id, now]).await
-    }
-
     /// Puts off the next attempt, if it is still the one that was due; whether this caller is to make it.
     pub async fn claim_retry(
         work: &mut UnitOfWork,
@@ -144,27 +134,5 @@ impl PaymentRepository<'_> {
     pub async fn has_pending_steps(&mut self, payment_id: PaymentId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM payment_steps WHERE payment_id = $1 AND status = 'pending')";
         self.0.one(sql, &params![payment_id]).await
-    }
-
-    /// Writes the payment's progress back; it was taken by [`PaymentRepository::lock`].
-    pub async fn save_progress(work: &mut UnitOfWork, payment: &Payment) -> Result<(), DatabaseError> {
-        let sql = "UPDATE payments SET provider_reference = $2, status = $3, authorized = $4, captured = $5, \
-                   capturing = $6, voiding = $7, refunded = $8, refunding = $9, failure = $10, action_url = $11, \
-                   next_attempt_at = $12 WHERE id = $1";
-        let values = params![
-            payment.id,
-            payment.provider_reference.as_ref(),
-            payment.status,
-            payment.authorized,
-            payment.captured,
-            payment.capturing,
-            payment.voiding,
-            payment.refunded,
-            payment.refunding,
-            payment.failure.as_ref(),
-            payment.action_url.as_ref(),
-            payment.next_attempt_at,
-        ];
-        work.execute(sql, &values).await.map(drop)
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::database::{
-    Connection, Cursors, DatabaseError, Page, Param, Table, UnitOfWork, column_list, params, select, table,
+    Connection, Cursors, DatabaseError, Page, Param, Table, UnitOfWork, params, select, table,
 };
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
@@ -93,19 +93,6 @@ impl SubscriptionRepository<'_> {
         self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
     }
 
-    /// Takes the subscription for this unit of work: whoever else wants to change it waits.
-    pub async fn lock(
-        work: &mut UnitOfWork,
-        id: SubscriptionId,
-    ) -> Result<Option<Subscription>, DatabaseError> {
-        let sql = format!(
-            "UPDATE subscriptions SET version = version + 1, updated_at = $2 WHERE id = $1 RETURNING {}",
-            column_list::<Subscription>("")
-        );
-        let now = work.now();
-        work.first(&sql, &params![id, now]).await
-    }
-
     /// Takes the right to charge a period with an order: nobody has it, or the last charge failed. The period has the
     /// dates of the charge that goes through.
     pub async fn claim_period(
@@ -118,16 +105,6 @@ impl SubscriptionRepository<'_> {
                    ends_at = excluded.ends_at WHERE subscription_periods.status = 'failed'";
         let values = period.values();
         Ok(work.execute(sql, &values).await? == 1)
-    }
-
-    /// Says when the next charge is due; the subscription was taken by [`SubscriptionRepository::lock`].
-    pub async fn schedule(
-        work: &mut UnitOfWork,
-        id: SubscriptionId,
-        next: Option<Timestamp>,
-    ) -> Result<(), DatabaseError> {
-        let sql = "UPDATE subscriptions SET next_charge_at = $2 WHERE id = $1";
-        work.execute(sql, &params![id, next]).await.map(drop)
     }
 
     /// Settles the charge of a period if it is under way; whether this caller did.

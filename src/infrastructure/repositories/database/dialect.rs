@@ -124,6 +124,15 @@ pub(crate) fn lock_schema(engine: Engine) -> &'static str {
     }
 }
 
+/// Returns what locks the rows of a query, against changes and not against references to them.
+pub(crate) fn lock_rows(engine: Engine) -> &'static str {
+    match engine {
+        // there is one writer at a time
+        Engine::Sqlite => "",
+        Engine::Postgres => "FOR NO KEY UPDATE",
+    }
+}
+
 /// Locks a number until the transaction ends (PostgreSQL).
 pub(crate) const LOCK_EXCLUSIVE: &str = "SELECT pg_advisory_xact_lock($1)";
 /// Locks a number until the transaction ends, together with others that lock it by this (PostgreSQL).

@@ -4,6 +4,7 @@ mod connection;
 mod counters;
 mod dialect;
 mod error;
+mod locked;
 mod migrations;
 mod outbox;
 mod page;

@@ -120,7 +120,7 @@ impl Connection {
 }
 
 /// Returns the parameters of a key.
-fn key_params<K: ToColumns>(key: &K) -> Vec<Param<'_>> {
+pub(crate) fn key_params<K: ToColumns>(key: &K) -> Vec<Param<'_>> {
     let mut params = Vec::with_capacity(1);
     key.append(&mut params);
     params

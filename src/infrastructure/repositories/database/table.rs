@@ -1,5 +1,7 @@
 //! Tables: one description of a type's columns, from which reading and writing its rows follow.
 
+use jiff::Timestamp;
+
 use super::error::DatabaseError;
 use super::param::{Param, params};
 use super::row::{Field, FromRow, Row};
@@ -35,6 +37,9 @@ pub trait Versioned: Table {
 
     /// Returns the number of changes of the row.
     fn version_mut(&mut self) -> &mut i64;
+
+    /// Increments the version and sets the time of the last change.
+    fn set_changed(&mut self, now: Timestamp);
 }
 
 /// An aggregate whose parts are in another table. [`Root`] is its row alone; the aggregate itself cannot be read
@@ -268,6 +273,11 @@ macro_rules! impl_versioned {
 
             fn version_mut(&mut self) -> &mut i64 {
                 &mut self.version
+            }
+
+            fn set_changed(&mut self, now: jiff::Timestamp) {
+                self.version += 1;
+                self.updated_at = now;
             }
         }
     };

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::connection::{Connection, EngineConnection};
 use super::dialect::{self, Engine};
 use super::error::DatabaseError;
+use super::locked::Locked;
 use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
 use crate::domain::context::Context;
@@ -58,11 +59,12 @@ pub struct UnitOfWork {
     context: Context,
     now: Timestamp,
     published: bool,
+    pub(super) locked: Vec<Locked>,
 }
 
 impl UnitOfWork {
     pub(crate) fn new(connection: Connection, context: Context) -> Self {
-        Self { connection, now: context.clock.now(), context, published: false }
+        Self { connection, now: context.clock.now(), context, published: false, locked: Vec::new() }
     }
 
     /// When this unit of work happens: one instant for all of it.
@@ -99,6 +101,7 @@ impl UnitOfWork {
     /// Rolls back to the last savepoint and removes it.
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
         const SCRIPT: &str = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part";
+        self.locked.clear();
         match self.connection.inner_mut() {
             EngineConnection::Sqlite(sqlite) => sqlite.script(SCRIPT),
             EngineConnection::Postgres(postgres) => postgres.roll_back_to(SCRIPT).await,

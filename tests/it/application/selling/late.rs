@@ -154,10 +154,10 @@ async fn a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again(shop: 
             .write_boxed(move |work| {
                 Box::pin(async move {
                     let step = PaymentStep::pending(work.id(), payment_id, StepKind::Refund, 100, work.now());
-                    let mut payment = PaymentRepository::lock(work, payment_id).await?.unwrap();
+                    let mut payment = work.lock::<Payment>(payment_id).await?.unwrap();
                     payment.begin(&step, work.now());
                     payment.next_attempt_at = Some(work.now());
-                    PaymentRepository::save_progress(work, &payment).await?;
+                    work.save(&mut payment).await?;
                     work.insert(&step).await?;
                     if work.engine() == Engine::Postgres {
                         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -22,10 +22,10 @@ use undercroft::application::selling::orders::{PaymentOperation, cancel, capture
 use undercroft::application::subscriptions::renewals::{renew, renew_subscriptions};
 use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
 use undercroft::domain::order::OrderStatus;
-use undercroft::domain::payment::{PaymentStatus, PaymentStep, StepKind};
+use undercroft::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind};
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
-    Database, DatabaseError, IdempotencyKey, InventoryRepository, PaymentRepository, StoredResponse,
+    Database, DatabaseError, IdempotencyKey, InventoryRepository, StoredResponse,
 };
 
 use crate::support::store::{
