@@ -56,7 +56,7 @@ pub use self::{
     not_found::NotFound,
     order_processing_exception::OrderProcessingException,
     payment_failed_exception::PaymentFailedException,
-    problem::{PROBLEM_JSON, settle},
+    problem::{PROBLEM_JSON, with_instance},
     product_out_of_stock_exception::ProductOutOfStockException,
     rejected_request::RejectedRequest,
     subscription_expired_exception::SubscriptionExpiredException,

@@ -1,7 +1,7 @@
 //! Failures as problem documents (RFC 9457), for every answer that is not a success.
 //!
 //! `type` is `/problems/` and the code; `title` and `detail` come from the message table; the failure's details
-//! are further members. A technical failure says nothing of its cause: [`settle`] gives it an `instance`, under
+//! are further members. A technical failure says nothing of its cause: [`with_instance`] gives it an `instance`, under
 //! which the cause stands in the log.
 
 use std::{error::Error, fmt};
@@ -101,7 +101,7 @@ impl IntoResponse for Failure {
 
 /// Gives the answer to a technical failure its `instance`, and logs the cause under it; every other answer, and
 /// one that was settled before, is left alone. The outermost layer calls it for each answer.
-pub fn settle(mut response: Response, instance: Uuid) -> Response {
+pub fn with_instance(mut response: Response, instance: Uuid) -> Response {
     if !response.extensions().get::<Failure>().is_some_and(Failure::is::<Technical>) {
         return response;
     }
@@ -173,7 +173,8 @@ mod tests {
         let cause = std::io::Error::other("password of the database");
         let failure = Failure::from(Technical::new(TechnicalKind::Unavailable, cause));
         assert_eq!(failure.report().to_string(), "unavailable: password of the database");
-        let settled = settle(settle(failure.into_response(), Uuid::from_u128(7)), Uuid::from_u128(8));
+        let settled =
+            with_instance(with_instance(failure.into_response(), Uuid::from_u128(7)), Uuid::from_u128(8));
         let (status, headers, body) = read(settled).await;
         assert_eq!(
             (status, &headers["retry-after"]),
@@ -193,10 +194,11 @@ mod tests {
     #[tokio::test]
     async fn other_answers_are_left_alone() {
         let (_, _, before) = read(Failure::from(Conflict::Stale).into_response()).await;
-        let (_, _, after) = read(settle(Failure::from(Conflict::Stale).into_response(), Uuid::nil())).await;
+        let (_, _, after) =
+            read(with_instance(Failure::from(Conflict::Stale).into_response(), Uuid::nil())).await;
         assert_eq!(before, after);
         assert_eq!(
-            settle(StatusCode::NO_CONTENT.into_response(), Uuid::nil()).status(),
+            with_instance(StatusCode::NO_CONTENT.into_response(), Uuid::nil()).status(),
             StatusCode::NO_CONTENT
         );
     }

@@ -11,8 +11,9 @@ use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::application::{Store, demo};
 use crate::infrastructure::repositories::Setup;
+use crate::presentation::http::router::router;
 use crate::presentation::http::server::{self, DrainReport};
-use crate::presentation::http::state::{AppState, router};
+use crate::presentation::http::state::AppState;
 use crate::settings::Settings;
 
 /// The arguments of `serve`.

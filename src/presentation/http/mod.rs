@@ -15,6 +15,7 @@ pub mod principal;
 mod problems;
 pub mod query;
 pub mod response;
+pub mod router;
 pub mod routes;
 pub mod routing;
 pub mod schema;

@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, the limit of its body, its line in the log.
+//! The layer around every request: its id, the limit of its body, its line in the log.
 
 use std::time::Instant;
 
@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::json::BodyLimit;
 use super::state::AppState;
-use crate::infrastructure::exceptions::settle;
+use crate::infrastructure::exceptions::with_instance;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Answers with an id by which the request is found in the log, where it has one line: without its query and
-/// without ids, which may say who somebody is.
+/// Gives the request an id, logs it in one line, and returns the id in the response. The line has the route instead
+/// of the path and no query, since ids and queries may be personal data.
 pub(super) async fn observe(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = app.store.database().context().ids.uuid();
@@ -23,12 +23,12 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(BodyLimit(app.http.body_limit_bytes.get() as usize));
 
-    let response = settle(next.run(request).await, id);
-    answered(response, id, &method, route.as_ref().map_or("-", MatchedPath::as_str), began)
+    let response = with_instance(next.run(request).await, id);
+    finish_response(response, id, &method, route.as_ref().map_or("-", MatchedPath::as_str), began)
 }
 
-/// The answer with its id, which is logged.
-pub(super) fn answered(
+/// Adds the id to the response and logs the request.
+pub(super) fn finish_response(
     mut response: Response,
     id: Uuid,
     method: &Method,
@@ -45,7 +45,7 @@ pub(super) fn answered(
         status = response.status().as_u16(),
         microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
         request_id = %id,
-        "answered"
+        "responded"
     );
     response
 }

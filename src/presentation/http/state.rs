@@ -1,17 +1,11 @@
-//! The state that handlers share, and the router over all routes.
+//! The state that handlers share.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{Method, StatusCode};
 
-use super::{observe::observe, routes};
 use crate::application::Store;
-use crate::infrastructure::exceptions::{Failure, NotFound, RejectedRequest};
 use crate::settings::HttpSettings;
 
 /// The state of every handler: `State(app): State<AppState>`, then `&app.store`. Clones share everything.
@@ -40,23 +34,5 @@ impl Deref for AppState {
 
     fn deref(&self) -> &App {
         &self.0
-    }
-}
-
-/// Returns the router over all routes, inside the layer that logs and limits each request.
-pub fn router(state: AppState) -> Router {
-    routes::all()
-        .into_router()
-        .fallback(|| async { Failure::from(NotFound::Route) })
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), observe))
-        .with_state(state)
-}
-
-/// Responds to a method that a resource does not have; the router adds `Allow`.
-async fn method_not_allowed(method: Method) -> Response {
-    match method {
-        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
-        _ => Failure::from(RejectedRequest::MethodNotAllowed).into_response(),
     }
 }

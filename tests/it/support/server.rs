@@ -17,8 +17,9 @@ use undercroft::application::Store;
 use undercroft::application::jobs::worker::work;
 use undercroft::domain::user::{Role, Session, token_hash};
 use undercroft::infrastructure::repositories::DatabaseError;
+use undercroft::presentation::http::router::router;
 use undercroft::presentation::http::server;
-use undercroft::presentation::http::state::{AppState, router};
+use undercroft::presentation::http::state::AppState;
 use undercroft::settings::HttpSettings;
 
 use super::announced::assert_announced;

@@ -17,7 +17,7 @@ pub(super) fn routes() -> Routes {
 /// The state of the server.
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
-    /// `ok`
+    /// Always `ok`; a server that is not ready responds with a problem document.
     status: &'static str,
 }
 

@@ -1,0 +1,28 @@
+//! The router over all routes.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+
+use super::state::AppState;
+use super::{observe::observe, routes};
+use crate::infrastructure::exceptions::{Failure, NotFound, RejectedRequest};
+
+/// Returns the router over all routes, inside the layer that logs and limits each request.
+pub fn router(state: AppState) -> Router {
+    routes::all()
+        .into_router()
+        .fallback(|| async { Failure::from(NotFound::Route) })
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), observe))
+        .with_state(state)
+}
+
+/// Responds to a method that a resource does not have; the router adds `Allow`.
+async fn method_not_allowed(method: Method) -> Response {
+    match method {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => Failure::from(RejectedRequest::MethodNotAllowed).into_response(),
+    }
+}

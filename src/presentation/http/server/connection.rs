@@ -1,0 +1,164 @@
+//! One connection: its requests, each with its time-outs.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Poll, ready};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header::CONNECTION};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use tower::Service;
+
+use super::deadline::Deadline;
+use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
+use crate::domain::context::IdSource;
+use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, with_instance};
+use crate::presentation::http::observe::finish_response;
+use crate::settings::HttpSettings;
+
+/// The most bytes read of a head, and written ahead of a client that reads slowly.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// What all connections share.
+pub(super) struct Connections {
+    router: Router,
+    pub(super) settings: HttpSettings,
+    ids: Arc<dyn IdSource>,
+    /// Set before `stop` is notified; reading it is cheaper than asking `stop` at each wake-up.
+    stopping: AtomicBool,
+    stop: Notify,
+    served: AtomicU64,
+}
+
+impl Connections {
+    pub(super) fn new(router: Router, settings: HttpSettings, ids: Arc<dyn IdSource>) -> Self {
+        let (stopping, served) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { router, settings, ids, stopping, stop: Notify::new(), served }
+    }
+
+    /// Ends each connection after its present request.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.stop.notify_waiters();
+    }
+
+    /// The number of requests that got a response.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Serves the requests of one connection; returns whether one was in progress when the server was stopped.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream) -> bool {
+        let tracker = Arc::new(PhaseTracker::new());
+        let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&tracker)));
+        let service = service_fn(|request| self.respond(request, &tracker));
+        let mut connection =
+            pin!(http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service));
+
+        let mut deadline = Deadline::new(&self.settings, tracker.snapshot());
+        let mut alarm = pin!(sleep(self.settings.header_timeout));
+        let mut stop = pin!(self.stop.notified());
+        // polled once to register the waker, which stays the same as long as the task
+        poll_fn(|cx| Poll::Ready(stop.as_mut().poll(cx).is_ready())).await;
+
+        let (mut shutting_down, mut was_running) = (false, false);
+        poll_fn(|cx| {
+            loop {
+                match connection.as_mut().poll(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(()),
+                    Poll::Ready(Err(error)) => {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "connection failed");
+                        return Poll::Ready(());
+                    }
+                    Poll::Pending => {}
+                }
+                let snapshot = tracker.snapshot();
+                if !shutting_down && self.stopping.load(Ordering::SeqCst) {
+                    shutting_down = true;
+                    was_running = snapshot.phase().is_request();
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
+                let deadline = deadline.update(snapshot);
+                if deadline < alarm.deadline() {
+                    alarm.as_mut().reset(deadline);
+                }
+                ready!(alarm.as_mut().poll(cx));
+                if Instant::now() < deadline {
+                    // requests move the deadline without touching the alarm; it follows here
+                    alarm.as_mut().reset(deadline);
+                } else if !tracker.expire() {
+                    return Poll::Ready(());
+                }
+            }
+        })
+        .await;
+        was_running
+    }
+
+    /// Responds to one request: with the router's response, or a failure if it panics or exceeds its time.
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        tracker: &Arc<PhaseTracker>,
+    ) -> Result<Response, Infallible> {
+        tracker.begin_request();
+        let (began, method) = (std::time::Instant::now(), request.method().clone());
+        let (head, body) = request.into_parts();
+        let body = if hyper::body::Body::is_end_stream(&body) {
+            Body::empty()
+        } else {
+            Body::new(TrackedBody::new(body, Arc::clone(tracker)))
+        };
+
+        let mut response = pin!(self.router.clone().call(Request::from_parts(head, body)));
+        let response = poll_fn(|cx| match tracker.phase() {
+            Phase::BodyLate => Poll::Ready(Err(RejectedRequest::TooSlow.into())),
+            Phase::HandlerLate => {
+                let failure = Technical::new(TechnicalKind::TimedOut, "the handler exceeded its time");
+                Poll::Ready(Err(failure.into()))
+            }
+            _ => match catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx))) {
+                Ok(response) => response.map(|Ok(response)| Ok(response)),
+                Err(panic) => Poll::Ready(Err(Technical::internal(panic_message(&*panic)).into())),
+            },
+        })
+        .await;
+
+        let response = response.unwrap_or_else(|failure: Failure| {
+            let id = self.ids.uuid();
+            finish_response(with_instance(failure_response(failure), id), id, &method, "-", began)
+        });
+        tracker.end_request();
+        self.served.fetch_add(1, Ordering::Relaxed);
+        Ok(response)
+    }
+}
+
+/// The response for a failure outside the router. The rest of a body that was too slow is not read, which ends the
+/// connection.
+fn failure_response(failure: Failure) -> Response {
+    let mut response = failure.into_response();
+    if response.status() == StatusCode::REQUEST_TIMEOUT {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The message of a panic, for the log.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    format!("a handler panicked: {}", text.unwrap_or("without a message"))
+}

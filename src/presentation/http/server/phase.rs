@@ -1,0 +1,252 @@
+//! The phase of a connection, tracked by its stream, its request's body and its handler.
+//!
+//! They only record changes. The connection's task computes the deadline from the last one when it has nothing else to
+//! do, so that a request costs a few atomic operations and one read of the clock, and no timer of its own.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The head of a request, or the rest of it.
+    Head,
+    /// The handler.
+    Handler,
+    /// More of the request's body.
+    Body,
+    /// The client, to read the response or to send another request.
+    Idle,
+    /// The client, to close the connection after a response that ends it.
+    Closing,
+    /// Nothing more: the handler exceeded its time.
+    HandlerLate,
+    /// Nothing more: the body exceeded its time.
+    BodyLate,
+}
+
+impl Phase {
+    const ALL: [Self; 7] =
+        [Self::Head, Self::Handler, Self::Body, Self::Idle, Self::Closing, Self::HandlerLate, Self::BodyLate];
+
+    /// Whether a request is in progress.
+    pub(super) fn is_request(self) -> bool {
+        matches!(self, Self::Handler | Self::Body | Self::HandlerLate | Self::BodyLate)
+    }
+}
+
+/// The phase of a connection and the number of its requests, shared by all that changes them.
+pub(super) struct PhaseTracker {
+    /// The phase in the lowest three bits; above them, the number of changes.
+    state: AtomicU32,
+    requests: AtomicU32,
+    /// Whether the handler dropped the body before its end.
+    unread: AtomicBool,
+}
+
+/// The state of a [`PhaseTracker`] at one moment. Two are equal if nothing changed between them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    state: u32,
+    /// The number of the last request.
+    pub(super) request: u32,
+}
+
+impl Snapshot {
+    pub(super) fn phase(self) -> Phase {
+        Phase::ALL[(self.state & 0b111) as usize % Phase::ALL.len()]
+    }
+}
+
+impl PhaseTracker {
+    pub(super) fn new() -> Self {
+        Self {
+            state: AtomicU32::new(Phase::Head as u32),
+            requests: AtomicU32::new(0),
+            unread: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot { state: self.state.load(Relaxed), request: self.requests.load(Relaxed) }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.snapshot().phase()
+    }
+
+    /// Records that a request begins.
+    pub(super) fn begin_request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+        self.unread.store(false, Relaxed);
+        self.change(Phase::Handler, |_| true);
+    }
+
+    /// Records that the handler has responded.
+    pub(super) fn end_request(&self) {
+        self.change(Phase::Idle, |_| true);
+    }
+
+    /// Records that the deadline has passed; returns whether a request was in progress, which then gets a response.
+    pub(super) fn expire(&self) -> bool {
+        match self.phase() {
+            Phase::Body => self.change(Phase::BodyLate, |_| true),
+            Phase::Handler => self.change(Phase::HandlerLate, |_| true),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Changes to another phase if `allowed` accepts the present one. This compares and swaps, because a handler may
+    /// read its body in another task.
+    fn change(&self, to: Phase, allowed: impl Fn(Phase) -> bool) {
+        // no change is no error: the phase has changed meanwhile
+        let _ = self.state.fetch_update(Relaxed, Relaxed, |state| {
+            let present = Snapshot { state, request: 0 };
+            allowed(present.phase()).then(|| (state & !0b111).wrapping_add(0b1000) | to as u32)
+        });
+    }
+}
+
+/// The stream of a connection.
+pub(super) struct TrackedStream {
+    stream: TcpStream,
+    tracker: Arc<PhaseTracker>,
+}
+
+impl TrackedStream {
+    pub(super) fn new(stream: TcpStream, tracker: Arc<PhaseTracker>) -> Self {
+        Self { stream, tracker }
+    }
+
+    fn record_write(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.tracker.change(Phase::Idle, |phase| matches!(phase, Phase::Idle | Phase::Head));
+        }
+    }
+}
+
+impl AsyncRead for TrackedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.tracker.change(Phase::Head, |phase| phase == Phase::Idle);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for TrackedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.record_write(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.record_write(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Shuts down the writing side. If a body was not read to its end, then reads and discards what the client still
+    /// sends, until it closes the connection or its time is over: closing with unread bytes would reset the connection,
+    /// and the client would lose the response.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.tracker.phase() != Phase::Closing {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.tracker.change(Phase::Closing, |_| true);
+        }
+        let mut discarded = [0; 4096];
+        while self.tracker.unread.load(Relaxed) {
+            let mut buf = ReadBuf::new(&mut discarded);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The body of a request.
+pub(super) struct TrackedBody {
+    body: Incoming,
+    ended: bool,
+    tracker: Arc<PhaseTracker>,
+}
+
+impl TrackedBody {
+    pub(super) fn new(body: Incoming, tracker: Arc<PhaseTracker>) -> Self {
+        Self { body, ended: false, tracker }
+    }
+}
+
+impl Body for TrackedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            Poll::Pending => self.tracker.change(Phase::Body, |phase| phase == Phase::Handler),
+            Poll::Ready(Some(Ok(_))) if !self.body.is_end_stream() => {}
+            Poll::Ready(_) => {
+                self.ended = true;
+                self.tracker.change(Phase::Handler, |phase| phase == Phase::Body);
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for TrackedBody {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tracker.unread.store(true, Relaxed);
+            self.tracker.change(Phase::Handler, |phase| phase == Phase::Body);
+        }
+    }
+}
