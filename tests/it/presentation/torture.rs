@@ -23,33 +23,42 @@ fn torture(on: &[&str], what: &[&str]) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-async fn torture_on_both(what: &[&str], check: impl Fn(Value)) {
-    check(torture(&[], what));
-    if let Some(postgres) = EmptyPostgres::new().await {
-        check(torture(&["--on", &postgres.url], what));
-    }
+/// The arguments for an empty schema of PostgreSQL; SQLite needs none.
+fn on(postgres: &EmptyPostgres) -> [&str; 2] {
+    ["--on", &postgres.url]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn competing_buyers_get_exactly_the_stock() {
-    let what = ["races", "--rounds", "2", "--buyers", "24", "--pieces", "5"];
-    torture_on_both(&what, |counts| {
-        assert_eq!((&counts["orders"], &counts["out_of_stock"]), (&10.into(), &38.into()), "{counts}");
-    })
-    .await;
+fn races(on: &[&str]) {
+    let counts = torture(on, &["races", "--rounds", "2", "--buyers", "24", "--pieces", "5"]);
+    assert_eq!((&counts["orders"], &counts["out_of_stock"]), (&10.into(), &38.into()), "{counts}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_server_loses_no_acknowledged_order() {
-    let what = ["crashes", "--kills", "3", "--buyers", "8", "--life", "1000"];
-    torture_on_both(&what, |counts| {
-        assert_eq!(
-            (&counts["kills"], &counts["lost"], &counts["changed"]),
-            (&3.into(), &0.into(), &0.into())
-        );
-        assert!(counts["repeated"].as_u64().unwrap() > 0, "{counts}");
-    })
-    .await;
+#[test]
+fn competing_buyers_get_exactly_the_stock_on_sqlite() {
+    races(&[]);
+}
+
+#[tokio::test]
+async fn competing_buyers_get_exactly_the_stock_on_postgres() {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    races(&on(&postgres));
+}
+
+fn crashes(on: &[&str]) {
+    let counts = torture(on, &["crashes", "--kills", "3", "--buyers", "8", "--life", "1000"]);
+    assert_eq!((&counts["kills"], &counts["lost"], &counts["changed"]), (&3.into(), &0.into(), &0.into()));
+    assert!(counts["repeated"].as_u64().unwrap() > 0, "{counts}");
+}
+
+#[test]
+fn a_killed_server_loses_no_acknowledged_order_on_sqlite() {
+    crashes(&[]);
+}
+
+#[tokio::test]
+async fn a_killed_server_loses_no_acknowledged_order_on_postgres() {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    crashes(&on(&postgres));
 }
 
 on_both_engines!(an_existing_store_is_refused);

@@ -115,17 +115,27 @@ fn an_import_that_was_killed_and_repeated_ends_like_one_that_was_not() {
     assert!(one.lines().count() > 1_200 && one == other, "the exports differ");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_export_is_the_same_after_an_import_into_another_database() {
+/// A folder with a store of the demo catalogue and its export.
+fn exported_demo() -> (TempDir, String) {
     let (folder, file) = folder_with("demo.jsonl", DEMO);
     import(folder.path(), &file);
     let (code, output, errors) = run(folder.path(), &["export", "--output", "all.jsonl"]);
     assert_eq!((code, output.as_str()), (Some(0), ""), "{errors}");
     let all = fs::read_to_string(folder.path().join("all.jsonl")).unwrap();
     assert!(all.lines().count() >= 60 && !folder.path().join("all.jsonl.part").exists());
-    assert_eq!(export(folder.path(), None), all, "as on standard output");
+    (folder, all)
+}
 
+#[test]
+fn an_export_to_a_file_is_the_same_as_one_to_standard_output() {
+    let (folder, all) = exported_demo();
+    assert_eq!(export(folder.path(), None), all);
+}
+
+#[tokio::test]
+async fn an_export_that_is_imported_on_postgres_is_exported_as_it_was() {
     let Some(postgres) = EmptyPostgres::new().await else { return };
+    let (folder, all) = exported_demo();
     let (code, _, errors) = run(folder.path(), &["import", "all.jsonl", "--database", &postgres.url]);
     assert_eq!(code, Some(0), "{errors}");
     assert!(export(folder.path(), Some(&postgres.url)) == all, "the exports differ");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use undercroft::domain::ids::VariantId;
 
 use super::examples::{Operation, document, example, operations};
 
@@ -65,6 +66,7 @@ async fn nobody_does_what_their_role_does_not_allow(shop: &Shop) {
     let server = shop.server().await;
     let (callers, document) = (Callers::of(server).await, document());
     let forged = server.guest().with("authorization", "Bearer forged");
+    let (mut for_users, mut for_administrators) = (0, 0);
     for operation in operations(&document).iter().filter(|operation| !operation.is_open()) {
         let path = operation.path_to_nothing(&document);
         for caller in [&callers.guest, &forged] {
@@ -75,8 +77,14 @@ async fn nobody_does_what_their_role_does_not_allow(shop: &Shop) {
         if operation.is_for_administrators() {
             let reply = call(&callers.customer, operation, &path, &document).await;
             assert_eq!(reply.problem(403), "unauthorized_access", "{operation}");
+            for_administrators += 1;
         }
+        for_users += 1;
     }
+    assert!(
+        for_users > 40 && for_administrators > 20,
+        "{for_users} of which {for_administrators} for admins"
+    );
 }
 
 on_both_engines!(a_body_that_cannot_be_read_is_told_why, on_one_thread);
@@ -115,10 +123,20 @@ async fn a_body_that_cannot_be_read_is_told_why(shop: &Shop) {
     assert!(tried > 10, "only {tried} operations take a body");
 }
 
+/// The id of the product of a variant.
+async fn product_id(server: &TestServer, variant: VariantId) -> String {
+    let products = server.guest().get("/v1/products").await.expect(200);
+    let has_variant = |product: &&Value| product["variants"][0]["id"] == variant.to_string();
+    let product = products["items"].as_array().unwrap().iter().find(has_variant).unwrap();
+    product["id"].as_str().unwrap().to_owned()
+}
+
 on_both_engines!(a_parameter_that_is_wrong_is_named);
 async fn a_parameter_that_is_wrong_is_named(shop: &Shop) {
     let server = shop.server().await;
     let (callers, document) = (Callers::of(server).await, document());
+    let product = product_id(server, shop.product().create().await).await;
+    let (mut wrong_ids, mut wrong_pages) = (0, 0);
     for operation in operations(&document) {
         let caller = callers.allowed(&operation);
         let ids: Vec<_> = operation
@@ -134,20 +152,24 @@ async fn a_parameter_that_is_wrong_is_named(shop: &Shop) {
             let reply = call(caller, &operation, &path, &document).await;
             assert_eq!(reply.problem(422), "validation", "{operation}");
             assert_eq!(reply.json()["errors"][0]["parameter"], *wrong, "{operation}");
+            wrong_ids += 1;
         }
         for (name, value) in [("limit", "0"), ("limit", "101"), ("limit", "x"), ("cursor", "bm9wZQ")] {
-            if !operation.parameters("query").any(|parameter| parameter["name"] == name) {
+            if !operation.has_query(name) {
                 continue;
             }
-            let path = format!("{}?{name}={value}", operation.path_to_nothing(&document));
+            // a list below a product needs one that exists
+            let path = format!("{}?{name}={value}", operation.path_with(|_| product.clone()));
             let reply = call(caller, &operation, &path, &document).await;
-            if !ids.is_empty() && reply.status == 404 {
-                continue;
-            }
             assert_eq!(reply.problem(422), "validation", "{operation} {name}={value}");
             assert_eq!(reply.json()["errors"][0]["parameter"], name, "{operation}");
+            wrong_pages += 1;
         }
     }
+    let paged = operations(&document).iter().filter(|operation| operation.has_query("limit")).count();
+    assert!(paged >= 12, "only {paged} operations have pages");
+    assert_eq!(wrong_pages, 4 * paged, "every operation with pages has a limit and a cursor");
+    assert!(wrong_ids > 30, "only {wrong_ids} ids in paths were tried");
 }
 
 /// What belongs to somebody, by the part of the path that it stands behind.

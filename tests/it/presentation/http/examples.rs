@@ -80,6 +80,11 @@ impl Operation {
         self.described["parameters"].as_array().into_iter().flatten().filter(move |one| one["in"] == place)
     }
 
+    /// Whether it has a query parameter of this name.
+    pub fn has_query(&self, name: &str) -> bool {
+        self.parameters("query").any(|parameter| parameter["name"] == name)
+    }
+
     /// The schema of its body, if it takes one.
     pub fn body(&self) -> Option<&Value> {
         self.described.pointer("/requestBody/content/application~1json/schema")

@@ -1,16 +1,17 @@
 //! Lists: complete, in order, by category and price, and walked along an index.
 
+use jiff::SignedDuration;
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{CategoryId, UserId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::product::Product;
 use undercroft::infrastructure::repositories::{
-    AdminProductFilter, Database, Engine, ListError, OrderFilter, OrderRepository, Page, ProductFilter,
-    ProductRepository, ProductSort, Setup,
+    AdminProductFilter, Database, DatabaseError, Engine, ListError, OrderFilter, OrderRepository, Page,
+    ProductFilter, ProductRepository, ProductSort, Setup,
 };
 
-use super::{category, euros, insert, move_category, names, product, update};
+use super::{category, euros, insert, insert_all, move_category, names, product, update};
 use crate::support::Shop;
 
 /// Prices repeat, so that the product decides between equals.
@@ -101,32 +102,50 @@ async fn few_within_a_range_of_prices_are_found_behind_many_that_are_not(shop: &
     for (name, price) in [("old and dear", 99_000), ("older", 98_000)] {
         insert(shop, &product(shop, name, &[price])).await.unwrap();
     }
-    let fillers = product(shop, "filler", &[100]);
-    insert(shop, &fillers).await.unwrap();
-    // as many listings as a page newest first gives up after, without as many products
-    super::write::<_, undercroft::infrastructure::repositories::DatabaseError, _>(
-        &shop.database,
-        move |work| {
-            Box::pin(async move {
-                let sql = "INSERT INTO listings (category_id, currency, created_at, product_id, amount) \
-                           VALUES ($1, $2, $3, $4, 100)";
-                for step in 1..3_000 {
-                    let at = fillers.created_at + jiff::SignedDuration::from_secs(step);
-                    let nil = CategoryId(uuid::Uuid::nil());
-                    let values = [nil.into(), Currency::EUR.into(), at.into(), fillers.id.into()];
-                    work.execute(sql, &values).await?;
-                }
-                Ok(())
-            })
-        },
-    )
-    .await
-    .unwrap();
+    let filler = product(shop, "filler", &[100]);
+    insert(shop, &filler).await.unwrap();
+    // as many newer listings as a page newest first walks at most, without as many products
+    add_listings(shop, &filler).await;
     let filter = ProductFilter { min_price: Some(90_000), ..euros() };
     assert_eq!(walk(shop, &filter, 1).await, ["older", "old and dear"]);
-    // and where the range holds too many to sort, the page is short and says where to go on
-    let filter = ProductFilter { min_price: Some(50), max_price: Some(99), ..euros() };
-    assert_eq!(walk(shop, &filter, 10).await, Vec::<String>::new());
+}
+
+on_both_engines!(too_many_within_a_range_of_prices_to_sort_are_found_page_by_page);
+async fn too_many_within_a_range_of_prices_to_sort_are_found_page_by_page(shop: &Shop) {
+    const MANY: usize = 1_010;
+    let many = (0..MANY).map(|_| product(shop, "cheap", &[60])).collect();
+    insert_all(shop, many).await.unwrap();
+    let filler = product(shop, "filler", &[100]);
+    insert(shop, &filler).await.unwrap();
+    add_listings(shop, &filler).await;
+    let filter = ProductFilter { max_price: Some(99), ..euros() };
+
+    let first = page(&shop.database, &filter, 100, None).await.unwrap();
+    assert_eq!(first.items, [""; 0], "the walk ended before the range began");
+    let cursor = first.next.expect("a cursor to go on from where the walk ended");
+    let second = page(&shop.database, &filter, 100, Some(&cursor)).await.unwrap();
+    assert_eq!(second.items.len(), 100);
+    assert_eq!(walk(shop, &filter, 100).await.len(), MANY);
+}
+
+/// Adds 3,000 newer listings of a product that costs 1.00 EUR.
+async fn add_listings(shop: &Shop, product: &Product) {
+    let given = (product.id, product.created_at);
+    let added: Result<(), DatabaseError> = shop
+        .database
+        .write(given, async |work, &(product_id, created_at)| {
+            let sql = "INSERT INTO listings (category_id, currency, created_at, product_id, amount) \
+                       VALUES ($1, $2, $3, $4, 100)";
+            let catalogue = CategoryId(uuid::Uuid::nil());
+            for second in 1..=3_000 {
+                let at = created_at + SignedDuration::from_secs(second);
+                let values = [catalogue.into(), Currency::EUR.into(), at.into(), product_id.into()];
+                work.execute(sql, &values).await?;
+            }
+            Ok(())
+        })
+        .await;
+    added.unwrap();
 }
 
 on_both_engines!(a_category_shows_what_is_below_it_also_after_it_was_moved);
