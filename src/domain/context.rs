@@ -1,4 +1,4 @@
-//! Where time, ids and randomness come from: always handed in, so that a simulation, an import and a test can
+//! The sources of time, ids and randomness. They are always injected, so that a simulation, an import or a test can
 //! choose them.
 
 use std::{
@@ -13,56 +13,55 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// Says what time it is, in whole microseconds: that is what both databases can keep.
+/// A source of time, in whole microseconds, which is the precision of both databases.
 pub trait Clock: Debug + Send + Sync {
-    /// The present instant.
+    /// Returns the present time.
     fn now(&self) -> Timestamp;
 }
 
-/// Makes ids and secrets.
+/// A source of ids and secrets.
 pub trait IdSource: Debug + Send + Sync {
-    /// Fills `out` with bytes that nobody can guess (with [`SystemIds`]) or that follow from a seed
-    /// (with [`SeededIds`]).
+    /// Fills `out` with random bytes: from the operating system ([`SystemIds`]) or derived from a seed ([`SeededIds`]).
     fn secret(&self, out: &mut [u8]);
 
-    /// A new id (UUID version 7), sorted by the time of its making.
+    /// Returns a new id (UUID version 7). Ids sort by the time of their creation.
     fn uuid(&self) -> Uuid;
 }
 
-/// What a use case is given instead of a global clock and a global source of randomness.
+/// The injected clock and source of ids.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Ids and secrets.
+    /// The source of ids and secrets.
     pub ids: Arc<dyn IdSource>,
 }
 
 impl Context {
-    /// The machine's clock and the operating system's randomness.
+    /// The system clock and the operating system's randomness.
     pub fn system() -> Self {
         Self { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds::new(Arc::new(SystemClock))) }
     }
 
-    /// Time stands at `now`, and every id follows from `seed`: the same call makes the same ids in the same order.
+    /// A clock that stands at `now`, and ids derived from `seed`: equal arguments give equal ids in the same order.
     pub fn seeded(seed: impl AsRef<[u8]>, now: Timestamp) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now));
         Self { ids: Arc::new(SeededIds::new(seed, Arc::clone(&clock))), clock }
     }
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
     fn now(&self) -> Timestamp {
         from_microseconds(Timestamp::now().as_microsecond())
     }
 }
 
-/// A clock that stands still until it is told otherwise.
+/// A clock that stands still until it is set or advanced.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
@@ -72,15 +71,15 @@ impl ManualClock {
         Self(AtomicI64::new(now.as_microsecond()))
     }
 
-    /// Shows `now` from here on; going back is allowed, as real clocks do it.
+    /// Sets the clock to `now`, which may be in its past: system clocks are set back too.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.as_microsecond(), Ordering::SeqCst);
     }
 
-    /// Moves on by `step`, and stops at the ends of time.
+    /// Advances the clock by `step`, at most to the last representable time.
     pub fn advance(&self, step: SignedDuration) {
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX);
-        // the closure never refuses, so neither does the update
+        // the closure always returns a value, so the update cannot fail
         let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(step)));
     }
 }
@@ -91,14 +90,14 @@ impl Clock for ManualClock {
     }
 }
 
-/// Ids of the injected clock's time and the operating system's randomness.
+/// Ids from a clock and the operating system's randomness.
 #[derive(Debug)]
 pub struct SystemIds {
     clock: Arc<dyn Clock>,
 }
 
 impl SystemIds {
-    /// Ids that carry the time of `clock`.
+    /// Ids with the time of `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock }
     }
@@ -106,14 +105,15 @@ impl SystemIds {
 
 impl IdSource for SystemIds {
     /// # Panics
-    /// When the operating system has no randomness to give: to go on would be to hand out guessable secrets.
+    ///
+    /// If the operating system provides no randomness: secrets would be guessable.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that asks the operating system for randomness"
+        reason = "the only place that asks the operating system for randomness"
     )]
     fn secret(&self, out: &mut [u8]) {
         if let Err(error) = getrandom::fill(out) {
-            panic!("the operating system gives no randomness: {error}");
+            panic!("the operating system provides no randomness: {error}");
         }
     }
 
@@ -124,8 +124,8 @@ impl IdSource for SystemIds {
     }
 }
 
-/// Ids that follow from a seed (SHA-256 over the seed and a counter): for simulation, and for an import, whose ids
-/// derive from the source's own keys. Never for secrets of a store that sells.
+/// Ids derived from a seed, as SHA-256 of the seed and a counter. They serve simulations, and imports, whose ids derive
+/// from the keys of the source. They are not secret.
 #[derive(Debug)]
 pub struct SeededIds {
     clock: Arc<dyn Clock>,
@@ -134,7 +134,7 @@ pub struct SeededIds {
 }
 
 impl SeededIds {
-    /// Ids that follow from `seed`, carrying the time of `clock`.
+    /// Ids derived from `seed`, with the time of `clock`.
     pub fn new(seed: impl AsRef<[u8]>, clock: Arc<dyn Clock>) -> Self {
         Self { clock, seed: Sha256::digest(seed).into(), counter: AtomicU64::new(0) }
     }
@@ -156,10 +156,10 @@ impl IdSource for SeededIds {
     }
 }
 
-/// RFC 9562, section 6.2, method 3: the 12 bits after the milliseconds hold the fraction of a millisecond, so that
-/// ids of one process sort by their microsecond without any shared state; 62 random bits follow.
+/// Makes a UUID version 7 by RFC 9562, section 6.2, method 3: the 12 bits after the milliseconds are the fraction of the
+/// millisecond, so that ids sort by their microsecond without shared state; 62 random bits follow.
 fn uuid_v7(now: Timestamp, random: [u8; 8]) -> Uuid {
-    // an id cannot carry a time before 1970
+    // the time of a UUID begins in 1970
     let microseconds = u64::try_from(now.as_microsecond()).unwrap_or(0);
     let fraction = u16::try_from(microseconds % 1_000 * 4_096 / 1_000).unwrap_or(0);
     let mut bytes = [0; 10];
@@ -168,7 +168,7 @@ fn uuid_v7(now: Timestamp, random: [u8; 8]) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(microseconds / 1_000, &bytes).into_uuid()
 }
 
-/// The instant so many microseconds from 1970; past the ends of time, the end.
+/// Returns the time so many microseconds after 1970, or the nearest representable one.
 fn from_microseconds(microseconds: i64) -> Timestamp {
     let end = if microseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_microsecond(microseconds).unwrap_or(end)
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_clock_shows_whole_microseconds_and_goes_on() {
+    fn the_system_clock_advances_in_whole_microseconds() {
         let first = SystemClock.now();
         assert_eq!(first.as_nanosecond() % 1_000, 0);
         assert!(SystemClock.now() >= first);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_moves_only_when_told_and_stops_at_the_ends() {
+    fn a_manual_clock_stands_still_and_stays_representable() {
         let clock = ManualClock::new(at(5));
         assert_eq!(clock.now(), clock.now());
         clock.advance(SignedDuration::from_micros(7));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_version_7_carry_the_clocks_time_and_sort_by_it() {
+    fn ids_are_version_7_and_sort_by_the_time_of_the_clock() {
         let clock = Arc::new(ManualClock::new(at(1_700_000_000_123_000)));
         let ids = SystemIds::new(Arc::clone(&clock) as Arc<dyn Clock>);
         let mut made = Vec::new();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn system_ids_do_not_repeat_while_time_stands_still() {
+    fn system_ids_of_the_same_time_differ() {
         let ids = SystemIds::new(Arc::new(ManualClock::new(at(1))));
         let mut made: Vec<_> = (0..1_000).map(|_| ids.uuid()).collect();
         made.sort();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_ids_and_another_seed_others() {
+    fn equal_seeds_give_equal_ids_and_other_seeds_other_ids() {
         let make = |seed: &str| {
             let context = Context::seeded(seed, at(1_290_000_000_000_000));
             let mut secret = [0; 50];

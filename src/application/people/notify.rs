@@ -1,4 +1,4 @@
-//! The subscriber that writes notifications: users are told in the app what happens to their orders and subscriptions.
+//! The subscriber that writes notifications in the app about the orders and subscriptions of users.
 
 use crate::domain::events::{
     DomainEvent, OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,

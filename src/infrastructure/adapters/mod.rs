@@ -1,7 +1,20 @@
 //! The adapters room: one vendor, one file, behind a port of the domain.
 //!
-//! Each port also has an offline member in `sandbox/`, the default, that behaves like the vendor and keeps what was
-//! "sent" where a person can read it.
+//! Each port also has an offline member in `sandbox/`, the default, which behaves like a vendor and stores what was
+//! "sent" in the database.
+//!
+//! # Adding one
+//!
+//! 1. Write `<name>_adapter.rs` with a type that implements the port, such as [`PaymentGateway`]; the module
+//!    `adding_one` below is a complete example. In this order: the vendor and its quirks, with a link to its
+//!    documentation; settings; bodies, with only the fields used; the port; the conversion of errors; tests.
+//! 2. Add its `mod` line here, and a line to `Gateways::assemble`. A provider that sends webhooks is given the queue of
+//!    notices there.
+//! 3. Describe its settings in `undercroft.example.toml`.
+//!
+//! Nothing else names an adapter: use cases find it by the name that it gives itself.
+//!
+//! [`PaymentGateway`]: crate::domain::ports::PaymentGateway
 
 mod gateways;
 mod notice_queue;
@@ -9,3 +22,69 @@ mod sandbox;
 
 pub use gateways::Gateways;
 pub use notice_queue::NoticeQueue;
+
+#[cfg(test)]
+mod adding_one {
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use super::NoticeQueue;
+    use crate::domain::ids::PaymentId;
+    use crate::domain::money::{Currency, Money};
+    use crate::domain::ports::{
+        Authorization, Charge, GatewayError, PaymentGateway, PaymentNotices, PortFuture,
+    };
+
+    /// A payment provider that only accepts orders by post, and reports each by a notice.
+    struct PostAdapter {
+        notices: Arc<dyn PaymentNotices>,
+    }
+
+    impl PostAdapter {
+        fn refuse(&self) -> PortFuture<'_, Charge, GatewayError> {
+            Box::pin(async { Err(GatewayError::Refused("send a letter".into())) })
+        }
+    }
+
+    impl PaymentGateway for PostAdapter {
+        fn name(&self) -> &'static str {
+            "post"
+        }
+
+        fn authorize(&self, request: Authorization) -> PortFuture<'_, Charge, GatewayError> {
+            self.notices.payment_changed(request.payment_id);
+            self.refuse()
+        }
+
+        fn capture(&self, _: String, _: Money, _: Uuid) -> PortFuture<'_, Charge, GatewayError> {
+            self.refuse()
+        }
+
+        fn refund(&self, _: String, _: Money, _: Uuid) -> PortFuture<'_, Charge, GatewayError> {
+            self.refuse()
+        }
+
+        fn void(&self, _: String, _: Uuid) -> PortFuture<'_, Charge, GatewayError> {
+            self.refuse()
+        }
+
+        fn look_up(&self, _: PaymentId) -> PortFuture<'_, Option<Charge>, GatewayError> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_provider_is_used_through_its_port_and_reports_by_notices() {
+        let notices = Arc::new(NoticeQueue::new());
+        let provider: Arc<dyn PaymentGateway> = Arc::new(PostAdapter { notices: notices.clone() });
+        assert!(provider.confirmation_page().is_none(), "the provider has a page of its own");
+
+        let payment_id = PaymentId(Uuid::nil());
+        let amount = Money::new(1_299, Currency::EUR);
+        let request = Authorization { payment_id, amount, token: "tok_ok".into(), capture: true };
+        let refused = provider.authorize(request).await;
+        assert!(matches!(refused, Err(GatewayError::Refused(_))), "{refused:?}");
+        assert_eq!(notices.next().await, payment_id);
+    }
+}

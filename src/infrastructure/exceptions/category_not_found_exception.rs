@@ -9,7 +9,7 @@ use super::{Exception, Kind, facts};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no category {category:?}")]
 pub struct CategoryNotFoundException {
-    /// The id or slug asked for.
+    /// The requested id or slug.
     pub category: String,
 }
 

@@ -1,46 +1,46 @@
-//! The request is fine by itself and does not fit what is there.
+//! The request is valid by itself, and conflicts with the present state of a resource.
 
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts};
 
-/// The state of things is against it.
+/// The present state of a resource does not allow the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// 409: somebody changed it meanwhile; read it again, then repeat.
-    #[error("changed meanwhile")]
+    /// 409: another request changed the resource meanwhile; read it again, then repeat the request.
+    #[error("the resource was changed meanwhile")]
     Stale,
-    /// 412: it is no longer the version that `If-Match` names.
+    /// 412: the resource no longer has the version in `If-Match`.
     #[error("If-Match does not match")]
     PreconditionFailed,
-    /// 409: another one has this value already.
-    #[error("{field} is taken")]
+    /// 409: another resource has this value, which must be unique.
+    #[error("the value of {field} is already used")]
     AlreadyExists {
-        /// The field whose value is taken.
+        /// The field.
         field: &'static str,
     },
-    /// 409: its state has no such step. An order or a payment has
+    /// 409: the status has no transition to the requested one. Orders and payments have
     /// [`OrderProcessingException`](super::OrderProcessingException).
     #[error("{what} that is {from} cannot become {to}")]
     ForbiddenStep {
-        /// What it is.
+        /// The type of the resource.
         what: &'static str,
-        /// The state that it is in.
+        /// The present status.
         from: &'static str,
-        /// The state asked for.
+        /// The requested status.
         to: &'static str,
     },
-    /// 409: an order of the account is neither delivered nor given up.
-    #[error("an order of the account is under way")]
+    /// 409: an order of the account is neither fulfilled nor cancelled.
+    #[error("the account has open orders")]
     OpenOrders,
-    /// 409: nobody else could run the store.
-    #[error("it is the last administrator")]
+    /// 409: the user is the last administrator.
+    #[error("the user is the last administrator")]
     LastAdmin,
-    /// 409: other things need it.
+    /// 409: other resources refer to it.
     #[error("the {what} is in use")]
     InUse {
-        /// What it is.
+        /// The type of the resource.
         what: &'static str,
     },
     /// 409: a rule of the database forbids it, and no use case said more.
@@ -49,17 +49,17 @@ pub enum Conflict {
         /// The rule, for the log only.
         constraint: String,
     },
-    /// 409: fewer would be left than orders have reserved.
+    /// 409: the stock would be less than what orders have reserved.
     #[error("orders have reserved {reserved} pieces")]
     StockReserved {
-        /// How many pieces orders have reserved.
+        /// The reserved pieces.
         reserved: i64,
     },
     /// 422: the idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyKeyReused,
-    /// 409: the first request with this idempotency key is still running.
-    #[error("the first request with this idempotency key is still running")]
+    /// 409: the first request with the idempotency key is still in progress.
+    #[error("the first request with the idempotency key is still in progress")]
     IdempotencyInProgress,
 }
 

@@ -1,5 +1,5 @@
-//! The one place where errors of lower layers become answers, each decided by itself. There is no blanket
-//! conversion, so a new error does not compile in a use case until somebody has decided here.
+//! The one place where errors of lower layers become failures, one type at a time. There is no blanket conversion: a
+//! use case that meets a new error does not compile until its conversion is decided here.
 
 use super::{
     Conflict, Failure, Fault, Location, OrderProcessingException, Technical, TechnicalKind,
@@ -17,8 +17,8 @@ use crate::{
     infrastructure::repositories::{DatabaseError, ForeignCursor, ListError},
 };
 
-// Every amount that meets another came in from outside at some time, so the two that depend on the numbers are
-// faults of the input. A use case that knows the field says so itself.
+// Amounts come from requests, so errors that depend on their values are faults of the request. A use case that knows
+// the field raises the fault itself.
 impl From<MoneyError> for Failure {
     fn from(error: MoneyError) -> Self {
         match error {
@@ -44,7 +44,7 @@ impl From<PricingError> for Failure {
                 ValidationException::one(format!("/items/{line}/quantity"), fault).into()
             }
             PricingError::Money(error) => error.into(),
-            // no price gets in that is one
+            // negative prices are refused when they are entered
             PricingError::NegativePrice { .. } => Technical::internal(error).into(),
         }
     }
@@ -71,7 +71,7 @@ impl From<ListError> for Failure {
     }
 }
 
-// A use case that knows what a constraint means says so itself; here only the database has spoken.
+// A use case that knows what a constraint means handles it before.
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         match error {
@@ -88,7 +88,7 @@ impl From<DatabaseError> for Failure {
     }
 }
 
-// A payment goes on without its vendor's answer wherever it can; this is for where it cannot.
+// Payments proceed without the provider's response where they can; this is for where they cannot.
 impl From<GatewayError> for Failure {
     fn from(error: GatewayError) -> Self {
         let kind = match error {
@@ -100,7 +100,7 @@ impl From<GatewayError> for Failure {
     }
 }
 
-// No client has to do with events. The subscriber's event becomes a dead letter, with the report as its reason.
+// The event becomes a dead letter, with this failure's report as the reason.
 impl From<UnreadableEvent> for Failure {
     fn from(error: UnreadableEvent) -> Self {
         Technical::internal(error).into()
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_forbidden_step_is_told_by_what_it_concerns() {
+    fn a_forbidden_step_of_an_order_has_its_own_exception() {
         let step = |what| Failure::from(ForbiddenStep { what, from: "pending", to: "refunded" });
         assert_eq!(step("payment").code(), "order_processing");
         assert_eq!(step("subscription").code(), "forbidden_step");
     }
 
     #[test]
-    fn amounts_that_do_not_fit_are_faults_of_the_input() {
+    fn amounts_that_do_not_fit_are_faults_of_the_request() {
         let mismatch = MoneyError::CurrencyMismatch { left: Currency::EUR, right: Currency::USD };
         assert_eq!(Failure::from(MoneyError::Overflow).code(), "validation");
         let failure = Failure::from(mismatch);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quantity_out_of_bounds_is_told_the_bound() {
+    fn a_quantity_out_of_bounds_is_a_fault_with_the_bound() {
         let fault = |error: PricingError| {
             let failure = Failure::from(error);
             failure.downcast_ref::<ValidationException>().unwrap().faults()[0].clone()
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_vendor_says_is_told_by_whether_it_may_have_happened() {
+    fn errors_of_a_provider_differ_by_whether_the_request_may_have_taken_effect() {
         let status = |error: GatewayError| Failure::from(error).status().as_u16();
         assert_eq!(status(GatewayError::NoAnswer("time-out".into())), 504);
         assert_eq!(status(GatewayError::Unavailable("503".into())), 503);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_database_says_is_told_by_what_the_caller_can_do() {
+    fn errors_of_the_database_differ_by_what_the_client_can_do() {
         let constraint = || "stock_not_negative".to_owned();
         let cases = [
             (DatabaseError::Unavailable("no route to 10.0.0.7".into()), 503, "unavailable"),

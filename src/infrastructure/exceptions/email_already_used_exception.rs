@@ -1,13 +1,13 @@
-//! The e-mail address belongs to an account already.
+//! The e-mail address belongs to another account.
 //!
-//! It betrays that the account exists. Raise it where that is known anyway (registration, an administrator's
-//! form, a change of one's own address); never at log-in or password reset.
+//! This discloses that the account exists. Raise it where that is known anyway (registration, an administrator's form,
+//! a user's change of their own address); never at login or password reset.
 
 use http::StatusCode;
 
 use super::{Exception, Kind};
 
-/// The address is taken. It carries no address, so that none gets into a log.
+/// The address is used by another account. The exception does not contain the address, so that none is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the e-mail address is already used")]
 pub struct EmailAlreadyUsedException;

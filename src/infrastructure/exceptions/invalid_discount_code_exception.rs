@@ -1,4 +1,4 @@
-//! A discount code gives no discount here.
+//! A discount code cannot be redeemed for a cart.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -6,18 +6,18 @@ use serde_json::{Map, Value, json};
 use super::{Exception, Kind, facts};
 use crate::domain::discount::DiscountRefusal;
 
-/// The code is refused.
+/// The code is unknown, or its discount does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("discount code {discount_code:?} refused: {}", self.reason())]
 pub struct InvalidDiscountCodeException {
-    /// The code as it was given.
+    /// The code in the request.
     pub discount_code: String,
-    /// Why the discount does not apply; `None` if there is no such code.
+    /// The reason why the discount does not apply; `None` if the code is unknown.
     pub refusal: Option<DiscountRefusal>,
 }
 
 impl InvalidDiscountCodeException {
-    /// Why, for programs.
+    /// The code of the reason.
     pub fn reason(&self) -> &'static str {
         match self.refusal {
             None => "unknown",

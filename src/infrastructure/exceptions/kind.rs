@@ -1,4 +1,4 @@
-//! What a use case may decide by when another one failed.
+//! The kinds of failures, by which use cases decide.
 
 /// The kind of a failure. It is independent of the HTTP status, which is for rendering only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns whether the request itself is to blame, and not its time, a vendor or the store.
+    /// Returns whether the cause is the request itself, and not its time, a vendor or the store.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Invalid | Self::Refused)
     }

@@ -1,16 +1,16 @@
-//! Typed errors: what can go wrong, as small types that know their wire code, status and facts.
+//! The exceptions room: typed errors, each with its wire code, kind, HTTP status and facts.
 //!
 //! Which one to raise:
 //!
-//! - The caller asked for something that the store refuses or does not have: one of the ten members, each
-//!   in its own file; [`NotFound`] and [`Conflict`] only for what has no member of its own.
-//! - A field of the request is wrong: [`ValidationException`], with every fault at once.
-//! - The request is no request we can read (syntax, size, media type): [`RejectedRequest`].
-//! - Something of ours or a vendor's is broken: [`Technical`]. Its cause is logged and never shown.
+//! - The store refuses the request, or does not have the resource: one of the ten `…Exception` types, each in a file of
+//!   its own; [`NotFound`] and [`Conflict`] for what has no exception of its own.
+//! - A field of the request is invalid: [`ValidationException`], with all faults at once.
+//! - The request cannot be read (syntax, size, media type): [`RejectedRequest`].
+//! - The store or a vendor is at fault: [`Technical`]. The cause is logged and never shown.
 //!
-//! Code passes failures on as [`Failure`], made with `?` from any [`Exception`]. Errors of lower layers become
-//! failures in `conversions.rs` only, one by one, so that a new kind of error does not compile until
-//! somebody has decided what the caller may know. `problem.rs` renders a failure as RFC 9457.
+//! Use cases and handlers return [`Failure`], which `?` makes of any [`Exception`]. Errors of lower layers become
+//! failures in `conversions.rs` only, one type at a time, so that a new error does not compile until its conversion is
+//! decided. `problem.rs` renders a failure as a problem document (RFC 9457).
 //!
 //! # Adding one
 //!
@@ -66,11 +66,11 @@ pub use self::{
     validation_exception::ValidationException,
 };
 
-/// An error that the caller is told about.
+/// An error that is reported to the client.
 ///
-/// `Display` is the log line; what the caller reads comes from the message table, by code.
+/// `Display` is the log line; the client's texts come from the message table, by code.
 pub trait Exception: Error + Send + Sync + 'static {
-    /// The stable code on the wire, which is also the key of its messages.
+    /// The wire code, which never changes and is also the key of the texts.
     fn code(&self) -> &'static str;
 
     /// What a use case may decide by.
@@ -79,12 +79,12 @@ pub trait Exception: Error + Send + Sync + 'static {
     /// The HTTP status, for rendering only.
     fn status(&self) -> StatusCode;
 
-    /// The facts that the caller may know: members of the problem document and arguments of its messages.
+    /// The facts that the client may know: members of the problem document and arguments of its texts.
     fn details(&self) -> Map<String, Value> {
         Map::new()
     }
 
-    /// Headers that belong to the answer.
+    /// Headers of the response.
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         Vec::new()
     }
@@ -110,7 +110,7 @@ impl Failure {
         self.0.status()
     }
 
-    /// Headers that belong to the answer.
+    /// Headers of the response.
     pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         self.0.headers()
     }
@@ -120,19 +120,19 @@ impl Failure {
         self.0.details()
     }
 
-    /// Whether it is a `T`.
+    /// Whether the exception is a `T`.
     pub fn is<T: Exception>(&self) -> bool {
         self.downcast_ref::<T>().is_some()
     }
 
-    /// The `T` inside, if it is one.
+    /// The exception, if it is a `T`.
     pub fn downcast_ref<T: Exception>(&self) -> Option<&T> {
         let error: &(dyn Error + 'static) = &*self.0;
         error.downcast_ref()
     }
 }
 
-// No blanket over errors: a type becomes a `Failure` only by choosing to be an `Exception`.
+// There is no conversion from all errors: only types that implement `Exception` become failures.
 impl<E: Exception> From<E> for Failure {
     fn from(exception: E) -> Self {
         Self(Arc::new(exception))
@@ -157,7 +157,7 @@ impl Error for Failure {
     }
 }
 
-/// The details made of `pairs`; a null is left out.
+/// Makes details of `pairs`; null values are omitted.
 fn facts<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
     pairs
         .into_iter()
@@ -172,7 +172,7 @@ mod adding_one {
     use http::StatusCode;
     use serde_json::{Map, Value, json};
 
-    /// The warehouse does not ship to the country.
+    /// No shipping method delivers to the country.
     #[derive(Debug, thiserror::Error)]
     #[error("no shipping to {country}")]
     struct NoShippingException {

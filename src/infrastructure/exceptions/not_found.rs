@@ -1,14 +1,14 @@
-//! What is not there, for things without an exception of their own. What a caller may not see is not there.
+//! A resource does not exist, or the client may not see it. For resources without an exception of their own.
 
 use http::StatusCode;
 
 use super::{Exception, Kind};
 
-/// There is no such thing, or none for this caller.
+/// The resource does not exist, or the client may not see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{}", self.code())]
 pub enum NotFound {
-    /// No such page or route.
+    /// No such route.
     Route,
     /// No such product.
     Product,
@@ -33,7 +33,7 @@ pub enum NotFound {
 }
 
 impl NotFound {
-    /// Every one.
+    /// All variants.
     pub(super) const ALL: [Self; 11] = [
         Self::Route,
         Self::Product,

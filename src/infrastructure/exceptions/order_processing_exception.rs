@@ -1,24 +1,24 @@
-//! An order cannot take this step: its state forbids it, or it is still being worked on.
+//! A change of an order or its payment is not possible: its status forbids it, or another change is in progress.
 
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts};
 
-/// The step was not taken; the order is as it was.
+/// The order was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderProcessingException {
-    /// The order's state has no such step; the same again will be refused again.
+    /// The present status has no transition to the requested one; a repeated request fails again.
     #[error("{what} that is {from} cannot become {to}")]
     Forbidden {
-        /// What it is: the order, its payment, …
+        /// What has the status: `order`, `payment`, …
         what: &'static str,
-        /// The state that it is in.
+        /// The present status.
         from: &'static str,
-        /// The state asked for.
+        /// The requested status.
         to: &'static str,
     },
-    /// An earlier step is still running; the same again may work soon.
+    /// An earlier change is still in progress; a repeated request may succeed soon.
     #[error("still being processed")]
     InProgress,
 }

@@ -1,7 +1,7 @@
 //! A payment was declined.
 //!
-//! The reason is one of a few that are safe to show: a vendor's own text may tell a thief why a stolen card
-//! no longer works. Lost, stolen and suspected cards, and whatever we do not know, are plainly `Declined`.
+//! The reason is one of a few that are safe to show: a provider's own text may tell a thief why a stolen card no longer
+//! works. Lost, stolen and suspected cards, and unknown reasons, are `Declined`.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use super::{Exception, Kind, facts};
 use crate::domain::ports::DeclineReason;
 
-/// The payment did not go through; nothing was charged.
+/// The payment was declined; nothing was charged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("payment failed: {reason:?}")]
 pub struct PaymentFailedException {
-    /// Why, as far as the buyer may know.
+    /// The reason that the shopper may know.
     pub reason: DeclineReason,
 }
 

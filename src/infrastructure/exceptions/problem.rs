@@ -1,8 +1,8 @@
-//! Failures as problem documents (RFC 9457), for every answer that is not a success.
+//! Failures as problem documents (RFC 9457), the bodies of all error responses.
 //!
-//! `type` is `/problems/` and the code; `title` and `detail` come from the message table; the failure's details
-//! are further members. A technical failure says nothing of its cause: [`with_instance`] gives it an `instance`, under
-//! which the cause stands in the log.
+//! `type` is `/problems/` and the code; `title` and `detail` come from the message table; the failure's details are
+//! further members. The cause of a technical failure is not shown: [`with_instance`] adds an `instance`, under which the
+//! cause is logged.
 
 use std::{error::Error, fmt};
 
@@ -39,13 +39,13 @@ struct Problem<'a> {
 }
 
 impl Failure {
-    /// The problem document, with the id of its occurrence if it has one.
+    /// Renders the problem document, with an `instance` if given.
     fn problem(&self, messages: &Messages, instance: Option<String>) -> Vec<u8> {
         let (code, status) = (self.code(), self.status());
         let mut details = self.0.details();
         let detail = messages.detail(code, &details);
         if let Some(Value::Array(errors)) = details.get_mut("errors") {
-            errors.iter_mut().filter_map(Value::as_object_mut).for_each(|error| word(error, messages));
+            errors.iter_mut().filter_map(Value::as_object_mut).for_each(|error| add_detail(error, messages));
         }
         let problem = Problem {
             kind: format!("/problems/{code}"),
@@ -60,12 +60,12 @@ impl Failure {
         serde_json::to_vec(&problem).unwrap_or_default()
     }
 
-    /// The problem document, in English.
+    /// Renders the problem document in English.
     pub fn document(&self) -> Vec<u8> {
         self.problem(Messages::english(), None)
     }
 
-    /// The failure and its causes in one line, for a log or a terminal, never for a caller.
+    /// The failure and its causes in one line, for a log or a terminal, never for a client.
     pub fn report(&self) -> impl fmt::Display {
         fmt::from_fn(move |f| {
             write!(f, "{self}")?;
@@ -79,8 +79,8 @@ impl Failure {
     }
 }
 
-/// Adds the sentence for a fault.
-fn word(error: &mut Map<String, Value>, messages: &Messages) {
+/// Adds the `detail` of a fault.
+fn add_detail(error: &mut Map<String, Value>, messages: &Messages) {
     let code = error.get("code").and_then(Value::as_str);
     if let Some(detail) = code.and_then(|code| messages.fault(code, error)) {
         error.insert("detail".to_owned(), detail.into());
@@ -99,8 +99,8 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Gives the answer to a technical failure its `instance`, and logs the cause under it; every other answer, and
-/// one that was settled before, is left alone. The outermost layer calls it for each answer.
+/// Adds an `instance` to the response to a technical failure and logs the cause under it. Other responses, and those
+/// that have an `instance`, are returned as they are. The outermost layer calls this for each response.
 pub fn with_instance(mut response: Response, instance: Uuid) -> Response {
     if !response.extensions().get::<Failure>().is_some_and(Failure::is::<Technical>) {
         return response;
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_fault_of_the_input_is_listed_with_place_and_sentence() {
+    async fn every_fault_is_listed_with_its_location_and_detail() {
         let mut faults = ValidationException::none();
         faults.add("/items/0/quantity", Fault::Minimum { minimum: 1.into() });
         faults.require(false, "/currency", Fault::NotAllowed { allowed: vec!["EUR".into(), "USD".into()] });
@@ -169,30 +169,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_technical_failure_shows_an_id_and_nothing_of_the_inside() {
+    async fn a_technical_failure_shows_an_instance_and_not_its_cause() {
         let cause = std::io::Error::other("password of the database");
         let failure = Failure::from(Technical::new(TechnicalKind::Unavailable, cause));
         assert_eq!(failure.report().to_string(), "unavailable: password of the database");
-        let settled =
+        let response =
             with_instance(with_instance(failure.into_response(), Uuid::from_u128(7)), Uuid::from_u128(8));
-        let (status, headers, body) = read(settled).await;
+        let (status, headers, body) = read(response).await;
         assert_eq!(
             (status, &headers["retry-after"]),
             (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
         );
-        assert_eq!(body["instance"], "urn:uuid:00000000-0000-0000-0000-000000000007", "the first one stands");
+        assert_eq!(
+            body["instance"], "urn:uuid:00000000-0000-0000-0000-000000000007",
+            "the first instance stays"
+        );
         assert!(!body.to_string().contains("password"), "{body}");
     }
 
     #[tokio::test]
-    async fn the_rule_of_a_database_is_not_shown() {
+    async fn the_constraint_of_a_conflict_is_not_shown() {
         let failure = Failure::from(Conflict::Rule { constraint: "stock_not_negative".into() });
         let (_, _, body) = read(failure.into_response()).await;
         assert!(!body.to_string().contains("stock"), "{body}");
     }
 
     #[tokio::test]
-    async fn other_answers_are_left_alone() {
+    async fn other_responses_stay_as_they_are() {
         let (_, _, before) = read(Failure::from(Conflict::Stale).into_response()).await;
         let (_, _, after) =
             read(with_instance(Failure::from(Conflict::Stale).into_response(), Uuid::nil())).await;

@@ -1,4 +1,4 @@
-//! A variant is not there in the quantity asked for.
+//! A variant is not available in the requested quantity.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -6,17 +6,17 @@ use serde_json::{Map, Value, json};
 use super::{Exception, Kind, facts};
 use crate::domain::ids::VariantId;
 
-/// Less is left than was asked for.
+/// Fewer pieces are available than were requested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{sku}: {requested} requested, {available} available")]
 pub struct ProductOutOfStockException {
     /// The variant.
     pub variant_id: VariantId,
-    /// Its stock-keeping unit.
+    /// The SKU of the variant.
     pub sku: String,
-    /// How many were asked for.
+    /// The requested pieces.
     pub requested: i64,
-    /// How many are left.
+    /// The available pieces.
     pub available: i64,
 }
 

@@ -1,11 +1,11 @@
-//! Requests that are refused before anybody looks at what they ask.
+//! A request is rejected before its content is looked at: syntax, size, media type, rate.
 
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts};
 
-/// The request cannot be read.
+/// The request cannot be read, or not now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedRequest {
     /// 400: the body is not JSON.
@@ -13,32 +13,32 @@ pub enum RejectedRequest {
     MalformedJson {
         /// The line of the first fault, from 1.
         line: usize,
-        /// The column of the first fault, from 1; 0 is the end of the line before.
+        /// The column of the first fault, from 1; 0 is the end of the previous line.
         column: usize,
     },
-    /// 400: the body stopped before its end.
+    /// 400: the client closed the body before its end.
     #[error("the body stopped before its end")]
     BodyIncomplete,
-    /// 405: the resource is there and has no such method.
-    #[error("no such method")]
+    /// 405: the resource exists and does not support the method.
+    #[error("method not allowed")]
     MethodNotAllowed,
     /// 408: the body took too long to arrive.
     #[error("the request took too long to arrive")]
     TooSlow,
-    /// 413: the body is over the limit.
+    /// 413: the body exceeds the size limit.
     #[error("the body has more than {limit} bytes")]
     BodyTooLarge {
         /// The greatest size in bytes.
         limit: usize,
     },
-    /// 415: the body is declared as something else.
+    /// 415: `Content-Type` names an unsupported media type.
     #[error("the body must be {expected}")]
     UnsupportedMediaType {
-        /// The media type that is understood.
+        /// The supported media type.
         expected: &'static str,
     },
-    /// 429: as many like it as may be are under way.
-    #[error("too many requests like this one are under way")]
+    /// 429: the greatest number of such requests is in progress.
+    #[error("too many such requests are in progress")]
     TooManyAtOnce,
 }
 

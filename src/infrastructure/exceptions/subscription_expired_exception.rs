@@ -1,4 +1,4 @@
-//! The subscription that this needs has lapsed.
+//! The subscription has expired.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts};
 
-/// The subscription ended.
+/// The subscription has expired and cannot be changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the subscription ended at {ended_at}")]
 pub struct SubscriptionExpiredException {
-    /// The end of the last period that was paid for.
+    /// The end of the last paid period.
     pub ended_at: Timestamp,
 }
 

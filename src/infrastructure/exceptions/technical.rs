@@ -1,4 +1,4 @@
-//! Something of ours or of a vendor is broken. Outside only the status and an id to look up are shown.
+//! A fault of the store or of a vendor. The response shows only the status and an id, under which the cause is logged.
 
 use std::error::Error;
 
@@ -14,25 +14,25 @@ pub struct Technical {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// Whose fault it is, and whether the same again may work.
+/// Whose fault it is, and whether a repeated request may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum TechnicalKind {
-    /// 500: ours; the same again will fail again.
+    /// 500: a fault of the store; a repeated request fails again.
     #[error("internal error")]
     Internal,
-    /// 502: a vendor answered nonsense or refused us.
+    /// 502: a vendor gave an unusable response or rejected the store's request.
     #[error("a vendor failed")]
     Vendor,
-    /// 503: overloaded, full, or a service that we need is away; the same again may work soon.
+    /// 503: overloaded, full, or a required service does not respond; a repeated request may succeed soon.
     #[error("unavailable")]
     Unavailable,
-    /// 504: it took too long. What was asked may have happened.
+    /// 504: it took too long. The request may have taken effect.
     #[error("timed out")]
     TimedOut,
 }
 
 impl TechnicalKind {
-    /// Every one.
+    /// All variants.
     pub(super) const ALL: [Self; 4] = [Self::Internal, Self::Vendor, Self::Unavailable, Self::TimedOut];
 }
 
@@ -42,12 +42,12 @@ impl Technical {
         Self { kind, source: cause.into() }
     }
 
-    /// A failure of our own (500).
+    /// A fault of the store (500).
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TechnicalKind::Internal, cause)
     }
 
-    /// A vendor's failure (502).
+    /// A fault of a vendor (502).
     pub fn vendor(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TechnicalKind::Vendor, cause)
     }

@@ -1,6 +1,6 @@
-//! The caller may not do this: not known (401), or known and not allowed (403).
+//! The client is not authenticated (401), or not allowed to do this (403).
 //!
-//! A thing that the caller may not even know of is a [`NotFound`](super::NotFound) instead.
+//! A resource that the client may not see is a [`NotFound`](super::NotFound) instead.
 
 use http::{HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
 use serde::Serialize;
@@ -12,25 +12,25 @@ use super::{Exception, Kind, facts};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum UnauthorizedAccessException {
-    /// 401: nobody is signed in.
+    /// 401: the request has no session token.
     #[error("not signed in")]
     NotSignedIn,
     /// 401: the token is unknown, expired or revoked.
     #[error("the token is not valid")]
     InvalidToken,
-    /// 401: e-mail address or password is wrong; which of them is not told.
+    /// 401: the e-mail address or the password is wrong; which one is not disclosed.
     #[error("wrong credentials")]
     WrongCredentials,
-    /// 403: another site made the browser send this with the user's cookie.
+    /// 403: another site made the browser send the request with the user's cookie.
     #[error("sent by another site")]
     ForeignOrigin,
-    /// 403: signed in, and still not allowed.
+    /// 403: the user lacks the permission.
     #[error("not allowed")]
     NotAllowed,
-    /// 403: the goods have a minimum age, and the buyer has not shown that they have reached it.
+    /// 403: the product has a minimum age, and the shopper is younger or has given no birth date.
     #[error("below the minimum age")]
     AgeRestricted,
-    /// 403: only who has bought something may say how it is.
+    /// 403: only users who bought a product may review it.
     #[error("not a buyer")]
     NotBought,
 }
@@ -57,7 +57,7 @@ impl Exception for UnauthorizedAccessException {
         facts([("reason", json!(self))])
     }
 
-    // RFC 9110 section 11.6.1 asks for the challenge on every 401; RFC 6750 section 3 has its words.
+    // RFC 9110 section 11.6.1 requires the challenge with every 401; RFC 6750 section 3 defines its parameters.
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let challenge = match self {
             Self::ForeignOrigin | Self::NotAllowed | Self::AgeRestricted | Self::NotBought => {

@@ -1,7 +1,7 @@
 //! There is no such user.
 //!
-//! For administrators and for users themselves: who may not know whether an account exists (log-in,
-//! password reset) is not told by this.
+//! For administrators, and for users about themselves. Login and password reset must not disclose whether an account
+//! exists, and do not raise it.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ use crate::domain::ids::UserId;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no user {id}")]
 pub struct UserNotFoundException {
-    /// The id asked for.
+    /// The requested id.
     pub id: UserId,
 }
 
