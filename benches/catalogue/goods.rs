@@ -36,7 +36,7 @@ impl Goods {
         let there = usize::try_from(there).unwrap_or(0);
         if there == 0 {
             let added: Result<(), DatabaseError> =
-                database.write_boxed(|work| Box::pin(add_categories(work))).await;
+                database.write((), async |work, ()| add_categories(work).await).await;
             added.expect("categories");
         }
         let begun = std::time::Instant::now();
@@ -44,16 +44,13 @@ impl Goods {
         for from in (there..size).step_by(BATCH) {
             let products: Vec<_> = (from..size.min(from + BATCH)).map(with_stock).collect();
             let saved: Result<(), SaveError> = database
-                .write_boxed(move |work| {
+                .write(products, async |work, products| {
                     let mut products = products.clone();
-                    Box::pin(async move {
-                        for (product, _) in &mut products {
-                            product.created_at = work.now();
-                        }
-                        let products: Vec<_> =
-                            products.iter().map(|(product, stock)| (product, stock)).collect();
-                        ProductRepository::insert_all(work, &products).await
-                    })
+                    for (product, _) in &mut products {
+                        product.created_at = work.now();
+                    }
+                    let products: Vec<_> = products.iter().map(|(product, stock)| (product, stock)).collect();
+                    ProductRepository::insert_all(work, &products).await
                 })
                 .await;
             saved.expect("products");

@@ -153,11 +153,9 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
 
 /// Places an order, and takes in that its money was taken.
 async fn buy(store: &undercroft::application::Store, draft: OrderDraft) -> Result<(), Failure> {
-    let policy = Arc::clone(&store.policy);
-    let place = store.database().write_boxed(move |work| {
-        let (policy, draft) = (Arc::clone(&policy), draft.clone());
-        Box::pin(async move { place_order(work, &policy, &draft).await })
-    });
+    let given = (Arc::clone(&store.policy), draft);
+    let place =
+        store.database().write(given, async |work, (policy, draft)| place_order(work, policy, draft).await);
     let payment = place.await?.payment;
     let charge = Charge {
         reference: format!("sandbox_{}", payment.id.0.simple()),
@@ -166,9 +164,8 @@ async fn buy(store: &undercroft::application::Store, draft: OrderDraft) -> Resul
         captured: payment.amount,
         refunded: 0,
     };
-    let pay = store.database().write_boxed(move |work| {
-        let charge = charge.clone();
-        Box::pin(async move { apply_payment(work, payment.id, &charge).await.map(drop) })
+    let pay = store.database().write((payment.id, charge), async |work, (payment_id, charge)| {
+        apply_payment(work, *payment_id, charge).await.map(drop)
     });
     pay.await
 }

@@ -106,35 +106,29 @@ async fn fill(database: &Database) -> Outcome<()> {
         rate: TaxRate { basis_points: 1900, inclusive: true },
     };
     let categories: Vec<CategoryId> = database
-        .write_boxed(move |work| {
-            let (rule, standard) = (rule.clone(), standard.clone());
-            Box::pin(async move {
-                TaxRepository::replace(work, &[rule]).await?;
-                let parcel = parcel(work.id(), standard.clone());
-                work.insert(&parcel).await?;
-                let mut categories = Vec::new();
-                for number in 0..CATEGORIES {
-                    let category = category(work, number, &standard);
-                    work.insert(&category).await?;
-                    categories.push(category.id);
-                }
-                Ok::<_, DatabaseError>(categories)
-            })
+        .write((rule, standard), async |work, (rule, standard)| {
+            TaxRepository::replace(work, std::slice::from_ref(rule)).await?;
+            let parcel = parcel(work.id(), standard.clone());
+            work.insert(&parcel).await?;
+            let mut categories = Vec::new();
+            for number in 0..CATEGORIES {
+                let category = category(work, number, standard);
+                work.insert(&category).await?;
+                categories.push(category.id);
+            }
+            Ok::<_, DatabaseError>(categories)
         })
         .await?;
     for first in (0..PRODUCTS).step_by(BATCH) {
         let categories = categories.clone();
         database
-            .write_boxed(move |work| {
-                let categories = categories.clone();
-                Box::pin(async move {
-                    for number in first..first + BATCH {
-                        let product = product(work, number, categories[number % CATEGORIES]);
-                        let stock = product.variants.iter().map(|variant| (variant.id, STOCK)).collect();
-                        ProductRepository::insert(work, &product, &stock).await?;
-                    }
-                    Ok::<_, SaveError>(())
-                })
+            .write((first, categories), async |work, (first, categories)| {
+                for number in *first..first + BATCH {
+                    let product = product(work, number, categories[number % CATEGORIES]);
+                    let stock = product.variants.iter().map(|variant| (variant.id, STOCK)).collect();
+                    ProductRepository::insert(work, &product, &stock).await?;
+                }
+                Ok::<_, SaveError>(())
             })
             .await?;
     }

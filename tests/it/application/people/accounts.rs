@@ -163,12 +163,10 @@ async fn another_address_asks_for_the_password_and_must_be_proven_anew(shop: &Sh
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     register(server, "bob@example.org").await;
-    let verify = server.store.database().write_boxed(|work| {
-        Box::pin(async move {
-            let mut user = UserRepository(work).by_email("ann@example.org").await?.unwrap();
-            user.email_verified_at = Some(work.now());
-            work.update(&mut user).await
-        })
+    let verify = shop.database.write("ann@example.org", async |work, email| {
+        let mut user = UserRepository(work).by_email(email).await?.unwrap();
+        user.email_verified_at = Some(work.now());
+        work.update(&mut user).await
     });
     verify.await.unwrap();
     let change = |email: &str| json!({"email": email, "current_password": PASSWORD});

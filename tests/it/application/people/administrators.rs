@@ -149,9 +149,9 @@ async fn an_order_under_way_keeps_its_buyer(shop: &Shop) {
     let order = "INSERT INTO orders (id, number, user_id, email, seller, status, currency, subtotal, discount, shipping, tax, \
          total, taxes, shipping_address, billing_address, lines, version, placed_at, updated_at) \
          VALUES ($1, 1, $1, '', '', 'paid', 'EUR', 0, 0, 0, 0, 0, '[]', '{}', '{}', '[]', 1, $2, $2)";
-    let write = server.store.database().write_boxed(move |work| {
+    let write = shop.database.write((order, buyer), async |work, &(order, buyer)| {
         let now = work.now();
-        Box::pin(async move { work.execute(order, &[buyer.into(), now.into()]).await })
+        work.execute(order, &[buyer.into(), now.into()]).await
     });
     write.await.unwrap();
     assert_eq!(ann.delete("/v1/me").await.problem(409), "open_orders");

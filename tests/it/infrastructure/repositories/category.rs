@@ -6,7 +6,7 @@ use undercroft::domain::product::Texts;
 use undercroft::infrastructure::repositories::{CategoryRepository, DatabaseError, MoveError};
 use uuid::Uuid;
 
-use super::{at, at_once, execute, number, product};
+use super::{at, at_once, execute, insert, number, product, update};
 use crate::support::Shop;
 
 fn id(number: u128) -> CategoryId {
@@ -30,7 +30,7 @@ fn category(number: u128, parent: Option<u128>, position: i64) -> Category {
 
 async fn plant(shop: &Shop, categories: &[Category]) {
     for category in categories {
-        within!(shop, work, category => work.insert(&category).await).unwrap();
+        insert(shop, category).await.unwrap();
     }
 }
 
@@ -45,7 +45,11 @@ async fn plant_four(shop: &Shop) {
 
 async fn move_to(shop: &Shop, child: u128, parent: Option<u128>, position: i64) -> Result<(), MoveError> {
     let (child, parent) = (id(child), parent.map(id));
-    within!(shop, work => CategoryRepository::move_to(work, child, parent, position).await)
+    let given = (child, parent, position);
+    let moved = shop.database.write(given, async |work, &(child, parent, position)| {
+        CategoryRepository::move_to(work, child, parent, position).await
+    });
+    moved.await
 }
 
 async fn ancestors(shop: &Shop, of: u128) -> Vec<CategoryId> {
@@ -53,7 +57,11 @@ async fn ancestors(shop: &Shop, of: u128) -> Vec<CategoryId> {
 }
 
 async fn remove(shop: &Shop, number: u128) -> bool {
-    within!(shop, work => CategoryRepository::remove_empty(work, id(number)).await).unwrap()
+    let removed = shop
+        .database
+        .write(id(number), async |work, &id| CategoryRepository::remove_empty(work, id).await)
+        .await;
+    removed.unwrap()
 }
 
 on_both_engines!(the_tree_is_read_in_order_and_a_category_by_either_name);
@@ -122,10 +130,7 @@ async fn an_edit_leaves_the_place_alone(shop: &Shop) {
     plant_four(shop).await;
     let rename = async |name: &str, version| {
         let edited = Category { name: name.into(), version, ..category(2, None, 9) };
-        within!(shop, work, edited => {
-            let mut edited = edited;
-            work.update(&mut edited).await
-        })
+        update(shop, edited).await
     };
     rename("Cheese", 1).await.unwrap();
     let found: Category = shop.database.read().await.unwrap().find(id(2)).await.unwrap().unwrap();
@@ -133,7 +138,7 @@ async fn an_edit_leaves_the_place_alone(shop: &Shop) {
     move_to(shop, 2, Some(4), 0).await.unwrap();
     assert!(matches!(rename("Stale cheese", 2).await, Err(DatabaseError::Stale { table: "categories" })));
     let same_slug = Category { id: id(8), ..category(1, None, 0) };
-    let taken = within!(shop, work, same_slug => work.insert(&same_slug).await).unwrap_err();
+    let taken = insert(shop, &same_slug).await.unwrap_err();
     assert!(taken.is_taken("categories_slug"), "{taken}");
 }
 

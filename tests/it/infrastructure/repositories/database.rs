@@ -20,18 +20,12 @@ async fn events(database: &Database) -> i64 {
 /// Counts up and publishes, then fails if it is told to.
 async fn count_up(database: &Database, name: &'static str, fail: bool) -> Result<i64, DatabaseError> {
     database
-        .write_boxed(move |work| {
-            Box::pin(async move {
-                let value = work
-                    .one(
-                        "INSERT INTO counters (name, value) VALUES ($1, 1) \
-                         ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value",
-                        &[Param::from(name)],
-                    )
-                    .await?;
-                work.publish(&StockDepleted { variant_id: VariantId(work.id()) }).await?;
-                if fail { Err(DatabaseError::Stale { table: "counters" }) } else { Ok(value) }
-            })
+        .write((name, fail), async |work, &(name, fail)| {
+            let sql = "INSERT INTO counters (name, value) VALUES ($1, 1) \
+                       ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
+            let value = work.one(sql, &[Param::from(name)]).await?;
+            work.publish(&StockDepleted { variant_id: VariantId(work.id()) }).await?;
+            if fail { Err(DatabaseError::Stale { table: "counters" }) } else { Ok(value) }
         })
         .await
 }
@@ -63,11 +57,8 @@ on_both_engines!(a_rule_of_the_database_is_told_by_its_name);
 async fn a_rule_of_the_database_is_told_by_its_name(shop: &Shop) {
     let outcome: Result<u64, DatabaseError> = shop
         .database
-        .write_boxed(|work| {
-            Box::pin(async move {
-                let sql = "INSERT INTO counters (name, value) VALUES ('c', 0), ('c', 1)";
-                work.execute(sql, &[]).await
-            })
+        .write("INSERT INTO counters (name, value) VALUES ('c', 0), ('c', 1)", async |work, sql| {
+            work.execute(sql, &[]).await
         })
         .await;
     assert!(matches!(outcome, Err(DatabaseError::Taken { .. })), "{outcome:?}");
@@ -77,15 +68,13 @@ on_both_engines!(a_unit_that_panics_or_awaits_is_an_error_and_the_writer_lives);
 async fn a_unit_that_panics_or_awaits_is_an_error_and_the_writer_lives(shop: &Shop) {
     if shop.url.starts_with("sqlite:") {
         let panicked: Result<(), DatabaseError> =
-            shop.database.write_boxed(|_| Box::pin(async { panic!("on purpose") })).await;
+            shop.database.write((), async |_, ()| panic!("on purpose")).await;
         assert!(matches!(panicked, Err(DatabaseError::Internal(_))));
         let waited: Result<(), DatabaseError> = shop
             .database
-            .write_boxed(|_| {
-                Box::pin(async {
-                    let _: () = tokio::task::yield_now().await;
-                    Ok(())
-                })
+            .write((), async |_, ()| {
+                tokio::task::yield_now().await;
+                Ok(())
             })
             .await;
         assert!(matches!(waited, Err(DatabaseError::Internal(_))));

@@ -6,7 +6,7 @@ use undercroft::domain::money::{Currency, Money};
 use undercroft::infrastructure::repositories::{DatabaseError, DiscountRepository};
 use uuid::Uuid;
 
-use super::{at, at_once, order};
+use super::{at, at_once, insert, order, update};
 use crate::support::{Shop, ShopOptions};
 
 fn discount(number: u32, code: &str) -> Discount {
@@ -15,7 +15,7 @@ fn discount(number: u32, code: &str) -> Discount {
 }
 
 async fn add(shop: &Shop, discount: &Discount) {
-    within!(shop, work, discount => work.insert(&discount).await).unwrap();
+    insert(shop, discount).await.unwrap();
 }
 
 async fn find(shop: &Shop, id: DiscountId) -> Discount {
@@ -23,12 +23,19 @@ async fn find(shop: &Shop, id: DiscountId) -> Discount {
 }
 
 async fn take(shop: &Shop, id: DiscountId, order_id: OrderId, second: i64) -> Result<bool, DatabaseError> {
-    within!(shop, work =>
-        DiscountRepository::redeem(work, id, order_id, at(second)).await)
+    let given = (id, order_id, at(second));
+    let redeem = shop.database.write(given, async |work, &(id, order_id, at)| {
+        DiscountRepository::redeem(work, id, order_id, at).await
+    });
+    redeem.await
 }
 
 async fn give_back(shop: &Shop, order_id: OrderId) -> bool {
-    within!(shop, work => DiscountRepository::release_use(work, order_id).await).unwrap()
+    let released = shop
+        .database
+        .write(order_id, async |work, &order_id| DiscountRepository::release_use(work, order_id).await)
+        .await;
+    released.unwrap()
 }
 
 on_both_engines!(a_discount_is_found_as_it_was_written_by_any_spelling);
@@ -54,7 +61,7 @@ async fn a_discount_is_found_as_it_was_written_by_any_spelling(shop: &Shop) {
     assert_eq!(discounts.by_code("fiver").await.unwrap(), Some(fixed));
     assert_eq!(discounts.by_code("tenner").await.unwrap(), None);
     let same = discount(3, "SAVE10");
-    let taken = within!(shop, work, same => work.insert(&same).await).unwrap_err();
+    let taken = insert(shop, &same).await.unwrap_err();
     assert!(taken.is_taken("discounts_code"), "{taken}");
 }
 
@@ -150,12 +157,7 @@ async fn an_edit_does_not_undo_a_use(shop: &Shop) {
     add(shop, &read).await;
     let order_id = order(shop, None, 1).await;
     assert!(take(shop, read.id, order_id, 0).await.unwrap());
-    let save = async |edited: Discount| {
-        within!(shop, work, edited => {
-            let mut edited = edited;
-            work.update(&mut edited).await
-        })
-    };
+    let save = async |edited: Discount| update(shop, edited).await;
     save(Discount { code: "renamed".into(), ..read.clone() }).await.unwrap();
     let now = find(shop, read.id).await;
     assert_eq!((now.code.as_str(), now.used, now.version), ("renamed", 1, 2));

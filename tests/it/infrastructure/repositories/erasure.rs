@@ -86,7 +86,7 @@ async fn renumber_restored(shop: &Shop, user: &User) {
 }
 
 async fn erase(shop: &Shop, id: UserId) -> Result<(), EraseError> {
-    within!(shop, work => UserRepository::erase(work, id).await).map(drop)
+    shop.database.write(id, async |work, &id| UserRepository::erase(work, id).await.map(drop)).await
 }
 
 async fn find(shop: &Shop, id: UserId) -> User {

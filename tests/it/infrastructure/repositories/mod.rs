@@ -5,22 +5,10 @@ use std::future::Future;
 use jiff::Timestamp;
 use undercroft::domain::ids::{OrderId, ProductId, UserId};
 use undercroft::domain::user::{Role, User};
-use undercroft::infrastructure::repositories::Param;
+use undercroft::infrastructure::repositories::{DatabaseError, Param, Table, Versioned};
 use uuid::Uuid;
 
 use crate::support::Shop;
-
-/// Does something in a unit of work: `within!(test, work, a, b => f(work, a, b).await)`, in which
-/// `a` and `b` are copies.
-macro_rules! within {
-    ($test:expr, $work:ident $(, $name:ident)* => $body:expr) => {{
-        $(let $name = $name.clone();)*
-        $test.database.write_boxed(move |$work| {
-            $(let $name = $name.clone();)*
-            Box::pin(async move { $body })
-        }).await
-    }};
-}
 
 mod catalogue;
 mod category;
@@ -52,7 +40,7 @@ fn user(number: u32, email: &str) -> User {
 /// Adds users.
 async fn register(shop: &Shop, users: &[User]) {
     for user in users {
-        within!(shop, work, user => work.insert(&user).await).unwrap();
+        insert(shop, user).await.unwrap();
     }
 }
 
@@ -80,10 +68,30 @@ async fn order(shop: &Shop, user_id: Option<UserId>, number: u32) -> OrderId {
     id
 }
 
-/// Does one statement.
+/// Runs one statement and returns the number of rows that it changed.
 async fn execute(shop: &Shop, sql: &str, params: &[Param<'static>]) -> u64 {
-    let (sql, params) = (sql.to_owned(), params.to_vec());
-    within!(shop, work, sql, params => work.execute(&sql, &params).await).unwrap()
+    let given = (sql.to_owned(), params.to_vec());
+    let executed: Result<u64, DatabaseError> =
+        shop.database.write(given, async |work, (sql, params)| work.execute(sql, params).await).await;
+    executed.unwrap()
+}
+
+/// Inserts a row.
+async fn insert<T: Table + Clone + Send + Sync + 'static>(shop: &Shop, row: &T) -> Result<(), DatabaseError> {
+    shop.database.write(row.clone(), async |work, row| work.insert(row).await).await
+}
+
+/// Updates a row and returns it with its new version.
+async fn update<T: Versioned + Clone + Send + Sync + 'static>(
+    shop: &Shop,
+    row: T,
+) -> Result<T, DatabaseError> {
+    let update = shop.database.write(row, async |work, row| {
+        let mut row = row.clone();
+        work.update(&mut row).await?;
+        Ok(row)
+    });
+    update.await
 }
 
 /// The number that a query finds.

@@ -6,7 +6,7 @@ use undercroft::domain::notification::{Channel, DeliveryStatus, Notification, No
 use undercroft::infrastructure::repositories::{NotificationFilter, NotificationRepository};
 use uuid::Uuid;
 
-use super::{at, at_once, register, user};
+use super::{at, at_once, insert, register, user};
 use crate::support::Shop;
 
 fn id(number: u32) -> NotificationId {
@@ -46,7 +46,7 @@ async fn set_up(shop: &Shop) -> [UserId; 2] {
         (4, &bob, Channel::Email),
     ] {
         let one = notification(number, user.id, channel);
-        within!(shop, work, one => work.insert(&one).await).unwrap();
+        insert(shop, &one).await.unwrap();
     }
     [ann.id, bob.id]
 }
@@ -72,11 +72,20 @@ async fn find(shop: &Shop, number: u32) -> Notification {
 }
 
 async fn read(shop: &Shop, user: UserId, number: u32) -> bool {
-    within!(shop, work => NotificationRepository::mark_read(work, user, id(number)).await).unwrap()
+    let given = (user, id(number));
+    let read = shop
+        .database
+        .write(given, async |work, &(user, id)| NotificationRepository::mark_read(work, user, id).await)
+        .await;
+    read.unwrap()
 }
 
 async fn read_all(shop: &Shop, user: UserId) -> u64 {
-    within!(shop, work => NotificationRepository::mark_all_read(work, user).await).unwrap()
+    let read = shop
+        .database
+        .write(user, async |work, &user| NotificationRepository::mark_all_read(work, user).await)
+        .await;
+    read.unwrap()
 }
 
 on_both_engines!(a_user_sees_their_own_newest_first_by_channel_and_unread);
@@ -121,7 +130,13 @@ async fn what_is_to_be_sent_is_settled_once(shop: &Shop) {
     assert_eq!(to_send(Channel::Sms, 9).await, [0; 0]);
     let settled = at_once(shop, 8, |shop, number| async move {
         let outcome = [DeliveryStatus::Delivered, DeliveryStatus::Failed][number % 2];
-        within!(shop, work => NotificationRepository::set_delivery(work, id(2), outcome).await).unwrap()
+        let set = shop
+            .database
+            .write(outcome, async |work, &outcome| {
+                NotificationRepository::set_delivery(work, id(2), outcome).await
+            })
+            .await;
+        set.unwrap()
     })
     .await;
     assert_eq!(settled, 1);

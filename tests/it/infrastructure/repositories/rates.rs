@@ -8,7 +8,7 @@ use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::repositories::{DatabaseError, ShippingRepository, TaxRepository};
 use uuid::Uuid;
 
-use super::at_once;
+use super::{at_once, insert};
 use crate::support::Shop;
 
 fn rule(country: &str, tax_class: &str, basis_points: u32) -> TaxRule {
@@ -20,8 +20,7 @@ fn rule(country: &str, tax_class: &str, basis_points: u32) -> TaxRule {
 }
 
 async fn replace(shop: &Shop, rules: &[TaxRule]) -> Result<(), DatabaseError> {
-    let rules = rules.to_vec();
-    within!(shop, work, rules => TaxRepository::replace(work, &rules).await)
+    shop.database.write(rules.to_vec(), async |work, rules| TaxRepository::replace(work, rules).await).await
 }
 
 async fn all(shop: &Shop) -> Vec<TaxRule> {
@@ -83,7 +82,7 @@ async fn ways_of_shipping_are_chosen_in_their_order(shop: &Shop) {
     };
     let methods = [method(1, "post", 2, true), method(2, "express", 1, true), method(3, "drone", 0, false)];
     for one in &methods {
-        within!(shop, work, one => work.insert(&one).await).unwrap();
+        insert(shop, one).await.unwrap();
     }
     let mut connection = shop.database.read().await.unwrap();
     let mut shipping = ShippingRepository(&mut connection);
@@ -91,6 +90,6 @@ async fn ways_of_shipping_are_chosen_in_their_order(shop: &Shop) {
     assert_eq!(shipping.by_code("drone").await.unwrap().as_ref(), Some(&methods[2]));
     assert_eq!(shipping.by_code("Post").await.unwrap(), None);
     let same = method(4, "post", 0, true);
-    let taken = within!(shop, work, same => work.insert(&same).await).unwrap_err();
+    let taken = insert(shop, &same).await.unwrap_err();
     assert!(taken.is_taken("shipping_methods_code"), "{taken}");
 }

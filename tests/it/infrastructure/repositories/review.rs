@@ -39,11 +39,18 @@ async fn set_up(shop: &Shop, products: u32, users: u32) -> (Vec<ProductId>, Vec<
 }
 
 async fn add(shop: &Shop, review: &Review) -> bool {
-    within!(shop, work, review => ReviewRepository::insert_once(work, &review).await).unwrap()
+    let inserted = shop
+        .database
+        .write(review.clone(), async |work, review| ReviewRepository::insert_once(work, review).await)
+        .await;
+    inserted.unwrap()
 }
 
 async fn moderate(shop: &Shop, id: ReviewId, from: ReviewStatus, to: ReviewStatus) -> bool {
-    within!(shop, work => ReviewRepository::moderate(work, id, from, to).await).unwrap()
+    let moderate = shop.database.write((id, from, to), async |work, &(id, from, to)| {
+        ReviewRepository::moderate(work, id, from, to).await
+    });
+    moderate.await.unwrap()
 }
 
 /// The sum and count of a product's ratings, as it has them and as its approved reviews have them.

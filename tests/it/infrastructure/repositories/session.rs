@@ -3,7 +3,7 @@
 use undercroft::domain::user::{Session, User};
 use undercroft::infrastructure::repositories::{SessionRepository, UserRepository};
 
-use super::{at, number, register, user};
+use super::{at, insert, number, register, user};
 use crate::support::Shop;
 
 async fn log_in(shop: &Shop, user: &User, token_hash: &[u8], until: i64) {
@@ -13,7 +13,7 @@ async fn log_in(shop: &Shop, user: &User, token_hash: &[u8], until: i64) {
         created_at: at(0),
         expires_at: at(until),
     };
-    within!(shop, work, log_in => work.insert(&log_in).await).unwrap();
+    insert(shop, &log_in).await.unwrap();
 }
 
 async fn found(shop: &Shop, token_hash: &[u8], now: i64) -> Option<(Session, User)> {
@@ -44,11 +44,14 @@ async fn log_ins_end_one_by_one_or_all_of_a_user(shop: &Shop) {
     for (who, token_hash) in [(&ann, b"a1"), (&ann, b"a2"), (&ann, b"a3"), (&bob, b"b1")] {
         log_in(shop, who, token_hash, 10).await;
     }
-    assert!(within!(shop, work => SessionRepository::remove(work, b"a1").await).unwrap());
-    assert!(!within!(shop, work => SessionRepository::remove(work, b"a1").await).unwrap());
+    for removed in [true, false] {
+        let remove = shop.database.write((), async |work, ()| SessionRepository::remove(work, b"a1").await);
+        assert_eq!(remove.await.unwrap(), removed);
+    }
     assert!(found(shop, b"a1", 0).await.is_none());
     assert!(found(shop, b"a2", 0).await.is_some());
-    let ended = within!(shop, work => SessionRepository::remove_all_of(work, ann.id).await);
+    let ended =
+        shop.database.write(ann.id, async |work, &id| SessionRepository::remove_all_of(work, id).await).await;
     assert_eq!(ended.unwrap(), 2);
     assert!(found(shop, b"a2", 0).await.is_none());
     assert!(found(shop, b"b1", 0).await.is_some());
@@ -63,9 +66,12 @@ async fn what_has_expired_is_cleared_away_and_nothing_else(shop: &Shop) {
     let later = shop.database.context().clock.now() + far;
     let lasting =
         Session { token_hash: b"on".to_vec(), user_id: ann.id, created_at: at(0), expires_at: later };
-    within!(shop, work, lasting => work.insert(&lasting).await).unwrap();
+    insert(shop, &lasting).await.unwrap();
 
-    let purged = within!(shop, work => SessionRepository::purge_expired(work, 1_000).await);
+    let purged = shop
+        .database
+        .write(1_000, async |work, &limit| SessionRepository::purge_expired(work, limit).await)
+        .await;
     assert_eq!(purged.unwrap(), 1);
     assert_eq!(number(shop, "SELECT COUNT(*) FROM sessions", &[]).await, 1);
     assert!(found(shop, b"on", 0).await.is_some());

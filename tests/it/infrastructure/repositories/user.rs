@@ -7,7 +7,7 @@ use undercroft::infrastructure::repositories::{
     DatabaseError, Page, PreferencesRepository, UserFilter, UserRepository,
 };
 
-use super::{at, at_once, register, user};
+use super::{at, at_once, insert, register, update, user};
 use crate::support::Shop;
 
 async fn find(shop: &Shop, id: UserId) -> User {
@@ -46,12 +46,16 @@ async fn an_address_is_taken_in_every_spelling_even_at_once(shop: &Shop) {
         if number % 2 == 0 {
             ann.email = "ANN@EXAMPLE.COM".into();
         }
-        within!(shop, work, ann => UserRepository::insert_unique_email(work, &ann).await).unwrap()
+        let inserted = shop
+            .database
+            .write(ann, async |work, ann| UserRepository::insert_unique_email(work, ann).await)
+            .await;
+        inserted.unwrap()
     })
     .await;
     assert_eq!(added, 1);
     let again = user(99, "Ann@Example.com");
-    let taken = within!(shop, work, again => work.insert(&again).await).unwrap_err();
+    let taken = insert(shop, &again).await.unwrap_err();
     assert!(taken.is_taken("users_email"), "{taken}");
 }
 
@@ -60,9 +64,10 @@ async fn an_identity_belongs_to_one_user_only(shop: &Shop) {
     let (ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
     register(shop, &[ann.clone(), bob.clone()]).await;
     let link = async |user: UserId, subject: &'static str| {
-        within!(shop, work =>
-            UserRepository::link_identity(work, user, "auth0", subject).await)
-        .unwrap()
+        let link = shop.database.write((user, subject), async |work, &(user, subject)| {
+            UserRepository::link_identity(work, user, "auth0", subject).await
+        });
+        link.await.unwrap()
     };
     assert!(link(ann.id, "17").await);
     assert!(link(ann.id, "17").await, "again is no harm");
@@ -106,12 +111,7 @@ async fn two_writers_of_a_user_cannot_undo_each_other(shop: &Shop) {
     let ann = user(1, "ann@example.com");
     register(shop, std::slice::from_ref(&ann)).await;
     let renamed = |name: &str, version| User { name: name.into(), version, ..ann.clone() };
-    let save = async |user: User| {
-        within!(shop, work, user => {
-            let mut user = user;
-            work.update(&mut user).await.map(|()| user.version)
-        })
-    };
+    let save = async |user: User| update(shop, user).await.map(|user| user.version);
     assert_eq!(save(renamed("Ann", 1)).await.unwrap(), 2);
     assert!(matches!(save(renamed("Anna", 1)).await, Err(DatabaseError::Stale { table: "users" })));
     assert_eq!(save(renamed("Annette", 2)).await.unwrap(), 3);
@@ -125,10 +125,11 @@ async fn wishes_are_none_until_said_and_kept_by_version(shop: &Shop) {
     let read =
         async || PreferencesRepository(&mut shop.database.read().await.unwrap()).of(ann.id).await.unwrap();
     let save = async |wishes: Preferences| {
-        within!(shop, work, wishes => {
-            let mut wishes = wishes;
+        let save = shop.database.write(wishes, async |work, wishes| {
+            let mut wishes = wishes.clone();
             PreferencesRepository::save(work, &mut wishes).await.map(|()| wishes.version)
-        })
+        });
+        save.await
     };
     let none = read().await;
     assert_eq!((none.version, none.locale.as_deref(), none.marketing_consent), (0, None, false));

@@ -6,7 +6,7 @@ use undercroft::domain::ids::{OrderId, VariantId};
 use undercroft::domain::product::Stock;
 use undercroft::infrastructure::repositories::{DatabaseError, InventoryRepository, ReserveError, StockSet};
 
-use super::{insert, product, write};
+use super::{insert, product};
 use crate::support::{Shop, ShopOptions};
 
 fn order(shop: &Shop) -> OrderId {
@@ -30,28 +30,22 @@ async fn reserve(
     order: OrderId,
     lines: &[(VariantId, i64)],
 ) -> Result<Vec<VariantId>, ReserveError> {
-    let lines = lines.to_vec();
-    write(&shop.database, move |work| {
-        let lines = lines.clone();
-        Box::pin(async move { InventoryRepository::reserve(work, order, &lines).await })
-    })
-    .await
+    let reserve = shop.database.write((order, lines.to_vec()), async |work, (order, lines)| {
+        InventoryRepository::reserve(work, *order, lines).await
+    });
+    reserve.await
 }
 
 async fn commit(shop: &Shop, order: OrderId) {
-    write::<_, DatabaseError, _>(&shop.database, move |work| {
-        Box::pin(InventoryRepository::commit(work, order))
-    })
-    .await
-    .unwrap();
+    let commit =
+        shop.database.write(order, async |work, &order| InventoryRepository::commit(work, order).await);
+    commit.await.unwrap();
 }
 
 async fn release(shop: &Shop, order: OrderId) {
-    write::<_, DatabaseError, _>(&shop.database, move |work| {
-        Box::pin(InventoryRepository::release(work, order))
-    })
-    .await
-    .unwrap();
+    let release =
+        shop.database.write(order, async |work, &order| InventoryRepository::release(work, order).await);
+    release.await.unwrap();
 }
 
 async fn set(
@@ -60,10 +54,10 @@ async fn set(
     stock: i64,
     expected: Option<i64>,
 ) -> Result<StockSet, DatabaseError> {
-    write(&shop.database, move |work| {
-        Box::pin(InventoryRepository::set_stock(work, variant, stock, expected))
-    })
-    .await
+    let set = shop.database.write((variant, stock, expected), async |work, &(variant, stock, expected)| {
+        InventoryRepository::set_stock(work, variant, stock, expected).await
+    });
+    set.await
 }
 
 async fn stock(shop: &Shop, variant: VariantId) -> Stock {
@@ -273,17 +267,14 @@ async fn returned_pieces_can_be_sold_again(shop: &Shop) {
     let [full, empty] = variants(shop, 4).await;
     set(shop, empty, 0, None).await.unwrap();
     let gone = VariantId(order(shop).0);
-    write::<_, DatabaseError, _>(&shop.database, move |work| {
-        Box::pin(async move {
-            InventoryRepository::restock(work, &[(full, 1), (empty, 1), (empty, 1), (gone, 1)]).await
-        })
-    })
-    .await
-    .unwrap();
+    let returned = [(full, 1), (empty, 1), (empty, 1), (gone, 1)];
+    let restock = shop
+        .database
+        .write(returned, async |work, returned| InventoryRepository::restock(work, returned).await);
+    restock.await.unwrap();
     assert_eq!((levels(shop, full).await, levels(shop, empty).await), ((5, 0), (2, 0)));
-    let outcome = write::<_, DatabaseError, _>(&shop.database, move |work| {
-        Box::pin(InventoryRepository::adjust(work, empty, -3))
-    })
-    .await;
+    let adjust =
+        shop.database.write(empty, async |work, &empty| InventoryRepository::adjust(work, empty, -3).await);
+    let outcome = adjust.await;
     assert_eq!(outcome.unwrap(), StockSet::BelowReserved { reserved: 0 });
 }

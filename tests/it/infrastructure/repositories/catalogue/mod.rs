@@ -7,24 +7,13 @@ mod search;
 
 use std::collections::BTreeMap;
 
+use undercroft::domain::category::Category;
 use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, ProductView, Variant};
-use undercroft::infrastructure::repositories::{
-    Database, DatabaseError, ProductFilter, ProductRepository, SaveError, UnitOfWork, Work,
-};
+use undercroft::infrastructure::repositories::{DatabaseError, ProductFilter, ProductRepository, SaveError};
 
 use crate::support::Shop;
-
-/// Runs `work` in a unit of work.
-async fn write<T, E, F>(database: &Database, work: F) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<DatabaseError> + Send + Sync + 'static,
-    F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, E> + Send + Sync + 'static,
-{
-    database.write_boxed(work).await
-}
 
 /// A product named `name` with one variant a price in cents, sold for as many US cents too.
 fn product(shop: &Shop, name: &str, prices: &[i64]) -> Product {
@@ -46,61 +35,47 @@ async fn insert(shop: &Shop, product: &Product) -> Result<(), SaveError> {
 
 /// Adds products with ten pieces of each variant, in one unit of work.
 async fn insert_all(shop: &Shop, products: Vec<Product>) -> Result<(), SaveError> {
-    write(&shop.database, move |work| {
-        let products = products.clone();
-        Box::pin(async move {
-            let ten = |variant: &Variant| (variant.id, 10);
-            let stocks: Vec<_> =
-                products.iter().map(|product| product.variants.iter().map(ten).collect()).collect();
-            let products: Vec<_> = products.iter().zip(&stocks).collect();
-            ProductRepository::insert_all(work, &products).await
-        })
-    })
-    .await
+    let insert = shop.database.write(products, async |work, products| {
+        let ten = |variant: &Variant| (variant.id, 10);
+        let stocks: Vec<_> =
+            products.iter().map(|product| product.variants.iter().map(ten).collect()).collect();
+        let products: Vec<_> = products.iter().zip(&stocks).collect();
+        ProductRepository::insert_all(work, &products).await
+    });
+    insert.await
 }
 
 /// Writes a product back; new variants have five pieces each.
 async fn update(shop: &Shop, product: &Product) -> Result<Product, SaveError> {
-    let product = product.clone();
-    write(&shop.database, move |work| {
+    let update = shop.database.write(product.clone(), async |work, product| {
         let mut product = product.clone();
-        Box::pin(async move {
-            let stock = product.variants.iter().map(|variant| (variant.id, 5)).collect();
-            ProductRepository::update(work, &mut product, &stock).await?;
-            Ok(product)
-        })
-    })
-    .await
+        let stock = product.variants.iter().map(|variant| (variant.id, 5)).collect();
+        ProductRepository::update(work, &mut product, &stock).await?;
+        Ok(product)
+    });
+    update.await
 }
 
 /// Adds a category.
-async fn category(shop: &Shop, slug: &'static str, parent_id: Option<CategoryId>) -> CategoryId {
-    write::<_, DatabaseError, _>(&shop.database, move |work| {
-        Box::pin(async move {
-            let now = work.now();
-            let id = work.id::<CategoryId>();
-            let values = [id.into(), slug.into(), parent_id.into(), now.into()];
-            let sql = "INSERT INTO categories (id, slug, name, parent_id, position, translations, version, \
-                       created_at, updated_at) VALUES ($1, $2, $2, $3, 0, '{}', 1, $4, $4)";
-            work.execute(sql, &values).await?;
-            Ok(id)
-        })
-    })
-    .await
-    .unwrap()
+async fn category(shop: &Shop, slug: &str, parent_id: Option<CategoryId>) -> CategoryId {
+    let context = shop.database.context();
+    let (id, now) = (CategoryId(context.ids.uuid()), context.clock.now());
+    let new = Category::new(id, slug.to_owned(), slug.to_owned(), now);
+    super::insert(shop, &Category { parent_id, ..new }).await.unwrap();
+    id
 }
 
-/// Moves a category and writes anew what depends on it.
+/// Moves a category and updates the index below it.
 async fn move_category(shop: &Shop, id: CategoryId, parent: Option<CategoryId>) {
-    write::<_, DatabaseError, _>(&shop.database, move |work| {
-        Box::pin(async move {
+    let moved: Result<_, DatabaseError> = shop
+        .database
+        .write((id, parent), async |work, &(id, parent)| {
             let sql = "UPDATE categories SET parent_id = $2 WHERE id = $1";
             work.execute(sql, &[id.into(), parent.into()]).await?;
             ProductRepository::reindex_category(work, id).await
         })
-    })
-    .await
-    .unwrap();
+        .await;
+    moved.unwrap();
 }
 
 async fn by_id(shop: &Shop, id: ProductId) -> Option<ProductView> {

@@ -7,7 +7,8 @@ use undercroft::domain::money::Currency;
 use undercroft::domain::product::{BillingInterval, Product, ProductKind, Texts, Variant};
 use undercroft::infrastructure::repositories::{DatabaseError, ProductRepository, SaveError};
 
-use super::{by_id, category, insert, product, update, write};
+use super::super::execute;
+use super::{by_id, category, insert, product, update};
 use crate::support::{Shop, ShopOptions};
 
 /// A product in which every field says something.
@@ -182,14 +183,7 @@ async fn a_product_that_is_written_back_leaves_the_rating_to_the_reviews(shop: &
     let product = product(shop, "Rated", &[100]);
     insert(shop, &product).await.unwrap();
     let id = product.id;
-    write::<_, DatabaseError, _>(&shop.database, move |work| {
-        Box::pin(async move {
-            let sql = "UPDATE products SET rating_sum = 9, rating_count = 2 WHERE id = $1";
-            work.execute(sql, &[id.into()]).await
-        })
-    })
-    .await
-    .unwrap();
+    execute(shop, "UPDATE products SET rating_sum = 9, rating_count = 2 WHERE id = $1", &[id.into()]).await;
     update(shop, &product).await.unwrap();
     let rated = by_id(shop, id).await.unwrap().product;
     assert_eq!((rated.rating_sum, rated.rating_count, rated.rating_hundredths()), (9, 2, Some(450)));
