@@ -7,14 +7,7 @@ use super::records::key_params;
 use super::row::FromRow;
 use super::statements::{key_condition, select};
 use super::table::{Table, Versioned};
-use super::unit_of_work::UnitOfWork;
-
-/// A locked row as it is stored.
-pub(crate) struct Locked {
-    table: &'static str,
-    /// The values of the columns, the key first.
-    values: Vec<Param<'static>>,
-}
+use super::unit_of_work::{Locked, UnitOfWork};
 
 impl UnitOfWork {
     /// Locks a row until the transaction ends and returns it. Nothing of the row changes. Others that lock or change it

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::connection::{Connection, EngineConnection};
 use super::dialect::{self, Engine};
 use super::error::DatabaseError;
-use super::locked::Locked;
 use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
 use crate::domain::context::Context;
@@ -60,6 +59,13 @@ pub struct UnitOfWork {
     now: Timestamp,
     published: bool,
     pub(super) locked: Vec<Locked>,
+}
+
+/// A locked row as it is stored.
+pub(super) struct Locked {
+    pub(super) table: &'static str,
+    /// The values of the columns, the key first.
+    pub(super) values: Vec<Param<'static>>,
 }
 
 impl UnitOfWork {
