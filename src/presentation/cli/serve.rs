@@ -13,7 +13,6 @@ use crate::application::{Store, demo};
 use crate::infrastructure::repositories::Setup;
 use crate::presentation::http::router::router;
 use crate::presentation::http::server::{self, DrainReport};
-use crate::presentation::http::state::AppState;
 use crate::settings::Settings;
 
 /// The arguments of `serve`.
@@ -46,7 +45,7 @@ impl Serve {
         let ids = store.database().context().ids.clone();
         // hashing the password takes longer than starting the server
         let admin = is_demo.then(|| store.clone());
-        let app = router(AppState::new(store, settings.http.clone()));
+        let app = router(store, settings.http.clone());
         let serving = server::serve(listener, app, &settings.http, ids, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed

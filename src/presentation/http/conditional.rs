@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::operation::OperationDescription;
 use super::response::tagged;
@@ -26,14 +25,6 @@ pub struct IfNoneMatch(Option<HeaderValue>);
 /// The version that a change is meant for; `None` is any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IfMatch(pub Option<i64>);
-
-/// The entity tag of a version with this body. Eight bytes of the digest suffice: a collision could only affect the
-/// client that caused it.
-pub(super) fn entity_tag(version: i64, body: &[u8]) -> String {
-    let digest = Sha256::digest(body);
-    let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-    format!("\"{version}-{digest:016x}\"")
-}
 
 impl IfNoneMatch {
     /// Responds with `body` and its entity tag (200), or without a body if the client has it (304).

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
-use super::conditional::entity_tag;
 use crate::application::idempotency::Render;
 use crate::infrastructure::exceptions::{Failure, PROBLEM_JSON, Technical};
 
@@ -93,4 +93,12 @@ impl IntoResponse for StoredResponse {
         }
         response
     }
+}
+
+/// The entity tag of a version with this body. Eight bytes of the digest suffice: a collision could only affect the
+/// client that caused it.
+pub(super) fn entity_tag(version: i64, body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    format!("\"{version}-{digest:016x}\"")
 }

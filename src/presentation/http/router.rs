@@ -6,11 +6,14 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 
 use super::state::AppState;
-use super::{observe::observe, routes};
+use super::{observe::observe, openapi, routes};
+use crate::application::Store;
 use crate::infrastructure::exceptions::{Failure, NotFound, RejectedRequest};
+use crate::settings::HttpSettings;
 
-/// Returns the router over all routes, inside the layer that logs and limits each request.
-pub fn router(state: AppState) -> Router {
+/// Returns the HTTP API of a store: all routes, inside the layer that logs and limits each request.
+pub fn router(store: Store, http: HttpSettings) -> Router {
+    let state = AppState::new(store, http, openapi::document);
     routes::all()
         .into_router()
         .fallback(|| async { Failure::from(NotFound::Route) })

@@ -19,7 +19,6 @@ use undercroft::domain::user::{Role, Session, token_hash};
 use undercroft::infrastructure::repositories::DatabaseError;
 use undercroft::presentation::http::router::router;
 use undercroft::presentation::http::server;
-use undercroft::presentation::http::state::AppState;
 use undercroft::settings::HttpSettings;
 
 use super::announced::assert_announced;
@@ -56,7 +55,7 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let http = HttpSettings::default();
-        let router = router(AppState::new(store.clone(), http.clone()));
+        let router = router(store.clone(), http.clone());
         let (ids, end) = (store.database().context().ids.clone(), stop.clone());
         let serving = tokio::spawn(async move {
             server::serve(listener, router, &http, ids, end).await;

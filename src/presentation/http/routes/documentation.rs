@@ -5,12 +5,10 @@ use std::sync::{Arc, LazyLock};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use utoipa_swagger_ui::Config;
 
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
-use crate::presentation::http::openapi;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
@@ -28,8 +26,7 @@ pub(super) fn routes() -> Routes {
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation",
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document.")))]
 async fn get_openapi_document(_: Public, State(app): State<AppState>) -> Response {
-    let document: Bytes = app.openapi.get_or_init(|| openapi::document().into()).clone();
-    ([(CONTENT_TYPE, "application/json")], document).into_response()
+    ([(CONTENT_TYPE, "application/json")], app.openapi_document()).into_response()
 }
 
 /// Returns a file of the viewer.
