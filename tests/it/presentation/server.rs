@@ -1,6 +1,6 @@
-//! The HTTP server keeps its limits: time, connections, and an orderly end.
+//! The HTTP server keeps its limits of time and connections, and shuts down gracefully.
 //!
-//! The tests wait for what a client can see; the time-out under test is short and all others are long.
+//! The tests wait for what a client can see. The time-out under test is short, and all others are long.
 
 use std::{
     net::SocketAddr,
@@ -29,11 +29,11 @@ use undercroft::{
     settings::HttpSettings,
 };
 
-/// Long past every time-out under test; to wait for it fails a test.
+/// Longer than every time-out under test; a test that waits for it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(80);
 
-/// A server, and the order for it to stop.
+/// A running server, and the token that stops it.
 struct Running {
     address: SocketAddr,
     stop: CancellationToken,
@@ -82,11 +82,11 @@ impl Client {
 
     async fn get(&mut self, path: &str) -> String {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n")).await;
-        self.answer().await
+        self.response().await
     }
 
-    /// One answer with a `content-length`.
-    async fn answer(&mut self) -> String {
+    /// Reads one response with a `content-length`.
+    async fn response(&mut self) -> String {
         let mut text = String::new();
         timeout(PATIENCE, async {
             loop {
@@ -96,16 +96,16 @@ impl Client {
                         return;
                     }
                 }
-                let byte = self.0.read_u8().await.expect("an answer");
+                let byte = self.0.read_u8().await.expect("a response");
                 text.push(char::from(byte));
             }
         })
         .await
-        .expect("an answer in time");
+        .expect("a response in time");
         text
     }
 
-    /// Everything until the server closes, in order or with a reset.
+    /// Reads until the server closes the connection.
     async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
         let end = timeout(PATIENCE, self.0.read_to_end(&mut bytes)).await.expect("the server closes");
@@ -114,7 +114,7 @@ impl Client {
     }
 }
 
-/// Answers at once; with the length of the body; when told so; never.
+/// Routes that respond at once, with the length of the body, when the gate opens, and never.
 fn router(gate: &Arc<Gate>) -> Router {
     let waiting = Arc::clone(gate);
     Router::new()
@@ -126,7 +126,7 @@ fn router(gate: &Arc<Gate>) -> Router {
         .route("/status/{code}", get(|Path(code): Path<u16>| async move { code.to_string() }))
 }
 
-/// Where a handler waits, so that a test knows that it runs and says when it ends.
+/// A gate at which a handler waits, so that the test knows that it runs and decides when it ends.
 struct Gate {
     reached: Semaphore,
     open: Semaphore,
@@ -149,7 +149,7 @@ impl Gate {
 }
 
 #[tokio::test]
-async fn a_connection_answers_one_request_after_another_also_sent_ahead() {
+async fn a_connection_serves_one_request_after_another_and_pipelined_ones() {
     let server = Running::start(router(&Gate::new()), |_| {}).await;
     let mut client = server.connect().await;
     for _ in 0..3 {
@@ -158,19 +158,19 @@ async fn a_connection_answers_one_request_after_another_also_sent_ahead() {
     client
         .send("GET /status/7 HTTP/1.1\r\nhost: a\r\n\r\nGET /status/8 HTTP/1.1\r\nhost: a\r\n\r\nGET /sta")
         .await;
-    assert!(client.answer().await.ends_with("\r\n\r\n7"));
-    assert!(client.answer().await.ends_with("\r\n\r\n8"));
+    assert!(client.response().await.ends_with("\r\n\r\n7"));
+    assert!(client.response().await.ends_with("\r\n\r\n8"));
     client.send("tus/9 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    assert!(client.answer().await.ends_with("\r\n\r\n9"));
+    assert!(client.response().await.ends_with("\r\n\r\n9"));
     client.send("POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab").await;
     client.send("cde").await;
-    assert!(client.answer().await.ends_with("\r\n\r\n5"));
+    assert!(client.response().await.ends_with("\r\n\r\n5"));
     drop(client);
     assert_eq!(server.stopped().await, DrainReport { served: 7, drained: 0, cut_off: 0 });
 }
 
 #[tokio::test]
-async fn a_head_that_is_half_sent_or_not_begun_is_closed_in_time() {
+async fn a_connection_whose_head_is_incomplete_or_missing_is_closed_in_time() {
     let server = Running::start(router(&Gate::new()), |http| http.header_timeout = SHORT).await;
     let (mut silent, mut half) = (server.connect().await, server.connect().await);
     half.send("GET / HTTP/1.1\r\nhost: sh").await;
@@ -183,7 +183,7 @@ async fn a_head_that_is_half_sent_or_not_begun_is_closed_in_time() {
 }
 
 #[tokio::test]
-async fn a_head_that_drips_does_not_get_more_time() {
+async fn a_head_that_is_sent_slowly_gets_no_more_time() {
     let server = Running::start(router(&Gate::new()), |http| http.header_timeout = SHORT).await;
     let (mut read, mut write) = server.connect().await.0.into_split();
     write.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
@@ -192,37 +192,37 @@ async fn a_head_that_drips_does_not_get_more_time() {
             tokio::time::sleep(SHORT / 8).await;
         }
     };
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let closed = async {
         tokio::select! {
-            // closed in order, or reset, since it goes on dripping
-            _ = read.read_to_end(&mut answer) => {}
+            // closed or reset, since the client is still sending
+            _ = read.read_to_end(&mut response) => {}
             () = drip => {}
         }
     };
     timeout(PATIENCE, closed).await.expect("the server closes");
-    assert_eq!(answer, b"");
+    assert_eq!(response, b"");
 }
 
 #[tokio::test]
-async fn a_slow_body_ends_in_408_and_the_connection_is_closed() {
+async fn a_slow_body_leads_to_status_408_and_the_connection_is_closed() {
     let server = Running::start(router(&Gate::new()), |http| http.body_timeout = SHORT).await;
     let mut client = server.connect().await;
     client.send("POST /length HTTP/1.1\r\nhost: shop\r\ncontent-length: 10\r\n\r\nhalf").await;
-    let answer = client.answer().await;
-    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert!(answer.contains("content-type: application/problem+json"), "{answer}");
-    assert!(answer.contains("x-request-id: "), "{answer}");
+    let response = client.response().await;
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+    assert!(response.contains("content-type: application/problem+json"), "{response}");
+    assert!(response.contains("x-request-id: "), "{response}");
     assert!(
-        answer.contains("connection: close") && answer.contains(r#""code":"request_too_slow""#),
-        "{answer}"
+        response.contains("connection: close") && response.contains(r#""code":"request_too_slow""#),
+        "{response}"
     );
     let end = client.0.read(&mut [0]).await.unwrap();
     assert_eq!(end, 0);
 }
 
 #[tokio::test]
-async fn a_handler_that_takes_too_long_ends_in_504_and_the_connection_goes_on() {
+async fn a_slow_handler_leads_to_status_504_and_the_connection_stays_open() {
     let server = Running::start(router(&Gate::new()), |http| {
         http.request_timeout = SHORT;
         http.body_timeout = SHORT / 8;
@@ -230,18 +230,18 @@ async fn a_handler_that_takes_too_long_ends_in_504_and_the_connection_goes_on() 
     .await;
     let mut client = server.connect().await;
     for _ in 0..2 {
-        // the body is there, so it is not the client who is slow
+        // the body is complete, so the client is not at fault
         client.send("POST /wait HTTP/1.1\r\nhost: shop\r\ncontent-length: 2\r\n\r\nok").await;
-        let answer = client.answer().await;
-        assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
-        assert!(answer.contains(r#""code":"timed_out""#), "{answer}");
-        let id = answer.split("x-request-id: ").nth(1).expect(&answer).split('\r').next().unwrap();
-        assert!(answer.contains(&format!("urn:uuid:{id}")), "{answer}");
+        let response = client.response().await;
+        assert!(response.starts_with("HTTP/1.1 504 "), "{response}");
+        assert!(response.contains(r#""code":"timed_out""#), "{response}");
+        let id = response.split("x-request-id: ").nth(1).expect(&response).split('\r').next().unwrap();
+        assert!(response.contains(&format!("urn:uuid:{id}")), "{response}");
     }
 }
 
 #[tokio::test]
-async fn a_connection_is_closed_when_it_is_idle_for_too_long() {
+async fn an_idle_connection_is_closed_in_time() {
     let server = Running::start(router(&Gate::new()), |http| http.idle_timeout = SHORT).await;
     let mut client = server.connect().await;
     assert!(client.get("/").await.ends_with("here"));
@@ -249,7 +249,7 @@ async fn a_connection_is_closed_when_it_is_idle_for_too_long() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_take_its_answer_is_let_go() {
+async fn a_client_that_does_not_read_its_response_is_disconnected() {
     let (gone, mut is_gone) = mpsc::channel::<()>(1);
     let endless = move || {
         let held = gone.clone();
@@ -263,34 +263,34 @@ async fn a_client_that_does_not_take_its_answer_is_let_go() {
     let server = Running::start(router, |http| http.idle_timeout = SHORT).await;
     let mut client = server.connect().await;
     client.send("GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    client.0.read_u8().await.expect("the answer begins");
+    client.0.read_u8().await.expect("the response begins");
     assert_eq!(server.stopped().await, DrainReport { served: 1, drained: 0, cut_off: 0 });
-    assert!(is_gone.recv().await.is_none(), "nobody holds the answer");
+    assert!(is_gone.recv().await.is_none(), "the response is dropped");
 }
 
 #[tokio::test]
-async fn a_refusal_is_read_by_a_client_that_still_sends() {
+async fn a_client_that_still_sends_can_read_the_response() {
     let server = Running::start(router(&Gate::new()), |_| {}).await;
     let mut client = server.connect().await;
     let length = 16 << 20;
     client.send(&format!("POST /refuse HTTP/1.1\r\nhost: shop\r\ncontent-length: {length}\r\n\r\n")).await;
-    client.0.write_all(&vec![b'x'; length]).await.expect("the server takes what it does not want");
-    let answer = client.answer().await;
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("no"), "{answer}");
+    client.0.write_all(&vec![b'x'; length]).await.expect("the server reads and discards the body");
+    let response = client.response().await;
+    assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("no"), "{response}");
     assert_eq!(client.rest().await, "");
 }
 
 #[tokio::test]
-async fn a_panic_answers_500_without_its_text_and_the_connection_goes_on() {
+async fn a_panic_leads_to_status_500_without_its_message_and_the_connection_stays_open() {
     let server = Running::start(router(&Gate::new()), |_| {}).await;
     let mut client = server.connect().await;
-    let answer = client.get("/panic").await;
-    assert!(answer.starts_with("HTTP/1.1 500 ") && !answer.contains("purpose"), "{answer}");
+    let response = client.get("/panic").await;
+    assert!(response.starts_with("HTTP/1.1 500 ") && !response.contains("purpose"), "{response}");
     assert!(client.get("/").await.ends_with("here"));
 }
 
 #[tokio::test]
-async fn an_orderly_stop_waits_for_running_requests_and_takes_no_new_ones() {
+async fn a_graceful_shutdown_completes_running_requests_and_accepts_no_new_ones() {
     let gate = Gate::new();
     let server = Running::start(router(&gate), |_| {}).await;
     let (mut busy, mut idle, mut half) =
@@ -302,17 +302,17 @@ async fn an_orderly_stop_waits_for_running_requests_and_takes_no_new_ones() {
 
     server.stop.cancel();
     assert_eq!(idle.rest().await, "", "an idle connection is closed at once");
-    assert!(TcpStream::connect(server.address).await.is_err(), "nothing is accepted");
+    assert!(TcpStream::connect(server.address).await.is_err(), "no connection is accepted");
     assert!(!server.report.is_finished(), "a request is running");
     gate.open.add_permits(1);
-    let answer = busy.rest().await;
-    assert!(answer.contains("connection: close") && answer.ends_with("passed"), "{answer}");
+    let response = busy.rest().await;
+    assert!(response.contains("connection: close") && response.ends_with("passed"), "{response}");
     drop(half);
     assert_eq!(server.stopped().await, DrainReport { served: 2, drained: 1, cut_off: 0 });
 }
 
 #[tokio::test]
-async fn requests_that_outlast_the_grace_are_cut_off_and_counted() {
+async fn requests_that_outlast_the_grace_period_are_cut_off_and_counted() {
     let gate = Gate::new();
     let server = Running::start(router(&gate), |http| http.shutdown_grace = SHORT).await;
     let mut client = server.connect().await;
@@ -323,14 +323,14 @@ async fn requests_that_outlast_the_grace_are_cut_off_and_counted() {
 }
 
 #[tokio::test]
-async fn a_connection_past_the_cap_is_served_when_another_one_ends() {
+async fn a_connection_beyond_the_limit_is_served_when_another_one_ends() {
     let order = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&order);
-    let note = move |Path(who): Path<String>| {
-        seen.lock().unwrap().push(who);
+    let note = move |Path(name): Path<String>| {
+        seen.lock().unwrap().push(name);
         async {}
     };
-    let router = Router::new().route("/{who}", get(note));
+    let router = Router::new().route("/{name}", get(note));
     let server = Running::start(router, |http| http.max_connections = 2.try_into().unwrap()).await;
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     first.get("/first").await;
@@ -343,6 +343,6 @@ async fn a_connection_past_the_cap_is_served_when_another_one_ends() {
     }
     assert!(!order.lock().unwrap().contains(&"third".to_owned()));
     drop(first);
-    assert!(third.answer().await.starts_with("HTTP/1.1 200 "));
+    assert!(third.response().await.starts_with("HTTP/1.1 200 "));
     assert_eq!(order.lock().unwrap().pop().unwrap(), "third");
 }
