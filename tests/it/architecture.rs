@@ -220,7 +220,7 @@ fn ours() -> Vec<Source> {
 }
 
 #[test]
-fn the_house_keeps_its_rules() {
+fn the_source_keeps_the_rules_of_the_architecture() {
     let sources = ours();
     let rules = [directions, siblings, circles, quiet_domain, names, folders, words::glossary, sizes];
     let faults: Vec<_> = rules.iter().flat_map(|rule| rule(&sources)).collect();
@@ -239,7 +239,7 @@ fn against(rule: fn(&[Source]) -> Vec<String>, path: &str, text: &str) -> Vec<St
 }
 
 #[test]
-fn a_look_in_the_wrong_direction_is_caught() {
+fn a_use_in_the_wrong_direction_is_caught() {
     let wrong = [
         ("src/domain/money.rs", "use crate::infrastructure::events::Event;"),
         ("src/domain/money.rs", "fn f() -> crate::settings::Settings {}"),

@@ -317,7 +317,7 @@ async fn an_event_whose_transaction_commits_late_is_not_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_began_early_publishes_behind_those_that_ended_meanwhile() {
+async fn a_long_transaction_publishes_behind_shorter_ones() {
     let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
     publish_around(&shop, None, Some(2), async || {
         for available in 0..2 {
@@ -331,7 +331,7 @@ async fn a_transaction_that_began_early_publishes_behind_those_that_ended_meanwh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_go_on_in_another_cluster_that_a_backup_is_restored_to() {
+async fn events_continue_after_a_restore_into_another_cluster() {
     let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
     for available in 0..3 {
         publish(&shop.database, available).await;

@@ -43,8 +43,8 @@ async fn listed_in(server: &TestServer, category: &str) -> i64 {
     session.one(sql, &[category.into()]).await.unwrap()
 }
 
-on_both_engines!(a_tree_grows_and_is_seen_by_everybody);
-async fn a_tree_grows_and_is_seen_by_everybody(shop: &Shop) {
+on_both_engines!(categories_are_created_and_listed_as_a_tree);
+async fn categories_are_created_and_listed_as_a_tree(shop: &Shop) {
     let server = shop.server().await;
     let (admin, guest) = (server.admin().await, server.guest());
     assert_eq!(guest.get("/v1/categories").await.expect(200), json!({"items": [], "next_cursor": null}));
@@ -83,8 +83,8 @@ async fn a_tree_grows_and_is_seen_by_everybody(shop: &Shop) {
     assert_eq!(known.get("/v1/categories").await.status, 200);
 }
 
-on_both_engines!(each_fault_of_a_category_is_told_with_its_place);
-async fn each_fault_of_a_category_is_told_with_its_place(shop: &Shop) {
+on_both_engines!(each_fault_of_a_category_has_its_location);
+async fn each_fault_of_a_category_has_its_location(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let post = async |body: Value| admin.post("/admin/v1/categories", body).await;
@@ -113,8 +113,8 @@ async fn each_fault_of_a_category_is_told_with_its_place(shop: &Shop) {
     assert_eq!((taken.problem(409), &taken.json()["field"]), ("already_exists".into(), &json!("slug")));
 }
 
-on_both_engines!(a_category_is_changed_in_the_version_that_was_seen);
-async fn a_category_is_changed_in_the_version_that_was_seen(shop: &Shop) {
+on_both_engines!(a_stale_change_of_a_category_is_refused);
+async fn a_stale_change_of_a_category_is_refused(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let id = create(&admin, "Drinks", None).await;
@@ -140,8 +140,8 @@ async fn a_category_is_changed_in_the_version_that_was_seen(shop: &Shop) {
     assert_eq!(admin.get(missing).await.problem(404), "category_not_found");
 }
 
-on_both_engines!(a_branch_moves_with_all_below_it_and_its_products_are_listed_where_it_stands);
-async fn a_branch_moves_with_all_below_it_and_its_products_are_listed_where_it_stands(shop: &Shop) {
+on_both_engines!(a_subtree_is_moved_with_the_listings_of_its_products);
+async fn a_subtree_is_moved_with_the_listings_of_its_products(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let drinks = create(&admin, "Drinks", None).await;
@@ -176,8 +176,8 @@ async fn a_branch_moves_with_all_below_it_and_its_products_are_listed_where_it_s
     assert_eq!(stale.problem(412), "precondition_failed");
 }
 
-on_both_engines!(only_what_nothing_needs_is_removed);
-async fn only_what_nothing_needs_is_removed(shop: &Shop) {
+on_both_engines!(only_unused_categories_are_removed);
+async fn only_unused_categories_are_removed(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let drinks = create(&admin, "Drinks", None).await;
@@ -211,8 +211,8 @@ async fn a_tree_has_a_last_level(shop: &Shop) {
     assert!(tree(&admin).await.starts_with("level-1(level-2("));
 }
 
-on_both_engines!(administrators_tend_the_tree_and_a_category_that_is_sent_again_is_the_same);
-async fn administrators_tend_the_tree_and_a_category_that_is_sent_again_is_the_same(shop: &Shop) {
+on_both_engines!(only_administrators_change_categories_and_creation_is_idempotent);
+async fn only_administrators_change_categories_and_creation_is_idempotent(shop: &Shop) {
     let server = shop.server().await;
     let one = "/admin/v1/categories/00000000-0000-7000-8000-000000000000";
     let moved = format!("{one}/move");

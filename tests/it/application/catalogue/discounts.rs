@@ -20,8 +20,8 @@ async fn create(admin: &Caller, new: Value) -> String {
     reply.header("location").to_owned()
 }
 
-on_both_engines!(a_discount_is_made_found_changed_and_redeemed);
-async fn a_discount_is_made_found_changed_and_redeemed(shop: &Shop) {
+on_both_engines!(a_discount_is_created_found_changed_and_redeemed);
+async fn a_discount_is_created_found_changed_and_redeemed(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let new = json!({
@@ -59,8 +59,8 @@ async fn a_discount_is_made_found_changed_and_redeemed(shop: &Shop) {
     assert_eq!(redeemed["totals"]["discount"]["amount"], 500);
 }
 
-on_both_engines!(each_fault_of_a_discount_is_told_with_its_place);
-async fn each_fault_of_a_discount_is_told_with_its_place(shop: &Shop) {
+on_both_engines!(each_fault_of_a_discount_has_its_location);
+async fn each_fault_of_a_discount_has_its_location(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let post = async |body: Value| faults(&admin.post(PATH, body).await);
@@ -100,8 +100,8 @@ async fn each_fault_of_a_discount_is_told_with_its_place(shop: &Shop) {
     assert_eq!(admin.get(&path).await.expect(200)["code"], "Größe");
 }
 
-on_both_engines!(discounts_come_page_by_page);
-async fn discounts_come_page_by_page(shop: &Shop) {
+on_both_engines!(discounts_are_listed_in_pages);
+async fn discounts_are_listed_in_pages(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let mut made = Vec::new();
@@ -116,8 +116,8 @@ async fn discounts_come_page_by_page(shop: &Shop) {
     assert_eq!(admin.get(&format!("{PATH}?cursor={}", &cursor[1..])).await.problem(422), "validation");
 }
 
-on_both_engines!(a_discount_that_was_used_stays_for_the_books);
-async fn a_discount_that_was_used_stays_for_the_books(shop: &Shop) {
+on_both_engines!(a_redeemed_discount_is_not_removed);
+async fn a_redeemed_discount_is_not_removed(shop: &Shop) {
     let server = shop.server().await;
     let (admin, guest) = (server.admin().await, server.guest());
     let used = create(&admin, percent("used")).await;
@@ -138,8 +138,8 @@ async fn a_discount_that_was_used_stays_for_the_books(shop: &Shop) {
     }
 }
 
-on_both_engines!(administrators_make_discounts_and_one_that_is_sent_again_is_the_same);
-async fn administrators_make_discounts_and_one_that_is_sent_again_is_the_same(shop: &Shop) {
+on_both_engines!(only_administrators_create_discounts_and_creation_is_idempotent);
+async fn only_administrators_create_discounts_and_creation_is_idempotent(shop: &Shop) {
     let server = shop.server().await;
     let one = format!("{PATH}/00000000-0000-7000-8000-000000000000");
     let requests = [

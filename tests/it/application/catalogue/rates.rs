@@ -17,8 +17,8 @@ fn method(code: &str, amount: i64) -> Value {
     json!({"code": code, "name": code, "rates": [{"currency": "EUR", "amount": amount}]})
 }
 
-on_both_engines!(taxes_are_set_as_a_whole_and_charged);
-async fn taxes_are_set_as_a_whole_and_charged(shop: &Shop) {
+on_both_engines!(tax_rules_are_replaced_and_charged);
+async fn tax_rules_are_replaced_and_charged(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     assert_eq!(admin.get(TAXES).await.expect(200)["items"], json!([]));
@@ -35,8 +35,8 @@ async fn taxes_are_set_as_a_whole_and_charged(shop: &Shop) {
     assert_eq!(admin.get(&cart).await.expect(200)["totals"]["tax"]["amount"], 0);
 }
 
-on_both_engines!(ways_of_shipping_are_set_as_a_whole_and_keep_their_ids);
-async fn ways_of_shipping_are_set_as_a_whole_and_keep_their_ids(shop: &Shop) {
+on_both_engines!(shipping_methods_are_replaced_and_keep_their_ids);
+async fn shipping_methods_are_replaced_and_keep_their_ids(shop: &Shop) {
     let server = shop.server().await;
     let (admin, guest) = (server.admin().await, server.guest());
     let cart = cart(server, &guest).await;
@@ -61,8 +61,8 @@ async fn ways_of_shipping_are_set_as_a_whole_and_keep_their_ids(shop: &Shop) {
     assert_eq!(guest.get(&cart).await.expect(200)["totals"]["shipping"]["amount"], 500);
 }
 
-on_both_engines!(each_fault_of_a_rate_is_told_with_its_place_and_nothing_is_half_done);
-async fn each_fault_of_a_rate_is_told_with_its_place_and_nothing_is_half_done(shop: &Shop) {
+on_both_engines!(each_fault_of_a_rate_has_its_location_and_nothing_is_saved);
+async fn each_fault_of_a_rate_has_its_location_and_nothing_is_saved(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     admin.put(TAXES, json!({"items": [tax("DE", "standard", 1_900)]})).await.expect(200);

@@ -33,8 +33,8 @@ async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
     assert_eq!(session.one::<i64>(sql, &[]).await.unwrap(), 2);
 }
 
-on_both_engines!(an_address_has_one_account_in_whatever_spelling);
-async fn an_address_has_one_account_in_whatever_spelling(shop: &Shop) {
+on_both_engines!(an_address_has_one_account_in_every_spelling);
+async fn an_address_has_one_account_in_every_spelling(shop: &Shop) {
     let server = shop.server().await;
     register(server, "größe@example.org").await;
     for spelling in
@@ -51,8 +51,8 @@ async fn an_address_has_one_account_in_whatever_spelling(shop: &Shop) {
     log_in(server, "GRO\u{308}ẞE@example.org", PASSWORD).await;
 }
 
-on_both_engines!(of_many_who_register_an_address_at_once_one_has_it);
-async fn of_many_who_register_an_address_at_once_one_has_it(shop: &Shop) {
+on_both_engines!(of_concurrent_registrations_of_an_address_one_succeeds);
+async fn of_concurrent_registrations_of_an_address_one_succeeds(shop: &Shop) {
     let server = shop.server().await;
     let mut running = Vec::new();
     for number in 0..8 {
@@ -71,8 +71,8 @@ async fn of_many_who_register_an_address_at_once_one_has_it(shop: &Shop) {
     assert_eq!(made, 1);
 }
 
-on_both_engines!(each_fault_of_a_registration_is_told_with_its_place);
-async fn each_fault_of_a_registration_is_told_with_its_place(shop: &Shop) {
+on_both_engines!(each_fault_of_a_registration_has_its_location);
+async fn each_fault_of_a_registration_has_its_location(shop: &Shop) {
     let server = shop.server().await;
     let faulty = json!({"email": "ann", "password": "short", "name": "a\u{0}", "birth_date": "1990-02-30",
                         "locale": "de_DE", "role": "admin"});
@@ -99,8 +99,8 @@ async fn each_fault_of_a_registration_is_told_with_its_place(shop: &Shop) {
     server.guest().post("/v1/users", body).await.expect(201);
 }
 
-on_both_engines!(a_registration_that_is_sent_again_is_the_same_and_its_key_gives_no_way_to_the_password);
-async fn a_registration_that_is_sent_again_is_the_same_and_its_key_gives_no_way_to_the_password(shop: &Shop) {
+on_both_engines!(a_registration_is_idempotent_and_its_key_does_not_reveal_the_password);
+async fn a_registration_is_idempotent_and_its_key_does_not_reveal_the_password(shop: &Shop) {
     let server = shop.server().await;
     let guest = server.guest().with("idempotency-key", &new_key());
     let body = json!({"email": "ann@example.org", "password": PASSWORD});
@@ -118,8 +118,8 @@ async fn a_registration_that_is_sent_again_is_the_same_and_its_key_gives_no_way_
     assert_ne!(kept, quick.to_vec());
 }
 
-on_both_engines!(an_account_is_changed_field_by_field_in_the_version_that_was_seen);
-async fn an_account_is_changed_field_by_field_in_the_version_that_was_seen(shop: &Shop) {
+on_both_engines!(a_partial_update_of_an_account_checks_its_version);
+async fn a_partial_update_of_an_account_checks_its_version(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let seen = ann.get("/v1/me").await;
@@ -137,8 +137,8 @@ async fn an_account_is_changed_field_by_field_in_the_version_that_was_seen(shop:
     assert_eq!(server.guest().patch("/v1/me", json!({})).await.problem(401), "unauthorized_access");
 }
 
-on_both_engines!(another_password_asks_for_the_current_one_and_ends_the_other_log_ins);
-async fn another_password_asks_for_the_current_one_and_ends_the_other_log_ins(shop: &Shop) {
+on_both_engines!(a_new_password_requires_the_current_one_and_ends_other_sessions);
+async fn a_new_password_requires_the_current_one_and_ends_other_sessions(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let elsewhere = log_in(server, "ann@example.org", PASSWORD).await;
@@ -158,8 +158,8 @@ async fn another_password_asks_for_the_current_one_and_ends_the_other_log_ins(sh
     log_in(server, "ann@example.org", "battery staple").await;
 }
 
-on_both_engines!(another_address_asks_for_the_password_and_must_be_proven_anew);
-async fn another_address_asks_for_the_password_and_must_be_proven_anew(shop: &Shop) {
+on_both_engines!(a_new_address_requires_the_password_and_is_not_verified);
+async fn a_new_address_requires_the_password_and_is_not_verified(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     register(server, "bob@example.org").await;
@@ -181,8 +181,8 @@ async fn another_address_asks_for_the_password_and_must_be_proven_anew(shop: &Sh
     log_in(server, "new@example.org", PASSWORD).await;
 }
 
-on_both_engines!(who_is_forgotten_is_a_stranger);
-async fn who_is_forgotten_is_a_stranger(shop: &Shop) {
+on_both_engines!(an_erased_user_cannot_log_in);
+async fn an_erased_user_cannot_log_in(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let bob = newcomer(server, "bob@example.org").await;
@@ -199,8 +199,8 @@ async fn who_is_forgotten_is_a_stranger(shop: &Shop) {
     assert_eq!(session.one::<i64>(sql, &[]).await.unwrap(), 1);
 }
 
-on_both_engines!(what_only_the_signed_in_may_asks_for_a_log_in);
-async fn what_only_the_signed_in_may_asks_for_a_log_in(shop: &Shop) {
+on_both_engines!(operations_of_users_require_a_session);
+async fn operations_of_users_require_a_session(shop: &Shop) {
     let server = shop.server().await;
     for (method, path) in [
         (Method::GET, "/v1/me"),

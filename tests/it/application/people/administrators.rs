@@ -16,8 +16,8 @@ fn addresses(page: &Value) -> Vec<&str> {
     page["items"].as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap()).collect()
 }
 
-on_both_engines!(administrators_find_users_page_by_page);
-async fn administrators_find_users_page_by_page(shop: &Shop) {
+on_both_engines!(administrators_list_users_in_pages);
+async fn administrators_list_users_in_pages(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     for email in ["ann@example.org", "Anna@example.org", "bob@example.org"] {
@@ -48,8 +48,8 @@ async fn administrators_find_users_page_by_page(shop: &Shop) {
     }
 }
 
-on_both_engines!(nobody_else_gets_in);
-async fn nobody_else_gets_in(shop: &Shop) {
+on_both_engines!(only_administrators_manage_users);
+async fn only_administrators_manage_users(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let one = format!("/admin/v1/users/{}", id(&ann).await);
@@ -99,8 +99,8 @@ async fn a_role_counts_from_the_next_request_on_and_one_administrator_stays(shop
     assert_eq!(ann.get("/admin/v1/users/ann").await.problem(422), "validation");
 }
 
-on_both_engines!(administrators_who_all_give_up_at_once_leave_one);
-async fn administrators_who_all_give_up_at_once_leave_one(shop: &Shop) {
+on_both_engines!(one_administrator_is_left_after_concurrent_role_changes);
+async fn one_administrator_is_left_after_concurrent_role_changes(shop: &Shop) {
     let server = shop.server().await;
     let mut running = Vec::new();
     for number in 0..8 {
@@ -122,8 +122,8 @@ async fn administrators_who_all_give_up_at_once_leave_one(shop: &Shop) {
     assert_eq!(stayed, 1);
 }
 
-on_both_engines!(who_is_forgotten_by_an_administrator_stays_as_an_empty_row);
-async fn who_is_forgotten_by_an_administrator_stays_as_an_empty_row(shop: &Shop) {
+on_both_engines!(a_user_erased_by_an_administrator_is_an_empty_row);
+async fn a_user_erased_by_an_administrator_is_an_empty_row(shop: &Shop) {
     let server = shop.server().await;
     let (admin, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
     let path = format!("/admin/v1/users/{}", id(&ann).await);
@@ -138,10 +138,10 @@ async fn who_is_forgotten_by_an_administrator_stays_as_an_empty_row(shop: &Shop)
 }
 
 on_both_engines!(
-    an_order_under_way_keeps_its_buyer,
+    a_buyer_with_an_open_order_is_not_erased,
     ShopOptions::default().unchecked("the order is a row without lines and payment")
 );
-async fn an_order_under_way_keeps_its_buyer(shop: &Shop) {
+async fn a_buyer_with_an_open_order_is_not_erased(shop: &Shop) {
     let server = shop.server().await;
     let (admin, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
     let user_id = id(&ann).await;

@@ -20,8 +20,8 @@ fn cookie(reply: &Reply) -> (String, String) {
     (pair.to_owned(), attributes.to_owned())
 }
 
-on_both_engines!(a_log_in_gives_a_token_once_and_the_store_keeps_its_hash);
-async fn a_log_in_gives_a_token_once_and_the_store_keeps_its_hash(shop: &Shop) {
+on_both_engines!(a_session_has_a_token_of_which_only_the_hash_is_stored);
+async fn a_session_has_a_token_of_which_only_the_hash_is_stored(shop: &Shop) {
     let server = shop.server().await;
     let user = register(server, "ann@example.org").await;
     let reply = try_log_in(server, " ANN@example.org", PASSWORD).await;
@@ -46,8 +46,8 @@ async fn a_log_in_gives_a_token_once_and_the_store_keeps_its_hash(shop: &Shop) {
     }
 }
 
-on_both_engines!(nobody_learns_from_a_log_in_who_has_an_account);
-async fn nobody_learns_from_a_log_in_who_has_an_account(shop: &Shop) {
+on_both_engines!(a_failed_login_does_not_reveal_accounts);
+async fn a_failed_login_does_not_reveal_accounts(shop: &Shop) {
     let server = shop.server().await;
     register(server, "ann@example.org").await;
     let gone = newcomer(server, "gone@example.org").await;
@@ -84,8 +84,8 @@ async fn nobody_learns_from_a_log_in_who_has_an_account(shop: &Shop) {
     panic!("{unknown:?} without an account, {known:?} with one");
 }
 
-on_both_engines!(a_log_in_ends_when_its_holder_says_so_once_or_twice);
-async fn a_log_in_ends_when_its_holder_says_so_once_or_twice(shop: &Shop) {
+on_both_engines!(logging_out_is_idempotent);
+async fn logging_out_is_idempotent(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let other = log_in(server, "ann@example.org", PASSWORD).await;
@@ -111,8 +111,8 @@ async fn a_log_in_ends_when_its_holder_says_so_once_or_twice(shop: &Shop) {
     bob.get("/v1/me").await.expect(200);
 }
 
-on_both_engines!(another_site_can_neither_log_out_nor_forget_a_browsers_user);
-async fn another_site_can_neither_log_out_nor_forget_a_browsers_user(shop: &Shop) {
+on_both_engines!(another_site_can_neither_log_out_nor_erase_a_browsers_user);
+async fn another_site_can_neither_log_out_nor_erase_a_browsers_user(shop: &Shop) {
     let server = shop.server().await;
     register(server, "ann@example.org").await;
     let (pair, _) = cookie(&try_log_in(server, "ann@example.org", PASSWORD).await);
@@ -128,8 +128,8 @@ async fn another_site_can_neither_log_out_nor_forget_a_browsers_user(shop: &Shop
     assert_eq!(browser.get("/v1/me").await.status, 401);
 }
 
-on_both_engines!(a_log_in_ends_with_its_time, ShopOptions::manual_clock());
-async fn a_log_in_ends_with_its_time(shop: &Shop) {
+on_both_engines!(a_session_expires, ShopOptions::manual_clock());
+async fn a_session_expires(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     shop.clock().advance(SignedDuration::from_hours(24) - SignedDuration::from_micros(1));
@@ -139,8 +139,8 @@ async fn a_log_in_ends_with_its_time(shop: &Shop) {
     ann.delete("/v1/sessions").await.expect(204);
 }
 
-on_both_engines!(no_log_in_with_the_old_password_outlives_its_change);
-async fn no_log_in_with_the_old_password_outlives_its_change(shop: &Shop) {
+on_both_engines!(no_session_with_the_old_password_outlives_its_change);
+async fn no_session_with_the_old_password_outlives_its_change(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     for turn in 0..6 {
@@ -166,8 +166,8 @@ async fn no_log_in_with_the_old_password_outlives_its_change(shop: &Shop) {
     }
 }
 
-on_both_engines!(a_rush_of_log_ins_is_sent_away_instead_of_standing_in_line);
-async fn a_rush_of_log_ins_is_sent_away_instead_of_standing_in_line(shop: &Shop) {
+on_both_engines!(too_many_concurrent_logins_are_refused);
+async fn too_many_concurrent_logins_are_refused(shop: &Shop) {
     let mut store = shop.store.clone();
     store.passwords = Passwords::bounded(Arc::clone(&shop.database.context().ids), 1, Duration::ZERO);
     let server = shop.server_of(store).await;
@@ -190,8 +190,8 @@ async fn a_rush_of_log_ins_is_sent_away_instead_of_standing_in_line(shop: &Shop)
     assert!(let_in > 0 && sent_away > 0, "{let_in} let in, {sent_away} sent away");
 }
 
-on_both_engines!(who_tries_many_passwords_at_once_keeps_nobody_else_out);
-async fn who_tries_many_passwords_at_once_keeps_nobody_else_out(shop: &Shop) {
+on_both_engines!(guessing_passwords_does_not_lock_out_others);
+async fn guessing_passwords_does_not_lock_out_others(shop: &Shop) {
     let server = shop.server().await;
     register(server, "bob@example.org").await;
     let running: Vec<_> = (0..64)
@@ -230,8 +230,8 @@ impl Write for Log {
     }
 }
 
-on_both_engines!(no_password_and_no_token_is_ever_logged_or_answered, on_one_thread);
-async fn no_password_and_no_token_is_ever_logged_or_answered(shop: &Shop) {
+on_both_engines!(no_password_and_no_token_is_logged_or_returned, on_one_thread);
+async fn no_password_and_no_token_is_logged_or_returned(shop: &Shop) {
     const SECRETS: [&str; 3] = ["first-secret-1", "wrong-secret-2", "other-secret-3"];
     let log = Log::default();
     let writer = log.clone();

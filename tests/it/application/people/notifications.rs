@@ -30,8 +30,8 @@ fn texts(inbox: &Value) -> Vec<&str> {
     inbox["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap()).collect()
 }
 
-on_both_engines!(what_happens_is_told_in_words_and_counted_until_it_is_read);
-async fn what_happens_is_told_in_words_and_counted_until_it_is_read(shop: &Shop) {
+on_both_engines!(notifications_have_texts_and_are_counted_until_read);
+async fn notifications_have_texts_and_are_counted_until_read(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(1_299).stock(5).create().await;
     let (ann, bob) = (newcomer(server, "ann@example.org").await, newcomer(server, "bob@example.org").await);
@@ -63,8 +63,8 @@ async fn what_happens_is_told_in_words_and_counted_until_it_is_read(shop: &Shop)
     );
 }
 
-on_both_engines!(a_users_notifications_come_page_by_page_and_to_nobody_else);
-async fn a_users_notifications_come_page_by_page_and_to_nobody_else(shop: &Shop) {
+on_both_engines!(notifications_are_listed_in_pages_and_only_for_their_user);
+async fn notifications_are_listed_in_pages_and_only_for_their_user(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(1_299).stock(5).create().await;
     let (ann, bob) = (newcomer(server, "ann@example.org").await, newcomer(server, "bob@example.org").await);

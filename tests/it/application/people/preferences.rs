@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{faults, newcomer};
 use crate::support::Shop;
 
-on_both_engines!(wishes_are_put_as_a_whole_and_consent_is_dated);
-async fn wishes_are_put_as_a_whole_and_consent_is_dated(shop: &Shop) {
+on_both_engines!(preferences_are_replaced_and_consent_is_dated);
+async fn preferences_are_replaced_and_consent_is_dated(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let none = ann.get("/v1/me/preferences").await;

@@ -30,8 +30,8 @@ fn opinion(rating: i64) -> Value {
     json!({"rating": rating, "title": "Good", "body": "Dark and nutty.\nAgain!"})
 }
 
-on_both_engines!(a_buyer_says_once_what_they_think_and_moderation_shows_it);
-async fn a_buyer_says_once_what_they_think_and_moderation_shows_it(shop: &Shop) {
+on_both_engines!(a_buyer_reviews_once_and_moderation_publishes_it);
+async fn a_buyer_reviews_once_and_moderation_publishes_it(shop: &Shop) {
     let server = shop.server().await;
     let (ann, path) = buyer(server, "ann@example.org").await;
     let admin = server.admin().await;
@@ -62,8 +62,8 @@ async fn a_buyer_says_once_what_they_think_and_moderation_shows_it(shop: &Shop) 
     assert_eq!(admin.get("/admin/v1/reviews?status=lost").await.problem(422), "validation");
 }
 
-on_both_engines!(of_many_reviews_at_once_by_one_buyer_one_is_taken);
-async fn of_many_reviews_at_once_by_one_buyer_one_is_taken(shop: &Shop) {
+on_both_engines!(of_concurrent_reviews_of_one_buyer_one_is_created);
+async fn of_concurrent_reviews_of_one_buyer_one_is_created(shop: &Shop) {
     let server = shop.server().await;
     let (ann, path) = buyer(server, "ann@example.org").await;
     let path = Arc::new(path);
@@ -86,8 +86,8 @@ async fn of_many_reviews_at_once_by_one_buyer_one_is_taken(shop: &Shop) {
     assert_eq!(mine["items"].as_array().unwrap().len(), 1);
 }
 
-on_both_engines!(a_review_that_is_sent_again_is_the_same);
-async fn a_review_that_is_sent_again_is_the_same(shop: &Shop) {
+on_both_engines!(creating_a_review_is_idempotent);
+async fn creating_a_review_is_idempotent(shop: &Shop) {
     let server = shop.server().await;
     let (ann, path) = buyer(server, "ann@example.org").await;
     let keyed = ann.with("idempotency-key", &new_key());
@@ -98,8 +98,8 @@ async fn a_review_that_is_sent_again_is_the_same(shop: &Shop) {
     assert_eq!(keyed.post(&path, opinion(5)).await.problem(422), "idempotency_key_reused");
 }
 
-on_both_engines!(only_buyers_review_and_only_what_there_is);
-async fn only_buyers_review_and_only_what_there_is(shop: &Shop) {
+on_both_engines!(only_buyers_review_existing_products);
+async fn only_buyers_review_existing_products(shop: &Shop) {
     let server = shop.server().await;
     let (ann, path) = buyer(server, "ann@example.org").await;
     let bob = newcomer(server, "bob@example.org").await;

@@ -30,8 +30,8 @@ async fn abandoned(store: &Store, variant: VariantId) -> (OrderId, PaymentId, Ca
     (id, given_up.id, cart)
 }
 
-on_both_engines!(money_that_comes_after_its_payment_was_abandoned_goes_back);
-async fn money_that_comes_after_its_payment_was_abandoned_goes_back(shop: &Shop) {
+on_both_engines!(a_charge_of_an_abandoned_payment_is_refunded);
+async fn a_charge_of_an_abandoned_payment_is_refunded(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let (id, payment_id, _) = abandoned(store, variant).await;
@@ -44,8 +44,8 @@ async fn money_that_comes_after_its_payment_was_abandoned_goes_back(shop: &Shop)
     check(&shop.database).await;
 }
 
-on_both_engines!(a_payment_that_was_abandoned_is_looked_for_for_some_hours, ShopOptions::at(JANUARY_31));
-async fn a_payment_that_was_abandoned_is_looked_for_for_some_hours(shop: &Shop) {
+on_both_engines!(an_abandoned_payment_is_looked_up_for_some_hours, ShopOptions::at(JANUARY_31));
+async fn an_abandoned_payment_is_looked_up_for_some_hours(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(2).create().await;
     for late in [true, false] {
@@ -91,11 +91,8 @@ async fn rename_charge(database: &Database, name: String) {
     assert_eq!(done.unwrap(), 1);
 }
 
-on_both_engines!(
-    money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_asked_for_again,
-    ShopOptions::at(JANUARY_31)
-);
-async fn money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_asked_for_again(shop: &Shop) {
+on_both_engines!(a_refused_refund_of_a_cancelled_order_is_retried, ShopOptions::at(JANUARY_31));
+async fn a_refused_refund_of_a_cancelled_order_is_retried(shop: &Shop) {
     for (policy, kind) in [(policy(), StepKind::Refund), (manual_capture(), StepKind::Void)] {
         let store = store(&shop.database, policy);
         let variant = shop.product().price(1000).stock(1).create().await;
@@ -135,8 +132,8 @@ async fn money_of_a_cancelled_order_that_the_vendor_refuses_to_give_back_is_aske
     }
 }
 
-on_both_engines!(a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again);
-async fn a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again(shop: &Shop) {
+on_both_engines!(an_operation_begun_during_a_recovery_is_recovered_too);
+async fn an_operation_begun_during_a_recovery_is_recovered_too(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(100).stock(30).create().await;
     for round in 0..10 {
@@ -174,11 +171,8 @@ async fn a_step_that_begins_while_the_payment_comes_to_rest_is_sent_again(shop: 
     }
 }
 
-on_both_engines!(
-    what_still_waits_for_its_shopper_is_let_go_by_a_step_of_its_own,
-    ShopOptions::at(JANUARY_31)
-);
-async fn what_still_waits_for_its_shopper_is_let_go_by_a_step_of_its_own(shop: &Shop) {
+on_both_engines!(an_unconfirmed_payment_is_voided_by_an_operation, ShopOptions::at(JANUARY_31));
+async fn an_unconfirmed_payment_is_voided_by_an_operation(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_requires_action").await;
@@ -193,11 +187,8 @@ async fn what_still_waits_for_its_shopper_is_let_go_by_a_step_of_its_own(shop: &
     check(&shop.database).await;
 }
 
-on_both_engines!(
-    a_request_that_is_taken_up_again_does_not_send_a_settled_step_again,
-    ShopOptions::at(JANUARY_31)
-);
-async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again(shop: &Shop) {
+on_both_engines!(a_resumed_request_does_not_repeat_a_settled_operation, ShopOptions::at(JANUARY_31));
+async fn a_resumed_request_does_not_repeat_a_settled_operation(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
@@ -224,8 +215,8 @@ async fn a_request_that_is_taken_up_again_does_not_send_a_settled_step_again(sho
     assert_eq!(told(&refund().await), first);
 }
 
-on_both_engines!(a_word_of_the_vendor_that_comes_late_does_not_undo_what_was_given_back);
-async fn a_word_of_the_vendor_that_comes_late_does_not_undo_what_was_given_back(shop: &Shop) {
+on_both_engines!(a_late_notice_does_not_undo_a_refund);
+async fn a_late_notice_does_not_undo_a_refund(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;

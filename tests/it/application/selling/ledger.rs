@@ -31,10 +31,10 @@ async fn a_capture_of_a_cancelled_order_is_refused(shop: &Shop) {
 }
 
 on_both_engines!(
-    of_captures_and_a_cancellation_at_once_no_money_is_kept,
+    captures_that_race_with_a_cancellation_are_refunded,
     ShopOptions::default().policy(manual_capture())
 );
-async fn of_captures_and_a_cancellation_at_once_no_money_is_kept(shop: &Shop) {
+async fn captures_that_race_with_a_cancellation_are_refunded(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(20).create().await;
     for round in 0..20 {
@@ -64,10 +64,10 @@ async fn of_captures_and_a_cancellation_at_once_no_money_is_kept(shop: &Shop) {
 }
 
 on_both_engines!(
-    a_capture_that_succeeds_after_the_cancellation_goes_back,
+    a_capture_that_succeeds_after_the_cancellation_is_refunded,
     ShopOptions::default().policy(manual_capture())
 );
-async fn a_capture_that_succeeds_after_the_cancellation_goes_back(shop: &Shop) {
+async fn a_capture_that_succeeds_after_the_cancellation_is_refunded(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
@@ -86,10 +86,10 @@ async fn a_capture_that_succeeds_after_the_cancellation_goes_back(shop: &Shop) {
 }
 
 on_both_engines!(
-    a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest,
+    a_cancelled_order_that_was_captured_in_part_voids_the_rest,
     ShopOptions::default().policy(manual_capture())
 );
-async fn a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest(shop: &Shop) {
+async fn a_cancelled_order_that_was_captured_in_part_voids_the_rest(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
@@ -108,10 +108,10 @@ async fn a_cancelled_order_that_was_captured_in_part_lets_go_of_the_rest(shop: &
 }
 
 on_both_engines!(
-    a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_order,
+    a_refund_of_the_captured_amount_voids_the_rest_and_closes_the_order,
     ShopOptions::default().policy(manual_capture())
 );
-async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_order(shop: &Shop) {
+async fn a_refund_of_the_captured_amount_voids_the_rest_and_closes_the_order(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
@@ -134,8 +134,8 @@ async fn a_refund_of_all_that_was_captured_lets_go_of_the_rest_and_closes_the_or
     check(&shop.database).await;
 }
 
-on_both_engines!(goods_come_back_once_and_only_with_their_money);
-async fn goods_come_back_once_and_only_with_their_money(shop: &Shop) {
+on_both_engines!(pieces_are_restocked_once_and_only_with_a_refund);
+async fn pieces_are_restocked_once_and_only_with_a_refund(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_ok").await;
@@ -169,8 +169,8 @@ async fn goods_come_back_once_and_only_with_their_money(shop: &Shop) {
     check(&shop.database).await;
 }
 
-on_both_engines!(a_cancelled_order_gives_its_use_of_a_discount_back);
-async fn a_cancelled_order_gives_its_use_of_a_discount_back(shop: &Shop) {
+on_both_engines!(a_cancelled_order_releases_its_use_of_a_discount);
+async fn a_cancelled_order_releases_its_use_of_a_discount(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     shop.discount("ONCE", 10, Some(1)).await;

@@ -116,10 +116,10 @@ fn clock_now(store: &Store) -> Timestamp {
 }
 
 on_both_engines!(
-    the_checker_finds_what_must_not_be,
+    the_consistency_check_finds_violations,
     ShopOptions::default().unchecked("the test breaks the rules")
 );
-async fn the_checker_finds_what_must_not_be(shop: &Shop) {
+async fn the_consistency_check_finds_violations(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     for token in ["tok_ok", "tok_requires_action"] {

@@ -6,8 +6,8 @@ use undercroft::infrastructure::repositories::Setup;
 
 use super::*;
 
-on_both_engines!(a_charge_whose_answer_was_lost_is_found_and_charged_once);
-async fn a_charge_whose_answer_was_lost_is_found_and_charged_once(shop: &Shop) {
+on_both_engines!(a_charge_whose_response_was_lost_is_found_and_charged_once);
+async fn a_charge_whose_response_was_lost_is_found_and_charged_once(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_timeout_after_charge").await;
@@ -16,8 +16,8 @@ async fn a_charge_whose_answer_was_lost_is_found_and_charged_once(shop: &Shop) {
     check(&shop.database).await;
 }
 
-on_both_engines!(a_word_of_the_vendor_counts_once_however_often_it_comes);
-async fn a_word_of_the_vendor_counts_once_however_often_it_comes(shop: &Shop) {
+on_both_engines!(repeated_notices_of_a_provider_have_one_effect);
+async fn repeated_notices_of_a_provider_have_one_effect(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_duplicate_webhooks").await;
@@ -69,8 +69,8 @@ async fn a_crash_between_order_and_charge_loses_neither_order_nor_stock(shop: &S
     check(&shop.database).await;
 }
 
-on_both_engines!(an_order_that_waits_too_long_for_its_shopper_is_given_up, ShopOptions::at(JANUARY_31));
-async fn an_order_that_waits_too_long_for_its_shopper_is_given_up(shop: &Shop) {
+on_both_engines!(an_order_that_is_not_confirmed_in_time_is_cancelled, ShopOptions::at(JANUARY_31));
+async fn an_order_that_is_not_confirmed_in_time_is_cancelled(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(3).create().await;
     let id = order_of(store, variant, "tok_requires_action").await;
@@ -85,8 +85,8 @@ async fn an_order_that_waits_too_long_for_its_shopper_is_given_up(shop: &Shop) {
     check(&shop.database).await;
 }
 
-on_both_engines!(money_that_comes_after_the_order_was_cancelled_goes_back);
-async fn money_that_comes_after_the_order_was_cancelled_goes_back(shop: &Shop) {
+on_both_engines!(a_payment_confirmed_after_the_cancellation_is_refunded);
+async fn a_payment_confirmed_after_the_cancellation_is_refunded(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_requires_action").await;
@@ -106,8 +106,8 @@ async fn money_that_comes_after_the_order_was_cancelled_goes_back(shop: &Shop) {
     check(&shop.database).await;
 }
 
-on_both_engines!(a_paid_order_that_is_cancelled_gives_back_money_and_stock);
-async fn a_paid_order_that_is_cancelled_gives_back_money_and_stock(shop: &Shop) {
+on_both_engines!(a_cancelled_paid_order_is_refunded_and_restocked);
+async fn a_cancelled_paid_order_is_refunded_and_restocked(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;

@@ -25,8 +25,8 @@ async fn of_64_buyers_10_get_the_10_pieces(shop: &Shop) {
     check(&shop.database).await;
 }
 
-on_both_engines!(stock_that_is_set_while_it_is_sold_is_never_oversold);
-async fn stock_that_is_set_while_it_is_sold_is_never_oversold(shop: &Shop) {
+on_both_engines!(stock_adjusted_during_sales_is_never_oversold);
+async fn stock_adjusted_during_sales_is_never_oversold(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     let mut buyers = Vec::new();
@@ -52,8 +52,8 @@ async fn stock_that_is_set_while_it_is_sold_is_never_oversold(shop: &Shop) {
     check(&shop.database).await;
 }
 
-on_both_engines!(one_key_is_one_order_and_one_answer);
-async fn one_key_is_one_order_and_one_answer(shop: &Shop) {
+on_both_engines!(one_idempotency_key_is_one_order_and_one_response);
+async fn one_idempotency_key_is_one_order_and_one_response(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(100).create().await;
     let cart = cart(store, None, &[(variant, 2)]).await;
@@ -80,8 +80,8 @@ async fn one_key_is_one_order_and_one_answer(shop: &Shop) {
     check(&shop.database).await;
 }
 
-on_both_engines!(a_refusal_is_kept_with_its_key_too);
-async fn a_refusal_is_kept_with_its_key_too(shop: &Shop) {
+on_both_engines!(a_failure_is_stored_under_its_key_too);
+async fn a_failure_is_stored_under_its_key_too(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let too_many = cart(store, None, &[(variant, 2)]).await;
@@ -119,8 +119,8 @@ async fn move_32_times(store: &Store, order_id: OrderId, kind: StepKind, amount:
     through
 }
 
-on_both_engines!(of_32_refunds_of_60_on_100_one_goes_through);
-async fn of_32_refunds_of_60_on_100_one_goes_through(shop: &Shop) {
+on_both_engines!(of_32_refunds_of_60_of_100_one_succeeds);
+async fn of_32_refunds_of_60_of_100_one_succeeds(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(10_000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
@@ -135,11 +135,8 @@ async fn of_32_refunds_of_60_on_100_one_goes_through(shop: &Shop) {
     check(&shop.database).await;
 }
 
-on_both_engines!(
-    of_32_captures_of_60_on_100_one_goes_through,
-    ShopOptions::default().policy(manual_capture())
-);
-async fn of_32_captures_of_60_on_100_one_goes_through(shop: &Shop) {
+on_both_engines!(of_32_captures_of_60_of_100_one_succeeds, ShopOptions::default().policy(manual_capture()));
+async fn of_32_captures_of_60_of_100_one_succeeds(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(10_000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;

@@ -144,8 +144,8 @@ async fn a_subscription_whose_charges_fail_expires_after_four(shop: &Shop) {
     it.check().await;
 }
 
-on_both_engines!(a_charge_that_fails_and_is_tried_again_leaves_a_year_of_twelve, ShopOptions::at(JANUARY_31));
-async fn a_charge_that_fails_and_is_tried_again_leaves_a_year_of_twelve(shop: &Shop) {
+on_both_engines!(a_retried_charge_does_not_change_the_periods_of_a_year, ShopOptions::at(JANUARY_31));
+async fn a_retried_charge_does_not_change_the_periods_of_a_year(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     it.sql(&["UPDATE subscriptions SET token = 'tok_declined'"]).await;
     it.live(30).await;
@@ -161,8 +161,8 @@ async fn a_charge_that_fails_and_is_tried_again_leaves_a_year_of_twelve(shop: &S
     it.check().await;
 }
 
-on_both_engines!(a_pause_gives_up_the_charge_that_is_under_way, ShopOptions::at(JANUARY_31));
-async fn a_pause_gives_up_the_charge_that_is_under_way(shop: &Shop) {
+on_both_engines!(a_pause_cancels_the_pending_charge, ShopOptions::at(JANUARY_31));
+async fn a_pause_cancels_the_pending_charge(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
     it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
@@ -186,11 +186,8 @@ async fn a_pause_gives_up_the_charge_that_is_under_way(shop: &Shop) {
     it.check().await;
 }
 
-on_both_engines!(
-    a_subscription_that_is_cancelled_while_it_is_charged_keeps_no_charge,
-    ShopOptions::at(JANUARY_31)
-);
-async fn a_subscription_that_is_cancelled_while_it_is_charged_keeps_no_charge(shop: &Shop) {
+on_both_engines!(a_subscription_cancelled_during_a_charge_refunds_it, ShopOptions::at(JANUARY_31));
+async fn a_subscription_cancelled_during_a_charge_refunds_it(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
     it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
@@ -206,8 +203,8 @@ async fn a_subscription_that_is_cancelled_while_it_is_charged_keeps_no_charge(sh
     it.check().await;
 }
 
-on_both_engines!(time_in_which_nothing_could_be_charged_is_not_charged_later, ShopOptions::at(JANUARY_31));
-async fn time_in_which_nothing_could_be_charged_is_not_charged_later(shop: &Shop) {
+on_both_engines!(missed_periods_are_not_charged_later, ShopOptions::at(JANUARY_31));
+async fn missed_periods_are_not_charged_later(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     it.shop.clock().advance(SignedDuration::from_hours(24 * 120));
     for _ in 0..5 {

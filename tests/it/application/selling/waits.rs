@@ -67,8 +67,8 @@ fn renew(work: &mut UnitOfWork) -> Work<'_, (), Failure> {
     })
 }
 
-on_both_engines!(a_guests_cart_goes_to_who_logs_in_first);
-async fn a_guests_cart_goes_to_who_logs_in_first(shop: &Shop) {
+on_both_engines!(a_guests_cart_goes_to_the_first_login);
+async fn a_guests_cart_goes_to_the_first_login(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     let guest = cart(store, None, &[(variant, 1)]).await;
@@ -78,8 +78,8 @@ async fn a_guests_cart_goes_to_who_logs_in_first(shop: &Shop) {
     assert_eq!(value::<UserId>(&shop.database, owner, &[guest.into()]).await, ann);
 }
 
-on_both_engines!(what_is_renewed_while_it_is_cleared_away_stays);
-async fn what_is_renewed_while_it_is_cleared_away_stays(shop: &Shop) {
+on_both_engines!(rows_renewed_during_a_purge_stay);
+async fn rows_renewed_during_a_purge_stay(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     let id = cart(store, None, &[(variant, 2)]).await;

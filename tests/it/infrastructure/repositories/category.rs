@@ -80,8 +80,8 @@ async fn the_tree_is_read_in_order_and_a_category_by_either_name(shop: &Shop) {
     assert_eq!(categories.by_id_or_slug("C3").await.unwrap(), None);
 }
 
-on_both_engines!(a_move_takes_the_subtree_along);
-async fn a_move_takes_the_subtree_along(shop: &Shop) {
+on_both_engines!(a_move_includes_the_subtree);
+async fn a_move_includes_the_subtree(shop: &Shop) {
     plant_four(shop).await;
     assert_eq!(ancestors(shop, 3).await, [id(3), id(2), id(1)]);
     move_to(shop, 2, Some(4), 7).await.unwrap();
@@ -97,8 +97,8 @@ async fn a_move_takes_the_subtree_along(shop: &Shop) {
     assert_eq!(ancestors(shop, 3).await, [id(3), id(2)]);
 }
 
-on_both_engines!(a_move_below_itself_or_to_nowhere_is_refused);
-async fn a_move_below_itself_or_to_nowhere_is_refused(shop: &Shop) {
+on_both_engines!(a_move_below_itself_or_a_missing_parent_is_refused);
+async fn a_move_below_itself_or_a_missing_parent_is_refused(shop: &Shop) {
     plant_four(shop).await;
     for parent in [1, 2, 3] {
         assert!(matches!(move_to(shop, 1, Some(parent), 0).await, Err(MoveError::Cycle)), "{parent}");
@@ -125,8 +125,8 @@ async fn two_crossing_moves_never_close_a_circle(shop: &Shop) {
     }
 }
 
-on_both_engines!(an_edit_leaves_the_place_alone);
-async fn an_edit_leaves_the_place_alone(shop: &Shop) {
+on_both_engines!(an_edit_keeps_the_position);
+async fn an_edit_keeps_the_position(shop: &Shop) {
     plant_four(shop).await;
     let rename = async |name: &str, version| {
         let edited = Category { name: name.into(), version, ..category(2, None, 9) };

@@ -38,8 +38,8 @@ async fn a_unit_that_fails_leaves_neither_state_nor_event(shop: &Shop) {
     assert_eq!(events(&shop.database).await, 1);
 }
 
-on_both_engines!(units_that_share_a_commit_do_not_share_a_fate);
-async fn units_that_share_a_commit_do_not_share_a_fate(shop: &Shop) {
+on_both_engines!(units_that_share_a_commit_fail_alone);
+async fn units_that_share_a_commit_fail_alone(shop: &Shop) {
     let units = (0..100).map(|i| {
         let shop = shop.clone();
         tokio::spawn(async move { count_up(&shop.database, "b", i % 3 == 0).await.is_ok() })
@@ -53,8 +53,8 @@ async fn units_that_share_a_commit_do_not_share_a_fate(shop: &Shop) {
     assert_eq!(events(&shop.database).await, 66);
 }
 
-on_both_engines!(a_rule_of_the_database_is_told_by_its_name);
-async fn a_rule_of_the_database_is_told_by_its_name(shop: &Shop) {
+on_both_engines!(a_failed_constraint_is_reported_by_its_name);
+async fn a_failed_constraint_is_reported_by_its_name(shop: &Shop) {
     let outcome: Result<u64, DatabaseError> = shop
         .database
         .write("INSERT INTO counters (name, value) VALUES ('c', 0), ('c', 1)", async |work, sql| {

@@ -82,10 +82,10 @@ async fn a_list_is_newest_first_and_goes_on_where_it_ended(shop: &Shop) {
 }
 
 on_both_engines!(
-    of_32_who_want_the_last_use_one_gets_it,
+    of_32_redemptions_of_the_last_use_one_succeeds,
     ShopOptions::default().unchecked("the orders are rows without payments")
 );
-async fn of_32_who_want_the_last_use_one_gets_it(shop: &Shop) {
+async fn of_32_redemptions_of_the_last_use_one_succeeds(shop: &Shop) {
     let last = Discount { usage_limit: Some(5), used: 4, ..discount(1, "last") };
     add(shop, &last).await;
     let mut numbers = 1..;
@@ -111,10 +111,10 @@ async fn of_32_who_want_the_last_use_one_gets_it(shop: &Shop) {
 }
 
 on_both_engines!(
-    a_use_is_taken_only_while_the_discount_lasts_and_is_on,
+    a_discount_is_redeemed_only_while_active_and_in_its_period,
     ShopOptions::default().unchecked("the orders are rows without payments")
 );
-async fn a_use_is_taken_only_while_the_discount_lasts_and_is_on(shop: &Shop) {
+async fn a_discount_is_redeemed_only_while_active_and_in_its_period(shop: &Shop) {
     let lasting = Discount { starts_at: Some(at(10)), ends_at: Some(at(20)), ..discount(1, "lasting") };
     let off = Discount { active: false, ..discount(2, "off") };
     for one in [&lasting, &off] {
@@ -133,10 +133,10 @@ async fn a_use_is_taken_only_while_the_discount_lasts_and_is_on(shop: &Shop) {
 }
 
 on_both_engines!(
-    an_order_takes_no_second_use,
+    an_order_redeems_a_discount_once,
     ShopOptions::default().unchecked("the orders are rows without payments")
 );
-async fn an_order_takes_no_second_use(shop: &Shop) {
+async fn an_order_redeems_a_discount_once(shop: &Shop) {
     let twice = discount(1, "twice");
     add(shop, &twice).await;
     let order_id = order(shop, None, 1).await;
@@ -149,10 +149,10 @@ async fn an_order_takes_no_second_use(shop: &Shop) {
 }
 
 on_both_engines!(
-    an_edit_does_not_undo_a_use,
+    an_edit_keeps_the_uses,
     ShopOptions::default().unchecked("the orders are rows without payments")
 );
-async fn an_edit_does_not_undo_a_use(shop: &Shop) {
+async fn an_edit_keeps_the_uses(shop: &Shop) {
     let read = Discount { usage_limit: Some(2), ..discount(1, "edited") };
     add(shop, &read).await;
     let order_id = order(shop, None, 1).await;

@@ -113,8 +113,8 @@ async fn kept(shop: &Shop, order: OrderId) -> (String, Address, Address, [i64; 5
     (email, to, billed, [subtotal, discount, shipping, tax, total])
 }
 
-on_both_engines!(who_is_forgotten_leaves_the_books_and_nothing_of_themselves);
-async fn who_is_forgotten_leaves_the_books_and_nothing_of_themselves(shop: &Shop) {
+on_both_engines!(erasing_a_user_keeps_the_books_and_no_personal_data);
+async fn erasing_a_user_keeps_the_books_and_no_personal_data(shop: &Shop) {
     let (mut ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
     ann.role = Role::Admin;
     register(shop, &[ann.clone(), bob.clone()]).await;
@@ -167,8 +167,8 @@ async fn who_is_forgotten_leaves_the_books_and_nothing_of_themselves(shop: &Shop
     assert_eq!(number(shop, of, &[gone.into()]).await, 0);
 }
 
-on_both_engines!(the_address_of_who_is_forgotten_is_free_again);
-async fn the_address_of_who_is_forgotten_is_free_again(shop: &Shop) {
+on_both_engines!(the_address_of_an_erased_user_is_free_again);
+async fn the_address_of_an_erased_user_is_free_again(shop: &Shop) {
     let ann = user(1, "ann@example.com");
     register(shop, std::slice::from_ref(&ann)).await;
     erase(shop, ann.id).await.unwrap();
@@ -181,10 +181,10 @@ async fn the_address_of_who_is_forgotten_is_free_again(shop: &Shop) {
 }
 
 on_both_engines!(
-    nobody_is_forgotten_while_an_order_needs_its_address,
+    a_user_with_open_orders_is_not_erased,
     ShopOptions::default().unchecked("the orders are rows without payments")
 );
-async fn nobody_is_forgotten_while_an_order_needs_its_address(shop: &Shop) {
+async fn a_user_with_open_orders_is_not_erased(shop: &Shop) {
     let ann = user(1, "ann@example.com");
     register(shop, std::slice::from_ref(&ann)).await;
     let open = order(shop, &ann, 1, "pending").await;

@@ -88,8 +88,8 @@ async fn read_all(shop: &Shop, user: UserId) -> u64 {
     read.unwrap()
 }
 
-on_both_engines!(a_user_sees_their_own_newest_first_by_channel_and_unread);
-async fn a_user_sees_their_own_newest_first_by_channel_and_unread(shop: &Shop) {
+on_both_engines!(notifications_of_a_user_are_listed_newest_first_by_channel_and_unread);
+async fn notifications_of_a_user_are_listed_newest_first_by_channel_and_unread(shop: &Shop) {
     let [ann, bob] = set_up(shop).await;
     assert_eq!(find(shop, 2).await, notification(2, ann, Channel::Email), "as it was written");
     assert_eq!(list(shop, ann, ALL).await, [3, 2, 1]);
@@ -101,8 +101,8 @@ async fn a_user_sees_their_own_newest_first_by_channel_and_unread(shop: &Shop) {
     assert_eq!(list(shop, ann, ALL).await, [3, 2, 1]);
 }
 
-on_both_engines!(only_ones_own_are_marked_read_and_the_first_time_stays);
-async fn only_ones_own_are_marked_read_and_the_first_time_stays(shop: &Shop) {
+on_both_engines!(only_own_notifications_are_marked_read_and_once);
+async fn only_own_notifications_are_marked_read_and_once(shop: &Shop) {
     let [ann, bob] = set_up(shop).await;
     assert!(!read(shop, bob, 1).await, "it is Ann's");
     assert_eq!(find(shop, 1).await.read_at, None);
@@ -117,8 +117,8 @@ async fn only_ones_own_are_marked_read_and_the_first_time_stays(shop: &Shop) {
     assert_eq!((list(shop, ann, UNREAD).await.len(), list(shop, bob, UNREAD).await.len()), (0, 1));
 }
 
-on_both_engines!(what_is_to_be_sent_is_settled_once);
-async fn what_is_to_be_sent_is_settled_once(shop: &Shop) {
+on_both_engines!(a_delivery_has_one_outcome);
+async fn a_delivery_has_one_outcome(shop: &Shop) {
     set_up(shop).await;
     let to_send = async |channel, limit| {
         let mut connection = shop.database.read().await.unwrap();

@@ -48,8 +48,8 @@ async fn a_rate_is_found_by_country_and_class_and_the_rules_are_replaced_whole(s
     assert_eq!(all(shop).await, twice[..1]);
 }
 
-on_both_engines!(of_many_who_replace_the_rules_at_once_one_has_the_last_word);
-async fn of_many_who_replace_the_rules_at_once_one_has_the_last_word(shop: &Shop) {
+on_both_engines!(of_concurrent_replacements_of_the_rules_one_is_kept_whole);
+async fn of_concurrent_replacements_of_the_rules_one_is_kept_whole(shop: &Shop) {
     let countries = ["DE", "FR", "US", "JP", "GB", "PL", "ES", "BR"];
     let replaced = at_once(shop, countries.len(), |shop, number| async move {
         let rules = [rule(countries[number], "reduced", 1), rule(countries[number], "standard", 2)];
@@ -61,8 +61,8 @@ async fn of_many_who_replace_the_rules_at_once_one_has_the_last_word(shop: &Shop
     assert_eq!(left[0].country, left[1].country);
 }
 
-on_both_engines!(ways_of_shipping_are_chosen_in_their_order);
-async fn ways_of_shipping_are_chosen_in_their_order(shop: &Shop) {
+on_both_engines!(shipping_methods_are_listed_by_position);
+async fn shipping_methods_are_listed_by_position(shop: &Shop) {
     let rate = |country: Option<&str>, amount, free_from| ShippingRate {
         country: country.map(|code| code.parse().unwrap()),
         currency: Currency::EUR,

@@ -70,8 +70,8 @@ async fn ratings(shop: &Shop, product: ProductId) -> [(i64, i64); 2] {
     ]
 }
 
-on_both_engines!(of_32_reviews_of_one_buyer_at_once_one_is_taken);
-async fn of_32_reviews_of_one_buyer_at_once_one_is_taken(shop: &Shop) {
+on_both_engines!(of_32_concurrent_reviews_of_one_buyer_one_is_inserted);
+async fn of_32_concurrent_reviews_of_one_buyer_one_is_inserted(shop: &Shop) {
     let (products, users) = set_up(shop, 2, 1).await;
     let (product, other, buyer) = (products[0], products[1], users[0]);
     let added = at_once(shop, 32, |shop, number| async move {
@@ -84,10 +84,10 @@ async fn of_32_reviews_of_one_buyer_at_once_one_is_taken(shop: &Shop) {
 }
 
 on_both_engines!(
-    only_who_has_a_paid_order_of_it_has_bought_it,
+    a_product_is_bought_with_a_paid_order,
     ShopOptions::default().unchecked("the order is a row without a payment")
 );
-async fn only_who_has_a_paid_order_of_it_has_bought_it(shop: &Shop) {
+async fn a_product_is_bought_with_a_paid_order(shop: &Shop) {
     let (products, users) = set_up(shop, 2, 2).await;
     let bought = order(shop, Some(users[0]), 1).await;
     let sql = "INSERT INTO purchases (user_id, product_id, order_id) VALUES ($1, $2, $3)";
@@ -130,8 +130,8 @@ async fn a_rating_counts_while_its_review_is_approved(shop: &Shop) {
     assert!(found.updated_at > four.updated_at);
 }
 
-on_both_engines!(moderators_at_odds_leave_the_rating_right);
-async fn moderators_at_odds_leave_the_rating_right(shop: &Shop) {
+on_both_engines!(concurrent_moderations_keep_the_rating_consistent);
+async fn concurrent_moderations_keep_the_rating_consistent(shop: &Shop) {
     let (products, users) = set_up(shop, 1, 8).await;
     let mut reviews = Vec::new();
     for (number, user) in (1..).zip(users) {

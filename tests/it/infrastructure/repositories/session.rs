@@ -37,8 +37,8 @@ async fn a_token_leads_to_its_user_until_it_expires(shop: &Shop) {
     assert!(found(shop, b"nobody's", 9).await.is_none());
 }
 
-on_both_engines!(log_ins_end_one_by_one_or_all_of_a_user);
-async fn log_ins_end_one_by_one_or_all_of_a_user(shop: &Shop) {
+on_both_engines!(sessions_end_one_by_one_or_all_of_a_user);
+async fn sessions_end_one_by_one_or_all_of_a_user(shop: &Shop) {
     let (ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
     register(shop, &[ann.clone(), bob.clone()]).await;
     for (who, token_hash) in [(&ann, b"a1"), (&ann, b"a2"), (&ann, b"a3"), (&bob, b"b1")] {
@@ -57,8 +57,8 @@ async fn log_ins_end_one_by_one_or_all_of_a_user(shop: &Shop) {
     assert!(found(shop, b"b1", 0).await.is_some());
 }
 
-on_both_engines!(what_has_expired_is_cleared_away_and_nothing_else);
-async fn what_has_expired_is_cleared_away_and_nothing_else(shop: &Shop) {
+on_both_engines!(only_expired_sessions_are_deleted);
+async fn only_expired_sessions_are_deleted(shop: &Shop) {
     let ann = user(1, "ann@example.com");
     register(shop, std::slice::from_ref(&ann)).await;
     log_in(shop, &ann, b"over", 10).await;

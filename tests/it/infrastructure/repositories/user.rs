@@ -39,8 +39,8 @@ async fn a_user_is_found_as_they_were_written_by_any_spelling(shop: &Shop) {
     assert!(by_email(shop, "ann@example.com").await.is_none());
 }
 
-on_both_engines!(an_address_is_taken_in_every_spelling_even_at_once);
-async fn an_address_is_taken_in_every_spelling_even_at_once(shop: &Shop) {
+on_both_engines!(an_address_is_unique_in_every_spelling);
+async fn an_address_is_unique_in_every_spelling(shop: &Shop) {
     let added = at_once(shop, 16, |shop, number| async move {
         let mut ann = user(u32::try_from(number).unwrap(), "ann@example.com");
         if number % 2 == 0 {
@@ -118,8 +118,8 @@ async fn two_writers_of_a_user_cannot_undo_each_other(shop: &Shop) {
     assert_eq!(find(shop, ann.id).await.name, "Annette");
 }
 
-on_both_engines!(wishes_are_none_until_said_and_kept_by_version);
-async fn wishes_are_none_until_said_and_kept_by_version(shop: &Shop) {
+on_both_engines!(preferences_have_defaults_and_versions);
+async fn preferences_have_defaults_and_versions(shop: &Shop) {
     let ann = user(1, "ann@example.com");
     register(shop, std::slice::from_ref(&ann)).await;
     let read =

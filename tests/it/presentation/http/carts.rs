@@ -50,8 +50,8 @@ async fn a_cart_is_filled_priced_and_emptied(shop: &Shop) {
     assert_eq!(guest.delete(&format!("{cart}/items/{dear}")).await.problem(404), "variant_not_found");
 }
 
-on_both_engines!(fifty_adds_at_once_are_fifty_pieces);
-async fn fifty_adds_at_once_are_fifty_pieces(shop: &Shop) {
+on_both_engines!(fifty_concurrent_adds_are_fifty_pieces);
+async fn fifty_concurrent_adds_are_fifty_pieces(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(100).stock(1_000).create().await;
     let guest = server.guest();
@@ -87,8 +87,8 @@ async fn a_repeated_add_with_its_key_adds_once(shop: &Shop) {
     assert_eq!(carts[0].header("location"), carts[1].header("location"));
 }
 
-on_both_engines!(impossible_lines_are_refused_by_field);
-async fn impossible_lines_are_refused_by_field(shop: &Shop) {
+on_both_engines!(invalid_lines_are_refused_by_field);
+async fn invalid_lines_are_refused_by_field(shop: &Shop) {
     let server = shop.server().await;
     let database = server.store.database();
     let variant = shop.product().price(100).stock(1_000).create().await;
@@ -144,8 +144,8 @@ async fn a_cart_has_room_for_two_hundred_lines(shop: &Shop) {
     assert_eq!(guest.get(&cart).await.json()["items"].as_array().unwrap().len(), 200);
 }
 
-on_both_engines!(a_users_cart_is_only_theirs);
-async fn a_users_cart_is_only_theirs(shop: &Shop) {
+on_both_engines!(a_users_cart_is_hidden_from_others);
+async fn a_users_cart_is_hidden_from_others(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(100).stock(10).create().await;
     let (owner, other, guest) = (server.customer().await, server.customer().await, server.guest());
@@ -170,8 +170,8 @@ async fn a_users_cart_is_only_theirs(shop: &Shop) {
     assert_eq!(owner.get("/v1/me/cart").await.expect(200), owner.get(&cart).await.expect(200));
 }
 
-on_both_engines!(a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_does);
-async fn a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_does(shop: &Shop) {
+on_both_engines!(a_discount_is_applied_and_reported_when_it_no_longer_applies);
+async fn a_discount_is_applied_and_reported_when_it_no_longer_applies(shop: &Shop) {
     let server = shop.server().await;
     let database = server.store.database();
     let variant = shop.product().price(1_000).stock(10).create().await;
@@ -199,8 +199,8 @@ async fn a_discount_is_taken_if_it_applies_and_told_when_it_no_longer_does(shop:
     assert_eq!(guest.delete(&path).await.expect(200)["discount"], Value::Null);
 }
 
-on_both_engines!(a_change_meant_for_another_version_is_refused);
-async fn a_change_meant_for_another_version_is_refused(shop: &Shop) {
+on_both_engines!(a_change_of_a_stale_cart_is_refused);
+async fn a_change_of_a_stale_cart_is_refused(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(100).stock(10).create().await;
     let guest = server.guest();

@@ -61,8 +61,8 @@ async fn every_operation_answers_as_it_is_documented(shop: &Shop) {
     }
 }
 
-on_both_engines!(nobody_does_what_their_role_does_not_allow);
-async fn nobody_does_what_their_role_does_not_allow(shop: &Shop) {
+on_both_engines!(every_operation_requires_its_role);
+async fn every_operation_requires_its_role(shop: &Shop) {
     let server = shop.server().await;
     let (callers, document) = (Callers::of(server).await, document());
     let forged = server.guest().with("authorization", "Bearer forged");
@@ -87,8 +87,8 @@ async fn nobody_does_what_their_role_does_not_allow(shop: &Shop) {
     );
 }
 
-on_both_engines!(a_body_that_cannot_be_read_is_told_why, on_one_thread);
-async fn a_body_that_cannot_be_read_is_told_why(shop: &Shop) {
+on_both_engines!(an_unreadable_body_is_refused_with_its_reason, on_one_thread);
+async fn an_unreadable_body_is_refused_with_its_reason(shop: &Shop) {
     let server = shop.server().await;
     let (callers, document) = (Callers::of(server).await, document());
     let mut tried = 0;
@@ -131,8 +131,8 @@ async fn product_id(server: &TestServer, variant: VariantId) -> String {
     product["id"].as_str().unwrap().to_owned()
 }
 
-on_both_engines!(a_parameter_that_is_wrong_is_named);
-async fn a_parameter_that_is_wrong_is_named(shop: &Shop) {
+on_both_engines!(an_invalid_parameter_is_named);
+async fn an_invalid_parameter_is_named(shop: &Shop) {
     let server = shop.server().await;
     let (callers, document) = (Callers::of(server).await, document());
     let product = product_id(server, shop.product().create().await).await;
@@ -208,8 +208,8 @@ pub async fn belongings(server: &TestServer, owner: &Caller) -> Vec<(&'static st
     ]
 }
 
-on_both_engines!(what_is_anothers_looks_as_if_it_were_not_there);
-async fn what_is_anothers_looks_as_if_it_were_not_there(shop: &Shop) {
+on_both_engines!(resources_of_other_users_are_not_found);
+async fn resources_of_other_users_are_not_found(shop: &Shop) {
     let server = shop.server().await;
     let (callers, document) = (Callers::of(server).await, document());
     let belongings = belongings(server, &callers.customer).await;

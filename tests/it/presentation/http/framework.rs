@@ -113,16 +113,16 @@ async fn the_document_and_its_reader_are_served(shop: &Shop) {
     assert_eq!(guest.get("/docs/no-such-file").await.problem(404), "route_not_found");
 }
 
-on_both_engines!(health_is_told);
-async fn health_is_told(shop: &Shop) {
+on_both_engines!(health_is_reported);
+async fn health_is_reported(shop: &Shop) {
     let server = shop.server().await;
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(server.guest().get(path).await.expect(200)["status"], "ok");
     }
 }
 
-on_both_engines!(what_is_not_there_is_told_and_every_answer_has_an_id);
-async fn what_is_not_there_is_told_and_every_answer_has_an_id(shop: &Shop) {
+on_both_engines!(unknown_routes_are_404_and_every_response_has_a_request_id);
+async fn unknown_routes_are_404_and_every_response_has_a_request_id(shop: &Shop) {
     let server = shop.server().await;
     let guest = server.guest();
     let reply = guest.get("/no/such/route?secret=1").await;

@@ -89,8 +89,8 @@ fn parts(value: &Value, pointer: String, found: &mut Vec<String>) {
     found.push(pointer);
 }
 
-on_both_engines!(no_body_whatever_is_a_fault_of_ours);
-async fn no_body_whatever_is_a_fault_of_ours(shop: &Shop) {
+on_both_engines!(no_body_causes_an_internal_error);
+async fn no_body_causes_an_internal_error(shop: &Shop) {
     let server = shop.server().await;
     let document = document();
     let admin = server.admin().await;

@@ -16,8 +16,8 @@ fn mug() -> Value {
     })
 }
 
-on_both_engines!(what_an_administrator_puts_in_shoppers_find);
-async fn what_an_administrator_puts_in_shoppers_find(shop: &Shop) {
+on_both_engines!(shoppers_find_the_products_of_administrators);
+async fn shoppers_find_the_products_of_administrators(shop: &Shop) {
     let server = shop.server().await;
     let (admin, guest) = (server.admin().await, server.guest());
     let made = admin.post("/admin/v1/products", mug()).await.expect(201);
@@ -52,8 +52,8 @@ async fn what_an_administrator_puts_in_shoppers_find(shop: &Shop) {
     assert_eq!(admin.get("/admin/v1/products?active=false").await.expect(200)["items"][0]["id"], id);
 }
 
-on_both_engines!(a_product_is_changed_only_as_it_was_seen);
-async fn a_product_is_changed_only_as_it_was_seen(shop: &Shop) {
+on_both_engines!(a_stale_change_of_a_product_is_refused);
+async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let made = admin.post("/admin/v1/products", mug()).await.expect(201);
@@ -131,8 +131,8 @@ async fn each_fault_of_a_product_is_named(shop: &Shop) {
     assert_eq!(server.guest().get("/v1/products?category=nowhere").await.problem(404), "category_not_found");
 }
 
-on_both_engines!(stock_is_set_but_never_below_what_orders_have_reserved);
-async fn stock_is_set_but_never_below_what_orders_have_reserved(shop: &Shop) {
+on_both_engines!(stock_is_never_set_below_the_reservations);
+async fn stock_is_never_set_below_the_reservations(shop: &Shop) {
     let server = shop.server().await;
     let (admin, guest) = (server.admin().await, server.guest());
     let made = admin.post("/admin/v1/products", mug()).await.expect(201);

@@ -83,8 +83,8 @@ async fn a_guest_buys_and_sees_the_order_by_its_token_alone(shop: &Shop) {
     assert_eq!(guest.delete(&format!("{cart}/items/{variant}")).await.problem(409), "order_processing");
 }
 
-on_both_engines!(a_user_sees_their_orders_and_nobody_elses);
-async fn a_user_sees_their_orders_and_nobody_elses(shop: &Shop) {
+on_both_engines!(users_see_only_their_own_orders);
+async fn users_see_only_their_own_orders(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(500).stock(100).create().await;
     let (ann, ben) = (server.customer().await, server.customer().await);
@@ -119,8 +119,8 @@ async fn a_user_sees_their_orders_and_nobody_elses(shop: &Shop) {
     assert_eq!(ann.get("/admin/v1/orders").await.problem(403), "unauthorized_access");
 }
 
-on_both_engines!(a_refused_payment_leaves_the_cart_and_the_stock_as_they_were);
-async fn a_refused_payment_leaves_the_cart_and_the_stock_as_they_were(shop: &Shop) {
+on_both_engines!(a_declined_payment_leaves_cart_and_stock_unchanged);
+async fn a_declined_payment_leaves_cart_and_stock_unchanged(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(500).stock(3).create().await;
     let guest = server.guest();
@@ -139,8 +139,8 @@ async fn a_refused_payment_leaves_the_cart_and_the_stock_as_they_were(shop: &Sho
     assert_eq!((&reply.json()["available"], &reply.json()["requested"]), (&json!(0), &json!(1)));
 }
 
-on_both_engines!(a_checkout_that_is_sent_again_is_one_order_and_the_same_answer);
-async fn a_checkout_that_is_sent_again_is_one_order_and_the_same_answer(shop: &Shop) {
+on_both_engines!(a_repeated_checkout_is_one_order_and_the_same_response);
+async fn a_repeated_checkout_is_one_order_and_the_same_response(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(500).stock(100).create().await;
     let guest = server.guest();
@@ -175,8 +175,8 @@ async fn a_checkout_that_is_sent_again_is_one_order_and_the_same_answer(shop: &S
     assert_eq!(orders["items"].as_array().unwrap().len(), 1);
 }
 
-on_both_engines!(a_payment_that_requires_action_is_finished_on_the_banks_page);
-async fn a_payment_that_requires_action_is_finished_on_the_banks_page(shop: &Shop) {
+on_both_engines!(a_payment_that_requires_action_is_confirmed_on_its_page);
+async fn a_payment_that_requires_action_is_confirmed_on_its_page(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(500).stock(100).create().await;
     let guest = server.guest();
@@ -253,10 +253,10 @@ async fn an_administrator_refunds_never_more_than_was_captured(shop: &Shop) {
 }
 
 on_both_engines!(
-    money_that_is_held_is_captured_and_the_order_fulfilled,
+    an_authorized_payment_is_captured_and_the_order_fulfilled,
     ShopOptions::default().policy(manual_capture())
 );
-async fn money_that_is_held_is_captured_and_the_order_fulfilled(shop: &Shop) {
+async fn an_authorized_payment_is_captured_and_the_order_fulfilled(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(1_000).stock(10).create().await;
     let (buyer, admin) = (server.customer().await, server.admin().await);
@@ -293,8 +293,8 @@ async fn money_that_is_held_is_captured_and_the_order_fulfilled(shop: &Shop) {
     );
 }
 
-on_both_engines!(a_cancelled_order_gives_back_goods_and_money);
-async fn a_cancelled_order_gives_back_goods_and_money(shop: &Shop) {
+on_both_engines!(a_cancelled_order_is_restocked_and_refunded);
+async fn a_cancelled_order_is_restocked_and_refunded(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(1_000).stock(4).create().await;
     let (buyer, admin) = (server.customer().await, server.admin().await);
@@ -319,8 +319,8 @@ async fn a_cancelled_order_gives_back_goods_and_money(shop: &Shop) {
     panic!("the money did not come back");
 }
 
-on_both_engines!(a_subscription_begins_with_an_order_and_is_its_subscribers);
-async fn a_subscription_begins_with_an_order_and_is_its_subscribers(shop: &Shop) {
+on_both_engines!(a_subscription_begins_with_an_order_and_belongs_to_its_buyer);
+async fn a_subscription_begins_with_an_order_and_belongs_to_its_buyer(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(900).stock(100).subscription().create().await;
     let (ann, ben, admin) = (server.customer().await, server.customer().await, server.admin().await);

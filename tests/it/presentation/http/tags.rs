@@ -20,8 +20,8 @@ async fn made(caller: &Caller, path: &str, body: serde_json::Value) -> String {
     location
 }
 
-on_both_engines!(what_is_made_has_the_tag_it_is_seen_with);
-async fn what_is_made_has_the_tag_it_is_seen_with(shop: &Shop) {
+on_both_engines!(a_created_resource_has_the_entity_tag_of_its_reads);
+async fn a_created_resource_has_the_entity_tag_of_its_reads(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let price = json!({ "amount": 900, "currency": "EUR" });
@@ -49,8 +49,8 @@ async fn what_is_made_has_the_tag_it_is_seen_with(shop: &Shop) {
     assert!(!cancelled.header("etag").is_empty(), "{cancelled}");
 }
 
-on_both_engines!(a_change_is_made_to_the_version_that_an_answer_told);
-async fn a_change_is_made_to_the_version_that_an_answer_told(shop: &Shop) {
+on_both_engines!(a_change_applies_to_the_version_of_its_entity_tag);
+async fn a_change_applies_to_the_version_of_its_entity_tag(shop: &Shop) {
     let server = shop.server().await;
     let buyer = server.customer().await;
     let variant = shop.product().price(900).stock(10).with("kind", "digital").create().await;

@@ -33,15 +33,15 @@ impl Subscribed {
     }
 }
 
-on_both_engines!(who_cancels_the_first_order_is_not_charged_next_month, ShopOptions::at(JANUARY_31));
-async fn who_cancels_the_first_order_is_not_charged_next_month(shop: &Shop) {
+on_both_engines!(a_cancelled_first_order_ends_the_subscription, ShopOptions::at(JANUARY_31));
+async fn a_cancelled_first_order_ends_the_subscription(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     it.cancel_order(it.last_order().await).await;
     it.is_over().await;
 }
 
-on_both_engines!(a_charge_that_is_paid_back_in_full_ends_its_subscription, ShopOptions::at(JANUARY_31));
-async fn a_charge_that_is_paid_back_in_full_ends_its_subscription(shop: &Shop) {
+on_both_engines!(a_fully_refunded_charge_ends_its_subscription, ShopOptions::at(JANUARY_31));
+async fn a_fully_refunded_charge_ends_its_subscription(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     let first = it.last_order().await;
     it.live(30).await;
@@ -51,11 +51,8 @@ async fn a_charge_that_is_paid_back_in_full_ends_its_subscription(shop: &Shop) {
     it.is_over().await;
 }
 
-on_both_engines!(
-    who_cancels_the_order_of_a_charge_under_way_cancels_the_subscription,
-    ShopOptions::at(JANUARY_31)
-);
-async fn who_cancels_the_order_of_a_charge_under_way_cancels_the_subscription(shop: &Shop) {
+on_both_engines!(a_cancelled_order_of_a_pending_charge_cancels_the_subscription, ShopOptions::at(JANUARY_31));
+async fn a_cancelled_order_of_a_pending_charge_cancels_the_subscription(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
     it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
@@ -67,8 +64,8 @@ async fn who_cancels_the_order_of_a_charge_under_way_cancels_the_subscription(sh
     it.is_over().await;
 }
 
-on_both_engines!(what_ends_a_subscription_gives_up_the_charge_that_is_under_way, ShopOptions::at(JANUARY_31));
-async fn what_ends_a_subscription_gives_up_the_charge_that_is_under_way(shop: &Shop) {
+on_both_engines!(the_end_of_a_subscription_cancels_the_pending_charge, ShopOptions::at(JANUARY_31));
+async fn the_end_of_a_subscription_cancels_the_pending_charge(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     let first = it.last_order().await;
     it.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
@@ -81,8 +78,8 @@ async fn what_ends_a_subscription_gives_up_the_charge_that_is_under_way(shop: &S
     assert_eq!(it.paid_periods().await, 1);
 }
 
-on_both_engines!(who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line);
-async fn who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line(shop: &Shop) {
+on_both_engines!(an_immediate_end_refunds_the_rest_of_the_subscriptions_own_line);
+async fn an_immediate_end_refunds_the_rest_of_the_subscriptions_own_line(shop: &Shop) {
     let store = &shop.store;
     let subscribed = shop.product().price(3100).stock(100).subscription().create().await;
     let other = shop.product().price(5000).stock(10).create().await;
@@ -107,8 +104,8 @@ async fn who_ends_a_subscription_at_once_gets_back_the_rest_of_its_own_line(shop
     check(&shop.database).await;
 }
 
-on_both_engines!(who_is_forgotten_has_no_subscription_and_buys_nothing_more, ShopOptions::at(JANUARY_31));
-async fn who_is_forgotten_has_no_subscription_and_buys_nothing_more(shop: &Shop) {
+on_both_engines!(an_erased_user_has_no_subscription_and_buys_nothing, ShopOptions::at(JANUARY_31));
+async fn an_erased_user_has_no_subscription_and_buys_nothing(shop: &Shop) {
     let it = Subscribed::begin(shop).await;
     it.sql(&["UPDATE orders SET status = 'fulfilled'"]).await;
     let user_id: UserId = value(it.database(), "SELECT id FROM users", &[]).await;

@@ -178,8 +178,8 @@ async fn orders_that_name_the_same_variants_in_any_order_do_not_block_each_other
     }
 }
 
-on_both_engines!(an_administrator_who_sets_the_stock_never_takes_what_is_reserved);
-async fn an_administrator_who_sets_the_stock_never_takes_what_is_reserved(shop: &Shop) {
+on_both_engines!(a_new_stock_never_falls_below_the_reservations);
+async fn a_new_stock_never_falls_below_the_reservations(shop: &Shop) {
     let [variant] = variants(shop, 10).await;
     at_once(96, |i| {
         let shop = shop.clone();
@@ -206,10 +206,10 @@ async fn an_administrator_who_sets_the_stock_never_takes_what_is_reserved(shop: 
 }
 
 on_both_engines!(
-    a_stock_below_the_reservations_is_refused_and_told,
+    a_stock_below_the_reservations_is_refused,
     ShopOptions::default().unchecked("the reservations have no orders")
 );
-async fn a_stock_below_the_reservations_is_refused_and_told(shop: &Shop) {
+async fn a_stock_below_the_reservations_is_refused(shop: &Shop) {
     let [variant] = variants(shop, 10).await;
     reserve(shop, order(shop), &[(variant, 4)]).await.unwrap();
     assert_eq!(set(shop, variant, 3, None).await.unwrap(), StockSet::BelowReserved { reserved: 4 });
@@ -219,8 +219,8 @@ async fn a_stock_below_the_reservations_is_refused_and_told(shop: &Shop) {
     assert_eq!(set(shop, VariantId(order(shop).0), 4, None).await.unwrap(), StockSet::NoSuchVariant);
 }
 
-on_both_engines!(a_stock_that_was_counted_before_a_sale_is_stale);
-async fn a_stock_that_was_counted_before_a_sale_is_stale(shop: &Shop) {
+on_both_engines!(a_stock_counted_before_a_sale_is_stale);
+async fn a_stock_counted_before_a_sale_is_stale(shop: &Shop) {
     let [variant] = variants(shop, 10).await;
     let seen = stock(shop, variant).await.version;
     let id = order(shop);
@@ -233,10 +233,10 @@ async fn a_stock_that_was_counted_before_a_sale_is_stale(shop: &Shop) {
 }
 
 on_both_engines!(
-    a_reservation_is_settled_once_however_often_and_by_whomever,
+    a_reservation_is_committed_or_released_once,
     ShopOptions::default().unchecked("the reservations have no orders")
 );
-async fn a_reservation_is_settled_once_however_often_and_by_whomever(shop: &Shop) {
+async fn a_reservation_is_committed_or_released_once(shop: &Shop) {
     let [first, second] = variants(shop, 10).await;
     let (sold, given_up, contested) = (order(shop), order(shop), order(shop));
     for id in [sold, given_up] {

@@ -97,8 +97,8 @@ async fn a_range_of_prices_narrows_every_order(shop: &Shop) {
     }
 }
 
-on_both_engines!(few_within_a_range_of_prices_are_found_behind_many_that_are_not);
-async fn few_within_a_range_of_prices_are_found_behind_many_that_are_not(shop: &Shop) {
+on_both_engines!(few_products_within_a_range_of_prices_are_found_behind_many_outside);
+async fn few_products_within_a_range_of_prices_are_found_behind_many_outside(shop: &Shop) {
     for (name, price) in [("old and dear", 99_000), ("older", 98_000)] {
         insert(shop, &product(shop, name, &[price])).await.unwrap();
     }
@@ -110,8 +110,8 @@ async fn few_within_a_range_of_prices_are_found_behind_many_that_are_not(shop: &
     assert_eq!(walk(shop, &filter, 1).await, ["older", "old and dear"]);
 }
 
-on_both_engines!(too_many_within_a_range_of_prices_to_sort_are_found_page_by_page);
-async fn too_many_within_a_range_of_prices_to_sort_are_found_page_by_page(shop: &Shop) {
+on_both_engines!(too_many_products_to_sort_within_a_range_of_prices_are_found_page_by_page);
+async fn too_many_products_to_sort_within_a_range_of_prices_are_found_page_by_page(shop: &Shop) {
     const MANY: usize = 1_010;
     let many = (0..MANY).map(|_| product(shop, "cheap", &[60])).collect();
     insert_all(shop, many).await.unwrap();

@@ -90,8 +90,8 @@ async fn a_variant_that_is_taken_out_is_deactivated_and_keeps_its_stock(shop: &S
     assert_eq!(variants, expected);
 }
 
-on_both_engines!(of_two_who_change_a_product_at_once_the_second_is_told);
-async fn of_two_who_change_a_product_at_once_the_second_is_told(shop: &Shop) {
+on_both_engines!(of_two_concurrent_changes_of_a_product_the_second_is_stale);
+async fn of_two_concurrent_changes_of_a_product_the_second_is_stale(shop: &Shop) {
     let product = product(shop, "Contested", &[100]);
     insert(shop, &product).await.unwrap();
     let tasks: Vec<_> = (0..8)
@@ -113,8 +113,8 @@ async fn of_two_who_change_a_product_at_once_the_second_is_told(shop: &Shop) {
     assert_eq!(by_id(shop, product.id).await.unwrap().product, done[0]);
 }
 
-on_both_engines!(a_taken_slug_or_sku_is_told_and_nothing_is_half_saved);
-async fn a_taken_slug_or_sku_is_told_and_nothing_is_half_saved(shop: &Shop) {
+on_both_engines!(a_taken_slug_or_sku_is_reported_and_nothing_is_saved);
+async fn a_taken_slug_or_sku_is_reported_and_nothing_is_saved(shop: &Shop) {
     let first = product(shop, "First", &[100, 200]);
     insert(shop, &first).await.unwrap();
     let mut second = product(shop, "Second", &[100, 200]);
@@ -148,8 +148,8 @@ async fn a_taken_slug_or_sku_is_told_and_nothing_is_half_saved(shop: &Shop) {
     assert_eq!(by_id(shop, second.id).await, before);
 }
 
-on_both_engines!(of_many_who_want_a_slug_or_sku_at_once_one_has_it);
-async fn of_many_who_want_a_slug_or_sku_at_once_one_has_it(shop: &Shop) {
+on_both_engines!(of_concurrent_uses_of_a_slug_or_sku_one_succeeds);
+async fn of_concurrent_uses_of_a_slug_or_sku_one_succeeds(shop: &Shop) {
     for same_slug in [true, false] {
         let tasks: Vec<_> = (0..8)
             .map(|_| {
@@ -176,10 +176,10 @@ async fn of_many_who_want_a_slug_or_sku_at_once_one_has_it(shop: &Shop) {
 }
 
 on_both_engines!(
-    a_product_that_is_written_back_leaves_the_rating_to_the_reviews,
+    an_update_of_a_product_keeps_its_rating,
     ShopOptions::default().unchecked("the rating has no reviews")
 );
-async fn a_product_that_is_written_back_leaves_the_rating_to_the_reviews(shop: &Shop) {
+async fn an_update_of_a_product_keeps_its_rating(shop: &Shop) {
     let product = product(shop, "Rated", &[100]);
     insert(shop, &product).await.unwrap();
     let id = product.id;

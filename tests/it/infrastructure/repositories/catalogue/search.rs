@@ -138,8 +138,8 @@ async fn more_matches_than_a_window_are_all_shown_once(shop: &Shop) {
     assert!(second.facets.is_none(), "facets come with the first page");
 }
 
-on_both_engines!(words_that_seldom_meet_are_found_behind_many_that_do_not);
-async fn words_that_seldom_meet_are_found_behind_many_that_do_not(shop: &Shop) {
+on_both_engines!(rare_combinations_of_words_are_found_behind_many_others);
+async fn rare_combinations_of_words_are_found_behind_many_others(shop: &Shop) {
     insert(shop, &product(shop, "north south", &[100])).await.unwrap();
     let name = |i| if i % 2 == 0 { "north" } else { "south" };
     insert_all(shop, (0..600).map(|i| product(shop, name(i), &[100])).collect()).await.unwrap();
