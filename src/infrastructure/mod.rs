@@ -20,7 +20,7 @@ pub struct Infrastructure {
 impl Infrastructure {
     /// Assembles the rooms on an open database.
     pub fn new(database: Database) -> Self {
-        let gateways = Gateways::assemble(&database);
+        let gateways = adapters::assemble(&database);
         Self { database, gateways }
     }
 }

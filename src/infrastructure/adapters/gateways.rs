@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::notice_queue::NoticeQueue;
-use super::sandbox::SandboxPayments;
 use crate::domain::ports::PaymentGateway;
-use crate::infrastructure::repositories::Database;
 
 /// The payment providers of a store. Clones share them.
 #[derive(Clone)]
@@ -16,12 +14,11 @@ pub struct Gateways {
 }
 
 impl Gateways {
-    /// Assembles the payment providers of a store; a new provider is a line here.
-    pub fn assemble(database: &Database) -> Self {
-        let notices = Arc::new(NoticeQueue::new());
-        let sandbox = SandboxPayments::new(database.clone(), notices.clone());
-
-        let providers: [Arc<dyn PaymentGateway>; 1] = [Arc::new(sandbox)];
+    /// These providers, each by the name that it gives itself, and the queue that they were given for notices.
+    pub(super) fn new(
+        providers: impl IntoIterator<Item = Arc<dyn PaymentGateway>>,
+        notices: Arc<NoticeQueue>,
+    ) -> Self {
         let providers = providers.into_iter().map(|provider| (provider.name(), provider)).collect();
         Self { providers: Arc::new(providers), notices }
     }

@@ -8,8 +8,8 @@
 //! 1. Write `<name>_adapter.rs` with a type that implements the port, such as [`PaymentGateway`]; the module
 //!    `adding_one` below is a complete example. In this order: the vendor and its quirks, with a link to its
 //!    documentation; settings; bodies, with only the fields used; the port; the conversion of errors; tests.
-//! 2. Add its `mod` line here, and a line to `Gateways::assemble`. A provider that sends webhooks is given the queue of
-//!    notices there.
+//! 2. Add its `mod` line here, and a line to [`assemble`], where a provider that sends webhooks is given the queue of
+//!    notices.
 //! 3. Describe its settings in `undercroft.example.toml`.
 //!
 //! Nothing else names an adapter: use cases find it by the name that it gives itself.
@@ -20,8 +20,19 @@ mod gateways;
 mod notice_queue;
 mod sandbox;
 
-pub use gateways::Gateways;
-pub use notice_queue::NoticeQueue;
+use std::sync::Arc;
+
+pub use self::gateways::Gateways;
+pub use self::notice_queue::NoticeQueue;
+use self::sandbox::SandboxPayments;
+use super::repositories::Database;
+
+/// Assembles the payment providers of a store; a new provider is a line here.
+pub(super) fn assemble(database: &Database) -> Gateways {
+    let notices = Arc::new(NoticeQueue::new());
+    let sandbox = SandboxPayments::new(database.clone(), notices.clone());
+    Gateways::new([Arc::new(sandbox) as _], notices)
+}
 
 #[cfg(test)]
 mod adding_one {
