@@ -1,14 +1,19 @@
 //! Writes a record in an open unit of work, at the record's own time and with ids that follow from the record: repeated,
 //! or on another database, it writes the same. What is in the store already stays as it is.
 
+use std::collections::HashMap;
+
 use crate::application::Policy;
 use crate::domain::context::Context;
+use crate::domain::ids::OrderId;
+use crate::domain::order::Order;
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::UnitOfWork;
+use crate::infrastructure::repositories::{DatabaseError, UnitOfWork};
 
+use super::identity::context_of;
 use super::originals::Traced;
 use super::outcome::{RecordError, RecordOutcome};
-use super::record::Record;
+use super::record::{ImportedProduct, Record};
 use super::{cancellations, catalogue_records, sales};
 
 /// A record that is to be written.
@@ -20,28 +25,102 @@ pub(super) struct Task {
     pub traced: Traced,
 }
 
+impl Task {
+    fn product(&self) -> Option<&ImportedProduct> {
+        if let Record::Product(product) = &self.record { Some(product) } else { None }
+    }
+}
+
+/// Writes records, and returns the outcome of each.
+///
+/// Consecutive products are written together, which takes a fraction of the statements.
+pub(super) async fn apply_all(
+    work: &mut UnitOfWork,
+    policy: &Policy,
+    tasks: &[Task],
+) -> Result<Vec<RecordOutcome>, Failure> {
+    let orders = existing_orders(work, tasks).await?;
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    for group in tasks.chunk_by(|one, next| one.product().is_some() && next.product().is_some()) {
+        let products: Vec<_> = group.iter().filter_map(Task::product).collect();
+        match apply_products(work, &products).await? {
+            Some(applied) => outcomes.extend(applied),
+            None => {
+                for task in group {
+                    outcomes.push(apply(work, policy, task, &orders).await?);
+                }
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Returns the orders that an earlier import placed, by their ids.
+async fn existing_orders(
+    work: &mut UnitOfWork,
+    tasks: &[Task],
+) -> Result<HashMap<OrderId, Order>, DatabaseError> {
+    let id = |task: &Task| match &task.record {
+        Record::Order(invoice) => Some(OrderId(invoice.id)),
+        _ => None,
+    };
+    let ids: Vec<_> = tasks.iter().filter_map(id).collect();
+    let orders = work.belonging::<Order, _>("id", &ids).await?;
+    Ok(orders.into_iter().map(|order| (order.id, order)).collect())
+}
+
+/// Writes several products. Returns `None`, and leaves no trace, if there are not several or the store refuses one.
+async fn apply_products(
+    work: &mut UnitOfWork,
+    products: &[&ImportedProduct],
+) -> Result<Option<Vec<RecordOutcome>>, Failure> {
+    if products.len() < 2 {
+        return Ok(None);
+    }
+    work.savepoint()?;
+    let written = catalogue_records::products(work, products).await;
+    end(work, written).await.map(Result::ok)
+}
+
 /// Writes a record. If the store refuses it, no trace of it is left.
-pub(super) async fn apply(
+async fn apply(
     work: &mut UnitOfWork,
     policy: &Policy,
     task: &Task,
+    orders: &HashMap<OrderId, Order>,
 ) -> Result<RecordOutcome, Failure> {
     work.savepoint()?;
-    let written = match write(work, policy, task).await {
-        Ok(outcome) => work.release_savepoint().await.map(|()| outcome).map_err(RecordError::from),
-        Err(error) => Err(error),
+    let written = write(work, policy, task, orders).await;
+    let outcome = end(work, written).await?;
+    Ok(outcome.unwrap_or_else(RecordOutcome::refused))
+}
+
+/// Ends a savepoint: releases it, or rolls back to it and returns the reason if the store refused what was written.
+async fn end<T>(
+    work: &mut UnitOfWork,
+    written: Result<T, RecordError>,
+) -> Result<Result<T, String>, Failure> {
+    let written = match written {
+        // statements that were deferred report their errors here
+        Ok(written) => work.release_savepoint().await.map(|()| written).map_err(RecordError::from),
+        refused => refused,
     };
     match written {
-        Ok(outcome) => Ok(outcome),
+        Ok(written) => Ok(Ok(written)),
         Err(RecordError::Refused(reason)) => {
             work.rollback_to_savepoint().await?;
-            Ok(RecordOutcome::refused(reason))
+            Ok(Err(reason))
         }
         Err(RecordError::Failed(failure)) => Err(failure),
     }
 }
 
-async fn write(work: &mut UnitOfWork, policy: &Policy, task: &Task) -> Result<RecordOutcome, RecordError> {
+async fn write(
+    work: &mut UnitOfWork,
+    policy: &Policy,
+    task: &Task,
+    orders: &HashMap<OrderId, Order>,
+) -> Result<RecordOutcome, RecordError> {
     if let Some(context) = context(&task.record) {
         work.set_context(context);
     }
@@ -52,19 +131,23 @@ async fn write(work: &mut UnitOfWork, policy: &Policy, task: &Task) -> Result<Re
         Record::Product(product) => catalogue_records::product(work, product).await,
         Record::Discount(discount) => catalogue_records::discount(work, discount).await,
         Record::Customer(customer) => catalogue_records::customer(work, customer).await,
-        Record::Order(invoice) => sales::place(work, policy, invoice).await,
+        Record::Order(invoice) => match orders.get(&OrderId(invoice.id)) {
+            Some(order) => Ok(sales::unchanged(invoice, order)),
+            None => sales::place(work, policy, invoice).await,
+        },
         Record::Cancellation(invoice) => cancellations::cancel(work, policy, invoice, &task.traced).await,
     }
 }
 
 /// Returns the time and the ids with which a record is written, if they matter.
 fn context(record: &Record) -> Option<Context> {
-    let (id, at) = match record {
-        Record::Category(category) => (category.id.0, category.created_at),
-        Record::Product(product) => (product.product.id.0, product.product.created_at),
-        Record::Customer(customer) => (customer.user.id.0, customer.user.created_at),
-        Record::Order(invoice) | Record::Cancellation(invoice) => (invoice.id, invoice.placed_at),
-        Record::TaxRule(_) | Record::ShippingMethod(_) | Record::Discount(_) => return None,
-    };
-    Some(Context::seeded(id.to_string(), at))
+    match record {
+        Record::Category(category) => Some(context_of(category.id, category.created_at)),
+        Record::Customer(customer) => Some(context_of(customer.user.id, customer.user.created_at)),
+        Record::Order(invoice) | Record::Cancellation(invoice) => {
+            Some(context_of(invoice.id, invoice.placed_at))
+        }
+        // products set the context of each themselves
+        Record::Product(_) | Record::TaxRule(_) | Record::ShippingMethod(_) | Record::Discount(_) => None,
+    }
 }

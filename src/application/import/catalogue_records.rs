@@ -4,13 +4,13 @@ use crate::application::catalogue::naming::{check_names, check_translations};
 use crate::domain::category::Category;
 use crate::domain::discount::Discount;
 use crate::domain::events::ProductChanged;
-use crate::domain::product::Product;
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::TaxRule;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::ValidationException;
 use crate::infrastructure::repositories::{ProductRepository, TaxRepository, UnitOfWork};
 
+use super::identity::context_of;
 use super::outcome::{RecordError, RecordOutcome};
 use super::record::{ImportedCustomer, ImportedProduct};
 use super::report::Counts;
@@ -42,16 +42,32 @@ pub(super) async fn shipping_method(work: &mut UnitOfWork, method: &ShippingMeth
     Ok(RecordOutcome::new(is_added, Counts { shipping_methods: 1, ..Counts::default() }))
 }
 
-pub(super) async fn product(work: &mut UnitOfWork, imported: &ImportedProduct) -> Outcome {
-    let ImportedProduct { product, stock } = imported;
-    let counts = Counts { products: 1, ..Counts::default() };
-    if work.exists::<Product>(product.id).await? {
-        return Ok(RecordOutcome::new(false, counts));
+pub(super) async fn product(work: &mut UnitOfWork, product: &ImportedProduct) -> Outcome {
+    let outcomes = products(work, &[product]).await?;
+    Ok(outcomes.into_iter().next().unwrap_or_default())
+}
+
+/// Adds those of several products that are not there; all are refused if the store refuses one.
+pub(super) async fn products(
+    work: &mut UnitOfWork,
+    products: &[&ImportedProduct],
+) -> Result<Vec<RecordOutcome>, RecordError> {
+    let ids: Vec<_> = products.iter().map(|imported| imported.product.id).collect();
+    let existing = ProductRepository(work).existing(&ids).await?;
+    let is_new = |imported: &ImportedProduct| !existing.contains(&imported.product.id);
+    let mut added = Vec::with_capacity(products.len());
+    for ImportedProduct { product, stock } in products.iter().copied().filter(|imported| is_new(imported)) {
+        check_names(&product.slug, &product.translations)?;
+        added.push((product, stock));
     }
-    check_names(&product.slug, &product.translations)?;
-    ProductRepository::insert(work, product, stock).await?;
-    work.publish(&ProductChanged { product_id: product.id }).await?;
-    Ok(RecordOutcome::new(true, counts))
+
+    ProductRepository::insert_all(work, &added).await?;
+    for (product, _) in added {
+        work.set_context(context_of(product.id, product.created_at));
+        work.publish(&ProductChanged { product_id: product.id }).await?;
+    }
+    let counts = Counts { products: 1, ..Counts::default() };
+    Ok(products.iter().map(|imported| RecordOutcome::new(is_new(imported), counts)).collect())
 }
 
 pub(super) async fn discount(work: &mut UnitOfWork, discount: &Discount) -> Outcome {

@@ -1,9 +1,11 @@
 //! Ids that follow from the source's own keys, so that an import can be repeated or continued, and writes the same to
 //! every database.
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::domain::context::Context;
 use crate::domain::ids::{CategoryId, DiscountId, ProductId, ShippingMethodId, UserId, VariantId};
 
 /// The namespace of the ids of one kind of source.
@@ -71,6 +73,11 @@ impl Identity {
         bytes.copy_from_slice(&digest[..16]);
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
+}
+
+/// Returns the context in which a record is written: its own time, and ids that follow from its id.
+pub(super) fn context_of(id: impl ToString, at: Timestamp) -> Context {
+    Context::seeded(id.to_string(), at)
 }
 
 #[cfg(test)]

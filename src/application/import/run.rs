@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
-use super::apply::{Task, apply};
+use super::apply::{Task, apply_all};
 use super::line::{Fields, Reason, Rejection, SourceLine};
 use super::originals::{Originals, Traced};
 use super::outcome::RecordOutcome;
@@ -221,12 +221,5 @@ impl<'a> Run<'a> {
 /// Writes records in one unit of work, and returns the outcome of each.
 async fn write(store: &Store, tasks: Arc<Vec<Task>>) -> Result<Vec<RecordOutcome>, Failure> {
     let given = (tasks, Arc::clone(&store.policy));
-    let write = store.database().write(given, async |work, (tasks, policy)| {
-        let mut outcomes = Vec::with_capacity(tasks.len());
-        for task in tasks.iter() {
-            outcomes.push(apply(work, policy, task).await?);
-        }
-        Ok(outcomes)
-    });
-    write.await
+    store.database().write(given, async |work, (tasks, policy)| apply_all(work, policy, tasks).await).await
 }

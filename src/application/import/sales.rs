@@ -20,23 +20,36 @@ use super::outcome::{RecordError, RecordOutcome};
 use super::record::{ImportedInvoice, ImportedLine};
 use super::report::Counts;
 
-/// Places an order, unless it is there, without the lines that the store refuses.
+const ONE_ORDER: Counts = Counts {
+    orders: 1,
+    categories: 0,
+    tax_rules: 0,
+    shipping_methods: 0,
+    products: 0,
+    discounts: 0,
+    customers: 0,
+    refunds: 0,
+    credit_notes: 0,
+};
+
+/// Returns the outcome of an order that an earlier import placed. Lines that were added to the file since are refused.
+pub(super) fn unchanged(invoice: &ImportedInvoice, order: &Order) -> RecordOutcome {
+    let refused_lines = missing_lines(invoice, order);
+    RecordOutcome { refused_lines, ..RecordOutcome::new(false, ONE_ORDER) }
+}
+
+/// Places an order, without the lines that the store refuses.
 pub(super) async fn place(
     work: &mut UnitOfWork,
     policy: &Policy,
     invoice: &ImportedInvoice,
 ) -> Result<RecordOutcome, RecordError> {
-    let counts = Counts { orders: 1, ..Counts::default() };
-    if let Some(order) = work.find::<Order>(OrderId(invoice.id)).await? {
-        let refused_lines = missing_lines(invoice, order.lines);
-        return Ok(RecordOutcome { refused_lines, ..RecordOutcome::new(false, counts) });
-    }
     let mut lines: Vec<_> = invoice.lines.iter().enumerate().collect();
     let mut refused_lines = Vec::new();
     loop {
         let accepted: Vec<_> = lines.iter().map(|&(_, line)| line).collect();
         let Err(failure) = place_lines(work, policy, invoice, &accepted).await else {
-            return Ok(RecordOutcome { refused_lines, ..RecordOutcome::new(true, counts) });
+            return Ok(RecordOutcome { refused_lines, ..RecordOutcome::new(true, ONE_ORDER) });
         };
         let faults = line_faults(&failure);
         if faults.is_empty() || faults.len() >= lines.len() {
@@ -134,17 +147,19 @@ fn line_faults(failure: &Failure) -> Vec<(usize, String)> {
     faults
 }
 
-/// Returns the lines of an invoice that its order, which was placed before, does not have: they were added to the file
-/// since.
-fn missing_lines(invoice: &ImportedInvoice, mut stored: Vec<OrderLine>) -> Vec<(usize, String)> {
+/// Returns the lines of an invoice that its order does not have.
+fn missing_lines(invoice: &ImportedInvoice, order: &Order) -> Vec<(usize, String)> {
+    let mut stored: Vec<&OrderLine> = order.lines.iter().collect();
     let mut missing = Vec::new();
     for (index, line) in invoice.lines.iter().enumerate() {
-        let is_equal = |other: &OrderLine| {
+        let is_equal = |other: &&OrderLine| {
             (other.variant_id, other.quantity, other.unit_price)
                 == (line.variant, line.quantity, line.unit_price)
         };
         match stored.iter().position(is_equal) {
-            Some(position) => drop(stored.swap_remove(position)),
+            Some(position) => {
+                stored.swap_remove(position);
+            }
             None => missing.push((index, "the order exists without this line".to_owned())),
         }
     }

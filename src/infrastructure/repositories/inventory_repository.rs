@@ -96,8 +96,10 @@ impl InventoryRepository<'_> {
 
     /// Returned pieces go back on the shelf. What is no longer in the catalogue is passed over.
     pub async fn restock(work: &mut UnitOfWork, lines: &[(VariantId, i64)]) -> Result<(), DatabaseError> {
+        let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 WHERE variant_id = $1";
         for (variant, quantity) in summed(lines) {
-            Self::adjust(work, variant, quantity).await?;
+            let values = params![variant, quantity, work.now()];
+            work.defer(sql, &values).await?;
         }
         Ok(())
     }

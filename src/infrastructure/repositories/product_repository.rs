@@ -5,12 +5,12 @@
 pub(crate) mod rows;
 pub(crate) mod variants;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::catalogue_index::listing::{self, ProductFilter};
 use super::catalogue_index::read_models;
 use super::database::{
-    Connection, CursorKey, DatabaseError, ListError, Page, Param, Root, UnitOfWork, params,
+    Connection, CursorKey, DatabaseError, ListError, Page, Param, Root, UnitOfWork, key_lists, params,
 };
 use super::product_repository::{rows as product_rows, variants as product_variants};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
@@ -53,6 +53,16 @@ impl ProductRepository<'_> {
     /// Those of the products that are there, in the order of `ids`.
     pub async fn by_ids(&mut self, ids: &[ProductId]) -> Result<Vec<ProductView>, DatabaseError> {
         product_rows::several(self.0, ids).await
+    }
+
+    /// Returns those of the ids that products have.
+    pub(crate) async fn existing(&mut self, ids: &[ProductId]) -> Result<HashSet<ProductId>, DatabaseError> {
+        let mut existing = HashSet::new();
+        for (keys, list) in key_lists(ids) {
+            let sql = format!("SELECT id FROM products WHERE id IN ({list})");
+            existing.extend(self.0.all::<ProductId>(&sql, &keys).await?);
+        }
+        Ok(existing)
     }
 
     /// Whether there is an active product with this id.

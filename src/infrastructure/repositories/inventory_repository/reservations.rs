@@ -58,7 +58,7 @@ impl InventoryRepository<'_> {
             );
             let mut values = vec![Param::from(order)];
             values.extend(rows.iter().flat_map(|&(variant, quantity)| params![variant, quantity]));
-            work.execute(&sql, &values).await?;
+            work.defer(&sql, &values).await?;
         }
         Ok(depleted)
     }
@@ -69,7 +69,7 @@ impl InventoryRepository<'_> {
                    version = version + 1, updated_at = $3 WHERE variant_id = $1";
         for (variant, quantity) in Self::taken_back(work, order).await? {
             let values = params![variant, quantity, work.now()];
-            work.execute(sql, &values).await?;
+            work.defer(sql, &values).await?;
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ impl InventoryRepository<'_> {
     pub async fn release(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
         let sql = "UPDATE inventory SET reserved = reserved - $2 WHERE variant_id = $1";
         for (variant, quantity) in Self::taken_back(work, order).await? {
-            work.execute(sql, &params![variant, quantity]).await?;
+            work.defer(sql, &params![variant, quantity]).await?;
         }
         Ok(())
     }

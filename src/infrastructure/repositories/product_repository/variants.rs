@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use jiff::Timestamp;
+
 use super::SaveError;
 use crate::domain::ids::VariantId;
 use crate::domain::product::{Product, Variant};
@@ -38,7 +40,7 @@ pub(crate) async fn insert(
         return Err(taken.map_or_else(|| clash().into(), SaveError::SkuTaken));
     }
     let ids: Vec<_> = product.variants.iter().map(|variant| variant.id).collect();
-    Ok(add_stock(work, &ids, stock).await?)
+    Ok(add_stock(work, &ids, stock, product.created_at).await?)
 }
 
 /// Writes the variants of a product that was changed.
@@ -76,17 +78,18 @@ pub(crate) async fn update(
         work.execute(sql, &params![gone, position]).await?;
     }
     let new: Vec<_> = now.into_iter().filter(|id| !before.contains(id)).collect();
-    Ok(add_stock(work, &new, stock).await?)
+    let now = work.now();
+    Ok(add_stock(work, &new, stock, now).await?)
 }
 
 async fn add_stock(
     work: &mut UnitOfWork,
     variants: &[VariantId],
     stock: &BTreeMap<VariantId, i64>,
+    at: Timestamp,
 ) -> Result<(), DatabaseError> {
-    let now = work.now();
     let pieces = |id| stock.get(id).copied().unwrap_or(0);
-    let rows: Vec<_> = variants.iter().map(|id| params![*id, pieces(id), 0_i64, 1_i64, now]).collect();
+    let rows: Vec<_> = variants.iter().map(|id| params![*id, pieces(id), 0_i64, 1_i64, at]).collect();
     let table = "inventory (variant_id, stock, reserved, version, updated_at)";
     work.insert_missing(table, &rows).await.map(drop)
 }
