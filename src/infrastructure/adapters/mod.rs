@@ -52,10 +52,8 @@ mod adding_one {
         notices: Arc<dyn PaymentNotices>,
     }
 
-    impl PostAdapter {
-        fn refuse(&self) -> PortFuture<'_, Charge, GatewayError> {
-            Box::pin(async { Err(GatewayError::Refused("send a letter".into())) })
-        }
+    fn refuse<'a>() -> PortFuture<'a, Charge, GatewayError> {
+        Box::pin(async { Err(GatewayError::Refused("send a letter".into())) })
     }
 
     impl PaymentGateway for PostAdapter {
@@ -65,19 +63,19 @@ mod adding_one {
 
         fn authorize(&self, request: Authorization) -> PortFuture<'_, Charge, GatewayError> {
             self.notices.payment_changed(request.payment_id);
-            self.refuse()
+            refuse()
         }
 
         fn capture(&self, _: String, _: Money, _: Uuid) -> PortFuture<'_, Charge, GatewayError> {
-            self.refuse()
+            refuse()
         }
 
         fn refund(&self, _: String, _: Money, _: Uuid) -> PortFuture<'_, Charge, GatewayError> {
-            self.refuse()
+            refuse()
         }
 
         fn void(&self, _: String, _: Uuid) -> PortFuture<'_, Charge, GatewayError> {
-            self.refuse()
+            refuse()
         }
 
         fn look_up(&self, _: PaymentId) -> PortFuture<'_, Option<Charge>, GatewayError> {

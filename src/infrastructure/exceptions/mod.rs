@@ -73,7 +73,7 @@ pub trait Exception: Error + Send + Sync + 'static {
     /// The wire code, which never changes and is also the key of the texts.
     fn code(&self) -> &'static str;
 
-    /// What a use case may decide by.
+    /// The kind, by which use cases decide.
     fn kind(&self) -> Kind;
 
     /// The HTTP status, for rendering only.
@@ -100,7 +100,7 @@ impl Failure {
         self.0.code()
     }
 
-    /// What a use case may decide by.
+    /// The kind, by which use cases decide.
     pub fn kind(&self) -> Kind {
         self.0.kind()
     }
