@@ -8,27 +8,27 @@ use super::country::Country;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
-    /// The recipient.
+    /// The name of the recipient.
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
-    /// Street and number.
+    /// The street and number.
     #[schema(min_length = 1, max_length = 200)]
     pub line1: String,
-    /// What else finds the door.
+    /// A further line, such as a building or apartment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 200)]
     pub line2: Option<String>,
-    /// Town.
+    /// The city.
     #[schema(min_length = 1, max_length = 200)]
     pub city: String,
-    /// State, province or county, where the country uses one.
+    /// The state, province or county, in countries that use one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 200)]
     pub region: Option<String>,
-    /// Postal code.
+    /// The postal code; may be empty.
     #[schema(max_length = 20)]
     pub postal_code: String,
-    /// ISO 3166-1 alpha-2.
+    /// The country code (ISO 3166-1 alpha-2).
     #[schema(value_type = String, format = "country", example = "DE")]
     pub country: Country,
 }

@@ -1,30 +1,29 @@
-//! Countries by their ISO 3166-1 alpha-2 code: what an address names and tax is charged by.
+//! Countries by their ISO 3166-1 alpha-2 code, for addresses, taxes and shipping rates.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A country whose code is officially assigned.
+/// A country: an officially assigned code of ISO 3166-1 alpha-2.
 ///
-/// Codes that are only reserved or left to users (`UK`, `EU`, `XK`) are refused: a parcel, a tax
-/// rule and a vendor must all mean the same place.
+/// Reserved and user-assigned codes (`UK`, `EU`, `XK`) are not valid, since they have no agreed meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
 #[schema(value_type = String, format = "country", pattern = "^[A-Z]{2}$", example = "DE")]
 pub struct Country(&'static str);
 
-/// The text is no officially assigned code.
+/// The text is not an officially assigned code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an ISO 3166-1 country code, such as DE")]
 pub struct UnknownCountry;
 
 impl Country {
-    /// The two-letter code, as in `"DE"`.
+    /// Returns the two-letter code, such as `"DE"`.
     pub const fn code(self) -> &'static str {
         self.0
     }
 
-    /// Every country, by code.
+    /// Returns all countries in the order of their codes.
     pub fn all() -> impl Iterator<Item = Self> {
         ASSIGNED.into_iter().map(Self)
     }
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_are_sorted_and_every_one_is_found() {
+    fn the_codes_are_sorted_and_each_is_found() {
         assert!(ASSIGNED.is_sorted_by(|one, next| one < next));
         for country in Country::all() {
             assert_eq!(country.code().parse(), Ok(country));
@@ -89,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_assigned_is_no_country() {
+    fn a_code_that_is_not_assigned_is_not_a_country() {
         for code in ["", "D", "de", "DEU", "UK", "EU", "XK", "ZZ", "D\u{ca}"] {
             assert_eq!(code.parse::<Country>(), Err(UnknownCountry), "{code}");
         }
     }
 
     #[test]
-    fn on_the_wire_a_country_is_its_code() {
+    fn a_country_is_serialized_as_its_code() {
         let germany: Country = serde_json::from_str("\"DE\"").unwrap();
         assert_eq!(serde_json::to_string(&germany).unwrap(), "\"DE\"");
         assert!(serde_json::from_str::<Country>("\"UK\"").is_err());

@@ -42,17 +42,17 @@ pub struct Discount {
     pub updated_at: Timestamp,
 }
 
-/// What a discount takes off the goods subtotal.
+/// How much a discount deducts from the subtotal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DiscountKind {
-    /// A part of it, rounded half up to a whole minor unit.
+    /// A share of the subtotal, rounded half up to minor units.
     Percent {
-        /// The part in basis points: 1000 is 10 %.
+        /// The share in basis points: 1000 is 10 %.
         #[schema(minimum = 1, maximum = 10_000, example = 1000)]
         basis_points: u32,
     },
-    /// An amount, or all of it where it is less.
+    /// An amount, but at most the subtotal.
     Fixed {
         /// The amount.
         amount: Money,

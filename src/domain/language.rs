@@ -1,14 +1,14 @@
-//! Languages by their BCP 47 tag: what users read, and what translations are kept under.
+//! Languages by their BCP 47 tag, for users and translations.
 
-/// The longest tag that a store has to keep (RFC 5646, section 4.4.1).
-const LONGEST: usize = 35;
+/// The greatest length of a tag (RFC 5646 section 4.4.1).
+const MAX_LENGTH: usize = 35;
 
-/// Whether a text is written like a tag: a language of two to eight letters, then subtags of letters and digits, as
-/// in `de`, `pt-BR` and `zh-Hans`. Whether there is such a language is not asked.
+/// Returns whether a text has the form of a tag: a language of two to eight letters, then subtags of letters and digits,
+/// such as `de`, `pt-BR` and `zh-Hans`. Whether the language exists is not checked.
 pub fn is_language_tag(text: &str) -> bool {
     let mut parts = text.split('-');
     let language = parts.next().unwrap_or_default();
-    text.len() <= LONGEST
+    text.len() <= MAX_LENGTH
         && (2..=8).contains(&language.len())
         && language.bytes().all(|byte| byte.is_ascii_alphabetic())
         && parts.all(|part| {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_a_language_and_what_narrows_it() {
+    fn a_tag_is_a_language_with_subtags() {
         for tag in ["de", "pt-BR", "zh-Hans", "de-CH-1996", "sl-rozaj-biske", "haw"] {
             assert!(is_language_tag(tag), "{tag}");
         }

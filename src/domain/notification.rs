@@ -1,4 +1,4 @@
-//! What the store tells its users.
+//! Notifications: messages to users.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,51 +7,51 @@ use super::ids::{NotificationId, UserId};
 use super::state::states;
 
 states! {
-    /// The way a notification takes.
+    /// The channel of a notification.
     Channel, "channel", {
-        /// Shown in the store.
+        /// In the app.
         InApp = "in_app" -> [],
         /// By e-mail.
         Email = "email" -> [],
-        /// By text message.
+        /// By SMS.
         Sms = "sms" -> [],
     }
 }
 
 states! {
-    /// Whether a notification arrived.
+    /// The delivery status of a notification.
     DeliveryStatus, "delivery", {
-        /// To be sent.
+        /// The notification is to be sent.
         Pending = "pending" -> [Delivered, Failed],
-        /// Arrived.
+        /// The notification was delivered.
         Delivered = "delivered" -> [],
-        /// Given up.
+        /// The delivery failed.
         Failed = "failed" -> [],
     }
 }
 
-/// Something the store tells a user: what happened and its facts; the words are made when it is read.
+/// A message to a user: its kind and its facts. The text is made when the notification is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// Its id.
+    /// The id.
     pub id: NotificationId,
-    /// To whom.
+    /// The recipient.
     pub user_id: UserId,
-    /// What happened (`order_paid`): the key of its message.
+    /// The kind, such as `order_paid`: the key of the message.
     pub kind: String,
-    /// The facts its message names.
+    /// The facts in the message.
     pub facts: NotificationFacts,
-    /// By which way.
+    /// The channel.
     pub channel: Channel,
-    /// Whether it arrived.
+    /// The delivery status.
     pub delivery: DeliveryStatus,
-    /// When it was read.
+    /// The time at which the notification was marked as read.
     pub read_at: Option<Timestamp>,
-    /// When it was made.
+    /// The time at which the notification was created.
     pub created_at: Timestamp,
 }
 
-/// The facts that a notification's message may name.
+/// The facts that the message of a notification may contain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationFacts {
     /// The order.
@@ -63,7 +63,7 @@ pub struct NotificationFacts {
     /// The subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_id: Option<super::ids::SubscriptionId>,
-    /// The money it is about.
+    /// The amount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<super::money::Money>,
 }

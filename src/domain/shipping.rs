@@ -8,7 +8,7 @@ use super::money::{Currency, Money};
 use super::product::Translations;
 use super::tax::TaxClass;
 
-/// A way of shipping.
+/// A shipping method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShippingMethod {
     /// Its id.
@@ -29,18 +29,18 @@ pub struct ShippingMethod {
     pub rates: Vec<ShippingRate>,
 }
 
-/// What a way of shipping costs to a country in a currency.
+/// The price of a shipping method for a country and a currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShippingRate {
-    /// Where to; `None` is everywhere that has no rate of its own.
+    /// The country. `null` applies to all countries without a rate of their own.
     pub country: Option<Country>,
-    /// In which currency.
+    /// The currency of the amounts.
     pub currency: Currency,
     /// The price in minor units.
     #[schema(minimum = 0)]
     pub amount: i64,
-    /// The goods' value in minor units from which it is free.
+    /// The subtotal in minor units from which shipping is free; `null` if it is never free.
     #[schema(minimum = 0)]
     pub free_from: Option<i64>,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::domain::country::Country;
 use crate::domain::money::{BASIS_POINTS, Money, MoneyError};
 
-/// How much tax, and whether the price already contains it.
+/// A tax rate, and whether prices include the tax.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
@@ -17,7 +17,7 @@ pub struct TaxRate {
     /// The rate in basis points of the net amount: 1900 is 19 %.
     #[schema(example = 1900)]
     pub basis_points: u32,
-    /// Whether prices contain the tax, as shoppers in the EU see them, or it is added at the end.
+    /// Whether prices include the tax, as in the EU. If not, the tax is added to the prices.
     pub inclusive: bool,
 }
 
@@ -71,8 +71,8 @@ impl fmt::Display for TaxRate {
     }
 }
 
-/// Which of a country's rates a product falls under: `standard`, `reduced`, `zero` or the store's
-/// own word; lower-case letters, digits, `-` and `_`, at most 32 of them.
+/// A group of products with the same tax rate in a country: `standard`, `reduced`, `zero` or a name of the store's own, of
+/// 1 to 32 lower-case letters, digits, `-` and `_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String, format = "tax-class", pattern = "^[a-z0-9_-]{1,32}$", example = "standard")]
@@ -120,15 +120,15 @@ impl<'de> Deserialize<'de> for TaxClass {
     }
 }
 
-/// The rate that one country charges on one class of products.
+/// The tax rate of a tax class in a country.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaxRule {
-    /// Where the goods go.
+    /// The country to which the order is delivered.
     pub country: Country,
-    /// What the goods are.
+    /// The tax class.
     pub tax_class: TaxClass,
-    /// What is charged.
+    /// The tax rate.
     pub rate: TaxRate,
 }
 

@@ -1,4 +1,4 @@
-//! People with an account, their sessions and their preferences.
+//! Users, their sessions and their preferences.
 
 use jiff::{Timestamp, civil::Date};
 use sha2::{Digest, Sha256};
@@ -9,51 +9,51 @@ use super::money::Currency;
 use super::state::states;
 
 states! {
-    /// What a user may do.
+    /// The role of a user.
     Role, "role", {
-        /// Shop.
+        /// Buys.
         Customer = "customer" -> [],
-        /// Run the store.
+        /// Manages the store.
         Admin = "admin" -> [],
     }
 }
 
-/// How many characters a password has at least.
+/// The least length of a password in characters.
 pub const SHORTEST_PASSWORD: usize = 8;
-/// How many characters a password has at most: more do not make it safer, and each costs time to hash.
+/// The greatest length of a password in characters, since hashing takes longer for longer passwords.
 pub const LONGEST_PASSWORD: usize = 128;
 /// The greatest length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
 const LONGEST_EMAIL: usize = 254;
 
-/// A person with an account.
+/// A user with an account.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User {
-    /// Their id.
+    /// The id.
     pub id: UserId,
-    /// Their address, as they wrote it.
+    /// The e-mail address, as the user wrote it.
     pub email: String,
-    /// Their name.
+    /// The name; empty if the user gave none.
     pub name: String,
-    /// Argon2id, in PHC form; `None` cannot log in by password.
+    /// The Argon2id hash of the password in PHC form. A user without one cannot log in with a password.
     pub password_hash: Option<String>,
-    /// What they may do.
+    /// The role.
     pub role: Role,
-    /// For goods with a minimum age.
+    /// The birth date, for products with a minimum age.
     pub birth_date: Option<Date>,
-    /// When they proved that the address is theirs.
+    /// The time at which the e-mail address was verified.
     pub email_verified_at: Option<Timestamp>,
-    /// When their data was erased on request.
+    /// The time at which the personal data was removed.
     pub erased_at: Option<Timestamp>,
-    /// Goes up with every change.
+    /// The version: the number of changes, from 1.
     pub version: i64,
-    /// When they registered.
+    /// The time at which the user registered.
     pub created_at: Timestamp,
-    /// When they were last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
 }
 
 impl std::fmt::Debug for User {
-    /// Without personal data: a user may end up in a log line.
+    /// Writes no personal data, since the text may be logged.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("User").field("id", &self.id).field("role", &self.role).finish_non_exhaustive()
     }
@@ -77,7 +77,7 @@ impl User {
         }
     }
 
-    /// Their age in full years on a day.
+    /// Returns the age in full years on a day; `None` without a birth date.
     pub fn age_on(&self, day: Date) -> Option<i64> {
         let birth = self.birth_date?;
         let years = i64::from(day.year()) - i64::from(birth.year());
@@ -86,15 +86,16 @@ impl User {
     }
 }
 
-/// The form by which an e-mail address is known: two spellings of one address have the same.
+/// Returns the key of an e-mail address: two spellings of one address have the same key.
 ///
-/// NFKC and lower case on the whole address: that the part before the @ may be case-sensitive (RFC 5321 §2.4)
-/// is a right no provider uses, and telling `Ann@` from `ann@` would let one person impersonate another.
+/// The key is the whole address in NFKC and lower case. The part before the `@` may be case-sensitive (RFC 5321 section
+/// 2.4), but no provider uses that, and accounts for both `Ann@` and `ann@` would allow impersonation.
 pub fn email_key(email: &str) -> String {
     email.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect()
 }
 
-/// Whether mail could be sent there: one `@`, no space, a host with a dot. Only a letter that arrives proves more.
+/// Returns whether a text has the form of an e-mail address: one `@`, no space, a host with a dot. Whether the address
+/// exists is not checked.
 pub fn is_email(text: &str) -> bool {
     let Some((local, host)) = text.rsplit_once('@') else { return false };
     let is_label =
@@ -104,44 +105,44 @@ pub fn is_email(text: &str) -> bool {
         && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "()<>[]:;,\\\"".contains(c))
         && !local.contains('@')
         && host.split('.').all(is_label)
-        // the last label of an IP address is a number, that of a name never is
+        // The last label of an IP address is a number, that of a host name never is.
         && host.rsplit_once('.').is_some_and(|(_, top)| !top.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// SHA-256 of a session's token: all that the store keeps of it.
+/// Returns the SHA-256 hash of a session's token. The store keeps only the hash.
 pub fn token_hash(token: &str) -> Vec<u8> {
     Sha256::digest(token).to_vec()
 }
 
-/// A user's wishes.
+/// The preferences of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preferences {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// The language they read, a BCP 47 tag.
+    /// The language, a BCP 47 tag.
     pub locale: Option<String>,
-    /// The currency they see.
+    /// The currency of the prices that the user sees.
     pub currency: Option<Currency>,
-    /// Whether they agreed to be sent offers.
+    /// Whether the user agrees to receive marketing messages.
     pub marketing_consent: bool,
-    /// When they said so.
+    /// The time at which marketing consent was last given or withdrawn.
     pub consent_at: Option<Timestamp>,
-    /// Goes up with every change.
+    /// The version: the number of changes, from 1.
     pub version: i64,
-    /// When they were last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// A log-in. The token itself is known to its holder alone.
+/// A session of a user. Only the client knows the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// SHA-256 of the token.
+    /// The SHA-256 hash of the token.
     pub token_hash: Vec<u8>,
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// Since when.
+    /// The time at which the session was created.
     pub created_at: Timestamp,
-    /// Until when.
+    /// The time at which the session ends.
     pub expires_at: Timestamp,
 }
 
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_e_mail_address_is_one_that_mail_could_be_sent_to() {
+    fn an_e_mail_address_has_one_at_sign_and_a_host_with_a_dot() {
         for good in
             ["ann@example.org", "a.b+c@sub.example.co.uk", "größe@bücher.example", "o'neil@example.org"]
         {

@@ -1,4 +1,4 @@
-//! The words of notifications, made when they are read: the message of their kind, with its facts filled in.
+//! The texts of notifications, made when they are read: the message of the kind with the facts.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -9,23 +9,23 @@ use crate::domain::notification::{Notification, NotificationFacts};
 use crate::domain::template::fill;
 
 static ENGLISH: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
-    // a test parses it, so the empty table is never served
+    // A test parses the file, so the fallback is never used.
     serde_json::from_str(include_str!("../../../locales/en/notifications.json")).unwrap_or_default()
 });
 
-/// What a notification says, in English.
+/// Returns the English text of a notification.
 pub fn text(notification: &Notification) -> String {
     let message = ENGLISH.get(&notification.kind).unwrap_or(&notification.kind);
     fill(message, &arguments(&notification.facts))
 }
 
-/// The facts as they are shown.
+/// The arguments of the message.
 fn arguments(facts: &NotificationFacts) -> Map<String, Value> {
-    let shown = [
+    let arguments = [
         ("order_number", facts.order_number.map(|number| number.to_string())),
         ("amount", facts.amount.map(|amount| amount.to_string())),
     ];
-    shown.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
+    arguments.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
 }
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ mod tests {
     use crate::domain::state::State;
     use crate::domain::subscription::SubscriptionStatus;
 
-    fn said(kind: &str, facts: NotificationFacts) -> String {
+    fn text_of(kind: &str, facts: NotificationFacts) -> String {
         text(&Notification {
             id: Uuid::nil().into(),
             user_id: Uuid::nil().into(),
@@ -55,15 +55,15 @@ mod tests {
     }
 
     #[test]
-    fn a_notification_says_its_facts() {
+    fn a_text_contains_the_facts() {
         let amount = Some(Money::new(1_299, Currency::EUR));
         let facts = NotificationFacts { order_number: Some(1_007), amount, ..NotificationFacts::default() };
-        assert_eq!(said("order_paid", facts.clone()), "Order 1007 is paid: 12.99 EUR. Thank you!");
-        assert_eq!(said("payment_refunded", facts), "12.99 EUR of order 1007 go back to you.");
+        assert_eq!(text_of("order_paid", facts.clone()), "Order 1007 is paid: 12.99 EUR. Thank you!");
+        assert_eq!(text_of("payment_refunded", facts), "12.99 EUR of order 1007 were refunded to you.");
     }
 
     #[test]
-    fn every_kind_has_its_words_and_no_words_are_left_over() {
+    fn every_kind_has_a_message_and_every_message_is_used() {
         let subscriptions =
             SubscriptionStatus::ALL.iter().map(|status| format!("subscription_{}", status.name()));
         let orders = ["order_cancelled", "order_fulfilled", "order_paid", "payment_refunded"];

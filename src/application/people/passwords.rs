@@ -1,8 +1,9 @@
-//! Passwords: kept as Argon2id, and checked at the same cost whether there is one to check or not.
+//! Passwords: hashed with Argon2id, and verified at the same cost whether the account exists or not.
 //!
-//! A hash costs 19 MiB and some 20 ms of a core, and is meant to. So at most half of the cores hash at once, off the
-//! threads that serve, and who does not get their turn within seconds is told to come again instead of waiting in a
-//! line without end. Who tries many passwords of one address at once stands in nobody else's way for long.
+//! A hash takes 19 MiB and some 20 ms of a core, by design. Therefore at most half of the cores compute hashes at once,
+//! outside of the threads that serve requests. A request that has waited for a permit for some seconds fails as
+//! `unavailable`, so that the queue cannot grow without bound. The number of concurrent log-ins for one address is
+//! limited, so that trying passwords for one address does not block the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,73 +24,73 @@ use crate::domain::user::email_key;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind};
 use crate::infrastructure::repositories::IdempotencyKey;
 
-/// Log-ins with one address that may be under way at once.
-const OF_ONE: usize = 8;
-/// How long a password waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The most concurrent log-ins for one e-mail address.
+const MAX_LOG_INS_PER_ADDRESS: usize = 8;
+/// How long a computation waits for a permit.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where there is no hash this one is checked instead, at the same cost. No password has it, or none that is known.
+/// The hash that is verified if an account has none, at the same cost. No known password has it.
 const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Hashes passwords and checks them, a few at once. Clones share their turns.
+/// Hashes and verifies passwords, a few at once. Clones share their permits.
 #[derive(Debug, Clone)]
 pub struct Passwords {
     ids: Arc<dyn IdSource>,
-    turns: Arc<Semaphore>,
-    patience: Duration,
-    under_way: Arc<Mutex<HashMap<String, usize>>>,
+    permits: Arc<Semaphore>,
+    permit_timeout: Duration,
+    log_ins: Arc<Mutex<HashMap<String, usize>>>,
 }
 
-/// A log-in that is under way; it ends with the value.
+/// A concurrent log-in for an address; it ends when the value is dropped.
 #[derive(Debug)]
-pub struct UnderWay {
-    all: Arc<Mutex<HashMap<String, usize>>>,
-    whose: String,
+pub struct LogInPermit {
+    log_ins: Arc<Mutex<HashMap<String, usize>>>,
+    email_key: String,
 }
 
-impl Drop for UnderWay {
+impl Drop for LogInPermit {
     fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = all.get_mut(&self.whose) {
+        let mut log_ins = self.log_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = log_ins.get_mut(&self.email_key) {
             *count -= 1;
             if *count == 0 {
-                all.remove(&self.whose);
+                log_ins.remove(&self.email_key);
             }
         }
     }
 }
 
 impl Passwords {
-    /// As many at once as half of the machine's cores; their salts come from `ids`.
+    /// Computes as many hashes at once as half of the cores of the machine, with salts from `ids`.
     pub fn new(ids: Arc<dyn IdSource>) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self::bounded(ids, cores.div_ceil(2), PATIENCE)
+        Self::bounded(ids, cores.div_ceil(2), PERMIT_TIMEOUT)
     }
 
-    /// So many at once, and so long a wait for a turn.
-    pub fn bounded(ids: Arc<dyn IdSource>, turns: usize, patience: Duration) -> Self {
-        Self { ids, turns: Arc::new(Semaphore::new(turns)), patience, under_way: Arc::default() }
+    /// Computes `permits` hashes at once; a further one waits for at most `permit_timeout`.
+    pub fn bounded(ids: Arc<dyn IdSource>, permits: usize, permit_timeout: Duration) -> Self {
+        Self { ids, permits: Arc::new(Semaphore::new(permits)), permit_timeout, log_ins: Arc::default() }
     }
 
-    /// Begins a log-in with an address, in any spelling, unless too many are under way.
-    pub fn begin(&self, email: &str) -> Result<UnderWay, Failure> {
-        let whose = email_key(email);
-        let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = all.entry(whose.clone()).or_default();
-        if *count == OF_ONE {
+    /// Begins a log-in for an e-mail address, in any spelling. Fails if too many are running.
+    pub fn begin(&self, email: &str) -> Result<LogInPermit, Failure> {
+        let email_key = email_key(email);
+        let mut log_ins = self.log_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = log_ins.entry(email_key.clone()).or_default();
+        if *count == MAX_LOG_INS_PER_ADDRESS {
             return Err(RejectedRequest::TooManyAtOnce.into());
         }
         *count += 1;
-        drop(all);
-        Ok(UnderWay { all: Arc::clone(&self.under_way), whose })
+        drop(log_ins);
+        Ok(LogInPermit { log_ins: Arc::clone(&self.log_ins), email_key })
     }
 
-    /// What is kept of a password.
+    /// Returns the hash of a password.
     pub async fn hash(&self, password: &SecretString) -> Result<String, Failure> {
-        let (password, mut salt) = (normal(password), [0; 16]);
+        let (password, mut salt) = (normalize(password), [0; 16]);
         self.ids.secret(&mut salt);
-        let hash = self.in_turn(move || {
+        let hash = self.compute(move || {
             let hash: Result<PasswordHash, Error> =
                 Argon2::default().hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
             hash.map(|hash| hash.to_string())
@@ -97,25 +98,25 @@ impl Passwords {
         hash.await?.map_err(|error| Technical::internal(error).into())
     }
 
-    /// Whether a hash is this password's. Without one it never is, and to say so takes as long.
+    /// Returns whether a hash is that of a password. Without a hash it is `false`, after the same time.
     pub async fn matches(&self, password: &SecretString, hash: Option<&str>) -> Result<bool, Failure> {
-        let (password, kept) = (normal(password), hash.map(str::to_owned));
-        self.in_turn(move || {
-            let kept = kept.and_then(|hash| PasswordHash::new(&hash).ok());
-            let is_there = kept.is_some();
-            let Some(hash) = kept.or_else(|| PasswordHash::new(DUMMY_HASH).ok()) else { return false };
+        let (password, stored) = (normalize(password), hash.map(str::to_owned));
+        self.compute(move || {
+            let stored = stored.and_then(|hash| PasswordHash::new(&hash).ok());
+            let exists = stored.is_some();
+            let Some(hash) = stored.or_else(|| PasswordHash::new(DUMMY_HASH).ok()) else { return false };
             let password = password.expose_secret().as_bytes();
-            Argon2::default().verify_password(password, &hash).is_ok() && is_there
+            Argon2::default().verify_password(password, &hash).is_ok() && exists
         })
         .await
     }
 
-    /// A key whose request holds a password. What is kept of the request would be a quick way to try passwords, so
-    /// it is made as dear as the password's own hash.
+    /// Returns the key of a request that contains a password. The stored hash of the request could be used to try
+    /// passwords, so it is replaced by one that is as expensive as the hash of the password.
     pub async fn blind(&self, key: IdempotencyKey) -> Result<IdempotencyKey, Failure> {
         let salt = Sha256::new().chain_update(&key.scope).chain_update([0]).chain_update(&key.key).finalize();
         let request = key.request_hash.clone();
-        let hashed = self.in_turn(move || {
+        let hashed = self.compute(move || {
             let mut out = [0; 32];
             Argon2::default().hash_password_into(&request, &salt, &mut out).map(|()| out.to_vec())
         });
@@ -123,25 +124,25 @@ impl Passwords {
         Ok(IdempotencyKey { request_hash, ..key })
     }
 
-    /// Does `work` off the threads that serve, once it has its turn.
-    async fn in_turn<T: Send + 'static>(
+    /// Runs `work` outside of the threads that serve requests, when a permit is available.
+    async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let unavailable = || Technical::new(TechnicalKind::Unavailable, "too many passwords at once");
-        let turn = timeout(self.patience, Arc::clone(&self.turns).acquire_owned());
-        let turn = turn.await.map_err(|_| unavailable())?.map_err(|_| unavailable())?;
+        let permit = timeout(self.permit_timeout, Arc::clone(&self.permits).acquire_owned());
+        let permit = permit.await.map_err(|_| unavailable())?.map_err(|_| unavailable())?;
         let done = spawn_blocking(move || {
-            // kept to the end of the work, also when the one who asked has gone away
-            let _turn = turn;
+            // The permit is held to the end of the work, also if the request was dropped.
+            let _permit = permit;
             work()
         });
         Ok(done.await.map_err(Technical::internal)?)
     }
 }
 
-/// A password in one form however its letters were put together (RFC 8265, section 4.2).
-fn normal(password: &SecretString) -> SecretString {
+/// Normalizes the Unicode form of a password (RFC 8265 section 4.2).
+fn normalize(password: &SecretString) -> SecretString {
     password.expose_secret().nfc().collect::<String>().into()
 }
 
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_is_known_by_its_hash_however_it_was_typed() {
+    async fn a_password_matches_its_hash_in_each_unicode_form() {
         let passwords = passwords();
         let hash = passwords.hash(&"caf\u{e9} au lait".into()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
@@ -170,25 +171,25 @@ mod tests {
         assert_ne!(
             passwords.hash(&"caf\u{e9} au lait".into()).await.unwrap(),
             hash,
-            "each has a salt of its own"
+            "each hash has its own salt"
         );
     }
 
     #[tokio::test]
-    async fn without_a_hash_nothing_matches_at_the_cost_of_a_real_one() {
-        let nobodys = PasswordHash::new(DUMMY_HASH).unwrap();
+    async fn without_a_hash_nothing_matches_at_the_cost_of_a_hash() {
+        let dummy = PasswordHash::new(DUMMY_HASH).unwrap();
         let real = PasswordHash::new(&passwords().hash(&"correct horse".into()).await.unwrap()).unwrap();
-        assert_eq!((nobodys.algorithm, nobodys.version), (real.algorithm, real.version));
-        assert_eq!(nobodys.params, real.params);
+        assert_eq!((dummy.algorithm, dummy.version), (real.algorithm, real.version));
+        assert_eq!(dummy.params, real.params);
         let lengths = |hash: &PasswordHash| (hash.salt.unwrap().len(), hash.hash.unwrap().len());
-        assert_eq!(lengths(&nobodys), lengths(&real));
+        assert_eq!(lengths(&dummy), lengths(&real));
         for hash in [None, Some(""), Some("$argon2id$")] {
             assert!(!passwords().matches(&"".into(), hash).await.unwrap());
         }
     }
 
     #[tokio::test]
-    async fn a_blind_key_still_tells_requests_and_keys_apart() {
+    async fn a_blinded_key_distinguishes_requests_and_keys() {
         let key = |key: &str, request: u8| IdempotencyKey {
             scope: "guest".into(),
             key: key.into(),
@@ -204,9 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_a_few_log_ins_at_once_and_another_its_own() {
+    fn the_concurrent_log_ins_for_one_address_are_limited() {
         let passwords = passwords();
-        let mut begun: Vec<_> = (0..OF_ONE).map(|_| passwords.begin("ann@example.org").unwrap()).collect();
+        let mut begun: Vec<_> =
+            (0..MAX_LOG_INS_PER_ADDRESS).map(|_| passwords.begin("ann@example.org").unwrap()).collect();
         let refused = passwords.begin(" Ann@Example.org").unwrap_err();
         assert_eq!((refused.status().as_u16(), refused.code()), (429, "too_many_requests"));
         assert_eq!(refused.headers()[0].1, "1");
@@ -214,16 +216,16 @@ mod tests {
         begun.pop();
         assert!(passwords.begin("ann@example.org").is_ok());
         begun.clear();
-        assert!(passwords.under_way.lock().unwrap().is_empty(), "nothing is kept of who was here");
+        assert!(passwords.log_ins.lock().unwrap().is_empty(), "no address is kept after its log-ins");
     }
 
     #[tokio::test]
-    async fn who_gets_no_turn_in_time_is_sent_away() {
+    async fn a_computation_without_a_permit_fails_after_the_time_out() {
         let passwords = Passwords::bounded(Context::system().ids, 1, Duration::ZERO);
-        let turn = Arc::clone(&passwords.turns).acquire_owned().await.unwrap();
+        let permit = Arc::clone(&passwords.permits).acquire_owned().await.unwrap();
         let failure = passwords.matches(&"secret".into(), None).await.unwrap_err();
         assert_eq!((failure.status().as_u16(), failure.code()), (503, "unavailable"));
-        drop(turn);
+        drop(permit);
         assert!(!passwords.matches(&"secret".into(), None).await.unwrap());
     }
 }

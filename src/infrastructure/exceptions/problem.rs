@@ -161,9 +161,9 @@ mod tests {
         assert_eq!(
             body["errors"],
             json!([
-                {"pointer": "/items/0/quantity", "code": "minimum", "minimum": 1, "detail": "This must be at least 1."},
+                {"pointer": "/items/0/quantity", "code": "minimum", "minimum": 1, "detail": "The value must be at least 1."},
                 {"pointer": "/currency", "code": "not_allowed", "allowed": ["EUR", "USD"],
-                 "detail": "This must be one of EUR, USD."},
+                 "detail": "The value must be one of EUR, USD."},
             ])
         );
     }

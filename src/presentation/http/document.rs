@@ -1,7 +1,7 @@
-//! JSON text read into a value, more strictly than `serde_json` reads it: no object has a name twice.
+//! Parses JSON more strictly than `serde_json`: a name that is repeated in an object is an error.
 //!
-//! Readers differ in which of two they take (RFC 8259 section 4), so that a proxy and the store could see two
-//! different orders in one body. `serde_json` itself refuses what is nested more than 128 deep.
+//! Parsers differ in which of two members with the same name they use (RFC 8259 section 4), so that a proxy and the store
+//! could read two different orders from one body. `serde_json` refuses values that are nested more than 128 deep.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value, map::Entry};
 
 use crate::infrastructure::exceptions::RejectedRequest;
 
-/// The value that `body` says.
+/// Parses a body.
 pub(super) fn parse(body: &[u8]) -> Result<Value, RejectedRequest> {
     serde_json::from_slice::<Document>(body)
         .map(|document| document.0)
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for Reader {
         let mut members = Map::new();
         while let Some(name) = object.next_key::<String>()? {
             let Entry::Vacant(member) = members.entry(name) else {
-                return Err(A::Error::custom("a name is there twice"));
+                return Err(A::Error::custom("a name is repeated"));
             };
             member.insert(object.next_value::<Document>()?.0);
         }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_serde_json_reads_is_read_alike() {
+    fn a_value_without_repeated_names_is_parsed_as_by_serde_json() {
         for text in
             [r#"{"a":[1,-2,1.5,"\u00e9\n",null,true,{}],"b":{"c":18446744073709551615}}"#, "0", "\"\"", "[]"]
         {
@@ -96,19 +96,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_there_twice_is_refused_with_its_place() {
+    fn a_repeated_name_is_refused_with_its_location() {
         let error = parse(b"{\n  \"a\": 1,\n  \"\\u0061\": 2\n}").unwrap_err();
         assert_eq!(error, RejectedRequest::MalformedJson { line: 3, column: 10 });
     }
 
     #[test]
-    fn what_is_nested_too_deep_is_refused() {
+    fn a_value_nested_too_deep_is_refused() {
         assert!(parse("[".repeat(100_000).as_bytes()).is_err());
         assert!(parse("{\"a\":".repeat(100_000).as_bytes()).is_err());
     }
 
     #[test]
-    fn what_is_no_json_is_refused() {
+    fn a_text_that_is_not_json_is_refused() {
         for text in ["", " ", "{", "{}x", "1e999", "nul", "\"\\ud800\"", "\u{feff}{}", "'a'", "[1,]", "NaN"] {
             assert!(parse(text.as_bytes()).is_err(), "{text:?}");
         }

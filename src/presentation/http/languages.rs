@@ -1,4 +1,4 @@
-//! `Accept-Language` (RFC 9110 section 12.5.4), looked up among what is there (RFC 4647 section 3.4).
+//! `Accept-Language` (RFC 9110 section 12.5.4), matched with the available languages (RFC 4647 section 3.4).
 
 use std::convert::Infallible;
 
@@ -9,34 +9,35 @@ use http::request::Parts;
 use super::operation::OperationDescription;
 use super::routing::Argument;
 
-/// The languages that a caller reads, best first; none is the store's own.
+/// The languages of a client, best first. An empty list is the store's base language.
 #[derive(Debug, Clone, Default)]
 pub struct Languages(Vec<String>);
 
-/// Languages that are looked at; whoever sends more reads one of the first.
-const MOST: usize = 10;
+/// The most languages that are considered; further ones are ignored.
+const MAX_LANGUAGES: usize = 10;
 
 impl Languages {
     fn parse(header: &str) -> Self {
-        let mut ranges: Vec<(u16, String)> = header.split(',').take(MOST).filter_map(range).collect();
+        let mut ranges: Vec<(u16, String)> =
+            header.split(',').take(MAX_LANGUAGES).filter_map(range).collect();
         ranges.sort_by_key(|&(quality, _)| std::cmp::Reverse(quality));
         Self(ranges.into_iter().map(|(_, tag)| tag).collect())
     }
 
-    /// The best of the tags that are there: for `de-AT` also `de`. `None` if the store's own language is as good.
-    pub fn best<'a>(&self, there: &(impl Iterator<Item = &'a String> + Clone)) -> Option<&'a String> {
+    /// Returns the best of the available tags: for `de-AT` also `de`. Returns `None` for the store's base language.
+    pub fn best<'a>(&self, available: &(impl Iterator<Item = &'a String> + Clone)) -> Option<&'a String> {
         for range in &self.0 {
-            let mut wanted = range.as_str();
+            let mut tag = range.as_str();
             loop {
-                if let Some(tag) = there.clone().find(|tag| tag.eq_ignore_ascii_case(wanted)) {
-                    return Some(tag);
+                if let Some(found) = available.clone().find(|other| other.eq_ignore_ascii_case(tag)) {
+                    return Some(found);
                 }
-                match wanted.rsplit_once('-') {
-                    Some((shorter, _)) => wanted = shorter,
+                match tag.rsplit_once('-') {
+                    Some((shorter, _)) => tag = shorter,
                     None => break,
                 }
             }
-            if wanted.eq_ignore_ascii_case("en") || wanted == "*" {
+            if tag.eq_ignore_ascii_case("en") || tag == "*" {
                 return None;
             }
         }
@@ -44,7 +45,7 @@ impl Languages {
     }
 }
 
-/// A language range and its quality in thousandths; `None` for one that is not wanted.
+/// Parses a language range and its quality in thousandths. Returns `None` for an invalid range, or one with quality 0.
 fn range(part: &str) -> Option<(u16, String)> {
     let (tag, parameter) = part.split_once(';').unwrap_or((part, "q=1"));
     let quality: f32 = parameter.trim().strip_prefix("q=")?.parse().ok()?;
@@ -77,9 +78,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_language_that_is_there_is_found() {
-        let there = ["de".to_owned(), "fr".to_owned(), "pt-BR".to_owned()];
-        let best = |header: &str| Languages::parse(header).best(&there.iter()).map(String::as_str);
+    fn the_best_available_language_is_found() {
+        let available = ["de".to_owned(), "fr".to_owned(), "pt-BR".to_owned()];
+        let best = |header: &str| Languages::parse(header).best(&available.iter()).map(String::as_str);
         assert_eq!(best("de-AT,fr;q=0.9"), Some("de"));
         assert_eq!(best("it, fr;q=0.5, de;q=0.7"), Some("de"));
         assert_eq!(best("PT-br"), Some("pt-BR"));

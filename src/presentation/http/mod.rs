@@ -1,4 +1,4 @@
-//! The HTTP API.
+//! The HTTP API: routes, request and response bodies, validation and the API document.
 
 pub mod bodies;
 pub mod conditional;

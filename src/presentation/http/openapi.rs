@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, ServerBuilder};
@@ -50,7 +50,7 @@ pub fn document() -> Vec<u8> {
     describe(&mut document);
     // Maps with text keys always have a JSON form.
     let mut document = serde_json::to_value(&document).unwrap_or_default();
-    rename_lists(&mut document);
+    rename_schemas(&mut document);
     remove_unused_schemas(&mut document);
     serde_json::to_vec(&document).unwrap_or_default()
 }
@@ -83,12 +83,20 @@ fn describe(document: &mut OpenApi) {
     components.responses.extend(problems::responses());
 }
 
-/// Gives the schema of a list the name `OrderList` instead of `List_Order`.
-fn rename_lists(document: &mut Value) {
-    let new_name = |name: &str| name.strip_prefix("List_").map(|item| format!("{item}List"));
+/// Names the schemas for which utoipa makes a name: the list of orders is `OrderList` instead of `List_Order`, and its
+/// items refer to `Order` instead of repeating it.
+fn rename_schemas(document: &mut Value) {
+    let new_name = |name: &str| match name.strip_prefix("List_") {
+        Some(item) => Some(format!("{item}List")),
+        None => (name == "BTreeMap").then(|| "Translations".to_owned()),
+    };
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
-        let renamed = std::mem::take(schemas).into_iter();
-        schemas.extend(renamed.map(|(name, schema)| (new_name(&name).unwrap_or(name), schema)));
+        for (name, mut schema) in std::mem::take(schemas) {
+            if let Some(item) = name.strip_prefix("List_") {
+                schema["properties"]["items"]["items"] = json!({ "$ref": format!("{SCHEMAS}{item}") });
+            }
+            schemas.insert(new_name(&name).unwrap_or(name), schema);
+        }
     }
     for_each_reference(document, &mut |reference| {
         if let Some(name) = reference.strip_prefix(SCHEMAS).and_then(new_name) {

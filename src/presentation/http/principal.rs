@@ -1,8 +1,9 @@
-//! Who calls: the extractors that a handler begins with, each the proof of what it is called.
+//! Principals: the extractors with which a handler begins. Each is the proof that the principal may call the handler.
 //!
-//! A session's token comes as `Authorization: Bearer …` or in a cookie. A browser sends a cookie with every request,
-//! also with one that another site made it send; so what changes something with a cookie must come from the same
-//! origin, of which the browser itself speaks in `Sec-Fetch-Site` or `Origin`. Who sends neither is no browser.
+//! The token of a session comes in `Authorization: Bearer …` or in a cookie. A browser sends the cookie with every
+//! request, also with one that another site caused. Therefore a request that changes something and has a cookie must
+//! come from the same origin: browsers state it in `Sec-Fetch-Site` or `Origin`. A client that sends neither is not a
+//! browser.
 
 use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
@@ -15,31 +16,31 @@ use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::SessionRepository;
 
-/// The cookie that holds a session's token.
+/// The cookie with the token of a session.
 pub const SESSION_COOKIE: &str = "undercroft_session";
 
-/// Everybody may; nobody is asked who they are.
+/// Any principal; tokens are not read.
 #[derive(Debug, Clone, Copy)]
 pub struct Public;
 
-/// Everybody may; who is signed in is known.
+/// Any principal: a user with a session, or a guest (`None`).
 #[derive(Debug, Clone)]
 pub struct Anyone(pub Option<SignedIn>);
 
-/// Somebody who is signed in.
+/// A user with a session.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
-    /// Who.
+    /// The user.
     pub user: User,
-    /// Since when and until when.
+    /// The session.
     pub session: Session,
 }
 
-/// An administrator who is signed in.
+/// An administrator with a session.
 #[derive(Debug, Clone)]
 pub struct Admin(pub SignedIn);
 
-/// Whoever shows a token, whether or not it is one (still): its hash.
+/// Any principal, with the hash of the token, which is not verified.
 #[derive(Debug, Clone)]
 pub struct TokenHolder(pub Option<Vec<u8>>);
 
@@ -64,21 +65,21 @@ impl Policy for Admin {
 }
 
 impl Anyone {
-    /// Whose request it is; `None` is a guest's.
+    /// The id of the user; `None` for a guest.
     pub fn user_id(&self) -> Option<UserId> {
         self.0.as_ref().map(SignedIn::user_id)
     }
 }
 
 impl SignedIn {
-    /// Whose request it is.
+    /// The id of the user.
     pub fn user_id(&self) -> UserId {
         self.user.id
     }
 }
 
 impl Admin {
-    /// Whose request it is.
+    /// The id of the user.
     pub fn user_id(&self) -> UserId {
         self.0.user.id
     }
@@ -116,7 +117,7 @@ impl FromRequestParts<AppState> for Anyone {
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
         let Some(token) = Token::of(parts)? else { return Ok(Self(None)) };
         match token.session(app).await? {
-            // a browser keeps the cookie of a session that has ended, and its user is a guest again
+            // A browser keeps the cookie of an ended session. Its user is a guest.
             None if !token.is_cookie => Err(UnauthorizedAccessException::InvalidToken.into()),
             found => Ok(Self(found)),
         }
@@ -127,29 +128,29 @@ impl FromRequestParts<AppState> for Admin {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
-        let caller = SignedIn::from_request_parts(parts, app).await?;
-        match caller.user.role {
-            Role::Admin => Ok(Self(caller)),
+        let principal = SignedIn::from_request_parts(parts, app).await?;
+        match principal.user.role {
+            Role::Admin => Ok(Self(principal)),
             Role::Customer => Err(UnauthorizedAccessException::NotAllowed.into()),
         }
     }
 }
 
-/// The header that gives a browser its session's cookie, for so many seconds, or takes it away (after 0).
+/// The value of `Set-Cookie` with the token of a session, for a number of seconds. With 0 the browser removes the cookie.
 pub fn session_cookie(app: &AppState, token: &str, seconds: i64) -> Option<HeaderValue> {
     let secure = if app.http.secure_cookies { "; Secure" } else { "" };
     let text = format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).ok()
 }
 
-/// A session's token as it was shown.
+/// The token of a request.
 struct Token<'a> {
     text: &'a str,
     is_cookie: bool,
 }
 
 impl<'a> Token<'a> {
-    /// The token of a request, if it shows one that may be used with it.
+    /// Reads the token of a request. Fails for a cookie that may not be used with the request.
     fn of(parts: &'a Parts) -> Result<Option<Self>, Failure> {
         if let Some(value) = parts.headers.get(AUTHORIZATION) {
             let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
@@ -161,7 +162,7 @@ impl<'a> Token<'a> {
             };
         }
         let Some(text) = cookie(&parts.headers) else { return Ok(None) };
-        if !parts.method.is_safe() && is_foreign(&parts.headers) {
+        if !parts.method.is_safe() && is_cross_site(&parts.headers) {
             return Err(UnauthorizedAccessException::ForeignOrigin.into());
         }
         Ok(Some(Self { text, is_cookie: true }))
@@ -170,13 +171,13 @@ impl<'a> Token<'a> {
     async fn session(&self, app: &AppState) -> Result<Option<SignedIn>, Failure> {
         let database = app.store.database();
         let now = database.context().clock.now();
-        let mut session = database.read().await?;
-        let found = SessionRepository(&mut session).by_token_hash(&token_hash(self.text), now).await?;
+        let mut connection = database.read().await?;
+        let found = SessionRepository(&mut connection).by_token_hash(&token_hash(self.text), now).await?;
         Ok(found.map(|(session, user)| SignedIn { user, session }))
     }
 }
 
-/// The session's cookie among all cookies.
+/// Returns the value of the session's cookie.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(COOKIE)
@@ -187,8 +188,8 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
         .find_map(|(name, value)| (name == SESSION_COOKIE && !value.is_empty()).then_some(value))
 }
 
-/// Whether a browser says that another site made it send this.
-fn is_foreign(headers: &HeaderMap) -> bool {
+/// Returns whether a browser states that another site caused the request.
+fn is_cross_site(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site != "same-origin" && site != "none";
     }
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_from_the_header_or_from_its_cookie_among_others() {
+    fn a_token_is_read_from_the_header_or_from_its_cookie() {
         assert_eq!(token(Method::GET, &[]), Ok(None));
         assert_eq!(token(Method::GET, &[("authorization", "bearer abc")]), Ok(Some("abc".into())));
         let cookies = [("cookie", "a=b; x_undercroft_session=no"), ("cookie", "undercroft_session=abc; c=d")];
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_changes_nothing_for_another_site() {
+    fn a_cookie_is_refused_for_a_change_that_another_site_caused() {
         let cookie = ("cookie", "undercroft_session=abc");
         let host = ("host", "shop.example:8080");
         for foreign in [
@@ -247,7 +248,7 @@ mod tests {
         ] {
             assert!(token(Method::POST, &[cookie, host, foreign]).is_err(), "{foreign:?}");
             assert!(token(Method::DELETE, &[cookie, host, foreign]).is_err(), "{foreign:?}");
-            assert!(token(Method::GET, &[cookie, host, foreign]).is_ok(), "to read is safe: {foreign:?}");
+            assert!(token(Method::GET, &[cookie, host, foreign]).is_ok(), "reading is safe: {foreign:?}");
         }
         for own in [
             ("sec-fetch-site", "same-origin"),
@@ -256,7 +257,7 @@ mod tests {
         ] {
             assert!(token(Method::POST, &[cookie, host, own]).is_ok(), "{own:?}");
         }
-        assert!(token(Method::POST, &[cookie, host]).is_ok(), "no browser");
+        assert!(token(Method::POST, &[cookie, host]).is_ok(), "not a browser");
         let bearer = ("authorization", "Bearer abc");
         assert!(token(Method::POST, &[bearer, host, ("origin", "https://evil.example")]).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Parameters of the query and the path, whose faults are problem documents that name the parameter.
+//! Parameters of the query and the path. A fault names its parameter.
 
 use std::collections::BTreeSet;
 
@@ -21,8 +21,8 @@ use utoipa::{
 use super::{operation::OperationDescription, routing::Argument, schema::Schema};
 use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, ValidationException};
 
-/// The parameters of the query, checked against the schema that the API documents: a parameter that is not
-/// documented, that is there twice though it is no list, or that breaks its bounds is a fault; all are listed.
+/// The parameters of the query, validated against the schema in the API document. An unknown parameter, a repeated one
+/// that is not a list, and a value outside of its bounds are faults; all of them are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
 
@@ -43,11 +43,11 @@ impl<T> Argument for Path<T> {
     }
 }
 
-/// The `T` that a query says, or all that is wrong with it.
+/// Parses and validates a query; fails with all its faults.
 pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T, Failure> {
     let schema = Schema::of_parameters::<T>();
     let mut input = ValidationException::none();
-    let value = gather(schema, uri, &mut input);
+    let value = collect(schema, uri, &mut input);
     for (pointer, fault) in schema.faults(&value) {
         input.add(parameter(&pointer), fault);
     }
@@ -58,9 +58,9 @@ pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T,
     })
 }
 
-/// The query as an object, each text made into what its schema asks for where it can be.
-fn gather(schema: &Schema, uri: &Uri, input: &mut ValidationException) -> Value {
-    // every query is a list of pairs of texts
+/// Collects the parameters in an object. Each text is converted to the type in its schema if possible.
+fn collect(schema: &Schema, uri: &Uri, input: &mut ValidationException) -> Value {
+    // Every query can be read as a list of pairs.
     let pairs =
         AxumQuery::<Vec<(String, String)>>::try_from_uri(uri).map(|query| query.0).unwrap_or_default();
     let mut members = Map::new();
@@ -94,29 +94,29 @@ fn typed(node: &RefOr<Node>, text: String) -> Value {
     }
 }
 
-/// A text as the type that its schema asks for; left as it is, and so a fault of its type, if it is none.
+/// Converts a text to the type in its schema. A text that cannot be converted stays a text, which is a fault of its type.
 fn scalar(node: &Node, text: String) -> Value {
-    let wants = |wanted: Type| match node {
+    let accepts = |kind: Type| match node {
         Node::Object(object) => match &object.schema_type {
-            SchemaType::Type(one) => *one == wanted,
-            SchemaType::Array(several) => several.contains(&wanted),
+            SchemaType::Type(one) => *one == kind,
+            SchemaType::Array(several) => several.contains(&kind),
             SchemaType::AnyValue => false,
         },
         _ => false,
     };
-    let number = if wants(Type::Integer) {
+    let converted = if accepts(Type::Integer) {
         text.parse().map(|number: i64| Value::from(number)).ok()
-    } else if wants(Type::Number) {
+    } else if accepts(Type::Number) {
         text.parse().ok().and_then(Number::from_f64).map(Value::Number)
-    } else if wants(Type::Boolean) {
+    } else if accepts(Type::Boolean) {
         text.parse().map(Value::Bool).ok()
     } else {
         None
     };
-    number.unwrap_or(Value::String(text))
+    converted.unwrap_or(Value::String(text))
 }
 
-/// The parameter that a pointer into the object of parameters points to or into.
+/// Returns the parameter to which a pointer into the object of parameters refers.
 fn parameter(pointer: &str) -> Location {
     let name = pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
     Location::Parameter(name.replace("~1", "/").replace("~0", "~"))
@@ -135,7 +135,7 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let mut input = ValidationException::none();
-        // only what is escaped can be a control character
+        // Only an escaped character can be a control character.
         if parts.uri.path().contains('%')
             && let Ok(texts) = RawPathParams::from_request_parts(parts, state).await
         {
@@ -153,16 +153,16 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                     | ErrorKind::InvalidUtf8InPathParam { key } => key,
                     ErrorKind::ParseErrorAtIndex { index, .. } => nth(parts, state, index).await,
                     ErrorKind::ParseError { .. } => nth(parts, state, 0).await,
-                    wiring => return Err(Technical::internal(wiring.to_string()).into()),
+                    error => return Err(Technical::internal(error.to_string()).into()),
                 };
                 Err(ValidationException::one(Location::Parameter(name), Fault::Invalid).into())
             }
-            Err(wiring) => Err(Technical::internal(wiring).into()),
+            Err(error) => Err(Technical::internal(error).into()),
         }
     }
 }
 
-/// The name of the parameter of the path at this index.
+/// Returns the name of the parameter of the path at an index.
 async fn nth<S: Sync + Send>(parts: &mut Parts, state: &S, index: usize) -> String {
     let texts = RawPathParams::from_request_parts(parts, state).await.ok();
     texts.and_then(|texts| texts.iter().nth(index).map(|(name, _)| name.to_owned())).unwrap_or_default()

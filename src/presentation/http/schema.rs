@@ -1,10 +1,10 @@
-//! Checks JSON against the schema that the API documents, so that the two cannot differ, and lists every fault.
+//! Validates JSON against the schema in the API document, so that the two cannot differ, and lists every fault.
 //!
-//! Understood are what the derives of utoipa write: `type`, `properties`, `required`, `additionalProperties`,
-//! `items`, `enum`, `oneOf`, `anyOf`, `allOf`, `$ref`, the inclusive bounds of numbers, the bounds of lengths and
-//! counts, and `format`. A `pattern` is for readers only: give the text a format that `format.rs` knows.
-//! Beyond the schema, no text may hold a control character other than a tab or a line break: a NUL cannot be stored
-//! on every database, and none of them belongs in a log.
+//! Supported is what the derives of utoipa write: `type`, `properties`, `required`, `additionalProperties`, `items`,
+//! `enum`, `oneOf`, `anyOf`, `allOf`, `$ref`, the inclusive bounds of numbers, the bounds of lengths and counts, and
+//! `format`. A `pattern` is documentation only: use a format that `format.rs` supports. Beside the schema, no text may
+//! contain a control character other than a tab or a line break: not every database stores a NUL, and control
+//! characters could forge lines of a log.
 
 mod choice;
 mod format;
@@ -27,30 +27,30 @@ use utoipa::{
 
 use crate::infrastructure::exceptions::Fault;
 
-/// What is computed once for each type and never changes; as many entries as the program has types of requests.
+/// The schemas by type. Each is computed once; there are as many as types of requests.
 static SCHEMAS: LazyLock<RwLock<HashMap<TypeId, &'static Schema>>> = LazyLock::new(RwLock::default);
 
-/// A schema with all that it refers to.
+/// A schema with the schemas to which it refers.
 pub struct Schema {
     root: RefOr<Node>,
     components: BTreeMap<String, RefOr<Node>>,
 }
 
 impl Schema {
-    /// The schema of a type of body.
+    /// Returns the schema of a body.
     pub fn of<T: ToSchema + 'static>() -> &'static Self {
         once(TypeId::of::<T>(), || {
-            // a type that contains itself refers to itself
+            // A recursive type refers to itself.
             let mut components = vec![(T::name().into_owned(), T::schema())];
             T::schemas(&mut components);
             Self { root: T::schema(), components: components.into_iter().collect() }
         })
     }
 
-    /// The schema of a type of parameters, as an object that has only these. An enum among them must be
-    /// `#[param(inline)]`, since parameters do not bring what they refer to.
+    /// Returns the schema of parameters: an object without other members. An enum has to be `#[param(inline)]`, since
+    /// parameters do not contain the schemas to which they refer.
     pub fn of_parameters<T: IntoParams + 'static>() -> &'static Self {
-        // a type may be both a body and parameters
+        // The key differs from that of a body, since a type may be both.
         struct Parameters<T>(T);
         once(TypeId::of::<Parameters<T>>(), || {
             let mut object =
@@ -66,12 +66,12 @@ impl Schema {
         })
     }
 
-    /// All that is wrong with `value`, by JSON pointer; a hundred faults at most.
+    /// Returns the faults of a value, each with its JSON pointer; at most 100.
     pub fn faults(&self, value: &Value) -> Vec<(String, Fault)> {
         walk::faults(self, value)
     }
 
-    /// The schema of a property.
+    /// Returns the schema of a property.
     pub(super) fn property(&self, name: &str) -> Option<&Node> {
         match self.resolve(&self.root)? {
             Node::Object(object) => self.resolve(object.properties.get(name)?),
@@ -79,7 +79,7 @@ impl Schema {
         }
     }
 
-    /// What a reference refers to; `None` if that did not come with the schema.
+    /// Resolves a reference; returns `None` if its target is missing.
     fn resolve<'a>(&'a self, mut node: &'a RefOr<Node>) -> Option<&'a Node> {
         loop {
             match node {

@@ -1,4 +1,4 @@
-//! The routes, one file a resource: each handler parses, calls one use case and answers.
+//! The routes, one file for each resource. A handler reads the request, calls a use case and renders the response.
 
 mod admin_categories;
 mod admin_discounts;
@@ -25,7 +25,7 @@ mod users;
 
 use super::routing::Routes;
 
-/// The routes of each file.
+/// Returns the routes of each file.
 pub fn each() -> Vec<Routes> {
     vec![
         admin_categories::routes(),
@@ -53,7 +53,7 @@ pub fn each() -> Vec<Routes> {
     ]
 }
 
-/// All routes.
+/// Returns all routes.
 pub fn all() -> Routes {
     each().into_iter().fold(Routes::default(), Routes::and)
 }

@@ -1,4 +1,4 @@
-//! `oneOf` and `anyOf`: values that may be one of several things.
+//! `oneOf` and `anyOf`: values that match one of several alternatives.
 
 use serde_json::Value;
 use utoipa::openapi::{RefOr, schema::Schema as Node};
@@ -7,10 +7,10 @@ use super::walk::{At, MAX_FAULTS, Walk};
 use crate::infrastructure::exceptions::Fault;
 
 impl Walk<'_> {
-    /// The value must fit one of several. If it fits none, the faults are those of the one that it was meant for:
-    /// the first with the fewest faults among those with the right type and tag.
+    /// Validates a value that has to match one of several alternatives. If it matches none, the faults are those of the
+    /// first alternative with the fewest faults among those with the right type and tag.
     pub(super) fn alternatives(&mut self, nodes: &[RefOr<Node>], value: &Value, at: At<'_>) {
-        let mut meant: Option<Vec<(String, Fault)>> = None;
+        let mut intended: Option<Vec<(String, Fault)>> = None;
         let mut others: Vec<(String, Fault)> = Vec::new();
         for node in nodes {
             let mut branch = Walk { schema: self.schema, faults: Vec::new() };
@@ -22,18 +22,18 @@ impl Walk<'_> {
             let other = branch.faults.iter().position(|(pointer, fault)| is_other(&here, pointer, fault));
             if let Some(index) = other {
                 others.push(branch.faults.swap_remove(index));
-            } else if meant.as_ref().is_none_or(|best| branch.faults.len() < best.len()) {
-                meant = Some(branch.faults);
+            } else if intended.as_ref().is_none_or(|best| branch.faults.len() < best.len()) {
+                intended = Some(branch.faults);
             }
         }
-        let faults = meant.unwrap_or_else(|| merged(others));
+        let faults = intended.unwrap_or_else(|| merged(others));
         let room = MAX_FAULTS.saturating_sub(self.faults.len());
         self.faults.extend(faults.into_iter().take(room));
     }
 }
 
-/// Whether a fault found at `pointer` says that another alternative for `here` was meant: another type, or another
-/// tag.
+/// Returns whether a fault at `pointer` shows that the value is intended for another alternative at `here`: it has another
+/// type or another tag.
 fn is_other(here: &str, pointer: &str, fault: &Fault) -> bool {
     match fault {
         Fault::Type { .. } | Fault::NotAnInteger => pointer == here,
@@ -45,16 +45,16 @@ fn is_other(here: &str, pointer: &str, fault: &Fault) -> bool {
     }
 }
 
-/// One fault for a value that fits no alternative: the tags that it could have had, or else the type.
+/// Merges the faults of a value that matches no alternative into one: the allowed tags, or the type.
 fn merged(others: Vec<(String, Fault)>) -> Vec<(String, Fault)> {
     let mut tags = Vec::new();
-    let mut place = None;
+    let mut location = None;
     let mut kind = None;
     for (pointer, fault) in others {
         match fault {
             Fault::NotAllowed { allowed } => {
                 tags.extend(allowed);
-                place.get_or_insert(pointer);
+                location.get_or_insert(pointer);
             }
             Fault::Type { expected: "null" } => {}
             fault => {
@@ -62,5 +62,5 @@ fn merged(others: Vec<(String, Fault)>) -> Vec<(String, Fault)> {
             }
         }
     }
-    place.map(|place| (place, Fault::NotAllowed { allowed: tags })).or(kind).into_iter().collect()
+    location.map(|location| (location, Fault::NotAllowed { allowed: tags })).or(kind).into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! The formats of texts that are checked. What is none of them is for readers only.
+//! The formats of texts that are validated. Other formats are documentation only.
 
 use jiff::{Timestamp, civil::Date};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
@@ -8,10 +8,10 @@ use crate::domain::{
     country::Country, language::is_language_tag, money::Currency, tax::TaxClass, user::is_email,
 };
 
-/// The name of the format that `text` fails, if it fails.
+/// Returns the name of the format if `text` does not have it.
 pub(super) fn failed(format: &SchemaFormat, text: &str) -> Option<&'static str> {
     let (name, fits) = match format {
-        // only the hyphenated form, so that an id is written in one way
+        // Only the hyphenated form, so that an id has one spelling.
         SchemaFormat::KnownFormat(KnownFormat::Uuid) => {
             ("uuid", text.len() == 36 && Uuid::try_parse(text).is_ok())
         }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_that_nobody_knows_is_not_checked() {
+    fn an_unknown_format_is_not_validated() {
         assert_eq!(failed(&SchemaFormat::Custom("poem".into()), "x"), None);
         assert_eq!(failed(&SchemaFormat::Custom("currency".into()), "EURO"), Some("currency"));
         assert_eq!(failed(&SchemaFormat::Custom("currency".into()), "EUR"), None);

@@ -1,4 +1,4 @@
-//! The walk through a value along its schema.
+//! Validates a value by walking through it along its schema.
 
 use serde_json::{Map, Number, Value};
 use utoipa::{
@@ -12,19 +12,19 @@ use utoipa::{
 use super::{Schema, format};
 use crate::infrastructure::exceptions::Fault;
 
-/// A value with more faults than this is told the first ones.
+/// The most faults that are listed.
 pub(super) const MAX_FAULTS: usize = 100;
-/// The longest name of a field that the schema does not name, in bytes.
+/// The greatest length in bytes of a name that the schema does not contain.
 const MAX_NAME: usize = 256;
 
-/// All that is wrong with `value`, by JSON pointer.
+/// Returns the faults of a value, each with its JSON pointer.
 pub(super) fn faults(schema: &Schema, value: &Value) -> Vec<(String, Fault)> {
     let mut walk = Walk { schema, faults: Vec::new() };
     walk.node(&schema.root, value, At::Root);
     walk.faults
 }
 
-/// A place in the value, which is written down only where there is a fault.
+/// A location in the value. It is converted to a JSON pointer only for a fault.
 #[derive(Clone, Copy)]
 pub(super) enum At<'a> {
     Root,
@@ -68,7 +68,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What utoipa calls an object: every schema that is no list and no choice.
+    /// Validates against what utoipa calls an object: every schema that is neither a list nor a choice.
     fn object(&mut self, object: &Object, value: &Value, at: At<'_>) {
         if let Some(fault) = misfit(&object.schema_type, value) {
             return self.add(at, fault);
@@ -118,7 +118,7 @@ impl Walk<'_> {
             self.add(at, Fault::TooFew { min_items });
         }
         if let Some(max_items) = array.max_items.filter(|max| items.len() > *max) {
-            // a list that may not be so long is not read
+            // The items of a list that is too long are not validated.
             return self.add(at, Fault::TooMany { max_items });
         }
         for (index, item) in items.iter().enumerate() {
@@ -134,7 +134,7 @@ impl Walk<'_> {
         if !is_clean(text) {
             self.add(at, Fault::Character);
         }
-        // no text has more characters than bytes
+        // A text has at most as many characters as bytes.
         if let Some(max_length) =
             object.max_length.filter(|max| text.len() > *max && text.chars().count() > *max)
         {
@@ -150,7 +150,7 @@ impl Walk<'_> {
         let bounds = match object.format {
             Some(SchemaFormat::KnownFormat(KnownFormat::Int32)) => Some((i32::MIN.into(), i32::MAX.into())),
             _ if number.is_f64() => None,
-            // no integer of ours has more than 64 bits
+            // Integers have at most 64 bits.
             _ => Some((i64::MIN, i64::MAX)),
         };
         let (least, most) = bounds.map(|(least, most)| (Number::from(least), Number::from(most))).unzip();
@@ -163,7 +163,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A value that no schema describes: only its texts are looked at.
+    /// Validates a value without a schema: only its texts and names are checked.
     fn anything(&mut self, value: &Value, at: At<'_>) {
         match value {
             Value::String(text) if !is_clean(text) => self.add(at, Fault::Character),
@@ -181,7 +181,7 @@ impl Walk<'_> {
     }
 }
 
-/// Why the value is of none of the types.
+/// Returns the fault of a value that has none of the types.
 fn misfit(types: &SchemaType, value: &Value) -> Option<Fault> {
     let types = match types {
         SchemaType::AnyValue => return None,
