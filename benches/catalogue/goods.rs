@@ -1,4 +1,4 @@
-//! A made-up catalogue: the same products for the same size, through the same door as an administrator's.
+//! A generated catalogue: the same products for the same size.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -12,14 +12,14 @@ use undercroft::infrastructure::repositories::{
 };
 use uuid::Uuid;
 
-/// Products saved in one unit of work.
+/// Products inserted in one unit of work.
 const BATCH: usize = 500;
-/// Categories, a tenth of them at the top.
+/// Categories, a tenth of them without a parent.
 const CATEGORIES: u64 = 110;
-/// Words that descriptions are made of, the first ones most often.
+/// The words of descriptions; the first ones are the most frequent.
 const VOCABULARY: u64 = 30_000;
 
-/// Makes products, and the questions that find them.
+/// Generates products, and the queries that find them.
 pub(crate) struct Goods {
     size: usize,
     random: Random,
@@ -66,12 +66,12 @@ impl Goods {
         goods
     }
 
-    /// A category at the top.
+    /// A category without a parent.
     pub(crate) fn category(&mut self) -> CategoryId {
         category_id(self.random.below(CATEGORIES / 11))
     }
 
-    /// A word that twenty products hold.
+    /// A word that twenty products contain.
     pub(crate) fn rare_word(&mut self) -> String {
         format!("batch{}", self.random.below(self.size as u64 / 20))
     }

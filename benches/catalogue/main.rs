@@ -1,10 +1,10 @@
-//! Lists and searches over a small and a large catalogue, side by side: does a page cost more when there are a
-//! thousand times as many products?
+//! Lists and searches over a small and a large catalogue, side by side: the cost of a page must not grow with a
+//! thousand times as many products.
 //!
-//! `cargo bench --bench catalogue -- URL [small] [large] [question]`, where URL is `sqlite:FOLDER` or `postgres://…`;
-//! by default a folder of its own, 1,000 and 1,000,000 products, and every question. What it loads it keeps, so that
-//! a second run begins at once.
-//! Rounds of both catalogues take turns, so that a busy machine slows both.
+//! `cargo bench --bench catalogue -- URL [small] [large] [query]`, where URL is `sqlite:FOLDER` or `postgres://…`;
+//! by default a new folder, 1,000 and 1,000,000 products, and every query. Loaded catalogues are kept for the next
+//! run.
+//! Rounds of both catalogues alternate, so that a busy machine slows both.
 #![expect(clippy::expect_used, reason = "a measurement that fails says so and ends")]
 
 mod goods;
@@ -25,14 +25,14 @@ const PAGES_A_ROUND: usize = 100;
 const PAGE: usize = 20;
 const TIMES: &str = "     p50     p99 CPU p50 CPU p99";
 
-/// What is asked.
+/// A query that is measured.
 #[derive(Clone, Copy)]
 enum Question {
-    /// A list by page after page, in this order, of the catalogue or of one category after another.
+    /// The pages of a list in this order, of the catalogue or of one category after another.
     List { sort: Option<ProductSort>, by_category: bool, priced: bool },
-    /// A search for words that this many of a thousand products hold.
+    /// A search for words that this many of a thousand products contain.
     Search(fn(&mut Goods) -> String),
-    /// The administrator's list.
+    /// The list of administrators.
     Admin { q: Option<fn(&mut Goods) -> String> },
 }
 
@@ -59,7 +59,7 @@ const QUESTIONS: [(&str, Question); 14] = [
     ("administrator's search", Question::Admin { q: Some(|_| "common".into()) }),
 ];
 
-/// A catalogue with the place a walk through it has come to.
+/// A catalogue with the cursor of a walk through it.
 struct Shop {
     database: Database,
     workers: Workers,
@@ -135,7 +135,7 @@ impl Shop {
         }
     }
 
-    /// Asks for a page: the next one of a walk, or the first one of a search.
+    /// Reads a page: the next one of a walk, or the first one of a search.
     async fn ask(&mut self, question: Question) {
         let mut session = self.database.read().await.expect("a session");
         let mut products = ProductRepository(&mut session);

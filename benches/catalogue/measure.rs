@@ -1,11 +1,11 @@
-//! Times and processor time, of this process and of the database's where that is another one on this machine.
+//! Elapsed time and processor time of this process, and of the database's process on this machine.
 
 use std::fmt;
 use std::time::Duration;
 
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine};
 
-/// What a question took, each time it was asked.
+/// The times of a query, one for each run.
 #[derive(Default)]
 pub(crate) struct Samples {
     elapsed: Vec<Duration>,
@@ -18,7 +18,7 @@ impl Samples {
         self.busy.push(busy);
     }
 
-    /// To be asked for percentiles.
+    /// The samples in order, for percentiles.
     pub(crate) fn sort(&mut self) {
         self.elapsed.sort_unstable();
         self.busy.sort_unstable();
@@ -29,7 +29,7 @@ impl Samples {
         milliseconds(&self.busy, 99)
     }
 
-    /// The 99th percentile of the time on the clock.
+    /// The 99th percentile of the elapsed time.
     pub(crate) fn elapsed_p99(&self) -> f64 {
         milliseconds(&self.elapsed, 99)
     }
@@ -48,7 +48,7 @@ impl fmt::Display for Samples {
     }
 }
 
-/// Who works for a database: this thread, and behind PostgreSQL's one connection a process.
+/// The workers of a database: this thread, and the process behind PostgreSQL's one connection.
 pub(crate) struct Workers {
     backend: Option<String>,
 }
@@ -64,7 +64,7 @@ impl Workers {
         Self { backend: Some(format!("/proc/{pid}/schedstat")) }
     }
 
-    /// The processor time that they have used so far; a process that cannot be looked into counts as nothing.
+    /// The processor time used so far; a process that cannot be read counts as zero.
     pub(crate) fn busy(&self) -> Duration {
         let thread = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
         let seconds = u64::try_from(thread.tv_sec).unwrap_or(0);
@@ -75,7 +75,7 @@ impl Workers {
     }
 }
 
-/// A schema of its own in PostgreSQL: the URL that leads there.
+/// Creates a schema in PostgreSQL and returns its URL.
 pub(crate) async fn schema(url: &str, name: &str) -> String {
     let (client, connection) =
         tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("PostgreSQL answers");
@@ -85,7 +85,7 @@ pub(crate) async fn schema(url: &str, name: &str) -> String {
     format!("{url}{joint}options=-csearch_path%3D{name}")
 }
 
-/// Lets PostgreSQL look at what was loaded, as its own housekeeping soon would.
+/// Analyzes the loaded tables, as PostgreSQL would do by itself later.
 pub(crate) async fn settle(database: &Database) {
     let tables = ["products", "variants", "inventory", "listings", "product_texts", "product_words"];
     let mut session = database.read().await.expect("a session");

@@ -1,4 +1,4 @@
-//! Bare axum: one route that answers bytes it holds.
+//! Bare axum: one route that responds with bytes in memory.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::Outcome;
 
-/// Serves the bytes of `file` for every id until the process is ended.
+/// Serves the bytes of `file` for every id until the process ends.
 pub(crate) async fn serve(file: &Path) -> Outcome<()> {
     let bytes = Bytes::from(std::fs::read(file)?);
     let answer = async move || ([(CONTENT_TYPE, "application/json")], bytes);

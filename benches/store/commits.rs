@@ -1,5 +1,5 @@
-//! Durable checkouts: the store's own units of work with many clients at once, beside the same SQL by hand, with one
-//! commit each and in groups of the same size.
+//! Durable checkouts: the units of work of the store with many concurrent clients, beside the same SQL by hand, with
+//! one commit each and in groups of the same size.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,17 +21,17 @@ use crate::process::own_cpu;
 use crate::raw::{self, Checkout, rows_a_checkout};
 use crate::shop::{Shop, address, copy, folder};
 
-/// Clients that buy at once.
+/// The concurrent clients.
 const CLIENTS: usize = 32;
 
-/// How many checkouts are made in a round.
+/// The number of checkouts of a round.
 struct Sizes {
     rounds: usize,
     grouped: usize,
     alone: usize,
 }
 
-/// What a round came to.
+/// The result of a round.
 struct Round {
     a_second: f64,
     cpu: f64,
@@ -44,7 +44,7 @@ impl Round {
     }
 }
 
-/// Measures them in turns, and prints the medians.
+/// Measures all variants in turns and prints the medians.
 pub(crate) async fn measure(quick: bool) -> Outcome<()> {
     let sizes = if quick {
         Sizes { rounds: 2, grouped: 960, alone: 128 }
@@ -107,12 +107,12 @@ fn same_rows(written: &[i64], file: &Path, checkouts: usize) -> Outcome<()> {
     Err(format!("the store writes {written:?} rows a checkout, the SQL by hand {by_hand:?}").into())
 }
 
-/// The two variants of the checkout with a number.
+/// The two variants that a checkout buys, by its number.
 fn chosen(variants: &[VariantId], number: usize) -> [VariantId; 2] {
     [variants[number * 7 % variants.len()], variants[(number * 13 + 1) % variants.len()]]
 }
 
-/// Lets clients buy until so many checkouts are made.
+/// Runs the clients until this many checkouts are done.
 async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Round> {
     let address = address()?;
     let (began, cpu) = (Instant::now(), own_cpu()?);
@@ -151,7 +151,7 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
     Round::of(checkouts, began, cpu)
 }
 
-/// Places an order, and takes in that its money was taken.
+/// Places an order and applies the capture of its payment.
 async fn buy(store: &undercroft::application::Store, draft: OrderDraft) -> Result<(), Failure> {
     let given = (Arc::clone(&store.policy), draft);
     let place =
@@ -200,7 +200,7 @@ fn one_commit_each(file: &Path, variants: &[VariantId], checkouts: usize) -> Out
     Round::of(checkouts, began, cpu)
 }
 
-/// By hand: one thread, and as many units of work in each commit as the store's clients can have waiting.
+/// By hand: one thread, and as many units of work in each commit as there are clients.
 fn in_groups(file: &Path, variants: &[VariantId], checkouts: usize) -> Outcome<Round> {
     let connection = raw::open(file)?;
     let context = Context::system();

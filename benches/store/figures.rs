@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The middle of the samples.
+/// The median of the samples.
 pub(crate) fn median(samples: impl IntoIterator<Item = f64>) -> f64 {
     let mut samples: Vec<_> = samples.into_iter().collect();
     samples.sort_by(f64::total_cmp);
@@ -14,24 +14,24 @@ pub(crate) fn median(samples: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// What so many of a hundred took at most, in milliseconds.
+/// A percentile in milliseconds.
 pub(crate) fn percentile(times: &mut [Duration], percent: usize) -> f64 {
     times.sort_unstable();
     let at = (times.len() * percent).div_ceil(100).saturating_sub(1);
     times.get(at).map_or(f64::NAN, |time| millis(*time))
 }
 
-/// In milliseconds.
+/// A duration in milliseconds.
 pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// How many a second.
+/// Operations per second.
 pub(crate) fn rate(count: usize, time: Duration) -> f64 {
     number(count) / time.as_secs_f64()
 }
 
-/// What one of them costs, in milliseconds.
+/// The cost of one operation in milliseconds.
 pub(crate) fn each(cost: Duration, count: usize) -> f64 {
     millis(cost) / number(count)
 }

@@ -1,4 +1,4 @@
-//! Requests over HTTP to a server that is a process of its own, so that its CPU can be told from the callers'.
+//! Requests over HTTP to a server in its own process, so that its CPU time is separate from the clients'.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::process::Server;
 use crate::schema::Schema;
 use crate::shop::{Shop, folder};
 
-/// How long is measured.
+/// The duration of the measurement.
 #[derive(Clone, Copy)]
 struct Effort {
     rounds: usize,
     span: Duration,
 }
 
-/// What an operation came to, round by round.
+/// The results of an operation by round.
 #[derive(Default)]
 struct Figures {
     a_second: Vec<f64>,
@@ -30,7 +30,7 @@ struct Figures {
     times: Vec<Duration>,
 }
 
-/// Measures the store on SQLite, beside bare axum, and on PostgreSQL if there is one.
+/// Measures the store on SQLite beside bare axum, and on PostgreSQL if a URL is given.
 pub(crate) async fn measure(quick: bool, postgres: Option<&str>) -> Outcome<()> {
     let effort = if quick {
         Effort { rounds: 2, span: Duration::from_millis(600) }
@@ -51,7 +51,7 @@ pub(crate) async fn measure(quick: bool, postgres: Option<&str>) -> Outcome<()> 
     Ok(())
 }
 
-/// Fills the database at `url`, serves it and measures.
+/// Fills the database at `url`, serves the store and measures it.
 async fn serve(folder: &Path, url: &str, effort: Effort) -> Outcome<()> {
     let Shop { products, variants, .. } = Shop::open(url).await?;
     let server = Server::store(folder, Some(url)).await?;
@@ -86,7 +86,7 @@ async fn serve(folder: &Path, url: &str, effort: Effort) -> Outcome<()> {
     server.end().await
 }
 
-/// Lets shoppers do their thing for all rounds.
+/// Runs the shoppers for all rounds.
 async fn run<S: Shopper>(server: &Server, mut shoppers: Vec<S>, effort: Effort) -> Outcome<Figures> {
     let mut figures = Figures::default();
     for round in 0..=effort.rounds {
@@ -122,13 +122,13 @@ impl Figures {
         println!("  {name:<22}{a_second:10.0}{half:10.2}{most:10.2}{cpu:14.4}   {aim}");
     }
 
-    /// The middle of the rounds' ratios.
+    /// The median of the ratios of the rounds.
     fn ratio(&self, to: &Self, figure: fn(&Self) -> &Vec<f64>) -> f64 {
         median(figure(self).iter().zip(figure(to)).map(|(own, other)| own / other))
     }
 }
 
-/// Somebody who looks at one page after the other.
+/// A shopper who reads one product after the other.
 struct Reader {
     caller: Caller,
     paths: Vec<String>,
@@ -149,7 +149,7 @@ impl Shopper for Reader {
     }
 }
 
-/// Somebody who changes how many of three things are in a cart.
+/// A shopper who changes the quantities of three lines of a cart.
 struct Adder {
     caller: Caller,
     paths: Vec<String>,
@@ -179,7 +179,7 @@ impl Shopper for Adder {
     }
 }
 
-/// Somebody who makes a cart, puts something into it and buys it.
+/// A shopper who creates a cart, adds a line and checks out.
 struct Buyer {
     caller: Caller,
     variants: Vec<VariantId>,
@@ -223,7 +223,7 @@ impl Shopper for Buyer {
     }
 }
 
-/// Makes a cart; its id.
+/// Creates a cart and returns its id.
 async fn new_cart(caller: &mut Caller) -> Outcome<String> {
     let cart = caller.send(Method::POST, "/v1/carts", "{}", None).await?;
     let cart: Value = serde_json::from_slice(&cart)?;

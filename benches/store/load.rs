@@ -1,4 +1,4 @@
-//! Callers that keep their connection and send one request after the other.
+//! Clients that keep their connection and send one request after the other.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,29 +13,29 @@ use tokio::task::JoinSet;
 
 use crate::Outcome;
 
-/// Connections that send at once.
+/// The concurrent connections.
 pub(crate) const CONNECTIONS: usize = 8;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A caller on a connection of its own.
+/// A client with its own connection.
 pub(crate) struct Caller {
     address: SocketAddr,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Caller {
-    /// A caller who is not connected yet.
+    /// A client that is not connected yet.
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self { address, connection: None }
     }
 
-    /// Reads; the body.
+    /// Sends a GET request and returns the body.
     pub(crate) async fn get(&mut self, path: &str) -> Outcome<Bytes> {
         self.send(Method::GET, path, Bytes::new(), None).await
     }
 
-    /// Sends JSON and waits for an answer that is a success; its body.
+    /// Sends JSON and returns the body of the response, which must be a success.
     pub(crate) async fn send(
         &mut self,
         method: Method,
@@ -74,21 +74,21 @@ impl Caller {
     }
 }
 
-/// Somebody who does the same thing again and again.
+/// A client that repeats an operation.
 pub(crate) trait Shopper: Send + 'static {
-    /// Does it once.
+    /// Does the operation once.
     fn turn(&mut self) -> impl Future<Output = Outcome<()>> + Send;
 }
 
-/// What came of a load.
+/// The result of a load.
 pub(crate) struct Load {
-    /// How long each turn took.
+    /// The duration of each operation.
     pub times: Vec<Duration>,
-    /// How long all of it took.
+    /// The duration of the whole load.
     pub elapsed: Duration,
 }
 
-/// Lets all shoppers do it again and again, at once, for so long.
+/// Runs all shoppers concurrently for this duration.
 pub(crate) async fn run<S: Shopper>(shoppers: Vec<S>, span: Duration) -> Outcome<(Load, Vec<S>)> {
     let began = Instant::now();
     let mut running = JoinSet::new();

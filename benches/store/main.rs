@@ -1,8 +1,8 @@
-//! What the store costs, as ratios within one run and as CPU an operation. Times stand beside them for context only:
-//! they are the machine's.
+//! The cost of the store as ratios within one run and as CPU time per operation. Elapsed times are printed for context
+//! only: they depend on the machine.
 //!
-//! `cargo bench --bench store -- [--quick] [--postgres URL] [commits] [http] [start]`. `--quick` is a first impression
-//! in some twenty seconds; its figures are noisy. CPU and memory of a server are read from `/proc`, so that part needs
+//! `cargo bench --bench store -- [--quick] [--postgres URL] [commits] [http] [start]`. `--quick` runs for about
+//! twenty seconds; its figures are noisy. CPU and memory of a server are read from `/proc`, so that part needs
 //! Linux.
 
 mod bare;
@@ -20,34 +20,34 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-/// What goes wrong in a measurement ends it, and is told.
+/// The result of a measurement; an error ends it and is printed.
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
 struct Options {
-    /// A first impression in some twenty seconds
+    /// Run for about twenty seconds; the figures are noisy
     #[arg(long)]
     quick: bool,
-    /// Measure HTTP on this PostgreSQL as well (`postgres://…`), in a schema of its own
+    /// Measure HTTP on this PostgreSQL as well (`postgres://…`), in a temporary schema
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
-    /// Only these parts
+    /// Measure these parts only
     parts: Vec<Part>,
-    /// Serve the bytes of a file by bare axum: what the store is compared with
+    /// Serve the bytes of a file with bare axum, for comparison
     #[arg(long, hide = true, value_name = "FILE")]
     bare: Option<PathBuf>,
-    /// What cargo says to every benchmark
+    /// Passed by cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Durable checkouts in groups, and the same SQL raw
+    /// Durable checkouts with group commit, and the same SQL by hand
     Commits,
     /// Requests over HTTP, and bare axum
     Http,
-    /// Start to first answer, and idle memory
+    /// Start to first response, and idle memory
     Start,
 }
 

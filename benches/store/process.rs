@@ -1,4 +1,4 @@
-//! A server as a process of its own: started, looked at from outside, ended.
+//! A server in its own process: start it, read its CPU and memory, stop it.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::Outcome;
 use crate::load::Caller;
 
-/// A process's clock ticks are hundredths of a second, wherever Linux runs.
+/// The clock ticks of a process are hundredths of a second on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A server that runs; it ends with the value.
+/// A running server; it is killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// Kept open, so that it can go on writing there.
+    /// Kept open, so that the server can write to it.
     _stdout: BufReader<ChildStdout>,
 }
 
@@ -56,7 +56,7 @@ impl Server {
         Err("the server that was started does not say where it listens".into())
     }
 
-    /// From before it is started until it has said that it is ready.
+    /// The time from its start until it reports that it is ready.
     pub(crate) async fn time_to_first_answer(folder: &Path) -> Outcome<(Self, Duration)> {
         let began = Instant::now();
         let server = Self::store(folder, None).await?;
@@ -64,13 +64,13 @@ impl Server {
         Ok((server, began.elapsed()))
     }
 
-    /// The CPU that it has taken so far, in user and kernel.
+    /// The CPU time used so far, in user and kernel mode.
     pub(crate) fn cpu(&self) -> Outcome<Duration> {
         let id = self.child.id().ok_or("the server has ended")?;
         cpu(&id.to_string())
     }
 
-    /// Its memory as the kernel counts it, in MB: all that is resident, and what of that is its own.
+    /// The memory in MB as the kernel counts it: resident, and private.
     pub(crate) fn memory(&self) -> Outcome<(f64, f64)> {
         let id = self.child.id().ok_or("the server has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
@@ -81,20 +81,20 @@ impl Server {
         Ok((field("VmRSS:")?, field("RssAnon:")?))
     }
 
-    /// Ends it, and waits until it has.
+    /// Stops the server and waits for its end.
     pub(crate) async fn end(mut self) -> Outcome<()> {
         Ok(self.child.kill().await?)
     }
 }
 
-/// The CPU that this process has taken so far.
+/// The CPU time used by this process so far.
 pub(crate) fn own_cpu() -> Outcome<Duration> {
     cpu("self")
 }
 
 fn cpu(process: &str) -> Outcome<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // behind the name in parentheses, which may hold anything: user and kernel time are fields 14 and 15
+    // fields 14 and 15 are user and kernel time; the name in parentheses before them may contain anything
     let (_, fields) = stat.rsplit_once(')').ok_or("no such field")?;
     let ticks: Vec<u32> =
         fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;

@@ -1,5 +1,6 @@
 //! The same checkout by hand: the statements of the store's two units of work, prepared once, on one connection, with
-//! nothing around them, parameters as `?1` since SQLite counts `$1` by where it stands first. What it writes is counted and compared, so that it cannot fall behind the store unnoticed.
+//! nothing around them. Parameters are `?1`, since SQLite numbers `$1` by its first use. The rows that it writes are
+//! counted and compared with those of the store.
 
 use rusqlite::{Connection, Params, params};
 use undercroft::domain::ids::VariantId;
@@ -67,7 +68,7 @@ const SAVE_PAYMENT: &str = "UPDATE payments SET provider_reference = ?2, status 
 const SAVE_ORDER: &str =
     "UPDATE orders SET status = ?2, tracking_code = NULL, fulfilled_at = NULL WHERE id = ?1";
 
-/// A connection to a copy of the store, set up as the store's own writer is.
+/// A connection to a copy of the store, with the settings of the store's writer.
 pub(crate) fn open(file: &std::path::Path) -> Outcome<Connection> {
     let connection = Connection::open(file)?;
     connection.execute_batch(
@@ -86,12 +87,12 @@ pub(crate) struct Checkout {
 }
 
 impl Checkout {
-    /// One with ids of its own.
+    /// A checkout with new ids.
     pub(crate) fn new(id: &dyn Fn() -> Uuid, variants: [VariantId; 2]) -> Self {
         Self { order: id(), payment: id(), variants }
     }
 
-    /// The first unit of work: prices, reserves, writes order, payment and event.
+    /// The first unit of work: prices the lines, reserves stock, inserts order, payment and event.
     pub(crate) fn place(&self, connection: &Connection, id: &dyn Fn() -> Uuid, now: i64) -> Outcome<()> {
         let [first, second] = self.variants.map(|variant| variant.0);
         let mut offers = connection.prepare_cached(OFFERS)?;
@@ -131,7 +132,7 @@ impl Checkout {
         self.event(connection, id(), "order.placed", now)
     }
 
-    /// The second: takes in that the money was taken.
+    /// The second unit of work: applies the capture.
     pub(crate) fn pay(&self, connection: &Connection, id: &dyn Fn() -> Uuid, now: i64) -> Outcome<()> {
         step(connection, LOCK_PAYMENT, params![self.payment, now])?;
         step(connection, LOCK_ORDER, params![self.order, now])?;
@@ -183,7 +184,7 @@ fn number(connection: &Connection, series: &str) -> Outcome<i64> {
     Ok(connection.prepare_cached(NUMBER)?.query_row([series], |row| row.get(0))?)
 }
 
-/// What a checkout leaves behind: rows of each kind. Fails if there were not as many of each after every one.
+/// The rows of each kind that a checkout inserts. Fails if not every checkout inserted as many.
 pub(crate) fn rows_a_checkout(connection: &Connection, checkouts: usize) -> Outcome<Vec<i64>> {
     const COUNTS: [&str; 8] = [
         "orders WHERE status = 'paid'",

@@ -1,20 +1,20 @@
-//! A schema of its own in PostgreSQL.
+//! A temporary schema in PostgreSQL.
 
 use tokio_postgres::NoTls;
 use undercroft::domain::context::Context;
 
 use crate::Outcome;
 
-/// A schema that is there until it is removed.
+/// A schema that exists until it is removed.
 pub(crate) struct Schema {
     base: String,
     name: String,
-    /// The database's address, looking into this schema.
+    /// The URL of the database with this schema as its search path.
     pub url: String,
 }
 
 impl Schema {
-    /// Makes one in the database at `base`.
+    /// Creates a schema in the database at `base`.
     pub(crate) async fn make(base: &str) -> Outcome<Self> {
         let name = format!("undercroft_bench_{}", Context::system().ids.uuid().simple());
         execute(base, &format!("CREATE SCHEMA {name}")).await?;
@@ -22,7 +22,7 @@ impl Schema {
         Ok(Self { url: format!("{base}{joint}options=-csearch_path%3D{name}"), base: base.to_owned(), name })
     }
 
-    /// Removes it with everything in it.
+    /// Removes the schema with everything in it.
     pub(crate) async fn remove(self) -> Outcome<()> {
         execute(&self.base, &format!("DROP SCHEMA {} CASCADE", self.name)).await
     }

@@ -1,4 +1,4 @@
-//! The store that is measured: a thousand products of three variants each, taxes and a way of shipping.
+//! The store that is measured: a thousand products of three variants each, a tax rule and a shipping method.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ use crate::Outcome;
 const PRODUCTS: usize = 1_000;
 /// Variants of each.
 const VARIANTS: usize = 3;
-/// Categories, in one of which each product is.
+/// Categories; each product is in one of them.
 const CATEGORIES: usize = 20;
-/// Products written in one unit of work.
+/// Products inserted in one unit of work.
 const BATCH: usize = 100;
 /// Pieces of each variant: more than all measurements buy.
 const STOCK: i64 = 100_000_000;
 
-/// A store and what it sells.
+/// A store with its products.
 pub(crate) struct Shop {
     /// The store.
     pub store: Store,
@@ -42,7 +42,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// Opens the store at `url`; an empty database is filled.
+    /// Opens the store at `url`, and fills it if its database is empty.
     pub(crate) async fn open(url: &str) -> Outcome<Self> {
         let database = Database::open(url, Context::system(), Setup::IfEmpty).await?;
         let products: Vec<ProductId> =
@@ -58,12 +58,12 @@ impl Shop {
     }
 }
 
-/// A folder for the databases, on the disk that the build is on; it goes with the value.
+/// A folder for the databases, on the disk of the build; removed when it is dropped.
 pub(crate) fn folder() -> Outcome<tempfile::TempDir> {
     Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
 }
 
-/// A database file like `template`, which nobody may be writing to.
+/// Copies a database file that has no open connections.
 pub(crate) fn copy(template: &Path, name: &str) -> Outcome<PathBuf> {
     let file = template.with_file_name(name);
     let _ = std::fs::remove_file(&file);
@@ -72,7 +72,7 @@ pub(crate) fn copy(template: &Path, name: &str) -> Outcome<PathBuf> {
     Ok(file)
 }
 
-/// Where everything goes.
+/// The address of all orders.
 pub(crate) fn address() -> Outcome<Address> {
     Ok(Address {
         name: "Ann Buyer".into(),

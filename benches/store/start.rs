@@ -1,4 +1,4 @@
-//! Start to first answer, and the memory of a server that has nothing to do.
+//! The time from start to the first response, and the memory of an idle server.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::figures::{median, millis};
 use crate::process::Server;
 use crate::shop::folder;
 
-/// How long a server is left alone before its memory is read.
+/// The idle time before the memory of a server is read.
 const REST: Duration = Duration::from_secs(1);
 
-/// Measures both, on a new store and on one that is there.
+/// Measures both, on a new and on an existing store.
 pub(crate) async fn measure(quick: bool) -> Outcome<()> {
     let starts = if quick { 3 } else { 10 };
     println!("start to first answer (median of {starts}) and idle memory, one second after it");

@@ -1,4 +1,4 @@
-//! What the tests share: a fresh database of each kind, and a server on it.
+//! Shared by the tests: shops on new databases, servers on them, and builders.
 
 mod announced;
 mod round_trips;
@@ -20,27 +20,27 @@ pub use round_trips::RoundTrips;
 pub use server::{Caller, Reply, TestServer};
 pub use shop::{Shop, ShopOptions};
 
-/// Where PostgreSQL is found unless `UNDERCROFT_TEST_POSTGRES` says otherwise.
+/// The URL of PostgreSQL unless `UNDERCROFT_TEST_POSTGRES` is set.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
 
-/// A database of the test's own, gone with it.
+/// A new database for one test; removed when it is dropped.
 pub struct TestDatabase {
     /// The database.
     pub database: Database,
-    /// Where it is.
+    /// The URL of the database.
     pub url: String,
     _cleanup: Cleanup,
 }
 
-/// A schema in PostgreSQL that is empty, gone with the value.
+/// An empty schema in PostgreSQL; removed when it is dropped.
 pub struct EmptyPostgres {
-    /// Where it is.
+    /// The URL of the database.
     pub url: String,
     cleanup: Cleanup,
 }
 
 impl EmptyPostgres {
-    /// A new one, or `None`, said aloud, where there is no PostgreSQL.
+    /// A new schema, or `None` with a message if PostgreSQL does not answer.
     pub async fn new() -> Option<Self> {
         let base = postgres_url().await?;
         let schema = unique("undercroft_test");
@@ -65,7 +65,7 @@ impl TestDatabase {
         Self { database, url, _cleanup: Cleanup::Folder(folder) }
     }
 
-    /// A new schema in PostgreSQL, or `None`, said aloud, where there is no PostgreSQL.
+    /// A new schema in PostgreSQL, or `None` with a message if PostgreSQL does not answer.
     pub async fn postgres(context: Context) -> Option<Self> {
         let EmptyPostgres { url, cleanup } = EmptyPostgres::new().await?;
         let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
@@ -76,12 +76,12 @@ impl TestDatabase {
 impl Drop for Cleanup {
     fn drop(&mut self) {
         if let Self::Schema(schema) = self {
-            // A worker of the test's may hold locks still, and it does not run while this waits.
+            // A worker of the test may still hold locks, and it does not run while this waits.
             let end_others = format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{schema}'"
             );
             let drop_schema = format!("{end_others}; DROP SCHEMA {schema} CASCADE");
-            // A runtime of its own: the test's may be the one that is being torn down.
+            // A new runtime, because the test's may be the one that is being dropped.
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async { admin(&postgres_base(), &drop_schema).await });
@@ -92,7 +92,7 @@ impl Drop for Cleanup {
     }
 }
 
-/// A name that no other test has.
+/// A unique name that begins with `prefix`.
 pub fn unique(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut random = [0; 4];
@@ -100,38 +100,41 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}_{:08x}_{}", u32::from_le_bytes(random), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the tests' services are is no setting of the store")]
+#[expect(clippy::disallowed_methods, reason = "the location of test services is no setting of the store")]
 fn postgres_base() -> String {
     std::env::var("UNDERCROFT_TEST_POSTGRES").unwrap_or_else(|_| POSTGRES.into())
 }
 
-#[expect(clippy::disallowed_methods, reason = "whether a service must be there is no setting of the store")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whether a test service is required is no setting of the store"
+)]
 fn required() -> bool {
     std::env::var("UNDERCROFT_TEST_SERVICES").is_ok_and(|value| value == "required")
 }
 
-static TOLD: Once = Once::new();
+static SKIPPED: Once = Once::new();
 
-/// PostgreSQL's address, or `None` where it does not answer and need not.
+/// The URL of PostgreSQL, or `None` if it does not answer and is not required.
 async fn postgres_url() -> Option<String> {
     let base = postgres_base();
     match tokio_postgres::connect(&base, tokio_postgres::NoTls).await {
         Ok(_) => Some(base),
         Err(error) if required() => panic!("PostgreSQL is required and does not answer: {error}"),
         Err(_) => {
-            TOLD.call_once(tell_skipped);
+            SKIPPED.call_once(report_skipped);
             None
         }
     }
 }
 
-/// Says once for all tests what is skipped; to standard error itself, since what a test prints is only shown if it
-/// fails.
-#[expect(clippy::explicit_write, reason = "what eprintln! says in a test is kept back")]
-fn tell_skipped() {
-    let told =
-        "\nSKIPPED: what is tested on PostgreSQL, because none answers (UNDERCROFT_TEST_POSTGRES is its URL)";
-    writeln!(std::io::stderr(), "{told}").unwrap();
+/// Reports once for all tests what is skipped. Writes to standard error itself, because the output of a test is only
+/// shown if it fails.
+#[expect(clippy::explicit_write, reason = "the test harness captures eprintln!")]
+fn report_skipped() {
+    let message =
+        "\nSKIPPED: the tests on PostgreSQL, because none answers (UNDERCROFT_TEST_POSTGRES is its URL)";
+    writeln!(std::io::stderr(), "{message}").unwrap();
 }
 
 async fn admin(url: &str, sql: &str) {
