@@ -127,6 +127,9 @@ pub(crate) trait VendorRequest: Send + Sync + Sized + 'static {
     /// The result of the use case.
     type Value: Send + Sync + 'static;
 
+    /// Sends for what [`VendorRequest::begin`] reads first, together with the claim of the key.
+    fn begin_ahead(&self, _work: &mut UnitOfWork) {}
+
     /// Writes what the vendor is called for, with `id` as its id.
     fn begin(
         &self,
@@ -197,6 +200,7 @@ async fn begin_request<R: VendorRequest>(
     (store, request, responder): &(Store, R, Responder<R::Value>),
 ) -> Result<Progress<R::Begun>, Failure> {
     let id: Uuid = work.id();
+    request.begin_ahead(work);
     let claimed = match &responder.key {
         Some(key) => claim(work, store, key, Some(id)).await?,
         None => Claimed::New,
@@ -221,6 +225,9 @@ async fn conclude_request<R: VendorRequest>(
     work: &mut UnitOfWork,
     (begun, outcome, responder): &(R::Begun, Option<R::Outcome>, Responder<R::Value>),
 ) -> Result<StoredResponse, Failure> {
+    if let Some(key) = &responder.key {
+        IdempotencyRepository(work).answer_ahead(key);
+    }
     let response = match R::conclude(work, begun, outcome.as_ref()).await? {
         Ok(value) => responder.render.success(&value),
         Err(failure) => responder.render.refusal(&failure),

@@ -16,7 +16,7 @@ use crate::infrastructure::exceptions::{
 };
 use crate::infrastructure::repositories::{CartRepository, Connection, Offer, UnitOfWork};
 
-use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_offers};
+use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
 use crate::application::{Policy, Store};
 
 /// A cart as its caller means it.
@@ -272,6 +272,8 @@ async fn price(
     cart: Cart,
 ) -> Result<PricedCart, Failure> {
     let variants: Vec<VariantId> = cart.items.iter().map(|item| item.variant_id).collect();
+    let code = cart.discount_code.as_deref();
+    quote_ahead(connection, policy.default_country, code, &ShippingChoice::Cheapest);
     let mut known = CartRepository(connection).offers(&variants).await?;
     let (mut lines, mut wanted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
     for &item in &cart.items {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::domain::address::Address;
 use crate::domain::cart::{Cart, CartStatus};
 use crate::domain::ids::{CartId, OrderId, UserId};
+use crate::domain::order::Order;
 use crate::domain::payment::{Payment, PaymentStatus};
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::ports::{Charge, DeclineReason};
@@ -67,6 +68,13 @@ impl VendorRequest for Checkout {
     type Outcome = Charge;
     type Value = PlacedOrder;
 
+    fn begin_ahead(&self, work: &mut UnitOfWork) {
+        CartRepository::lock_ahead(work, self.cart_id);
+        if let Some(id) = self.user_id {
+            work.find_ahead::<User>(id);
+        }
+    }
+
     /// Places the order of the cart.
     async fn begin(&self, work: &mut UnitOfWork, store: &Store, id: Uuid) -> Result<Payment, Failure> {
         let mut cart = open_cart(work, self).await?;
@@ -98,7 +106,11 @@ impl VendorRequest for Checkout {
         charge: Option<&Charge>,
     ) -> Result<Result<PlacedOrder, Failure>, Failure> {
         let placed = match charge {
-            Some(charge) => apply_payment(work, payment.id, charge).await?,
+            Some(charge) => {
+                work.lock_ahead::<Payment>(payment.id);
+                work.lock_ahead::<Order>(payment.order_id);
+                apply_payment(work, payment.id, charge).await?
+            }
             None => placed_orders::get_by_payment(work, payment.id).await?,
         };
         if placed.payment.status != PaymentStatus::Failed {

@@ -17,7 +17,7 @@ use crate::infrastructure::exceptions::{
     ValidationException,
 };
 use crate::infrastructure::repositories::{
-    DiscountRepository, InventoryRepository, ReserveError, UnitOfWork, next_number,
+    DiscountRepository, InventoryRepository, ReserveError, UnitOfWork, next_number, next_number_ahead,
 };
 
 use super::invoicing;
@@ -81,9 +81,17 @@ pub async fn place_order(
     };
     let quote = quote(work, &request).await?;
     admit(draft, &quote)?;
-    reserve(work, draft, &quote).await?;
 
+    // these go to the database together; others wait for the number, so it comes last
     let now = work.now();
+    let pieces: Vec<_> = draft.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
+    InventoryRepository::reserve_ahead(work, &pieces);
+    if let Some(discount) = &quote.discount {
+        DiscountRepository::redeem_ahead(work, discount.id, now);
+    }
+    next_number_ahead(work, NUMBERS);
+
+    reserve(work, draft, &quote).await?;
     let number = next_number(work, NUMBERS).await?;
     let order = order(policy, draft, &quote, number, now);
     let total = Money::new(order.total, order.currency);

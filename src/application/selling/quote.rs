@@ -77,8 +77,25 @@ pub struct Quote {
 
 /// Prices a request. A code that does not apply is told in the quote: whether that is an error is the caller's to say.
 pub async fn quote(connection: &mut Connection, request: &QuoteRequest<'_>) -> Result<Quote, Failure> {
+    quote_ahead(connection, request.country, request.discount_code, request.shipping);
     let offers = offers(connection, request.lines).await?;
     quote_offers(connection, request, offers).await
+}
+
+/// Sends for what [`quote_offers`] reads, together with the next statement.
+pub(super) fn quote_ahead(
+    connection: &mut Connection,
+    country: Country,
+    discount_code: Option<&str>,
+    shipping: &ShippingChoice,
+) {
+    TaxRepository(connection).for_country_ahead(country);
+    if let Some(code) = discount_code {
+        DiscountRepository(connection).by_code_ahead(code);
+    }
+    if *shipping != ShippingChoice::Settled {
+        ShippingRepository(connection).active_ahead();
+    }
 }
 
 /// Prices a request of which it is known what each line's variant is.

@@ -83,6 +83,12 @@ impl FromRow for Offer {
 
 from_row!(CartItem { variant_id, quantity });
 
+/// The lines of a cart, in the order they were added.
+const ITEMS: &str =
+    "SELECT variant_id, quantity FROM cart_items WHERE cart_id = $1 ORDER BY position, variant_id";
+/// The condition on an open cart that has not expired.
+const OPEN: &str = "id = $1 AND status = 'open' AND expires_at > $2";
+
 /// Queries on carts.
 pub struct CartRepository<'a>(pub &'a mut Connection);
 
@@ -95,9 +101,7 @@ impl CartRepository<'_> {
 
     /// Returns the lines of a cart, in the order they were added.
     async fn items(&mut self, id: CartId) -> Result<Vec<CartItem>, DatabaseError> {
-        let sql =
-            "SELECT variant_id, quantity FROM cart_items WHERE cart_id = $1 ORDER BY position, variant_id";
-        self.0.all(sql, &params![id]).await
+        self.0.all(ITEMS, &params![id]).await
     }
 
     /// The open cart of a user, the newest if there are several.
@@ -126,6 +130,13 @@ impl CartRepository<'_> {
         );
         let values: Vec<Param<'_>> = variants.iter().map(|&id| id.into()).collect();
         self.0.all(&sql, &values).await
+    }
+
+    /// Sends for [`CartRepository::lock`] ahead; see [`Connection::send_ahead`].
+    pub(crate) fn lock_ahead(work: &mut UnitOfWork, id: CartId) {
+        let now = work.now();
+        work.lock_where_ahead::<Root<Cart>>(OPEN, &params![id, now]);
+        work.send_ahead(ITEMS, &params![id]);
     }
 
     /// Locks an open cart that has not expired, and returns it.
@@ -173,7 +184,7 @@ impl CartRepository<'_> {
         let sql = "UPDATE carts SET status = 'open', order_id = NULL, version = version + 1, updated_at = $3 \
                    WHERE id = $1 AND order_id = $2 AND status = 'ordered'";
         let now = work.now();
-        work.execute(sql, &params![id, order_id, now]).await.map(drop)
+        work.defer(sql, &params![id, order_id, now]).await
     }
 
     /// Clears away carts that expired before `before` and became no order; how many.

@@ -49,14 +49,23 @@ impl ToColumns for DiscountKind {
     }
 }
 
-/// The queries of discounts.
+const BY_CODE: &str = "WHERE code_key = $1";
+const REDEEM: &str = "UPDATE discounts SET used = used + 1 WHERE id = $1 AND active \
+                      AND (starts_at IS NULL OR starts_at <= $2) AND (ends_at IS NULL OR ends_at > $2) \
+                      AND (usage_limit IS NULL OR used < usage_limit)";
+
+/// Queries on discounts.
 pub struct DiscountRepository<'a>(pub &'a mut Connection);
 
 impl DiscountRepository<'_> {
     /// The discount with this code, in any spelling.
     pub async fn by_code(&mut self, code: &str) -> Result<Option<Discount>, DatabaseError> {
-        let sql = select::<Discount>("WHERE code_key = $1");
-        self.0.first(&sql, &params![code_key(code)]).await
+        self.0.first(&select::<Discount>(BY_CODE), &params![code_key(code)]).await
+    }
+
+    /// Sends for [`DiscountRepository::by_code`] ahead; see [`Connection::send_ahead`].
+    pub(crate) fn by_code_ahead(&mut self, code: &str) {
+        self.0.send_ahead(&select::<Discount>(BY_CODE), &params![code_key(code)]);
     }
 
     /// A page of discounts, newest first.
@@ -85,14 +94,16 @@ impl DiscountRepository<'_> {
         order_id: OrderId,
         now: Timestamp,
     ) -> Result<bool, DatabaseError> {
-        let sql = "UPDATE discounts SET used = used + 1 WHERE id = $1 AND active \
-                   AND (starts_at IS NULL OR starts_at <= $2) AND (ends_at IS NULL OR ends_at > $2) \
-                   AND (usage_limit IS NULL OR used < usage_limit)";
-        if work.execute(sql, &params![id, now]).await? == 0 {
+        if work.execute(REDEEM, &params![id, now]).await? == 0 {
             return Ok(false);
         }
         let sql = "INSERT INTO discount_uses (order_id, discount_id) VALUES ($1, $2)";
-        work.execute(sql, &params![order_id, id]).await.map(|_| true)
+        work.defer(sql, &params![order_id, id]).await.map(|()| true)
+    }
+
+    /// Sends for the change of [`DiscountRepository::redeem`] ahead; see [`Connection::send_ahead`].
+    pub(crate) fn redeem_ahead(work: &mut UnitOfWork, id: DiscountId, now: Timestamp) {
+        work.send_ahead(REDEEM, &params![id, now]);
     }
 
     /// Gives back the use that an order took, once; whether it had taken one.

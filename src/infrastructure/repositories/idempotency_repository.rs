@@ -3,7 +3,7 @@
 //! The key is claimed in the unit of work that has the effect, and answered in the one that settles it, so that
 //! neither can be there without the other.
 
-use super::database::{DatabaseError, FromRow, Json, Param, Row, UnitOfWork, params};
+use super::database::{DatabaseError, FromRow, Json, Param, Row, UnitOfWork, lock_rows, params};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -45,6 +45,9 @@ pub enum Claimed {
     },
 }
 
+const SEEN: &str = "SELECT request_hash, subject, status, headers, body FROM idempotency_keys \
+                    WHERE scope = $1 AND key = $2";
+
 /// Queries on idempotency keys.
 pub struct IdempotencyRepository<'a>(pub &'a mut UnitOfWork);
 
@@ -76,9 +79,7 @@ impl IdempotencyRepository<'_> {
         if self.0.execute(sql, &values).await? == 1 {
             return Ok(Some(Claimed::New));
         }
-        let sql = "SELECT request_hash, subject, status, headers, body FROM idempotency_keys \
-                   WHERE scope = $1 AND key = $2";
-        let seen: Seen = self.0.one(sql, &params![&key.scope, &key.key]).await?;
+        let seen: Seen = self.0.one(SEEN, &params![&key.scope, &key.key]).await?;
         if seen.request_hash != key.request_hash {
             return Ok(None);
         }
@@ -91,28 +92,35 @@ impl IdempotencyRepository<'_> {
         Ok(Some(Claimed::Begun { subject: seen.subject, abandoned }))
     }
 
-    /// Keeps the answer to a key, unless it has one; the answer that stands.
+    /// Stores the response to a key, unless it has one; returns the stored one.
     pub async fn answer(
         &mut self,
         key: &IdempotencyKey,
-        answer: &StoredResponse,
+        response: &StoredResponse,
     ) -> Result<StoredResponse, DatabaseError> {
-        let sql = "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 \
-                   WHERE scope = $1 AND key = $2 AND status IS NULL";
-        let values = params![
-            &key.scope,
-            &key.key,
-            answer.status,
-            Param::json(&answer.headers),
-            answer.body.as_slice(),
-        ];
-        if self.0.execute(sql, &values).await? == 1 {
-            return Ok(answer.clone());
+        let locking = self.locking();
+        let seen: Option<Seen> = self.0.first(&locking, &params![&key.scope, &key.key]).await?;
+        if let Some(stored) = seen.and_then(|seen| seen.answer) {
+            return Ok(stored);
         }
-        let sql = "SELECT request_hash, subject, status, headers, body FROM idempotency_keys \
-                   WHERE scope = $1 AND key = $2";
-        let seen: Option<Seen> = self.0.first(sql, &params![&key.scope, &key.key]).await?;
-        Ok(seen.and_then(|seen| seen.answer).unwrap_or_else(|| answer.clone()))
+        let sql =
+            "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 WHERE scope = $1 AND key = $2";
+        let headers = Param::json(&response.headers);
+        let values = params![&key.scope, &key.key, response.status, headers, response.body.as_slice()];
+        self.0.defer(sql, &values).await?;
+        Ok(response.clone())
+    }
+
+    /// Sends for the lock of [`IdempotencyRepository::answer`] ahead; see [`Connection::send_ahead`].
+    ///
+    /// [`Connection::send_ahead`]: super::database::Connection::send_ahead
+    pub(crate) fn answer_ahead(&mut self, key: &IdempotencyKey) {
+        let locking = self.locking();
+        self.0.send_ahead(&locking, &params![&key.scope, &key.key]);
+    }
+
+    fn locking(&self) -> String {
+        format!("{SEEN} {}", lock_rows(self.0.engine()))
     }
 
     /// Clears away keys that expired by `by`; how many.

@@ -34,7 +34,7 @@ pub use database::{
     FromRow, Json, ListError, ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, Table, UnitOfWork,
     Versioned, Work, WorkFn, next_number,
 };
-pub(crate) use database::{from_row, read_column};
+pub(crate) use database::{from_row, next_number_ahead, read_column};
 pub use discount_repository::DiscountRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};
 pub use inventory_repository::{InventoryRepository, ReserveError, StockSet};

@@ -104,7 +104,7 @@ impl OrderRepository<'_> {
         products.dedup();
         for product_id in products {
             let sql = "INSERT INTO purchases (user_id, product_id, order_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-            work.execute(sql, &params![user_id, product_id, order.id]).await?;
+            work.defer(sql, &params![user_id, product_id, order.id]).await?;
         }
         Ok(())
     }
@@ -113,6 +113,6 @@ impl OrderRepository<'_> {
     pub async fn remove_purchases(work: &mut UnitOfWork, order: &Order) -> Result<(), DatabaseError> {
         let Some(user_id) = order.user_id else { return Ok(()) };
         let sql = "DELETE FROM purchases WHERE user_id = $1 AND order_id = $2";
-        work.execute(sql, &params![user_id, order.id]).await.map(drop)
+        work.defer(sql, &params![user_id, order.id]).await
     }
 }

@@ -86,7 +86,7 @@ impl PaymentRepository<'_> {
         let sql =
             "UPDATE payments SET next_attempt_at = $1 WHERE next_attempt_at > $1 AND next_attempt_at <= $2";
         let now = work.now();
-        work.execute(sql, &params![now, by]).await.map(drop)
+        work.defer(sql, &params![now, by]).await
     }
 
     /// Puts off the next attempt, if it is still the one that was due; whether this caller is to make it.
@@ -127,7 +127,7 @@ impl PaymentRepository<'_> {
         let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
                    WHERE payment_id = $1 AND kind = 'authorize' AND status <> 'succeeded'";
         let values = params![payment_id, status, reference, failure, work.now()];
-        work.execute(sql, &values).await.map(drop)
+        work.defer(sql, &values).await
     }
 
     /// Whether a step of a payment waits for the vendor.

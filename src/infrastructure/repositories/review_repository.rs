@@ -105,5 +105,5 @@ async fn count(
     let sql = "UPDATE products SET rating_sum = rating_sum + $2, rating_count = rating_count + $3, \
                version = version + 1, updated_at = $4 WHERE id = $1";
     let now = work.now();
-    work.execute(sql, &params![product_id, stars, reviews, now]).await.map(drop)
+    work.defer(sql, &params![product_id, stars, reviews, now]).await
 }

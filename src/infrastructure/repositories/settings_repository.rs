@@ -15,6 +15,6 @@ impl SettingsRepository<'_> {
     pub async fn set(work: &mut UnitOfWork, key: &str, value: &str) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO store_settings (key, value) VALUES ($1, $2) \
                    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        work.execute(sql, &params![key, value]).await.map(drop)
+        work.defer(sql, &params![key, value]).await
     }
 }

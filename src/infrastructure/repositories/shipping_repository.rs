@@ -16,14 +16,21 @@ table! {
     rates: json,
 }
 
-/// The queries of ways of shipping.
+const ACTIVE: &str = "WHERE active ORDER BY position, code";
+
+/// Queries on shipping methods.
 pub struct ShippingRepository<'a>(pub &'a mut Connection);
 
 impl ShippingRepository<'_> {
     /// Those that can be chosen, in their order.
     pub async fn active(&mut self) -> Result<Vec<ShippingMethod>, DatabaseError> {
-        let sql = select::<ShippingMethod>("WHERE active ORDER BY position, code");
+        let sql = select::<ShippingMethod>(ACTIVE);
         self.0.all(&sql, &[]).await
+    }
+
+    /// Sends for [`ShippingRepository::active`] ahead; see [`Connection::send_ahead`].
+    pub(crate) fn active_ahead(&mut self) {
+        self.0.send_ahead(&select::<ShippingMethod>(ACTIVE), &[]);
     }
 
     /// All of them, in their order.

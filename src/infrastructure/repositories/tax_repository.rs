@@ -4,6 +4,9 @@ use super::database::{Connection, DatabaseError, UnitOfWork, from_row, params};
 use crate::domain::country::Country;
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 
+const OF_COUNTRY: &str =
+    "SELECT country, tax_class, basis_points, inclusive FROM tax_rules WHERE country = $1 ORDER BY tax_class";
+
 /// The queries of tax rules.
 pub struct TaxRepository<'a>(pub &'a mut Connection);
 
@@ -20,8 +23,12 @@ impl TaxRepository<'_> {
 
     /// The rules of one country.
     pub async fn for_country(&mut self, country: Country) -> Result<Vec<TaxRule>, DatabaseError> {
-        let sql = "SELECT country, tax_class, basis_points, inclusive FROM tax_rules WHERE country = $1 ORDER BY tax_class";
-        self.0.all(sql, &params![country]).await
+        self.0.all(OF_COUNTRY, &params![country]).await
+    }
+
+    /// Sends for [`TaxRepository::for_country`] ahead; see [`Connection::send_ahead`].
+    pub(crate) fn for_country_ahead(&mut self, country: Country) {
+        self.0.send_ahead(OF_COUNTRY, &params![country]);
     }
 
     /// Every rule, by country and class.

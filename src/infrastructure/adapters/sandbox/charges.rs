@@ -4,7 +4,9 @@ use uuid::Uuid;
 
 use crate::domain::ids::PaymentId;
 use crate::domain::ports::{Authorization, Charge, ChargeStatus, DeclineReason};
-use crate::infrastructure::repositories::{Connection, DatabaseError, FromRow, Param, Row, UnitOfWork};
+use crate::infrastructure::repositories::{
+    Connection, Database, DatabaseError, FromRow, Param, Row, UnitOfWork,
+};
 
 const FIND: &str =
     "SELECT id, status, decline, amount, captured, refunded FROM sandbox_charges WHERE id = $1";
@@ -68,9 +70,13 @@ pub(super) async fn find_charge(
 
 /// Creates the charge of a payment as its token says. If there is one, it stays as it is. Returns the charge.
 pub(super) async fn authorize(
-    work: &mut UnitOfWork,
+    database: &Database,
     request: &Authorization,
-) -> Result<Charge, DatabaseError> {
+) -> Result<Option<Charge>, DatabaseError> {
+    const SQL: &str = "INSERT INTO sandbox_charges (id, token, currency, status, decline, capture, amount, captured, \
+                       refunded, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) \
+                       ON CONFLICT (id) DO UPDATE SET token = sandbox_charges.token \
+                       RETURNING id, status, decline, amount, captured, refunded";
     let amount = request.amount.amount;
     let (status, decline, captured) = match request.token.as_str() {
         "tok_ok" | "tok_slow" | "tok_timeout_after_charge" | "tok_duplicate_webhooks" if request.capture => {
@@ -83,22 +89,18 @@ pub(super) async fn authorize(
         "tok_insufficient_funds" => ("declined", Some("insufficient_funds"), 0),
         _ => ("declined", Some("declined"), 0),
     };
-    let reference = reference_of(request.payment_id);
-    let sql = "INSERT INTO sandbox_charges (id, token, currency, status, decline, capture, amount, captured, refunded, \
-               created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) ON CONFLICT (id) DO NOTHING";
-    let values = [
-        Param::from(&reference),
-        Param::from(&request.token),
-        Param::from(request.amount.currency),
-        Param::from(status),
+    let values = vec![
+        reference_of(request.payment_id).into(),
+        request.token.clone().into(),
+        request.amount.currency.into(),
+        status.into(),
         Param::from(decline),
-        Param::from(request.capture),
-        Param::from(amount),
+        request.capture.into(),
+        amount.into(),
         Param::from(captured),
-        Param::from(work.now()),
+        database.context().clock.now().into(),
     ];
-    work.execute(sql, &values).await?;
-    work.one(FIND, &[Param::from(&reference)]).await
+    database.write_one(SQL, values).await
 }
 
 /// Applies an operation the first time its key is used, and returns the charge as it is now. An operation that the

@@ -106,6 +106,16 @@ impl Connection {
         }
     }
 
+    /// Sends a statement of a transaction together with the next one, and keeps its result for the call that runs the
+    /// same statement with the same parameters: it takes no round trip. Does nothing on SQLite.
+    ///
+    /// Nothing may change the result between here and that call.
+    pub(crate) fn send_ahead(&mut self, sql: &str, params: &[Param<'_>]) {
+        if let EngineConnection::Postgres(postgres) = &mut self.inner {
+            postgres.send_ahead(sql, params);
+        }
+    }
+
     /// Runs statements of a transaction without parameters, such as `SAVEPOINT`; see [`Connection::defer`].
     pub(crate) fn defer_script(&mut self, script: &'static str) -> Result<(), DatabaseError> {
         match &mut self.inner {

@@ -4,11 +4,19 @@ use super::error::DatabaseError;
 use super::param::params;
 use super::unit_of_work::UnitOfWork;
 
-/// The next number of a series: one more each time, and none is lost when the unit of work fails.
+const NEXT: &str = "INSERT INTO counters (name, value) VALUES ($1, 1) \
+                    ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
+
+/// Returns the next number of a series: 1, 2, 3 … A unit of work that fails leaves no gap.
 ///
-/// It makes the units of work that want one wait for each other; so take it last.
+/// Other units of work that need a number of the series wait until this one ends, so call it late.
 pub async fn next_number(work: &mut UnitOfWork, series: &str) -> Result<i64, DatabaseError> {
-    let sql = "INSERT INTO counters (name, value) VALUES ($1, 1) \
-               ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
-    work.one(sql, &params![series]).await
+    work.one(NEXT, &params![series]).await
+}
+
+/// Sends for the next number of a series ahead; see [`Connection::send_ahead`].
+///
+/// [`Connection::send_ahead`]: super::connection::Connection::send_ahead
+pub(crate) fn next_number_ahead(work: &mut UnitOfWork, series: &str) {
+    work.send_ahead(NEXT, &params![series]);
 }

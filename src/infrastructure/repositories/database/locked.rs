@@ -17,13 +17,31 @@ impl UnitOfWork {
         self.lock_where(&key_condition::<T>(key.len()), &key).await
     }
 
+    /// Sends for [`UnitOfWork::lock`] ahead; see [`Connection::send_ahead`].
+    ///
+    /// [`Connection::send_ahead`]: super::connection::Connection::send_ahead
+    pub(crate) fn lock_ahead<T: Table>(&mut self, key: T::Key) {
+        let key = key_params(&key);
+        self.lock_where_ahead::<T>(&key_condition::<T>(key.len()), &key);
+    }
+
+    /// Sends for [`UnitOfWork::lock_where`] ahead.
+    pub(crate) fn lock_where_ahead<T: Table>(&mut self, condition: &str, params: &[Param<'_>]) {
+        let sql = self.locking::<T>(condition);
+        self.send_ahead(&sql, params);
+    }
+
+    fn locking<T: Table>(&self, condition: &str) -> String {
+        select::<T>(&format!("WHERE {condition} {}", dialect::lock_rows(self.engine())))
+    }
+
     /// Locks the row that a condition selects.
     pub(crate) async fn lock_where<T: Table + FromRow>(
         &mut self,
         condition: &str,
         params: &[Param<'_>],
     ) -> Result<Option<T>, DatabaseError> {
-        let sql = select::<T>(&format!("WHERE {condition} {}", dialect::lock_rows(self.engine())));
+        let sql = self.locking::<T>(condition);
         let found: Option<T> = self.first(&sql, params).await?;
         if let Some(row) = &found {
             self.remember(row);

@@ -28,6 +28,8 @@ use self::sqlite::SqliteDatabase;
 use self::unit_of_work::{PendingWork, complete};
 use crate::domain::context::Context;
 
+pub(crate) use self::counters::next_number_ahead;
+pub(crate) use self::dialect::lock_rows;
 pub(crate) use self::page::newest_first;
 pub(crate) use self::param::params;
 pub(crate) use self::row::{from_row, read_column};
@@ -236,6 +238,20 @@ impl Database {
             work(unit)
         }
         self.submit(work, call::<T, E, F>)
+    }
+
+    /// Runs one statement as a transaction of its own, and returns its first row.
+    pub(crate) async fn write_one<T: FromRow + Send + 'static>(
+        &self,
+        sql: &'static str,
+        params: Vec<Param<'static>>,
+    ) -> Result<Option<T>, DatabaseError> {
+        match &*self.engine {
+            Backend::Sqlite(_) => {
+                self.write(params, async move |work, params| work.first::<T>(sql, params).await).await
+            }
+            Backend::Postgres(_) => self.read().await?.first(sql, &params).await,
+        }
     }
 
     /// Runs `work` in a PostgreSQL transaction, again after a deadlock or a serialization failure.

@@ -75,6 +75,7 @@ impl PostgresDatabase {
             in_transaction: false,
             must_retry: false,
             queue: Vec::new(),
+            ahead: Vec::new(),
         })
     }
 }
@@ -96,19 +97,36 @@ pub(crate) struct PostgresConnection {
     in_transaction: bool,
     must_retry: bool,
     queue: Vec<Queued>,
+    /// The replies to statements that were sent ahead.
+    ahead: Vec<(Ahead, Reply)>,
 }
 
 /// A statement that waits to be sent.
 enum Queued {
     Script(&'static str),
     Statement(String, Vec<Param<'static>>),
+    Ahead(Ahead),
+}
+
+/// A statement that is sent ahead of the call that needs its result.
+struct Ahead {
+    sql: String,
+    params: Vec<Param<'static>>,
+}
+
+impl Ahead {
+    fn is(&self, message: Message<'_>) -> bool {
+        matches!(message, Message::Statement(sql, params) if self.sql == sql && self.params == params)
+    }
 }
 
 impl Queued {
     fn message(&self) -> Message<'_> {
         match self {
             Self::Script(script) => Message::Script(script),
-            Self::Statement(sql, params) => Message::Statement(sql, params),
+            Self::Statement(sql, params) | Self::Ahead(Ahead { sql, params }) => {
+                Message::Statement(sql, params)
+            }
         }
     }
 }
@@ -143,6 +161,7 @@ impl PostgresConnection {
     /// stays open.
     pub(crate) fn begin(&mut self, mode: &'static str) {
         self.queue = vec![Queued::Script(mode)];
+        self.ahead.clear();
         self.in_transaction = true;
         self.must_retry = false;
     }
@@ -192,7 +211,13 @@ impl PostgresConnection {
         }
         let params = params.iter().cloned().map(Param::into_owned).collect();
         self.queue.push(Queued::Statement(sql.to_owned(), params));
-        if self.queue.len() < TOGETHER { Ok(()) } else { self.run(&[]).await.map(drop) }
+        if self.queue.len() < TOGETHER { Ok(()) } else { self.flush(None).await.map(drop) }
+    }
+
+    /// Queues a statement whose result a later call needs: it runs the same statement with the same parameters.
+    pub(crate) fn send_ahead(&mut self, sql: &str, params: &[Param<'_>]) {
+        let params = params.iter().cloned().map(Param::into_owned).collect();
+        self.queue.push(Queued::Ahead(Ahead { sql: sql.to_owned(), params }));
     }
 
     /// Queues a script of a transaction, such as `SAVEPOINT`.
@@ -212,17 +237,29 @@ impl PostgresConnection {
         self.run_one(Message::Script(sql)).await.map(drop)
     }
 
+    /// Runs a statement, together with what is queued; or returns the reply to it that was sent for ahead.
     async fn run_one(&mut self, message: Message<'_>) -> Result<Reply, DatabaseError> {
-        Ok(self.run(&[message]).await?.pop().unwrap_or_default())
+        if self.queue.iter().any(|queued| matches!(queued, Queued::Ahead(ahead) if ahead.is(message))) {
+            self.flush(None).await?;
+        }
+        if let Some(known) = self.ahead.iter().position(|(ahead, _)| ahead.is(message)) {
+            return Ok(self.ahead.remove(known).1);
+        }
+        Ok(self.flush(Some(message)).await?.unwrap_or_default())
     }
 
-    /// Sends what is queued and `messages` in one round trip; returns the replies to `messages`.
-    pub(crate) async fn run(&mut self, messages: &[Message<'_>]) -> Result<Vec<Reply>, DatabaseError> {
+    /// Sends what is queued and a message in one round trip; returns the reply to the message.
+    async fn flush(&mut self, message: Option<Message<'_>>) -> Result<Option<Reply>, DatabaseError> {
         let queue = std::mem::take(&mut self.queue);
-        let all: Vec<_> = queue.iter().map(Queued::message).chain(messages.iter().copied()).collect();
+        let all: Vec<_> = queue.iter().map(Queued::message).chain(message).collect();
         let replies = self.send(&all).await;
         let mut replies = replies.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(replies.split_off(queue.len()))
+        let reply = message.and_then(|_| replies.pop());
+        self.ahead.extend(queue.into_iter().zip(replies).filter_map(|(queued, reply)| match queued {
+            Queued::Ahead(ahead) => Some((ahead, reply)),
+            Queued::Script(_) | Queued::Statement(..) => None,
+        }));
+        Ok(reply)
     }
 
     /// Sends what is queued and a script; returns the first error of what is queued and the result of the script.

@@ -18,6 +18,12 @@ impl Connection {
         self.first(&sql, &key).await
     }
 
+    /// Sends for [`Connection::find`] ahead; see [`Connection::send_ahead`].
+    pub(crate) fn find_ahead<T: Table>(&mut self, key: T::Key) {
+        let key = key_params(&key);
+        self.send_ahead(&select::<T>(&format!("WHERE {}", key_condition::<T>(key.len()))), &key);
+    }
+
     /// Whether there is a row with this key.
     pub async fn exists<T: Table>(&mut self, key: T::Key) -> Result<bool, DatabaseError> {
         let key = key_params(&key);

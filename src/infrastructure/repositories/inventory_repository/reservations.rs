@@ -1,10 +1,13 @@
 //! Reservations: what orders hold of the stock until it leaves the store or is given back.
 
-use std::collections::BTreeMap;
-
 use super::{InventoryRepository, summed};
 use crate::domain::ids::{OrderId, VariantId};
-use crate::infrastructure::repositories::database::{DatabaseError, Param, UnitOfWork, params, placeholders};
+use crate::infrastructure::repositories::database::{
+    DatabaseError, Engine, Param, UnitOfWork, params, placeholders,
+};
+
+const RESERVE: &str = "UPDATE inventory SET reserved = reserved + $2 \
+                       WHERE variant_id = $1 AND stock - reserved >= $2 RETURNING stock - reserved";
 
 /// Reservations written by one statement.
 const BATCH: usize = 16;
@@ -26,6 +29,15 @@ pub enum ReserveError {
 }
 
 impl InventoryRepository<'_> {
+    /// Sends for the changes of [`InventoryRepository::reserve`] ahead; see [`Connection::send_ahead`].
+    ///
+    /// [`Connection::send_ahead`]: crate::infrastructure::repositories::Connection::send_ahead
+    pub(crate) fn reserve_ahead(work: &mut UnitOfWork, lines: &[(VariantId, i64)]) {
+        for (variant_id, quantity) in summed(lines) {
+            work.send_ahead(RESERVE, &params![variant_id, quantity]);
+        }
+    }
+
     /// Reserves `lines` for an order, all or none, and tells which variants have nothing left now.
     pub async fn reserve(
         work: &mut UnitOfWork,
@@ -35,9 +47,7 @@ impl InventoryRepository<'_> {
         let lines = summed(lines);
         let mut depleted = Vec::new();
         for (&variant_id, &quantity) in &lines {
-            let sql = "UPDATE inventory SET reserved = reserved + $2 \
-                       WHERE variant_id = $1 AND stock - reserved >= $2 RETURNING stock - reserved";
-            match work.first::<i64>(sql, &params![variant_id, quantity]).await? {
+            match work.first::<i64>(RESERVE, &params![variant_id, quantity]).await? {
                 Some(0) => depleted.push(variant_id),
                 Some(_) => {}
                 None => {
@@ -63,34 +73,40 @@ impl InventoryRepository<'_> {
         Ok(depleted)
     }
 
-    /// What an order has reserved leaves the store. Done twice it changes nothing more.
+    /// Removes the reserved pieces of an order from the stock. Does nothing if that was done before.
     pub async fn commit(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
-        let sql = "UPDATE inventory SET stock = stock - $2, reserved = reserved - $2, \
-                   version = version + 1, updated_at = $3 WHERE variant_id = $1";
-        for (variant, quantity) in Self::taken_back(work, order).await? {
-            let values = params![variant, quantity, work.now()];
-            work.defer(sql, &values).await?;
-        }
-        Ok(())
+        lock_reserved(work, order).await?;
+        let sql = "UPDATE inventory SET stock = stock - r.quantity, reserved = reserved - r.quantity, \
+                   version = version + 1, updated_at = $2 FROM reservations r \
+                   WHERE r.order_id = $1 AND inventory.variant_id = r.variant_id";
+        let now = work.now();
+        work.defer(sql, &params![order, now]).await?;
+        remove_reservations(work, order).await
     }
 
-    /// What an order has reserved can be sold again. Done twice it changes nothing more.
+    /// Makes the reserved pieces of an order available again. Does nothing if that was done before.
     pub async fn release(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
-        let sql = "UPDATE inventory SET reserved = reserved - $2 WHERE variant_id = $1";
-        for (variant, quantity) in Self::taken_back(work, order).await? {
-            work.defer(sql, &params![variant, quantity]).await?;
-        }
-        Ok(())
+        lock_reserved(work, order).await?;
+        let sql = "UPDATE inventory SET reserved = reserved - r.quantity FROM reservations r \
+                   WHERE r.order_id = $1 AND inventory.variant_id = r.variant_id";
+        work.defer(sql, &params![order]).await?;
+        remove_reservations(work, order).await
     }
+}
 
-    /// Removes an order's reservations and hands them out in the order of their variants. Whoever removes them
-    /// accounts for them: of two at once, the second finds none.
-    async fn taken_back(
-        work: &mut UnitOfWork,
-        order: OrderId,
-    ) -> Result<BTreeMap<VariantId, i64>, DatabaseError> {
-        let sql = "DELETE FROM reservations WHERE order_id = $1 RETURNING variant_id, quantity";
-        let rows: Vec<(VariantId, i64)> = work.all(sql, &params![order]).await?;
-        Ok(rows.into_iter().collect())
+/// Locks the reservations of an order, and the stock of its variants in the order of their ids, so that two orders never
+/// wait for each other.
+async fn lock_reserved(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
+    if work.engine() == Engine::Sqlite {
+        return Ok(());
     }
+    let sql = "SELECT 1 FROM reservations WHERE order_id = $1 FOR UPDATE";
+    work.defer(sql, &params![order]).await?;
+    let sql = "SELECT 1 FROM inventory WHERE variant_id IN (SELECT variant_id FROM reservations WHERE order_id = $1) \
+               ORDER BY variant_id FOR NO KEY UPDATE";
+    work.defer(sql, &params![order]).await
+}
+
+async fn remove_reservations(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
+    work.defer("DELETE FROM reservations WHERE order_id = $1", &params![order]).await
 }

@@ -8,7 +8,7 @@ use crate::support::builders::{ProductBuilder, discount};
 use crate::support::{EmptyPostgres, RoundTrips};
 
 /// The most round trips of a checkout.
-const CHECKOUT: u64 = 31;
+const CHECKOUT: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkout_takes_few_round_trips() {
