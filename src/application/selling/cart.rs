@@ -1,7 +1,9 @@
-//! Carts: filled, priced each time they are looked at, merged at log-in.
+//! Carts: created, changed, priced each time they are read, and merged when their user logs in.
 //!
-//! A change takes the cart for its unit of work first, so that changes at once stand in line, and ends by pricing it:
-//! what cannot be priced is not kept. A user's cart is only theirs; a guest's is held by its unguessable id.
+//! A change locks the cart, so that concurrent changes wait for each other, and ends by computing its prices: a change
+//! after which they cannot be computed fails. Only its user gets a user's cart; a guest's cart is protected by its id.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -14,46 +16,73 @@ use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, Location, NotFound, OrderProcessingException, ValidationException,
 };
-use crate::infrastructure::repositories::{CartRepository, Connection, Offer, UnitOfWork};
+use crate::infrastructure::repositories::{CartRepository, Connection, Offer, StoredResponse, UnitOfWork};
 
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
+use crate::application::idempotency::{Responder, once};
 use crate::application::{Policy, Store};
 
-/// A cart as its caller means it.
+/// Selects a cart.
 #[derive(Debug, Clone, Copy)]
 pub struct CartSelector {
-    /// Which.
+    /// The cart.
     pub id: CartId,
-    /// Who asks; `None` is a guest.
+    /// The user; `None` for a guest.
     pub user_id: Option<UserId>,
-    /// The version that was seen, if no other is to be changed.
+    /// The version that a change is meant for; any if `None`.
     pub version: Option<i64>,
 }
 
-/// A cart with what it costs.
+/// A change of a cart.
+#[derive(Debug, Clone)]
+pub enum CartChange {
+    /// Adds pieces of a variant to those in the cart.
+    AddItem(CartItem),
+    /// Sets the quantity of a variant.
+    SetItem(CartItem),
+    /// Removes a variant.
+    RemoveItem(VariantId),
+    /// Sets the discount code, which has to apply, or removes it.
+    SetDiscount(Option<String>),
+}
+
+/// A cart with its prices.
 #[derive(Debug, Clone)]
 pub struct PricedCart {
     /// The cart.
     pub cart: Cart,
-    /// Its lines, in its order.
+    /// The lines, in the order of the cart.
     pub lines: Vec<CartLine>,
-    /// What the lines that can be bought cost in the store's own country.
+    /// The prices of the lines that can be bought, for delivery to the store's default country.
     pub quote: Quote,
 }
 
 /// A line of a cart.
 #[derive(Debug, Clone)]
 pub struct CartLine {
-    /// What and how many.
+    /// The variant and its quantity.
     pub item: CartItem,
-    /// What is known of it.
+    /// The offer of the variant.
     pub offer: Offer,
-    /// What it costs; `None` if it cannot be bought (any more).
+    /// The prices; `None` if the variant cannot be bought.
     pub priced: Option<PricedLine>,
 }
 
-/// A new cart.
+/// Creates an empty cart in a currency; the store's default currency if `None`.
 pub async fn create(
+    store: &Store,
+    user_id: Option<UserId>,
+    currency: Option<Currency>,
+    responder: Responder<PricedCart>,
+) -> Result<StoredResponse, Failure> {
+    let given = (Arc::clone(&store.policy), user_id, currency);
+    once(store, responder, given, async |work, (policy, user_id, currency)| {
+        create_in(work, policy, *user_id, *currency).await
+    })
+    .await
+}
+
+async fn create_in(
     work: &mut UnitOfWork,
     policy: &Policy,
     user_id: Option<UserId>,
@@ -77,18 +106,18 @@ pub async fn create(
     price(work, policy, now, cart).await
 }
 
-/// A cart, also one that became an order.
-pub async fn cart(store: &Store, meant: CartSelector) -> Result<PricedCart, Failure> {
+/// Returns a cart with its prices, also one that became an order.
+pub async fn cart(store: &Store, selector: CartSelector) -> Result<PricedCart, Failure> {
     let mut connection = store.database().read().await?;
     let now = store.database().context().clock.now();
-    let cart = CartRepository(&mut connection).by_id(meant.id).await?;
+    let cart = CartRepository(&mut connection).by_id(selector.id).await?;
     let cart = cart.filter(|cart| {
-        is_of(cart, meant.user_id) && cart.status != CartStatus::Merged && cart.expires_at > now
+        is_of(cart, selector.user_id) && cart.status != CartStatus::Merged && cart.expires_at > now
     });
     price(&mut connection, &store.policy, now, cart.ok_or(NotFound::Cart)?).await
 }
 
-/// The open cart of a user.
+/// Returns the open cart of a user with its prices, the newest if there are several.
 pub async fn cart_of(store: &Store, user_id: UserId) -> Result<PricedCart, Failure> {
     let mut connection = store.database().read().await?;
     let now = store.database().context().clock.now();
@@ -96,77 +125,80 @@ pub async fn cart_of(store: &Store, user_id: UserId) -> Result<PricedCart, Failu
     price(&mut connection, &store.policy, now, cart.ok_or(NotFound::Cart)?).await
 }
 
-/// Adds pieces of a variant to those that are there.
-pub async fn add_item(
+/// Changes a cart and returns it with its prices.
+pub async fn change(
+    store: &Store,
+    selector: CartSelector,
+    change: CartChange,
+) -> Result<PricedCart, Failure> {
+    let given = (Arc::clone(&store.policy), selector, change);
+    let write = store.database().write(given, async |work, (policy, selector, change)| {
+        change_in(work, policy, *selector, change).await
+    });
+    write.await
+}
+
+/// Changes a cart, once for each idempotency key.
+pub async fn change_once(
+    store: &Store,
+    selector: CartSelector,
+    change: CartChange,
+    responder: Responder<PricedCart>,
+) -> Result<StoredResponse, Failure> {
+    let given = (Arc::clone(&store.policy), selector, change);
+    once(store, responder, given, async |work, (policy, selector, change)| {
+        change_in(work, policy, *selector, change).await
+    })
+    .await
+}
+
+async fn change_in(
     work: &mut UnitOfWork,
     policy: &Policy,
-    meant: CartSelector,
-    item: CartItem,
+    selector: CartSelector,
+    change: &CartChange,
 ) -> Result<PricedCart, Failure> {
-    let mut cart = take(work, policy, meant).await?;
-    admit(work, &cart, item.variant_id, "/variant_id".into()).await?;
+    let mut cart = lock(work, policy, selector).await?;
+    match change {
+        CartChange::AddItem(item) => add_item(work, &mut cart, *item).await?,
+        CartChange::SetItem(item) => {
+            check_variant(work, &cart, item.variant_id, Location::Parameter("variant_id".into())).await?;
+            CartRepository::set_item(work, &mut cart, *item).await?;
+        }
+        CartChange::RemoveItem(variant_id) if !has(&cart, *variant_id) => {
+            return Err(NotFound::Variant.into());
+        }
+        CartChange::RemoveItem(variant_id) => {
+            CartRepository::remove_item(work, &mut cart, *variant_id).await?
+        }
+        CartChange::SetDiscount(code) => {
+            cart.discount_code.clone_from(code);
+            work.save(&mut cart).await?;
+        }
+    }
+
+    let now = work.now();
+    let priced = price(work, policy, now, cart).await?;
+    match (change, &priced.quote.refused_discount) {
+        (CartChange::SetDiscount(_), Some(refused)) => Err(refused.clone().into()),
+        _ => Ok(priced),
+    }
+}
+
+/// Adds pieces of a variant to those in the cart.
+async fn add_item(work: &mut UnitOfWork, cart: &mut Cart, item: CartItem) -> Result<(), Failure> {
+    check_variant(work, cart, item.variant_id, "/variant_id".into()).await?;
     let known = cart.items.iter().find(|known| known.variant_id == item.variant_id);
     let quantity = known.map_or(0, |known| known.quantity).saturating_add(item.quantity);
     if quantity > MAX_QUANTITY {
-        return Err(
-            ValidationException::one("/quantity", Fault::Maximum { maximum: MAX_QUANTITY.into() }).into()
-        );
+        let fault = Fault::Maximum { maximum: MAX_QUANTITY.into() };
+        return Err(ValidationException::one("/quantity", fault).into());
     }
-    CartRepository::set_item(work, &mut cart, CartItem { quantity, ..item }).await?;
-    let now = work.now();
-    price(work, policy, now, cart).await
+    Ok(CartRepository::set_item(work, cart, CartItem { quantity, ..item }).await?)
 }
 
-/// Sets how many pieces of a variant there are.
-pub async fn set_item(
-    work: &mut UnitOfWork,
-    policy: &Policy,
-    meant: CartSelector,
-    item: CartItem,
-) -> Result<PricedCart, Failure> {
-    let mut cart = take(work, policy, meant).await?;
-    admit(work, &cart, item.variant_id, Location::Parameter("variant_id".into())).await?;
-    CartRepository::set_item(work, &mut cart, item).await?;
-    let now = work.now();
-    price(work, policy, now, cart).await
-}
-
-/// Takes a variant out.
-pub async fn remove_item(
-    work: &mut UnitOfWork,
-    policy: &Policy,
-    meant: CartSelector,
-    variant_id: VariantId,
-) -> Result<PricedCart, Failure> {
-    let mut cart = take(work, policy, meant).await?;
-    if !has(&cart, variant_id) {
-        return Err(NotFound::Variant.into());
-    }
-    CartRepository::remove_item(work, &mut cart, variant_id).await?;
-    let now = work.now();
-    price(work, policy, now, cart).await
-}
-
-/// Gives it a discount code that applies, or takes the one it has away.
-pub async fn set_discount(
-    work: &mut UnitOfWork,
-    policy: &Policy,
-    meant: CartSelector,
-    code: Option<String>,
-) -> Result<PricedCart, Failure> {
-    let mut cart = take(work, policy, meant).await?;
-    cart.discount_code = code;
-    work.save(&mut cart).await?;
-    let now = work.now();
-    let priced = price(work, policy, now, cart).await?;
-    match &priced.quote.refused_discount {
-        Some(refused) => Err(refused.clone().into()),
-        None => Ok(priced),
-    }
-}
-
-/// Gives a guest's cart to the user who logs in: into the one they have, or as theirs where it does not fit in. A cart
-/// that is gone, or not a guest's, is left alone.
+/// Gives a guest's cart to a user that logs in: it is merged into the user's open cart, or becomes the user's if it does
+/// not fit into that. A cart that does not exist, or is not a guest's, is ignored.
 pub async fn merge(
     work: &mut UnitOfWork,
     policy: &Policy,
@@ -183,7 +215,7 @@ pub async fn merge(
         Some(own) => CartRepository::lock(work, own.id).await?,
         None => None,
     };
-    // somebody else may have logged in with it meanwhile
+    // Another user may have logged in with the cart meanwhile.
     let guest = CartRepository::lock(work, guest).await?.filter(is_guests);
     let Some(mut guest) = guest else { return Ok(()) };
     match own.filter(|own| fits(own, &guest)) {
@@ -205,7 +237,7 @@ pub async fn merge(
     Ok(())
 }
 
-/// Whether a guest's cart fits into a user's.
+/// Returns whether a guest's cart fits into a user's: same currency, and not too many lines.
 fn fits(own: &Cart, guest: &Cart) -> bool {
     let new = guest.items.iter().filter(|item| !has(own, item.variant_id)).count();
     own.currency == guest.currency && own.items.len() + new <= MAX_LINES
@@ -219,21 +251,21 @@ fn has(cart: &Cart, variant_id: VariantId) -> bool {
     cart.items.iter().any(|item| item.variant_id == variant_id)
 }
 
-/// Locks a cart that its owner may change.
-async fn take(work: &mut UnitOfWork, policy: &Policy, meant: CartSelector) -> Result<Cart, Failure> {
-    let Some(mut cart) = CartRepository::lock(work, meant.id).await? else {
-        let cart = CartRepository(work).by_id(meant.id).await?;
+/// Locks a cart that the user may change.
+async fn lock(work: &mut UnitOfWork, policy: &Policy, selector: CartSelector) -> Result<Cart, Failure> {
+    let Some(mut cart) = CartRepository::lock(work, selector.id).await? else {
+        let cart = CartRepository(work).by_id(selector.id).await?;
         return Err(match cart {
-            Some(cart) if is_of(&cart, meant.user_id) && cart.status == CartStatus::Ordered => {
+            Some(cart) if is_of(&cart, selector.user_id) && cart.status == CartStatus::Ordered => {
                 OrderProcessingException::Forbidden { what: "cart", from: "ordered", to: "changed" }.into()
             }
             _ => NotFound::Cart.into(),
         });
     };
-    if !is_of(&cart, meant.user_id) {
+    if !is_of(&cart, selector.user_id) {
         return Err(NotFound::Cart.into());
     }
-    if meant.version.is_some_and(|seen| seen != cart.version) {
+    if selector.version.is_some_and(|seen| seen != cart.version) {
         return Err(Conflict::PreconditionFailed.into());
     }
     // Rarely, since a cart is kept for days and changed within seconds. The change that follows saves it.
@@ -243,19 +275,19 @@ async fn take(work: &mut UnitOfWork, policy: &Policy, meant: CartSelector) -> Re
     Ok(cart)
 }
 
-/// Whether a variant may stand in a cart: it is for sale in its currency, and there is room for its line.
-async fn admit(
+/// Fails if a variant cannot be added to a cart: it is not sold in the cart's currency, or there are too many lines.
+async fn check_variant(
     work: &mut UnitOfWork,
     cart: &Cart,
     variant_id: VariantId,
-    place: Location,
+    location: Location,
 ) -> Result<(), Failure> {
     let offers = CartRepository(work).offers(&[variant_id]).await?;
     if !offers.first().is_some_and(|offer| is_for_sale(offer, cart.currency)) {
-        return Err(ValidationException::one(place, Fault::NoSuchThing).into());
+        return Err(ValidationException::one(location, Fault::NoSuchThing).into());
     }
     if cart.items.len() >= MAX_LINES && !has(cart, variant_id) {
-        return Err(ValidationException::one(place, Fault::TooMany { max_items: MAX_LINES }).into());
+        return Err(ValidationException::one(location, Fault::TooMany { max_items: MAX_LINES }).into());
     }
     Ok(())
 }
@@ -264,7 +296,7 @@ fn is_for_sale(offer: &Offer, currency: Currency) -> bool {
     offer.active && offer.prices.contains_key(&currency)
 }
 
-/// What a cart costs: those of its lines that can be bought, taxed and shipped as at home.
+/// Computes the prices of a cart: of the lines that can be bought, for delivery to the store's default country.
 async fn price(
     connection: &mut Connection,
     policy: &Policy,
@@ -275,13 +307,13 @@ async fn price(
     let code = cart.discount_code.as_deref();
     quote_ahead(connection, policy.default_country, code, &ShippingChoice::Cheapest);
     let mut known = CartRepository(connection).offers(&variants).await?;
-    let (mut lines, mut wanted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
+    let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
     for &item in &cart.items {
         let Some(at) = known.iter().position(|offer| offer.variant_id == item.variant_id) else { continue };
         let offer = known.swap_remove(at);
         if is_for_sale(&offer, cart.currency) {
             let CartItem { variant_id, quantity } = item;
-            wanted.push(QuoteLine { variant_id, quantity, agreed_price: None });
+            quoted.push(QuoteLine { variant_id, quantity, agreed_price: None });
             offers.push(offer.clone());
         }
         lines.push(CartLine { item, offer, priced: None });
@@ -289,7 +321,7 @@ async fn price(
     let request = QuoteRequest {
         now,
         currency: cart.currency,
-        lines: &wanted,
+        lines: &quoted,
         discount_code: cart.discount_code.as_deref(),
         country: policy.default_country,
         shipping: &ShippingChoice::Cheapest,

@@ -1,8 +1,8 @@
 //! A store for tests, and helpers for its use cases.
 
 use jiff::SignedDuration;
-use undercroft::application::idempotency::Render;
-use undercroft::application::selling::cart::{self as carts, CartSelector};
+use undercroft::application::idempotency::{Render, Responder};
+use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector, PricedCart};
 use undercroft::application::selling::orders::PaymentOperationOutcome;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
@@ -64,18 +64,15 @@ pub async fn execute(database: &Database, statements: &'static [&'static str]) {
 
 /// Creates an open cart with these lines.
 pub async fn cart(store: &Store, user_id: Option<UserId>, items: &[(VariantId, i64)]) -> CartId {
-    let created: Result<CartId, Failure> = store
-        .database()
-        .write((store.policy.clone(), user_id, items.to_vec()), async |work, (policy, user_id, items)| {
-            let cart = carts::create(work, policy, *user_id, None).await?.cart;
-            for &(variant_id, quantity) in items {
-                let selector = CartSelector { id: cart.id, user_id: *user_id, version: None };
-                carts::set_item(work, policy, selector, CartItem { variant_id, quantity }).await?;
-            }
-            Ok(cart.id)
-        })
-        .await;
-    created.unwrap()
+    let id = Text(|priced: &PricedCart| priced.cart.id.to_string());
+    let created = carts::create(store, user_id, None, Responder::new(None, id)).await.unwrap();
+    let id = CartId(str::from_utf8(&created.body).unwrap().parse().unwrap());
+    for &(variant_id, quantity) in items {
+        let selector = CartSelector { id, user_id, version: None };
+        let change = CartChange::SetItem(CartItem { variant_id, quantity });
+        carts::change(store, selector, change).await.unwrap();
+    }
+    id
 }
 
 /// An address in Germany.

@@ -1,13 +1,10 @@
 //! Carts.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::idempotency::once;
-use crate::application::selling::cart::{self, CartSelector, PricedCart};
+use crate::application::selling::cart::{self, CartChange, CartSelector, PricedCart};
 use crate::domain::cart::CartItem;
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
@@ -86,11 +83,7 @@ async fn create_cart(
     let user_id = principal.user_id();
     let location = |priced: &PricedCart| format!("/v1/carts/{}", priced.cart.id);
     let (new, responder) = request.into_parts(user_id, created(location, CartBody::response));
-    let given = (Arc::clone(&app.store.policy), user_id, new.currency);
-    once(&app.store, responder, given, async |work, (policy, user_id, currency)| {
-        cart::create(work, policy, *user_id, *currency).await
-    })
-    .await
+    cart::create(&app.store, user_id, new.currency, responder).await
 }
 
 /// Get a cart
@@ -137,11 +130,8 @@ async fn add_cart_item(
     let selector = CartSelector { id, user_id: principal.user_id(), version };
     let (AddCartItem { variant_id, quantity }, responder) =
         request.into_parts(selector.user_id, changed(CartBody::response));
-    let given = (Arc::clone(&app.store.policy), selector, CartItem { variant_id, quantity });
-    once(&app.store, responder, given, async |work, (policy, selector, item)| {
-        cart::add_item(work, policy, *selector, *item).await
-    })
-    .await
+    let item = CartItem { variant_id, quantity };
+    cart::change_once(&app.store, selector, CartChange::AddItem(item), responder).await
 }
 
 /// Set the quantity of a variant
@@ -158,11 +148,8 @@ async fn set_cart_item(
     Json(SetCartItem { quantity }): Json<SetCartItem>,
 ) -> HandlerResult<StoredResponse> {
     let selector = CartSelector { id, user_id: principal.user_id(), version };
-    let given = (Arc::clone(&app.store.policy), selector, CartItem { variant_id, quantity });
-    let write = app.store.database().write(given, async |work, (policy, selector, item)| {
-        cart::set_item(work, policy, *selector, *item).await
-    });
-    Ok(CartBody::response(&write.await?))
+    let change = CartChange::SetItem(CartItem { variant_id, quantity });
+    Ok(CartBody::response(&cart::change(&app.store, selector, change).await?))
 }
 
 /// Remove a variant from the cart
@@ -177,11 +164,8 @@ async fn remove_cart_item(
     IfMatch(version): IfMatch,
 ) -> HandlerResult<StoredResponse> {
     let selector = CartSelector { id, user_id: principal.user_id(), version };
-    let given = (Arc::clone(&app.store.policy), selector, variant_id);
-    let write = app.store.database().write(given, async |work, (policy, selector, variant_id)| {
-        cart::remove_item(work, policy, *selector, *variant_id).await
-    });
-    Ok(CartBody::response(&write.await?))
+    let change = CartChange::RemoveItem(variant_id);
+    Ok(CartBody::response(&cart::change(&app.store, selector, change).await?))
 }
 
 /// Set the discount code
@@ -197,7 +181,8 @@ async fn set_cart_discount(
     Json(SetCartDiscount { code }): Json<SetCartDiscount>,
 ) -> HandlerResult<StoredResponse> {
     let selector = CartSelector { id, user_id: principal.user_id(), version };
-    change_discount(&app, selector, Some(code)).await
+    let change = CartChange::SetDiscount(Some(code));
+    Ok(CartBody::response(&cart::change(&app.store, selector, change).await?))
 }
 
 /// Remove the discount code
@@ -211,17 +196,7 @@ async fn remove_cart_discount(
     Path(id): Path<CartId>,
     IfMatch(version): IfMatch,
 ) -> HandlerResult<StoredResponse> {
-    change_discount(&app, CartSelector { id, user_id: principal.user_id(), version }, None).await
-}
-
-async fn change_discount(
-    app: &AppState,
-    selector: CartSelector,
-    code: Option<String>,
-) -> HandlerResult<StoredResponse> {
-    let given = (Arc::clone(&app.store.policy), selector, code);
-    let write = app.store.database().write(given, async |work, (policy, selector, code)| {
-        cart::set_discount(work, policy, *selector, code.clone()).await
-    });
-    Ok(CartBody::response(&write.await?))
+    let selector = CartSelector { id, user_id: principal.user_id(), version };
+    let change = CartChange::SetDiscount(None);
+    Ok(CartBody::response(&cart::change(&app.store, selector, change).await?))
 }
