@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::read_models::IndexedProduct;
+use super::indexed_product::IndexedProduct;
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::money::Currency;
 use crate::infrastructure::repositories::database::{
@@ -180,13 +180,13 @@ pub(crate) fn statement(
 /// each page of it once.
 pub(crate) async fn write(
     work: &mut UnitOfWork,
-    shelved: &[IndexedProduct<'_>],
+    products: &[IndexedProduct<'_>],
 ) -> Result<(), DatabaseError> {
     let mut rows = BTreeSet::new();
-    for shelved in shelved {
-        let (id, created_at) = (shelved.product.id, shelved.product.created_at);
-        let now = shelved_prices(shelved);
-        if !shelved.is_new {
+    for product in products {
+        let (id, created_at) = (product.product.id, product.product.created_at);
+        let now = listed_prices(product);
+        if !product.is_new {
             let sql = "SELECT category_id, currency, amount FROM listings WHERE product_id = $1";
             let before = work.all(sql, &params![id]).await?;
             if before.into_iter().collect::<BTreeSet<_>>() == now {
@@ -206,11 +206,11 @@ pub(crate) async fn write(
 }
 
 /// What a product costs least, wherever and in whatever currency it is listed.
-fn shelved_prices(shelved: &IndexedProduct<'_>) -> BTreeSet<(CategoryId, Currency, i64)> {
+fn listed_prices(indexed: &IndexedProduct<'_>) -> BTreeSet<(CategoryId, Currency, i64)> {
     let mut prices = BTreeSet::new();
-    if shelved.product.active {
-        for (currency, amount) in shelved.product.lowest_prices() {
-            let categories = shelved.path.iter().chain([&CATALOGUE]);
+    if indexed.product.active {
+        for (currency, amount) in indexed.product.lowest_prices() {
+            let categories = indexed.path.iter().chain([&CATALOGUE]);
             prices.extend(categories.map(|&category| (category, currency, amount)));
         }
     }

@@ -1,11 +1,12 @@
-//! The catalogue's index: what is kept of products beside their own tables, so that lists, searches and facets of a
-//! large catalogue read a bounded number of rows.
+//! The catalogue's index: copies of product data with which lists, searches and facets of a large catalogue read a
+//! bounded number of rows.
 //!
-//! `listing` answers lists, `search` answers searches over the word postings of `postings` and `product_texts`;
+//! `listing` reads lists, `search` searches the word postings of `postings` and `product_texts`;
 //! `read_models` writes all of it in the transaction that changes a product.
 
 mod admin_listing;
 mod facets;
+mod indexed_product;
 pub(crate) mod listing;
 mod postings;
 mod product_texts;

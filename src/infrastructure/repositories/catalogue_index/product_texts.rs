@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::indexed_product::IndexedProduct;
 use super::postings::{self, Change};
-use super::read_models::IndexedProduct;
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::money::Currency;
 use crate::domain::product::Product;
@@ -68,10 +68,10 @@ pub(crate) fn marked(word: &str, active: bool) -> String {
 /// Writes what products are found by.
 pub(crate) async fn write(
     work: &mut UnitOfWork,
-    shelved: &[IndexedProduct<'_>],
+    products: &[IndexedProduct<'_>],
 ) -> Result<(), DatabaseError> {
-    let mut changes = Vec::with_capacity(shelved.len());
-    for IndexedProduct { product, path, is_new } in shelved {
+    let mut changes = Vec::with_capacity(products.len());
+    for IndexedProduct { product, path, is_new } in products {
         let names: Vec<_> = names(product).map(|name| words(name).join(" ")).collect();
         let found_by: Vec<_> = found_by(product).into_iter().chain(path.iter().copied().map(token)).collect();
         let found_by = found_by.join(" ");

@@ -1,42 +1,33 @@
-//! What is kept of products for lists and searches beside their own tables, written in the transaction that changes
-//! them.
+//! Writes the index of lists and searches, in the transaction that changes the products.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use uuid::Uuid;
 
+use super::indexed_product::IndexedProduct;
 use super::{listing, product_texts};
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::product::Product;
 use crate::infrastructure::repositories::category_repository::CategoryRepository;
 use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, params};
 
-/// Products moved at once.
+/// The products that one statement moves.
 const BATCH: i64 = 256;
 
-/// Keeps the category tree as it is until the unit of work ends. Comes before the product is written.
+/// Locks the category tree against changes until the unit of work ends. Must come before the product is written.
 pub(crate) async fn lock_tree(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
     work.lock_name_shared(CategoryRepository::TREE).await
 }
 
-/// A product with where it stands.
-pub(crate) struct IndexedProduct<'a> {
-    pub product: &'a Product,
-    /// The categories that it is in.
-    pub path: Vec<CategoryId>,
-    /// Whether nothing is kept of it yet.
-    pub is_new: bool,
-}
-
-/// Writes what is kept of products.
+/// Writes the index of products; `is_new` means that they are not in the index yet.
 pub(crate) async fn write(
     work: &mut UnitOfWork,
     products: &[&Product],
     is_new: bool,
 ) -> Result<(), DatabaseError> {
     let mut paths = HashMap::<_, Vec<_>>::new();
-    let mut shelved = Vec::with_capacity(products.len());
+    let mut indexed = Vec::with_capacity(products.len());
     for product in products {
         let path = match product.category_id {
             None => Vec::new(),
@@ -45,15 +36,15 @@ pub(crate) async fn write(
                 Entry::Vacant(new) => new.insert(CategoryRepository(work).ancestors(category).await?).clone(),
             },
         };
-        shelved.push(IndexedProduct { product, path, is_new });
+        indexed.push(IndexedProduct { product, path, is_new });
     }
-    listing::write(work, &shelved).await?;
-    product_texts::write(work, &shelved).await
+    listing::write(work, &indexed).await?;
+    product_texts::write(work, &indexed).await
 }
 
-/// Writes anew what depends on where products stand in the tree, for those in and below `category`.
+/// Updates the index of the products in and below a category after it was moved.
 pub(crate) async fn move_category(work: &mut UnitOfWork, category: CategoryId) -> Result<(), DatabaseError> {
-    // A product that is saved at the same time would be indexed by the tree as it was before.
+    // a product that is saved at the same time would be indexed by the old tree
     work.lock_name(CategoryRepository::TREE).await?;
     for category in CategoryRepository(work).subtree(category).await? {
         let path = CategoryRepository(work).ancestors(category).await?;
