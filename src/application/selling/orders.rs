@@ -15,7 +15,7 @@ use crate::infrastructure::exceptions::{
 use crate::infrastructure::repositories::{StoredResponse, UnitOfWork};
 
 use crate::application::Store;
-use crate::application::idempotency::{Responder, VendorRequest, request_vendor};
+use crate::application::idempotency::{Responder, VendorRequest, once, request_vendor};
 use crate::application::payments::apply_payment::{
     begin_operation, cancel_order, fulfil_order, settle_operation,
 };
@@ -32,6 +32,15 @@ pub async fn cancel(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrder, F
     cancel_order(work, id).await
 }
 
+/// Cancels an order like [`cancel`], once for each idempotency key.
+pub async fn cancel_once(
+    store: &Store,
+    id: OrderId,
+    responder: Responder<PlacedOrder>,
+) -> Result<StoredResponse, Failure> {
+    once(store, responder, id, async |work, id| cancel(work, *id).await).await
+}
+
 /// Hands an order to the carrier.
 pub async fn fulfil(
     work: &mut UnitOfWork,
@@ -39,6 +48,19 @@ pub async fn fulfil(
     tracking_code: Option<String>,
 ) -> Result<PlacedOrder, Failure> {
     fulfil_order(work, id, tracking_code).await
+}
+
+/// Hands an order to the carrier, once for each idempotency key.
+pub async fn fulfil_once(
+    store: &Store,
+    id: OrderId,
+    tracking_code: Option<String>,
+    responder: Responder<PlacedOrder>,
+) -> Result<StoredResponse, Failure> {
+    once(store, responder, (id, tracking_code), async |work, (id, tracking_code)| {
+        fulfil(work, *id, tracking_code.clone()).await
+    })
+    .await
 }
 
 /// Money that an administrator moves: a capture of what is held, or a refund of what was taken.

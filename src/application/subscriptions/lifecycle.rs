@@ -7,11 +7,42 @@ use crate::domain::payment::{PaymentStep, StepKind};
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{Failure, SubscriptionExpiredException};
-use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
+use crate::infrastructure::repositories::{StoredResponse, SubscriptionRepository, UnitOfWork};
 
 use super::periods::{self, end, fail_open_charge, save};
+use crate::application::Store;
+use crate::application::idempotency::{Responder, once};
 use crate::application::payments::apply_payment::{begin_operation, cancel_order};
 use crate::application::payments::placed_orders;
+
+/// A change of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriptionChange {
+    /// See [`pause`].
+    Pause,
+    /// See [`resume`].
+    Resume,
+    /// See [`cancel`].
+    Cancel,
+    /// See [`cancel_and_refund`].
+    CancelAndRefund,
+}
+
+/// Changes a subscription, once for each idempotency key.
+pub async fn change_once(
+    store: &Store,
+    id: SubscriptionId,
+    change: SubscriptionChange,
+    responder: Responder<Subscription>,
+) -> Result<StoredResponse, Failure> {
+    once(store, responder, (id, change), async |work, (id, change)| match change {
+        SubscriptionChange::Pause => pause(work, *id).await,
+        SubscriptionChange::Resume => resume(work, *id).await,
+        SubscriptionChange::Cancel => cancel(work, *id).await,
+        SubscriptionChange::CancelAndRefund => cancel_and_refund(work, *id).await,
+    })
+    .await
+}
 
 /// Pauses a subscription: it is not charged until it is resumed. What is paid stays paid. A pending charge is
 /// cancelled.

@@ -4,7 +4,6 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::idempotency::once;
 use crate::application::selling::history;
 use crate::application::selling::orders::{
     self, PaymentOperation, PaymentOperationOutcome, capture_or_refund,
@@ -192,10 +191,7 @@ async fn fulfil_order(
 ) -> HandlerResult<StoredResponse> {
     let (FulfilOrder { tracking_code }, responder) =
         request.into_parts(Some(admin.user_id()), changed(OrderBody::response));
-    once(&app.store, responder, (id, tracking_code), async |work, (id, tracking_code)| {
-        orders::fulfil(work, *id, tracking_code.clone()).await
-    })
-    .await
+    orders::fulfil_once(&app.store, id, tracking_code, responder).await
 }
 
 /// Cancel an order
@@ -210,7 +206,7 @@ async fn cancel_order(
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
     let (_, responder) = request.into_parts(Some(admin.user_id()), changed(OrderBody::response));
-    once(&app.store, responder, id, async |work, id| orders::cancel(work, *id).await).await
+    orders::cancel_once(&app.store, id, responder).await
 }
 
 /// The URL of the order whose payment was captured or refunded.

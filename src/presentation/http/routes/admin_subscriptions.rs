@@ -4,9 +4,8 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::idempotency::once;
 use crate::application::selling::history;
-use crate::application::subscriptions::lifecycle as subscriptions;
+use crate::application::subscriptions::lifecycle::{self as subscriptions, SubscriptionChange};
 use crate::domain::ids::{SubscriptionId, UserId};
 use crate::domain::subscription::SubscriptionStatus;
 use crate::infrastructure::exceptions::{Fault, NotFound, SubscriptionExpiredException, ValidationException};
@@ -115,11 +114,11 @@ async fn change_subscription(
         let fault = Fault::NotAllowed { allowed: vec![false.into()] };
         return Err(ValidationException::one("/refund", fault).into());
     }
-    once(&app.store, responder, (id, change), async |work, (id, change)| match change.action {
-        SubscriptionAction::Pause => subscriptions::pause(work, *id).await,
-        SubscriptionAction::Resume => subscriptions::resume(work, *id).await,
-        SubscriptionAction::Cancel if change.refund => subscriptions::cancel_and_refund(work, *id).await,
-        SubscriptionAction::Cancel => subscriptions::cancel(work, *id).await,
-    })
-    .await
+    let change = match change.action {
+        SubscriptionAction::Pause => SubscriptionChange::Pause,
+        SubscriptionAction::Resume => SubscriptionChange::Resume,
+        SubscriptionAction::Cancel if change.refund => SubscriptionChange::CancelAndRefund,
+        SubscriptionAction::Cancel => SubscriptionChange::Cancel,
+    };
+    subscriptions::change_once(&app.store, id, change, responder).await
 }

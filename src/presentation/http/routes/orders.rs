@@ -4,7 +4,6 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::application::idempotency::once;
 use crate::application::selling::{history, orders};
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::order::OrderStatus;
@@ -87,7 +86,7 @@ async fn cancel_order(
 ) -> HandlerResult<StoredResponse> {
     order_token.check(&app, &principal, &orders::order(&app.store, id).await?.order)?;
     let (_, responder) = request.into_parts(principal.user_id(), changed(OrderBody::response));
-    once(&app.store, responder, id, async |work, id| orders::cancel(work, *id).await).await
+    orders::cancel_once(&app.store, id, responder).await
 }
 
 /// Get the invoice of an order

@@ -4,9 +4,8 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::application::idempotency::once;
 use crate::application::selling::history;
-use crate::application::subscriptions::lifecycle as subscriptions;
+use crate::application::subscriptions::lifecycle::{self as subscriptions, SubscriptionChange};
 use crate::domain::ids::SubscriptionId;
 use crate::domain::subscription::{Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{NotFound, SubscriptionExpiredException};
@@ -87,7 +86,7 @@ async fn pause_subscription(
 ) -> HandlerResult<StoredResponse> {
     own_subscription(&app, &principal, id).await?;
     let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
-    once(&app.store, responder, id, async |work, id| subscriptions::pause(work, *id).await).await
+    subscriptions::change_once(&app.store, id, SubscriptionChange::Pause, responder).await
 }
 
 /// Resume a subscription
@@ -104,7 +103,7 @@ async fn resume_subscription(
 ) -> HandlerResult<StoredResponse> {
     own_subscription(&app, &principal, id).await?;
     let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
-    once(&app.store, responder, id, async |work, id| subscriptions::resume(work, *id).await).await
+    subscriptions::change_once(&app.store, id, SubscriptionChange::Resume, responder).await
 }
 
 /// Cancel a subscription
@@ -121,7 +120,7 @@ async fn cancel_subscription(
 ) -> HandlerResult<StoredResponse> {
     own_subscription(&app, &principal, id).await?;
     let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
-    once(&app.store, responder, id, async |work, id| subscriptions::cancel(work, *id).await).await
+    subscriptions::change_once(&app.store, id, SubscriptionChange::Cancel, responder).await
 }
 
 /// Returns a subscription of the user with its periods. That of another user is not found.
