@@ -2,7 +2,7 @@
 //!
 //! A cancellation does not name its orders. Each of its lines is traced to earlier lines of the same customer with the
 //! same variant and price, the latest first, and no piece is traced to twice: the refund is exactly what was paid.
-//! Guests cannot be told apart, so their cancellations are not traced.
+//! Guests have no id, so their cancellations are not traced.
 
 use std::collections::{BTreeMap, HashMap};
 

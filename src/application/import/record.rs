@@ -1,6 +1,6 @@
-//! What a source file says: the records that every reader produces and that the import writes.
+//! The records of a source file, which every reader produces and the import writes.
 //!
-//! Products, categories, discounts and customers are complete: a reader fills in what the file does not say. Their ids
+//! Products, categories, discounts and customers are complete: a reader sets what the file does not contain. Their ids
 //! follow from the source's own keys.
 
 use std::collections::BTreeMap;

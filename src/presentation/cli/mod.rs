@@ -79,7 +79,7 @@ impl Cli {
     /// Parses the command line. Help, version and errors are printed, and returned as the exit code.
     pub fn parse() -> Result<Self, Exit> {
         Self::try_parse().map_err(|error| {
-            // if this cannot be printed, the exit code still tells it
+            // if it cannot be printed, the exit code remains
             let _ = error.print();
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Success,

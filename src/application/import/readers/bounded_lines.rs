@@ -50,12 +50,12 @@ impl<R: BufRead> BoundedLines<R> {
                 return Ok(if record.len() == before { Appended::Nothing } else { Appended::Line });
             }
             let newline = buffer.iter().position(|byte| *byte == b'\n');
-            let taken = newline.map_or(buffer.len(), |newline| newline + 1);
-            if record.len() + taken > MAX_RECORD {
+            let length = newline.map_or(buffer.len(), |newline| newline + 1);
+            if record.len() + length > MAX_RECORD {
                 return Ok(Appended::Full);
             }
-            record.extend_from_slice(&buffer[..taken]);
-            self.input.consume(taken);
+            record.extend_from_slice(&buffer[..length]);
+            self.input.consume(length);
             if newline.is_some() {
                 self.next += 1;
                 return Ok(Appended::Line);

@@ -40,7 +40,7 @@ use self::format_reader::{FormatReader, Outcomes};
 use super::line::{Fields, Reason, SourceLine};
 use crate::domain::money::Currency;
 
-/// What a file does not say itself.
+/// What a file does not contain itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The format; if `None`, it is found by the first line.

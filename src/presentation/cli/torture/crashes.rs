@@ -130,8 +130,8 @@ impl Crashes {
             counts.repeated += 1;
             let same = sent.response.as_ref().is_none_or(|response| *response == again);
             let third = buy(&mut client, &sent.cart, sent.token, &sent.key).await;
-            let stands = third.is_ok_and(|third| third == again);
-            counts.changed += usize::from(!same || !stands);
+            let is_stable = third.is_ok_and(|third| third == again);
+            counts.changed += usize::from(!same || !is_stable);
         }
         Ok(())
     }
