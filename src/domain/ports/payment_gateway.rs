@@ -1,7 +1,7 @@
-//! Who takes the money.
+//! The port of payment providers.
 //!
-//! Every write carries a key of ours, and a vendor does a write with a known key once: so a write whose answer was
-//! lost is sent again as it was.
+//! Each operation has an idempotency key, with which a provider does it once: an operation whose response was lost is
+//! sent again unchanged.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,24 +10,24 @@ use super::{ConfirmationPage, GatewayError, PortFuture};
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
 
-/// A vendor that takes payments.
+/// A payment provider.
 pub trait PaymentGateway: Send + Sync {
-    /// The name it is chosen by: `sandbox`, `stripe`, …
+    /// The name by which it is chosen: `sandbox`, `stripe`, …
     fn name(&self) -> &'static str;
 
-    /// Holds the money or takes it at once.
+    /// Authorizes an amount, or captures it at once.
     fn authorize(&self, request: Authorization) -> PortFuture<'_, Charge, GatewayError>;
 
-    /// Takes money that is held.
+    /// Captures an amount of an authorized charge.
     fn capture(&self, reference: String, amount: Money, key: Uuid) -> PortFuture<'_, Charge, GatewayError>;
 
-    /// Gives back money that was taken.
+    /// Refunds an amount of a captured charge.
     fn refund(&self, reference: String, amount: Money, key: Uuid) -> PortFuture<'_, Charge, GatewayError>;
 
-    /// Lets go of money that is held; of what was captured in part, the rest.
+    /// Voids what is authorized and not captured.
     fn void(&self, reference: String, key: Uuid) -> PortFuture<'_, Charge, GatewayError>;
 
-    /// How the charge for a payment stands; `None` if the vendor never heard of it.
+    /// Returns the charge of a payment; `None` if the provider has none.
     fn look_up(&self, payment_id: PaymentId) -> PortFuture<'_, Option<Charge>, GatewayError>;
 
     /// The page on which a shopper confirms a payment; `None` if the provider shows a page of its own.
@@ -36,16 +36,16 @@ pub trait PaymentGateway: Send + Sync {
     }
 }
 
-/// What is asked of a vendor.
+/// A request to authorize a payment.
 #[derive(Debug, Clone)]
 pub struct Authorization {
-    /// Our payment, which is also the key the request is sent with.
+    /// The payment, whose id is also the idempotency key.
     pub payment_id: PaymentId,
-    /// How much.
+    /// The amount to authorize.
     pub amount: Money,
-    /// The shopper's token for the means of payment.
+    /// The payment method token.
     pub token: String,
-    /// Take it at once, or only hold it.
+    /// Whether to capture the amount at once.
     pub capture: bool,
 }
 
@@ -67,48 +67,48 @@ pub struct Charge {
 /// The state of a charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChargeStatus {
-    /// The vendor is still at it.
+    /// The provider is still processing it.
     Processing,
-    /// The shopper must do something at this address first.
+    /// The shopper must confirm the payment.
     RequiresAction {
-        /// Where.
+        /// The URL of the page on which the shopper does so.
         url: String,
     },
-    /// Held.
+    /// The amount is authorized.
     Authorized,
-    /// Taken.
+    /// The amount is captured, in full or in part.
     Captured,
-    /// Refused.
+    /// The authorization was declined.
     Declined(DeclineReason),
-    /// Let go.
+    /// The authorization was voided.
     Voided,
 }
 
-/// Why a payment was refused, in words that are safe to show: a vendor's own text may tell a thief why a stolen
-/// card no longer works. Lost, stolen and suspected cards, and whatever is not known, are plainly `Declined`.
+/// The reason of a decline, as far as it is safe to show: a provider's own text may tell a thief why a stolen
+/// card no longer works. Lost, stolen and suspected cards, and unknown reasons, are `Declined`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeclineReason {
-    /// No reason that may be told.
+    /// Without a reason that is safe to show.
     Declined,
-    /// The account holds too little.
+    /// The balance of the account is too low.
     InsufficientFunds,
     /// The card or the authorization is out of date.
     Expired,
-    /// Number, security code, name or address is wrong; which of them is not told.
+    /// The number, security code, name or address is wrong; which one is not disclosed.
     IncorrectDetails,
-    /// The buyer must confirm the payment with their bank.
+    /// The shopper must confirm the payment with the bank.
     AuthenticationRequired,
-    /// Over the limit of the card or account.
+    /// The amount exceeds the limit of the card or account.
     LimitExceeded,
-    /// The means of payment does not take this currency or kind of purchase.
+    /// The payment method does not support the currency or the kind of purchase.
     NotSupported,
-    /// The vendor could not process it; the same again may work.
+    /// The provider could not process the payment; a repeated request may succeed.
     ProcessingError,
 }
 
 impl DeclineReason {
-    /// Every one.
+    /// All reasons.
     pub const ALL: [Self; 8] = [
         Self::Declined,
         Self::InsufficientFunds,
@@ -134,7 +134,7 @@ impl DeclineReason {
         }
     }
 
-    /// The reason of this name; an unknown one is plainly `Declined`.
+    /// Returns the reason of this name, or `Declined` if it is unknown.
     pub fn from_name(name: &str) -> Self {
         Self::ALL.into_iter().find(|reason| reason.name() == name).unwrap_or(Self::Declined)
     }
