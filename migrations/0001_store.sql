@@ -334,6 +334,7 @@ CREATE TABLE payment_steps (
     kind TEXT NOT NULL CHECK (kind IN ('authorize', 'capture', 'refund', 'void')),
     status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
     amount BIGINT NOT NULL CHECK (amount >= 0),
+    currency TEXT NOT NULL,
     restock BOOLEAN NOT NULL,
     reason TEXT,
     failure TEXT,

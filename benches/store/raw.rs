@@ -43,8 +43,8 @@ const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, token, prov
      amount, authorized, captured, capturing, voiding, refunded, refunding, failure, action_url, attempts, \
      next_attempt_at, version, created_at, updated_at) VALUES (?1, ?2, 'sandbox', 'tok_ok', NULL, 'pending', 'EUR', ?3, \
      0, 0, 0, 0, 0, 0, NULL, NULL, 0, ?4, 1, ?5, ?5)";
-const STEP: &str = "INSERT INTO payment_steps (id, payment_id, kind, status, amount, restock, reason, \
-     failure, provider_reference, created_at, settled_at) VALUES (?1, ?2, 'authorize', 'pending', ?3, 0, NULL, NULL, \
+const STEP: &str = "INSERT INTO payment_steps (id, payment_id, kind, status, amount, currency, restock, reason, \
+     failure, provider_reference, created_at, settled_at) VALUES (?1, ?2, 'authorize', 'pending', ?3, 'EUR', 0, NULL, NULL, \
      NULL, ?4, NULL)";
 const EVENT: &str =
     "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES (?1, ?2, 1, ?3, ?4, ?5)";

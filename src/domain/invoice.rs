@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{InvoiceId, OrderId, PaymentStepId, UserId};
-use super::money::Currency;
+use super::money::{Currency, Money};
 use super::state::states;
 
 states! {
@@ -48,16 +48,16 @@ pub struct Invoice {
     pub payment_step_id: Option<PaymentStepId>,
     /// The currency of every amount.
     pub currency: Currency,
-    /// The gross amount in minor units, positive in both kinds.
-    pub total: i64,
+    /// The gross amount, positive in both kinds.
+    pub total: Money,
     /// What it says.
     pub document: InvoiceDocument,
     /// When it was issued.
     pub issued_at: Timestamp,
 }
 
-/// What an invoice says, frozen at its issue. Amounts are minor units.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What an invoice says, frozen at its issue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceDocument {
     /// From whom: the store's name at the time.
     #[serde(default)]
@@ -71,8 +71,7 @@ pub struct InvoiceDocument {
     /// For what.
     pub lines: Vec<InvoiceLine>,
     /// What shipping comes to, tax included.
-    #[serde(default)]
-    pub shipping: i64,
+    pub shipping: Money,
     /// Tax by rate.
     #[serde(default)]
     pub taxes: Vec<InvoiceTax>,
@@ -91,11 +90,11 @@ pub struct InvoiceLine {
     /// How many.
     pub quantity: i64,
     /// The price of one.
-    pub unit_price: i64,
+    pub unit_price: Money,
     /// Its share of the discount.
-    pub discount: i64,
+    pub discount: Money,
     /// What it comes to.
-    pub total: i64,
+    pub total: Money,
 }
 
 /// The tax at one rate.
@@ -106,7 +105,7 @@ pub struct InvoiceTax {
     /// Whether the prices contain it.
     pub inclusive: bool,
     /// What it is taken on.
-    pub net: i64,
+    pub net: Money,
     /// The tax.
-    pub tax: i64,
+    pub tax: Money,
 }

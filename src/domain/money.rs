@@ -137,6 +137,11 @@ impl Money {
         self.amount < 0
     }
 
+    /// Whether the amount is more than nothing.
+    pub const fn is_positive(self) -> bool {
+        self.amount > 0
+    }
+
     /// Whether the amount is nothing.
     pub const fn is_zero(self) -> bool {
         self.amount == 0

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Address;
 use super::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use super::invoice::InvoiceTax;
-use super::money::Currency;
+use super::money::{Currency, Money};
 use super::product::ProductKind;
 use super::state::states;
 
@@ -47,16 +47,16 @@ pub struct Order {
     pub subscription_id: Option<SubscriptionId>,
     /// The currency of every amount in it.
     pub currency: Currency,
-    /// Goods before discount, in minor units.
-    pub subtotal: i64,
-    /// Taken off, in minor units.
-    pub discount: i64,
-    /// Shipping, in minor units.
-    pub shipping: i64,
-    /// Tax, contained in the prices or on top of them, in minor units.
-    pub tax: i64,
-    /// What is to be paid, in minor units.
-    pub total: i64,
+    /// Goods before discount.
+    pub subtotal: Money,
+    /// The discount.
+    pub discount: Money,
+    /// Shipping.
+    pub shipping: Money,
+    /// Tax, contained in the prices or on top of them.
+    pub tax: Money,
+    /// The amount to pay.
+    pub total: Money,
     /// The tax by rate, the shipping's included; with what it is taken on it adds up to the total.
     pub taxes: Vec<InvoiceTax>,
     /// The discount code used.
@@ -98,16 +98,16 @@ pub struct OrderLine {
     pub name: String,
     /// How many.
     pub quantity: i64,
-    /// The price of one then, in minor units.
-    pub unit_price: i64,
-    /// Its share of the discount, in minor units.
-    pub discount: i64,
-    /// Its tax, in minor units.
-    pub tax: i64,
+    /// The price of one piece then.
+    pub unit_price: Money,
+    /// Its share of the discount.
+    pub discount: Money,
+    /// Its tax.
+    pub tax: Money,
     /// The tax rate, in basis points.
     pub tax_basis_points: i64,
     /// Whether its prices contain the tax.
     pub tax_inclusive: bool,
-    /// What is to be paid for it, in minor units.
-    pub total: i64,
+    /// The amount to pay for it.
+    pub total: Money,
 }

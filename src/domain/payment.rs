@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::ids::{OrderId, PaymentId, PaymentStepId};
-use super::money::Currency;
+use super::money::{Currency, Money, MoneyError};
 use super::state::states;
 
 /// How long after its last change a payment without a known outcome is looked up first.
@@ -55,7 +55,7 @@ states! {
     }
 }
 
-/// The payment of an order. Amounts are minor units of `currency`.
+/// The payment of an order. All amounts are in its currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
     /// Its id; the vendor's idempotency keys derive from it.
@@ -73,19 +73,19 @@ pub struct Payment {
     /// Its currency.
     pub currency: Currency,
     /// What is to be paid.
-    pub amount: i64,
+    pub amount: Money,
     /// What the vendor holds or took.
-    pub authorized: i64,
+    pub authorized: Money,
     /// What was taken; never more than `authorized`.
-    pub captured: i64,
+    pub captured: Money,
     /// Captures that are under way.
-    pub capturing: i64,
+    pub capturing: Money,
     /// What is being let go.
-    pub voiding: i64,
+    pub voiding: Money,
     /// What was given back; never more than `captured`.
-    pub refunded: i64,
+    pub refunded: Money,
     /// Refunds that are under way.
-    pub refunding: i64,
+    pub refunding: Money,
     /// Why it failed.
     pub failure: Option<String>,
     /// Where the shopper acts, while action is required.
@@ -108,53 +108,55 @@ impl Payment {
         matches!(self.status, PaymentStatus::Pending | PaymentStatus::RequiresAction)
     }
 
-    /// What a step of this kind can move: what is held, or was taken, and is not under way already.
-    pub fn left(&self, kind: StepKind) -> i64 {
+    /// Returns the amount that an operation of this kind can move: what is authorized, or captured, and not pending.
+    pub fn left(&self, kind: StepKind) -> Result<Money, MoneyError> {
         match kind {
-            StepKind::Authorize => 0,
+            StepKind::Authorize => Ok(Money::zero(self.currency)),
             StepKind::Capture | StepKind::Void => {
-                self.authorized - self.captured - self.capturing - self.voiding
+                let uncaptured = self.authorized.checked_sub(self.captured)?;
+                uncaptured.checked_sub(self.capturing)?.checked_sub(self.voiding)
             }
-            StepKind::Refund => self.captured - self.refunded - self.refunding,
+            StepKind::Refund => self.captured.checked_sub(self.refunded)?.checked_sub(self.refunding),
         }
     }
 
     /// Counts an operation's amount as pending, and schedules the next attempt for `retry_at` at the latest.
-    pub fn begin(&mut self, step: &PaymentStep, retry_at: Timestamp) {
+    pub fn begin(&mut self, step: &PaymentStep, retry_at: Timestamp) -> Result<(), MoneyError> {
+        if let Some(pending) = self.pending_mut(step.kind) {
+            *pending = pending.checked_add(step.amount)?;
+        }
         self.next_attempt_at = Some(self.next_attempt_at.map_or(retry_at, |known| known.min(retry_at)));
+        Ok(())
+    }
+
+    /// Settles an operation: its amount is no longer pending, and is moved if the operation succeeded.
+    pub fn settle(&mut self, step: &PaymentStep, succeeded: bool) -> Result<(), MoneyError> {
+        if let Some(pending) = self.pending_mut(step.kind) {
+            *pending = pending.checked_sub(step.amount)?;
+        }
         match step.kind {
-            StepKind::Authorize => {}
-            StepKind::Capture => self.capturing += step.amount,
-            StepKind::Refund => self.refunding += step.amount,
-            StepKind::Void => self.voiding += step.amount,
+            StepKind::Capture if succeeded => self.captured = self.captured.checked_add(step.amount)?,
+            StepKind::Refund if succeeded => self.refunded = self.refunded.checked_add(step.amount)?,
+            StepKind::Void if succeeded => self.authorized = self.authorized.checked_sub(step.amount)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn pending_mut(&mut self, kind: StepKind) -> Option<&mut Money> {
+        match kind {
+            StepKind::Authorize => None,
+            StepKind::Capture => Some(&mut self.capturing),
+            StepKind::Refund => Some(&mut self.refunding),
+            StepKind::Void => Some(&mut self.voiding),
         }
     }
 
-    /// Moves what was set aside for a step, if the vendor did it; else it is free again.
-    pub fn settle(&mut self, step: &PaymentStep, done: bool) {
-        let moved = if done { step.amount } else { 0 };
-        match step.kind {
-            StepKind::Authorize => {}
-            StepKind::Capture => {
-                self.capturing -= step.amount;
-                self.captured += moved;
-            }
-            StepKind::Refund => {
-                self.refunding -= step.amount;
-                self.refunded += moved;
-            }
-            StepKind::Void => {
-                self.voiding -= step.amount;
-                self.authorized -= moved;
-            }
-        }
-    }
-
-    /// The state that the amounts say, once a step is done.
+    /// Returns the status that follows from the amounts once an operation has succeeded.
     pub fn state(&self) -> PaymentStatus {
-        if self.authorized == 0 {
+        if self.authorized.is_zero() {
             PaymentStatus::Voided
-        } else if self.captured == 0 {
+        } else if self.captured.is_zero() {
             PaymentStatus::Authorized
         } else if self.refunded == self.captured && self.captured == self.authorized {
             PaymentStatus::Refunded
@@ -175,8 +177,8 @@ pub struct PaymentStep {
     pub kind: StepKind,
     /// How it went.
     pub status: StepStatus,
-    /// How much, in minor units.
-    pub amount: i64,
+    /// The amount.
+    pub amount: Money,
     /// Whether the goods came back with it and can be sold again.
     pub restock: bool,
     /// Why, in the words of whoever asked for it.
@@ -197,7 +199,7 @@ impl PaymentStep {
         id: PaymentStepId,
         payment_id: PaymentId,
         kind: StepKind,
-        amount: i64,
+        amount: Money,
         created_at: Timestamp,
     ) -> Self {
         Self {

@@ -10,7 +10,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::money::Money;
+use super::money::{Money, MoneyError};
 use super::order::{Order, OrderStatus};
 use super::payment::{FIRST_RETRY, Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
 use super::ports::{Charge, ChargeStatus, DeclineReason};
@@ -71,8 +71,8 @@ pub enum Effect {
     ReturnMoney {
         /// `Void` or `Refund`.
         kind: StepKind,
-        /// The amount, in minor units of the payment's currency.
-        amount: i64,
+        /// The amount.
+        amount: Money,
         /// The reason, for the ledger.
         reason: &'static str,
     },
@@ -99,8 +99,19 @@ pub enum Announcement {
     PaymentRefundFailed(Money, String),
 }
 
-/// The effects of a transition, or why the state forbids it.
-pub type Transition = Result<Vec<Effect>, ForbiddenStep>;
+/// The effects of a transition, or why there is none.
+pub type Transition = Result<Vec<Effect>, TransitionError>;
+
+/// Why an order and its payment do not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TransitionError {
+    /// The status forbids it.
+    #[error(transparent)]
+    Forbidden(#[from] ForbiddenStep),
+    /// The amounts do not fit together, such as those of a charge in another currency than its payment.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+}
 
 impl PlacedOrder {
     /// Applies the provider's record of the payment. Records may come late, repeatedly and in any order.
@@ -131,7 +142,7 @@ impl PlacedOrder {
             return Ok(Vec::new());
         }
         let effects = self.void(UNKNOWN_TO_PROVIDER)?;
-        if self.payment.amount > 0 {
+        if self.payment.amount.is_positive() {
             self.payment.next_attempt_at = Some(later(now, FIRST_RETRY));
         }
         Ok(effects)
@@ -145,7 +156,7 @@ impl PlacedOrder {
             // whether the provider has the money is not known yet: the recovery finds out, and returns it
             self.payment.next_attempt_at = Some(now);
         }
-        effects.extend(self.return_money("the order was cancelled"));
+        effects.extend(self.return_money("the order was cancelled")?);
         Ok(effects)
     }
 
@@ -166,16 +177,16 @@ impl PlacedOrder {
         outcome: Result<(), &str>,
         retry_at: Option<Timestamp>,
     ) -> Transition {
-        self.payment.settle(operation, outcome.is_ok());
+        self.payment.settle(operation, outcome.is_ok())?;
         self.payment.next_attempt_at = retry_at;
         let mut effects = match outcome {
             Ok(()) => self.succeed(operation)?,
-            Err(reason) => self.refuse(operation, reason),
+            Err(reason) => Self::refuse(operation, reason),
         };
         if self.order.status == OrderStatus::Cancelled {
-            effects.extend(self.return_money("the order was cancelled"));
-        } else if self.payment.captured > 0 && self.payment.captured == self.payment.refunded {
-            effects.extend(self.return_money("all that was captured was refunded"));
+            effects.extend(self.return_money("the order was cancelled")?);
+        } else if self.payment.captured.is_positive() && self.payment.captured == self.payment.refunded {
+            effects.extend(self.return_money("all that was captured was refunded")?);
         }
         Ok(effects)
     }
@@ -194,19 +205,18 @@ impl PlacedOrder {
         })?;
 
         let mut effects = vec![Effect::SettleAuthorization(Ok(()))];
-        if charge.captured > 0 {
-            let amount = Money::new(charge.captured, payment.currency);
-            effects.push(Effect::Publish(Announcement::PaymentCaptured(amount)));
+        if charge.captured.is_positive() {
+            effects.push(Effect::Publish(Announcement::PaymentCaptured(charge.captured)));
         }
         let pending = self.order.status == OrderStatus::Pending;
-        if pending && charge.authorized >= self.payment.amount {
+        if pending && charge.authorized.compare(self.payment.amount)?.is_ge() {
             effects.extend(self.pay_order()?);
             return Ok(effects);
         }
         if pending {
             effects.extend(self.cancel_order("payment_too_small")?);
         }
-        effects.extend(self.return_money("the order had been given up"));
+        effects.extend(self.return_money("the order had been given up")?);
         Ok(effects)
     }
 
@@ -271,14 +281,13 @@ impl PlacedOrder {
         if operation.kind == StepKind::Void && self.payment.is_open() {
             return self.void("voided");
         }
-        let amount = Money::new(operation.amount, self.payment.currency);
         let mut effects = match operation.kind {
             StepKind::Authorize => Vec::new(),
-            StepKind::Capture => vec![Effect::Publish(Announcement::PaymentCaptured(amount))],
+            StepKind::Capture => vec![Effect::Publish(Announcement::PaymentCaptured(operation.amount))],
             StepKind::Void => vec![Effect::IssueCreditNote(operation.clone())],
             StepKind::Refund => vec![
                 Effect::IssueCreditNote(operation.clone()),
-                Effect::Publish(Announcement::PaymentRefunded(amount)),
+                Effect::Publish(Announcement::PaymentRefunded(operation.amount)),
             ],
         };
         let status = self.payment.state();
@@ -295,22 +304,24 @@ impl PlacedOrder {
 
     /// The provider refused a payment operation. The response to a refused capture says so; a refusal to return money
     /// is an event.
-    fn refuse(&self, operation: &PaymentStep, reason: &str) -> Vec<Effect> {
+    fn refuse(operation: &PaymentStep, reason: &str) -> Vec<Effect> {
         if operation.kind == StepKind::Capture {
             return Vec::new();
         }
-        let amount = Money::new(operation.amount, self.payment.currency);
-        vec![Effect::Publish(Announcement::PaymentRefundFailed(amount, reason.to_owned()))]
+        vec![Effect::Publish(Announcement::PaymentRefundFailed(operation.amount, reason.to_owned()))]
     }
 
     /// Voids what is authorized and refunds what is captured. What is being captured is returned once that is settled.
-    fn return_money(&self, reason: &'static str) -> Vec<Effect> {
+    fn return_money(&self, reason: &'static str) -> Transition {
         let payment = &self.payment;
-        [(StepKind::Void, payment.capturing == 0), (StepKind::Refund, true)]
-            .into_iter()
-            .filter(|&(kind, now)| now && payment.left(kind) > 0)
-            .map(|(kind, _)| Effect::ReturnMoney { kind, amount: payment.left(kind), reason })
-            .collect()
+        let mut effects = Vec::new();
+        for (kind, now) in [(StepKind::Void, payment.capturing.is_zero()), (StepKind::Refund, true)] {
+            let amount = payment.left(kind)?;
+            if now && amount.is_positive() {
+                effects.push(Effect::ReturnMoney { kind, amount, reason });
+            }
+        }
+        Ok(effects)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::ids::{
     InvoiceId, OrderId, PaymentId, PaymentStepId, ProductId, ReviewId, SubscriptionId, UserId, VariantId,
 };
 use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind};
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, Money};
 use crate::domain::order::{self, Order, OrderStatus};
 use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
 use crate::domain::product::BillingInterval;
@@ -27,11 +27,11 @@ pub(super) struct OrderLine<'a> {
     status: OrderStatus,
     subscription: Option<SubscriptionId>,
     currency: Currency,
-    subtotal: i64,
-    discount: i64,
-    shipping: i64,
-    tax: i64,
-    total: i64,
+    subtotal: Money,
+    discount: Money,
+    shipping: Money,
+    tax: Money,
+    total: Money,
     discount_code: Option<&'a str>,
     shipping_method: Option<&'a str>,
     shipping_address: &'a Address,
@@ -80,10 +80,10 @@ pub(super) struct PaymentLine<'a> {
     provider_reference: Option<&'a str>,
     status: PaymentStatus,
     currency: Currency,
-    amount: i64,
-    authorized: i64,
-    captured: i64,
-    refunded: i64,
+    amount: Money,
+    authorized: Money,
+    captured: Money,
+    refunded: Money,
     failure: Option<&'a str>,
     created_at: Timestamp,
     steps: Vec<StepLine>,
@@ -94,7 +94,7 @@ struct StepLine {
     id: PaymentStepId,
     kind: StepKind,
     status: StepStatus,
-    amount: i64,
+    amount: Money,
     reason: Option<String>,
     failure: Option<String>,
     provider_reference: Option<String>,
@@ -145,7 +145,7 @@ pub(super) struct InvoiceLine<'a> {
     corrects: Option<InvoiceId>,
     refund: Option<PaymentStepId>,
     currency: Currency,
-    total: i64,
+    total: Money,
     document: &'a InvoiceDocument,
     issued_at: Timestamp,
 }

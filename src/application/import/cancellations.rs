@@ -6,7 +6,9 @@ use crate::application::selling::invoicing;
 use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::domain::ids::{InvoiceId, OrderId, PaymentStepId};
 use crate::domain::invoice::Invoice;
+use crate::domain::money::Money;
 use crate::domain::payment::{Payment, PaymentStep, StepKind};
+use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
 use super::identity::Identity;
@@ -55,12 +57,12 @@ async fn existing(
     for &order in traced.returned.keys() {
         if let Some(step) = work.find::<PaymentStep>(refund_id(invoice, order)).await? {
             counts.refunds += 1;
-            written += step.amount;
+            written += step.amount.amount;
         }
     }
     if let Some(note) = work.find::<Invoice>(InvoiceId(invoice.id)).await? {
         counts.credit_notes += 1;
-        written += note.total;
+        written += note.total.amount;
     }
     if counts == Counts::default() {
         return Ok(None);
@@ -83,13 +85,20 @@ async fn refund(
         return Ok(false);
     };
     let amount = amount(lines);
-    if !(0..=payment.left(StepKind::Refund)).contains(&amount) {
+    let left = payment.left(StepKind::Refund).map_err(Technical::internal).map_err(Failure::from)?;
+    if !(0..=left.amount).contains(&amount) {
         return Ok(false);
     }
     let now = work.now();
     let step = PaymentStep {
         reason: Some(reason(invoice)),
-        ..PaymentStep::pending(refund_id(invoice, order), payment.id, StepKind::Refund, amount, now)
+        ..PaymentStep::pending(
+            refund_id(invoice, order),
+            payment.id,
+            StepKind::Refund,
+            Money::new(amount, payment.currency),
+            now,
+        )
     };
     begin_operation(work, &mut payment, &step, now).await?;
     settle_operation(work, step.id, &Ok(invoice.key.clone())).await?;

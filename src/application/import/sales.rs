@@ -102,7 +102,7 @@ async fn place_lines(
         status: ChargeStatus::Captured,
         authorized: placed.payment.amount,
         captured: placed.payment.amount,
-        refunded: 0,
+        refunded: Money::zero(invoice.currency),
     };
     apply_payment(work, placed.payment.id, &charge).await?;
     Ok(())
@@ -153,7 +153,7 @@ fn missing_lines(invoice: &ImportedInvoice, order: &Order) -> Vec<(usize, String
     let mut missing = Vec::new();
     for (index, line) in invoice.lines.iter().enumerate() {
         let is_equal = |other: &&OrderLine| {
-            (other.variant_id, other.quantity, other.unit_price)
+            (other.variant_id, other.quantity, other.unit_price.amount)
                 == (line.variant, line.quantity, line.unit_price)
         };
         match stored.iter().position(is_equal) {

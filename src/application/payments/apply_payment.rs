@@ -9,7 +9,7 @@ use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStep, StepKind, StepSt
 use crate::domain::placed_order::{Effect, PlacedOrder};
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
-use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
 use super::effects::{carry_out, return_money};
@@ -62,7 +62,7 @@ pub(crate) async fn begin_operation(
     operation: &PaymentStep,
     retry_at: Timestamp,
 ) -> Result<(), Failure> {
-    payment.begin(operation, retry_at);
+    payment.begin(operation, retry_at).map_err(Technical::internal)?;
     work.insert(operation).await?;
     work.save(payment).await?;
     Ok(())
@@ -75,7 +75,7 @@ pub(crate) async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payme
     if operations.iter().any(voids) {
         return Ok(());
     }
-    let amount = payment.left(StepKind::Void);
+    let amount = payment.left(StepKind::Void).map_err(Technical::internal)?;
     return_money(work, payment, StepKind::Void, amount, "the order had been given up").await?;
     work.save(payment).await?;
     Ok(())

@@ -10,7 +10,7 @@ use crate::domain::order::Order;
 use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
 use crate::domain::placed_order::{Announcement, Effect, PlacedOrder, return_wait};
 use crate::domain::time::later;
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{
     CartRepository, DiscountRepository, InventoryRepository, OrderRepository, PaymentRepository, UnitOfWork,
 };
@@ -54,9 +54,8 @@ pub(super) async fn carry_out(
             Effect::EndSubscriptions => charges.extend(periods::end_by_order(work, order.id).await?),
             Effect::IssueInvoice => invoicing::invoice(work, order).await?,
             Effect::IssueCreditNote(operation) => {
-                let amount = Money::new(operation.amount, payment.currency);
                 let reason = operation.reason.as_deref();
-                invoicing::credit_note(work, order, operation.id, amount, reason).await?;
+                invoicing::credit_note(work, order, operation.id, operation.amount, reason).await?;
             }
             Effect::ReturnMoney { kind, amount, reason } => {
                 return_money(work, payment, kind, amount, reason).await?;
@@ -91,12 +90,12 @@ pub(super) async fn return_money(
     work: &mut UnitOfWork,
     payment: &mut Payment,
     kind: StepKind,
-    amount: i64,
+    amount: Money,
     reason: &str,
 ) -> Result<(), Failure> {
     let operations = PaymentRepository(work).steps(payment.id).await?;
     let Some(wait) = return_wait(&operations, kind) else {
-        tracing::error!(payment = %payment.id, kind = ?kind, amount, "the provider refused too often: return the money by hand");
+        tracing::error!(payment = %payment.id, kind = ?kind, %amount, "the provider refused too often: return the money by hand");
         return Ok(());
     };
     let now = work.now();
@@ -104,7 +103,7 @@ pub(super) async fn return_money(
         reason: Some(reason.to_owned()),
         ..PaymentStep::pending(work.id(), payment.id, kind, amount, now)
     };
-    payment.begin(&operation, later(now, wait));
+    payment.begin(&operation, later(now, wait)).map_err(Technical::internal)?;
     Ok(work.insert(&operation).await?)
 }
 
@@ -118,8 +117,7 @@ async fn publish(
     let Order { number, user_id, .. } = *order;
     match announcement {
         Announcement::OrderPaid => {
-            let total = Money::new(order.total, order.currency);
-            work.publish(&OrderPaid { order_id, number, user_id, total }).await?;
+            work.publish(&OrderPaid { order_id, number, user_id, total: order.total }).await?;
         }
         Announcement::OrderCancelled(reason) => {
             let reason = reason.to_owned();

@@ -21,13 +21,13 @@ pub(crate) const IMPORTED: &str = "imported";
 
 /// Authorizes a payment. Returns the provider's charge; `None` if no response says what became of the request.
 pub(crate) async fn authorize(store: &Store, payment: &Payment) -> Result<Option<Charge>, Failure> {
-    if payment.amount == 0 {
-        return Ok(Some(free_charge()));
+    if payment.amount.is_zero() {
+        return Ok(Some(free_charge(payment)));
     }
     let gateway = gateway(store, &payment.provider)?;
     let request = Authorization {
         payment_id: payment.id,
-        amount: Money::new(payment.amount, payment.currency),
+        amount: payment.amount,
         token: payment.token.clone(),
         capture: store.policy.capture_at_checkout,
     };
@@ -37,7 +37,7 @@ pub(crate) async fn authorize(store: &Store, payment: &Payment) -> Result<Option
             tracing::warn!(payment = %payment.id, reason, "the payment provider refused an authorization");
             Ok(Some(Charge {
                 status: ChargeStatus::Declined(DeclineReason::ProcessingError),
-                ..free_charge()
+                ..free_charge(payment)
             }))
         }
         Err(error) => {
@@ -48,13 +48,14 @@ pub(crate) async fn authorize(store: &Store, payment: &Payment) -> Result<Option
 }
 
 /// The charge of an order that costs nothing. No provider has a reference for it.
-fn free_charge() -> Charge {
+fn free_charge(payment: &Payment) -> Charge {
+    let zero = Money::zero(payment.currency);
     Charge {
         reference: String::new(),
         status: ChargeStatus::Captured,
-        authorized: 0,
-        captured: 0,
-        refunded: 0,
+        authorized: zero,
+        captured: zero,
+        refunded: zero,
     }
 }
 
@@ -125,7 +126,7 @@ pub(crate) async fn call_provider(
         return Ok(Some(Ok(reference)));
     }
     let gateway = gateway(store, &payment.provider)?;
-    let (amount, key) = (Money::new(operation.amount, payment.currency), operation.id.0);
+    let (amount, key) = (operation.amount, operation.id.0);
     let charge = match operation.kind {
         StepKind::Capture => gateway.capture(reference, amount, key).await,
         StepKind::Refund => gateway.refund(reference, amount, key).await,

@@ -106,7 +106,7 @@ async fn unschedule(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure>
 fn is_watched(payment: &Payment, operations: &[PaymentStep], now: Timestamp) -> bool {
     let unknown = |step: &&PaymentStep| step.failure.as_deref() == Some(UNKNOWN_TO_PROVIDER);
     let since = operations.iter().find(unknown).and_then(|step| step.settled_at);
-    payment.amount > 0 && since.is_some_and(|since| now < later(since, WATCH))
+    payment.amount.is_positive() && since.is_some_and(|since| now < later(since, WATCH))
 }
 
 /// Looks up an open payment and applies its charge. A payment whose reservation has expired is given up.
@@ -116,9 +116,9 @@ async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     let now = store.database().context().clock.now();
     let expired =
         order.status != OrderStatus::Pending || now >= later(payment.created_at, store.policy.reservation);
-    let charge = match payment.amount {
-        0 => None,
-        _ => gateway.look_up(payment.id).await.map_err(Technical::vendor)?,
+    let charge = match payment.amount.is_zero() {
+        true => None,
+        false => gateway.look_up(payment.id).await.map_err(Technical::vendor)?,
     };
     let id = payment.id;
     match charge {

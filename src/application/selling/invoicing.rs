@@ -3,7 +3,7 @@
 use crate::domain::address::Address;
 use crate::domain::ids::{InvoiceId, PaymentStepId, UserId};
 use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind, InvoiceLine, InvoiceTax};
-use crate::domain::money::Money;
+use crate::domain::money::{Money, MoneyError};
 use crate::domain::order::Order;
 use crate::domain::pricing::{Priced, RateTotal};
 use crate::infrastructure::exceptions::Failure;
@@ -22,12 +22,13 @@ pub(crate) async fn invoice(work: &mut UnitOfWork, order: &Order) -> Result<(), 
         discount: line.discount,
         total: line.total,
     });
+    let goods = Money::checked_sum(order.currency, order.lines.iter().map(|line| line.total))?;
     let document = InvoiceDocument {
         seller: order.seller.clone(),
         order_number: Some(order.number),
         billing_address: Some(order.billing_address.clone()),
         lines: lines.collect(),
-        shipping: order.total - order.lines.iter().map(|line| line.total).sum::<i64>(),
+        shipping: order.total.checked_sub(goods)?,
         taxes: order.taxes.clone(),
         reason: None,
     };
@@ -51,11 +52,11 @@ pub(crate) async fn credit_note(
         order_number: Some(order.number),
         billing_address: Some(order.billing_address.clone()),
         lines: Vec::new(),
-        shipping: 0,
-        taxes: share(left(&documents), amount)?,
+        shipping: Money::zero(order.currency),
+        taxes: share(left(&documents)?, amount)?,
         reason: reason.map(str::to_owned),
     };
-    issue(work, InvoiceKind::CreditNote, order, amount.amount, document, Some(invoice.id), Some(step)).await
+    issue(work, InvoiceKind::CreditNote, order, amount, document, Some(invoice.id), Some(step)).await
 }
 
 /// Writes a credit note for goods that no order of the store sold.
@@ -73,9 +74,9 @@ pub(crate) async fn credit_without_order(
         sku: offer.sku.clone(),
         name: offer.name.clone(),
         quantity: line.quantity,
-        unit_price: line.unit_price.amount,
-        discount: line.discount.amount,
-        total: line.total.amount,
+        unit_price: line.unit_price,
+        discount: line.discount,
+        total: line.total,
     });
     let note = Invoice {
         id,
@@ -87,13 +88,13 @@ pub(crate) async fn credit_without_order(
         corrects: None,
         payment_step_id: None,
         currency: priced.total.currency,
-        total: priced.total.amount,
+        total: priced.total,
         document: InvoiceDocument {
             seller: policy.name.clone(),
             order_number: None,
             billing_address: Some(address),
             lines: lines.collect(),
-            shipping: priced.shipping_total.amount,
+            shipping: priced.shipping_total,
             taxes: taxes(priced),
             reason: Some(reason),
         },
@@ -107,7 +108,7 @@ async fn issue(
     work: &mut UnitOfWork,
     kind: InvoiceKind,
     order: &Order,
-    total: i64,
+    total: Money,
     document: InvoiceDocument,
     corrects: Option<InvoiceId>,
     payment_step_id: Option<PaymentStepId>,
@@ -135,14 +136,14 @@ pub(crate) fn taxes(priced: &Priced) -> Vec<InvoiceTax> {
     let tax = |rate: &RateTotal| InvoiceTax {
         basis_points: rate.basis_points.into(),
         inclusive: rate.inclusive,
-        net: rate.net.amount,
-        tax: rate.tax.amount,
+        net: rate.net,
+        tax: rate.tax,
     };
     priced.tax_by_rate.iter().map(tax).collect()
 }
 
 /// What is left of an invoice's taxes after its credit notes.
-fn left(documents: &[Invoice]) -> Vec<InvoiceTax> {
+fn left(documents: &[Invoice]) -> Result<Vec<InvoiceTax>, MoneyError> {
     let (invoices, notes): (Vec<_>, Vec<_>) =
         documents.iter().partition(|document| document.kind == InvoiceKind::Invoice);
     let mut left: Vec<_> = invoices.into_iter().flat_map(|invoice| invoice.document.taxes.clone()).collect();
@@ -150,20 +151,21 @@ fn left(documents: &[Invoice]) -> Vec<InvoiceTax> {
         let rate =
             |tax: &&mut InvoiceTax| (tax.basis_points, tax.inclusive) == (gone.basis_points, gone.inclusive);
         if let Some(tax) = left.iter_mut().find(rate) {
-            tax.net -= gone.net;
-            tax.tax -= gone.tax;
+            tax.net = tax.net.checked_sub(gone.net)?;
+            tax.tax = tax.tax.checked_sub(gone.tax)?;
         }
     }
-    left
+    Ok(left)
 }
 
 /// The share of what is left that goes back with an amount: it adds up to the amount, and all shares to the invoice.
 fn share(left: Vec<InvoiceTax>, amount: Money) -> Result<Vec<InvoiceTax>, Failure> {
-    let weights: Vec<i64> = left.iter().flat_map(|tax| [tax.net.max(0), tax.tax.max(0)]).collect();
+    let weights: Vec<i64> =
+        left.iter().flat_map(|tax| [tax.net.amount.max(0), tax.tax.amount.max(0)]).collect();
     if weights.iter().all(|&weight| weight == 0) {
         return Ok(Vec::new());
     }
     let parts = amount.allocate(&weights)?;
     let taxes = left.into_iter().zip(parts.chunks_exact(2));
-    Ok(taxes.map(|(tax, part)| InvoiceTax { net: part[0].amount, tax: part[1].amount, ..tax }).collect())
+    Ok(taxes.map(|(tax, part)| InvoiceTax { net: part[0], tax: part[1], ..tax }).collect())
 }

@@ -1,8 +1,11 @@
 //! What an administrator or a customer does with a placed order: cancel, capture, refund, fulfil.
 
+use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::ids::{OrderId, PaymentStepId};
+use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStep, StepKind, StepStatus};
 use crate::domain::placed_order::PlacedOrder;
@@ -10,7 +13,8 @@ use crate::domain::ports::DeclineReason;
 use crate::domain::state::State;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
-    Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, ValidationException,
+    Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, Technical,
+    ValidationException,
 };
 use crate::infrastructure::repositories::{StoredResponse, UnitOfWork};
 
@@ -63,6 +67,16 @@ pub async fn fulfil_once(
     .await
 }
 
+/// An amount with its currency, or in minor units of the order's currency.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Amount {
+    /// An amount with its currency.
+    Money(Money),
+    /// An amount in minor units of the order's currency.
+    Minor(i64),
+}
+
 /// Money that an administrator moves: a capture of what is held, or a refund of what was taken.
 #[derive(Debug, Clone)]
 pub struct PaymentOperation {
@@ -70,8 +84,8 @@ pub struct PaymentOperation {
     pub order_id: OrderId,
     /// Which of the two.
     pub kind: StepKind,
-    /// How much, in minor units of the order's currency; all that is left if it is not said.
-    pub amount: Option<i64>,
+    /// The amount; if omitted, all that is left.
+    pub amount: Option<Amount>,
     /// Why.
     pub reason: Option<String>,
     /// Whether the goods came back and can be sold again; only with a refund of everything.
@@ -160,8 +174,8 @@ impl VendorRequest for PaymentOperation {
     }
 }
 
-/// Returns the amount of a requested operation, in minor units, if the order and its payment allow it.
-fn amount(payment: &Payment, order: &Order, request: &PaymentOperation) -> Result<i64, Failure> {
+/// Returns the amount of a requested operation, if the order and its payment allow it.
+fn amount(payment: &Payment, order: &Order, request: &PaymentOperation) -> Result<Money, Failure> {
     let capture = request.kind == StepKind::Capture;
     let (to, pending) =
         if capture { ("captured", payment.capturing) } else { ("refunded", payment.refunding) };
@@ -169,25 +183,33 @@ fn amount(payment: &Payment, order: &Order, request: &PaymentOperation) -> Resul
         let from = order.status.name();
         return Err(OrderProcessingException::Forbidden { what: "order", from, to }.into());
     }
-    let left = payment.left(request.kind);
-    if left == 0 && pending > 0 {
+    let left = payment.left(request.kind).map_err(Technical::internal)?;
+    if left.is_zero() && pending.is_positive() {
         return Err(OrderProcessingException::InProgress.into());
     }
-    if left == 0 {
+    if left.is_zero() {
         let from = payment.status.name();
         return Err(OrderProcessingException::Forbidden { what: "payment", from, to }.into());
     }
 
-    let amount = request.amount.unwrap_or(left);
+    let amount = match request.amount {
+        None => left,
+        Some(Amount::Money(money)) => money,
+        Some(Amount::Minor(minor)) => Money::new(minor, left.currency),
+    };
+    if amount.currency != left.currency {
+        let fault = Fault::WrongCurrency { expected: left.currency.to_string() };
+        return Err(ValidationException::one("/amount/currency", fault).into());
+    }
     let restockable = !capture && amount == payment.captured && order.status != OrderStatus::Cancelled;
     if request.restock && !restockable {
         let fault = Fault::NotAllowed { allowed: vec![false.into()] };
         return Err(ValidationException::one("/restock", fault).into());
     }
-    match amount {
+    match amount.amount {
         ..1 => Err(ValidationException::one("/amount", Fault::Minimum { minimum: 1.into() }).into()),
-        _ if amount > left => {
-            Err(ValidationException::one("/amount", Fault::Maximum { maximum: left.into() }).into())
+        minor if minor > left.amount => {
+            Err(ValidationException::one("/amount", Fault::Maximum { maximum: left.amount.into() }).into())
         }
         _ => Ok(amount),
     }

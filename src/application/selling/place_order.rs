@@ -94,7 +94,7 @@ pub async fn place_order(
     reserve(work, draft, &quote).await?;
     let number = next_number(work, NUMBERS).await?;
     let order = order(policy, draft, &quote, number, now);
-    let total = Money::new(order.total, order.currency);
+    let total = order.total;
     let retry_at = later(now, FIRST_RETRY);
     let payment = payment(draft, total, now, retry_at);
     work.insert(&order).await?;
@@ -178,12 +178,12 @@ fn order(policy: &Policy, draft: &OrderDraft, quote: &Quote, number: i64, now: j
         kind: offer.kind,
         name: offer.name.clone(),
         quantity: line.quantity,
-        unit_price: line.unit_price.amount,
-        discount: line.discount.amount,
-        tax: line.tax.amount,
+        unit_price: line.unit_price,
+        discount: line.discount,
+        tax: line.tax,
         tax_basis_points: line.tax_rate.basis_points.into(),
         tax_inclusive: line.tax_rate.inclusive,
-        total: line.total.amount,
+        total: line.total,
     });
     Order {
         id: draft.id,
@@ -195,11 +195,11 @@ fn order(policy: &Policy, draft: &OrderDraft, quote: &Quote, number: i64, now: j
         cart_id: draft.cart_id,
         subscription_id: draft.subscription_id,
         currency: draft.currency,
-        subtotal: priced.subtotal.amount,
-        discount: priced.discount.amount,
-        shipping: priced.shipping.amount,
-        tax: priced.tax.amount,
-        total: priced.total.amount,
+        subtotal: priced.subtotal,
+        discount: priced.discount,
+        shipping: priced.shipping,
+        tax: priced.tax,
+        total: priced.total,
         taxes: invoicing::taxes(priced),
         discount_code: quote.discount.as_ref().map(|discount| discount.code.clone()),
         shipping_method: quote.shipping.as_ref().map(|method| method.code.clone()),
@@ -215,6 +215,7 @@ fn order(policy: &Policy, draft: &OrderDraft, quote: &Quote, number: i64, now: j
 }
 
 fn payment(draft: &OrderDraft, total: Money, now: jiff::Timestamp, retry_at: jiff::Timestamp) -> Payment {
+    let zero = Money::zero(total.currency);
     Payment {
         id: draft.payment_id,
         order_id: draft.id,
@@ -223,13 +224,13 @@ fn payment(draft: &OrderDraft, total: Money, now: jiff::Timestamp, retry_at: jif
         provider_reference: None,
         status: PaymentStatus::Pending,
         currency: total.currency,
-        amount: total.amount,
-        authorized: 0,
-        captured: 0,
-        capturing: 0,
-        voiding: 0,
-        refunded: 0,
-        refunding: 0,
+        amount: total,
+        authorized: zero,
+        captured: zero,
+        capturing: zero,
+        voiding: zero,
+        refunded: zero,
+        refunding: zero,
         failure: None,
         action_url: None,
         attempts: 0,

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use crate::domain::ids::SubscriptionId;
+use crate::domain::money::Money;
 use crate::domain::payment::{PaymentStep, StepKind};
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
-use crate::infrastructure::exceptions::{Failure, SubscriptionExpiredException};
+use crate::infrastructure::exceptions::{Failure, SubscriptionExpiredException, Technical};
 use crate::infrastructure::repositories::{StoredResponse, SubscriptionRepository, UnitOfWork};
 
 use super::periods::{self, end, fail_open_charge, save};
@@ -122,9 +123,10 @@ async fn refund_rest(work: &mut UnitOfWork, subscription: &Subscription) -> Resu
     };
     let mut charge = placed_orders::lock(work, period.order_id).await?;
     let line = charge.order.lines.iter().find(|line| line.variant_id == subscription.variant_id);
-    let rest = line.map_or(0, |line| prorated(line.total, period, now));
-    let amount = rest.min(charge.payment.left(StepKind::Refund));
-    if amount == 0 {
+    let Some(line) = line else { return Ok(()) };
+    let left = charge.payment.left(StepKind::Refund).map_err(Technical::internal)?;
+    let amount = prorated(line.total, period, now).min(left).map_err(Technical::internal)?;
+    if amount.is_zero() {
         return Ok(());
     }
     let refund = PaymentStep {
@@ -134,17 +136,19 @@ async fn refund_rest(work: &mut UnitOfWork, subscription: &Subscription) -> Resu
     begin_operation(work, &mut charge.payment, &refund, now).await
 }
 
-/// Returns the share of a period's price, in minor units, that pays for the time after `now`; rounded down.
-fn prorated(price: i64, period: &SubscriptionPeriod, now: Timestamp) -> i64 {
+/// Returns the share of a period's price that pays for the time after `now`; rounded down.
+fn prorated(price: Money, period: &SubscriptionPeriod, now: Timestamp) -> Money {
     let whole = i128::from(period.ends_at.as_microsecond() - period.starts_at.as_microsecond()).max(1);
     let left = i128::from(period.ends_at.as_microsecond() - now.as_microsecond()).clamp(0, whole);
-    i64::try_from(i128::from(price) * left / whole).unwrap_or(0)
+    let share = i64::try_from(i128::from(price.amount) * left / whole).unwrap_or(0);
+    Money::new(share, price.currency)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ids::OrderId;
+    use crate::domain::money::Currency;
     use uuid::Uuid;
 
     #[test]
@@ -157,7 +161,8 @@ mod tests {
             starts_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             ends_at: "2026-01-31T00:00:00Z".parse().unwrap(),
         };
-        let at = |text: &str| prorated(3000, &period, text.parse().unwrap());
+        let at =
+            |text: &str| prorated(Money::new(3000, Currency::EUR), &period, text.parse().unwrap()).amount;
         assert_eq!(at("2026-01-01T00:00:00Z"), 3000);
         assert_eq!(at("2026-01-16T00:00:00Z"), 1500);
         assert_eq!(at("2026-01-31T00:00:00Z"), 0);

@@ -8,6 +8,10 @@ use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+fn eur(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR)
+}
+
 fn placed(order: OrderStatus, payment: PaymentStatus) -> PlacedOrder {
     let country = "DE".parse().unwrap();
     let (name, line1, city) = ("Ann".to_owned(), "Street 1".to_owned(), "Berlin".to_owned());
@@ -30,11 +34,11 @@ fn placed(order: OrderStatus, payment: PaymentStatus) -> PlacedOrder {
             cart_id: None,
             subscription_id: None,
             currency: Currency::EUR,
-            subtotal: 100,
-            discount: 0,
-            shipping: 0,
-            tax: 0,
-            total: 100,
+            subtotal: eur(100),
+            discount: eur(0),
+            shipping: eur(0),
+            tax: eur(0),
+            total: eur(100),
             taxes: Vec::new(),
             discount_code: None,
             shipping_method: None,
@@ -55,13 +59,13 @@ fn placed(order: OrderStatus, payment: PaymentStatus) -> PlacedOrder {
             provider_reference: None,
             status: payment,
             currency: Currency::EUR,
-            amount: 100,
-            authorized: amounts.0,
-            captured: amounts.1,
-            capturing: 0,
-            voiding: 0,
-            refunded: amounts.2,
-            refunding: 0,
+            amount: eur(100),
+            authorized: eur(amounts.0),
+            captured: eur(amounts.1),
+            capturing: eur(0),
+            voiding: eur(0),
+            refunded: eur(amounts.2),
+            refunding: eur(0),
             failure: None,
             action_url: None,
             attempts: 0,
@@ -79,7 +83,8 @@ fn charge(status: ChargeStatus, amount: i64) -> Charge {
         ChargeStatus::Captured => (amount, amount),
         _ => (0, 0),
     };
-    Charge { reference: "ch_1".into(), status, authorized, captured, refunded: 0 }
+    let (authorized, captured) = (eur(authorized), eur(captured));
+    Charge { reference: "ch_1".into(), status, authorized, captured, refunded: eur(0) }
 }
 
 /// The statuses of orders that a payment of this status can have.
@@ -95,7 +100,7 @@ fn orders_of(payment: PaymentStatus) -> &'static [OrderStatus] {
 
 fn returns(effects: &[Effect]) -> Vec<(StepKind, i64)> {
     let returned = |effect: &Effect| match effect {
-        Effect::ReturnMoney { kind, amount, .. } => Some((*kind, *amount)),
+        Effect::ReturnMoney { kind, amount, .. } => Some((*kind, amount.amount)),
         _ => None,
     };
     effects.iter().filter_map(returned).collect()
@@ -196,18 +201,19 @@ fn cancelling_releases_or_restocks_and_returns_the_money() {
 #[test]
 fn what_is_being_captured_is_returned_once_that_is_settled() {
     let mut it = placed(OrderStatus::Paid, PaymentStatus::Authorized);
-    let operation =
-        |kind, amount| PaymentStep::pending(PaymentStepId(Uuid::nil()), it.payment.id, kind, amount, NOW);
+    let operation = |kind, amount| {
+        PaymentStep::pending(PaymentStepId(Uuid::nil()), it.payment.id, kind, eur(amount), NOW)
+    };
     let (capture, void) = (operation(StepKind::Capture, 40), operation(StepKind::Void, 60));
-    it.payment.begin(&capture, NOW);
+    it.payment.begin(&capture, NOW).unwrap();
     assert_eq!(returns(&it.cancel(NOW).unwrap()), [], "the rest is not voided under a pending capture");
 
     let effects = it.settle(&capture, Ok(()), None).unwrap();
     assert_eq!(returns(&effects), [(StepKind::Void, 60), (StepKind::Refund, 40)]);
-    it.payment.begin(&void, NOW);
+    it.payment.begin(&void, NOW).unwrap();
     let effects = it.settle(&void, Ok(()), None).unwrap();
     assert!(effects.contains(&Effect::IssueCreditNote(void)));
-    assert_eq!((it.payment.authorized, it.payment.status), (40, PaymentStatus::Captured));
+    assert_eq!((it.payment.authorized, it.payment.status), (eur(40), PaymentStatus::Captured));
 }
 
 #[test]
@@ -216,9 +222,9 @@ fn a_refund_of_everything_ends_the_order_and_a_part_of_it_does_not() {
         for order in [OrderStatus::Paid, OrderStatus::Fulfilled] {
             let mut it = placed(order, PaymentStatus::Captured);
             let id = PaymentStepId(Uuid::nil());
-            let refund = PaymentStep::pending(id, it.payment.id, StepKind::Refund, amount, NOW);
-            it.payment.begin(&refund, NOW);
-            assert_eq!(it.payment.left(StepKind::Refund), 100 - amount);
+            let refund = PaymentStep::pending(id, it.payment.id, StepKind::Refund, eur(amount), NOW);
+            it.payment.begin(&refund, NOW).unwrap();
+            assert_eq!(it.payment.left(StepKind::Refund), Ok(eur(100 - amount)));
             let effects = it.settle(&refund, Ok(()), None).unwrap();
             assert_eq!(it.order.status == OrderStatus::Refunded, ended);
             assert_eq!(effects.contains(&Effect::RestockIfReturned), ended);
@@ -235,12 +241,12 @@ fn a_refused_operation_makes_its_amount_available_again() {
         (StepKind::Refund, PaymentStatus::Captured, true),
     ] {
         let mut it = placed(OrderStatus::Paid, payment);
-        let before = it.payment.left(kind);
-        let step = PaymentStep::pending(PaymentStepId(Uuid::nil()), it.payment.id, kind, 30, NOW);
-        it.payment.begin(&step, NOW);
-        assert_eq!(it.payment.left(kind), before - 30);
+        let before = it.payment.left(kind).unwrap();
+        let step = PaymentStep::pending(PaymentStepId(Uuid::nil()), it.payment.id, kind, eur(30), NOW);
+        it.payment.begin(&step, NOW).unwrap();
+        assert_eq!(it.payment.left(kind), before.checked_sub(eur(30)));
         let effects = it.settle(&step, Err("no"), None).unwrap();
-        assert_eq!(it.payment.left(kind), before);
+        assert_eq!(it.payment.left(kind), Ok(before));
         assert_eq!((effects.len() == 1, it.payment.status), (published, payment));
     }
 }
@@ -249,7 +255,7 @@ fn a_refused_operation_makes_its_amount_available_again() {
 fn the_wait_before_a_return_is_requested_again_doubles_up_to_a_day() {
     let refused = |count: usize| {
         let id = PaymentStepId(Uuid::nil());
-        let step = PaymentStep::pending(id, PaymentId(Uuid::nil()), StepKind::Refund, 1, NOW);
+        let step = PaymentStep::pending(id, PaymentId(Uuid::nil()), StepKind::Refund, eur(1), NOW);
         vec![PaymentStep { status: StepStatus::Failed, ..step }; count]
     };
     let minutes = |count| return_wait(&refused(count), StepKind::Refund).map(|wait| wait.as_mins());

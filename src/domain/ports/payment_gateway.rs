@@ -49,7 +49,7 @@ pub struct Authorization {
     pub capture: bool,
 }
 
-/// How a charge stands at the vendor. Amounts are minor units.
+/// A charge at the payment provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// The vendor's name for it; empty if no vendor was asked.
@@ -57,11 +57,11 @@ pub struct Charge {
     /// Its state.
     pub status: ChargeStatus,
     /// What is held or was taken.
-    pub authorized: i64,
+    pub authorized: Money,
     /// What was taken.
-    pub captured: i64,
+    pub captured: Money,
     /// What was given back.
-    pub refunded: i64,
+    pub refunded: Money,
 }
 
 /// The state of a charge.

@@ -10,6 +10,7 @@ use crate::{
         discount::DiscountFault,
         events::UnreadableEvent,
         money::MoneyError,
+        placed_order::TransitionError,
         ports::GatewayError,
         pricing::{LINE_QUANTITY, PricingError},
         state::ForbiddenStep,
@@ -58,6 +59,16 @@ impl From<ForbiddenStep> for Failure {
                 OrderProcessingException::Forbidden { what, from, to }.into()
             }
             _ => Conflict::ForbiddenStep { what, from, to }.into(),
+        }
+    }
+}
+
+// The amounts of a payment come from the store and its provider, not from the request.
+impl From<TransitionError> for Failure {
+    fn from(error: TransitionError) -> Self {
+        match error {
+            TransitionError::Forbidden(step) => step.into(),
+            TransitionError::Money(error) => Technical::internal(error).into(),
         }
     }
 }

@@ -15,7 +15,7 @@ table! {
     corrects,
     payment_step_id,
     currency,
-    total,
+    total: money(currency),
     document: json,
     issued_at,
 }

@@ -3,13 +3,14 @@
 use uuid::Uuid;
 
 use crate::domain::ids::PaymentId;
+use crate::domain::money::{Currency, Money};
 use crate::domain::ports::{Authorization, Charge, ChargeStatus, DeclineReason};
 use crate::infrastructure::repositories::{
     Connection, Database, DatabaseError, FromRow, Param, Row, UnitOfWork,
 };
 
 const FIND: &str =
-    "SELECT id, status, decline, amount, captured, refunded FROM sandbox_charges WHERE id = $1";
+    "SELECT id, status, decline, currency, amount, captured, refunded FROM sandbox_charges WHERE id = $1";
 
 /// An operation on an authorized charge.
 #[derive(Debug, Clone, Copy)]
@@ -157,7 +158,8 @@ pub(super) async fn decide(
 impl FromRow for Charge {
     fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
         let (reference, status, decline) = row.read::<(String, String, Option<String>)>()?;
-        let (amount, captured, refunded) = row.read()?;
+        let (currency, amount, captured, refunded): (Currency, i64, i64, i64) = row.read()?;
+        let money = |amount| Money::new(amount, currency);
         let status = match status.as_str() {
             "requires_action" => ChargeStatus::RequiresAction { url: format!("/sandbox/3ds/{reference}") },
             "authorized" => ChargeStatus::Authorized,
@@ -170,6 +172,12 @@ impl FromRow for Charge {
             }),
         };
         let authorized = matches!(status, ChargeStatus::Authorized | ChargeStatus::Captured);
-        Ok(Self { reference, status, authorized: if authorized { amount } else { 0 }, captured, refunded })
+        Ok(Self {
+            reference,
+            status,
+            authorized: money(if authorized { amount } else { 0 }),
+            captured: money(captured),
+            refunded: money(refunded),
+        })
     }
 }

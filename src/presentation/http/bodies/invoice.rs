@@ -80,20 +80,19 @@ struct InvoiceTaxBody {
 impl InvoiceBody {
     /// The body of an invoice with its credit notes.
     pub fn of(invoice: Invoice, credit_notes: Vec<Self>) -> Self {
-        let money = |amount| Money::new(amount, invoice.currency);
         let item = |line: InvoiceLine| InvoiceItem {
             sku: line.sku,
             name: line.name,
             quantity: line.quantity,
-            unit_price: money(line.unit_price),
-            discount: money(line.discount),
-            total: money(line.total),
+            unit_price: line.unit_price,
+            discount: line.discount,
+            total: line.total,
         };
         let tax = |tax: InvoiceTax| InvoiceTaxBody {
             basis_points: tax.basis_points,
             inclusive: tax.inclusive,
-            net: money(tax.net),
-            tax: money(tax.tax),
+            net: tax.net,
+            tax: tax.tax,
         };
         Self {
             id: invoice.id,
@@ -105,9 +104,9 @@ impl InvoiceBody {
             seller: invoice.document.seller,
             billing_address: invoice.document.billing_address,
             items: invoice.document.lines.into_iter().map(item).collect(),
-            shipping: money(invoice.document.shipping),
+            shipping: invoice.document.shipping,
             taxes: invoice.document.taxes.into_iter().map(tax).collect(),
-            total: money(invoice.total),
+            total: invoice.total,
             reason: invoice.document.reason,
             issued_at: invoice.issued_at,
             credit_notes,

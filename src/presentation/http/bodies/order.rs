@@ -8,7 +8,7 @@ use super::{PaymentBody, Totals};
 use crate::domain::address::Address;
 use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::{Order, OrderLine, OrderStatus};
+use crate::domain::order::{OrderLine, OrderStatus};
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::product::ProductKind;
 use crate::presentation::http::response::{StoredResponse, tagged};
@@ -97,7 +97,6 @@ impl OrderBody {
     /// The body of an order.
     pub fn of(placed: &PlacedOrder) -> Self {
         let PlacedOrder { order, payment } = placed;
-        let money = |amount| Money::new(amount, order.currency);
         Self {
             id: order.id,
             number: order.number,
@@ -105,13 +104,13 @@ impl OrderBody {
             user_id: order.user_id,
             email: order.email.clone(),
             currency: order.currency,
-            items: order.lines.iter().map(|line| OrderItemBody::of(line, order)).collect(),
+            items: order.lines.iter().map(OrderItemBody::of).collect(),
             totals: Totals {
-                subtotal: money(order.subtotal),
-                discount: money(order.discount),
-                shipping: money(order.shipping),
-                tax: money(order.tax),
-                total: money(order.total),
+                subtotal: order.subtotal,
+                discount: order.discount,
+                shipping: order.shipping,
+                tax: order.tax,
+                total: order.total,
             },
             discount_code: order.discount_code.clone(),
             shipping_method: order.shipping_method.clone(),
@@ -129,8 +128,7 @@ impl OrderBody {
 }
 
 impl OrderItemBody {
-    fn of(line: &OrderLine, order: &Order) -> Self {
-        let money = |amount| Money::new(amount, order.currency);
+    fn of(line: &OrderLine) -> Self {
         Self {
             variant_id: line.variant_id,
             product_id: line.product_id,
@@ -138,12 +136,12 @@ impl OrderItemBody {
             kind: line.kind,
             name: line.name.clone(),
             quantity: line.quantity,
-            unit_price: money(line.unit_price),
-            discount: money(line.discount),
-            tax: money(line.tax),
+            unit_price: line.unit_price,
+            discount: line.discount,
+            tax: line.tax,
             tax_basis_points: line.tax_basis_points,
             tax_inclusive: line.tax_inclusive,
-            total: money(line.total),
+            total: line.total,
         }
     }
 }

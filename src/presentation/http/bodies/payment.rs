@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
-use crate::domain::money::{Currency, Money};
+use crate::domain::money::Money;
 use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
 
 /// The payment of an order.
@@ -63,16 +63,15 @@ pub struct PaymentStepBody {
 impl PaymentBody {
     /// The body of a payment.
     pub fn of(payment: &Payment) -> Self {
-        let money = |amount| Money::new(amount, payment.currency);
         Self {
             id: payment.id,
             order_id: payment.order_id,
             provider: payment.provider.clone(),
             status: payment.status,
-            amount: money(payment.amount),
-            authorized: money(payment.authorized),
-            captured: money(payment.captured),
-            refunded: money(payment.refunded),
+            amount: payment.amount,
+            authorized: payment.authorized,
+            captured: payment.captured,
+            refunded: payment.refunded,
             failure: payment.failure.clone(),
             action_url: payment.action_url.clone(),
             created_at: payment.created_at,
@@ -82,14 +81,14 @@ impl PaymentBody {
 }
 
 impl PaymentStepBody {
-    /// The body of an operation, in the currency of its payment.
-    pub fn of(step: &PaymentStep, currency: Currency) -> Self {
+    /// The body of an operation.
+    pub fn of(step: &PaymentStep) -> Self {
         Self {
             id: step.id,
             payment_id: step.payment_id,
             kind: step.kind,
             status: step.status,
-            amount: Money::new(step.amount, currency),
+            amount: step.amount,
             reason: step.reason.clone(),
             created_at: step.created_at,
             settled_at: step.settled_at,

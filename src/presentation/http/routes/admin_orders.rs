@@ -6,15 +6,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::application::selling::history;
 use crate::application::selling::orders::{
-    self, PaymentOperation, PaymentOperationOutcome, capture_or_refund,
+    self, Amount, PaymentOperation, PaymentOperationOutcome, capture_or_refund,
 };
 use crate::domain::ids::{OrderId, UserId};
-use crate::domain::money::Money;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::StepKind;
-use crate::infrastructure::exceptions::{
-    Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, ValidationException,
-};
+use crate::infrastructure::exceptions::{NotFound, OrderProcessingException, PaymentFailedException};
 use crate::infrastructure::repositories::OrderFilter;
 use crate::presentation::http::bodies::{OrderBody, PaymentStepBody};
 use crate::presentation::http::conditional::IfNoneMatch;
@@ -87,16 +84,6 @@ struct RefundPayment {
     restock: bool,
 }
 
-/// An amount with its currency, or in minor units of the order's currency.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(untagged)]
-enum Amount {
-    /// An amount with its currency.
-    Money(Money),
-    /// An amount in minor units of the order's currency.
-    Minor(i64),
-}
-
 /// The delivery of an order.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -135,8 +122,7 @@ async fn get_order(
 ) -> HandlerResult {
     let placed = orders::order(&app.store, id).await?;
     let steps = history::payment_steps(&app.store, placed.payment.id).await?;
-    let currency = placed.payment.currency;
-    let payment_steps = steps.iter().map(|step| PaymentStepBody::of(step, currency)).collect();
+    let payment_steps = steps.iter().map(PaymentStepBody::of).collect();
     let body = AdminOrderBody { order: OrderBody::of(&placed), payment_steps };
     Ok(if_none_match.respond(placed.order.version, &body))
 }
@@ -154,7 +140,6 @@ async fn capture_payment(
 ) -> HandlerResult<StoredResponse> {
     let (CapturePayment { amount }, responder) =
         request.into_parts(Some(admin.user_id()), created(location, operation_response));
-    let amount = minor_units(&app, id, amount).await?;
     let capture =
         PaymentOperation { order_id: id, kind: StepKind::Capture, amount, reason: None, restock: false };
     capture_or_refund(&app.store, capture, responder).await
@@ -173,7 +158,6 @@ async fn refund_payment(
 ) -> HandlerResult<StoredResponse> {
     let (RefundPayment { amount, reason, restock }, responder) =
         request.into_parts(Some(admin.user_id()), created(location, operation_response));
-    let amount = minor_units(&app, id, amount).await?;
     let refund = PaymentOperation { order_id: id, kind: StepKind::Refund, amount, reason, restock };
     capture_or_refund(&app.store, refund, responder).await
 }
@@ -216,20 +200,5 @@ fn location(outcome: &PaymentOperationOutcome) -> String {
 
 /// The response with a capture or refund.
 fn operation_response(outcome: &PaymentOperationOutcome) -> StoredResponse {
-    untagged(&PaymentStepBody::of(&outcome.step, outcome.placed.payment.currency))
-}
-
-/// Converts an amount to minor units of the order's currency. Fails if it has another currency.
-async fn minor_units(app: &AppState, id: OrderId, amount: Option<Amount>) -> Result<Option<i64>, Failure> {
-    let Money { amount, currency } = match amount {
-        None => return Ok(None),
-        Some(Amount::Minor(amount)) => return Ok(Some(amount)),
-        Some(Amount::Money(money)) => money,
-    };
-    let expected = orders::order(&app.store, id).await?.order.currency;
-    if currency == expected {
-        return Ok(Some(amount));
-    }
-    let fault = Fault::WrongCurrency { expected: expected.to_string() };
-    Err(ValidationException::one("/amount/currency", fault).into())
+    untagged(&PaymentStepBody::of(&outcome.step))
 }

@@ -55,7 +55,7 @@ async fn show_payment(
     Path(reference): Path<String>,
 ) -> HandlerResult {
     let payment = confirmation::find_payment(&app.store, PROVIDER, &reference).await?;
-    let (amount, currency) = (payment.amount, payment.currency);
+    let (amount, currency) = (payment.amount.amount, payment.currency);
     let body = if payment.status == PaymentStatus::RequiresAction {
         format!(
             "<p>Confirm a payment of {amount} minor units of {currency}?</p><form method=post>\

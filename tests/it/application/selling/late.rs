@@ -37,7 +37,7 @@ async fn a_charge_of_an_abandoned_payment_is_refunded(shop: &Shop) {
     let (id, payment_id, _) = abandoned(store, variant).await;
     work(store).await;
     let payment = order(store, id).await.unwrap().payment;
-    assert_eq!((payment.status, payment.refunded), (PaymentStatus::Refunded, 1000));
+    assert_eq!((payment.status, payment.refunded.amount), (PaymentStatus::Refunded, 1000));
     assert_eq!(payment.provider_reference, Some(format!("sandbox_{}", payment_id.0.simple())));
     assert!(history::invoice(store, id).await.is_err(), "what was never invoiced is not credited");
     assert_eq!(stock(&shop.database, variant).await, (1, 0));
@@ -70,7 +70,7 @@ async fn an_abandoned_payment_is_looked_up_for_some_hours(shop: &Shop) {
             shop.clock().advance(SignedDuration::from_mins(5));
         }
         let payment = order(store, id).await.unwrap().payment;
-        assert_eq!(payment.refunded, if late { 1000 } else { 0 });
+        assert_eq!(payment.refunded.amount, if late { 1000 } else { 0 });
         assert_eq!(payment.next_attempt_at, None);
         execute(&shop.database, &["DELETE FROM sandbox_charges WHERE id = 'away'"]).await;
     }
@@ -125,7 +125,10 @@ async fn a_refused_refund_of_a_cancelled_order_is_retried(shop: &Shop) {
         shop.clock().advance(SignedDuration::from_hours(2));
         recover_payments(&store, clock_now(&store)).await.unwrap();
         let payment = order(&store, id).await.unwrap().payment;
-        assert_eq!((payment.captured, payment.authorized), (payment.refunded, payment.captured));
+        assert_eq!(
+            (payment.captured.amount, payment.authorized.amount),
+            (payment.refunded.amount, payment.captured.amount)
+        );
         assert_eq!(credited(&store, id).await, [1000]);
         check(&shop.database).await;
         execute(&shop.database, &["DELETE FROM outbox WHERE type = 'payment.refund_failed'"]).await;
@@ -150,9 +153,10 @@ async fn an_operation_begun_during_a_recovery_is_recovered_too(shop: &Shop) {
             .database
             .write_boxed(move |work| {
                 Box::pin(async move {
-                    let step = PaymentStep::pending(work.id(), payment_id, StepKind::Refund, 100, work.now());
+                    let step =
+                        PaymentStep::pending(work.id(), payment_id, StepKind::Refund, eur(100), work.now());
                     let mut payment = work.lock::<Payment>(payment_id).await?.unwrap();
-                    payment.begin(&step, work.now());
+                    payment.begin(&step, work.now()).unwrap();
                     payment.next_attempt_at = Some(work.now());
                     work.save(&mut payment).await?;
                     work.insert(&step).await?;
@@ -167,7 +171,7 @@ async fn an_operation_begun_during_a_recovery_is_recovered_too(shop: &Shop) {
         recovery.await.unwrap();
         assert_eq!(checker::check(&shop.database, false).await.unwrap(), [], "round {round}");
         work(store).await;
-        assert_eq!(order(store, id).await.unwrap().payment.refunded, 100);
+        assert_eq!(order(store, id).await.unwrap().payment.refunded.amount, 100);
     }
 }
 
@@ -195,7 +199,7 @@ async fn a_resumed_request_does_not_repeat_a_settled_operation(shop: &Shop) {
     let request = PaymentOperation {
         order_id: id,
         kind: StepKind::Refund,
-        amount: Some(400),
+        amount: Some(Amount::Minor(400)),
         reason: None,
         restock: false,
     };
@@ -226,9 +230,9 @@ async fn a_late_notice_does_not_undo_a_refund(shop: &Shop) {
     let charge = Charge {
         reference: "another".into(),
         status: ChargeStatus::Captured,
-        authorized: 1000,
-        captured: 1000,
-        refunded: 0,
+        authorized: eur(1000),
+        captured: eur(1000),
+        refunded: eur(0),
     };
     let payment_id = before.id;
     let applied: Result<_, Failure> = shop

@@ -25,7 +25,10 @@ async fn a_capture_of_a_cancelled_order_is_refused(shop: &Shop) {
     assert_eq!(moved(store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
     work(store).await;
     let payment = order(store, id).await.unwrap().payment;
-    assert_eq!((payment.status, payment.authorized, payment.captured), (PaymentStatus::Voided, 0, 0));
+    assert_eq!(
+        (payment.status, payment.authorized.amount, payment.captured.amount),
+        (PaymentStatus::Voided, 0, 0)
+    );
     assert_eq!(credited(store, id).await, [1000], "the invoice is taken back");
     check(&shop.database).await;
 }
@@ -55,7 +58,7 @@ async fn captures_that_race_with_a_cancellation_are_refunded(shop: &Shop) {
         }
         work(store).await;
         let payment = order(store, id).await.unwrap().payment;
-        assert_eq!((payment.captured, payment.refunded), (captured, captured), "round {round}");
+        assert_eq!((payment.captured.amount, payment.refunded.amount), (captured, captured), "round {round}");
         assert_eq!(payment.authorized, payment.captured, "nothing is held");
         assert_eq!(credited(store, id).await.iter().sum::<i64>(), 1000);
     }
@@ -79,7 +82,7 @@ async fn a_capture_that_succeeds_after_the_cancellation_is_refunded(shop: &Shop)
     assert_eq!(checker::check(&shop.database, false).await.unwrap(), []);
     work(store).await;
     let payment = order(store, id).await.unwrap().payment;
-    assert_eq!((payment.status, payment.captured), (PaymentStatus::Refunded, 400));
+    assert_eq!((payment.status, payment.captured.amount), (PaymentStatus::Refunded, 400));
     assert_eq!(credited(store, id).await.iter().sum::<i64>(), 1000);
     assert_eq!(stock(&shop.database, variant).await, (1, 0));
     check(&shop.database).await;
@@ -97,7 +100,10 @@ async fn a_cancelled_order_that_was_captured_in_part_voids_the_rest(shop: &Shop)
     cancelled(store, id).await;
     work(store).await;
     let payment = order(store, id).await.unwrap().payment;
-    assert_eq!((payment.captured, payment.refunded, payment.authorized), (400, 400, 400));
+    assert_eq!(
+        (payment.captured.amount, payment.refunded.amount, payment.authorized.amount),
+        (400, 400, 400)
+    );
     assert_eq!(payment.status, PaymentStatus::Refunded);
     let held = "SELECT amount - captured FROM sandbox_charges";
     assert_eq!(value::<i64>(&shop.database, held, &[]).await, 0);
@@ -118,10 +124,10 @@ async fn a_refund_of_the_captured_amount_voids_the_rest_and_closes_the_order(sho
     assert_eq!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
     assert_eq!(moved(store, id, StepKind::Refund, Some(100)).await.0, 201);
     let placed = order(store, id).await.unwrap();
-    assert_eq!((placed.payment.status, placed.payment.voiding), (PaymentStatus::Captured, 0));
+    assert_eq!((placed.payment.status, placed.payment.voiding.amount), (PaymentStatus::Captured, 0));
     assert_eq!(moved(store, id, StepKind::Refund, None).await.0, 201);
     let placed = order(store, id).await.unwrap();
-    assert_eq!((placed.payment.status, placed.payment.voiding), (PaymentStatus::Captured, 600));
+    assert_eq!((placed.payment.status, placed.payment.voiding.amount), (PaymentStatus::Captured, 600));
     assert_eq!(placed.order.status, OrderStatus::Paid);
     assert_eq!(moved(store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
     work(store).await;
@@ -157,7 +163,7 @@ async fn pieces_are_restocked_once_and_only_with_a_refund(shop: &Shop) {
     cancelled(store, id).await;
     execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
     work(store).await;
-    assert_eq!(order(store, id).await.unwrap().payment.refunded, 1000);
+    assert_eq!(order(store, id).await.unwrap().payment.refunded.amount, 1000);
     assert_eq!(stock(&shop.database, variant).await, (3, 0));
 
     // cancelled, and then asked for by hand
@@ -223,8 +229,13 @@ async fn taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes(shop: &Shop
     let variant = shop.product().price(10_000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     let (invoice, _) = history::invoice(store, id).await.unwrap();
-    let tax = |basis_points, inclusive, net, tax| InvoiceTax { basis_points, inclusive, net, tax };
-    assert_eq!((invoice.total, invoice.document.shipping), (10_535, 535));
+    let tax = |basis_points, inclusive, net, tax| InvoiceTax {
+        basis_points,
+        inclusive,
+        net: eur(net),
+        tax: eur(tax),
+    };
+    assert_eq!((invoice.total.amount, invoice.document.shipping.amount), (10_535, 535));
     let taxes = [tax(700, false, 500, 35), tax(1900, true, 8403, 1597)];
     assert_eq!(invoice.document.taxes, taxes);
     for amount in [Some(3333), Some(1), Some(3333), None] {
@@ -234,8 +245,8 @@ async fn taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes(shop: &Shop
     let (_, notes) = history::invoice(store, id).await.unwrap();
     for (i, whole) in taxes.iter().enumerate() {
         let shares = notes.iter().map(|note| &note.document.taxes[i]);
-        let sums = shares.fold((0, 0), |(net, tax), share| (net + share.net, tax + share.tax));
-        assert_eq!(sums, (whole.net, whole.tax));
+        let sums = shares.fold((0, 0), |(net, tax), share| (net + share.net.amount, tax + share.tax.amount));
+        assert_eq!(sums, (whole.net.amount, whole.tax.amount));
     }
     check(&shop.database).await;
 }

@@ -18,9 +18,10 @@ use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::selling::checkout::{Checkout, checkout};
 use undercroft::application::selling::history;
-use undercroft::application::selling::orders::{PaymentOperation, cancel, capture_or_refund, order};
+use undercroft::application::selling::orders::{Amount, PaymentOperation, cancel, capture_or_refund, order};
 use undercroft::application::subscriptions::renewals::{renew, renew_subscriptions};
 use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
+use undercroft::domain::money::{Currency, Money};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind};
 use undercroft::infrastructure::exceptions::Failure;
@@ -32,6 +33,10 @@ use crate::support::store::{
     Plain, address, cart, confirm_payment, execute, manual_capture, policy, store, told, value,
 };
 use crate::support::{Shop, ShopOptions};
+
+fn eur(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR)
+}
 
 fn purchase(cart_id: CartId, token: &str) -> Checkout {
     Checkout {
@@ -84,7 +89,8 @@ async fn cancelled(store: &Store, id: OrderId) {
 }
 
 async fn moved(store: &Store, order_id: OrderId, kind: StepKind, amount: Option<i64>) -> (u16, String) {
-    let request = PaymentOperation { order_id, kind, amount, reason: None, restock: false };
+    let request =
+        PaymentOperation { order_id, kind, amount: amount.map(Amount::Minor), reason: None, restock: false };
     told(&capture_or_refund(store, request, Responder::new(None, Plain)).await)
 }
 
@@ -105,10 +111,10 @@ async fn steps(store: &Store, id: PaymentId, kind: StepKind) -> Vec<PaymentStep>
 async fn credited(store: &Store, id: OrderId) -> Vec<i64> {
     let (invoice, notes) = history::invoice(store, id).await.unwrap();
     for document in notes.iter().chain([&invoice]) {
-        let taxes: i64 = document.document.taxes.iter().map(|tax| tax.net + tax.tax).sum();
-        assert_eq!(taxes, document.total, "{document:?}");
+        let taxes: i64 = document.document.taxes.iter().map(|tax| tax.net.amount + tax.tax.amount).sum();
+        assert_eq!(taxes, document.total.amount, "{document:?}");
     }
-    notes.iter().map(|note| note.total).collect()
+    notes.iter().map(|note| note.total.amount).collect()
 }
 
 fn clock_now(store: &Store) -> Timestamp {

@@ -101,7 +101,7 @@ async fn a_payment_confirmed_after_the_cancellation_is_refunded(shop: &Shop) {
     }
     let placed = order(store, id).await.unwrap();
     assert_eq!(placed.order.status, OrderStatus::Cancelled);
-    assert_eq!((placed.payment.captured, placed.payment.refunded), (1000, 1000));
+    assert_eq!((placed.payment.captured.amount, placed.payment.refunded.amount), (1000, 1000));
     assert_eq!(stock(&shop.database, variant).await, (1, 0));
     check(&shop.database).await;
 }
@@ -116,7 +116,7 @@ async fn a_cancelled_paid_order_is_refunded_and_restocked(shop: &Shop) {
     assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
     recover_payments(store, shop.database.context().clock.now()).await.unwrap();
     let placed = order(store, id).await.unwrap();
-    assert_eq!((placed.order.status, placed.payment.refunded), (OrderStatus::Cancelled, 1000));
+    assert_eq!((placed.order.status, placed.payment.refunded.amount), (OrderStatus::Cancelled, 1000));
     assert_eq!(stock(&shop.database, variant).await, (1, 0));
     check(&shop.database).await;
 }

@@ -107,8 +107,13 @@ async fn move_32_times(store: &Store, order_id: OrderId, kind: StepKind, amount:
     let moves = (0..32).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
-            let request =
-                PaymentOperation { order_id, kind, amount: Some(amount), reason: None, restock: false };
+            let request = PaymentOperation {
+                order_id,
+                kind,
+                amount: Some(Amount::Minor(amount)),
+                reason: None,
+                restock: false,
+            };
             told(&capture_or_refund(&store, request, Responder::new(None, Plain)).await).0
         })
     });
@@ -127,7 +132,7 @@ async fn of_32_refunds_of_60_of_100_one_succeeds(shop: &Shop) {
     assert_eq!(move_32_times(store, id, StepKind::Refund, 6000).await, 1);
     let placed = order(store, id).await.unwrap();
     assert_eq!(
-        (placed.payment.captured, placed.payment.refunded, placed.payment.refunding),
+        (placed.payment.captured.amount, placed.payment.refunded.amount, placed.payment.refunding.amount),
         (10_000, 6000, 0)
     );
     assert_eq!(move_32_times(store, id, StepKind::Refund, 4000).await, 1);
@@ -143,7 +148,7 @@ async fn of_32_captures_of_60_of_100_one_succeeds(shop: &Shop) {
     assert_eq!(order(store, id).await.unwrap().payment.status, PaymentStatus::Authorized);
     assert_eq!(move_32_times(store, id, StepKind::Capture, 6000).await, 1);
     let placed = order(store, id).await.unwrap();
-    assert_eq!((placed.payment.captured, placed.payment.capturing), (6000, 0));
+    assert_eq!((placed.payment.captured.amount, placed.payment.capturing.amount), (6000, 0));
     assert_eq!(move_32_times(store, id, StepKind::Refund, 6001).await, 0);
     check(&shop.database).await;
 }

@@ -199,7 +199,7 @@ async fn a_subscription_cancelled_during_a_charge_refunds_it(shop: &Shop) {
     it.live(60).await;
     assert_eq!((it.status().await.as_str(), it.paid_periods().await), ("cancelled", 1));
     let charge = order(&it.store, under_way.order.id).await.unwrap();
-    assert_eq!(charge.payment.captured, charge.payment.refunded);
+    assert_eq!(charge.payment.captured.amount, charge.payment.refunded.amount);
     it.check().await;
 }
 
