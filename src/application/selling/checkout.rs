@@ -27,24 +27,24 @@ use crate::application::payments::apply_payment::apply_payment;
 use crate::application::payments::gateway_calls::{authorize, gateway};
 use crate::application::payments::placed_orders;
 
-/// What a shopper sends to buy a cart.
+/// A request to check out a cart.
 #[derive(Debug, Clone)]
 pub struct Checkout {
-    /// Which cart.
+    /// The cart.
     pub cart_id: CartId,
-    /// Who buys; `None` is a guest.
+    /// The buyer; `None` is a guest.
     pub user_id: Option<UserId>,
-    /// Where to write to; a user's own address if it is not said.
+    /// The buyer's e-mail address; if omitted, that of the user.
     pub email: Option<String>,
-    /// Where it goes.
+    /// The address to which the order is delivered.
     pub shipping_address: Address,
-    /// Where the invoice goes, if elsewhere.
+    /// The address of the invoice; if omitted, the shipping address.
     pub billing_address: Option<Address>,
-    /// The way of shipping; the cheapest if it is not said.
+    /// The code of the shipping method; if omitted, the cheapest.
     pub shipping_method: Option<String>,
-    /// Who takes the money.
+    /// The payment provider.
     pub provider: String,
-    /// The shopper's token for the means of payment.
+    /// The payment method token.
     pub token: String,
 }
 
@@ -122,7 +122,7 @@ impl VendorRequest for Checkout {
     }
 }
 
-/// Takes the cart, if it is open and the buyer's.
+/// Locks the cart, if it is open and the buyer's.
 async fn open_cart(work: &mut UnitOfWork, request: &Checkout) -> Result<Cart, Failure> {
     let own = |cart: &Cart| cart.user_id.is_none() || cart.user_id == request.user_id;
     if let Some(cart) = CartRepository::lock(work, request.cart_id).await?.filter(own) {
@@ -139,7 +139,7 @@ async fn open_cart(work: &mut UnitOfWork, request: &Checkout) -> Result<Cart, Fa
     }
 }
 
-/// The user who buys; `None` is a guest. Who was forgotten since the request came in is not signed in any more.
+/// Returns the buyer; `None` is a guest. A user who was erased since the request came in is not logged in any more.
 async fn buyer(work: &mut UnitOfWork, id: Option<UserId>) -> Result<Option<User>, Failure> {
     let Some(id) = id else { return Ok(None) };
     let user = work.find::<User>(id).await?.filter(|user| user.erased_at.is_none());

@@ -77,25 +77,25 @@ pub enum Amount {
     Minor(i64),
 }
 
-/// Money that an administrator moves: a capture of what is held, or a refund of what was taken.
+/// A request to capture an authorized amount or to refund a captured one.
 #[derive(Debug, Clone)]
 pub struct PaymentOperation {
-    /// Of which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Which of the two.
+    /// `Capture` or `Refund`.
     pub kind: StepKind,
     /// The amount; if omitted, all that is left.
     pub amount: Option<Amount>,
-    /// Why.
+    /// The reason, for the ledger and the credit note.
     pub reason: Option<String>,
-    /// Whether the goods came back and can be sold again; only with a refund of everything.
+    /// Whether the pieces of the order are restocked. Only with a refund of the whole amount.
     pub restock: bool,
 }
 
-/// A step of a payment with its order, as they are now.
+/// A payment operation with its order.
 #[derive(Debug, Clone)]
 pub struct PaymentOperationOutcome {
-    /// The step.
+    /// The operation.
     pub step: PaymentStep,
     /// The order and its payment.
     pub placed: PlacedOrder,

@@ -1,4 +1,4 @@
-//! The one way an order comes to be: a checkout, a renewal and an import all place it here.
+//! Places an order: the one way for a checkout, a renewal and an import.
 //!
 //! In one unit of work the goods are priced, their stock is reserved, a use of the discount is taken, and order,
 //! payment and events are written. What must not happen under a race stands in the database's conditional updates.
@@ -24,41 +24,41 @@ use super::invoicing;
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::application::Policy;
 
-/// The counter that orders take their numbers from.
+/// The counter of order numbers.
 const NUMBERS: &str = "order";
 
-/// An order that is to be placed.
+/// An order to be placed.
 #[derive(Debug, Clone)]
 pub struct OrderDraft {
-    /// The id it will have.
+    /// The id of the order.
     pub id: OrderId,
-    /// The id its payment will have.
+    /// The id of its payment.
     pub payment_id: PaymentId,
-    /// Who orders; `None` is a guest.
+    /// The buyer; `None` is a guest.
     pub user_id: Option<UserId>,
-    /// Their age in years, if it is known.
+    /// The buyer's age in years, if it is known.
     pub age: Option<i64>,
-    /// Where to write to.
+    /// The buyer's e-mail address.
     pub email: String,
-    /// The cart it was.
+    /// The cart that is ordered.
     pub cart_id: Option<CartId>,
-    /// The subscription whose period it pays.
+    /// The subscription of which the order pays a period.
     pub subscription_id: Option<SubscriptionId>,
     /// The currency.
     pub currency: Currency,
-    /// What is ordered.
+    /// The variants with their quantities.
     pub lines: Vec<QuoteLine>,
-    /// With which discount code.
+    /// The discount code.
     pub discount_code: Option<String>,
-    /// How it gets there.
+    /// The shipping method.
     pub shipping: ShippingChoice,
-    /// Where it goes.
+    /// The address to which the order is delivered.
     pub shipping_address: Address,
-    /// Where the invoice goes.
+    /// The address of the invoice.
     pub billing_address: Address,
-    /// Who takes the money.
+    /// The payment provider.
     pub provider: String,
-    /// The shopper's token for the means of payment.
+    /// The payment method token.
     pub token: String,
 }
 
@@ -109,7 +109,7 @@ pub async fn place_order(
     Ok(PlacedOrder { order, payment })
 }
 
-/// Whether this buyer may have these goods delivered there.
+/// Checks that the buyer may order these variants to this address.
 fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
     if let Some(refused) = &quote.refused_discount {
         return Err(refused.clone().into());

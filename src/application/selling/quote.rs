@@ -1,5 +1,4 @@
-//! What a list of things costs: the one place where prices, discount, shipping and tax come together, for a cart that
-//! is looked at as for an order that is placed.
+//! Quotes: the one place where prices, discount, shipping and tax are computed, for a cart as for an order.
 
 use std::collections::HashMap;
 
@@ -19,46 +18,46 @@ use crate::infrastructure::repositories::{
     TaxRepository,
 };
 
-/// What is to be priced.
+/// A request for a quote.
 #[derive(Debug, Clone)]
 pub struct QuoteRequest<'a> {
-    /// When.
+    /// The time at which prices and discounts apply.
     pub now: Timestamp,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
-    /// What, and how many.
+    /// The variants with their quantities.
     pub lines: &'a [QuoteLine],
-    /// With which discount code.
+    /// The discount code.
     pub discount_code: Option<&'a str>,
-    /// Where to: the country whose taxes and shipping rates apply.
+    /// The country whose tax rules and shipping rates apply.
     pub country: Country,
-    /// How it gets there.
+    /// The shipping method.
     pub shipping: &'a ShippingChoice,
 }
 
-/// A line that is to be priced.
+/// A line to be priced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuoteLine {
-    /// What.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i64,
-    /// A price that was agreed before, tax included: history that is imported. Everybody else pays the variant's.
+    /// The price of one piece, tax included, of an imported order; otherwise the variant's price applies.
     pub agreed_price: Option<Money>,
 }
 
-/// How goods get to the shopper.
+/// The choice of a shipping method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShippingChoice {
-    /// The cheapest way that goes there.
+    /// The cheapest method that delivers to the country.
     Cheapest,
-    /// The way with this code.
+    /// The method with this code.
     Method(String),
-    /// It was settled outside the store.
+    /// Shipping is not charged: it was agreed outside the store.
     Settled,
 }
 
-/// What it comes to.
+/// The price of a list of lines.
 #[derive(Debug, Clone)]
 pub struct Quote {
     /// The amounts, line by line and in all.
@@ -69,9 +68,9 @@ pub struct Quote {
     pub discount: Option<Discount>,
     /// Why the code does not apply.
     pub refused_discount: Option<InvalidDiscountCodeException>,
-    /// The way it is shipped.
+    /// The shipping method.
     pub shipping: Option<ShippingMethod>,
-    /// Whether the goods are to be shipped and no way goes there.
+    /// Whether the order is shipped and no method delivers to the country.
     pub unreachable: bool,
 }
 
