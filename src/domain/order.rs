@@ -11,17 +11,17 @@ use super::product::ProductKind;
 use super::state::states;
 
 states! {
-    /// How far an order has come.
+    /// The status of an order.
     OrderStatus, "order", {
-        /// Placed, its stock reserved, its payment not settled yet.
+        /// Placed: its stock is reserved, and the outcome of its payment is not known yet.
         Pending = "pending" -> [Paid, Cancelled],
         /// Paid (authorized or captured); to be fulfilled.
         Paid = "paid" -> [Fulfilled, Cancelled, Refunded],
         /// Handed to the carrier, or delivered digitally.
         Fulfilled = "fulfilled" -> [Refunded],
-        /// Given up before fulfilment; its stock is free again, its money back.
+        /// Cancelled before it was fulfilled: its stock is released, and its payment voided or refunded.
         Cancelled = "cancelled" -> [],
-        /// All of its money was paid back.
+        /// Its payment was refunded as a whole.
         Refunded = "refunded" -> [],
     }
 }

@@ -10,47 +10,47 @@ use super::state::states;
 pub const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(30);
 
 states! {
-    /// How far a payment has come.
+    /// The status of a payment.
     PaymentStatus, "payment", {
-        /// Asked for; the vendor's answer is not known yet.
+        /// The outcome of the authorization is not known yet.
         Pending = "pending" -> [RequiresAction, Authorized, Captured, Failed, Voided],
-        /// The shopper must do something first (3-D Secure).
+        /// The shopper has to confirm the payment (3-D Secure).
         RequiresAction = "requires_action" -> [Authorized, Captured, Failed, Voided],
-        /// The vendor holds the money.
+        /// The provider authorized the amount.
         Authorized = "authorized" -> [Captured, Voided],
-        /// The money was taken, all or part.
+        /// The amount, or a part of it, was captured.
         Captured = "captured" -> [Refunded],
-        /// All that was taken was given back.
+        /// All that was captured was refunded.
         Refunded = "refunded" -> [],
-        /// Declined; a vendor may still turn out to have the money, which then goes back.
+        /// The authorization was declined. A charge that succeeds later is returned.
         Failed = "failed" -> [Authorized, Captured],
-        /// Let go without taking any; a vendor may still turn out to have it, which then goes back.
+        /// Voided before anything was captured. A charge that succeeds later is returned.
         Voided = "voided" -> [Authorized, Captured],
     }
 }
 
 states! {
-    /// What a step of a payment does.
+    /// The kind of a payment operation.
     StepKind, "payment step kind", {
-        /// Hold the money, or take it at once where the provider does both.
+        /// Authorizes an amount, or charges it at once.
         Authorize = "authorize" -> [],
-        /// Take money that is held.
+        /// Captures an authorized amount, or a part of it.
         Capture = "capture" -> [],
-        /// Give back money that was taken.
+        /// Refunds a captured amount, or a part of it.
         Refund = "refund" -> [],
-        /// Let go of money that is held.
+        /// Voids what is authorized and not captured.
         Void = "void" -> [],
     }
 }
 
 states! {
-    /// How a step went.
+    /// The status of a payment operation.
     StepStatus, "payment step", {
-        /// The vendor was or will be asked.
+        /// Its final outcome is not known yet.
         Pending = "pending" -> [Succeeded, Failed],
-        /// The vendor did it.
+        /// It succeeded.
         Succeeded = "succeeded" -> [],
-        /// The vendor refused.
+        /// The provider refused it.
         Failed = "failed" -> [],
     }
 }

@@ -9,29 +9,29 @@ use super::product::BillingInterval;
 use super::state::states;
 
 states! {
-    /// How a subscription stands.
+    /// The status of a subscription.
     SubscriptionStatus, "subscription", {
         /// Paid up to the end of its period.
         Active = "active" -> [PastDue, Paused, Cancelled],
-        /// The last charge failed and is tried again.
+        /// The last charge failed and is retried.
         PastDue = "past_due" -> [Active, Cancelled, Expired],
-        /// Charged nothing until it is resumed.
+        /// Not charged until it is resumed.
         Paused = "paused" -> [Active, Cancelled],
-        /// Given up by the subscriber.
+        /// Cancelled by the subscriber or an administrator.
         Cancelled = "cancelled" -> [],
-        /// Given up because no charge went through.
+        /// Ended because every retry of a charge failed.
         Expired = "expired" -> [],
     }
 }
 
 states! {
-    /// How the charge of one period went.
+    /// The status of a period.
     PeriodStatus, "subscription period", {
-        /// Under way.
+        /// Its charge is pending.
         Charging = "charging" -> [Paid, Failed],
         /// Paid.
         Paid = "paid" -> [],
-        /// Failed; it may be tried again.
+        /// Its charge failed and may be retried.
         Failed = "failed" -> [Charging],
     }
 }

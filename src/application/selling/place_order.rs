@@ -98,7 +98,7 @@ pub async fn place_order(
     let retry_at = later(now, FIRST_RETRY);
     let payment = payment(draft, total, now, retry_at);
     work.insert(&order).await?;
-    take_discount(work, draft, &quote).await?;
+    redeem_discount(work, draft, &quote).await?;
     work.insert(&payment).await?;
     let step = PaymentStep::pending(work.id(), payment.id, StepKind::Authorize, payment.amount, now);
     work.insert(&step).await?;
@@ -128,8 +128,8 @@ fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes one use of the discount, of which there may be one left and many who want it.
-async fn take_discount(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
+/// Redeems the discount, unless its usage limit is reached.
+async fn redeem_discount(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
     let Some(discount) = &quote.discount else { return Ok(()) };
     let now = work.now();
     if DiscountRepository::redeem(work, discount.id, draft.id, now).await? {
