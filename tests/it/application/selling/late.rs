@@ -80,12 +80,9 @@ async fn an_abandoned_payment_is_looked_up_for_some_hours(shop: &Shop) {
 /// The vendor hears of a charge, and takes its money.
 async fn rename_charge(database: &Database, name: String) {
     let done: Result<u64, DatabaseError> = database
-        .write_boxed(move |work| {
-            let name = name.clone();
-            Box::pin(async move {
-                let sql = "UPDATE sandbox_charges SET id = $1, status = 'captured', captured = amount WHERE id = 'away'";
-                work.execute(sql, &[name.as_str().into()]).await
-            })
+        .write(name, async |work, name| {
+            let sql = "UPDATE sandbox_charges SET id = $1, status = 'captured', captured = amount WHERE id = 'away'";
+            work.execute(sql, &[name.as_str().into()]).await
         })
         .await;
     assert_eq!(done.unwrap(), 1);
@@ -151,20 +148,18 @@ async fn an_operation_begun_during_a_recovery_is_recovered_too(shop: &Shop) {
         while value::<i64>(&shop.database, claimed, &[payment_id.into()]).await == 0 {}
         let begun: Result<(), Failure> = shop
             .database
-            .write_boxed(move |work| {
-                Box::pin(async move {
-                    let step =
-                        PaymentStep::pending(work.id(), payment_id, StepKind::Refund, eur(100), work.now());
-                    let mut payment = work.lock::<Payment>(payment_id).await?.unwrap();
-                    payment.begin(&step, work.now()).unwrap();
-                    payment.next_attempt_at = Some(work.now());
-                    work.save(&mut payment).await?;
-                    work.insert(&step).await?;
-                    if work.engine() == Engine::Postgres {
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
-                    Ok(())
-                })
+            .write(payment_id, async |work, &payment_id| {
+                let step =
+                    PaymentStep::pending(work.id(), payment_id, StepKind::Refund, eur(100), work.now());
+                let mut payment = work.lock::<Payment>(payment_id).await?.unwrap();
+                payment.begin(&step, work.now()).unwrap();
+                payment.next_attempt_at = Some(work.now());
+                work.save(&mut payment).await?;
+                work.insert(&step).await?;
+                if work.engine() == Engine::Postgres {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Ok(())
             })
             .await;
         begun.unwrap();
@@ -237,9 +232,8 @@ async fn a_late_notice_does_not_undo_a_refund(shop: &Shop) {
     let payment_id = before.id;
     let applied: Result<_, Failure> = shop
         .database
-        .write_boxed(move |work| {
-            let charge = charge.clone();
-            Box::pin(async move { apply_payment(work, payment_id, &charge).await.map(drop) })
+        .write((payment_id, charge), async |work, (payment_id, charge)| {
+            apply_payment(work, *payment_id, charge).await.map(drop)
         })
         .await;
     applied.unwrap();

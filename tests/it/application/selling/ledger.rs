@@ -194,29 +194,26 @@ async fn a_cancelled_order_releases_its_use_of_a_discount(shop: &Shop) {
 /// Goods are taxed at 19 % contained in their price, shipping (5.00) at 7 % on top of it.
 async fn taxed(database: &Database) {
     let done: Result<(), DatabaseError> = database
-        .write_boxed(|work| {
-            Box::pin(async move {
-                let rule = |tax_class: &str, basis_points, inclusive| TaxRule {
-                    country: "DE".parse().unwrap(),
-                    tax_class: tax_class.parse().unwrap(),
-                    rate: TaxRate { basis_points, inclusive },
-                };
-                let rules = [rule("standard", 1900, true), rule("carriage", 700, false)];
-                TaxRepository::replace(work, &rules).await?;
-                let rate =
-                    ShippingRate { country: None, currency: Currency::EUR, amount: 500, free_from: None };
-                let method = ShippingMethod {
-                    id: work.id(),
-                    code: "parcel".into(),
-                    name: "Parcel".into(),
-                    translations: Translations::new(),
-                    tax_class: "carriage".parse().unwrap(),
-                    position: 1,
-                    active: true,
-                    rates: vec![rate],
-                };
-                work.insert(&method).await
-            })
+        .write((), async |work, ()| {
+            let rule = |tax_class: &str, basis_points, inclusive| TaxRule {
+                country: "DE".parse().unwrap(),
+                tax_class: tax_class.parse().unwrap(),
+                rate: TaxRate { basis_points, inclusive },
+            };
+            let rules = [rule("standard", 1900, true), rule("carriage", 700, false)];
+            TaxRepository::replace(work, &rules).await?;
+            let rate = ShippingRate { country: None, currency: Currency::EUR, amount: 500, free_from: None };
+            let method = ShippingMethod {
+                id: work.id(),
+                code: "parcel".into(),
+                name: "Parcel".into(),
+                translations: Translations::new(),
+                tax_class: "carriage".parse().unwrap(),
+                position: 1,
+                active: true,
+                rates: vec![rate],
+            };
+            work.insert(&method).await
         })
         .await;
     done.unwrap();

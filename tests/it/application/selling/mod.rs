@@ -84,7 +84,7 @@ async fn stock(database: &Database, variant: VariantId) -> (i64, i64) {
 const JANUARY_31: &str = "2026-01-31T12:00:00Z";
 
 async fn cancelled(store: &Store, id: OrderId) {
-    let done: Result<_, Failure> = store.database().write_boxed(move |work| Box::pin(cancel(work, id))).await;
+    let done: Result<_, Failure> = store.database().write(id, async |work, &id| cancel(work, id).await).await;
     assert_eq!(done.unwrap().order.status, OrderStatus::Cancelled);
 }
 

@@ -91,9 +91,7 @@ async fn a_payment_confirmed_after_the_cancellation_is_refunded(shop: &Shop) {
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_requires_action").await;
     let payment_id = order(store, id).await.unwrap().payment.id;
-    let cancelled: Result<_, Failure> =
-        shop.database.write_boxed(move |work| Box::pin(cancel(work, id))).await;
-    assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
+    cancelled(store, id).await;
     assert!(confirm_payment(store, payment_id).await);
     let soon = shop.database.context().clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
     for _ in 0..2 {
@@ -111,9 +109,7 @@ async fn a_cancelled_paid_order_is_refunded_and_restocked(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
-    let cancelled: Result<_, Failure> =
-        shop.database.write_boxed(move |work| Box::pin(cancel(work, id))).await;
-    assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
+    cancelled(store, id).await;
     recover_payments(store, shop.database.context().clock.now()).await.unwrap();
     let placed = order(store, id).await.unwrap();
     assert_eq!((placed.order.status, placed.payment.refunded.amount), (OrderStatus::Cancelled, 1000));

@@ -36,7 +36,9 @@ async fn stock_adjusted_during_sales_is_never_oversold(shop: &Shop) {
         buyers.push(tokio::spawn(async move {
             if i % 10 == 5 {
                 let set: Result<_, DatabaseError> = database
-                    .write_boxed(move |work| Box::pin(InventoryRepository::adjust(work, variant, 2)))
+                    .write(variant, async |work, &variant| {
+                        InventoryRepository::adjust(work, variant, 2).await
+                    })
                     .await;
                 set.unwrap();
             }

@@ -8,7 +8,6 @@ use undercroft::application::idempotency::Responder;
 use undercroft::application::subscriptions::lifecycle::{cancel as end, cancel_and_refund, pause, resume};
 use undercroft::domain::subscription::{Subscription, SubscriptionStatus};
 use undercroft::infrastructure::exceptions::SubscriptionExpiredException;
-use undercroft::infrastructure::repositories::{UnitOfWork, Work};
 
 /// A subscription of a month at 1500, begun on January 31, and the clock that its charges go by.
 struct Subscribed {
@@ -63,28 +62,16 @@ impl Subscribed {
         value(self.database(), "SELECT status FROM subscriptions", &[]).await
     }
 
-    /// Takes a step of the subscriber's.
-    async fn step<F>(&self, step: F) -> Result<Subscription, Failure>
-    where
-        F: for<'a> Fn(&'a mut UnitOfWork, SubscriptionId) -> Work<'a, Subscription, Failure>
-            + Send
-            + Sync
-            + 'static,
-    {
-        let id = self.id;
-        self.database().write_boxed(move |work| step(work, id)).await
-    }
-
     async fn pause(&self) -> Result<Subscription, Failure> {
-        self.step(|work, id| Box::pin(pause(work, id))).await
+        self.database().write(self.id, async |work, &id| pause(work, id).await).await
     }
 
     async fn resume(&self) -> Result<Subscription, Failure> {
-        self.step(|work, id| Box::pin(resume(work, id))).await
+        self.database().write(self.id, async |work, &id| resume(work, id).await).await
     }
 
     async fn cancel(&self) -> Result<Subscription, Failure> {
-        self.step(|work, id| Box::pin(end(work, id))).await
+        self.database().write(self.id, async |work, &id| end(work, id).await).await
     }
 
     /// The order of the last period.

@@ -1,70 +1,67 @@
-//! Two who change the same at once: whoever had to wait looks again.
+//! Two concurrent changes of the same rows: the second one reads again after it waited.
 
 use undercroft::application::idempotency::Responder;
 use undercroft::application::selling::cart::merge;
-use undercroft::infrastructure::repositories::{
-    CartRepository, Engine, IdempotencyRepository, UnitOfWork, Work,
-};
+use undercroft::infrastructure::repositories::{CartRepository, Engine, IdempotencyRepository, UnitOfWork};
 
 use super::*;
 
-/// Does the first and, while it is not committed yet (where that is possible), begins the second.
-async fn overlap<T, F, S>(database: &Database, first: F, second: S) -> T
-where
-    T: Send + 'static,
-    F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, (), Failure> + Clone + Send + Sync + 'static,
-    S: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, Failure> + Send + Sync + 'static,
-{
-    let waits = database.engine() == Engine::Postgres;
+/// A change of carts and idempotency keys.
+#[derive(Clone, Copy)]
+enum Change {
+    LogIn { user_id: UserId, guest: CartId },
+    Renew,
+    Purge,
+}
+
+/// Makes a change; returns the numbers of deleted carts and keys.
+async fn make(work: &mut UnitOfWork, change: Change) -> Result<[u64; 2], Failure> {
+    match change {
+        Change::LogIn { user_id, guest } => merge(work, &policy(), user_id, guest).await.map(|()| [0, 0]),
+        Change::Renew => renew(work).await.map(|()| [0, 0]),
+        Change::Purge => purge(work).await,
+    }
+}
+
+/// Makes the first change and, before it is committed on PostgreSQL, begins the second; returns the second's result.
+async fn overlap(database: &Database, first: Change, second: Change) -> [u64; 2] {
     let one = {
         let database = database.clone();
-        tokio::spawn(async move {
-            database
-                .write_boxed(move |work| {
-                    let first = first.clone();
-                    Box::pin(async move {
-                        first(work).await?;
-                        if waits {
-                            tokio::time::sleep(Duration::from_millis(300)).await;
-                        }
-                        Ok::<_, Failure>(())
-                    })
+        let first = async move {
+            let done: Result<(), Failure> = database
+                .write(first, async |work, &first| {
+                    make(work, first).await?;
+                    if work.engine() == Engine::Postgres {
+                        tokio::time::sleep(Duration::from_millis(300)).await;
+                    }
+                    Ok(())
                 })
-                .await
-        })
+                .await;
+            done.unwrap();
+        };
+        tokio::spawn(first)
     };
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let second: Result<T, Failure> = database.write_boxed(second).await;
-    one.await.unwrap().unwrap();
+    let second = database.write(second, async |work, &second| make(work, second).await).await;
+    one.await.unwrap();
     second.unwrap()
 }
 
-fn logs_in(
-    user_id: UserId,
-    guest: CartId,
-) -> impl for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, (), Failure> + Clone + Send + Sync + 'static {
-    move |work| Box::pin(async move { merge(work, &policy(), user_id, guest).await })
-}
-
-/// Clears away carts and keys that expire within the hour; how many of each.
-fn purge(work: &mut UnitOfWork) -> Work<'_, [u64; 2], Failure> {
-    Box::pin(async move {
-        let later = work.now() + SignedDuration::from_hours(1);
-        let carts = CartRepository::purge(work, later, 10).await?;
-        Ok([carts, IdempotencyRepository(work).purge(later, 10).await?])
-    })
+/// Deletes carts and keys that expire within the hour; returns the number of each.
+async fn purge(work: &mut UnitOfWork) -> Result<[u64; 2], Failure> {
+    let later = work.now() + SignedDuration::from_hours(1);
+    let carts = CartRepository::purge(work, later, 10).await?;
+    Ok([carts, IdempotencyRepository(work).purge(later, 10).await?])
 }
 
 /// Keeps carts and keys for another week.
-fn renew(work: &mut UnitOfWork) -> Work<'_, (), Failure> {
-    Box::pin(async move {
-        let next_week = work.now() + SignedDuration::from_hours(24 * 7);
-        for table in ["carts", "idempotency_keys"] {
-            let sql = format!("UPDATE {table} SET expires_at = $1");
-            work.execute(&sql, &[next_week.into()]).await?;
-        }
-        Ok(())
-    })
+async fn renew(work: &mut UnitOfWork) -> Result<(), Failure> {
+    let next_week = work.now() + SignedDuration::from_hours(24 * 7);
+    for table in ["carts", "idempotency_keys"] {
+        let sql = format!("UPDATE {table} SET expires_at = $1");
+        work.execute(&sql, &[next_week.into()]).await?;
+    }
+    Ok(())
 }
 
 on_both_engines!(a_guests_cart_goes_to_the_first_login);
@@ -73,7 +70,8 @@ async fn a_guests_cart_goes_to_the_first_login(shop: &Shop) {
     let variant = shop.product().price(1000).stock(5).create().await;
     let guest = cart(store, None, &[(variant, 1)]).await;
     let (ann, ben) = (shop.customer().await, shop.customer().await);
-    overlap(&shop.database, logs_in(ann, guest), logs_in(ben, guest)).await;
+    let log_in = |user_id| Change::LogIn { user_id, guest };
+    overlap(&shop.database, log_in(ann), log_in(ben)).await;
     let owner = "SELECT user_id FROM carts WHERE id = $1";
     assert_eq!(value::<UserId>(&shop.database, owner, &[guest.into()]).await, ann);
 }
@@ -90,7 +88,7 @@ async fn rows_renewed_during_a_purge_stay(shop: &Shop) {
         "UPDATE idempotency_keys SET expires_at = locked_until",
     ];
     execute(&shop.database, expired).await;
-    assert_eq!(overlap(&shop.database, renew, purge).await, [0, 0]);
+    assert_eq!(overlap(&shop.database, Change::Renew, Change::Purge).await, [0, 0]);
     execute(&shop.database, expired).await;
-    assert_eq!(shop.database.write_boxed(purge).await.unwrap(), [1, 1]);
+    assert_eq!(shop.database.write((), async |work, ()| purge(work).await).await.unwrap(), [1, 1]);
 }

@@ -9,9 +9,7 @@ use undercroft::infrastructure::events::EventDispatcher;
 
 impl Subscribed {
     async fn cancel_order(&self, id: OrderId) {
-        let cancelled: Result<_, Failure> =
-            self.database().write_boxed(move |work| Box::pin(super::super::cancel(work, id))).await;
-        cancelled.unwrap();
+        cancelled(&self.store, id).await;
     }
 
     async fn refund(&self, order_id: OrderId) {
@@ -95,7 +93,7 @@ async fn an_immediate_end_refunds_the_rest_of_the_subscriptions_own_line(shop: &
     let id = value(&shop.database, "SELECT id FROM subscriptions", &[]).await;
     let now = shop.database.context().clock.now();
     let ended: Result<Subscription, Failure> =
-        shop.database.write_boxed(move |work| Box::pin(cancel_and_refund(work, id))).await;
+        shop.database.write(id, async |work, &id| cancel_and_refund(work, id).await).await;
     let ended = ended.unwrap();
     assert!(ended.paid_until >= now && ended.paid_until <= shop.database.context().clock.now());
     assert_eq!(recover_payments(store, ended.paid_until).await.unwrap(), 1);
