@@ -77,7 +77,7 @@ pub(super) async fn authorize(
     const SQL: &str = "INSERT INTO sandbox_charges (id, token, currency, status, decline, capture, amount, captured, \
                        refunded, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) \
                        ON CONFLICT (id) DO UPDATE SET token = sandbox_charges.token \
-                       RETURNING id, status, decline, amount, captured, refunded";
+                       RETURNING id, status, decline, currency, amount, captured, refunded";
     let amount = request.amount.amount;
     let (status, decline, captured) = match request.token.as_str() {
         "tok_ok" | "tok_slow" | "tok_timeout_after_charge" | "tok_duplicate_webhooks" if request.capture => {
