@@ -56,50 +56,50 @@ impl Category {
 
 /// A category with its subtree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Branch {
+pub struct Subtree {
     /// The category.
     pub category: Category,
     /// The children, in their order.
-    pub children: Vec<Branch>,
+    pub children: Vec<Subtree>,
 }
 
 /// Returns the tree of categories, which are given in the order of siblings. Levels below [`MAX_LEVELS`] are left out.
-pub fn tree(categories: Vec<Category>) -> Vec<Branch> {
+pub fn tree(categories: Vec<Category>) -> Vec<Subtree> {
     let mut children: HashMap<Option<CategoryId>, Vec<Category>> = HashMap::new();
     for category in categories {
         children.entry(category.parent_id).or_default().push(category);
     }
-    branches(None, MAX_LEVELS, &mut children)
+    subtrees(None, MAX_LEVELS, &mut children)
 }
 
-fn branches(
+fn subtrees(
     parent: Option<CategoryId>,
     levels: usize,
     below: &mut HashMap<Option<CategoryId>, Vec<Category>>,
-) -> Vec<Branch> {
+) -> Vec<Subtree> {
     if levels == 0 {
         return Vec::new();
     }
     let categories = below.remove(&parent).unwrap_or_default();
-    let branch = |category: Category| {
-        let children = branches(Some(category.id), levels - 1, below);
-        Branch { category, children }
+    let subtree = |category: Category| {
+        let children = subtrees(Some(category.id), levels - 1, below);
+        Subtree { category, children }
     };
-    categories.into_iter().map(branch).collect()
+    categories.into_iter().map(subtree).collect()
 }
 
 /// Returns the number of categories in a tree.
-pub fn count(tree: &[Branch]) -> usize {
-    tree.iter().map(|branch| 1 + count(&branch.children)).sum()
+pub fn count(tree: &[Subtree]) -> usize {
+    tree.iter().map(|subtree| 1 + count(&subtree.children)).sum()
 }
 
-impl Branch {
+impl Subtree {
     /// Returns the subtree of the category with this id or slug.
     pub fn find<'a>(tree: &'a [Self], id_or_slug: &str) -> Option<&'a Self> {
         let id = id_or_slug.parse().ok();
         let is_it = |category: &Category| Some(category.id) == id || category.slug == id_or_slug;
-        let found = tree.iter().find(|branch| is_it(&branch.category));
-        found.or_else(|| tree.iter().find_map(|branch| Self::find(&branch.children, id_or_slug)))
+        let found = tree.iter().find(|subtree| is_it(&subtree.category));
+        found.or_else(|| tree.iter().find_map(|subtree| Self::find(&subtree.children, id_or_slug)))
     }
 }
 
@@ -135,15 +135,15 @@ mod tests {
             category(5, Some(3)),
         ]);
         let slugs =
-            |tree: &[Branch]| tree.iter().map(|branch| branch.category.slug.clone()).collect::<Vec<_>>();
+            |tree: &[Subtree]| tree.iter().map(|subtree| subtree.category.slug.clone()).collect::<Vec<_>>();
         assert_eq!(
             (slugs(&tree), slugs(&tree[1].children)),
             (vec!["c2".into(), "c1".into()], vec!["c4".into(), "c3".into()])
         );
-        let third = Branch::find(&tree, "c3").unwrap();
+        let third = Subtree::find(&tree, "c3").unwrap();
         assert_eq!(slugs(&third.children), ["c5"]);
-        assert_eq!(Branch::find(&tree, &third.category.id.to_string()), Some(third));
-        assert_eq!((Branch::find(&tree, "c6"), count(&tree)), (None, 5));
+        assert_eq!(Subtree::find(&tree, &third.category.id.to_string()), Some(third));
+        assert_eq!((Subtree::find(&tree, "c6"), count(&tree)), (None, 5));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::category::{Branch, Category, MAX_LEVELS, count, tree};
+use crate::domain::category::{Category, MAX_LEVELS, Subtree, count, tree};
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::slug::slug;
@@ -79,7 +79,7 @@ pub async fn all(store: &Store) -> Result<Vec<Category>, Failure> {
 }
 
 /// Returns the category tree.
-pub async fn categories(store: &Store) -> Result<Vec<Branch>, Failure> {
+pub async fn categories(store: &Store) -> Result<Vec<Subtree>, Failure> {
     Ok(tree(all(store).await?))
 }
 

@@ -119,7 +119,7 @@ async fn credit(
         lines: &lines,
         discount_code: None,
         country: invoice.country,
-        shipping: &ShippingChoice::Settled,
+        shipping: &ShippingChoice::NotCharged,
     };
     let quote = quote(work, &request).await?;
     let (id, address) = (InvoiceId(invoice.id), address(invoice));

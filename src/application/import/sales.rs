@@ -90,7 +90,7 @@ async fn place_lines(
         currency: invoice.currency,
         lines: lines.iter().map(|line| quote_line(line, invoice.currency)).collect(),
         discount_code: None,
-        shipping: ShippingChoice::Settled,
+        shipping: ShippingChoice::NotCharged,
         shipping_address: address.clone(),
         billing_address: address,
         provider: IMPORTED.to_owned(),

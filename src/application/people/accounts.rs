@@ -40,7 +40,7 @@ pub struct CreateUser {
 
 /// Creates the account of a customer.
 ///
-/// The response says whether the address has an account already; docs/decisions/0006-what-betrays-an-account.md
+/// The response says whether the address has an account already; docs/decisions/0006-account-enumeration.md
 /// explains why.
 pub async fn register(
     store: &Store,
@@ -103,7 +103,7 @@ async fn insert(work: &mut UnitOfWork, new: &CreateUser, hash: &str, role: Role)
     Ok(user)
 }
 
-/// Fails for a birth date in the future, in whatever time zone, or more than 130 years ago.
+/// Fails for a birth date in the future, in any time zone, or more than 130 years ago.
 pub(crate) fn check_birth_date(birth_date: Option<Date>, now: Timestamp) -> Result<(), Failure> {
     let tomorrow = now.to_zoned(TimeZone::UTC).date().saturating_add(jiff::Span::new().days(1));
     if birth_date.is_some_and(|date| date > tomorrow || date.year() < tomorrow.year() - MAX_AGE) {

@@ -167,8 +167,8 @@ async fn remove_in(work: &mut UnitOfWork, id: DiscountId) -> Result<(), Failure>
 
 fn check(discount: &Discount) -> Result<(), Failure> {
     let mut faults = ValidationException::none();
-    for (place, at) in [("/starts_at", discount.starts_at), ("/ends_at", discount.ends_at)] {
-        faults.require(at.is_none_or(|at| at >= Timestamp::UNIX_EPOCH), place, Fault::Invalid);
+    for (pointer, at) in [("/starts_at", discount.starts_at), ("/ends_at", discount.ends_at)] {
+        faults.require(at.is_none_or(|at| at >= Timestamp::UNIX_EPOCH), pointer, Fault::Invalid);
     }
     faults.check()?;
     Ok(discount.validate()?)

@@ -1,4 +1,5 @@
-//! What was bought and subscribed to, for whoever may see it: that is for the caller to check.
+//! Lists of orders, payment operations, invoices and subscriptions. Handlers check access before they call these
+//! functions.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ use crate::infrastructure::repositories::{
 use crate::application::Store;
 use crate::application::payments::placed_orders;
 
-/// A page of orders with their payments, newest first.
+/// Returns a page of orders with their payments, newest first.
 pub async fn orders(
     store: &Store,
     filter: &OrderFilter,
@@ -27,44 +28,44 @@ pub async fn orders(
     let list = format!("orders {:?}", (filter.user_id, filter.status, filter.number));
     let cursors = store.database().cursor_key().cursors(&list);
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
-    let mut session = store.database().read().await?;
-    let Page { items, next } = OrderRepository(&mut session).list(filter, limit, after, &cursors).await?;
+    let mut connection = store.database().read().await?;
+    let Page { items, next } = OrderRepository(&mut connection).list(filter, limit, after, &cursors).await?;
     let ids: Vec<OrderId> = items.iter().map(|order| order.id).collect();
-    let payments = PaymentRepository(&mut session).by_orders(&ids).await?;
+    let payments = PaymentRepository(&mut connection).by_orders(&ids).await?;
     let mut payments: HashMap<_, _> =
         payments.into_iter().map(|payment| (payment.order_id, payment)).collect();
-    let place = |order: Order| {
+    let with_payment = |order: Order| {
         let payment = payments.remove(&order.id);
         let payment =
             payment.ok_or_else(|| Technical::internal(format!("order {} has no payment", order.id)))?;
         Ok(PlacedOrder { order, payment })
     };
-    let items: Result<Vec<_>, Technical> = items.into_iter().map(place).collect();
+    let items: Result<Vec<_>, Technical> = items.into_iter().map(with_payment).collect();
     Ok(Page { items: items?, next })
 }
 
-/// The order that a payment pays, with it.
+/// Returns the order of a payment, with the payment.
 pub async fn order_of_payment(store: &Store, id: PaymentId) -> Result<PlacedOrder, Failure> {
     placed_orders::get_by_payment(&mut store.database().read().await?, id).await
 }
 
-/// The steps of a payment, oldest first.
+/// Returns the operations of a payment, oldest first.
 pub async fn payment_steps(store: &Store, id: PaymentId) -> Result<Vec<PaymentStep>, Failure> {
-    let mut session = store.database().read().await?;
-    Ok(PaymentRepository(&mut session).steps(id).await?)
+    let mut connection = store.database().read().await?;
+    Ok(PaymentRepository(&mut connection).steps(id).await?)
 }
 
-/// The invoice of an order, and the credit notes that take back from it.
+/// Returns the invoice of an order, and its credit notes.
 pub async fn invoice(store: &Store, id: OrderId) -> Result<(Invoice, Vec<Invoice>), Failure> {
-    let mut session = store.database().read().await?;
-    let documents = InvoiceRepository(&mut session).by_order(id).await?;
+    let mut connection = store.database().read().await?;
+    let documents = InvoiceRepository(&mut connection).by_order(id).await?;
     let (invoices, credit_notes): (Vec<_>, Vec<_>) =
         documents.into_iter().partition(|document| document.kind == InvoiceKind::Invoice);
     let invoice = invoices.into_iter().next().ok_or(NotFound::Invoice)?;
     Ok((invoice, credit_notes))
 }
 
-/// A page of subscriptions, newest first.
+/// Returns a page of subscriptions, newest first.
 pub async fn subscriptions(
     store: &Store,
     filter: &SubscriptionFilter,
@@ -74,17 +75,17 @@ pub async fn subscriptions(
     let list = format!("subscriptions {:?}", (filter.user_id, filter.status));
     let cursors = store.database().cursor_key().cursors(&list);
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
-    let mut session = store.database().read().await?;
-    Ok(SubscriptionRepository(&mut session).list(filter, limit, after, &cursors).await?)
+    let mut connection = store.database().read().await?;
+    Ok(SubscriptionRepository(&mut connection).list(filter, limit, after, &cursors).await?)
 }
 
-/// A subscription with the charges of its periods, oldest first.
+/// Returns a subscription with its periods, oldest first.
 pub async fn subscription(
     store: &Store,
     id: SubscriptionId,
 ) -> Result<(Subscription, Vec<SubscriptionPeriod>), Failure> {
-    let mut session = store.database().read().await?;
-    let subscription = session.find(id).await?.ok_or(NotFound::Subscription)?;
-    let periods = SubscriptionRepository(&mut session).periods(id).await?;
+    let mut connection = store.database().read().await?;
+    let subscription = connection.find(id).await?.ok_or(NotFound::Subscription)?;
+    let periods = SubscriptionRepository(&mut connection).periods(id).await?;
     Ok((subscription, periods))
 }

@@ -1,4 +1,4 @@
-//! Invoices when an order is paid, credit notes when money goes back.
+//! Issues the invoice when an order is paid, and credit notes when its payment is refunded or voided.
 
 use crate::domain::address::Address;
 use crate::domain::ids::{InvoiceId, PaymentStepId, UserId};
@@ -12,7 +12,7 @@ use crate::infrastructure::repositories::{InvoiceRepository, UnitOfWork};
 use super::quote::Quote;
 use crate::application::Policy;
 
-/// Writes an order's invoice.
+/// Issues the invoice of an order.
 pub(crate) async fn invoice(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
     let lines = order.lines.iter().map(|line| InvoiceLine {
         sku: line.sku.clone(),
@@ -35,7 +35,7 @@ pub(crate) async fn invoice(work: &mut UnitOfWork, order: &Order) -> Result<(), 
     issue(work, InvoiceKind::Invoice, order, order.total, document, None, None).await
 }
 
-/// Writes a credit note for money that went back, or was let go; an order without an invoice needs none.
+/// Issues a credit note for a refunded or voided amount, unless the order has no invoice.
 pub(crate) async fn credit_note(
     work: &mut UnitOfWork,
     order: &Order,
@@ -59,7 +59,7 @@ pub(crate) async fn credit_note(
     issue(work, InvoiceKind::CreditNote, order, amount, document, Some(invoice.id), Some(step)).await
 }
 
-/// Writes a credit note for goods that no order of the store sold.
+/// Issues a credit note for goods that no order of the store sold.
 pub(crate) async fn credit_without_order(
     work: &mut UnitOfWork,
     policy: &Policy,
@@ -131,7 +131,7 @@ async fn issue(
     Ok(())
 }
 
-/// The tax by rate, as an invoice says it.
+/// Returns the tax by rate, as an invoice lists it.
 pub(crate) fn taxes(priced: &Priced) -> Vec<InvoiceTax> {
     let tax = |rate: &RateTotal| InvoiceTax {
         basis_points: rate.basis_points.into(),
@@ -142,23 +142,25 @@ pub(crate) fn taxes(priced: &Priced) -> Vec<InvoiceTax> {
     priced.tax_by_rate.iter().map(tax).collect()
 }
 
-/// What is left of an invoice's taxes after its credit notes.
+/// Returns an invoice's taxes less those of its credit notes.
 fn left(documents: &[Invoice]) -> Result<Vec<InvoiceTax>, MoneyError> {
     let (invoices, notes): (Vec<_>, Vec<_>) =
         documents.iter().partition(|document| document.kind == InvoiceKind::Invoice);
     let mut left: Vec<_> = invoices.into_iter().flat_map(|invoice| invoice.document.taxes.clone()).collect();
-    for gone in notes.into_iter().flat_map(|note| &note.document.taxes) {
-        let rate =
-            |tax: &&mut InvoiceTax| (tax.basis_points, tax.inclusive) == (gone.basis_points, gone.inclusive);
+    for credited in notes.into_iter().flat_map(|note| &note.document.taxes) {
+        let rate = |tax: &&mut InvoiceTax| {
+            (tax.basis_points, tax.inclusive) == (credited.basis_points, credited.inclusive)
+        };
         if let Some(tax) = left.iter_mut().find(rate) {
-            tax.net = tax.net.checked_sub(gone.net)?;
-            tax.tax = tax.tax.checked_sub(gone.tax)?;
+            tax.net = tax.net.checked_sub(credited.net)?;
+            tax.tax = tax.tax.checked_sub(credited.tax)?;
         }
     }
     Ok(left)
 }
 
-/// The share of what is left that goes back with an amount: it adds up to the amount, and all shares to the invoice.
+/// Returns the taxes of a credit note over an amount: a share of the invoice's remaining taxes. A share adds up to the
+/// amount, and all shares to the invoice.
 fn share(left: Vec<InvoiceTax>, amount: Money) -> Result<Vec<InvoiceTax>, Failure> {
     let weights: Vec<i64> =
         left.iter().flat_map(|tax| [tax.net.amount.max(0), tax.tax.amount.max(0)]).collect();

@@ -1,4 +1,4 @@
-//! What an administrator or a customer does with a placed order: cancel, capture, refund, fulfil.
+//! Changes of a placed order by an administrator or a customer: cancel, capture, refund, fulfil.
 
 use serde::Deserialize;
 use utoipa::ToSchema;

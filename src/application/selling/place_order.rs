@@ -1,7 +1,7 @@
 //! Places an order: the one way for a checkout, a renewal and an import.
 //!
-//! In one unit of work the goods are priced, their stock is reserved, a use of the discount is taken, and order,
-//! payment and events are written. What must not happen under a race stands in the database's conditional updates.
+//! One unit of work prices the lines, reserves their stock, redeems the discount, and writes the order, the payment and
+//! the events. Conditional updates of the database keep concurrent orders within the stock and the usage limit.
 
 use crate::domain::address::Address;
 use crate::domain::discount::DiscountRefusal;
@@ -82,7 +82,7 @@ pub async fn place_order(
     let quote = quote(work, &request).await?;
     admit(draft, &quote)?;
 
-    // these go to the database together; others wait for the number, so it comes last
+    // sent together; the order number is last, since other transactions wait for its lock
     let now = work.now();
     let pieces: Vec<_> = draft.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
     InventoryRepository::reserve_ahead(work, &pieces);
@@ -122,7 +122,7 @@ fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
     if recurring && draft.user_id.is_none() {
         return Err(UnauthorizedAccessException::NotSignedIn.into());
     }
-    if quote.unreachable {
+    if quote.undeliverable {
         return Err(ValidationException::one("/shipping_address/country", Fault::Invalid).into());
     }
     Ok(())

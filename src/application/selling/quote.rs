@@ -1,4 +1,4 @@
-//! Quotes: the one place where prices, discount, shipping and tax are computed, for a cart as for an order.
+//! Quotes: prices, discount, shipping and tax of carts and orders. No other module computes them.
 
 use std::collections::HashMap;
 
@@ -54,34 +54,34 @@ pub enum ShippingChoice {
     /// The method with this code.
     Method(String),
     /// Shipping is not charged: it was agreed outside the store.
-    Settled,
+    NotCharged,
 }
 
 /// The price of a list of lines.
 #[derive(Debug, Clone)]
 pub struct Quote {
-    /// The amounts, line by line and in all.
+    /// The amounts of each line and the totals.
     pub priced: Priced,
-    /// What was known of each line's variant.
+    /// The offers of the lines, in the order of the lines.
     pub offers: Vec<Offer>,
     /// The discount, if its code applies.
     pub discount: Option<Discount>,
-    /// Why the code does not apply.
+    /// The reason why the discount code does not apply.
     pub refused_discount: Option<InvalidDiscountCodeException>,
     /// The shipping method.
     pub shipping: Option<ShippingMethod>,
     /// Whether the order is shipped and no method delivers to the country.
-    pub unreachable: bool,
+    pub undeliverable: bool,
 }
 
-/// Prices a request. A code that does not apply is told in the quote: whether that is an error is the caller's to say.
+/// Computes the quote of a request. A discount code that does not apply is not an error: the quote has the reason.
 pub async fn quote(connection: &mut Connection, request: &QuoteRequest<'_>) -> Result<Quote, Failure> {
     quote_ahead(connection, request.country, request.discount_code, request.shipping);
     let offers = offers(connection, request.lines).await?;
     quote_offers(connection, request, offers).await
 }
 
-/// Sends for what [`quote_offers`] reads, together with the next statement.
+/// Sends the queries of [`quote_offers`] ahead, together with the next statement.
 pub(super) fn quote_ahead(
     connection: &mut Connection,
     country: Country,
@@ -92,12 +92,12 @@ pub(super) fn quote_ahead(
     if let Some(code) = discount_code {
         DiscountRepository(connection).by_code_ahead(code);
     }
-    if *shipping != ShippingChoice::Settled {
+    if *shipping != ShippingChoice::NotCharged {
         ShippingRepository(connection).active_ahead();
     }
 }
 
-/// Prices a request of which it is known what each line's variant is.
+/// Computes the quote of a request from the offers of its lines.
 pub async fn quote_offers(
     connection: &mut Connection,
     request: &QuoteRequest<'_>,
@@ -129,7 +129,7 @@ pub async fn quote_offers(
     } else {
         ShippingOptions::default()
     };
-    let unreachable = shipping_options.unreachable();
+    let undeliverable = shipping_options.undeliverable();
     let shipping = chosen(shipping_options, request.shipping)?;
     input.shipping = shipping
         .as_ref()
@@ -141,11 +141,11 @@ pub async fn quote_offers(
         discount,
         refused_discount,
         shipping: shipping.map(|(method, _)| method),
-        unreachable,
+        undeliverable,
     })
 }
 
-/// What is known of each line's variant, in the order of the lines.
+/// Returns the offers of the lines, in the order of the lines.
 async fn offers(connection: &mut Connection, lines: &[QuoteLine]) -> Result<Vec<Offer>, Failure> {
     let mut wanted: Vec<VariantId> = lines.iter().map(|line| line.variant_id).collect();
     wanted.sort_unstable();
@@ -163,7 +163,7 @@ async fn offers(connection: &mut Connection, lines: &[QuoteLine]) -> Result<Vec<
     Ok(offers)
 }
 
-/// The product's own tax class, or that of the nearest category above it that has one; each category is asked once.
+/// Returns the product's own tax class, or that of the nearest category above it that has one. Reads each category once.
 async fn tax_class(
     connection: &mut Connection,
     offer: &Offer,
@@ -180,12 +180,12 @@ async fn tax_class(
     Ok(class)
 }
 
-/// The rate of a class; a country without a rule for it takes no tax.
+/// Returns the rate of a tax class; zero without a tax rule for the class.
 fn rate(rules: &[TaxRule], class: &TaxClass) -> TaxRate {
     rules.iter().find(|rule| rule.tax_class == *class).map_or(TaxRate::NONE, |rule| rule.rate)
 }
 
-/// The discount that a code stands for, or why it does not apply.
+/// Returns the discount with the requested code, or the reason why the code does not apply.
 async fn discount(
     connection: &mut Connection,
     request: &QuoteRequest<'_>,
@@ -202,16 +202,18 @@ async fn discount(
     }
 }
 
-/// The ways of shipping that go there, with their prices.
+/// The shipping methods that deliver to the country of a request, with their prices.
 #[derive(Default)]
 struct ShippingOptions {
     priced: Vec<(ShippingMethod, Money)>,
+    /// The number of the store's active shipping methods, to any country.
     known: usize,
 }
 
 impl ShippingOptions {
-    /// Whether the store ships, but not there. One that has no ways at all does not charge for them.
-    fn unreachable(&self) -> bool {
+    /// Returns whether the store has shipping methods, and none delivers to the country. A store without shipping
+    /// methods does not charge for shipping.
+    fn undeliverable(&self) -> bool {
         self.known > 0 && self.priced.is_empty()
     }
 }
@@ -221,7 +223,7 @@ async fn shipping_options(
     request: &QuoteRequest<'_>,
     goods: Money,
 ) -> Result<ShippingOptions, Failure> {
-    if *request.shipping == ShippingChoice::Settled {
+    if *request.shipping == ShippingChoice::NotCharged {
         return Ok(ShippingOptions::default());
     }
     let methods = ShippingRepository(connection).active().await?;
@@ -233,15 +235,16 @@ async fn shipping_options(
     Ok(ShippingOptions { priced, known })
 }
 
-/// The way that was chosen.
+/// Returns the chosen shipping method with its price.
 fn chosen(
     shipping_options: ShippingOptions,
     choice: &ShippingChoice,
 ) -> Result<Option<(ShippingMethod, Money)>, Failure> {
     match choice {
         ShippingChoice::Method(code) if shipping_options.known > 0 => {
-            let way = shipping_options.priced.into_iter().find(|(method, _)| method.code == *code);
-            way.map(Some)
+            let method = shipping_options.priced.into_iter().find(|(method, _)| method.code == *code);
+            method
+                .map(Some)
                 .ok_or_else(|| ValidationException::one("/shipping_method", Fault::NoSuchThing).into())
         }
         _ => Ok(shipping_options.priced.into_iter().min_by_key(|(_, price)| price.amount)),

@@ -78,8 +78,8 @@ fn check_tax_rules(rules: &[TaxRule]) -> Result<(), Failure> {
     for (i, TaxRule { country, tax_class, rate }) in rules.iter().enumerate() {
         faults.require(seen.insert((country, tax_class)), format!("/items/{i}"), Fault::Duplicate);
         let maximum = TaxRate::MAX_BASIS_POINTS.into();
-        let place = format!("/items/{i}/rate/basis_points");
-        faults.require(rate.validate().is_ok(), place, Fault::Maximum { maximum });
+        let pointer = format!("/items/{i}/rate/basis_points");
+        faults.require(rate.validate().is_ok(), pointer, Fault::Maximum { maximum });
     }
     faults.check()
 }

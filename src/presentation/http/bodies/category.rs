@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::category::{Branch, Category};
+use crate::domain::category::{Category, Subtree};
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::tax::TaxClass;
@@ -77,8 +77,8 @@ impl CategoryBody {
 
 impl CategoryTreeBody {
     /// The body of a category with its subtree.
-    pub fn of(branch: &Branch) -> Self {
-        let Branch { category, children } = branch;
+    pub fn of(subtree: &Subtree) -> Self {
+        let Subtree { category, children } = subtree;
         Self {
             id: category.id,
             slug: category.slug.clone(),

@@ -3,7 +3,7 @@
 use axum::extract::State;
 
 use crate::application::catalogue::categories;
-use crate::domain::category::Branch;
+use crate::domain::category::Subtree;
 use crate::infrastructure::exceptions::CategoryNotFoundException;
 use crate::presentation::http::bodies::CategoryTreeBody;
 use crate::presentation::http::conditional::IfNoneMatch;
@@ -52,7 +52,7 @@ async fn get_category(
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let tree = categories::categories(&app.store).await?;
-    let found = Branch::find(&tree, &id_or_slug);
-    let branch = found.ok_or_else(|| CategoryNotFoundException { category: id_or_slug.clone() })?;
-    Ok(if_none_match.respond(NO_VERSION, &CategoryTreeBody::of(branch)))
+    let found = Subtree::find(&tree, &id_or_slug);
+    let subtree = found.ok_or_else(|| CategoryNotFoundException { category: id_or_slug.clone() })?;
+    Ok(if_none_match.respond(NO_VERSION, &CategoryTreeBody::of(subtree)))
 }
