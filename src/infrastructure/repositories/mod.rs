@@ -32,7 +32,7 @@ pub use category_repository::{CategoryRepository, MoveError};
 pub use database::{
     Connection, CursorKey, Cursors, Database, DatabaseError, Engine, EventPosition, Field, ForeignCursor,
     FromRow, Json, ListError, ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, Table, UnitOfWork,
-    Versioned, Work, WorkFn, next_number,
+    Versioned, WorkFn, next_number,
 };
 pub(crate) use database::{from_row, next_number_ahead, read_column};
 pub use discount_repository::DiscountRepository;

@@ -110,7 +110,7 @@ impl Connection {
     /// same statement with the same parameters: it takes no round trip. Does nothing on SQLite.
     ///
     /// Nothing may change the result between here and that call.
-    pub(crate) fn send_ahead(&mut self, sql: &str, params: &[Param<'_>]) {
+    pub fn send_ahead(&mut self, sql: &str, params: &[Param<'_>]) {
         if let EngineConnection::Postgres(postgres) = &mut self.inner {
             postgres.send_ahead(sql, params);
         }
@@ -124,6 +124,30 @@ impl Connection {
                 postgres.defer_script(script);
                 Ok(())
             }
+        }
+    }
+
+    /// Commits the transaction.
+    pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
+        match &mut self.inner {
+            EngineConnection::Sqlite(sqlite) => sqlite.script("COMMIT"),
+            EngineConnection::Postgres(postgres) => postgres.commit().await,
+        }
+    }
+
+    /// Rolls the transaction back.
+    pub(crate) async fn roll_back(&mut self) -> Result<(), DatabaseError> {
+        match &mut self.inner {
+            EngineConnection::Sqlite(sqlite) => sqlite.script("ROLLBACK"),
+            EngineConnection::Postgres(postgres) => postgres.roll_back().await,
+        }
+    }
+
+    /// Returns whether the transaction failed and may succeed when it is run again.
+    pub(crate) fn must_retry(&self) -> bool {
+        match &self.inner {
+            EngineConnection::Sqlite(_) => false,
+            EngineConnection::Postgres(postgres) => postgres.must_retry(),
         }
     }
 

@@ -1,55 +1,57 @@
-//! What a database can answer instead of doing what it was asked, named by what the caller can do about it.
+//! Errors of the database, named by what the caller can do about them.
 
 use thiserror::Error;
 
-/// Why the database did not do it.
+/// An error of the database.
 #[derive(Debug, Error)]
 pub enum DatabaseError {
-    /// It cannot be reached, or is too busy; nothing was done, and it may be asked again later.
+    /// It cannot be reached, or is too busy. Nothing was changed, and the same call may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// Its disk is full; nothing was done.
+    /// Its disk is full. Nothing was changed.
     #[error("the database has no room left: {0}")]
     Full(String),
-    /// Another row has this unique value already.
+    /// Another row has this unique value.
     #[error("a value is taken: {constraint}")]
     Taken {
         /// The unique constraint, by the name it has in the migrations.
         constraint: String,
     },
-    /// The row was changed by somebody else since it was read.
-    #[error("{table} was changed by somebody else")]
+    /// The row changed since it was read.
+    #[error("the row of {table} is stale")]
     Stale {
         /// The table.
         table: &'static str,
     },
-    /// A rule of the table forbids it.
-    #[error("a rule forbids it: {constraint}")]
+    /// The row violates a CHECK constraint of its table.
+    #[error("a constraint was violated: {constraint}")]
     CheckFailed {
         /// The CHECK constraint, by its name.
         constraint: String,
     },
-    /// It names a row that is not there, or would leave such a name behind.
+    /// A referenced row is missing, or a removed row is still referenced.
     #[error("a referenced row is missing or still referenced: {0}")]
     ForeignKey(String),
-    /// Two transactions waited for each other and this one gave way; it is run again by itself, a few times.
-    #[error("the transaction gave way to another: {0}")]
+    /// A deadlock or a serialization failure. [`Database::write`] runs the transaction again, up to 8 times.
+    ///
+    /// [`Database::write`]: super::Database::write
+    #[error("the transaction must be retried: {0}")]
     Retryable(String),
     /// The schema is not the one this program needs.
     #[error("{0}")]
     Schema(String),
-    /// Nobody expected this.
+    /// An unexpected error of the database.
     #[error("the database failed: {0}")]
     Internal(String),
 }
 
 impl DatabaseError {
-    /// Whether this is the named unique constraint.
+    /// Returns whether the named unique constraint was violated.
     pub fn is_taken(&self, name: &str) -> bool {
         matches!(self, Self::Taken { constraint } if constraint == name)
     }
 
-    /// Whether this is the named CHECK.
+    /// Returns whether the named CHECK constraint was violated.
     pub fn is_check(&self, name: &str) -> bool {
         matches!(self, Self::CheckFailed { constraint } if constraint == name)
     }

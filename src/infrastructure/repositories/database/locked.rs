@@ -1,4 +1,4 @@
-//! Rows that a unit of work holds locked: what is stored of them, so that only what changed is saved.
+//! Locked rows: a unit of work keeps their stored values, so that only changed columns are saved.
 
 use super::dialect;
 use super::error::DatabaseError;
@@ -52,41 +52,57 @@ impl UnitOfWork {
     /// Saves what changed of a row that was locked by [`UnitOfWork::lock`], increments its version and sets the time of
     /// the change. Does nothing if nothing changed. Returns whether something did.
     ///
-    /// On PostgreSQL an error is returned by the next statement of the transaction or by the commit.
+    /// Fails if another copy of the row was saved in this unit of work. On PostgreSQL an error of the statement is
+    /// returned by the next statement of the transaction or by the commit.
     pub async fn save<T: Versioned>(&mut self, row: &mut T) -> Result<bool, DatabaseError> {
-        let changed = !self.changes(row)?.is_empty();
-        if changed {
-            self.save_as_changed(row).await?;
-        }
-        Ok(changed)
+        self.save_if(row, |values, stored| values != stored).await
     }
 
     /// Saves a locked row of which something changed, perhaps in another table.
     pub(crate) async fn save_as_changed<T: Versioned>(&mut self, row: &mut T) -> Result<(), DatabaseError> {
+        self.save_if(row, |_, _| true).await.map(drop)
+    }
+
+    /// Saves a locked row if `changed` returns that its values differ from those that are stored.
+    async fn save_if<T: Versioned>(
+        &mut self,
+        row: &mut T,
+        changed: fn(&[Param<'static>], &[Param<'static>]) -> bool,
+    ) -> Result<bool, DatabaseError> {
+        let mut values: Vec<_> = row.values().into_iter().map(Param::into_owned).collect();
+        let same_row = |locked: &Locked| locked.table == T::NAME && locked.values[0] == values[0];
+        let Some(index) = self.locked.iter().position(same_row) else {
+            return Err(DatabaseError::Internal(format!("a row of {} was not locked before", T::NAME)));
+        };
+        let stored = &self.locked[index].values;
+        let version = T::columns().position(|column| column == "version");
+        if version.is_some_and(|version| stored[version] != values[version]) {
+            return Err(DatabaseError::Internal(format!("two copies of a locked row of {}", T::NAME)));
+        }
+        if !changed(&values, stored) {
+            return Ok(false);
+        }
+
         row.set_changed(self.now());
-        let key = row.values().swap_remove(0).into_owned();
-        let (mut params, mut sets) = (vec![key], Vec::new());
-        for (column, value) in self.changes(row)? {
-            params.push(value.into_owned());
-            sets.push(format!("{column} = ${}", params.len()));
+        for (column, value) in T::columns().zip(&mut values) {
+            match column {
+                "version" => *value = Param::Int(*row.version_mut()),
+                "updated_at" => *value = Param::Time(self.now()),
+                _ => {}
+            }
+        }
+        let (mut params, mut sets) = (vec![values[0].clone()], Vec::new());
+        let columns = T::columns().chain(T::COMPUTED.iter().copied());
+        for ((column, new), stored) in columns.zip(&values).zip(stored) {
+            if new != stored {
+                params.push(new.clone());
+                sets.push(format!("{column} = ${}", params.len()));
+            }
         }
         let sql = format!("UPDATE {} SET {} WHERE {}", T::NAME, sets.join(", "), key_condition::<T>(1));
         self.defer(&sql, &params).await?;
-        self.remember(row);
-        Ok(())
-    }
-
-    /// Returns the columns whose values differ from those that are stored.
-    fn changes<'a, T: Table>(&self, row: &'a T) -> Result<Vec<(&'static str, Param<'a>)>, DatabaseError> {
-        let values = row.values();
-        let locked =
-            self.locked.iter().find(|locked| locked.table == T::NAME && locked.values[0] == values[0]);
-        let Some(locked) = locked else {
-            return Err(DatabaseError::Internal(format!("a row of {} was not locked before", T::NAME)));
-        };
-        let columns = T::columns().chain(T::COMPUTED.iter().copied());
-        let pairs = columns.zip(values).zip(&locked.values);
-        Ok(pairs.filter(|((_, new), stored)| new != *stored).map(|(pair, _)| pair).collect())
+        self.locked[index].values = values;
+        Ok(true)
     }
 
     fn remember<T: Table>(&mut self, row: &T) {

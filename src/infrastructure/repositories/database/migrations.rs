@@ -87,7 +87,7 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
             refused(format!("the database is {missing} migrations behind: run `undercroft migrate`"))
         }
         (SchemaState::Empty, _) | (SchemaState::Behind { .. }, Setup::Migrate) => {
-            database.write_boxed(|work| Box::pin(apply(work))).await
+            database.write((), async |work, ()| apply(work).await).await
         }
     }
 }

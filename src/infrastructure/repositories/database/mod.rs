@@ -19,6 +19,7 @@ mod unit_of_work;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -46,11 +47,13 @@ pub use self::{
     param::Param,
     row::{Field, FromRow, Json, Row},
     table::{Table, Versioned},
-    unit_of_work::{ReadFn, UnitOfWork, Work, WorkFn},
+    unit_of_work::{ReadFn, UnitOfWork, WorkFn},
 };
 
-/// How often a transaction that gave way to another is run again.
-const RETRIES: usize = 8;
+/// The most runs of a transaction that fails as retryable.
+const RUNS: u32 = 8;
+/// The shortest wait before a transaction is run again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
 /// A database. Clones share its connections.
 #[derive(Clone)]
@@ -173,9 +176,7 @@ impl Database {
             EngineConnection::Postgres(postgres) => {
                 postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
                 let result = work(&mut connection, given).await;
-                if let EngineConnection::Postgres(postgres) = connection.inner_mut() {
-                    postgres.roll_back().await?;
-                }
+                connection.roll_back().await?;
                 result
             }
         }
@@ -224,22 +225,6 @@ impl Database {
         }
     }
 
-    /// [`Database::write`] for a closure that returns a boxed future.
-    pub fn write_boxed<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
-    where
-        T: Send + 'static,
-        E: From<DatabaseError> + Send + 'static,
-        F: for<'a> Fn(&'a mut UnitOfWork) -> Work<'a, T, E> + Send + Sync + 'static,
-    {
-        fn call<'a, T, E, F>(unit: &'a mut UnitOfWork, work: &'a F) -> Work<'a, T, E>
-        where
-            F: for<'b> Fn(&'b mut UnitOfWork) -> Work<'b, T, E>,
-        {
-            work(unit)
-        }
-        self.submit(work, call::<T, E, F>)
-    }
-
     /// Runs one statement as a transaction of its own, and returns its first row.
     pub(crate) async fn write_one<T: FromRow + Send + 'static>(
         &self,
@@ -254,7 +239,8 @@ impl Database {
         }
     }
 
-    /// Runs `work` in a PostgreSQL transaction, again after a deadlock or a serialization failure.
+    /// Runs `work` in a PostgreSQL transaction, and again after a wait if it failed as retryable. Returns its result and
+    /// whether it published events.
     async fn transact<A, T, E, F>(
         &self,
         postgres: &PostgresDatabase,
@@ -266,7 +252,8 @@ impl Database {
         E: From<DatabaseError>,
         F: for<'a> WorkFn<'a, A, Result<T, E>>,
     {
-        for attempt in 1.. {
+        let mut run = 1;
+        loop {
             let mut connection = match postgres.connection().await {
                 Ok(connection) => connection,
                 Err(error) => return (Err(error.into()), false),
@@ -274,18 +261,37 @@ impl Database {
             connection.begin("BEGIN");
             let connection = Connection::new(EngineConnection::Postgres(connection));
             let mut unit = UnitOfWork::new(connection, self.context.clone());
-            let result = work(&mut unit, given).await;
-            let published = unit.published();
-            let EngineConnection::Postgres(mut connection) = unit.into_connection().into_inner() else {
-                break;
+
+            let (result, retryable) = match work(&mut unit, given).await {
+                Ok(value) => match unit.commit().await {
+                    Ok(()) => (Ok(value), false),
+                    Err(error) => {
+                        let retryable = matches!(error, DatabaseError::Retryable(_));
+                        (Err(error.into()), retryable)
+                    }
+                },
+                Err(error) => {
+                    let retryable = unit.must_retry();
+                    // a connection that cannot roll back is closed when it is dropped
+                    let _ = unit.roll_back().await;
+                    (Err(error), retryable)
+                }
             };
-            let ended = if result.is_ok() { connection.commit().await } else { connection.roll_back().await };
-            if connection.must_retry() && attempt < RETRIES {
-                continue;
+            if !retryable || run == RUNS {
+                return (result, unit.published());
             }
-            return (result.and_then(|value| ended.map(|()| value).map_err(E::from)), published);
+            drop(unit);
+            tokio::time::sleep(self.wait_after(run)).await;
+            run += 1;
         }
-        (Err(DatabaseError::Internal("a transaction lost its connection".into()).into()), false)
+    }
+
+    /// Returns the random wait after a failed run of a transaction: 5 ms, up to 80 ms after several runs.
+    fn wait_after(&self, run: u32) -> Duration {
+        let mut random = [0];
+        self.context.ids.secret(&mut random);
+        let most = SHORTEST_WAIT.saturating_mul(1 << run.min(4));
+        SHORTEST_WAIT + (most - SHORTEST_WAIT) * u32::from(random[0]) / 255
     }
 
     /// What time it is to the database.

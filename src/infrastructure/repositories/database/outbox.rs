@@ -68,22 +68,18 @@ pub(crate) async fn renumber_restored(database: &Database) -> Result<(), Databas
     if database.engine() == Engine::Sqlite || foreign(&mut database.read().await?).await?.is_none() {
         return Ok(());
     }
-    database
-        .write_boxed(|work| {
-            Box::pin(async move {
-                work.script(dialect::lock_schema(Engine::Postgres)).await?;
-                let Some(last) = foreign(work).await? else { return Ok(()) };
-                for sql in [
-                    "UPDATE outbox SET tx = tx - $1 - 1",
-                    "UPDATE event_cursors SET tx = tx - $1 - 1 WHERE seq > 0",
-                ] {
-                    work.execute(sql, &params![last]).await?;
-                }
-                tracing::info!("the events come from another PostgreSQL cluster and were put before its own");
-                Ok(())
-            })
-        })
-        .await
+    let write = database.write((), async |work, ()| {
+        work.script(dialect::lock_schema(Engine::Postgres)).await?;
+        let Some(last) = foreign(work).await? else { return Ok(()) };
+        for sql in
+            ["UPDATE outbox SET tx = tx - $1 - 1", "UPDATE event_cursors SET tx = tx - $1 - 1 WHERE seq > 0"]
+        {
+            work.execute(sql, &params![last]).await?;
+        }
+        tracing::info!("moved the events of another PostgreSQL cluster before those of this one");
+        Ok(())
+    });
+    write.await
 }
 
 /// The last transaction that the outbox or a cursor names, if this cluster has not come so far.

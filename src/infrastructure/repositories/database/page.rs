@@ -77,18 +77,15 @@ impl CursorKey {
         if let Some(found) = database.read().await?.first::<String>(READ, &[]).await? {
             return Ok(Self(found.into_bytes().into()));
         }
-        let secret = database
-            .write_boxed(|work| {
-                Box::pin(async move {
-                    let mut bytes = [0; 32];
-                    work.secret(&mut bytes);
-                    let values = params![URL_SAFE_NO_PAD.encode(bytes)];
-                    let sql = "INSERT INTO store_settings (key, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING";
-                    work.execute(sql, &values).await?;
-                    work.one::<String>(READ, &[]).await
-                })
-            })
-            .await?;
+        let write = database.write((), async |work, ()| {
+            let mut bytes = [0; 32];
+            work.secret(&mut bytes);
+            let values = params![URL_SAFE_NO_PAD.encode(bytes)];
+            let sql = "INSERT INTO store_settings (key, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING";
+            work.execute(sql, &values).await?;
+            work.one::<String>(READ, &[]).await
+        });
+        let secret = write.await?;
         Ok(Self(secret.into_bytes().into()))
     }
 

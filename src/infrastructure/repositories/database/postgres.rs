@@ -72,8 +72,7 @@ impl PostgresDatabase {
         })?;
         Ok(PostgresConnection {
             object: Some(object),
-            in_transaction: false,
-            must_retry: false,
+            state: State::Idle,
             queue: Vec::new(),
             ahead: Vec::new(),
         })
@@ -94,11 +93,26 @@ fn is_local(config: &tokio_postgres::Config) -> bool {
 /// the first error is returned.
 pub(crate) struct PostgresConnection {
     object: Option<Object>,
-    in_transaction: bool,
-    must_retry: bool,
+    state: State,
     queue: Vec<Queued>,
     /// The replies to statements that were sent ahead.
     ahead: Vec<(Ahead, Reply)>,
+}
+
+/// The state of a connection's transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// There is none.
+    Idle,
+    /// Its `BEGIN` is queued. Nothing was sent yet.
+    Queued,
+    /// It is open.
+    Open,
+    /// A statement failed: the server ignores all that follows until the rollback.
+    Failed {
+        /// Whether the same transaction may succeed when it is run again.
+        retryable: bool,
+    },
 }
 
 /// A statement that waits to be sent.
@@ -140,7 +154,7 @@ pub(crate) enum Message<'a> {
     Statement(&'a str, &'a [Param<'a>]),
 }
 
-/// The server's answer to a message.
+/// The server's reply to a message.
 #[derive(Default)]
 pub(crate) struct Reply {
     /// The rows of a query.
@@ -157,56 +171,66 @@ impl PostgresConnection {
 
     /// Begins a transaction, by the statement `mode`, with the first statement in it.
     ///
-    /// It is marked as open from here on: if the caller stops waiting, the connection is closed and no transaction
-    /// stays open.
+    /// If the caller stops waiting after the first statement was sent, the connection is closed and no transaction stays
+    /// open.
     pub(crate) fn begin(&mut self, mode: &'static str) {
         self.queue = vec![Queued::Script(mode)];
         self.ahead.clear();
-        self.in_transaction = true;
-        self.must_retry = false;
+        self.state = State::Queued;
     }
 
-    /// Sends what is queued and commits.
+    /// Sends what is queued and commits. Fails if a statement failed before and was not rolled back to a savepoint.
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
-        if !self.has_begun() {
-            self.in_transaction = false;
-            return Ok(());
+        if let State::Failed { retryable } = self.state {
+            self.roll_back().await?;
+            let message = "an earlier statement of the transaction failed".to_owned();
+            let error = if retryable { DatabaseError::Retryable } else { DatabaseError::Internal };
+            return Err(error(message));
         }
+        let only_begin = self.state == State::Queued && self.queue.len() == 1;
+        if only_begin || self.state == State::Idle {
+            return self.roll_back().await;
+        }
+
         let (queued, commit) = self.finish("COMMIT").await;
-        // a COMMIT that succeeds after a failed statement has rolled back
-        self.in_transaction = commit.is_err();
+        if commit.is_ok() {
+            // the server has rolled back if what was queued failed
+            self.state = State::Idle;
+        }
         queued.and(commit)
     }
 
     /// Rolls back. What is queued is not sent.
     pub(crate) async fn roll_back(&mut self) -> Result<(), DatabaseError> {
-        if self.has_begun() {
-            self.queue.clear();
+        self.queue.clear();
+        self.ahead.clear();
+        if !matches!(self.state, State::Idle | State::Queued) {
             self.finish("ROLLBACK").await.1?;
         }
-        self.in_transaction = false;
+        self.state = State::Idle;
         Ok(())
     }
 
     /// Sends what is queued and rolls back to a savepoint by `script`. Errors of what is queued are ignored: either the
     /// savepoint was set before it, or this fails too.
     pub(crate) async fn roll_back_to(&mut self, script: &str) -> Result<(), DatabaseError> {
-        self.finish(script).await.1
+        // a statement before the savepoint may have been sent ahead of a change that is rolled back now
+        self.ahead.clear();
+        let (_, rolled_back) = self.finish(script).await;
+        if rolled_back.is_ok() {
+            self.state = State::Open;
+        }
+        rolled_back
     }
 
-    /// Whether the server knows of the transaction: it does not while `BEGIN` alone is queued.
-    fn has_begun(&self) -> bool {
-        !matches!(*self.queue, [Queued::Script(_)])
-    }
-
-    /// Whether the server asked for the transaction to be run again.
+    /// Returns whether the transaction failed and may succeed when it is run again.
     pub(crate) fn must_retry(&self) -> bool {
-        self.must_retry
+        self.state == State::Failed { retryable: true }
     }
 
     /// Queues a statement. An error of it is returned by the next statement that is sent, or by the commit.
     pub(crate) async fn defer(&mut self, sql: &str, params: &[Param<'_>]) -> Result<(), DatabaseError> {
-        if !self.in_transaction {
+        if self.state == State::Idle {
             return self.execute(sql, params).await.map(drop);
         }
         let params = params.iter().cloned().map(Param::into_owned).collect();
@@ -274,6 +298,9 @@ impl PostgresConnection {
     /// Sends messages without waiting for the replies in between; returns the reply to each. If a statement cannot be
     /// prepared nothing is sent, and its error is the only reply.
     async fn send(&mut self, messages: &[Message<'_>]) -> Vec<Result<Reply, DatabaseError>> {
+        if self.state == State::Queued {
+            self.state = State::Open;
+        }
         let client = self.get();
         let prepared = join_all(messages.iter().map(|message| prepare(client, *message))).await;
         let statements = match prepared.into_iter().collect::<Result<Vec<_>, _>>() {
@@ -290,9 +317,12 @@ impl PostgresConnection {
         replies.into_iter().map(|reply| self.noted(reply)).collect()
     }
 
+    /// Records an error in the state of the transaction.
     fn noted<T>(&mut self, result: Result<T, tokio_postgres::Error>) -> Result<T, DatabaseError> {
         let result = result.map_err(DatabaseError::from);
-        self.must_retry |= matches!(result, Err(DatabaseError::Retryable(_)));
+        if let (Err(error), State::Open) = (&result, self.state) {
+            self.state = State::Failed { retryable: matches!(error, DatabaseError::Retryable(_)) };
+        }
         result
     }
 }
@@ -326,7 +356,7 @@ async fn send(
 
 impl Drop for PostgresConnection {
     fn drop(&mut self) {
-        if self.in_transaction
+        if !matches!(self.state, State::Idle | State::Queued)
             && let Some(object) = self.object.take()
         {
             drop(Object::take(object));

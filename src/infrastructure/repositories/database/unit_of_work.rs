@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use jiff::Timestamp;
@@ -17,9 +17,6 @@ use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
 use crate::domain::context::Context;
 use crate::domain::events::DomainEvent;
-
-/// A boxed unit of work.
-pub type Work<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 /// An asynchronous function over a unit of work and what it was given, whose future can be sent to another thread.
 ///
@@ -146,10 +143,6 @@ impl UnitOfWork {
     /// Whether it published anything.
     pub(crate) fn published(&self) -> bool {
         self.published
-    }
-
-    pub(crate) fn into_connection(self) -> Connection {
-        self.connection
     }
 }
 

@@ -15,7 +15,7 @@ pub enum EraseError {
     #[error("there is no such user to be forgotten")]
     Missing,
     /// An order of theirs is neither delivered nor given up: it still needs its address.
-    #[error("an order of theirs is still under way")]
+    #[error("the user has open orders")]
     OpenOrders,
     /// The database did not do it.
     #[error(transparent)]

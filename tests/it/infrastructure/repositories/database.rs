@@ -1,8 +1,12 @@
-//! The mechanism of the repositories: sessions, units of work, group commit.
+//! The mechanism of the repositories: connections, units of work, group commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use undercroft::domain::context::Context;
 use undercroft::domain::events::StockDepleted;
 use undercroft::domain::ids::VariantId;
+use undercroft::domain::user::User;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup};
 
 use crate::support::Shop;
@@ -88,4 +92,115 @@ async fn opening_twice_changes_nothing_and_keeps_the_secret(shop: &Shop) {
     assert_eq!(again.cursor_key().sign("x", b"y"), shop.database.cursor_key().sign("x", b"y"));
     assert_eq!(count_up(&again, "e", false).await.unwrap(), 1);
     assert_eq!(count_up(&shop.database, "e", false).await.unwrap(), 2);
+}
+
+/// Fails like a statement that PostgreSQL could not serialize.
+const NOT_SERIALIZABLE: &str = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$";
+
+on_both_engines!(a_rollback_to_a_savepoint_drops_what_was_sent_ahead);
+async fn a_rollback_to_a_savepoint_drops_what_was_sent_ahead(shop: &Shop) {
+    const READ: &str = "SELECT COALESCE(MAX(value), 0) FROM counters WHERE name = 'ahead'";
+    let write = shop.database.write((), async |work, ()| {
+        work.savepoint()?;
+        work.send_ahead(READ, &[]);
+        work.one::<i64>("SELECT CAST(1 AS BIGINT)", &[]).await?;
+        work.rollback_to_savepoint().await?;
+        work.execute("INSERT INTO counters (name, value) VALUES ('ahead', 7)", &[]).await?;
+        work.one::<i64>(READ, &[]).await
+    });
+    let read: Result<i64, DatabaseError> = write.await;
+    assert_eq!(read.unwrap(), 7);
+}
+
+on_both_engines!(a_savepoint_as_the_last_statement_is_committed);
+async fn a_savepoint_as_the_last_statement_is_committed(shop: &Shop) {
+    let write = shop.database.write((), async |work, ()| {
+        work.execute("INSERT INTO counters (name, value) VALUES ('last', 1)", &[]).await?;
+        work.savepoint()
+    });
+    let written: Result<(), DatabaseError> = write.await;
+    written.unwrap();
+    assert_eq!(counter(&shop.database, "last").await, Some(1));
+}
+
+on_both_engines!(an_ignored_error_of_a_statement_fails_the_commit);
+async fn an_ignored_error_of_a_statement_fails_the_commit(shop: &Shop) {
+    let write = shop.database.write((), async |work, ()| {
+        work.execute("INSERT INTO counters (name, value) VALUES ('ignored', 1)", &[]).await?;
+        let _ = work.execute("INSERT INTO counters (name, value) VALUES ('ignored', 2)", &[]).await;
+        Ok(())
+    });
+    let written: Result<(), DatabaseError> = write.await;
+    // SQLite rolls back the failed statement alone
+    let stored = counter(&shop.database, "ignored").await;
+    assert_eq!(written.is_ok(), stored == Some(1), "{written:?} {stored:?}");
+}
+
+on_both_engines!(a_committed_transaction_is_not_run_again);
+async fn a_committed_transaction_is_not_run_again(shop: &Shop) {
+    if shop.url.starts_with("sqlite:") {
+        return;
+    }
+    let runs = Arc::new(AtomicU32::new(0));
+    let write = shop.database.write(Arc::clone(&runs), async |work, runs| {
+        runs.fetch_add(1, Ordering::SeqCst);
+        work.savepoint()?;
+        assert!(work.script(NOT_SERIALIZABLE).await.is_err());
+        work.rollback_to_savepoint().await
+    });
+    let written: Result<(), DatabaseError> = write.await;
+    written.unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+on_both_engines!(a_retryable_transaction_is_run_again);
+async fn a_retryable_transaction_is_run_again(shop: &Shop) {
+    if shop.url.starts_with("sqlite:") {
+        return;
+    }
+    let runs = Arc::new(AtomicU32::new(0));
+    let write = shop.database.write(Arc::clone(&runs), async |work, runs| {
+        work.execute("INSERT INTO counters (name, value) VALUES ('again', 1)", &[]).await?;
+        if runs.fetch_add(1, Ordering::SeqCst) < 2 { work.script(NOT_SERIALIZABLE).await } else { Ok(()) }
+    });
+    let written: Result<(), DatabaseError> = write.await;
+    written.unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
+    assert_eq!(counter(&shop.database, "again").await, Some(1));
+}
+
+on_both_engines!(a_savepoint_as_the_last_statement_is_rolled_back_with_its_unit);
+async fn a_savepoint_as_the_last_statement_is_rolled_back_with_its_unit(shop: &Shop) {
+    for _ in 0..20 {
+        let failed: Result<(), DatabaseError> = shop
+            .database
+            .write((), async |work, ()| {
+                work.one::<i64>("INSERT INTO counters (name, value) VALUES ('f', 1) RETURNING value", &[])
+                    .await?;
+                work.savepoint()?;
+                Err(DatabaseError::Stale { table: "counters" })
+            })
+            .await;
+        assert!(matches!(failed, Err(DatabaseError::Stale { .. })), "{failed:?}");
+    }
+    assert_eq!(counter(&shop.database, "f").await, None);
+    assert_eq!(count_up(&shop.database, "f", false).await.unwrap(), 1);
+}
+
+on_both_engines!(a_second_copy_of_a_locked_row_does_not_overwrite_the_first);
+async fn a_second_copy_of_a_locked_row_does_not_overwrite_the_first(shop: &Shop) {
+    let user = shop.customer().await;
+    let outcome: Result<(), DatabaseError> = shop
+        .database
+        .write(user, async |work, id| {
+            let mut first = work.lock::<User>(*id).await?.unwrap();
+            let mut second = first.clone();
+            first.name = "First".into();
+            assert!(work.save(&mut first).await?);
+            assert!(!work.save(&mut first).await?, "nothing changed since");
+            second.birth_date = Some("2000-01-01".parse().unwrap());
+            work.save(&mut second).await.map(drop)
+        })
+        .await;
+    assert!(matches!(outcome, Err(DatabaseError::Internal(_))), "{outcome:?}");
 }
