@@ -84,6 +84,16 @@ pub(crate) fn check_version(version: i64, expected: Option<i64>) -> Result<(), F
     }
 }
 
+/// A change of a row with a version: what its transaction is given.
+pub(crate) struct Change<Id, T> {
+    /// The row.
+    pub(crate) id: Id,
+    /// The version that the change expects; any if `None`.
+    pub(crate) expected_version: Option<i64>,
+    /// The new values.
+    pub(crate) to: T,
+}
+
 /// Returns the default of an omitted `active` member.
 pub(crate) fn active_by_default() -> bool {
     true

@@ -18,7 +18,7 @@ use crate::infrastructure::repositories::{
 use super::naming::{check_names, check_slug, check_translations};
 use crate::application::idempotency::{Responder, once};
 use crate::application::partial_update::nullable;
-use crate::application::{Store, check_version};
+use crate::application::{Change, Store, check_version};
 
 /// The category to create.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -128,21 +128,18 @@ pub async fn update(
     expected_version: Option<i64>,
     change: UpdateCategory,
 ) -> Result<Category, Failure> {
-    let given = (id, expected_version, change);
-    let write = store.database().write(given, async |work, (id, expected_version, change)| {
-        update_in(work, *id, *expected_version, change.clone()).await
-    });
-    write.await
+    let change = Change { id, expected_version, to: change };
+    store.database().write(change, async |work, change| update_in(work, change).await).await
 }
 
 async fn update_in(
     work: &mut UnitOfWork,
-    id: CategoryId,
-    expected_version: Option<i64>,
-    change: UpdateCategory,
+    change: &Change<CategoryId, UpdateCategory>,
 ) -> Result<Category, Failure> {
+    let Change { id, expected_version, to: change } = change;
+    let (id, change) = (*id, change.clone());
     let mut category = work.find::<Category>(id).await?.ok_or_else(|| missing(id))?;
-    check_version(category.version, expected_version)?;
+    check_version(category.version, *expected_version)?;
     let mut faults = ValidationException::none();
     if let Some(slug) = &change.slug {
         check_slug(slug, &mut faults);
@@ -172,19 +169,15 @@ pub async fn move_to(
     expected_version: Option<i64>,
     target: MoveCategory,
 ) -> Result<Category, Failure> {
-    let given = (id, expected_version, target);
-    let write = store.database().write(given, async |work, (id, expected_version, target)| {
-        move_in(work, *id, *expected_version, *target).await
-    });
-    write.await
+    let change = Change { id, expected_version, to: target };
+    store.database().write(change, async |work, change| move_in(work, change).await).await
 }
 
 async fn move_in(
     work: &mut UnitOfWork,
-    id: CategoryId,
-    expected_version: Option<i64>,
-    target: MoveCategory,
+    change: &Change<CategoryId, MoveCategory>,
 ) -> Result<Category, Failure> {
+    let &Change { id, expected_version, to: target } = change;
     let before = work.find::<Category>(id).await?.ok_or_else(|| missing(id))?;
     check_version(before.version, expected_version)?;
     let parent_fault = |fault| Failure::from(ValidationException::one("/parent_id", fault));

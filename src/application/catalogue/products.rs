@@ -24,7 +24,7 @@ use crate::infrastructure::repositories::{
 
 use super::naming::{check_slug, check_translations};
 use crate::application::idempotency::{Responder, once};
-use crate::application::{Store, active_by_default, check_version};
+use crate::application::{Change, Store, active_by_default, check_version};
 
 /// A product as a merchant describes it.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -177,19 +177,15 @@ pub async fn replace(
     expected_version: Option<i64>,
     draft: ProductDraft,
 ) -> Result<ProductView, Failure> {
-    let given = (id, expected_version, draft);
-    let write = store.database().write(given, async |work, (id, expected_version, draft)| {
-        replace_in(work, *id, *expected_version, draft).await
-    });
-    write.await
+    let change = Change { id, expected_version, to: draft };
+    store.database().write(change, async |work, change| replace_in(work, change).await).await
 }
 
 async fn replace_in(
     work: &mut UnitOfWork,
-    id: ProductId,
-    expected_version: Option<i64>,
-    draft: &ProductDraft,
+    change: &Change<ProductId, ProductDraft>,
 ) -> Result<ProductView, Failure> {
+    let &Change { id, expected_version, to: ref draft } = change;
     let mut product = ProductRepository(work).by_id(id).await?.ok_or(NotFound::Product)?.product;
     check_version(product.version, expected_version)?;
     if let Some(slug) = &draft.slug {

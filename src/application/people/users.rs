@@ -8,7 +8,7 @@ use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::{Conflict, Failure, UserNotFoundException};
 use crate::infrastructure::repositories::{EraseError, Page, UnitOfWork, UserFilter, UserRepository};
 
-use crate::application::{Store, check_version};
+use crate::application::{Change, Store, check_version};
 
 /// Returns a page of users, newest first.
 pub async fn users(
@@ -37,18 +37,12 @@ pub async fn change_role(
     role: Role,
     expected_version: Option<i64>,
 ) -> Result<User, Failure> {
-    let write = store.database().write((id, role, expected_version), async |work, (id, role, version)| {
-        change_role_in(work, *id, *role, *version).await
-    });
-    write.await
+    let change = Change { id, expected_version, to: role };
+    store.database().write(change, async |work, change| change_role_in(work, change).await).await
 }
 
-async fn change_role_in(
-    work: &mut UnitOfWork,
-    id: UserId,
-    role: Role,
-    expected_version: Option<i64>,
-) -> Result<User, Failure> {
+async fn change_role_in(work: &mut UnitOfWork, change: &Change<UserId, Role>) -> Result<User, Failure> {
+    let &Change { id, expected_version, to: role } = change;
     let mut user = find_not_erased(work, id).await?;
     check_version(user.version, expected_version)?;
     if user.role == role {

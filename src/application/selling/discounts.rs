@@ -12,7 +12,7 @@ use crate::infrastructure::repositories::{DiscountRepository, Page, StoredRespon
 
 use crate::application::idempotency::{Responder, once};
 use crate::application::partial_update::nullable;
-use crate::application::{Store, active_by_default, check_version};
+use crate::application::{Change, Store, active_by_default, check_version};
 
 /// The discount to create.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -113,21 +113,18 @@ pub async fn update(
     expected_version: Option<i64>,
     change: UpdateDiscount,
 ) -> Result<Discount, Failure> {
-    let given = (id, expected_version, change);
-    let write = store.database().write(given, async |work, (id, expected_version, change)| {
-        update_in(work, *id, *expected_version, change.clone()).await
-    });
-    write.await
+    let change = Change { id, expected_version, to: change };
+    store.database().write(change, async |work, change| update_in(work, change).await).await
 }
 
 async fn update_in(
     work: &mut UnitOfWork,
-    id: DiscountId,
-    expected_version: Option<i64>,
-    change: UpdateDiscount,
+    change: &Change<DiscountId, UpdateDiscount>,
 ) -> Result<Discount, Failure> {
+    let Change { id, expected_version, to: change } = change;
+    let (id, change) = (*id, change.clone());
     let mut discount = work.find::<Discount>(id).await?.ok_or(NotFound::Discount)?;
-    check_version(discount.version, expected_version)?;
+    check_version(discount.version, *expected_version)?;
 
     discount.code = change.code.map_or(discount.code, |code| code.trim().to_owned());
     discount.kind = change.kind.unwrap_or(discount.kind);
