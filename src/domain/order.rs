@@ -81,6 +81,14 @@ pub struct Order {
     pub lines: Vec<OrderLine>,
 }
 
+impl Order {
+    /// Returns whether the order begins subscriptions or pays a period of one.
+    pub fn has_subscriptions(&self) -> bool {
+        let begins = self.lines.iter().any(|line| line.kind == ProductKind::Subscription);
+        begins || self.subscription_id.is_some()
+    }
+}
+
 /// A line of an order: a copy of what was sold, so that a later change of the product does not rewrite history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderLine {

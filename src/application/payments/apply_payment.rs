@@ -9,8 +9,8 @@ use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStep, StepKind, StepSt
 use crate::domain::placed_order::{Effect, PlacedOrder};
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
-use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
-use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
+use crate::infrastructure::exceptions::{Conflict, Failure, NotFound, Technical};
+use crate::infrastructure::repositories::{PaymentRepository, SubscriptionRepository, UnitOfWork};
 
 use super::effects::{carry_out, return_money};
 use super::placed_orders::{lock, lock_by_payment, save};
@@ -109,18 +109,30 @@ pub(crate) async fn settle_operation(
 
 /// Carries out the effects of a transition and saves order and payment. Orders that charge a subscription which ended
 /// with this one are cancelled too.
+///
+/// # Errors
+///
+/// [`Conflict::Stale`] if such an order was placed meanwhile.
 async fn finish(
     work: &mut UnitOfWork,
     mut placed: PlacedOrder,
     effects: Vec<Effect>,
 ) -> Result<PlacedOrder, Failure> {
-    let mut charges = carry_out(work, &mut placed, effects).await?;
+    // orders are locked before subscriptions, and these are younger than the order that paid the last period
+    let mut charges = Vec::new();
+    if effects.contains(&Effect::EndSubscriptions) && placed.order.has_subscriptions() {
+        for id in SubscriptionRepository(work).next_charges(placed.order.id).await? {
+            charges.push(lock(work, id).await?);
+        }
+    }
+
+    let ended = carry_out(work, &mut placed, effects).await?;
     save(work, &mut placed).await?;
-    while let Some(id) = charges.pop() {
-        let mut charge = lock(work, id).await?;
+    for id in ended {
+        let charge = charges.iter_mut().find(|charge| charge.order.id == id).ok_or(Conflict::Stale)?;
         let effects = charge.cancel(work.now())?;
-        charges.extend(carry_out(work, &mut charge, effects).await?);
-        save(work, &mut charge).await?;
+        carry_out(work, charge, effects).await?;
+        save(work, charge).await?;
     }
     Ok(placed)
 }

@@ -59,16 +59,28 @@ fn free_charge(payment: &Payment) -> Charge {
     }
 }
 
-/// Returns the payment provider of this name.
+/// Returns the provider of a stored payment or subscription.
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] with the names of the providers there are.
+/// [`Technical`] if the provider is not configured any more.
 pub(crate) fn gateway<'a>(store: &'a Store, name: &str) -> Result<&'a Arc<dyn PaymentGateway>, Failure> {
-    store.infrastructure.gateways.get(name).ok_or_else(|| {
-        let allowed = store.infrastructure.gateways.names().map(Into::into).collect();
-        ValidationException::one("/payment/provider", Fault::NotAllowed { allowed }).into()
-    })
+    let missing = || Technical::internal(format!("the payment provider {name} is not configured")).into();
+    store.infrastructure.gateways.get(name).ok_or_else(missing)
+}
+
+/// Checks that the provider that a client chose is configured.
+///
+/// # Errors
+///
+/// A [`ValidationException`] with the names of the providers that are.
+pub(crate) fn check_provider(store: &Store, name: &str) -> Result<(), Failure> {
+    let gateways = &store.infrastructure.gateways;
+    if gateways.get(name).is_some() {
+        return Ok(());
+    }
+    let allowed = gateways.names().map(Into::into).collect();
+    Err(ValidationException::one("/payment/provider", Fault::NotAllowed { allowed }).into())
 }
 
 /// Looks up the charge of a payment at its provider and applies it.

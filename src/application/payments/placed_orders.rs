@@ -1,6 +1,7 @@
 //! Loading, locking and saving an order with its payment.
 //!
-//! Locks are taken in the order payment, order, subscription.
+//! Locks are taken in the order payment, order, subscription. Of several orders the one with the lowest id comes first,
+//! and all come before a subscription.
 
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::payment::Payment;

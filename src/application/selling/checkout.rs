@@ -24,7 +24,7 @@ use super::quote::{QuoteLine, ShippingChoice};
 use crate::application::Store;
 use crate::application::idempotency::{Responder, VendorRequest, request_vendor};
 use crate::application::payments::apply_payment::apply_payment;
-use crate::application::payments::gateway_calls::{authorize, gateway};
+use crate::application::payments::gateway_calls::{authorize, check_provider};
 use crate::application::payments::placed_orders;
 
 /// A request to check out a cart.
@@ -59,7 +59,7 @@ pub async fn checkout(
     request: Checkout,
     responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
-    gateway(store, &request.provider)?;
+    check_provider(store, &request.provider)?;
     request_vendor(store, request, responder).await
 }
 

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::domain::ids::SubscriptionId;
+use crate::domain::ids::{OrderId, SubscriptionId};
 use crate::domain::money::Money;
 use crate::domain::payment::{PaymentStep, StepKind};
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
-use crate::infrastructure::exceptions::{Failure, SubscriptionExpiredException, Technical};
+use crate::infrastructure::exceptions::{Conflict, Failure, SubscriptionExpiredException, Technical};
 use crate::infrastructure::repositories::{StoredResponse, SubscriptionRepository, UnitOfWork};
 
 use super::periods::{self, end, fail_open_charge, save};
@@ -48,7 +48,7 @@ pub async fn change_once(
 /// Pauses a subscription: it is not charged until it is resumed. What is paid stays paid. A pending charge is
 /// cancelled.
 pub async fn pause(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
-    let mut subscription = lock(work, id).await?;
+    let mut subscription = lock_with_charges(work, id).await?;
     subscription.status = subscription.status.step(SubscriptionStatus::Paused)?;
     subscription.next_charge_at = None;
     cancel_open_charge(work, id).await?;
@@ -80,7 +80,7 @@ pub async fn resume(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscri
 
 /// Cancels a subscription: it is not charged any more. What is paid stays paid. A pending charge is cancelled.
 pub async fn cancel(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
-    let mut subscription = lock(work, id).await?;
+    let mut subscription = lock_with_charges(work, id).await?;
     cancel_open_charge(work, id).await?;
     end(work, &mut subscription).await?;
     Ok(subscription)
@@ -88,12 +88,41 @@ pub async fn cancel(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscri
 
 /// Cancels a subscription at once, and refunds the share of its last charge that pays for the time from now on.
 pub async fn cancel_and_refund(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
-    let mut subscription = lock(work, id).await?;
+    let mut subscription = lock_with_charges(work, id).await?;
     cancel_open_charge(work, id).await?;
     refund_rest(work, &subscription).await?;
     subscription.paid_until = subscription.paid_until.min(work.now());
     end(work, &mut subscription).await?;
     Ok(subscription)
+}
+
+/// Locks the orders that charged the last paid period and charge the next one, and then their subscription.
+///
+/// # Errors
+///
+/// [`Conflict::Stale`] if another order began to charge the subscription meanwhile.
+async fn lock_with_charges(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
+    let charges = charges(work, id).await?;
+    for &order_id in &charges {
+        placed_orders::lock(work, order_id).await?;
+    }
+
+    let subscription = lock(work, id).await?;
+    let current = self::charges(work, id).await?;
+    match current.iter().all(|order_id| charges.contains(order_id)) {
+        true => Ok(subscription),
+        false => Err(Conflict::Stale.into()),
+    }
+}
+
+/// Returns the orders of the last paid period and of the period that is being charged, by their ids.
+async fn charges(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Vec<OrderId>, Failure> {
+    let periods = SubscriptionRepository(work).periods(id).await?;
+    let paid = periods.iter().rev().find(|period| period.status == PeriodStatus::Paid);
+    let charging = periods.iter().filter(|period| period.status == PeriodStatus::Charging);
+    let mut orders: Vec<_> = paid.into_iter().chain(charging).map(|period| period.order_id).collect();
+    orders.sort();
+    Ok(orders)
 }
 
 /// Locks a subscription that has not expired.
@@ -147,7 +176,6 @@ fn prorated(price: Money, period: &SubscriptionPeriod, now: Timestamp) -> Money 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::OrderId;
     use crate::domain::money::Currency;
     use uuid::Uuid;
 

@@ -36,7 +36,15 @@ pub async fn renew_subscriptions(store: &Store, by: Timestamp) -> Result<usize, 
 }
 
 /// Charges the next period of a subscription if it is due. Returns whether this call did; another node may have.
+///
+/// # Errors
+///
+/// Those of [`place_order`], and [`Technical`](crate::infrastructure::exceptions::Technical) if the provider is not
+/// configured. The latter does not count as a failed charge.
 pub async fn renew(store: &Store, id: SubscriptionId) -> Result<bool, Failure> {
+    let subscription: Option<Subscription> = store.database().read().await?.find(id).await?;
+    gateway(store, &subscription.ok_or(NotFound::Subscription)?.provider)?;
+
     let place = store
         .database()
         .write((store.clone(), id), async |work, (store, id)| place_renewal(work, store, *id).await);
@@ -68,7 +76,6 @@ async fn place_renewal(
     if !is_due(&subscription, now) {
         return Ok(None);
     }
-    gateway(store, &subscription.provider)?;
     let (starts_at, ends_at) = next_period(&subscription, now)?;
     let period = SubscriptionPeriod {
         subscription_id: id,

@@ -72,6 +72,14 @@ impl SubscriptionRepository<'_> {
         self.0.all(&sql, &params![order_id]).await
     }
 
+    /// Returns the orders that charge the next period of the subscriptions whose last period an order charged, by id.
+    pub async fn next_charges(&mut self, order_id: OrderId) -> Result<Vec<OrderId>, DatabaseError> {
+        let sql = "SELECT n.order_id FROM subscription_periods p \
+                   JOIN subscription_periods n ON n.subscription_id = p.subscription_id AND n.period > p.period \
+                   WHERE p.order_id = $1 AND p.status = 'paid' AND n.status = 'charging' ORDER BY n.order_id";
+        self.0.all(sql, &params![order_id]).await
+    }
+
     /// A page of subscriptions, newest first.
     pub async fn list(
         &mut self,

@@ -7,7 +7,7 @@ use crate::support::store::execute;
 use undercroft::application::idempotency::Responder;
 use undercroft::application::subscriptions::lifecycle::{cancel as end, cancel_and_refund, pause, resume};
 use undercroft::domain::subscription::{Subscription, SubscriptionStatus};
-use undercroft::infrastructure::exceptions::SubscriptionExpiredException;
+use undercroft::infrastructure::exceptions::{Kind, SubscriptionExpiredException};
 
 /// A subscription of a month at 1500, begun on January 31, and the clock that its charges go by.
 struct Subscribed {
@@ -129,6 +129,43 @@ async fn a_subscription_whose_charges_fail_expires_after_four(shop: &Shop) {
         assert!(refused.unwrap_err().is::<SubscriptionExpiredException>());
     }
     it.check().await;
+}
+
+on_both_engines!(
+    a_renewal_whose_provider_is_not_configured_is_not_a_failed_charge,
+    ShopOptions::at(JANUARY_31)
+);
+async fn a_renewal_whose_provider_is_not_configured_is_not_a_failed_charge(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    it.sql(&["UPDATE subscriptions SET provider = 'removed'"]).await;
+    it.shop.clock().advance(SignedDuration::from_hours(24 * 28));
+    let failure = renew(&it.store, it.id).await.unwrap_err();
+    assert_eq!(failure.kind(), Kind::Internal);
+    let subscription = it.now_stands().await;
+    assert_eq!((subscription.status, subscription.failed_attempts), (SubscriptionStatus::Active, 0));
+    assert!(subscription.next_charge_at.is_some_and(|at| at <= it.now()), "it is still due");
+
+    it.sql(&["UPDATE subscriptions SET provider = 'sandbox'"]).await;
+    assert!(renew(&it.store, it.id).await.unwrap());
+    it.check().await;
+}
+
+on_both_engines!(a_subscription_is_paused_while_its_charge_is_settled, ShopOptions::at(JANUARY_31));
+async fn a_subscription_is_paused_while_its_charge_is_settled(shop: &Shop) {
+    let it = Subscribed::begin(shop).await;
+    for _ in 0..4 {
+        it.shop.clock().advance(SignedDuration::from_hours(24 * 31));
+        let (renewed, paused) = tokio::join!(renew(&it.store, it.id), it.pause());
+        renewed.unwrap();
+        let stale = paused.is_err_and(|failure| failure.code() == "stale");
+        if stale {
+            it.pause().await.unwrap();
+        }
+        assert_eq!(it.status().await, "paused");
+        it.live(1).await;
+        it.check().await;
+        it.resume().await.unwrap();
+    }
 }
 
 on_both_engines!(a_retried_charge_does_not_change_the_periods_of_a_year, ShopOptions::at(JANUARY_31));
