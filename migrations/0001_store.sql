@@ -1,9 +1,9 @@
--- The store's tables, one text for both databases. The runner translates the type names for SQLite:
+-- The store's tables, one text for both engines. The runner translates the type names for SQLite:
 --   UUID, BYTEA: BLOB · TIMESTAMPTZ: INTEGER (µs since 1970) · JSONB: TEXT · BOOLEAN, BIGINT: INTEGER
 --   KEYTEXT: TEXT (on PostgreSQL TEXT COLLATE "C", so that both order by bytes) · SERIALKEY: an ascending key
---   TXID: the place of the writing transaction among others (0 on SQLite, whose writers stand in line)
+--   TXID: the number of the writing transaction (0 on SQLite, where writers do not overlap)
 -- A table that ends in `) /* clustered */;` is stored in its primary key's order where the database can.
--- What stands between `-- sqlite:` or `-- postgres:` and `-- end` is for that database alone.
+-- The text between `-- sqlite:` or `-- postgres:` and `-- end` is for that engine alone.
 
 CREATE TABLE store_settings (
     key KEYTEXT PRIMARY KEY,
@@ -114,8 +114,8 @@ CREATE TABLE variants (
     PRIMARY KEY (product_id, id)
 ) /* clustered */;
 
--- What a shopper can page through: a row for each active product, category above it (the nil UUID is the whole
--- catalogue) and currency it has a price in. It is what makes a list of a million products as fast as one of ten.
+-- The rows of shoppers' lists: one for each active product, category above it (the nil UUID is the whole catalogue)
+-- and currency it has a price in. With them a page of a million products costs as much as a page of ten.
 CREATE TABLE listings (
     category_id UUID NOT NULL,
     currency KEYTEXT NOT NULL,
@@ -127,8 +127,8 @@ CREATE TABLE listings (
 CREATE INDEX listings_by_price ON listings (category_id, currency, amount, product_id);
 CREATE INDEX listings_by_product ON listings (product_id);
 
--- What a search shows and ranks by, and the words each product is found by, folded by the store so that both
--- databases find the same. `seq` counts the products in the order they came.
+-- The names and prices by which a search ranks, and the words of each product, folded by the store so that both
+-- engines find the same products. `seq` numbers the products in the order of their creation.
 CREATE TABLE product_texts (
     seq SERIALKEY,
     product_id UUID NOT NULL UNIQUE REFERENCES products (id) ON DELETE CASCADE,
@@ -139,7 +139,7 @@ CREATE TABLE product_texts (
     words TEXT NOT NULL
 );
 
--- For each word the products that hold it (docs/decisions/0003-search.md says why this is a table of our own).
+-- The products that contain each word; docs/decisions/0007-search-over-a-postings-table.md explains why this is a table.
 CREATE TABLE product_words (
     word KEYTEXT NOT NULL,
     seq BIGINT NOT NULL,
@@ -173,13 +173,13 @@ CREATE TABLE reviews (
     version BIGINT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
-    CONSTRAINT reviews_one_a_buyer UNIQUE (product_id, user_id)
+    CONSTRAINT reviews_one_per_buyer UNIQUE (product_id, user_id)
 );
 CREATE INDEX reviews_by_product ON reviews (product_id, status, created_at, id);
 CREATE INDEX reviews_by_status ON reviews (status, created_at, id);
 CREATE INDEX reviews_by_user ON reviews (user_id, created_at, id);
 
--- what things cost beside their price
+-- taxes, shipping, discounts
 
 CREATE TABLE tax_rules (
     country KEYTEXT NOT NULL,
@@ -277,14 +277,14 @@ CREATE TABLE orders (
     updated_at TIMESTAMPTZ NOT NULL,
     fulfilled_at TIMESTAMPTZ
 );
-CREATE UNIQUE INDEX orders_one_a_cart ON orders (cart_id) WHERE status <> 'cancelled';
+CREATE UNIQUE INDEX orders_one_per_cart ON orders (cart_id) WHERE status <> 'cancelled';
 CREATE INDEX orders_by_user ON orders (user_id, placed_at, id);
 CREATE INDEX orders_by_user_status ON orders (user_id, status, placed_at, id);
 CREATE INDEX orders_by_status ON orders (status, placed_at, id);
 CREATE INDEX orders_by_time ON orders (placed_at, id);
 CREATE INDEX orders_by_subscription ON orders (subscription_id) WHERE subscription_id IS NOT NULL;
 
--- Who bought what: what a review asks before it is taken.
+-- The products that a user bought: only these can be reviewed.
 CREATE TABLE purchases (
     user_id UUID NOT NULL REFERENCES users (id),
     product_id UUID NOT NULL REFERENCES products (id),
@@ -299,7 +299,7 @@ CREATE TABLE discount_uses (
 
 CREATE TABLE payments (
     id UUID PRIMARY KEY,
-    order_id UUID NOT NULL CONSTRAINT payments_one_an_order UNIQUE REFERENCES orders (id),
+    order_id UUID NOT NULL CONSTRAINT payments_one_per_order UNIQUE REFERENCES orders (id),
     provider TEXT NOT NULL,
     token TEXT NOT NULL,
     provider_reference TEXT,
@@ -359,7 +359,7 @@ CREATE TABLE invoices (
     issued_at TIMESTAMPTZ NOT NULL,
     CONSTRAINT invoices_number UNIQUE (series, number)
 );
-CREATE UNIQUE INDEX invoices_one_an_order ON invoices (order_id) WHERE kind = 'invoice';
+CREATE UNIQUE INDEX invoices_one_per_order ON invoices (order_id) WHERE kind = 'invoice';
 CREATE INDEX invoices_by_order ON invoices (order_id);
 -- sqlite:
 CREATE TRIGGER invoices_immutable BEFORE UPDATE ON invoices BEGIN
@@ -378,7 +378,7 @@ CREATE TRIGGER invoices_immutable BEFORE UPDATE OR DELETE ON invoices
 FOR EACH ROW EXECUTE FUNCTION invoices_never_change();
 -- end
 
--- again every period
+-- subscriptions
 
 CREATE TABLE subscriptions (
     id UUID PRIMARY KEY,
@@ -430,7 +430,7 @@ CREATE INDEX notifications_by_user ON notifications (user_id, created_at, id);
 CREATE INDEX notifications_unread ON notifications (user_id, created_at, id) WHERE read_at IS NULL;
 CREATE INDEX notifications_to_send ON notifications (channel, created_at, id) WHERE delivery = 'pending';
 
--- machinery
+-- infrastructure
 
 CREATE TABLE idempotency_keys (
     scope KEYTEXT NOT NULL,

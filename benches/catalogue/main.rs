@@ -139,7 +139,7 @@ impl Shop {
     async fn ask(&mut self, question: Question) {
         let mut session = self.database.read().await.expect("a session");
         let mut products = ProductRepository(&mut session);
-        let key = self.database.cursor_key();
+        let key = self.database.signing_key();
         let cursor = self.cursor.take();
         let page = match question {
             Question::List { by_category, .. } => {

@@ -45,7 +45,7 @@ pub async fn is_due(store: &Store) -> Result<bool, Failure> {
         started?;
         return Ok(true);
     }
-    let progress = SettingsRepository(&mut store.database().read().await?).get(PROGRESS).await?;
+    let progress = SettingsRepository(&mut store.database().read().await?).find(PROGRESS).await?;
     Ok(progress.is_some_and(|progress| progress == STARTED))
 }
 

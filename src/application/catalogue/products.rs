@@ -122,7 +122,7 @@ pub async fn browse(
     limit: usize,
     cursor: Option<String>,
 ) -> Result<Found, Failure> {
-    let key = store.database().cursor_key().clone();
+    let key = store.database().signing_key().clone();
     let mut connection = store.database().read().await?;
     let mut products = ProductRepository(&mut connection);
     let found = match q {
@@ -140,7 +140,7 @@ pub async fn all_products(
     cursor: Option<&str>,
 ) -> Result<Page<ProductView>, Failure> {
     let mut connection = store.database().read().await?;
-    let key = store.database().cursor_key();
+    let key = store.database().signing_key();
     Ok(ProductRepository(&mut connection).list_all(filter, limit, cursor, key).await?)
 }
 

@@ -84,8 +84,7 @@ pub async fn reviews(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<Review>, Failure> {
-    let list = format!("reviews {filter:?}");
-    let cursors = store.database().cursor_key().cursors(&list);
+    let cursors = store.database().signing_key().cursors("reviews", &filter)?;
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
     let mut connection = store.database().read().await?;
     if let ReviewFilter::ShownOf(product_id) = filter {

@@ -24,8 +24,7 @@ pub async fn inbox(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Inbox, Failure> {
-    let list = format!("notifications {user_id} {unread}");
-    let cursors = store.database().cursor_key().cursors(&list);
+    let cursors = store.database().signing_key().cursors("notifications", &(user_id, unread))?;
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
     let filter = |unread| NotificationFilter { channel: Some(Channel::InApp), unread };
 

@@ -17,8 +17,7 @@ pub async fn users(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<User>, Failure> {
-    let list = format!("users {:?} {:?}", filter.email_prefix, filter.role);
-    let cursors = store.database().cursor_key().cursors(&list);
+    let cursors = store.database().signing_key().cursors("users", filter)?;
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
     let mut connection = store.database().read().await?;
     Ok(UserRepository(&mut connection).list(filter, limit, after, &cursors).await?)

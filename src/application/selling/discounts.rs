@@ -69,7 +69,7 @@ pub struct UpdateDiscount {
 
 /// Returns a page of discounts, newest first.
 pub async fn discounts(store: &Store, limit: usize, cursor: Option<&str>) -> Result<Page<Discount>, Failure> {
-    let cursors = store.database().cursor_key().cursors("discounts");
+    let cursors = store.database().signing_key().cursors("discounts", &())?;
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
     let mut connection = store.database().read().await?;
     Ok(DiscountRepository(&mut connection).list(limit, after, &cursors).await?)

@@ -25,8 +25,7 @@ pub async fn orders(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<PlacedOrder>, Failure> {
-    let list = format!("orders {:?}", (filter.user_id, filter.status, filter.number));
-    let cursors = store.database().cursor_key().cursors(&list);
+    let cursors = store.database().signing_key().cursors("orders", filter)?;
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
     let mut connection = store.database().read().await?;
     let Page { items, next } = OrderRepository(&mut connection).list(filter, limit, after, &cursors).await?;
@@ -72,8 +71,7 @@ pub async fn subscriptions(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<Subscription>, Failure> {
-    let list = format!("subscriptions {:?}", (filter.user_id, filter.status));
-    let cursors = store.database().cursor_key().cursors(&list);
+    let cursors = store.database().signing_key().cursors("subscriptions", filter)?;
     let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
     let mut connection = store.database().read().await?;
     Ok(SubscriptionRepository(&mut connection).list(filter, limit, after, &cursors).await?)

@@ -77,7 +77,7 @@ impl From<ListError> for Failure {
     fn from(error: ListError) -> Self {
         match error {
             ListError::Cursor(error) => error.into(),
-            ListError::Store(error) => error.into(),
+            ListError::Database(error) => error.into(),
         }
     }
 }

@@ -30,8 +30,8 @@ pub use cart_repository::{CartRepository, Offer};
 pub use catalogue_index::{AdminProductFilter, Facets, Found, PriceBand, ProductFilter, ProductSort};
 pub use category_repository::{CategoryRepository, MoveError};
 pub use database::{
-    Connection, CursorKey, Cursors, Database, DatabaseError, Engine, EventPosition, Field, ForeignCursor,
-    FromRow, Json, ListError, ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, Table, UnitOfWork,
+    Connection, Cursors, Database, DatabaseError, Engine, EventPosition, Field, ForeignCursor, FromRow, Json,
+    ListError, ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork,
     Versioned, WorkFn, next_number,
 };
 pub(crate) use database::{from_row, next_number_ahead, read_column};

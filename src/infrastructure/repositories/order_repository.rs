@@ -1,6 +1,7 @@
 //! Orders: a user's history, lists by state and time, numbers without gaps or races.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::database::{
@@ -39,7 +40,7 @@ table! {
 }
 
 /// Which orders a list shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OrderFilter {
     /// Only this user's.
     pub user_id: Option<UserId>,

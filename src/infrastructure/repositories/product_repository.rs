@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::catalogue_index::listing::{self, ProductFilter};
 use super::catalogue_index::read_models;
 use super::database::{
-    Connection, CursorKey, DatabaseError, ListError, Page, Param, Root, UnitOfWork, key_lists, params,
+    Connection, DatabaseError, ListError, Page, Param, Root, SigningKey, UnitOfWork, key_lists, params,
 };
 use super::product_repository::{rows as product_rows, variants as product_variants};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
@@ -87,14 +87,15 @@ impl ProductRepository<'_> {
         filter: &ProductFilter,
         limit: usize,
         cursor: Option<&str>,
-        key: &CursorKey,
+        key: &SigningKey,
     ) -> Result<Page<ProductView>, ListError> {
-        let list = format!("products {filter:?}");
-        let cursors = key.cursors(&list);
+        let cursors = key.cursors("products", filter)?;
         let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
         let listed = listing::page(self.0, filter, after, limit + 1).await?;
-        let mut page = Page::cut(listed.rows, limit, &cursors, |&(place, _)| place);
-        page.next = page.next.or_else(|| listed.go_on.map(|place| cursors.encode(&place)));
+        let mut page = Page::cut(listed.rows, limit, &cursors, |&(place, _)| place)?;
+        if let Some(position) = listed.go_on {
+            page.next = Some(cursors.encode(&position)?);
+        }
         let ids: Vec<_> = page.items.iter().map(|&(_, id)| id).collect();
         Ok(Page { items: self.by_ids(&ids).await?, next: page.next })
     }

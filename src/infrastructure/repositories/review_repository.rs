@@ -1,6 +1,7 @@
 //! Reviews: one a buyer and product, and a rating that is the sum of what moderation approved.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::database::{Connection, Cursors, DatabaseError, Page, UnitOfWork, params, table};
 use crate::domain::ids::{ProductId, ReviewId, UserId};
@@ -21,7 +22,7 @@ table! {
 }
 
 /// Which reviews a list shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ReviewFilter {
     /// Those of a product that are shown.
     ShownOf(ProductId),

@@ -1,17 +1,28 @@
-//! What a store notes about itself, a text a key.
+//! The store's own settings: texts by their keys.
 
 use super::database::{Connection, DatabaseError, UnitOfWork, params};
 
-/// The notes of the store about itself.
+/// Queries on the store's own settings.
 pub struct SettingsRepository<'a>(pub &'a mut Connection);
 
 impl SettingsRepository<'_> {
-    /// What is noted under `key`.
-    pub async fn get(&mut self, key: &str) -> Result<Option<String>, DatabaseError> {
+    /// Returns the value of a key, if it is set.
+    pub async fn find(&mut self, key: &str) -> Result<Option<String>, DatabaseError> {
         self.0.first("SELECT value FROM store_settings WHERE key = $1", &params![key]).await
     }
 
-    /// Notes something under `key`, instead of what was noted there.
+    /// Sets the value of a key that is not set, and returns the value that is stored then.
+    pub async fn find_or_insert(
+        work: &mut UnitOfWork,
+        key: &str,
+        value: &str,
+    ) -> Result<String, DatabaseError> {
+        let sql = "INSERT INTO store_settings (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        work.execute(sql, &params![key, value]).await?;
+        work.one("SELECT value FROM store_settings WHERE key = $1", &params![key]).await
+    }
+
+    /// Sets the value of a key.
     pub async fn set(work: &mut UnitOfWork, key: &str, value: &str) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO store_settings (key, value) VALUES ($1, $2) \
                    ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -1,6 +1,7 @@
 //! Subscriptions: which are due, and exactly one charge a period (the period's row is the right to charge it).
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::database::{
     Connection, Cursors, DatabaseError, Page, Param, Table, UnitOfWork, params, select, table,
@@ -42,7 +43,7 @@ table! {
 }
 
 /// Which subscriptions a list shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SubscriptionFilter {
     /// Only this user's.
     pub user_id: Option<UserId>,

@@ -5,6 +5,7 @@ mod erasure;
 pub use self::erasure::EraseError;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::database::{Connection, Cursors, DatabaseError, Page, UnitOfWork, params, select, table};
 use crate::domain::ids::UserId;
@@ -27,7 +28,7 @@ table! {
 }
 
 /// Which users a list shows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct UserFilter {
     /// How their address begins, in any spelling.
     pub email_prefix: Option<String>,

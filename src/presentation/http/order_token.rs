@@ -15,7 +15,7 @@ use super::state::AppState;
 use crate::domain::ids::OrderId;
 use crate::domain::order::Order;
 use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::CursorKey;
+use crate::infrastructure::repositories::SigningKey;
 
 /// The header with a token.
 pub const ORDER_TOKEN: &str = "order-token";
@@ -23,7 +23,7 @@ pub const ORDER_TOKEN: &str = "order-token";
 const LENGTH: usize = 24;
 
 /// The token of an order.
-pub fn token(key: &CursorKey, id: OrderId) -> String {
+pub fn token(key: &SigningKey, id: OrderId) -> String {
     URL_SAFE_NO_PAD.encode(&key.sign("order", id.0.as_bytes())[..LENGTH])
 }
 
@@ -64,7 +64,7 @@ impl OrderToken {
     pub fn check(&self, app: &AppState, principal: &Anyone, order: &Order) -> Result<(), Failure> {
         let is_owner = order.user_id.is_some() && order.user_id == principal.user_id();
         let has_token = self.0.as_ref().is_some_and(|sent| {
-            let expected = token(app.store.database().cursor_key(), order.id);
+            let expected = token(app.store.database().signing_key(), order.id);
             bool::from(expected.as_bytes().ct_eq(sent.as_bytes()))
         });
         if is_owner || has_token { Ok(()) } else { Err(NotFound::Order.into()) }

@@ -1,6 +1,7 @@
 //! The administrator's list: all products, newest first, also those that shoppers do not see.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::listing::{self, ProductFilter};
@@ -10,13 +11,13 @@ use super::search::{Place, asked, find};
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::product::{Product, ProductView};
 use crate::infrastructure::repositories::database::{
-    CursorKey, DatabaseError, ListError, Page, Param, Root, newest_first, params,
+    DatabaseError, ListError, Page, Param, Root, SigningKey, newest_first, params,
 };
 use crate::infrastructure::repositories::product_repository::ProductRepository;
 use crate::infrastructure::repositories::product_repository::rows as product_rows;
 
 /// Which products an administrator's list shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AdminProductFilter {
     /// Only those that hold these words.
     pub q: Option<String>,
@@ -33,10 +34,9 @@ impl ProductRepository<'_> {
         filter: &AdminProductFilter,
         limit: usize,
         cursor: Option<&str>,
-        key: &CursorKey,
+        key: &SigningKey,
     ) -> Result<Page<ProductView>, ListError> {
-        let list = format!("all products {filter:?}");
-        let cursors = key.cursors(&list);
+        let cursors = key.cursors("all products", filter)?;
         let asked = asked(filter.q.as_deref().unwrap_or_default());
         if asked.is_empty() && filter.category.is_none() {
             let after = cursor.map(|cursor| cursors.decode::<(Timestamp, Uuid)>(cursor)).transpose()?;
@@ -54,7 +54,7 @@ impl ProductRepository<'_> {
         }
         let texts = product_texts::by_seqs(self.0, &matches.seqs).await?;
         let ids: Vec<ProductId> = texts.iter().map(|text| text.product_id).collect();
-        let next = matches.more_below.map(|below| cursors.encode(&Place { below, ..place }));
+        let next = matches.more_below.map(|below| cursors.encode(&Place { below, ..place })).transpose()?;
         Ok(Page { items: self.by_ids(&ids).await?, next })
     }
 

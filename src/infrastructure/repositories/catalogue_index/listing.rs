@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::indexed_product::IndexedProduct;
@@ -23,7 +24,7 @@ const STEPS: [usize; 3] = [128, 512, 2_048];
 const FEW: usize = 1_000;
 
 /// Which products a shopper's list or search shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProductFilter {
     /// Only those in this category or below it.
     pub category: Option<CategoryId>,
@@ -38,7 +39,7 @@ pub struct ProductFilter {
 }
 
 /// The order of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ProductSort {
     /// What came last first.
     Newest,

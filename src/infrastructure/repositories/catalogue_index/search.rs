@@ -11,7 +11,7 @@ use super::postings::{self, Matches};
 use super::product_texts::{self, ProductText, token};
 use crate::domain::product::ProductView;
 use crate::domain::words::words;
-use crate::infrastructure::repositories::database::{Connection, CursorKey, DatabaseError, ListError, Page};
+use crate::infrastructure::repositories::database::{Connection, DatabaseError, ListError, Page, SigningKey};
 use crate::infrastructure::repositories::product_repository::ProductRepository;
 
 /// Products in a window.
@@ -58,15 +58,14 @@ impl ProductRepository<'_> {
         filter: &ProductFilter,
         limit: usize,
         cursor: Option<&str>,
-        key: &CursorKey,
+        key: &SigningKey,
     ) -> Result<Found, ListError> {
         let asked = asked(q);
         if asked.is_empty() {
             let page = self.list(filter, limit, cursor, key).await?;
             return Ok(Found { page, facets: None });
         }
-        let list = format!("search {asked:?} {filter:?}");
-        let cursors = key.cursors(&list);
+        let cursors = key.cursors("search", &(&asked, filter))?;
         let mut place = cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(Place::START);
         let searched: Vec<_> = filter.category.map(token).into_iter().chain(asked.iter().cloned()).collect();
         let name = asked.join(" ");
@@ -106,7 +105,7 @@ impl ProductRepository<'_> {
                 _ => break,
             }
         }
-        let next = next.map(|place| cursors.encode(&place));
+        let next = next.map(|place| cursors.encode(&place)).transpose()?;
         Ok(Found { page: Page { items: self.by_ids(&shown).await?, next }, facets })
     }
 }

@@ -12,6 +12,7 @@ mod param;
 mod postgres;
 mod records;
 mod row;
+mod signing_key;
 mod sqlite;
 mod statements;
 pub(crate) mod table;
@@ -43,9 +44,10 @@ pub use self::{
     error::DatabaseError,
     migrations::SchemaState,
     outbox::{EventPosition, Outbox},
-    page::{CursorKey, Cursors, ForeignCursor, ListError, ListedByTime, Page},
+    page::{Cursors, ForeignCursor, ListError, ListedByTime, Page},
     param::Param,
     row::{Field, FromRow, Json, Row},
+    signing_key::SigningKey,
     table::{Table, Versioned},
     unit_of_work::{ReadFn, UnitOfWork, WorkFn},
 };
@@ -61,7 +63,7 @@ pub struct Database {
     engine: Arc<Backend>,
     context: Context,
     committed: Arc<Notify>,
-    cursor_key: CursorKey,
+    signing_key: SigningKey,
     is_new: bool,
 }
 
@@ -86,7 +88,7 @@ impl Database {
     pub async fn open(url: &str, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
         let mut database = Self::connect(url, context, setup != Setup::Never)?;
         database.is_new = migrations::set_up(&database, setup).await?;
-        database.cursor_key = CursorKey::load(&database).await?;
+        database.signing_key = SigningKey::load(&database).await?;
         outbox::renumber_restored(&database).await?;
         Ok(database)
     }
@@ -111,7 +113,7 @@ impl Database {
             engine: Arc::new(engine),
             context,
             committed: Arc::new(Notify::new()),
-            cursor_key: CursorKey::default(),
+            signing_key: SigningKey::default(),
             is_new: false,
         })
     }
@@ -134,9 +136,9 @@ impl Database {
         &self.context
     }
 
-    /// What its page cursors and order tokens are signed with.
-    pub fn cursor_key(&self) -> &CursorKey {
-        &self.cursor_key
+    /// Returns the key that signs cursors and order tokens.
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.signing_key
     }
 
     /// Wakes when a unit of work that published events was committed by this process.

@@ -78,7 +78,7 @@ async fn checkout_cart(
     Path(cart_id): Path<CartId>,
     request: Idempotent<CheckoutCart>,
 ) -> HandlerResult<StoredResponse> {
-    let secret = app.store.database().cursor_key().clone();
+    let secret = app.store.database().signing_key().clone();
     let render = created(
         |placed: &PlacedOrder| format!("/v1/orders/{}", placed.order.id),
         move |placed| {

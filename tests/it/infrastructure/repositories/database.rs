@@ -89,7 +89,7 @@ async fn a_unit_that_panics_or_awaits_is_an_error_and_the_writer_lives(shop: &Sh
 on_both_engines!(opening_twice_changes_nothing_and_keeps_the_secret);
 async fn opening_twice_changes_nothing_and_keeps_the_secret(shop: &Shop) {
     let again = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
-    assert_eq!(again.cursor_key().sign("x", b"y"), shop.database.cursor_key().sign("x", b"y"));
+    assert_eq!(again.signing_key().sign("x", b"y"), shop.database.signing_key().sign("x", b"y"));
     assert_eq!(count_up(&again, "e", false).await.unwrap(), 1);
     assert_eq!(count_up(&shop.database, "e", false).await.unwrap(), 2);
 }

@@ -70,7 +70,7 @@ async fn a_list_is_newest_first_and_goes_on_where_it_ended(shop: &Shop) {
     for number in 1..=3 {
         add(shop, &discount(number, &format!("d{number}"))).await;
     }
-    let cursors = shop.database.cursor_key().cursors("discounts");
+    let cursors = shop.database.signing_key().cursors("discounts", &()).unwrap();
     let mut connection = shop.database.read().await.unwrap();
     let mut discounts = DiscountRepository(&mut connection);
     let codes = |page: &[Discount]| page.iter().map(|one| one.code.clone()).collect::<Vec<_>>();

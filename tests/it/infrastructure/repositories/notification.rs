@@ -52,7 +52,7 @@ async fn set_up(shop: &Shop) -> [UserId; 2] {
 }
 
 async fn list(shop: &Shop, user: UserId, filter: NotificationFilter) -> Vec<u128> {
-    let cursors = shop.database.cursor_key().cursors("notifications");
+    let cursors = shop.database.signing_key().cursors("notifications", &()).unwrap();
     let mut connection = shop.database.read().await.unwrap();
     let mut notifications = NotificationRepository(&mut connection);
     let (mut found, mut after) = (Vec::new(), None);

@@ -172,7 +172,7 @@ async fn lists_are_by_product_state_or_writer_newest_first(shop: &Shop) {
     ] {
         assert!(add(shop, &Review { status, ..review(number, products[product], users[user]) }).await);
     }
-    let cursors = shop.database.cursor_key().cursors("reviews");
+    let cursors = shop.database.signing_key().cursors("reviews", &()).unwrap();
     let list = async |filter, after| {
         let mut connection = shop.database.read().await.unwrap();
         ReviewRepository(&mut connection).list(filter, 2, after, &cursors).await.unwrap()

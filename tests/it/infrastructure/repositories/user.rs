@@ -19,7 +19,7 @@ async fn by_email(shop: &Shop, email: &str) -> Option<User> {
 }
 
 async fn list(shop: &Shop, filter: &UserFilter, cursor: Option<&str>) -> Page<User> {
-    let cursors = shop.database.cursor_key().cursors("users");
+    let cursors = shop.database.signing_key().cursors("users", &()).unwrap();
     let after = cursor.map(|cursor| cursors.decode(cursor).unwrap());
     UserRepository(&mut shop.database.read().await.unwrap()).list(filter, 2, after, &cursors).await.unwrap()
 }

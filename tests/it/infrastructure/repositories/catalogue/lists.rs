@@ -24,7 +24,7 @@ async fn page(
     cursor: Option<&str>,
 ) -> Result<Page<String>, ListError> {
     let mut connection = database.read().await?;
-    let page = ProductRepository(&mut connection).list(filter, limit, cursor, database.cursor_key()).await?;
+    let page = ProductRepository(&mut connection).list(filter, limit, cursor, database.signing_key()).await?;
     Ok(page.map(|view| view.product.name))
 }
 
@@ -171,7 +171,7 @@ async fn a_category_shows_what_is_below_it_also_after_it_was_moved(shop: &Shop) 
     assert_eq!(walk(shop, &euros(), 2).await, ["Bread", "Sencha", "Assam", "Cola"]);
     let mut connection = shop.database.read().await.unwrap();
     let in_food = AdminProductFilter { category: Some(food), ..AdminProductFilter::default() };
-    let key = shop.database.cursor_key();
+    let key = shop.database.signing_key();
     let page = ProductRepository(&mut connection).list_all(&in_food, 10, None, key).await.unwrap();
     assert_eq!(names(&page.items), ["Bread", "Sencha", "Assam"]);
 }
@@ -235,7 +235,7 @@ async fn an_administrator_sees_every_product_newest_first(shop: &Shop) {
         let (mut all, mut cursor): (Vec<String>, Option<String>) = (Vec::new(), None);
         loop {
             let mut connection = shop.database.read().await.unwrap();
-            let key = shop.database.cursor_key();
+            let key = shop.database.signing_key();
             let mut repository = ProductRepository(&mut connection);
             let page = repository.list_all(&filter, 3, cursor.as_deref(), key).await.unwrap();
             all.extend(page.items.into_iter().map(|view| view.product.name));

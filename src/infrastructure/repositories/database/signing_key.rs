@@ -1,0 +1,75 @@
+//! The secret with which the store signs its cursors and order tokens.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Serialize;
+use sha2::Sha256;
+
+use super::Database;
+use super::error::DatabaseError;
+use super::page::Cursors;
+use crate::infrastructure::repositories::settings_repository::SettingsRepository;
+
+/// The key of the secret among the settings.
+const SECRET: &str = "secret";
+
+/// The secret of the store, generated when its database was set up.
+#[derive(Clone, Default)]
+pub struct SigningKey(Arc<[u8]>);
+
+impl SigningKey {
+    /// Reads the secret, and generates it in a new database.
+    pub(crate) async fn load(database: &Database) -> Result<Self, DatabaseError> {
+        let found = SettingsRepository(&mut database.read().await?).find(SECRET).await?;
+        let secret = match found {
+            Some(secret) => secret,
+            None => {
+                let generated = database.write((), async |work, ()| {
+                    let mut bytes = [0; 32];
+                    work.secret(&mut bytes);
+                    SettingsRepository::find_or_insert(work, SECRET, &URL_SAFE_NO_PAD.encode(bytes)).await
+                });
+                generated.await?
+            }
+        };
+        Ok(Self(secret.into_bytes().into()))
+    }
+
+    /// Returns the signature of `content` for a purpose.
+    pub fn sign(&self, purpose: &str, content: &[u8]) -> [u8; 32] {
+        let mut mac = self.mac();
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(content);
+        mac.finalize().into_bytes().into()
+    }
+
+    #[expect(clippy::expect_used, reason = "HMAC accepts a key of any length")]
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0).expect("any length")
+    }
+
+    /// Returns the cursors of a list. A cursor is valid only for the same list with the same filter.
+    pub fn cursors(&self, list: &str, filter: &impl Serialize) -> Result<Cursors<'_>, DatabaseError> {
+        Cursors::new(self, list, filter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_valid_for_its_list_and_filter_alone() {
+        let key = SigningKey(Arc::from(&b"secret"[..]));
+        let cursor = key.cursors("orders", &Some(1)).unwrap().encode(&7).unwrap();
+
+        let decode = |list, filter: Option<i32>| key.cursors(list, &filter).unwrap().decode::<i32>(&cursor);
+        assert_eq!(decode("orders", Some(1)), Ok(7));
+        assert!(decode("orders", Some(2)).is_err());
+        assert!(decode("orders", None).is_err());
+        assert!(decode("reviews", Some(1)).is_err());
+    }
+}
