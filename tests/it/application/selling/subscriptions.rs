@@ -308,7 +308,9 @@ async fn a_renewal_below_the_minimum_age_counts_as_a_failed_charge(shop: &Shop) 
     counts_as_a_failed_charge(shop, &["UPDATE products SET minimum_age = 18"]).await;
 }
 
-on_both_engines!(a_renewal_without_its_provider_counts_as_a_failed_charge, ShopOptions::at(JANUARY_31));
-async fn a_renewal_without_its_provider_counts_as_a_failed_charge(shop: &Shop) {
-    counts_as_a_failed_charge(shop, &["UPDATE subscriptions SET provider = 'gone'"]).await;
+on_both_engines!(a_renewal_without_its_provider_is_no_failed_charge, ShopOptions::at(JANUARY_31));
+async fn a_renewal_without_its_provider_is_no_failed_charge(shop: &Shop) {
+    let fault = &["UPDATE subscriptions SET provider = 'gone'"];
+    let repair = &["UPDATE subscriptions SET provider = 'sandbox'"];
+    does_not_count_as_a_failed_charge(shop, fault, repair).await;
 }
