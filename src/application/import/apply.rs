@@ -142,10 +142,10 @@ async fn write(
 /// Returns the time and the ids with which a record is written, if they matter.
 fn context(record: &Record) -> Option<Context> {
     match record {
-        Record::Category(category) => Some(context_of(category.id, category.created_at)),
-        Record::Customer(customer) => Some(context_of(customer.user.id, customer.user.created_at)),
+        Record::Category(category) => Some(context_of(&category.id, category.created_at)),
+        Record::Customer(customer) => Some(context_of(&customer.user.id, customer.user.created_at)),
         Record::Order(invoice) | Record::Cancellation(invoice) => {
-            Some(context_of(invoice.id, invoice.placed_at))
+            Some(context_of(&invoice.id, invoice.placed_at))
         }
         // products set the context of each themselves
         Record::Product(_) | Record::TaxRule(_) | Record::ShippingMethod(_) | Record::Discount(_) => None,

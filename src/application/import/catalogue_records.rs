@@ -63,7 +63,7 @@ pub(super) async fn products(
 
     ProductRepository::insert_all(work, &added).await?;
     for (product, _) in added {
-        work.set_context(context_of(product.id, product.created_at));
+        work.set_context(context_of(&product.id, product.created_at));
         work.publish(&ProductChanged { product_id: product.id }).await?;
     }
     let counts = Counts { products: 1, ..Counts::default() };

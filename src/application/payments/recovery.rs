@@ -116,9 +116,10 @@ async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     let now = store.database().context().clock.now();
     let expired =
         order.status != OrderStatus::Pending || now >= later(payment.created_at, store.policy.reservation);
-    let charge = match payment.amount.is_zero() {
-        true => None,
-        false => gateway.look_up(payment.id).await.map_err(Technical::vendor)?,
+    let charge = if payment.amount.is_zero() {
+        None
+    } else {
+        gateway.look_up(payment.id).await.map_err(Technical::vendor)?
     };
     let id = payment.id;
     match charge {

@@ -169,7 +169,7 @@ async fn change_in(
             return Err(NotFound::Variant.into());
         }
         CartChange::RemoveItem(variant_id) => {
-            CartRepository::remove_item(work, &mut cart, *variant_id).await?
+            CartRepository::remove_item(work, &mut cart, *variant_id).await?;
         }
         CartChange::SetDiscount(code) => {
             cart.discount_code.clone_from(code);

@@ -71,7 +71,7 @@ impl VendorRequest for Checkout {
     fn begin_ahead(&self, work: &mut UnitOfWork) {
         CartRepository::lock_ahead(work, self.cart_id);
         if let Some(id) = self.user_id {
-            work.find_ahead::<User>(id);
+            work.find_ahead::<User>(&id);
         }
     }
 
@@ -107,8 +107,8 @@ impl VendorRequest for Checkout {
     ) -> Result<Result<PlacedOrder, Failure>, Failure> {
         let placed = match charge {
             Some(charge) => {
-                work.lock_ahead::<Payment>(payment.id);
-                work.lock_ahead::<Order>(payment.order_id);
+                work.lock_ahead::<Payment>(&payment.id);
+                work.lock_ahead::<Order>(&payment.order_id);
                 apply_payment(work, payment.id, charge).await?
             }
             None => placed_orders::get_by_payment(work, payment.id).await?,

@@ -109,9 +109,10 @@ async fn lock_with_charges(work: &mut UnitOfWork, id: SubscriptionId) -> Result<
 
     let subscription = lock(work, id).await?;
     let current = self::charges(work, id).await?;
-    match current.iter().all(|order_id| charges.contains(order_id)) {
-        true => Ok(subscription),
-        false => Err(Conflict::Stale.into()),
+    if current.iter().all(|order_id| charges.contains(order_id)) {
+        Ok(subscription)
+    } else {
+        Err(Conflict::Stale.into())
     }
 }
 

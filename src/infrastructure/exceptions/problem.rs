@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Failure, Technical, messages::Messages};
+use super::{Failure, Kind, Technical, messages::Messages};
 
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -99,10 +99,11 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Adds an `instance` to the response to a technical failure and logs the cause under it. Other responses, and those
-/// that have an `instance`, are returned as they are. The outermost layer calls this for each response.
+/// Adds an `instance` to the response to a failure of the store or a vendor and logs the cause under it. Other responses,
+/// and those that have an `instance`, are returned as they are. The outermost layer calls this for each response.
 pub fn with_instance(mut response: Response, instance: Uuid) -> Response {
-    if !response.extensions().get::<Failure>().is_some_and(Failure::is::<Technical>) {
+    let is_reported = |failure: &Failure| failure.is::<Technical>() || failure.kind() == Kind::Internal;
+    if !response.extensions().get::<Failure>().is_some_and(is_reported) {
         return response;
     }
     let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };

@@ -120,7 +120,7 @@ impl<'a> OperationDescription<'a> {
             if let RefOr::T(response) = response
                 && response.description.is_empty()
             {
-                response.description = success(status).to_owned();
+                success(status).clone_into(&mut response.description);
             }
         }
 

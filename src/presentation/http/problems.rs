@@ -189,7 +189,9 @@ fn fault() -> RefOr<Schema> {
         .property("detail", text("A text for people."))
         .required("code");
     let mut all = ValidationException::none();
-    faults.into_iter().for_each(|fault| all.add("", fault));
+    for fault in faults {
+        all.add("", fault);
+    }
     let details = Failure::from(all).details();
     let errors = details["errors"].as_array().into_iter().flatten().filter_map(Value::as_object);
     for (name, value) in errors.flatten().filter(|(name, _)| *name != "pointer" && *name != "code") {

@@ -16,6 +16,7 @@ pub(super) trait FormatReader: Send {
 
 /// What a reader yields.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are entries, and few exist at once")]
 pub enum Outcome {
     /// A record with its lines.
     Entry(Entry),

@@ -62,7 +62,7 @@ impl Default for Options {
 /// A file that is read as a stream of outcomes.
 pub struct Reader<R> {
     source: Source<R>,
-    format_reader: Box<dyn FormatReader>,
+    parser: Box<dyn FormatReader>,
     format: Format,
     header: Fields,
     ready: Outcomes,
@@ -113,8 +113,8 @@ impl<R: BufRead> Reader<R> {
         })
     }
 
-    fn new(source: Source<R>, format_reader: Box<dyn FormatReader>, format: Format, header: Fields) -> Self {
-        Self { source, format_reader, format, header, ready: Outcomes::default(), lines: 0, done: false }
+    fn new(source: Source<R>, parser: Box<dyn FormatReader>, format: Format, header: Fields) -> Self {
+        Self { source, parser, format, header, ready: Outcomes::default(), lines: 0, done: false }
     }
 
     /// Returns the format of the file.
@@ -148,7 +148,7 @@ impl<R: BufRead> Reader<R> {
         } else if line.fields.iter().any(|field| field.contains('\0')) {
             self.ready.reject(line.reject(Reason::NulByte, ""));
         } else {
-            self.format_reader.read(line, &mut self.ready);
+            self.parser.read(line, &mut self.ready);
         }
         Ok(true)
     }
@@ -181,7 +181,7 @@ impl<R: BufRead> Iterator for Reader<R> {
                 Ok(true) => {}
                 Ok(false) => {
                     self.done = true;
-                    self.format_reader.finish(&mut self.ready);
+                    self.parser.finish(&mut self.ready);
                 }
                 Err(error) => {
                     self.done = true;

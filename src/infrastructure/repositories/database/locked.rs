@@ -20,8 +20,8 @@ impl UnitOfWork {
     /// Sends for [`UnitOfWork::lock`] ahead; see [`Connection::send_ahead`].
     ///
     /// [`Connection::send_ahead`]: super::connection::Connection::send_ahead
-    pub(crate) fn lock_ahead<T: Table>(&mut self, key: T::Key) {
-        let key = key_params(&key);
+    pub(crate) fn lock_ahead<T: Table>(&mut self, key: &T::Key) {
+        let key = key_params(key);
         self.lock_where_ahead::<T>(&key_condition::<T>(key.len()), &key);
     }
 

@@ -202,6 +202,10 @@ impl Database {
         self.submit(given, work).await
     }
 
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the future is stated to be `Send` here, where its types are generic"
+    )]
     fn submit<A, T, E, F>(&self, given: A, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         A: Send + Sync + 'static,
@@ -293,7 +297,7 @@ impl Database {
         let mut random = [0];
         self.context.ids.secret(&mut random);
         let most = SHORTEST_WAIT.saturating_mul(1 << run.min(4));
-        SHORTEST_WAIT + (most - SHORTEST_WAIT) * u32::from(random[0]) / 255
+        SHORTEST_WAIT + most.saturating_sub(SHORTEST_WAIT) * u32::from(random[0]) / 255
     }
 
     /// What time it is to the database.

@@ -117,6 +117,13 @@ pub(crate) fn newest_first<'a, T: ListedByTime>(
     (select::<T>(&format!("WHERE {condition} {beyond} {order}")), values)
 }
 
+impl SigningKey {
+    /// Returns the cursors of a list. A cursor is valid only for the same list with the same filter.
+    pub fn cursors(&self, list: &str, filter: &impl Serialize) -> Result<Cursors<'_>, DatabaseError> {
+        Cursors::new(self, list, filter)
+    }
+}
+
 /// Encodes and decodes the cursors of one list with one filter.
 pub struct Cursors<'a> {
     key: &'a SigningKey,

@@ -19,8 +19,8 @@ impl Connection {
     }
 
     /// Sends for [`Connection::find`] ahead; see [`Connection::send_ahead`].
-    pub(crate) fn find_ahead<T: Table>(&mut self, key: T::Key) {
-        let key = key_params(&key);
+    pub(crate) fn find_ahead<T: Table>(&mut self, key: &T::Key) {
+        let key = key_params(key);
         self.send_ahead(&select::<T>(&format!("WHERE {}", key_condition::<T>(key.len()))), &key);
     }
 

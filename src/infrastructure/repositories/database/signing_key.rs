@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Serialize;
 use sha2::Sha256;
 
 use super::Database;
 use super::error::DatabaseError;
-use super::page::Cursors;
 use crate::infrastructure::repositories::settings_repository::SettingsRepository;
 
 /// The key of the secret among the settings.
@@ -23,16 +21,15 @@ impl SigningKey {
     /// Reads the secret, and generates it in a new database.
     pub(crate) async fn load(database: &Database) -> Result<Self, DatabaseError> {
         let found = SettingsRepository(&mut database.read().await?).find(SECRET).await?;
-        let secret = match found {
-            Some(secret) => secret,
-            None => {
-                let generated = database.write((), async |work, ()| {
-                    let mut bytes = [0; 32];
-                    work.secret(&mut bytes);
-                    SettingsRepository::find_or_insert(work, SECRET, &URL_SAFE_NO_PAD.encode(bytes)).await
-                });
-                generated.await?
-            }
+        let secret = if let Some(secret) = found {
+            secret
+        } else {
+            let generated = database.write((), async |work, ()| {
+                let mut bytes = [0; 32];
+                work.secret(&mut bytes);
+                SettingsRepository::find_or_insert(work, SECRET, &URL_SAFE_NO_PAD.encode(bytes)).await
+            });
+            generated.await?
         };
         Ok(Self(secret.into_bytes().into()))
     }
@@ -49,11 +46,6 @@ impl SigningKey {
     #[expect(clippy::expect_used, reason = "HMAC accepts a key of any length")]
     fn mac(&self) -> Hmac<Sha256> {
         Hmac::new_from_slice(&self.0).expect("any length")
-    }
-
-    /// Returns the cursors of a list. A cursor is valid only for the same list with the same filter.
-    pub fn cursors(&self, list: &str, filter: &impl Serialize) -> Result<Cursors<'_>, DatabaseError> {
-        Cursors::new(self, list, filter)
     }
 }
 

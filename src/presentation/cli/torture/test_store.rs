@@ -50,7 +50,10 @@ impl TestStore {
         if !database.is_new() {
             return Err(CliError::NotEmpty);
         }
-        database.write(token_hash(&token), admin).await.map_err(CliError::Store)?;
+        database
+            .write(token_hash(&token), async |work, hash| admin(work, hash).await)
+            .await
+            .map_err(CliError::Store)?;
         Ok(Self { database, url, file, token })
     }
 
@@ -165,12 +168,12 @@ fn purchase(token: &str) -> Value {
 }
 
 /// Creates an administrator with a session.
-async fn admin(work: &mut UnitOfWork, token_hash: &Vec<u8>) -> Result<(), Failure> {
+async fn admin(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<(), Failure> {
     let now = work.now();
     let user = User::new(work.id(), "torture@example.invalid".into(), "Torture".into(), Role::Admin, now);
     work.insert(&user).await?;
     let session = Session {
-        token_hash: token_hash.clone(),
+        token_hash: token_hash.to_owned(),
         user_id: user.id,
         created_at: now,
         expires_at: now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?,

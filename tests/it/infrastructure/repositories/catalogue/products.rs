@@ -153,7 +153,7 @@ async fn of_concurrent_uses_of_a_slug_or_sku_one_succeeds(shop: &Shop) {
     for same_slug in [true, false] {
         let tasks: Vec<_> = (0..8)
             .map(|_| {
-                let (shop, mut product) = (shop.clone(), product(&shop, "Wanted", &[100]));
+                let (shop, mut product) = (shop.clone(), product(shop, "Wanted", &[100]));
                 if same_slug {
                     product.slug = "wanted".into();
                 } else {
