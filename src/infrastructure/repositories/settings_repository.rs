@@ -11,17 +11,6 @@ impl SettingsRepository<'_> {
         self.0.first("SELECT value FROM store_settings WHERE key = $1", &params![key]).await
     }
 
-    /// Sets the value of a key that is not set, and returns the value that is stored then.
-    pub async fn find_or_insert(
-        work: &mut UnitOfWork,
-        key: &str,
-        value: &str,
-    ) -> Result<String, DatabaseError> {
-        let sql = "INSERT INTO store_settings (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        work.execute(sql, &params![key, value]).await?;
-        work.one("SELECT value FROM store_settings WHERE key = $1", &params![key]).await
-    }
-
     /// Sets the value of a key.
     pub async fn set(work: &mut UnitOfWork, key: &str, value: &str) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO store_settings (key, value) VALUES ($1, $2) \

@@ -8,10 +8,10 @@ use sha2::Sha256;
 
 use super::Database;
 use super::error::DatabaseError;
-use crate::infrastructure::repositories::settings_repository::SettingsRepository;
+use super::param::params;
 
-/// The key of the secret among the settings.
-const SECRET: &str = "secret";
+/// Reads the secret from the store's own settings.
+const READ: &str = "SELECT value FROM store_settings WHERE key = 'secret'";
 
 /// The secret of the store, generated when its database was set up.
 #[derive(Clone, Default)]
@@ -20,14 +20,17 @@ pub struct SigningKey(Arc<[u8]>);
 impl SigningKey {
     /// Reads the secret, and generates it in a new database.
     pub(crate) async fn load(database: &Database) -> Result<Self, DatabaseError> {
-        let found = SettingsRepository(&mut database.read().await?).find(SECRET).await?;
+        let found = database.read().await?.first::<String>(READ, &[]).await?;
         let secret = if let Some(secret) = found {
             secret
         } else {
             let generated = database.write((), async |work, ()| {
                 let mut bytes = [0; 32];
                 work.secret(&mut bytes);
-                SettingsRepository::find_or_insert(work, SECRET, &URL_SAFE_NO_PAD.encode(bytes)).await
+                let sql =
+                    "INSERT INTO store_settings (key, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING";
+                work.execute(sql, &params![URL_SAFE_NO_PAD.encode(bytes)]).await?;
+                work.one::<String>(READ, &[]).await
             });
             generated.await?
         };
