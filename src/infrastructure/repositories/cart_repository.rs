@@ -141,9 +141,8 @@ impl CartRepository<'_> {
 
     /// Locks an open cart that has not expired, and returns it.
     pub async fn lock(work: &mut UnitOfWork, id: CartId) -> Result<Option<Cart>, DatabaseError> {
-        let open = "id = $1 AND status = 'open' AND expires_at > $2";
         let now = work.now();
-        let Some(root) = work.lock_where::<Root<Cart>>(open, &params![id, now]).await? else {
+        let Some(root) = work.lock_where::<Root<Cart>>(OPEN, &params![id, now]).await? else {
             return Ok(None);
         };
         Ok(Some(root.with(CartRepository(work).items(id).await?)))
