@@ -328,7 +328,7 @@ CREATE INDEX payments_due ON payments (next_attempt_at) WHERE next_attempt_at IS
 CREATE UNIQUE INDEX payments_by_reference ON payments (provider, provider_reference)
 WHERE provider_reference IS NOT NULL;
 
-CREATE TABLE payment_steps (
+CREATE TABLE payment_operations (
     id UUID PRIMARY KEY,
     payment_id UUID NOT NULL REFERENCES payments (id),
     kind TEXT NOT NULL CHECK (kind IN ('authorize', 'capture', 'refund', 'void')),
@@ -342,7 +342,7 @@ CREATE TABLE payment_steps (
     created_at TIMESTAMPTZ NOT NULL,
     settled_at TIMESTAMPTZ
 );
-CREATE INDEX payment_steps_by_payment ON payment_steps (payment_id, created_at, id);
+CREATE INDEX payment_operations_by_payment ON payment_operations (payment_id, created_at, id);
 
 CREATE TABLE invoices (
     id UUID PRIMARY KEY,
@@ -352,7 +352,7 @@ CREATE TABLE invoices (
     order_id UUID REFERENCES orders (id),
     user_id UUID REFERENCES users (id),
     corrects UUID REFERENCES invoices (id),
-    payment_step_id UUID UNIQUE REFERENCES payment_steps (id),
+    payment_operation_id UUID UNIQUE REFERENCES payment_operations (id),
     currency TEXT NOT NULL,
     total BIGINT NOT NULL CHECK (total >= 0),
     document JSONB NOT NULL,

@@ -43,7 +43,7 @@ const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, token, prov
      amount, authorized, captured, capturing, voiding, refunded, refunding, failure, action_url, attempts, \
      next_attempt_at, version, created_at, updated_at) VALUES (?1, ?2, 'sandbox', 'tok_ok', NULL, 'pending', 'EUR', ?3, \
      0, 0, 0, 0, 0, 0, NULL, NULL, 0, ?4, 1, ?5, ?5)";
-const STEP: &str = "INSERT INTO payment_steps (id, payment_id, kind, status, amount, currency, restock, reason, \
+const STEP: &str = "INSERT INTO payment_operations (id, payment_id, kind, status, amount, currency, restock, reason, \
      failure, provider_reference, created_at, settled_at) VALUES (?1, ?2, 'authorize', 'pending', ?3, 'EUR', 0, NULL, NULL, \
      NULL, ?4, NULL)";
 const EVENT: &str =
@@ -56,12 +56,12 @@ const LOCK_ORDER: &str = "UPDATE orders SET version = version + 1, updated_at = 
      user_id, email, status, cart_id, subscription_id, currency, subtotal, discount, shipping, tax, total, \
      taxes, discount_code, shipping_method, shipping_address, billing_address, lines, tracking_code, version, \
      placed_at, updated_at, fulfilled_at, seller";
-const SETTLE: &str = "UPDATE payment_steps SET status = ?2, provider_reference = ?3, failure = NULL, settled_at = ?4 \
+const SETTLE: &str = "UPDATE payment_operations SET status = ?2, provider_reference = ?3, failure = NULL, settled_at = ?4 \
      WHERE payment_id = ?1 AND kind = 'authorize' AND status <> 'succeeded'";
 const TAKE_BACK: &str = "DELETE FROM reservations WHERE order_id = ?1 RETURNING variant_id, quantity";
 const COMMIT: &str = "UPDATE inventory SET stock = stock - ?2, reserved = reserved - ?2, version = version + 1, \
      updated_at = ?3 WHERE variant_id = ?1";
-const INVOICE: &str = "INSERT INTO invoices (id, kind, series, number, order_id, user_id, corrects, payment_step_id, \
+const INVOICE: &str = "INSERT INTO invoices (id, kind, series, number, order_id, user_id, corrects, payment_operation_id, \
      currency, total, document, issued_at) VALUES (?1, 'invoice', 'R', ?2, ?3, NULL, NULL, NULL, 'EUR', ?4, ?5, ?6)";
 const SAVE_PAYMENT: &str = "UPDATE payments SET provider_reference = ?2, status = ?3, authorized = ?4, captured = ?5, \
      capturing = 0, voiding = 0, refunded = 0, refunding = 0, failure = NULL, action_url = NULL, next_attempt_at = NULL WHERE id = ?1";
@@ -189,7 +189,7 @@ pub(crate) fn rows_a_checkout(connection: &Connection, checkouts: usize) -> Outc
     const COUNTS: [&str; 8] = [
         "orders WHERE status = 'paid'",
         "payments WHERE status = 'captured' AND captured = 4470",
-        "payment_steps WHERE status = 'succeeded'",
+        "payment_operations WHERE status = 'succeeded'",
         "outbox",
         "invoices",
         "reservations",

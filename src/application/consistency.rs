@@ -45,12 +45,12 @@ const ALWAYS: &[(&str, &str)] = &[
     (
         "what was refunded is what the ledger says",
         "SELECT COUNT(*) FROM payments p WHERE p.refunded <> (SELECT CAST(COALESCE(SUM(s.amount), 0) AS BIGINT) \
-         FROM payment_steps s WHERE s.payment_id = p.id AND s.kind = 'refund' AND s.status = 'succeeded')",
+         FROM payment_operations s WHERE s.payment_id = p.id AND s.kind = 'refund' AND s.status = 'succeeded')",
     ),
     (
         "what is set aside is what the ledger says",
         "SELECT COUNT(*) FROM (SELECT p.id FROM payments p \
-         LEFT JOIN payment_steps s ON s.payment_id = p.id AND s.status = 'pending' \
+         LEFT JOIN payment_operations s ON s.payment_id = p.id AND s.status = 'pending' \
          GROUP BY p.id, p.capturing, p.voiding, p.refunding HAVING \
          p.capturing <> SUM(CASE WHEN s.kind = 'capture' THEN s.amount ELSE 0 END) OR \
          p.voiding <> SUM(CASE WHEN s.kind = 'void' THEN s.amount ELSE 0 END) OR \
@@ -59,7 +59,7 @@ const ALWAYS: &[(&str, &str)] = &[
     (
         "what is open at a vendor is asked about",
         "SELECT COUNT(*) FROM payments p WHERE p.next_attempt_at IS NULL AND (p.status IN ('pending', 'requires_action') \
-         OR EXISTS (SELECT 1 FROM payment_steps s WHERE s.payment_id = p.id AND s.status = 'pending'))",
+         OR EXISTS (SELECT 1 FROM payment_operations s WHERE s.payment_id = p.id AND s.status = 'pending'))",
     ),
     (
         "what a cancelled order holds or took is on its way back",
@@ -83,10 +83,10 @@ const ALWAYS: &[(&str, &str)] = &[
     ),
     (
         "what goes back of an invoice has a credit note of its amount",
-        "SELECT COUNT(*) FROM payment_steps s JOIN payments p ON p.id = s.payment_id \
+        "SELECT COUNT(*) FROM payment_operations s JOIN payments p ON p.id = s.payment_id \
          JOIN invoices i ON i.order_id = p.order_id AND i.kind = 'invoice' \
          WHERE s.kind IN ('refund', 'void') AND s.status = 'succeeded' AND NOT EXISTS \
-         (SELECT 1 FROM invoices n WHERE n.payment_step_id = s.id AND n.corrects = i.id AND n.total = s.amount)",
+         (SELECT 1 FROM invoices n WHERE n.payment_operation_id = s.id AND n.corrects = i.id AND n.total = s.amount)",
     ),
     (
         "a credit note of an order takes back from its invoice",

@@ -1,7 +1,7 @@
 //! Idempotency keys: a request that is repeated with its key has one effect and one response.
 //!
 //! A use case of one transaction runs in [`once`]. A use case that calls a vendor between two transactions is a
-//! [`VendorRequest`], run by [`request_vendor`]: the first transaction claims the key together with the effect, the
+//! [`ProviderRequest`], run by [`request_provider`]: the first transaction claims the key together with the effect, the
 //! last one stores the response.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub trait Render<T: ?Sized>: Send + Sync + 'static {
     /// Renders a result.
     fn success(&self, value: &T) -> StoredResponse;
     /// Renders a failure.
-    fn refusal(&self, failure: &Failure) -> StoredResponse;
+    fn failure(&self, failure: &Failure) -> StoredResponse;
 }
 
 /// How a use case responds: the idempotency key of the request, if it was sent with one, and what renders the result.
@@ -55,7 +55,7 @@ impl<T: ?Sized + 'static> Responder<T> {
     /// Stores the response to a failure, if the same request fails for good.
     async fn fail(&self, store: &Store, failure: Failure) -> Result<StoredResponse, Failure> {
         let Some(key) = self.key.clone().filter(|_| is_final(&failure)) else { return Err(failure) };
-        let given = (store.clone(), key, self.render.refusal(&failure));
+        let given = (store.clone(), key, self.render.failure(&failure));
         let write = store.database().write(given, async |work, (store, key, response)| {
             match claim(work, store, key, None).await? {
                 Claimed::New => store_response(work, Some(key), response.clone()).await,
@@ -119,7 +119,7 @@ where
 }
 
 /// A use case that calls a vendor between two transactions.
-pub(crate) trait VendorRequest: Send + Sync + Sized + 'static {
+pub(crate) trait ProviderRequest: Send + Sync + Sized + 'static {
     /// What the first transaction wrote, such as a payment.
     type Begun: Send + Sync + 'static;
     /// What the vendor responded.
@@ -127,7 +127,7 @@ pub(crate) trait VendorRequest: Send + Sync + Sized + 'static {
     /// The result of the use case.
     type Value: Send + Sync + 'static;
 
-    /// Sends for what [`VendorRequest::begin`] reads first, together with the claim of the key.
+    /// Sends for what [`ProviderRequest::begin`] reads first, together with the claim of the key.
     fn begin_ahead(&self, _work: &mut UnitOfWork) {}
 
     /// Writes what the vendor is called for, with `id` as its id.
@@ -153,7 +153,7 @@ pub(crate) trait VendorRequest: Send + Sync + Sized + 'static {
         begun: &Self::Begun,
     ) -> impl Future<Output = Result<Option<Self::Outcome>, Failure>> + Send;
 
-    /// Applies the outcome, if there is one, and returns the result, or the failure that the vendor's refusal is.
+    /// Applies the outcome, if there is one, and returns the result, or the failure that the vendor's failure is.
     fn conclude(
         work: &mut UnitOfWork,
         begun: &Self::Begun,
@@ -173,7 +173,7 @@ enum Progress<B> {
 /// # Errors
 ///
 /// Those of the use case, and those of [`once`].
-pub(crate) async fn request_vendor<R: VendorRequest>(
+pub(crate) async fn request_provider<R: ProviderRequest>(
     store: &Store,
     request: R,
     responder: Responder<R::Value>,
@@ -195,7 +195,7 @@ pub(crate) async fn request_vendor<R: VendorRequest>(
 }
 
 /// Claims the key and begins the request, or loads what an earlier one began.
-async fn begin_request<R: VendorRequest>(
+async fn begin_request<R: ProviderRequest>(
     work: &mut UnitOfWork,
     (store, request, responder): &(Store, R, Responder<R::Value>),
 ) -> Result<Progress<R::Begun>, Failure> {
@@ -221,7 +221,7 @@ async fn begin_request<R: VendorRequest>(
 }
 
 /// Applies the outcome and stores the response.
-async fn conclude_request<R: VendorRequest>(
+async fn conclude_request<R: ProviderRequest>(
     work: &mut UnitOfWork,
     (begun, outcome, responder): &(R::Begun, Option<R::Outcome>, Responder<R::Value>),
 ) -> Result<StoredResponse, Failure> {
@@ -230,7 +230,7 @@ async fn conclude_request<R: VendorRequest>(
     }
     let response = match R::conclude(work, begun, outcome.as_ref()).await? {
         Ok(value) => responder.render.success(&value),
-        Err(failure) => responder.render.refusal(&failure),
+        Err(failure) => responder.render.failure(&failure),
     };
     store_response(work, responder.key.as_ref(), response).await
 }

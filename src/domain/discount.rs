@@ -61,7 +61,7 @@ pub enum DiscountKind {
 
 /// Why a discount does not apply to a cart just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DiscountRefusal {
+pub enum DiscountRejection {
     /// It is switched off.
     #[error("the discount is not active")]
     Inactive,
@@ -144,25 +144,25 @@ impl Discount {
     }
 
     /// Whether the discount may be used at `now` on goods of `subtotal`.
-    pub fn applies(&self, now: Timestamp, subtotal: Money) -> Result<(), DiscountRefusal> {
+    pub fn applies(&self, now: Timestamp, subtotal: Money) -> Result<(), DiscountRejection> {
         if !self.active {
-            return Err(DiscountRefusal::Inactive);
+            return Err(DiscountRejection::Inactive);
         }
         if self.starts_at.is_some_and(|start| now < start) {
-            return Err(DiscountRefusal::NotStarted);
+            return Err(DiscountRejection::NotStarted);
         }
         if self.ends_at.is_some_and(|end| now >= end) {
-            return Err(DiscountRefusal::Expired);
+            return Err(DiscountRejection::Expired);
         }
         if self.usage_limit.is_some_and(|limit| self.used >= limit) {
-            return Err(DiscountRefusal::UsedUp);
+            return Err(DiscountRejection::UsedUp);
         }
         if self.amounts().any(|amount| amount.currency != subtotal.currency) {
-            return Err(DiscountRefusal::WrongCurrency);
+            return Err(DiscountRejection::WrongCurrency);
         }
         match self.minimum {
             Some(minimum) if subtotal.amount < minimum.amount => {
-                Err(DiscountRefusal::MinimumNotReached { minimum })
+                Err(DiscountRejection::MinimumNotReached { minimum })
             }
             _ => Ok(()),
         }
@@ -252,20 +252,20 @@ mod tests {
     #[test]
     fn it_applies_from_its_start_until_just_before_its_end() {
         let sale = Discount { starts_at: Some(at(10)), ends_at: Some(at(20)), ..percent(1_000) };
-        assert_eq!(sale.applies(at(9), eur(1)), Err(DiscountRefusal::NotStarted));
+        assert_eq!(sale.applies(at(9), eur(1)), Err(DiscountRejection::NotStarted));
         assert_eq!(sale.applies(at(10), eur(1)), Ok(()));
         assert_eq!(sale.applies(at(19), eur(1)), Ok(()));
-        assert_eq!(sale.applies(at(20), eur(1)), Err(DiscountRefusal::Expired));
+        assert_eq!(sale.applies(at(20), eur(1)), Err(DiscountRejection::Expired));
     }
 
     #[test]
     fn it_does_not_apply_switched_off_or_used_up() {
         let off = Discount { active: false, ..percent(1_000) };
-        assert_eq!(off.applies(at(0), eur(1)), Err(DiscountRefusal::Inactive));
+        assert_eq!(off.applies(at(0), eur(1)), Err(DiscountRejection::Inactive));
         let last_use = Discount { usage_limit: Some(3), used: 2, ..percent(1_000) };
         assert_eq!(last_use.applies(at(0), eur(1)), Ok(()));
         let used_up = Discount { used: 3, ..last_use };
-        assert_eq!(used_up.applies(at(0), eur(1)), Err(DiscountRefusal::UsedUp));
+        assert_eq!(used_up.applies(at(0), eur(1)), Err(DiscountRejection::UsedUp));
     }
 
     #[test]
@@ -273,11 +273,11 @@ mod tests {
         let minimum = eur(5_000);
         let from_50 = Discount { minimum: Some(minimum), ..percent(1_000) };
         assert_eq!(from_50.applies(at(0), eur(5_000)), Ok(()));
-        let refusal = DiscountRefusal::MinimumNotReached { minimum };
-        assert_eq!(from_50.applies(at(0), eur(4_999)), Err(refusal));
+        let reason = DiscountRejection::MinimumNotReached { minimum };
+        assert_eq!(from_50.applies(at(0), eur(4_999)), Err(reason));
         let dollars = Money::new(9_999, Currency::USD);
-        assert_eq!(from_50.applies(at(0), dollars), Err(DiscountRefusal::WrongCurrency));
-        assert_eq!(fixed(eur(1)).applies(at(0), dollars), Err(DiscountRefusal::WrongCurrency));
+        assert_eq!(from_50.applies(at(0), dollars), Err(DiscountRejection::WrongCurrency));
+        assert_eq!(fixed(eur(1)).applies(at(0), dollars), Err(DiscountRejection::WrongCurrency));
         assert_eq!(percent(1).applies(at(0), dollars), Ok(()));
     }
 

@@ -60,7 +60,7 @@ ids! {
     /// The id of a payment.
     PaymentId,
     /// The id of a payment operation: an authorization, a capture, a void or a refund.
-    PaymentStepId,
+    PaymentOperationId,
     /// The id of an invoice or a credit note.
     InvoiceId,
     /// The id of a review.

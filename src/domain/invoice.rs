@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{InvoiceId, OrderId, PaymentStepId, UserId};
+use super::ids::{InvoiceId, OrderId, PaymentOperationId, UserId};
 use super::money::{Currency, Money};
 use super::state::states;
 
@@ -45,7 +45,7 @@ pub struct Invoice {
     /// The invoice that a credit note takes back from.
     pub corrects: Option<InvoiceId>,
     /// The refund that a credit note documents.
-    pub payment_step_id: Option<PaymentStepId>,
+    pub payment_operation_id: Option<PaymentOperationId>,
     /// The currency of every amount.
     pub currency: Currency,
     /// The gross amount, positive in both kinds.

@@ -1,8 +1,8 @@
-//! Payments: what a vendor holds, took and gave back for an order, and the steps that made it so.
+//! Payments: what a vendor holds, took and gave back for an order, and the operations that made it so.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ids::{OrderId, PaymentId, PaymentStepId};
+use super::ids::{OrderId, PaymentId, PaymentOperationId};
 use super::money::{Currency, Money, MoneyError};
 use super::state::states;
 
@@ -31,7 +31,7 @@ states! {
 
 states! {
     /// The kind of a payment operation.
-    StepKind, "payment step kind", {
+    OperationKind, "payment operation kind", {
         /// Authorizes an amount, or charges it at once.
         Authorize = "authorize" -> [],
         /// Captures an authorized amount, or a part of it.
@@ -45,7 +45,7 @@ states! {
 
 states! {
     /// The status of a payment operation.
-    StepStatus, "payment step", {
+    OperationStatus, "payment operation", {
         /// Its final outcome is not known yet.
         Pending = "pending" -> [Succeeded, Failed],
         /// It succeeded.
@@ -109,46 +109,52 @@ impl Payment {
     }
 
     /// Returns the amount that an operation of this kind can move: what is authorized, or captured, and not pending.
-    pub fn left(&self, kind: StepKind) -> Result<Money, MoneyError> {
+    pub fn left(&self, kind: OperationKind) -> Result<Money, MoneyError> {
         match kind {
-            StepKind::Authorize => Ok(Money::zero(self.currency)),
-            StepKind::Capture | StepKind::Void => {
+            OperationKind::Authorize => Ok(Money::zero(self.currency)),
+            OperationKind::Capture | OperationKind::Void => {
                 let uncaptured = self.authorized.checked_sub(self.captured)?;
                 uncaptured.checked_sub(self.capturing)?.checked_sub(self.voiding)
             }
-            StepKind::Refund => self.captured.checked_sub(self.refunded)?.checked_sub(self.refunding),
+            OperationKind::Refund => self.captured.checked_sub(self.refunded)?.checked_sub(self.refunding),
         }
     }
 
     /// Counts an operation's amount as pending, and schedules the next attempt for `retry_at` at the latest.
-    pub fn begin(&mut self, step: &PaymentStep, retry_at: Timestamp) -> Result<(), MoneyError> {
-        if let Some(pending) = self.pending_mut(step.kind) {
-            *pending = pending.checked_add(step.amount)?;
+    pub fn begin(&mut self, operation: &PaymentOperation, retry_at: Timestamp) -> Result<(), MoneyError> {
+        if let Some(pending) = self.pending_mut(operation.kind) {
+            *pending = pending.checked_add(operation.amount)?;
         }
         self.next_attempt_at = Some(self.next_attempt_at.map_or(retry_at, |known| known.min(retry_at)));
         Ok(())
     }
 
     /// Settles an operation: its amount is no longer pending, and is moved if the operation succeeded.
-    pub fn settle(&mut self, step: &PaymentStep, succeeded: bool) -> Result<(), MoneyError> {
-        if let Some(pending) = self.pending_mut(step.kind) {
-            *pending = pending.checked_sub(step.amount)?;
+    pub fn settle(&mut self, operation: &PaymentOperation, succeeded: bool) -> Result<(), MoneyError> {
+        if let Some(pending) = self.pending_mut(operation.kind) {
+            *pending = pending.checked_sub(operation.amount)?;
         }
-        match step.kind {
-            StepKind::Capture if succeeded => self.captured = self.captured.checked_add(step.amount)?,
-            StepKind::Refund if succeeded => self.refunded = self.refunded.checked_add(step.amount)?,
-            StepKind::Void if succeeded => self.authorized = self.authorized.checked_sub(step.amount)?,
+        match operation.kind {
+            OperationKind::Capture if succeeded => {
+                self.captured = self.captured.checked_add(operation.amount)?
+            }
+            OperationKind::Refund if succeeded => {
+                self.refunded = self.refunded.checked_add(operation.amount)?
+            }
+            OperationKind::Void if succeeded => {
+                self.authorized = self.authorized.checked_sub(operation.amount)?
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn pending_mut(&mut self, kind: StepKind) -> Option<&mut Money> {
+    fn pending_mut(&mut self, kind: OperationKind) -> Option<&mut Money> {
         match kind {
-            StepKind::Authorize => None,
-            StepKind::Capture => Some(&mut self.capturing),
-            StepKind::Refund => Some(&mut self.refunding),
-            StepKind::Void => Some(&mut self.voiding),
+            OperationKind::Authorize => None,
+            OperationKind::Capture => Some(&mut self.capturing),
+            OperationKind::Refund => Some(&mut self.refunding),
+            OperationKind::Void => Some(&mut self.voiding),
         }
     }
 
@@ -166,17 +172,17 @@ impl Payment {
     }
 }
 
-/// One step of a payment: a line of the ledger.
+/// One operation of a payment: a line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PaymentStep {
+pub struct PaymentOperation {
     /// Its id; the idempotency key it is sent with.
-    pub id: PaymentStepId,
+    pub id: PaymentOperationId,
     /// The payment it belongs to.
     pub payment_id: PaymentId,
     /// What it does.
-    pub kind: StepKind,
+    pub kind: OperationKind,
     /// How it went.
-    pub status: StepStatus,
+    pub status: OperationStatus,
     /// The amount.
     pub amount: Money,
     /// Whether the goods came back with it and can be sold again.
@@ -193,12 +199,12 @@ pub struct PaymentStep {
     pub settled_at: Option<Timestamp>,
 }
 
-impl PaymentStep {
+impl PaymentOperation {
     /// A new operation, to be sent to the provider.
     pub fn pending(
-        id: PaymentStepId,
+        id: PaymentOperationId,
         payment_id: PaymentId,
-        kind: StepKind,
+        kind: OperationKind,
         amount: Money,
         created_at: Timestamp,
     ) -> Self {
@@ -206,7 +212,7 @@ impl PaymentStep {
             id,
             payment_id,
             kind,
-            status: StepStatus::Pending,
+            status: OperationStatus::Pending,
             amount,
             restock: false,
             reason: None,

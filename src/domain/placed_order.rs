@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::money::{Money, MoneyError};
 use super::order::{Order, OrderStatus};
-use super::payment::{FIRST_RETRY, Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use super::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation, PaymentStatus};
 use super::ports::{Charge, ChargeStatus, DeclineReason};
-use super::state::{ForbiddenStep, State};
+use super::state::{ForbiddenTransition, State};
 use super::time::later;
 
 /// The failure of an authorization that the provider did not know when the payment was given up.
@@ -42,7 +42,7 @@ pub enum Effect {
     /// The pending authorization of the ledger succeeded, or failed with this reason.
     SettleAuthorization(Result<(), String>),
     /// Reserved stock is sold.
-    CommitStock,
+    SellStock,
     /// Reserved stock is available again.
     ReleaseStock,
     /// Sold stock is available again.
@@ -66,23 +66,23 @@ pub enum Effect {
     /// The order has an invoice.
     IssueInvoice,
     /// The order's invoice is corrected by the amount of a refund or void.
-    IssueCreditNote(PaymentStep),
+    IssueCreditNote(PaymentOperation),
     /// An amount that is authorized or captured is to be voided or refunded.
     ReturnMoney {
         /// `Void` or `Refund`.
-        kind: StepKind,
+        kind: OperationKind,
         /// The amount.
         amount: Money,
         /// The reason, for the ledger.
         reason: &'static str,
     },
     /// An event is published.
-    Publish(Announcement),
+    Publish(OrderEvent),
 }
 
 /// An event that follows from a transition. Each is one of [`events`](super::events).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Announcement {
+pub enum OrderEvent {
     /// `order.paid`.
     OrderPaid,
     /// `order.cancelled` with its reason.
@@ -107,7 +107,7 @@ pub type Transition = Result<Vec<Effect>, TransitionError>;
 pub enum TransitionError {
     /// The status forbids it.
     #[error(transparent)]
-    Forbidden(#[from] ForbiddenStep),
+    Forbidden(#[from] ForbiddenTransition),
     /// The amounts do not fit together, such as those of a charge in another currency than its payment.
     #[error(transparent)]
     Money(#[from] MoneyError),
@@ -125,7 +125,7 @@ impl PlacedOrder {
         match &charge.status {
             ChargeStatus::Authorized | ChargeStatus::Captured if open || given_up => self.accept(charge),
             ChargeStatus::RequiresAction { url } if payment.status == PaymentStatus::Pending => {
-                payment.status = payment.status.step(PaymentStatus::RequiresAction)?;
+                payment.status = payment.status.transition_to(PaymentStatus::RequiresAction)?;
                 payment.action_url = Some(url.clone());
                 Ok(Vec::new())
             }
@@ -163,17 +163,17 @@ impl PlacedOrder {
     /// Hands an order to the carrier.
     pub fn fulfil(&mut self, tracking_code: Option<String>, now: Timestamp) -> Transition {
         let order = &mut self.order;
-        order.status = order.status.step(OrderStatus::Fulfilled)?;
+        order.status = order.status.transition_to(OrderStatus::Fulfilled)?;
         order.fulfilled_at = Some(now);
         order.tracking_code = tracking_code;
-        Ok(vec![Effect::Publish(Announcement::OrderFulfilled)])
+        Ok(vec![Effect::Publish(OrderEvent::OrderFulfilled)])
     }
 
     /// Moves the amounts of a payment operation whose outcome is known now: its success, or the provider's reason
     /// for a refusal. `retry_at` is when the payment's other pending operations are sent again, if it has any.
     pub fn settle(
         &mut self,
-        operation: &PaymentStep,
+        operation: &PaymentOperation,
         outcome: Result<(), &str>,
         retry_at: Option<Timestamp>,
     ) -> Transition {
@@ -199,14 +199,14 @@ impl PlacedOrder {
         payment.failure = None;
         payment.action_url = None;
         payment.next_attempt_at = None;
-        payment.status = payment.status.step(match charge.status {
+        payment.status = payment.status.transition_to(match charge.status {
             ChargeStatus::Captured => PaymentStatus::Captured,
             _ => PaymentStatus::Authorized,
         })?;
 
         let mut effects = vec![Effect::SettleAuthorization(Ok(()))];
         if charge.captured.is_positive() {
-            effects.push(Effect::Publish(Announcement::PaymentCaptured(charge.captured)));
+            effects.push(Effect::Publish(OrderEvent::PaymentCaptured(charge.captured)));
         }
         let pending = self.order.status == OrderStatus::Pending;
         if pending && charge.authorized.compare(self.payment.amount)?.is_ge() {
@@ -224,7 +224,7 @@ impl PlacedOrder {
     fn decline(&mut self, reason: DeclineReason) -> Transition {
         self.payment.failure = Some(reason.name().to_owned());
         let mut effects = self.close_payment(PaymentStatus::Failed, reason.name())?;
-        effects.push(Effect::Publish(Announcement::PaymentFailed(reason)));
+        effects.push(Effect::Publish(OrderEvent::PaymentFailed(reason)));
         effects.extend(self.cancel_unpaid_order("payment_failed")?);
         Ok(effects)
     }
@@ -238,19 +238,19 @@ impl PlacedOrder {
 
     fn close_payment(&mut self, status: PaymentStatus, reason: &str) -> Transition {
         let payment = &mut self.payment;
-        payment.status = payment.status.step(status)?;
+        payment.status = payment.status.transition_to(status)?;
         payment.action_url = None;
         payment.next_attempt_at = None;
         Ok(vec![Effect::SettleAuthorization(Err(reason.to_owned()))])
     }
 
     fn pay_order(&mut self) -> Transition {
-        self.order.status = self.order.status.step(OrderStatus::Paid)?;
+        self.order.status = self.order.status.transition_to(OrderStatus::Paid)?;
         Ok(vec![
-            Effect::CommitStock,
+            Effect::SellStock,
             Effect::RecordPurchases,
             Effect::PaySubscriptions,
-            Effect::Publish(Announcement::OrderPaid),
+            Effect::Publish(OrderEvent::OrderPaid),
             Effect::IssueInvoice,
         ])
     }
@@ -264,7 +264,7 @@ impl PlacedOrder {
 
     fn cancel_order(&mut self, reason: &'static str) -> Transition {
         let before = self.order.status;
-        self.order.status = before.step(OrderStatus::Cancelled)?;
+        self.order.status = before.transition_to(OrderStatus::Cancelled)?;
         let mut effects = match before {
             OrderStatus::Pending => {
                 vec![Effect::ReleaseStock, Effect::ReopenCart, Effect::FailSubscriptionCharge]
@@ -272,31 +272,31 @@ impl PlacedOrder {
             _ => vec![Effect::Restock, Effect::RemovePurchases],
         };
         effects.push(Effect::ReleaseDiscount);
-        effects.push(Effect::Publish(Announcement::OrderCancelled(reason)));
+        effects.push(Effect::Publish(OrderEvent::OrderCancelled(reason)));
         Ok(effects)
     }
 
     /// A payment operation succeeded.
-    fn succeed(&mut self, operation: &PaymentStep) -> Transition {
-        if operation.kind == StepKind::Void && self.payment.is_open() {
+    fn succeed(&mut self, operation: &PaymentOperation) -> Transition {
+        if operation.kind == OperationKind::Void && self.payment.is_open() {
             return self.void("voided");
         }
         let mut effects = match operation.kind {
-            StepKind::Authorize => Vec::new(),
-            StepKind::Capture => vec![Effect::Publish(Announcement::PaymentCaptured(operation.amount))],
-            StepKind::Void => vec![Effect::IssueCreditNote(operation.clone())],
-            StepKind::Refund => vec![
+            OperationKind::Authorize => Vec::new(),
+            OperationKind::Capture => vec![Effect::Publish(OrderEvent::PaymentCaptured(operation.amount))],
+            OperationKind::Void => vec![Effect::IssueCreditNote(operation.clone())],
+            OperationKind::Refund => vec![
                 Effect::IssueCreditNote(operation.clone()),
-                Effect::Publish(Announcement::PaymentRefunded(operation.amount)),
+                Effect::Publish(OrderEvent::PaymentRefunded(operation.amount)),
             ],
         };
         let status = self.payment.state();
         if self.payment.status != status {
-            self.payment.status = self.payment.status.step(status)?;
+            self.payment.status = self.payment.status.transition_to(status)?;
         }
         let kept = matches!(self.order.status, OrderStatus::Paid | OrderStatus::Fulfilled);
         if status == PaymentStatus::Refunded && kept {
-            self.order.status = self.order.status.step(OrderStatus::Refunded)?;
+            self.order.status = self.order.status.transition_to(OrderStatus::Refunded)?;
             effects.extend([Effect::RemovePurchases, Effect::EndSubscriptions, Effect::RestockIfReturned]);
         }
         Ok(effects)
@@ -304,18 +304,19 @@ impl PlacedOrder {
 
     /// The provider refused a payment operation. The response to a refused capture says so; a refusal to return money
     /// is an event.
-    fn refuse(operation: &PaymentStep, reason: &str) -> Vec<Effect> {
-        if operation.kind == StepKind::Capture {
+    fn refuse(operation: &PaymentOperation, reason: &str) -> Vec<Effect> {
+        if operation.kind == OperationKind::Capture {
             return Vec::new();
         }
-        vec![Effect::Publish(Announcement::PaymentRefundFailed(operation.amount, reason.to_owned()))]
+        vec![Effect::Publish(OrderEvent::PaymentRefundFailed(operation.amount, reason.to_owned()))]
     }
 
     /// Voids what is authorized and refunds what is captured. What is being captured is returned once that is settled.
     fn return_money(&self, reason: &'static str) -> Transition {
         let payment = &self.payment;
         let mut effects = Vec::new();
-        for (kind, now) in [(StepKind::Void, payment.capturing.is_zero()), (StepKind::Refund, true)] {
+        for (kind, now) in [(OperationKind::Void, payment.capturing.is_zero()), (OperationKind::Refund, true)]
+        {
             let amount = payment.left(kind)?;
             if now && amount.is_positive() {
                 effects.push(Effect::ReturnMoney { kind, amount, reason });
@@ -327,8 +328,9 @@ impl PlacedOrder {
 
 /// Returns how long to wait before the money of a payment is requested to be returned again, by its operations so
 /// far; `None` if the provider refused too often.
-pub fn return_wait(operations: &[PaymentStep], kind: StepKind) -> Option<SignedDuration> {
-    let refused = |step: &&PaymentStep| step.kind == kind && step.status == StepStatus::Failed;
+pub fn return_wait(operations: &[PaymentOperation], kind: OperationKind) -> Option<SignedDuration> {
+    let refused =
+        |operation: &&PaymentOperation| operation.kind == kind && operation.status == OperationStatus::Failed;
     match operations.iter().filter(refused).count() {
         0 => Some(SignedDuration::ZERO),
         RETURN_ATTEMPTS.. => None,

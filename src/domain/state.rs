@@ -1,11 +1,11 @@
-//! What every state machine here shares: a step that is not in the table does not exist.
+//! What every state machine here shares: a transition that is not in the table does not exist.
 
 use thiserror::Error;
 
-/// A step that the state it starts from does not have.
+/// A transition that the state it starts from does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{what} that is {from} cannot become {to}")]
-pub struct ForbiddenStep {
+pub struct ForbiddenTransition {
     /// What kind of thing.
     pub what: &'static str,
     /// The state it is in.
@@ -32,12 +32,12 @@ pub trait State: Copy + PartialEq + 'static {
         Self::ALL.iter().copied().find(|state| state.name() == name)
     }
 
-    /// The step to `next`, or why there is none.
-    fn step(self, next: Self) -> Result<Self, ForbiddenStep> {
+    /// The transition to `next`, or why there is none.
+    fn transition_to(self, next: Self) -> Result<Self, ForbiddenTransition> {
         if self.successors().contains(&next) {
             Ok(next)
         } else {
-            Err(ForbiddenStep { what: Self::WHAT, from: self.name(), to: next.name() })
+            Err(ForbiddenTransition { what: Self::WHAT, from: self.name(), to: next.name() })
         }
     }
 }

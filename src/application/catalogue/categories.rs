@@ -104,7 +104,7 @@ async fn create_in(work: &mut UnitOfWork, new: &CreateCategory) -> Result<Catego
     if let Some(parent) = new.parent_id
         && work.find::<Category>(parent).await?.is_none()
     {
-        return Err(ValidationException::one("/parent_id", Fault::NoSuchThing).into());
+        return Err(ValidationException::one("/parent_id", Fault::NotFound).into());
     }
 
     let category = Category {
@@ -184,7 +184,7 @@ async fn move_in(
     let moved = CategoryRepository::move_to(work, id, target.parent_id, target.position).await;
     moved.map_err(|error| match error {
         MoveError::Missing => missing(id),
-        MoveError::NoParent => parent_fault(Fault::NoSuchThing),
+        MoveError::NoParent => parent_fault(Fault::NotFound),
         MoveError::Cycle => parent_fault(Fault::Invalid),
         MoveError::Store(error) => error.into(),
     })?;

@@ -294,7 +294,7 @@ async fn describe(
     let mut stock = BTreeMap::new();
     for (i, variant) in draft.variants.iter().enumerate() {
         let faulty = |fault| ValidationException::one(format!("/variants/{i}/id"), fault);
-        let id = variant.id_in(product.id, &existing).ok_or_else(|| faulty(Fault::NoSuchThing))?;
+        let id = variant.id_in(product.id, &existing).ok_or_else(|| faulty(Fault::NotFound))?;
         if stock.insert(id, variant.stock).is_some() {
             return Err(faulty(Fault::Duplicate).into());
         }
@@ -364,7 +364,7 @@ async fn check(connection: &mut Connection, draft: &ProductDraft) -> Result<(), 
     if let Some(category) = draft.category_id
         && CategoryRepository(connection).ancestors(category).await?.is_empty()
     {
-        faults.add("/category_id", Fault::NoSuchThing);
+        faults.add("/category_id", Fault::NotFound);
     }
     for (i, variant) in draft.variants.iter().enumerate() {
         let at = format!("/variants/{i}");

@@ -103,7 +103,7 @@ pub async fn moderate(store: &Store, id: ReviewId, verdict: ReviewStatus) -> Res
 
 async fn moderate_in(work: &mut UnitOfWork, id: ReviewId, verdict: ReviewStatus) -> Result<Review, Failure> {
     let review = work.find::<Review>(id).await?.ok_or(NotFound::Review)?;
-    let verdict = review.status.step(verdict)?;
+    let verdict = review.status.transition_to(verdict)?;
     if !ReviewRepository::moderate(work, id, review.status, verdict).await? {
         return Err(Conflict::Stale.into());
     }

@@ -7,7 +7,7 @@ use super::lines::{InvoiceLine, OrderLine, PaymentLine};
 use super::{ExportError, Output};
 use crate::domain::invoice::InvoiceKind;
 use crate::domain::order::Order;
-use crate::domain::payment::{Payment, PaymentStep};
+use crate::domain::payment::{Payment, PaymentOperation};
 use crate::domain::state::State;
 use crate::infrastructure::repositories::{Connection, InvoiceRepository};
 
@@ -21,16 +21,16 @@ pub(super) async fn orders<W: Write>(
         let ids: Vec<_> = batch.iter().map(|order| order.id).collect();
         let payments = connection.belonging::<Payment, _>("order_id", &ids).await?;
         let ids: Vec<_> = payments.iter().map(|payment| payment.id).collect();
-        let mut steps: HashMap<_, Vec<PaymentStep>> = HashMap::with_capacity(payments.len());
-        for step in connection.belonging::<PaymentStep, _>("payment_id", &ids).await? {
-            steps.entry(step.payment_id).or_default().push(step);
+        let mut operations: HashMap<_, Vec<PaymentOperation>> = HashMap::with_capacity(payments.len());
+        for operation in connection.belonging::<PaymentOperation, _>("payment_id", &ids).await? {
+            operations.entry(operation.payment_id).or_default().push(operation);
         }
         let payments: HashMap<_, _> = payments.iter().map(|payment| (payment.order_id, payment)).collect();
         for order in &batch {
             let payment = payments.get(&order.id).map(|payment| {
-                let mut steps = steps.remove(&payment.id).unwrap_or_default();
-                steps.sort_by_key(|step| (step.created_at, step.id));
-                PaymentLine::new(payment, steps)
+                let mut operations = operations.remove(&payment.id).unwrap_or_default();
+                operations.sort_by_key(|operation| (operation.created_at, operation.id));
+                PaymentLine::new(payment, operations)
             });
             out.write(&OrderLine::new(order, payment))?;
         }

@@ -6,12 +6,12 @@ use serde::Serialize;
 use crate::application::json_lines::LineType;
 use crate::domain::address::Address;
 use crate::domain::ids::{
-    InvoiceId, OrderId, PaymentId, PaymentStepId, ProductId, ReviewId, SubscriptionId, UserId, VariantId,
+    InvoiceId, OrderId, PaymentId, PaymentOperationId, ProductId, ReviewId, SubscriptionId, UserId, VariantId,
 };
 use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{self, Order, OrderStatus};
-use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{OperationKind, OperationStatus, Payment, PaymentOperation, PaymentStatus};
 use crate::domain::product::BillingInterval;
 use crate::domain::review::{Review, ReviewStatus};
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
@@ -86,14 +86,14 @@ pub(super) struct PaymentLine<'a> {
     refunded: Money,
     failure: Option<&'a str>,
     created_at: Timestamp,
-    steps: Vec<StepLine>,
+    operations: Vec<OperationLine>,
 }
 
 #[derive(Serialize)]
-struct StepLine {
-    id: PaymentStepId,
-    kind: StepKind,
-    status: StepStatus,
+struct OperationLine {
+    id: PaymentOperationId,
+    kind: OperationKind,
+    status: OperationStatus,
     amount: Money,
     reason: Option<String>,
     failure: Option<String>,
@@ -103,17 +103,17 @@ struct StepLine {
 }
 
 impl<'a> PaymentLine<'a> {
-    pub(super) fn new(payment: &'a Payment, steps: Vec<PaymentStep>) -> Self {
-        let steps = steps.into_iter().map(|step| StepLine {
-            id: step.id,
-            kind: step.kind,
-            status: step.status,
-            amount: step.amount,
-            reason: step.reason,
-            failure: step.failure,
-            provider_reference: step.provider_reference,
-            created_at: step.created_at,
-            settled_at: step.settled_at,
+    pub(super) fn new(payment: &'a Payment, operations: Vec<PaymentOperation>) -> Self {
+        let operations = operations.into_iter().map(|operation| OperationLine {
+            id: operation.id,
+            kind: operation.kind,
+            status: operation.status,
+            amount: operation.amount,
+            reason: operation.reason,
+            failure: operation.failure,
+            provider_reference: operation.provider_reference,
+            created_at: operation.created_at,
+            settled_at: operation.settled_at,
         });
         Self {
             id: payment.id,
@@ -127,7 +127,7 @@ impl<'a> PaymentLine<'a> {
             refunded: payment.refunded,
             failure: payment.failure.as_deref(),
             created_at: payment.created_at,
-            steps: steps.collect(),
+            operations: operations.collect(),
         }
     }
 }
@@ -143,7 +143,7 @@ pub(super) struct InvoiceLine<'a> {
     order: Option<OrderId>,
     customer: Option<UserId>,
     corrects: Option<InvoiceId>,
-    refund: Option<PaymentStepId>,
+    refund: Option<PaymentOperationId>,
     currency: Currency,
     total: Money,
     document: &'a InvoiceDocument,
@@ -161,7 +161,7 @@ impl<'a> From<&'a Invoice> for InvoiceLine<'a> {
             order: invoice.order_id,
             customer: invoice.user_id,
             corrects: invoice.corrects,
-            refund: invoice.payment_step_id,
+            refund: invoice.payment_operation_id,
             currency: invoice.currency,
             total: invoice.total,
             document: &invoice.document,

@@ -4,10 +4,10 @@ use crate::application::Policy;
 use crate::application::payments::apply_payment::{begin_operation, settle_operation};
 use crate::application::selling::invoicing;
 use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
-use crate::domain::ids::{InvoiceId, OrderId, PaymentStepId};
+use crate::domain::ids::{InvoiceId, OrderId, PaymentOperationId};
 use crate::domain::invoice::Invoice;
 use crate::domain::money::Money;
-use crate::domain::payment::{Payment, PaymentStep, StepKind};
+use crate::domain::payment::{OperationKind, Payment, PaymentOperation};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
@@ -55,9 +55,9 @@ async fn existing(
 ) -> Result<Option<RecordOutcome>, RecordError> {
     let (mut counts, mut written) = (Counts::default(), 0);
     for &order in traced.returned.keys() {
-        if let Some(step) = work.find::<PaymentStep>(refund_id(invoice, order)).await? {
+        if let Some(operation) = work.find::<PaymentOperation>(refund_id(invoice, order)).await? {
             counts.refunds += 1;
-            written += step.amount.amount;
+            written += operation.amount.amount;
         }
     }
     if let Some(note) = work.find::<Invoice>(InvoiceId(invoice.id)).await? {
@@ -85,23 +85,23 @@ async fn refund(
         return Ok(false);
     };
     let amount = amount(lines);
-    let left = payment.left(StepKind::Refund).map_err(Technical::internal).map_err(Failure::from)?;
+    let left = payment.left(OperationKind::Refund).map_err(Technical::internal).map_err(Failure::from)?;
     if !(0..=left.amount).contains(&amount) {
         return Ok(false);
     }
     let now = work.now();
-    let step = PaymentStep {
+    let operation = PaymentOperation {
         reason: Some(reason(invoice)),
-        ..PaymentStep::pending(
+        ..PaymentOperation::pending(
             refund_id(invoice, order),
             payment.id,
-            StepKind::Refund,
+            OperationKind::Refund,
             Money::new(amount, payment.currency),
             now,
         )
     };
-    begin_operation(work, &mut payment, &step, now).await?;
-    settle_operation(work, step.id, &Ok(invoice.key.clone())).await?;
+    begin_operation(work, &mut payment, &operation, now).await?;
+    settle_operation(work, operation.id, &Ok(invoice.key.clone())).await?;
     Ok(true)
 }
 
@@ -128,7 +128,7 @@ async fn credit(
     Ok(())
 }
 
-fn refund_id(invoice: &ImportedInvoice, order: OrderId) -> PaymentStepId {
+fn refund_id(invoice: &ImportedInvoice, order: OrderId) -> PaymentOperationId {
     REFUNDS.derive(&invoice.id.to_string(), &order.to_string()).into()
 }
 

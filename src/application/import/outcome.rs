@@ -34,7 +34,7 @@ impl RecordOutcome {
     }
 
     /// Returns why the line at an index was refused, if it was.
-    pub(super) fn refusal_of(&self, index: usize) -> Option<&str> {
+    pub(super) fn rejection_of(&self, index: usize) -> Option<&str> {
         let of_line =
             || self.refused_lines.iter().find(|(other, _)| *other == index).map(|(_, reason)| reason);
         self.refused.as_ref().or_else(of_line).map(String::as_str)

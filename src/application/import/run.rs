@@ -200,11 +200,11 @@ impl<'a> Run<'a> {
             && let Some(customer) = invoice.customer
         {
             let lines = invoice.lines.iter().enumerate();
-            let accepted = lines.filter(|(index, _)| outcome.refusal_of(*index).is_none());
+            let accepted = lines.filter(|(index, _)| outcome.rejection_of(*index).is_none());
             self.originals.add(OrderId(invoice.id), customer, accepted.map(|(_, line)| line));
         }
         for (index, line) in lines.into_iter().enumerate() {
-            match outcome.refusal_of(index) {
+            match outcome.rejection_of(index) {
                 Some(reason) => self.reject(&line.reject(Reason::Refused, reason), observer)?,
                 None => self.totals.accept(&[line]),
             }

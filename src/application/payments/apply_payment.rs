@@ -4,8 +4,8 @@
 
 use jiff::Timestamp;
 
-use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
-use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
+use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
 use crate::domain::placed_order::{Effect, PlacedOrder};
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
@@ -59,7 +59,7 @@ pub(crate) async fn fulfil_order(
 pub(crate) async fn begin_operation(
     work: &mut UnitOfWork,
     payment: &mut Payment,
-    operation: &PaymentStep,
+    operation: &PaymentOperation,
     retry_at: Timestamp,
 ) -> Result<(), Failure> {
     payment.begin(operation, retry_at).map_err(Technical::internal)?;
@@ -70,13 +70,15 @@ pub(crate) async fn begin_operation(
 
 /// Begins to void a locked payment that waits for the shopper's confirmation, unless that was begun before.
 pub(crate) async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payment) -> Result<(), Failure> {
-    let operations = PaymentRepository(work).steps(payment.id).await?;
-    let voids = |step: &PaymentStep| step.kind == StepKind::Void && step.status == StepStatus::Pending;
+    let operations = PaymentRepository(work).operations(payment.id).await?;
+    let voids = |operation: &PaymentOperation| {
+        operation.kind == OperationKind::Void && operation.status == OperationStatus::Pending
+    };
     if operations.iter().any(voids) {
         return Ok(());
     }
-    let amount = payment.left(StepKind::Void).map_err(Technical::internal)?;
-    return_money(work, payment, StepKind::Void, amount, "the order had been given up").await?;
+    let amount = payment.left(OperationKind::Void).map_err(Technical::internal)?;
+    return_money(work, payment, OperationKind::Void, amount, "the order had been given up").await?;
     work.save(payment).await?;
     Ok(())
 }
@@ -85,21 +87,21 @@ pub(crate) async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payme
 /// refusal. An operation that is settled keeps its outcome. Returns the outcome.
 pub(crate) async fn settle_operation(
     work: &mut UnitOfWork,
-    id: PaymentStepId,
+    id: PaymentOperationId,
     outcome: &Result<String, String>,
-) -> Result<StepStatus, Failure> {
-    let operation: PaymentStep = work.find(id).await?.ok_or(NotFound::Payment)?;
+) -> Result<OperationStatus, Failure> {
+    let operation: PaymentOperation = work.find(id).await?.ok_or(NotFound::Payment)?;
     let mut placed = lock_by_payment(work, operation.payment_id).await?;
     let (status, reference, failure) = match outcome {
-        Ok(reference) => (StepStatus::Succeeded, Some(reference.as_str()), None),
-        Err(reason) => (StepStatus::Failed, None, Some(reason.as_str())),
+        Ok(reference) => (OperationStatus::Succeeded, Some(reference.as_str()), None),
+        Err(reason) => (OperationStatus::Failed, None, Some(reason.as_str())),
     };
-    if !PaymentRepository::settle_step(work, id, status, reference, failure).await? {
-        let settled: PaymentStep = work.find(id).await?.ok_or(NotFound::Payment)?;
+    if !PaymentRepository::settle(work, id, status, reference, failure).await? {
+        let settled: PaymentOperation = work.find(id).await?.ok_or(NotFound::Payment)?;
         return Ok(settled.status);
     }
 
-    let pending = PaymentRepository(work).has_pending_steps(operation.payment_id).await?;
+    let pending = PaymentRepository(work).has_pending_operations(operation.payment_id).await?;
     let retry_at = pending.then(|| later(work.now(), FIRST_RETRY));
     let outcome = outcome.as_ref().map(|_| ()).map_err(String::as_str);
     let effects = placed.settle(&operation, outcome, retry_at)?;

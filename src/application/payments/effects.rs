@@ -7,8 +7,8 @@ use crate::domain::events::{
 use crate::domain::ids::OrderId;
 use crate::domain::money::Money;
 use crate::domain::order::Order;
-use crate::domain::payment::{Payment, PaymentStep, StepKind, StepStatus};
-use crate::domain::placed_order::{Announcement, Effect, PlacedOrder, return_wait};
+use crate::domain::payment::{OperationKind, OperationStatus, Payment, PaymentOperation};
+use crate::domain::placed_order::{Effect, OrderEvent, PlacedOrder, return_wait};
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{
@@ -30,12 +30,15 @@ pub(super) async fn carry_out(
         let PlacedOrder { order, payment } = &mut *placed;
         match effect {
             Effect::SettleAuthorization(outcome) => settle_authorization(work, payment, outcome).await?,
-            Effect::CommitStock => InventoryRepository::commit(work, order.id).await?,
+            Effect::SellStock => InventoryRepository::sell(work, order.id).await?,
             Effect::ReleaseStock => InventoryRepository::release(work, order.id).await?,
             Effect::Restock => restock(work, order).await?,
             Effect::RestockIfReturned => {
-                let operations = PaymentRepository(work).steps(payment.id).await?;
-                if operations.iter().any(|step| step.restock && step.status == StepStatus::Succeeded) {
+                let operations = PaymentRepository(work).operations(payment.id).await?;
+                if operations
+                    .iter()
+                    .any(|operation| operation.restock && operation.status == OperationStatus::Succeeded)
+                {
                     restock(work, order).await?;
                 }
             }
@@ -60,7 +63,7 @@ pub(super) async fn carry_out(
             Effect::ReturnMoney { kind, amount, reason } => {
                 return_money(work, payment, kind, amount, reason).await?;
             }
-            Effect::Publish(announcement) => publish(work, order, payment, announcement).await?,
+            Effect::Publish(event) => publish(work, order, payment, event).await?,
         }
     }
     Ok(charges)
@@ -72,7 +75,7 @@ async fn settle_authorization(
     payment: &Payment,
     outcome: Result<(), String>,
 ) -> Result<(), Failure> {
-    let status = if outcome.is_ok() { StepStatus::Succeeded } else { StepStatus::Failed };
+    let status = if outcome.is_ok() { OperationStatus::Succeeded } else { OperationStatus::Failed };
     let reference = payment.provider_reference.as_deref();
     let failure = outcome.err();
     PaymentRepository::settle_authorization(work, payment.id, status, reference, failure.as_deref()).await?;
@@ -89,19 +92,19 @@ async fn restock(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
 pub(super) async fn return_money(
     work: &mut UnitOfWork,
     payment: &mut Payment,
-    kind: StepKind,
+    kind: OperationKind,
     amount: Money,
     reason: &str,
 ) -> Result<(), Failure> {
-    let operations = PaymentRepository(work).steps(payment.id).await?;
+    let operations = PaymentRepository(work).operations(payment.id).await?;
     let Some(wait) = return_wait(&operations, kind) else {
         tracing::error!(payment = %payment.id, kind = ?kind, %amount, "the provider refused too often: return the money by hand");
         return Ok(());
     };
     let now = work.now();
-    let operation = PaymentStep {
+    let operation = PaymentOperation {
         reason: Some(reason.to_owned()),
-        ..PaymentStep::pending(work.id(), payment.id, kind, amount, now)
+        ..PaymentOperation::pending(work.id(), payment.id, kind, amount, now)
     };
     payment.begin(&operation, later(now, wait)).map_err(Technical::internal)?;
     Ok(work.insert(&operation).await?)
@@ -111,30 +114,30 @@ async fn publish(
     work: &mut UnitOfWork,
     order: &Order,
     payment: &Payment,
-    announcement: Announcement,
+    event: OrderEvent,
 ) -> Result<(), Failure> {
     let (order_id, payment_id) = (order.id, payment.id);
     let Order { number, user_id, .. } = *order;
-    match announcement {
-        Announcement::OrderPaid => {
+    match event {
+        OrderEvent::OrderPaid => {
             work.publish(&OrderPaid { order_id, number, user_id, total: order.total }).await?;
         }
-        Announcement::OrderCancelled(reason) => {
+        OrderEvent::OrderCancelled(reason) => {
             let reason = reason.to_owned();
             work.publish(&OrderCancelled { order_id, number, user_id, reason }).await?;
         }
-        Announcement::OrderFulfilled => work.publish(&OrderFulfilled { order_id, number, user_id }).await?,
-        Announcement::PaymentCaptured(amount) => {
+        OrderEvent::OrderFulfilled => work.publish(&OrderFulfilled { order_id, number, user_id }).await?,
+        OrderEvent::PaymentCaptured(amount) => {
             work.publish(&PaymentCaptured { payment_id, order_id, amount }).await?;
         }
-        Announcement::PaymentFailed(reason) => {
+        OrderEvent::PaymentFailed(reason) => {
             let reason = reason.name().to_owned();
             work.publish(&PaymentFailed { payment_id, order_id, reason }).await?;
         }
-        Announcement::PaymentRefunded(amount) => {
+        OrderEvent::PaymentRefunded(amount) => {
             work.publish(&PaymentRefunded { payment_id, order_id, number, user_id, amount }).await?;
         }
-        Announcement::PaymentRefundFailed(amount, reason) => {
+        OrderEvent::PaymentRefundFailed(amount, reason) => {
             tracing::error!(payment = %payment_id, %amount, reason, "the payment provider refused to return money");
             work.publish(&PaymentRefundFailed { payment_id, order_id, amount, reason }).await?;
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
-use crate::domain::payment::{Payment, PaymentStep, StepKind};
+use crate::domain::payment::{OperationKind, Payment, PaymentOperation};
 use crate::domain::ports::{
     Authorization, Charge, ChargeStatus, DeclineReason, GatewayError, PaymentGateway,
 };
@@ -115,7 +115,7 @@ pub(crate) async fn apply_charge(
 pub(crate) async fn send_operation(
     store: &Store,
     payment: &Payment,
-    operation: &PaymentStep,
+    operation: &PaymentOperation,
 ) -> Result<(), Failure> {
     let Some(outcome) = call_provider(store, payment, operation).await? else { return Ok(()) };
     store
@@ -131,7 +131,7 @@ pub(crate) async fn send_operation(
 pub(crate) async fn call_provider(
     store: &Store,
     payment: &Payment,
-    operation: &PaymentStep,
+    operation: &PaymentOperation,
 ) -> Result<Option<Result<String, String>>, Failure> {
     let reference = payment.provider_reference.clone().unwrap_or_default();
     if payment.provider == IMPORTED {
@@ -140,11 +140,11 @@ pub(crate) async fn call_provider(
     let gateway = gateway(store, &payment.provider)?;
     let (amount, key) = (operation.amount, operation.id.0);
     let charge = match operation.kind {
-        StepKind::Capture => gateway.capture(reference, amount, key).await,
-        StepKind::Refund => gateway.refund(reference, amount, key).await,
-        StepKind::Void => gateway.void(reference, key).await,
+        OperationKind::Capture => gateway.capture(reference, amount, key).await,
+        OperationKind::Refund => gateway.refund(reference, amount, key).await,
+        OperationKind::Void => gateway.void(reference, key).await,
         // `authorize` sends these
-        StepKind::Authorize => return Ok(None),
+        OperationKind::Authorize => return Ok(None),
     };
     match charge {
         Ok(charge) => Ok(Some(Ok(charge.reference))),

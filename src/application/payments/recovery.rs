@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::PaymentId;
 use crate::domain::order::{Order, OrderStatus};
-use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
 use crate::domain::placed_order::UNKNOWN_TO_PROVIDER;
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
@@ -75,26 +75,27 @@ async fn recover(store: &Store, id: PaymentId) -> Result<(), Failure> {
     }
 
     let (payment, operations) = load(store, id).await?;
-    let pending =
-        |step: &&PaymentStep| step.status == StepStatus::Pending && step.kind != StepKind::Authorize;
+    let pending = |operation: &&PaymentOperation| {
+        operation.status == OperationStatus::Pending && operation.kind != OperationKind::Authorize
+    };
     for operation in operations.iter().filter(pending) {
         send_operation(store, &payment, operation).await?;
     }
     store.database().write(id, async |work, id| unschedule(work, *id).await).await
 }
 
-async fn load(store: &Store, id: PaymentId) -> Result<(Payment, Vec<PaymentStep>), Failure> {
+async fn load(store: &Store, id: PaymentId) -> Result<(Payment, Vec<PaymentOperation>), Failure> {
     let mut connection = store.database().read().await?;
     let payment = connection.find(id).await?.ok_or(NotFound::Payment)?;
-    Ok((payment, PaymentRepository(&mut connection).steps(id).await?))
+    Ok((payment, PaymentRepository(&mut connection).operations(id).await?))
 }
 
 /// Ends the attempts of a payment whose outcome is known. The operations are read after the payment was locked, since
 /// they are only added under that lock.
 async fn unschedule(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
     let mut payment = work.lock::<Payment>(id).await?.ok_or(NotFound::Payment)?;
-    let operations = PaymentRepository(work).steps(id).await?;
-    let pending = operations.iter().any(|step| step.status == StepStatus::Pending);
+    let operations = PaymentRepository(work).operations(id).await?;
+    let pending = operations.iter().any(|operation| operation.status == OperationStatus::Pending);
     if !payment.is_open() && !pending && !is_watched(&payment, &operations, work.now()) {
         payment.next_attempt_at = None;
         work.save(&mut payment).await?;
@@ -103,9 +104,9 @@ async fn unschedule(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure>
 }
 
 /// Returns whether the provider may still receive the authorization of a payment that was given up.
-fn is_watched(payment: &Payment, operations: &[PaymentStep], now: Timestamp) -> bool {
-    let unknown = |step: &&PaymentStep| step.failure.as_deref() == Some(UNKNOWN_TO_PROVIDER);
-    let since = operations.iter().find(unknown).and_then(|step| step.settled_at);
+fn is_watched(payment: &Payment, operations: &[PaymentOperation], now: Timestamp) -> bool {
+    let unknown = |operation: &&PaymentOperation| operation.failure.as_deref() == Some(UNKNOWN_TO_PROVIDER);
+    let since = operations.iter().find(unknown).and_then(|operation| operation.settled_at);
     payment.amount.is_positive() && since.is_some_and(|since| now < later(since, WATCH))
 }
 

@@ -40,7 +40,7 @@ pub struct CreateSession {
 
 /// A session that was created, with its token.
 #[derive(Clone)]
-pub struct LoggedIn {
+pub struct CreatedSession {
     /// The token. The store keeps only its hash.
     pub token: String,
     /// The session.
@@ -50,7 +50,7 @@ pub struct LoggedIn {
 }
 
 /// Creates a session. An unknown address and a wrong password give the same failure after the same time.
-pub async fn log_in(store: &Store, request: CreateSession) -> Result<LoggedIn, Failure> {
+pub async fn log_in(store: &Store, request: CreateSession) -> Result<CreatedSession, Failure> {
     let _permit = store.passwords.begin(&request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
@@ -72,7 +72,7 @@ async fn create(
     user: &User,
     password_hash: &str,
     cart_id: Option<CartId>,
-) -> Result<LoggedIn, Failure> {
+) -> Result<CreatedSession, Failure> {
     if !UserRepository::lock_password(work, user.id, password_hash).await? {
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     }
@@ -90,7 +90,7 @@ async fn create(
     if let Some(cart_id) = cart_id {
         cart::merge(work, policy, user.id, cart_id).await?;
     }
-    Ok(LoggedIn { token, session, user: user.clone() })
+    Ok(CreatedSession { token, session, user: user.clone() })
 }
 
 /// Ends a session, if it has not ended before.

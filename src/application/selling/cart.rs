@@ -229,7 +229,7 @@ pub async fn merge(
             own.discount_code = own.discount_code.or(guest.discount_code.take());
             own.expires_at = later(now, policy.cart);
             work.save(&mut own).await?;
-            guest.status = guest.status.step(CartStatus::Merged)?;
+            guest.status = guest.status.transition_to(CartStatus::Merged)?;
         }
         None => guest.user_id = Some(user_id),
     }
@@ -284,7 +284,7 @@ async fn check_variant(
 ) -> Result<(), Failure> {
     let offers = CartRepository(work).offers(&[variant_id]).await?;
     if !offers.first().is_some_and(|offer| is_for_sale(offer, cart.currency)) {
-        return Err(ValidationException::one(location, Fault::NoSuchThing).into());
+        return Err(ValidationException::one(location, Fault::NotFound).into());
     }
     if cart.items.len() >= MAX_LINES && !has(cart, variant_id) {
         return Err(ValidationException::one(location, Fault::TooMany { max_items: MAX_LINES }).into());

@@ -22,7 +22,7 @@ use crate::infrastructure::repositories::{CartRepository, PaymentRepository, Sto
 use super::place_order::{OrderDraft, place_order};
 use super::quote::{QuoteLine, ShippingChoice};
 use crate::application::Store;
-use crate::application::idempotency::{Responder, VendorRequest, request_vendor};
+use crate::application::idempotency::{ProviderRequest, Responder, request_provider};
 use crate::application::payments::apply_payment::apply_payment;
 use crate::application::payments::gateway_calls::{authorize, check_provider};
 use crate::application::payments::placed_orders;
@@ -60,10 +60,10 @@ pub async fn checkout(
     responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
     check_provider(store, &request.provider)?;
-    request_vendor(store, request, responder).await
+    request_provider(store, request, responder).await
 }
 
-impl VendorRequest for Checkout {
+impl ProviderRequest for Checkout {
     type Begun = Payment;
     type Outcome = Charge;
     type Value = PlacedOrder;

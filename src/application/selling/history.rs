@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::domain::ids::{OrderId, PaymentId, SubscriptionId};
 use crate::domain::invoice::{Invoice, InvoiceKind};
 use crate::domain::order::Order;
-use crate::domain::payment::PaymentStep;
+use crate::domain::payment::PaymentOperation;
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::subscription::{Subscription, SubscriptionPeriod};
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
@@ -49,9 +49,9 @@ pub async fn order_of_payment(store: &Store, id: PaymentId) -> Result<PlacedOrde
 }
 
 /// Returns the operations of a payment, oldest first.
-pub async fn payment_steps(store: &Store, id: PaymentId) -> Result<Vec<PaymentStep>, Failure> {
+pub async fn payment_operations(store: &Store, id: PaymentId) -> Result<Vec<PaymentOperation>, Failure> {
     let mut connection = store.database().read().await?;
-    Ok(PaymentRepository(&mut connection).steps(id).await?)
+    Ok(PaymentRepository(&mut connection).operations(id).await?)
 }
 
 /// Returns the invoice of an order, and its credit notes.

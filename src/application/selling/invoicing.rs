@@ -1,7 +1,7 @@
 //! Issues the invoice when an order is paid, and credit notes when its payment is refunded or voided.
 
 use crate::domain::address::Address;
-use crate::domain::ids::{InvoiceId, PaymentStepId, UserId};
+use crate::domain::ids::{InvoiceId, PaymentOperationId, UserId};
 use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind, InvoiceLine, InvoiceTax};
 use crate::domain::money::{Money, MoneyError};
 use crate::domain::order::Order;
@@ -39,7 +39,7 @@ pub(crate) async fn invoice(work: &mut UnitOfWork, order: &Order) -> Result<(), 
 pub(crate) async fn credit_note(
     work: &mut UnitOfWork,
     order: &Order,
-    step: PaymentStepId,
+    operation: PaymentOperationId,
     amount: Money,
     reason: Option<&str>,
 ) -> Result<(), Failure> {
@@ -56,7 +56,7 @@ pub(crate) async fn credit_note(
         taxes: share(left(&documents)?, amount)?,
         reason: reason.map(str::to_owned),
     };
-    issue(work, InvoiceKind::CreditNote, order, amount, document, Some(invoice.id), Some(step)).await
+    issue(work, InvoiceKind::CreditNote, order, amount, document, Some(invoice.id), Some(operation)).await
 }
 
 /// Issues a credit note for goods that no order of the store sold.
@@ -86,7 +86,7 @@ pub(crate) async fn credit_without_order(
         order_id: None,
         user_id,
         corrects: None,
-        payment_step_id: None,
+        payment_operation_id: None,
         currency: priced.total.currency,
         total: priced.total,
         document: InvoiceDocument {
@@ -111,7 +111,7 @@ async fn issue(
     total: Money,
     document: InvoiceDocument,
     corrects: Option<InvoiceId>,
-    payment_step_id: Option<PaymentStepId>,
+    payment_operation_id: Option<PaymentOperationId>,
 ) -> Result<(), Failure> {
     let invoice = Invoice {
         id: work.id(),
@@ -121,7 +121,7 @@ async fn issue(
         order_id: Some(order.id),
         user_id: order.user_id,
         corrects,
-        payment_step_id,
+        payment_operation_id,
         currency: order.currency,
         total,
         document,

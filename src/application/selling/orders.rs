@@ -4,10 +4,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::ids::{OrderId, PaymentStepId};
+use crate::domain::ids::{OrderId, PaymentOperationId};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus};
-use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::ports::DeclineReason;
 use crate::domain::state::State;
@@ -19,7 +19,7 @@ use crate::infrastructure::exceptions::{
 use crate::infrastructure::repositories::{StoredResponse, UnitOfWork};
 
 use crate::application::Store;
-use crate::application::idempotency::{Responder, VendorRequest, once, request_vendor};
+use crate::application::idempotency::{ProviderRequest, Responder, once, request_provider};
 use crate::application::payments::apply_payment::{
     begin_operation, cancel_order, fulfil_order, settle_operation,
 };
@@ -79,11 +79,11 @@ pub enum Amount {
 
 /// A request to capture an authorized amount or to refund a captured one.
 #[derive(Debug, Clone)]
-pub struct PaymentOperation {
+pub struct OperationRequest {
     /// The order.
     pub order_id: OrderId,
     /// `Capture` or `Refund`.
-    pub kind: StepKind,
+    pub kind: OperationKind,
     /// The amount; if omitted, all that is left.
     pub amount: Option<Amount>,
     /// The reason, for the ledger and the credit note.
@@ -94,9 +94,9 @@ pub struct PaymentOperation {
 
 /// A payment operation with its order.
 #[derive(Debug, Clone)]
-pub struct PaymentOperationOutcome {
+pub struct OperationOutcome {
     /// The operation.
-    pub step: PaymentStep,
+    pub operation: PaymentOperation,
     /// The order and its payment.
     pub placed: PlacedOrder,
 }
@@ -110,16 +110,16 @@ pub struct PaymentOperationOutcome {
 /// [`ValidationException`] if the amount is not available.
 pub async fn capture_or_refund(
     store: &Store,
-    request: PaymentOperation,
-    responder: Responder<PaymentOperationOutcome>,
+    request: OperationRequest,
+    responder: Responder<OperationOutcome>,
 ) -> Result<StoredResponse, Failure> {
-    request_vendor(store, request, responder).await
+    request_provider(store, request, responder).await
 }
 
-impl VendorRequest for PaymentOperation {
-    type Begun = (Payment, PaymentStep);
+impl ProviderRequest for OperationRequest {
+    type Begun = (Payment, PaymentOperation);
     type Outcome = Result<String, String>;
-    type Value = PaymentOperationOutcome;
+    type Value = OperationOutcome;
 
     /// Adds the operation to the ledger, if the order and its payment allow it.
     async fn begin(
@@ -127,56 +127,58 @@ impl VendorRequest for PaymentOperation {
         work: &mut UnitOfWork,
         _: &Store,
         id: Uuid,
-    ) -> Result<(Payment, PaymentStep), Failure> {
+    ) -> Result<(Payment, PaymentOperation), Failure> {
         let PlacedOrder { order, mut payment } = placed_orders::lock(work, self.order_id).await?;
         let amount = amount(&payment, &order, self)?;
         let now = work.now();
-        let operation = PaymentStep {
+        let operation = PaymentOperation {
             reason: self.reason.clone(),
             restock: self.restock,
-            ..PaymentStep::pending(PaymentStepId(id), payment.id, self.kind, amount, now)
+            ..PaymentOperation::pending(PaymentOperationId(id), payment.id, self.kind, amount, now)
         };
         begin_operation(work, &mut payment, &operation, later(now, FIRST_RETRY)).await?;
         Ok((payment, operation))
     }
 
-    async fn resume(work: &mut UnitOfWork, id: Uuid) -> Result<Option<(Payment, PaymentStep)>, Failure> {
-        let Some(operation) = work.find::<PaymentStep>(PaymentStepId(id)).await? else { return Ok(None) };
+    async fn resume(work: &mut UnitOfWork, id: Uuid) -> Result<Option<(Payment, PaymentOperation)>, Failure> {
+        let Some(operation) = work.find::<PaymentOperation>(PaymentOperationId(id)).await? else {
+            return Ok(None);
+        };
         let payment = work.find(operation.payment_id).await?.ok_or(NotFound::Payment)?;
         Ok(Some((payment, operation)))
     }
 
-    fn is_pending((_, operation): &(Payment, PaymentStep)) -> bool {
-        operation.status == StepStatus::Pending
+    fn is_pending((_, operation): &(Payment, PaymentOperation)) -> bool {
+        operation.status == OperationStatus::Pending
     }
 
     async fn call(
         store: &Store,
-        (payment, operation): &(Payment, PaymentStep),
+        (payment, operation): &(Payment, PaymentOperation),
     ) -> Result<Option<Result<String, String>>, Failure> {
         call_provider(store, payment, operation).await
     }
 
     async fn conclude(
         work: &mut UnitOfWork,
-        (payment, operation): &(Payment, PaymentStep),
+        (payment, operation): &(Payment, PaymentOperation),
         outcome: Option<&Result<String, String>>,
-    ) -> Result<Result<PaymentOperationOutcome, Failure>, Failure> {
+    ) -> Result<Result<OperationOutcome, Failure>, Failure> {
         if let Some(outcome) = outcome {
             settle_operation(work, operation.id, outcome).await?;
         }
-        let step: PaymentStep = work.find(operation.id).await?.ok_or(NotFound::Payment)?;
-        if step.status == StepStatus::Failed {
+        let operation: PaymentOperation = work.find(operation.id).await?.ok_or(NotFound::Payment)?;
+        if operation.status == OperationStatus::Failed {
             return Ok(Err(PaymentFailedException { reason: DeclineReason::ProcessingError }.into()));
         }
         let placed = placed_orders::get_by_payment(work, payment.id).await?;
-        Ok(Ok(PaymentOperationOutcome { step, placed }))
+        Ok(Ok(OperationOutcome { operation, placed }))
     }
 }
 
 /// Returns the amount of a requested operation, if the order and its payment allow it.
-fn amount(payment: &Payment, order: &Order, request: &PaymentOperation) -> Result<Money, Failure> {
-    let capture = request.kind == StepKind::Capture;
+fn amount(payment: &Payment, order: &Order, request: &OperationRequest) -> Result<Money, Failure> {
+    let capture = request.kind == OperationKind::Capture;
     let (to, pending) =
         if capture { ("captured", payment.capturing) } else { ("refunded", payment.refunding) };
     if capture && !matches!(order.status, OrderStatus::Paid | OrderStatus::Fulfilled) {

@@ -4,12 +4,12 @@
 //! the events. Conditional updates of the database keep concurrent orders within the stock and the usage limit.
 
 use crate::domain::address::Address;
-use crate::domain::discount::DiscountRefusal;
+use crate::domain::discount::DiscountRejection;
 use crate::domain::events::{OrderPlaced, StockDepleted};
 use crate::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
-use crate::domain::payment::{FIRST_RETRY, Payment, PaymentStatus, PaymentStep, StepKind};
+use crate::domain::payment::{FIRST_RETRY, OperationKind, Payment, PaymentOperation, PaymentStatus};
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
@@ -100,8 +100,9 @@ pub async fn place_order(
     work.insert(&order).await?;
     redeem_discount(work, draft, &quote).await?;
     work.insert(&payment).await?;
-    let step = PaymentStep::pending(work.id(), payment.id, StepKind::Authorize, payment.amount, now);
-    work.insert(&step).await?;
+    let operation =
+        PaymentOperation::pending(work.id(), payment.id, OperationKind::Authorize, payment.amount, now);
+    work.insert(&operation).await?;
     let placed =
         OrderPlaced { order_id: order.id, number, user_id: order.user_id, cart_id: order.cart_id, total };
     work.publish(&placed).await?;
@@ -120,7 +121,7 @@ fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
     }
     let recurring = quote.offers.iter().any(|offer| offer.billing_interval.is_some());
     if recurring && draft.user_id.is_none() {
-        return Err(UnauthorizedAccessException::NotSignedIn.into());
+        return Err(UnauthorizedAccessException::NotLoggedIn.into());
     }
     if quote.undeliverable {
         return Err(ValidationException::one("/shipping_address/country", Fault::Invalid).into());
@@ -135,8 +136,8 @@ async fn redeem_discount(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quot
     if DiscountRepository::redeem(work, discount.id, draft.id, now).await? {
         return Ok(());
     }
-    let refusal = Some(DiscountRefusal::UsedUp);
-    Err(InvalidDiscountCodeException { discount_code: discount.code.clone(), refusal }.into())
+    let reason = Some(DiscountRejection::UsedUp);
+    Err(InvalidDiscountCodeException { discount_code: discount.code.clone(), reason }.into())
 }
 
 /// Reserves the stock, all of it or none.

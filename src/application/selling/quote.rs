@@ -110,7 +110,7 @@ pub async fn quote_offers(
     for (i, (line, offer)) in request.lines.iter().zip(&offers).enumerate() {
         let own = offer.prices.get(&request.currency).map(|&amount| Money::new(amount, request.currency));
         let Some(unit_price) = line.agreed_price.or(own.filter(|_| offer.active)) else {
-            faults.add(format!("/items/{i}/variant_id"), Fault::NoSuchThing);
+            faults.add(format!("/items/{i}/variant_id"), Fault::NotFound);
             continue;
         };
         let mut tax = rate(&rules, &tax_class(connection, offer, &mut classes).await?);
@@ -156,7 +156,7 @@ async fn offers(connection: &mut Connection, lines: &[QuoteLine]) -> Result<Vec<
     for (i, line) in lines.iter().enumerate() {
         match found.iter().find(|offer| offer.variant_id == line.variant_id) {
             Some(offer) => offers.push(offer.clone()),
-            None => faults.add(format!("/items/{i}/variant_id"), Fault::NoSuchThing),
+            None => faults.add(format!("/items/{i}/variant_id"), Fault::NotFound),
         }
     }
     faults.check()?;
@@ -192,13 +192,13 @@ async fn discount(
     goods: Money,
 ) -> Result<(Option<Discount>, Option<InvalidDiscountCodeException>), Failure> {
     let Some(code) = request.discount_code else { return Ok((None, None)) };
-    let refused = |refusal| InvalidDiscountCodeException { discount_code: code.to_owned(), refusal };
+    let refused = |reason| InvalidDiscountCodeException { discount_code: code.to_owned(), reason };
     let Some(discount) = DiscountRepository(connection).by_code(code).await? else {
         return Ok((None, Some(refused(None))));
     };
     match discount.applies(request.now, goods) {
         Ok(()) => Ok((Some(discount), None)),
-        Err(refusal) => Ok((None, Some(refused(Some(refusal))))),
+        Err(reason) => Ok((None, Some(refused(Some(reason))))),
     }
 }
 
@@ -245,7 +245,7 @@ fn chosen(
             let method = shipping_options.priced.into_iter().find(|(method, _)| method.code == *code);
             method
                 .map(Some)
-                .ok_or_else(|| ValidationException::one("/shipping_method", Fault::NoSuchThing).into())
+                .ok_or_else(|| ValidationException::one("/shipping_method", Fault::NotFound).into())
         }
         _ => Ok(shipping_options.priced.into_iter().min_by_key(|(_, price)| price.amount)),
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::ids::{OrderId, SubscriptionId};
 use crate::domain::money::Money;
-use crate::domain::payment::{PaymentStep, StepKind};
+use crate::domain::payment::{OperationKind, PaymentOperation};
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{Conflict, Failure, SubscriptionExpiredException, Technical};
@@ -49,7 +49,7 @@ pub async fn change_once(
 /// cancelled.
 pub async fn pause(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
     let mut subscription = lock_with_charges(work, id).await?;
-    subscription.status = subscription.status.step(SubscriptionStatus::Paused)?;
+    subscription.status = subscription.status.transition_to(SubscriptionStatus::Paused)?;
     subscription.next_charge_at = None;
     cancel_open_charge(work, id).await?;
     save(work, &mut subscription).await?;
@@ -67,7 +67,7 @@ pub async fn resume(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscri
         work.save(&mut subscription).await?;
         return Ok(subscription);
     }
-    subscription.status = subscription.status.step(SubscriptionStatus::Active)?;
+    subscription.status = subscription.status.transition_to(SubscriptionStatus::Active)?;
     if subscription.paid_until < now {
         // the time of the pause is not charged: periods are counted from now
         subscription.anchor_at = now;
@@ -154,14 +154,14 @@ async fn refund_rest(work: &mut UnitOfWork, subscription: &Subscription) -> Resu
     let mut charge = placed_orders::lock(work, period.order_id).await?;
     let line = charge.order.lines.iter().find(|line| line.variant_id == subscription.variant_id);
     let Some(line) = line else { return Ok(()) };
-    let left = charge.payment.left(StepKind::Refund).map_err(Technical::internal)?;
+    let left = charge.payment.left(OperationKind::Refund).map_err(Technical::internal)?;
     let amount = prorated(line.total, period, now).min(left).map_err(Technical::internal)?;
     if amount.is_zero() {
         return Ok(());
     }
-    let refund = PaymentStep {
+    let refund = PaymentOperation {
         reason: Some("the subscription ended early".into()),
-        ..PaymentStep::pending(work.id(), charge.payment.id, StepKind::Refund, amount, now)
+        ..PaymentOperation::pending(work.id(), charge.payment.id, OperationKind::Refund, amount, now)
     };
     begin_operation(work, &mut charge.payment, &refund, now).await
 }

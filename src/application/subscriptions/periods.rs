@@ -85,7 +85,7 @@ async fn begin(
 async fn extend(work: &mut UnitOfWork, id: SubscriptionId, order: &Order) -> Result<(), Failure> {
     let periods = SubscriptionRepository(work).periods_of(order.id).await?;
     let period = periods.first().ok_or(NotFound::Subscription)?;
-    if !SubscriptionRepository::settle_period(work, order.id, PeriodStatus::Paid).await? {
+    if !SubscriptionRepository::conclude_period(work, order.id, PeriodStatus::Paid).await? {
         return Ok(());
     }
     let mut subscription = lock(work, id).await?;
@@ -97,7 +97,7 @@ async fn extend(work: &mut UnitOfWork, id: SubscriptionId, order: &Order) -> Res
     subscription.paid_until = period.ends_at;
     subscription.failed_attempts = 0;
     if subscription.status == SubscriptionStatus::PastDue {
-        subscription.status = subscription.status.step(SubscriptionStatus::Active)?;
+        subscription.status = subscription.status.transition_to(SubscriptionStatus::Active)?;
     }
     subscription.next_charge_at = Some(period.ends_at);
     save(work, &mut subscription).await
@@ -106,7 +106,7 @@ async fn extend(work: &mut UnitOfWork, id: SubscriptionId, order: &Order) -> Res
 /// Marks the period that an order charges as failed, unless it was cancelled before.
 pub(crate) async fn fail(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
     let Some(id) = order.subscription_id else { return Ok(()) };
-    if !SubscriptionRepository::settle_period(work, order.id, PeriodStatus::Failed).await? {
+    if !SubscriptionRepository::conclude_period(work, order.id, PeriodStatus::Failed).await? {
         return Ok(());
     }
     let mut subscription = lock(work, id).await?;
@@ -122,13 +122,13 @@ pub(super) async fn fail_charge(
     subscription: &mut Subscription,
 ) -> Result<(), Failure> {
     if subscription.status == SubscriptionStatus::Active {
-        subscription.status = subscription.status.step(SubscriptionStatus::PastDue)?;
+        subscription.status = subscription.status.transition_to(SubscriptionStatus::PastDue)?;
     }
     let wait = usize::try_from(subscription.failed_attempts).ok().and_then(|failed| DUNNING.get(failed));
     subscription.failed_attempts += 1;
     subscription.next_charge_at = wait.map(|&wait| later(work.now(), wait));
     if wait.is_none() {
-        subscription.status = subscription.status.step(SubscriptionStatus::Expired)?;
+        subscription.status = subscription.status.transition_to(SubscriptionStatus::Expired)?;
     }
     save(work, subscription).await
 }
@@ -167,13 +167,13 @@ pub(super) async fn fail_open_charge(
     let Some(period) = periods.iter().find(|period| period.status == PeriodStatus::Charging) else {
         return Ok(None);
     };
-    let failed = SubscriptionRepository::settle_period(work, period.order_id, PeriodStatus::Failed).await?;
+    let failed = SubscriptionRepository::conclude_period(work, period.order_id, PeriodStatus::Failed).await?;
     Ok(failed.then_some(period.order_id))
 }
 
 /// Cancels a locked subscription.
 pub(super) async fn end(work: &mut UnitOfWork, subscription: &mut Subscription) -> Result<(), Failure> {
-    subscription.status = subscription.status.step(SubscriptionStatus::Cancelled)?;
+    subscription.status = subscription.status.transition_to(SubscriptionStatus::Cancelled)?;
     subscription.next_charge_at = None;
     save(work, subscription).await
 }

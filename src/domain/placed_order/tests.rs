@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::address::Address;
-use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
+use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
 use crate::domain::money::Currency;
 use uuid::Uuid;
 
@@ -98,7 +98,7 @@ fn orders_of(payment: PaymentStatus) -> &'static [OrderStatus] {
     }
 }
 
-fn returns(effects: &[Effect]) -> Vec<(StepKind, i64)> {
+fn returns(effects: &[Effect]) -> Vec<(OperationKind, i64)> {
     let returned = |effect: &Effect| match effect {
         Effect::ReturnMoney { kind, amount, .. } => Some((*kind, amount.amount)),
         _ => None,
@@ -140,8 +140,8 @@ fn every_charge_has_a_defined_outcome_in_every_state_and_only_once() {
                         assert_eq!(it.order.status, expected, "{case}");
                         assert_eq!(effects.contains(&Effect::IssueInvoice), pays, "{case}");
                         let kind = match charge.status {
-                            ChargeStatus::Captured => StepKind::Refund,
-                            _ => StepKind::Void,
+                            ChargeStatus::Captured => OperationKind::Refund,
+                            _ => OperationKind::Void,
                         };
                         let expected = if pays { vec![] } else { vec![(kind, 100)] };
                         assert_eq!(returns(&effects), expected, "{case}");
@@ -172,8 +172,8 @@ fn a_charge_below_the_amount_cancels_the_order_and_is_returned() {
     let mut it = placed(OrderStatus::Pending, PaymentStatus::Pending);
     let effects = it.apply(&charge(ChargeStatus::Captured, 99)).unwrap();
     assert_eq!(it.order.status, OrderStatus::Cancelled);
-    assert_eq!(returns(&effects), [(StepKind::Refund, 99)]);
-    assert!(effects.contains(&Effect::Publish(Announcement::OrderCancelled("payment_too_small"))));
+    assert_eq!(returns(&effects), [(OperationKind::Refund, 99)]);
+    assert!(effects.contains(&Effect::Publish(OrderEvent::OrderCancelled("payment_too_small"))));
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn cancelling_releases_or_restocks_and_returns_the_money() {
     for (order, payment, stock, returned) in [
         (OrderStatus::Pending, PaymentStatus::Pending, Effect::ReleaseStock, vec![]),
         (OrderStatus::Pending, PaymentStatus::RequiresAction, Effect::ReleaseStock, vec![]),
-        (OrderStatus::Paid, PaymentStatus::Authorized, Effect::Restock, vec![(StepKind::Void, 100)]),
-        (OrderStatus::Paid, PaymentStatus::Captured, Effect::Restock, vec![(StepKind::Refund, 100)]),
+        (OrderStatus::Paid, PaymentStatus::Authorized, Effect::Restock, vec![(OperationKind::Void, 100)]),
+        (OrderStatus::Paid, PaymentStatus::Captured, Effect::Restock, vec![(OperationKind::Refund, 100)]),
     ] {
         let mut it = placed(order, payment);
         let effects = it.cancel(NOW).unwrap();
@@ -202,14 +202,14 @@ fn cancelling_releases_or_restocks_and_returns_the_money() {
 fn what_is_being_captured_is_returned_once_that_is_settled() {
     let mut it = placed(OrderStatus::Paid, PaymentStatus::Authorized);
     let operation = |kind, amount| {
-        PaymentStep::pending(PaymentStepId(Uuid::nil()), it.payment.id, kind, eur(amount), NOW)
+        PaymentOperation::pending(PaymentOperationId(Uuid::nil()), it.payment.id, kind, eur(amount), NOW)
     };
-    let (capture, void) = (operation(StepKind::Capture, 40), operation(StepKind::Void, 60));
+    let (capture, void) = (operation(OperationKind::Capture, 40), operation(OperationKind::Void, 60));
     it.payment.begin(&capture, NOW).unwrap();
     assert_eq!(returns(&it.cancel(NOW).unwrap()), [], "the rest is not voided under a pending capture");
 
     let effects = it.settle(&capture, Ok(()), None).unwrap();
-    assert_eq!(returns(&effects), [(StepKind::Void, 60), (StepKind::Refund, 40)]);
+    assert_eq!(returns(&effects), [(OperationKind::Void, 60), (OperationKind::Refund, 40)]);
     it.payment.begin(&void, NOW).unwrap();
     let effects = it.settle(&void, Ok(()), None).unwrap();
     assert!(effects.contains(&Effect::IssueCreditNote(void)));
@@ -221,10 +221,11 @@ fn a_refund_of_everything_ends_the_order_and_a_part_of_it_does_not() {
     for (amount, ended) in [(99, false), (100, true)] {
         for order in [OrderStatus::Paid, OrderStatus::Fulfilled] {
             let mut it = placed(order, PaymentStatus::Captured);
-            let id = PaymentStepId(Uuid::nil());
-            let refund = PaymentStep::pending(id, it.payment.id, StepKind::Refund, eur(amount), NOW);
+            let id = PaymentOperationId(Uuid::nil());
+            let refund =
+                PaymentOperation::pending(id, it.payment.id, OperationKind::Refund, eur(amount), NOW);
             it.payment.begin(&refund, NOW).unwrap();
-            assert_eq!(it.payment.left(StepKind::Refund), Ok(eur(100 - amount)));
+            assert_eq!(it.payment.left(OperationKind::Refund), Ok(eur(100 - amount)));
             let effects = it.settle(&refund, Ok(()), None).unwrap();
             assert_eq!(it.order.status == OrderStatus::Refunded, ended);
             assert_eq!(effects.contains(&Effect::RestockIfReturned), ended);
@@ -236,16 +237,17 @@ fn a_refund_of_everything_ends_the_order_and_a_part_of_it_does_not() {
 #[test]
 fn a_refused_operation_makes_its_amount_available_again() {
     for (kind, payment, published) in [
-        (StepKind::Capture, PaymentStatus::Authorized, false),
-        (StepKind::Void, PaymentStatus::Authorized, true),
-        (StepKind::Refund, PaymentStatus::Captured, true),
+        (OperationKind::Capture, PaymentStatus::Authorized, false),
+        (OperationKind::Void, PaymentStatus::Authorized, true),
+        (OperationKind::Refund, PaymentStatus::Captured, true),
     ] {
         let mut it = placed(OrderStatus::Paid, payment);
         let before = it.payment.left(kind).unwrap();
-        let step = PaymentStep::pending(PaymentStepId(Uuid::nil()), it.payment.id, kind, eur(30), NOW);
-        it.payment.begin(&step, NOW).unwrap();
+        let operation =
+            PaymentOperation::pending(PaymentOperationId(Uuid::nil()), it.payment.id, kind, eur(30), NOW);
+        it.payment.begin(&operation, NOW).unwrap();
         assert_eq!(it.payment.left(kind), before.checked_sub(eur(30)));
-        let effects = it.settle(&step, Err("no"), None).unwrap();
+        let effects = it.settle(&operation, Err("no"), None).unwrap();
         assert_eq!(it.payment.left(kind), Ok(before));
         assert_eq!((effects.len() == 1, it.payment.status), (published, payment));
     }
@@ -254,11 +256,12 @@ fn a_refused_operation_makes_its_amount_available_again() {
 #[test]
 fn the_wait_before_a_return_is_requested_again_doubles_up_to_a_day() {
     let refused = |count: usize| {
-        let id = PaymentStepId(Uuid::nil());
-        let step = PaymentStep::pending(id, PaymentId(Uuid::nil()), StepKind::Refund, eur(1), NOW);
-        vec![PaymentStep { status: StepStatus::Failed, ..step }; count]
+        let id = PaymentOperationId(Uuid::nil());
+        let operation =
+            PaymentOperation::pending(id, PaymentId(Uuid::nil()), OperationKind::Refund, eur(1), NOW);
+        vec![PaymentOperation { status: OperationStatus::Failed, ..operation }; count]
     };
-    let minutes = |count| return_wait(&refused(count), StepKind::Refund).map(|wait| wait.as_mins());
+    let minutes = |count| return_wait(&refused(count), OperationKind::Refund).map(|wait| wait.as_mins());
     assert_eq!([0, 1, 2, 3, 29, 30].map(minutes), [Some(0), Some(1), Some(2), Some(4), Some(1440), None]);
-    assert_eq!(return_wait(&refused(30), StepKind::Void), Some(SignedDuration::ZERO));
+    assert_eq!(return_wait(&refused(30), OperationKind::Void), Some(SignedDuration::ZERO));
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 pub enum GatewayError {
     /// There was no response. Whether the call had an effect is unknown; a look-up tells.
     #[error("the payment vendor did not answer: {0}")]
-    NoAnswer(String),
+    NoResponse(String),
     /// The provider is not available; the call had no effect.
     #[error("the payment vendor is not available: {0}")]
     Unavailable(String),

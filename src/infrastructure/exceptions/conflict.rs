@@ -23,7 +23,7 @@ pub enum Conflict {
     /// 409: the status has no transition to the requested one. Orders and payments have
     /// [`OrderProcessingException`](super::OrderProcessingException).
     #[error("{what} that is {from} cannot become {to}")]
-    ForbiddenStep {
+    ForbiddenTransition {
         /// The type of the resource.
         what: &'static str,
         /// The present status.
@@ -69,7 +69,7 @@ impl Exception for Conflict {
             Self::Stale => "stale",
             Self::PreconditionFailed => "precondition_failed",
             Self::AlreadyExists { .. } => "already_exists",
-            Self::ForbiddenStep { .. } => "forbidden_step",
+            Self::ForbiddenTransition { .. } => "forbidden_transition",
             Self::OpenOrders => "open_orders",
             Self::LastAdmin => "last_admin",
             Self::InUse { .. } => "in_use",
@@ -86,7 +86,7 @@ impl Exception for Conflict {
             Self::IdempotencyInProgress => Kind::Retryable,
             Self::Rule { .. } => Kind::Internal,
             Self::AlreadyExists { .. }
-            | Self::ForbiddenStep { .. }
+            | Self::ForbiddenTransition { .. }
             | Self::OpenOrders
             | Self::LastAdmin
             | Self::InUse { .. }
@@ -106,7 +106,7 @@ impl Exception for Conflict {
         match self {
             Self::StockReserved { reserved } => facts([("reserved", json!(reserved))]),
             Self::AlreadyExists { field } => facts([("field", json!(field))]),
-            Self::ForbiddenStep { what, from, to } => {
+            Self::ForbiddenTransition { what, from, to } => {
                 facts([("what", json!(what)), ("from", json!(from)), ("to", json!(to))])
             }
             Self::InUse { what } => facts([("what", json!(what))]),

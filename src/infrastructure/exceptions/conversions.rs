@@ -13,7 +13,7 @@ use crate::{
         placed_order::TransitionError,
         ports::GatewayError,
         pricing::{LINE_QUANTITY, PricingError},
-        state::ForbiddenStep,
+        state::ForbiddenTransition,
     },
     infrastructure::repositories::{DatabaseError, ForeignCursor, ListError},
 };
@@ -51,14 +51,14 @@ impl From<PricingError> for Failure {
     }
 }
 
-impl From<ForbiddenStep> for Failure {
-    fn from(step: ForbiddenStep) -> Self {
-        let ForbiddenStep { what, from, to } = step;
+impl From<ForbiddenTransition> for Failure {
+    fn from(transition: ForbiddenTransition) -> Self {
+        let ForbiddenTransition { what, from, to } = transition;
         match what {
-            "order" | "payment" | "payment step" => {
+            "order" | "payment" | "payment operation" => {
                 OrderProcessingException::Forbidden { what, from, to }.into()
             }
-            _ => Conflict::ForbiddenStep { what, from, to }.into(),
+            _ => Conflict::ForbiddenTransition { what, from, to }.into(),
         }
     }
 }
@@ -67,7 +67,7 @@ impl From<ForbiddenStep> for Failure {
 impl From<TransitionError> for Failure {
     fn from(error: TransitionError) -> Self {
         match error {
-            TransitionError::Forbidden(step) => step.into(),
+            TransitionError::Forbidden(transition) => transition.into(),
             TransitionError::Money(error) => Technical::internal(error).into(),
         }
     }
@@ -103,7 +103,7 @@ impl From<DatabaseError> for Failure {
 impl From<GatewayError> for Failure {
     fn from(error: GatewayError) -> Self {
         let kind = match error {
-            GatewayError::NoAnswer(_) => TechnicalKind::TimedOut,
+            GatewayError::NoResponse(_) => TechnicalKind::TimedOut,
             GatewayError::Unavailable(_) => TechnicalKind::Unavailable,
             GatewayError::Refused(_) => TechnicalKind::Vendor,
         };
@@ -151,10 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn a_forbidden_step_of_an_order_has_its_own_exception() {
-        let step = |what| Failure::from(ForbiddenStep { what, from: "pending", to: "refunded" });
-        assert_eq!(step("payment").code(), "order_processing");
-        assert_eq!(step("subscription").code(), "forbidden_step");
+    fn a_forbidden_transition_of_an_order_has_its_own_exception() {
+        let transition = |what| Failure::from(ForbiddenTransition { what, from: "pending", to: "refunded" });
+        assert_eq!(transition("payment").code(), "order_processing");
+        assert_eq!(transition("subscription").code(), "forbidden_transition");
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn errors_of_a_provider_differ_by_whether_the_request_may_have_taken_effect() {
         let status = |error: GatewayError| Failure::from(error).status().as_u16();
-        assert_eq!(status(GatewayError::NoAnswer("time-out".into())), 504);
+        assert_eq!(status(GatewayError::NoResponse("time-out".into())), 504);
         assert_eq!(status(GatewayError::Unavailable("503".into())), 503);
         assert_eq!(status(GatewayError::Refused("no such charge".into())), 502);
     }

@@ -10,7 +10,7 @@ use super::{
     UnauthorizedAccessException, UserNotFoundException, ValidationException,
 };
 use crate::domain::{
-    discount::DiscountRefusal,
+    discount::DiscountRejection,
     ids::{UserId, VariantId},
     money::{Currency, Money},
     ports::DeclineReason,
@@ -18,7 +18,7 @@ use crate::domain::{
 
 /// Returns one failure of each code and reason, by which the API document describes them.
 pub(crate) fn failure_examples() -> Vec<Failure> {
-    use {Conflict as C, DiscountRefusal as D, RejectedRequest as R, UnauthorizedAccessException as U};
+    use {Conflict as C, DiscountRejection as D, RejectedRequest as R, UnauthorizedAccessException as U};
     let mut examples: Vec<Failure> = vec![
         UserNotFoundException { id: UserId(Uuid::nil()) }.into(),
         CategoryNotFoundException { category: "shoes".into() }.into(),
@@ -39,7 +39,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     );
     examples.extend(
         [
-            U::NotSignedIn,
+            U::NotLoggedIn,
             U::InvalidToken,
             U::WrongCredentials,
             U::ForeignOrigin,
@@ -53,7 +53,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     examples.push(C::StockReserved { reserved: 3 }.into());
     examples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
     examples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
-    examples.push(C::ForbiddenStep { what: "review", from: "published", to: "pending" }.into());
+    examples.push(C::ForbiddenTransition { what: "review", from: "published", to: "pending" }.into());
     examples.push(C::Rule { constraint: "users_pkey".into() }.into());
     examples
         .extend([R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce].map(Failure::from));
@@ -61,7 +61,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         .extend([R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from));
     examples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
     examples.extend(DeclineReason::ALL.map(|reason| PaymentFailedException { reason }.into()));
-    let refusals = [
+    let reasons = [
         None,
         Some(D::Inactive),
         Some(D::NotStarted),
@@ -71,7 +71,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         Some(D::WrongCurrency),
     ];
     examples.extend(
-        refusals.map(|refusal| InvalidDiscountCodeException { discount_code: "MAY".into(), refusal }.into()),
+        reasons.map(|reason| InvalidDiscountCodeException { discount_code: "MAY".into(), reason }.into()),
     );
     examples.extend(NotFound::ALL.map(Failure::from));
     examples.extend(TechnicalKind::ALL.map(|kind| Technical::new(kind, "disk on fire").into()));
@@ -97,7 +97,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::NotAllowed { allowed: vec!["a".into(), 1.into()] },
         F::Duplicate,
         F::WrongCurrency { expected: "EUR".into() },
-        F::NoSuchThing,
+        F::NotFound,
         F::InvalidCursor,
         F::AmountTooLarge,
         F::Character,

@@ -104,7 +104,7 @@ pub enum Fault {
     /// The text has a control character other than a tab or a line break.
     Character,
     /// The value refers to a resource that does not exist.
-    NoSuchThing,
+    NotFound,
     /// The cursor was not issued by this store, or belongs to another list.
     InvalidCursor,
     /// The value is invalid, and no other fault is more precise.
@@ -131,7 +131,7 @@ impl Fault {
             Self::WrongCurrency { .. } => "wrong_currency",
             Self::AmountTooLarge => "amount_too_large",
             Self::Character => "character",
-            Self::NoSuchThing => "no_such_thing",
+            Self::NotFound => "not_found",
             Self::InvalidCursor => "invalid_cursor",
             Self::Invalid => "invalid",
         }
@@ -156,7 +156,7 @@ impl Fault {
             | Self::Duplicate
             | Self::AmountTooLarge
             | Self::Character
-            | Self::NoSuchThing
+            | Self::NotFound
             | Self::InvalidCursor
             | Self::Invalid => Map::new(),
         }

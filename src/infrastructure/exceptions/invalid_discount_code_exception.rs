@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts};
-use crate::domain::discount::DiscountRefusal;
+use crate::domain::discount::DiscountRejection;
 
 /// The code is unknown, or its discount does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,20 +13,20 @@ pub struct InvalidDiscountCodeException {
     /// The code in the request.
     pub discount_code: String,
     /// The reason why the discount does not apply; `None` if the code is unknown.
-    pub refusal: Option<DiscountRefusal>,
+    pub reason: Option<DiscountRejection>,
 }
 
 impl InvalidDiscountCodeException {
     /// The code of the reason.
     pub fn reason(&self) -> &'static str {
-        match self.refusal {
+        match self.reason {
             None => "unknown",
-            Some(DiscountRefusal::Expired) => "expired",
-            Some(DiscountRefusal::NotStarted) => "not_started",
-            Some(DiscountRefusal::UsedUp) => "used_up",
-            Some(DiscountRefusal::MinimumNotReached { .. }) => "minimum_not_reached",
-            Some(DiscountRefusal::WrongCurrency) => "wrong_currency",
-            Some(DiscountRefusal::Inactive) => "inactive",
+            Some(DiscountRejection::Expired) => "expired",
+            Some(DiscountRejection::NotStarted) => "not_started",
+            Some(DiscountRejection::UsedUp) => "used_up",
+            Some(DiscountRejection::MinimumNotReached { .. }) => "minimum_not_reached",
+            Some(DiscountRejection::WrongCurrency) => "wrong_currency",
+            Some(DiscountRejection::Inactive) => "inactive",
         }
     }
 }
@@ -45,8 +45,8 @@ impl Exception for InvalidDiscountCodeException {
     }
 
     fn details(&self) -> Map<String, Value> {
-        let minimum = match self.refusal {
-            Some(DiscountRefusal::MinimumNotReached { minimum }) => json!(minimum),
+        let minimum = match self.reason {
+            Some(DiscountRejection::MinimumNotReached { minimum }) => json!(minimum),
             _ => Value::Null,
         };
         facts([

@@ -14,7 +14,7 @@ use super::{Exception, Kind, facts};
 pub enum UnauthorizedAccessException {
     /// 401: the request has no session token.
     #[error("not signed in")]
-    NotSignedIn,
+    NotLoggedIn,
     /// 401: the token is unknown, expired or revoked.
     #[error("the token is not valid")]
     InvalidToken,
@@ -64,7 +64,7 @@ impl Exception for UnauthorizedAccessException {
                 return Vec::new();
             }
             Self::InvalidToken => r#"Bearer realm="undercroft", error="invalid_token""#,
-            Self::NotSignedIn | Self::WrongCredentials => r#"Bearer realm="undercroft""#,
+            Self::NotLoggedIn | Self::WrongCredentials => r#"Bearer realm="undercroft""#,
         };
         vec![(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))]
     }

@@ -10,7 +10,7 @@ use crate::domain::ids::CategoryId;
 
 table! {
     // `CategoryRepository::move_to` alone changes the position in the tree, since it must check it.
-    Category in "categories", key CategoryId, versioned apart from [parent_id, position];
+    Category in "categories", key CategoryId, versioned except [parent_id, position];
     id,
     slug,
     name,

@@ -13,7 +13,7 @@ use crate::domain::money::Money;
 table! {
     // `DiscountRepository::redeem` counts the uses while the rest may be edited.
     Discount in "discounts", key DiscountId, computed code_key: |discount| code_key(&discount.code),
-    versioned apart from [used], listed by created_at;
+    versioned except [used], listed by created_at;
     id,
     code,
     kind as (basis_points, amount, amount_currency),

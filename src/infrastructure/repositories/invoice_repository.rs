@@ -13,7 +13,7 @@ table! {
     order_id,
     user_id,
     corrects,
-    payment_step_id,
+    payment_operation_id,
     currency,
     total: money(currency),
     document: json,

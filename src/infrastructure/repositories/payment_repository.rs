@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 
 use super::database::{Connection, DatabaseError, UnitOfWork, key_lists, params, select, table};
-use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
-use crate::domain::payment::{Payment, PaymentStep, StepStatus};
+use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
+use crate::domain::payment::{OperationStatus, Payment, PaymentOperation};
 
 table! {
     Payment in "payments", key PaymentId, versioned;
@@ -36,7 +36,7 @@ table! {
 }
 
 table! {
-    PaymentStep in "payment_steps", key PaymentStepId;
+    PaymentOperation in "payment_operations", key PaymentOperationId;
     id,
     payment_id,
     kind,
@@ -69,9 +69,12 @@ impl PaymentRepository<'_> {
         Ok(payments)
     }
 
-    /// The steps of a payment, oldest first.
-    pub async fn steps(&mut self, payment_id: PaymentId) -> Result<Vec<PaymentStep>, DatabaseError> {
-        let sql = select::<PaymentStep>("WHERE payment_id = $1 ORDER BY created_at, id");
+    /// The operations of a payment, oldest first.
+    pub async fn operations(
+        &mut self,
+        payment_id: PaymentId,
+    ) -> Result<Vec<PaymentOperation>, DatabaseError> {
+        let sql = select::<PaymentOperation>("WHERE payment_id = $1 ORDER BY created_at, id");
         self.0.all(&sql, &params![payment_id]).await
     }
 
@@ -101,38 +104,39 @@ impl PaymentRepository<'_> {
         Ok(work.execute(sql, &params![id, due_by, next]).await? == 1)
     }
 
-    /// Settles a step if nobody has; whether this caller did, and so moves the amounts.
-    pub async fn settle_step(
+    /// Settles a operation if nobody has; whether this caller did, and so moves the amounts.
+    pub async fn settle(
         work: &mut UnitOfWork,
-        id: PaymentStepId,
-        status: StepStatus,
+        id: PaymentOperationId,
+        status: OperationStatus,
         reference: Option<&str>,
         failure: Option<&str>,
     ) -> Result<bool, DatabaseError> {
-        let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
+        let sql = "UPDATE payment_operations SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
                    WHERE id = $1 AND status = 'pending'";
         let values = params![id, status, reference, failure, work.now()];
         Ok(work.execute(sql, &values).await? == 1)
     }
 
-    /// Settles the step that asked for the authorization, unless it succeeded: what failed may still turn out to have
+    /// Settles the operation that asked for the authorization, unless it succeeded: what failed may still turn out to have
     /// been done.
     pub async fn settle_authorization(
         work: &mut UnitOfWork,
         payment_id: PaymentId,
-        status: StepStatus,
+        status: OperationStatus,
         reference: Option<&str>,
         failure: Option<&str>,
     ) -> Result<(), DatabaseError> {
-        let sql = "UPDATE payment_steps SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
+        let sql = "UPDATE payment_operations SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
                    WHERE payment_id = $1 AND kind = 'authorize' AND status <> 'succeeded'";
         let values = params![payment_id, status, reference, failure, work.now()];
         work.defer(sql, &values).await
     }
 
-    /// Whether a step of a payment waits for the vendor.
-    pub async fn has_pending_steps(&mut self, payment_id: PaymentId) -> Result<bool, DatabaseError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM payment_steps WHERE payment_id = $1 AND status = 'pending')";
+    /// Whether a operation of a payment waits for the vendor.
+    pub async fn has_pending_operations(&mut self, payment_id: PaymentId) -> Result<bool, DatabaseError> {
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM payment_operations WHERE payment_id = $1 AND status = 'pending')";
         self.0.one(sql, &params![payment_id]).await
     }
 }

@@ -117,7 +117,7 @@ impl SubscriptionRepository<'_> {
     }
 
     /// Settles the charge of a period if it is under way; whether this caller did.
-    pub async fn settle_period(
+    pub async fn conclude_period(
         work: &mut UnitOfWork,
         order_id: OrderId,
         status: PeriodStatus,

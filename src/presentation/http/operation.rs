@@ -30,8 +30,8 @@ pub(crate) fn any<E: Exception>() -> Failure {
 }
 
 /// Returns an example of the failure of a step that the status of a resource does not allow.
-pub(crate) fn forbidden_step(what: &'static str) -> Conflict {
-    Conflict::ForbiddenStep { what, from: "", to: "" }
+pub(crate) fn forbidden_transition(what: &'static str) -> Conflict {
+    Conflict::ForbiddenTransition { what, from: "", to: "" }
 }
 
 impl<'a> OperationDescription<'a> {

@@ -25,11 +25,11 @@ pub struct Public;
 
 /// Any principal: a user with a session, or a guest (`None`).
 #[derive(Debug, Clone)]
-pub struct Anyone(pub Option<SignedIn>);
+pub struct Anyone(pub Option<LoggedIn>);
 
 /// A user with a session.
 #[derive(Debug, Clone)]
-pub struct SignedIn {
+pub struct LoggedIn {
     /// The user.
     pub user: User,
     /// The session.
@@ -38,7 +38,7 @@ pub struct SignedIn {
 
 /// An administrator with a session.
 #[derive(Debug, Clone)]
-pub struct Admin(pub SignedIn);
+pub struct Admin(pub LoggedIn);
 
 /// Any principal, with the hash of the token, which is not verified.
 #[derive(Debug, Clone)]
@@ -56,8 +56,8 @@ impl Policy for Anyone {
     const ACCESS: Access = Access::Anyone;
 }
 
-impl Policy for SignedIn {
-    const ACCESS: Access = Access::SignedIn;
+impl Policy for LoggedIn {
+    const ACCESS: Access = Access::LoggedIn;
 }
 
 impl Policy for Admin {
@@ -67,11 +67,11 @@ impl Policy for Admin {
 impl Anyone {
     /// The id of the user; `None` for a guest.
     pub fn user_id(&self) -> Option<UserId> {
-        self.0.as_ref().map(SignedIn::user_id)
+        self.0.as_ref().map(LoggedIn::user_id)
     }
 }
 
-impl SignedIn {
+impl LoggedIn {
     /// The id of the user.
     pub fn user_id(&self) -> UserId {
         self.user.id
@@ -101,11 +101,11 @@ impl<S: Sync> FromRequestParts<S> for TokenHolder {
     }
 }
 
-impl FromRequestParts<AppState> for SignedIn {
+impl FromRequestParts<AppState> for LoggedIn {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
-        let token = Token::of(parts)?.ok_or(UnauthorizedAccessException::NotSignedIn)?;
+        let token = Token::of(parts)?.ok_or(UnauthorizedAccessException::NotLoggedIn)?;
         let found = token.session(app).await?;
         found.ok_or_else(|| UnauthorizedAccessException::InvalidToken.into())
     }
@@ -128,7 +128,7 @@ impl FromRequestParts<AppState> for Admin {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
-        let principal = SignedIn::from_request_parts(parts, app).await?;
+        let principal = LoggedIn::from_request_parts(parts, app).await?;
         match principal.user.role {
             Role::Admin => Ok(Self(principal)),
             Role::Customer => Err(UnauthorizedAccessException::NotAllowed.into()),
@@ -168,12 +168,12 @@ impl<'a> Token<'a> {
         Ok(Some(Self { text, is_cookie: true }))
     }
 
-    async fn session(&self, app: &AppState) -> Result<Option<SignedIn>, Failure> {
+    async fn session(&self, app: &AppState) -> Result<Option<LoggedIn>, Failure> {
         let database = app.store.database();
         let now = database.context().clock.now();
         let mut connection = database.read().await?;
         let found = SessionRepository(&mut connection).by_token_hash(&token_hash(self.text), now).await?;
-        Ok(found.map(|(session, user)| SignedIn { user, session }))
+        Ok(found.map(|(session, user)| LoggedIn { user, session }))
     }
 }
 

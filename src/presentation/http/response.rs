@@ -76,7 +76,7 @@ impl<T, F: Fn(&T) -> StoredResponse + Send + Sync + 'static> Render<T> for Rende
         (self.0)(value)
     }
 
-    fn refusal(&self, failure: &Failure) -> StoredResponse {
+    fn failure(&self, failure: &Failure) -> StoredResponse {
         problem(failure)
     }
 }

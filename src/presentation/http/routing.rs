@@ -3,14 +3,14 @@
 //! # Adding one
 //!
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
-//! [`SignedIn`] or [`Admin`]. [`routes!`] takes no handler that begins with anything else. The other arguments are
+//! [`LoggedIn`] or [`Admin`]. [`routes!`] takes no handler that begins with anything else. The other arguments are
 //! [`Argument`]s, which add to the API document what they read and how they fail; the failures of the handler itself
 //! are listed in [`routes!`]. The module `adding_one` below is a complete example. The file's `routes` is then listed
 //! in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone
-//! [`SignedIn`]: super::principal::SignedIn
+//! [`LoggedIn`]: super::principal::LoggedIn
 //! [`Admin`]: super::principal::Admin
 
 use axum::Router;
@@ -39,7 +39,7 @@ pub enum Access {
     /// Everyone. The token of a user is verified.
     Anyone,
     /// Users with a session.
-    SignedIn,
+    LoggedIn,
     /// Administrators with a session.
     Admin,
 }
@@ -202,7 +202,7 @@ impl Access {
         match self {
             Self::Public => Vec::new(),
             Self::Anyone => vec![SecurityRequirement::default(), with(BEARER), with(COOKIE)],
-            Self::SignedIn | Self::Admin => vec![with(BEARER), with(COOKIE)],
+            Self::LoggedIn | Self::Admin => vec![with(BEARER), with(COOKIE)],
         }
     }
 
@@ -247,7 +247,7 @@ mod adding_one {
     use super::Routes;
     use crate::infrastructure::exceptions::NotFound;
     use crate::presentation::http::json::Json;
-    use crate::presentation::http::principal::SignedIn;
+    use crate::presentation::http::principal::LoggedIn;
     use crate::presentation::http::query::Path;
     use crate::presentation::http::response::HandlerResult;
     use crate::presentation::http::state::AppState;
@@ -269,7 +269,7 @@ mod adding_one {
     #[utoipa::path(get, path = "/v1/parcels/{id}", tag = "orders", params(("id" = Uuid, Path)),
         responses((status = 200, body = Parcel)))]
     async fn get_parcel(
-        _: SignedIn,
+        _: LoggedIn,
         State(_app): State<AppState>,
         Path(id): Path<Uuid>,
     ) -> HandlerResult<Json<Parcel>> {

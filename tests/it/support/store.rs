@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use undercroft::application::idempotency::{Render, Responder};
 use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector, PricedCart};
-use undercroft::application::selling::orders::PaymentOperationOutcome;
+use undercroft::application::selling::orders::OperationOutcome;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::CartItem;
@@ -96,7 +96,7 @@ impl<T, F: Fn(&T) -> String + Send + Sync + 'static> Render<T> for Text<F> {
         StoredResponse { status: 201, headers: Vec::new(), body: (self.0)(result).into_bytes() }
     }
 
-    fn refusal(&self, failure: &Failure) -> StoredResponse {
+    fn failure(&self, failure: &Failure) -> StoredResponse {
         StoredResponse { status: failure.status().as_u16(), headers: Vec::new(), body: failure.code().into() }
     }
 }
@@ -110,19 +110,19 @@ impl Render<PlacedOrder> for Plain {
         StoredResponse { status: 201, headers: Vec::new(), body: body.into_bytes() }
     }
 
-    fn refusal(&self, failure: &Failure) -> StoredResponse {
+    fn failure(&self, failure: &Failure) -> StoredResponse {
         StoredResponse { status: failure.status().as_u16(), headers: Vec::new(), body: failure.code().into() }
     }
 }
 
-impl Render<PaymentOperationOutcome> for Plain {
-    fn success(&self, moved: &PaymentOperationOutcome) -> StoredResponse {
-        let body = format!("{} {:?}", moved.step.id, moved.step.status);
+impl Render<OperationOutcome> for Plain {
+    fn success(&self, moved: &OperationOutcome) -> StoredResponse {
+        let body = format!("{} {:?}", moved.operation.id, moved.operation.status);
         StoredResponse { status: 201, headers: Vec::new(), body: body.into_bytes() }
     }
 
-    fn refusal(&self, failure: &Failure) -> StoredResponse {
-        Render::<PlacedOrder>::refusal(self, failure)
+    fn failure(&self, failure: &Failure) -> StoredResponse {
+        Render::<PlacedOrder>::failure(self, failure)
     }
 }
 

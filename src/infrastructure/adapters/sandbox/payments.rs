@@ -42,11 +42,11 @@ impl SandboxPayments {
             tokio::time::sleep(DELAY).await;
         }
         let charge = charges::authorize(&self.database, &request).await?;
-        let charge = charge.ok_or_else(|| GatewayError::NoAnswer("the charge was not stored".into()))?;
+        let charge = charge.ok_or_else(|| GatewayError::NoResponse("the charge was not stored".into()))?;
 
         match token.as_str() {
             "tok_timeout_after_charge" => {
-                return Err(GatewayError::NoAnswer("the token asks to lose the response".into()));
+                return Err(GatewayError::NoResponse("the token asks to lose the response".into()));
             }
             "tok_duplicate_webhooks" => {
                 (0..DUPLICATES).for_each(|_| self.notices.payment_changed(payment_id));
@@ -128,6 +128,6 @@ impl ConfirmationPage for SandboxPayments {
 
 impl From<DatabaseError> for GatewayError {
     fn from(error: DatabaseError) -> Self {
-        Self::NoAnswer(error.to_string())
+        Self::NoResponse(error.to_string())
     }
 }

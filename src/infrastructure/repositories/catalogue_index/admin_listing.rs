@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::listing::{self, ProductFilter};
 use super::postings::{self, Matches};
 use super::product_texts::{self, marked, token};
-use super::search::{Place, asked, find};
+use super::search::{SearchPosition, asked, find};
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::product::{Product, ProductView};
 use crate::infrastructure::repositories::database::{
@@ -45,7 +45,8 @@ impl ProductRepository<'_> {
             let items = product_rows::with_variants(self.0, page.items).await?;
             return Ok(Page { items, next: page.next });
         }
-        let mut place = cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(Place::START);
+        let mut place =
+            cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(SearchPosition::START);
         let searched: Vec<_> = filter.category.map(token).into_iter().chain(asked.iter().cloned()).collect();
         let mut matches = self.all_matches(&searched, filter.active, &place, limit).await?;
         if cursor.is_none() && matches.is_none() && !asked.is_empty() {
@@ -54,7 +55,8 @@ impl ProductRepository<'_> {
         }
         let texts = product_texts::by_seqs(self.0, &matches.seqs).await?;
         let ids: Vec<ProductId> = texts.iter().map(|text| text.product_id).collect();
-        let next = matches.more_below.map(|below| cursors.encode(&Place { below, ..place })).transpose()?;
+        let next =
+            matches.more_below.map(|below| cursors.encode(&SearchPosition { below, ..place })).transpose()?;
         Ok(Page { items: self.by_ids(&ids).await?, next })
     }
 
@@ -82,7 +84,7 @@ impl ProductRepository<'_> {
         &mut self,
         words: &[String],
         active: Option<bool>,
-        place: &Place,
+        place: &SearchPosition,
         most: usize,
     ) -> Result<Matches, DatabaseError> {
         let mut all = Matches::default();

@@ -61,14 +61,14 @@ impl ProductFilter {
 }
 
 /// A place in a list: the microsecond or the amount it goes by, and the product.
-pub(crate) type Place = (i64, Uuid);
+pub(crate) type ListPosition = (i64, Uuid);
 
 /// Products of a list in its order, with the place behind each; fewer than asked for, with the place where to go on,
 /// when there are too many others between them.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
-    pub rows: Vec<(Place, ProductId)>,
-    pub go_on: Option<Place>,
+    pub rows: Vec<(ListPosition, ProductId)>,
+    pub go_on: Option<ListPosition>,
 }
 
 struct Entry {
@@ -83,7 +83,7 @@ from_row!(Entry { created_at, amount, product_id });
 pub(crate) async fn page(
     connection: &mut Connection,
     filter: &ProductFilter,
-    after: Option<Place>,
+    after: Option<ListPosition>,
     count: usize,
 ) -> Result<Listed, DatabaseError> {
     let by_time = filter.sort.is_none_or(|sort| sort == ProductSort::Newest);
@@ -118,7 +118,7 @@ pub(crate) async fn page(
 }
 
 impl Entry {
-    fn place(&self) -> Place {
+    fn place(&self) -> ListPosition {
         (self.created_at.as_microsecond(), self.product_id.0)
     }
 }
@@ -126,7 +126,7 @@ impl Entry {
 async fn entries(
     connection: &mut Connection,
     filter: &ProductFilter,
-    after: Option<Place>,
+    after: Option<ListPosition>,
     limit: usize,
 ) -> Result<Vec<Entry>, DatabaseError> {
     let (sql, values) = statement(filter, after, limit);
@@ -136,7 +136,7 @@ async fn entries(
 /// The walk along the index of the filter's order, from behind a place; a list by price keeps within its range.
 pub(crate) fn statement(
     filter: &ProductFilter,
-    after: Option<Place>,
+    after: Option<ListPosition>,
     limit: usize,
 ) -> (String, Vec<Param<'static>>) {
     let sort = filter.sort.unwrap_or(ProductSort::Newest);

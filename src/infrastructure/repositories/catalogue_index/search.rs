@@ -32,7 +32,7 @@ pub struct Found {
 
 /// Where a page of a search begins.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct SearchPosition {
     /// The window's upper end.
     pub below: i64,
     /// The last product shown of the window.
@@ -44,7 +44,7 @@ pub(crate) struct Place {
 /// A product's place in its window, the smallest first.
 pub(crate) type Rank = (i64, i64);
 
-impl Place {
+impl SearchPosition {
     /// Where the first page begins.
     pub const START: Self = Self { below: i64::MAX, after: None, prefix: false };
 }
@@ -66,7 +66,8 @@ impl ProductRepository<'_> {
             return Ok(Found { page, facets: None });
         }
         let cursors = key.cursors("search", &(&asked, filter))?;
-        let mut place = cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(Place::START);
+        let mut place =
+            cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(SearchPosition::START);
         let searched: Vec<_> = filter.category.map(token).into_iter().chain(asked.iter().cloned()).collect();
         let name = asked.join(" ");
         let (mut shown, mut facets) = (Vec::new(), None);
@@ -94,9 +95,9 @@ impl ProductRepository<'_> {
             ranked.truncate(room);
             next = if rest {
                 let after = ranked.last().map(|&(rank, _)| rank).or(place.after);
-                Some(Place { below: top, after, ..place })
+                Some(SearchPosition { below: top, after, ..place })
             } else {
-                matches.more_below.map(|end| Place { below: end, after: None, ..place })
+                matches.more_below.map(|end| SearchPosition { below: end, after: None, ..place })
             };
             shown.extend(ranked.into_iter().map(|(_, id)| id));
             match next {
@@ -114,7 +115,7 @@ impl ProductRepository<'_> {
 pub(crate) async fn find(
     connection: &mut Connection,
     words: &[String],
-    place: &Place,
+    place: &SearchPosition,
     most: usize,
 ) -> Result<Matches, DatabaseError> {
     if place.prefix {

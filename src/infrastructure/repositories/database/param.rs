@@ -102,7 +102,7 @@ from_id!(
     ShippingMethodId,
     OrderId,
     PaymentId,
-    PaymentStepId,
+    PaymentOperationId,
     InvoiceId,
     ReviewId,
     SubscriptionId,

@@ -64,7 +64,7 @@ impl Connection {
         *row.version_mut() = read + 1;
         let (mut params, mut sets) = (Vec::new(), Vec::new());
         for (column, param) in T::columns().chain(T::COMPUTED.iter().copied()).zip(row.values()) {
-            if !T::APART.contains(&column) {
+            if !T::EXCEPT.contains(&column) {
                 params.push(param);
                 sets.push(format!("{column} = ${}", params.len()));
             }

@@ -174,7 +174,7 @@ fields_within!(
     ids::ShippingMethodId,
     ids::OrderId,
     ids::PaymentId,
-    ids::PaymentStepId,
+    ids::PaymentOperationId,
     ids::InvoiceId,
     ids::ReviewId,
     ids::SubscriptionId,

@@ -33,7 +33,7 @@ pub trait Versioned: Table {
     /// Columns that are changed by statements of their own only, and never by [`Connection::update`].
     ///
     /// [`Connection::update`]: super::connection::Connection::update
-    const APART: &'static [&'static str] = &[];
+    const EXCEPT: &'static [&'static str] = &[];
 
     /// Returns the number of changes of the row.
     fn version_mut(&mut self) -> &mut i64;
@@ -147,7 +147,7 @@ impl FromRow for Option<Money> {
 /// The key comes first. Options, in this order:
 /// - `with items: Vec<CartItem>`: this field is in another table, see [`Aggregate`].
 /// - `computed email_key: |user| …`: a column that is only written.
-/// - `versioned` or `versioned apart from [used]`: see [`Versioned`].
+/// - `versioned` or `versioned except [used]`: see [`Versioned`].
 /// - `listed by created_at`: see [`ListedByTime`].
 ///
 /// [`ListedByTime`]: super::page::ListedByTime
@@ -156,7 +156,7 @@ macro_rules! table {
         $type:ident in $name:literal, key $key:ty
         $(, with $parts:ident: $parts_type:ty)?
         $(, computed $computed:ident: $compute:expr)?
-        $(, versioned $(apart from [$($apart:ident),+])?)?
+        $(, versioned $(except [$($except:ident),+])?)?
         $(, listed by $time:ident)?;
         $($field:ident $(as ($($column:ident),+))? $(: $form:ident $(($currency:ident))?)?),+ $(,)?
     ) => {
@@ -188,7 +188,7 @@ macro_rules! table {
         );
 
         $crate::infrastructure::repositories::database::table::impl_versioned!(
-            $type $(, versioned $(apart from [$($apart),+])?)?
+            $type $(, versioned $(except [$($except),+])?)?
         );
         $(
             impl $crate::infrastructure::repositories::ListedByTime for $type {
@@ -267,9 +267,9 @@ pub(crate) use impl_from_row;
 
 macro_rules! impl_versioned {
     ($type:ident) => {};
-    ($type:ident, versioned $(apart from [$($apart:ident),+])?) => {
+    ($type:ident, versioned $(except [$($except:ident),+])?) => {
         impl $crate::infrastructure::repositories::Versioned for $type {
-            const APART: &'static [&'static str] = &[$($(stringify!($apart)),+)?];
+            const EXCEPT: &'static [&'static str] = &[$($(stringify!($except)),+)?];
 
             fn version_mut(&mut self) -> &mut i64 {
                 &mut self.version

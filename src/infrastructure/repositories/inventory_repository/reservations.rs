@@ -74,7 +74,7 @@ impl InventoryRepository<'_> {
     }
 
     /// Removes the reserved pieces of an order from the stock. Does nothing if that was done before.
-    pub async fn commit(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
+    pub async fn sell(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
         lock_reserved(work, order).await?;
         let sql = "UPDATE inventory SET stock = stock - r.quantity, reserved = reserved - r.quantity, \
                    version = version + 1, updated_at = $2 FROM reservations r \

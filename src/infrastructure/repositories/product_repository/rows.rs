@@ -11,7 +11,7 @@ use crate::infrastructure::repositories::database::{
 table! {
     // Reviews change the rating, by one more or one less.
     Product in "products", key ProductId, with variants: Vec<Variant>,
-    versioned apart from [rating_sum, rating_count, created_at], listed by created_at;
+    versioned except [rating_sum, rating_count, created_at], listed by created_at;
     id,
     slug,
     name,

@@ -19,7 +19,7 @@ pub use cart::CartBody;
 pub use category::{CategoryBody, CategoryTreeBody};
 pub use invoice::InvoiceBody;
 pub use order::OrderBody;
-pub use payment::{PaymentBody, PaymentStepBody};
+pub use payment::{PaymentBody, PaymentOperationBody};
 pub use product::{AdminProductBody, ProductBody};
 pub use review::ReviewBody;
 pub use subscription::SubscriptionBody;

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::ids::{OrderId, PaymentId, PaymentStepId};
+use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
 use crate::domain::money::Money;
-use crate::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind, StepStatus};
+use crate::domain::payment::{OperationKind, OperationStatus, Payment, PaymentOperation, PaymentStatus};
 
 /// The payment of an order.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,16 +40,16 @@ pub struct PaymentBody {
 
 /// An operation of a payment: an authorization, a capture, a void or a refund.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = PaymentStep)]
-pub struct PaymentStepBody {
+#[schema(as = PaymentOperation)]
+pub struct PaymentOperationBody {
     /// The id of the operation.
-    id: PaymentStepId,
+    id: PaymentOperationId,
     /// The payment.
     payment_id: PaymentId,
     /// The kind of the operation.
-    kind: StepKind,
+    kind: OperationKind,
     /// The status. A `pending` operation is sent to the provider again until its outcome is known.
-    status: StepStatus,
+    status: OperationStatus,
     /// The amount.
     amount: Money,
     /// The reason that the administrator gave.
@@ -80,18 +80,18 @@ impl PaymentBody {
     }
 }
 
-impl PaymentStepBody {
+impl PaymentOperationBody {
     /// The body of an operation.
-    pub fn of(step: &PaymentStep) -> Self {
+    pub fn of(operation: &PaymentOperation) -> Self {
         Self {
-            id: step.id,
-            payment_id: step.payment_id,
-            kind: step.kind,
-            status: step.status,
-            amount: step.amount,
-            reason: step.reason.clone(),
-            created_at: step.created_at,
-            settled_at: step.settled_at,
+            id: operation.id,
+            payment_id: operation.payment_id,
+            kind: operation.kind,
+            status: operation.status,
+            amount: operation.amount,
+            reason: operation.reason.clone(),
+            created_at: operation.created_at,
+            settled_at: operation.settled_at,
         }
     }
 }

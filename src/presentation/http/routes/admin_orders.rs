@@ -6,14 +6,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::application::selling::history;
 use crate::application::selling::orders::{
-    self, Amount, PaymentOperation, PaymentOperationOutcome, capture_or_refund,
+    self, Amount, OperationOutcome, OperationRequest, capture_or_refund,
 };
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::OrderStatus;
-use crate::domain::payment::StepKind;
+use crate::domain::payment::OperationKind;
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException, PaymentFailedException};
 use crate::infrastructure::repositories::OrderFilter;
-use crate::presentation::http::bodies::{OrderBody, PaymentStepBody};
+use crate::presentation::http::bodies::{OrderBody, PaymentOperationBody};
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
@@ -58,7 +58,7 @@ struct AdminOrderBody {
     #[serde(flatten)]
     order: OrderBody,
     /// The operations of the payment, oldest first.
-    payment_steps: Vec<PaymentStepBody>,
+    payment_operations: Vec<PaymentOperationBody>,
 }
 
 /// The amount to capture.
@@ -121,9 +121,9 @@ async fn get_order(
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let placed = orders::order(&app.store, id).await?;
-    let steps = history::payment_steps(&app.store, placed.payment.id).await?;
-    let payment_steps = steps.iter().map(PaymentStepBody::of).collect();
-    let body = AdminOrderBody { order: OrderBody::of(&placed), payment_steps };
+    let operations = history::payment_operations(&app.store, placed.payment.id).await?;
+    let payment_operations = operations.iter().map(PaymentOperationBody::of).collect();
+    let body = AdminOrderBody { order: OrderBody::of(&placed), payment_operations };
     Ok(if_none_match.respond(placed.order.version, &body))
 }
 
@@ -131,7 +131,7 @@ async fn get_order(
 ///
 /// Charges an authorized amount, or a part of it.
 #[utoipa::path(post, path = "/admin/v1/orders/{id}/capture", tag = "admin-orders", params(("id" = Uuid, Path)),
-    request_body = Option<CapturePayment>, responses((status = 201, body = PaymentStepBody)))]
+    request_body = Option<CapturePayment>, responses((status = 201, body = PaymentOperationBody)))]
 async fn capture_payment(
     admin: Admin,
     State(app): State<AppState>,
@@ -141,7 +141,7 @@ async fn capture_payment(
     let (CapturePayment { amount }, responder) =
         request.into_parts(Some(admin.user_id()), created(location, operation_response));
     let capture =
-        PaymentOperation { order_id: id, kind: StepKind::Capture, amount, reason: None, restock: false };
+        OperationRequest { order_id: id, kind: OperationKind::Capture, amount, reason: None, restock: false };
     capture_or_refund(&app.store, capture, responder).await
 }
 
@@ -149,7 +149,7 @@ async fn capture_payment(
 ///
 /// Pays back what was captured, or a part of it.
 #[utoipa::path(post, path = "/admin/v1/orders/{id}/refund", tag = "admin-orders", params(("id" = Uuid, Path)),
-    request_body = Option<RefundPayment>, responses((status = 201, body = PaymentStepBody)))]
+    request_body = Option<RefundPayment>, responses((status = 201, body = PaymentOperationBody)))]
 async fn refund_payment(
     admin: Admin,
     State(app): State<AppState>,
@@ -158,7 +158,7 @@ async fn refund_payment(
 ) -> HandlerResult<StoredResponse> {
     let (RefundPayment { amount, reason, restock }, responder) =
         request.into_parts(Some(admin.user_id()), created(location, operation_response));
-    let refund = PaymentOperation { order_id: id, kind: StepKind::Refund, amount, reason, restock };
+    let refund = OperationRequest { order_id: id, kind: OperationKind::Refund, amount, reason, restock };
     capture_or_refund(&app.store, refund, responder).await
 }
 
@@ -194,11 +194,11 @@ async fn cancel_order(
 }
 
 /// The URL of the order whose payment was captured or refunded.
-fn location(outcome: &PaymentOperationOutcome) -> String {
+fn location(outcome: &OperationOutcome) -> String {
     format!("/admin/v1/orders/{}", outcome.placed.order.id)
 }
 
 /// The response with a capture or refund.
-fn operation_response(outcome: &PaymentOperationOutcome) -> StoredResponse {
-    untagged(&PaymentStepBody::of(&outcome.step))
+fn operation_response(outcome: &OperationOutcome) -> StoredResponse {
+    untagged(&PaymentOperationBody::of(&outcome.operation))
 }

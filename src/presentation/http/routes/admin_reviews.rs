@@ -12,7 +12,7 @@ use crate::infrastructure::repositories::ReviewFilter;
 use crate::presentation::http::bodies::ReviewBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
-use crate::presentation::http::operation::forbidden_step;
+use crate::presentation::http::operation::forbidden_transition;
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
@@ -22,8 +22,8 @@ use crate::presentation::http::state::AppState;
 pub(super) fn routes() -> Routes {
     routes![
         list_reviews,
-        approve_review: [NotFound::Review, forbidden_step("review"), Conflict::Stale],
-        reject_review: [NotFound::Review, forbidden_step("review"), Conflict::Stale],
+        approve_review: [NotFound::Review, forbidden_transition("review"), Conflict::Stale],
+        reject_review: [NotFound::Review, forbidden_transition("review"), Conflict::Stale],
     ]
 }
 

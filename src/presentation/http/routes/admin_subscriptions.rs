@@ -15,7 +15,7 @@ use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
-use crate::presentation::http::operation::{any, forbidden_step};
+use crate::presentation::http::operation::{any, forbidden_transition};
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
@@ -26,7 +26,7 @@ pub(super) fn routes() -> Routes {
     routes![
         list_subscriptions,
         get_subscription: [NotFound::Subscription],
-        change_subscription: [NotFound::Subscription, forbidden_step("subscription"), any::<SubscriptionExpiredException>()],
+        change_subscription: [NotFound::Subscription, forbidden_transition("subscription"), any::<SubscriptionExpiredException>()],
     ]
 }
 

@@ -14,7 +14,7 @@ use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
-use crate::presentation::http::principal::{Anyone, SignedIn};
+use crate::presentation::http::principal::{Anyone, LoggedIn};
 use crate::presentation::http::query::Path;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created};
 use crate::presentation::http::routing::{Routes, routes};
@@ -107,7 +107,7 @@ async fn get_cart(
 /// Returns the newest open cart of the user.
 #[utoipa::path(get, path = "/v1/me/cart", tag = "carts", responses((status = 200, body = CartBody)))]
 async fn get_own_cart(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {

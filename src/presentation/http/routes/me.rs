@@ -17,7 +17,7 @@ use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
-use crate::presentation::http::principal::SignedIn;
+use crate::presentation::http::principal::LoggedIn;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
@@ -50,7 +50,7 @@ struct PreferencesBody {
 ///
 /// Returns the user's account.
 #[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = UserBody)))]
-async fn get_account(principal: SignedIn, if_none_match: IfNoneMatch) -> Response {
+async fn get_account(principal: LoggedIn, if_none_match: IfNoneMatch) -> Response {
     if_none_match.respond(principal.user.version, &UserBody::of(&principal.user))
 }
 
@@ -60,7 +60,7 @@ async fn get_account(principal: SignedIn, if_none_match: IfNoneMatch) -> Respons
 #[utoipa::path(patch, path = "/v1/me", tag = "account", request_body = UpdateAccount,
     responses((status = 200, body = UserBody)))]
 async fn update_account(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     IfMatch(expected_version): IfMatch,
     Json(change): Json<UpdateAccount>,
@@ -79,7 +79,7 @@ async fn update_account(
 /// Removes the personal data of the user; this cannot be reverted. Orders and invoices keep what accounting needs.
 /// The request fails with `open_orders` while an order of the user is neither fulfilled nor cancelled.
 #[utoipa::path(delete, path = "/v1/me", tag = "account", responses((status = 204)))]
-async fn erase_account(principal: SignedIn, State(app): State<AppState>) -> HandlerResult {
+async fn erase_account(principal: LoggedIn, State(app): State<AppState>) -> HandlerResult {
     users::erase(&app.store, principal.user_id()).await?;
     Ok(logged_out(&app))
 }
@@ -90,7 +90,7 @@ async fn erase_account(principal: SignedIn, State(app): State<AppState>) -> Hand
 #[utoipa::path(get, path = "/v1/me/preferences", tag = "account",
     responses((status = 200, body = PreferencesBody)))]
 async fn get_preferences(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
@@ -104,7 +104,7 @@ async fn get_preferences(
 #[utoipa::path(put, path = "/v1/me/preferences", tag = "account", request_body = ReplacePreferences,
     responses((status = 200, body = PreferencesBody)))]
 async fn replace_preferences(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     IfMatch(expected_version): IfMatch,
     Json(new): Json<ReplacePreferences>,

@@ -14,7 +14,7 @@ use crate::domain::notification::Notification;
 use crate::infrastructure::exceptions::NotFound;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
-use crate::presentation::http::principal::SignedIn;
+use crate::presentation::http::principal::LoggedIn;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
@@ -81,7 +81,7 @@ struct NotificationBody {
 #[utoipa::path(get, path = "/v1/notifications", tag = "notifications",
     responses((status = 200, body = InboxBody)))]
 async fn list_notifications(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Query(query): Query<ListQuery<NotificationQuery>>,
 ) -> HandlerResult<Json<InboxBody>> {
@@ -97,7 +97,7 @@ async fn list_notifications(
 #[utoipa::path(post, path = "/v1/notifications/{id}/read", tag = "notifications", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn read_notification(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Path(id): Path<NotificationId>,
 ) -> HandlerResult<StatusCode> {
@@ -110,7 +110,7 @@ async fn read_notification(
 /// The unread notifications of the user are marked as read.
 #[utoipa::path(post, path = "/v1/notifications/read-all", tag = "notifications", responses((status = 204)))]
 async fn read_all_notifications(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
 ) -> HandlerResult<StatusCode> {
     notifications::mark_all_read(&app.store, principal.user_id()).await?;

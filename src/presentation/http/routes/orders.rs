@@ -16,7 +16,7 @@ use crate::presentation::http::json::{EmptyBody, Json};
 use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::operation::any;
 use crate::presentation::http::order_token::OrderToken;
-use crate::presentation::http::principal::{Anyone, SignedIn};
+use crate::presentation::http::principal::{Anyone, LoggedIn};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
 use crate::presentation::http::routing::{Routes, routes};
@@ -46,7 +46,7 @@ struct OrderQuery {
 /// Newest orders come first.
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", responses((status = 200, body = List<OrderBody>)))]
 async fn list_orders(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Query(ListQuery { filter, limit, cursor }): Query<ListQuery<OrderQuery>>,
 ) -> HandlerResult<Json<List<OrderBody>>> {

@@ -11,7 +11,7 @@ use crate::presentation::http::bodies::ReviewBody;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
-use crate::presentation::http::principal::{Public, SignedIn};
+use crate::presentation::http::principal::{LoggedIn, Public};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created, tagged};
 use crate::presentation::http::routing::{Routes, routes};
@@ -50,7 +50,7 @@ async fn list_product_reviews(
 #[utoipa::path(get, path = "/v1/me/reviews", tag = "reviews",
     responses((status = 200, body = List<ReviewBody>)))]
 async fn list_own_reviews(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Query(ListQuery { limit, cursor, .. }): Query<ListQuery>,
 ) -> HandlerResult<Json<List<ReviewBody>>> {
@@ -66,7 +66,7 @@ async fn list_own_reviews(
 #[utoipa::path(post, path = "/v1/products/{id}/reviews", tag = "reviews", params(("id" = Uuid, Path)),
     request_body = CreateReview, responses((status = 201, body = ReviewBody)))]
 async fn create_review(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Path(product_id): Path<ProductId>,
     request: Idempotent<CreateReview>,

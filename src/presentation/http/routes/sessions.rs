@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::application::people::sessions::{self, CreateSession, LoggedIn};
+use crate::application::people::sessions::{self, CreateSession, CreatedSession};
 use crate::infrastructure::exceptions::{NotFound, RejectedRequest, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
-use crate::presentation::http::principal::{Public, SignedIn, TokenHolder, session_cookie};
+use crate::presentation::http::principal::{LoggedIn, Public, TokenHolder, session_cookie};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
@@ -54,7 +54,7 @@ async fn create_session(
     State(app): State<AppState>,
     Json(credentials): Json<CreateSession>,
 ) -> HandlerResult {
-    let LoggedIn { token, session, user } = sessions::log_in(&app.store, credentials).await?;
+    let CreatedSession { token, session, user } = sessions::log_in(&app.store, credentials).await?;
     let cookie = session_cookie(&app, &token, app.store.policy.session.as_secs());
     let body = SessionBody { token, expires_at: session.expires_at, user: UserBody::of(&user) };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
@@ -78,7 +78,7 @@ async fn delete_session(TokenHolder(token_hash): TokenHolder, State(app): State<
 ///
 /// Ends all sessions of the user.
 #[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", responses((status = 204)))]
-async fn delete_all_sessions(principal: SignedIn, State(app): State<AppState>) -> HandlerResult {
+async fn delete_all_sessions(principal: LoggedIn, State(app): State<AppState>) -> HandlerResult {
     sessions::log_out_everywhere(&app.store, principal.user_id()).await?;
     Ok(logged_out(&app))
 }

@@ -15,8 +15,8 @@ use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
 use crate::presentation::http::list::{List, ListQuery};
-use crate::presentation::http::operation::{any, forbidden_step};
-use crate::presentation::http::principal::SignedIn;
+use crate::presentation::http::operation::{any, forbidden_transition};
+use crate::presentation::http::principal::LoggedIn;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
 use crate::presentation::http::routing::{Routes, routes};
@@ -26,9 +26,9 @@ pub(super) fn routes() -> Routes {
     routes![
         list_subscriptions,
         get_subscription: [NotFound::Subscription],
-        pause_subscription: [NotFound::Subscription, forbidden_step("subscription"), any::<SubscriptionExpiredException>()],
-        resume_subscription: [NotFound::Subscription, forbidden_step("subscription"), any::<SubscriptionExpiredException>()],
-        cancel_subscription: [NotFound::Subscription, forbidden_step("subscription"), any::<SubscriptionExpiredException>()],
+        pause_subscription: [NotFound::Subscription, forbidden_transition("subscription"), any::<SubscriptionExpiredException>()],
+        resume_subscription: [NotFound::Subscription, forbidden_transition("subscription"), any::<SubscriptionExpiredException>()],
+        cancel_subscription: [NotFound::Subscription, forbidden_transition("subscription"), any::<SubscriptionExpiredException>()],
     ]
 }
 
@@ -47,7 +47,7 @@ struct SubscriptionQuery {
 #[utoipa::path(get, path = "/v1/subscriptions", tag = "subscriptions",
     responses((status = 200, body = List<SubscriptionBody>)))]
 async fn list_subscriptions(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Query(ListQuery { filter, limit, cursor }): Query<ListQuery<SubscriptionQuery>>,
 ) -> HandlerResult<Json<List<SubscriptionBody>>> {
@@ -62,7 +62,7 @@ async fn list_subscriptions(
 #[utoipa::path(get, path = "/v1/subscriptions/{id}", tag = "subscriptions", params(("id" = Uuid, Path)),
     responses((status = 200, body = SubscriptionBody)))]
 async fn get_subscription(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
     if_none_match: IfNoneMatch,
@@ -79,7 +79,7 @@ async fn get_subscription(
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/pause", tag = "subscriptions", params(("id" = Uuid, Path)),
     request_body = Option<EmptyBody>, responses((status = 200, body = SubscriptionBody)))]
 async fn pause_subscription(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
     request: Idempotent<EmptyBody>,
@@ -96,7 +96,7 @@ async fn pause_subscription(
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/resume", tag = "subscriptions", params(("id" = Uuid, Path)),
     request_body = Option<EmptyBody>, responses((status = 200, body = SubscriptionBody)))]
 async fn resume_subscription(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
     request: Idempotent<EmptyBody>,
@@ -113,7 +113,7 @@ async fn resume_subscription(
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/cancel", tag = "subscriptions", params(("id" = Uuid, Path)),
     request_body = Option<EmptyBody>, responses((status = 200, body = SubscriptionBody)))]
 async fn cancel_subscription(
-    principal: SignedIn,
+    principal: LoggedIn,
     State(app): State<AppState>,
     Path(id): Path<SubscriptionId>,
     request: Idempotent<EmptyBody>,
@@ -126,7 +126,7 @@ async fn cancel_subscription(
 /// Returns a subscription of the user with its periods. That of another user is not found.
 async fn own_subscription(
     app: &AppState,
-    principal: &SignedIn,
+    principal: &LoggedIn,
     id: SubscriptionId,
 ) -> HandlerResult<(Subscription, Vec<SubscriptionPeriod>)> {
     let found = history::subscription(&app.store, id).await?;

@@ -106,7 +106,7 @@ async fn each_fault_of_a_category_has_its_location(shop: &Shop) {
     assert_eq!(faults(&post(faulty).await), expected);
     assert_eq!(faults(&post(json!({"name": "!!!"})).await), told([("/slug", "format")]));
     let nowhere = json!({"name": "A", "parent_id": "00000000-0000-7000-8000-000000000000"});
-    assert_eq!(faults(&post(nowhere).await), told([("/parent_id", "no_such_thing")]));
+    assert_eq!(faults(&post(nowhere).await), told([("/parent_id", "not_found")]));
     assert_eq!(tree(&admin).await, "", "nothing was half done");
     create(&admin, "Café", None).await;
     let taken = post(json!({"name": "CAFE"})).await;
@@ -164,7 +164,7 @@ async fn a_subtree_is_moved_with_the_listings_of_its_products(shop: &Shop) {
         assert_eq!(faults(&go(&food, json!(below)).await), told([("/parent_id", "invalid")]));
     }
     let nowhere = json!("00000000-0000-7000-8000-000000000000");
-    assert_eq!(faults(&go(&food, nowhere.clone()).await), told([("/parent_id", "no_such_thing")]));
+    assert_eq!(faults(&go(&food, nowhere.clone()).await), told([("/parent_id", "not_found")]));
     assert_eq!(go(nowhere.as_str().unwrap(), json!(food)).await.problem(404), "category_not_found");
     go(&coffee, Value::Null).await.expect(200);
     assert_eq!(tree(&admin).await, "drinks food(hot) coffee");

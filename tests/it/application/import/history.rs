@@ -121,7 +121,7 @@ async fn returned_pieces_are_refunded_on_the_orders_that_sold_them(shop: &Shop) 
     let credited = "SELECT CAST(SUM(total) AS BIGINT) FROM invoices WHERE order_id IS NULL";
     assert_eq!(number(store, credited).await, 300);
     assert_eq!(report.totals.accepted.amount, 700 - 150 - 450 - 400);
-    let dates = "SELECT COUNT(*) FROM payment_steps s JOIN invoices i ON i.payment_step_id = s.id \
+    let dates = "SELECT COUNT(*) FROM payment_operations s JOIN invoices i ON i.payment_operation_id = s.id \
                  WHERE s.kind = 'refund' AND s.created_at = i.issued_at AND s.settled_at = i.issued_at";
     assert_eq!(number(store, dates).await, 3, "each refund has its own date");
     let (again, _) = import_all(store, &file).await;

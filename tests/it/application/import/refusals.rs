@@ -71,7 +71,7 @@ async fn an_order_is_placed_without_the_refused_lines(shop: &Shop) {
     let (report, progress) = import_all(store, &sales).await;
     let lines: Vec<_> = progress.rejected.iter().map(|(line, reason, _)| (*line, *reason)).collect();
     assert_eq!(lines, [(2, "refused"), (4, "refused")]);
-    assert_eq!(progress.rejected[0].2, "variant_id: no_such_thing");
+    assert_eq!(progress.rejected[0].2, "variant_id: not_found");
     assert_eq!((report.added.orders, report.added.refunds), (1, 1));
     assert_eq!(number(store, "SELECT CAST(SUM(total) AS BIGINT) FROM orders").await, 400);
     assert_eq!((report.totals.accepted.amount, report.totals.rejected.amount), (0, 450));

@@ -52,7 +52,7 @@ async fn a_buyer_reviews_once_and_moderation_publishes_it(shop: &Shop) {
     assert_eq!((&shown["items"][0]["id"], &shown["items"][0]["title"]), (&review["id"], &json!("Good")));
     assert!(!shown.to_string().contains("user_id"), "{shown}");
     assert_eq!(rating(server).await, [4, 1]);
-    assert_eq!(admin.post(&format!("{one}/approve"), json!({})).await.problem(409), "forbidden_step");
+    assert_eq!(admin.post(&format!("{one}/approve"), json!({})).await.problem(409), "forbidden_transition");
 
     admin.post(&format!("{one}/reject"), json!({})).await.expect(200);
     assert_eq!(server.guest().get(&path).await.expect(200)["items"], json!([]));

@@ -1,8 +1,8 @@
-//! Answers that come late, refusals of money that should go back, and steps that are sent again: no money is kept.
+//! Answers that come late, refusals of money that should go back, and operations that are sent again: no money is kept.
 
 use undercroft::application::idempotency::Responder;
 use undercroft::application::payments::apply_payment::apply_payment;
-use undercroft::domain::payment::StepStatus;
+use undercroft::domain::payment::OperationStatus;
 use undercroft::domain::ports::{Charge, ChargeStatus};
 
 use undercroft::infrastructure::repositories::Engine;
@@ -90,13 +90,13 @@ async fn rename_charge(database: &Database, name: String) {
 
 on_both_engines!(a_refused_refund_of_a_cancelled_order_is_retried, ShopOptions::at(JANUARY_31));
 async fn a_refused_refund_of_a_cancelled_order_is_retried(shop: &Shop) {
-    for (policy, kind) in [(policy(), StepKind::Refund), (manual_capture(), StepKind::Void)] {
+    for (policy, kind) in [(policy(), OperationKind::Refund), (manual_capture(), OperationKind::Void)] {
         let store = store(&shop.database, policy);
         let variant = shop.product().price(1000).stock(1).create().await;
         let id = order_of(&store, variant, "tok_ok").await;
         let payment_id = order(&store, id).await.unwrap().payment.id;
         let (refuse, agree): (&'static [_], &'static [_]) = match kind {
-            StepKind::Refund => (
+            OperationKind::Refund => (
                 &["UPDATE sandbox_charges SET status = 'declined' WHERE status = 'captured'"],
                 &["UPDATE sandbox_charges SET status = 'captured' WHERE status = 'declined'"],
             ),
@@ -112,11 +112,11 @@ async fn a_refused_refund_of_a_cancelled_order_is_retried(shop: &Shop) {
             assert_eq!(checker::check(&shop.database, false).await.unwrap(), []);
             shop.clock().advance(SignedDuration::from_mins(1));
         }
-        let asked = steps(&store, payment_id, kind).await;
+        let asked = operations(&store, payment_id, kind).await;
         assert!((4..8).contains(&asked.len()), "{} times in an hour", asked.len());
         let refused = "SELECT COUNT(*) FROM outbox WHERE type = 'payment.refund_failed'";
         let told = value::<i64>(&shop.database, refused, &[]).await;
-        let failed = asked.iter().filter(|step| step.status == StepStatus::Failed).count();
+        let failed = asked.iter().filter(|operation| operation.status == OperationStatus::Failed).count();
         assert_eq!(told, i64::try_from(failed).unwrap());
         execute(&shop.database, agree).await;
         shop.clock().advance(SignedDuration::from_hours(2));
@@ -149,13 +149,18 @@ async fn an_operation_begun_during_a_recovery_is_recovered_too(shop: &Shop) {
         let begun: Result<(), Failure> = shop
             .database
             .write(payment_id, async |work, &payment_id| {
-                let step =
-                    PaymentStep::pending(work.id(), payment_id, StepKind::Refund, eur(100), work.now());
+                let operation = PaymentOperation::pending(
+                    work.id(),
+                    payment_id,
+                    OperationKind::Refund,
+                    eur(100),
+                    work.now(),
+                );
                 let mut payment = work.lock::<Payment>(payment_id).await?.unwrap();
-                payment.begin(&step, work.now()).unwrap();
+                payment.begin(&operation, work.now()).unwrap();
                 payment.next_attempt_at = Some(work.now());
                 work.save(&mut payment).await?;
-                work.insert(&step).await?;
+                work.insert(&operation).await?;
                 if work.engine() == Engine::Postgres {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -179,8 +184,8 @@ async fn an_unconfirmed_payment_is_voided_by_an_operation(shop: &Shop) {
     recover_payments(store, clock_now(store)).await.unwrap();
     let payment = order(store, id).await.unwrap().payment;
     assert_eq!(payment.status, PaymentStatus::Voided);
-    let [void] = &steps(store, payment.id, StepKind::Void).await[..] else { panic!("one void") };
-    assert_eq!(void.status, StepStatus::Succeeded);
+    let [void] = &operations(store, payment.id, OperationKind::Void).await[..] else { panic!("one void") };
+    assert_eq!(void.status, OperationStatus::Succeeded);
     let keys = "SELECT idempotency_key FROM sandbox_requests WHERE kind = 'void'";
     assert_eq!(value::<String>(&shop.database, keys, &[]).await, void.id.to_string());
     check(&shop.database).await;
@@ -191,9 +196,9 @@ async fn a_resumed_request_does_not_repeat_a_settled_operation(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
-    let request = PaymentOperation {
+    let request = OperationRequest {
         order_id: id,
-        kind: StepKind::Refund,
+        kind: OperationKind::Refund,
         amount: Some(Amount::Minor(400)),
         reason: None,
         restock: false,
@@ -201,7 +206,7 @@ async fn a_resumed_request_does_not_repeat_a_settled_operation(shop: &Shop) {
     let refund = || capture_or_refund(store, request.clone(), Responder::new(Some(key("refund")), Plain));
     let first = told(&refund().await);
     assert_eq!(first.0, 201);
-    // the step was settled and the answer was not kept; nobody would answer who is asked now
+    // the operation was settled and the answer was not kept; nobody would answer who is asked now
     execute(
         &shop.database,
         &[

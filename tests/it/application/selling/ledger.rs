@@ -12,7 +12,7 @@ use super::*;
 
 async fn refund_with_goods(store: &Store, order_id: OrderId) -> (u16, String) {
     let request =
-        PaymentOperation { order_id, kind: StepKind::Refund, amount: None, reason: None, restock: true };
+        OperationRequest { order_id, kind: OperationKind::Refund, amount: None, reason: None, restock: true };
     told(&capture_or_refund(store, request, Responder::new(None, Plain)).await)
 }
 
@@ -22,7 +22,7 @@ async fn a_capture_of_a_cancelled_order_is_refused(shop: &Shop) {
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     cancelled(store, id).await;
-    assert_eq!(moved(store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
+    assert_eq!(moved(store, id, OperationKind::Capture, None).await, (409, "order_processing".into()));
     work(store).await;
     let payment = order(store, id).await.unwrap().payment;
     assert_eq!(
@@ -44,7 +44,7 @@ async fn captures_that_race_with_a_cancellation_are_refunded(shop: &Shop) {
         let id = order_of(store, variant, "tok_ok").await;
         let capture = |amount| {
             let store = store.clone();
-            tokio::spawn(async move { moved(&store, id, StepKind::Capture, Some(amount)).await })
+            tokio::spawn(async move { moved(&store, id, OperationKind::Capture, Some(amount)).await })
         };
         let (first, second) = (capture(400), capture(600));
         tokio::time::sleep(Duration::from_micros(300 * round)).await;
@@ -76,7 +76,7 @@ async fn a_capture_that_succeeds_after_the_cancellation_is_refunded(shop: &Shop)
     let id = order_of(store, variant, "tok_ok").await;
     // the vendor does not answer while the capture is sent
     execute(&shop.database, &["UPDATE payments SET provider = 'silent'"]).await;
-    assert_ne!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
+    assert_ne!(moved(store, id, OperationKind::Capture, Some(400)).await.0, 201);
     cancelled(store, id).await;
     execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
     assert_eq!(checker::check(&shop.database, false).await.unwrap(), []);
@@ -96,7 +96,7 @@ async fn a_cancelled_order_that_was_captured_in_part_voids_the_rest(shop: &Shop)
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
-    assert_eq!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
+    assert_eq!(moved(store, id, OperationKind::Capture, Some(400)).await.0, 201);
     cancelled(store, id).await;
     work(store).await;
     let payment = order(store, id).await.unwrap().payment;
@@ -121,15 +121,15 @@ async fn a_refund_of_the_captured_amount_voids_the_rest_and_closes_the_order(sho
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
-    assert_eq!(moved(store, id, StepKind::Capture, Some(400)).await.0, 201);
-    assert_eq!(moved(store, id, StepKind::Refund, Some(100)).await.0, 201);
+    assert_eq!(moved(store, id, OperationKind::Capture, Some(400)).await.0, 201);
+    assert_eq!(moved(store, id, OperationKind::Refund, Some(100)).await.0, 201);
     let placed = order(store, id).await.unwrap();
     assert_eq!((placed.payment.status, placed.payment.voiding.amount), (PaymentStatus::Captured, 0));
-    assert_eq!(moved(store, id, StepKind::Refund, None).await.0, 201);
+    assert_eq!(moved(store, id, OperationKind::Refund, None).await.0, 201);
     let placed = order(store, id).await.unwrap();
     assert_eq!((placed.payment.status, placed.payment.voiding.amount), (PaymentStatus::Captured, 600));
     assert_eq!(placed.order.status, OrderStatus::Paid);
-    assert_eq!(moved(store, id, StepKind::Capture, None).await, (409, "order_processing".into()));
+    assert_eq!(moved(store, id, OperationKind::Capture, None).await, (409, "order_processing".into()));
     work(store).await;
     let placed = order(store, id).await.unwrap();
     assert_eq!(
@@ -236,7 +236,7 @@ async fn taxes_add_up_to_the_invoice_and_to_each_of_its_credit_notes(shop: &Shop
     let taxes = [tax(700, false, 500, 35), tax(1900, true, 8403, 1597)];
     assert_eq!(invoice.document.taxes, taxes);
     for amount in [Some(3333), Some(1), Some(3333), None] {
-        assert_eq!(moved(store, id, StepKind::Refund, amount).await.0, 201);
+        assert_eq!(moved(store, id, OperationKind::Refund, amount).await.0, 201);
     }
     assert_eq!(credited(store, id).await, [3333, 1, 3333, 3868]);
     let (_, notes) = history::invoice(store, id).await.unwrap();

@@ -18,12 +18,12 @@ use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::selling::checkout::{Checkout, checkout};
 use undercroft::application::selling::history;
-use undercroft::application::selling::orders::{Amount, PaymentOperation, cancel, capture_or_refund, order};
+use undercroft::application::selling::orders::{Amount, OperationRequest, cancel, capture_or_refund, order};
 use undercroft::application::subscriptions::renewals::{renew, renew_subscriptions};
 use undercroft::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
 use undercroft::domain::money::{Currency, Money};
 use undercroft::domain::order::OrderStatus;
-use undercroft::domain::payment::{Payment, PaymentStatus, PaymentStep, StepKind};
+use undercroft::domain::payment::{OperationKind, Payment, PaymentOperation, PaymentStatus};
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, IdempotencyKey, InventoryRepository, StoredResponse,
@@ -88,9 +88,9 @@ async fn cancelled(store: &Store, id: OrderId) {
     assert_eq!(done.unwrap().order.status, OrderStatus::Cancelled);
 }
 
-async fn moved(store: &Store, order_id: OrderId, kind: StepKind, amount: Option<i64>) -> (u16, String) {
+async fn moved(store: &Store, order_id: OrderId, kind: OperationKind, amount: Option<i64>) -> (u16, String) {
     let request =
-        PaymentOperation { order_id, kind, amount: amount.map(Amount::Minor), reason: None, restock: false };
+        OperationRequest { order_id, kind, amount: amount.map(Amount::Minor), reason: None, restock: false };
     told(&capture_or_refund(store, request, Responder::new(None, Plain)).await)
 }
 
@@ -102,9 +102,9 @@ async fn work(store: &Store) {
     }
 }
 
-async fn steps(store: &Store, id: PaymentId, kind: StepKind) -> Vec<PaymentStep> {
-    let steps = history::payment_steps(store, id).await.unwrap();
-    steps.into_iter().filter(|step| step.kind == kind).collect()
+async fn operations(store: &Store, id: PaymentId, kind: OperationKind) -> Vec<PaymentOperation> {
+    let operations = history::payment_operations(store, id).await.unwrap();
+    operations.into_iter().filter(|operation| operation.kind == kind).collect()
 }
 
 /// The totals of an order's credit notes, and whether their taxes add up to them.

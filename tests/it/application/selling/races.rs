@@ -105,11 +105,11 @@ async fn a_failure_is_stored_under_its_key_too(shop: &Shop) {
 }
 
 /// Moves money 32 times at once; how many went through.
-async fn move_32_times(store: &Store, order_id: OrderId, kind: StepKind, amount: i64) -> usize {
+async fn move_32_times(store: &Store, order_id: OrderId, kind: OperationKind, amount: i64) -> usize {
     let moves = (0..32).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
-            let request = PaymentOperation {
+            let request = OperationRequest {
                 order_id,
                 kind,
                 amount: Some(Amount::Minor(amount)),
@@ -131,13 +131,13 @@ async fn of_32_refunds_of_60_of_100_one_succeeds(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(10_000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
-    assert_eq!(move_32_times(store, id, StepKind::Refund, 6000).await, 1);
+    assert_eq!(move_32_times(store, id, OperationKind::Refund, 6000).await, 1);
     let placed = order(store, id).await.unwrap();
     assert_eq!(
         (placed.payment.captured.amount, placed.payment.refunded.amount, placed.payment.refunding.amount),
         (10_000, 6000, 0)
     );
-    assert_eq!(move_32_times(store, id, StepKind::Refund, 4000).await, 1);
+    assert_eq!(move_32_times(store, id, OperationKind::Refund, 4000).await, 1);
     assert_eq!(order(store, id).await.unwrap().order.status, OrderStatus::Refunded);
     check(&shop.database).await;
 }
@@ -148,10 +148,10 @@ async fn of_32_captures_of_60_of_100_one_succeeds(shop: &Shop) {
     let variant = shop.product().price(10_000).stock(1).create().await;
     let id = order_of(store, variant, "tok_ok").await;
     assert_eq!(order(store, id).await.unwrap().payment.status, PaymentStatus::Authorized);
-    assert_eq!(move_32_times(store, id, StepKind::Capture, 6000).await, 1);
+    assert_eq!(move_32_times(store, id, OperationKind::Capture, 6000).await, 1);
     let placed = order(store, id).await.unwrap();
     assert_eq!((placed.payment.captured.amount, placed.payment.capturing.amount), (6000, 0));
-    assert_eq!(move_32_times(store, id, StepKind::Refund, 6001).await, 0);
+    assert_eq!(move_32_times(store, id, OperationKind::Refund, 6001).await, 0);
     check(&shop.database).await;
 }
 

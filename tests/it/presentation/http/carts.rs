@@ -107,19 +107,19 @@ async fn invalid_lines_are_refused_by_field(shop: &Shop) {
 
     let unknown = Uuid::from_u128(1);
     let reply = guest.post(&items, json!({"variant_id": unknown, "quantity": 1})).await;
-    assert_eq!(fault(&reply), json!({"pointer": "/variant_id", "code": "no_such_thing"}));
+    assert_eq!(fault(&reply), json!({"pointer": "/variant_id", "code": "not_found"}));
     let reply = guest.put(&format!("{items}/{unknown}"), json!({"quantity": 1})).await;
-    assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "no_such_thing"}));
+    assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "not_found"}));
 
     let dollars = guest.post("/v1/carts", json!({"currency": "USD"})).await.expect(201);
     let items = format!("/v1/carts/{}/items", dollars["id"].as_str().unwrap());
     let reply = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
-    assert_eq!(fault(&reply)["code"], "no_such_thing", "it has no price in this currency");
+    assert_eq!(fault(&reply)["code"], "not_found", "it has no price in this currency");
 
     execute(database, &["UPDATE variants SET active = FALSE"]).await;
     let other = new_cart(&guest).await;
     let reply = guest.post(&format!("{other}/items"), json!({"variant_id": variant, "quantity": 1})).await;
-    assert_eq!(fault(&reply)["code"], "no_such_thing", "it is not for sale");
+    assert_eq!(fault(&reply)["code"], "not_found", "it is not for sale");
     let shown = guest.get(&cart).await.expect(200);
     assert_eq!((&shown["items"][0]["for_sale"], &shown["items"][0]["total"]), (&json!(false), &Value::Null));
     assert_eq!(shown["totals"]["total"]["amount"], 0);

@@ -244,7 +244,7 @@ async fn an_administrator_refunds_never_more_than_was_captured(shop: &Shop) {
     let record = admin.get(&admin_path(&order)).await.expect(200);
     assert_eq!((&record["status"], &record["payment"]["status"]), (&json!("refunded"), &json!("refunded")));
     let kinds: Vec<_> =
-        record["payment_steps"].as_array().unwrap().iter().map(|step| &step["kind"]).collect();
+        record["payment_operations"].as_array().unwrap().iter().map(|operation| &operation["kind"]).collect();
     assert_eq!(kinds, ["authorize", "refund", "refund"]);
     let invoice = buyer.get(&format!("{}/invoice", path(&order))).await.expect(200);
     let notes = invoice["credit_notes"].as_array().unwrap();
@@ -338,11 +338,11 @@ async fn a_subscription_begins_with_an_order_and_belongs_to_its_buyer(shop: &Sho
         assert_eq!(stranger.problem(404), "subscription_not_found");
         assert_eq!(ann.post(&format!("{path}/{step}"), json!({})).await.expect(200)["status"], status);
     }
-    assert_eq!(ann.post(&format!("{path}/resume"), json!({})).await.problem(409), "forbidden_step");
+    assert_eq!(ann.post(&format!("{path}/resume"), json!({})).await.problem(409), "forbidden_transition");
     let all = admin.get("/admin/v1/subscriptions?status=cancelled").await.expect(200);
     assert_eq!(all["items"][0]["id"], subscription["id"]);
     let again = admin.post(&format!("/admin{path}"), json!({"action": "pause"})).await;
-    assert_eq!(again.problem(409), "forbidden_step");
+    assert_eq!(again.problem(409), "forbidden_transition");
     let refund = |action: &str| json!({"action": action, "refund": true});
     let paused = admin.post(&format!("/admin{path}"), refund("pause")).await;
     assert_eq!(

@@ -13,8 +13,13 @@ impl Subscribed {
     }
 
     async fn refund(&self, order_id: OrderId) {
-        let request =
-            PaymentOperation { order_id, kind: StepKind::Refund, amount: None, reason: None, restock: false };
+        let request = OperationRequest {
+            order_id,
+            kind: OperationKind::Refund,
+            amount: None,
+            reason: None,
+            restock: false,
+        };
         let moved = capture_or_refund(&self.store, request, Responder::new(None, Plain)).await;
         assert_eq!(told(&moved).0, 201);
     }

@@ -38,7 +38,7 @@ async fn reserve(
 
 async fn commit(shop: &Shop, order: OrderId) {
     let commit =
-        shop.database.write(order, async |work, &order| InventoryRepository::commit(work, order).await);
+        shop.database.write(order, async |work, &order| InventoryRepository::sell(work, order).await);
     commit.await.unwrap();
 }
 
