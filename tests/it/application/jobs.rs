@@ -1,4 +1,4 @@
-//! The worker does all the work that it finds at its start, and runs each job by its schedule.
+//! The worker runs all due work at its start, and each job by its schedule.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,8 +12,8 @@ use undercroft::infrastructure::events::EventDispatcher;
 use undercroft::infrastructure::exceptions::{Conflict, Failure};
 use undercroft::infrastructure::repositories::DatabaseError;
 
-use super::selling::order_of;
 use crate::support::Shop;
+use crate::support::orders::Sale;
 use crate::support::store::value;
 
 /// Works until a count is 0.
@@ -35,7 +35,7 @@ on_both_engines!(all_open_payments_are_recovered_at_the_start);
 async fn all_open_payments_are_recovered_at_the_start(shop: &Shop) {
     let variant = shop.product().price(1000).stock(300).create().await;
     for _ in 0..120 {
-        order_of(&shop.store, variant, "tok_requires_action").await;
+        Sale::of(&shop.store, variant, "tok_requires_action").await;
     }
     work_until_none(shop, "SELECT COUNT(*) FROM payments WHERE attempts = 0").await;
 }
@@ -82,7 +82,7 @@ async fn a_job_that_fails_does_not_stop_the_others(shop: &Shop) {
             async { Ok(0) }
         })
     };
-    // it ends once the failing job has run three times, so that the other has run beside it
+    // ends when the failing job has run three times and the other one after it
     run_jobs(&[fails, stops], &context(shop), &stop).await;
 }
 
@@ -108,12 +108,12 @@ async fn jobs_at_the_start_run_before_the_others(shop: &Shop) {
     assert_eq!(*ran.lock().unwrap(), ["first", "second", "periodic"]);
 }
 
-on_both_engines!(a_job_runs_until_nothing_is_left_and_stops_between_its_pieces);
-async fn a_job_runs_until_nothing_is_left_and_stops_between_its_pieces(shop: &Shop) {
+on_both_engines!(a_job_runs_until_no_work_is_left_and_stops_between_batches);
+async fn a_job_runs_until_no_work_is_left_and_stops_between_batches(shop: &Shop) {
     let left = Arc::new(AtomicUsize::new(5));
     let job = |stop: &CancellationToken, stop_at: usize| {
         let (stop, left) = (stop.clone(), Arc::clone(&left));
-        // the pause is too long for a second run
+        // the interval is too long for a second run
         Job::new("counts down", Schedule::Every(Duration::from_hours(1)), move |_| {
             let before = left.load(Ordering::SeqCst);
             left.store(before.saturating_sub(1), Ordering::SeqCst);

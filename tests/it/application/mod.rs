@@ -1,7 +1,13 @@
 //! The use cases.
 
 mod catalogue;
+mod consistency;
+mod demo;
+mod export;
 mod import;
 mod jobs;
+mod json_lines;
+mod payments;
 mod people;
 mod selling;
+mod subscriptions;

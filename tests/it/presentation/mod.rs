@@ -2,6 +2,3 @@
 
 mod cli;
 mod http;
-mod server;
-mod torture;
-mod validation;

@@ -1,4 +1,4 @@
-//! Builders of what a shop sells and of its customers, by the use cases that serve real requests.
+//! Builders of products, discounts and users.
 
 use serde_json::{Value, json};
 use undercroft::application::Store;
@@ -48,7 +48,7 @@ impl<'a> ProductBuilder<'a> {
         self
     }
 
-    /// A subscription of a month.
+    /// A product that is sold as a monthly subscription.
     #[must_use]
     pub fn subscription(self) -> Self {
         self.with("kind", "subscription").with("billing_interval", "month")

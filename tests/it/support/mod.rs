@@ -1,12 +1,15 @@
 //! Shared by the tests: shops on new databases, servers on them, and builders.
 
-mod announced;
+mod documented;
 mod round_trips;
 mod server;
 #[macro_use]
 mod shop;
 
 pub mod builders;
+pub mod http;
+pub mod import;
+pub mod orders;
 pub mod store;
 
 use std::io::Write;
@@ -17,7 +20,7 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
 pub use round_trips::RoundTrips;
-pub use server::{Caller, Reply, TestServer};
+pub use server::{TestClient, TestResponse, TestServer};
 pub use shop::{Shop, ShopOptions};
 
 /// The URL of PostgreSQL unless `UNDERCROFT_TEST_POSTGRES` is set.
@@ -40,7 +43,7 @@ pub struct EmptyPostgres {
 }
 
 impl EmptyPostgres {
-    /// A new schema, or `None` with a message if PostgreSQL does not answer.
+    /// A new schema, or `None` with a message if PostgreSQL is not available.
     pub async fn new() -> Option<Self> {
         let base = postgres_url().await?;
         let schema = unique("undercroft_test");
@@ -65,7 +68,7 @@ impl TestDatabase {
         Self { database, url, _cleanup: Cleanup::Folder(folder) }
     }
 
-    /// A new schema in PostgreSQL, or `None` with a message if PostgreSQL does not answer.
+    /// A new schema in PostgreSQL, or `None` with a message if PostgreSQL is not available.
     pub async fn postgres(context: Context) -> Option<Self> {
         let EmptyPostgres { url, cleanup } = EmptyPostgres::new().await?;
         let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
@@ -76,12 +79,12 @@ impl TestDatabase {
 impl Drop for Cleanup {
     fn drop(&mut self) {
         if let Self::Schema(schema) = self {
-            // A worker of the test may still hold locks, and it does not run while this waits.
+            // The test's worker may still hold locks, and cannot release them while this thread blocks.
             let end_others = format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{schema}'"
             );
             let drop_schema = format!("{end_others}; DROP SCHEMA {schema} CASCADE");
-            // A new runtime, because the test's may be the one that is being dropped.
+            // A new runtime, because the test's own one may be shutting down.
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async { admin(&postgres_base(), &drop_schema).await });
@@ -115,12 +118,12 @@ fn required() -> bool {
 
 static SKIPPED: Once = Once::new();
 
-/// The URL of PostgreSQL, or `None` if it does not answer and is not required.
+/// The URL of PostgreSQL, or `None` if it is not available and is not required.
 async fn postgres_url() -> Option<String> {
     let base = postgres_base();
     match tokio_postgres::connect(&base, tokio_postgres::NoTls).await {
         Ok(_) => Some(base),
-        Err(error) if required() => panic!("PostgreSQL is required and does not answer: {error}"),
+        Err(error) if required() => panic!("PostgreSQL is required and is not available: {error}"),
         Err(_) => {
             SKIPPED.call_once(report_skipped);
             None
@@ -128,12 +131,12 @@ async fn postgres_url() -> Option<String> {
     }
 }
 
-/// Reports once for all tests what is skipped. Writes to standard error itself, because the output of a test is only
-/// shown if it fails.
+/// Reports once for all tests that those on PostgreSQL are skipped, on standard error: the harness shows the output of
+/// a test only if it fails.
 #[expect(clippy::explicit_write, reason = "the test harness captures eprintln!")]
 fn report_skipped() {
     let message =
-        "\nSKIPPED: the tests on PostgreSQL, because none answers (UNDERCROFT_TEST_POSTGRES is its URL)";
+        "\nSKIPPED: the tests on PostgreSQL, because none is available (UNDERCROFT_TEST_POSTGRES is its URL)";
     writeln!(std::io::stderr(), "{message}").unwrap();
 }
 

@@ -9,10 +9,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::config::Host;
 
-/// How long an answer is on its way.
+/// The delay of the server's messages.
 const LATENCY: Duration = Duration::from_millis(10);
 
-/// A TCP proxy that counts how often a client's message follows an answer of the server.
+/// A TCP proxy that counts how often a client's message follows one of the server.
 pub struct RoundTrips {
     count: Arc<AtomicU64>,
 }
@@ -73,7 +73,7 @@ async fn forward(
             total.fetch_add(1, Ordering::SeqCst);
         }
         if direction == FROM_SERVER {
-            // as on a network: what is sent together has arrived before the answer to its first part comes back
+            // as on a network: messages that are sent together arrive before the response to the first
             tokio::time::sleep(LATENCY).await;
         }
         if to.write_all(&buffer[..length]).await.is_err() {

@@ -21,11 +21,11 @@ use undercroft::presentation::http::router::router;
 use undercroft::presentation::http::server;
 use undercroft::settings::HttpSettings;
 
-use super::announced::assert_announced;
 use super::builders::{ProductBuilder, user};
+use super::documented::assert_documented;
 use super::unique;
 
-/// A running server with its worker, shared by its clones.
+/// A running server with its worker; clones share it.
 #[derive(Clone)]
 pub struct TestServer {
     /// The store that it serves.
@@ -75,23 +75,23 @@ impl TestServer {
         }
     }
 
-    /// A caller who is not logged in.
-    pub fn guest(&self) -> Caller {
-        Caller { address: self.address, client: self.client.clone(), headers: HeaderMap::new() }
+    /// A client that is not logged in.
+    pub fn guest(&self) -> TestClient {
+        TestClient { address: self.address, client: self.client.clone(), headers: HeaderMap::new() }
     }
 
     /// A new customer, logged in.
-    pub async fn customer(&self) -> Caller {
+    pub async fn customer(&self) -> TestClient {
         self.user(Role::Customer).await
     }
 
     /// A new administrator, logged in.
-    pub async fn admin(&self) -> Caller {
+    pub async fn admin(&self) -> TestClient {
         self.user(Role::Admin).await
     }
 
     /// A new user of this role, logged in.
-    async fn user(&self, role: Role) -> Caller {
+    async fn user(&self, role: Role) -> TestClient {
         let (token, database) = (unique("token"), self.store.database());
         let user_id = user(&self.store, role).await;
         let created_at = database.context().clock.now();
@@ -111,48 +111,48 @@ impl TestServer {
 
 /// A client of the server.
 #[derive(Clone)]
-pub struct Caller {
+pub struct TestClient {
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
     headers: HeaderMap,
 }
 
-impl Caller {
+impl TestClient {
     /// The same client with one more header.
     #[must_use]
     pub fn with(&self, name: &'static str, value: &str) -> Self {
-        let mut caller = self.clone();
-        caller.headers.insert(name, value.parse().unwrap());
-        caller
+        let mut client = self.clone();
+        client.headers.insert(name, value.parse().unwrap());
+        client
     }
 
     /// Sends a GET request.
-    pub async fn get(&self, path: &str) -> Reply {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.send(Method::GET, path, None).await
     }
 
     /// Sends a POST request.
-    pub async fn post(&self, path: &str, body: Value) -> Reply {
+    pub async fn post(&self, path: &str, body: Value) -> TestResponse {
         self.send(Method::POST, path, Some(body)).await
     }
 
     /// Sends a PUT request.
-    pub async fn put(&self, path: &str, body: Value) -> Reply {
+    pub async fn put(&self, path: &str, body: Value) -> TestResponse {
         self.send(Method::PUT, path, Some(body)).await
     }
 
     /// Sends a PATCH request.
-    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+    pub async fn patch(&self, path: &str, body: Value) -> TestResponse {
         self.send(Method::PATCH, path, Some(body)).await
     }
 
     /// Sends a DELETE request.
-    pub async fn delete(&self, path: &str) -> Reply {
+    pub async fn delete(&self, path: &str) -> TestResponse {
         self.send(Method::DELETE, path, None).await
     }
 
     /// Sends a request with a body in JSON, or without any.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> TestResponse {
         match body {
             Some(body) => {
                 let typed = self.with("content-type", "application/json");
@@ -163,24 +163,24 @@ impl Caller {
     }
 
     /// Sends a request with these bytes as its body.
-    pub async fn raw(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
+    pub async fn raw(&self, method: Method, path: &str, body: impl Into<Bytes>) -> TestResponse {
         let what = format!("{method} {path}");
         let called = method.clone();
         let mut request = Request::new(Full::new(body.into()));
         *request.method_mut() = method;
         *request.uri_mut() = format!("http://{}{path}", self.address).parse().unwrap();
         *request.headers_mut() = self.headers.clone();
-        let answer = self.client.request(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        let (head, body) = answer.into_parts();
+        let response = self.client.request(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        assert_announced(&called, path, head.status.as_u16(), &body);
-        Reply { what, status: head.status.as_u16(), headers: head.headers, body }
+        assert_documented(&called, path, head.status.as_u16(), &body);
+        TestResponse { what, status: head.status.as_u16(), headers: head.headers, body }
     }
 }
 
 /// The response of the server.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct TestResponse {
     /// The method and path of the request.
     pub what: String,
     /// The status.
@@ -191,7 +191,7 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-impl Reply {
+impl TestResponse {
     /// Asserts the status and returns the body, `null` if it is empty.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
@@ -209,6 +209,20 @@ impl Reply {
         body["code"].as_str().unwrap().to_owned()
     }
 
+    /// Asserts that the request was refused as invalid; returns the location and code of each fault, sorted.
+    #[track_caller]
+    pub fn faults(&self) -> Vec<(String, String)> {
+        assert_eq!(self.problem(422), "validation", "{self}");
+        let body = self.json();
+        let fault = |fault: &Value| {
+            let location = fault.get("pointer").or(fault.get("parameter")).unwrap();
+            [location, &fault["code"]].map(|text| text.as_str().unwrap().to_owned()).into()
+        };
+        let mut faults: Vec<_> = body["errors"].as_array().unwrap().iter().map(fault).collect();
+        faults.sort();
+        faults
+    }
+
     /// The body in JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -221,7 +235,7 @@ impl Reply {
     }
 }
 
-impl std::fmt::Display for Reply {
+impl std::fmt::Display for TestResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} → {}: {}", self.what, self.status, String::from_utf8_lossy(&self.body))
     }

@@ -1,4 +1,4 @@
-//! The shop that a test is given: a store on a database of its own, whose books are checked when the test ends.
+//! The shop of a test: a store on a new database, whose consistency is checked at the end of the test.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ macro_rules! on_both_engines {
     };
 }
 
-/// How the shop of a test differs from others.
+/// The options of a test's shop.
 pub struct ShopOptions {
     now: Option<Timestamp>,
     policy: Policy,
@@ -67,23 +67,23 @@ impl Default for ShopOptions {
 }
 
 impl ShopOptions {
-    /// A shop with a manual clock that shows this time at first.
+    /// A shop with a manual clock that begins at this time.
     pub fn at(now: &str) -> Self {
         Self { now: Some(now.parse().unwrap()), ..Self::default() }
     }
 
-    /// A shop with a manual clock that shows the system's time at first.
+    /// A shop with a manual clock that begins at the system's time.
     pub fn manual_clock() -> Self {
         Self { now: Some(Context::system().clock.now()), ..Self::default() }
     }
 
-    /// The same with this policy.
+    /// The same options with this policy.
     #[must_use]
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }
 
-    /// The same without the check at the end, for this reason.
+    /// The same options without the check at the end, for a reason that the reader needs.
     #[must_use]
     pub fn unchecked(self, _reason: &str) -> Self {
         Self { checked: false, ..self }
@@ -99,7 +99,7 @@ impl ShopOptions {
     }
 }
 
-/// A shop, shared by its clones.
+/// A shop; clones share it.
 #[derive(Clone)]
 pub struct Shop(Arc<Parts>);
 
@@ -132,7 +132,7 @@ impl Shop {
         Self::on(TestDatabase::sqlite(context).await, clock, options)
     }
 
-    /// A shop in a new schema of PostgreSQL, or `None` if none answers.
+    /// A shop in a new schema of PostgreSQL, or `None` if none is available.
     pub async fn on_postgres(options: ShopOptions) -> Option<Self> {
         let (context, clock) = options.context();
         Some(Self::on(TestDatabase::postgres(context).await?, clock, options))
@@ -150,13 +150,13 @@ impl Shop {
         }))
     }
 
-    /// Runs a test on the shop, and checks the books at the end.
+    /// Runs a test on the shop, and checks the data at the end.
     pub async fn run(self, test: impl AsyncFnOnce(&Self)) {
         test(&self).await;
         self.finish().await;
     }
 
-    /// Ends the server. Then the books must be consistent, at once and after everything pending has been settled.
+    /// Ends the server, and asserts that the data is consistent before and after all payments are recovered.
     async fn finish(self) {
         if let Some(server) = self.server.get() {
             server.end().await;
@@ -171,7 +171,7 @@ impl Shop {
         }
     }
 
-    /// The manual clock that the options of the test asked for.
+    /// The manual clock; requires an option with one.
     pub fn clock(&self) -> &ManualClock {
         self.clock.as_deref().expect("a shop with a manual clock: ShopOptions::at")
     }

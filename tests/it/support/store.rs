@@ -28,7 +28,7 @@ pub fn policy() -> Policy {
     }
 }
 
-/// The same for a store that only authorizes payments at checkout.
+/// The policy of a shop that only authorizes payments at checkout.
 pub fn manual_capture() -> Policy {
     Policy { capture_at_checkout: false, ..policy() }
 }
@@ -38,13 +38,13 @@ pub fn store(database: &Database, policy: Policy) -> Store {
     Store::new(Infrastructure::new(database.clone()), policy)
 }
 
-/// Confirms a payment of the sandbox as the shopper does; whether it waited for that.
+/// Confirms a payment on the page of the sandbox; returns whether the payment required it.
 pub async fn confirm_payment(store: &Store, payment_id: PaymentId) -> bool {
     let sandbox = store.infrastructure.gateways.get("sandbox").unwrap();
     sandbox.confirmation_page().unwrap().decide(payment_id, true).await.unwrap()
 }
 
-/// One value from the database.
+/// Returns the single value that a statement selects.
 pub async fn value<T: Field>(database: &Database, sql: &str, params: &[Param<'_>]) -> T {
     database.read().await.unwrap().one(sql, params).await.unwrap()
 }
@@ -101,10 +101,10 @@ impl<T, F: Fn(&T) -> String + Send + Sync + 'static> Render<T> for Text<F> {
     }
 }
 
-/// Answers in a form that tests can read: the status, and what happened to whom.
-pub struct Plain;
+/// Renders the ids and statuses of a result as a line of text, and a failure as its code.
+pub struct Summary;
 
-impl Render<PlacedOrder> for Plain {
+impl Render<PlacedOrder> for Summary {
     fn success(&self, placed: &PlacedOrder) -> StoredResponse {
         let body = format!("{} {:?} {:?}", placed.order.id, placed.order.status, placed.payment.status);
         StoredResponse { status: 201, headers: Vec::new(), body: body.into_bytes() }
@@ -115,21 +115,13 @@ impl Render<PlacedOrder> for Plain {
     }
 }
 
-impl Render<OperationOutcome> for Plain {
-    fn success(&self, moved: &OperationOutcome) -> StoredResponse {
-        let body = format!("{} {:?}", moved.operation.id, moved.operation.status);
+impl Render<OperationOutcome> for Summary {
+    fn success(&self, outcome: &OperationOutcome) -> StoredResponse {
+        let body = format!("{} {:?}", outcome.operation.id, outcome.operation.status);
         StoredResponse { status: 201, headers: Vec::new(), body: body.into_bytes() }
     }
 
     fn failure(&self, failure: &Failure) -> StoredResponse {
         Render::<PlacedOrder>::failure(self, failure)
-    }
-}
-
-/// The status and body of an outcome, whichever way it came.
-pub fn told(outcome: &Result<StoredResponse, Failure>) -> (u16, String) {
-    match outcome {
-        Ok(answer) => (answer.status, String::from_utf8(answer.body.clone()).unwrap()),
-        Err(failure) => (failure.status().as_u16(), failure.code().to_owned()),
     }
 }

@@ -1,10 +1,10 @@
-//! A retailer's order lines become orders, refunds and credit notes, exactly and alike on both databases.
+//! Order lines of a retailer become orders, refunds and credit notes, with exact amounts on both engines.
 
-use super::{
+use crate::support::Shop;
+use crate::support::import::{
     HEADER, ONLINE_RETAIL, Progress, SHOPIFY, WOOCOMMERCE, another_shop, exported, import_all, number,
     try_import,
 };
-use crate::support::Shop;
 use undercroft::application::consistency::check;
 use undercroft::application::import::report::Counts;
 use undercroft::application::import::run::ImportError;
@@ -28,20 +28,20 @@ async fn imported_orders_add_up_to_the_file_exactly(shop: &Shop) {
     assert!(credited > 0, "there are returns of unknown orders");
     assert_eq!(i128::from(sold - refunded - credited), totals.accepted.amount);
 
-    // as with any paid order, the payment is captured, the stock is sold and the invoice is written
+    // like every paid order: the payment is captured, the stock sold, the invoice issued
     let unpaid = "SELECT COUNT(*) FROM payments WHERE status NOT IN ('captured', 'refunded') \
                   OR captured <> amount OR next_attempt_at IS NOT NULL OR capturing + refunding <> 0";
     assert_eq!(number(store, unpaid).await, 0);
     assert_eq!(number(store, "SELECT COUNT(*) FROM reservations").await, 0);
     let stock = "SELECT COUNT(*) FROM inventory WHERE stock <> 100 OR reserved <> 0";
-    assert_eq!(number(store, stock).await, 0, "the orders brought their own pieces, and 100 are left");
+    assert_eq!(number(store, stock).await, 0, "the sold pieces are added before, and 100 are left");
     let invoices = "SELECT COUNT(*) FROM invoices i JOIN orders o ON o.id = i.order_id \
                     WHERE i.kind = 'invoice' AND i.total = o.total AND i.issued_at = o.placed_at";
     assert_eq!(number(store, invoices).await, 97);
     assert_eq!(number(store, "SELECT MAX(number) FROM orders").await, 97, "numbers have no gaps");
     let out_of_order = "SELECT COUNT(*) FROM orders a JOIN orders b ON a.number < b.number \
                         AND a.placed_at > b.placed_at";
-    assert_eq!(number(store, out_of_order).await, 0, "and follow the dates");
+    assert_eq!(number(store, out_of_order).await, 0, "numbers are in the order of the dates");
     let violations = check(store.database(), true).await.unwrap();
     assert_eq!(violations, []);
     let notes = number(store, "SELECT COUNT(*) FROM invoices WHERE kind = 'credit_note'").await;
@@ -62,8 +62,8 @@ async fn importing_again_changes_nothing(shop: &Shop) {
     assert_eq!(number(store, "SELECT COUNT(*) FROM outbox").await, events);
 }
 
-on_both_engines!(an_import_that_was_stopped_and_repeated_ends_alike_on_both_databases);
-async fn an_import_that_was_stopped_and_repeated_ends_alike_on_both_databases(shop: &Shop) {
+on_both_engines!(an_import_that_was_stopped_and_repeated_has_the_same_result_on_both_engines);
+async fn an_import_that_was_stopped_and_repeated_has_the_same_result_on_both_engines(shop: &Shop) {
     let whole = another_shop().await;
     let (report, progress) = import_all(&whole.store, ONLINE_RETAIL).await;
     let expected = exported(&whole.store).await;
@@ -82,8 +82,8 @@ async fn an_import_that_was_stopped_and_repeated_ends_alike_on_both_databases(sh
     assert!(exported(store).await == expected, "the exports differ");
 }
 
-on_both_engines!(catalogues_of_other_shops_are_imported_alike_on_both_databases);
-async fn catalogues_of_other_shops_are_imported_alike_on_both_databases(shop: &Shop) {
+on_both_engines!(catalogues_of_other_shops_are_imported_with_the_same_result_on_both_engines);
+async fn catalogues_of_other_shops_are_imported_with_the_same_result_on_both_engines(shop: &Shop) {
     let sqlite = another_shop().await;
     for text in [SHOPIFY, WOOCOMMERCE] {
         import_all(&sqlite.store, text).await;
@@ -142,8 +142,8 @@ async fn a_second_file_does_not_change_the_stock(shop: &Shop) {
     assert_eq!(number(store, "SELECT CAST(SUM(stock) AS BIGINT) FROM inventory").await, 100);
 }
 
-on_both_engines!(no_provider_is_asked_about_imported_payments);
-async fn no_provider_is_asked_about_imported_payments(shop: &Shop) {
+on_both_engines!(imported_payments_are_not_recovered);
+async fn imported_payments_are_not_recovered(shop: &Shop) {
     let store = &shop.store;
     import_all(store, ONLINE_RETAIL).await;
     let end = "9999-01-01T00:00:00Z".parse().unwrap();

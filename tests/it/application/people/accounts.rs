@@ -1,24 +1,28 @@
-//! Accounts: made, changed, given up.
+//! Accounts: registered, changed and erased.
 
 use http::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use undercroft::infrastructure::repositories::UserRepository;
 
-use super::{PASSWORD, faults, log_in, new_key, newcomer, register, try_log_in};
+use super::{PASSWORD, log_in, new_key, newcomer, register, try_log_in};
 use crate::support::Shop;
+use crate::support::http::faults;
 
 on_both_engines!(an_account_is_what_was_registered_without_the_password);
 async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
     let server = shop.server().await;
     let new = json!({"email": "Ann@Example.org", "password": PASSWORD, "name": "Ann", "birth_date": "1990-02-28",
                      "locale": "pt-BR"});
-    let reply = server.guest().post("/v1/users", new).await;
-    let user = reply.expect(201);
+    let response = server.guest().post("/v1/users", new).await;
+    let user = response.expect(201);
     assert_eq!((&user["email"], &user["name"]), (&json!("Ann@Example.org"), &json!("Ann")));
     assert_eq!((&user["birth_date"], &user["role"]), (&json!("1990-02-28"), &json!("customer")));
-    assert_eq!(reply.header("location"), "/v1/me");
-    assert!(!reply.to_string().contains("argon2") && !reply.to_string().contains(PASSWORD), "{reply}");
+    assert_eq!(response.header("location"), "/v1/me");
+    assert!(
+        !response.to_string().contains("argon2") && !response.to_string().contains(PASSWORD),
+        "{response}"
+    );
 
     let ann = log_in(server, "ann@example.org", PASSWORD).await;
     let me = ann.get("/v1/me").await;
@@ -41,11 +45,11 @@ async fn an_address_has_one_account_in_every_spelling(shop: &Shop) {
         ["GRÖSSE@example.org", "gro\u{308}ße@EXAMPLE.org", "ｇröße@example.org", "größe@example.org"]
     {
         let new = json!({"email": spelling, "password": "another one"});
-        let reply = server.guest().post("/v1/users", new).await;
+        let response = server.guest().post("/v1/users", new).await;
         match spelling {
-            // `ss` is two letters, and another mailbox
-            "GRÖSSE@example.org" => assert_eq!(reply.status, 201, "{reply}"),
-            _ => assert_eq!(reply.problem(409), "email_already_used", "{spelling}"),
+            // `ss` is not the same address as `ß`
+            "GRÖSSE@example.org" => assert_eq!(response.status, 201, "{response}"),
+            _ => assert_eq!(response.problem(409), "email_already_used", "{spelling}"),
         }
     }
     log_in(server, "GRO\u{308}ẞE@example.org", PASSWORD).await;
@@ -60,15 +64,15 @@ async fn of_concurrent_registrations_of_an_address_one_succeeds(shop: &Shop) {
         let new = json!({"email": "ann@example.org", "password": format!("password {number}")});
         running.push(tokio::spawn(async move { guest.post("/v1/users", new).await }));
     }
-    let mut made = 0;
+    let mut created = 0;
     for one in running {
-        let reply = one.await.unwrap();
-        match reply.status {
-            201 => made += 1,
-            _ => assert_eq!(reply.problem(409), "email_already_used"),
+        let response = one.await.unwrap();
+        match response.status {
+            201 => created += 1,
+            _ => assert_eq!(response.problem(409), "email_already_used"),
         }
     }
-    assert_eq!(made, 1);
+    assert_eq!(created, 1);
 }
 
 on_both_engines!(each_fault_of_a_registration_has_its_location);
@@ -76,8 +80,7 @@ async fn each_fault_of_a_registration_has_its_location(shop: &Shop) {
     let server = shop.server().await;
     let faulty = json!({"email": "ann", "password": "short", "name": "a\u{0}", "birth_date": "1990-02-30",
                         "locale": "de_DE", "role": "admin"});
-    let mut told = faults(&server.guest().post("/v1/users", faulty).await);
-    told.sort();
+    let found = server.guest().post("/v1/users", faulty).await.faults();
     let expected = [
         ("/birth_date", "format"),
         ("/email", "format"),
@@ -86,14 +89,13 @@ async fn each_fault_of_a_registration_has_its_location(shop: &Shop) {
         ("/password", "too_short"),
         ("/role", "unknown"),
     ];
-    assert_eq!(told, expected.map(|(place, code)| (place.to_owned(), code.to_owned())));
-    let told = async |body: Value| faults(&server.guest().post("/v1/users", body).await);
-    let place = |place: &str, code: &str| vec![(place.to_owned(), code.to_owned())];
-    assert_eq!(told(json!({"password": PASSWORD})).await, place("/email", "required"));
+    assert_eq!(found, faults(expected));
+    let post = async |body: Value| server.guest().post("/v1/users", body).await.faults();
+    assert_eq!(post(json!({"password": PASSWORD})).await, faults([("/email", "required")]));
     let body = json!({"email": "ann@example.org", "password": "p".repeat(129)});
-    assert_eq!(told(body).await, place("/password", "too_long"));
+    assert_eq!(post(body).await, faults([("/password", "too_long")]));
     let body = json!({"email": "ann@example.org", "password": PASSWORD, "birth_date": "2999-01-01"});
-    assert_eq!(told(body).await, place("/birth_date", "invalid"));
+    assert_eq!(post(body).await, faults([("/birth_date", "invalid")]));
     assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
     let body = json!({"email": "ann@example.org", "password": "é".repeat(128)});
     server.guest().post("/v1/users", body).await.expect(201);
@@ -123,17 +125,17 @@ async fn a_partial_update_of_an_account_checks_its_version(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let seen = ann.get("/v1/me").await;
-    let reply = ann.patch("/v1/me", json!({"birth_date": "1990-12-10"})).await;
-    let user = reply.expect(200);
+    let response = ann.patch("/v1/me", json!({"birth_date": "1990-12-10"})).await;
+    let user = response.expect(200);
     assert_eq!((&user["name"], &user["birth_date"]), (&json!("Ann"), &json!("1990-12-10")));
     let stale = ann.with("if-match", seen.header("etag")).patch("/v1/me", json!({"name": "A."})).await;
     assert_eq!(stale.problem(412), "precondition_failed");
-    let current = ann.with("if-match", reply.header("etag"));
+    let current = ann.with("if-match", response.header("etag"));
     let user = current.patch("/v1/me", json!({"name": "A.", "birth_date": null})).await.expect(200);
     assert_eq!((&user["name"], &user["birth_date"]), (&json!("A."), &Value::Null));
     assert_eq!(ann.get("/v1/me").await.expect(200), user);
-    let told = faults(&ann.patch("/v1/me", json!({"role": "admin", "birth_date": "2999-01-01"})).await);
-    assert_eq!(told, [("/role".to_owned(), "unknown".to_owned())]);
+    let found = ann.patch("/v1/me", json!({"role": "admin", "birth_date": "2999-01-01"})).await.faults();
+    assert_eq!(found, faults([("/role", "unknown")]));
     assert_eq!(server.guest().patch("/v1/me", json!({})).await.problem(401), "unauthorized_access");
 }
 
@@ -143,10 +145,10 @@ async fn a_new_password_requires_the_current_one_and_ends_other_sessions(shop: &
     let ann = newcomer(server, "ann@example.org").await;
     let elsewhere = log_in(server, "ann@example.org", PASSWORD).await;
     let bob = newcomer(server, "bob@example.org").await;
-    let place = |code: &str| vec![("/current_password".to_owned(), code.to_owned())];
-    assert_eq!(faults(&ann.patch("/v1/me", json!({"password": "battery staple"})).await), place("required"));
+    let fault = |code: &str| faults([("/current_password", code)]);
+    assert_eq!(ann.patch("/v1/me", json!({"password": "battery staple"})).await.faults(), fault("required"));
     let wrong = json!({"password": "battery staple", "current_password": "correct cow"});
-    assert_eq!(faults(&ann.patch("/v1/me", wrong).await), place("invalid"));
+    assert_eq!(ann.patch("/v1/me", wrong).await.faults(), fault("invalid"));
     elsewhere.get("/v1/me").await.expect(200);
 
     let right = json!({"password": "battery staple", "current_password": PASSWORD});
@@ -170,10 +172,10 @@ async fn a_new_address_requires_the_password_and_is_not_verified(shop: &Shop) {
     });
     verify.await.unwrap();
     let change = |email: &str| json!({"email": email, "current_password": PASSWORD});
-    let told = faults(&ann.patch("/v1/me", json!({"email": "new@example.org"})).await);
-    assert_eq!(told, [("/current_password".to_owned(), "required".to_owned())]);
-    let reply = ann.patch("/v1/me", change("BOB@example.org")).await;
-    assert_eq!(reply.problem(409), "email_already_used");
+    let found = ann.patch("/v1/me", json!({"email": "new@example.org"})).await.faults();
+    assert_eq!(found, faults([("/current_password", "required")]));
+    let response = ann.patch("/v1/me", change("BOB@example.org")).await;
+    assert_eq!(response.problem(409), "email_already_used");
     assert!(ann.get("/v1/me").await.expect(200)["email_verified_at"].is_string());
     let user = ann.patch("/v1/me", change("new@example.org")).await.expect(200);
     assert_eq!((&user["email"], &user["email_verified_at"]), (&json!("new@example.org"), &Value::Null));
@@ -186,9 +188,13 @@ async fn an_erased_user_cannot_log_in(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let bob = newcomer(server, "bob@example.org").await;
-    let reply = ann.delete("/v1/me").await;
-    assert_eq!(reply.expect(204), Value::Null);
-    assert!(reply.header("set-cookie").contains("undercroft_session=; "), "{}", reply.header("set-cookie"));
+    let response = ann.delete("/v1/me").await;
+    assert_eq!(response.expect(204), Value::Null);
+    assert!(
+        response.header("set-cookie").contains("undercroft_session=; "),
+        "{}",
+        response.header("set-cookie")
+    );
     assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
     assert_eq!(ann.delete("/v1/me").await.problem(401), "unauthorized_access");
     assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
@@ -208,8 +214,8 @@ async fn operations_of_users_require_a_session(shop: &Shop) {
         (Method::GET, "/v1/me/preferences"),
         (Method::DELETE, "/v1/me/sessions"),
     ] {
-        let reply = server.guest().send(method, path, None).await;
-        assert_eq!(reply.problem(401), "unauthorized_access");
-        assert!(reply.header("www-authenticate").starts_with("Bearer "), "{reply}");
+        let response = server.guest().send(method, path, None).await;
+        assert_eq!(response.problem(401), "unauthorized_access");
+        assert!(response.header("www-authenticate").starts_with("Bearer "), "{response}");
     }
 }

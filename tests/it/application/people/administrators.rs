@@ -1,14 +1,15 @@
-//! What administrators may, and nobody else: see people, give them their role, forget them.
+//! Administrators list users, change their roles and erase them.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{PASSWORD, faults, newcomer, register, try_log_in};
-use crate::support::{Caller, Shop, ShopOptions};
+use super::{PASSWORD, newcomer, register, try_log_in};
+use crate::support::http::faults;
+use crate::support::{Shop, ShopOptions, TestClient};
 
-/// The id of whoever calls.
-async fn id(caller: &Caller) -> String {
-    caller.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned()
+/// The id of the client's user.
+async fn id(client: &TestClient) -> String {
+    client.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned()
 }
 
 /// The addresses on a page of users.
@@ -60,9 +61,9 @@ async fn only_administrators_manage_users(shop: &Shop) {
         (Method::DELETE, one.as_str()),
     ] {
         let body = (method == Method::PATCH).then(|| json!({"role": "admin"}));
-        let reply = ann.send(method.clone(), path, body.clone()).await;
+        let response = ann.send(method.clone(), path, body.clone()).await;
         assert_eq!(
-            (reply.problem(403), &reply.json()["reason"]),
+            (response.problem(403), &response.json()["reason"]),
             ("unauthorized_access".into(), &json!("not_allowed"))
         );
         assert_eq!(server.guest().send(method, path, body).await.problem(401), "unauthorized_access");
@@ -70,8 +71,8 @@ async fn only_administrators_manage_users(shop: &Shop) {
     assert_eq!(ann.get("/v1/me").await.expect(200)["role"], "customer");
 }
 
-on_both_engines!(a_role_counts_from_the_next_request_on_and_one_administrator_stays);
-async fn a_role_counts_from_the_next_request_on_and_one_administrator_stays(shop: &Shop) {
+on_both_engines!(a_new_role_applies_to_the_next_request_and_one_administrator_remains);
+async fn a_new_role_applies_to_the_next_request_and_one_administrator_remains(shop: &Shop) {
     let server = shop.server().await;
     let (root, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
     let [of_root, of_ann] = [id(&root).await, id(&ann).await].map(|id| format!("/admin/v1/users/{id}"));
@@ -91,11 +92,11 @@ async fn a_role_counts_from_the_next_request_on_and_one_administrator_stays(shop
     assert_eq!(ann.delete("/v1/me").await.problem(409), "last_admin");
 
     assert_eq!(
-        faults(&ann.patch(&of_root, json!({"role": "king"})).await),
-        [("/role".into(), "not_allowed".into())]
+        ann.patch(&of_root, json!({"role": "king"})).await.faults(),
+        faults([("/role", "not_allowed")])
     );
-    let nobody = "/admin/v1/users/00000000-0000-7000-8000-000000000000";
-    assert_eq!(ann.patch(nobody, json!({"role": "admin"})).await.problem(404), "user_not_found");
+    let missing = "/admin/v1/users/00000000-0000-7000-8000-000000000000";
+    assert_eq!(ann.patch(missing, json!({"role": "admin"})).await.problem(404), "user_not_found");
     assert_eq!(ann.get("/admin/v1/users/ann").await.problem(422), "validation");
 }
 
@@ -114,12 +115,12 @@ async fn one_administrator_is_left_after_concurrent_role_changes(shop: &Shop) {
         });
     }
     let running: Vec<_> = running.into_iter().map(tokio::spawn).collect();
-    let mut stayed = 0;
+    let mut refused = 0;
     for one in running {
-        let reply = one.await.unwrap();
-        stayed += usize::from(reply.status == 409 && reply.problem(409) == "last_admin");
+        let response = one.await.unwrap();
+        refused += usize::from(response.status == 409 && response.problem(409) == "last_admin");
     }
-    assert_eq!(stayed, 1);
+    assert_eq!(refused, 1);
 }
 
 on_both_engines!(a_user_erased_by_an_administrator_is_an_empty_row);

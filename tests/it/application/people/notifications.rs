@@ -1,19 +1,20 @@
-//! What the store tells its users, who alone can read it.
+//! Notifications of users: counted until they are read, listed in pages, and private.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::{newcomer, order_of};
-use crate::support::{Caller, Shop};
+use super::newcomer;
+use crate::support::http::order_of;
+use crate::support::{Shop, TestClient};
 
-/// What a user is told, as soon as it is so many things.
-async fn told(user: &Caller, count: i64) -> Value {
+/// Waits until a user has this number of unread notifications; returns their first page.
+async fn inbox_of(user: &TestClient, count: i64) -> Value {
     let wait = async {
         loop {
             let inbox = user.get("/v1/notifications").await.expect(200);
-            // the page and the count are two looks: the second may see more
+            // the page is read before the count, which may include newer ones
             if inbox["unread"] == count
                 && inbox["items"].as_array().map(Vec::len) >= usize::try_from(count).ok()
             {
@@ -22,10 +23,10 @@ async fn told(user: &Caller, count: i64) -> Value {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(20), wait).await.expect("what happened is told")
+    timeout(Duration::from_secs(20), wait).await.expect("the notifications are delivered")
 }
 
-/// The words of a page.
+/// The texts of a page.
 fn texts(inbox: &Value) -> Vec<&str> {
     inbox["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap()).collect()
 }
@@ -36,9 +37,9 @@ async fn notifications_have_texts_and_are_counted_until_read(shop: &Shop) {
     let variant = shop.product().price(1_299).stock(5).create().await;
     let (ann, bob) = (newcomer(server, "ann@example.org").await, newcomer(server, "bob@example.org").await);
     let first = order_of(&ann, variant).await;
-    told(&ann, 1).await;
+    inbox_of(&ann, 1).await;
     order_of(&ann, variant).await;
-    let inbox = told(&ann, 2).await;
+    let inbox = inbox_of(&ann, 2).await;
     assert_eq!(texts(&inbox)[1], format!("Order {} is paid: 12.99 EUR. Thank you!", first["number"]));
     let oldest = &inbox["items"][1];
     assert_eq!((&oldest["kind"], &oldest["order_id"]), (&json!("order_paid"), &first["id"]));
@@ -71,7 +72,7 @@ async fn notifications_are_listed_in_pages_and_only_for_their_user(shop: &Shop) 
     for _ in 0..3 {
         order_of(&ann, variant).await;
     }
-    let whole = told(&ann, 3).await;
+    let whole = inbox_of(&ann, 3).await;
     let first = ann.get("/v1/notifications?limit=2").await.expect(200);
     let cursor = first["next_cursor"].as_str().unwrap();
     let second = ann.get(&format!("/v1/notifications?limit=2&cursor={cursor}")).await.expect(200);
@@ -86,9 +87,9 @@ async fn notifications_are_listed_in_pages_and_only_for_their_user(shop: &Shop) 
         );
     }
     assert_eq!(server.guest().get("/v1/notifications").await.problem(401), "unauthorized_access");
-    let anything = "/v1/notifications/00000000-0000-7000-8000-000000000000/read";
-    for path in [anything, "/v1/notifications/read-all"] {
+    let missing = "/v1/notifications/00000000-0000-7000-8000-000000000000/read";
+    for path in [missing, "/v1/notifications/read-all"] {
         assert_eq!(server.guest().post(path, json!({})).await.problem(401), "unauthorized_access");
     }
-    assert_eq!(ann.post(anything, json!({})).await.problem(404), "notification_not_found");
+    assert_eq!(ann.post(missing, json!({})).await.problem(404), "notification_not_found");
 }

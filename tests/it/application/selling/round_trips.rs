@@ -1,10 +1,11 @@
-//! Statements that do not need each other's results go to PostgreSQL together.
+//! Statements that do not need each other's results are sent to PostgreSQL together.
 
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::repositories::Setup;
+use undercroft::infrastructure::repositories::{Database, Setup};
 
-use super::*;
 use crate::support::builders::{ProductBuilder, discount};
+use crate::support::orders::{assert_consistent, checkout_request, key, submit};
+use crate::support::store::{cart, execute, policy, store};
 use crate::support::{EmptyPostgres, RoundTrips};
 
 /// The most round trips of a checkout.
@@ -28,11 +29,11 @@ async fn a_checkout_takes_few_round_trips() {
         execute(&database, &["UPDATE carts SET discount_code = 'tenth' WHERE status = 'open'"]).await;
         proxy.take();
         let key = Some(key(&number.to_string()));
-        let outcome = checkout(&store, purchase(cart, "tok_ok"), Responder::new(key, Plain)).await;
+        let outcome = submit(&store, checkout_request(cart, "tok_ok"), key).await;
         counts.push(proxy.take());
-        assert_eq!(told(&outcome).0, 201, "{outcome:?}");
+        assert_eq!(outcome.0, 201, "{outcome:?}");
     }
-    check(&database).await;
-    // the first ones prepare their statements
+    assert_consistent(&database).await;
+    // the first checkouts prepare their statements
     assert!(counts[3] <= CHECKOUT, "{counts:?}");
 }

@@ -4,19 +4,19 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::store::execute;
-use crate::support::{Caller, Reply, Shop, TestServer};
+use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
-async fn new_cart(caller: &Caller) -> String {
-    let reply = caller.post("/v1/carts", json!({})).await;
-    let cart = reply.expect(201);
+async fn new_cart(client: &TestClient) -> String {
+    let response = client.post("/v1/carts", json!({})).await;
+    let cart = response.expect(201);
     let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
-    assert_eq!(reply.header("location"), path);
+    assert_eq!(response.header("location"), path);
     path
 }
 
-fn fault(reply: &Reply) -> Value {
-    assert_eq!(reply.problem(422), "validation");
-    let mut error = reply.json()["errors"][0].clone();
+fn fault(response: &TestResponse) -> Value {
+    assert_eq!(response.problem(422), "validation");
+    let mut error = response.json()["errors"][0].clone();
     error.as_object_mut().unwrap().remove("detail");
     error
 }
@@ -96,30 +96,33 @@ async fn invalid_lines_are_refused_by_field(shop: &Shop) {
     let cart = new_cart(&guest).await;
     let items = format!("{cart}/items");
     for (quantity, code) in [(json!(0), "minimum"), (json!(-1), "minimum"), (json!(10_000), "maximum")] {
-        let reply = guest.post(&items, json!({"variant_id": variant, "quantity": quantity})).await;
-        assert_eq!((&fault(&reply)["pointer"], &fault(&reply)["code"]), (&json!("/quantity"), &json!(code)));
-        let reply = guest.put(&format!("{items}/{variant}"), json!({"quantity": quantity})).await;
-        assert_eq!(fault(&reply)["code"], code);
+        let response = guest.post(&items, json!({"variant_id": variant, "quantity": quantity})).await;
+        assert_eq!(
+            (&fault(&response)["pointer"], &fault(&response)["code"]),
+            (&json!("/quantity"), &json!(code))
+        );
+        let response = guest.put(&format!("{items}/{variant}"), json!({"quantity": quantity})).await;
+        assert_eq!(fault(&response)["code"], code);
     }
     guest.put(&format!("{items}/{variant}"), json!({"quantity": 9_999})).await.expect(200);
-    let reply = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
-    assert_eq!(fault(&reply), json!({"pointer": "/quantity", "code": "maximum", "maximum": 9_999}));
+    let response = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
+    assert_eq!(fault(&response), json!({"pointer": "/quantity", "code": "maximum", "maximum": 9_999}));
 
     let unknown = Uuid::from_u128(1);
-    let reply = guest.post(&items, json!({"variant_id": unknown, "quantity": 1})).await;
-    assert_eq!(fault(&reply), json!({"pointer": "/variant_id", "code": "not_found"}));
-    let reply = guest.put(&format!("{items}/{unknown}"), json!({"quantity": 1})).await;
-    assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "not_found"}));
+    let response = guest.post(&items, json!({"variant_id": unknown, "quantity": 1})).await;
+    assert_eq!(fault(&response), json!({"pointer": "/variant_id", "code": "not_found"}));
+    let response = guest.put(&format!("{items}/{unknown}"), json!({"quantity": 1})).await;
+    assert_eq!(fault(&response), json!({"parameter": "variant_id", "code": "not_found"}));
 
     let dollars = guest.post("/v1/carts", json!({"currency": "USD"})).await.expect(201);
     let items = format!("/v1/carts/{}/items", dollars["id"].as_str().unwrap());
-    let reply = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
-    assert_eq!(fault(&reply)["code"], "not_found", "it has no price in this currency");
+    let response = guest.post(&items, json!({"variant_id": variant, "quantity": 1})).await;
+    assert_eq!(fault(&response)["code"], "not_found", "it has no price in this currency");
 
     execute(database, &["UPDATE variants SET active = FALSE"]).await;
     let other = new_cart(&guest).await;
-    let reply = guest.post(&format!("{other}/items"), json!({"variant_id": variant, "quantity": 1})).await;
-    assert_eq!(fault(&reply)["code"], "not_found", "it is not for sale");
+    let response = guest.post(&format!("{other}/items"), json!({"variant_id": variant, "quantity": 1})).await;
+    assert_eq!(fault(&response)["code"], "not_found", "it is not for sale");
     let shown = guest.get(&cart).await.expect(200);
     assert_eq!((&shown["items"][0]["for_sale"], &shown["items"][0]["total"]), (&json!(false), &Value::Null));
     assert_eq!(shown["totals"]["total"]["amount"], 0);
@@ -137,8 +140,8 @@ async fn a_cart_has_room_for_two_hundred_lines(shop: &Shop) {
         last = Some(variant);
     }
     let more = shop.product().price(100).stock(10).create().await;
-    let reply = guest.put(&format!("{cart}/items/{more}"), json!({"quantity": 1})).await;
-    assert_eq!(fault(&reply), json!({"parameter": "variant_id", "code": "too_many", "max_items": 200}));
+    let response = guest.put(&format!("{cart}/items/{more}"), json!({"quantity": 1})).await;
+    assert_eq!(fault(&response), json!({"parameter": "variant_id", "code": "too_many", "max_items": 200}));
     let again = format!("{cart}/items/{}", last.unwrap());
     guest.put(&again, json!({"quantity": 2})).await.expect(200);
     assert_eq!(guest.get(&cart).await.json()["items"].as_array().unwrap().len(), 200);
@@ -154,7 +157,7 @@ async fn a_users_cart_is_hidden_from_others(shop: &Shop) {
     owner.put(&format!("{cart}/items/{variant}"), json!({"quantity": 1})).await.expect(200);
     for stranger in [&other, &guest, &server.admin().await] {
         let item = format!("{cart}/items/{variant}");
-        let replies = [
+        let responses = [
             stranger.get(&cart).await,
             stranger.put(&item, json!({"quantity": 5})).await,
             stranger.delete(&item).await,
@@ -162,8 +165,8 @@ async fn a_users_cart_is_hidden_from_others(shop: &Shop) {
             stranger.put(&format!("{cart}/discount"), json!({"code": "X"})).await,
             stranger.delete(&format!("{cart}/discount")).await,
         ];
-        for reply in replies {
-            assert_eq!(reply.problem(404), "cart_not_found", "{reply}");
+        for response in responses {
+            assert_eq!(response.problem(404), "cart_not_found", "{response}");
         }
     }
     assert_eq!(owner.get(&cart).await.json()["items"][0]["quantity"], 1);
@@ -220,7 +223,7 @@ async fn a_change_of_a_stale_cart_is_refused(shop: &Shop) {
     assert_eq!(guest.with("if-none-match", &tag).get(&cart).await.status, 200);
 }
 
-async fn log_in(server: &TestServer, email: &str, cart: &str) -> Caller {
+async fn log_in(server: &TestServer, email: &str, cart: &str) -> TestClient {
     let cart_id = cart.trim_start_matches("/v1/carts/");
     let body = json!({"email": email, "password": "correct horse battery", "cart_id": cart_id});
     let session = server.guest().post("/v1/sessions", body).await.expect(201);

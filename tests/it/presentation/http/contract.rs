@@ -8,75 +8,78 @@ use undercroft::domain::ids::VariantId;
 
 use super::examples::{Operation, document, example, operations};
 
-use crate::support::{Caller, Reply, Shop, TestServer};
+use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
 /// Somebody who may call the operation.
-struct Callers {
-    guest: Caller,
-    customer: Caller,
-    admin: Caller,
+struct Clients {
+    guest: TestClient,
+    customer: TestClient,
+    admin: TestClient,
 }
 
-impl Callers {
+impl Clients {
     async fn of(server: &TestServer) -> Self {
         Self { guest: server.guest(), customer: server.customer().await, admin: server.admin().await }
     }
 
-    fn allowed(&self, operation: &Operation) -> &Caller {
+    fn allowed(&self, operation: &Operation) -> &TestClient {
         if operation.is_for_administrators() { &self.admin } else { &self.customer }
     }
 }
 
 /// An answer that is no success is a problem document, and never a fault of ours.
 #[track_caller]
-pub fn assert_sound(operation: &Operation, reply: &Reply) {
-    assert!(reply.status < 500, "{operation}: {reply}");
-    if reply.status >= 400 {
-        let code = reply.problem(reply.status);
-        assert!(!["route_not_found", "method_not_allowed"].contains(&code.as_str()), "{operation}: {reply}");
+pub fn assert_sound(operation: &Operation, response: &TestResponse) {
+    assert!(response.status < 500, "{operation}: {response}");
+    if response.status >= 400 {
+        let code = response.problem(response.status);
+        assert!(
+            !["route_not_found", "method_not_allowed"].contains(&code.as_str()),
+            "{operation}: {response}"
+        );
     }
 }
 
-async fn call(caller: &Caller, operation: &Operation, path: &str, document: &Value) -> Reply {
+async fn call(client: &TestClient, operation: &Operation, path: &str, document: &Value) -> TestResponse {
     let body = operation.body().map(|schema| example(document, schema));
-    caller.send(operation.method.clone(), path, body).await
+    client.send(operation.method.clone(), path, body).await
 }
 
 on_both_engines!(every_operation_answers_as_it_is_documented);
 async fn every_operation_answers_as_it_is_documented(shop: &Shop) {
     let server = shop.server().await;
-    let (callers, document) = (Callers::of(server).await, document());
+    let (clients, document) = (Clients::of(server).await, document());
     for operation in operations(&document) {
         let path = operation.path_to_nothing(&document);
         // what ends the log-in comes with one of its own
         let ends = operation.method == Method::DELETE && operation.parameters("path").next().is_none();
         let own = if ends { Some(server.customer().await) } else { None };
-        let caller = own.as_ref().unwrap_or_else(|| callers.allowed(&operation));
-        let reply = call(caller, &operation, &path, &document).await;
-        assert_sound(&operation, &reply);
+        let client = own.as_ref().unwrap_or_else(|| clients.allowed(&operation));
+        let response = call(client, &operation, &path, &document).await;
+        assert_sound(&operation, &response);
         let documented = operation.described["responses"].as_object().unwrap();
-        let is_told = reply.status >= 400 || documented.contains_key(&reply.status.to_string());
-        assert!(is_told, "{operation} is not documented to answer {reply}");
-        assert!(!reply.header("x-request-id").is_empty(), "{operation}");
+        let is_told = response.status >= 400 || documented.contains_key(&response.status.to_string());
+        assert!(is_told, "{operation} is not documented to answer {response}");
+        assert!(!response.header("x-request-id").is_empty(), "{operation}");
     }
 }
 
 on_both_engines!(every_operation_requires_its_role);
 async fn every_operation_requires_its_role(shop: &Shop) {
     let server = shop.server().await;
-    let (callers, document) = (Callers::of(server).await, document());
+    let (clients, document) = (Clients::of(server).await, document());
     let forged = server.guest().with("authorization", "Bearer forged");
     let (mut for_users, mut for_administrators) = (0, 0);
     for operation in operations(&document).iter().filter(|operation| !operation.is_open()) {
         let path = operation.path_to_nothing(&document);
-        for caller in [&callers.guest, &forged] {
-            let reply = call(caller, operation, &path, &document).await;
-            assert_eq!(reply.problem(401), "unauthorized_access", "{operation}");
-            assert!(reply.header("www-authenticate").starts_with("Bearer"), "{operation}");
+        for client in [&clients.guest, &forged] {
+            let response = call(client, operation, &path, &document).await;
+            assert_eq!(response.problem(401), "unauthorized_access", "{operation}");
+            assert!(response.header("www-authenticate").starts_with("Bearer"), "{operation}");
         }
         if operation.is_for_administrators() {
-            let reply = call(&callers.customer, operation, &path, &document).await;
-            assert_eq!(reply.problem(403), "unauthorized_access", "{operation}");
+            let response = call(&clients.customer, operation, &path, &document).await;
+            assert_eq!(response.problem(403), "unauthorized_access", "{operation}");
             for_administrators += 1;
         }
         for_users += 1;
@@ -90,20 +93,20 @@ async fn every_operation_requires_its_role(shop: &Shop) {
 on_both_engines!(an_unreadable_body_is_refused_with_its_reason, on_one_thread);
 async fn an_unreadable_body_is_refused_with_its_reason(shop: &Shop) {
     let server = shop.server().await;
-    let (callers, document) = (Callers::of(server).await, document());
+    let (clients, document) = (Clients::of(server).await, document());
     let mut tried = 0;
     for operation in operations(&document).iter().filter(|operation| operation.body().is_some()) {
         let path = operation.path_to_nothing(&document);
-        let caller = callers.allowed(operation);
-        let typed = caller.with("content-type", "application/json");
-        let raw = async |caller: &Caller, body: &str| {
-            caller.raw(operation.method.clone(), &path, body.to_owned()).await
+        let client = clients.allowed(operation);
+        let typed = client.with("content-type", "application/json");
+        let raw = async |client: &TestClient, body: &str| {
+            client.raw(operation.method.clone(), &path, body.to_owned()).await
         };
         assert_eq!(raw(&typed, "{\"a\": 1,}").await.problem(400), "malformed_json", "{operation}");
         assert_eq!(raw(&typed, "{\"a\": 1, \"a\": 2}").await.problem(400), "malformed_json", "{operation}");
-        let form = caller.with("content-type", "application/x-www-form-urlencoded");
+        let form = client.with("content-type", "application/x-www-form-urlencoded");
         assert_eq!(raw(&form, "a=1").await.problem(415), "unsupported_media_type", "{operation}");
-        assert_eq!(raw(caller, "{}").await.problem(415), "unsupported_media_type", "{operation}");
+        assert_eq!(raw(client, "{}").await.problem(415), "unsupported_media_type", "{operation}");
         let long = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
         // The server does not read a long body and closes the connection, which must not be used again.
         let once = typed.with("connection", "close");
@@ -111,13 +114,13 @@ async fn an_unreadable_body_is_refused_with_its_reason(shop: &Shop) {
         assert_eq!(raw(&typed, "[]").await.problem(422), "validation", "{operation}");
         let mut unknown = example(&document, operation.body().unwrap());
         unknown["no_such_field"] = json!(1);
-        let reply = raw(&typed, &unknown.to_string()).await;
-        assert_eq!(reply.problem(422), "validation", "{operation}");
+        let response = raw(&typed, &unknown.to_string()).await;
+        assert_eq!(response.problem(422), "validation", "{operation}");
         let fault = json!({"pointer": "/no_such_field", "code": "unknown"});
-        let faults = reply.json()["errors"].as_array().unwrap().clone();
+        let faults = response.json()["errors"].as_array().unwrap().clone();
         let is_told =
             faults.iter().any(|told| told["pointer"] == fault["pointer"] && told["code"] == fault["code"]);
-        assert!(is_told, "{operation}: {reply}");
+        assert!(is_told, "{operation}: {response}");
         tried += 1;
     }
     assert!(tried > 10, "only {tried} operations take a body");
@@ -134,11 +137,11 @@ async fn product_id(server: &TestServer, variant: VariantId) -> String {
 on_both_engines!(an_invalid_parameter_is_named);
 async fn an_invalid_parameter_is_named(shop: &Shop) {
     let server = shop.server().await;
-    let (callers, document) = (Callers::of(server).await, document());
+    let (clients, document) = (Clients::of(server).await, document());
     let product = product_id(server, shop.product().create().await).await;
     let (mut wrong_ids, mut wrong_pages) = (0, 0);
     for operation in operations(&document) {
-        let caller = callers.allowed(&operation);
+        let client = clients.allowed(&operation);
         let ids: Vec<_> = operation
             .parameters("path")
             .filter(|parameter| parameter["schema"]["format"] == "uuid")
@@ -149,9 +152,9 @@ async fn an_invalid_parameter_is_named(shop: &Shop) {
                 name if name == wrong => "17".to_owned(),
                 _ => uuid::Uuid::from_u128(1).to_string(),
             });
-            let reply = call(caller, &operation, &path, &document).await;
-            assert_eq!(reply.problem(422), "validation", "{operation}");
-            assert_eq!(reply.json()["errors"][0]["parameter"], *wrong, "{operation}");
+            let response = call(client, &operation, &path, &document).await;
+            assert_eq!(response.problem(422), "validation", "{operation}");
+            assert_eq!(response.json()["errors"][0]["parameter"], *wrong, "{operation}");
             wrong_ids += 1;
         }
         for (name, value) in [("limit", "0"), ("limit", "101"), ("limit", "x"), ("cursor", "bm9wZQ")] {
@@ -160,9 +163,9 @@ async fn an_invalid_parameter_is_named(shop: &Shop) {
             }
             // a list below a product needs one that exists
             let path = format!("{}?{name}={value}", operation.path_with(|_| product.clone()));
-            let reply = call(caller, &operation, &path, &document).await;
-            assert_eq!(reply.problem(422), "validation", "{operation} {name}={value}");
-            assert_eq!(reply.json()["errors"][0]["parameter"], name, "{operation}");
+            let response = call(client, &operation, &path, &document).await;
+            assert_eq!(response.problem(422), "validation", "{operation} {name}={value}");
+            assert_eq!(response.json()["errors"][0]["parameter"], name, "{operation}");
             wrong_pages += 1;
         }
     }
@@ -173,7 +176,7 @@ async fn an_invalid_parameter_is_named(shop: &Shop) {
 }
 
 /// What belongs to somebody, by the part of the path that it stands behind.
-pub async fn belongings(server: &TestServer, owner: &Caller) -> Vec<(&'static str, String)> {
+pub async fn belongings(server: &TestServer, owner: &TestClient) -> Vec<(&'static str, String)> {
     let bought = server.product().price(1_000).stock(10).create().await;
     let subscribed = server.product().price(1_000).stock(10).subscription().create().await;
     let make_cart = async || {
@@ -211,8 +214,8 @@ pub async fn belongings(server: &TestServer, owner: &Caller) -> Vec<(&'static st
 on_both_engines!(resources_of_other_users_are_not_found);
 async fn resources_of_other_users_are_not_found(shop: &Shop) {
     let server = shop.server().await;
-    let (callers, document) = (Callers::of(server).await, document());
-    let belongings = belongings(server, &callers.customer).await;
+    let (clients, document) = (Clients::of(server).await, document());
+    let belongings = belongings(server, &clients.customer).await;
     let users = [server.customer().await, server.admin().await];
     let guest = server.guest();
     let mut tried = 0;
@@ -231,7 +234,7 @@ async fn resources_of_other_users_are_not_found(shop: &Shop) {
             tried += 1;
         }
         if *kind != "notifications" {
-            callers.customer.get(&format!("/v1/{kind}/{id}")).await.expect(200);
+            clients.customer.get(&format!("/v1/{kind}/{id}")).await.expect(200);
         }
     }
     assert!(tried >= 15, "only {tried} operations were tried");

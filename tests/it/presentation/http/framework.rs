@@ -88,9 +88,9 @@ on_both_engines!(the_document_and_its_reader_are_served);
 async fn the_document_and_its_reader_are_served(shop: &Shop) {
     let server = shop.server().await;
     let guest = server.guest();
-    let reply = guest.get("/openapi.json").await;
-    assert_eq!(reply.header("content-type"), "application/json");
-    assert_eq!(reply.expect(200), document());
+    let response = guest.get("/openapi.json").await;
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!(response.expect(200), document());
     assert_eq!(guest.get("/docs").await.header("location"), "/docs/");
     let page = guest.get("/docs/").await;
     assert!(page.header("content-type").starts_with("text/html"), "{page}");
@@ -125,17 +125,17 @@ on_both_engines!(unknown_routes_are_404_and_every_response_has_a_request_id);
 async fn unknown_routes_are_404_and_every_response_has_a_request_id(shop: &Shop) {
     let server = shop.server().await;
     let guest = server.guest();
-    let reply = guest.get("/no/such/route?secret=1").await;
-    assert_eq!(reply.problem(404), "route_not_found");
+    let response = guest.get("/no/such/route?secret=1").await;
+    assert_eq!(response.problem(404), "route_not_found");
     let other = guest.get("/no/such/route").await;
-    assert_eq!(reply.header("x-request-id").len(), 36);
-    assert_ne!(reply.header("x-request-id"), other.header("x-request-id"));
+    assert_eq!(response.header("x-request-id").len(), 36);
+    assert_ne!(response.header("x-request-id"), other.header("x-request-id"));
 
-    let reply = guest.post("/health/live", Value::Null).await;
-    assert_eq!(reply.problem(405), "method_not_allowed");
-    assert_eq!(reply.header("allow"), "GET,HEAD");
-    let reply = guest.send(Method::OPTIONS, "/health/live", None).await;
-    assert_eq!((reply.status, reply.header("allow")), (204, "GET,HEAD"));
+    let response = guest.post("/health/live", Value::Null).await;
+    assert_eq!(response.problem(405), "method_not_allowed");
+    assert_eq!(response.header("allow"), "GET,HEAD");
+    let response = guest.send(Method::OPTIONS, "/health/live", None).await;
+    assert_eq!((response.status, response.header("allow")), (204, "GET,HEAD"));
     let (head, whole) =
         (guest.send(Method::HEAD, "/health/live", None).await, guest.get("/health/live").await);
     assert_eq!((head.status, head.body.len()), (200, 0));

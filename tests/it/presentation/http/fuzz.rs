@@ -106,10 +106,10 @@ async fn no_body_causes_an_internal_error(shop: &Shop) {
         let path = path(operation, &document, is_there.then_some(&belongings));
         let schema = operation.body().unwrap();
         let body = damaged(example(&document, schema), schema, damage);
-        let reply = admin.send(operation.method.clone(), &path, Some(body.clone())).await;
-        assert!(reply.status < 500, "{operation} with {body}: {reply}");
-        assert_sound(operation, &reply);
-        if reply.status < 300 { done += 1 } else { refused += 1 }
+        let response = admin.send(operation.method.clone(), &path, Some(body.clone())).await;
+        assert!(response.status < 500, "{operation} with {body}: {response}");
+        assert_sound(operation, &response);
+        if response.status < 300 { done += 1 } else { refused += 1 }
     }
     assert!(done > 0 && refused > BODIES / 2, "{done} done, {refused} refused");
 }

@@ -1,10 +1,12 @@
-//! The API as its callers see it.
+//! The HTTP API: its operations, their documentation, the checks of requests, and the server.
 
 mod carts;
 mod contract;
+mod entity_tags;
 mod examples;
 mod framework;
 mod fuzz;
 mod products;
 mod selling;
-mod tags;
+mod server;
+mod validation;

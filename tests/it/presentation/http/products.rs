@@ -117,13 +117,13 @@ async fn each_fault_of_a_product_is_named(shop: &Shop) {
         ),
     ];
     for (body, expected) in faulty {
-        let reply = admin.post("/admin/v1/products", body).await;
-        assert_eq!(reply.problem(422), "validation");
-        let answer = reply.json();
+        let response = admin.post("/admin/v1/products", body).await;
+        assert_eq!(response.problem(422), "validation");
+        let answer = response.json();
         let mut pointers: Vec<_> =
             answer["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
         pointers.sort_unstable();
-        assert_eq!(pointers, expected, "{reply}");
+        assert_eq!(pointers, expected, "{response}");
     }
     admin.post("/admin/v1/products", mug()).await.expect(201);
     assert_eq!(admin.post("/admin/v1/products", mug()).await.problem(409), "already_exists");

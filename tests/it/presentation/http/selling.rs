@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::store::{manual_capture, policy};
-use crate::support::{Caller, Reply, Shop, ShopOptions};
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse};
 
 fn address() -> Value {
     json!({
@@ -13,23 +13,23 @@ fn address() -> Value {
 }
 
 /// A cart with so many pieces of a variant.
-async fn cart(caller: &Caller, variant: impl ToString, quantity: i64) -> String {
-    let cart = caller.post("/v1/carts", json!({})).await.expect(201);
+async fn cart(client: &TestClient, variant: impl ToString, quantity: i64) -> String {
+    let cart = client.post("/v1/carts", json!({})).await.expect(201);
     let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
     let item = format!("{path}/items/{}", variant.to_string());
-    caller.put(&item, json!({"quantity": quantity})).await.expect(200);
+    client.put(&item, json!({"quantity": quantity})).await.expect(200);
     path
 }
 
-async fn check_out(caller: &Caller, cart: &str, token: &str) -> Reply {
+async fn check_out(client: &TestClient, cart: &str, token: &str) -> TestResponse {
     let payment = json!({"provider": "sandbox", "token": token});
     let body = json!({"email": "ann@shop.example", "shipping_address": address(), "payment": payment});
-    caller.post(&format!("{cart}/checkout"), body).await
+    client.post(&format!("{cart}/checkout"), body).await
 }
 
 /// An order of so many pieces of a variant, paid.
-async fn order(caller: &Caller, variant: impl ToString, quantity: i64) -> Value {
-    check_out(caller, &cart(caller, variant, quantity).await, "tok_ok").await.expect(201)
+async fn order(client: &TestClient, variant: impl ToString, quantity: i64) -> Value {
+    check_out(client, &cart(client, variant, quantity).await, "tok_ok").await.expect(201)
 }
 
 fn path(order: &Value) -> String {
@@ -46,9 +46,9 @@ async fn a_guest_buys_and_sees_the_order_by_its_token_alone(shop: &Shop) {
     let variant = shop.product().price(1_299).stock(10).create().await;
     let guest = server.guest();
     let cart = cart(&guest, variant, 2).await;
-    let reply = check_out(&guest, &cart, "tok_ok").await;
-    let order = reply.expect(201);
-    assert_eq!(reply.header("location"), path(&order));
+    let response = check_out(&guest, &cart, "tok_ok").await;
+    let order = response.expect(201);
+    assert_eq!(response.header("location"), path(&order));
     assert_eq!((&order["status"], &order["number"]), (&json!("paid"), &json!(1)));
     assert_eq!(order["payment"]["status"], "captured");
     assert_eq!(order["totals"]["total"], json!({"amount": 2 * 1_299, "currency": "EUR"}));
@@ -68,12 +68,12 @@ async fn a_guest_buys_and_sees_the_order_by_its_token_alone(shop: &Shop) {
     assert_eq!(shown["total"], order["totals"]["total"]);
     let another: String = token.chars().rev().collect();
     let stranger = server.customer().await.with("order-token", &another);
-    for caller in [&guest, &stranger] {
-        assert_eq!(caller.get(&path(&order)).await.problem(404), "order_not_found");
-        assert_eq!(caller.get(&payment).await.problem(404), "payment_not_found");
-        assert_eq!(caller.get(&invoice).await.problem(404), "order_not_found");
+    for client in [&guest, &stranger] {
+        assert_eq!(client.get(&path(&order)).await.problem(404), "order_not_found");
+        assert_eq!(client.get(&payment).await.problem(404), "payment_not_found");
+        assert_eq!(client.get(&invoice).await.problem(404), "order_not_found");
         assert_eq!(
-            caller.post(&format!("{}/cancel", path(&order)), json!({})).await.problem(404),
+            client.post(&format!("{}/cancel", path(&order)), json!({})).await.problem(404),
             "order_not_found"
         );
     }
@@ -126,17 +126,17 @@ async fn a_declined_payment_leaves_cart_and_stock_unchanged(shop: &Shop) {
     let guest = server.guest();
     let cart = cart(&guest, variant, 3).await;
     for (token, reason) in [("tok_declined", "declined"), ("tok_insufficient_funds", "insufficient_funds")] {
-        let reply = check_out(&guest, &cart, token).await;
-        assert_eq!(reply.problem(402), "payment_failed");
-        assert_eq!(reply.json()["reason"], reason);
+        let response = check_out(&guest, &cart, token).await;
+        assert_eq!(response.problem(402), "payment_failed");
+        assert_eq!(response.json()["reason"], reason);
         let cart = guest.get(&cart).await.expect(200);
         assert_eq!((&cart["status"], &cart["items"][0]["available"]), (&json!("open"), &json!(3)));
     }
     check_out(&guest, &cart, "tok_ok").await.expect(201);
     let late = self::cart(&guest, variant, 1).await;
-    let reply = check_out(&guest, &late, "tok_ok").await;
-    assert_eq!(reply.problem(409), "product_out_of_stock");
-    assert_eq!((&reply.json()["available"], &reply.json()["requested"]), (&json!(0), &json!(1)));
+    let response = check_out(&guest, &late, "tok_ok").await;
+    assert_eq!(response.problem(409), "product_out_of_stock");
+    assert_eq!((&response.json()["available"], &response.json()["requested"]), (&json!(0), &json!(1)));
 }
 
 on_both_engines!(a_repeated_checkout_is_one_order_and_the_same_response);
@@ -151,12 +151,12 @@ async fn a_repeated_checkout_is_one_order_and_the_same_response(shop: &Shop) {
         tokio::spawn(async move { check_out(&keyed, &path, "tok_ok").await })
     });
     let mut answers = Vec::new();
-    for reply in sent.collect::<Vec<_>>() {
-        let reply = reply.await.unwrap();
-        if reply.status == 409 {
-            assert_eq!(reply.problem(409), "idempotency_in_progress");
+    for response in sent.collect::<Vec<_>>() {
+        let response = response.await.unwrap();
+        if response.status == 409 {
+            assert_eq!(response.problem(409), "idempotency_in_progress");
         } else {
-            answers.push(reply);
+            answers.push(response);
         }
     }
     let again = check_out(&keyed, &path, "tok_ok").await;
@@ -217,9 +217,9 @@ async fn an_administrator_refunds_never_more_than_was_captured(shop: &Shop) {
         (json!(10_001), "maximum"),
         (json!({"amount": 100, "currency": "USD"}), "wrong_currency"),
     ] {
-        let reply = admin.post(&refund, json!({"amount": amount})).await;
-        assert_eq!(reply.problem(422), "validation");
-        assert_eq!(reply.json()["errors"][0]["code"], code, "{reply}");
+        let response = admin.post(&refund, json!({"amount": amount})).await;
+        assert_eq!(response.problem(422), "validation");
+        assert_eq!(response.json()["errors"][0]["code"], code, "{response}");
     }
     let sent = (0..32).map(|_| {
         let (admin, refund) = (admin.clone(), refund.clone());
@@ -227,11 +227,11 @@ async fn an_administrator_refunds_never_more_than_was_captured(shop: &Shop) {
         tokio::spawn(async move { admin.post(&refund, body).await })
     });
     let mut refunds = Vec::new();
-    for reply in sent.collect::<Vec<_>>() {
-        let reply = reply.await.unwrap();
-        match reply.status {
-            201 => refunds.push(reply.json()),
-            _ => assert_eq!(reply.problem(422), "validation"),
+    for response in sent.collect::<Vec<_>>() {
+        let response = response.await.unwrap();
+        match response.status {
+            201 => refunds.push(response.json()),
+            _ => assert_eq!(response.problem(422), "validation"),
         }
     }
     assert_eq!(refunds.len(), 1);
@@ -301,9 +301,9 @@ async fn a_cancelled_order_is_restocked_and_refunded(shop: &Shop) {
     let (first, second) = (order(&buyer, variant, 2).await, order(&buyer, variant, 2).await);
     let cancel = |order: &Value| format!("{}/cancel", path(order));
     let keyed = buyer.with("idempotency-key", "cancel-1");
-    let reply = keyed.raw(http::Method::POST, &cancel(&first), "").await;
-    assert_eq!(reply.expect(200)["status"], "cancelled");
-    assert_eq!(keyed.raw(http::Method::POST, &cancel(&first), "").await.body, reply.body);
+    let response = keyed.raw(http::Method::POST, &cancel(&first), "").await;
+    assert_eq!(response.expect(200)["status"], "cancelled");
+    assert_eq!(keyed.raw(http::Method::POST, &cancel(&first), "").await.body, response.body);
     assert_eq!(buyer.post(&cancel(&first), json!({})).await.problem(409), "order_processing");
     let by_admin = admin.post(&format!("{}/cancel", admin_path(&second)), json!({})).await;
     assert_eq!(by_admin.expect(200)["status"], "cancelled");

@@ -5,7 +5,8 @@ use std::io::Read;
 use undercroft::application::import::readers::{Fault, Format, MAX_RECORD, Options};
 use undercroft::domain::money::Currency;
 
-use super::{HEADER, ONLINE_RETAIL, SHOPIFY, read, try_read, with_currency};
+use super::{read, try_read, with_currency};
+use crate::support::import::{HEADER, ONLINE_RETAIL, SHOPIFY};
 
 fn fault(bytes: impl AsRef<[u8]>) -> (u64, u64, String) {
     let error = try_read(bytes.as_ref(), &with_currency(Currency::EUR)).err().unwrap();

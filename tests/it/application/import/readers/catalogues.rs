@@ -5,7 +5,8 @@ use undercroft::application::import::record::Record;
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::ProductKind;
 
-use super::{SHOPIFY, SHOPIFY_NEW, WOOCOMMERCE, read, with_currency};
+use super::{SHOPIFY_NEW, read, with_currency};
+use crate::support::import::{DEMO, SHOPIFY, WOOCOMMERCE};
 
 #[test]
 fn shopify_lines_become_products_with_options_and_variants() {
@@ -190,7 +191,7 @@ fn the_fault_of_a_json_line_names_its_json_pointer() {
 
 #[test]
 fn the_demo_catalogue_is_read_without_rejections() {
-    let read = read(include_str!("../../../../../demo/catalogue.jsonl"), &Options::default());
+    let read = read(DEMO, &Options::default());
     assert_eq!(read.reasons(), []);
     let products = read.products();
     assert!((38..=45).contains(&products.len()), "about 40 products, not {}", products.len());

@@ -14,11 +14,8 @@ use undercroft::application::import::totals::Totals;
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, Variant};
 
-const ONLINE_RETAIL: &str = include_str!("../../../../fixtures/online-retail.csv");
-const SHOPIFY: &str = include_str!("../../../../fixtures/shopify-products.csv");
+/// A product export of Shopify with its newer column names.
 const SHOPIFY_NEW: &str = include_str!("../../../../fixtures/shopify-products-new-columns.csv");
-const WOOCOMMERCE: &str = include_str!("../../../../fixtures/woocommerce-products.csv");
-const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
 /// The outcome of a whole file.
 struct Import {

@@ -8,7 +8,8 @@ use undercroft::application::import::record::Record;
 use undercroft::domain::country::Country;
 use undercroft::domain::money::Currency;
 
-use super::{HEADER, Import, ONLINE_RETAIL, read};
+use super::{Import, read};
+use crate::support::import::{HEADER, ONLINE_RETAIL};
 
 fn sales(lines: &[&str]) -> Import {
     read(&format!("{HEADER}{}\n", lines.join("\n")), &Options::default())

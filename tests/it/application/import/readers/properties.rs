@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use undercroft::application::import::readers::{Format, Options};
 use undercroft::domain::money::Currency;
 
-use super::{HEADER, ONLINE_RETAIL, SHOPIFY, WOOCOMMERCE, try_read, with_currency};
+use super::{try_read, with_currency};
+use crate::support::import::{HEADER, ONLINE_RETAIL, SHOPIFY, WOOCOMMERCE};
 
 fn options(format: Format) -> Options {
     Options { format: Some(format), ..with_currency(Currency::EUR) }

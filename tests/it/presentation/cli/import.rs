@@ -11,9 +11,7 @@ use tempfile::TempDir;
 
 use super::{run, undercroft};
 use crate::support::EmptyPostgres;
-
-const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
-const DEMO: &str = include_str!("../../../../demo/catalogue.jsonl");
+use crate::support::import::{DEMO, HEADER};
 
 /// Returns a folder with a file in it.
 fn folder_with(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {

@@ -1,10 +1,18 @@
-//! Two concurrent changes of the same rows: the second one reads again after it waited.
+//! Two concurrent changes of the same rows: the second one waits for the lock and reads the committed row.
 
-use undercroft::application::idempotency::Responder;
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use undercroft::application::selling::cart::merge;
-use undercroft::infrastructure::repositories::{CartRepository, Engine, IdempotencyRepository, UnitOfWork};
+use undercroft::domain::ids::{CartId, UserId};
+use undercroft::infrastructure::exceptions::Failure;
+use undercroft::infrastructure::repositories::{
+    CartRepository, Database, Engine, IdempotencyRepository, UnitOfWork,
+};
 
-use super::*;
+use crate::support::Shop;
+use crate::support::orders::{checkout_request, key, submit};
+use crate::support::store::{cart, execute, policy, value};
 
 /// A change of carts and idempotency keys.
 #[derive(Clone, Copy)]
@@ -54,7 +62,7 @@ async fn purge(work: &mut UnitOfWork) -> Result<[u64; 2], Failure> {
     Ok([carts, IdempotencyRepository(work).purge(later, 10).await?])
 }
 
-/// Keeps carts and keys for another week.
+/// Sets the expiry of all carts and keys to a week from now.
 async fn renew(work: &mut UnitOfWork) -> Result<(), Failure> {
     let next_week = work.now() + SignedDuration::from_hours(24 * 7);
     for table in ["carts", "idempotency_keys"] {
@@ -64,8 +72,8 @@ async fn renew(work: &mut UnitOfWork) -> Result<(), Failure> {
     Ok(())
 }
 
-on_both_engines!(a_guests_cart_goes_to_the_first_login);
-async fn a_guests_cart_goes_to_the_first_login(shop: &Shop) {
+on_both_engines!(a_guests_cart_is_merged_at_the_first_login);
+async fn a_guests_cart_is_merged_at_the_first_login(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     let guest = cart(store, None, &[(variant, 1)]).await;
@@ -76,13 +84,13 @@ async fn a_guests_cart_goes_to_the_first_login(shop: &Shop) {
     assert_eq!(value::<UserId>(&shop.database, owner, &[guest.into()]).await, ann);
 }
 
-on_both_engines!(rows_renewed_during_a_purge_stay);
-async fn rows_renewed_during_a_purge_stay(shop: &Shop) {
+on_both_engines!(rows_renewed_during_a_purge_are_not_deleted);
+async fn rows_renewed_during_a_purge_are_not_deleted(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     let id = cart(store, None, &[(variant, 2)]).await;
-    let request = checkout(store, purchase(id, "tok_declined"), Responder::new(Some(key("k")), Plain));
-    assert_eq!(told(&request.await).0, 402);
+    let declined = submit(store, checkout_request(id, "tok_declined"), Some(key("k"))).await;
+    assert_eq!(declined.0, 402);
     let expired: &'static [_] = &[
         "UPDATE carts SET expires_at = created_at",
         "UPDATE idempotency_keys SET expires_at = locked_until",

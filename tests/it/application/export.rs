@@ -1,7 +1,7 @@
-//! An export can be imported, and contains no credentials.
+//! An export can be imported and contains no credentials.
 
-use super::{DEMO, ONLINE_RETAIL, another_shop, exported, import_all, number};
 use crate::support::Shop;
+use crate::support::import::{DEMO, ONLINE_RETAIL, another_shop, exported, import_all, number};
 use undercroft::application::import::report::Counts;
 
 const TERMS: &str = concat!(

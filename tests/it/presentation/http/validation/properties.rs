@@ -64,7 +64,7 @@ fn leaves(value: &Value) -> Vec<Value> {
     }
 }
 
-/// What is taken is what the type takes; what is not is a fault of the caller with a place that exists.
+/// What is taken is what the type takes; what is not is a fault of the client with a place that exists.
 fn check(body: &[u8]) -> Result<(), TestCaseError> {
     match json::parse::<Parcel>(body) {
         Ok(parcel) => {

@@ -2,21 +2,21 @@
 
 use serde_json::json;
 
-use crate::support::{Caller, Reply, Shop};
+use crate::support::{Shop, TestClient, TestResponse};
 
 /// Asserts that the answer has the tag of what is at `path`.
 #[track_caller]
-fn assert_same(answer: &Reply, seen: &Reply) {
+fn assert_same(answer: &TestResponse, seen: &TestResponse) {
     assert!(!answer.header("etag").is_empty(), "{answer}");
     assert_eq!(answer.header("etag"), seen.header("etag"), "{answer}\n{seen}");
 }
 
 /// Makes something and looks at it; where it is.
-async fn made(caller: &Caller, path: &str, body: serde_json::Value) -> String {
-    let answer = caller.post(path, body).await;
+async fn made(client: &TestClient, path: &str, body: serde_json::Value) -> String {
+    let answer = client.post(path, body).await;
     answer.expect(201);
     let location = answer.header("location").to_owned();
-    assert_same(&answer, &caller.get(&location).await);
+    assert_same(&answer, &client.get(&location).await);
     location
 }
 

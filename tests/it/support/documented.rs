@@ -1,4 +1,4 @@
-//! Checks that the API document announces the failures with which the server responds.
+//! Checks that the API document lists the failures with which the server responds.
 
 use std::sync::LazyLock;
 
@@ -8,12 +8,11 @@ use undercroft::presentation::http::openapi;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_slice(&openapi::document()).unwrap());
 
-/// Fails if an operation responded with a failure that the API document does not announce for it.
+/// Asserts that the API document lists a failure among the responses of its operation.
 ///
-/// Failures of the store itself may be the response of every operation, and a path or method that does not exist is
-/// no operation.
+/// Statuses from 500 are not listed, and an unknown path or method is not an operation.
 #[track_caller]
-pub fn assert_announced(method: &Method, path: &str, status: u16, body: &[u8]) {
+pub fn assert_documented(method: &Method, path: &str, status: u16, body: &[u8]) {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let Some(code) = problem["code"].as_str() else { return };
     if !(400..500).contains(&status) || ["route_not_found", "method_not_allowed"].contains(&code) {
@@ -22,9 +21,9 @@ pub fn assert_announced(method: &Method, path: &str, status: u16, body: &[u8]) {
     let path = path.split('?').next().unwrap();
     let Some(operation) = operation(method, path) else { return };
     let description = &operation["responses"][status.to_string()]["description"];
-    let announced = description.as_str().unwrap_or_default().split("; ");
-    let is_announced = announced.into_iter().any(|entry| entry.starts_with(&format!("`{code}`:")));
-    assert!(is_announced, "{method} {path} does not announce {status} {code}, but {description}");
+    let documented = description.as_str().unwrap_or_default().split("; ");
+    let is_documented = documented.into_iter().any(|entry| entry.starts_with(&format!("`{code}`:")));
+    assert!(is_documented, "{method} {path}: {status} {code} is not among {description}");
 }
 
 /// Returns the operation of a method and a path; a literal path takes precedence over a template.

@@ -1,6 +1,7 @@
 //! The contract of the binary: its output and its exit codes.
 
-mod importing;
+mod import;
+mod torture;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -178,7 +179,7 @@ fn admin(folder: &Path, arguments: &[&str], password: &str) -> (Option<i32>, Str
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// Returns the response to a log-in.
+/// Logs in; returns the response.
 fn log_in(address: &str, email: &str, password: &str) -> String {
     let body = format!(r#"{{"email":"{email}","password":"{password}"}}"#);
     let mut client = TcpStream::connect(address).unwrap();

@@ -1,11 +1,10 @@
-//! Discounts.
+//! Discounts over HTTP: created, listed, changed, redeemed and removed.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{cart, faults, ids, is_for_administrators, told};
-use crate::support::store::address;
-use crate::support::{Caller, Shop};
+use crate::support::http::{assert_for_administrators, cart_of, checkout_body, faults, ids};
+use crate::support::{Shop, TestClient};
 
 const PATH: &str = "/admin/v1/discounts";
 
@@ -13,11 +12,11 @@ fn percent(code: &str) -> Value {
     json!({"code": code, "kind": {"type": "percent", "basis_points": 1_000}})
 }
 
-/// A new discount, and where it is.
-async fn create(admin: &Caller, new: Value) -> String {
-    let reply = admin.post(PATH, new).await;
-    reply.expect(201);
-    reply.header("location").to_owned()
+/// Creates a discount; returns its path.
+async fn create(admin: &TestClient, new: Value) -> String {
+    let response = admin.post(PATH, new).await;
+    response.expect(201);
+    response.header("location").to_owned()
 }
 
 on_both_engines!(a_discount_is_created_found_changed_and_redeemed);
@@ -29,16 +28,17 @@ async fn a_discount_is_created_found_changed_and_redeemed(shop: &Shop) {
         "minimum": {"amount": 1_000, "currency": "EUR"}, "usage_limit": 5,
         "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2999-01-01T00:00:00.1234567Z",
     });
-    let reply = admin.post(PATH, new).await;
-    let made = reply.expect(201);
+    let response = admin.post(PATH, new).await;
+    let made = response.expect(201);
     assert_eq!((&made["code"], &made["used"], &made["active"]), (&json!("Spring"), &json!(0), &json!(true)));
-    assert_eq!(made["ends_at"], "2999-01-01T00:00:00.123456Z", "as it is kept");
-    let path = reply.header("location");
+    assert_eq!(made["ends_at"], "2999-01-01T00:00:00.123456Z", "microseconds, as stored");
+    let path = response.header("location");
     let seen = admin.get(path).await;
     assert_eq!(seen.expect(200), made);
     assert_eq!(admin.with("if-none-match", seen.header("etag")).get(path).await.status, 304);
 
-    let cart = cart(server, &server.guest()).await;
+    let variant = shop.product().price(1_000).create().await;
+    let cart = cart_of(&server.guest(), variant, 1).await;
     let discount = format!("{cart}/discount");
     let redeemed = server.guest().put(&discount, json!({"code": "SPRING"})).await.expect(200);
     assert_eq!(redeemed["totals"]["discount"]["amount"], 300);
@@ -63,30 +63,30 @@ on_both_engines!(each_fault_of_a_discount_has_its_location);
 async fn each_fault_of_a_discount_has_its_location(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
-    let post = async |body: Value| faults(&admin.post(PATH, body).await);
+    let post = async |body: Value| admin.post(PATH, body).await.faults();
     let with = |field: &str, value: Value| {
         let mut new = percent("A");
         new[field] = value;
         new
     };
-    assert_eq!(post(json!({})).await, told([("/code", "required"), ("/kind", "required")]));
+    assert_eq!(post(json!({})).await, faults([("/code", "required"), ("/kind", "required")]));
     let kind = json!({"type": "percent", "basis_points": 10_001});
-    assert_eq!(post(with("kind", kind)).await, told([("/kind/basis_points", "maximum")]));
-    assert_eq!(post(with("kind", json!({"type": "gift"}))).await, told([("/kind/type", "not_allowed")]));
+    assert_eq!(post(with("kind", kind)).await, faults([("/kind/basis_points", "maximum")]));
+    assert_eq!(post(with("kind", json!({"type": "gift"}))).await, faults([("/kind/type", "not_allowed")]));
     let kind = json!({"type": "fixed", "amount": {"amount": 0, "currency": "EUR"}});
-    assert_eq!(post(with("kind", kind)).await, told([("/kind", "invalid")]));
-    assert_eq!(post(with("code", json!("  "))).await, told([("/code", "invalid")]));
-    assert_eq!(post(with("usage_limit", json!(0))).await, told([("/usage_limit", "minimum")]));
-    assert_eq!(post(with("starts_at", json!("tomorrow"))).await, told([("/starts_at", "format")]));
+    assert_eq!(post(with("kind", kind)).await, faults([("/kind", "invalid")]));
+    assert_eq!(post(with("code", json!("  "))).await, faults([("/code", "invalid")]));
+    assert_eq!(post(with("usage_limit", json!(0))).await, faults([("/usage_limit", "minimum")]));
+    assert_eq!(post(with("starts_at", json!("tomorrow"))).await, faults([("/starts_at", "format")]));
     let before = post(with("starts_at", json!("-004800-01-01T00:00:00Z"))).await;
-    assert_eq!(before, told([("/starts_at", "invalid")]));
-    assert_eq!(post(with("reason", json!("x"))).await, told([("/reason", "unknown")]));
+    assert_eq!(before, faults([("/starts_at", "invalid")]));
+    assert_eq!(post(with("reason", json!("x"))).await, faults([("/reason", "unknown")]));
     let mut both = with("kind", json!({"type": "fixed", "amount": {"amount": 5, "currency": "EUR"}}));
     both["minimum"] = json!({"amount": 5, "currency": "USD"});
     both["starts_at"] = json!("2026-01-02T00:00:00Z");
     both["ends_at"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(post(both).await, told([("/ends_at", "invalid"), ("/minimum", "invalid")]));
-    assert_eq!(admin.get(PATH).await.expect(200)["items"], json!([]), "nothing was half done");
+    assert_eq!(post(both).await, faults([("/ends_at", "invalid"), ("/minimum", "invalid")]));
+    assert_eq!(admin.get(PATH).await.expect(200)["items"], json!([]), "no discount was created");
 
     let path = create(&admin, percent("Größe")).await;
     let taken = admin.post(PATH, percent("GRÖSSE")).await;
@@ -94,8 +94,8 @@ async fn each_fault_of_a_discount_has_its_location(shop: &Shop) {
     create(&admin, percent("B")).await;
     assert_eq!(admin.patch(&path, json!({"code": "b"})).await.problem(409), "already_exists");
     assert_eq!(
-        faults(&admin.patch(&path, json!({"usage_limit": -1})).await),
-        told([("/usage_limit", "minimum")])
+        admin.patch(&path, json!({"usage_limit": -1})).await.faults(),
+        faults([("/usage_limit", "minimum")])
     );
     assert_eq!(admin.get(&path).await.expect(200)["code"], "Größe");
 }
@@ -122,11 +122,10 @@ async fn a_redeemed_discount_is_not_removed(shop: &Shop) {
     let (admin, guest) = (server.admin().await, server.guest());
     let used = create(&admin, percent("used")).await;
     let unused = create(&admin, percent("unused")).await;
-    let cart = cart(server, &guest).await;
+    let variant = shop.product().price(1_000).create().await;
+    let cart = cart_of(&guest, variant, 1).await;
     guest.put(&format!("{cart}/discount"), json!({"code": "used"})).await.expect(200);
-    let checkout = json!({"email": "ann@example.org", "shipping_address": address(),
-                          "payment": {"provider": "sandbox", "token": "tok_ok"}});
-    guest.post(&format!("{cart}/checkout"), checkout).await.expect(201);
+    guest.post(&format!("{cart}/checkout"), checkout_body("tok_ok")).await.expect(201);
     assert_eq!(admin.get(&used).await.expect(200)["used"], 1);
     assert_eq!(admin.delete(&used).await.problem(409), "in_use");
     let limit = admin.patch(&used, json!({"usage_limit": 1})).await.expect(200);
@@ -149,7 +148,7 @@ async fn only_administrators_create_discounts_and_creation_is_idempotent(shop: &
         (Method::PATCH, one.as_str()),
         (Method::DELETE, one.as_str()),
     ];
-    is_for_administrators(server, &requests).await;
+    assert_for_administrators(server, &requests).await;
     let keyed = server.admin().await.with("idempotency-key", "a");
     let first = keyed.post(PATH, percent("A")).await;
     assert_eq!((first.status, &first.body), (201, &keyed.post(PATH, percent("A")).await.body));

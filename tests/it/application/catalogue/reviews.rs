@@ -1,14 +1,15 @@
-//! What buyers say of products: once each, and shown when it is approved.
+//! Reviews of products: one of each buyer, shown once it is approved.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{faults, new_key, newcomer, order_of};
-use crate::support::{Caller, Shop, TestServer};
+use crate::application::people::{new_key, newcomer};
+use crate::support::http::{faults, order_of};
+use crate::support::{Shop, TestClient, TestServer};
 
-/// Somebody who has bought something, and where its reviews are.
-async fn buyer(server: &TestServer, email: &str) -> (Caller, String) {
+/// Registers a customer who buys a product; returns the customer and the path of the product's reviews.
+async fn buyer(server: &TestServer, email: &str) -> (TestClient, String) {
     let variant = server.product().price(1_299).stock(5).create().await;
     let buyer = newcomer(server, email).await;
     let order = order_of(&buyer, variant).await;
@@ -26,7 +27,8 @@ async fn rating(server: &TestServer) -> [i64; 2] {
     [column("rating_sum").await, column("rating_count").await]
 }
 
-fn opinion(rating: i64) -> Value {
+/// A review with this rating.
+fn rated(rating: i64) -> Value {
     json!({"rating": rating, "title": "Good", "body": "Dark and nutty.\nAgain!"})
 }
 
@@ -35,13 +37,13 @@ async fn a_buyer_reviews_once_and_moderation_publishes_it(shop: &Shop) {
     let server = shop.server().await;
     let (ann, path) = buyer(server, "ann@example.org").await;
     let admin = server.admin().await;
-    let written = ann.post(&path, opinion(4)).await;
+    let written = ann.post(&path, rated(4)).await;
     let review = written.expect(201);
     assert_eq!((&review["status"], &review["rating"]), (&json!("pending"), &json!(4)));
     assert_eq!(review["body"], "Dark and nutty.\nAgain!");
     assert_eq!(ann.get(written.header("location")).await.expect(200)["items"], json!([review]));
     assert_eq!(server.guest().get(&path).await.expect(200), json!({"items": [], "next_cursor": null}));
-    assert_eq!(ann.post(&path, opinion(5)).await.problem(409), "already_exists");
+    assert_eq!(ann.post(&path, rated(5)).await.problem(409), "already_exists");
 
     let waiting = admin.get("/admin/v1/reviews").await.expect(200);
     assert_eq!(waiting["items"][0]["id"], review["id"]);
@@ -70,18 +72,18 @@ async fn of_concurrent_reviews_of_one_buyer_one_is_created(shop: &Shop) {
     let running: Vec<_> = (0..32)
         .map(|number| {
             let (ann, path) = (ann.clone(), Arc::clone(&path));
-            tokio::spawn(async move { ann.post(&path, opinion(number % 5 + 1)).await })
+            tokio::spawn(async move { ann.post(&path, rated(number % 5 + 1)).await })
         })
         .collect();
-    let mut taken = 0;
+    let mut created = 0;
     for one in running {
-        let reply = one.await.unwrap();
-        match reply.status {
-            201 => taken += 1,
-            _ => assert_eq!(reply.problem(409), "already_exists"),
+        let response = one.await.unwrap();
+        match response.status {
+            201 => created += 1,
+            _ => assert_eq!(response.problem(409), "already_exists"),
         }
     }
-    assert_eq!(taken, 1);
+    assert_eq!(created, 1);
     let mine = ann.get("/v1/me/reviews").await.expect(200);
     assert_eq!(mine["items"].as_array().unwrap().len(), 1);
 }
@@ -91,11 +93,11 @@ async fn creating_a_review_is_idempotent(shop: &Shop) {
     let server = shop.server().await;
     let (ann, path) = buyer(server, "ann@example.org").await;
     let keyed = ann.with("idempotency-key", &new_key());
-    let first = keyed.post(&path, opinion(4)).await;
+    let first = keyed.post(&path, rated(4)).await;
     first.expect(201);
-    let again = keyed.post(&path, opinion(4)).await;
+    let again = keyed.post(&path, rated(4)).await;
     assert_eq!((again.status, &again.body), (201, &first.body));
-    assert_eq!(keyed.post(&path, opinion(5)).await.problem(422), "idempotency_key_reused");
+    assert_eq!(keyed.post(&path, rated(5)).await.problem(422), "idempotency_key_reused");
 }
 
 on_both_engines!(only_buyers_review_existing_products);
@@ -103,14 +105,14 @@ async fn only_buyers_review_existing_products(shop: &Shop) {
     let server = shop.server().await;
     let (ann, path) = buyer(server, "ann@example.org").await;
     let bob = newcomer(server, "bob@example.org").await;
-    let refused = bob.post(&path, opinion(1)).await;
+    let refused = bob.post(&path, rated(1)).await;
     assert_eq!(
         (refused.problem(403), &refused.json()["reason"]),
         ("unauthorized_access".into(), &json!("not_bought"))
     );
-    assert_eq!(server.guest().post(&path, opinion(1)).await.problem(401), "unauthorized_access");
+    assert_eq!(server.guest().post(&path, rated(1)).await.problem(401), "unauthorized_access");
     let nothing = "/v1/products/00000000-0000-7000-8000-000000000000/reviews";
-    assert_eq!(ann.post(nothing, opinion(1)).await.problem(404), "product_not_found");
+    assert_eq!(ann.post(nothing, rated(1)).await.problem(404), "product_not_found");
     assert_eq!(ann.get(nothing).await.problem(404), "product_not_found");
     let missing = "/admin/v1/reviews/00000000-0000-7000-8000-000000000000/approve";
     assert_eq!(server.admin().await.post(missing, json!({})).await.problem(404), "review_not_found");
@@ -120,14 +122,13 @@ async fn only_buyers_review_existing_products(shop: &Shop) {
     assert_eq!(ann.post(missing, json!({})).await.status, 403);
 
     let faulty = json!({"rating": 6, "title": "t".repeat(201), "body": "\u{7}", "stars": 5});
-    let mut told = faults(&ann.post(&path, faulty).await);
-    told.sort();
+    let found = ann.post(&path, faulty).await.faults();
     let expected =
         [("/body", "character"), ("/rating", "maximum"), ("/stars", "unknown"), ("/title", "too_long")];
-    assert_eq!(told, expected.map(|(place, code)| (place.to_owned(), code.to_owned())));
+    assert_eq!(found, faults(expected));
     for rating in [json!(0), json!(4.5), json!("5"), Value::Null] {
-        let told = faults(&ann.post(&path, json!({"rating": rating})).await);
-        assert_eq!(told[0].0, "/rating", "{rating}");
+        let found = ann.post(&path, json!({"rating": rating})).await.faults();
+        assert_eq!(found[0].0, "/rating", "{rating}");
     }
     ann.post(&path, json!({"rating": 5})).await.expect(201);
 }

@@ -1,7 +1,7 @@
-//! Records that the store refuses, and files that cannot be read.
+//! Records that the store rejects, and files that cannot be read.
 
-use super::{HEADER, Progress, exported, import_all, number, try_import};
 use crate::support::Shop;
+use crate::support::import::{HEADER, Progress, exported, import_all, number, try_import};
 use undercroft::application::import::run::ImportError;
 
 on_both_engines!(a_file_that_cannot_be_read_changes_nothing);

@@ -1,25 +1,25 @@
-//! Products, categories and settings that were created over HTTP are exported and imported unchanged.
+//! Records of the JSON Lines format hold all that the API accepts: exported, imported and exported again unchanged.
 
 use serde_json::{Value, json};
 
-use super::{another_shop, exported, import_all};
-use crate::support::{Caller, Shop, ShopOptions};
+use crate::support::import::{another_shop, exported, import_all};
+use crate::support::{Shop, ShopOptions, TestClient};
 
 /// A variant that costs 9.00 EUR.
 fn variant(sku: &str, options: &[&str]) -> Value {
     json!({ "sku": sku, "options": options, "price": { "amount": 900, "currency": "EUR" }, "stock": 3 })
 }
 
-/// Creates a product, and returns its path.
-async fn product(admin: &Caller, name: &str, options: &[&str], variants: &[Value]) -> String {
+/// Creates a product; returns its path.
+async fn product(admin: &TestClient, name: &str, options: &[&str], variants: &[Value]) -> String {
     let product = json!({ "name": name, "options": options, "variants": variants });
-    let reply = admin.post("/admin/v1/products", product).await;
-    reply.expect(201);
-    reply.header("location").to_owned()
+    let response = admin.post("/admin/v1/products", product).await;
+    response.expect(201);
+    response.header("location").to_owned()
 }
 
-/// Creates data with everything unusual that the API accepts.
-async fn stock_up(admin: &Caller) {
+/// Creates a catalogue with the unusual values that the API accepts.
+async fn stock_up(admin: &TestClient) {
     let taxes = json!([{ "country": "DE", "tax_class": "books", "rate": { "basis_points": 700, "inclusive": true } }]);
     admin.put("/admin/v1/taxes", json!({ "items": taxes })).await.expect(200);
     let parcel = json!({ "code": "parcel", "name": " ", "rates": [{ "currency": "EUR", "amount": 490 }] });

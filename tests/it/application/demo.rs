@@ -4,8 +4,8 @@ use undercroft::application::demo::{admin, fill, is_due};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
-use super::{exported, number};
 use crate::support::Shop;
+use crate::support::import::{exported, number};
 use crate::support::store::{policy, store};
 
 on_both_engines!(an_interrupted_demo_is_completed_at_the_next_start);
@@ -15,7 +15,7 @@ async fn an_interrupted_demo_is_completed_at_the_next_start(shop: &Shop) {
     fill(first).await.unwrap();
     let filled = exported(first).await;
 
-    // another start, for which the database is not new
+    // a second start, at which the database is not new
     let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
     let second = store(&database, policy());
     assert!(is_due(&second).await.unwrap(), "there is no administrator yet");

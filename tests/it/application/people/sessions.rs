@@ -1,4 +1,4 @@
-//! Log-ins: begun, shown, ended, and silent about who has an account.
+//! Sessions: logging in and out, expiry, and responses that do not reveal accounts.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -11,12 +11,12 @@ use tracing::subscriber::NoSubscriber;
 use undercroft::application::people::passwords::Passwords;
 
 use super::{PASSWORD, bearer, log_in, newcomer, register, try_log_in};
-use crate::support::{Reply, Shop, ShopOptions};
+use crate::support::{Shop, ShopOptions, TestResponse};
 
-/// The value of a cookie that an answer sets.
-fn cookie(reply: &Reply) -> (String, String) {
-    let text = reply.header("set-cookie");
-    let (pair, attributes) = text.split_once("; ").unwrap_or_else(|| panic!("no cookie: {reply}"));
+/// The name and value of the cookie that a response sets, and its attributes.
+fn cookie(response: &TestResponse) -> (String, String) {
+    let text = response.header("set-cookie");
+    let (pair, attributes) = text.split_once("; ").unwrap_or_else(|| panic!("no cookie: {response}"));
     (pair.to_owned(), attributes.to_owned())
 }
 
@@ -24,13 +24,13 @@ on_both_engines!(a_session_has_a_token_of_which_only_the_hash_is_stored);
 async fn a_session_has_a_token_of_which_only_the_hash_is_stored(shop: &Shop) {
     let server = shop.server().await;
     let user = register(server, "ann@example.org").await;
-    let reply = try_log_in(server, " ANN@example.org", PASSWORD).await;
-    let session = reply.expect(201);
+    let response = try_log_in(server, " ANN@example.org", PASSWORD).await;
+    let session = response.expect(201);
     assert_eq!(session["user"], user);
-    assert_eq!(reply.header("cache-control"), "no-store");
+    assert_eq!(response.header("cache-control"), "no-store");
     let token = session["token"].as_str().unwrap();
     assert_eq!(token.len(), 43, "256 bits in base64");
-    let (pair, attributes) = cookie(&reply);
+    let (pair, attributes) = cookie(&response);
     assert_eq!(pair, format!("undercroft_session={token}"));
     assert_eq!(attributes, "Path=/; Max-Age=86400; HttpOnly; SameSite=Lax");
     bearer(server, token).get("/v1/me").await.expect(200);
@@ -55,7 +55,8 @@ async fn a_failed_login_does_not_reveal_accounts(shop: &Shop) {
     let wrong = try_log_in(server, "ann@example.org", "wrong password").await;
     assert_eq!(wrong.problem(401), "unauthorized_access");
     assert_eq!(wrong.json()["reason"], "wrong_credentials");
-    let names = |reply: &Reply| reply.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let names =
+        |response: &TestResponse| response.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
     for (email, password) in [
         ("bob@example.org", "wrong password"),
         ("gone@example.org", PASSWORD),
@@ -63,11 +64,15 @@ async fn a_failed_login_does_not_reveal_accounts(shop: &Shop) {
         ("ann@example.org", "Correct horse"),
         ("ann@example.org", ""),
     ] {
-        let reply = try_log_in(server, email, password).await;
-        assert_eq!((reply.status, &reply.body, names(&reply)), (401, &wrong.body, names(&wrong)), "{email}");
+        let response = try_log_in(server, email, password).await;
+        assert_eq!(
+            (response.status, &response.body, names(&response)),
+            (401, &wrong.body, names(&wrong)),
+            "{email}"
+        );
     }
 
-    // how fast it can be, on a machine that others use too: measured until it is quiet
+    // the least of several times, because other tests run on the same machine
     let fastest = async |email: &str, so_far: Duration| {
         let began = Instant::now();
         try_log_in(server, email, "wrong password").await.expect(401);
@@ -90,13 +95,13 @@ async fn logging_out_is_idempotent(shop: &Shop) {
     let ann = newcomer(server, "ann@example.org").await;
     let other = log_in(server, "ann@example.org", PASSWORD).await;
     for _ in 0..2 {
-        let reply = ann.delete("/v1/sessions").await;
-        assert_eq!(reply.expect(204), Value::Null);
-        assert_eq!(cookie(&reply).0, "undercroft_session=");
+        let response = ann.delete("/v1/sessions").await;
+        assert_eq!(response.expect(204), Value::Null);
+        assert_eq!(cookie(&response).0, "undercroft_session=");
     }
-    let reply = ann.get("/v1/me").await;
+    let response = ann.get("/v1/me").await;
     assert_eq!(
-        (reply.problem(401), &reply.json()["reason"]),
+        (response.problem(401), &response.json()["reason"]),
         ("unauthorized_access".into(), &json!("invalid_token"))
     );
     other.get("/v1/me").await.expect(200);
@@ -119,9 +124,9 @@ async fn another_site_can_neither_log_out_nor_erase_a_browsers_user(shop: &Shop)
     let browser = server.guest().with("cookie", &pair);
     let foreign = browser.with("sec-fetch-site", "cross-site");
     for path in ["/v1/sessions", "/v1/me", "/v1/me/sessions"] {
-        let reply = foreign.delete(path).await;
-        assert_eq!(reply.problem(403), "unauthorized_access", "{path}");
-        assert_eq!(reply.json()["reason"], "foreign_origin");
+        let response = foreign.delete(path).await;
+        assert_eq!(response.problem(403), "unauthorized_access", "{path}");
+        assert_eq!(response.json()["reason"], "foreign_origin");
     }
     browser.get("/v1/me").await.expect(200);
     browser.with("sec-fetch-site", "same-origin").delete("/v1/sessions").await.expect(204);
@@ -139,13 +144,13 @@ async fn a_session_expires(shop: &Shop) {
     ann.delete("/v1/sessions").await.expect(204);
 }
 
-on_both_engines!(no_session_with_the_old_password_outlives_its_change);
-async fn no_session_with_the_old_password_outlives_its_change(shop: &Shop) {
+on_both_engines!(a_session_with_the_old_password_ends_with_its_change);
+async fn a_session_with_the_old_password_ends_with_its_change(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
-    for turn in 0..6 {
-        let (old, new) = (format!("password {turn}"), format!("password {}", turn + 1));
-        if turn == 0 {
+    for number in 0..6 {
+        let (old, new) = (format!("password {number}"), format!("password {}", number + 1));
+        if number == 0 {
             let first = json!({"password": old, "current_password": PASSWORD});
             ann.patch("/v1/me", first).await.expect(200);
         }
@@ -157,10 +162,10 @@ async fn no_session_with_the_old_password_outlives_its_change(shop: &Shop) {
             .collect();
         ann.patch("/v1/me", json!({"password": new, "current_password": old})).await.expect(200);
         for one in running {
-            let reply = one.await.unwrap();
-            if reply.status == 201 {
-                let token = reply.json()["token"].as_str().unwrap().to_owned();
-                assert_eq!(bearer(server, &token).get("/v1/me").await.status, 401, "it outlived {old}");
+            let response = one.await.unwrap();
+            if response.status == 201 {
+                let token = response.json()["token"].as_str().unwrap().to_owned();
+                assert_eq!(bearer(server, &token).get("/v1/me").await.status, 401, "the session of {old}");
             }
         }
     }
@@ -177,17 +182,17 @@ async fn too_many_concurrent_logins_are_refused(shop: &Shop) {
             tokio::spawn(async move { try_log_in(&server, &email, PASSWORD).await })
         })
         .collect();
-    let (mut let_in, mut sent_away) = (0, 0);
+    let (mut checked, mut refused) = (0, 0);
     for one in running {
-        let reply = one.await.unwrap();
-        if reply.status == 401 {
-            let_in += 1;
+        let response = one.await.unwrap();
+        if response.status == 401 {
+            checked += 1;
             continue;
         }
-        assert_eq!((reply.problem(503).as_str(), reply.header("retry-after")), ("unavailable", "1"));
-        sent_away += 1;
+        assert_eq!((response.problem(503).as_str(), response.header("retry-after")), ("unavailable", "1"));
+        refused += 1;
     }
-    assert!(let_in > 0 && sent_away > 0, "{let_in} let in, {sent_away} sent away");
+    assert!(checked > 0 && refused > 0, "{checked} checked, {refused} refused");
 }
 
 on_both_engines!(guessing_passwords_does_not_lock_out_others);
@@ -201,21 +206,21 @@ async fn guessing_passwords_does_not_lock_out_others(shop: &Shop) {
         })
         .collect();
     log_in(server, "bob@example.org", PASSWORD).await;
-    let mut sent_away = 0;
+    let mut refused = 0;
     for one in running {
-        let reply = one.await.unwrap();
-        if reply.status != 401 {
+        let response = one.await.unwrap();
+        if response.status != 401 {
             assert_eq!(
-                (reply.problem(429).as_str(), reply.header("retry-after")),
+                (response.problem(429).as_str(), response.header("retry-after")),
                 ("too_many_requests", "1")
             );
-            sent_away += 1;
+            refused += 1;
         }
     }
-    assert!((1..=56).contains(&sent_away), "{sent_away} sent away");
+    assert!((1..=56).contains(&refused), "{refused} refused");
 }
 
-/// What is logged, in memory.
+/// The log, in memory.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -239,15 +244,15 @@ async fn no_password_and_no_token_is_logged_or_returned(shop: &Shop) {
         .with_max_level(LevelFilter::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    // While there is but one subscriber, what another shop's thread logs first is taken to be logged nowhere.
+    // With a single subscriber, a log statement that another test reaches first is cached as disabled.
     let _second = tracing::Dispatch::new(NoSubscriber::default());
-    // the server runs on this very thread
+    // the server runs on the thread of the test
     let _logging = tracing::subscriber::set_default(subscriber);
     let server = shop.server().await;
 
     let [first, wrong, other] = SECRETS;
     let (guest, email) = (server.guest(), "ann@example.org");
-    let mut replies = vec![
+    let mut responses = vec![
         guest.post("/v1/users", json!({"email": email, "password": first})).await,
         guest.post("/v1/users", json!({"email": email, "password": other})).await,
         guest.post("/v1/users", json!({"email": "no", "password": other})).await,
@@ -257,17 +262,17 @@ async fn no_password_and_no_token_is_logged_or_returned(shop: &Shop) {
     let token = try_log_in(server, email, first).await.expect(201)["token"].as_str().unwrap().to_owned();
     let ann = bearer(server, &token);
     for current in [wrong, first] {
-        replies.push(ann.patch("/v1/me", json!({"password": other, "current_password": current})).await);
+        responses.push(ann.patch("/v1/me", json!({"password": other, "current_password": current})).await);
     }
-    replies.push(ann.get("/v1/me").await);
-    let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
+    responses.push(ann.get("/v1/me").await);
+    let statuses: Vec<_> = responses.iter().map(|response| response.status).collect();
     assert_eq!(statuses, [201, 409, 422, 401, 422, 422, 200, 200]);
     for secret in SECRETS.into_iter().chain([token.as_str(), "$argon2"]) {
-        for reply in &replies {
-            assert!(!reply.to_string().contains(secret), "{secret}: {reply}");
+        for response in &responses {
+            assert!(!response.to_string().contains(secret), "{secret}: {response}");
         }
         let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
-        assert!(log.contains("/v1/sessions"), "it is logged that somebody logged in");
+        assert!(log.contains("/v1/sessions"), "requests are logged");
         let line = log.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret}: {}", line.unwrap());
     }

@@ -1,10 +1,10 @@
-//! Taxes and ways of shipping.
+//! Tax rules and shipping methods over HTTP: replaced as a whole, and applied to carts.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{cart, faults, ids, is_for_administrators, told};
 use crate::support::Shop;
+use crate::support::http::{assert_for_administrators, cart_of, faults, ids};
 
 const TAXES: &str = "/admin/v1/taxes";
 const SHIPPING: &str = "/admin/v1/shipping-methods";
@@ -22,7 +22,8 @@ async fn tax_rules_are_replaced_and_charged(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     assert_eq!(admin.get(TAXES).await.expect(200)["items"], json!([]));
-    let cart = cart(server, &admin).await;
+    let variant = shop.product().price(1_000).create().await;
+    let cart = cart_of(&admin, variant, 1).await;
     let rules = json!({"items": [tax("FR", "standard", 2_000), tax("DE", "standard", 1_900), tax("DE", "books", 700)]});
     let set = admin.put(TAXES, rules).await.expect(200);
     assert_eq!(
@@ -39,7 +40,8 @@ on_both_engines!(shipping_methods_are_replaced_and_keep_their_ids);
 async fn shipping_methods_are_replaced_and_keep_their_ids(shop: &Shop) {
     let server = shop.server().await;
     let (admin, guest) = (server.admin().await, server.guest());
-    let cart = cart(server, &guest).await;
+    let variant = shop.product().price(1_000).create().await;
+    let cart = cart_of(&guest, variant, 1).await;
     let mut slow = method("slow", 290);
     slow["rates"][0]["free_from"] = json!(5_000);
     slow["translations"] = json!({"de": {"name": "Langsam"}});
@@ -54,7 +56,7 @@ async fn shipping_methods_are_replaced_and_keep_their_ids(shop: &Shop) {
     let mut off = method("slow", 100);
     off["active"] = json!(false);
     let again = admin.put(SHIPPING, json!({"items": [method("new", 500), off]})).await.expect(200);
-    assert_eq!(ids(&again)[1], ids(&set)[0], "it is the same way");
+    assert_eq!(ids(&again)[1], ids(&set)[0], "the same code keeps its id");
     assert_eq!(admin.get(SHIPPING).await.expect(200), again);
     let offered = guest.get("/v1/shipping-methods").await.expect(200);
     assert_eq!(ids(&offered), [ids(&again)[0]]);
@@ -66,12 +68,12 @@ async fn each_fault_of_a_rate_has_its_location_and_nothing_is_saved(shop: &Shop)
     let server = shop.server().await;
     let admin = server.admin().await;
     admin.put(TAXES, json!({"items": [tax("DE", "standard", 1_900)]})).await.expect(200);
-    let put = async |path: &str, items: Value| faults(&admin.put(path, json!({"items": items})).await);
+    let put = async |path: &str, items: Value| admin.put(path, json!({"items": items})).await.faults();
     let items = json!([tax("DE", "standard", 1), tax("DE", "standard", 10_001)]);
-    let expected = told([("/items/1", "duplicate"), ("/items/1/rate/basis_points", "maximum")]);
+    let expected = faults([("/items/1", "duplicate"), ("/items/1/rate/basis_points", "maximum")]);
     assert_eq!(put(TAXES, items).await, expected);
     let items = json!([tax("UK", "Standard", -1), {"country": "DE", "rate": {"basis_points": 1.5}}]);
-    let expected = told([
+    let expected = faults([
         ("/items/0/country", "format"),
         ("/items/0/rate/basis_points", "minimum"),
         ("/items/0/tax_class", "format"),
@@ -86,14 +88,14 @@ async fn each_fault_of_a_rate_has_its_location_and_nothing_is_saved(shop: &Shop)
     twice["rates"] = json!([{"currency": "EUR", "amount": 1}, {"country": "DE", "currency": "EUR", "amount": 1},
                             {"currency": "EUR", "amount": 2}]);
     twice["translations"] = json!({"german": {"name": "A"}, "d": {"name": "A"}});
-    let expected = told([
+    let expected = faults([
         ("/items/0/rates/2", "duplicate"),
         ("/items/0/translations/d", "format"),
         ("/items/1/code", "duplicate"),
     ]);
     assert_eq!(put(SHIPPING, json!([twice, method("a", 1)])).await, expected);
     let items = json!([{"code": "", "name": "a", "rates": [{"currency": "EURO", "amount": -1, "zone": 1}]}]);
-    let expected = told([
+    let expected = faults([
         ("/items/0/code", "too_short"),
         ("/items/0/rates/0/amount", "minimum"),
         ("/items/0/rates/0/currency", "format"),
@@ -101,7 +103,7 @@ async fn each_fault_of_a_rate_has_its_location_and_nothing_is_saved(shop: &Shop)
     ]);
     assert_eq!(put(SHIPPING, items).await, expected);
     let many: Vec<_> = (0..101).map(|number| method(&number.to_string(), 1)).collect();
-    assert_eq!(put(SHIPPING, json!(many)).await, told([("/items", "too_many")]));
+    assert_eq!(put(SHIPPING, json!(many)).await, faults([("/items", "too_many")]));
     assert_eq!(admin.get(SHIPPING).await.expect(200)["items"], json!([]));
 }
 
@@ -110,5 +112,5 @@ async fn only_administrators_set_rates(shop: &Shop) {
     let server = shop.server().await;
     let requests =
         [(Method::GET, TAXES), (Method::PUT, TAXES), (Method::GET, SHIPPING), (Method::PUT, SHIPPING)];
-    is_for_administrators(server, &requests).await;
+    assert_for_administrators(server, &requests).await;
 }

@@ -1,0 +1,8 @@
+//! Payments and their operations: every amount is captured, returned and credited once, whatever fails.
+
+mod late_responses;
+mod ledger;
+mod recovery;
+
+/// The first time of tests with a manual clock.
+const START: &str = "2026-01-31T12:00:00Z";
