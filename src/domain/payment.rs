@@ -136,13 +136,13 @@ impl Payment {
         }
         match operation.kind {
             OperationKind::Capture if succeeded => {
-                self.captured = self.captured.checked_add(operation.amount)?
+                self.captured = self.captured.checked_add(operation.amount)?;
             }
             OperationKind::Refund if succeeded => {
-                self.refunded = self.refunded.checked_add(operation.amount)?
+                self.refunded = self.refunded.checked_add(operation.amount)?;
             }
             OperationKind::Void if succeeded => {
-                self.authorized = self.authorized.checked_sub(operation.amount)?
+                self.authorized = self.authorized.checked_sub(operation.amount)?;
             }
             _ => {}
         }
