@@ -1,4 +1,4 @@
-//! What holds for every operation in the OpenAPI document, whichever it is.
+//! Rules for every operation of the API document: roles, bodies, parameters, and resources that are missing or of others.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::examples::{Operation, document, example, operations};
 
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
-/// Somebody who may call the operation.
+/// A client of each role.
 struct Clients {
     guest: TestClient,
     customer: TestClient,
@@ -27,7 +27,7 @@ impl Clients {
     }
 }
 
-/// An answer that is no success is a problem document, and never a fault of ours.
+/// Asserts that a response is a success or a problem document, and no internal error.
 #[track_caller]
 pub fn assert_sound(operation: &Operation, response: &TestResponse) {
     assert!(response.status < 500, "{operation}: {response}");
@@ -45,21 +45,21 @@ async fn call(client: &TestClient, operation: &Operation, path: &str, document: 
     client.send(operation.method.clone(), path, body).await
 }
 
-on_both_engines!(every_operation_answers_as_it_is_documented);
-async fn every_operation_answers_as_it_is_documented(shop: &Shop) {
+on_both_engines!(every_operation_responds_as_it_is_documented_if_its_resource_is_missing);
+async fn every_operation_responds_as_it_is_documented_if_its_resource_is_missing(shop: &Shop) {
     let server = shop.server().await;
     let (clients, document) = (Clients::of(server).await, document());
     for operation in operations(&document) {
-        let path = operation.path_to_nothing(&document);
-        // what ends the log-in comes with one of its own
+        let path = operation.path_to_missing(&document);
+        // an operation that ends sessions gets a user of its own
         let ends = operation.method == Method::DELETE && operation.parameters("path").next().is_none();
         let own = if ends { Some(server.customer().await) } else { None };
         let client = own.as_ref().unwrap_or_else(|| clients.allowed(&operation));
         let response = call(client, &operation, &path, &document).await;
         assert_sound(&operation, &response);
         let documented = operation.described["responses"].as_object().unwrap();
-        let is_told = response.status >= 400 || documented.contains_key(&response.status.to_string());
-        assert!(is_told, "{operation} is not documented to answer {response}");
+        let is_documented = response.status >= 400 || documented.contains_key(&response.status.to_string());
+        assert!(is_documented, "{operation}: {response} is not documented");
         assert!(!response.header("x-request-id").is_empty(), "{operation}");
     }
 }
@@ -71,7 +71,7 @@ async fn every_operation_requires_its_role(shop: &Shop) {
     let forged = server.guest().with("authorization", "Bearer forged");
     let (mut for_users, mut for_administrators) = (0, 0);
     for operation in operations(&document).iter().filter(|operation| !operation.is_open()) {
-        let path = operation.path_to_nothing(&document);
+        let path = operation.path_to_missing(&document);
         for client in [&clients.guest, &forged] {
             let response = call(client, operation, &path, &document).await;
             assert_eq!(response.problem(401), "unauthorized_access", "{operation}");
@@ -96,7 +96,7 @@ async fn an_unreadable_body_is_refused_with_its_reason(shop: &Shop) {
     let (clients, document) = (Clients::of(server).await, document());
     let mut tried = 0;
     for operation in operations(&document).iter().filter(|operation| operation.body().is_some()) {
-        let path = operation.path_to_nothing(&document);
+        let path = operation.path_to_missing(&document);
         let client = clients.allowed(operation);
         let typed = client.with("content-type", "application/json");
         let raw = async |client: &TestClient, body: &str| {
@@ -118,9 +118,9 @@ async fn an_unreadable_body_is_refused_with_its_reason(shop: &Shop) {
         assert_eq!(response.problem(422), "validation", "{operation}");
         let fault = json!({"pointer": "/no_such_field", "code": "unknown"});
         let faults = response.json()["errors"].as_array().unwrap().clone();
-        let is_told =
-            faults.iter().any(|told| told["pointer"] == fault["pointer"] && told["code"] == fault["code"]);
-        assert!(is_told, "{operation}: {response}");
+        let is_named =
+            faults.iter().any(|named| named["pointer"] == fault["pointer"] && named["code"] == fault["code"]);
+        assert!(is_named, "{operation}: {response}");
         tried += 1;
     }
     assert!(tried > 10, "only {tried} operations take a body");
@@ -161,7 +161,7 @@ async fn an_invalid_parameter_is_named(shop: &Shop) {
             if !operation.has_query(name) {
                 continue;
             }
-            // a list below a product needs one that exists
+            // a list of a product requires an existing one
             let path = format!("{}?{name}={value}", operation.path_with(|_| product.clone()));
             let response = call(client, &operation, &path, &document).await;
             assert_eq!(response.problem(422), "validation", "{operation} {name}={value}");
@@ -175,8 +175,8 @@ async fn an_invalid_parameter_is_named(shop: &Shop) {
     assert!(wrong_ids > 30, "only {wrong_ids} ids in paths were tried");
 }
 
-/// What belongs to somebody, by the part of the path that it stands behind.
-pub async fn belongings(server: &TestServer, owner: &TestClient) -> Vec<(&'static str, String)> {
+/// Creates resources of a user; returns each with the part of the path that precedes its id.
+pub async fn resources_of(server: &TestServer, owner: &TestClient) -> Vec<(&'static str, String)> {
     let bought = server.product().price(1_000).stock(10).create().await;
     let subscribed = server.product().price(1_000).stock(10).subscription().create().await;
     let make_cart = async || {
@@ -215,11 +215,11 @@ on_both_engines!(resources_of_other_users_are_not_found);
 async fn resources_of_other_users_are_not_found(shop: &Shop) {
     let server = shop.server().await;
     let (clients, document) = (Clients::of(server).await, document());
-    let belongings = belongings(server, &clients.customer).await;
+    let resources = resources_of(server, &clients.customer).await;
     let users = [server.customer().await, server.admin().await];
     let guest = server.guest();
     let mut tried = 0;
-    for (kind, id) in &belongings {
+    for (kind, id) in &resources {
         let own = format!("/v1/{kind}/{{id}}");
         for operation in operations(&document).iter().filter(|operation| operation.path.starts_with(&own)) {
             let path = operation.path_with(|name| match name {

@@ -1,4 +1,4 @@
-//! What the OpenAPI document promises, as requests: every operation, and bodies that keep to its schema.
+//! The operations of the API document, and example bodies that are valid by their schemas.
 
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ pub struct Operation {
     pub method: Method,
     /// Its path, with its parameters in braces.
     pub path: String,
-    /// What the document says of it.
+    /// The operation object of the document.
     pub described: Value,
 }
 
@@ -41,13 +41,13 @@ impl std::fmt::Display for Operation {
 }
 
 impl Operation {
-    /// Whether nobody has to be signed in.
+    /// Whether guests may call it.
     pub fn is_open(&self) -> bool {
-        let shipping_options = self.described["security"].as_array().unwrap();
-        shipping_options.is_empty() || shipping_options.contains(&json!({}))
+        let schemes = self.described["security"].as_array().unwrap();
+        schemes.is_empty() || schemes.contains(&json!({}))
     }
 
-    /// Whether only an administrator may.
+    /// Whether only administrators may call it.
     pub fn is_for_administrators(&self) -> bool {
         self.path.starts_with("/admin/")
     }
@@ -61,8 +61,8 @@ impl Operation {
         self.path.split('/').map(part).collect::<Vec<_>>().join("/")
     }
 
-    /// The path with its required parameters, naming things that are not there.
-    pub fn path_to_nothing(&self, document: &Value) -> String {
+    /// The path with its required parameters, to resources that do not exist.
+    pub fn path_to_missing(&self, document: &Value) -> String {
         let path = self.path_with(|_| Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).to_string());
         let query: Vec<_> = self
             .parameters("query")
@@ -75,9 +75,9 @@ impl Operation {
         if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) }
     }
 
-    /// The parameters that stand there.
-    pub fn parameters<'a>(&'a self, place: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.described["parameters"].as_array().into_iter().flatten().filter(move |one| one["in"] == place)
+    /// The parameters in this location: `path`, `query` or `header`.
+    pub fn parameters<'a>(&'a self, location: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.described["parameters"].as_array().into_iter().flatten().filter(move |one| one["in"] == location)
     }
 
     /// Whether it has a query parameter of this name.
@@ -85,13 +85,13 @@ impl Operation {
         self.parameters("query").any(|parameter| parameter["name"] == name)
     }
 
-    /// The schema of its body, if it takes one.
+    /// The schema of its body, if it has one.
     pub fn body(&self) -> Option<&Value> {
         self.described.pointer("/requestBody/content/application~1json/schema")
     }
 }
 
-/// A value that keeps to a schema: the least that is required.
+/// A valid value of a schema, with the required members only.
 pub fn example(document: &Value, schema: &Value) -> Value {
     let schema = resolve(document, schema);
     let given = schema.get("example").or_else(|| schema["examples"].get(0));
@@ -148,7 +148,8 @@ fn text(schema: &Value) -> String {
     fitting.repeat(usize::try_from(least).unwrap().div_ceil(fitting.len()).max(1))
 }
 
-fn resolve<'a>(document: &'a Value, mut schema: &'a Value) -> &'a Value {
+/// The schema that a reference leads to, or the schema itself.
+pub fn resolve<'a>(document: &'a Value, mut schema: &'a Value) -> &'a Value {
     while let Some(reference) = schema["$ref"].as_str() {
         schema = document.pointer(reference.trim_start_matches('#')).unwrap();
     }

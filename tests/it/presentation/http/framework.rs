@@ -1,4 +1,4 @@
-//! What every route has: a policy, a place in the `OpenAPI` document, a request id, problem documents.
+//! Routes and the API document: policies, responses, schemas, request ids, and the pages of the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ fn every_operation_documents_its_policy_and_its_responses() {
 }
 
 #[test]
-fn the_document_is_openapi_3_1_and_refers_to_nothing_that_is_not_there() {
+fn the_document_is_openapi_3_1_and_its_references_exist() {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(members) => {
@@ -49,14 +49,17 @@ fn the_document_is_openapi_3_1_and_refers_to_nothing_that_is_not_there() {
     assert!(!found.is_empty());
     for reference in found {
         let pointer = reference.strip_prefix('#').expect(reference);
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        assert!(document.pointer(pointer).is_some(), "{reference} does not exist");
     }
     let schemes = document["components"]["securitySchemes"].as_object().unwrap();
     for Operation { method, path, described } in operations(&document) {
-        for way in
-            described["security"].as_array().unwrap().iter().flat_map(|way| way.as_object().unwrap().keys())
+        for scheme in described["security"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|schemes| schemes.as_object().unwrap().keys())
         {
-            assert!(schemes.contains_key(way), "{method} {path}: {way}");
+            assert!(schemes.contains_key(scheme), "{method} {path}: {scheme}");
         }
         let named: BTreeSet<_> =
             path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
@@ -84,8 +87,8 @@ fn no_two_schemas_have_one_name() {
     assert!(!seen.is_empty());
 }
 
-on_both_engines!(the_document_and_its_reader_are_served);
-async fn the_document_and_its_reader_are_served(shop: &Shop) {
+on_both_engines!(the_document_and_its_pages_are_served);
+async fn the_document_and_its_pages_are_served(shop: &Shop) {
     let server = shop.server().await;
     let guest = server.guest();
     let response = guest.get("/openapi.json").await;

@@ -1,4 +1,4 @@
-//! Arbitrary bodies for every operation that takes one: refused or done, and never a fault of ours.
+//! Arbitrary bodies for every operation that has one: a success or a refusal, and never an internal error.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -6,14 +6,14 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
-use super::contract::{assert_sound, belongings};
+use super::contract::{assert_sound, resources_of};
 use super::examples::{Operation, document, example, operations};
 use crate::support::Shop;
 
-/// Bodies sent to each kind of database.
+/// The number of bodies that are sent on each engine.
 const BODIES: usize = 400;
 
-/// Any JSON, with the numbers and texts that programs stumble over.
+/// Any JSON, with numbers and texts at the limits of their types.
 fn any_json() -> impl Strategy<Value = Value> {
     let numbers =
         [json!(0), json!(-1), json!(i64::MIN), json!(i64::MAX), json!(u64::MAX), json!(1.5), json!(1e300)];
@@ -37,14 +37,14 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What is done to a body that keeps to its schema.
+/// A change of a valid body.
 #[derive(Debug, Clone)]
 enum Damage {
-    /// It is another one altogether.
+    /// The body is replaced.
     Whole(Value),
-    /// One of its parts is something else.
+    /// A value inside the body is replaced.
     Part(Index, Value),
-    /// One of its optional members is there too.
+    /// A documented member is added.
     More(Index, Value),
 }
 
@@ -94,16 +94,16 @@ async fn no_body_causes_an_internal_error(shop: &Shop) {
     let server = shop.server().await;
     let document = document();
     let admin = server.admin().await;
-    let belongings = belongings(server, &admin).await;
+    let resources = resources_of(server, &admin).await;
     let bodied: Vec<Operation> =
         operations(&document).into_iter().filter(|operation| operation.body().is_some()).collect();
     let strategy = (any::<Index>(), damage(), any::<bool>());
     let mut runner = TestRunner::default();
     let (mut done, mut refused) = (0, 0);
     for _ in 0..BODIES {
-        let (which, damage, is_there) = strategy.new_tree(&mut runner).unwrap().current();
+        let (which, damage, exists) = strategy.new_tree(&mut runner).unwrap().current();
         let operation = which.get(&bodied);
-        let path = path(operation, &document, is_there.then_some(&belongings));
+        let path = path(operation, &document, exists.then_some(&resources));
         let schema = operation.body().unwrap();
         let body = damaged(example(&document, schema), schema, damage);
         let response = admin.send(operation.method.clone(), &path, Some(body.clone())).await;
@@ -114,12 +114,12 @@ async fn no_body_causes_an_internal_error(shop: &Shop) {
     assert!(done > 0 && refused > BODIES / 2, "{done} done, {refused} refused");
 }
 
-/// A path to what is there, where something is, or to nothing.
-fn path(operation: &Operation, document: &Value, there: Option<&Vec<(&'static str, String)>>) -> String {
+/// The path of an operation on an existing resource, if there is one of its kind, or on a missing one.
+fn path(operation: &Operation, document: &Value, resources: Option<&Vec<(&'static str, String)>>) -> String {
     let kind = operation.path.trim_start_matches("/admin").split('/').nth(2).unwrap_or_default();
-    let id = there.and_then(|there| there.iter().find(|(there, _)| *there == kind));
+    let id = resources.and_then(|resources| resources.iter().find(|(resource, _)| *resource == kind));
     match id {
         Some((_, id)) => operation.path_with(|_| id.clone()),
-        None => operation.path_to_nothing(document),
+        None => operation.path_to_missing(document),
     }
 }

@@ -9,4 +9,5 @@ mod fuzz;
 mod products;
 mod selling;
 mod server;
+mod successes;
 mod validation;

@@ -1,0 +1,255 @@
+//! Every operation of the API document succeeds on resources that exist, with the response that the document describes.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::examples::{Operation, document, example, operations, resolve};
+use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
+use crate::support::store::manual_capture;
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, unique};
+
+const PASSWORD: &str = "correct horse";
+
+on_both_engines!(
+    every_operation_succeeds_as_it_is_documented,
+    ShopOptions::default().policy(manual_capture())
+);
+async fn every_operation_succeeds_as_it_is_documented(shop: &Shop) {
+    let server = shop.server().await;
+    let (document, admin) = (document(), server.admin().await);
+    let mut faults = Vec::new();
+    for operation in operations(&document) {
+        let user = server.customer().await;
+        let resources = Resources { shop, server, admin: &admin, user: &user };
+        let request = resources.request(&operation, &document).await;
+        let client = if operation.is_for_administrators() { &admin } else { &user };
+        let response = client.send(operation.method.clone(), &request.path, request.body).await;
+        faults.extend(faults_of(&operation, &document, &response));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The faults of a response: its status is no documented success, or its body differs from its schema.
+fn faults_of(operation: &Operation, document: &Value, response: &TestResponse) -> Vec<String> {
+    let documented = &operation.described["responses"][response.status.to_string()];
+    if response.status >= 300 || documented.is_null() {
+        return vec![format!("{operation}: {response}")];
+    }
+    let Some(schema) = documented.pointer("/content/application~1json/schema") else { return Vec::new() };
+    let mut faults = Vec::new();
+    compare(document, schema, &response.json(), &operation.to_string(), &mut faults);
+    faults
+}
+
+/// Compares the members of an object with those of its schema, and those of the objects in it.
+fn compare(document: &Value, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
+    let schema = resolve(document, schema);
+    for choice in ["oneOf", "anyOf"] {
+        let alternatives = schema[choice].as_array().into_iter().flatten();
+        if let [only] = alternatives.filter(|choice| choice["type"] != "null").collect::<Vec<_>>()[..] {
+            compare(document, only, value, at, faults);
+        }
+    }
+    if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
+        values.iter().for_each(|value| compare(document, items, value, &format!("{at}[]"), faults));
+    }
+    let (Some(properties), Some(members)) = (schema["properties"].as_object(), value.as_object()) else {
+        return;
+    };
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !members.contains_key(name) {
+            faults.push(format!("{at}: {name} is missing"));
+        }
+    }
+    for (name, value) in members {
+        match properties.get(name) {
+            Some(property) => compare(document, property, value, &format!("{at}/{name}"), faults),
+            None => faults.push(format!("{at}: {name} is not documented")),
+        }
+    }
+}
+
+#[test]
+fn a_body_that_differs_from_its_schema_is_found() {
+    let document = json!({"components": {"cart": {
+        "required": ["id", "lines"],
+        "properties": {
+            "id": {"type": "string"},
+            "lines": {"items": {"required": ["sku"], "properties": {"sku": {"type": "string"}}}},
+        },
+    }}});
+    let schema = json!({"oneOf": [{"type": "null"}, {"$ref": "#/components/cart"}]});
+    let faults = |body: Value| {
+        let mut faults = Vec::new();
+        compare(&document, &schema, &body, "cart", &mut faults);
+        faults
+    };
+    assert_eq!(faults(json!({"id": "1", "lines": [{"sku": "A"}]})), [""; 0]);
+    assert_eq!(faults(json!({"lines": []})), ["cart: id is missing"]);
+    let lines = json!({"id": "1", "lines": [{"sku": "A", "code": 1}, {}]});
+    assert_eq!(faults(lines), ["cart/lines[]: code is not documented", "cart/lines[]: sku is missing"]);
+}
+
+/// A request that should succeed.
+struct Request {
+    path: String,
+    body: Option<Value>,
+}
+
+/// Creates the resources of one operation.
+struct Resources<'a> {
+    shop: &'a Shop,
+    server: &'a TestServer,
+    admin: &'a TestClient,
+    user: &'a TestClient,
+}
+
+impl Resources<'_> {
+    async fn request(&self, operation: &Operation, document: &Value) -> Request {
+        let body = operation.body().map(|schema| example(document, schema));
+        let body = match self.body(operation).await {
+            Some(own) => Some(own),
+            None => body,
+        };
+        let path = match operation.path.trim_start_matches("/admin").split('/').nth(2).unwrap_or_default() {
+            "3ds" => self.confirmation(operation).await,
+            "carts" if operation.path.contains('{') => self.cart(operation).await,
+            resource => {
+                let id = if operation.path.contains('{') {
+                    self.id(resource, operation).await
+                } else {
+                    String::new()
+                };
+                operation.path_with(|_| id.clone())
+            }
+        };
+        if operation.path == "/v1/me/cart" {
+            new_cart(self.user).await;
+        }
+        Request { path, body }
+    }
+
+    /// The body of operations that need more than the example of their schema.
+    async fn body(&self, operation: &Operation) -> Option<Value> {
+        let price = json!({"amount": 900, "currency": "EUR"});
+        let name = unique("name");
+        let body = match (operation.method.as_str(), operation.path.as_str()) {
+            ("POST", "/admin/v1/categories") => json!({"name": name}),
+            ("POST", "/admin/v1/discounts") => discount(&name),
+            ("POST" | "PUT", "/admin/v1/products" | "/admin/v1/products/{id}") => {
+                json!({"name": name, "variants": [{"sku": name, "price": price, "stock": 3}]})
+            }
+            ("POST", "/v1/carts/{id}/checkout") => checkout_body("tok_ok"),
+            ("POST", "/v1/carts/{id}/items") => {
+                json!({"variant_id": self.shop.product().create().await, "quantity": 1})
+            }
+            ("PUT", "/v1/carts/{id}/discount") => {
+                self.created("discounts", discount(&name)).await;
+                json!({"code": name})
+            }
+            ("POST", "/v1/sessions") => {
+                let account = json!({"email": format!("{name}@example.org"), "password": PASSWORD});
+                self.server.guest().post("/v1/users", account.clone()).await.expect(201);
+                account
+            }
+            ("POST", "/v1/users") => json!({"email": format!("{name}@example.org"), "password": PASSWORD}),
+            _ => return None,
+        };
+        Some(body)
+    }
+
+    /// Creates a resource as an administrator; returns its id.
+    async fn created(&self, resource: &str, body: Value) -> String {
+        let created = self.admin.post(&format!("/admin/v1/{resource}"), body).await.expect(201);
+        created["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates the resource that an operation reads or changes; returns its id.
+    async fn id(&self, resource: &str, operation: &Operation) -> String {
+        let last = operation.path.rsplit('/').next().unwrap();
+        match resource {
+            "categories" => self.created("categories", json!({"name": unique("category")})).await,
+            "discounts" => self.created("discounts", discount(&unique("code"))).await,
+            "inventory" => self.shop.product().create().await.to_string(),
+            "notifications" => self.notification().await,
+            "orders" => {
+                let order = self.order().await;
+                if last == "refund" {
+                    let capture = format!("/admin/v1/orders/{order}/capture");
+                    self.admin.post(&capture, json!({})).await.expect(201);
+                }
+                order
+            }
+            "payments" => text(&self.bought().await["payment"]["id"]),
+            "products" => text(&self.bought().await["items"][0]["product_id"]),
+            "reviews" => {
+                let product = text(&self.bought().await["items"][0]["product_id"]);
+                let path = format!("/v1/products/{product}/reviews");
+                text(&self.user.post(&path, json!({"rating": 5})).await.expect(201)["id"])
+            }
+            "subscriptions" => {
+                let subscription = self.subscription().await;
+                if last == "resume" {
+                    let pause = format!("/v1/subscriptions/{subscription}/pause");
+                    self.user.post(&pause, json!({})).await.expect(200);
+                }
+                subscription
+            }
+            "users" => text(&self.user.get("/v1/me").await.expect(200)["id"]),
+            other => panic!("{other}: no resource for {operation}"),
+        }
+    }
+
+    /// The path of an operation on a cart with one line, whose variant is the second parameter.
+    async fn cart(&self, operation: &Operation) -> String {
+        let variant = self.shop.product().create().await;
+        let cart = cart_of(self.user, variant, 1).await;
+        let id = cart.rsplit('/').next().unwrap();
+        operation.path_with(|name| if name == "variant_id" { variant.to_string() } else { id.to_owned() })
+    }
+
+    /// The path of an operation on the confirmation page of a payment.
+    async fn confirmation(&self, operation: &Operation) -> String {
+        let cart = cart_of(self.user, self.shop.product().create().await, 1).await;
+        let checkout = checkout_body("tok_requires_action");
+        let order = self.user.post(&format!("{cart}/checkout"), checkout).await.expect(201);
+        let page = text(&order["payment"]["action_url"]);
+        if operation.method == Method::POST { format!("{page}?decision=approve") } else { page }
+    }
+
+    /// An order of one piece, with its payment authorized.
+    async fn bought(&self) -> Value {
+        order_of(self.user, self.shop.product().create().await).await
+    }
+
+    async fn order(&self) -> String {
+        text(&self.bought().await["id"])
+    }
+
+    async fn subscription(&self) -> String {
+        order_of(self.user, self.shop.product().subscription().create().await).await;
+        text(&self.user.get("/v1/subscriptions").await.expect(200)["items"][0]["id"])
+    }
+
+    /// Waits for the notification of an order.
+    async fn notification(&self) -> String {
+        self.bought().await;
+        loop {
+            let list = self.user.get("/v1/notifications").await.expect(200);
+            if let Some(notification) = list["items"].get(0) {
+                break text(&notification["id"]);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn discount(code: &str) -> Value {
+    json!({"code": code, "kind": {"type": "percent", "basis_points": 1_000}})
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
