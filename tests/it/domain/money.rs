@@ -1,4 +1,4 @@
-//! Money: exact or an error, whatever the amounts.
+//! Money: exact results or errors for all amounts.
 
 use std::cmp::Ordering;
 use std::num::NonZeroU64;
@@ -15,14 +15,14 @@ fn gbp(amount: i64) -> Money {
 }
 
 #[test]
-fn on_the_wire_money_is_minor_units_and_a_code() {
+fn money_is_serialized_as_minor_units_and_a_code() {
     let text = r#"{"amount":1299,"currency":"EUR"}"#;
     assert_eq!(serde_json::to_string(&eur(1299)).unwrap(), text);
     assert_eq!(serde_json::from_str::<Money>(text).unwrap(), eur(1299));
 }
 
 #[test]
-fn what_is_not_exactly_money_is_refused() {
+fn values_that_are_not_exactly_money_are_refused() {
     for text in [
         r#"{"amount":12.99,"currency":"EUR"}"#,
         r#"{"amount":1299.0,"currency":"EUR"}"#,
@@ -48,14 +48,14 @@ fn a_currency_has_the_minor_unit_of_iso_4217() {
 }
 
 #[test]
-fn what_prices_cannot_be_written_in_is_no_currency() {
+fn codes_without_prices_are_no_currencies() {
     for code in ["", "EU", "eur", "ZZZ", "XAU", "XXX", "XTS", "€"] {
         assert_eq!(code.parse::<Currency>(), Err(UnknownCurrency), "{code}");
     }
 }
 
 #[test]
-fn logs_show_the_decimal_point_where_the_currency_has_it() {
+fn display_has_the_decimal_point_of_the_currency() {
     let show = |amount, code: &str| Money::new(amount, code.parse().unwrap()).to_string();
     assert_eq!(show(1_299, "EUR"), "12.99 EUR");
     assert_eq!(show(-5, "EUR"), "-0.05 EUR");
@@ -76,7 +76,7 @@ fn currencies_do_not_mix() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn an_overflow_is_an_error() {
     assert_eq!(eur(i64::MAX).checked_add(eur(1)), Err(MoneyError::Overflow));
     assert_eq!(eur(i64::MIN).checked_sub(eur(1)), Err(MoneyError::Overflow));
     assert_eq!(eur(i64::MAX).checked_times(2), Err(MoneyError::Overflow));
@@ -114,7 +114,7 @@ fn nothing_is_allocated_by_nothing() {
     assert_eq!(eur(0).allocate(&[-1]), Err(MoneyError::Unallocatable));
 }
 
-/// Amounts of a shop, and those at the ends of what fits.
+/// Amounts of a shop, and those at the ends of the range.
 fn amount() -> impl Strategy<Value = i64> {
     prop_oneof![-50..50_i64, -1_000_000..1_000_000_i64, any::<i64>(), Just(i64::MIN), Just(i64::MAX)]
 }
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn money_survives_the_wire(amount in amount()) {
+    fn money_is_deserialized_as_it_was_serialized(amount in amount()) {
         let text = serde_json::to_string(&gbp(amount)).unwrap();
         prop_assert_eq!(serde_json::from_str::<Money>(&text).unwrap(), gbp(amount));
     }

@@ -1,4 +1,4 @@
-//! Pricing: real receipts worked out by hand, and what holds for any cart.
+//! Pricing: real receipts that were computed by hand, and properties of any cart.
 
 use proptest::prelude::*;
 use undercroft::domain::discount::{Discount, DiscountKind, code_key};
@@ -144,7 +144,7 @@ fn a_cart_may_mix_prices_with_and_without_tax() {
 }
 
 #[test]
-fn the_odd_cent_falls_to_the_same_line_however_the_cart_is_sorted() {
+fn the_remaining_cent_goes_to_the_same_line_in_any_order() {
     // 0.49 × 19 % = 0.0931, but 0.50 × 19 % = 0.095
     let cent_off = fixed(eur(1));
     let (taxed, free) = (line(1, 1, 50, exclusive(1_900)), line(2, 1, 50, exclusive(0)));
@@ -192,7 +192,7 @@ fn a_negative_price_is_refused() {
 }
 
 #[test]
-fn another_currency_is_refused_wherever_it_stands() {
+fn another_currency_is_refused_in_every_position() {
     let mismatch =
         PricingError::Money(MoneyError::CurrencyMismatch { left: Currency::EUR, right: Currency::USD });
     let dollar = Money::new(100, Currency::USD);
@@ -213,7 +213,7 @@ fn tax_rate() -> impl Strategy<Value = TaxRate> {
     (basis_points, any::<bool>()).prop_map(|(basis_points, inclusive)| TaxRate { basis_points, inclusive })
 }
 
-/// Prices of pennies make equal shares and carts of nothing likely.
+/// Prices of few cents make equal shares and free carts likely.
 fn lines(unit_price: impl Strategy<Value = i64>) -> impl Strategy<Value = Vec<LineInput>> {
     let quantity = prop_oneof![3 => 1..4_i64, 1 => LINE_QUANTITY];
     let line = (0..4_u128, quantity, unit_price, tax_rate())
@@ -237,7 +237,7 @@ fn sum(amounts: impl IntoIterator<Item = Money>) -> i128 {
     amounts.into_iter().map(|money| i128::from(money.amount)).sum()
 }
 
-/// What holds for every cart that has a price.
+/// Checks the properties of a priced cart.
 fn check(input: &PricingInput<'_>, priced: &Priced) -> Result<(), TestCaseError> {
     let [subtotal, discount, shipping, tax, total] =
         [priced.subtotal, priced.discount, priced.shipping, priced.tax, priced.total]
@@ -257,11 +257,11 @@ fn check(input: &PricingInput<'_>, priced: &Priced) -> Result<(), TestCaseError>
     prop_assert!((0..=subtotal).contains(&discount));
 
     prop_assert_eq!(lines.len(), input.lines.len());
-    for (line, asked) in lines.iter().zip(&input.lines) {
-        prop_assert_eq!(line.variant_id, asked.variant_id);
-        prop_assert_eq!((line.quantity, line.unit_price), (asked.quantity, asked.unit_price));
+    for (line, input) in lines.iter().zip(&input.lines) {
+        prop_assert_eq!(line.variant_id, input.variant_id);
+        prop_assert_eq!((line.quantity, line.unit_price), (input.quantity, input.unit_price));
         prop_assert_eq!(i128::from(line.unit_price.amount) * i128::from(line.quantity), sum([line.subtotal]));
-        // the line's share of the discount, and its tax, are the exact ones but for less than a unit
+        // the line's share of the discount and its tax differ from the exact ones by less than a minor unit
         let share = sum([line.discount]) * subtotal - discount * sum([line.subtotal]);
         prop_assert!(share == 0 || share.abs() < subtotal);
         let paid = sum([line.subtotal]) - sum([line.discount]);
@@ -292,7 +292,7 @@ proptest! {
     }
 
     #[test]
-    fn how_a_cart_is_sorted_changes_nothing(
+    fn the_order_of_lines_does_not_change_the_price(
         (lines, shuffled) in lines(prop_oneof![0..6_i64, 0..5_000_i64])
             .prop_flat_map(|lines| (Just(lines.clone()), Just(lines).prop_shuffle())),
         discount in any_discount(),
@@ -310,7 +310,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_too_large_is_an_error_and_never_a_wrong_price(
+    fn an_overflow_is_an_error_and_never_a_wrong_price(
         lines in lines(prop_oneof![0..=i64::MAX, Just(i64::MAX / 9_999), Just(i64::MAX)]),
         discount in any_discount(),
     ) {
@@ -328,7 +328,7 @@ proptest! {
     }
 
     #[test]
-    fn the_key_of_a_code_is_its_own_key_and_blind_to_case(code in "\\PC{0,20}") {
+    fn the_key_of_a_code_is_idempotent_and_ignores_case(code in "\\PC{0,20}") {
         let key = code_key(&code);
         prop_assert_eq!(&code_key(&key), &key);
         prop_assert_eq!(&code_key(&code.to_uppercase()), &key);

@@ -1,4 +1,4 @@
-//! Events reach every subscriber in order, and their handlers take effect once, whatever fails.
+//! Events are delivered to every subscriber in order, and each handler takes effect once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ async fn publish(database: &Database, available: i64) {
     published.unwrap();
 }
 
-/// Writes a row per event, numbered as they come.
+/// Writes a row for each event, numbered in the order of delivery.
 async fn note(work: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
     write_note(work, event.available).await
 }
@@ -66,8 +66,8 @@ fn dispatcher(database: &Database, subscriber: Subscriber) -> EventDispatcher {
     EventDispatcher::new(database.clone(), [subscriber])
 }
 
-/// Delivers until there are so many notes. On PostgreSQL an event waits for every transaction of the whole server that
-/// began before it, so those of other tests too.
+/// Delivers until this number of notes is written. On PostgreSQL an event is delivered after every earlier transaction
+/// of the server has ended, including those of other tests.
 async fn deliver_until(dispatcher: &EventDispatcher, database: &Database, expected: i64) {
     for _ in 0..600 {
         dispatcher.deliver(&CancellationToken::new()).await.unwrap();
@@ -107,10 +107,10 @@ async fn every_event_is_handled_once_and_in_order_by_dispatchers_that_compete(sh
 }
 
 on_both_engines!(
-    an_event_that_fails_holds_back_its_subscriber_and_becomes_a_dead_letter,
+    an_event_that_fails_is_retried_before_later_ones_and_becomes_a_dead_letter,
     ShopOptions::at("2026-01-01T00:00:00Z")
 );
-async fn an_event_that_fails_holds_back_its_subscriber_and_becomes_a_dead_letter(shop: &Shop) {
+async fn an_event_that_fails_is_retried_before_later_ones_and_becomes_a_dead_letter(shop: &Shop) {
     let database = &shop.database;
     for available in 0..6 {
         publish(database, available).await;
@@ -172,7 +172,7 @@ async fn an_event_of_an_older_version_becomes_a_dead_letter(shop: &Shop) {
     check_dead_letter(shop, &["UPDATE outbox SET version = 0"], reason).await;
 }
 
-/// `stock.changed` as a later program knows it, which still reads the data of version 1.
+/// Version 2 of `stock.changed`, which decodes the data of version 1.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct StockCounted {
     pieces: i64,
@@ -250,7 +250,7 @@ async fn events_that_all_subscribers_have_read_are_deleted_after_a_week(shop: &S
     )
     .await;
     publish(database, 3).await;
-    // on PostgreSQL the last of them is read once the other transactions of the server have ended
+    // on PostgreSQL the last event is delivered after the other transactions of the server have ended
     let mut deleted = 0;
     for _ in 0..600 {
         dispatcher.deliver(&CancellationToken::new()).await.unwrap();
@@ -262,7 +262,7 @@ async fn events_that_all_subscribers_have_read_are_deleted_after_a_week(shop: &S
     }
     assert_eq!(deleted, 5, "all but the dead letter");
     let left = "SELECT COUNT(*) FROM outbox";
-    assert_eq!(value::<i64>(database, left, &[]).await, 3, "and the two that happened today");
+    assert_eq!(value::<i64>(database, left, &[]).await, 3, "and the two events of today");
     deliver_until(&dispatcher, database, 4).await;
     assert_in_order(database).await;
 }
@@ -281,7 +281,7 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
                 if let Some(available) = before {
                     work.publish(&StockChanged { variant_id, available }).await?;
                 }
-                // sends the event, and gives the transaction its number
+                // sends the event and assigns the transaction its number
                 next_number(work, "late").await?;
                 if let Some((began, wait)) = signals.lock().await.take() {
                     began.send(()).unwrap();
@@ -310,7 +310,7 @@ async fn an_event_whose_transaction_commits_late_is_not_skipped() {
     publish_around(&shop, Some(0), None, async || {
         publish(&shop.database, 1).await;
         dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-        assert_eq!(notes(&shop.database).await, 0, "what committed early waits for what began before it");
+        assert_eq!(notes(&shop.database).await, 0, "an event waits for transactions that began before it");
     })
     .await;
     deliver_until(&dispatcher, &shop.database, 2).await;
@@ -340,7 +340,7 @@ async fn events_continue_after_a_restore_into_another_cluster() {
     for available in 3..5 {
         publish(&shop.database, available).await;
     }
-    // as in a backup of a cluster that has come further than this one
+    // as in a backup of a cluster with higher transaction numbers
     execute(
         &shop.database,
         &["UPDATE outbox SET tx = tx + 1000000000000", "UPDATE event_cursors SET tx = tx + 1000000000000"],

@@ -38,9 +38,9 @@ async fn product_in(server: &TestServer, category: &str) {
 /// Returns the number of listings in a category.
 async fn listed_in(server: &TestServer, category: &str) -> i64 {
     let category: CategoryId = category.parse().unwrap();
-    let mut session = server.store.database().read().await.unwrap();
+    let mut connection = server.store.database().read().await.unwrap();
     let sql = "SELECT COUNT(*) FROM listings WHERE category_id = $1";
-    session.one(sql, &[category.into()]).await.unwrap()
+    connection.one(sql, &[category.into()]).await.unwrap()
 }
 
 on_both_engines!(categories_are_created_and_listed_as_a_tree);

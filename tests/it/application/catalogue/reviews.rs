@@ -19,10 +19,10 @@ async fn buyer(server: &TestServer, email: &str) -> (TestClient, String) {
 
 /// The sum and count of the ratings of the only product.
 async fn rating(server: &TestServer) -> [i64; 2] {
-    let mut session = server.store.database().read().await.unwrap();
+    let mut connection = server.store.database().read().await.unwrap();
     let mut column = async |column: &str| {
         let sql = format!("SELECT {column} FROM products");
-        session.one(&sql, &[]).await.unwrap()
+        connection.one(&sql, &[]).await.unwrap()
     };
     [column("rating_sum").await, column("rating_count").await]
 }

@@ -32,9 +32,9 @@ async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
 
     let least = json!({"email": "bob@example.org", "password": "12345678"});
     assert_eq!(server.guest().post("/v1/users", least).await.expect(201)["name"], "");
-    let mut session = server.store.database().read().await.unwrap();
+    let mut connection = server.store.database().read().await.unwrap();
     let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.registered'";
-    assert_eq!(session.one::<i64>(sql, &[]).await.unwrap(), 2);
+    assert_eq!(connection.one::<i64>(sql, &[]).await.unwrap(), 2);
 }
 
 on_both_engines!(an_address_has_one_account_in_every_spelling);
@@ -113,9 +113,9 @@ async fn a_registration_is_idempotent_and_its_key_does_not_reveal_the_password(s
     let other = guest.post("/v1/users", json!({"email": "ann@example.org", "password": "another one"})).await;
     assert_eq!(other.problem(422), "idempotency_key_reused");
 
-    let mut session = server.store.database().read().await.unwrap();
+    let mut connection = server.store.database().read().await.unwrap();
     let sql = "SELECT request_hash FROM idempotency_keys";
-    let kept: Vec<u8> = session.one(sql, &[]).await.unwrap();
+    let kept: Vec<u8> = connection.one(sql, &[]).await.unwrap();
     let quick = Sha256::new().chain_update("POST\0/v1/users\0").chain_update(body.to_string()).finalize();
     assert_ne!(kept, quick.to_vec());
 }
@@ -200,9 +200,9 @@ async fn an_erased_user_cannot_log_in(shop: &Shop) {
     assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
     bob.get("/v1/me").await.expect(200);
     newcomer(server, "ann@example.org").await.get("/v1/me").await.expect(200);
-    let mut session = server.store.database().read().await.unwrap();
+    let mut connection = server.store.database().read().await.unwrap();
     let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.erased'";
-    assert_eq!(session.one::<i64>(sql, &[]).await.unwrap(), 1);
+    assert_eq!(connection.one::<i64>(sql, &[]).await.unwrap(), 1);
 }
 
 on_both_engines!(operations_of_users_require_a_session);

@@ -1,4 +1,4 @@
-//! The category tree: its order, its shape, and moves that never close a circle.
+//! The category tree: its order, moves without cycles, and removals.
 
 use undercroft::domain::category::Category;
 use undercroft::domain::ids::CategoryId;
@@ -6,7 +6,7 @@ use undercroft::domain::product::Texts;
 use undercroft::infrastructure::repositories::{CategoryRepository, DatabaseError, MoveError};
 use uuid::Uuid;
 
-use super::{at, at_once, execute, insert, number, product, update};
+use super::{at, concurrently, execute, insert, number, product, update};
 use crate::support::Shop;
 
 fn id(number: u128) -> CategoryId {
@@ -28,15 +28,15 @@ fn category(number: u128, parent: Option<u128>, position: i64) -> Category {
     }
 }
 
-async fn plant(shop: &Shop, categories: &[Category]) {
+async fn insert_all(shop: &Shop, categories: &[Category]) {
     for category in categories {
         insert(shop, category).await.unwrap();
     }
 }
 
-/// 1 above 2 above 3, and 4 beside 1.
-async fn plant_four(shop: &Shop) {
-    plant(
+/// Inserts 1 with its child 2 and its grandchild 3, and 4.
+async fn insert_four(shop: &Shop) {
+    insert_all(
         shop,
         &[category(1, None, 1), category(2, Some(1), 0), category(3, Some(2), 0), category(4, None, 0)],
     )
@@ -64,10 +64,10 @@ async fn remove(shop: &Shop, number: u128) -> bool {
     removed.unwrap()
 }
 
-on_both_engines!(the_tree_is_read_in_order_and_a_category_by_either_name);
-async fn the_tree_is_read_in_order_and_a_category_by_either_name(shop: &Shop) {
-    plant_four(shop).await;
-    plant(shop, &[Category { slug: "a".into(), ..category(5, Some(1), 0) }]).await;
+on_both_engines!(the_tree_is_read_in_order_and_a_category_by_id_or_slug);
+async fn the_tree_is_read_in_order_and_a_category_by_id_or_slug(shop: &Shop) {
+    insert_four(shop).await;
+    insert_all(shop, &[Category { slug: "a".into(), ..category(5, Some(1), 0) }]).await;
     let mut connection = shop.database.read().await.unwrap();
     let mut categories = CategoryRepository(&mut connection);
     let tree = categories.tree().await.unwrap();
@@ -82,7 +82,7 @@ async fn the_tree_is_read_in_order_and_a_category_by_either_name(shop: &Shop) {
 
 on_both_engines!(a_move_includes_the_subtree);
 async fn a_move_includes_the_subtree(shop: &Shop) {
-    plant_four(shop).await;
+    insert_four(shop).await;
     assert_eq!(ancestors(shop, 3).await, [id(3), id(2), id(1)]);
     move_to(shop, 2, Some(4), 7).await.unwrap();
     assert_eq!(ancestors(shop, 3).await, [id(3), id(2), id(4)]);
@@ -99,7 +99,7 @@ async fn a_move_includes_the_subtree(shop: &Shop) {
 
 on_both_engines!(a_move_below_itself_or_a_missing_parent_is_refused);
 async fn a_move_below_itself_or_a_missing_parent_is_refused(shop: &Shop) {
-    plant_four(shop).await;
+    insert_four(shop).await;
     for parent in [1, 2, 3] {
         assert!(matches!(move_to(shop, 1, Some(parent), 0).await, Err(MoveError::Cycle)), "{parent}");
     }
@@ -108,11 +108,11 @@ async fn a_move_below_itself_or_a_missing_parent_is_refused(shop: &Shop) {
     assert_eq!(ancestors(shop, 3).await, [id(3), id(2), id(1)]);
 }
 
-on_both_engines!(two_crossing_moves_never_close_a_circle);
-async fn two_crossing_moves_never_close_a_circle(shop: &Shop) {
-    plant(shop, &[category(1, None, 0), category(2, None, 0)]).await;
+on_both_engines!(two_concurrent_moves_make_no_cycle);
+async fn two_concurrent_moves_make_no_cycle(shop: &Shop) {
+    insert_all(shop, &[category(1, None, 0), category(2, None, 0)]).await;
     for round in 0..20 {
-        let moved = at_once(shop, 2, |shop, number| async move {
+        let moved = concurrently(shop, 2, |shop, number| async move {
             let (child, parent) = if number == 0 { (1, 2) } else { (2, 1) };
             move_to(&shop, child, Some(parent), 0).await.is_ok()
         })
@@ -127,7 +127,7 @@ async fn two_crossing_moves_never_close_a_circle(shop: &Shop) {
 
 on_both_engines!(an_edit_keeps_the_position);
 async fn an_edit_keeps_the_position(shop: &Shop) {
-    plant_four(shop).await;
+    insert_four(shop).await;
     let rename = async |name: &str, version| {
         let edited = Category { name: name.into(), version, ..category(2, None, 9) };
         update(shop, edited).await
@@ -144,13 +144,13 @@ async fn an_edit_keeps_the_position(shop: &Shop) {
 
 on_both_engines!(only_an_empty_category_is_removed);
 async fn only_an_empty_category_is_removed(shop: &Shop) {
-    plant_four(shop).await;
+    insert_four(shop).await;
     let inside = product(shop, 1).await;
     let sql = "UPDATE products SET category_id = $2 WHERE id = $1";
     execute(shop, sql, &[inside.into(), id(3).into()]).await;
     assert!(!remove(shop, 2).await, "it has a child");
     assert!(!remove(shop, 3).await, "it has a product");
-    assert!(!remove(shop, 9).await, "it is not there");
+    assert!(!remove(shop, 9).await, "it does not exist");
     execute(shop, sql, &[inside.into(), id(4).into()]).await;
     assert!(remove(shop, 3).await);
     assert!(remove(shop, 2).await);
@@ -159,9 +159,9 @@ async fn only_an_empty_category_is_removed(shop: &Shop) {
 
 on_both_engines!(nothing_is_moved_below_a_category_that_is_being_removed);
 async fn nothing_is_moved_below_a_category_that_is_being_removed(shop: &Shop) {
-    plant_four(shop).await;
+    insert_four(shop).await;
     for _ in 0..10 {
-        let done = at_once(shop, 2, |shop, number| async move {
+        let done = concurrently(shop, 2, |shop, number| async move {
             if number == 0 {
                 return remove(&shop, 4).await;
             }
@@ -174,7 +174,7 @@ async fn nothing_is_moved_below_a_category_that_is_being_removed(shop: &Shop) {
         .await;
         assert_eq!(done, 1);
         if ancestors(shop, 4).await.is_empty() {
-            plant(shop, &[category(4, None, 0)]).await;
+            insert_all(shop, &[category(4, None, 0)]).await;
         }
         move_to(shop, 3, Some(2), 0).await.unwrap();
     }

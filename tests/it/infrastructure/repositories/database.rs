@@ -12,16 +12,16 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, S
 use crate::support::Shop;
 
 async fn counter(database: &Database, name: &str) -> Option<i64> {
-    let mut session = database.read().await.unwrap();
-    session.first("SELECT value FROM counters WHERE name = $1", &[Param::from(name)]).await.unwrap()
+    let mut connection = database.read().await.unwrap();
+    connection.first("SELECT value FROM counters WHERE name = $1", &[Param::from(name)]).await.unwrap()
 }
 
 async fn events(database: &Database) -> i64 {
-    let mut session = database.read().await.unwrap();
-    session.one("SELECT COUNT(*) FROM outbox", &[]).await.unwrap()
+    let mut connection = database.read().await.unwrap();
+    connection.one("SELECT COUNT(*) FROM outbox", &[]).await.unwrap()
 }
 
-/// Counts up and publishes, then fails if it is told to.
+/// Increments a counter and publishes an event, then fails if `fail` is set.
 async fn count_up(database: &Database, name: &'static str, fail: bool) -> Result<i64, DatabaseError> {
     database
         .write((name, fail), async |work, &(name, fail)| {
@@ -68,8 +68,8 @@ async fn a_failed_constraint_is_reported_by_its_name(shop: &Shop) {
     assert!(matches!(outcome, Err(DatabaseError::Taken { .. })), "{outcome:?}");
 }
 
-on_both_engines!(a_unit_that_panics_or_awaits_is_an_error_and_the_writer_lives);
-async fn a_unit_that_panics_or_awaits_is_an_error_and_the_writer_lives(shop: &Shop) {
+on_both_engines!(a_unit_that_panics_or_awaits_fails_alone);
+async fn a_unit_that_panics_or_awaits_fails_alone(shop: &Shop) {
     if shop.url.starts_with("sqlite:") {
         let panicked: Result<(), DatabaseError> =
             shop.database.write((), async |_, ()| panic!("on purpose")).await;
@@ -86,8 +86,8 @@ async fn a_unit_that_panics_or_awaits_is_an_error_and_the_writer_lives(shop: &Sh
     assert_eq!(count_up(&shop.database, "d", false).await.unwrap(), 1);
 }
 
-on_both_engines!(opening_twice_changes_nothing_and_keeps_the_secret);
-async fn opening_twice_changes_nothing_and_keeps_the_secret(shop: &Shop) {
+on_both_engines!(opening_twice_changes_nothing_and_keeps_the_signing_key);
+async fn opening_twice_changes_nothing_and_keeps_the_signing_key(shop: &Shop) {
     let again = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
     assert_eq!(again.signing_key().sign("x", b"y"), shop.database.signing_key().sign("x", b"y"));
     assert_eq!(count_up(&again, "e", false).await.unwrap(), 1);
@@ -97,8 +97,8 @@ async fn opening_twice_changes_nothing_and_keeps_the_secret(shop: &Shop) {
 /// Fails like a statement that PostgreSQL could not serialize.
 const NOT_SERIALIZABLE: &str = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$";
 
-on_both_engines!(a_rollback_to_a_savepoint_drops_what_was_sent_ahead);
-async fn a_rollback_to_a_savepoint_drops_what_was_sent_ahead(shop: &Shop) {
+on_both_engines!(a_rollback_to_a_savepoint_discards_statements_that_were_sent_ahead);
+async fn a_rollback_to_a_savepoint_discards_statements_that_were_sent_ahead(shop: &Shop) {
     const READ: &str = "SELECT COALESCE(MAX(value), 0) FROM counters WHERE name = 'ahead'";
     let write = shop.database.write((), async |work, ()| {
         work.savepoint()?;

@@ -1,4 +1,4 @@
-//! Discounts: found by code, and never used more often than they may be, whoever asks at once.
+//! Discounts: found by code, listed, and redeemed at most as often as their limit.
 
 use undercroft::domain::discount::{Discount, DiscountKind};
 use undercroft::domain::ids::{DiscountId, OrderId};
@@ -6,7 +6,7 @@ use undercroft::domain::money::{Currency, Money};
 use undercroft::infrastructure::repositories::{DatabaseError, DiscountRepository};
 use uuid::Uuid;
 
-use super::{at, at_once, insert, order, update};
+use super::{at, concurrently, insert, order, update};
 use crate::support::{Shop, ShopOptions};
 
 fn discount(number: u32, code: &str) -> Discount {
@@ -22,15 +22,15 @@ async fn find(shop: &Shop, id: DiscountId) -> Discount {
     shop.database.read().await.unwrap().find(id).await.unwrap().unwrap()
 }
 
-async fn take(shop: &Shop, id: DiscountId, order_id: OrderId, second: i64) -> Result<bool, DatabaseError> {
+async fn redeem(shop: &Shop, id: DiscountId, order_id: OrderId, second: i64) -> Result<bool, DatabaseError> {
     let given = (id, order_id, at(second));
-    let redeem = shop.database.write(given, async |work, &(id, order_id, at)| {
+    let redeemed = shop.database.write(given, async |work, &(id, order_id, at)| {
         DiscountRepository::redeem(work, id, order_id, at).await
     });
-    redeem.await
+    redeemed.await
 }
 
-async fn give_back(shop: &Shop, order_id: OrderId) -> bool {
+async fn release(shop: &Shop, order_id: OrderId) -> bool {
     let released = shop
         .database
         .write(order_id, async |work, &order_id| DiscountRepository::release_use(work, order_id).await)
@@ -38,8 +38,8 @@ async fn give_back(shop: &Shop, order_id: OrderId) -> bool {
     released.unwrap()
 }
 
-on_both_engines!(a_discount_is_found_as_it_was_written_by_any_spelling);
-async fn a_discount_is_found_as_it_was_written_by_any_spelling(shop: &Shop) {
+on_both_engines!(a_discount_is_found_by_any_spelling_of_its_code);
+async fn a_discount_is_found_by_any_spelling_of_its_code(shop: &Shop) {
     let percent = discount(1, "Save10");
     let money = |amount| Money::new(amount, Currency::GBP);
     let fixed = Discount {
@@ -65,8 +65,8 @@ async fn a_discount_is_found_as_it_was_written_by_any_spelling(shop: &Shop) {
     assert!(taken.is_taken("discounts_code"), "{taken}");
 }
 
-on_both_engines!(a_list_is_newest_first_and_goes_on_where_it_ended);
-async fn a_list_is_newest_first_and_goes_on_where_it_ended(shop: &Shop) {
+on_both_engines!(discounts_are_listed_newest_first_in_pages);
+async fn discounts_are_listed_newest_first_in_pages(shop: &Shop) {
     for number in 1..=3 {
         add(shop, &discount(number, &format!("d{number}"))).await;
     }
@@ -82,10 +82,10 @@ async fn a_list_is_newest_first_and_goes_on_where_it_ended(shop: &Shop) {
 }
 
 on_both_engines!(
-    of_32_redemptions_of_the_last_use_one_succeeds,
+    of_32_concurrent_redemptions_of_the_last_one_succeeds,
     ShopOptions::default().unchecked("the orders are rows without payments")
 );
-async fn of_32_redemptions_of_the_last_use_one_succeeds(shop: &Shop) {
+async fn of_32_concurrent_redemptions_of_the_last_one_succeeds(shop: &Shop) {
     let last = Discount { usage_limit: Some(5), used: 4, ..discount(1, "last") };
     add(shop, &last).await;
     let mut numbers = 1..;
@@ -95,18 +95,18 @@ async fn of_32_redemptions_of_the_last_use_one_succeeds(shop: &Shop) {
             orders.push(order(shop, None, numbers.next().unwrap()).await);
         }
         let id = last.id;
-        let taken = at_once(shop, 32, |shop, number| {
+        let redeemed = concurrently(shop, 32, |shop, number| {
             let order_id = orders[number];
-            async move { take(&shop, id, order_id, 0).await.unwrap() }
+            async move { redeem(&shop, id, order_id, 0).await.unwrap() }
         })
         .await;
-        assert_eq!((taken, find(shop, id).await.used), (1, 5), "round {round}");
-        let given = at_once(shop, 64, |shop, number| {
+        assert_eq!((redeemed, find(shop, id).await.used), (1, 5), "round {round}");
+        let released = concurrently(shop, 64, |shop, number| {
             let order_id = orders[number / 2];
-            async move { give_back(&shop, order_id).await }
+            async move { release(&shop, order_id).await }
         })
         .await;
-        assert_eq!((given, find(shop, id).await.used), (1, 4), "round {round}");
+        assert_eq!((released, find(shop, id).await.used), (1, 4), "round {round}");
     }
 }
 
@@ -126,8 +126,8 @@ async fn a_discount_is_redeemed_only_while_active_and_in_its_period(shop: &Shop)
     }
     for (second, may) in [(9, false), (10, true), (19, true), (20, false)] {
         let order_id = orders.pop().unwrap();
-        assert_eq!(take(shop, lasting.id, order_id, second).await.unwrap(), may, "at {second}");
-        assert!(!take(shop, off.id, order_id, second).await.unwrap());
+        assert_eq!(redeem(shop, lasting.id, order_id, second).await.unwrap(), may, "at {second}");
+        assert!(!redeem(shop, off.id, order_id, second).await.unwrap());
     }
     assert_eq!((find(shop, lasting.id).await.used, find(shop, off.id).await.used), (2, 0));
 }
@@ -140,30 +140,30 @@ async fn an_order_redeems_a_discount_once(shop: &Shop) {
     let twice = discount(1, "twice");
     add(shop, &twice).await;
     let order_id = order(shop, None, 1).await;
-    assert!(take(shop, twice.id, order_id, 0).await.unwrap());
-    assert!(matches!(take(shop, twice.id, order_id, 0).await, Err(DatabaseError::Taken { .. })));
-    assert_eq!(find(shop, twice.id).await.used, 1, "the second left no trace");
-    assert!(give_back(shop, order_id).await);
-    assert!(!give_back(shop, order_id).await);
+    assert!(redeem(shop, twice.id, order_id, 0).await.unwrap());
+    assert!(matches!(redeem(shop, twice.id, order_id, 0).await, Err(DatabaseError::Taken { .. })));
+    assert_eq!(find(shop, twice.id).await.used, 1, "the second one is rolled back");
+    assert!(release(shop, order_id).await);
+    assert!(!release(shop, order_id).await);
     assert_eq!(find(shop, twice.id).await.used, 0);
 }
 
 on_both_engines!(
-    an_edit_keeps_the_uses,
+    an_update_keeps_the_number_of_redemptions,
     ShopOptions::default().unchecked("the orders are rows without payments")
 );
-async fn an_edit_keeps_the_uses(shop: &Shop) {
+async fn an_update_keeps_the_number_of_redemptions(shop: &Shop) {
     let read = Discount { usage_limit: Some(2), ..discount(1, "edited") };
     add(shop, &read).await;
     let order_id = order(shop, None, 1).await;
-    assert!(take(shop, read.id, order_id, 0).await.unwrap());
+    assert!(redeem(shop, read.id, order_id, 0).await.unwrap());
     let save = async |edited: Discount| update(shop, edited).await;
     save(Discount { code: "renamed".into(), ..read.clone() }).await.unwrap();
     let now = find(shop, read.id).await;
     assert_eq!((now.code.as_str(), now.used, now.version), ("renamed", 1, 2));
     assert!(matches!(save(read.clone()).await, Err(DatabaseError::Stale { table: "discounts" })));
     let second = order(shop, None, 2).await;
-    assert!(take(shop, read.id, second, 0).await.unwrap());
+    assert!(redeem(shop, read.id, second, 0).await.unwrap());
     let below = save(Discount { usage_limit: Some(1), ..now }).await.unwrap_err();
     assert!(below.is_check("discounts_within_limit"), "{below}");
 }

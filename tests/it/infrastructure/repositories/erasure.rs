@@ -1,4 +1,4 @@
-//! Users are forgotten on request, while the books stay.
+//! Erasing a user removes the personal data and keeps orders, payments and invoices.
 
 use undercroft::domain::address::Address;
 use undercroft::domain::ids::{OrderId, UserId};
@@ -20,7 +20,7 @@ fn address(country: &str) -> Address {
     }
 }
 
-/// An order of a user: to Britain, its invoice to Germany.
+/// Inserts an order of a user, with a British shipping address and a German billing address.
 async fn order(shop: &Shop, user: &User, number: i64, status: &str) -> OrderId {
     let id = OrderId(shop.database.context().ids.uuid());
     let params = [
@@ -44,7 +44,7 @@ async fn order(shop: &Shop, user: &User, number: i64, status: &str) -> OrderId {
     id
 }
 
-/// What pays an order, with the shopper's token.
+/// Inserts the payment of an order, with its payment method token.
 async fn payment(shop: &Shop, order: OrderId) {
     let sql = "INSERT INTO payments (id, order_id, provider, token, status, currency, amount, authorized, captured, \
                capturing, voiding, refunded, refunding, attempts, version, created_at, updated_at) \
@@ -52,37 +52,37 @@ async fn payment(shop: &Shop, order: OrderId) {
     execute(shop, sql, &[order.into(), at(0).into()]).await;
 }
 
-/// An answer that is kept with a key of a user's, or of somebody whose name begins like theirs.
-async fn key(shop: &Shop, whose: &str) {
+/// Inserts an idempotency key of this scope.
+async fn key(shop: &Shop, scope: &str) {
     let sql = "INSERT INTO idempotency_keys (scope, key, request_hash, locked_until, expires_at) \
                VALUES ($1, 'k', $2, $3, $3)";
-    execute(shop, sql, &[whose.to_owned().into(), vec![0_u8].into(), at(0).into()]).await;
+    execute(shop, sql, &[scope.to_owned().into(), vec![0_u8].into(), at(0).into()]).await;
 }
 
-/// What else a user has, one of each.
-async fn renumber_restored(shop: &Shop, user: &User) {
+/// Inserts one row of a user in each other table with personal data.
+async fn personal_data(shop: &Shop, user: &User) {
     let id = || Param::from(shop.database.context().ids.uuid());
-    let (who, now) = (|| Param::from(user.id), || Param::from(at(0)));
+    let (owner, now) = (|| Param::from(user.id), || Param::from(at(0)));
     let own = || Param::from(user.id.to_string());
     let sql = "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $3)";
-    execute(shop, sql, &[user.id.0.as_bytes().to_vec().into(), who(), now()]).await;
+    execute(shop, sql, &[user.id.0.as_bytes().to_vec().into(), owner(), now()]).await;
     let sql = "INSERT INTO user_preferences (user_id, marketing_consent, version, updated_at) VALUES ($1, TRUE, 1, $2)";
-    execute(shop, sql, &[who(), now()]).await;
+    execute(shop, sql, &[owner(), now()]).await;
     let sql =
         "INSERT INTO user_identities (provider, subject, user_id, created_at) VALUES ('auth0', $1, $2, $3)";
-    execute(shop, sql, &[own(), who(), now()]).await;
+    execute(shop, sql, &[own(), owner(), now()]).await;
     let sql = "INSERT INTO notifications (id, user_id, kind, facts, channel, delivery, created_at) \
                VALUES ($1, $2, 'order_paid', '{}', 'in_app', 'delivered', $3)";
-    execute(shop, sql, &[id(), who(), now()]).await;
+    execute(shop, sql, &[id(), owner(), now()]).await;
     let sql = "INSERT INTO carts (id, user_id, currency, status, version, created_at, updated_at, expires_at) \
                VALUES ($1, $2, 'EUR', 'open', 1, $3, $3, $3)";
-    execute(shop, sql, &[id(), who(), now()]).await;
+    execute(shop, sql, &[id(), owner(), now()]).await;
     let sql = "INSERT INTO subscriptions (id, user_id, product_id, variant_id, quantity, status, billing_interval, \
                currency, shipping_address, provider, token, period, anchor_at, paid_until, next_charge_at, \
                failed_attempts, version, created_at, updated_at) \
                SELECT $1, $2, product_id, id, 1, 'active', 'month', 'EUR', $3, 'sandbox', 'tok_ok', 1, $4, $4, $4, 0, \
                1, $4, $4 FROM variants";
-    execute(shop, sql, &[id(), who(), Param::json(&address("GB")), now()]).await;
+    execute(shop, sql, &[id(), owner(), Param::json(&address("GB")), now()]).await;
 }
 
 async fn erase(shop: &Shop, id: UserId) -> Result<(), EraseError> {
@@ -93,8 +93,8 @@ async fn find(shop: &Shop, id: UserId) -> User {
     shop.database.read().await.unwrap().find(id).await.unwrap().unwrap()
 }
 
-/// How many rows of each table point to a user.
-async fn belongings(shop: &Shop, user: UserId) -> Vec<i64> {
+/// The number of rows of a user in each table.
+async fn rows_of(shop: &Shop, user: UserId) -> Vec<i64> {
     let mut counts = Vec::new();
     for table in ["sessions", "user_preferences", "user_identities", "notifications", "carts"] {
         let sql = format!("SELECT COUNT(*) FROM {table} WHERE user_id = $1");
@@ -103,7 +103,7 @@ async fn belongings(shop: &Shop, user: UserId) -> Vec<i64> {
     counts
 }
 
-/// The email, addresses and sums of an order.
+/// The e-mail address, addresses and sums of an order.
 async fn kept(shop: &Shop, order: OrderId) -> (String, Address, Address, [i64; 5]) {
     let sql = "SELECT email, shipping_address, billing_address, subtotal, discount, shipping, tax, total \
                FROM orders WHERE id = $1";
@@ -113,34 +113,34 @@ async fn kept(shop: &Shop, order: OrderId) -> (String, Address, Address, [i64; 5
     (email, to, billed, [subtotal, discount, shipping, tax, total])
 }
 
-on_both_engines!(erasing_a_user_keeps_the_books_and_no_personal_data);
-async fn erasing_a_user_keeps_the_books_and_no_personal_data(shop: &Shop) {
+on_both_engines!(erasing_a_user_keeps_orders_and_invoices_and_no_personal_data);
+async fn erasing_a_user_keeps_orders_and_invoices_and_no_personal_data(shop: &Shop) {
     let (mut ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
     ann.role = Role::Admin;
     register(shop, &[ann.clone(), bob.clone()]).await;
     product(shop, 1).await;
     let mut orders = Vec::new();
-    for (who, number) in [(&ann, 1), (&bob, 2)] {
-        renumber_restored(shop, who).await;
-        orders.push(order(shop, who, number, "fulfilled").await);
+    for (user, number) in [(&ann, 1), (&bob, 2)] {
+        personal_data(shop, user).await;
+        orders.push(order(shop, user, number, "fulfilled").await);
         payment(shop, orders[orders.len() - 1]).await;
-        key(shop, &format!("{} POST /v1/orders", who.id)).await;
+        key(shop, &format!("{} POST /v1/orders", user.id)).await;
     }
     key(shop, "guest POST /v1/orders").await;
     erase(shop, ann.id).await.unwrap();
 
-    let nobody = find(shop, ann.id).await;
-    assert!(nobody.email.starts_with("erased-") && nobody.email.ends_with(".invalid"), "{}", nobody.email);
-    assert_eq!((nobody.name.as_str(), nobody.role), ("", Role::Customer));
-    assert_eq!((nobody.password_hash, nobody.birth_date, nobody.email_verified_at), (None, None, None));
-    assert!(nobody.erased_at.is_some());
-    assert_eq!((nobody.version, nobody.created_at), (2, ann.created_at));
-    assert_eq!(belongings(shop, ann.id).await, [0; 5]);
+    let erased = find(shop, ann.id).await;
+    assert!(erased.email.starts_with("erased-") && erased.email.ends_with(".invalid"), "{}", erased.email);
+    assert_eq!((erased.name.as_str(), erased.role), ("", Role::Customer));
+    assert_eq!((erased.password_hash, erased.birth_date, erased.email_verified_at), (None, None, None));
+    assert!(erased.erased_at.is_some());
+    assert_eq!((erased.version, erased.created_at), (2, ann.created_at));
+    assert_eq!(rows_of(shop, ann.id).await, [0; 5]);
 
     let (email, to, billed, sums) = kept(shop, orders[0]).await;
-    assert_eq!((email, sums), (nobody.email.clone(), [1000, 100, 50, 0, 950]));
+    assert_eq!((email, sums), (erased.email.clone(), [1000, 100, 50, 0, 950]));
     for (address, country) in [(to, "GB"), (billed, "DE")] {
-        assert_eq!(address.country.code(), country, "by which tax was charged");
+        assert_eq!(address.country.code(), country, "the country that decided the tax");
         let texts = [address.name, address.line1, address.city, address.postal_code];
         assert!(texts.iter().all(String::is_empty), "{texts:?}");
         assert_eq!((address.line2, address.region), (None, None));
@@ -152,8 +152,8 @@ async fn erasing_a_user_keeps_the_books_and_no_personal_data(shop: &Shop) {
                  AND document ->> 'name' = 'Ada Lovelace'";
     assert_eq!(number(shop, whole, &[ann.id.into()]).await, 1);
 
-    assert!(find(shop, bob.id).await == bob, "nobody else is touched");
-    assert_eq!(belongings(shop, bob.id).await, [1; 5]);
+    assert!(find(shop, bob.id).await == bob, "other users keep their data");
+    assert_eq!(rows_of(shop, bob.id).await, [1; 5]);
     let (email, to, billed, _) = kept(shop, orders[1]).await;
     assert_eq!((email.as_str(), to, billed), ("bob@example.com", address("GB"), address("DE")));
     assert_eq!(number(shop, ended, &[bob.id.into()]).await, 0);
@@ -167,8 +167,8 @@ async fn erasing_a_user_keeps_the_books_and_no_personal_data(shop: &Shop) {
     assert_eq!(number(shop, of, &[gone.into()]).await, 0);
 }
 
-on_both_engines!(the_address_of_an_erased_user_is_free_again);
-async fn the_address_of_an_erased_user_is_free_again(shop: &Shop) {
+on_both_engines!(the_address_of_an_erased_user_can_be_registered_again);
+async fn the_address_of_an_erased_user_can_be_registered_again(shop: &Shop) {
     let ann = user(1, "ann@example.com");
     register(shop, std::slice::from_ref(&ann)).await;
     erase(shop, ann.id).await.unwrap();
@@ -189,15 +189,15 @@ async fn a_user_with_open_orders_is_not_erased(shop: &Shop) {
     register(shop, std::slice::from_ref(&ann)).await;
     let open = order(shop, &ann, 1, "pending").await;
     order(shop, &ann, 2, "refunded").await;
-    ask_in_vain(shop, &ann).await;
+    assert_refused(shop, &ann).await;
     execute(shop, "UPDATE orders SET status = 'paid' WHERE id = $1", &[open.into()]).await;
-    ask_in_vain(shop, &ann).await;
+    assert_refused(shop, &ann).await;
     execute(shop, "UPDATE orders SET status = 'cancelled' WHERE id = $1", &[open.into()]).await;
     erase(shop, ann.id).await.unwrap();
 }
 
-/// Asks to be forgotten in vain.
-async fn ask_in_vain(shop: &Shop, user: &User) {
+/// Asserts that the erasure is refused and changes nothing.
+async fn assert_refused(shop: &Shop, user: &User) {
     assert!(matches!(erase(shop, user.id).await, Err(EraseError::OpenOrders)));
-    assert!(find(shop, user.id).await == *user, "nothing was done");
+    assert!(find(shop, user.id).await == *user, "the user is unchanged");
 }

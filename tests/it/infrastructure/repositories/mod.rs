@@ -1,4 +1,4 @@
-//! The repositories of people, categories, reviews, notifications, discounts, taxes and shipping.
+//! The repositories and their mechanism.
 
 use std::future::Future;
 
@@ -21,12 +21,12 @@ mod review;
 mod session;
 mod user;
 
-/// An instant, in seconds of a day in 2023.
+/// A time in seconds after one in November 2023.
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
 }
 
-/// A customer who registered `number` seconds into that day.
+/// A customer who registered `number` seconds after it.
 fn user(number: u32, email: &str) -> User {
     let (id, name, created_at) = (Uuid::from_u128(number.into()), "Ada Lovelace", at(number.into()));
     User {
@@ -94,13 +94,13 @@ async fn update<T: Versioned + Clone + Send + Sync + 'static>(
     update.await
 }
 
-/// The number that a query finds.
+/// Returns the number that a statement selects.
 async fn number(shop: &Shop, sql: &str, params: &[Param<'_>]) -> i64 {
     shop.database.read().await.unwrap().one(sql, params).await.unwrap()
 }
 
-/// How many of `times` that begin at once answer true.
-async fn at_once<F, Fut>(shop: &Shop, times: usize, work: F) -> usize
+/// Runs `work` concurrently; returns how often it returned true.
+async fn concurrently<F, Fut>(shop: &Shop, times: usize, work: F) -> usize
 where
     F: Fn(Shop, usize) -> Fut,
     Fut: Future<Output = bool> + Send + 'static,

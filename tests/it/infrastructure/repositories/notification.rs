@@ -1,4 +1,4 @@
-//! Notifications: read by those they are for, and delivered once.
+//! Notifications: listed and marked as read by their user, and delivered once.
 
 use undercroft::domain::ids::{NotificationId, OrderId, UserId};
 use undercroft::domain::money::{Currency, Money};
@@ -6,7 +6,7 @@ use undercroft::domain::notification::{Channel, DeliveryStatus, Notification, No
 use undercroft::infrastructure::repositories::{NotificationFilter, NotificationRepository};
 use uuid::Uuid;
 
-use super::{at, at_once, insert, register, user};
+use super::{at, concurrently, insert, register, user};
 use crate::support::Shop;
 
 fn id(number: u32) -> NotificationId {
@@ -104,13 +104,13 @@ async fn notifications_of_a_user_are_listed_newest_first_by_channel_and_unread(s
 on_both_engines!(only_own_notifications_are_marked_read_and_once);
 async fn only_own_notifications_are_marked_read_and_once(shop: &Shop) {
     let [ann, bob] = set_up(shop).await;
-    assert!(!read(shop, bob, 1).await, "it is Ann's");
+    assert!(!read(shop, bob, 1).await, "it belongs to Ann");
     assert_eq!(find(shop, 1).await.read_at, None);
     assert!(!read(shop, ann, 9).await, "there is none");
     assert!(read(shop, ann, 1).await);
     let first = find(shop, 1).await.read_at;
     assert!(first.is_some());
-    assert!(read(shop, ann, 1).await, "again is no harm");
+    assert!(read(shop, ann, 1).await, "marking twice has the same result");
     assert_eq!(find(shop, 1).await.read_at, first);
     assert_eq!((read_all(shop, ann).await, read_all(shop, ann).await), (2, 0));
     assert_eq!(find(shop, 1).await.read_at, first);
@@ -128,7 +128,7 @@ async fn a_delivery_has_one_outcome(shop: &Shop) {
     assert_eq!(to_send(Channel::Email, 9).await, [2, 4], "oldest first");
     assert_eq!(to_send(Channel::Email, 1).await, [2]);
     assert_eq!(to_send(Channel::Sms, 9).await, [0; 0]);
-    let settled = at_once(shop, 8, |shop, number| async move {
+    let settled = concurrently(shop, 8, |shop, number| async move {
         let outcome = [DeliveryStatus::Delivered, DeliveryStatus::Failed][number % 2];
         let set = shop
             .database

@@ -1,4 +1,4 @@
-//! What things cost beside their price: tax rules and ways of shipping.
+//! Tax rules and shipping methods.
 
 use undercroft::domain::ids::ShippingMethodId;
 use undercroft::domain::money::Currency;
@@ -8,7 +8,7 @@ use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::repositories::{DatabaseError, ShippingRepository, TaxRepository};
 use uuid::Uuid;
 
-use super::{at_once, insert};
+use super::{concurrently, insert};
 use crate::support::Shop;
 
 fn rule(country: &str, tax_class: &str, basis_points: u32) -> TaxRule {
@@ -43,7 +43,7 @@ async fn a_rate_is_found_by_country_and_class_and_the_rules_are_replaced_whole(s
 
     let twice = [rule("FR", "standard", 2_000), rule("FR", "standard", 1_000)];
     assert!(matches!(replace(shop, &twice).await, Err(DatabaseError::Taken { .. })));
-    assert_eq!(all(shop).await.len(), 3, "nothing half done");
+    assert_eq!(all(shop).await.len(), 3, "the rules are unchanged");
     replace(shop, &twice[..1]).await.unwrap();
     assert_eq!(all(shop).await, twice[..1]);
 }
@@ -51,7 +51,7 @@ async fn a_rate_is_found_by_country_and_class_and_the_rules_are_replaced_whole(s
 on_both_engines!(of_concurrent_replacements_of_the_rules_one_is_kept_whole);
 async fn of_concurrent_replacements_of_the_rules_one_is_kept_whole(shop: &Shop) {
     let countries = ["DE", "FR", "US", "JP", "GB", "PL", "ES", "BR"];
-    let replaced = at_once(shop, countries.len(), |shop, number| async move {
+    let replaced = concurrently(shop, countries.len(), |shop, number| async move {
         let rules = [rule(countries[number], "reduced", 1), rule(countries[number], "standard", 2)];
         replace(&shop, &rules).await.is_ok()
     })

@@ -7,7 +7,7 @@ use undercroft::domain::review::{Review, ReviewStatus};
 use undercroft::infrastructure::repositories::{Page, ReviewFilter, ReviewRepository};
 use uuid::Uuid;
 
-use super::{at, at_once, execute, number, order, product, register, user};
+use super::{at, concurrently, execute, number, order, product, register, user};
 use crate::support::{Shop, ShopOptions};
 
 use ReviewStatus::{Approved, Pending, Rejected};
@@ -74,7 +74,7 @@ on_both_engines!(of_32_concurrent_reviews_of_one_buyer_one_is_inserted);
 async fn of_32_concurrent_reviews_of_one_buyer_one_is_inserted(shop: &Shop) {
     let (products, users) = set_up(shop, 2, 1).await;
     let (product, other, buyer) = (products[0], products[1], users[0]);
-    let added = at_once(shop, 32, |shop, number| async move {
+    let added = concurrently(shop, 32, |shop, number| async move {
         add(&shop, &review(u32::try_from(number).unwrap() + 1, product, buyer)).await
     })
     .await;
@@ -116,7 +116,7 @@ async fn a_rating_counts_while_its_review_is_approved(shop: &Shop) {
     let approved = Review { status: Approved, ..review(4, product, users[1]) };
     assert!(add(shop, &approved).await);
     assert!(!add(shop, &approved).await);
-    assert_eq!(ratings(shop, product).await, [(5, 1); 2], "an import may bring approved ones");
+    assert_eq!(ratings(shop, product).await, [(5, 1); 2], "a review may be inserted as approved");
 
     let steps = [(Pending, Approved, (9, 2)), (Approved, Rejected, (5, 1)), (Rejected, Approved, (9, 2))];
     for (from, to, rating) in steps {
@@ -140,15 +140,15 @@ async fn concurrent_moderations_keep_the_rating_consistent(shop: &Shop) {
         reviews.push(one.id);
     }
     let reviews = Arc::new(reviews);
-    let moved = at_once(shop, 32, |shop, number| {
+    let moved = concurrently(shop, 32, |shop, number| {
         let reviews = Arc::clone(&reviews);
         async move {
             let steps =
                 [(Pending, Approved), (Pending, Rejected), (Approved, Rejected), (Rejected, Approved)];
             let mut moved = false;
-            for turn in 0..16 {
-                let (from, to) = steps[(number + turn) % steps.len()];
-                moved |= moderate(&shop, reviews[(number + turn / 4) % reviews.len()], from, to).await;
+            for attempt in 0..16 {
+                let (from, to) = steps[(number + attempt) % steps.len()];
+                moved |= moderate(&shop, reviews[(number + attempt / 4) % reviews.len()], from, to).await;
             }
             moved
         }
@@ -160,8 +160,8 @@ async fn concurrent_moderations_keep_the_rating_consistent(shop: &Shop) {
     assert_eq!(number(shop, "SELECT COUNT(*) FROM reviews WHERE status = 'pending'", &[]).await, 0);
 }
 
-on_both_engines!(lists_are_by_product_state_or_writer_newest_first);
-async fn lists_are_by_product_state_or_writer_newest_first(shop: &Shop) {
+on_both_engines!(reviews_are_listed_by_product_status_or_author_newest_first);
+async fn reviews_are_listed_by_product_status_or_author_newest_first(shop: &Shop) {
     let (products, users) = set_up(shop, 2, 3).await;
     for (number, product, user, status) in [
         (1, 0, 0, Approved),

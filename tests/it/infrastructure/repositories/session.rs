@@ -1,4 +1,4 @@
-//! Log-ins: found with their user while they last, and ended.
+//! Sessions: found with their user until they expire, and removed.
 
 use undercroft::domain::user::{Session, User};
 use undercroft::infrastructure::repositories::{SessionRepository, UserRepository};
@@ -7,18 +7,18 @@ use super::{at, insert, number, register, user};
 use crate::support::Shop;
 
 async fn log_in(shop: &Shop, user: &User, token_hash: &[u8], until: i64) {
-    let log_in = Session {
+    let session = Session {
         token_hash: token_hash.to_vec(),
         user_id: user.id,
         created_at: at(0),
         expires_at: at(until),
     };
-    insert(shop, &log_in).await.unwrap();
+    insert(shop, &session).await.unwrap();
 }
 
 async fn found(shop: &Shop, token_hash: &[u8], now: i64) -> Option<(Session, User)> {
-    let mut session = shop.database.read().await.unwrap();
-    SessionRepository(&mut session).by_token_hash(token_hash, at(now)).await.unwrap()
+    let mut connection = shop.database.read().await.unwrap();
+    SessionRepository(&mut connection).by_token_hash(token_hash, at(now)).await.unwrap()
 }
 
 on_both_engines!(a_token_leads_to_its_user_until_it_expires);
@@ -28,21 +28,21 @@ async fn a_token_leads_to_its_user_until_it_expires(shop: &Shop) {
     log_in(shop, &ann, b"ann's", 10).await;
     log_in(shop, &bob, b"bob's", 20).await;
 
-    let (session, who) = found(shop, b"bob's", 9).await.unwrap();
-    assert!(who == bob);
+    let (session, found_user) = found(shop, b"bob's", 9).await.unwrap();
+    assert!(found_user == bob);
     assert_eq!((session.token_hash, session.user_id), (b"bob's".to_vec(), bob.id));
     assert_eq!((session.created_at, session.expires_at), (at(0), at(20)));
     assert!(found(shop, b"ann's", 9).await.is_some());
     assert!(found(shop, b"ann's", 10).await.is_none());
-    assert!(found(shop, b"nobody's", 9).await.is_none());
+    assert!(found(shop, b"unknown", 9).await.is_none());
 }
 
 on_both_engines!(sessions_end_one_by_one_or_all_of_a_user);
 async fn sessions_end_one_by_one_or_all_of_a_user(shop: &Shop) {
     let (ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
     register(shop, &[ann.clone(), bob.clone()]).await;
-    for (who, token_hash) in [(&ann, b"a1"), (&ann, b"a2"), (&ann, b"a3"), (&bob, b"b1")] {
-        log_in(shop, who, token_hash, 10).await;
+    for (user, token_hash) in [(&ann, b"a1"), (&ann, b"a2"), (&ann, b"a3"), (&bob, b"b1")] {
+        log_in(shop, user, token_hash, 10).await;
     }
     for removed in [true, false] {
         let remove = shop.database.write((), async |work, ()| SessionRepository::remove(work, b"a1").await);
@@ -75,6 +75,6 @@ async fn only_expired_sessions_are_deleted(shop: &Shop) {
     assert_eq!(purged.unwrap(), 1);
     assert_eq!(number(shop, "SELECT COUNT(*) FROM sessions", &[]).await, 1);
     assert!(found(shop, b"on", 0).await.is_some());
-    let mut session = shop.database.read().await.unwrap();
-    assert!(UserRepository(&mut session).by_email("ann@example.com").await.unwrap().is_some());
+    let mut connection = shop.database.read().await.unwrap();
+    assert!(UserRepository(&mut connection).by_email("ann@example.com").await.unwrap().is_some());
 }

@@ -1,4 +1,4 @@
-//! Users: found by address and identity, and listed; their wishes.
+//! Users: found by address, listed and updated; their preferences.
 
 use undercroft::domain::ids::UserId;
 use undercroft::domain::money::Currency;
@@ -7,7 +7,7 @@ use undercroft::infrastructure::repositories::{
     DatabaseError, Page, PreferencesRepository, UserFilter, UserRepository,
 };
 
-use super::{at, at_once, insert, register, update, user};
+use super::{at, concurrently, insert, register, update, user};
 use crate::support::Shop;
 
 async fn find(shop: &Shop, id: UserId) -> User {
@@ -28,8 +28,8 @@ fn emails(page: &Page<User>) -> Vec<&str> {
     page.items.iter().map(|user| user.email.as_str()).collect()
 }
 
-on_both_engines!(a_user_is_found_as_they_were_written_by_any_spelling);
-async fn a_user_is_found_as_they_were_written_by_any_spelling(shop: &Shop) {
+on_both_engines!(a_user_is_found_by_any_spelling_of_the_address);
+async fn a_user_is_found_by_any_spelling_of_the_address(shop: &Shop) {
     let ann = user(1, "Ann.Ångström@Example.com");
     register(shop, std::slice::from_ref(&ann)).await;
     assert!(find(shop, ann.id).await == ann);
@@ -41,7 +41,7 @@ async fn a_user_is_found_as_they_were_written_by_any_spelling(shop: &Shop) {
 
 on_both_engines!(an_address_is_unique_in_every_spelling);
 async fn an_address_is_unique_in_every_spelling(shop: &Shop) {
-    let added = at_once(shop, 16, |shop, number| async move {
+    let added = concurrently(shop, 16, |shop, number| async move {
         let mut ann = user(u32::try_from(number).unwrap(), "ann@example.com");
         if number % 2 == 0 {
             ann.email = "ANN@EXAMPLE.COM".into();
@@ -80,8 +80,8 @@ async fn an_identity_belongs_to_one_user_only(shop: &Shop) {
     assert!(users.by_identity("facebook", "17").await.unwrap().is_none());
 }
 
-on_both_engines!(a_list_is_newest_first_and_goes_on_where_it_ended);
-async fn a_list_is_newest_first_and_goes_on_where_it_ended(shop: &Shop) {
+on_both_engines!(a_list_is_newest_first_in_pages);
+async fn a_list_is_newest_first_in_pages(shop: &Shop) {
     let mut users = [user(1, "ann@a.com"), user(2, "Anna@a.com"), user(3, "bob@a.com"), user(4, "an%@a.com")];
     users[2].role = Role::Admin;
     users[3].created_at = users[2].created_at;
@@ -106,8 +106,8 @@ async fn a_list_is_newest_first_and_goes_on_where_it_ended(shop: &Shop) {
     assert_eq!(emails(&list(shop, &admins(Some("an")), None).await), [""; 0]);
 }
 
-on_both_engines!(two_writers_of_a_user_cannot_undo_each_other);
-async fn two_writers_of_a_user_cannot_undo_each_other(shop: &Shop) {
+on_both_engines!(of_two_updates_of_one_version_of_a_user_the_second_is_stale);
+async fn of_two_updates_of_one_version_of_a_user_the_second_is_stale(shop: &Shop) {
     let ann = user(1, "ann@example.com");
     register(shop, std::slice::from_ref(&ann)).await;
     let renamed = |name: &str, version| User { name: name.into(), version, ..ann.clone() };
@@ -124,16 +124,16 @@ async fn preferences_have_defaults_and_versions(shop: &Shop) {
     register(shop, std::slice::from_ref(&ann)).await;
     let read =
         async || PreferencesRepository(&mut shop.database.read().await.unwrap()).of(ann.id).await.unwrap();
-    let save = async |wishes: Preferences| {
-        let save = shop.database.write(wishes, async |work, wishes| {
-            let mut wishes = wishes.clone();
-            PreferencesRepository::save(work, &mut wishes).await.map(|()| wishes.version)
+    let save = async |preferences: Preferences| {
+        let save = shop.database.write(preferences, async |work, preferences| {
+            let mut preferences = preferences.clone();
+            PreferencesRepository::save(work, &mut preferences).await.map(|()| preferences.version)
         });
         save.await
     };
     let none = read().await;
     assert_eq!((none.version, none.locale.as_deref(), none.marketing_consent), (0, None, false));
-    let wishes = Preferences {
+    let preferences = Preferences {
         locale: Some("pt-BR".into()),
         currency: Some(Currency::EUR),
         marketing_consent: true,
@@ -141,13 +141,13 @@ async fn preferences_have_defaults_and_versions(shop: &Shop) {
         updated_at: at(5),
         ..none.clone()
     };
-    assert_eq!(save(wishes.clone()).await.unwrap(), 1);
-    assert_eq!(read().await, Preferences { version: 1, ..wishes.clone() });
-    assert!(
-        matches!(save(wishes.clone()).await, Err(DatabaseError::Stale { .. })),
-        "said by somebody else first"
-    );
-    assert_eq!(save(Preferences { version: 1, currency: None, ..wishes.clone() }).await.unwrap(), 2);
+    assert_eq!(save(preferences.clone()).await.unwrap(), 1);
+    assert_eq!(read().await, Preferences { version: 1, ..preferences.clone() });
+    assert!(matches!(save(preferences.clone()).await, Err(DatabaseError::Stale { .. })), "version 1 exists");
+    assert_eq!(save(Preferences { version: 1, currency: None, ..preferences.clone() }).await.unwrap(), 2);
     assert_eq!(read().await.currency, None);
-    assert!(matches!(save(Preferences { version: 1, ..wishes }).await, Err(DatabaseError::Stale { .. })));
+    assert!(matches!(
+        save(Preferences { version: 1, ..preferences }).await,
+        Err(DatabaseError::Stale { .. })
+    ));
 }

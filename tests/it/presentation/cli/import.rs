@@ -1,4 +1,4 @@
-//! `import` and `export` as processes: their output and files, also when they are killed or fail.
+//! The commands `import` and `export`: their output and files, also after a failure or a kill.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -92,7 +92,7 @@ fn orders_in(folder: &Path) -> i64 {
 }
 
 #[test]
-fn an_import_that_was_killed_and_repeated_ends_like_one_that_was_not() {
+fn an_import_that_was_killed_and_repeated_has_the_same_result() {
     let (whole, file) = folder_with("sales.csv", sales(600));
     let killed = TempDir::new().unwrap();
     let mut command = undercroft(killed.path(), &["import", file.to_str().unwrap()]);
@@ -131,7 +131,7 @@ fn an_export_to_a_file_is_the_same_as_one_to_standard_output() {
 }
 
 #[tokio::test]
-async fn an_export_that_is_imported_on_postgres_is_exported_as_it_was() {
+async fn an_export_that_is_imported_on_postgres_is_exported_unchanged() {
     let Some(postgres) = EmptyPostgres::new().await else { return };
     let (folder, all) = exported_demo();
     let (code, _, errors) = run(folder.path(), &["import", "all.jsonl", "--database", &postgres.url]);

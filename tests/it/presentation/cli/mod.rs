@@ -1,4 +1,4 @@
-//! The contract of the binary: its output and its exit codes.
+//! The commands: their output and exit codes.
 
 mod import;
 mod torture;
@@ -49,14 +49,14 @@ impl Server {
     /// Waits until the server logs a line with `text`.
     fn wait_for_log(&mut self, text: &str) {
         let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.contains(text)), "it ended without: {text}");
+        assert!(lines.any(|line| line.contains(text)), "the server ended without: {text}");
     }
 
     /// Waits until the server prints a line that begins with `start`, and returns the rest of it.
     fn wait_for_output(&mut self, start: &str) -> String {
         let mut lines = self.output.by_ref().lines().map(Result::unwrap);
         let found = lines.find_map(|line| line.strip_prefix(start).map(str::to_owned));
-        found.unwrap_or_else(|| panic!("it ended without: {start}"))
+        found.unwrap_or_else(|| panic!("the server ended without: {start}"))
     }
 
     /// Waits until the server has ended, and returns its exit code and the rest of its log.
@@ -69,7 +69,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // it may have ended before
+        // the process may have ended
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -85,7 +85,7 @@ fn get(address: &str, path: &str) -> String {
 }
 
 #[test]
-fn without_a_command_it_serves_until_a_signal() {
+fn without_a_command_the_store_is_served_until_a_signal() {
     let folder = TempDir::new().unwrap();
     let file = "listen = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n";
     std::fs::write(folder.path().join("undercroft.toml"), file).unwrap();
@@ -102,7 +102,7 @@ fn without_a_command_it_serves_until_a_signal() {
 }
 
 #[test]
-fn it_survives_more_connections_than_file_descriptors() {
+fn the_server_survives_more_connections_than_file_descriptors() {
     let folder = TempDir::new().unwrap();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 64; exec \"$0\" --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_undercroft")]);
@@ -116,7 +116,7 @@ fn it_survives_more_connections_than_file_descriptors() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_server_immediately() {
     let folder = TempDir::new().unwrap();
     let (mut server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
     // the response to a client that is still sending is not cut off
@@ -196,7 +196,7 @@ fn log_in(address: &str, email: &str, password: &str) -> String {
 }
 
 #[test]
-fn an_administrator_is_created_without_a_prompt_and_gets_another_password() {
+fn admin_create_creates_an_administrator_or_replaces_the_password() {
     let folder = TempDir::new().unwrap();
     let create = ["admin", "create", "--email", "root@example.org", "--name", "Root", "--password-stdin"];
     let mut ids = Vec::new();
@@ -207,7 +207,7 @@ fn an_administrator_is_created_without_a_prompt_and_gets_another_password() {
         let id = output.strip_prefix("root@example.org is an administrator (user ").expect(&output);
         ids.push(id.trim_end_matches(")\n").to_owned());
     }
-    assert_eq!(ids[0], ids[1], "it is the same user");
+    assert_eq!(ids[0], ids[1], "the user is the same");
     let (server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
     assert!(log_in(&address, "root@example.org", "first secret").starts_with("HTTP/1.1 401 "));
     let response = log_in(&address, "ROOT@example.org", "second secret");

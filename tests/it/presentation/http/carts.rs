@@ -1,19 +1,13 @@
-//! Carts over HTTP: filled, priced, changed at once by many, and nobody else's.
+//! Carts over HTTP: lines, prices, discounts, concurrent changes, and access of their owners only.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::http::new_cart;
 use crate::support::store::execute;
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
-async fn new_cart(client: &TestClient) -> String {
-    let response = client.post("/v1/carts", json!({})).await;
-    let cart = response.expect(201);
-    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
-    assert_eq!(response.header("location"), path);
-    path
-}
-
+/// The first fault of a refused request, without its text.
 fn fault(response: &TestResponse) -> Value {
     assert_eq!(response.problem(422), "validation");
     let mut error = response.json()["errors"][0].clone();
@@ -50,8 +44,8 @@ async fn a_cart_is_filled_priced_and_emptied(shop: &Shop) {
     assert_eq!(guest.delete(&format!("{cart}/items/{dear}")).await.problem(404), "variant_not_found");
 }
 
-on_both_engines!(fifty_concurrent_adds_are_fifty_pieces);
-async fn fifty_concurrent_adds_are_fifty_pieces(shop: &Shop) {
+on_both_engines!(of_fifty_concurrent_additions_of_a_piece_none_is_lost);
+async fn of_fifty_concurrent_additions_of_a_piece_none_is_lost(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(100).stock(1_000).create().await;
     let guest = server.guest();
@@ -122,14 +116,14 @@ async fn invalid_lines_are_refused_by_field(shop: &Shop) {
     execute(database, &["UPDATE variants SET active = FALSE"]).await;
     let other = new_cart(&guest).await;
     let response = guest.post(&format!("{other}/items"), json!({"variant_id": variant, "quantity": 1})).await;
-    assert_eq!(fault(&response)["code"], "not_found", "it is not for sale");
+    assert_eq!(fault(&response)["code"], "not_found", "the variant is inactive");
     let shown = guest.get(&cart).await.expect(200);
     assert_eq!((&shown["items"][0]["for_sale"], &shown["items"][0]["total"]), (&json!(false), &Value::Null));
     assert_eq!(shown["totals"]["total"]["amount"], 0);
 }
 
-on_both_engines!(a_cart_has_room_for_two_hundred_lines);
-async fn a_cart_has_room_for_two_hundred_lines(shop: &Shop) {
+on_both_engines!(a_cart_has_at_most_two_hundred_lines);
+async fn a_cart_has_at_most_two_hundred_lines(shop: &Shop) {
     let server = shop.server().await;
     let guest = server.guest();
     let cart = new_cart(&guest).await;
@@ -254,10 +248,14 @@ async fn a_guests_cart_becomes_the_users_at_log_in(shop: &Shop) {
     let cart = user.get("/v1/me/cart").await.expect(200);
     assert_eq!(format!("/v1/carts/{}", cart["id"].as_str().unwrap()), first);
     let quantities: Vec<_> = cart["items"].as_array().unwrap().iter().map(|item| &item["quantity"]).collect();
-    assert_eq!(quantities, [9_999, 3], "added up, and not beyond what a line takes");
+    assert_eq!(quantities, [9_999, 3], "added, up to the most pieces of a line");
     assert_eq!(user.get(&second).await.problem(404), "cart_not_found", "it was merged");
 
     let theirs = new_cart(&server.customer().await).await;
     log_in(server, "ann@shop.example", &theirs).await;
-    assert_eq!(user.get(&theirs).await.problem(404), "cart_not_found", "nobody takes another user's cart");
+    assert_eq!(
+        user.get(&theirs).await.problem(404),
+        "cart_not_found",
+        "the cart of another user is not merged"
+    );
 }

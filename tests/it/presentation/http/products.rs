@@ -1,8 +1,9 @@
-//! The catalogue over HTTP: what an administrator puts in, shoppers find.
+//! Products over HTTP: created and changed by administrators, found by shoppers.
 
 use serde_json::{Value, json};
 
 use crate::support::Shop;
+use crate::support::http::{cart_of, checkout_body};
 
 fn mug() -> Value {
     json!({
@@ -25,10 +26,10 @@ async fn shoppers_find_the_products_of_administrators(shop: &Shop) {
     let slug = made["slug"].as_str().unwrap();
     assert!(slug.starts_with("blue-mug-"), "{slug}");
 
-    let seen = guest.get(&format!("/v1/products/{slug}")).await.expect(200);
-    assert_eq!(seen["id"], id);
-    assert_eq!(seen["variants"][0]["price"], json!({ "amount": 900, "currency": "EUR" }));
-    assert_eq!(seen["variants"][0]["available"], 3);
+    let read = guest.get(&format!("/v1/products/{slug}")).await.expect(200);
+    assert_eq!(read["id"], id);
+    assert_eq!(read["variants"][0]["price"], json!({ "amount": 900, "currency": "EUR" }));
+    assert_eq!(read["variants"][0]["available"], 3);
     let german = guest.with("accept-language", "de-AT").get(&format!("/v1/products/{id}?currency=USD")).await;
     assert_eq!(german.header("vary"), "accept-language");
     let german = german.expect(200);
@@ -58,8 +59,8 @@ async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     let admin = server.admin().await;
     let made = admin.post("/admin/v1/products", mug()).await.expect(201);
     let path = format!("/admin/v1/products/{}", made["id"].as_str().unwrap());
-    let seen = admin.get(&path).await;
-    let tag = seen.header("etag").to_owned();
+    let read = admin.get(&path).await;
+    let tag = read.header("etag").to_owned();
     let mut change = mug();
     change["name"] = json!("Red mug");
     change["variants"] =
@@ -81,7 +82,7 @@ async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     assert_eq!(refused.problem(422), "validation");
     let fault = &refused.json()["errors"][0];
     assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/variants/1/id"), &json!("duplicate")));
-    assert_eq!(admin.with("if-none-match", seen.header("etag")).get(&path).await.status, 200);
+    assert_eq!(admin.with("if-none-match", read.header("etag")).get(&path).await.status, 200);
 }
 
 on_both_engines!(each_fault_of_a_product_is_named);
@@ -119,9 +120,9 @@ async fn each_fault_of_a_product_is_named(shop: &Shop) {
     for (body, expected) in faulty {
         let response = admin.post("/admin/v1/products", body).await;
         assert_eq!(response.problem(422), "validation");
-        let answer = response.json();
+        let body = response.json();
         let mut pointers: Vec<_> =
-            answer["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+            body["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
         pointers.sort_unstable();
         assert_eq!(pointers, expected, "{response}");
     }
@@ -138,22 +139,15 @@ async fn stock_is_never_set_below_the_reservations(shop: &Shop) {
     let made = admin.post("/admin/v1/products", mug()).await.expect(201);
     let variant = made["variants"][0]["id"].as_str().unwrap();
     let path = format!("/admin/v1/inventory/{variant}");
-    let seen = admin.put(&path, json!({ "stock": 7 })).await;
-    assert_eq!(seen.expect(200)["available"], 7);
-    let as_seen = admin.with("if-match", seen.header("etag"));
-    let changed = as_seen.put(&path, json!({ "stock": 7 })).await;
+    let read = admin.put(&path, json!({ "stock": 7 })).await;
+    assert_eq!(read.expect(200)["available"], 7);
+    let as_read = admin.with("if-match", read.header("etag"));
+    let changed = as_read.put(&path, json!({ "stock": 7 })).await;
     assert_eq!(changed.header("etag"), admin.get(&path).await.header("etag"));
-    let late = as_seen.put(&path, json!({ "stock": 9 })).await;
+    let late = as_read.put(&path, json!({ "stock": 9 })).await;
     assert_eq!(late.problem(412), "precondition_failed");
-    let cart = guest.post("/v1/carts", json!({})).await.expect(201);
-    let cart = cart["id"].as_str().unwrap();
-    guest.put(&format!("/v1/carts/{cart}/items/{variant}"), json!({ "quantity": 2 })).await.expect(200);
-    let purchase = json!({
-        "email": "ann@example.com", "payment": { "provider": "sandbox", "token": "tok_requires_action" },
-        "shipping_address": { "name": "Ann", "line1": "Marktplatz 1", "city": "Bremen",
-            "postal_code": "28195", "country": "DE" }
-    });
-    guest.post(&format!("/v1/carts/{cart}/checkout"), purchase).await.expect(201);
+    let cart = cart_of(&guest, variant, 2).await;
+    guest.post(&format!("{cart}/checkout"), checkout_body("tok_requires_action")).await.expect(201);
     let refused = admin.put(&path, json!({ "stock": 1 })).await;
     assert_eq!(refused.problem(409), "stock_reserved");
     assert_eq!(refused.json()["reserved"], 2);

@@ -1,35 +1,19 @@
-//! Buying over HTTP: a checkout, and what becomes of its order, payment and invoice.
+//! Checkouts over HTTP, and their orders, payments, invoices and subscriptions.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::http::{cart_of, checkout_body};
 use crate::support::store::{manual_capture, policy};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse};
 
-fn address() -> Value {
-    json!({
-        "name": "Ann Buyer", "line1": "Marktplatz 1", "city": "Bremen", "postal_code": "28195", "country": "DE",
-    })
-}
-
-/// A cart with so many pieces of a variant.
-async fn cart(client: &TestClient, variant: impl ToString, quantity: i64) -> String {
-    let cart = client.post("/v1/carts", json!({})).await.expect(201);
-    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
-    let item = format!("{path}/items/{}", variant.to_string());
-    client.put(&item, json!({"quantity": quantity})).await.expect(200);
-    path
-}
-
 async fn check_out(client: &TestClient, cart: &str, token: &str) -> TestResponse {
-    let payment = json!({"provider": "sandbox", "token": token});
-    let body = json!({"email": "ann@shop.example", "shipping_address": address(), "payment": payment});
-    client.post(&format!("{cart}/checkout"), body).await
+    client.post(&format!("{cart}/checkout"), checkout_body(token)).await
 }
 
-/// An order of so many pieces of a variant, paid.
+/// Buys some pieces of a variant; returns the order.
 async fn order(client: &TestClient, variant: impl ToString, quantity: i64) -> Value {
-    check_out(client, &cart(client, variant, quantity).await, "tok_ok").await.expect(201)
+    check_out(client, &cart_of(client, variant, quantity).await, "tok_ok").await.expect(201)
 }
 
 fn path(order: &Value) -> String {
@@ -40,12 +24,12 @@ fn admin_path(order: &Value) -> String {
     format!("/admin{}", path(order))
 }
 
-on_both_engines!(a_guest_buys_and_sees_the_order_by_its_token_alone);
-async fn a_guest_buys_and_sees_the_order_by_its_token_alone(shop: &Shop) {
+on_both_engines!(a_guest_reads_an_order_with_its_token_only);
+async fn a_guest_reads_an_order_with_its_token_only(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(1_299).stock(10).create().await;
     let guest = server.guest();
-    let cart = cart(&guest, variant, 2).await;
+    let cart = cart_of(&guest, variant, 2).await;
     let response = check_out(&guest, &cart, "tok_ok").await;
     let order = response.expect(201);
     assert_eq!(response.header("location"), path(&order));
@@ -93,7 +77,7 @@ async fn users_see_only_their_own_orders(shop: &Shop) {
         orders.push(order(&ann, variant, 1).await);
         order(&ben, variant, 1).await;
     }
-    assert_eq!(orders[0].get("token"), None, "who is signed in needs no token");
+    assert_eq!(orders[0].get("token"), None, "the token is for guests");
     let (mut seen, mut next) = (Vec::new(), "/v1/orders?limit=2".to_owned());
     loop {
         let page = ann.get(&next).await.expect(200);
@@ -104,7 +88,7 @@ async fn users_see_only_their_own_orders(shop: &Shop) {
         next = format!("/v1/orders?limit=2&cursor={cursor}");
     }
     orders.reverse();
-    assert_eq!(seen, orders, "newest first, with payment and all");
+    assert_eq!(seen, orders, "newest first, with their payments");
     assert_eq!(ann.get("/v1/orders?status=cancelled").await.expect(200)["items"], json!([]));
     assert_eq!(ben.get(&path(&orders[0])).await.problem(404), "order_not_found");
     assert_eq!(server.guest().get("/v1/orders").await.problem(401), "unauthorized_access");
@@ -124,7 +108,7 @@ async fn a_declined_payment_leaves_cart_and_stock_unchanged(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(500).stock(3).create().await;
     let guest = server.guest();
-    let cart = cart(&guest, variant, 3).await;
+    let cart = cart_of(&guest, variant, 3).await;
     for (token, reason) in [("tok_declined", "declined"), ("tok_insufficient_funds", "insufficient_funds")] {
         let response = check_out(&guest, &cart, token).await;
         assert_eq!(response.problem(402), "payment_failed");
@@ -133,7 +117,7 @@ async fn a_declined_payment_leaves_cart_and_stock_unchanged(shop: &Shop) {
         assert_eq!((&cart["status"], &cart["items"][0]["available"]), (&json!("open"), &json!(3)));
     }
     check_out(&guest, &cart, "tok_ok").await.expect(201);
-    let late = self::cart(&guest, variant, 1).await;
+    let late = cart_of(&guest, variant, 1).await;
     let response = check_out(&guest, &late, "tok_ok").await;
     assert_eq!(response.problem(409), "product_out_of_stock");
     assert_eq!((&response.json()["available"], &response.json()["requested"]), (&json!(0), &json!(1)));
@@ -144,29 +128,29 @@ async fn a_repeated_checkout_is_one_order_and_the_same_response(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(500).stock(100).create().await;
     let guest = server.guest();
-    let path = cart(&guest, variant, 1).await;
+    let path = cart_of(&guest, variant, 1).await;
     let keyed = guest.with("idempotency-key", &Uuid::from_u128(1).to_string());
     let sent = (0..20).map(|_| {
         let (keyed, path) = (keyed.clone(), path.clone());
         tokio::spawn(async move { check_out(&keyed, &path, "tok_ok").await })
     });
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for response in sent.collect::<Vec<_>>() {
         let response = response.await.unwrap();
         if response.status == 409 {
             assert_eq!(response.problem(409), "idempotency_in_progress");
         } else {
-            answers.push(response);
+            responses.push(response);
         }
     }
     let again = check_out(&keyed, &path, "tok_ok").await;
     again.expect(201);
-    assert!(!answers.is_empty());
-    for answer in answers {
-        assert_eq!((answer.status, &answer.body), (201, &again.body));
-        assert_eq!(answer.header("location"), again.header("location"));
+    assert!(!responses.is_empty());
+    for response in responses {
+        assert_eq!((response.status, &response.body), (201, &again.body));
+        assert_eq!(response.header("location"), again.header("location"));
     }
-    let declined = cart(&guest, variant, 1).await;
+    let declined = cart_of(&guest, variant, 1).await;
     let refused = check_out(&keyed, &declined, "tok_declined").await;
     assert_eq!(refused.problem(402), "payment_failed");
     assert_eq!(check_out(&keyed, &declined, "tok_declined").await.body, refused.body);
@@ -184,7 +168,7 @@ async fn a_payment_that_requires_action_is_confirmed_on_its_page(shop: &Shop) {
         [("approve", "paid", "captured"), ("decline", "cancelled", "failed")]
     {
         let order =
-            check_out(&guest, &cart(&guest, variant, 1).await, "tok_requires_action").await.expect(201);
+            check_out(&guest, &cart_of(&guest, variant, 1).await, "tok_requires_action").await.expect(201);
         assert_eq!(
             (&order["status"], &order["payment"]["status"]),
             (&json!("pending"), &json!("requires_action"))
@@ -204,8 +188,8 @@ async fn a_payment_that_requires_action_is_confirmed_on_its_page(shop: &Shop) {
     assert_eq!(guest.get("/sandbox/3ds/sandbox_x").await.problem(404), "payment_not_found");
 }
 
-on_both_engines!(an_administrator_refunds_never_more_than_was_captured);
-async fn an_administrator_refunds_never_more_than_was_captured(shop: &Shop) {
+on_both_engines!(an_administrator_refunds_at_most_the_captured_amount);
+async fn an_administrator_refunds_at_most_the_captured_amount(shop: &Shop) {
     let server = shop.server().await;
     let variant = shop.product().price(10_000).stock(10).create().await;
     let (buyer, admin) = (server.customer().await, server.admin().await);
@@ -281,8 +265,8 @@ async fn an_authorized_payment_is_captured_and_the_order_fulfilled(shop: &Shop) 
         "order_processing"
     );
 
-    // nor is it taken when the shopper confirms the payment later
-    let confirmed = check_out(&buyer, &cart(&buyer, variant, 1).await, "tok_requires_action").await;
+    // a payment that is confirmed later is only authorized too
+    let confirmed = check_out(&buyer, &cart_of(&buyer, variant, 1).await, "tok_requires_action").await;
     let confirmed = confirmed.expect(201);
     let bank = confirmed["payment"]["action_url"].as_str().unwrap();
     buyer.raw(http::Method::POST, &format!("{bank}?decision=approve"), "").await;
@@ -307,7 +291,7 @@ async fn a_cancelled_order_is_restocked_and_refunded(shop: &Shop) {
     assert_eq!(buyer.post(&cancel(&first), json!({})).await.problem(409), "order_processing");
     let by_admin = admin.post(&format!("{}/cancel", admin_path(&second)), json!({})).await;
     assert_eq!(by_admin.expect(200)["status"], "cancelled");
-    let cart = cart(&buyer, variant, 1).await;
+    let cart = cart_of(&buyer, variant, 1).await;
     assert_eq!(buyer.get(&cart).await.json()["items"][0]["available"], 4);
     for _ in 0..100 {
         let money = buyer.get(&path(&first)).await.json()["payment"]["refunded"]["amount"].clone();
@@ -316,7 +300,7 @@ async fn a_cancelled_order_is_restocked_and_refunded(shop: &Shop) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    panic!("the money did not come back");
+    panic!("the order is not refunded");
 }
 
 on_both_engines!(a_subscription_begins_with_an_order_and_belongs_to_its_buyer);
@@ -356,6 +340,6 @@ async fn a_subscription_begins_with_an_order_and_belongs_to_its_buyer(shop: &Sho
     assert_eq!((&ended["status"], &ended["next_charge_at"]), (&json!("cancelled"), &Value::Null));
     let payment = ann.get(&self::path(&second)).await.expect(200)["payment"].clone();
     assert_eq!(payment["captured"]["amount"], 900);
-    let guests = cart(&server.guest(), variant, 1).await;
+    let guests = cart_of(&server.guest(), variant, 1).await;
     assert_eq!(check_out(&server.guest(), &guests, "tok_ok").await.problem(401), "unauthorized_access");
 }

@@ -1,6 +1,6 @@
-//! The HTTP server keeps its limits of time and connections, and shuts down gracefully.
+//! Time-outs, connection limits and the graceful shutdown of the HTTP server.
 //!
-//! The tests wait for what a client can see. The time-out under test is short, and all others are long.
+//! The tests wait for effects on the client. The time-out under test is short, all others are long.
 
 use std::{
     net::SocketAddr,
@@ -126,7 +126,7 @@ fn router(gate: &Arc<Gate>) -> Router {
         .route("/status/{code}", get(|Path(code): Path<u16>| async move { code.to_string() }))
 }
 
-/// A gate at which a handler waits, so that the test knows that it runs and decides when it ends.
+/// A gate at which a handler waits, so that the test controls when the handler ends.
 struct Gate {
     reached: Semaphore,
     open: Semaphore,
@@ -269,7 +269,7 @@ async fn a_client_that_does_not_read_its_response_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_client_that_still_sends_can_read_the_response() {
+async fn a_client_that_is_still_sending_can_read_the_response() {
     let server = Running::start(router(&Gate::new()), |_| {}).await;
     let mut client = server.connect().await;
     let length = 16 << 20;

@@ -53,7 +53,9 @@ fn compare(document: &Value, schema: &Value, value: &Value, at: &str, faults: &m
         }
     }
     if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
-        values.iter().for_each(|value| compare(document, items, value, &format!("{at}[]"), faults));
+        for value in values {
+            compare(document, items, value, &format!("{at}[]"), faults);
+        }
     }
     let (Some(properties), Some(members)) = (schema["properties"].as_object(), value.as_object()) else {
         return;

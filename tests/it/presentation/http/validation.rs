@@ -1,4 +1,4 @@
-//! Bad input: each kind of it gets the right problem document, and every fault in it is named.
+//! Invalid requests: each kind has its problem document, and every fault its location and code.
 
 pub mod documented;
 mod parameters;
@@ -29,7 +29,7 @@ use undercroft::{
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-/// A body of which everything may be omitted.
+/// A body without required members.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Label {
@@ -126,15 +126,15 @@ async fn post_json(body: impl Into<Body>) -> (StatusCode, Value) {
     send(Request::post("/parcels").header(CONTENT_TYPE, "application/json").body(body.into()).unwrap()).await
 }
 
-/// The faults of an answer as `place: code`, sorted.
+/// The faults of a problem document as `location: code`, sorted.
 fn faults(body: &Value) -> Vec<String> {
     let errors = body["errors"].as_array().unwrap_or_else(|| panic!("no errors in {body}"));
     let mut faults: Vec<_> = errors
         .iter()
         .map(|error| {
             assert!(error["detail"].is_string(), "{error}");
-            let place = error.get("pointer").or(error.get("parameter")).unwrap();
-            format!("{}: {}", place.as_str().unwrap(), error["code"].as_str().unwrap())
+            let location = error.get("pointer").or(error.get("parameter")).unwrap();
+            format!("{}: {}", location.as_str().unwrap(), error["code"].as_str().unwrap())
         })
         .collect();
     faults.sort();
@@ -152,7 +152,7 @@ fn good() -> Value {
     })
 }
 
-/// The faults of the good parcel with these fields put in its place.
+/// The faults of the valid parcel with these members replaced.
 async fn faults_with(fields: Value) -> Vec<String> {
     let mut parcel = good();
     let members = parcel.as_object_mut().unwrap();
@@ -164,14 +164,14 @@ async fn faults_with(fields: Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_good_body_arrives_as_it_was_sent() {
+async fn a_valid_body_is_passed_on_unchanged() {
     assert_eq!(post_json(good().to_string()).await, (StatusCode::OK, good()));
     let least = json!({"id": Uuid::nil(), "name": "ab", "quantity": 1, "country": null});
     assert_eq!(post_json(least.to_string()).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn all_faults_are_listed_at_once() {
+async fn all_faults_are_listed_together() {
     let body = json!({
         "name": "A name that is too long", "quantity": 0, "colour": "green", "extra": 1, "gift": "yes",
         "price": {"amount": 1.5, "currency": "EURO", "tax": 0}, "lines": [{"amount": 1}, {"amount": -1}, {}],
@@ -252,14 +252,14 @@ async fn each_kind_of_fault_has_its_code() {
 }
 
 #[tokio::test]
-async fn what_only_the_type_knows_is_still_a_fault_of_its_field() {
+async fn a_fault_that_the_schema_does_not_exclude_has_the_location_of_its_member() {
     assert_eq!(faults_with(json!({"small": 256})).await, ["/small: invalid"]);
     let extra = json!({"discount": {"type": "percent", "basis_points": 1, "extra": 1}});
     assert_eq!(faults_with(extra).await, ["/discount: invalid"]);
 }
 
 #[tokio::test]
-async fn a_wrong_tag_is_told_the_right_ones() {
+async fn the_fault_of_an_unknown_tag_lists_the_allowed_ones() {
     let failure = json::parse::<DiscountKind>(br#"{"type": "gift"}"#).unwrap_err();
     let allowed = vec!["percent".into(), "fixed".into()];
     let fault = (Location::Pointer("/type".into()), Fault::NotAllowed { allowed });
@@ -267,7 +267,7 @@ async fn a_wrong_tag_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn a_body_of_another_type_altogether_is_one_fault() {
+async fn a_body_that_is_no_object_is_one_fault() {
     for body in ["null", "[]", "7", "\"text\"", "true"] {
         let (status, body) = post_json(body).await;
         assert_eq!((status, faults(&body)), (StatusCode::UNPROCESSABLE_ENTITY, vec![": type".to_owned()]));
@@ -275,7 +275,7 @@ async fn a_body_of_another_type_altogether_is_one_fault() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_refused_with_line_and_column() {
+async fn a_body_that_is_no_json_is_refused_with_line_and_column() {
     let (status, body) = post_json("{\n  \"id\": }").await;
     assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("malformed_json")));
     assert_eq!((&body["line"], &body["column"]), (&json!(2), &json!(9)));
@@ -288,7 +288,7 @@ async fn what_is_no_json_is_refused_with_line_and_column() {
 }
 
 #[tokio::test]
-async fn another_media_type_is_refused_and_its_relatives_are_taken() {
+async fn media_types_other_than_json_are_refused() {
     let with = |media_type: &'static str| {
         send(
             Request::post("/parcels")
@@ -311,7 +311,7 @@ async fn another_media_type_is_refused_and_its_relatives_are_taken() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
+async fn a_body_over_the_limit_is_refused_with_or_without_its_length() {
     let mut parcel = good();
     parcel["note"] = "x".repeat(2000).into();
     let (status, body) = post_json(parcel.to_string()).await;
@@ -341,7 +341,7 @@ async fn a_body_may_be_omitted_if_no_member_is_required() {
 }
 
 #[tokio::test]
-async fn no_body_draws_more_than_a_hundred_faults() {
+async fn at_most_a_hundred_faults_are_listed() {
     let members: serde_json::Map<String, Value> =
         (0..150).map(|index| (index.to_string(), 0.into())).collect();
     let (_, body) = post_json(Value::Object(members).to_string()).await;

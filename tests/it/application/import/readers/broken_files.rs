@@ -57,10 +57,10 @@ fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
     assert_eq!((unix.records, unix.totals), (windows.records, windows.totals));
 }
 
-/// A reader that counts how much was taken from it.
+/// A reader without end that counts the bytes that were read.
 struct Endless<'a> {
     head: &'a [u8],
-    taken: &'a mut u64,
+    consumed: &'a mut u64,
 }
 
 impl Read for Endless<'_> {
@@ -71,25 +71,26 @@ impl Read for Endless<'_> {
         } else {
             self.head.read(buffer)?
         };
-        *self.taken += count as u64;
+        *self.consumed += count as u64;
         Ok(count)
     }
 }
 
 #[test]
-fn a_field_without_end_is_not_held_in_memory() {
+fn a_field_without_end_is_refused_at_the_limit() {
     for (tail, column) in [("1,A,\"", 5), ("1,A,", 5)] {
         let head = format!("{HEADER}{tail}");
-        let mut taken = 0;
-        let error = try_read(Endless { head: head.as_bytes(), taken: &mut taken }, &Options::default())
+        let mut consumed = 0;
+        let error = try_read(Endless { head: head.as_bytes(), consumed: &mut consumed }, &Options::default())
             .err()
             .unwrap();
         assert!(matches!(error.fault, Fault::RecordTooLarge { limit: MAX_RECORD }), "{error}");
         assert_eq!((error.line, error.column), (2, column));
-        assert!(taken < 2 * MAX_RECORD as u64, "{taken} bytes were read of an endless field");
+        assert!(consumed < 2 * MAX_RECORD as u64, "{consumed} bytes were read of an endless field");
     }
-    let mut taken = 0;
-    let error =
-        try_read(Endless { head: b"{\"type\":\"", taken: &mut taken }, &Options::default()).err().unwrap();
-    assert!(matches!(error.fault, Fault::RecordTooLarge { .. }) && taken < 2 * MAX_RECORD as u64);
+    let mut consumed = 0;
+    let error = try_read(Endless { head: b"{\"type\":\"", consumed: &mut consumed }, &Options::default())
+        .err()
+        .unwrap();
+    assert!(matches!(error.fault, Fault::RecordTooLarge { .. }) && consumed < 2 * MAX_RECORD as u64);
 }

@@ -1,4 +1,4 @@
-//! Product catalogues: other shops' and the store's own.
+//! Product catalogues of Shopify, WooCommerce and JSON Lines.
 
 use undercroft::application::import::readers::Options;
 use undercroft::application::import::record::Record;
@@ -73,7 +73,7 @@ fn shopify_lines_become_products_with_options_and_variants() {
 }
 
 #[test]
-fn shopify_is_known_by_its_new_columns_too() {
+fn shopify_is_recognized_by_its_newer_columns_too() {
     let read = read(SHOPIFY_NEW, &with_currency(Currency::GBP));
     assert_eq!(read.product("Egg Cup").slug, "egg-cup");
     let towel = read.product("Tea Towel");
@@ -171,7 +171,7 @@ fn the_fault_of_a_json_line_names_its_json_pointer() {
 
     let details: Vec<_> =
         read.rejected.iter().map(|rejection| (rejection.line.number, rejection.detail.as_str())).collect();
-    for (place, (line, start)) in [
+    for (index, (line, start)) in [
         (5, "/colour: unknown field `colour`"),
         (6, "/variants/0/prices/0/amount: invalid type: string \"9\", expected i64 (column 94)"),
         (7, "/variants/0/stock: negative"),
@@ -184,8 +184,8 @@ fn the_fault_of_a_json_line_names_its_json_pointer() {
     .into_iter()
     .enumerate()
     {
-        assert_eq!(details[place].0, line);
-        assert!(details[place].1.starts_with(start), "{:?}", details[place]);
+        assert_eq!(details[index].0, line);
+        assert!(details[index].1.starts_with(start), "{:?}", details[index]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The UCI data set: real order lines, and a line for each fault.
+//! The UCI data set "Online Retail": real order lines, and a line for each fault.
 
 use std::collections::BTreeMap;
 
@@ -53,11 +53,11 @@ fn reading_again_yields_the_same_ids_in_the_same_order() {
             _ => None,
         })
         .collect();
-    assert!(placed.is_sorted(), "invoices come in the order they were placed");
+    assert!(placed.is_sorted(), "invoices are in the order of their times");
 }
 
 #[test]
-fn an_invoice_keeps_all_of_its_lines_and_its_earliest_time() {
+fn an_invoice_has_all_of_its_lines_and_their_earliest_time() {
     let read = sales(&[
         "536365,85123A,WHITE HANGING HEART,6,2010-12-01 08:27:00,2.55,17850.0,EIRE",
         "536365,85123a,white hanging heart,1,2010-12-01 08:26:00,3,17850,EIRE",

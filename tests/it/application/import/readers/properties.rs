@@ -1,4 +1,4 @@
-//! Whatever a file contains, there is no panic, and every line is counted.
+//! Arbitrary files: no panic, and every line is counted.
 
 use proptest::prelude::*;
 use undercroft::application::import::readers::{Format, Options};

@@ -1,4 +1,4 @@
-//! Stock under races: never more reserved than there is, whoever asks at once.
+//! Stock: never more reserved than there is, also in concurrent transactions.
 
 use std::future::Future;
 
@@ -36,10 +36,9 @@ async fn reserve(
     reserve.await
 }
 
-async fn commit(shop: &Shop, order: OrderId) {
-    let commit =
-        shop.database.write(order, async |work, &order| InventoryRepository::sell(work, order).await);
-    commit.await.unwrap();
+async fn sell(shop: &Shop, order: OrderId) {
+    let sold = shop.database.write(order, async |work, &order| InventoryRepository::sell(work, order).await);
+    sold.await.unwrap();
 }
 
 async fn release(shop: &Shop, order: OrderId) {
@@ -77,8 +76,8 @@ async fn reserved_for(shop: &Shop, order: OrderId) -> i64 {
     crate::support::store::value(&shop.database, sql, &[order.into()]).await
 }
 
-/// Does something many times at once.
-async fn at_once<T, Fut>(times: usize, act: impl Fn(usize) -> Fut) -> Vec<T>
+/// Runs `act` concurrently; returns all outcomes.
+async fn concurrently<T, Fut>(times: usize, act: impl Fn(usize) -> Fut) -> Vec<T>
 where
     T: Send + 'static,
     Fut: Future<Output = T> + Send + 'static,
@@ -97,7 +96,7 @@ on_both_engines!(
 );
 async fn sixty_four_buyers_of_ten_pieces_get_exactly_ten(shop: &Shop) {
     let [variant] = variants(shop, 10).await;
-    let outcomes = at_once(64, |_| {
+    let outcomes = concurrently(64, |_| {
         let shop = shop.clone();
         async move { reserve(&shop, order(&shop), &[(variant, 1)]).await }
     })
@@ -105,10 +104,10 @@ async fn sixty_four_buyers_of_ten_pieces_get_exactly_ten(shop: &Shop) {
     let depleted =
         outcomes.iter().filter(|outcome| matches!(outcome, Ok(gone) if *gone == [variant])).count();
     let sold = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    let told = outcomes
+    let refused = outcomes
         .iter()
         .filter(|outcome| matches!(outcome, Err(ReserveError::OutOfStock { available: 0, .. })));
-    assert_eq!((sold, depleted, told.count()), (10, 1, 54));
+    assert_eq!((sold, depleted, refused.count()), (10, 1, 54));
     assert_eq!(levels(shop, variant).await, (10, 10));
 }
 
@@ -120,7 +119,7 @@ async fn lines_of_the_same_variant_count_together(shop: &Shop) {
     let [variant] = variants(shop, 10).await;
     let refused = reserve(shop, order(shop), &[(variant, 6), (variant, 5)]).await;
     assert!(matches!(refused, Err(ReserveError::OutOfStock { available: 10, .. })), "{refused:?}");
-    let outcomes = at_once(8, |_| {
+    let outcomes = concurrently(8, |_| {
         let shop = shop.clone();
         async move { reserve(&shop, order(&shop), &[(variant, 2), (variant, 1)]).await.is_ok() }
     })
@@ -153,7 +152,7 @@ on_both_engines!(
 );
 async fn orders_that_name_the_same_variants_in_any_order_do_not_block_each_other(shop: &Shop) {
     let all: [VariantId; 20] = variants(shop, 1_000).await;
-    let outcomes = at_once(32, |i| {
+    let outcomes = concurrently(32, |i| {
         let shop = shop.clone();
         async move {
             let mut lines = all.map(|variant| (variant, 1));
@@ -166,7 +165,7 @@ async fn orders_that_name_the_same_variants_in_any_order_do_not_block_each_other
             if i % 4 == 0 {
                 release(&shop, id).await;
             } else if i % 4 == 1 {
-                commit(&shop, id).await;
+                sell(&shop, id).await;
             }
             reserved
         }
@@ -181,7 +180,7 @@ async fn orders_that_name_the_same_variants_in_any_order_do_not_block_each_other
 on_both_engines!(a_new_stock_never_falls_below_the_reservations);
 async fn a_new_stock_never_falls_below_the_reservations(shop: &Shop) {
     let [variant] = variants(shop, 10).await;
-    at_once(96, |i| {
+    concurrently(96, |i| {
         let shop = shop.clone();
         async move {
             let id = order(&shop);
@@ -193,7 +192,7 @@ async fn a_new_stock_never_falls_below_the_reservations(shop: &Shop) {
                 }
             } else if reserve(&shop, id, &[(variant, 1 + wanted % 4)]).await.is_ok() {
                 match i % 2 {
-                    0 => commit(&shop, id).await,
+                    0 => sell(&shop, id).await,
                     _ => release(&shop, id).await,
                 }
             }
@@ -227,36 +226,36 @@ async fn a_stock_counted_before_a_sale_is_stale(shop: &Shop) {
     reserve(shop, id, &[(variant, 4)]).await.unwrap();
     let after = Stock { stock: 12, reserved: 4, version: seen + 1 };
     assert_eq!(set(shop, variant, 12, Some(seen)).await.unwrap(), StockSet::Done(after));
-    commit(shop, id).await;
+    sell(shop, id).await;
     assert_eq!(set(shop, variant, 20, Some(seen + 1)).await.unwrap(), StockSet::Changed);
     assert_eq!(levels(shop, variant).await, (8, 0));
 }
 
 on_both_engines!(
-    a_reservation_is_committed_or_released_once,
+    a_reservation_is_sold_or_released_once,
     ShopOptions::default().unchecked("the reservations have no orders")
 );
-async fn a_reservation_is_committed_or_released_once(shop: &Shop) {
+async fn a_reservation_is_sold_or_released_once(shop: &Shop) {
     let [first, second] = variants(shop, 10).await;
-    let (sold, given_up, contested) = (order(shop), order(shop), order(shop));
-    for id in [sold, given_up] {
+    let (sold, released, contested) = (order(shop), order(shop), order(shop));
+    for id in [sold, released] {
         reserve(shop, id, &[(first, 3), (second, 5)]).await.unwrap();
     }
     for _ in 0..2 {
-        release(shop, given_up).await;
+        release(shop, released).await;
     }
     for _ in 0..2 {
-        commit(shop, sold).await;
-        commit(shop, given_up).await;
+        sell(shop, sold).await;
+        sell(shop, released).await;
         release(shop, sold).await;
     }
     assert_eq!((levels(shop, first).await, levels(shop, second).await), ((7, 0), (5, 0)));
 
     reserve(shop, contested, &[(first, 2), (second, 2)]).await.unwrap();
     reserve(shop, order(shop), &[(first, 5), (second, 3)]).await.unwrap();
-    at_once(16, |_| {
+    concurrently(16, |_| {
         let shop = shop.clone();
-        async move { commit(&shop, contested).await }
+        async move { sell(&shop, contested).await }
     })
     .await;
     assert_eq!((levels(shop, first).await, levels(shop, second).await), ((5, 5), (3, 3)));

@@ -1,4 +1,4 @@
-//! Lists: complete, in order, by category and price, and walked along an index.
+//! Lists of products and orders: complete, in order, filtered, and read along an index.
 
 use jiff::SignedDuration;
 use undercroft::domain::context::Context;
@@ -42,7 +42,8 @@ async fn walk(shop: &Shop, filter: &ProductFilter, limit: usize) -> Vec<String> 
     }
 }
 
-async fn shelf(shop: &Shop, count: usize, category: Option<CategoryId>) -> Vec<Product> {
+/// Inserts products named by their number.
+async fn insert_products(shop: &Shop, count: usize, category: Option<CategoryId>) -> Vec<Product> {
     let mut products = Vec::new();
     for i in 0..count {
         let mut product = product(shop, &format!("{i:03}"), &[PRICES[i % 5], 5_000]);
@@ -55,7 +56,7 @@ async fn shelf(shop: &Shop, count: usize, category: Option<CategoryId>) -> Vec<P
 
 on_both_engines!(pages_of_any_length_make_the_same_list_in_every_order);
 async fn pages_of_any_length_make_the_same_list_in_every_order(shop: &Shop) {
-    let products = shelf(shop, 23, None).await;
+    let products = insert_products(shop, 23, None).await;
     let mut expected: Vec<_> = products.iter().collect();
     let price = |product: &&Product| product.lowest_prices()[&Currency::EUR];
     for sort in [None, Some(ProductSort::PriceDescending), Some(ProductSort::PriceAscending)] {
@@ -76,7 +77,7 @@ async fn pages_of_any_length_make_the_same_list_in_every_order(shop: &Shop) {
 
 on_both_engines!(a_range_of_prices_narrows_every_order);
 async fn a_range_of_prices_narrows_every_order(shop: &Shop) {
-    let products = shelf(shop, 20, None).await;
+    let products = insert_products(shop, 20, None).await;
     for sort in [None, Some(ProductSort::PriceAscending), Some(ProductSort::PriceDescending)] {
         for (min_price, max_price) in
             [(Some(300), None), (None, Some(300)), (Some(300), Some(500)), (Some(301), Some(499))]
@@ -104,7 +105,7 @@ async fn few_products_within_a_range_of_prices_are_found_behind_many_outside(sho
     }
     let filler = product(shop, "filler", &[100]);
     insert(shop, &filler).await.unwrap();
-    // as many newer listings as a page newest first walks at most, without as many products
+    // as many newer listings as one page reads at most, of a single product
     add_listings(shop, &filler).await;
     let filter = ProductFilter { min_price: Some(90_000), ..euros() };
     assert_eq!(walk(shop, &filter, 1).await, ["older", "old and dear"]);
@@ -122,7 +123,7 @@ async fn too_many_products_to_sort_within_a_range_of_prices_are_found_page_by_pa
 
     let first = page(&shop.database, &filter, 100, None).await.unwrap();
     assert_eq!(first.items, [""; 0], "the walk ended before the range began");
-    let cursor = first.next.expect("a cursor to go on from where the walk ended");
+    let cursor = first.next.expect("a cursor at the end of the walk");
     let second = page(&shop.database, &filter, 100, Some(&cursor)).await.unwrap();
     assert_eq!(second.items.len(), 100);
     assert_eq!(walk(shop, &filter, 100).await.len(), MANY);
@@ -148,8 +149,8 @@ async fn add_listings(shop: &Shop, product: &Product) {
     added.unwrap();
 }
 
-on_both_engines!(a_category_shows_what_is_below_it_also_after_it_was_moved);
-async fn a_category_shows_what_is_below_it_also_after_it_was_moved(shop: &Shop) {
+on_both_engines!(a_category_lists_the_products_of_its_subtree_also_after_a_move);
+async fn a_category_lists_the_products_of_its_subtree_also_after_a_move(shop: &Shop) {
     let drinks = category(shop, "drinks", None).await;
     let tea = category(shop, "tea", Some(drinks)).await;
     let green = category(shop, "green", Some(tea)).await;
@@ -201,9 +202,9 @@ async fn a_list_follows_every_change_of_a_product(shop: &Shop) {
     assert_eq!(walk(shop, &euros(), 9).await, ["Lamp"]);
 }
 
-on_both_engines!(a_cursor_fits_its_own_list_alone);
-async fn a_cursor_fits_its_own_list_alone(shop: &Shop) {
-    shelf(shop, 3, None).await;
+on_both_engines!(a_cursor_is_valid_for_its_own_list_only);
+async fn a_cursor_is_valid_for_its_own_list_only(shop: &Shop) {
+    insert_products(shop, 3, None).await;
     let first = page(&shop.database, &euros(), 1, None).await.unwrap();
     let cursor = first.next.unwrap();
     assert_eq!(page(&shop.database, &euros(), 1, Some(&cursor)).await.unwrap().items, ["001"]);
@@ -218,7 +219,7 @@ async fn a_cursor_fits_its_own_list_alone(shop: &Shop) {
 
 on_both_engines!(an_administrator_sees_every_product_newest_first);
 async fn an_administrator_sees_every_product_newest_first(shop: &Shop) {
-    for (i, mut product) in shelf(shop, 10, None).await.into_iter().enumerate() {
+    for (i, mut product) in insert_products(shop, 10, None).await.into_iter().enumerate() {
         product.active = i % 3 != 0;
         update(shop, &product).await.unwrap();
     }
@@ -259,8 +260,8 @@ fn walks_an_index(plan: &[String]) {
 
 on_both_engines!(every_list_walks_an_index_and_sorts_nothing);
 async fn every_list_walks_an_index_and_sorts_nothing(shop: &Shop) {
-    shelf(shop, 30, None).await;
-    // on so small a table PostgreSQL would rather read it all and sort: the question is whether it must
+    insert_products(shop, 30, None).await;
+    // PostgreSQL prefers to read and sort so small a table: the test is whether it has to
     let joint = if shop.url.contains("options=") { "%20-c" } else { "?" };
     let url = match shop.database.engine() {
         Engine::Sqlite => shop.url.clone(),
@@ -281,10 +282,10 @@ async fn every_list_walks_an_index_and_sorts_nothing(shop: &Shop) {
             for plan in &plans {
                 walks_an_index(plan);
             }
-            // from a place on it begins there, not at the end of the range that lies behind
+            // a page after a cursor begins at the cursor, not at the end of the range
             let begins = |step: &String| step.contains("listings") && step.contains("product_id)");
-            let tells = shop.database.engine() == Engine::Sqlite;
-            assert!(!tells || plans.iter().flatten().any(begins), "{plans:#?}");
+            let is_shown = shop.database.engine() == Engine::Sqlite;
+            assert!(!is_shown || plans.iter().flatten().any(begins), "{plans:#?}");
         }
     }
     let own = Some(UserId(uuid::Uuid::nil()));
@@ -298,7 +299,7 @@ async fn every_list_walks_an_index_and_sorts_nothing(shop: &Shop) {
         for plan in OrderRepository(&mut connection).explain(&filter).await.unwrap() {
             walks_an_index(&plan);
             let named = |step: &String| step.split_whitespace().any(|word| word == index);
-            // PostgreSQL chooses by what is in the table
+            // PostgreSQL chooses by the statistics of the table
             let chooses = shop.database.engine() == Engine::Postgres;
             assert!(chooses || plan.iter().any(named), "{index}: {plan:#?}");
         }

@@ -1,4 +1,4 @@
-//! The catalogue's storage: products, lists, search, stock.
+//! The repositories of products and inventory: products, lists, search, stock.
 
 mod inventory;
 mod lists;
@@ -15,7 +15,7 @@ use undercroft::infrastructure::repositories::{DatabaseError, ProductFilter, Pro
 
 use crate::support::Shop;
 
-/// A product named `name` with one variant a price in cents, sold for as many US cents too.
+/// A product with one variant for each price, which is in euro cents and in US cents.
 fn product(shop: &Shop, name: &str, prices: &[i64]) -> Product {
     let context = shop.database.context();
     let (id, now) = (ProductId(context.ids.uuid()), context.clock.now());
@@ -45,7 +45,7 @@ async fn insert_all(shop: &Shop, products: Vec<Product>) -> Result<(), SaveError
     insert.await
 }
 
-/// Writes a product back; new variants have five pieces each.
+/// Updates a product; new variants have five pieces each.
 async fn update(shop: &Shop, product: &Product) -> Result<Product, SaveError> {
     let update = shop.database.write(product.clone(), async |work, product| {
         let mut product = product.clone();

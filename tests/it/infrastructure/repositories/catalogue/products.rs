@@ -1,4 +1,4 @@
-//! Products are saved whole, read whole, and never lose a variant that an order may name.
+//! Products: saved and read with their variants, which are deactivated and never deleted.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::super::execute;
 use super::{by_id, category, insert, product, update};
 use crate::support::{Shop, ShopOptions};
 
-/// A product in which every field says something.
+/// A product with a value in every field.
 async fn full(shop: &Shop) -> Product {
     let mut product = product(shop, "Honey of the month", &[1_299, 2_499]);
     product.slug = "honey-of-the-month".into();
@@ -36,8 +36,8 @@ async fn by_slug(shop: &Shop, slug: &str) -> Option<Product> {
     ProductRepository(&mut connection).by_slug(slug).await.unwrap().map(|view| view.product)
 }
 
-on_both_engines!(a_product_comes_back_as_it_was_saved_with_its_stock);
-async fn a_product_comes_back_as_it_was_saved_with_its_stock(shop: &Shop) {
+on_both_engines!(a_product_is_read_as_it_was_saved_with_its_stock);
+async fn a_product_is_read_as_it_was_saved_with_its_stock(shop: &Shop) {
     let product = full(shop).await;
     insert(shop, &product).await.unwrap();
     let view = by_id(shop, product.id).await.unwrap();
@@ -50,8 +50,8 @@ async fn a_product_comes_back_as_it_was_saved_with_its_stock(shop: &Shop) {
     assert_eq!(by_slug(shop, "honey").await, None);
 }
 
-on_both_engines!(several_products_come_in_the_order_asked_for_each_with_its_variants);
-async fn several_products_come_in_the_order_asked_for_each_with_its_variants(shop: &Shop) {
+on_both_engines!(several_products_are_read_in_the_order_of_their_ids_with_their_variants);
+async fn several_products_are_read_in_the_order_of_their_ids_with_their_variants(shop: &Shop) {
     let mut ids = Vec::new();
     for i in 1..=5_i64 {
         let product = product(shop, &format!("Product {i}"), &vec![100 * i; usize::try_from(i).unwrap()]);
@@ -71,8 +71,8 @@ async fn several_products_come_in_the_order_asked_for_each_with_its_variants(sho
     assert!(ProductRepository(&mut connection).by_ids(&[]).await.unwrap().is_empty());
 }
 
-on_both_engines!(a_variant_that_is_taken_out_is_deactivated_and_keeps_its_stock);
-async fn a_variant_that_is_taken_out_is_deactivated_and_keeps_its_stock(shop: &Shop) {
+on_both_engines!(a_variant_that_is_left_out_is_deactivated_and_keeps_its_stock);
+async fn a_variant_that_is_left_out_is_deactivated_and_keeps_its_stock(shop: &Shop) {
     let mut product = full(shop).await;
     insert(shop, &product).await.unwrap();
     let gone = product.variants.remove(0);
@@ -143,7 +143,7 @@ async fn a_taken_slug_or_sku_is_reported_and_nothing_is_saved(shop: &Shop) {
     let sku = &first.variants[1].sku;
     assert!(matches!(update(shop, &other).await, Err(SaveError::SkuTaken(taken)) if taken == *sku));
     second.variants.push(first.variants[0].clone());
-    second.variants[2].sku = "a thief's".into();
+    second.variants[2].sku = "taken".into();
     assert!(matches!(update(shop, &second).await, Err(SaveError::Store(DatabaseError::ForeignKey(_)))));
     assert_eq!(by_id(shop, second.id).await, before);
 }

@@ -1,4 +1,4 @@
-//! Search: what is found, in which order, and that nothing is out of reach.
+//! Search: matches, their order, their pages and facets.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -40,8 +40,8 @@ async fn found(shop: &Shop, q: &str) -> Vec<String> {
     walk(shop, q, &euros(), 10).await
 }
 
-on_both_engines!(every_text_of_a_product_finds_it_however_it_is_written);
-async fn every_text_of_a_product_finds_it_however_it_is_written(shop: &Shop) {
+on_both_engines!(a_product_is_found_by_every_text_in_any_spelling);
+async fn a_product_is_found_by_every_text_in_any_spelling(shop: &Shop) {
     let mut cafe = product(shop, "Café Crème", &[900]);
     cafe.description = "Roasted in small batches".into();
     cafe.variants[0].sku = "CC-250/G".into();
@@ -70,11 +70,11 @@ async fn every_text_of_a_product_finds_it_however_it_is_written(shop: &Shop) {
     for q in ["coffee", "cafe tea", "afe", "milchkaf creme"] {
         assert!(found(shop, q).await.is_empty(), "{q}");
     }
-    assert_eq!(found(shop, " … ").await, ["Tea", "Café Crème"], "a question without words is a list");
+    assert_eq!(found(shop, " … ").await, ["Tea", "Café Crème"], "a query without words lists all");
 }
 
-on_both_engines!(the_name_itself_comes_before_names_that_hold_it_and_those_before_texts);
-async fn the_name_itself_comes_before_names_that_hold_it_and_those_before_texts(shop: &Shop) {
+on_both_engines!(equal_names_precede_names_that_contain_the_query_and_those_precede_descriptions);
+async fn equal_names_precede_names_that_contain_the_query_and_those_precede_descriptions(shop: &Shop) {
     for (name, description) in [
         ("Lamp", ""),
         ("Table", "goes with the lamp"),
@@ -91,8 +91,8 @@ async fn the_name_itself_comes_before_names_that_hold_it_and_those_before_texts(
     assert_eq!(walk(shop, "lamp", &by_time, 2).await, ["Lamp oil", "Chair", "Desk lamp", "Table", "Lamp"]);
 }
 
-on_both_engines!(a_whole_word_shuts_out_longer_ones_and_a_part_of_one_lets_them_in);
-async fn a_whole_word_shuts_out_longer_ones_and_a_part_of_one_lets_them_in(shop: &Shop) {
+on_both_engines!(an_indexed_word_matches_itself_only_and_a_prefix_matches_longer_words);
+async fn an_indexed_word_matches_itself_only_and_a_prefix_matches_longer_words(shop: &Shop) {
     for name in ["Sho", "Shoe", "Shoes of oak", "Shore", "9", "Sho9"] {
         insert(shop, &product(shop, name, &[100])).await.unwrap();
     }
@@ -103,8 +103,8 @@ async fn a_whole_word_shuts_out_longer_ones_and_a_part_of_one_lets_them_in(shop:
     assert!(found(shop, "sho oak").await.is_empty(), "only the last word may be a part");
 }
 
-on_both_engines!(more_matches_than_a_window_are_all_shown_once);
-async fn more_matches_than_a_window_are_all_shown_once(shop: &Shop) {
+on_both_engines!(more_matches_than_a_window_are_all_listed_once);
+async fn more_matches_than_a_window_are_all_listed_once(shop: &Shop) {
     let mut products = Vec::new();
     for i in 0..450_i64 {
         let name = if i % 7 == 0 { format!("Cup {i}") } else { format!("Mug {i}") };
@@ -128,8 +128,11 @@ async fn more_matches_than_a_window_are_all_shown_once(shop: &Shop) {
     }
     let first = find(shop, "cup", &euros(), 28, None).await.unwrap();
     assert_eq!(first.facets.unwrap().prices.iter().map(|band| band.count).sum::<usize>(), 200);
-    assert!(names(&first.page.items).iter().all(|name| name.starts_with("Cup")), "names of the window lead");
-    // what comes meanwhile does not move what was not shown yet
+    assert!(
+        names(&first.page.items).iter().all(|name| name.starts_with("Cup")),
+        "matches in the name come first"
+    );
+    // a product that is inserted between pages does not appear on later ones
     insert(shop, &product(shop, "Cup of tomorrow", &[100])).await.unwrap();
     let second = find(shop, "cup", &euros(), 200, first.page.next.as_deref()).await.unwrap();
     let shown: HashSet<_> = first.page.items.iter().map(|view| view.product.id).collect();
@@ -148,8 +151,8 @@ async fn rare_combinations_of_words_are_found_behind_many_others(shop: &Shop) {
     assert_eq!(found(shop, "north sou").await, ["north south"]);
 }
 
-on_both_engines!(a_search_keeps_to_the_category_and_counts_what_it_found);
-async fn a_search_keeps_to_the_category_and_counts_what_it_found(shop: &Shop) {
+on_both_engines!(a_search_is_limited_to_a_category_and_has_facets);
+async fn a_search_is_limited_to_a_category_and_has_facets(shop: &Shop) {
     let garden = category(shop, "garden", None).await;
     let tools = category(shop, "tools", Some(garden)).await;
     let kitchen = category(shop, "kitchen", None).await;
@@ -190,7 +193,7 @@ async fn a_search_follows_every_change_of_a_product(shop: &Shop) {
     assert_eq!(found(shop, "alarm").await, ["Alarm clock"]);
     clock.active = false;
     clock = update(shop, &clock).await.unwrap();
-    assert!(found(shop, "clock").await.is_empty(), "shoppers do not see it");
+    assert!(found(shop, "clock").await.is_empty(), "inactive products are not listed");
     clock.active = true;
     clock.variants[0].prices.remove(&"EUR".parse().unwrap());
     update(shop, &clock).await.unwrap();

@@ -1,4 +1,4 @@
-//! The check understands all that the documentation of a request says, and what it does not say is not taken.
+//! Every keyword in the documented schemas of requests is checked, and undocumented members are refused.
 
 use std::collections::BTreeSet;
 
@@ -49,23 +49,23 @@ const FORMATS: [&str; 11] = [
     "uuid",
 ];
 
-/// What the document of an API says of requests and nobody checks, and where its requests are open to anything.
+/// The keywords of an API document that are not checked, and the requests that accept unknown members.
 pub fn unchecked(document: &Value) -> Vec<String> {
     let mut found = Findings { document, seen: BTreeSet::new(), list: Vec::new() };
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
-            let place = format!("{method} {path}");
+            let location = format!("{method} {path}");
             let parameters = operation["parameters"].as_array().into_iter().flatten();
             for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
-                let place = format!("{place} {}", parameter["name"]);
+                let location = format!("{location} {}", parameter["name"]);
                 if parameter["schema"].get("$ref").is_some() {
-                    found.list.push(format!("{place}: a parameter does not bring what it refers to"));
+                    found.list.push(format!("{location}: a parameter does not bring what it refers to"));
                 }
-                found.schema(&parameter["schema"], &place, true);
+                found.schema(&parameter["schema"], &location, true);
             }
             let content = &operation["requestBody"]["content"]["application/json"];
             if let Some(schema) = content.get("schema") {
-                found.schema(schema, &place, false);
+                found.schema(schema, &location, false);
             }
         }
     }
@@ -79,41 +79,41 @@ struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
-    /// `open` is whether a type with fields may have others: utoipa cannot close the variants of an enum, and serde
-    /// refuses them there.
-    fn schema(&mut self, schema: &'a Value, place: &str, open: bool) {
+    /// `open` is whether an object may have undocumented members: utoipa cannot forbid them in the variants of an enum,
+    /// where serde does.
+    fn schema(&mut self, schema: &'a Value, location: &str, open: bool) {
         let Some(keywords) = schema.as_object() else { return };
         if let Some(to) = schema["$ref"].as_str() {
             let pointer = to.trim_start_matches('#');
             match self.document.pointer(pointer) {
-                None => self.list.push(format!("{place}: {to} is not there")),
+                None => self.list.push(format!("{location}: {to} is not there")),
                 Some(schema) if self.seen.insert(to) => self.schema(schema, to, open),
                 Some(_) => {}
             }
         }
         for keyword in keywords.keys().filter(|keyword| !KEYWORDS.contains(&keyword.as_str())) {
-            self.list.push(format!("{place}: {keyword} is not checked"));
+            self.list.push(format!("{location}: {keyword} is not checked"));
         }
         match schema["format"].as_str() {
             Some(format) if !FORMATS.contains(&format) => {
-                self.list.push(format!("{place}: the format {format} is not checked"));
+                self.list.push(format!("{location}: the format {format} is not checked"));
             }
             None if keywords.contains_key("pattern") => {
-                self.list.push(format!("{place}: a pattern is not checked without a format"));
+                self.list.push(format!("{location}: a pattern is not checked without a format"));
             }
             _ => {}
         }
         if keywords.contains_key("properties") && !keywords.contains_key("additionalProperties") && !open {
-            self.list.push(format!("{place}: unknown fields are taken"));
+            self.list.push(format!("{location}: unknown members are accepted"));
         }
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            self.schema(property, &format!("{place}/{name}"), open);
+            self.schema(property, &format!("{location}/{name}"), open);
         }
-        self.schema(&schema["items"], &format!("{place}[]"), open);
-        self.schema(&schema["additionalProperties"], &format!("{place}{{}}"), open);
+        self.schema(&schema["items"], &format!("{location}[]"), open);
+        self.schema(&schema["additionalProperties"], &format!("{location}{{}}"), open);
         for choice in ["oneOf", "anyOf", "allOf"] {
             for alternative in schema[choice].as_array().into_iter().flatten() {
-                self.schema(alternative, place, alternative.get("properties").is_some());
+                self.schema(alternative, location, alternative.get("properties").is_some());
             }
         }
     }
@@ -140,7 +140,7 @@ fn parcels() {}
 fn careless() {}
 
 #[test]
-fn what_nobody_checks_is_found() {
+fn unchecked_keywords_are_found() {
     #[derive(OpenApi)]
     #[openapi(paths(parcels))]
     struct Good;
@@ -149,7 +149,7 @@ fn what_nobody_checks_is_found() {
     struct Bad;
 
     assert_eq!(unchecked(&json!(Good::openapi())), [""; 0]);
-    let place = "#/components/schemas/Careless";
+    let location = "#/components/schemas/Careless";
     let mut found = unchecked(&json!(Bad::openapi()));
     found.sort();
     assert_eq!(
@@ -159,8 +159,8 @@ fn what_nobody_checks_is_found() {
             "/letters: a pattern is not checked without a format",
             "/pair: prefixItems is not checked",
             "/text: the format poem is not checked",
-            ": unknown fields are taken",
+            ": unknown members are accepted",
         ]
-        .map(|finding| format!("{place}{finding}"))
+        .map(|finding| format!("{location}{finding}"))
     );
 }

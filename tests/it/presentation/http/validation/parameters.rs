@@ -1,4 +1,4 @@
-//! Bad parameters of the query and the path.
+//! Invalid parameters of the query and the path.
 
 use axum::body::Body;
 use http::{Request, StatusCode};
@@ -43,7 +43,7 @@ async fn parameters_of_the_query_are_typed_and_checked_like_a_body() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_missing_or_there_twice_is_named() {
+async fn a_missing_or_repeated_parameter_is_named() {
     for (query, fault) in [
         ("", "shop: required"),
         ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&limit=1&limit=2&limit=3", "limit: duplicate"),

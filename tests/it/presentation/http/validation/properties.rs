@@ -1,4 +1,4 @@
-//! Whatever comes in, it is taken or told its faults: nothing panics, and nothing is our fault.
+//! Arbitrary input is accepted or refused with its faults, without panics and internal errors.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use undercroft::{
 
 use super::{Filter, Parcel, good};
 
-/// Any JSON, with the names of a parcel's fields among its names.
+/// Any JSON, whose names include those of a parcel's members.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -30,8 +30,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The good parcel with some of its fields replaced or left out.
-fn nearly_good() -> impl Strategy<Value = Value> {
+/// The valid parcel with some members replaced or removed.
+fn nearly_valid() -> impl Strategy<Value = Value> {
     let changes =
         prop::collection::vec((prop::sample::select(names(&good())), prop::option::of(any_json())), 0..3);
     changes.prop_map(|changes| {
@@ -64,51 +64,51 @@ fn leaves(value: &Value) -> Vec<Value> {
     }
 }
 
-/// What is taken is what the type takes; what is not is a fault of the client with a place that exists.
+/// Accepted input is what serde accepts; refused input has a fault of the client, whose location exists.
 fn check(body: &[u8]) -> Result<(), TestCaseError> {
     match json::parse::<Parcel>(body) {
         Ok(parcel) => {
-            let sent: Parcel = serde_json::from_slice(body).expect("the type takes it too");
+            let sent: Parcel = serde_json::from_slice(body).expect("serde accepts it too");
             prop_assert_eq!(serde_json::to_value(parcel).unwrap(), serde_json::to_value(sent).unwrap());
         }
         Err(failure) => {
             prop_assert!(failure.status().is_client_error(), "{}", failure);
-            check_places(body, &failure)?;
+            check_locations(body, &failure)?;
         }
     }
     Ok(())
 }
 
-fn check_places(body: &[u8], failure: &Failure) -> Result<(), TestCaseError> {
+fn check_locations(body: &[u8], failure: &Failure) -> Result<(), TestCaseError> {
     let Some(input) = failure.downcast_ref::<ValidationException>() else { return Ok(()) };
     let body: Value = serde_json::from_slice(body).unwrap();
     prop_assert!(!input.faults().is_empty());
-    for (place, fault) in input.faults() {
-        let Location::Pointer(pointer) = place else { panic!("{place:?} is no place in a body") };
-        let there = body.pointer(pointer).is_some();
-        prop_assert_eq!(there, *fault != Fault::Required, "{} {:?}", pointer, fault);
+    for (location, fault) in input.faults() {
+        let Location::Pointer(pointer) = location else { panic!("{location:?} is not in a body") };
+        let exists = body.pointer(pointer).is_some();
+        prop_assert_eq!(exists, *fault != Fault::Required, "{} {:?}", pointer, fault);
     }
     Ok(())
 }
 
 proptest! {
     #[test]
-    fn any_json_is_taken_or_told_its_faults(value in any_json()) {
+    fn any_json_is_accepted_or_refused_with_its_faults(value in any_json()) {
         check(value.to_string().as_bytes())?;
     }
 
     #[test]
-    fn what_is_nearly_good_is_taken_or_told_its_faults(value in nearly_good()) {
+    fn a_nearly_valid_body_is_accepted_or_refused_with_its_faults(value in nearly_valid()) {
         check(value.to_string().as_bytes())?;
     }
 
     #[test]
-    fn any_bytes_are_taken_or_told_their_fault(bytes in any::<Vec<u8>>()) {
+    fn any_bytes_are_accepted_or_refused_with_their_faults(bytes in any::<Vec<u8>>()) {
         check(&bytes)?;
     }
 
     #[test]
-    fn any_query_is_taken_or_told_its_faults(query in "[a-z&=%0-9+;\\[\\]~/.-]{0,60}") {
+    fn any_query_is_accepted_or_refused_with_its_faults(query in "[a-z&=%0-9+;\\[\\]~/.-]{0,60}") {
         let uri = format!("/filter?shop=01890a5d-ac96-774b-bcce-b302099a8057&{query}").parse().unwrap();
         if let Err(failure) = query::parse::<Filter>(&uri) {
             prop_assert_eq!(failure.code(), "validation");
