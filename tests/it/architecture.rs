@@ -1,7 +1,8 @@
-//! The house rules of the architecture, kept by reading the source: who may look where, what a member may not do,
-//! how files are named and how long they are. Each rule is also tried on a source that breaks it.
+//! The rules of docs/ARCHITECTURE.md, checked on the source: directions of use, members of rooms, names and lengths of
+//! files, words, and paths in documents. Each rule is also tested with a source that breaks it.
 
 mod circles;
+mod documents;
 mod paths;
 mod words;
 
@@ -10,7 +11,7 @@ use std::{fs, path::Path};
 /// The rooms in their order: a room may use itself and those before it.
 const ROOMS: [&str; 8] =
     ["exceptions", "repositories", "events", "cache", "localization", "adapters", "guards", "middleware"];
-/// What a member's file ends with, in its room. A room's shared mechanism has other names.
+/// The endings of the files of members, by room. The files of a room's mechanism have other names.
 const MEMBERS: [(&str, &str); 7] = [
     ("exceptions", "_exception"),
     ("events", "_event"),
@@ -20,11 +21,11 @@ const MEMBERS: [(&str, &str); 7] = [
     ("guards", "_guard"),
     ("middleware", "_middleware"),
 ];
-/// The one file that decides what the errors of every room become.
+/// The file that converts the errors of every room; it may use all rooms.
 const CONVERSIONS: &str = "src/infrastructure/exceptions/conversions.rs";
-/// Names that say nothing about what is inside.
+/// Names of modules that do not describe their content.
 const EMPTY_NAMES: [&str; 6] = ["common", "core", "helper", "helpers", "util", "utils"];
-/// What does I/O or belongs to an async runtime.
+/// Crates and modules that do I/O or belong to an async runtime.
 const OUTSIDE_OF_THE_DOMAIN: [&str; 13] = [
     "axum",
     "deadpool_postgres",
@@ -40,24 +41,27 @@ const OUTSIDE_OF_THE_DOMAIN: [&str; 13] = [
     "tokio_postgres",
     "tokio_util",
 ];
+/// The folders with files of ours.
+const FOLDERS: [&str; 6] = ["src", "tests", "benches", "docs", "locales", "migrations"];
 const MOST_LINES: usize = 400;
 /// The files of the application that belong to no capability.
 const APPLICATION: [&str; 5] = ["consistency.rs", "demo.rs", "idempotency.rs", "mod.rs", "partial_update.rs"];
 
+#[derive(Clone)]
 struct Source {
     path: String,
     text: String,
 }
 
 impl Source {
-    /// The module it is: `src/domain/money.rs` is `domain::money`.
+    /// The module of the file: `src/domain/money.rs` is `domain::money`.
     fn module(&self) -> Vec<String> {
         let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
         let path = path.trim_end_matches("/mod").trim_start_matches("lib");
         path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Every path of ours that it names, from the root, with a text for where.
+    /// Every path of ours that it names, from the root, with the text of a fault.
     fn uses(&self) -> Vec<(String, Vec<String>)> {
         let module = self.module();
         let ours = paths::named(&self.text).into_iter().filter_map(|named| {
@@ -68,18 +72,18 @@ impl Source {
     }
 }
 
-/// Who may look where.
+/// The directions of use between layers and rooms.
 fn directions(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
     for source in sources.iter().filter(|source| source.path.starts_with("src/")) {
         let module = source.module();
         let from: Vec<_> = module.iter().map(String::as_str).collect();
-        for (place, path) in source.uses() {
+        for (fault, path) in source.uses() {
             let to: Vec<_> = path.iter().map(String::as_str).collect();
             if source.path != CONVERSIONS && !may_use(&from, &to)
                 || source.path == CONVERSIONS && !may_use(&["infrastructure"], &to)
             {
-                faults.push(place);
+                faults.push(fault);
             }
         }
     }
@@ -107,13 +111,13 @@ fn siblings(sources: &[Source]) -> Vec<String> {
     let members: Vec<_> = sources.iter().filter_map(|source| Some((source, member(source)?))).collect();
     let mut faults = Vec::new();
     for (source, (room, name)) in &members {
-        for (place, path) in source.uses() {
+        for (fault, path) in source.uses() {
             let [infrastructure, other_room, target, ..] = path.as_slice() else { continue };
             let is_sibling = |(_, (there, other)): &(&Source, (String, String))| {
                 there == room && other != name && (target == other || *target == type_name(other))
             };
             if infrastructure == "infrastructure" && other_room == room && members.iter().any(is_sibling) {
-                faults.push(place);
+                faults.push(fault);
             }
         }
     }
@@ -133,8 +137,8 @@ fn type_name(file: &str) -> String {
     file.split('_').map(word).collect()
 }
 
-/// The domain does no I/O and knows no runtime.
-fn quiet_domain(sources: &[Source]) -> Vec<String> {
+/// The domain does no I/O and uses no runtime.
+fn domain_without_io(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
     for source in sources.iter().filter(|source| source.path.starts_with("src/domain/")) {
         for named in paths::named(&source.text) {
@@ -147,13 +151,13 @@ fn quiet_domain(sources: &[Source]) -> Vec<String> {
     faults
 }
 
-/// A module's name says what is inside.
+/// A module's name describes its content.
 fn names(sources: &[Source]) -> Vec<String> {
     let is_empty = |name: &str| EMPTY_NAMES.contains(&name);
     let mut faults = Vec::new();
     for source in sources {
         if source.path.trim_end_matches(".rs").split('/').any(is_empty) {
-            faults.push(format!("{}: says nothing of what is inside", source.path));
+            faults.push(format!("{}: the name does not describe the content", source.path));
         }
         for (at, line) in source.text.lines().enumerate() {
             let declared = line.trim_start().trim_start_matches("pub ").strip_prefix("mod ");
@@ -165,13 +169,13 @@ fn names(sources: &[Source]) -> Vec<String> {
     faults
 }
 
-/// No two files need each other.
+/// No two files use each other.
 fn circles(sources: &[Source]) -> Vec<String> {
     let found = circles::circles(sources).into_iter();
     found.map(|circle| format!("a circle: {}", circle.join(", "))).collect()
 }
 
-/// A folder of members holds members, and folders for the rest.
+/// A folder of members contains members, and folders for all else.
 fn folders(sources: &[Source]) -> Vec<String> {
     let is_allowed = |path: &str| {
         let of = |folder: &str| path.strip_prefix(folder).filter(|name| !name.contains('/'));
@@ -180,45 +184,68 @@ fn folders(sources: &[Source]) -> Vec<String> {
             && of("src/application/").is_none_or(|name| APPLICATION.contains(&name))
     };
     let lost = sources.iter().filter(|source| !is_allowed(&source.path));
-    lost.map(|source| format!("{}: belongs into a folder", source.path)).collect()
+    lost.map(|source| format!("{}: belongs in a folder", source.path)).collect()
 }
 
-/// A file can be read in one go.
+/// A file has at most 400 lines.
 fn sizes(sources: &[Source]) -> Vec<String> {
     let lines = |source: &Source| source.text.lines().count();
     let long = sources.iter().filter(|source| lines(source) > MOST_LINES);
     long.map(|source| format!("{}: {} lines, more than {MOST_LINES}", source.path, lines(source))).collect()
 }
 
-/// Every Rust file of ours.
-fn ours() -> Vec<Source> {
-    fn collect(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
+/// The paths of all files in the folders of the repository, and of those beside them.
+fn files() -> Vec<String> {
+    fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                collect(root, &path, sources);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                let path = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-                sources.push(Source { path, text });
+                collect(root, &path, files);
+            } else {
+                files.push(path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"));
             }
         }
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut sources = Vec::new();
-    for folder in ["src", "tests", "benches"] {
-        if root.join(folder).is_dir() {
-            collect(root, &root.join(folder), &mut sources);
-        }
+    let mut files = Vec::new();
+    for folder in FOLDERS.iter().map(|folder| root.join(folder)).filter(|folder| folder.is_dir()) {
+        collect(root, &folder, &mut files);
     }
-    sources
+    let beside = fs::read_dir(root).unwrap().map(|entry| entry.unwrap());
+    let beside = beside.filter(|entry| entry.file_type().unwrap().is_file());
+    files.extend(beside.map(|entry| entry.file_name().into_string().unwrap()));
+    files
+}
+
+fn read(paths: impl Iterator<Item = String>) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    paths.map(|path| Source { text: fs::read_to_string(root.join(&path)).unwrap(), path }).collect()
+}
+
+fn has_ending(path: &str, endings: &[&str]) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, ending)| endings.contains(&ending))
+}
+
+/// Every Rust file.
+fn sources() -> Vec<Source> {
+    read(files().into_iter().filter(|path| has_ending(path, &["rs"])))
+}
+
+/// Every other file with texts: documentation, settings, migrations and translations.
+fn documents() -> Vec<Source> {
+    let is_text =
+        |path: &String| has_ending(path, &["md", "json", "sql", "toml"]) && path.as_str() != "openapi.json";
+    read(files().into_iter().filter(is_text))
 }
 
 #[test]
-fn the_source_keeps_the_rules_of_the_architecture() {
-    let sources = ours();
-    let rules = [directions, siblings, circles, quiet_domain, names, folders, words::glossary, sizes];
-    let faults: Vec<_> = rules.iter().flat_map(|rule| rule(&sources)).collect();
+fn the_source_follows_the_rules_of_the_architecture() {
+    let sources = sources();
+    let rules = [directions, siblings, circles, domain_without_io, names, folders, sizes];
+    let mut faults: Vec<_> = rules.iter().flat_map(|rule| rule(&sources)).collect();
+    let texts: Vec<_> = sources.iter().cloned().chain(documents()).collect();
+    faults.extend(words::glossary(&texts));
+    faults.extend(documents::missing_files(&texts, &files()));
     assert!(faults.is_empty(), "against docs/ARCHITECTURE.md:\n{}", faults.join("\n"));
     let uses: usize = sources.iter().map(|source| source.uses().len()).sum();
     assert!(sources.len() > 40 && uses > 100, "only {} files and {uses} uses were seen", sources.len());
@@ -228,7 +255,7 @@ fn source(path: &str, text: &str) -> Source {
     Source { path: path.to_owned(), text: text.to_owned() }
 }
 
-/// What the rule says of one file.
+/// The faults of one file by a rule.
 fn against(rule: fn(&[Source]) -> Vec<String>, path: &str, text: &str) -> Vec<String> {
     rule(&[source(path, text)])
 }
@@ -288,7 +315,7 @@ fn a_member_that_imports_a_sibling_is_caught() {
 }
 
 #[test]
-fn files_that_need_each_other_are_caught() {
+fn files_that_use_each_other_are_caught() {
     let order = |text| source("src/application/order.rs", text);
     let payment = |text| source("src/application/payment.rs", text);
     let room = || source("src/application/mod.rs", "pub mod order; mod payment; pub use payment::Payment;");
@@ -317,13 +344,13 @@ fn a_domain_that_does_io_is_caught() {
     for text in
         ["use tokio::sync::Mutex;", "use std::{fmt, fs};", "fn f() { std::net::TcpStream::connect(x); }"]
     {
-        assert_eq!(against(quiet_domain, "src/domain/money.rs", text).len(), 1, "{text}");
+        assert_eq!(against(domain_without_io, "src/domain/money.rs", text).len(), 1, "{text}");
     }
-    assert_eq!(against(quiet_domain, "src/domain/money.rs", "use std::{fmt, sync::Arc};"), [""; 0]);
+    assert_eq!(against(domain_without_io, "src/domain/money.rs", "use std::{fmt, sync::Arc};"), [""; 0]);
 }
 
 #[test]
-fn a_name_that_says_nothing_is_caught() {
+fn a_name_that_does_not_describe_is_caught() {
     for (path, text) in [
         ("src/domain/utils.rs", ""),
         ("src/application/common/mod.rs", ""),

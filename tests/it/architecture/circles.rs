@@ -1,12 +1,12 @@
-//! Circles between files: each file of a circle needs, by its paths, every other one.
+//! Circles between files: each file of a circle uses every other one, directly or through others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Source, paths};
 
-/// Returns the circles between files of `src`, each as its sorted paths. A path that leads through a re-export counts
-/// for the file that it leads to. Uses between a module and those inside of it do not count, nor do those
-/// of tests and in macros.
+/// Returns the circles between files of `src`, each as its sorted paths. A path through a re-export counts
+/// for the file that declares the name. Uses between a module and its child modules do not count, nor those of tests
+/// and in macros.
 pub fn circles(sources: &[Source]) -> Vec<Vec<&str>> {
     let modules = Modules::of(sources);
     let needs = modules.needs();
@@ -24,7 +24,7 @@ pub fn circles(sources: &[Source]) -> Vec<Vec<&str>> {
     circles
 }
 
-/// The files that a file needs, directly or through others.
+/// The files that a file uses, directly or through others.
 fn reachable<'a>(needs: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &str) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
     let mut open: Vec<_> = needs[from].iter().copied().collect();
@@ -88,7 +88,7 @@ impl<'a> Modules<'a> {
         exported.or(Some(module))
     }
 
-    /// The other files that each file needs.
+    /// The other files that each file uses.
     fn needs(&self) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
         let related = |one: &Module, other: &Module| one.starts_with(other) || other.starts_with(one);
         let of = |module: &Module, file: &File<'a>| {

@@ -1,15 +1,15 @@
-//! Finds the paths that a source file names: enough of a Rust lexer for that, and no more.
+//! Finds the paths that a Rust file names, with a lexer for names, comments and literals.
 
-/// A path as it stands in a file.
+/// A path in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Named {
     /// The line, from 1.
     pub line: usize,
-    /// The modules inside the file that it stands in.
+    /// The modules inside the file that contain it.
     pub inside: Vec<String>,
     /// `["super", "money", "Money"]`; a glob ends with `*`.
     pub segments: Vec<String>,
-    /// Whether it begins with `$crate`, in a macro: it is used where the macro is.
+    /// Whether it begins with `$crate`, in a macro: it is used where the macro is called.
     pub in_macro: bool,
 }
 
@@ -67,7 +67,7 @@ pub fn named(text: &str) -> Vec<Named> {
     found
 }
 
-/// Reads `a::b::{c, d::*}` from `at` on; gives where it ends.
+/// Reads `a::b::{c, d::*}` from `at` on; returns the index of its end.
 fn tree(tokens: &[Token], mut at: usize, before: &[String], leaves: &mut Vec<(usize, Vec<String>)>) -> usize {
     let mut path = before.to_vec();
     let line = tokens[at].0;
@@ -106,10 +106,10 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// A line and what stands there.
+/// A line and a token in it.
 type Token = (usize, String);
 
-/// Names, `::` and single signs, without comments and literals.
+/// Names, `::` and single characters, without comments and literals.
 fn tokens(text: &str) -> Vec<Token> {
     let (mut found, mut rest, mut line) = (Vec::new(), text, 1);
     while let Some(first) = rest.chars().next() {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn use_trees_are_spread_out() {
+    fn use_trees_are_flattened() {
         let text = "use crate::{a::B, c::{self, D as E, f::*}, g as h};\nuse std::fmt;";
         assert_eq!(
             paths(text),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_literals_are_passed_over() {
+    fn comments_and_literals_are_ignored() {
         let text = r##"
             // use crate::a;
             /* crate::b /* crate::c */ crate::d */
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_resolved_from_the_module_it_stands_in() {
+    fn a_path_is_resolved_from_its_module() {
         let text = "use super::a;\nmod m { use super::b; mod n { use super::super::c; } }\nuse self::d;";
         let module = ["x".to_owned(), "y".to_owned()];
         let paths: Vec<_> = named(text).iter().map(|p| p.absolute(&module).unwrap().join("::")).collect();

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use undercroft::application::jobs::subscribers;
 use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::people::users::erase;
 use undercroft::application::selling::checkout::Checkout;
 use undercroft::application::subscriptions::lifecycle::cancel_and_refund;
-use undercroft::application::subscriptions::renewals::renew_subscriptions;
 use undercroft::domain::ids::{OrderId, UserId};
 use undercroft::domain::payment::OperationKind;
 use undercroft::domain::subscription::Subscription;
@@ -64,10 +62,8 @@ async fn a_fully_refunded_charge_ends_its_subscription(shop: &Shop) {
 on_both_engines!(a_cancelled_order_of_a_pending_charge_cancels_the_subscription, ShopOptions::at(JANUARY_31));
 async fn a_cancelled_order_of_a_pending_charge_cancels_the_subscription(shop: &Shop) {
     let subscribed = Subscribed::begin(shop).await;
-    subscribed.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
-    subscribed.shop.clock().advance(SignedDuration::from_hours(24 * 28));
-    renew_subscriptions(&subscribed.store, subscribed.now()).await.unwrap();
-    subscribed.cancel_order(subscribed.last_order().await).await;
+    let pending = subscribed.pending_renewal().await;
+    subscribed.cancel_order(pending.order.id).await;
     let past_due = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
                     AND data ->> 'status' = 'past_due'";
     assert_eq!(subscribed.number(past_due).await, 0);
@@ -78,10 +74,7 @@ on_both_engines!(the_end_of_a_subscription_cancels_the_pending_charge, ShopOptio
 async fn the_end_of_a_subscription_cancels_the_pending_charge(shop: &Shop) {
     let subscribed = Subscribed::begin(shop).await;
     let first = subscribed.last_order().await;
-    subscribed.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
-    subscribed.shop.clock().advance(SignedDuration::from_hours(24 * 28));
-    renew_subscriptions(&subscribed.store, subscribed.now()).await.unwrap();
-    let pending = subscribed.sale(subscribed.last_order().await).order().await;
+    let pending = subscribed.pending_renewal().await;
     subscribed.refund(first).await;
     confirm_payment(&subscribed.store, pending.payment.id).await;
     subscribed.assert_cancelled().await;

@@ -12,6 +12,7 @@ use undercroft::application::subscriptions::renewals::{renew, renew_subscription
 use undercroft::domain::ids::{OrderId, SubscriptionId, VariantId};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::PaymentStatus;
+use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::domain::subscription::{Subscription, SubscriptionStatus};
 use undercroft::infrastructure::exceptions::{Failure, Kind, SubscriptionExpiredException};
 use undercroft::infrastructure::repositories::Database;
@@ -58,6 +59,16 @@ impl Subscribed {
             recover_payments(&self.store, self.now()).await.unwrap();
             renew_subscriptions(&self.store, self.now()).await.unwrap();
         }
+    }
+
+    /// Renews the subscription after a month with a payment that waits for its confirmation.
+    async fn pending_renewal(&self) -> PlacedOrder {
+        self.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
+        self.shop.clock().advance(SignedDuration::from_hours(24 * 28));
+        renew_subscriptions(&self.store, self.now()).await.unwrap();
+        let pending = self.sale(self.last_order().await).order().await;
+        assert_eq!(pending.payment.status, PaymentStatus::RequiresAction);
+        pending
     }
 
     async fn sql(&self, statements: &'static [&'static str]) {
@@ -207,11 +218,7 @@ async fn a_retried_charge_does_not_change_the_periods_of_a_year(shop: &Shop) {
 on_both_engines!(a_pause_cancels_the_pending_charge, ShopOptions::at(JANUARY_31));
 async fn a_pause_cancels_the_pending_charge(shop: &Shop) {
     let subscribed = Subscribed::begin(shop).await;
-    subscribed.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
-    subscribed.shop.clock().advance(SignedDuration::from_hours(24 * 28));
-    renew_subscriptions(&subscribed.store, subscribed.now()).await.unwrap();
-    let pending = subscribed.sale(subscribed.last_order().await).order().await;
-    assert_eq!(pending.payment.status, PaymentStatus::RequiresAction);
+    let pending = subscribed.pending_renewal().await;
     subscribed.pause().await.unwrap();
     confirm_payment(&subscribed.store, pending.payment.id).await;
     subscribed.live(100).await;
@@ -232,10 +239,7 @@ async fn a_pause_cancels_the_pending_charge(shop: &Shop) {
 on_both_engines!(a_subscription_cancelled_during_a_charge_refunds_it, ShopOptions::at(JANUARY_31));
 async fn a_subscription_cancelled_during_a_charge_refunds_it(shop: &Shop) {
     let subscribed = Subscribed::begin(shop).await;
-    subscribed.sql(&["UPDATE subscriptions SET token = 'tok_requires_action'"]).await;
-    subscribed.shop.clock().advance(SignedDuration::from_hours(24 * 28));
-    renew_subscriptions(&subscribed.store, subscribed.now()).await.unwrap();
-    let pending = subscribed.sale(subscribed.last_order().await).order().await;
+    let pending = subscribed.pending_renewal().await;
     subscribed.cancel().await.unwrap();
     confirm_payment(&subscribed.store, pending.payment.id).await;
     refresh(&subscribed.store, pending.payment.id).await.unwrap();
