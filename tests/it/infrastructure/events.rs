@@ -272,8 +272,8 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
     let database = shop.database.clone();
     let variant_id = VariantId(uuid::Uuid::nil());
     let (began, begun) = oneshot::channel::<()>();
-    let (go, wait) = oneshot::channel::<()>();
-    let signals = Arc::new(Mutex::new(Some((began, wait))));
+    let (resume, resumed) = oneshot::channel::<()>();
+    let signals = Arc::new(Mutex::new(Some((began, resumed))));
     let late = tokio::spawn(async move {
         let published: Result<(), DatabaseError> = database
             .write((variant_id, before, after, signals), async |work, given| {
@@ -283,9 +283,9 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
                 }
                 // sends the event and assigns the transaction its number
                 next_number(work, "late").await?;
-                if let Some((began, wait)) = signals.lock().await.take() {
+                if let Some((began, resumed)) = signals.lock().await.take() {
                     began.send(()).unwrap();
-                    wait.await.unwrap();
+                    resumed.await.unwrap();
                 }
                 if let Some(available) = after {
                     work.publish(&StockChanged { variant_id, available }).await?;
@@ -297,7 +297,7 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
     });
     begun.await.unwrap();
     meanwhile().await;
-    go.send(()).unwrap();
+    resume.send(()).unwrap();
     late.await.unwrap();
 }
 

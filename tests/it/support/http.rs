@@ -2,9 +2,10 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::store::address;
-use super::{TestClient, TestServer};
+use super::{TestClient, TestResponse, TestServer};
 
 /// Faults as [`TestResponse::faults`](super::TestResponse::faults) returns them.
 pub fn faults<const N: usize>(faults: [(&str, &str); N]) -> Vec<(String, String)> {
@@ -45,6 +46,19 @@ pub fn checkout_body(token: &str) -> Value {
 pub async fn order_of(client: &TestClient, variant: impl ToString) -> Value {
     let cart = cart_of(client, variant, 1).await;
     client.post(&format!("{cart}/checkout"), checkout_body("tok_ok")).await.expect(201)
+}
+
+/// Waits for concurrent requests; returns the number of created resources. The others must be conflicts with this code.
+pub async fn created(requests: Vec<JoinHandle<TestResponse>>, conflict: &str) -> usize {
+    let mut created = 0;
+    for request in requests {
+        let response = request.await.unwrap();
+        match response.status {
+            201 => created += 1,
+            _ => assert_eq!(response.problem(409), conflict),
+        }
+    }
+    created
 }
 
 /// Asserts that only administrators may send these requests.

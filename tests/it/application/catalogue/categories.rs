@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use undercroft::domain::ids::CategoryId;
 
 use crate::support::http::{assert_for_administrators, faults};
+use crate::support::store::value;
 use crate::support::{Shop, TestClient, TestServer};
 
 /// Creates a category; returns its id.
@@ -38,9 +39,8 @@ async fn product_in(server: &TestServer, category: &str) {
 /// Returns the number of listings in a category.
 async fn listed_in(server: &TestServer, category: &str) -> i64 {
     let category: CategoryId = category.parse().unwrap();
-    let mut connection = server.store.database().read().await.unwrap();
     let sql = "SELECT COUNT(*) FROM listings WHERE category_id = $1";
-    connection.one(sql, &[category.into()]).await.unwrap()
+    value(server.store.database(), sql, &[category.into()]).await
 }
 
 on_both_engines!(categories_are_created_and_listed_as_a_tree);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::application::people::{new_key, newcomer};
-use crate::support::http::{faults, order_of};
+use crate::support::http::{created, faults, order_of};
+use crate::support::store::value;
 use crate::support::{Shop, TestClient, TestServer};
 
 /// Registers a customer who buys a product; returns the customer and the path of the product's reviews.
@@ -19,10 +20,9 @@ async fn buyer(server: &TestServer, email: &str) -> (TestClient, String) {
 
 /// The sum and count of the ratings of the only product.
 async fn rating(server: &TestServer) -> [i64; 2] {
-    let mut connection = server.store.database().read().await.unwrap();
-    let mut column = async |column: &str| {
+    let column = async |column: &str| {
         let sql = format!("SELECT {column} FROM products");
-        connection.one(&sql, &[]).await.unwrap()
+        value(server.store.database(), &sql, &[]).await
     };
     [column("rating_sum").await, column("rating_count").await]
 }
@@ -75,15 +75,7 @@ async fn of_concurrent_reviews_of_one_buyer_one_is_created(shop: &Shop) {
             tokio::spawn(async move { ann.post(&path, rated(number % 5 + 1)).await })
         })
         .collect();
-    let mut created = 0;
-    for one in running {
-        let response = one.await.unwrap();
-        match response.status {
-            201 => created += 1,
-            _ => assert_eq!(response.problem(409), "already_exists"),
-        }
-    }
-    assert_eq!(created, 1);
+    assert_eq!(created(running, "already_exists").await, 1);
     let mine = ann.get("/v1/me/reviews").await.expect(200);
     assert_eq!(mine["items"].as_array().unwrap().len(), 1);
 }

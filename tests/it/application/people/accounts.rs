@@ -7,7 +7,8 @@ use undercroft::infrastructure::repositories::UserRepository;
 
 use super::{PASSWORD, log_in, new_key, newcomer, register, try_log_in};
 use crate::support::Shop;
-use crate::support::http::faults;
+use crate::support::http::{created, faults};
+use crate::support::store::value;
 
 on_both_engines!(an_account_is_what_was_registered_without_the_password);
 async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
@@ -32,9 +33,8 @@ async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
 
     let least = json!({"email": "bob@example.org", "password": "12345678"});
     assert_eq!(server.guest().post("/v1/users", least).await.expect(201)["name"], "");
-    let mut connection = server.store.database().read().await.unwrap();
-    let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.registered'";
-    assert_eq!(connection.one::<i64>(sql, &[]).await.unwrap(), 2);
+    let events = "SELECT COUNT(*) FROM outbox WHERE type = 'user.registered'";
+    assert_eq!(value::<i64>(&shop.database, events, &[]).await, 2);
 }
 
 on_both_engines!(an_address_has_one_account_in_every_spelling);
@@ -64,15 +64,7 @@ async fn of_concurrent_registrations_of_an_address_one_succeeds(shop: &Shop) {
         let new = json!({"email": "ann@example.org", "password": format!("password {number}")});
         running.push(tokio::spawn(async move { guest.post("/v1/users", new).await }));
     }
-    let mut created = 0;
-    for one in running {
-        let response = one.await.unwrap();
-        match response.status {
-            201 => created += 1,
-            _ => assert_eq!(response.problem(409), "email_already_used"),
-        }
-    }
-    assert_eq!(created, 1);
+    assert_eq!(created(running, "email_already_used").await, 1);
 }
 
 on_both_engines!(each_fault_of_a_registration_has_its_location);
@@ -113,11 +105,10 @@ async fn a_registration_is_idempotent_and_its_key_does_not_reveal_the_password(s
     let other = guest.post("/v1/users", json!({"email": "ann@example.org", "password": "another one"})).await;
     assert_eq!(other.problem(422), "idempotency_key_reused");
 
-    let mut connection = server.store.database().read().await.unwrap();
     let sql = "SELECT request_hash FROM idempotency_keys";
-    let kept: Vec<u8> = connection.one(sql, &[]).await.unwrap();
-    let quick = Sha256::new().chain_update("POST\0/v1/users\0").chain_update(body.to_string()).finalize();
-    assert_ne!(kept, quick.to_vec());
+    let stored: Vec<u8> = value(&shop.database, sql, &[]).await;
+    let fast = Sha256::new().chain_update("POST\0/v1/users\0").chain_update(body.to_string()).finalize();
+    assert_ne!(stored, fast.to_vec());
 }
 
 on_both_engines!(a_partial_update_of_an_account_checks_its_version);
@@ -200,9 +191,8 @@ async fn an_erased_user_cannot_log_in(shop: &Shop) {
     assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
     bob.get("/v1/me").await.expect(200);
     newcomer(server, "ann@example.org").await.get("/v1/me").await.expect(200);
-    let mut connection = server.store.database().read().await.unwrap();
-    let sql = "SELECT COUNT(*) FROM outbox WHERE type = 'user.erased'";
-    assert_eq!(connection.one::<i64>(sql, &[]).await.unwrap(), 1);
+    let events = "SELECT COUNT(*) FROM outbox WHERE type = 'user.erased'";
+    assert_eq!(value::<i64>(&shop.database, events, &[]).await, 1);
 }
 
 on_both_engines!(operations_of_users_require_a_session);

@@ -38,11 +38,11 @@ async fn a_session_has_a_token_of_which_only_the_hash_is_stored(shop: &Shop) {
 
     let another = try_log_in(server, "ann@example.org", PASSWORD).await.expect(201);
     assert_ne!(another["token"], session["token"]);
-    let mut reading = server.store.database().read().await.unwrap();
+    let mut connection = server.store.database().read().await.unwrap();
     let sql = "SELECT token_hash FROM sessions";
-    for kept in reading.all::<Vec<u8>>(sql, &[]).await.unwrap() {
-        assert_eq!(kept.len(), 32);
-        assert!(!token.as_bytes().windows(8).any(|part| kept.windows(8).any(|kept| kept == part)));
+    for stored in connection.all::<Vec<u8>>(sql, &[]).await.unwrap() {
+        assert_eq!(stored.len(), 32);
+        assert!(!token.as_bytes().windows(8).any(|part| stored.windows(8).any(|stored| stored == part)));
     }
 }
 

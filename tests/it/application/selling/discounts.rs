@@ -29,12 +29,15 @@ async fn a_discount_is_created_found_changed_and_redeemed(shop: &Shop) {
         "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2999-01-01T00:00:00.1234567Z",
     });
     let response = admin.post(PATH, new).await;
-    let made = response.expect(201);
-    assert_eq!((&made["code"], &made["used"], &made["active"]), (&json!("Spring"), &json!(0), &json!(true)));
-    assert_eq!(made["ends_at"], "2999-01-01T00:00:00.123456Z", "microseconds, as stored");
+    let created = response.expect(201);
+    assert_eq!(
+        (&created["code"], &created["used"], &created["active"]),
+        (&json!("Spring"), &json!(0), &json!(true))
+    );
+    assert_eq!(created["ends_at"], "2999-01-01T00:00:00.123456Z", "microseconds, as stored");
     let path = response.header("location");
     let seen = admin.get(path).await;
-    assert_eq!(seen.expect(200), made);
+    assert_eq!(seen.expect(200), created);
     assert_eq!(admin.with("if-none-match", seen.header("etag")).get(path).await.status, 304);
 
     let variant = shop.product().price(1_000).create().await;
@@ -104,14 +107,14 @@ on_both_engines!(discounts_are_listed_in_pages);
 async fn discounts_are_listed_in_pages(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for code in ["A", "B", "C"] {
-        made.insert(0, create(&admin, percent(code)).await.rsplit('/').next().unwrap().to_owned());
+        created.insert(0, create(&admin, percent(code)).await.rsplit('/').next().unwrap().to_owned());
     }
     let first = admin.get(&format!("{PATH}?limit=2")).await.expect(200);
     let cursor = first["next_cursor"].as_str().unwrap();
     let second = admin.get(&format!("{PATH}?limit=2&cursor={cursor}")).await.expect(200);
-    assert_eq!([ids(&first), ids(&second)].concat(), made);
+    assert_eq!([ids(&first), ids(&second)].concat(), created);
     assert_eq!(second["next_cursor"], Value::Null);
     assert_eq!(admin.get(&format!("{PATH}?cursor={}", &cursor[1..])).await.problem(422), "validation");
 }

@@ -29,13 +29,13 @@ fn review(number: u32, product_id: ProductId, user_id: UserId) -> Review {
 
 /// Products and users of the numbers from 1.
 async fn set_up(shop: &Shop, products: u32, users: u32) -> (Vec<ProductId>, Vec<UserId>) {
-    let mut made = Vec::new();
+    let mut product_ids = Vec::new();
     for number in 1..=products {
-        made.push(product(shop, number).await);
+        product_ids.push(product(shop, number).await);
     }
     let users: Vec<_> = (1..=users).map(|number| user(number, &format!("{number}@example.com"))).collect();
     register(shop, &users).await;
-    (made, users.iter().map(|user| user.id).collect())
+    (product_ids, users.iter().map(|user| user.id).collect())
 }
 
 async fn add(shop: &Shop, review: &Review) -> bool {

@@ -59,6 +59,14 @@ impl Server {
         found.unwrap_or_else(|| panic!("the server ended without: {start}"))
     }
 
+    /// Stops the server by a signal, and returns the rest of its log.
+    fn stop(self) -> String {
+        self.signal("TERM");
+        let (code, log) = self.exit();
+        assert_eq!(code, Some(0), "{log}");
+        log
+    }
+
     /// Waits until the server has ended, and returns its exit code and the rest of its log.
     fn exit(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
@@ -111,8 +119,7 @@ fn the_server_survives_more_connections_than_file_descriptors() {
     server.wait_for_log("no connection can be accepted");
     drop(connections);
     assert!(get(&address, "/no/such/page").starts_with("HTTP/1.1 404 "));
-    server.signal("TERM");
-    assert_eq!(server.exit().0, Some(0));
+    server.stop();
 }
 
 #[test]
@@ -137,8 +144,7 @@ fn flags_override_the_environment() {
     // listening on the variable's address (RFC 5737) would fail
     let mut command = undercroft(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
     let (server, _) = Server::start(command.env("UNDERCROFT_LISTEN", "203.0.113.1:0"));
-    server.signal("TERM");
-    assert_eq!(server.exit().0, Some(0));
+    server.stop();
 }
 
 #[test]
@@ -212,8 +218,7 @@ fn admin_create_creates_an_administrator_or_replaces_the_password() {
     assert!(log_in(&address, "root@example.org", "first secret").starts_with("HTTP/1.1 401 "));
     let response = log_in(&address, "ROOT@example.org", "second secret");
     assert!(response.starts_with("HTTP/1.1 201 ") && response.contains(r#""role":"admin""#), "{response}");
-    server.signal("TERM");
-    assert_eq!(server.exit().0, Some(0));
+    server.stop();
 }
 
 #[test]
@@ -224,9 +229,8 @@ fn the_password_of_a_new_store_is_printed_but_not_logged() {
     let password = server.wait_for_output("  password        ");
     let password = password.split(' ').next().unwrap();
     assert!(log_in(&address, &email, password).starts_with("HTTP/1.1 201 "));
-    server.signal("TERM");
-    let (code, log) = server.exit();
-    assert!(code == Some(0) && !log.contains(password), "{log}");
+    let log = server.stop();
+    assert!(!log.contains(password), "{log}");
 }
 
 #[test]

@@ -21,9 +21,9 @@ on_both_engines!(shoppers_find_the_products_of_administrators);
 async fn shoppers_find_the_products_of_administrators(shop: &Shop) {
     let server = shop.server().await;
     let (admin, guest) = (server.admin().await, server.guest());
-    let made = admin.post("/admin/v1/products", mug()).await.expect(201);
-    let id = made["id"].as_str().unwrap();
-    let slug = made["slug"].as_str().unwrap();
+    let created = admin.post("/admin/v1/products", mug()).await.expect(201);
+    let id = created["id"].as_str().unwrap();
+    let slug = created["slug"].as_str().unwrap();
     assert!(slug.starts_with("blue-mug-"), "{slug}");
 
     let read = guest.get(&format!("/v1/products/{slug}")).await.expect(200);
@@ -57,8 +57,8 @@ on_both_engines!(a_stale_change_of_a_product_is_refused);
 async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
-    let made = admin.post("/admin/v1/products", mug()).await.expect(201);
-    let path = format!("/admin/v1/products/{}", made["id"].as_str().unwrap());
+    let created = admin.post("/admin/v1/products", mug()).await.expect(201);
+    let path = format!("/admin/v1/products/{}", created["id"].as_str().unwrap());
     let read = admin.get(&path).await;
     let tag = read.header("etag").to_owned();
     let mut change = mug();
@@ -70,13 +70,13 @@ async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     let active: Vec<_> =
         changed["variants"].as_array().unwrap().iter().filter(|v| v["active"] == true).collect();
     assert_eq!(active.len(), 1);
-    assert_eq!(active[0]["id"], made["variants"][1]["id"], "a variant is known by its SKU");
+    assert_eq!(active[0]["id"], created["variants"][1]["id"], "a variant is known by its SKU");
     let late = admin.with("if-match", &tag).put(&path, change.clone()).await;
     assert_eq!(late.problem(412), "precondition_failed");
     let [mut twice, mut again] = [0, 1].map(|_| change["variants"][0].clone());
-    twice["id"] = made["variants"][1]["id"].clone();
+    twice["id"] = created["variants"][1]["id"].clone();
     again["sku"] = json!("MUG-L-2");
-    again["id"] = made["variants"][1]["id"].clone();
+    again["id"] = created["variants"][1]["id"].clone();
     change["variants"] = json!([twice, again]);
     let refused = admin.put(&path, change).await;
     assert_eq!(refused.problem(422), "validation");
@@ -136,8 +136,8 @@ on_both_engines!(stock_is_never_set_below_the_reservations);
 async fn stock_is_never_set_below_the_reservations(shop: &Shop) {
     let server = shop.server().await;
     let (admin, guest) = (server.admin().await, server.guest());
-    let made = admin.post("/admin/v1/products", mug()).await.expect(201);
-    let variant = made["variants"][0]["id"].as_str().unwrap();
+    let created = admin.post("/admin/v1/products", mug()).await.expect(201);
+    let variant = created["variants"][0]["id"].as_str().unwrap();
     let path = format!("/admin/v1/inventory/{variant}");
     let read = admin.put(&path, json!({ "stock": 7 })).await;
     assert_eq!(read.expect(200)["available"], 7);
