@@ -11,7 +11,7 @@ use self::repositories::Database;
 /// The assembled rooms of a store. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Infrastructure {
-    /// The database.
+    /// The open database.
     pub database: Database,
     /// The payment providers.
     pub gateways: Gateways,

@@ -26,7 +26,7 @@ pub enum Schedule {
     Every(Duration),
 }
 
-/// What a job works on. Clones share everything.
+/// The store and the dispatcher that a job uses. Clones share everything.
 #[derive(Clone)]
 pub struct JobContext {
     /// The store.
@@ -40,9 +40,9 @@ type JobFuture = Pin<Box<dyn Future<Output = Result<usize, Failure>> + Send>>;
 
 impl Job {
     /// A job of this name and schedule. `run` does a bounded piece of the work and returns how many items it
-    /// processed; it is called again at once until it returns 0, or fails, or the worker stops.
+    /// processed; it is called again immediately until it returns 0, fails or the worker stops.
     ///
-    /// `run` must cope with another process that runs the same job.
+    /// Another process may run the same job at the same time.
     pub fn new<F>(
         name: &'static str,
         schedule: Schedule,
@@ -64,7 +64,7 @@ impl Job {
         self.schedule
     }
 
-    /// Does a piece of the work; returns how many items it processed.
+    /// Runs the function once; returns the number of items that it processed.
     pub(super) async fn run(&self, context: &JobContext) -> Result<usize, Failure> {
         (self.run)(context.clone()).await
     }

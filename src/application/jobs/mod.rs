@@ -1,4 +1,4 @@
-//! The work that a store does beside requests: its subscribers, its jobs, and the worker that runs them.
+//! The work that a store does outside of requests: its subscribers, its jobs, and the worker that runs them.
 //!
 //! # Adding one
 //!
@@ -19,9 +19,9 @@ use crate::application::people::notify;
 use crate::application::subscriptions::renewals::renew_subscriptions;
 use crate::infrastructure::events::Subscriber;
 
-/// The pace of jobs that move money.
+/// The schedule of jobs that process payments.
 const MONEY: Schedule = Schedule::Every(Duration::from_secs(5));
-/// The pace of jobs that delete expired rows.
+/// The schedule of jobs that delete expired rows.
 const PURGE: Schedule = Schedule::Every(Duration::from_mins(10));
 
 /// The subscribers of a store; a new subscriber is a line here.
@@ -57,7 +57,7 @@ mod adding_one {
     use crate::infrastructure::exceptions::Failure;
     use crate::infrastructure::repositories::next_number;
 
-    /// Counts the hours that the store works.
+    /// Counts the hours in which the store runs.
     async fn count_hours(context: JobContext) -> Result<usize, Failure> {
         let count = context.store.database().write((), async |work, ()| next_number(work, "hours").await);
         count.await?;

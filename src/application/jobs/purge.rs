@@ -1,4 +1,4 @@
-//! The jobs that delete expired rows, each a bounded number in one unit of work.
+//! The jobs that delete expired rows, a limited number in each unit of work.
 
 use super::job::JobContext;
 use crate::infrastructure::exceptions::Failure;
@@ -7,7 +7,7 @@ use crate::infrastructure::repositories::{CartRepository, IdempotencyRepository,
 /// The most rows deleted in one unit of work.
 const LIMIT: i64 = 1000;
 
-/// Deletes expired carts that became no order.
+/// Deletes expired carts without an order.
 pub(super) async fn purge_carts(context: JobContext) -> Result<usize, Failure> {
     let purge = context.store.database().write((), async |work, ()| {
         let now = work.now();

@@ -1,4 +1,4 @@
-//! The worker: delivers events, follows the notices of payment providers, and runs the jobs.
+//! The worker: delivers events, handles the notices of payment providers, and runs the jobs.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::application::Store;
 use crate::application::payments::gateway_calls::refresh;
 use crate::infrastructure::events::EventDispatcher;
 
-/// The longest wait for the next event. Commits of this process end it at once; those of others do not.
+/// The longest wait for the next event. A commit of this process ends it; one of another process does not.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Works for a store until `stop` is cancelled, and finishes the units of work that have begun by then.
+/// Runs the worker of a store until `stop` is cancelled. Units of work that have begun by then are finished.
 pub async fn work(store: Store, stop: CancellationToken) {
     let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
     let context = JobContext { store, dispatcher };
@@ -55,19 +55,19 @@ async fn follow_notices(store: &Store, stop: &CancellationToken) {
     }
 }
 
-/// Runs jobs by their schedules until `stop` is cancelled: those at the start one after the other, then the rest side
-/// by side. A job that fails is logged, and run again at its next time.
+/// Runs jobs by their schedules until `stop` is cancelled: those at the start one after the other, then the rest
+/// concurrently. A job that fails is logged, and run again by its schedule.
 pub async fn run_jobs(jobs: &[Job], context: &JobContext, stop: &CancellationToken) {
     for job in jobs.iter().filter(|job| job.schedule() == Schedule::AtStart) {
         run_until_done(job, context, stop).await;
     }
     join_all(jobs.iter().map(|job| async move {
-        let Schedule::Every(pause) = job.schedule() else { return };
+        let Schedule::Every(interval) = job.schedule() else { return };
         while !stop.is_cancelled() {
             run_until_done(job, context, stop).await;
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(interval) => {}
             }
         }
     }))

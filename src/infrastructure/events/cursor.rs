@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::infrastructure::repositories::{Connection, DatabaseError, EventPosition, UnitOfWork, from_row};
 
-/// How far a subscriber has read, and how often the next event has failed.
+/// The position of a subscriber in the outbox, and the failed attempts of the next event.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor {
     /// The position of the last event that was handled.
@@ -40,7 +40,7 @@ impl Cursor {
         work.first(&sql, &values).await
     }
 
-    /// Moves the cursor of a subscriber past the event at `position`, and forgets failed attempts.
+    /// Moves the cursor of a subscriber past the event at `position`, and resets the failed attempts.
     pub async fn advance(
         work: &mut UnitOfWork,
         subscriber: &str,
@@ -51,7 +51,7 @@ impl Cursor {
         work.execute(sql, &[subscriber.into(), position.tx.into(), position.seq.into()]).await.map(drop)
     }
 
-    /// Records that the next event has failed `attempts` times, and when it is tried again.
+    /// Records that the next event has failed `attempts` times, with the time of the next attempt.
     pub async fn retry_later(
         work: &mut UnitOfWork,
         subscriber: &str,

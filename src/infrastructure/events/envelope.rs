@@ -1,4 +1,4 @@
-//! An event as it stands in the outbox: CloudEvents 1.0 attributes around the event's own data.
+//! An event of the outbox: the attributes of CloudEvents 1.0 and the event's own data.
 
 use jiff::Timestamp;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! The events room: what was published with a transaction reaches each subscriber at least once, in order.
+//! The events room: each published event is delivered to every subscriber at least once, in order.
 //!
 //! # Adding one
 //!
@@ -39,7 +39,7 @@ mod adding_one {
         Ok(())
     }
 
-    /// Counts the pieces of work for the warehouse: one subscriber can handle several types of events.
+    /// Counts the packed orders: one subscriber can handle several types of events.
     async fn pack(work: &mut UnitOfWork, _: &OrderFulfilled, event: &Envelope) -> Result<(), Failure> {
         assert_eq!(event.event_type, "order.fulfilled");
         next_number(work, "packed orders").await?;

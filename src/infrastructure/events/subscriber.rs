@@ -18,13 +18,13 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// A subscriber of this name, without handlers yet.
+    /// Returns a subscriber without handlers.
     pub fn new(name: &'static str) -> Self {
         Self { name, handlers: Vec::new() }
     }
 
     /// Adds a handler for the events of type `E`. What the handler changes is committed together with the
-    /// subscriber's cursor, or rolled back and tried again.
+    /// subscriber's cursor, or rolled back and retried.
     #[must_use]
     pub fn on<E: DomainEvent>(mut self, handler: impl for<'a> EventHandler<'a, E>) -> Self {
         self.handlers.push((E::TYPE, Arc::new(Typed { handler, event: PhantomData::<fn() -> E> })));
@@ -55,7 +55,7 @@ impl fmt::Debug for Subscriber {
 
 /// An `async fn(&mut UnitOfWork, &E, &Envelope) -> Result<(), Failure>` whose future can be sent to another thread.
 ///
-/// The handler awaits nothing but the unit of work, and has no effect beside it: it may be run several times.
+/// The handler awaits only the unit of work and has no effect outside it: it may be run several times.
 pub trait EventHandler<'a, E: 'a>:
     Fn(&'a mut UnitOfWork, &'a E, &'a Envelope) -> Self::Future + Send + Sync + 'static
 {

@@ -1,9 +1,10 @@
-//! Numbers that count up without gaps or races.
+//! Series of consecutive numbers, such as those of orders and invoices.
 
 use super::error::DatabaseError;
 use super::param::params;
 use super::unit_of_work::UnitOfWork;
 
+/// Increments the counter of a series and returns it.
 const NEXT: &str = "INSERT INTO counters (name, value) VALUES ($1, 1) \
                     ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
 
@@ -14,7 +15,7 @@ pub async fn next_number(work: &mut UnitOfWork, series: &str) -> Result<i64, Dat
     work.one(NEXT, &params![series]).await
 }
 
-/// Sends for the next number of a series ahead; see [`Connection::send_ahead`].
+/// Sends the statement of [`next_number`] ahead; see [`Connection::send_ahead`].
 ///
 /// [`Connection::send_ahead`]: super::connection::Connection::send_ahead
 pub(crate) fn next_number_ahead(work: &mut UnitOfWork, series: &str) {

@@ -1,20 +1,20 @@
-//! Everything in which the two databases differ.
+//! What differs between the engines.
 
-/// Which database a connection speaks to, for the few statements that differ.
+/// The database engine, for the few statements that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// SQLite.
+    /// SQLite, in a file.
     Sqlite,
-    /// PostgreSQL.
+    /// PostgreSQL, on a server.
     Postgres,
 }
 
-/// The place of an event's transaction on PostgreSQL: its own number, or that of the last one that had ended when it
-/// published, if that is higher.
+/// The position of an event's transaction on PostgreSQL: its own number, or that of the last transaction that had ended
+/// when the event was published, if that is higher.
 const TRANSACTION_NUMBER: &str = "BIGINT NOT NULL DEFAULT (GREATEST(pg_current_xact_id()::text::bigint, \
                      pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1))";
 
-/// One migration's text, as this database wants it.
+/// Translates the script of a migration for an engine.
 pub(crate) fn translate(engine: Engine, script: &str) -> String {
     let (own, words): (&str, &[(&str, &str)]) = match engine {
         Engine::Sqlite => (
@@ -55,7 +55,7 @@ pub(crate) fn translate(engine: Engine, script: &str) -> String {
                 text.push_str(line);
                 text.push('\n');
                 if verbatim {
-                    // Marked off, so that the words below leave it alone.
+                    // marks a line that the engine gets as it is, without the replacements below
                     text.insert(text.len() - 1, '\u{1}');
                 }
             }
@@ -97,7 +97,7 @@ pub(crate) fn unique_constraint(columns: &str) -> &str {
     }
 }
 
-/// What time it is.
+/// Returns the query for the time of the database's clock.
 pub(crate) fn time(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
@@ -105,7 +105,7 @@ pub(crate) fn time(engine: Engine) -> &'static str {
     }
 }
 
-/// Whether a table of this name is there.
+/// Returns the query for whether the table $1 exists.
 pub(crate) fn table_exists(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1)",
@@ -116,7 +116,8 @@ pub(crate) fn table_exists(engine: Engine) -> &'static str {
     }
 }
 
-/// Holds off other processes that would set up the same database until the transaction ends.
+/// Returns the statement that locks the schema until the transaction ends: other processes that set up the same database
+/// wait.
 pub(crate) fn lock_schema(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT 1 WHERE FALSE",
@@ -124,7 +125,7 @@ pub(crate) fn lock_schema(engine: Engine) -> &'static str {
     }
 }
 
-/// Returns what locks the rows of a query, against changes and not against references to them.
+/// Returns the clause that locks the rows of a query against changes; other rows may still reference them.
 pub(crate) fn lock_rows(engine: Engine) -> &'static str {
     match engine {
         // there is one writer at a time
@@ -135,10 +136,10 @@ pub(crate) fn lock_rows(engine: Engine) -> &'static str {
 
 /// Locks a number until the transaction ends (PostgreSQL).
 pub(crate) const LOCK_EXCLUSIVE: &str = "SELECT pg_advisory_xact_lock($1)";
-/// Locks a number until the transaction ends, together with others that lock it by this (PostgreSQL).
+/// Locks a number until the transaction ends, shared with other transactions that use this statement (PostgreSQL).
 pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1)";
 
-/// Returns what comes before a statement to query its plan.
+/// Returns the prefix of a statement that queries its plan.
 pub(crate) fn explain(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "EXPLAIN QUERY PLAN",
@@ -146,8 +147,8 @@ pub(crate) fn explain(engine: Engine) -> &'static str {
     }
 }
 
-/// The condition on events behind the place ($1, $2), with their order and their limit $3. On PostgreSQL an event
-/// waits for every transaction that may yet publish one before it.
+/// Returns the condition on events after the position ($1, $2), with their order and the limit $3. On PostgreSQL an
+/// event is not returned while an open transaction may still publish one before it.
 pub(crate) fn events_after(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "seq > $2 ORDER BY seq LIMIT $3",
@@ -158,7 +159,7 @@ pub(crate) fn events_after(engine: Engine) -> &'static str {
     }
 }
 
-/// The condition on events up to the place ($1, $2).
+/// Returns the condition on events up to the position ($1, $2).
 pub(crate) fn events_until(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "seq <= $2",

@@ -5,10 +5,10 @@ use thiserror::Error;
 /// An error of the database.
 #[derive(Debug, Error)]
 pub enum DatabaseError {
-    /// It cannot be reached, or is too busy. Nothing was changed, and the same call may succeed later.
+    /// The database cannot be reached or is overloaded. Nothing was changed; the same call may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// Its disk is full. Nothing was changed.
+    /// The disk of the database is full. Nothing was changed.
     #[error("the database has no room left: {0}")]
     Full(String),
     /// Another row has this unique value.
@@ -20,13 +20,13 @@ pub enum DatabaseError {
     /// The row changed since it was read.
     #[error("the row of {table} is stale")]
     Stale {
-        /// The table.
+        /// The table of the row.
         table: &'static str,
     },
     /// The row violates a CHECK constraint of its table.
     #[error("a constraint was violated: {constraint}")]
     CheckFailed {
-        /// The CHECK constraint, by its name.
+        /// The name of the CHECK constraint.
         constraint: String,
     },
     /// A referenced row is missing, or a removed row is still referenced.
@@ -37,7 +37,7 @@ pub enum DatabaseError {
     /// [`Database::write`]: super::Database::write
     #[error("the transaction must be retried: {0}")]
     Retryable(String),
-    /// The schema is not the one this program needs.
+    /// The schema is not the one that this program needs.
     #[error("{0}")]
     Schema(String),
     /// An unexpected error of the database.

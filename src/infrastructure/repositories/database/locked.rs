@@ -10,14 +10,13 @@ use super::table::{Table, Versioned};
 use super::unit_of_work::{Locked, UnitOfWork};
 
 impl UnitOfWork {
-    /// Locks a row until the transaction ends and returns it. Nothing of the row changes. Others that lock or change it
-    /// wait.
+    /// Locks a row until the transaction ends and returns it. Other transactions that lock or change it wait.
     pub async fn lock<T: Table + FromRow>(&mut self, key: T::Key) -> Result<Option<T>, DatabaseError> {
         let key = key_params(&key);
         self.lock_where(&key_condition::<T>(key.len()), &key).await
     }
 
-    /// Sends for [`UnitOfWork::lock`] ahead; see [`Connection::send_ahead`].
+    /// Sends the statement of [`UnitOfWork::lock`] ahead; see [`Connection::send_ahead`].
     ///
     /// [`Connection::send_ahead`]: super::connection::Connection::send_ahead
     pub(crate) fn lock_ahead<T: Table>(&mut self, key: &T::Key) {
@@ -25,7 +24,7 @@ impl UnitOfWork {
         self.lock_where_ahead::<T>(&key_condition::<T>(key.len()), &key);
     }
 
-    /// Sends for [`UnitOfWork::lock_where`] ahead.
+    /// Sends the statement of [`UnitOfWork::lock_where`] ahead.
     pub(crate) fn lock_where_ahead<T: Table>(&mut self, condition: &str, params: &[Param<'_>]) {
         let sql = self.locking::<T>(condition);
         self.send_ahead(&sql, params);
@@ -105,6 +104,7 @@ impl UnitOfWork {
         Ok(true)
     }
 
+    /// Keeps the values of a locked row as they are stored.
     fn remember<T: Table>(&mut self, row: &T) {
         let values: Vec<_> = row.values().into_iter().map(Param::into_owned).collect();
         self.locked.retain(|locked| locked.table != T::NAME || locked.values[0] != values[0]);

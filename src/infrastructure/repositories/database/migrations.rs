@@ -1,4 +1,6 @@
-//! Brings an empty or older database to the schema this program needs; each migration in one transaction, once.
+//! Migrations: set up an empty database, or bring an older one to the schema that this program needs.
+//!
+//! All missing migrations are applied in one transaction.
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +10,7 @@ use super::param::params;
 use super::unit_of_work::UnitOfWork;
 use super::{Database, Setup};
 
-/// A step of the schema. Its text is never changed once it was released: a later one is added instead.
+/// A numbered change of the schema. Its script never changes after a release: a new migration is added instead.
 struct Migration {
     version: i64,
     name: &'static str,
@@ -25,36 +27,36 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at TIMESTAMPTZ NOT NULL
 );";
 
-/// How the schema of a database stands to the one that this program needs.
+/// The state of a database's schema, compared with the one that this program needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaState {
-    /// There is none yet.
+    /// The database is empty.
     Empty,
-    /// It lacks the last migrations.
+    /// The last migrations are missing.
     Behind {
-        /// The last it has.
+        /// The last migration that was applied.
         version: i64,
-        /// How many it lacks.
+        /// The number of missing migrations.
         missing: usize,
     },
-    /// It is the one.
+    /// All migrations were applied.
     Current {
         /// The last migration.
         version: i64,
     },
-    /// A newer program has been here.
+    /// A newer program has applied migrations that this one does not know.
     Ahead {
-        /// The last migration it has.
+        /// The last migration that was applied.
         version: i64,
     },
     /// A migration was changed after it had been applied.
     Changed {
-        /// Which.
+        /// The migration that was changed.
         version: i64,
     },
 }
 
-/// Looks at the schema of a database, and leaves it as it is.
+/// Returns the state of the schema. Changes nothing.
 pub(crate) async fn state(database: &Database) -> Result<SchemaState, DatabaseError> {
     let applied = applied(database).await?;
     let Some((version, checksum)) = applied.last() else { return Ok(SchemaState::Empty) };
@@ -69,9 +71,9 @@ pub(crate) async fn state(database: &Database) -> Result<SchemaState, DatabaseEr
     })
 }
 
-/// Sets up an empty database; one that is behind is brought up to date or refused. Whether it was empty before.
+/// Applies missing migrations, if `setup` allows it; returns whether the database was empty before.
 pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, DatabaseError> {
-    let refused = |why: String| Err(DatabaseError::Schema(why));
+    let refused = |reason: String| Err(DatabaseError::Schema(reason));
     match (state(database).await?, setup) {
         (SchemaState::Current { .. }, _) => Ok(false),
         (SchemaState::Ahead { version }, _) => refused(format!(
@@ -92,18 +94,18 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
     }
 }
 
-/// The versions and checksums that the database has.
+/// Returns the versions and checksums of the applied migrations.
 async fn applied(database: &Database) -> Result<Vec<(i64, String)>, DatabaseError> {
     let mut connection = database.read().await?;
-    let there = dialect::table_exists(connection.engine());
-    if !connection.one::<bool>(there, &params!["schema_migrations"]).await? {
+    let table_exists = dialect::table_exists(connection.engine());
+    if !connection.one::<bool>(table_exists, &params!["schema_migrations"]).await? {
         return Ok(Vec::new());
     }
     let sql = "SELECT version, checksum FROM schema_migrations ORDER BY version";
     connection.all(sql, &[]).await
 }
 
-/// Applies what is missing; whether that was everything.
+/// Applies the missing migrations; returns whether these were all.
 async fn apply(work: &mut UnitOfWork) -> Result<bool, DatabaseError> {
     let engine = work.engine();
     let mut applied = 0;

@@ -1,4 +1,4 @@
-//! The database: `sqlite:FILE` or `postgres://…`, one set of calls.
+//! The database: `sqlite:FILE` or `postgres://…`, with the same functions for both.
 
 mod connection;
 mod counters;
@@ -57,34 +57,35 @@ const RUNS: u32 = 8;
 /// The shortest wait before a transaction is run again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
-/// A database. Clones share its connections.
+/// An open database. Clones share its connections.
 #[derive(Clone)]
 pub struct Database {
-    engine: Arc<Backend>,
+    backend: Arc<Backend>,
     context: Context,
     committed: Arc<Notify>,
     signing_key: SigningKey,
     is_new: bool,
 }
 
+/// The engine of a database with its connections.
 enum Backend {
     Sqlite(SqliteDatabase),
     Postgres(PostgresDatabase),
 }
 
-/// What to do about a schema that is not the program's.
+/// What [`Database::open`] does if the schema is not the one that this program needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setup {
-    /// An empty database is set up; one that is behind is refused.
+    /// Sets up an empty database; fails if migrations are missing.
     IfEmpty,
-    /// Brought up to date.
+    /// Applies the missing migrations.
     Migrate,
-    /// Refused, and so is a database that is not there.
+    /// Fails, and does not create a missing database.
     Never,
 }
 
 impl Database {
-    /// Opens the database at `url` and does about its schema what `setup` says.
+    /// Opens the database at `url`, and sets up its schema as `setup` allows.
     pub async fn open(url: &str, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
         let mut database = Self::connect(url, context, setup != Setup::Never)?;
         database.is_new = migrations::set_up(&database, setup).await?;
@@ -93,14 +94,14 @@ impl Database {
         Ok(database)
     }
 
-    /// How the schema of the database at `url` stands; nothing is made or changed.
+    /// Returns the state of the schema of the database at `url`. Creates and changes nothing.
     pub async fn look(url: &str, context: Context) -> Result<SchemaState, DatabaseError> {
         migrations::state(&Self::connect(url, context, false)?).await
     }
 
     /// Connects to the database at `url`; creates the file if it is missing and `create` is set.
     fn connect(url: &str, context: Context, create: bool) -> Result<Self, DatabaseError> {
-        let engine = match url.strip_prefix("sqlite:") {
+        let backend = match url.strip_prefix("sqlite:") {
             Some(path) => Backend::Sqlite(SqliteDatabase::open(Path::new(path), create)?),
             None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
                 Backend::Postgres(PostgresDatabase::open(url)?)
@@ -110,7 +111,7 @@ impl Database {
             }
         };
         Ok(Self {
-            engine: Arc::new(engine),
+            backend: Arc::new(backend),
             context,
             committed: Arc::new(Notify::new()),
             signing_key: SigningKey::default(),
@@ -118,20 +119,20 @@ impl Database {
         })
     }
 
-    /// Whether it was empty when it was opened.
+    /// Returns whether the database was empty when it was opened.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// Which database this is.
+    /// Returns the engine.
     pub fn engine(&self) -> Engine {
-        match *self.engine {
+        match *self.backend {
             Backend::Sqlite(_) => Engine::Sqlite,
             Backend::Postgres(_) => Engine::Postgres,
         }
     }
 
-    /// Where this database's time, ids and randomness come from.
+    /// Returns the source of time, ids and randomness.
     pub fn context(&self) -> &Context {
         &self.context
     }
@@ -141,23 +142,23 @@ impl Database {
         &self.signing_key
     }
 
-    /// Wakes when a unit of work that published events was committed by this process.
+    /// Returns the notification of each commit by this process that published events.
     pub fn committed(&self) -> &Notify {
         &self.committed
     }
 
-    /// A connection to read with; each statement sees what is committed when it begins.
+    /// Returns a connection for reads. Each statement sees what is committed when it begins.
     ///
-    /// On SQLite its statements run on the caller's thread: a read by key takes microseconds, less than handing it
-    /// to another thread would. Reads that may take long go through [`Database::snapshot`].
+    /// On SQLite its statements run on the caller's thread: a read by key takes microseconds, less than a change of
+    /// threads. Reads that may take long go through [`Database::snapshot`].
     pub async fn read(&self) -> Result<Connection, DatabaseError> {
-        Ok(Connection::new(match &*self.engine {
+        Ok(Connection::new(match &*self.backend {
             Backend::Sqlite(sqlite) => EngineConnection::Sqlite(sqlite.reader().await?),
             Backend::Postgres(postgres) => EngineConnection::Postgres(postgres.connection().await?),
         }))
     }
 
-    /// Runs `work` on one consistent snapshot of the database, off the caller's thread where it would block it.
+    /// Runs `work` on one snapshot of the database; on SQLite in a blocking thread.
     pub async fn snapshot<A, T, E, F>(&self, given: A, work: F) -> Result<T, E>
     where
         A: Send + 'static,
@@ -186,8 +187,8 @@ impl Database {
 
     /// Runs `work` in one transaction and commits it durably; an error rolls it back.
     ///
-    /// `work` may be run several times where transactions conflict: it must have no effect but on its unit of work.
-    /// Once called, the work may be committed even if the caller does not wait for it.
+    /// `work` is run again if transactions conflict: it must have no effect outside its unit of work.
+    /// The work may be committed even if the caller stops waiting.
     pub async fn write<A, T, E, F>(&self, given: A, work: F) -> Result<T, E>
     where
         A: Send + Sync + 'static,
@@ -214,7 +215,7 @@ impl Database {
         F: for<'a> WorkFn<'a, A, Result<T, E>> + Send + Sync + 'static,
     {
         async move {
-            let (result, published) = match &*self.engine {
+            let (result, published) = match &*self.backend {
                 Backend::Sqlite(sqlite) => {
                     let (reply, received) = oneshot::channel();
                     let context = self.context.clone();
@@ -237,7 +238,7 @@ impl Database {
         sql: &'static str,
         params: Vec<Param<'static>>,
     ) -> Result<Option<T>, DatabaseError> {
-        match &*self.engine {
+        match &*self.backend {
             Backend::Sqlite(_) => {
                 self.write(params, async move |work, params| work.first::<T>(sql, params).await).await
             }
@@ -300,20 +301,20 @@ impl Database {
         SHORTEST_WAIT + most.saturating_sub(SHORTEST_WAIT) * u32::from(random[0]) / 255
     }
 
-    /// What time it is to the database.
+    /// Returns the time of the database's clock.
     pub async fn time(&self) -> Result<jiff::Timestamp, DatabaseError> {
         let sql = dialect::time(self.engine());
         self.read().await?.one(sql, &[]).await
     }
 
-    /// Whether the database answers.
+    /// Fails if the database does not respond.
     pub async fn ping(&self) -> Result<(), DatabaseError> {
         self.read().await?.one::<i64>("SELECT CAST(1 AS BIGINT)", &[]).await.map(drop)
     }
 }
 
 impl std::fmt::Debug for Database {
-    /// Without its address, which may hold a password.
+    /// Omits the URL, which may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database").field("engine", &self.engine()).finish_non_exhaustive()
     }

@@ -1,7 +1,7 @@
-//! The outbox: what was published, in the order in which it is read, until everybody has read it.
+//! The outbox: published events, in the order of their delivery, until every subscriber has read them.
 //!
-//! On SQLite writers stand in line, so that order is that of `seq`. On PostgreSQL they overlap, and `tx` comes first;
-//! docs/decisions/0003-events-stand-on-repositories.md says what it holds and why that loses no order and no event.
+//! On SQLite transactions do not overlap, and the order is that of `seq`. On PostgreSQL they do, and the order is that of
+//! `tx` and then `seq`; docs/decisions/0003-events-stand-on-repositories.md defines `tx` and has the reasons.
 
 use jiff::Timestamp;
 
@@ -13,28 +13,28 @@ use super::error::DatabaseError;
 use super::param::params;
 use super::row::{FromRow, from_row};
 
-/// A place in the outbox: that of the event with this number, published by this transaction.
+/// A position in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventPosition {
-    /// The transaction's place.
+    /// The position of the event's transaction; 0 on SQLite.
     pub tx: i64,
-    /// The event's number.
+    /// The number of the event, unique in the outbox.
     pub seq: i64,
 }
 
 from_row!(EventPosition { tx, seq });
 
 impl EventPosition {
-    /// Before all events.
+    /// The position before all events.
     pub const START: Self = Self { tx: i64::MIN, seq: 0 };
 }
 
-/// Reads the outbox and clears it away.
+/// The outbox, over a connection.
 pub struct Outbox<'a>(pub &'a mut Connection);
 
 impl Outbox<'_> {
-    /// Returns these columns of the events after a position, in their order. Events that others may still precede are
-    /// left out.
+    /// Returns these columns of the events after a position, in their order. An event is omitted while an open
+    /// transaction may still publish one before it.
     pub async fn after<T: FromRow>(
         &mut self,
         position: EventPosition,
@@ -45,8 +45,8 @@ impl Outbox<'_> {
         self.0.all(&sql, &params![position.tx, position.seq, limit]).await
     }
 
-    /// Clears away those of the first events that are up to a place and happened before a time; how many. What was set
-    /// aside stays.
+    /// Deletes events up to a position that happened before a time, at most `limit`; returns their number. Events with
+    /// dead letters are kept.
     pub async fn purge(
         &mut self,
         until: EventPosition,
@@ -62,15 +62,17 @@ impl Outbox<'_> {
     }
 }
 
-/// Moves what another cluster wrote, as a restored backup has it, before everything that this one writes: its
-/// transactions were numbered higher, and what this one publishes would be taken for read. The order stays.
+/// Renumbers the events of another PostgreSQL cluster, as in a restored backup, so that they come before those of this
+/// cluster, in the same order. Their transactions have higher numbers, so subscribers would skip new events.
 pub(crate) async fn renumber_restored(database: &Database) -> Result<(), DatabaseError> {
-    if database.engine() == Engine::Sqlite || foreign(&mut database.read().await?).await?.is_none() {
+    if database.engine() == Engine::Sqlite
+        || last_foreign_transaction(&mut database.read().await?).await?.is_none()
+    {
         return Ok(());
     }
     let write = database.write((), async |work, ()| {
         work.script(dialect::lock_schema(Engine::Postgres)).await?;
-        let Some(last) = foreign(work).await? else { return Ok(()) };
+        let Some(last) = last_foreign_transaction(work).await? else { return Ok(()) };
         for sql in
             ["UPDATE outbox SET tx = tx - $1 - 1", "UPDATE event_cursors SET tx = tx - $1 - 1 WHERE seq > 0"]
         {
@@ -82,8 +84,8 @@ pub(crate) async fn renumber_restored(database: &Database) -> Result<(), Databas
     write.await
 }
 
-/// The last transaction that the outbox or a cursor names, if this cluster has not come so far.
-async fn foreign(connection: &mut Connection) -> Result<Option<i64>, DatabaseError> {
+/// Returns the highest transaction number in the outbox and the cursors, if this cluster has not reached it.
+async fn last_foreign_transaction(connection: &mut Connection) -> Result<Option<i64>, DatabaseError> {
     let sql = "SELECT last FROM (SELECT GREATEST((SELECT MAX(tx) FROM outbox), (SELECT MAX(tx) FROM event_cursors)) \
                AS last) AS known WHERE last >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
     connection.first(sql, &[]).await

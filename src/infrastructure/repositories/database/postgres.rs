@@ -18,8 +18,8 @@ use super::param::Param;
 const CONNECTIONS: usize = 16;
 /// The most messages that are sent without waiting for the replies in between.
 const TOGETHER: usize = 30;
-/// How long a caller waits for a connection before the database counts as unavailable.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for a connection, until the database is reported as unavailable.
+const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 
 /// A pool of connections to one database.
 pub(crate) struct PostgresDatabase {
@@ -37,7 +37,7 @@ impl PostgresDatabase {
         if !url.contains("sslmode=") {
             config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
         }
-        config.connect_timeout(PATIENCE);
+        config.connect_timeout(CONNECTION_WAIT);
         if config.get_application_name().is_none() {
             config.application_name("undercroft");
         }
@@ -56,8 +56,8 @@ impl PostgresDatabase {
         );
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
+            .wait_timeout(Some(CONNECTION_WAIT))
+            .create_timeout(Some(CONNECTION_WAIT))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| unusable(&error))?;
@@ -261,7 +261,7 @@ impl PostgresConnection {
         self.run_one(Message::Script(sql)).await.map(drop)
     }
 
-    /// Runs a statement, together with what is queued; or returns the reply to it that was sent for ahead.
+    /// Runs a statement, together with what is queued, or returns its reply if it was sent ahead.
     async fn run_one(&mut self, message: Message<'_>) -> Result<Reply, DatabaseError> {
         if self.queue.iter().any(|queued| matches!(queued, Queued::Ahead(ahead) if ahead.is(message))) {
             self.flush(None).await?;
@@ -305,7 +305,7 @@ impl PostgresConnection {
         let prepared = join_all(messages.iter().map(|message| prepare(client, *message))).await;
         let statements = match prepared.into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(statements) => statements,
-            Err(error) => return vec![self.noted(Err(error))],
+            Err(error) => return vec![self.record(Err(error))],
         };
         let mut replies = Vec::with_capacity(messages.len());
         // `join_all` begins up to 30 futures in their order, and each sends its message before it first waits
@@ -314,11 +314,11 @@ impl PostgresConnection {
             let sent = pairs.iter().map(|(message, statement)| send(client, **message, statement.as_ref()));
             replies.extend(join_all(sent).await);
         }
-        replies.into_iter().map(|reply| self.noted(reply)).collect()
+        replies.into_iter().map(|reply| self.record(reply)).collect()
     }
 
     /// Records an error in the state of the transaction.
-    fn noted<T>(&mut self, result: Result<T, tokio_postgres::Error>) -> Result<T, DatabaseError> {
+    fn record<T>(&mut self, result: Result<T, tokio_postgres::Error>) -> Result<T, DatabaseError> {
         let result = result.map_err(DatabaseError::from);
         if let (Err(error), State::Open) = (&result, self.state) {
             self.state = State::Failed { retryable: matches!(error, DatabaseError::Retryable(_)) };

@@ -1,4 +1,4 @@
-//! What every table offers: find, insert, update and remove a row.
+//! The functions of every table: find, insert, update and remove a row.
 
 use super::connection::Connection;
 use super::error::DatabaseError;
@@ -7,7 +7,7 @@ use super::row::FromRow;
 use super::statements::{insert, key_condition, key_lists, row_lists, select};
 use super::table::{Table, ToColumns, Versioned};
 
-/// Rows that [`Connection::scan`] returns at once.
+/// The most rows that [`Connection::scan`] returns in one call.
 const SCAN: i64 = 500;
 
 impl Connection {
@@ -18,13 +18,13 @@ impl Connection {
         self.first(&sql, &key).await
     }
 
-    /// Sends for [`Connection::find`] ahead; see [`Connection::send_ahead`].
+    /// Sends the statement of [`Connection::find`] ahead; see [`Connection::send_ahead`].
     pub(crate) fn find_ahead<T: Table>(&mut self, key: &T::Key) {
         let key = key_params(key);
         self.send_ahead(&select::<T>(&format!("WHERE {}", key_condition::<T>(key.len()))), &key);
     }
 
-    /// Whether there is a row with this key.
+    /// Returns whether there is a row with this key.
     pub async fn exists<T: Table>(&mut self, key: T::Key) -> Result<bool, DatabaseError> {
         let key = key_params(&key);
         let sql =
@@ -44,7 +44,7 @@ impl Connection {
         Ok(self.execute(&sql, &values).await? == 1)
     }
 
-    /// Inserts those of the rows whose keys are not there yet; returns their number.
+    /// Inserts the rows whose keys do not exist yet; returns their number.
     pub async fn insert_missing<const N: usize>(
         &mut self,
         table_and_columns: &str,
@@ -91,8 +91,8 @@ impl Connection {
         Ok(self.execute(&sql, &key).await? == 1)
     }
 
-    /// Returns the next rows of a whole table in the order of a column whose values are unique, `None` at the end:
-    /// what is too much to be held at once, such as an export.
+    /// Returns the next rows of a whole table in the order of a column whose values are unique, `None` at the end. For
+    /// tables that do not fit into memory, as in an export.
     ///
     /// The rows come after `last`, which becomes that of the last row returned; `key` is a row's value in the column.
     pub async fn scan<T: Table + FromRow>(

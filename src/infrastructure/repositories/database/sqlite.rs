@@ -1,9 +1,9 @@
-//! The SQLite engine: one writer thread that commits many units of work at once, and read-only connections that
+//! The SQLite engine: one writer thread that commits many units of work together, and read-only connections that
 //! never wait for it (write-ahead log).
 //!
-//! Group commit: the writer takes whatever units wait, runs each so that it can be undone alone, commits them
-//! together with `synchronous=FULL`, and only then answers them. A unit that fails is undone by itself;
-//! if the commit fails, every unit of the group is told so and none has happened.
+//! Group commit: the writer runs the units that are waiting, each so that it can be rolled back alone, commits them
+//! together with `synchronous=FULL`, and then sends each its result. A unit that fails is rolled back by itself;
+//! if the commit fails, every unit of the group fails and no change is kept.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,20 +17,20 @@ use super::error::DatabaseError;
 use super::param::Param;
 use super::row::Row;
 
-/// Units that may wait for the writer; more of them wait to be let in.
+/// The most units in the queue of the writer; further ones wait until there is room.
 const QUEUE: usize = 1024;
-/// Units that share one commit at most, which bounds how long the first of them waits.
+/// The most units in one commit, which bounds the wait of the first of them.
 const GROUP: usize = 256;
-/// Read-only connections at most.
+/// The most read-only connections.
 const READERS: usize = 8;
-/// Statements kept prepared per connection.
+/// The most prepared statements of a connection.
 const STATEMENTS: usize = 256;
 
 /// A unit of work that waits for the writer.
 pub(crate) trait Unit: Send {
-    /// Runs the unit on the writer's connection, which it gives back; whether its changes are to be kept.
+    /// Runs the unit on the writer's connection; returns the connection and whether the unit succeeded.
     fn run(&mut self, connection: SqliteConnection) -> (SqliteConnection, bool);
-    /// Sends the caller its result, once it is known whether the group was committed.
+    /// Sends the result to the caller, after the commit of the group or its failure.
     fn finish(self: Box<Self>, committed: Result<(), DatabaseError>);
 }
 
@@ -48,14 +48,14 @@ struct Readers {
 }
 
 impl SqliteDatabase {
-    /// Opens the file, or makes it if `make` says so, and starts its writer, which lives as long as anybody may send
-    /// to it.
+    /// Opens the file and starts its writer, which runs until the database is dropped. A missing file is created if
+    /// `create` is set.
     pub(crate) fn open(path: &Path, create: bool) -> Result<Self, DatabaseError> {
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
         let writer = open(path, flags)?;
-        // In 16 MB the pages that a large unit of work changes stay in memory until it commits; so does, with
-        // temp_store, what its savepoint would be undone with, which else is written to a file.
+        // A cache of 16 MB holds the pages that a large unit of work changes until it commits. The journal of its
+        // savepoint is kept in memory too (temp_store) instead of in a file.
         writer.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
              PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;",
@@ -73,7 +73,7 @@ impl SqliteDatabase {
         Ok(Self { writer: sender, readers: Arc::new(readers) })
     }
 
-    /// A connection to read with.
+    /// Returns a connection for reads.
     pub(crate) async fn reader(&self) -> Result<SqliteConnection, DatabaseError> {
         let permit = Arc::clone(&self.readers.permits)
             .acquire_owned()
@@ -87,7 +87,7 @@ impl SqliteDatabase {
         Ok(SqliteConnection { connection: Some(connection), home: Some((Arc::clone(&self.readers), permit)) })
     }
 
-    /// Hands a unit of work to the writer.
+    /// Sends a unit of work to the writer.
     pub(crate) async fn submit(&self, unit: Box<dyn Unit>) -> Result<(), DatabaseError> {
         self.writer.send(unit).await.map_err(|_| DatabaseError::Unavailable("the writer has stopped".into()))
     }
@@ -96,13 +96,13 @@ impl SqliteDatabase {
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    // else a statement is prepared anew whenever a value that its plan might depend on is bound
+    // otherwise a statement is prepared again each time a value is bound on which its plan may depend
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
 
-/// Takes units and commits them in groups until every sender is gone.
+/// Runs units and commits them in groups until the database is dropped.
 fn write_loop(connection: Connection, mut units: mpsc::Receiver<Box<dyn Unit>>) {
     let mut connection = SqliteConnection { connection: Some(connection), home: None };
     while let Some(first) = units.blocking_recv() {
@@ -119,7 +119,7 @@ fn write_loop(connection: Connection, mut units: mpsc::Receiver<Box<dyn Unit>>) 
             }
         };
         if committed.is_err() && !connection.get().is_autocommit() {
-            // The group is lost either way; what cannot be rolled back ends with the connection.
+            // the group has failed either way; closing the connection rolls back too
             let _ = connection.script("ROLLBACK");
         }
         let committed = committed.map_err(|error| error.to_string());
@@ -129,15 +129,15 @@ fn write_loop(connection: Connection, mut units: mpsc::Receiver<Box<dyn Unit>>) 
     }
 }
 
-/// The statements that begin a unit of a group, keep its changes, and roll them back.
+/// The statements that begin a unit of a group, keep its changes and roll them back.
 struct Savepoint {
     begin: &'static str,
     release: &'static str,
     rollback: &'static str,
 }
 
-/// The first unit is rolled back with the transaction, which holds nothing else yet: a savepoint would record every
-/// page that a large unit changes.
+/// The first unit is rolled back with the transaction, which has no other changes yet: a savepoint would record
+/// every page that a large unit changes.
 const WHOLE_TRANSACTION: Savepoint =
     Savepoint { begin: "", release: "", rollback: "ROLLBACK; BEGIN IMMEDIATE" };
 const SAVEPOINT: Savepoint = Savepoint {
@@ -146,7 +146,7 @@ const SAVEPOINT: Savepoint = Savepoint {
     rollback: "ROLLBACK TO unit; RELEASE unit",
 };
 
-/// Runs the first unit and those that wait behind it.
+/// Runs the first unit and those that are waiting after it. Adds them to `group`.
 fn run_group(
     mut connection: SqliteConnection,
     first: Box<dyn Unit>,
@@ -159,13 +159,13 @@ fn run_group(
         let savepoint = if group.is_empty() { WHOLE_TRANSACTION } else { SAVEPOINT };
         ran = connection.script(savepoint.begin);
         if ran.is_ok() {
-            let keep;
-            (connection, keep) = unit.run(connection);
-            // SQLite rolls the whole transaction back when the disk is full: then the group is lost.
+            let succeeded;
+            (connection, succeeded) = unit.run(connection);
+            // SQLite rolls back the whole transaction if the disk is full: then every unit of the group fails
             ran = if connection.get().is_autocommit() {
                 Err(DatabaseError::Full("the transaction was rolled back".into()))
             } else {
-                connection.script(if keep { savepoint.release } else { savepoint.rollback })
+                connection.script(if succeeded { savepoint.release } else { savepoint.rollback })
             };
         }
         group.push(unit);
@@ -176,15 +176,15 @@ fn run_group(
     (connection, ran)
 }
 
-/// A connection to SQLite, lent by the readers or owned by the writer.
+/// A connection to SQLite: one of the readers, or that of the writer.
 pub(crate) struct SqliteConnection {
     connection: Option<Connection>,
+    /// The pool to which the connection returns; `None` for that of the writer.
     home: Option<(Arc<Readers>, OwnedSemaphorePermit)>,
 }
 
 impl SqliteConnection {
     fn get(&self) -> &Connection {
-        // Taken only in drop, after which nothing can call this.
         #[expect(clippy::expect_used, reason = "the connection is there until it is dropped")]
         self.connection.as_ref().expect("a connection in use")
     }
@@ -215,7 +215,7 @@ impl SqliteConnection {
         bind(&mut statement, params)?;
         let mut rows = statement.raw_query();
         let found = rows.next()?.map(|row| read(&mut Row::sqlite(row))).transpose()?;
-        // An INSERT or UPDATE with RETURNING is done only once its last row was asked for.
+        // an INSERT or UPDATE with RETURNING is complete only after its last row was read
         while rows.next()?.is_some() {}
         Ok(found)
     }
@@ -241,7 +241,7 @@ impl Drop for SqliteConnection {
     }
 }
 
-/// SQLite numbers `$1`, `$2` … by their first appearance; this binds each by the number in its name.
+/// Binds each parameter by the number in its name: SQLite numbers `$1`, `$2` … by their first appearance.
 fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), DatabaseError> {
     for index in 1..=statement.parameter_count() {
         let number = statement.parameter_name(index).and_then(|name| name[1..].parse::<usize>().ok());

@@ -3,9 +3,9 @@
 use super::param::Param;
 use super::table::Table;
 
-/// Keys in one `IN (…)` at most.
+/// The most keys in one `IN (…)`.
 const KEYS: usize = 256;
-/// Rows in one `VALUES …` at most.
+/// The most rows in one `VALUES …`.
 const ROWS: usize = 64;
 
 /// Returns the columns of a table, separated by commas, each with `prefix` in front.

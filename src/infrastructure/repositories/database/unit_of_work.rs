@@ -18,7 +18,7 @@ use super::sqlite::{SqliteConnection, Unit};
 use crate::domain::context::Context;
 use crate::domain::events::DomainEvent;
 
-/// An asynchronous function over a unit of work and what it was given, whose future can be sent to another thread.
+/// An asynchronous function over a unit of work and its parameters, whose future can be sent to another thread.
 ///
 /// Any `async |work, given| …` that awaits nothing but the unit of work is one. [`AsyncFn`] alone does not say that the
 /// future is `Send`; with both bounds the closure's types are inferred and its future can be sent.
@@ -35,7 +35,7 @@ where
     type Fut = Fut;
 }
 
-/// [`WorkFn`] for what only reads and is run once, so that it owns what it is given.
+/// [`WorkFn`] for a function that only reads and is run once: it owns its parameters.
 pub trait ReadFn<'a, A, R>: FnOnce(&'a mut Connection, A) -> Self::Fut {
     /// The future that the function returns.
     type Fut: Future<Output = R> + Send;
@@ -49,7 +49,7 @@ where
     type Fut = Fut;
 }
 
-/// An open transaction. It commits when the closure that was given it returns `Ok`, and else leaves no trace.
+/// An open transaction. It is committed if its closure returns `Ok`, and rolled back otherwise.
 pub struct UnitOfWork {
     connection: Connection,
     context: Context,
@@ -70,22 +70,22 @@ impl UnitOfWork {
         Self { connection, now: context.clock.now(), context, published: false, locked: Vec::new() }
     }
 
-    /// When this unit of work happens: one instant for all of it.
+    /// Returns the time at which the unit of work began, the same for all of its changes.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// A new id.
+    /// Returns a new id.
     pub fn id<T: From<Uuid>>(&self) -> T {
         T::from(self.context.ids.uuid())
     }
 
-    /// Fills `out` with bytes that nobody can guess.
+    /// Fills `out` with cryptographically secure random bytes.
     pub fn secret(&self, out: &mut [u8]) {
         self.context.ids.secret(out);
     }
 
-    /// From here on it happens at another time and with other ids: an import replays history.
+    /// Replaces the source of time, ids and randomness: an import writes past orders with their own times.
     pub fn set_context(&mut self, context: Context) {
         self.now = context.clock.now();
         self.context = context;
@@ -93,17 +93,17 @@ impl UnitOfWork {
 
     /// Sets a savepoint, within which the work that follows can be rolled back alone.
     pub fn savepoint(&mut self) -> Result<(), DatabaseError> {
-        self.defer_script("SAVEPOINT part")
+        self.defer_script("SAVEPOINT changes")
     }
 
     /// Removes the last savepoint and keeps the changes since then.
     pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
-        self.script("RELEASE SAVEPOINT part").await
+        self.script("RELEASE SAVEPOINT changes").await
     }
 
     /// Rolls back to the last savepoint and removes it.
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
-        const SCRIPT: &str = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part";
+        const SCRIPT: &str = "ROLLBACK TO SAVEPOINT changes; RELEASE SAVEPOINT changes";
         self.locked.clear();
         match self.connection.inner_mut() {
             EngineConnection::Sqlite(sqlite) => sqlite.script(SCRIPT),
@@ -111,13 +111,13 @@ impl UnitOfWork {
         }
     }
 
-    /// Locks a name until the transaction ends, for a rule that no single row can hold. Other transactions that lock
-    /// the name wait.
+    /// Locks a name until the transaction ends, for a rule over several rows. Other transactions that lock the name wait.
     pub async fn lock_name(&mut self, name: &str) -> Result<(), DatabaseError> {
         self.advisory_lock(name, dialect::LOCK_EXCLUSIVE).await
     }
 
-    /// Locks a name until the transaction ends. Only those that lock it by [`UnitOfWork::lock_name`] wait.
+    /// Locks a name until the transaction ends. Only transactions that lock it by [`UnitOfWork::lock_name`]
+    /// wait.
     pub(crate) async fn lock_name_shared(&mut self, name: &str) -> Result<(), DatabaseError> {
         self.advisory_lock(name, dialect::LOCK_SHARED).await
     }
@@ -140,7 +140,7 @@ impl UnitOfWork {
         self.connection.defer(sql, &[id, kind, version, subject, at, Param::json(event)]).await
     }
 
-    /// Whether it published anything.
+    /// Returns whether an event was published.
     pub(crate) fn published(&self) -> bool {
         self.published
     }
@@ -166,7 +166,7 @@ fn lock_number(name: &str) -> i64 {
     digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
 }
 
-/// A unit of work that waits for the SQLite writer, and where its result goes.
+/// A unit of work that waits for the SQLite writer, with the channel for its result.
 pub(crate) struct PendingWork<A, T, E, F> {
     pub(crate) given: A,
     pub(crate) work: F,
@@ -190,10 +190,10 @@ where
         let result =
             ran.unwrap_or_else(|_| Err(DatabaseError::Internal("a unit of work panicked".into()).into()));
         self.published = work.published;
-        let keep = result.is_ok();
+        let succeeded = result.is_ok();
         self.result = Some(result);
         match work.connection.into_inner() {
-            EngineConnection::Sqlite(connection) => (connection, keep),
+            EngineConnection::Sqlite(connection) => (connection, succeeded),
             EngineConnection::Postgres(_) => unreachable!("the writer's connection is SQLite's"),
         }
     }
@@ -204,7 +204,7 @@ where
             (Some(Ok(_)) | None, Err(error)) => Err(error.into()),
             (None, Ok(())) => Err(DatabaseError::Internal("a unit of work was not run".into()).into()),
         };
-        // The caller may have gone away: the work is done all the same.
+        // the caller may have stopped waiting; the work is committed all the same
         let _ = self.reply.send((result, self.published));
     }
 }
@@ -213,6 +213,9 @@ where
 pub(crate) fn complete<T, E: From<DatabaseError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match pin!(work).poll(&mut TaskContext::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
-        Poll::Pending => Err(DatabaseError::Internal("a unit of work awaited something else".into()).into()),
+        Poll::Pending => {
+            Err(DatabaseError::Internal("a unit of work awaited something other than its connection".into())
+                .into())
+        }
     }
 }
