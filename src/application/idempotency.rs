@@ -59,7 +59,7 @@ impl<T: ?Sized + 'static> Responder<T> {
         let write = store.database().write(given, async |work, (store, key, response)| {
             match claim(work, store, key, None).await? {
                 Claimed::New => store_response(work, Some(key), response.clone()).await,
-                Claimed::Answered(earlier) => Ok(earlier),
+                Claimed::Responded(earlier) => Ok(earlier),
                 Claimed::Begun { .. } => Err(Conflict::IdempotencyInProgress.into()),
             }
         });
@@ -110,7 +110,7 @@ where
     if let Some(key) = &responder.key {
         match claim(unit_of_work, store, key, None).await? {
             Claimed::New | Claimed::Begun { abandoned: true, .. } => {}
-            Claimed::Answered(response) => return Ok(response),
+            Claimed::Responded(response) => return Ok(response),
             Claimed::Begun { abandoned: false, .. } => return Err(Conflict::IdempotencyInProgress.into()),
         }
     }
@@ -164,7 +164,7 @@ pub(crate) trait ProviderRequest: Send + Sync + Sized + 'static {
 /// How far a request is after its first transaction.
 enum Progress<B> {
     Begun(B),
-    Answered(StoredResponse),
+    Responded(StoredResponse),
 }
 
 /// Runs a use case that calls a vendor, in a task of its own: it goes on if the client disconnects. What a crash
@@ -183,7 +183,7 @@ pub(crate) async fn request_provider<R: ProviderRequest>(
         let given = (store.clone(), request, responder.clone());
         let begun = match store.database().write(given, begin_request::<R>).await {
             Ok(Progress::Begun(begun)) => begun,
-            Ok(Progress::Answered(response)) => return Ok(response),
+            Ok(Progress::Responded(response)) => return Ok(response),
             Err(failure) => return responder.fail(&store, failure).await,
         };
 
@@ -207,7 +207,7 @@ async fn begin_request<R: ProviderRequest>(
     };
     let (subject, abandoned) = match claimed {
         Claimed::New => return request.begin(work, store, id).await.map(Progress::Begun),
-        Claimed::Answered(response) => return Ok(Progress::Answered(response)),
+        Claimed::Responded(response) => return Ok(Progress::Responded(response)),
         Claimed::Begun { subject, abandoned } => (subject, abandoned),
     };
     let begun = match subject {
@@ -226,7 +226,7 @@ async fn conclude_request<R: ProviderRequest>(
     (begun, outcome, responder): &(R::Begun, Option<R::Outcome>, Responder<R::Value>),
 ) -> Result<StoredResponse, Failure> {
     if let Some(key) = &responder.key {
-        IdempotencyRepository(work).answer_ahead(key);
+        IdempotencyRepository(work).respond_ahead(key);
     }
     let response = match R::conclude(work, begun, outcome.as_ref()).await? {
         Ok(value) => responder.render.success(&value),
@@ -255,7 +255,7 @@ async fn store_response(
     response: StoredResponse,
 ) -> Result<StoredResponse, Failure> {
     match key {
-        Some(key) => Ok(IdempotencyRepository(work).answer(key, &response).await?),
+        Some(key) => Ok(IdempotencyRepository(work).respond(key, &response).await?),
         None => Ok(response),
     }
 }

@@ -186,7 +186,7 @@ async fn move_in(
         MoveError::Missing => missing(id),
         MoveError::NoParent => parent_fault(Fault::NotFound),
         MoveError::Cycle => parent_fault(Fault::Invalid),
-        MoveError::Store(error) => error.into(),
+        MoveError::Database(error) => error.into(),
     })?;
     if before.parent_id != target.parent_id {
         check_levels(work).await?;

@@ -214,7 +214,7 @@ async fn deactivate_in(
     product.active = false;
     let none = BTreeMap::new();
     ProductRepository::update(work, &mut product, &none).await.map_err(|error| match error {
-        SaveError::Store(error) => Failure::from(error),
+        SaveError::Database(error) => Failure::from(error),
         SaveError::SlugTaken | SaveError::SkuTaken(_) => Conflict::Stale.into(),
     })?;
     Ok(work.publish(&ProductChanged { product_id: id }).await?)
@@ -387,6 +387,6 @@ fn refused(error: SaveError, draft: &ProductDraft) -> Failure {
             tracing::debug!(sku, product = draft.name, "another variant has the SKU");
             Conflict::AlreadyExists { field: "sku" }.into()
         }
-        SaveError::Store(error) => error.into(),
+        SaveError::Database(error) => error.into(),
     }
 }

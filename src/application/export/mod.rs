@@ -23,7 +23,7 @@ pub enum ExportError {
     Write(#[source] io::Error),
     /// The database cannot be read.
     #[error("the store cannot be read")]
-    Store(#[from] DatabaseError),
+    Database(#[from] DatabaseError),
 }
 
 /// The output, which counts its lines.

@@ -71,10 +71,10 @@ impl From<SaveError> for RecordError {
     fn from(error: SaveError) -> Self {
         match error {
             SaveError::SlugTaken | SaveError::SkuTaken(_) => Self::Refused(error.to_string()),
-            SaveError::Store(error) if error.is_taken("variants_pkey") => {
+            SaveError::Database(error) if error.is_taken("variants_pkey") => {
                 Self::Refused("one of its variants belongs to another product".to_owned())
             }
-            SaveError::Store(error) => error.into(),
+            SaveError::Database(error) => error.into(),
         }
     }
 }

@@ -68,7 +68,7 @@ async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
     let ended = UserRepository::erase(work, id).await.map_err(|error| match error {
         EraseError::Missing => UserNotFoundException { id }.into(),
         EraseError::OpenOrders => Failure::from(Conflict::OpenOrders),
-        EraseError::Store(error) => error.into(),
+        EraseError::Database(error) => error.into(),
     })?;
     for subscription_id in ended {
         let status = SubscriptionStatus::Cancelled.name().to_owned();

@@ -165,7 +165,7 @@ async fn reserve(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quote) -> Re
             }
             .into())
         }
-        Err(ReserveError::Store(error)) => Err(error.into()),
+        Err(ReserveError::Database(error)) => Err(error.into()),
     }
 }
 

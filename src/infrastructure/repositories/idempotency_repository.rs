@@ -1,7 +1,9 @@
-//! Idempotency keys: the first request with a key does the work, and every other one gets its answer, byte for byte.
+//! Idempotency keys: the first request with a key has the effect, and each repeated one gets the same response.
 //!
-//! The key is claimed in the unit of work that has the effect, and answered in the one that settles it, so that
-//! neither can be there without the other.
+//! The key is claimed in the unit of work that has the effect, and its response is stored in the one that completes the
+//! request. The claim expires, so that a request that was interrupted can be completed by a repeated one.
+//!
+//! Not described by `table!`: a claim reads some columns, and a purged key has no type that other code reads.
 
 use super::database::{DatabaseError, FromRow, Json, Param, Row, UnitOfWork, lock_rows, params};
 use jiff::Timestamp;
@@ -10,20 +12,20 @@ use uuid::Uuid;
 /// A key with the request it was sent with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Whose keys these are, and for what: keys of different callers or routes never meet.
+    /// The principal and the route: keys of different principals or routes are different.
     pub scope: String,
-    /// The key as the caller sent it.
+    /// The key as the client sent it.
     pub key: String,
-    /// SHA-256 of the request.
+    /// The SHA-256 of the request.
     pub request_hash: Vec<u8>,
 }
 
-/// An answer as it went out.
+/// A response as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The headers that belong to it.
+    /// The headers that are stored with it, by name.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -35,25 +37,25 @@ pub enum Claimed {
     /// The key is new, and claimed by this request.
     New,
     /// The key has a response.
-    Answered(StoredResponse),
+    Responded(StoredResponse),
     /// An earlier request claimed the key and has no response yet.
     Begun {
-        /// What the earlier request is about, if it said so.
+        /// The id of the aggregate that the earlier request is about, if it has one.
         subject: Option<Uuid>,
         /// Whether the claim of the earlier request has expired, so that this request has the claim now.
         abandoned: bool,
     },
 }
 
-const SEEN: &str = "SELECT request_hash, subject, status, headers, body FROM idempotency_keys \
+const CLAIM: &str = "SELECT request_hash, subject, status, headers, body FROM idempotency_keys \
                     WHERE scope = $1 AND key = $2";
 
 /// Queries on idempotency keys.
 pub struct IdempotencyRepository<'a>(pub &'a mut UnitOfWork);
 
 impl IdempotencyRepository<'_> {
-    /// Claims a key until `locked_until`; `subject` is what the request is about. Returns `None` if the key was used with
-    /// another request.
+    /// Claims a key until `locked_until`; `subject` is the id of the aggregate that the request is about. The key is
+    /// removed after `expires_at`. Returns `None` if the key was used with another request.
     pub async fn claim(
         &mut self,
         key: &IdempotencyKey,
@@ -79,28 +81,28 @@ impl IdempotencyRepository<'_> {
         if self.0.execute(sql, &values).await? == 1 {
             return Ok(Some(Claimed::New));
         }
-        let seen: Seen = self.0.one(SEEN, &params![&key.scope, &key.key]).await?;
-        if seen.request_hash != key.request_hash {
+        let claim: StoredClaim = self.0.one(CLAIM, &params![&key.scope, &key.key]).await?;
+        if claim.request_hash != key.request_hash {
             return Ok(None);
         }
-        if let Some(answer) = seen.answer {
-            return Ok(Some(Claimed::Answered(answer)));
+        if let Some(response) = claim.response {
+            return Ok(Some(Claimed::Responded(response)));
         }
         let sql = "UPDATE idempotency_keys SET locked_until = $3 \
                    WHERE scope = $1 AND key = $2 AND status IS NULL AND locked_until <= $4";
         let abandoned = self.0.execute(sql, &params![&key.scope, &key.key, locked_until, now]).await? == 1;
-        Ok(Some(Claimed::Begun { subject: seen.subject, abandoned }))
+        Ok(Some(Claimed::Begun { subject: claim.subject, abandoned }))
     }
 
     /// Stores the response to a key, unless it has one; returns the stored one.
-    pub async fn answer(
+    pub async fn respond(
         &mut self,
         key: &IdempotencyKey,
         response: &StoredResponse,
     ) -> Result<StoredResponse, DatabaseError> {
-        let locking = self.locking();
-        let seen: Option<Seen> = self.0.first(&locking, &params![&key.scope, &key.key]).await?;
-        if let Some(stored) = seen.and_then(|seen| seen.answer) {
+        let sql = self.locking();
+        let claim: Option<StoredClaim> = self.0.first(&sql, &params![&key.scope, &key.key]).await?;
+        if let Some(stored) = claim.and_then(|claim| claim.response) {
             return Ok(stored);
         }
         let sql =
@@ -111,21 +113,21 @@ impl IdempotencyRepository<'_> {
         Ok(response.clone())
     }
 
-    /// Sends for the lock of [`IdempotencyRepository::answer`] ahead; see [`Connection::send_ahead`].
+    /// Sends for the lock of [`IdempotencyRepository::respond`] ahead; see [`Connection::send_ahead`].
     ///
     /// [`Connection::send_ahead`]: super::database::Connection::send_ahead
-    pub(crate) fn answer_ahead(&mut self, key: &IdempotencyKey) {
-        let locking = self.locking();
-        self.0.send_ahead(&locking, &params![&key.scope, &key.key]);
+    pub(crate) fn respond_ahead(&mut self, key: &IdempotencyKey) {
+        let sql = self.locking();
+        self.0.send_ahead(&sql, &params![&key.scope, &key.key]);
     }
 
     fn locking(&self) -> String {
-        format!("{SEEN} {}", lock_rows(self.0.engine()))
+        format!("{CLAIM} {}", lock_rows(self.0.engine()))
     }
 
-    /// Clears away keys that expired by `by`; how many.
+    /// Removes up to `limit` keys that expired by `by`; returns their number.
     pub async fn purge(&mut self, by: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
-        // said twice: one that is claimed anew while this waits for it stays
+        // The outer condition is checked again after a lock wait: a key that was claimed again is not removed.
         let sql = "DELETE FROM idempotency_keys WHERE (scope, key) IN \
                    (SELECT scope, key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) \
                    AND expires_at <= $1";
@@ -133,23 +135,23 @@ impl IdempotencyRepository<'_> {
     }
 }
 
-/// A key that was seen before.
-struct Seen {
+/// The stored claim of a key.
+struct StoredClaim {
     request_hash: Vec<u8>,
     subject: Option<Uuid>,
-    answer: Option<StoredResponse>,
+    response: Option<StoredResponse>,
 }
 
-impl FromRow for Seen {
+impl FromRow for StoredClaim {
     fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
         let (request_hash, subject) = row.read()?;
-        let answer = match row.read::<Option<u16>>()? {
+        let response = match row.read::<Option<u16>>()? {
             None => None,
             Some(status) => {
                 let (Json(headers), body) = row.read()?;
                 Some(StoredResponse { status, headers, body })
             }
         };
-        Ok(Self { request_hash, subject, answer })
+        Ok(Self { request_hash, subject, response })
     }
 }

@@ -28,14 +28,14 @@ pub enum SaveError {
     /// Another variant has this SKU.
     #[error("the SKU {0} is taken")]
     SkuTaken(String),
-    /// The database did not do it.
+    /// The database failed.
     #[error(transparent)]
-    Store(DatabaseError),
+    Database(DatabaseError),
 }
 
 impl From<DatabaseError> for SaveError {
     fn from(error: DatabaseError) -> Self {
-        if error.is_taken("products_slug") { Self::SlugTaken } else { Self::Store(error) }
+        if error.is_taken("products_slug") { Self::SlugTaken } else { Self::Database(error) }
     }
 }
 

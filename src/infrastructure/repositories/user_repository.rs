@@ -1,4 +1,4 @@
-//! People with an account: found by address or by what another service calls them, and forgotten on request.
+//! Users: found by e-mail address or by their identity at another service, and erased on request.
 
 mod erasure;
 
@@ -30,22 +30,22 @@ table! {
 /// Which users a list shows.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct UserFilter {
-    /// How their address begins, in any spelling.
+    /// Only those whose e-mail address begins with this, in any spelling.
     pub email_prefix: Option<String>,
-    /// What they may do.
+    /// Only those with this role.
     pub role: Option<Role>,
 }
 
-/// The queries of users.
+/// Queries on users.
 pub struct UserRepository<'a>(pub &'a mut Connection);
 
 impl UserRepository<'_> {
-    /// The user with this address, in any spelling.
+    /// Returns the user with this e-mail address, in any spelling.
     pub async fn by_email(&mut self, email: &str) -> Result<Option<User>, DatabaseError> {
         self.0.first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)]).await
     }
 
-    /// The user whom `provider` calls `subject`.
+    /// Returns the user with the identity `subject` at the identity provider `provider`.
     pub async fn by_identity(
         &mut self,
         provider: &str,
@@ -57,7 +57,7 @@ impl UserRepository<'_> {
         self.0.first(&sql, &params![provider, subject]).await
     }
 
-    /// A page of users, newest first.
+    /// Returns a page of users, newest first.
     pub async fn list(
         &mut self,
         filter: &UserFilter,
@@ -67,42 +67,41 @@ impl UserRepository<'_> {
     ) -> Result<Page<User>, DatabaseError> {
         let (mut conditions, mut values) = (vec!["TRUE".to_owned()], Vec::new());
         if let Some(prefix) = &filter.email_prefix {
-            // A range, not LIKE: it can use the index on both databases, and has no wildcards to escape.
+            // A range, not LIKE: both engines can use the index, and there are no wildcards to escape.
             let from = email_key(prefix);
             let to = format!("{from}{}", char::MAX);
             conditions.push("email_key >= $1 AND email_key < $2".to_owned());
             values.extend(params![from, to]);
         }
         if let Some(role) = filter.role {
-            // Written out, so that the index of the few administrators is used.
+            // A literal, so that the partial index of the administrators is used.
             conditions.push(format!("role = '{}'", role.name()));
         }
         self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
     }
 
-    /// Whether there is an administrator besides this user.
+    /// Returns whether there is an administrator besides this user.
     pub async fn has_admin_besides(&mut self, user_id: UserId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND id <> $1)";
         self.0.one(sql, &params![user_id]).await
     }
 
-    /// Adds a user unless the address is somebody's already; whether it was added.
+    /// Inserts a user unless another user has the e-mail address; returns whether it was inserted.
     pub async fn insert_unique_email(work: &mut UnitOfWork, user: &User) -> Result<bool, DatabaseError> {
         work.insert_new(user).await
     }
 
-    /// Keeps a user's password from being changed until this unit of work ends, if it still is this one; whether it is.
+    /// Locks a user until the transaction ends; returns whether the password hash still is `password_hash`.
     pub async fn lock_password(
         work: &mut UnitOfWork,
         user_id: UserId,
         password_hash: &str,
     ) -> Result<bool, DatabaseError> {
-        // whoever is changing the row is waited for, and the condition is looked at again after that
-        let sql = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND password_hash = $2";
-        Ok(work.execute(sql, &params![user_id, password_hash]).await? == 1)
+        let user = work.lock::<User>(user_id).await?;
+        Ok(user.is_some_and(|user| user.password_hash.as_deref() == Some(password_hash)))
     }
 
-    /// Notes that `provider` calls a user `subject`; false if it calls somebody else so.
+    /// Links a user to the identity `subject` at `provider`; returns false if it is linked to another user.
     pub async fn link_identity(
         work: &mut UnitOfWork,
         user_id: UserId,

@@ -19,9 +19,9 @@ pub enum MoveError {
     /// It would stand below itself.
     #[error("a category cannot stand below itself")]
     Cycle,
-    /// The database did not do it.
+    /// The database failed.
     #[error(transparent)]
-    Store(#[from] DatabaseError),
+    Database(#[from] DatabaseError),
 }
 
 impl CategoryRepository<'_> {

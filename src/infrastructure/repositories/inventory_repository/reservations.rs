@@ -23,9 +23,9 @@ pub enum ReserveError {
         /// What is left of it.
         available: i64,
     },
-    /// The database did not do it.
+    /// The database failed.
     #[error(transparent)]
-    Store(#[from] DatabaseError),
+    Database(#[from] DatabaseError),
 }
 
 impl InventoryRepository<'_> {

@@ -17,9 +17,9 @@ pub enum EraseError {
     /// An order of theirs is neither delivered nor given up: it still needs its address.
     #[error("the user has open orders")]
     OpenOrders,
-    /// The database did not do it.
+    /// The database failed.
     #[error(transparent)]
-    Store(#[from] DatabaseError),
+    Database(#[from] DatabaseError),
 }
 
 /// What is theirs alone goes with them, and nothing is charged any more.

@@ -105,7 +105,7 @@ async fn of_two_concurrent_changes_of_a_product_the_second_is_stale(shop: &Shop)
     for task in tasks {
         match task.await.unwrap() {
             Ok(product) => done.push(product),
-            Err(SaveError::Store(DatabaseError::Stale { table: "products" })) => {}
+            Err(SaveError::Database(DatabaseError::Stale { table: "products" })) => {}
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -144,7 +144,7 @@ async fn a_taken_slug_or_sku_is_reported_and_nothing_is_saved(shop: &Shop) {
     assert!(matches!(update(shop, &other).await, Err(SaveError::SkuTaken(taken)) if taken == *sku));
     second.variants.push(first.variants[0].clone());
     second.variants[2].sku = "taken".into();
-    assert!(matches!(update(shop, &second).await, Err(SaveError::Store(DatabaseError::ForeignKey(_)))));
+    assert!(matches!(update(shop, &second).await, Err(SaveError::Database(DatabaseError::ForeignKey(_)))));
     assert_eq!(by_id(shop, second.id).await, before);
 }
 
