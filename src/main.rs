@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => Exit::Success.into(),
+        Err(error) if error.is_closed_pipe() => Exit::Success.into(),
         Err(error) => cli::report_error(&error, error.exit()).into(),
     }
 }

@@ -6,8 +6,10 @@
 mod layers;
 
 use std::{
+    fmt::Display,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
+    str::FromStr,
     time::Duration,
 };
 
@@ -15,7 +17,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-pub use layers::{SettingsError, environment, load};
+use crate::domain::{country::Country, money::Currency};
+
+pub use layers::{PREFIX, SettingsError, environment, load};
 
 /// The example file: every key with its default.
 pub const EXAMPLE: &str = include_str!("../undercroft.example.toml");
@@ -25,8 +29,10 @@ pub const EXAMPLE: &str = include_str!("../undercroft.example.toml");
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// `sqlite:FILE` or `postgres://…`. Secret, because it may contain a password.
+    #[serde(deserialize_with = "database_url")]
     pub database: SecretString,
-    /// The address to listen on.
+    /// The address and the port to listen on; port 0 selects a free port.
+    #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
     /// The policy of the store.
     pub store: StoreSettings,
@@ -54,14 +60,14 @@ impl Default for Settings {
 pub struct StoreSettings {
     /// Whether a server adds a demo catalogue to an empty database.
     pub demo: bool,
-    /// The seller's name on the invoices of orders from now on.
+    /// The seller's name on the invoices of new orders.
     pub name: String,
     /// The currency of a cart that is created without one (ISO 4217).
-    #[serde(deserialize_with = "currency_code")]
-    pub default_currency: String,
+    #[serde(deserialize_with = "parsed")]
+    pub default_currency: Currency,
     /// The country whose taxes apply until there is an address (ISO 3166-1 alpha-2).
-    #[serde(deserialize_with = "country_code")]
-    pub default_country: String,
+    #[serde(deserialize_with = "parsed")]
+    pub default_country: Country,
     /// The lifetime of a session, in days.
     pub session_days: NonZeroU32,
     /// The retention of a cart that is not changed, in days.
@@ -89,8 +95,8 @@ impl Default for StoreSettings {
         Self {
             demo: true,
             name: "Undercroft".into(),
-            default_currency: "EUR".into(),
-            default_country: "DE".into(),
+            default_currency: Currency::EUR,
+            default_country: Country::DE,
             session_days: non_zero(30),
             cart_days: non_zero(30),
             reservation_minutes: non_zero(30),
@@ -109,16 +115,16 @@ pub struct HttpSettings {
     /// The largest request body, in bytes.
     pub body_limit_bytes: NonZeroU32,
     /// The longest time to receive the head of a request.
-    #[serde(rename = "header_timeout_seconds", deserialize_with = "some_seconds")]
+    #[serde(rename = "header_timeout_seconds", deserialize_with = "positive_seconds")]
     pub header_timeout: Duration,
     /// The longest time to receive the body of a request.
-    #[serde(rename = "body_timeout_seconds", deserialize_with = "some_seconds")]
+    #[serde(rename = "body_timeout_seconds", deserialize_with = "positive_seconds")]
     pub body_timeout: Duration,
     /// The longest time between two requests on a connection.
-    #[serde(rename = "idle_timeout_seconds", deserialize_with = "some_seconds")]
+    #[serde(rename = "idle_timeout_seconds", deserialize_with = "positive_seconds")]
     pub idle_timeout: Duration,
     /// The longest time from a request to the start of its response.
-    #[serde(rename = "request_timeout_seconds", deserialize_with = "some_seconds")]
+    #[serde(rename = "request_timeout_seconds", deserialize_with = "positive_seconds")]
     pub request_timeout: Duration,
     /// The most open connections.
     pub max_connections: NonZeroU32,
@@ -148,7 +154,7 @@ impl Default for HttpSettings {
 pub struct LogSettings {
     /// The format of log lines.
     pub format: LogFormat,
-    /// The log level, also by module.
+    /// The log level, with the exceptions of single modules.
     #[serde(deserialize_with = "log_level")]
     pub level: Targets,
 }
@@ -163,7 +169,7 @@ impl Default for LogSettings {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Text.
+    /// Text with colours, if standard error is a terminal.
     Text,
     /// One JSON object per line.
     Json,
@@ -177,28 +183,53 @@ const fn non_zero(number: u32) -> NonZeroU32 {
     }
 }
 
+/// Reads a number of seconds, which may be 0.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u32::deserialize(deserializer).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+/// Reads a number of seconds that is not 0.
+fn positive_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     NonZeroU32::deserialize(deserializer).map(|seconds| Duration::from_secs(seconds.get().into()))
 }
 
-fn currency_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+/// Reads a code of the domain.
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
     let code = String::deserialize(deserializer)?;
-    match iso_currency::Currency::from_code(&code) {
-        Some(_) => Ok(code),
-        None => Err(de::Error::custom(format!("`{code}` is not a currency of ISO 4217, such as EUR"))),
+    code.parse().map_err(|error: T::Err| de::Error::custom(format!("`{code}` is {error}")))
+}
+
+/// Reads an address. A text is expected, but a number is refused with the same example.
+fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    let text = match &value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Integer(number) => number.to_string(),
+        other => other.type_str().to_owned(),
+    };
+    text.parse().map_err(|_| {
+        de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080"))
+    })
+}
+
+/// Reads the URL of a database. The error does not contain it, because it may contain a password.
+fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    if is_database_url(&url) {
+        Ok(url.into())
+    } else {
+        Err(de::Error::custom(
+            "not a database URL: `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`",
+        ))
     }
 }
 
-fn country_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let code = String::deserialize(deserializer)?;
-    if code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        Ok(code)
-    } else {
-        Err(de::Error::custom(format!("`{code}` is not a country of ISO 3166-1, such as DE")))
+/// Returns whether a text is the URL of a database of SQLite or PostgreSQL.
+pub fn is_database_url(url: &str) -> bool {
+    let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    match url.strip_prefix("sqlite:") {
+        Some(file) => !file.is_empty(),
+        None => is_postgres && tokio_postgres::Config::from_str(url).is_ok(),
     }
 }
 

@@ -18,6 +18,9 @@ pub struct Country(&'static str);
 pub struct UnknownCountry;
 
 impl Country {
+    /// Germany.
+    pub const DE: Self = Self("DE");
+
     /// Returns the two-letter code, such as `"DE"`.
     pub const fn code(self) -> &'static str {
         self.0

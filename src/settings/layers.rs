@@ -14,7 +14,7 @@ use super::Settings;
 /// The file that is read if no other is named and it exists.
 const FILE: &str = "undercroft.toml";
 /// The prefix of the environment variables; every variable with it must be a setting.
-const PREFIX: &str = "UNDERCROFT_";
+pub const PREFIX: &str = "UNDERCROFT_";
 /// The prefix of the variables of the test suite, which are ignored.
 const TEST_PREFIX: &str = "UNDERCROFT_TEST_";
 
@@ -263,6 +263,20 @@ mod tests {
         let flags = [("log.level", "loud".to_owned())];
         let error = load(Some(file("").path()), [], &flags).unwrap_err().to_string();
         assert!(error.starts_with("--log-level: log.level: `loud`"), "{error}");
+    }
+
+    #[test]
+    fn a_malformed_address_or_database_is_refused_with_an_example() {
+        for listen in ["nonsense", "8080", "localhost:8080"] {
+            let error = from_environment(&[("UNDERCROFT_LISTEN", listen)]).unwrap_err();
+            let expected = format!("`{listen}` is not an IP address with a port, such as 127.0.0.1:8080");
+            assert_eq!(error, format!("UNDERCROFT_LISTEN: listen: {expected}"));
+        }
+        for url in ["sqlite:", "mysql://u:hush@h/d", "postgres://u:hush@h:port/d"] {
+            let error = from_environment(&[("UNDERCROFT_DATABASE", url)]).unwrap_err();
+            assert!(error.starts_with("UNDERCROFT_DATABASE: database: not a database URL: "), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

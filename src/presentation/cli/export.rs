@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 
-use super::{CliError, open_store::open_store};
+use super::{CliError, counted, open_store::open_store};
 use crate::{
     application::{Store, export::export},
     infrastructure::repositories::Setup,
@@ -31,20 +31,23 @@ impl Export {
         let mut name: OsString = path.clone().into();
         name.push(".part");
         let part = PathBuf::from(name);
-        let written = write(&store, &part, &path).await;
+        let written = write_file(&store, &part, &path).await;
         if written.is_err() {
             // the file may not have been created
             let _ = fs::remove_file(&part);
         }
         let lines = written?;
-        writeln!(io::stderr(), "{lines} lines in {}", path.display()).map_err(CliError::Output)
+        writeln!(io::stderr(), "{} in {}", counted(lines, "line", "lines"), path.display())
+            .map_err(CliError::Output)
     }
 }
 
-async fn write(store: &Store, part: &Path, path: &Path) -> Result<u64, CliError> {
-    let file = File::create(part).map_err(CliError::Output)?;
+/// Exports to the file `part`, and renames it to `path` when it is complete.
+async fn write_file(store: &Store, part: &Path, path: &Path) -> Result<u64, CliError> {
+    let failed = |source| CliError::File { file: path.to_owned(), source };
+    let file = File::create(part).map_err(failed)?;
     let (lines, out) = export(store, BufWriter::new(file)).await.map_err(CliError::Export)?;
-    let file = out.into_inner().map_err(|error| CliError::Output(error.into_error()))?;
-    file.sync_all().and_then(|()| fs::rename(part, path)).map_err(CliError::Output)?;
+    let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.sync_all().and_then(|()| fs::rename(part, path)).map_err(failed)?;
     Ok(lines)
 }

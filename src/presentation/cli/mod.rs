@@ -21,10 +21,9 @@ mod serve;
 mod signals;
 mod torture;
 
-use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{error::Error, io, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
-
 use tokio::task::JoinError;
 
 use crate::{
@@ -188,14 +187,6 @@ pub enum CliError {
     /// The worker stopped because of an internal error.
     #[error("the worker stopped unexpectedly")]
     Worker(#[source] JoinError),
-    /// A setting is invalid.
-    #[error("`{key}` in the settings: {reason}")]
-    Setting {
-        /// The setting.
-        key: &'static str,
-        /// The reason.
-        reason: String,
-    },
     /// A use case of the store failed.
     #[error("{}", .0.report())]
     Store(Failure),
@@ -212,8 +203,8 @@ pub enum CliError {
     #[error("the database contains a store already; a torture test needs an empty one")]
     NotEmpty,
     /// Invariants of the store are violated.
-    #[error("{0} invariants are violated")]
-    Violations(usize),
+    #[error("{} violated", counted(*.0, "invariant is", "invariants are"))]
+    Violations(u64),
     /// Standard input cannot be read.
     #[error("cannot read standard input")]
     Input(#[source] io::Error),
@@ -232,7 +223,7 @@ pub enum CliError {
     #[error("the demo catalogue cannot be added (`--no-demo` starts without)")]
     Demo(#[source] ImportError),
     /// Lines of the file were rejected.
-    #[error("{0} lines were rejected")]
+    #[error("{} rejected", counted(*.0, "line was", "lines were"))]
     Rejected(u64),
     /// The export failed.
     #[error(transparent)]
@@ -240,12 +231,25 @@ pub enum CliError {
     /// The output cannot be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+    /// A file cannot be written or removed.
+    #[error("cannot write {}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// `doctor` found problems.
-    #[error("{0} problems were found")]
-    Problems(usize),
+    #[error("{} found", counted(*count, "problem was", "problems were"))]
+    Problems {
+        /// The number of problems.
+        count: u64,
+        /// The exit code: that of the database if it cannot be used.
+        exit: Exit,
+    },
     /// The database cannot be used.
-    #[error("database")]
-    Database(#[source] DatabaseError),
+    #[error(transparent)]
+    Database(DatabaseError),
 }
 
 impl From<DatabaseError> for CliError {
@@ -255,6 +259,12 @@ impl From<DatabaseError> for CliError {
 }
 
 impl CliError {
+    /// Returns whether the reader of the output has closed it, as `head` does: the command ends without an error.
+    pub fn is_closed_pipe(&self) -> bool {
+        let (Self::Output(error) | Self::Export(ExportError::Write(error))) = self else { return false };
+        error.kind() == io::ErrorKind::BrokenPipe
+    }
+
     /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self {
@@ -272,12 +282,26 @@ impl CliError {
             | Self::Demo(_)
             | Self::Export(_)
             | Self::Output(_)
-            | Self::Problems(_) => Exit::Failure,
+            | Self::File { .. } => Exit::Failure,
+            Self::Problems { exit, .. } => *exit,
             Self::Rejected(_) => Exit::Rejected,
-            Self::Setting { .. } | Self::Password | Self::NotEmpty => Exit::Usage,
-            Self::Database(_) => Exit::Database,
+            Self::Password | Self::NotEmpty => Exit::Usage,
+            Self::Database(error) => database_exit(error),
         }
     }
+}
+
+/// Returns the exit code of an error of the database: whether an operator can make it available.
+fn database_exit(error: &DatabaseError) -> Exit {
+    match error {
+        DatabaseError::Unavailable(_) | DatabaseError::Schema(_) => Exit::Database,
+        _ => Exit::Failure,
+    }
+}
+
+/// Returns a number with the noun for one or for several.
+fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 /// Prints the error and its causes to standard error, and returns the exit code.
@@ -289,7 +313,8 @@ pub fn report_error(error: &dyn Error, exit: Exit) -> Exit {
         line.push_str(&error.to_string());
         cause = error.source();
     }
-    eprintln!("{line}");
+    // standard error may be closed
+    let _ = writeln!(io::stderr(), "{line}");
     exit
 }
 

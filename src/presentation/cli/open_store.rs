@@ -1,43 +1,35 @@
 //! Opens the store that the settings describe, for all commands.
 
-use std::str::FromStr;
-
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 
-use super::CliError;
 use crate::{
     application::{Policy, Store},
     domain::context::Context,
     infrastructure::{
         Infrastructure,
-        repositories::{Database, Setup},
+        repositories::{Database, DatabaseError, Setup},
     },
     settings::{Capture, Settings, StoreSettings},
 };
 
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
-pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, CliError> {
-    let policy = policy(&settings.store)?;
+pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
     let database = Database::open(settings.database.expose_secret(), Context::system(), setup).await?;
-    Ok(Store::new(Infrastructure::new(database), policy))
+    Ok(Store::new(Infrastructure::new(database), policy(&settings.store)))
 }
 
 /// Returns the store's policy.
-fn policy(settings: &StoreSettings) -> Result<Policy, CliError> {
+fn policy(settings: &StoreSettings) -> Policy {
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
-    Ok(Policy {
+    Policy {
         name: settings.name.clone(),
-        default_currency: parsed("store.default_currency", &settings.default_currency)?,
-        default_country: parsed("store.default_country", &settings.default_country)?,
+        default_currency: settings.default_currency,
+        default_country: settings.default_country,
         session: days(settings.session_days.get()),
         cart: days(settings.cart_days.get()),
         reservation: SignedDuration::from_mins(settings.reservation_minutes.get().into()),
         idempotency: SignedDuration::from_hours(settings.idempotency_hours.get().into()),
         capture_at_checkout: settings.capture == Capture::Automatic,
-    })
-}
-
-fn parsed<T: FromStr<Err: ToString>>(key: &'static str, text: &str) -> Result<T, CliError> {
-    text.parse().map_err(|error: T::Err| CliError::Setting { key, reason: error.to_string() })
+    }
 }

@@ -8,12 +8,12 @@ use rustix::fs::{Access, access, statvfs};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
-use super::super::open_store::open_store;
+use super::super::{Exit, counted, database_exit, open_store::open_store};
 use super::Finding;
 use crate::application::{Store, consistency as checker};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
-use crate::infrastructure::repositories::{Database, SchemaState, Setup};
+use crate::infrastructure::repositories::{Database, DatabaseError, SchemaState, Setup};
 use crate::settings::Settings;
 
 /// The free bytes below which a disk is reported.
@@ -38,7 +38,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
                 findings.push(self::books(&store).await);
             }
         }
-        Err(error) => findings.push(Finding::problem("settings", error.to_string(), "correct the setting")),
+        Err(error) => findings.push(unusable(&error)),
     }
     findings
 }
@@ -97,40 +97,54 @@ fn disk(settings: &Settings) -> Option<Finding> {
     })
 }
 
-/// Checks whether the database answers, and its version. Returns whether it can be used.
+/// Checks whether the database responds, and its version. Returns whether it can be used.
 async fn database(settings: &Settings) -> (Finding, bool) {
-    if file(settings).is_some_and(|file| !file.exists()) {
-        return (Finding::ok("database", "does not exist yet; `serve` and `import` create it"), false);
+    if let Some(file) = file(settings).filter(|file| !file.exists()) {
+        let found = format!("{} does not exist yet; `serve` and `import` create it", file.display());
+        return (Finding::ok("database", found), false);
     }
     let state = match Database::look(settings.database.expose_secret(), Context::system()).await {
         Ok(state) => state,
-        Err(error) => {
-            let advice = "start the database, or correct `database` in the settings";
-            return (Finding::problem("database", error.to_string(), advice), false);
-        }
+        Err(error) => return (unusable(&error), false),
     };
     match state {
         SchemaState::Current { version } => {
-            (Finding::ok("database", format!("answers, at version {version}")), true)
+            (Finding::ok("database", format!("responds, at version {version}")), true)
         }
         SchemaState::Empty => {
-            (Finding::ok("database", "answers, and is empty; `serve` and `import` set it up"), false)
+            (Finding::ok("database", "responds, and is empty; `serve` and `import` set it up"), false)
         }
         SchemaState::Behind { version, missing } => {
-            let found = format!("at version {version}, {missing} behind this program");
-            (Finding::problem("database", found, "run `undercroft migrate`"), false)
+            let behind = counted(missing as u64, "migration", "migrations");
+            let found = format!("at version {version}, {behind} behind this program");
+            (Finding::unusable(found, "run `undercroft migrate`", Exit::Database), false)
         }
         SchemaState::Ahead { version } => {
             let found = format!("at version {version}, which is newer than this program");
-            (Finding::problem("database", found, "run the newer program"), false)
+            (Finding::unusable(found, "run the newer program", Exit::Database), false)
         }
         SchemaState::Changed { version } => {
             let found = format!("migration {version} differs from that of this program");
-            (
-                Finding::problem("database", found, "run the program that set it up, and export the store"),
-                false,
-            )
+            let advice = "run the program that set it up, and export the store";
+            (Finding::unusable(found, advice, Exit::Database), false)
         }
+    }
+}
+
+/// Returns the finding for a database that cannot be opened.
+fn unusable(error: &DatabaseError) -> Finding {
+    let exit = database_exit(error);
+    match error {
+        DatabaseError::Unavailable(reason) => Finding::unusable(
+            format!("cannot be reached: {reason}"),
+            "start the database, or correct `database` in the settings",
+            exit,
+        ),
+        _ => Finding::unusable(
+            format!("responds, but cannot be used: {error}"),
+            "create the database or restore a backup, or correct `database` in the settings",
+            exit,
+        ),
     }
 }
 
@@ -148,7 +162,7 @@ async fn clock(store: &Store) -> Finding {
     }
 }
 
-/// Checks whether each payment provider answers.
+/// Checks whether each payment provider responds.
 async fn gateways(store: &Store) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in store.infrastructure.gateways.names() {
@@ -156,7 +170,7 @@ async fn gateways(store: &Store) -> Vec<Finding> {
         // a payment that does not exist
         let unknown = PaymentId(store.database().context().ids.uuid());
         findings.push(match gateway.look_up(unknown).await {
-            Ok(_) => Finding::ok("payments", format!("{name} answers")),
+            Ok(_) => Finding::ok("payments", format!("{name} responds")),
             Err(error) => Finding::problem(
                 "payments",
                 format!("{name}: {error}"),
@@ -172,8 +186,12 @@ async fn books(store: &Store) -> Finding {
     match checker::check(store.database(), false).await {
         Ok(broken) if broken.is_empty() => Finding::ok("books", "money, stock and numbers are consistent"),
         Ok(broken) => {
-            let rules: Vec<_> =
-                broken.iter().map(|broken| format!("{} ({} rows)", broken.rule, broken.rows)).collect();
+            let rules: Vec<_> = broken
+                .iter()
+                .map(|broken| {
+                    format!("{} ({})", broken.rule, counted(broken.rows.cast_unsigned(), "row", "rows"))
+                })
+                .collect();
             Finding::problem("books", rules.join("; "), "make a copy of the database, and report a bug")
         }
         Err(failure) => Finding::problem("books", failure.report().to_string(), "check the database"),

@@ -7,7 +7,7 @@ use std::io::{Write, stdout};
 
 use serde::Serialize;
 
-use super::CliError;
+use super::{CliError, Exit};
 use crate::settings::Settings;
 
 /// The arguments of `doctor`.
@@ -48,19 +48,39 @@ struct Finding {
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<&'static str>,
+    /// The exit code if this is a problem.
+    #[serde(skip)]
+    exit: Exit,
 }
 
 impl Finding {
     fn ok(check: &'static str, found: impl Into<String>) -> Self {
-        Self { check, status: Status::Ok, found: found.into(), advice: None }
+        Self { check, status: Status::Ok, found: found.into(), advice: None, exit: Exit::Success }
     }
 
     fn warning(check: &'static str, found: impl Into<String>, advice: &'static str) -> Self {
-        Self { check, status: Status::Warning, found: found.into(), advice: Some(advice) }
+        Self {
+            check,
+            status: Status::Warning,
+            found: found.into(),
+            advice: Some(advice),
+            exit: Exit::Success,
+        }
     }
 
     fn problem(check: &'static str, found: impl Into<String>, advice: &'static str) -> Self {
-        Self { check, status: Status::Problem, found: found.into(), advice: Some(advice) }
+        Self {
+            check,
+            status: Status::Problem,
+            found: found.into(),
+            advice: Some(advice),
+            exit: Exit::Failure,
+        }
+    }
+
+    /// Creates a problem because of which the database cannot be used.
+    fn unusable(found: impl Into<String>, advice: &'static str, exit: Exit) -> Self {
+        Self { exit, ..Self::problem("database", found, advice) }
     }
 }
 
@@ -75,20 +95,27 @@ impl Doctor {
     /// Runs all checks and prints the findings. Nothing is changed.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let checks = checks::all(&settings, self.books).await;
-        let problems = checks.iter().filter(|finding| finding.status == Status::Problem).count();
-        let diagnosis = Diagnosis { healthy: problems == 0, checks };
+        let problems = checks.iter().filter(|finding| finding.status == Status::Problem);
+        let (count, exit) = (problems.clone().count() as u64, exit(problems));
+        let diagnosis = Diagnosis { healthy: count == 0, checks };
         let text = if self.json {
             // a map with text keys can always be written as JSON
             serde_json::to_string(&diagnosis).unwrap_or_default()
         } else {
             let lines = diagnosis.checks.iter().map(|finding| {
-                let Finding { check, status, found, advice } = finding;
+                let Finding { check, status, found, advice, .. } = finding;
                 let advice = advice.map_or_else(String::new, |advice| format!("\n{:20}→ {advice}", ""));
                 format!("{status:<9}{check:<11}{found}{advice}")
             });
             lines.collect::<Vec<_>>().join("\n")
         };
         writeln!(stdout(), "{text}").map_err(CliError::Output)?;
-        if problems == 0 { Ok(()) } else { Err(CliError::Problems(problems)) }
+        if count == 0 { Ok(()) } else { Err(CliError::Problems { count, exit }) }
     }
+}
+
+/// Returns the exit code of the problems: that of the database before that of the others.
+fn exit<'a>(problems: impl Iterator<Item = &'a Finding>) -> Exit {
+    let mut exits = problems.map(|problem| problem.exit);
+    exits.find(|exit| *exit == Exit::Database).unwrap_or(Exit::Failure)
 }

@@ -22,8 +22,8 @@ use crate::{
     settings::Settings,
 };
 
-/// The size of the read buffer in bytes.
-const BUFFER: usize = 1 << 18;
+/// The size of the buffer that the file is read into, in bytes.
+const READ_BUFFER_BYTES: usize = 1 << 18;
 
 /// The arguments of `import`.
 #[derive(clap::Args, Debug)]
@@ -102,7 +102,7 @@ fn open(file: &Path) -> io::Result<BufReader<File>> {
             "not a regular file, which is needed because it is read twice",
         ));
     }
-    Ok(BufReader::with_capacity(BUFFER, File::open(file)?))
+    Ok(BufReader::with_capacity(READ_BUFFER_BYTES, File::open(file)?))
 }
 
 /// Returns the default file of rejected lines. It is in the current folder, because that of the file may be read-only.

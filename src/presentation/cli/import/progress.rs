@@ -1,11 +1,12 @@
 //! Shows the progress of an import in a terminal, and writes the file of rejected lines.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::application::import::{
     line::{Fields, Rejection},
@@ -70,7 +71,8 @@ impl Observer for Progress {
 
     fn committed(&mut self, done: u64, lines: u64) -> io::Result<()> {
         if self.bar.length().is_none() {
-            self.bar.set_style(style("[{wide_bar}] {human_pos} of {human_len} lines, {eta} left"));
+            let bar = style("[{wide_bar}] {human_pos} of {human_len} lines{left}");
+            self.bar.set_style(bar.with_key("left", time_left));
             self.bar.set_length(lines);
             self.bar.reset_eta();
         }
@@ -84,6 +86,15 @@ impl Observer for Progress {
             Some(rejects) => rejects.write(rejection).map_err(io::Error::from),
             None => Ok(()),
         }
+    }
+}
+
+/// Writes the estimated time left. There is none before the speed is known.
+fn time_left(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let left = state.eta();
+    if !left.is_zero() {
+        // a string can always be written to
+        let _ = write!(out, ", {:#} left", HumanDuration(left));
     }
 }
 

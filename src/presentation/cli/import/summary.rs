@@ -24,10 +24,10 @@ pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Dur
         line(&mut text, &format!("  {lines:>6}  {reason}"));
     }
     if totals.rejected.unpriced > 0 && report.currency.is_some() {
-        line(&mut text, &format!("{} of the rejected lines have no amount", totals.rejected.unpriced));
+        line(&mut text, &format!("rejected lines without an amount: {}", totals.rejected.unpriced));
     }
     for (name, counts) in [("added", report.added), ("unchanged", report.unchanged)] {
-        line(&mut text, &format!("{name}: {}", counted(counts)));
+        line(&mut text, &format!("{name}: {}", listed(counts)));
     }
     if let Some(rejects) = rejects {
         line(&mut text, &format!("the rejected lines are in {}", rejects.display()));
@@ -45,12 +45,13 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-fn counted(counts: Counts) -> String {
+/// Returns the counts that are not 0 with their names; a name before its number needs no singular.
+fn listed(counts: Counts) -> String {
     let some: Vec<_> = counts
         .named()
         .into_iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{count} {name}"))
+        .map(|(name, count)| format!("{name} {count}"))
         .collect();
     if some.is_empty() { "nothing".to_owned() } else { some.join(", ") }
 }

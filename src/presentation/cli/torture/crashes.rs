@@ -20,11 +20,11 @@ pub(super) struct Crashes {
     /// The number of times the server is killed
     #[arg(long, default_value_t = 10)]
     kills: u32,
-    /// The buyers at once
+    /// The number of concurrent buyers
     #[arg(long, default_value_t = 16)]
     buyers: u32,
-    /// The milliseconds until the server is killed
-    #[arg(long, default_value_t = 400)]
+    /// The milliseconds after which the server is killed
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 400)]
     life: u64,
 }
 
@@ -32,10 +32,13 @@ pub(super) struct Crashes {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Counts {
     kills: u32,
+    /// The checkouts with a response.
     acknowledged: usize,
-    unanswered: usize,
+    without_response: usize,
     repeated: usize,
+    /// The acknowledged orders that do not exist.
     lost: usize,
+    /// The repeated requests with another response.
     changed: usize,
 }
 
@@ -48,7 +51,7 @@ struct Sent {
     response: Option<Response>,
 }
 
-/// The payment method tokens that buyers use in turn.
+/// The payment method tokens of successive checkouts.
 const TOKENS: [&str; 4] = ["tok_ok", "tok_timeout_after_charge", "tok_duplicate_webhooks", "tok_declined"];
 /// The longest time until recovery has settled the payments that a crash left open.
 const RECOVERY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -64,7 +67,7 @@ impl Crashes {
             let sent = self.load(server, variant, kill).await?;
             counts.kills += 1;
             counts.acknowledged += sent.iter().filter(|sent| sent.response.is_some()).count();
-            counts.unanswered += sent.iter().filter(|sent| sent.response.is_none()).count();
+            counts.without_response += sent.iter().filter(|sent| sent.response.is_none()).count();
             all.extend(sent);
         }
         let server = store.serve().await?;
@@ -85,10 +88,10 @@ impl Crashes {
             .map(|number| {
                 let (mut client, sent) = (server.guest(), Arc::clone(&sent));
                 tokio::spawn(async move {
-                    for turn in 0_u32.. {
-                        let token = TOKENS[turn as usize % TOKENS.len()];
+                    for attempt in 0_u32.. {
+                        let token = TOKENS[attempt as usize % TOKENS.len()];
                         let Ok(cart) = fill_cart(&mut client, variant, 1).await else { return };
-                        let key = format!("{kill}-{number}-{turn}");
+                        let key = format!("{kill}-{number}-{attempt}");
                         let response = buy(&mut client, &cart, token, &key).await;
                         let failed = response.is_err();
                         sent.lock().await.push(Sent { cart, token, key, response: response.ok() });

@@ -1,7 +1,7 @@
 //! `undercroft torture`: tests races and crashes with a temporary store.
 //!
-//! It sets up a store in a new SQLite file or in an empty PostgreSQL database, starts the server as a separate process,
-//! sends the requests of many shoppers at once, kills the server in the crash test, and finally checks the invariants of
+//! It sets up a store in a new SQLite file or in an empty PostgreSQL database, starts the server as a separate process with the default
+//! settings, sends the requests of many shoppers at once, kills the server in the crash test, and finally checks the invariants of
 //! the store. The SQLite file is removed unless the test failed.
 
 mod client;
@@ -9,6 +9,7 @@ mod crashes;
 mod races;
 mod test_store;
 
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -17,13 +18,13 @@ use serde::Serialize;
 use self::test_store::TestStore;
 use super::CliError;
 use crate::application::consistency::{Violation, check};
-use crate::settings::Settings;
+use crate::settings::{Settings, is_database_url};
 
 /// The arguments of `torture`.
 #[derive(Args, Debug)]
 pub struct Torture {
     /// An empty PostgreSQL database to use [default: a new SQLite file]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = database_url)]
     on: Option<String>,
     /// The folder of the new SQLite file, which is removed if the test succeeds
     #[arg(long, value_name = "FOLDER", default_value = ".")]
@@ -54,7 +55,7 @@ pub(super) struct Report<C> {
 }
 
 impl Torture {
-    /// Runs the test. Fails if a promise of the store is broken.
+    /// Runs the test with the default settings. Fails if a promise of the store is broken.
     pub async fn run(self, _: Settings) -> Result<(), CliError> {
         let store = TestStore::open(self.on.as_deref(), &self.folder).await?;
         match self.test {
@@ -71,6 +72,10 @@ impl Torture {
     }
 }
 
+fn database_url(text: &str) -> Result<String, &'static str> {
+    if is_database_url(text) { Ok(text.to_owned()) } else { Err("not a database URL") }
+}
+
 /// Checks the invariants of the store, and prints the result.
 async fn report<C: Serialize + std::fmt::Debug>(
     store: &TestStore,
@@ -78,12 +83,9 @@ async fn report<C: Serialize + std::fmt::Debug>(
     json: bool,
 ) -> Result<(), CliError> {
     let violations = check(store.database(), true).await.map_err(CliError::Store)?;
-    let count = violations.len();
+    let count = violations.len() as u64;
     let report = Report { counts, violations };
-    if json {
-        println!("{}", serde_json::to_string(&report).unwrap_or_default());
-    } else {
-        println!("{report:#?}");
-    }
+    let text = if json { serde_json::to_string(&report).unwrap_or_default() } else { format!("{report:#?}") };
+    writeln!(stdout(), "{text}").map_err(CliError::Output)?;
     if count == 0 { Ok(()) } else { Err(CliError::Violations(count)) }
 }

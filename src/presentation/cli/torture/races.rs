@@ -24,16 +24,20 @@ pub(super) struct Races {
     pieces: i64,
     /// Set the stock repeatedly while the buyers buy; then only the invariants are checked
     #[arg(long)]
-    restock: bool,
+    set_stock: bool,
 }
 
 /// The counts of the test.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Counts {
     rounds: u32,
+    /// The responses with an order.
     orders: u64,
+    /// The refusals for lack of stock.
     out_of_stock: u64,
+    /// All other responses, and missing ones.
     others: u64,
+    /// The rounds with more or fewer orders than pieces.
     wrong_rounds: u32,
 }
 
@@ -52,7 +56,7 @@ impl Races {
             counts.out_of_stock += out_of_stock;
             counts.others += others;
             let sold_out = orders.cast_signed() == self.pieces.min(self.buyers.into()) && left == 0;
-            counts.wrong_rounds += u32::from(others > 0 || !(self.restock || sold_out));
+            counts.wrong_rounds += u32::from(others > 0 || !(self.set_stock || sold_out));
         }
         server.kill().await?;
         match counts.wrong_rounds {
@@ -75,7 +79,7 @@ impl Races {
                 fill_cart(&mut client, variant, 1).await.map_err(|NoResponse| CliError::ChildUnresponsive)?;
             buyers.push((client, cart, format!("{round}-{number}")));
         }
-        let restock = self.restock.then(|| {
+        let setting = self.set_stock.then(|| {
             let (mut admin, pieces) = (server.admin(), self.pieces);
             tokio::spawn(async move {
                 for _ in 0..5 {
@@ -99,8 +103,8 @@ impl Races {
                 _ => others += 1,
             }
         }
-        if let Some(restock) = restock {
-            let _ = restock.await;
+        if let Some(setting) = setting {
+            let _ = setting.await;
         }
         Ok((orders, out_of_stock, others))
     }

@@ -1,6 +1,7 @@
 //! The temporary store of a test, and its server.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::domain::product::{Product, Variant};
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{Database, ProductRepository, Setup, UnitOfWork};
+use crate::settings;
 
 /// A temporary store.
 pub(super) struct TestStore {
@@ -57,13 +59,15 @@ impl TestStore {
         Ok(Self { database, url, file, token })
     }
 
-    /// Removes the SQLite file and its companions. A database that was given stays.
+    /// Removes the SQLite file and its companions. The PostgreSQL database of `--on` remains.
     pub fn remove(self) -> Result<(), CliError> {
         let Self { database, file, .. } = self;
         drop(database);
         for file in file.iter().flat_map(|file| ["", "-wal", "-shm"].map(|end| with_suffix(file, end))) {
-            match std::fs::remove_file(file) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(CliError::Output(error)),
+            match std::fs::remove_file(&file) {
+                Err(source) if source.kind() != ErrorKind::NotFound => {
+                    return Err(CliError::File { file, source });
+                }
                 _ => {}
             }
         }
@@ -80,12 +84,18 @@ impl TestStore {
         self.database.write(stock, product).await.map_err(CliError::Store)
     }
 
-    /// Starts the server.
+    /// Starts the server with the default settings: neither the variables nor the file of this process change them.
     pub async fn serve(&self) -> Result<Server, CliError> {
         let program = std::env::current_exe().map_err(CliError::Child)?;
-        let mut child = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error"])
-            .env("UNDERCROFT_DATABASE", &self.url)
+        let mut command = Command::new(program);
+        for (name, _) in settings::environment().filter(|(name, _)| is_setting(name)) {
+            command.env_remove(name);
+        }
+        let mut child = command
+            // an empty file, in place of an undercroft.toml in this folder
+            .args(["serve", "--no-demo", "--config", "/dev/null"])
+            .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
+            .env(format!("{}DATABASE", settings::PREFIX), &self.url)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -125,6 +135,11 @@ impl Server {
     pub async fn kill(mut self) -> Result<(), CliError> {
         self.child.kill().await.map_err(CliError::Child)
     }
+}
+
+/// Returns whether an environment variable is a setting.
+fn is_setting(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(settings::PREFIX.as_bytes())
 }
 
 /// Returns the path with a suffix.

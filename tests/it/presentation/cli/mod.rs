@@ -1,5 +1,6 @@
 //! The commands: their output and exit codes.
 
+mod doctor;
 mod import;
 mod torture;
 
@@ -11,6 +12,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+use crate::support::import::DEMO;
 
 /// Returns the command to run the binary in a folder.
 fn undercroft(folder: &Path, arguments: &[&str]) -> Command {
@@ -252,6 +255,48 @@ fn an_invalid_administrator_is_refused_and_no_store_is_set_up() {
         assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
+}
+
+/// Runs a command whose output is read to the end of the first line; returns that line, the exit code and the errors.
+fn first_line(folder: &Path, arguments: &[&str]) -> (String, Option<i32>, String) {
+    let mut command = undercroft(folder, arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::with_capacity(1, child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    drop(output);
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    (line, status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn output_that_is_closed_early_is_no_error() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("demo.jsonl"), DEMO).unwrap();
+    assert_eq!(run(folder.path(), &["import", "demo.jsonl"]).0, Some(0));
+    for command in ["export", "openapi"] {
+        let (line, code, errors) = first_line(folder.path(), &[command]);
+        assert!(line.starts_with('{'), "{command}: {line}");
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{command}");
+    }
+}
+
+#[test]
+fn a_malformed_address_is_refused_with_an_example() {
+    let (code, _, errors) = run(Path::new("."), &["--listen", "nonsense"]);
+    assert_eq!(code, Some(2));
+    let expected = "--listen: listen: `nonsense` is not an IP address with a port, such as 127.0.0.1:8080";
+    assert_eq!(errors, format!("undercroft: {expected}\n"));
+}
+
+#[test]
+fn an_export_to_a_file_that_cannot_be_written_names_it() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("demo.jsonl"), DEMO).unwrap();
+    assert_eq!(run(folder.path(), &["import", "demo.jsonl"]).0, Some(0));
+    let (code, _, errors) = run(folder.path(), &["export", "--output", "none/all.jsonl"]);
+    assert_eq!(code, Some(1));
+    assert!(errors.starts_with("undercroft: cannot write none/all.jsonl: "), "{errors}");
 }
 
 #[test]

@@ -15,6 +15,8 @@ fn torture(on: &[&str], what: &[&str]) -> Value {
         .args(["torture", "--json"])
         .args(on)
         .args(what)
+        // the servers that it starts have the default settings
+        .env("UNDERCROFT_HTTP__MAX_CONNECTIONS", "1")
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));

@@ -1,0 +1,46 @@
+//! `doctor` tells a malformed, an absent, a damaged and an unreachable database apart.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::run;
+
+/// Runs `doctor` on a database; returns its exit code and its output with the errors.
+fn doctor(folder: &TempDir, database: &str) -> (Option<i32>, String) {
+    let arguments = ["doctor", "--listen", "127.0.0.1:0", "--database", database];
+    let (code, output, errors) = run(folder.path(), &arguments);
+    (code, output + &errors)
+}
+
+#[test]
+fn a_malformed_database_url_is_an_invalid_setting() {
+    let (code, text) = doctor(&TempDir::new().unwrap(), "mysql://u:hush@h/d");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("--database: database: not a database URL: `sqlite:FILE` or"), "{text}");
+    assert!(!text.contains("hush"), "{text}");
+}
+
+#[test]
+fn an_absent_database_is_no_problem() {
+    let (code, text) = doctor(&TempDir::new().unwrap(), "sqlite:shop.db");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("shop.db does not exist yet; `serve` and `import` create it"), "{text}");
+}
+
+#[test]
+fn an_unreachable_database_exits_with_4() {
+    let (code, text) = doctor(&TempDir::new().unwrap(), "postgres://u@127.0.0.1:1/d");
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains("cannot be reached: "), "{text}");
+    assert!(text.ends_with("undercroft: 1 problem was found\n"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_no_database_exits_with_1() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("shop.db"), "no database, ".repeat(100)).unwrap();
+    let (code, text) = doctor(&folder, "sqlite:shop.db");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("responds, but cannot be used: "), "{text}");
+}
