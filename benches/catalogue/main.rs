@@ -1,19 +1,18 @@
-//! Lists and searches over a small and a large catalogue, side by side: the cost of a page must not grow with a
-//! thousand times as many products.
+//! Lists and searches over a small and a large catalogue, side by side: the cost of a page must be the same with
+//! a thousand times as many products.
 //!
 //! `cargo bench --bench catalogue -- URL [small] [large] [query]`, where URL is `sqlite:FOLDER` or `postgres://…`;
 //! by default a new folder, 1,000 and 1,000,000 products, and every query. Loaded catalogues are kept for the next
-//! run.
-//! Rounds of both catalogues alternate, so that a busy machine slows both.
-#![expect(clippy::expect_used, reason = "a measurement that fails says so and ends")]
+//! run. Rounds of both catalogues alternate, so that a busy machine slows both.
+#![expect(clippy::expect_used, reason = "an error ends the measurement")]
 
-mod goods;
 mod measure;
+mod products;
 
 use std::time::Instant;
 
-use goods::Goods;
 use measure::{Samples, Workers};
+use products::GeneratedCatalogue;
 use undercroft::domain::context::Context;
 use undercroft::domain::money::Currency;
 use undercroft::infrastructure::repositories::{
@@ -27,43 +26,43 @@ const TIMES: &str = "     p50     p99 CPU p50 CPU p99";
 
 /// A query that is measured.
 #[derive(Clone, Copy)]
-enum Question {
+enum Query {
     /// The pages of a list in this order, of the catalogue or of one category after another.
     List { sort: Option<ProductSort>, by_category: bool, priced: bool },
-    /// A search for words that this many of a thousand products contain.
-    Search(fn(&mut Goods) -> String),
-    /// The list of administrators.
-    Admin { q: Option<fn(&mut Goods) -> String> },
+    /// The first page of a search for these words.
+    Search(fn(&mut GeneratedCatalogue) -> String),
+    /// The list of products for administrators, or a search in it.
+    Admin { q: Option<fn(&mut GeneratedCatalogue) -> String> },
 }
 
-const QUESTIONS: [(&str, Question); 14] = [
-    ("list", Question::List { sort: None, by_category: false, priced: false }),
-    ("list of a category", Question::List { sort: None, by_category: true, priced: false }),
+const QUERIES: [(&str, Query); 14] = [
+    ("list", Query::List { sort: None, by_category: false, priced: false }),
+    ("list of a category", Query::List { sort: None, by_category: true, priced: false }),
     (
         "list by price",
-        Question::List { sort: Some(ProductSort::PriceAscending), by_category: false, priced: false },
+        Query::List { sort: Some(ProductSort::PriceAscending), by_category: false, priced: false },
     ),
     (
         "list of a category by price",
-        Question::List { sort: Some(ProductSort::PriceDescending), by_category: true, priced: true },
+        Query::List { sort: Some(ProductSort::PriceDescending), by_category: true, priced: true },
     ),
-    ("list within prices", Question::List { sort: None, by_category: false, priced: true }),
-    ("search: in 20 products", Question::Search(Goods::rare_word)),
-    ("search: in 5 of 100", Question::Search(|_| "uncommon".into())),
-    ("search: in half of all", Question::Search(|_| "common".into())),
-    ("search: two in half of all", Question::Search(|_| "common even".into())),
-    ("search: two that seldom meet", Question::Search(|_| "uncommon scarce".into())),
-    ("search: two that never meet", Question::Search(|_| "even odd".into())),
-    ("search: beginning of a word", Question::Search(|_| "comm".into())),
-    ("administrator's list", Question::Admin { q: None }),
-    ("administrator's search", Question::Admin { q: Some(|_| "common".into()) }),
+    ("list within prices", Query::List { sort: None, by_category: false, priced: true }),
+    ("search: in 20 products", Query::Search(GeneratedCatalogue::rare_word)),
+    ("search: in 5 of 100", Query::Search(|_| "uncommon".into())),
+    ("search: in half of all", Query::Search(|_| "common".into())),
+    ("search: two in half of all", Query::Search(|_| "common even".into())),
+    ("search: two rarely together", Query::Search(|_| "uncommon scarce".into())),
+    ("search: two never together", Query::Search(|_| "even odd".into())),
+    ("search: beginning of a word", Query::Search(|_| "comm".into())),
+    ("administrator's list", Query::Admin { q: None }),
+    ("administrator's search", Query::Admin { q: Some(|_| "common".into()) }),
 ];
 
-/// A catalogue with the cursor of a walk through it.
+/// A catalogue with the cursor of the next page to read.
 struct Shop {
     database: Database,
     workers: Workers,
-    goods: Goods,
+    catalogue: GeneratedCatalogue,
     cursor: Option<String>,
     filter: ProductFilter,
 }
@@ -81,16 +80,16 @@ async fn main() {
     }
     println!("{:>29} {:^31} {:^31} {:^13}", "", "small", "large", "ratio of p99");
     println!("{:>29}{TIMES}{TIMES} {:>6} {:>6}", "milliseconds", "clock", "CPU");
-    let asked =
-        |(name, _): &(&str, Question)| arguments.get(3).is_none_or(|part| name.contains(part.as_str()));
-    for (name, question) in QUESTIONS.into_iter().filter(asked) {
+    let selected =
+        |(name, _): &(&str, Query)| arguments.get(3).is_none_or(|part| name.contains(part.as_str()));
+    for (name, query) in QUERIES.into_iter().filter(selected) {
         let mut samples = [Samples::default(), Samples::default()];
         for round in 0..=ROUNDS {
             for (shop, samples) in shops.iter_mut().zip(&mut samples) {
-                shop.start(question);
+                shop.start(query);
                 for _ in 0..PAGES_A_ROUND {
                     let (begun, busy) = (Instant::now(), shop.workers.busy());
-                    shop.ask(question).await;
+                    shop.read_page(query).await;
                     // the first round warms up
                     if round > 0 {
                         samples.add(begun.elapsed(), shop.workers.busy().saturating_sub(busy));
@@ -115,49 +114,50 @@ impl Shop {
             None => measure::schema(url, &format!("undercroft_bench_{size}")).await,
         };
         let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.expect("a database");
-        let goods = Goods::stocked(&database, size).await;
+        let catalogue = GeneratedCatalogue::load(&database, size).await;
         if database.engine() == Engine::Postgres {
             measure::settle(&database).await;
         }
         let workers = Workers::of(&database).await;
-        Self { database, workers, goods, cursor: None, filter: euros() }
+        Self { database, workers, catalogue, cursor: None, filter: euros() }
     }
 
-    /// Begins a walk.
-    fn start(&mut self, question: Question) {
+    /// Starts to read a list or a search from its first page.
+    fn start(&mut self, query: Query) {
         self.cursor = None;
         self.filter = euros();
-        if let Question::List { sort, by_category, priced } = question {
+        if let Query::List { sort, by_category, priced } = query {
             self.filter.sort = sort;
-            self.filter.category = by_category.then(|| self.goods.category());
+            self.filter.category = by_category.then(|| self.catalogue.category());
             (self.filter.min_price, self.filter.max_price) =
                 if priced { (Some(2_000), Some(5_000)) } else { (None, None) };
         }
     }
 
-    /// Reads a page: the next one of a walk, or the first one of a search.
-    async fn ask(&mut self, question: Question) {
-        let mut session = self.database.read().await.expect("a session");
-        let mut products = ProductRepository(&mut session);
+    /// Reads a page: the next one of a list, or the first one of a search.
+    async fn read_page(&mut self, query: Query) {
+        let mut connection = self.database.read().await.expect("a connection");
+        let mut products = ProductRepository(&mut connection);
         let key = self.database.signing_key();
         let cursor = self.cursor.take();
-        let page = match question {
-            Question::List { by_category, .. } => {
+        let page = match query {
+            Query::List { by_category, .. } => {
                 if by_category && cursor.is_none() {
-                    self.filter.category = Some(self.goods.category());
+                    self.filter.category = Some(self.catalogue.category());
                 }
                 products.list(&self.filter, PAGE, cursor.as_deref(), key).await.expect("a page")
             }
-            Question::Search(q) => {
-                let q = q(&mut self.goods);
+            Query::Search(q) => {
+                let q = q(&mut self.catalogue);
                 products.search(&q, &self.filter, PAGE, None, key).await.expect("a page").page
             }
-            Question::Admin { q } => {
-                let filter = AdminProductFilter { q: q.map(|q| q(&mut self.goods)), ..Default::default() };
+            Query::Admin { q } => {
+                let filter =
+                    AdminProductFilter { q: q.map(|q| q(&mut self.catalogue)), ..Default::default() };
                 products.list_all(&filter, PAGE, cursor.as_deref(), key).await.expect("a page")
             }
         };
-        if !matches!(question, Question::Search(_)) {
+        if !matches!(query, Query::Search(_)) {
             self.cursor = page.next;
         }
         std::hint::black_box(page.items);

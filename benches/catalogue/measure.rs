@@ -58,9 +58,9 @@ impl Workers {
         if database.engine() == Engine::Sqlite {
             return Self { backend: None };
         }
-        let mut session = database.read().await.expect("a session");
+        let mut connection = database.read().await.expect("a connection");
         let sql = "SELECT CAST(pg_backend_pid() AS TEXT)";
-        let pid = session.one::<String>(sql, &[]).await.expect("the backend's number");
+        let pid = connection.one::<String>(sql, &[]).await.expect("the backend's number");
         Self { backend: Some(format!("/proc/{pid}/schedstat")) }
     }
 
@@ -78,19 +78,19 @@ impl Workers {
 /// Creates a schema in PostgreSQL and returns its URL.
 pub(crate) async fn schema(url: &str, name: &str) -> String {
     let (client, connection) =
-        tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("PostgreSQL answers");
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection to PostgreSQL");
     tokio::spawn(connection);
     client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {name}")).await.expect("a schema");
     let joint = if url.contains('?') { '&' } else { '?' };
     format!("{url}{joint}options=-csearch_path%3D{name}")
 }
 
-/// Analyzes the loaded tables, as PostgreSQL would do by itself later.
+/// Analyzes the loaded tables, which PostgreSQL does later otherwise.
 pub(crate) async fn settle(database: &Database) {
     let tables = ["products", "variants", "inventory", "listings", "product_texts", "product_words"];
-    let mut session = database.read().await.expect("a session");
+    let mut connection = database.read().await.expect("a connection");
     for table in tables {
-        let done: Result<(), DatabaseError> = session.script(&format!("VACUUM ANALYZE {table}")).await;
+        let done: Result<(), DatabaseError> = connection.script(&format!("VACUUM ANALYZE {table}")).await;
         done.expect("housekeeping");
     }
 }

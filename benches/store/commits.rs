@@ -45,7 +45,7 @@ impl Round {
     }
 }
 
-/// Measures all variants in turns and prints the medians.
+/// Measures the store and the baselines alternately and prints the medians.
 pub(crate) async fn measure(quick: bool) -> Outcome<()> {
     let sizes = if quick {
         Sizes { rounds: 2, grouped: 960, alone: 128 }
@@ -81,7 +81,7 @@ pub(crate) async fn measure(quick: bool) -> Outcome<()> {
     println!("durable checkouts (placed and paid: two units of work; medians of {} rounds)", sizes.rounds);
     println!("                                          a second   CPU ms each");
     for (name, rounds) in [
-        (format!("the store, {CLIENTS} clients at once"), &ours),
+        (format!("the store, {CLIENTS} concurrent clients"), &ours),
         ("the store, one client".to_owned(), &single),
         (format!("SQL by hand, {CLIENTS} threads, one commit each"), &by_hand),
         (format!("SQL by hand, groups of {CLIENTS}"), &by_hand_grouped),

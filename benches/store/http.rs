@@ -128,7 +128,7 @@ impl Figures {
     }
 }
 
-/// A shopper who reads one product after the other.
+/// A shopper that reads one product after the other.
 struct Reader {
     caller: Caller,
     paths: Vec<String>,
@@ -143,13 +143,13 @@ impl Reader {
 }
 
 impl Shopper for Reader {
-    async fn turn(&mut self) -> Outcome<()> {
+    async fn run_once(&mut self) -> Outcome<()> {
         self.at = (self.at + 1) % self.paths.len();
         self.caller.get(&self.paths[self.at]).await.map(drop)
     }
 }
 
-/// A shopper who changes the quantities of three lines of a cart.
+/// A shopper that changes the quantities of three lines of a cart.
 struct Adder {
     caller: Caller,
     paths: Vec<String>,
@@ -171,7 +171,7 @@ impl Adder {
 }
 
 impl Shopper for Adder {
-    async fn turn(&mut self) -> Outcome<()> {
+    async fn run_once(&mut self) -> Outcome<()> {
         self.at += 1;
         let path = &self.paths[self.at % self.paths.len()];
         let body = json!({ "quantity": 1 + self.at % 9 }).to_string();
@@ -179,7 +179,7 @@ impl Shopper for Adder {
     }
 }
 
-/// A shopper who creates a cart, adds a line and checks out.
+/// A shopper that creates a cart, adds a line and checks out.
 struct Buyer {
     caller: Caller,
     variants: Vec<VariantId>,
@@ -200,7 +200,7 @@ impl Buyer {
 }
 
 impl Shopper for Buyer {
-    async fn turn(&mut self) -> Outcome<()> {
+    async fn run_once(&mut self) -> Outcome<()> {
         self.at += 1;
         let variant = self.variants[self.at % self.variants.len()];
         let cart = new_cart(&mut self.caller).await?;

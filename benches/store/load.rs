@@ -51,9 +51,9 @@ impl Caller {
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let answer = self.connected().await?.send_request(request.body(Full::new(body))?).await?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
+        let response = self.connected().await?.send_request(request.body(Full::new(body))?).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
         if status.is_success() {
             return Ok(body);
         }
@@ -76,8 +76,8 @@ impl Caller {
 
 /// A client that repeats an operation.
 pub(crate) trait Shopper: Send + 'static {
-    /// Does the operation once.
-    fn turn(&mut self) -> impl Future<Output = Outcome<()>> + Send;
+    /// Runs the operation once.
+    fn run_once(&mut self) -> impl Future<Output = Outcome<()>> + Send;
 }
 
 /// The result of a load.
@@ -96,9 +96,9 @@ pub(crate) async fn run<S: Shopper>(shoppers: Vec<S>, span: Duration) -> Outcome
         running.spawn(async move {
             let mut times = Vec::new();
             while began.elapsed() < span {
-                let turn = Instant::now();
-                shopper.turn().await?;
-                times.push(turn.elapsed());
+                let started = Instant::now();
+                shopper.run_once().await?;
+                times.push(started.elapsed());
             }
             Outcome::Ok((times, shopper))
         });

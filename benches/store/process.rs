@@ -35,7 +35,7 @@ impl Server {
         Self::start(command).await
     }
 
-    /// Starts bare axum, answering the bytes of `file`.
+    /// Starts bare axum, which responds with the bytes of `file`.
     pub(crate) async fn bare(file: &Path) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([OsStr::new("--bare"), file.as_os_str()]);
@@ -53,11 +53,11 @@ impl Server {
             }
             line.clear();
         }
-        Err("the server that was started does not say where it listens".into())
+        Err("the server that was started does not print its address".into())
     }
 
     /// The time from its start until it reports that it is ready.
-    pub(crate) async fn time_to_first_answer(folder: &Path) -> Outcome<(Self, Duration)> {
+    pub(crate) async fn time_to_first_response(folder: &Path) -> Outcome<(Self, Duration)> {
         let began = Instant::now();
         let server = Self::store(folder, None).await?;
         Caller::new(server.address).get("/health/ready").await?;

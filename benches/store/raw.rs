@@ -1,5 +1,5 @@
-//! The same checkout by hand: the statements of the store's two units of work, prepared once, on one connection, with
-//! nothing around them. Parameters are `?1`, since SQLite numbers `$1` by its first use. The rows that it writes are
+//! The same checkout by hand: the statements of the store's two units of work, prepared once, on one connection,
+//! without a use case. Parameters are `?1`, since SQLite numbers `$1` by its first use. The rows that it writes are
 //! counted and compared with those of the store.
 
 use rusqlite::{Connection, Params, params};
@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::Outcome;
 
-/// The price of one piece, and of the two that each checkout buys.
+/// The price of one piece, in cents.
 const PRICE: i64 = 1_990;
+/// The total of a checkout: two pieces with shipping, in cents.
 const TOTAL: i64 = 2 * PRICE + 490;
 const ADDRESS: &str =
     r#"{"name":"Ann Buyer","line1":"Marktplatz 1","city":"Bremen","postal_code":"28195","country":"DE"}"#;
@@ -43,7 +44,7 @@ const PAYMENT: &str = "INSERT INTO payments (id, order_id, provider, token, prov
      amount, authorized, captured, capturing, voiding, refunded, refunding, failure, action_url, attempts, \
      next_attempt_at, version, created_at, updated_at) VALUES (?1, ?2, 'sandbox', 'tok_ok', NULL, 'pending', 'EUR', ?3, \
      0, 0, 0, 0, 0, 0, NULL, NULL, 0, ?4, 1, ?5, ?5)";
-const STEP: &str = "INSERT INTO payment_operations (id, payment_id, kind, status, amount, currency, restock, reason, \
+const OPERATION: &str = "INSERT INTO payment_operations (id, payment_id, kind, status, amount, currency, restock, reason, \
      failure, provider_reference, created_at, settled_at) VALUES (?1, ?2, 'authorize', 'pending', ?3, 'EUR', 0, NULL, NULL, \
      NULL, ?4, NULL)";
 const EVENT: &str =
@@ -58,8 +59,8 @@ const LOCK_ORDER: &str = "UPDATE orders SET version = version + 1, updated_at = 
      placed_at, updated_at, fulfilled_at, seller";
 const SETTLE: &str = "UPDATE payment_operations SET status = ?2, provider_reference = ?3, failure = NULL, settled_at = ?4 \
      WHERE payment_id = ?1 AND kind = 'authorize' AND status <> 'succeeded'";
-const TAKE_BACK: &str = "DELETE FROM reservations WHERE order_id = ?1 RETURNING variant_id, quantity";
-const COMMIT: &str = "UPDATE inventory SET stock = stock - ?2, reserved = reserved - ?2, version = version + 1, \
+const TAKE_RESERVATIONS: &str = "DELETE FROM reservations WHERE order_id = ?1 RETURNING variant_id, quantity";
+const SELL: &str = "UPDATE inventory SET stock = stock - ?2, reserved = reserved - ?2, version = version + 1, \
      updated_at = ?3 WHERE variant_id = ?1";
 const INVOICE: &str = "INSERT INTO invoices (id, kind, series, number, order_id, user_id, corrects, payment_operation_id, \
      currency, total, document, issued_at) VALUES (?1, 'invoice', 'R', ?2, ?3, NULL, NULL, NULL, 'EUR', ?4, ?5, ?6)";
@@ -99,18 +100,18 @@ impl Checkout {
         let mut categories: Vec<Uuid> =
             offers.query_map(params![first, second], |row| row.get(11))?.collect::<Result<_, _>>()?;
         categories.dedup();
-        step(connection, TAXES, params!["DE"])?;
+        run(connection, TAXES, params!["DE"])?;
         for category in categories {
-            step(connection, TAX_CLASS, params![category])?;
+            run(connection, TAX_CLASS, params![category])?;
         }
-        step(connection, SHIPPING, params![])?;
+        run(connection, SHIPPING, params![])?;
         for variant in [first, second] {
-            step(connection, RESERVE, params![variant, 1])?;
+            run(connection, RESERVE, params![variant, 1])?;
         }
-        step(connection, RESERVATIONS, params![self.order, first, 1, second, 1])?;
+        run(connection, RESERVATIONS, params![self.order, first, 1, second, 1])?;
         let number = number(connection, "order")?;
         let lines = self.lines();
-        step(
+        run(
             connection,
             ORDER,
             params![
@@ -127,21 +128,21 @@ impl Checkout {
                 RATES
             ],
         )?;
-        step(connection, PAYMENT, params![self.payment, self.order, TOTAL, now + 30_000_000, now])?;
-        step(connection, STEP, params![id(), self.payment, TOTAL, now])?;
+        run(connection, PAYMENT, params![self.payment, self.order, TOTAL, now + 30_000_000, now])?;
+        run(connection, OPERATION, params![id(), self.payment, TOTAL, now])?;
         self.event(connection, id(), "order.placed", now)
     }
 
     /// The second unit of work: applies the capture.
     pub(crate) fn pay(&self, connection: &Connection, id: &dyn Fn() -> Uuid, now: i64) -> Outcome<()> {
-        step(connection, LOCK_PAYMENT, params![self.payment, now])?;
-        step(connection, LOCK_ORDER, params![self.order, now])?;
+        run(connection, LOCK_PAYMENT, params![self.payment, now])?;
+        run(connection, LOCK_ORDER, params![self.order, now])?;
         let reference = format!("sandbox_{}", self.payment.simple());
-        step(connection, SETTLE, params![self.payment, "succeeded", reference, now])?;
+        run(connection, SETTLE, params![self.payment, "succeeded", reference, now])?;
         self.event(connection, id(), "payment.captured", now)?;
-        step(connection, TAKE_BACK, params![self.order])?;
+        run(connection, TAKE_RESERVATIONS, params![self.order])?;
         for variant in self.variants {
-            step(connection, COMMIT, params![variant.0, 1, now])?;
+            run(connection, SELL, params![variant.0, 1, now])?;
         }
         self.event(connection, id(), "order.paid", now)?;
         let number = number(connection, "invoice:R")?;
@@ -149,9 +150,9 @@ impl Checkout {
             r#"{{"seller":"Undercroft","order_number":{number},"billing_address":{ADDRESS},"lines":{},"taxes":{RATES}}}"#,
             self.lines()
         );
-        step(connection, INVOICE, params![id(), number, self.order, TOTAL, document, now])?;
-        step(connection, SAVE_PAYMENT, params![self.payment, reference, "captured", TOTAL, TOTAL])?;
-        step(connection, SAVE_ORDER, params![self.order, "paid"])
+        run(connection, INVOICE, params![id(), number, self.order, TOTAL, document, now])?;
+        run(connection, SAVE_PAYMENT, params![self.payment, reference, "captured", TOTAL, TOTAL])?;
+        run(connection, SAVE_ORDER, params![self.order, "paid"])
     }
 
     fn event(&self, connection: &Connection, id: Uuid, kind: &str, now: i64) -> Outcome<()> {
@@ -159,7 +160,7 @@ impl Checkout {
         let data = format!(
             r#"{{"order_id":"{subject}","payment_id":"{payment}","total":{{"amount":{TOTAL},"currency":"EUR"}}}}"#
         );
-        step(connection, EVENT, params![id, kind, subject, now, data])
+        run(connection, EVENT, params![id, kind, subject, now, data])
     }
 
     fn lines(&self) -> String {
@@ -173,7 +174,7 @@ impl Checkout {
 }
 
 /// Runs a statement to its end.
-fn step(connection: &Connection, sql: &str, params: impl Params) -> Outcome<()> {
+fn run(connection: &Connection, sql: &str, params: impl Params) -> Outcome<()> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     while rows.next()?.is_some() {}

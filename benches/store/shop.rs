@@ -50,10 +50,10 @@ impl Shop {
         if products.is_empty() {
             fill(&database).await?;
         }
-        let mut session = database.read().await?;
-        let products = session.all("SELECT id FROM products ORDER BY id", &[]).await?;
-        let variants = session.all("SELECT id FROM variants ORDER BY id", &[]).await?;
-        drop(session);
+        let mut connection = database.read().await?;
+        let products = connection.all("SELECT id FROM products ORDER BY id", &[]).await?;
+        let variants = connection.all("SELECT id FROM variants ORDER BY id", &[]).await?;
+        drop(connection);
         Ok(Self { store: Store::new(Infrastructure::new(database), policy()?), products, variants })
     }
 }
@@ -174,8 +174,8 @@ fn product(work: &UnitOfWork, number: usize, category_id: CategoryId) -> Product
     };
     let name = format!("Oak chair number {number}");
     Product {
-        description: "Solid oak, oiled by hand, with a seat that was made to be sat on for a whole evening. \
-                      It comes in three sizes and stands on any floor."
+        description: "Solid oak, oiled by hand, with a seat that is comfortable for a whole evening. \
+                      It comes in three sizes, with felt glides for any floor."
             .into(),
         category_id: Some(category_id),
         options: vec!["size".into()],

@@ -20,19 +20,19 @@ const CATEGORIES: u64 = 110;
 const VOCABULARY: u64 = 30_000;
 
 /// Generates products, and the queries that find them.
-pub(crate) struct Goods {
+pub(crate) struct GeneratedCatalogue {
     size: usize,
     random: Random,
 }
 
-impl Goods {
+impl GeneratedCatalogue {
     /// Fills the database up to `size` products.
-    pub(crate) async fn stocked(database: &Database, size: usize) -> Self {
-        let mut goods = Self { size, random: Random(42) };
+    pub(crate) async fn load(database: &Database, size: usize) -> Self {
+        let mut catalogue = Self { size, random: Random(42) };
         let sql = "SELECT COUNT(*) FROM products";
-        let mut session = database.read().await.expect("a session");
-        let there = session.one::<i64>(sql, &[]).await.expect("a count");
-        drop(session);
+        let mut connection = database.read().await.expect("a connection");
+        let there = connection.one::<i64>(sql, &[]).await.expect("a count");
+        drop(connection);
         let there = usize::try_from(there).unwrap_or(0);
         if there == 0 {
             let added: Result<(), DatabaseError> =
@@ -62,8 +62,8 @@ impl Goods {
         if size > there {
             eprintln!("\r{} products loaded in {:.1} s", size - there, begun.elapsed().as_secs_f64());
         }
-        goods.random = Random(7);
-        goods
+        catalogue.random = Random(7);
+        catalogue
     }
 
     /// A category without a parent.
