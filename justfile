@@ -1,6 +1,6 @@
-# Calls the commands of `.cargo/config.toml`, for those who are used to just. Nothing is defined here alone.
+# Calls the commands of `.cargo/config.toml`, for users of just.
 
-# lists what there is
+# lists the recipes
 default:
     @just --list
 
@@ -20,7 +20,7 @@ lint:
 unit *filter:
     cargo unit {{filter}}
 
-# the tests of the whole
+# the integration tests
 it *filter:
     cargo it {{filter}}
 
@@ -28,6 +28,6 @@ it *filter:
 test:
     cargo test
 
-# what the build server runs
+# all checks of the build server
 ci:
     .ci/run
