@@ -1,11 +1,11 @@
-//! What became of a record that was to be written.
+//! The outcome of writing a record.
 
 use crate::infrastructure::exceptions::{Conflict, Failure};
 use crate::infrastructure::repositories::{DatabaseError, SaveError};
 
 use super::report::Counts;
 
-/// What became of a record.
+/// The outcome of a record.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RecordOutcome {
     /// What was added to the store.

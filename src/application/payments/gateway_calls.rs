@@ -19,7 +19,7 @@ use crate::application::Store;
 /// The provider of imported payments. Their operations happened outside the store, so no provider is called.
 pub(crate) const IMPORTED: &str = "imported";
 
-/// Authorizes a payment. Returns the provider's charge; `None` if no response says what became of the request.
+/// Authorizes a payment. Returns the provider's charge; `None` if the outcome of the request is unknown.
 pub(crate) async fn authorize(store: &Store, payment: &Payment) -> Result<Option<Charge>, Failure> {
     if payment.amount.is_zero() {
         return Ok(Some(free_charge(payment)));

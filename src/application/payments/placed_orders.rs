@@ -1,7 +1,7 @@
 //! Loading, locking and saving an order with its payment.
 //!
-//! Locks are taken in the order payment, order, subscription. Of several orders the one with the lowest id comes first,
-//! and all come before a subscription.
+//! Rows are locked in the order payment, order, subscription; several orders in the order of their ids, before any
+//! subscription.
 
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::payment::Payment;

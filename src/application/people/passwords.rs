@@ -42,7 +42,7 @@ pub struct Passwords {
     log_ins: Arc<Mutex<HashMap<String, usize>>>,
 }
 
-/// A concurrent log-in for an address; it ends when the value is dropped.
+/// The permit to check a password for an address; returned when it is dropped.
 #[derive(Debug)]
 pub struct LogInPermit {
     log_ins: Arc<Mutex<HashMap<String, usize>>>,
@@ -73,7 +73,7 @@ impl Passwords {
         Self { ids, permits: Arc::new(Semaphore::new(permits)), permit_timeout, log_ins: Arc::default() }
     }
 
-    /// Begins a log-in for an e-mail address, in any spelling. Fails if too many are running.
+    /// Returns a permit to log in with an e-mail address, in any spelling. Fails if too many are in use.
     pub fn begin(&self, email: &str) -> Result<LogInPermit, Failure> {
         let email_key = email_key(email);
         let mut log_ins = self.log_ins.lock().unwrap_or_else(PoisonError::into_inner);

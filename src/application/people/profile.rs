@@ -45,7 +45,7 @@ pub struct AccountOwner {
     pub user_id: UserId,
     /// The hash of the token of the session that sends the change.
     pub token_hash: Vec<u8>,
-    /// The version that the change is meant for; any if `None`.
+    /// The version that the change requires; any if `None`.
     pub expected_version: Option<i64>,
 }
 
@@ -108,7 +108,7 @@ async fn apply(
         updated => updated?,
     }
 
-    // After the update: it waits for a concurrent log-in with the old password, whose session is then seen here.
+    // After the update: it waits for a concurrent login with the old password, whose session is removed here.
     if hashes.new.is_some() {
         SessionRepository::remove_others_of(work, user.id, &owner.token_hash).await?;
     }

@@ -29,7 +29,7 @@ pub struct CartSelector {
     pub id: CartId,
     /// The user; `None` for a guest.
     pub user_id: Option<UserId>,
-    /// The version that a change is meant for; any if `None`.
+    /// The version that a change requires; any if `None`.
     pub version: Option<i64>,
 }
 

@@ -22,7 +22,7 @@ use crate::infrastructure::exceptions::{Conflict, Failure};
 #[derive(Debug, Clone, Default)]
 pub struct IfNoneMatch(Option<HeaderValue>);
 
-/// The version that a change is meant for; `None` is any.
+/// The version that a change requires; `None` is any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IfMatch(pub Option<i64>);
 
