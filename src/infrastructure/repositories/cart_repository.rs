@@ -1,4 +1,4 @@
-//! Carts: lines that add up under any race, merge at log-in, expiry, and what a checkout needs to price them.
+//! Carts: their lines, the merge at login, checkout and expiry.
 
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -178,7 +178,7 @@ impl CartRepository<'_> {
         work.save_as_changed(cart).await
     }
 
-    /// Opens again the cart of an order that came to nothing.
+    /// Reopens the cart of a cancelled order.
     pub async fn reopen(work: &mut UnitOfWork, id: CartId, order_id: OrderId) -> Result<(), DatabaseError> {
         let sql = "UPDATE carts SET status = 'open', order_id = NULL, version = version + 1, updated_at = $3 \
                    WHERE id = $1 AND order_id = $2 AND status = 'ordered'";

@@ -18,13 +18,13 @@ use crate::domain::tax::TaxClass;
 /// A parameter of a statement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Param<'a> {
-    /// NULL.
+    /// The value NULL.
     Null,
     /// BOOLEAN, or 0 and 1.
     Bool(bool),
-    /// BIGINT.
+    /// A BIGINT.
     Int(i64),
-    /// TEXT.
+    /// A TEXT.
     Text(Cow<'a, str>),
     /// BYTEA, or BLOB.
     Bytes(Cow<'a, [u8]>),
