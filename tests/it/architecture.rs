@@ -242,7 +242,8 @@ fn documents() -> Vec<Source> {
 #[test]
 fn the_source_follows_the_rules_of_the_architecture() {
     let sources = sources();
-    let rules = [directions, siblings, circles, domain_without_io, names, folders, sizes];
+    let rules =
+        [directions, siblings, circles, domain_without_io, names, folders, words::doc_comments, sizes];
     let mut faults: Vec<_> = rules.iter().flat_map(|rule| rule(&sources)).collect();
     let texts: Vec<_> = sources.iter().cloned().chain(documents()).collect();
     faults.extend(words::glossary(&texts));
