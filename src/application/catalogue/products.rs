@@ -18,8 +18,8 @@ use crate::infrastructure::exceptions::{
     CategoryNotFoundException, Conflict, Failure, Fault, NotFound, ValidationException,
 };
 use crate::infrastructure::repositories::{
-    AdminProductFilter, CategoryRepository, Connection, Found, InventoryRepository, Page, ProductFilter,
-    ProductRepository, SaveError, StockSet, StoredResponse, UnitOfWork,
+    AdminProductFilter, CategoryRepository, Connection, InventoryRepository, Page, ProductFilter,
+    ProductRepository, SaveError, SearchResults, StockSet, StoredResponse, UnitOfWork,
 };
 
 use super::naming::{check_slug, check_translations};
@@ -121,13 +121,16 @@ pub async fn browse(
     filter: ProductFilter,
     limit: usize,
     cursor: Option<String>,
-) -> Result<Found, Failure> {
+) -> Result<SearchResults, Failure> {
     let key = store.database().signing_key().clone();
     let mut connection = store.database().read().await?;
     let mut products = ProductRepository(&mut connection);
     let found = match q {
         Some(q) => products.search(&q, &filter, limit, cursor.as_deref(), &key).await?,
-        None => Found { page: products.list(&filter, limit, cursor.as_deref(), &key).await?, facets: None },
+        None => SearchResults {
+            page: products.list(&filter, limit, cursor.as_deref(), &key).await?,
+            facets: None,
+        },
     };
     Ok(found)
 }

@@ -23,16 +23,16 @@ table! {
     updated_at,
 }
 
-/// The queries of categories.
+/// Queries on categories.
 pub struct CategoryRepository<'a>(pub &'a mut Connection);
 
 impl CategoryRepository<'_> {
-    /// Every category, siblings in their order.
+    /// Returns all categories, siblings by position.
     pub async fn tree(&mut self) -> Result<Vec<Category>, DatabaseError> {
         self.0.all(&select::<Category>("ORDER BY position, slug"), &[]).await
     }
 
-    /// The category with this id, or else this slug.
+    /// Returns the category with this id, or else with this slug.
     pub async fn by_id_or_slug(&mut self, name: &str) -> Result<Option<Category>, DatabaseError> {
         if let Ok(id) = name.parse::<CategoryId>()
             && let Some(found) = self.0.find(id).await?

@@ -1,4 +1,4 @@
-//! Discounts: found by their code, and never used more often than they may be.
+//! Discounts: found by their code, and never redeemed more often than their limit.
 
 use jiff::Timestamp;
 
@@ -58,7 +58,7 @@ const REDEEM: &str = "UPDATE discounts SET used = used + 1 WHERE id = $1 AND act
 pub struct DiscountRepository<'a>(pub &'a mut Connection);
 
 impl DiscountRepository<'_> {
-    /// The discount with this code, in any spelling.
+    /// Returns the discount with this code, in any spelling.
     pub async fn by_code(&mut self, code: &str) -> Result<Option<Discount>, DatabaseError> {
         self.0.first(&select::<Discount>(BY_CODE), &params![code_key(code)]).await
     }
@@ -68,7 +68,7 @@ impl DiscountRepository<'_> {
         self.0.send_ahead(&select::<Discount>(BY_CODE), &params![code_key(code)]);
     }
 
-    /// A page of discounts, newest first.
+    /// Returns a page of discounts, newest first.
     pub async fn list(
         &mut self,
         limit: usize,
@@ -78,16 +78,17 @@ impl DiscountRepository<'_> {
         self.0.newest("TRUE", &[], limit, after, cursors).await
     }
 
-    /// Removes a discount that no order has used; whether it was removed.
+    /// Removes a discount that no order has redeemed; returns whether it was removed.
     pub async fn remove_unused(work: &mut UnitOfWork, id: DiscountId) -> Result<bool, DatabaseError> {
         let sql = "DELETE FROM discounts WHERE id = $1 AND used = 0 \
                    AND NOT EXISTS (SELECT 1 FROM discount_uses WHERE discount_id = $1)";
         Ok(work.execute(sql, &params![id]).await? == 1)
     }
 
-    /// Takes one use for an order that was added before, if at `now` there is one left to take; whether there was.
+    /// Redeems a discount for an order that was inserted before, if the discount is valid at `now` and its limit is not
+    /// reached; returns whether it was redeemed.
     ///
-    /// That an order takes no second one is a rule of the table.
+    /// A unique key of the table allows one discount for each order.
     pub async fn redeem(
         work: &mut UnitOfWork,
         id: DiscountId,
@@ -106,7 +107,7 @@ impl DiscountRepository<'_> {
         work.send_ahead(REDEEM, &params![id, now]);
     }
 
-    /// Gives back the use that an order took, once; whether it had taken one.
+    /// Releases the discount that an order redeemed, once; returns whether it had redeemed one.
     pub async fn release_use(work: &mut UnitOfWork, order_id: OrderId) -> Result<bool, DatabaseError> {
         let sql = "DELETE FROM discount_uses WHERE order_id = $1 RETURNING discount_id";
         let Some(id) = work.first::<DiscountId>(sql, &params![order_id]).await? else {

@@ -1,9 +1,11 @@
-//! Stock: how many pieces of a variant there are, and how many of them orders have reserved.
+//! The stock of variants, and the part of it that orders have reserved.
 //!
 //! `0 ≤ reserved ≤ stock` holds under any race, because every change is one conditional update: the database, not a
 //! value read before, decides whether there is enough. Variants are always touched in the order of their ids, so
-//! that two orders never wait for each other in a circle. `version` counts the changes of `stock` alone: who sets an absolute
-//! number learns that pieces came or went since, and is not disturbed by reservations.
+//! that two orders never deadlock. `version` counts the changes of `stock` alone, so that a reservation does not make
+//! an administrator's change of the stock stale.
+//!
+//! Not described by `table!`: rows are changed by conditional updates only, and never written as a whole.
 
 mod reservations;
 
@@ -17,19 +19,19 @@ use crate::domain::product::Stock;
 
 from_row!(Stock { stock, reserved, version });
 
-/// The stock of variants.
+/// Queries on the stock of variants.
 pub struct InventoryRepository<'a>(pub &'a mut Connection);
 
-/// What became of an order to change the stock.
+/// The outcome of a change of the stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StockSet {
-    /// Done; so it stands now.
+    /// The stock was changed to this.
     Done(Stock),
     /// Nothing was changed: the stock has changed since the version that was expected.
     Changed,
-    /// Nothing was changed: fewer would be left than orders have reserved.
+    /// Nothing was changed: the stock would be less than orders have reserved.
     BelowReserved {
-        /// Pieces that orders have reserved.
+        /// The pieces that orders have reserved.
         reserved: i64,
     },
     /// There is no such variant.
@@ -37,7 +39,7 @@ pub enum StockSet {
 }
 
 impl InventoryRepository<'_> {
-    /// The stock of each of these variants that has one.
+    /// Returns the stock of variants; variants that do not exist are left out.
     pub async fn stocks(
         &mut self,
         variants: &[VariantId],
@@ -52,7 +54,7 @@ impl InventoryRepository<'_> {
         Ok(found)
     }
 
-    /// What can be sold of each of these variants; one without stock is missing.
+    /// Returns the available pieces of variants; variants that do not exist are left out.
     pub async fn available(
         &mut self,
         variants: &[VariantId],
@@ -61,8 +63,7 @@ impl InventoryRepository<'_> {
         Ok(stocks.into_iter().map(|(variant, stock)| (variant, stock.available())).collect())
     }
 
-    /// Sets how many pieces there are, those that are reserved included; with `expected`, only if the stock has not
-    /// changed since that version was read.
+    /// Sets the stock of a variant, reserved pieces included; with `expected`, only if the stock has this version.
     pub async fn set_stock(
         work: &mut UnitOfWork,
         variant: VariantId,
@@ -75,11 +76,11 @@ impl InventoryRepository<'_> {
         let values = params![variant, stock, work.now(), expected];
         match work.first(sql, &values).await? {
             Some(stock) => Ok(StockSet::Done(stock)),
-            None => refused(work, variant, expected).await,
+            None => not_changed(work, variant, expected).await,
         }
     }
 
-    /// Adds pieces, or takes some away.
+    /// Adds `by` pieces to the stock, or removes them if negative.
     pub async fn adjust(
         work: &mut UnitOfWork,
         variant: VariantId,
@@ -90,11 +91,11 @@ impl InventoryRepository<'_> {
         let values = params![variant, by, work.now()];
         match work.first(sql, &values).await? {
             Some(stock) => Ok(StockSet::Done(stock)),
-            None => refused(work, variant, None).await,
+            None => not_changed(work, variant, None).await,
         }
     }
 
-    /// Returned pieces go back on the shelf. What is no longer in the catalogue is passed over.
+    /// Adds returned pieces to the stock. Variants that do not exist are skipped.
     pub async fn restock(work: &mut UnitOfWork, lines: &[(VariantId, i64)]) -> Result<(), DatabaseError> {
         let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 WHERE variant_id = $1";
         for (variant, quantity) in summed(lines) {
@@ -105,8 +106,8 @@ impl InventoryRepository<'_> {
     }
 }
 
-/// Why a conditional update found no row.
-async fn refused(
+/// Returns why a conditional update found no row.
+async fn not_changed(
     work: &mut UnitOfWork,
     variant: VariantId,
     expected: Option<i64>,
@@ -118,7 +119,7 @@ async fn refused(
     }
 }
 
-/// Lines of the same variant as one, in the order of the variants.
+/// Adds up the lines of each variant, in the order of their ids.
 pub(super) fn summed(lines: &[(VariantId, i64)]) -> BTreeMap<VariantId, i64> {
     let mut sums = BTreeMap::new();
     for &(variant, quantity) in lines {

@@ -1,4 +1,4 @@
-//! Invoices and credit notes: numbered without gaps per series, never changed (a trigger refuses it).
+//! Invoices and credit notes: numbered without gaps per series, never changed (a trigger enforces it).
 
 use super::database::{Connection, DatabaseError, UnitOfWork, next_number, params, select, table};
 use crate::domain::ids::{InvoiceId, OrderId};
@@ -24,19 +24,19 @@ table! {
 pub struct InvoiceRepository<'a>(pub &'a mut Connection);
 
 impl InvoiceRepository<'_> {
-    /// An order's invoice and credit notes, in the order they were issued.
+    /// Returns the invoice and the credit notes of an order, in the order of issue.
     pub async fn by_order(&mut self, order_id: OrderId) -> Result<Vec<Invoice>, DatabaseError> {
         let sql = select::<Invoice>("WHERE order_id = $1 ORDER BY issued_at, series DESC, number");
         self.0.all(&sql, &params![order_id]).await
     }
 
-    /// The next documents of a series, from behind a number; none at the end.
+    /// Returns the next documents of a series, up to 500, whose numbers are greater than `after`; none at the end.
     pub async fn of_series(&mut self, series: &str, after: i64) -> Result<Vec<Invoice>, DatabaseError> {
         let sql = select::<Invoice>("WHERE series = $1 AND number > $2 ORDER BY number LIMIT 500");
         self.0.all(&sql, &params![series, after]).await
     }
 
-    /// Gives the document the next number of its series and issues it.
+    /// Issues a document with the next number of its series.
     pub async fn issue(work: &mut UnitOfWork, mut invoice: Invoice) -> Result<Invoice, DatabaseError> {
         invoice.kind.series().clone_into(&mut invoice.series);
         invoice.number = next_number(work, &format!("invoice:{}", invoice.series)).await?;

@@ -27,7 +27,7 @@ mod tax_repository;
 mod user_repository;
 
 pub use cart_repository::{CartRepository, Offer};
-pub use catalogue_index::{AdminProductFilter, Facets, Found, PriceBand, ProductFilter, ProductSort};
+pub use catalogue_index::{AdminProductFilter, Facets, PriceBand, ProductFilter, ProductSort, SearchResults};
 pub use category_repository::{CategoryRepository, MoveError};
 pub use database::{
     Connection, Cursors, Database, DatabaseError, Engine, EventPosition, Field, ForeignCursor, FromRow, Json,

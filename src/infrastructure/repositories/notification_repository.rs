@@ -1,4 +1,4 @@
-//! Notifications: read by their users, delivered by their channels.
+//! Notifications: lists of a user, read marks, and delivery by channel.
 
 use jiff::Timestamp;
 
@@ -18,20 +18,20 @@ table! {
     created_at,
 }
 
-/// Which of a user's notifications are meant.
+/// Which notifications of a user a list or a count includes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NotificationFilter {
-    /// Only those that took this way.
+    /// Only those of this channel.
     pub channel: Option<Channel>,
-    /// Only those not read yet.
+    /// Only those that are not read yet.
     pub unread: bool,
 }
 
-/// The queries of notifications.
+/// Queries on notifications.
 pub struct NotificationRepository<'a>(pub &'a mut Connection);
 
 impl NotificationRepository<'_> {
-    /// A page of a user's notifications, newest first.
+    /// Returns a page of a user's notifications, newest first.
     pub async fn list(
         &mut self,
         user_id: UserId,
@@ -40,18 +40,18 @@ impl NotificationRepository<'_> {
         after: Option<(Timestamp, NotificationId)>,
         cursors: &Cursors<'_>,
     ) -> Result<Page<Notification>, DatabaseError> {
-        let (condition, values) = meant(user_id, filter);
+        let (condition, values) = filter_condition(user_id, filter);
         self.0.newest(&condition, &values, limit, after, cursors).await
     }
 
-    /// How many of a user's notifications are meant.
+    /// Returns the number of a user's notifications that the filter includes.
     pub async fn count(&mut self, user_id: UserId, filter: NotificationFilter) -> Result<i64, DatabaseError> {
-        let (condition, values) = meant(user_id, filter);
+        let (condition, values) = filter_condition(user_id, filter);
         let sql = format!("SELECT COUNT(*) FROM notifications WHERE {condition}");
         self.0.one(&sql, &values).await
     }
 
-    /// Up to `limit` notifications that are still to be sent by a channel, oldest first.
+    /// Returns up to `limit` notifications of a channel whose delivery is pending, oldest first.
     pub async fn to_send(
         &mut self,
         channel: Channel,
@@ -63,7 +63,7 @@ impl NotificationRepository<'_> {
         self.0.all(&sql, &params![channel, limit]).await
     }
 
-    /// Notes that a user has read one of theirs, if not noted before; whether they have it.
+    /// Marks a notification of a user as read, now or earlier; returns whether the user has it.
     pub async fn mark_read(
         work: &mut UnitOfWork,
         user_id: UserId,
@@ -74,14 +74,14 @@ impl NotificationRepository<'_> {
         Ok(work.execute(sql, &params![id, user_id, now]).await? == 1)
     }
 
-    /// Notes that a user has read all of theirs; how many they had not.
+    /// Marks all notifications of a user as read; returns the number that were unread.
     pub async fn mark_all_read(work: &mut UnitOfWork, user_id: UserId) -> Result<u64, DatabaseError> {
         let sql = "UPDATE notifications SET read_at = $2 WHERE user_id = $1 AND read_at IS NULL";
         let now = work.now();
         work.execute(sql, &params![user_id, now]).await
     }
 
-    /// Notes how the sending of a notification ended, if it had not ended before; whether it had not.
+    /// Records the outcome of a pending delivery; returns whether it was pending.
     pub async fn set_delivery(
         work: &mut UnitOfWork,
         id: NotificationId,
@@ -92,8 +92,8 @@ impl NotificationRepository<'_> {
     }
 }
 
-/// The condition that a filter makes, and its values.
-fn meant(user_id: UserId, filter: NotificationFilter) -> (String, Vec<Param<'static>>) {
+/// Returns the SQL condition of a filter, and its values.
+fn filter_condition(user_id: UserId, filter: NotificationFilter) -> (String, Vec<Param<'static>>) {
     let (mut condition, mut values) = ("user_id = $1".to_owned(), vec![user_id.into()]);
     if let Some(channel) = filter.channel {
         condition.push_str(" AND channel = $2");

@@ -1,4 +1,4 @@
-//! Orders: a user's history, lists by state and time, numbers without gaps or races.
+//! Orders: lists by user, status and number, and the purchases that allow a review.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -42,9 +42,9 @@ table! {
 /// Which orders a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OrderFilter {
-    /// Only this user's.
+    /// Only those of this user.
     pub user_id: Option<UserId>,
-    /// Only those in this state.
+    /// Only those with this status.
     pub status: Option<OrderStatus>,
     /// Only the one with this number.
     pub number: Option<i64>,
@@ -73,7 +73,7 @@ impl OrderFilter {
 pub struct OrderRepository<'a>(pub &'a mut Connection);
 
 impl OrderRepository<'_> {
-    /// A page of orders, newest first.
+    /// Returns a page of orders, newest first.
     pub async fn list(
         &mut self,
         filter: &OrderFilter,
@@ -85,8 +85,7 @@ impl OrderRepository<'_> {
         self.0.newest(&condition, &values, limit, after, cursors).await
     }
 
-    /// How the database walks to the first page of a list and to a later one: for tests that hold it to walking an
-    /// index.
+    /// Returns the query plans of the first page of a list and of a later one, for tests that they read an index.
     pub async fn explain(&mut self, filter: &OrderFilter) -> Result<Vec<Vec<String>>, DatabaseError> {
         let mut plans = Vec::new();
         for after in [None, Some((Timestamp::UNIX_EPOCH, Uuid::nil()))] {
@@ -97,7 +96,7 @@ impl OrderRepository<'_> {
         Ok(plans)
     }
 
-    /// Notes what a user bought with a paid order.
+    /// Records the products that a user bought with a paid order.
     pub async fn record_purchases(work: &mut UnitOfWork, order: &Order) -> Result<(), DatabaseError> {
         let Some(user_id) = order.user_id else { return Ok(()) };
         let mut products: Vec<ProductId> = order.lines.iter().map(|line| line.product_id).collect();
@@ -110,7 +109,7 @@ impl OrderRepository<'_> {
         Ok(())
     }
 
-    /// Takes back what [`OrderRepository::record_purchases`] noted, when the order is cancelled or refunded.
+    /// Removes the purchases of an order that is cancelled or refunded.
     pub async fn remove_purchases(work: &mut UnitOfWork, order: &Order) -> Result<(), DatabaseError> {
         let Some(user_id) = order.user_id else { return Ok(()) };
         let sql = "DELETE FROM purchases WHERE user_id = $1 AND order_id = $2";

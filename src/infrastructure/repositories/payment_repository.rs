@@ -1,12 +1,12 @@
-//! Payments as a ledger: what was authorized, captured and refunded never passes its bound, under any race.
+//! Payments and the ledger of their operations: the amounts never exceed what is authorized, under any race.
 //!
-//! An amount is set aside (`capturing`, `voiding`, `refunding`) before the vendor is asked, and moved when the vendor's
-//! answer is known. Whoever does either has taken the payment by [`UnitOfWork::lock`] first, and the table's
-//! CHECKs say once more what must hold.
+//! An amount is added to the pending amounts (`capturing`, `voiding`, `refunding`) before the provider is called, and
+//! settled when the provider's response is known. Both happen under [`UnitOfWork::lock`] of the payment; the CHECKs of
+//! the table enforce the limits as well.
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, UnitOfWork, key_lists, params, select, table};
+use super::database::{Connection, DatabaseError, UnitOfWork, params, select, table};
 use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
 use crate::domain::payment::{OperationStatus, Payment, PaymentOperation};
 
@@ -54,22 +54,17 @@ table! {
 pub struct PaymentRepository<'a>(pub &'a mut Connection);
 
 impl PaymentRepository<'_> {
-    /// The payment of an order.
+    /// Returns the payment of an order.
     pub async fn by_order(&mut self, order_id: OrderId) -> Result<Option<Payment>, DatabaseError> {
         self.0.first(&select::<Payment>("WHERE order_id = $1"), &params![order_id]).await
     }
 
-    /// The payments of orders, in no order.
+    /// Returns the payments of orders, in no order.
     pub async fn by_orders(&mut self, orders: &[OrderId]) -> Result<Vec<Payment>, DatabaseError> {
-        let mut payments = Vec::with_capacity(orders.len());
-        for (keys, list) in key_lists(orders) {
-            let sql = select::<Payment>(&format!("WHERE order_id IN ({list})"));
-            payments.extend(self.0.all::<Payment>(&sql, &keys).await?);
-        }
-        Ok(payments)
+        self.0.belonging("order_id", orders).await
     }
 
-    /// The operations of a payment, oldest first.
+    /// Returns the operations of a payment, oldest first.
     pub async fn operations(
         &mut self,
         payment_id: PaymentId,
@@ -78,13 +73,13 @@ impl PaymentRepository<'_> {
         self.0.all(&sql, &params![payment_id]).await
     }
 
-    /// Payments whose vendor is to be asked again by now, longest waiting first.
+    /// Returns up to `limit` payments whose next attempt of recovery is due at `by`, the earliest due first.
     pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<PaymentId>, DatabaseError> {
         let sql = "SELECT id FROM payments WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $2";
         self.0.all(sql, &params![by, limit]).await
     }
 
-    /// Makes due now what is due by then.
+    /// Makes the attempts that are due by `by` due now.
     pub async fn make_due(work: &mut UnitOfWork, by: Timestamp) -> Result<(), DatabaseError> {
         let sql =
             "UPDATE payments SET next_attempt_at = $1 WHERE next_attempt_at > $1 AND next_attempt_at <= $2";
@@ -92,7 +87,8 @@ impl PaymentRepository<'_> {
         work.defer(sql, &params![now, by]).await
     }
 
-    /// Puts off the next attempt, if it is still the one that was due; whether this caller is to make it.
+    /// Claims an attempt that is due at `due_by`, and schedules the one after it for `next`. Returns whether the attempt
+    /// was claimed: of concurrent claims one succeeds.
     pub async fn claim_retry(
         work: &mut UnitOfWork,
         id: PaymentId,
@@ -104,7 +100,7 @@ impl PaymentRepository<'_> {
         Ok(work.execute(sql, &params![id, due_by, next]).await? == 1)
     }
 
-    /// Settles a operation if nobody has; whether this caller did, and so moves the amounts.
+    /// Settles a pending operation; returns whether it was pending. Only then may the amounts of the payment change.
     pub async fn settle(
         work: &mut UnitOfWork,
         id: PaymentOperationId,
@@ -118,8 +114,8 @@ impl PaymentRepository<'_> {
         Ok(work.execute(sql, &values).await? == 1)
     }
 
-    /// Settles the operation that asked for the authorization, unless it succeeded: what failed may still turn out to have
-    /// been done.
+    /// Settles the authorization of a payment unless it succeeded. A failed one is settled again when the provider
+    /// reports that it succeeded after all.
     pub async fn settle_authorization(
         work: &mut UnitOfWork,
         payment_id: PaymentId,
@@ -133,7 +129,7 @@ impl PaymentRepository<'_> {
         work.defer(sql, &values).await
     }
 
-    /// Whether a operation of a payment waits for the vendor.
+    /// Returns whether a payment has a pending operation.
     pub async fn has_pending_operations(&mut self, payment_id: PaymentId) -> Result<bool, DatabaseError> {
         let sql =
             "SELECT EXISTS (SELECT 1 FROM payment_operations WHERE payment_id = $1 AND status = 'pending')";

@@ -1,4 +1,4 @@
-//! What users wish: language, currency, and whether they want offers.
+//! The preferences of users: locale, currency and marketing consent.
 
 use jiff::Timestamp;
 
@@ -17,11 +17,11 @@ table! {
     updated_at,
 }
 
-/// The queries of preferences.
+/// Queries on preferences.
 pub struct PreferencesRepository<'a>(pub &'a mut Connection);
 
 impl PreferencesRepository<'_> {
-    /// A user's wishes; version 0, and none at all, until they say any.
+    /// Returns the preferences of a user; of version 0 and empty if none were saved.
     pub async fn of(&mut self, user_id: UserId) -> Result<Preferences, DatabaseError> {
         let found = self.0.find::<Preferences>(user_id).await?;
         Ok(found.unwrap_or(Preferences {
@@ -35,16 +35,16 @@ impl PreferencesRepository<'_> {
         }))
     }
 
-    /// Writes wishes down unless somebody else has since they were read; counts their version up.
-    pub async fn save(work: &mut UnitOfWork, wishes: &mut Preferences) -> Result<(), DatabaseError> {
-        if wishes.version > 0 {
-            return work.update(wishes).await;
+    /// Saves preferences and increments their version, unless they changed since they were read.
+    pub async fn save(work: &mut UnitOfWork, preferences: &mut Preferences) -> Result<(), DatabaseError> {
+        if preferences.version > 0 {
+            return work.update(preferences).await;
         }
-        let first = Preferences { version: 1, ..wishes.clone() };
+        let first = Preferences { version: 1, ..preferences.clone() };
         if !work.insert_new(&first).await? {
             return Err(DatabaseError::Stale { table: Preferences::NAME });
         }
-        *wishes = first;
+        *preferences = first;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
-//! Products: saved with their variants, stock and read models in one transaction; read with what can be sold.
+//! Products: saved with their variants, stock and index in one transaction; read with their stock.
 //!
-//! Orders keep the ids of variants: one that is taken out of a product is deactivated, never removed.
+//! Orders reference variants: a variant that a product no longer has is deactivated, never removed.
 
 pub(crate) mod rows;
 pub(crate) mod variants;
@@ -19,7 +19,7 @@ use crate::domain::product::{Product, ProductView};
 /// Queries on products.
 pub struct ProductRepository<'a>(pub &'a mut Connection);
 
-/// Why a product was not saved. The unit of work must not be kept: part of the product may be written.
+/// Why a product was not saved. The unit of work must be rolled back: part of the product may be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
     /// Another product has this slug.
@@ -40,17 +40,17 @@ impl From<DatabaseError> for SaveError {
 }
 
 impl ProductRepository<'_> {
-    /// The product with this id.
+    /// Returns the product with this id.
     pub async fn by_id(&mut self, id: ProductId) -> Result<Option<ProductView>, DatabaseError> {
         product_rows::one(self.0, "p.id = $1", &params![id]).await
     }
 
-    /// The product with this slug.
+    /// Returns the product with this slug.
     pub async fn by_slug(&mut self, slug: &str) -> Result<Option<ProductView>, DatabaseError> {
         product_rows::one(self.0, "p.slug = $1", &params![slug]).await
     }
 
-    /// Those of the products that are there, in the order of `ids`.
+    /// Returns the products with these ids, in their order; missing ones are left out.
     pub async fn by_ids(&mut self, ids: &[ProductId]) -> Result<Vec<ProductView>, DatabaseError> {
         product_rows::several(self.0, ids).await
     }
@@ -65,7 +65,7 @@ impl ProductRepository<'_> {
         Ok(existing)
     }
 
-    /// Whether there is an active product with this id.
+    /// Returns whether there is an active product with this id.
     pub async fn is_active(&mut self, id: ProductId) -> Result<bool, DatabaseError> {
         self.0.one("SELECT EXISTS (SELECT 1 FROM products WHERE id = $1 AND active)", &params![id]).await
     }
@@ -81,7 +81,7 @@ impl ProductRepository<'_> {
         }
     }
 
-    /// A page of what shoppers see.
+    /// Returns a page of the active products that a filter includes.
     pub async fn list(
         &mut self,
         filter: &ProductFilter,
@@ -92,15 +92,15 @@ impl ProductRepository<'_> {
         let cursors = key.cursors("products", filter)?;
         let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
         let listed = listing::page(self.0, filter, after, limit + 1).await?;
-        let mut page = Page::cut(listed.rows, limit, &cursors, |&(place, _)| place)?;
-        if let Some(position) = listed.go_on {
+        let mut page = Page::cut(listed.rows, limit, &cursors, |&(position, _)| position)?;
+        if let Some(position) = listed.resume_after {
             page.next = Some(cursors.encode(&position)?);
         }
         let ids: Vec<_> = page.items.iter().map(|&(_, id)| id).collect();
         Ok(Page { items: self.by_ids(&ids).await?, next: page.next })
     }
 
-    /// Adds a product; `stock` says how many pieces there are of its variants.
+    /// Inserts a product; `stock` is the stock of its variants in pieces, 0 if omitted.
     pub async fn insert(
         work: &mut UnitOfWork,
         product: &Product,
@@ -109,8 +109,8 @@ impl ProductRepository<'_> {
         Self::insert_all(work, &[(product, stock)]).await
     }
 
-    /// Adds products, each with the pieces there are of its variants: as many calls of [`ProductRepository::insert`],
-    /// but many times faster, because the read models are written in their own order.
+    /// Inserts products, each with the stock of its variants. Many times faster than calls of
+    /// [`ProductRepository::insert`], because the index is written in the order of its keys.
     pub async fn insert_all(
         work: &mut UnitOfWork,
         products: &[(&Product, &BTreeMap<VariantId, i64>)],
@@ -126,8 +126,8 @@ impl ProductRepository<'_> {
         Ok(read_models::write(work, &products, true).await?)
     }
 
-    /// Writes a product back if nobody else has since it was read. Variants that it no longer has are deactivated;
-    /// `stock` says how many pieces there are of those that are new, and is not looked at for others.
+    /// Updates a product unless it changed since it was read. Variants that it no longer has are deactivated; `stock` is
+    /// the stock of the new variants in pieces, and is ignored for others.
     pub async fn update(
         work: &mut UnitOfWork,
         product: &mut Product,
@@ -144,8 +144,7 @@ impl ProductRepository<'_> {
         Ok(read_models::write(work, &[product], false).await?)
     }
 
-    /// Writes anew what depends on where products stand in the tree, after a category was moved: for the products in
-    /// it and below it.
+    /// Updates the index of the products in the subtree of a category that was moved.
     pub async fn reindex_category(work: &mut UnitOfWork, id: CategoryId) -> Result<(), DatabaseError> {
         read_models::move_category(work, id).await
     }

@@ -1,4 +1,4 @@
-//! Reviews: one a buyer and product, and a rating that is the sum of what moderation approved.
+//! Reviews: one for each buyer and product, and the rating of a product, which counts the approved ones.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -24,19 +24,19 @@ table! {
 /// Which reviews a list shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ReviewFilter {
-    /// Those of a product that are shown.
+    /// The approved reviews of a product.
     ShownOf(ProductId),
-    /// Those that moderation has said this of.
+    /// The reviews with this status.
     In(ReviewStatus),
-    /// Those that a user wrote.
+    /// The reviews of a user.
     By(UserId),
 }
 
-/// The queries of reviews.
+/// Queries on reviews.
 pub struct ReviewRepository<'a>(pub &'a mut Connection);
 
 impl ReviewRepository<'_> {
-    /// A page of reviews, newest first.
+    /// Returns a page of reviews, newest first.
     pub async fn list(
         &mut self,
         filter: ReviewFilter,
@@ -52,7 +52,7 @@ impl ReviewRepository<'_> {
         self.0.newest(condition, &[value], limit, after, cursors).await
     }
 
-    /// Whether a user has bought a product: only then may they review it.
+    /// Returns whether a user has bought a product, which is required for a review.
     pub async fn has_bought(
         &mut self,
         user_id: UserId,
@@ -63,7 +63,7 @@ impl ReviewRepository<'_> {
         self.0.one(sql, &params![user_id, product_id]).await
     }
 
-    /// Adds a review unless its writer has reviewed the product already; whether it was added.
+    /// Inserts a review unless the user has reviewed the product already; returns whether it was inserted.
     pub async fn insert_once(work: &mut UnitOfWork, review: &Review) -> Result<bool, DatabaseError> {
         let added = work.insert_new(review).await?;
         if added && review.status == ReviewStatus::Approved {
@@ -72,15 +72,15 @@ impl ReviewRepository<'_> {
         Ok(added)
     }
 
-    /// Notes what moderation says of a review, and counts it in or out of the product's rating, if it still is in
-    /// the state `from`; whether it was.
+    /// Changes the status of a review from `from` to `to` and updates the rating of the product; returns whether the
+    /// status was `from`.
     pub async fn moderate(
         work: &mut UnitOfWork,
         id: ReviewId,
         from: ReviewStatus,
         to: ReviewStatus,
     ) -> Result<bool, DatabaseError> {
-        // Of many who take this step at once one finds the row: that one alone moves the rating.
+        // Of concurrent calls one finds the row, so the rating is changed once.
         let sql = "UPDATE reviews SET status = $3, version = version + 1, updated_at = $4 \
                    WHERE id = $1 AND status = $2 RETURNING product_id, rating";
         let values = params![id, from, to, work.now()];
@@ -96,7 +96,7 @@ impl ReviewRepository<'_> {
     }
 }
 
-/// Moves a product's rating. What shoppers see of the product changes, and so its version goes up.
+/// Changes the rating of a product, and increments its version, because clients cache the product with its rating.
 async fn count(
     work: &mut UnitOfWork,
     product_id: ProductId,

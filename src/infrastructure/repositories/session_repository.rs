@@ -1,4 +1,4 @@
-//! Log-ins, known by the hash of their token.
+//! Sessions, found by the hash of their token.
 
 use jiff::Timestamp;
 
@@ -14,21 +14,21 @@ table! {
     expires_at,
 }
 
-/// The queries of log-ins.
+/// Queries on sessions.
 pub struct SessionRepository<'a>(pub &'a mut Connection);
 
 impl SessionRepository<'_> {
-    /// The log-in with this token and its user, if it has not ended at `now`.
+    /// Returns the session with this token and its user, unless it has expired at `now`.
     pub async fn by_token_hash(
         &mut self,
         token_hash: &[u8],
         now: Timestamp,
     ) -> Result<Option<(Session, User)>, DatabaseError> {
-        // The names inside are those that users has not.
+        // The subquery renames `created_at`, which `users` has too.
         let sql = format!(
             "SELECT {}, began_at, expires_at FROM users JOIN \
              (SELECT user_id, created_at AS began_at, expires_at FROM sessions \
-              WHERE token_hash = $1 AND expires_at > $2) AS log_in ON user_id = id",
+              WHERE token_hash = $1 AND expires_at > $2) AS session ON user_id = id",
             column_list::<User>("")
         );
         let found: Option<(User, Timestamp, Timestamp)> =
@@ -38,17 +38,17 @@ impl SessionRepository<'_> {
         }))
     }
 
-    /// Ends a log-in; whether there was one.
+    /// Removes a session; returns whether there was one.
     pub async fn remove(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<bool, DatabaseError> {
         work.remove::<Session>(token_hash.to_vec()).await
     }
 
-    /// Ends every log-in of a user; how many there were.
+    /// Removes all sessions of a user; returns their number.
     pub async fn remove_all_of(work: &mut UnitOfWork, user_id: UserId) -> Result<u64, DatabaseError> {
         work.execute("DELETE FROM sessions WHERE user_id = $1", &params![user_id]).await
     }
 
-    /// Ends every log-in of a user but the one with this token; how many there were.
+    /// Removes all sessions of a user except the one with this token; returns the number removed.
     pub async fn remove_others_of(
         work: &mut UnitOfWork,
         user_id: UserId,
@@ -58,7 +58,7 @@ impl SessionRepository<'_> {
         work.execute(sql, &params![user_id, token_hash]).await
     }
 
-    /// Ends the log-ins of a user that are older than the newest `count`; how many there were.
+    /// Removes all sessions of a user except the newest `count`; returns the number removed.
     pub async fn keep_newest(
         work: &mut UnitOfWork,
         user_id: UserId,
@@ -69,7 +69,7 @@ impl SessionRepository<'_> {
         work.execute(sql, &params![user_id, count]).await
     }
 
-    /// Clears away log-ins that have ended; how many.
+    /// Removes up to `limit` expired sessions; returns the number removed.
     pub async fn purge_expired(work: &mut UnitOfWork, limit: i64) -> Result<u64, DatabaseError> {
         let sql = "DELETE FROM sessions WHERE token_hash IN \
                    (SELECT token_hash FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";

@@ -1,4 +1,4 @@
-//! Ways of shipping.
+//! Shipping methods with their rates.
 
 use super::database::{Connection, DatabaseError, UnitOfWork, params, select, table};
 use crate::domain::ids::ShippingMethodId;
@@ -22,7 +22,7 @@ const ACTIVE: &str = "WHERE active ORDER BY position, code";
 pub struct ShippingRepository<'a>(pub &'a mut Connection);
 
 impl ShippingRepository<'_> {
-    /// Those that can be chosen, in their order.
+    /// Returns the active shipping methods, by position.
     pub async fn active(&mut self) -> Result<Vec<ShippingMethod>, DatabaseError> {
         let sql = select::<ShippingMethod>(ACTIVE);
         self.0.all(&sql, &[]).await
@@ -33,23 +33,23 @@ impl ShippingRepository<'_> {
         self.0.send_ahead(&select::<ShippingMethod>(ACTIVE), &[]);
     }
 
-    /// All of them, in their order.
+    /// Returns all shipping methods, by position.
     pub async fn all(&mut self) -> Result<Vec<ShippingMethod>, DatabaseError> {
         let sql = select::<ShippingMethod>("ORDER BY position, code");
         self.0.all(&sql, &[]).await
     }
 
-    /// The one with this code, whether it can be chosen or not.
+    /// Returns the shipping method with this code, active or not.
     pub async fn by_code(&mut self, code: &str) -> Result<Option<ShippingMethod>, DatabaseError> {
         let sql = select::<ShippingMethod>("WHERE code = $1");
         self.0.first(&sql, &params![code]).await
     }
 
-    /// Puts these in the place of all that were there.
+    /// Replaces all shipping methods.
     pub async fn replace(work: &mut UnitOfWork, methods: &[ShippingMethod]) -> Result<(), DatabaseError> {
-        // Of two who do this at once the second would not see, and so not remove, what the first has added.
+        // Without the lock, the second of two concurrent calls would not remove the methods that the first inserted.
         work.lock_name("shipping_methods").await?;
-        work.execute("DELETE FROM shipping_methods", &[]).await?;
+        work.defer("DELETE FROM shipping_methods", &[]).await?;
         for method in methods {
             work.insert(method).await?;
         }

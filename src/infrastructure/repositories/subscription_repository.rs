@@ -1,4 +1,4 @@
-//! Subscriptions: which are due, and exactly one charge a period (the period's row is the right to charge it).
+//! Subscriptions and their periods. The row of a period is the claim to charge it: a period is charged once.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -45,9 +45,9 @@ table! {
 /// Which subscriptions a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SubscriptionFilter {
-    /// Only this user's.
+    /// Only those of this user.
     pub user_id: Option<UserId>,
-    /// Only those in this state.
+    /// Only those with this status.
     pub status: Option<SubscriptionStatus>,
 }
 
@@ -55,19 +55,19 @@ pub struct SubscriptionFilter {
 pub struct SubscriptionRepository<'a>(pub &'a mut Connection);
 
 impl SubscriptionRepository<'_> {
-    /// Subscriptions whose next charge is due by now, longest waiting first.
+    /// Returns up to `limit` subscriptions whose next charge is due at `by`, the earliest due first.
     pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<SubscriptionId>, DatabaseError> {
         let sql = "SELECT id FROM subscriptions WHERE next_charge_at <= $1 ORDER BY next_charge_at LIMIT $2";
         self.0.all(sql, &params![by, limit]).await
     }
 
-    /// The charges of a subscription, oldest first.
+    /// Returns the periods of a subscription, oldest first.
     pub async fn periods(&mut self, id: SubscriptionId) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
         let sql = select::<SubscriptionPeriod>("WHERE subscription_id = $1 ORDER BY period");
         self.0.all(&sql, &params![id]).await
     }
 
-    /// The periods that an order charges: one, or the first of each subscription that it begins.
+    /// Returns the periods that an order charges: one, or the first of each subscription that it begins.
     pub async fn periods_of(&mut self, order_id: OrderId) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
         let sql = select::<SubscriptionPeriod>("WHERE order_id = $1 ORDER BY subscription_id");
         self.0.all(&sql, &params![order_id]).await
@@ -81,7 +81,7 @@ impl SubscriptionRepository<'_> {
         self.0.all(sql, &params![order_id]).await
     }
 
-    /// A page of subscriptions, newest first.
+    /// Returns a page of subscriptions, newest first.
     pub async fn list(
         &mut self,
         filter: &SubscriptionFilter,
@@ -102,8 +102,10 @@ impl SubscriptionRepository<'_> {
         self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
     }
 
-    /// Takes the right to charge a period with an order: nobody has it, or the last charge failed. The period has the
-    /// dates of the charge that goes through.
+    /// Claims a period for an order that charges it, unless another order is charging or has paid it; returns whether it
+    /// was claimed. A period whose charge failed gets the dates of the new claim.
+    ///
+    /// Not `insert_new`: the row of a failed charge is claimed again by the same statement.
     pub async fn claim_period(
         work: &mut UnitOfWork,
         period: &SubscriptionPeriod,
@@ -116,7 +118,7 @@ impl SubscriptionRepository<'_> {
         Ok(work.execute(sql, &values).await? == 1)
     }
 
-    /// Settles the charge of a period if it is under way; whether this caller did.
+    /// Records the outcome of a period that is being charged; returns whether it was being charged.
     pub async fn conclude_period(
         work: &mut UnitOfWork,
         order_id: OrderId,

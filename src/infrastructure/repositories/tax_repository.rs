@@ -1,4 +1,6 @@
-//! Which country charges how much tax on what.
+//! Tax rules: the rate of each tax class in each country.
+//!
+//! Not described by `table!`: a rule has no id, and rules are only replaced as a whole.
 
 use super::database::{Connection, DatabaseError, UnitOfWork, from_row, params};
 use crate::domain::country::Country;
@@ -7,11 +9,11 @@ use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 const OF_COUNTRY: &str =
     "SELECT country, tax_class, basis_points, inclusive FROM tax_rules WHERE country = $1 ORDER BY tax_class";
 
-/// The queries of tax rules.
+/// Queries on tax rules.
 pub struct TaxRepository<'a>(pub &'a mut Connection);
 
 impl TaxRepository<'_> {
-    /// The rate that a country charges on a class.
+    /// Returns the rate of a tax class in a country.
     pub async fn find(
         &mut self,
         country: Country,
@@ -21,7 +23,7 @@ impl TaxRepository<'_> {
         self.0.first(sql, &params![country, tax_class]).await
     }
 
-    /// The rules of one country.
+    /// Returns the rules of a country, by tax class.
     pub async fn for_country(&mut self, country: Country) -> Result<Vec<TaxRule>, DatabaseError> {
         self.0.all(OF_COUNTRY, &params![country]).await
     }
@@ -31,14 +33,14 @@ impl TaxRepository<'_> {
         self.0.send_ahead(OF_COUNTRY, &params![country]);
     }
 
-    /// Every rule, by country and class.
+    /// Returns all rules, by country and tax class.
     pub async fn all(&mut self) -> Result<Vec<TaxRule>, DatabaseError> {
         let sql =
             "SELECT country, tax_class, basis_points, inclusive FROM tax_rules ORDER BY country, tax_class";
         self.0.all(sql, &[]).await
     }
 
-    /// Adds a rule unless its country has one for its class; whether it was added.
+    /// Inserts a rule unless its country has one for its tax class; returns whether it was inserted.
     pub async fn insert_new(work: &mut UnitOfWork, rule: &TaxRule) -> Result<bool, DatabaseError> {
         let sql = "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT DO NOTHING";
@@ -47,16 +49,16 @@ impl TaxRepository<'_> {
         Ok(work.execute(sql, &values).await? == 1)
     }
 
-    /// Puts these rules in the place of all that were there.
+    /// Replaces all rules.
     pub async fn replace(work: &mut UnitOfWork, rules: &[TaxRule]) -> Result<(), DatabaseError> {
-        // Of two who do this at once the second would not see, and so not remove, what the first has added.
+        // Without the lock, the second of two concurrent calls would not remove the rules that the first inserted.
         work.lock_name("tax_rules").await?;
-        work.execute("DELETE FROM tax_rules", &[]).await?;
+        work.defer("DELETE FROM tax_rules", &[]).await?;
         let sql =
             "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4)";
         for TaxRule { country, tax_class, rate } in rules {
             let values = params![*country, tax_class, rate.basis_points, rate.inclusive];
-            work.execute(sql, &values).await?;
+            work.defer(sql, &values).await?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The administrator's list: all products, newest first, also those that shoppers do not see.
+//! The administrator's list: all products, active or not, newest first.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::listing::{self, ProductFilter};
 use super::postings::{self, Matches};
 use super::product_texts::{self, marked, token};
-use super::search::{SearchPosition, asked, find};
+use super::search::{SearchPosition, find, query_words};
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::product::{Product, ProductView};
 use crate::infrastructure::repositories::database::{
@@ -16,19 +16,19 @@ use crate::infrastructure::repositories::database::{
 use crate::infrastructure::repositories::product_repository::ProductRepository;
 use crate::infrastructure::repositories::product_repository::rows as product_rows;
 
-/// Which products an administrator's list shows.
+/// Which products an administrator's list includes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AdminProductFilter {
-    /// Only those that hold these words.
+    /// Only those that contain these words.
     pub q: Option<String>,
-    /// Only those in this category or below it.
+    /// Only those in the subtree of this category.
     pub category: Option<CategoryId>,
-    /// Only those that shoppers see, or that they do not see.
+    /// Only the active or the inactive ones.
     pub active: Option<bool>,
 }
 
 impl ProductRepository<'_> {
-    /// A page of all products, newest first, also those that shoppers do not see.
+    /// Returns a page of all products, active or not, newest first.
     pub async fn list_all(
         &mut self,
         filter: &AdminProductFilter,
@@ -37,31 +37,33 @@ impl ProductRepository<'_> {
         key: &SigningKey,
     ) -> Result<Page<ProductView>, ListError> {
         let cursors = key.cursors("all products", filter)?;
-        let asked = asked(filter.q.as_deref().unwrap_or_default());
-        if asked.is_empty() && filter.category.is_none() {
+        let query = query_words(filter.q.as_deref().unwrap_or_default());
+        if query.is_empty() && filter.category.is_none() {
             let after = cursor.map(|cursor| cursors.decode::<(Timestamp, Uuid)>(cursor)).transpose()?;
             let (condition, values) = of_state(filter.active);
             let page = self.0.newest::<Root<Product>>(condition, &values, limit, after, &cursors).await?;
             let items = product_rows::with_variants(self.0, page.items).await?;
             return Ok(Page { items, next: page.next });
         }
-        let mut place =
+        let mut position =
             cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(SearchPosition::START);
-        let searched: Vec<_> = filter.category.map(token).into_iter().chain(asked.iter().cloned()).collect();
-        let mut matches = self.all_matches(&searched, filter.active, &place, limit).await?;
-        if cursor.is_none() && matches.is_none() && !asked.is_empty() {
-            place.prefix = true;
-            matches = self.all_matches(&searched, filter.active, &place, limit).await?;
+        let searched: Vec<_> = filter.category.map(token).into_iter().chain(query.iter().cloned()).collect();
+        let mut matches = self.all_matches(&searched, filter.active, &position, limit).await?;
+        if cursor.is_none() && matches.is_empty() && !query.is_empty() {
+            position.prefix = true;
+            matches = self.all_matches(&searched, filter.active, &position, limit).await?;
         }
         let texts = product_texts::by_seqs(self.0, &matches.seqs).await?;
         let ids: Vec<ProductId> = texts.iter().map(|text| text.product_id).collect();
-        let next =
-            matches.more_below.map(|below| cursors.encode(&SearchPosition { below, ..place })).transpose()?;
+        let next = matches
+            .more_below
+            .map(|below| cursors.encode(&SearchPosition { below, ..position }))
+            .transpose()?;
         Ok(Page { items: self.by_ids(&ids).await?, next })
     }
 
-    /// How the database walks to the pages of a list, of a search and of the administrator's list, the first page and
-    /// a later one: for tests and measurements that hold it to walking an index.
+    /// Returns the query plans of the first and of a later page of a list, a search and the administrator's list, for
+    /// tests and benchmarks that they read an index.
     pub async fn explain(&mut self, filter: &ProductFilter) -> Result<Vec<Vec<String>>, DatabaseError> {
         let (mut plans, page) = (Vec::new(), 20);
         let word = params!["word", i64::MAX, 200_i64];
@@ -79,24 +81,24 @@ impl ProductRepository<'_> {
         Ok(plans)
     }
 
-    /// Matches among those that shoppers see, those they do not see, or both.
+    /// Returns the matches among the active products, the inactive ones, or both.
     async fn all_matches(
         &mut self,
         words: &[String],
         active: Option<bool>,
-        place: &SearchPosition,
+        position: &SearchPosition,
         most: usize,
     ) -> Result<Matches, DatabaseError> {
         let mut all = Matches::default();
         for active in [true, false].into_iter().filter(|&state| active.is_none_or(|active| active == state)) {
             let words: Vec<_> = words.iter().map(|word| marked(word, active)).collect();
-            all = all.and(find(self.0, &words, place, most).await?);
+            all = all.union(find(self.0, &words, position, most).await?);
         }
         Ok(all.cut(most))
     }
 }
 
-/// The condition on products that shoppers see, or that they do not see.
+/// Returns the condition of active or inactive products.
 fn of_state(active: Option<bool>) -> (&'static str, Vec<Param<'static>>) {
     match active {
         Some(active) => ("active = $1", vec![active.into()]),

@@ -6,28 +6,28 @@ use super::product_texts::ProductText;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::Currency;
 
-/// Counts over the first 200 matches, the newest ones.
+/// The counts of the newest matches of a search, 200 at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facets {
-    /// Matches in each category, most first.
+    /// The number of matches in each category, the greatest first.
     pub categories: Vec<(CategoryId, usize)>,
-    /// Matches in each range of prices that has any, cheapest first.
+    /// The price ranges with matches, the cheapest first.
     pub prices: Vec<PriceBand>,
 }
 
-/// A range of prices.
+/// A price range with the number of its matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PriceBand {
-    /// The least amount in it.
+    /// The least amount of the range, in minor units.
     pub from: i64,
-    /// The least amount above it.
+    /// The least amount above the range, in minor units.
     pub until: i64,
-    /// Matches in it.
+    /// The number of matches in the range.
     pub count: usize,
 }
 
 impl Facets {
-    /// Counts those that have a price in `currency`.
+    /// Counts the products that have a price in `currency`.
     pub(crate) fn of(texts: &[ProductText], currency: Currency) -> Self {
         let (mut categories, mut prices) = (BTreeMap::new(), BTreeMap::new());
         for text in texts {
@@ -44,7 +44,7 @@ impl Facets {
     }
 }
 
-/// The range of the series 1, 2, 5, 10, 20, 50, … that an amount is in.
+/// Returns the range of the series 1, 2, 5, 10, 20, 50, … that contains an amount.
 fn band(amount: i64) -> (i64, i64) {
     let (mut from, mut unit) = (0, 1_i64);
     loop {

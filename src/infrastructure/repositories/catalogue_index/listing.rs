@@ -1,7 +1,7 @@
-//! The listings: what a shopper can page through, a row for each active product, category above it and currency.
+//! Lists of active products: `listings` has a row for each product, category on its path, and currency.
 //!
-//! A page walks an index from where the last one ended. Only newest first within a range of prices has no index of
-//! its own: it walks a bounded way and then, when the range holds few products, sorts those.
+//! A page reads an index from the position of its cursor. Only newest first within a price range has no index: it reads
+//! a bounded number of rows by time, and then, if the range has few products, sorts those.
 
 use std::collections::BTreeSet;
 
@@ -16,42 +16,42 @@ use crate::infrastructure::repositories::database::{
     Connection, DatabaseError, Param, UnitOfWork, from_row, key_lists, params,
 };
 
-/// The whole catalogue's place in the tree.
+/// The category that represents the whole catalogue.
 const CATALOGUE: CategoryId = CategoryId(Uuid::nil());
-/// How far a page newest first walks for products within a range of prices, in steps.
+/// The rows that a page newest first reads for products within a price range, in steps.
 const STEPS: [usize; 3] = [128, 512, 2_048];
-/// Up to how many products within a range of prices are sorted instead.
+/// The most products within a price range that are sorted instead.
 const FEW: usize = 1_000;
 
-/// Which products a shopper's list or search shows.
+/// Which products a list or a search includes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProductFilter {
-    /// Only those in this category or below it.
+    /// Only those in the subtree of this category.
     pub category: Option<CategoryId>,
     /// Only those with a price in this currency.
     pub currency: Currency,
-    /// Only those that cost at least so much, by their lowest price.
+    /// Only those whose lowest price is at least this amount, in minor units.
     pub min_price: Option<i64>,
-    /// Only those that cost at most so much, by their lowest price.
+    /// Only those whose lowest price is at most this amount, in minor units.
     pub max_price: Option<i64>,
-    /// In which order; by itself a list is newest first, and a search goes by relevance.
+    /// The order; if omitted, a list is newest first, and a search is by relevance.
     pub sort: Option<ProductSort>,
 }
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ProductSort {
-    /// What came last first.
+    /// The newest products first.
     Newest,
-    /// What costs least first.
+    /// The cheapest products first.
     PriceAscending,
-    /// What costs most first.
+    /// The most expensive products first.
     PriceDescending,
 }
 
 impl ProductFilter {
-    /// Whether a product that costs so much is within the range.
-    pub(crate) fn takes(&self, amount: i64) -> bool {
+    /// Returns whether an amount is within the price range.
+    pub(crate) fn includes(&self, amount: i64) -> bool {
         self.min_price.is_none_or(|least| least <= amount) && self.max_price.is_none_or(|most| amount <= most)
     }
 
@@ -60,15 +60,15 @@ impl ProductFilter {
     }
 }
 
-/// A place in a list: the microsecond or the amount it goes by, and the product.
+/// A position in a list: the creation time in microseconds or the amount, and the product.
 pub(crate) type ListPosition = (i64, Uuid);
 
-/// Products of a list in its order, with the place behind each; fewer than asked for, with the place where to go on,
-/// when there are too many others between them.
+/// Products of a list in its order, each with its position. Fewer than requested, with the position to resume after,
+/// if too many rows would have to be read for more.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     pub rows: Vec<(ListPosition, ProductId)>,
-    pub go_on: Option<ListPosition>,
+    pub resume_after: Option<ListPosition>,
 }
 
 struct Entry {
@@ -79,7 +79,7 @@ struct Entry {
 
 from_row!(Entry { created_at, amount, product_id });
 
-/// Up to `count` products behind `after`.
+/// Returns up to `count` products after the position `after`.
 pub(crate) async fn page(
     connection: &mut Connection,
     filter: &ProductFilter,
@@ -89,36 +89,37 @@ pub(crate) async fn page(
     let by_time = filter.sort.is_none_or(|sort| sort == ProductSort::Newest);
     if !by_time || (filter.min_price.is_none() && filter.max_price.is_none()) {
         let rows = entries(connection, filter, after, count).await?;
-        let place = |entry: &Entry| if by_time { entry.place() } else { (entry.amount, entry.product_id.0) };
-        let rows = rows.iter().map(|entry| (place(entry), entry.product_id)).collect();
-        return Ok(Listed { rows, go_on: None });
+        let position =
+            |entry: &Entry| if by_time { entry.position() } else { (entry.amount, entry.product_id.0) };
+        let rows = rows.iter().map(|entry| (position(entry), entry.product_id)).collect();
+        return Ok(Listed { rows, resume_after: None });
     }
-    let mut listed = Listed { rows: Vec::new(), go_on: after };
+    let mut listed = Listed { rows: Vec::new(), resume_after: after };
     for step in STEPS {
-        let entries = entries(connection, filter, listed.go_on, step).await?;
-        listed.go_on = entries.last().filter(|_| entries.len() == step).map(Entry::place);
-        let within = entries.iter().filter(|entry| filter.takes(entry.amount));
-        listed.rows.extend(within.map(|entry| (entry.place(), entry.product_id)));
-        if listed.go_on.is_none() || listed.rows.len() >= count {
+        let entries = entries(connection, filter, listed.resume_after, step).await?;
+        listed.resume_after = entries.last().filter(|_| entries.len() == step).map(Entry::position);
+        let within = entries.iter().filter(|entry| filter.includes(entry.amount));
+        listed.rows.extend(within.map(|entry| (entry.position(), entry.product_id)));
+        if listed.resume_after.is_none() || listed.rows.len() >= count {
             listed.rows.truncate(count);
-            listed.go_on = None;
+            listed.resume_after = None;
             return Ok(listed);
         }
     }
     let by_price = ProductFilter { sort: Some(ProductSort::PriceAscending), ..filter.clone() };
     let few = entries(connection, &by_price, None, FEW + 1).await?;
     if few.len() <= FEW {
-        listed.rows = few.iter().map(|entry| (entry.place(), entry.product_id)).collect();
-        listed.rows.retain(|&(place, _)| after.is_none_or(|after| place < after));
+        listed.rows = few.iter().map(|entry| (entry.position(), entry.product_id)).collect();
+        listed.rows.retain(|&(position, _)| after.is_none_or(|after| position < after));
         listed.rows.sort_unstable_by(|one, other| other.cmp(one));
         listed.rows.truncate(count);
-        listed.go_on = None;
+        listed.resume_after = None;
     }
     Ok(listed)
 }
 
 impl Entry {
-    fn place(&self) -> ListPosition {
+    fn position(&self) -> ListPosition {
         (self.created_at.as_microsecond(), self.product_id.0)
     }
 }
@@ -133,7 +134,8 @@ async fn entries(
     connection.all(&sql, &values).await
 }
 
-/// The walk along the index of the filter's order, from behind a place; a list by price keeps within its range.
+/// Returns the statement that reads the index of the filter's order after a position. A list by price stays within its
+/// range.
 pub(crate) fn statement(
     filter: &ProductFilter,
     after: Option<ListPosition>,
@@ -147,7 +149,7 @@ pub(crate) fn statement(
     };
     let mut values = params![filter.category_id(), filter.currency].to_vec();
     let mut conditions = vec!["category_id = $1 AND currency = $2".to_owned()];
-    // from a place on, the range's end that lies behind is no bound, which could be taken for the one to begin at
+    // After a position, the range's end before it is left out: a database could begin to read there.
     let (least, most) = match (sort, after) {
         (ProductSort::Newest, _) => (None, None),
         (ProductSort::PriceAscending, Some(_)) => (None, filter.max_price),
@@ -177,8 +179,8 @@ pub(crate) fn statement(
     (sql, values)
 }
 
-/// Writes the entries of products where they have changed; in the order of the table, so that many products touch
-/// each page of it once.
+/// Writes the entries of products that changed, in the order of the table's key, so that many products touch each page
+/// of it once.
 pub(crate) async fn write(
     work: &mut UnitOfWork,
     products: &[IndexedProduct<'_>],
@@ -206,7 +208,7 @@ pub(crate) async fn write(
     work.insert_missing(table, &rows).await.map(drop)
 }
 
-/// What a product costs least, wherever and in whatever currency it is listed.
+/// Returns the lowest prices of a product by category and currency.
 fn listed_prices(indexed: &IndexedProduct<'_>) -> BTreeSet<(CategoryId, Currency, i64)> {
     let mut prices = BTreeSet::new();
     if indexed.product.active {
@@ -218,7 +220,7 @@ fn listed_prices(indexed: &IndexedProduct<'_>) -> BTreeSet<(CategoryId, Currency
     prices
 }
 
-/// Writes anew the entries of a category's own products, which stand below the categories of `path` now.
+/// Replaces the entries of a category's own products; `path` is the category and its new ancestors.
 pub(crate) async fn move_to(
     work: &mut UnitOfWork,
     category: CategoryId,

@@ -16,4 +16,4 @@ mod search;
 pub use self::admin_listing::AdminProductFilter;
 pub use self::facets::{Facets, PriceBand};
 pub use self::listing::{ProductFilter, ProductSort};
-pub use self::search::Found;
+pub use self::search::SearchResults;

@@ -1,7 +1,8 @@
-//! What a search shows and ranks by, and the words that products are found by; written with each product.
+//! The columns by which a search ranks products, and the words of products; written with each product.
 //!
-//! Beside the words of its texts a product holds a token for each category above it, so that words *and* category are
-//! one question. The words of a product that shoppers do not see begin with a mark, so that theirs cost nothing.
+//! The words of a product include a token for each category on its path, so that a search within a category is a search
+//! for one word more. The words of an inactive product begin with a mark, so that a search of active products does not
+//! read them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,22 +13,22 @@ use crate::domain::money::Currency;
 use crate::domain::product::Product;
 use crate::domain::words::words;
 use crate::infrastructure::repositories::database::{
-    Connection, DatabaseError, Param, UnitOfWork, key_lists, params, select, table,
+    Connection, DatabaseError, Param, UnitOfWork, key_lists, params, table,
 };
 
-/// Words that a product is found by at most; its description's last ones are left out.
+/// The most words of a product; the last ones of its description are left out.
 const MOST_WORDS: usize = 128;
 
-/// A product as a search sees it.
+/// A product as a search reads it.
 #[derive(Debug)]
 pub(crate) struct ProductText {
     pub seq: i64,
     pub product_id: ProductId,
     pub category_id: Option<CategoryId>,
     pub active: bool,
-    /// Its names in all languages, folded.
+    /// The names in all languages, folded.
     pub names: Vec<String>,
-    /// Its lowest prices.
+    /// The lowest price in each currency, in minor units.
     pub prices: BTreeMap<Currency, i64>,
 }
 
@@ -41,31 +42,27 @@ table! {
     prices: json,
 }
 
-/// Those of the texts that are there, newest first.
+/// Returns the texts with these `seq`s, newest first; missing ones are left out.
 pub(crate) async fn by_seqs(
     connection: &mut Connection,
     seqs: &[i64],
 ) -> Result<Vec<ProductText>, DatabaseError> {
-    let mut texts = Vec::with_capacity(seqs.len());
-    for (keys, list) in key_lists(seqs) {
-        let sql = select::<ProductText>(&format!("WHERE seq IN ({list})"));
-        texts.extend(connection.all::<ProductText>(&sql, &keys).await?);
-    }
+    let mut texts = connection.belonging::<ProductText, _>("seq", seqs).await?;
     texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.seq));
     Ok(texts)
 }
 
-/// The word that stands for a category.
+/// Returns the word of a category.
 pub(crate) fn token(category: CategoryId) -> String {
     format!("/{}", category.0.simple())
 }
 
-/// The word as products hold it that shoppers see, or that they do not see.
+/// Returns a word as it is stored for active or inactive products.
 pub(crate) fn marked(word: &str, active: bool) -> String {
     if active { word.to_owned() } else { format!("~{word}") }
 }
 
-/// Writes what products are found by.
+/// Writes the texts and words of products.
 pub(crate) async fn write(
     work: &mut UnitOfWork,
     products: &[IndexedProduct<'_>],
@@ -73,8 +70,9 @@ pub(crate) async fn write(
     let mut changes = Vec::with_capacity(products.len());
     for IndexedProduct { product, path, is_new } in products {
         let names: Vec<_> = names(product).map(|name| words(name).join(" ")).collect();
-        let found_by: Vec<_> = found_by(product).into_iter().chain(path.iter().copied().map(token)).collect();
-        let found_by = found_by.join(" ");
+        let all_words: Vec<_> =
+            text_words(product).into_iter().chain(path.iter().copied().map(token)).collect();
+        let all_words = all_words.join(" ");
         let before = if *is_new { BTreeSet::new() } else { stored(work, product.id).await? };
         let sql = "INSERT INTO product_texts (product_id, category_id, active, names, prices, words) \
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (product_id) DO UPDATE \
@@ -85,15 +83,15 @@ pub(crate) async fn write(
             product.active,
             Param::json(&names),
             Param::json(&product.lowest_prices()),
-            &found_by,
+            &all_words,
         ];
         let seq = work.one(sql, &values).await?;
-        changes.push(Change { seq, before, now: split(&found_by, product.active) });
+        changes.push(Change { seq, before, now: split(&all_words, product.active) });
     }
     postings::change(work, &changes).await
 }
 
-/// Moves products, which stand below the categories of `path` now, in the tree.
+/// Replaces the categories in the words of products; `path` is their category and its ancestors.
 pub(crate) async fn move_to(
     work: &mut UnitOfWork,
     products: &[ProductId],
@@ -115,7 +113,7 @@ pub(crate) async fn move_to(
     Ok(())
 }
 
-/// The words under which a product is kept now.
+/// Returns the stored words of a product.
 async fn stored(connection: &mut Connection, product: ProductId) -> Result<BTreeSet<String>, DatabaseError> {
     let sql = "SELECT active, words FROM product_texts WHERE product_id = $1";
     let stored: Option<(bool, String)> = connection.first(sql, &params![product]).await?;
@@ -126,24 +124,24 @@ fn split(words: &str, active: bool) -> BTreeSet<String> {
     words.split(' ').filter(|word| !word.is_empty()).map(|word| marked(word, active)).collect()
 }
 
-/// A product's names, the base language's first.
+/// Returns the names of a product, the base language's first.
 fn names(product: &Product) -> impl Iterator<Item = &String> {
     std::iter::once(&product.name).chain(product.translations.values().map(|texts| &texts.name))
 }
 
-/// The words of a product's texts, the telling ones first.
-fn found_by(product: &Product) -> BTreeSet<String> {
+/// Returns the words of a product's texts. Those of names, SKUs and options take precedence over those of descriptions.
+fn text_words(product: &Product) -> BTreeSet<String> {
     let variants = product.variants.iter();
     let skus = variants.clone().map(|variant| &variant.sku);
     let options = variants.flat_map(|variant| &variant.options);
     let descriptions = std::iter::once(&product.description)
         .chain(product.translations.values().map(|texts| &texts.description));
-    let mut found_by = BTreeSet::new();
+    let mut found = BTreeSet::new();
     for word in names(product).chain(skus).chain(options).chain(descriptions).flat_map(|text| words(text)) {
-        if found_by.len() == MOST_WORDS {
+        if found.len() == MOST_WORDS {
             break;
         }
-        found_by.insert(word);
+        found.insert(word);
     }
-    found_by
+    found
 }

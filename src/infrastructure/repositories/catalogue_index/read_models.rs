@@ -12,10 +12,10 @@ use crate::domain::product::Product;
 use crate::infrastructure::repositories::category_repository::CategoryRepository;
 use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, params};
 
-/// The products that one statement moves.
+/// The products of which the words are updated at once.
 const BATCH: i64 = 256;
 
-/// Locks the category tree against changes until the unit of work ends. Must come before the product is written.
+/// Locks the category tree against changes until the unit of work ends. Must be called before the product is written.
 pub(crate) async fn lock_tree(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
     work.lock_name_shared(CategoryRepository::TREE).await
 }
@@ -44,7 +44,7 @@ pub(crate) async fn write(
 
 /// Updates the index of the products in and below a category after it was moved.
 pub(crate) async fn move_category(work: &mut UnitOfWork, category: CategoryId) -> Result<(), DatabaseError> {
-    // a product that is saved at the same time would be indexed by the old tree
+    // a product that is saved concurrently would be indexed by the old tree
     work.lock_name(CategoryRepository::TREE).await?;
     for category in CategoryRepository(work).subtree(category).await? {
         let path = CategoryRepository(work).ancestors(category).await?;

@@ -1,7 +1,7 @@
 //! Searches: by the words of products, ranked, with facets.
 //!
-//! A search looks at a window of the newest products that hold all words, ranks those, and when they are all shown
-//! goes on with the window below: nothing is out of reach, and no page costs more than a few windows.
+//! A search ranks a window of the newest products that contain all words, and continues with the window below when all
+//! of them were returned: every match is reached, and a page reads a few windows at most.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,44 +14,44 @@ use crate::domain::words::words;
 use crate::infrastructure::repositories::database::{Connection, DatabaseError, ListError, Page, SigningKey};
 use crate::infrastructure::repositories::product_repository::ProductRepository;
 
-/// Products in a window.
+/// The products in a window.
 const WINDOW: usize = 200;
-/// Windows that a page looks at.
+/// The most windows that a page reads.
 const WINDOWS: usize = 4;
-/// Words of a question that count.
+/// The most words of a query; further ones are ignored.
 const WORDS: usize = 8;
 
-/// A page of what a search found.
+/// A page of search results.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct SearchResults {
     /// The products, best first.
     pub page: Page<ProductView>,
-    /// What the newest matches are, before the range of prices narrows them; with the first page alone.
+    /// The facets of the newest matches, regardless of the price range; on the first page only.
     pub facets: Option<Facets>,
 }
 
-/// Where a page of a search begins.
+/// The position of a search at which a page begins.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct SearchPosition {
-    /// The window's upper end.
+    /// The `seq` below which the window begins.
     pub below: i64,
-    /// The last product shown of the window.
+    /// The rank of the last product that was returned of the window.
     pub after: Option<Rank>,
-    /// Whether the last word is the beginning of one.
+    /// Whether the last word is a prefix.
     pub prefix: bool,
 }
 
-/// A product's place in its window, the smallest first.
+/// The rank of a product in its window, the smallest first.
 pub(crate) type Rank = (i64, i64);
 
 impl SearchPosition {
-    /// Where the first page begins.
+    /// The position of the first page.
     pub const START: Self = Self { below: i64::MAX, after: None, prefix: false };
 }
 
 impl ProductRepository<'_> {
-    /// A page of the products that hold all words of `q`. When none does, the last word may be the beginning of one.
-    /// A question without words is a list.
+    /// Returns a page of the products that contain all words of `q`. If there are none, the last word is a prefix. A
+    /// query without words returns a list.
     pub async fn search(
         &mut self,
         q: &str,
@@ -59,24 +59,24 @@ impl ProductRepository<'_> {
         limit: usize,
         cursor: Option<&str>,
         key: &SigningKey,
-    ) -> Result<Found, ListError> {
-        let asked = asked(q);
-        if asked.is_empty() {
+    ) -> Result<SearchResults, ListError> {
+        let query = query_words(q);
+        if query.is_empty() {
             let page = self.list(filter, limit, cursor, key).await?;
-            return Ok(Found { page, facets: None });
+            return Ok(SearchResults { page, facets: None });
         }
-        let cursors = key.cursors("search", &(&asked, filter))?;
-        let mut place =
+        let cursors = key.cursors("search", &(&query, filter))?;
+        let mut position =
             cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(SearchPosition::START);
-        let searched: Vec<_> = filter.category.map(token).into_iter().chain(asked.iter().cloned()).collect();
-        let name = asked.join(" ");
+        let searched: Vec<_> = filter.category.map(token).into_iter().chain(query.iter().cloned()).collect();
+        let name = query.join(" ");
         let (mut shown, mut facets) = (Vec::new(), None);
         let mut next = None;
         for _ in 0..WINDOWS {
-            let mut matches = find(self.0, &searched, &place, WINDOW).await?;
-            if cursor.is_none() && facets.is_none() && matches.is_none() {
-                place.prefix = true;
-                matches = find(self.0, &searched, &place, WINDOW).await?;
+            let mut matches = find(self.0, &searched, &position, WINDOW).await?;
+            if cursor.is_none() && facets.is_none() && matches.is_empty() {
+                position.prefix = true;
+                matches = find(self.0, &searched, &position, WINDOW).await?;
             }
             let texts = product_texts::by_seqs(self.0, &matches.seqs).await?;
             if cursor.is_none() && facets.is_none() {
@@ -84,72 +84,74 @@ impl ProductRepository<'_> {
             }
             let mut ranked: Vec<_> = texts
                 .iter()
-                .filter_map(|text| Some((rank(text, filter, &asked, &name)?, text.product_id)))
-                .filter(|(rank, _)| place.after.is_none_or(|after| *rank > after))
+                .filter_map(|text| Some((rank(text, filter, &query, &name)?, text.product_id)))
+                .filter(|(rank, _)| position.after.is_none_or(|after| *rank > after))
                 .collect();
             ranked.sort_unstable_by_key(|&(rank, _)| rank);
-            // new products must not push others out of a window that was shown in part
-            let top = matches.seqs.first().map_or(place.below, |seq| seq + 1);
+            // new products must not displace others from a window of which a part was returned
+            let top = matches.seqs.first().map_or(position.below, |seq| seq + 1);
             let room = limit - shown.len();
-            let rest = ranked.len() > room;
+            let has_more = ranked.len() > room;
             ranked.truncate(room);
-            next = if rest {
-                let after = ranked.last().map(|&(rank, _)| rank).or(place.after);
-                Some(SearchPosition { below: top, after, ..place })
+            next = if has_more {
+                let after = ranked.last().map(|&(rank, _)| rank).or(position.after);
+                Some(SearchPosition { below: top, after, ..position })
             } else {
-                matches.more_below.map(|end| SearchPosition { below: end, after: None, ..place })
+                matches.more_below.map(|end| SearchPosition { below: end, after: None, ..position })
             };
             shown.extend(ranked.into_iter().map(|(_, id)| id));
             match next {
-                // a window that is not full took long to find: the page is short rather than late
-                Some(on) if shown.len() < limit && matches.seqs.len() == WINDOW => place = on,
+                // a window that is not full was expensive to read: the page is short rather than slow
+                Some(following) if shown.len() < limit && matches.seqs.len() == WINDOW => {
+                    position = following;
+                }
                 _ => break,
             }
         }
-        let next = next.map(|place| cursors.encode(&place)).transpose()?;
-        Ok(Found { page: Page { items: self.by_ids(&shown).await?, next }, facets })
+        let next = next.map(|position| cursors.encode(&position)).transpose()?;
+        Ok(SearchResults { page: Page { items: self.by_ids(&shown).await?, next }, facets })
     }
 }
 
-/// Matches of `words` from a place on.
+/// Returns the matches of `words` from a position on.
 pub(crate) async fn find(
     connection: &mut Connection,
     words: &[String],
-    place: &SearchPosition,
+    position: &SearchPosition,
     most: usize,
 ) -> Result<Matches, DatabaseError> {
-    if place.prefix {
-        postings::beginning(connection, words, place.below, most).await
+    if position.prefix {
+        postings::matching_prefix(connection, words, position.below, most).await
     } else {
-        postings::matching(connection, words, place.below, most).await
+        postings::matching(connection, words, position.below, most).await
     }
 }
 
-/// The words of a question, each once.
-pub(crate) fn asked(q: &str) -> Vec<String> {
-    let mut asked: Vec<String> = Vec::new();
+/// Returns the words of a query, each once.
+pub(crate) fn query_words(q: &str) -> Vec<String> {
+    let mut query: Vec<String> = Vec::new();
     for word in words(q) {
-        if asked.len() < WORDS && !asked.contains(&word) {
-            asked.push(word);
+        if query.len() < WORDS && !query.contains(&word) {
+            query.push(word);
         }
     }
-    asked
+    query
 }
 
-/// The place of a product in its window, if it has a price within the range.
-fn rank(text: &ProductText, filter: &ProductFilter, asked: &[String], name: &str) -> Option<Rank> {
+/// Returns the rank of a product in its window, if it has a price within the range.
+fn rank(text: &ProductText, filter: &ProductFilter, query: &[String], name: &str) -> Option<Rank> {
     let amount = *text.prices.get(&filter.currency)?;
     let by = match filter.sort {
         None if text.names.iter().any(|known| known == name) => 0,
-        None if text.names.iter().any(|known| holds(known, asked)) => 1,
+        None if text.names.iter().any(|known| contains_all(known, query)) => 1,
         None => 2,
         Some(ProductSort::Newest) => 0,
         Some(ProductSort::PriceAscending) => amount,
         Some(ProductSort::PriceDescending) => -amount,
     };
-    filter.takes(amount).then_some((by, -text.seq))
+    filter.includes(amount).then_some((by, -text.seq))
 }
 
-fn holds(name: &str, asked: &[String]) -> bool {
-    asked.iter().all(|word| name.split(' ').any(|known| known == word))
+fn contains_all(name: &str, query: &[String]) -> bool {
+    query.iter().all(|word| name.split(' ').any(|known| known == word))
 }

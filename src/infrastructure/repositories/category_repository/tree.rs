@@ -1,4 +1,4 @@
-//! The shape of the category tree: what stands above and below, and moves that never close a circle.
+//! The category tree: ancestors, subtrees, and moves that never create a cycle.
 
 use thiserror::Error;
 
@@ -13,11 +13,11 @@ pub enum MoveError {
     /// There is no such category.
     #[error("there is no such category")]
     Missing,
-    /// There is no such category to move it to.
+    /// There is no such parent.
     #[error("there is no such category to move it to")]
     NoParent,
-    /// It would stand below itself.
-    #[error("a category cannot stand below itself")]
+    /// The new parent is the category itself or is in its subtree.
+    #[error("a category cannot be in its own subtree")]
     Cycle,
     /// The database failed.
     #[error(transparent)]
@@ -25,10 +25,10 @@ pub enum MoveError {
 }
 
 impl CategoryRepository<'_> {
-    /// The name that is locked by changes of the tree, and shared by units of work that index products by it.
+    /// The name that changes of the tree lock, and that units of work that index products lock shared.
     pub(crate) const TREE: &'static str = "categories";
 
-    /// A category and those above it, from itself to the top: in all of them its products are listed.
+    /// Returns a category and its ancestors, from itself to the root. The products of the category are listed in all.
     pub async fn ancestors(&mut self, id: CategoryId) -> Result<Vec<CategoryId>, DatabaseError> {
         let sql = "WITH RECURSIVE above (id, parent_id, steps) AS ( \
                    SELECT id, parent_id, 0 FROM categories WHERE id = $1 UNION ALL \
@@ -37,7 +37,7 @@ impl CategoryRepository<'_> {
         self.0.all(sql, &params![id]).await
     }
 
-    /// The tax class of a category: its own, or that of the nearest one above that has one.
+    /// Returns the tax class of a category: its own, or that of the nearest ancestor with one.
     pub async fn tax_class(&mut self, id: CategoryId) -> Result<Option<TaxClass>, DatabaseError> {
         let sql = "WITH RECURSIVE above (id, parent_id, tax_class, steps) AS ( \
                    SELECT id, parent_id, tax_class, 0 FROM categories WHERE id = $1 UNION ALL \
@@ -47,7 +47,7 @@ impl CategoryRepository<'_> {
         self.0.first(sql, &params![id]).await
     }
 
-    /// A category and all below it.
+    /// Returns the subtree of a category, itself included.
     pub async fn subtree(&mut self, id: CategoryId) -> Result<Vec<CategoryId>, DatabaseError> {
         let sql = "WITH RECURSIVE below (id) AS ( \
                    SELECT id FROM categories WHERE id = $1 UNION ALL \
@@ -55,25 +55,25 @@ impl CategoryRepository<'_> {
         self.0.all(sql, &params![id]).await
     }
 
-    /// Puts a category, with all below it, below another or at the top; its place among its new siblings follows
-    /// from `position`, and among equals from the slug.
+    /// Moves a category with its subtree below `parent`, or to the root. Siblings are ordered by `position`, and with
+    /// equal positions by slug.
     ///
-    /// Where the products below it are listed changes with it: the use case rebuilds that in the same unit of work,
-    /// by `ProductRepository::reindex_category`.
+    /// The caller must update the index of its products in the same unit of work, with
+    /// `ProductRepository::reindex_category`.
     pub async fn move_to(
         work: &mut UnitOfWork,
         id: CategoryId,
         parent: Option<CategoryId>,
         position: i64,
     ) -> Result<(), MoveError> {
-        // Two moves that are each harmless can close a circle together, so one waits for the other.
+        // Two concurrent moves can create a cycle together, so one waits for the other.
         work.lock_name(Self::TREE).await?;
         if let Some(parent) = parent {
-            let above = CategoryRepository(work).ancestors(parent).await?;
-            if above.is_empty() {
+            let ancestors = CategoryRepository(work).ancestors(parent).await?;
+            if ancestors.is_empty() {
                 return Err(MoveError::NoParent);
             }
-            if above.contains(&id) {
+            if ancestors.contains(&id) {
                 return Err(MoveError::Cycle);
             }
         }
@@ -86,7 +86,7 @@ impl CategoryRepository<'_> {
         }
     }
 
-    /// Removes a category that has neither children nor products; whether it was removed.
+    /// Removes a category that has neither children nor products; returns whether it was removed.
     pub async fn remove_empty(work: &mut UnitOfWork, id: CategoryId) -> Result<bool, DatabaseError> {
         work.lock_name(Self::TREE).await?;
         let sql = "DELETE FROM categories WHERE id = $1 \

@@ -1,4 +1,4 @@
-//! Reservations: what orders hold of the stock until it leaves the store or is given back.
+//! Reservations: the pieces that an order has reserved, until they are sold or released.
 
 use super::{InventoryRepository, summed};
 use crate::domain::ids::{OrderId, VariantId};
@@ -12,15 +12,15 @@ const RESERVE: &str = "UPDATE inventory SET reserved = reserved + $2 \
 /// Reservations written by one statement.
 const BATCH: usize = 16;
 
-/// Why nothing was reserved. The unit of work must not be kept: other lines may be reserved already.
+/// Why an order was not reserved. The unit of work must be rolled back: other lines may be reserved already.
 #[derive(Debug, thiserror::Error)]
 pub enum ReserveError {
-    /// There are not that many pieces left of one of the variants.
+    /// Fewer pieces of a variant are available than requested.
     #[error("only {available} of variant {variant_id} left")]
     OutOfStock {
-        /// Which variant.
+        /// The variant that is short.
         variant_id: VariantId,
-        /// What is left of it.
+        /// The available pieces of the variant.
         available: i64,
     },
     /// The database failed.
@@ -38,7 +38,7 @@ impl InventoryRepository<'_> {
         }
     }
 
-    /// Reserves `lines` for an order, all or none, and tells which variants have nothing left now.
+    /// Reserves `lines` for an order, all or none; returns the variants of which nothing is available any more.
     pub async fn reserve(
         work: &mut UnitOfWork,
         order: OrderId,
@@ -51,9 +51,9 @@ impl InventoryRepository<'_> {
                 Some(0) => depleted.push(variant_id),
                 Some(_) => {}
                 None => {
-                    let left = InventoryRepository(work).available(&[variant_id]).await?;
-                    // some may have come back since they were refused
-                    let available = left.get(&variant_id).map_or(0, |&left| left.min(quantity - 1));
+                    let available = InventoryRepository(work).available(&[variant_id]).await?;
+                    // more may have become available since the update
+                    let available = available.get(&variant_id).map_or(0, |&pieces| pieces.min(quantity - 1));
                     return Err(ReserveError::OutOfStock { variant_id, available });
                 }
             }

@@ -1,4 +1,4 @@
-//! How products lie in their tables, and how rows become products with their variants and stock.
+//! The tables of products and variants, and reading products with their variants and stock.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::infrastructure::repositories::database::{
 };
 
 table! {
-    // Reviews change the rating, by one more or one less.
+    // `ReviewRepository` changes the rating.
     Product in "products", key ProductId, with variants: Vec<Variant>,
     versioned except [rating_sum, rating_count, created_at], listed by created_at;
     id,
@@ -48,7 +48,7 @@ fn view(product: Root<Product>, mut variants: Vec<Placed>) -> ProductView {
     ProductView { product: product.with(variants), stock }
 }
 
-/// The product that `condition` finds, with its variants, in one statement; a product has at least one.
+/// Returns the product that `condition` selects, with its variants, in one statement; a product has at least one.
 pub(crate) async fn one(
     connection: &mut Connection,
     condition: &str,
@@ -72,7 +72,7 @@ pub(crate) async fn one(
     Ok(product.map(|product| view(product, variants)))
 }
 
-/// Those of the products that are there, in the order of `ids`.
+/// Returns the products with these ids, in their order; missing ones are left out.
 pub(crate) async fn several(
     connection: &mut Connection,
     ids: &[ProductId],
@@ -87,7 +87,7 @@ pub(crate) async fn several(
     with_variants(connection, products).await
 }
 
-/// Products with their variants.
+/// Reads the variants of products.
 pub(crate) async fn with_variants(
     connection: &mut Connection,
     products: Vec<Root<Product>>,

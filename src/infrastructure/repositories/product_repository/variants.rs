@@ -1,4 +1,6 @@
 //! Writes the variants of a product with their stock.
+//!
+//! Not described by `table!`: the position in the product is a column and not a field of a variant.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,7 +27,7 @@ fn bind<'a>(product: &Product, position: usize, variant: &'a Variant) -> [Param<
     ]
 }
 
-/// Adds the variants of a new product.
+/// Inserts the variants of a new product.
 pub(crate) async fn insert(
     work: &mut UnitOfWork,
     product: &Product,
@@ -36,14 +38,14 @@ pub(crate) async fn insert(
     let added = work.insert_missing(VARIANTS, &rows).await?;
     if added != rows.len() as u64 {
         let taken = taken_sku(work, product).await?;
-        let clash = || DatabaseError::Taken { constraint: "variants_pkey".into() };
-        return Err(taken.map_or_else(|| clash().into(), SaveError::SkuTaken));
+        let taken_id = || DatabaseError::Taken { constraint: "variants_pkey".into() };
+        return Err(taken.map_or_else(|| taken_id().into(), SaveError::SkuTaken));
     }
     let ids: Vec<_> = product.variants.iter().map(|variant| variant.id).collect();
     Ok(add_stock(work, &ids, stock, product.created_at).await?)
 }
 
-/// Writes the variants of a product that was changed.
+/// Updates the variants of a product, and deactivates those that it no longer has.
 pub(crate) async fn update(
     work: &mut UnitOfWork,
     product: &Product,
@@ -62,8 +64,8 @@ pub(crate) async fn update(
         match work.execute(&sql, &bind(product, position, variant)).await {
             Ok(1) => {}
             Ok(_) => {
-                let whose = format!("variant {} is another product's", variant.id);
-                return Err(DatabaseError::ForeignKey(whose).into());
+                let message = format!("variant {} belongs to another product", variant.id);
+                return Err(DatabaseError::ForeignKey(message).into());
             }
             Err(error) if error.is_taken("variants_sku") => {
                 return Err(SaveError::SkuTaken(variant.sku.clone()));
@@ -72,10 +74,10 @@ pub(crate) async fn update(
         }
     }
     let now: HashSet<_> = product.variants.iter().map(|variant| variant.id).collect();
-    for (position, &gone) in before.iter().filter(|id| !now.contains(id)).enumerate() {
+    for (position, &removed) in before.iter().filter(|id| !now.contains(id)).enumerate() {
         let sql = "UPDATE variants SET active = FALSE, position = $2 WHERE id = $1";
         let position = i64::try_from(product.variants.len() + position).unwrap_or(i64::MAX);
-        work.execute(sql, &params![gone, position]).await?;
+        work.execute(sql, &params![removed, position]).await?;
     }
     let new: Vec<_> = now.into_iter().filter(|id| !before.contains(id)).collect();
     let now = work.now();
@@ -94,7 +96,7 @@ async fn add_stock(
     work.insert_missing(table, &rows).await.map(drop)
 }
 
-/// A SKU of the product that another variant has, in this product or elsewhere.
+/// Returns a SKU of the product that another variant has, of this product or of another.
 async fn taken_sku(connection: &mut Connection, product: &Product) -> Result<Option<String>, DatabaseError> {
     let mut skus = BTreeMap::new();
     for variant in &product.variants {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use undercroft::domain::ids::CategoryId;
 use undercroft::domain::product::{Product, Texts};
 use undercroft::infrastructure::repositories::{
-    Found, ListError, PriceBand, ProductFilter, ProductRepository, ProductSort,
+    ListError, PriceBand, ProductFilter, ProductRepository, ProductSort, SearchResults,
 };
 
 use super::{category, euros, insert, insert_all, move_category, names, product, update};
@@ -17,7 +17,7 @@ async fn find(
     filter: &ProductFilter,
     limit: usize,
     cursor: Option<&str>,
-) -> Result<Found, ListError> {
+) -> Result<SearchResults, ListError> {
     let mut connection = shop.database.read().await?;
     ProductRepository(&mut connection).search(q, filter, limit, cursor, shop.database.signing_key()).await
 }
