@@ -224,7 +224,7 @@ CREATE TABLE discounts (
 );
 CREATE INDEX discounts_by_time ON discounts (created_at, id);
 
--- buying
+-- carts, orders, payments
 
 CREATE TABLE carts (
     id UUID PRIMARY KEY,

@@ -1,59 +1,60 @@
-//! What a shopper means to buy.
+//! Carts: the variants that a shopper wants to buy, with their quantities.
 
 use super::ids::{CartId, OrderId, UserId, VariantId};
 use super::money::Currency;
 use super::state::states;
 use jiff::Timestamp;
 
-/// The most pieces of one variant a cart takes.
+/// The most pieces of one variant in a cart.
 pub const MAX_QUANTITY: i64 = 9_999;
-/// The most lines a cart takes.
+/// The most lines of a cart.
 pub const MAX_LINES: usize = 200;
 
 states! {
-    /// What has become of a cart.
+    /// The status of a cart.
     CartStatus, "cart", {
-        /// It can be changed and bought.
+        /// The cart can be changed and checked out.
         Open = "open" -> [Ordered, Merged],
-        /// It became an order; if that comes to nothing, it is open again.
+        /// The cart was checked out. If the order is cancelled before it is paid, the cart is open again.
         Ordered = "ordered" -> [Open],
-        /// It was merged into another cart at log-in.
+        /// The cart was merged into the user's own when the user logged in.
         Merged = "merged" -> [],
     }
 }
 
-/// A cart; a guest's is held by its unguessable id.
+/// A cart. The cart of a guest is protected by its id, which cannot be guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cart {
-    /// Its id. Knowing it is a guest's right to the cart: 62 of its bits are random, and the rest is a microsecond.
+    /// The id. A guest who knows it has access to the cart: 62 of its bits are random, the others are the time of its
+    /// creation.
     pub id: CartId,
-    /// Whose it is; `None` is a guest's.
+    /// The user; `None` for a guest.
     pub user_id: Option<UserId>,
-    /// The currency it is priced in.
+    /// The currency of the prices.
     pub currency: Currency,
-    /// What has become of it.
+    /// The status.
     pub status: CartStatus,
-    /// The discount code it carries, as the shopper typed it.
+    /// The discount code, as the shopper typed it.
     pub discount_code: Option<String>,
-    /// The order it became.
+    /// The order of a cart that was checked out.
     pub order_id: Option<OrderId>,
-    /// Goes up with every change.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// When it was made.
+    /// The time of the creation, UTC.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
-    /// When it may be cleared away.
+    /// The time from which the cart may be deleted, UTC.
     pub expires_at: Timestamp,
-    /// Its lines in the order they were added.
+    /// The lines, in the order in which they were added. On the wire they are `items`.
     pub items: Vec<CartItem>,
 }
 
-/// A line of a cart.
+/// A line of a cart: a variant with its quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CartItem {
-    /// What.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many, 1 to [`MAX_QUANTITY`].
+    /// The number of pieces, 1 to [`MAX_QUANTITY`].
     pub quantity: i64,
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[schema(value_type = String, format = "country", pattern = "^[A-Z]{2}$", example = "DE")]
 pub struct Country(&'static str);
 
-/// The text is not an officially assigned code.
+/// The error for a text that is not an officially assigned code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an ISO 3166-1 country code, such as DE")]
 pub struct UnknownCountry;

@@ -1,4 +1,4 @@
-//! A discount a shopper redeems by its code: when it applies, and what it takes off.
+//! Discounts, which shoppers redeem by a code.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,35 +10,35 @@ use crate::domain::money::{Money, MoneyError};
 /// The longest code, in characters.
 pub const MAX_CODE_LENGTH: usize = 64;
 
-/// A discount and how often it has been used.
+/// A discount, with the number of orders that used it.
 ///
-/// `used` is what was read: that the limit holds under races is the database's conditional update
-/// to ensure, never [`Discount::applies`] alone.
+/// `used` may be out of date as soon as it is read. The usage limit is guarded by a conditional update of the database;
+/// [`Discount::applies`] alone does not guard it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discount {
-    /// Its id.
+    /// The id.
     pub id: DiscountId,
-    /// The code as the store writes it; two codes are the same when their [`code_key`] is.
+    /// The code as the merchant wrote it; two codes are equal if their [`code_key`] is.
     pub code: String,
-    /// What it takes off.
+    /// The percentage or the amount.
     pub kind: DiscountKind,
-    /// The goods subtotal from which it applies.
+    /// The subtotal from which the discount applies; `None` for any.
     pub minimum: Option<Money>,
-    /// How many orders may use it.
+    /// The most orders that may use the discount; `None` for no limit.
     pub usage_limit: Option<i64>,
-    /// How many orders have used it.
+    /// The number of orders that used the discount.
     pub used: i64,
-    /// The first instant at which it applies.
+    /// The time from which the discount applies, UTC.
     pub starts_at: Option<Timestamp>,
-    /// The first instant at which it applies no longer.
+    /// The time from which the discount no longer applies, UTC.
     pub ends_at: Option<Timestamp>,
-    /// Whether it is switched on.
+    /// Whether the discount can be used.
     pub active: bool,
-    /// The version, for optimistic updates.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// When it was made.
+    /// The time of the creation, UTC.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
 }
 
@@ -46,7 +46,7 @@ pub struct Discount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DiscountKind {
-    /// A share of the subtotal, rounded half up to minor units.
+    /// A share of the subtotal, rounded half away from zero to minor units.
     Percent {
         /// The share in basis points: 1000 is 10 %.
         #[schema(minimum = 1, maximum = 10_000, example = 1000)]
@@ -59,39 +59,39 @@ pub enum DiscountKind {
     },
 }
 
-/// Why a discount does not apply to a cart just now.
+/// The reason why a discount does not apply to a cart at this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiscountRejection {
-    /// It is switched off.
+    /// The discount is not active.
     #[error("the discount is not active")]
     Inactive,
-    /// Its time has not come.
+    /// The discount starts later.
     #[error("the discount is not valid yet")]
     NotStarted,
-    /// Its time is over.
+    /// The discount has ended.
     #[error("the discount is no longer valid")]
     Expired,
-    /// Every use is taken.
+    /// The usage limit is reached.
     #[error("the discount is used up")]
     UsedUp,
-    /// The cart is too small.
+    /// The subtotal is below the minimum.
     #[error("the discount applies from {minimum}")]
     MinimumNotReached {
-        /// The goods subtotal it applies from.
+        /// The subtotal from which the discount applies.
         minimum: Money,
     },
-    /// Its amounts are in another currency than the cart.
+    /// The discount and the cart have different currencies.
     #[error("the discount is in another currency")]
     WrongCurrency,
 }
 
-/// Why a discount cannot exist.
+/// A rule that the fields of a discount violate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiscountFault {
     /// The code is empty or longer than [`MAX_CODE_LENGTH`], or holds a control character.
     #[error("the code must have 1 to {MAX_CODE_LENGTH} characters, none a control character")]
     Code,
-    /// The percentage is nothing, or more than everything.
+    /// The percentage is zero, or more than 100 %.
     #[error("the percentage must be 1 to 10000 basis points")]
     BasisPoints,
     /// The fixed amount is not positive.
@@ -106,13 +106,13 @@ pub enum DiscountFault {
     /// The usage limit is not positive, or already passed.
     #[error("the usage limit must be positive and not below the uses so far")]
     UsageLimit,
-    /// It would end before it starts, or at the same instant.
+    /// The end is not after the start.
     #[error("the end must be after the start")]
     Period,
 }
 
 impl DiscountFault {
-    /// The field of [`Discount`] that is at fault.
+    /// Returns the name of the field of [`Discount`] that is at fault.
     pub const fn field(self) -> &'static str {
         match self {
             Self::Code => "code",
@@ -143,7 +143,7 @@ impl Discount {
         }
     }
 
-    /// Whether the discount may be used at `now` on goods of `subtotal`.
+    /// Checks that the discount may be used at `now` for this subtotal.
     pub fn applies(&self, now: Timestamp, subtotal: Money) -> Result<(), DiscountRejection> {
         if !self.active {
             return Err(DiscountRejection::Inactive);
@@ -168,7 +168,7 @@ impl Discount {
         }
     }
 
-    /// What the discount takes off goods of `subtotal`: never more than they cost, never less than nothing.
+    /// Returns the amount by which the discount lowers this subtotal: zero to the subtotal.
     pub fn amount_off(&self, subtotal: Money) -> Result<Money, MoneyError> {
         let off = match self.kind {
             DiscountKind::Percent { basis_points } => subtotal.times_rate(basis_points.min(10_000))?,
@@ -177,7 +177,7 @@ impl Discount {
         off.min(subtotal)?.max(Money::zero(subtotal.currency))
     }
 
-    /// Whether such a discount can exist; every fault of it if not.
+    /// Checks the fields, and returns all faults.
     pub fn validate(&self) -> Result<(), Vec<DiscountFault>> {
         let mut faults = Vec::new();
         let mut check = |sound: bool, fault| {
@@ -205,7 +205,7 @@ impl Discount {
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    /// The amounts that bind it to a currency.
+    /// The amounts whose currency must be that of the cart.
     fn amounts(&self) -> impl Iterator<Item = Money> {
         let fixed = match self.kind {
             DiscountKind::Fixed { amount } => Some(amount),
@@ -215,11 +215,11 @@ impl Discount {
     }
 }
 
-/// What two ways of writing the same code have in common: compatibility forms, letter case and
-/// surrounding space do not count, so that `ＳＡＶＥ１０`, ` save10 ` and `Save10` are one code.
+/// Returns the key of a code, which all spellings of the code share: compatibility forms, letter case and surrounding
+/// space do not count, so that `ＳＡＶＥ１０`, ` save10 ` and `Save10` are one code.
 pub fn code_key(code: &str) -> String {
     // Unicode folds case by more than one mapping (ß, ẞ and SS are one; so are σ, ς and Σ): going
-    // down and up again reaches one form for all of them, which may then compose anew.
+    // down and up again reaches one form for all of them, which may then be composed.
     let folded = code.nfkc().collect::<String>().to_lowercase().to_uppercase();
     folded.nfkc().collect::<String>().trim().to_owned()
 }

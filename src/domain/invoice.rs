@@ -1,4 +1,4 @@
-//! Invoices and credit notes: numbered without gaps, never changed.
+//! Invoices and credit notes. Their numbers have no gaps, and they never change.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,17 +8,17 @@ use super::money::{Currency, Money};
 use super::state::states;
 
 states! {
-    /// Which of the two a document is.
+    /// The kind of a document.
     InvoiceKind, "invoice kind", {
-        /// Money asked for or paid.
+        /// The invoice of a paid order.
         Invoice = "invoice" -> [],
-        /// Money given back.
+        /// The credit note of a refund or a void.
         CreditNote = "credit_note" -> [],
     }
 }
 
 impl InvoiceKind {
-    /// The series its numbers count in.
+    /// Returns the series in which documents of this kind are numbered.
     pub fn series(self) -> &'static str {
         match self {
             Self::Invoice => "R",
@@ -30,52 +30,52 @@ impl InvoiceKind {
 /// An invoice or a credit note.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invoice {
-    /// Its id.
+    /// The id.
     pub id: InvoiceId,
-    /// Which of the two.
+    /// Invoice or credit note.
     pub kind: InvoiceKind,
-    /// The series its number counts in.
+    /// The series in which the document is numbered.
     pub series: String,
-    /// Its number in the series: 1, 2, 3 … without gaps.
+    /// The number in the series: 1, 2, 3 … without gaps.
     pub number: i64,
-    /// The order; a credit note for goods sold before the store's time has none.
+    /// The order; `None` on a credit note for products that no order of the store sold.
     pub order_id: Option<OrderId>,
-    /// Whose it is.
+    /// The customer; `None` for a guest.
     pub user_id: Option<UserId>,
-    /// The invoice that a credit note takes back from.
+    /// The invoice that a credit note corrects.
     pub corrects: Option<InvoiceId>,
-    /// The refund that a credit note documents.
+    /// The refund or void that a credit note documents.
     pub payment_operation_id: Option<PaymentOperationId>,
     /// The currency of every amount.
     pub currency: Currency,
     /// The gross amount, positive in both kinds.
     pub total: Money,
-    /// What it says.
+    /// The content, as it was when the document was issued.
     pub document: InvoiceDocument,
-    /// When it was issued.
+    /// The time of the issue, UTC.
     pub issued_at: Timestamp,
 }
 
-/// What an invoice says, frozen at its issue.
+/// The content of an invoice or a credit note. It does not change after the issue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceDocument {
-    /// From whom: the store's name at the time.
+    /// The seller: the name of the store at the time of the issue.
     #[serde(default)]
     pub seller: String,
-    /// The order's number.
+    /// The number of the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_number: Option<i64>,
-    /// To whom.
+    /// The address of the recipient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing_address: Option<super::address::Address>,
-    /// For what.
+    /// The lines; empty on a credit note of an order, which corrects an amount.
     pub lines: Vec<InvoiceLine>,
-    /// What shipping comes to, tax included.
+    /// The price of shipping, tax included.
     pub shipping: Money,
-    /// Tax by rate.
+    /// The tax of each rate.
     #[serde(default)]
     pub taxes: Vec<InvoiceTax>,
-    /// Why, on a credit note.
+    /// The reason of a credit note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -83,29 +83,29 @@ pub struct InvoiceDocument {
 /// A line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceLine {
-    /// What.
+    /// The SKU of the variant.
     pub sku: String,
-    /// Its name.
+    /// The name of the product, as it was sold.
     pub name: String,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i64,
-    /// The price of one.
+    /// The price of one piece.
     pub unit_price: Money,
-    /// Its share of the discount.
+    /// The line's share of the discount.
     pub discount: Money,
-    /// What it comes to.
+    /// The amount to pay for the line, tax included.
     pub total: Money,
 }
 
 /// The tax at one rate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceTax {
-    /// The rate.
+    /// The rate in basis points: 1900 is 19 %.
     pub basis_points: i64,
-    /// Whether the prices contain it.
+    /// Whether the prices include the tax.
     pub inclusive: bool,
-    /// What it is taken on.
+    /// The amount without tax, after the discount.
     pub net: Money,
-    /// The tax.
+    /// The tax on the net amount.
     pub tax: Money,
 }

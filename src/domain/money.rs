@@ -1,7 +1,7 @@
 //! Money: whole minor units of one ISO 4217 currency, so that no float is ever an amount.
 //!
-//! Nothing here wraps, saturates or mixes currencies: what cannot be computed exactly is an error.
-//! Where a fraction must become a whole unit it is rounded half away from zero, as merchants do.
+//! Nothing wraps, saturates or mixes currencies: an amount that is too large, or in another currency, is an error.
+//! Fractions of a minor unit are rounded half away from zero.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -11,19 +11,19 @@ use std::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How many basis points make a whole: 10 000 are 100 %.
+/// The basis points of a whole: 10 000 are 100 %.
 pub const BASIS_POINTS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
 
 /// A currency in which prices can be written: an ISO 4217 code that has a minor unit.
 ///
-/// Codes without one (gold, special drawing rights, "no currency") are refused, because an amount
-/// in minor units would mean nothing.
+/// Codes without one (gold, special drawing rights, "no currency") are not valid, because they have no amounts in minor
+/// units.
 // The schema is derived here rather than in the presentation: it is one attribute and cannot drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
 #[schema(value_type = String, format = "currency", pattern = "^[A-Z]{3}$", example = "EUR")]
 pub struct Currency(iso_currency::Currency);
 
-/// The text is no code of a currency that prices can be written in.
+/// The error for a text that is not the code of a currency with a minor unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an ISO 4217 currency code with a minor unit, such as EUR")]
 pub struct UnknownCurrency;
@@ -36,12 +36,12 @@ impl Currency {
     /// The United States dollar.
     pub const USD: Self = Self(iso_currency::Currency::USD);
 
-    /// The three-letter code, as in `"EUR"`.
+    /// Returns the three-letter code, such as `"EUR"`.
     pub fn code(self) -> &'static str {
         self.0.code()
     }
 
-    /// How many decimal digits the minor unit stands for: 2 for EUR, 0 for JPY, 3 for KWD.
+    /// Returns the number of decimal digits of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD.
     pub fn minor_digits(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)
     }
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
-/// Reads a code where it lies: every price that is read has one.
+/// Reads a code without a copy of it, since every price that is read has one.
 struct CodeVisitor;
 
 impl Visitor<'_> for CodeVisitor {
@@ -91,24 +91,24 @@ impl Visitor<'_> for CodeVisitor {
     }
 }
 
-/// An amount of money; negative where something is owed back.
+/// An amount of money. It may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
     /// The amount in minor units of the currency: 1299 is 12.99 EUR, and 1299 JPY.
     #[schema(format = Int64, example = 1299)]
     pub amount: i64,
-    /// The currency the amount is in.
+    /// The currency of the amount.
     pub currency: Currency,
 }
 
-/// Why an amount could not be computed.
+/// The reason why an amount cannot be computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
-    /// The result has no place in 64 bits of minor units.
+    /// The result exceeds 64 bits of minor units.
     #[error("the amount is too large")]
     Overflow,
-    /// Two currencies met in one computation.
+    /// The operands have different currencies.
     #[error("{left} and {right} cannot be combined")]
     CurrencyMismatch {
         /// The currency of the first operand.
@@ -116,55 +116,55 @@ pub enum MoneyError {
         /// The currency of the second operand.
         right: Currency,
     },
-    /// A weight is negative, or there is something to allocate and no weight to allocate it by.
+    /// A weight is negative, or the amount is not zero and all weights are.
     #[error("the amount cannot be allocated by these weights")]
     Unallocatable,
 }
 
 impl Money {
-    /// An amount in minor units of `currency`.
+    /// Returns an amount in minor units of `currency`.
     pub const fn new(amount: i64, currency: Currency) -> Self {
         Self { amount, currency }
     }
 
-    /// Nothing, in `currency`.
+    /// Returns an amount of zero.
     pub const fn zero(currency: Currency) -> Self {
         Self::new(0, currency)
     }
 
-    /// Whether the amount is less than nothing.
+    /// Returns whether the amount is less than zero.
     pub const fn is_negative(self) -> bool {
         self.amount < 0
     }
 
-    /// Whether the amount is more than nothing.
+    /// Returns whether the amount is greater than zero.
     pub const fn is_positive(self) -> bool {
         self.amount > 0
     }
 
-    /// Whether the amount is nothing.
+    /// Returns whether the amount is zero.
     pub const fn is_zero(self) -> bool {
         self.amount == 0
     }
 
-    /// The sum of both.
+    /// Returns the sum of both amounts.
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
         self.with(self.amount.checked_add(other.amount))
     }
 
-    /// This less the other.
+    /// Returns this amount less the other.
     pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
         self.with(self.amount.checked_sub(other.amount))
     }
 
-    /// The amount `quantity` times.
+    /// Returns the amount times `quantity`.
     pub fn checked_times(self, quantity: i64) -> Result<Self, MoneyError> {
         self.with(self.amount.checked_mul(quantity))
     }
 
-    /// The sum of `amounts`, which is zero `currency` when there are none.
+    /// Returns the sum of `amounts`; zero if there are none.
     pub fn checked_sum(
         currency: Currency,
         amounts: impl IntoIterator<Item = Self>,
@@ -172,24 +172,24 @@ impl Money {
         amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
     }
 
-    /// How the two compare. There is no operator for it: amounts in different currencies have no order, and one that
-    /// answers `false` both ways would hide that.
+    /// Compares two amounts of one currency. `Money` does not implement `PartialOrd`: comparisons of different currencies
+    /// would be false in both directions instead of an error.
     pub fn compare(self, other: Self) -> Result<Ordering, MoneyError> {
         self.same_currency(other)?;
         Ok(self.amount.cmp(&other.amount))
     }
 
-    /// The smaller of both.
+    /// Returns the smaller of both amounts.
     pub fn min(self, other: Self) -> Result<Self, MoneyError> {
         Ok(if self.compare(other)?.is_le() { self } else { other })
     }
 
-    /// The larger of both.
+    /// Returns the larger of both amounts.
     pub fn max(self, other: Self) -> Result<Self, MoneyError> {
         Ok(if self.compare(other)?.is_ge() { self } else { other })
     }
 
-    /// The amount times `numerator / denominator`, rounded half away from zero.
+    /// Returns the amount times `numerator / denominator`, rounded half away from zero.
     pub fn times_ratio(self, numerator: u64, denominator: NonZeroU64) -> Result<Self, MoneyError> {
         // 63 bits times 64 bits fit in the 127 of an i128
         let exact = i128::from(self.amount) * i128::from(numerator);
@@ -200,16 +200,16 @@ impl Money {
         self.with(i64::try_from(rounded).ok())
     }
 
-    /// The part of the amount that `basis_points` stand for, rounded half away from zero.
+    /// Returns so many basis points of the amount, rounded half away from zero.
     pub fn times_rate(self, basis_points: u32) -> Result<Self, MoneyError> {
         self.times_ratio(u64::from(basis_points), BASIS_POINTS)
     }
 
-    /// Splits the amount by `weights` so that the parts sum to it exactly.
+    /// Splits the amount in proportion to `weights`. The sum of the parts is the amount.
     ///
-    /// Each part is its exact share rounded down or up to a whole unit: the units that rounding
-    /// down leaves over go to the largest remainders, of equal ones to the earlier. A negative
-    /// amount is split like its positive counterpart; a weight of zero gets nothing.
+    /// Each exact share is rounded down to a whole unit; the remaining units are added to the shares with the largest
+    /// remainders, of equal ones to the first. A negative amount is split like its positive counterpart. The part of a
+    /// weight of zero is zero.
     pub fn allocate(self, weights: &[i64]) -> Result<Vec<Self>, MoneyError> {
         if weights.iter().any(|weight| *weight < 0) {
             return Err(MoneyError::Unallocatable);
@@ -245,7 +245,7 @@ impl Money {
     }
 }
 
-/// For logs, as in `-12.99 EUR`; what people read is formatted in their own locale.
+/// Writes the amount for logs, as in `-12.99 EUR`. Texts for users are formatted in their locale.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.is_negative() { "-" } else { "" };

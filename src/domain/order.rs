@@ -1,4 +1,4 @@
-//! Orders: what was bought, at which prices, and how far it has come.
+//! Orders and their lines.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,55 +29,55 @@ states! {
 /// An order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
-    /// Its id.
+    /// The id.
     pub id: OrderId,
-    /// Its number: 1, 2, 3 … without gaps.
+    /// The number: 1, 2, 3 … without gaps.
     pub number: i64,
-    /// Who ordered; `None` is a guest.
+    /// The customer; `None` for a guest.
     pub user_id: Option<UserId>,
-    /// Where to write to.
+    /// The e-mail address of the customer or guest.
     pub email: String,
-    /// Who sells: the store's name then.
+    /// The seller: the name of the store when the order was placed.
     pub seller: String,
-    /// How far it has come.
+    /// The status.
     pub status: OrderStatus,
-    /// The cart it was.
+    /// The cart that was checked out; `None` for a renewal.
     pub cart_id: Option<CartId>,
-    /// The subscription whose period it pays.
+    /// The subscription of a renewal.
     pub subscription_id: Option<SubscriptionId>,
-    /// The currency of every amount in it.
+    /// The currency of every amount.
     pub currency: Currency,
-    /// Goods before discount.
+    /// The price of the lines before the discount.
     pub subtotal: Money,
-    /// The discount.
+    /// The amount of the discount.
     pub discount: Money,
-    /// Shipping.
+    /// The price of shipping, as the shipping method states it.
     pub shipping: Money,
-    /// Tax, contained in the prices or on top of them.
+    /// The tax, included in the prices or added to them.
     pub tax: Money,
     /// The amount to pay.
     pub total: Money,
-    /// The tax by rate, the shipping's included; with what it is taken on it adds up to the total.
+    /// The tax of each rate, shipping included; all net amounts and taxes add up to the total.
     pub taxes: Vec<InvoiceTax>,
-    /// The discount code used.
+    /// The discount code that was redeemed.
     pub discount_code: Option<String>,
-    /// The code of the shipping method, if anything is shipped.
+    /// The code of the shipping method; `None` if nothing is shipped.
     pub shipping_method: Option<String>,
-    /// Where the goods go.
+    /// The address to which the order is delivered.
     pub shipping_address: Address,
-    /// Where the invoice goes.
+    /// The address of the invoice.
     pub billing_address: Address,
-    /// Goes up with every change.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// When it was placed.
+    /// The time at which the order was placed, UTC.
     pub placed_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
-    /// When it was fulfilled.
+    /// The time at which the order was fulfilled, UTC.
     pub fulfilled_at: Option<Timestamp>,
     /// The carrier's tracking code.
     pub tracking_code: Option<String>,
-    /// Its lines.
+    /// The lines, in their order.
     pub lines: Vec<OrderLine>,
 }
 
@@ -89,33 +89,33 @@ impl Order {
     }
 }
 
-/// A line of an order: a copy of what was sold, so that a later change of the product does not rewrite history.
+/// A line of an order: a copy of what was sold, so that a later change of the product does not change the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderLine {
-    /// Its place in the order, from 1.
+    /// The position in the order, from 1.
     pub position: i64,
-    /// What was sold.
+    /// The variant that was sold.
     pub variant_id: VariantId,
-    /// The product it belongs to.
+    /// The product of the variant.
     pub product_id: ProductId,
-    /// Its SKU then.
+    /// The SKU at the time of the order.
     pub sku: String,
-    /// What kind of thing it is.
+    /// The kind of the product.
     pub kind: ProductKind,
-    /// Its name then.
+    /// The name of the product at the time of the order.
     pub name: String,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i64,
-    /// The price of one piece then.
+    /// The price of one piece at the time of the order.
     pub unit_price: Money,
-    /// Its share of the discount.
+    /// The line's share of the discount.
     pub discount: Money,
-    /// Its tax.
+    /// The tax of the line.
     pub tax: Money,
-    /// The tax rate, in basis points.
+    /// The tax rate in basis points: 1900 is 19 %.
     pub tax_basis_points: i64,
-    /// Whether its prices contain the tax.
+    /// Whether the prices include the tax.
     pub tax_inclusive: bool,
-    /// The amount to pay for it.
+    /// The amount to pay for the line, tax included.
     pub total: Money,
 }

@@ -1,4 +1,4 @@
-//! Payments: what a vendor holds, took and gave back for an order, and the operations that made it so.
+//! Payments of orders, and the ledger of their operations.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -46,11 +46,11 @@ states! {
 states! {
     /// The status of a payment operation.
     OperationStatus, "payment operation", {
-        /// Its final outcome is not known yet.
+        /// The outcome of the operation is not known yet.
         Pending = "pending" -> [Succeeded, Failed],
-        /// It succeeded.
+        /// The operation succeeded.
         Succeeded = "succeeded" -> [],
-        /// The provider refused it.
+        /// The provider refused the operation.
         Failed = "failed" -> [],
     }
 }
@@ -58,52 +58,52 @@ states! {
 /// The payment of an order. All amounts are in its currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    /// Its id; the vendor's idempotency keys derive from it.
+    /// The id, which is also the idempotency key of the authorization.
     pub id: PaymentId,
-    /// The order it pays.
+    /// The order that is paid.
     pub order_id: OrderId,
-    /// Who handles it: `sandbox`, `stripe`, …
+    /// The name of the payment provider: `sandbox`, `stripe`, …
     pub provider: String,
-    /// The shopper's token for the means of payment, as the provider gave it out.
+    /// The payment method token of the shopper, issued by the provider.
     pub token: String,
-    /// The vendor's name for it, once known.
+    /// The provider's reference of the charge; `None` until it is known.
     pub provider_reference: Option<String>,
-    /// How far it has come.
+    /// The status.
     pub status: PaymentStatus,
-    /// Its currency.
+    /// The currency of every amount.
     pub currency: Currency,
-    /// What is to be paid.
+    /// The amount to pay.
     pub amount: Money,
-    /// What the vendor holds or took.
+    /// The authorized amount, captured amounts included.
     pub authorized: Money,
-    /// What was taken; never more than `authorized`.
+    /// The captured amount; at most `authorized`.
     pub captured: Money,
-    /// Captures that are under way.
+    /// The amount of pending captures.
     pub capturing: Money,
-    /// What is being let go.
+    /// The amount of pending voids.
     pub voiding: Money,
-    /// What was given back; never more than `captured`.
+    /// The refunded amount; at most `captured`.
     pub refunded: Money,
-    /// Refunds that are under way.
+    /// The amount of pending refunds.
     pub refunding: Money,
-    /// Why it failed.
+    /// The reason for which the payment was declined.
     pub failure: Option<String>,
-    /// Where the shopper acts, while action is required.
+    /// The URL of the page on which the shopper confirms the payment, while that is required.
     pub action_url: Option<String>,
-    /// How often the vendor was asked about it.
+    /// The number of times that the recovery looked up the payment.
     pub attempts: i64,
-    /// When to ask the vendor about it again; `None` once settled.
+    /// The time of the next look-up, UTC; `None` if the outcome of the payment and of its operations is known.
     pub next_attempt_at: Option<Timestamp>,
-    /// Goes up with every change.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// When it was made.
+    /// The time of the creation, UTC.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
 }
 
 impl Payment {
-    /// Whether the vendor's answer is still to come.
+    /// Returns whether the outcome of the authorization is not known yet.
     pub fn is_open(&self) -> bool {
         matches!(self.status, PaymentStatus::Pending | PaymentStatus::RequiresAction)
     }
@@ -159,7 +159,7 @@ impl Payment {
     }
 
     /// Returns the status that follows from the amounts once an operation has succeeded.
-    pub fn state(&self) -> PaymentStatus {
+    pub fn status_by_amounts(&self) -> PaymentStatus {
         if self.authorized.is_zero() {
             PaymentStatus::Voided
         } else if self.captured.is_zero() {
@@ -172,35 +172,35 @@ impl Payment {
     }
 }
 
-/// One operation of a payment: a line of the ledger.
+/// A payment operation: a row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentOperation {
-    /// Its id; the idempotency key it is sent with.
+    /// The id, which is also the idempotency key of the call to the provider.
     pub id: PaymentOperationId,
-    /// The payment it belongs to.
+    /// The payment that the operation belongs to.
     pub payment_id: PaymentId,
-    /// What it does.
+    /// The kind of the operation.
     pub kind: OperationKind,
-    /// How it went.
+    /// The status.
     pub status: OperationStatus,
-    /// The amount.
+    /// The amount that the operation moves.
     pub amount: Money,
-    /// Whether the goods came back with it and can be sold again.
+    /// Whether the pieces of a refunded order were returned and are restocked.
     pub restock: bool,
-    /// Why, in the words of whoever asked for it.
+    /// The reason, as the administrator or the store stated it.
     pub reason: Option<String>,
-    /// Why the vendor refused.
+    /// The reason for which the provider refused the operation.
     pub failure: Option<String>,
-    /// The vendor's name for it.
+    /// The provider's reference of the operation.
     pub provider_reference: Option<String>,
-    /// When it was asked for.
+    /// The time at which the operation was recorded, UTC.
     pub created_at: Timestamp,
-    /// When it was settled.
+    /// The time at which the operation was settled, UTC; `None` while it is pending.
     pub settled_at: Option<Timestamp>,
 }
 
 impl PaymentOperation {
-    /// A new operation, to be sent to the provider.
+    /// Returns a new pending operation, to be sent to the provider.
     pub fn pending(
         id: PaymentOperationId,
         payment_id: PaymentId,

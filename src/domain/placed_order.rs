@@ -17,7 +17,7 @@ use super::ports::{Charge, ChargeStatus, DeclineReason};
 use super::state::{ForbiddenTransition, State};
 use super::time::later;
 
-/// The failure of an authorization that the provider did not know when the payment was given up.
+/// The failure of an authorization that the provider did not know when the payment was voided without it.
 pub const UNKNOWN_TO_PROVIDER: &str = "abandoned";
 
 /// How often the return of money is requested again after the provider refused it.
@@ -118,12 +118,12 @@ impl PlacedOrder {
     pub fn apply(&mut self, charge: &Charge) -> Transition {
         let payment = &mut self.payment;
         let open = payment.is_open();
-        let given_up = matches!(payment.status, PaymentStatus::Failed | PaymentStatus::Voided);
-        if (open || given_up) && !charge.reference.is_empty() {
+        let ended = matches!(payment.status, PaymentStatus::Failed | PaymentStatus::Voided);
+        if (open || ended) && !charge.reference.is_empty() {
             payment.provider_reference = Some(charge.reference.clone());
         }
         match &charge.status {
-            ChargeStatus::Authorized | ChargeStatus::Captured if open || given_up => self.accept(charge),
+            ChargeStatus::Authorized | ChargeStatus::Captured if open || ended => self.accept(charge),
             ChargeStatus::RequiresAction { url } if payment.status == PaymentStatus::Pending => {
                 payment.status = payment.status.transition_to(PaymentStatus::RequiresAction)?;
                 payment.action_url = Some(url.clone());
@@ -135,8 +135,8 @@ impl PlacedOrder {
         }
     }
 
-    /// Gives up a payment that its provider does not know. The request may still arrive, so the payment is looked up
-    /// again for a while.
+    /// Voids an open payment that its provider does not know. The request may still arrive, so the payment is looked up
+    /// again for six hours; a charge that is found then is returned.
     pub fn abandon(&mut self, now: Timestamp) -> Transition {
         if !self.payment.is_open() {
             return Ok(Vec::new());
@@ -169,8 +169,8 @@ impl PlacedOrder {
         Ok(vec![Effect::Publish(OrderEvent::OrderFulfilled)])
     }
 
-    /// Moves the amounts of a payment operation whose outcome is known now: its success, or the provider's reason
-    /// for a refusal. `retry_at` is when the payment's other pending operations are sent again, if it has any.
+    /// Settles a payment operation by its outcome: success, or the provider's reason for a refusal. `retry_at` is the
+    /// time at which the other pending operations of the payment are sent again, `None` if there are none.
     pub fn settle(
         &mut self,
         operation: &PaymentOperation,
@@ -216,7 +216,7 @@ impl PlacedOrder {
         if pending {
             effects.extend(self.cancel_order("payment_too_small")?);
         }
-        effects.extend(self.return_money("the order had been given up")?);
+        effects.extend(self.return_money("the order had been cancelled")?);
         Ok(effects)
     }
 
@@ -229,7 +229,7 @@ impl PlacedOrder {
         Ok(effects)
     }
 
-    /// An open payment ends without money.
+    /// The provider voided an open payment, or does not know it.
     fn void(&mut self, reason: &str) -> Transition {
         let mut effects = self.close_payment(PaymentStatus::Voided, reason)?;
         effects.extend(self.cancel_unpaid_order("payment_voided")?);
@@ -290,7 +290,7 @@ impl PlacedOrder {
                 Effect::Publish(OrderEvent::PaymentRefunded(operation.amount)),
             ],
         };
-        let status = self.payment.state();
+        let status = self.payment.status_by_amounts();
         if self.payment.status != status {
             self.payment.status = self.payment.status.transition_to(status)?;
         }
@@ -326,8 +326,8 @@ impl PlacedOrder {
     }
 }
 
-/// Returns how long to wait before the money of a payment is requested to be returned again, by its operations so
-/// far; `None` if the provider refused too often.
+/// Returns how long to wait before the next void or refund of a payment's money, after the refusals so far; `None`
+/// after 30 refusals.
 pub fn return_wait(operations: &[PaymentOperation], kind: OperationKind) -> Option<SignedDuration> {
     let refused =
         |operation: &&PaymentOperation| operation.kind == kind && operation.status == OperationStatus::Failed;

@@ -1,8 +1,7 @@
-//! What a cart costs: discount, tax and shipping worked out to the last minor unit.
+//! The prices of a cart: discount, tax, shipping and total, in whole minor units.
 //!
-//! Pure arithmetic over what it is given. Amounts are rounded once a line, and every sum is a sum
-//! of rounded lines, so that an invoice adds up in each of its columns. The reasons stand in
-//! `docs/decisions/0002-prices-and-tax.md`.
+//! Amounts are rounded half away from zero, once a line, and every sum is a sum of rounded lines, so that each column of
+//! an invoice adds up. The reasons are in `docs/decisions/0002-prices-and-tax.md`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -13,68 +12,67 @@ use crate::domain::ids::VariantId;
 use crate::domain::money::{Currency, Money, MoneyError};
 use crate::domain::tax::TaxRate;
 
-/// How many pieces one line may have.
+/// The number of pieces that a line may have.
 pub const LINE_QUANTITY: RangeInclusive<i64> = 1..=MAX_QUANTITY;
 
-/// What is to be priced.
+/// The lines, discount and shipping of a cart to price.
 #[derive(Clone, Debug)]
 pub struct PricingInput<'a> {
     /// The currency of every amount.
     pub currency: Currency,
-    /// The goods.
+    /// The lines.
     pub lines: Vec<LineInput>,
-    /// A discount that applies; whether it does is [`Discount::applies`] to say, not pricing.
+    /// The discount. It must apply ([`Discount::applies`]): pricing does not check that.
     pub discount: Option<&'a Discount>,
-    /// Shipping, where something is shipped.
+    /// The shipping; `None` if nothing is shipped.
     pub shipping: Option<ShippingInput>,
 }
 
-/// Some pieces of one variant.
+/// A line to price: a variant with its quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineInput {
     /// The variant.
     pub variant_id: VariantId,
     /// The price of one piece.
     pub unit_price: Money,
-    /// How many pieces, within [`LINE_QUANTITY`].
+    /// The number of pieces, within [`LINE_QUANTITY`].
     pub quantity: i64,
-    /// The tax on it.
+    /// The tax rate.
     pub tax: TaxRate,
 }
 
-/// What shipping costs.
+/// The price of shipping and its tax rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShippingInput {
-    /// The price, which no discount touches.
+    /// The price, which no discount lowers.
     pub amount: Money,
-    /// The tax on it.
+    /// The tax rate.
     pub tax: TaxRate,
 }
 
 /// A priced cart. No amount in it is negative.
 ///
-/// `total` is what the shopper pays: the lines' totals and `shipping_total`. Equally it is
-/// `subtotal − discount + shipping` and the tax of exclusive rates; the tax of inclusive ones is
-/// contained in the amounts already.
+/// `total` is the sum of the lines' totals and `shipping_total`. It is also `subtotal − discount + shipping` and the tax
+/// of exclusive rates; the amounts contain the tax of inclusive ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Priced {
     /// The lines, in the order given.
     pub lines: Vec<PricedLine>,
-    /// The goods before the discount.
+    /// The price of the lines before the discount.
     pub subtotal: Money,
-    /// What the discount takes off.
+    /// The amount of the discount.
     pub discount: Money,
-    /// Shipping as its price is stated: with its tax if that is inclusive, without if not.
+    /// The price of shipping: with its tax if the rate is inclusive, without if not.
     pub shipping: Money,
     /// The tax on shipping.
     pub shipping_tax: Money,
-    /// What the shopper pays for shipping.
+    /// The amount to pay for shipping, tax included.
     pub shipping_total: Money,
-    /// All tax, contained or added.
+    /// The whole tax, included in the prices or added to them.
     pub tax: Money,
-    /// What the shopper pays.
+    /// The amount to pay.
     pub total: Money,
-    /// The tax of each rate, by rate; `net` and `tax` of all of them are the total.
+    /// The tax of each rate, in the order of the rates; all net amounts and taxes add up to the total.
     pub tax_by_rate: Vec<RateTotal>,
 }
 
@@ -83,48 +81,48 @@ pub struct Priced {
 pub struct PricedLine {
     /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// The number of pieces.
     pub quantity: i64,
-    /// The price of one.
+    /// The price of one piece.
     pub unit_price: Money,
-    /// The price of all.
+    /// The price of all pieces before the discount.
     pub subtotal: Money,
     /// The line's share of the discount.
     pub discount: Money,
-    /// The tax on what is left, contained or added.
+    /// The tax on the discounted price, included in it or added to it.
     pub tax: Money,
-    /// What the shopper pays for the line.
+    /// The amount to pay for the line, tax included.
     pub total: Money,
     /// The rate of the tax.
     pub tax_rate: TaxRate,
 }
 
-/// What is taxed at one rate, and the tax on it.
+/// The net amount and the tax of one rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateTotal {
     /// The rate in basis points.
     pub basis_points: u32,
-    /// Whether prices contain it.
+    /// Whether prices include the tax.
     pub inclusive: bool,
     /// The amounts without tax, after the discount.
     pub net: Money,
-    /// The tax on them.
+    /// The tax on the net amount.
     pub tax: Money,
 }
 
-/// Why a cart cannot be priced.
+/// The reason why a cart cannot be priced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PricingError {
     /// A line has no pieces, or more than a line may have.
     #[error("line {line}: {quantity} pieces are not within {LINE_QUANTITY:?}")]
     Quantity {
-        /// The line's place, from 0.
+        /// The index of the line, from 0.
         line: usize,
-        /// The quantity asked for.
+        /// The requested quantity.
         quantity: i64,
     },
     /// A price is negative.
-    #[error("{price} is no price")]
+    #[error("the price {price} is negative")]
     NegativePrice {
         /// The price.
         price: Money,
@@ -135,7 +133,7 @@ pub enum PricingError {
 }
 
 impl PricingInput<'_> {
-    /// The price of the goods before discount, tax on top and shipping.
+    /// Returns the price of the lines before discount, added tax and shipping.
     pub fn subtotal(&self) -> Result<Money, PricingError> {
         Ok(Money::checked_sum(self.currency, self.line_subtotals()?)?)
     }
@@ -150,10 +148,10 @@ impl PricingInput<'_> {
         self.lines.iter().enumerate().map(subtotal).collect()
     }
 
-    /// Each line's share of `discount`, by what the line costs.
+    /// Returns each line's share of `discount`, in proportion to its subtotal.
     ///
-    /// A cent that falls to either of two equal shares must not depend on how a cart is sorted, for
-    /// they may be taxed differently: shares are cut in an order of the lines' own.
+    /// The lines are sorted by their own values first, so that the order of a cart does not decide which of two equal
+    /// shares a remaining minor unit is added to: the lines may be taxed differently.
     fn discounts(&self, subtotals: &[Money], discount: Money) -> Result<Vec<Money>, PricingError> {
         let mut order: Vec<usize> = (0..self.lines.len()).collect();
         order.sort_by_key(|i| {
@@ -205,7 +203,7 @@ pub fn price(input: &PricingInput<'_>) -> Result<Priced, PricingError> {
     Ok(Priced { lines, subtotal, discount, shipping, shipping_tax, shipping_total, tax, total, tax_by_rate })
 }
 
-/// The running sums of what is taxed.
+/// The sums of the amounts and taxes so far.
 struct Rates {
     tax: Money,
     total: Money,
@@ -218,7 +216,7 @@ impl Rates {
         Self { tax: zero, total: zero, by_rate: BTreeMap::new() }
     }
 
-    /// Taxes `amount`; answers the tax, and the amount with it.
+    /// Adds an amount; returns its tax, and the amount with its tax.
     fn add(&mut self, rate: TaxRate, amount: Money) -> Result<(Money, Money), MoneyError> {
         let (net, tax) = rate.split(amount)?;
         let total = net.checked_add(tax)?;

@@ -1,4 +1,4 @@
-//! Ways of shipping and what they cost.
+//! Shipping methods and their rates.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,21 +11,21 @@ use super::tax::TaxClass;
 /// A shipping method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShippingMethod {
-    /// Its id.
+    /// The id.
     pub id: ShippingMethodId,
-    /// The name it is asked for by, unique.
+    /// The code by which a checkout selects the method, unique in the store.
     pub code: String,
-    /// Name in the store's base language.
+    /// The name in the store's base language.
     pub name: String,
-    /// Names in other languages.
+    /// The names in other languages.
     pub translations: Translations,
-    /// Its tax class.
+    /// The tax class of the shipping price.
     pub tax_class: TaxClass,
-    /// Its place in the list.
+    /// The rank in the list, smallest first.
     pub position: i64,
-    /// Whether it can be chosen.
+    /// Whether a checkout may select the method.
     pub active: bool,
-    /// What it costs where.
+    /// The rates by country and currency.
     pub rates: Vec<ShippingRate>,
 }
 
@@ -46,14 +46,15 @@ pub struct ShippingRate {
 }
 
 impl ShippingMethod {
-    /// What it costs to ship goods of this value to a country, if it goes there.
-    pub fn price(&self, country: Country, goods: Money) -> Option<Money> {
+    /// Returns the price of shipping an order of this subtotal to a country; `None` without a rate for the country and
+    /// the currency. The rate of a country has priority over the rate of all countries.
+    pub fn price(&self, country: Country, subtotal: Money) -> Option<Money> {
         let rate = self
             .rates
             .iter()
-            .filter(|rate| rate.currency == goods.currency && rate.country.is_none_or(|to| to == country))
+            .filter(|rate| rate.currency == subtotal.currency && rate.country.is_none_or(|to| to == country))
             .max_by_key(|rate| rate.country.is_some())?;
-        let free = rate.free_from.is_some_and(|from| goods.amount >= from);
-        Some(Money::new(if free { 0 } else { rate.amount }, goods.currency))
+        let free = rate.free_from.is_some_and(|from| subtotal.amount >= from);
+        Some(Money::new(if free { 0 } else { rate.amount }, subtotal.currency))
     }
 }

@@ -1,38 +1,42 @@
-//! What every state machine here shares: a transition that is not in the table does not exist.
+//! State machines. A transition that is not in the table of a status is an error.
 
 use thiserror::Error;
 
-/// A transition that the state it starts from does not have.
+/// A transition that the current status does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{what} that is {from} cannot become {to}")]
 pub struct ForbiddenTransition {
-    /// What kind of thing.
+    /// The type of the resource, such as `order`.
     pub what: &'static str,
-    /// The state it is in.
+    /// The name of the current status.
     pub from: &'static str,
-    /// The state asked for.
+    /// The name of the requested status.
     pub to: &'static str,
 }
 
-/// A state with its name on the wire and in the database, and its successors.
+/// An enum whose values have a name on the wire and in the database, and successors.
 pub trait State: Copy + PartialEq + 'static {
-    /// What kind of thing has this state.
+    /// The type that has these values, such as `order`.
     const WHAT: &'static str;
-    /// Every state.
+    /// All values, in the order of their definition.
     const ALL: &'static [Self];
 
-    /// Its name on the wire and in the database.
+    /// Returns the name on the wire and in the database.
     fn name(self) -> &'static str;
 
-    /// The states that may follow.
+    /// Returns the values to which this one may change.
     fn successors(self) -> &'static [Self];
 
-    /// The state of this name.
+    /// Returns the value of this name; `None` if there is none.
     fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|state| state.name() == name)
     }
 
-    /// The transition to `next`, or why there is none.
+    /// Returns `next`.
+    ///
+    /// # Errors
+    ///
+    /// [`ForbiddenTransition`] if `next` is not a successor.
     fn transition_to(self, next: Self) -> Result<Self, ForbiddenTransition> {
         if self.successors().contains(&next) {
             Ok(next)
@@ -42,8 +46,9 @@ pub trait State: Copy + PartialEq + 'static {
     }
 }
 
-/// Defines an enum with its names, and its table of successors. (A name is taken as a `tt`, since the derive of the
-/// schema does not see into a `literal`.)
+/// Defines an enum with its names and its table of successors. Enums that never change, such as the kind of a product,
+/// have no successors: they need the same names on the wire and in the database, so that a second macro would repeat
+/// all but one function. (A name is taken as a `tt`, since the derive of the schema does not see into a `literal`.)
 macro_rules! states {
     ($(#[$doc:meta])* $state:ident, $what:literal, {$($(#[$vdoc:meta])* $variant:ident = $name:tt -> [$($next:ident),*]),+ $(,)?}) => {
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! Subscriptions: the same thing again every period, charged exactly once each.
+//! Subscriptions and their periods. Each period is charged exactly once.
 
 use jiff::{Span, Timestamp, tz::TimeZone};
 
@@ -39,65 +39,70 @@ states! {
 /// A subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
-    /// Its id.
+    /// The id.
     pub id: SubscriptionId,
-    /// Whose it is.
+    /// The subscribed user.
     pub user_id: UserId,
-    /// What is delivered.
+    /// The product that is delivered.
     pub product_id: ProductId,
-    /// In which variant.
+    /// The variant that is delivered.
     pub variant_id: VariantId,
-    /// How many.
+    /// The number of pieces in each period.
     pub quantity: i64,
-    /// How it stands.
+    /// The status.
     pub status: SubscriptionStatus,
-    /// How often it is charged.
+    /// The interval at which the subscription is charged.
     pub interval: BillingInterval,
-    /// The currency it is charged in.
+    /// The currency of the charges.
     pub currency: Currency,
-    /// Where it goes.
+    /// The address to which the renewals are delivered.
     pub shipping_address: Address,
-    /// Who charges.
+    /// The name of the payment provider.
     pub provider: String,
-    /// The shopper's token for the means of payment.
+    /// The payment method token of the subscriber.
     pub token: String,
-    /// The period that was last begun, from 1.
+    /// The number of the last period that began, from 1.
     pub period: i64,
-    /// When it was first begun: the day that periods are counted from.
+    /// The time from which the periods are counted, UTC.
     pub anchor_at: Timestamp,
-    /// Until when it is paid.
+    /// The end of the last paid period, UTC.
     pub paid_until: Timestamp,
-    /// When the next charge is due; `None` when there is none.
+    /// The time at which the next charge is due, UTC; `None` if there is none.
     pub next_charge_at: Option<Timestamp>,
-    /// Failed charges of the current period.
+    /// The number of failed charges of the current period.
     pub failed_attempts: i64,
-    /// Goes up with every change.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// When it was made.
+    /// The time of the creation, UTC.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
 }
 
 /// The charge of one period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionPeriod {
-    /// The subscription.
+    /// The subscription that the period belongs to.
     pub subscription_id: SubscriptionId,
-    /// Which period, from 1.
+    /// The number of the period, from 1.
     pub period: i64,
-    /// The order that charges it.
+    /// The renewal that charges the period.
     pub order_id: OrderId,
-    /// How it went.
+    /// The status of the charge.
     pub status: PeriodStatus,
-    /// From when.
+    /// The start of the period, UTC.
     pub starts_at: Timestamp,
-    /// Until when.
+    /// The end of the period, UTC.
     pub ends_at: Timestamp,
 }
 
 impl BillingInterval {
-    /// The instant `periods` intervals after `anchor`, in UTC; months keep the anchor's day where they have it.
+    /// Returns the time `periods` intervals after `anchor`, in UTC. A month without the anchor's day has its last day
+    /// instead.
+    ///
+    /// # Errors
+    ///
+    /// If the time is not representable.
     pub fn after(self, anchor: Timestamp, periods: i64) -> Result<Timestamp, jiff::Error> {
         let span = match self {
             Self::Week => Span::new().try_weeks(periods),

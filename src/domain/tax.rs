@@ -1,4 +1,4 @@
-//! Tax on one amount: what is contained in a gross price, or comes on top of a net one.
+//! Tax rates and tax classes, and the tax on one amount.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,27 +21,26 @@ pub struct TaxRate {
     pub inclusive: bool,
 }
 
-/// The rate is more than any store charges.
+/// The error for a rate above [`TaxRate::MAX_BASIS_POINTS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a tax rate is 0 to {} basis points", TaxRate::MAX_BASIS_POINTS)]
 pub struct TaxRateTooHigh;
 
 impl TaxRate {
-    /// No tax at all.
+    /// The rate of 0 %.
     pub const NONE: Self = Self { basis_points: 0, inclusive: true };
 
     /// The highest rate a store may charge: 100 %.
     pub const MAX_BASIS_POINTS: u32 = 10_000;
 
-    /// Whether a store may charge this rate.
+    /// Checks that the rate is at most [`MAX_BASIS_POINTS`](Self::MAX_BASIS_POINTS).
     pub fn validate(self) -> Result<(), TaxRateTooHigh> {
         if self.basis_points > Self::MAX_BASIS_POINTS { Err(TaxRateTooHigh) } else { Ok(()) }
     }
 
-    /// The tax on one line's `amount`, rounded half up to a whole minor unit.
+    /// Returns the tax on the amount of one line, rounded half away from zero to a whole minor unit.
     ///
-    /// Of an inclusive rate it is the part of the amount that is tax; of an exclusive one it comes
-    /// on top of it.
+    /// The tax of an inclusive rate is a part of the amount; the tax of an exclusive one is added to it.
     pub fn tax_on(self, amount: Money) -> Result<Money, MoneyError> {
         let whole = if self.inclusive {
             BASIS_POINTS.saturating_add(u64::from(self.basis_points))
@@ -51,7 +50,7 @@ impl TaxRate {
         amount.times_ratio(u64::from(self.basis_points), whole)
     }
 
-    /// The amount before tax and the tax on it; together they are what the shopper pays.
+    /// Returns the amount without tax, and the tax; their sum is the amount to pay.
     pub fn split(self, amount: Money) -> Result<(Money, Money), MoneyError> {
         let tax = self.tax_on(amount)?;
         let net = if self.inclusive { amount.checked_sub(tax)? } else { amount };
@@ -59,7 +58,7 @@ impl TaxRate {
     }
 }
 
-/// As in `19 % inclusive`.
+/// Writes the rate as in `19 % inclusive`.
 impl fmt::Display for TaxRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (percent, hundredths) = (self.basis_points / 100, self.basis_points % 100);
@@ -78,19 +77,19 @@ impl fmt::Display for TaxRate {
 #[schema(value_type = String, format = "tax-class", pattern = "^[a-z0-9_-]{1,32}$", example = "standard")]
 pub struct TaxClass(String);
 
-/// The text cannot name a tax class.
+/// The error for a text that is not a tax class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a tax class is 1 to 32 lower-case letters, digits, - or _, such as standard")]
 pub struct InvalidTaxClass;
 
 impl TaxClass {
-    /// The class as text.
+    /// Returns the name of the class.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a product falls under when nothing else is said: `standard`.
+/// The class of products whose category has none: `standard`.
 impl Default for TaxClass {
     fn default() -> Self {
         Self("standard".to_owned())
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_cent_is_rounded_up() {
+    fn half_a_cent_is_rounded_away_from_zero() {
         // 0.50 at 1 % is 0.005; 0.49 at 1 % is 0.0049; 0.03 at 20 % contained is 0.005
         assert_eq!(rate(100, false).tax_on(eur(50)), Ok(eur(1)));
         assert_eq!(rate(100, false).tax_on(eur(49)), Ok(eur(0)));

@@ -78,7 +78,14 @@ pub(crate) async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payme
         return Ok(());
     }
     let amount = payment.left(OperationKind::Void).map_err(Technical::internal)?;
-    return_money(work, payment, OperationKind::Void, amount, "the order had been given up").await?;
+    return_money(
+        work,
+        payment,
+        OperationKind::Void,
+        amount,
+        "the order was cancelled or its reservation expired",
+    )
+    .await?;
     work.save(payment).await?;
     Ok(())
 }

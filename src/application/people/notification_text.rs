@@ -59,7 +59,7 @@ mod tests {
         let amount = Some(Money::new(1_299, Currency::EUR));
         let facts = NotificationFacts { order_number: Some(1_007), amount, ..NotificationFacts::default() };
         assert_eq!(text_of("order_paid", facts.clone()), "Order 1007 is paid: 12.99 EUR. Thank you!");
-        assert_eq!(text_of("payment_refunded", facts), "12.99 EUR of order 1007 were refunded to you.");
+        assert_eq!(text_of("payment_refunded", facts), "We refunded 12.99 EUR of order 1007.");
     }
 
     #[test]

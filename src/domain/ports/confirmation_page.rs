@@ -3,7 +3,7 @@
 use super::{GatewayError, PortFuture};
 use crate::domain::ids::PaymentId;
 
-/// What the store asks a payment provider for whose confirmation page it shows.
+/// A payment provider whose confirmation page the store shows.
 pub trait ConfirmationPage: Send + Sync {
     /// Returns the payment to which the provider gave this reference; `None` if it gives no such references.
     fn payment(&self, reference: &str) -> Option<PaymentId>;

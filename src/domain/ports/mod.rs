@@ -1,4 +1,4 @@
-//! The ports: traits that vendors' adapters implement, or through which they report. One trait per purpose.
+//! The ports: traits that the adapters of vendors implement, or through which they report. One trait per purpose.
 
 mod confirmation_page;
 mod gateway_error;

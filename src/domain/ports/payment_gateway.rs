@@ -12,7 +12,7 @@ use crate::domain::money::Money;
 
 /// A payment provider.
 pub trait PaymentGateway: Send + Sync {
-    /// The name by which it is chosen: `sandbox`, `stripe`, …
+    /// The name of the provider in requests and in the database: `sandbox`, `stripe`, …
     fn name(&self) -> &'static str;
 
     /// Authorizes an amount, or captures it at once.
@@ -52,22 +52,22 @@ pub struct Authorization {
 /// A charge at the payment provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
-    /// The vendor's name for it; empty if no vendor was asked.
+    /// The provider's reference of the charge; empty if the amount was zero and no provider was called.
     pub reference: String,
-    /// Its state.
+    /// The status.
     pub status: ChargeStatus,
-    /// What is held or was taken.
+    /// The authorized amount, captured amounts included.
     pub authorized: Money,
-    /// What was taken.
+    /// The captured amount.
     pub captured: Money,
-    /// What was given back.
+    /// The refunded amount.
     pub refunded: Money,
 }
 
-/// The state of a charge.
+/// The status of a charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChargeStatus {
-    /// The provider is still processing it.
+    /// The provider is still processing the authorization.
     Processing,
     /// The shopper must confirm the payment.
     RequiresAction {
@@ -120,7 +120,7 @@ impl DeclineReason {
         Self::ProcessingError,
     ];
 
-    /// Its name on the wire and in the database.
+    /// Returns the name on the wire and in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Declined => "declined",

@@ -14,7 +14,7 @@ pub struct Gateways {
 }
 
 impl Gateways {
-    /// These providers, each by the name that it gives itself, and the queue that they were given for notices.
+    /// Returns these providers by their names, with the queue of their notices.
     pub(super) fn new(
         providers: impl IntoIterator<Item = Arc<dyn PaymentGateway>>,
         notices: Arc<NoticeQueue>,
@@ -28,12 +28,12 @@ impl Gateways {
         self.providers.get(name)
     }
 
-    /// The names of the providers.
+    /// Returns the names of the providers.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.providers.keys().copied()
     }
 
-    /// The notices of all providers, for the worker.
+    /// Returns the queue of the notices of all providers.
     pub fn notices(&self) -> &NoticeQueue {
         &self.notices
     }

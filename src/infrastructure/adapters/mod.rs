@@ -8,11 +8,11 @@
 //! 1. Write `<name>_adapter.rs` with a type that implements the port, such as [`PaymentGateway`]; the module
 //!    `adding_one` below is a complete example. In this order: the vendor and its quirks, with a link to its
 //!    documentation; settings; bodies, with only the fields used; the port; the conversion of errors; tests.
-//! 2. Add its `mod` line here, and a line to [`assemble`], where a provider that sends webhooks is given the queue of
+//! 2. Add its `mod` line here, and a line to [`assemble`], where the constructor of a provider that sends webhooks gets the queue of
 //!    notices.
 //! 3. Describe its settings in `undercroft.example.toml`.
 //!
-//! Nothing else names an adapter: use cases find it by the name that it gives itself.
+//! Nothing else names an adapter: use cases find it by its name.
 //!
 //! [`PaymentGateway`]: crate::domain::ports::PaymentGateway
 

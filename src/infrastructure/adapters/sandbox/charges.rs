@@ -21,7 +21,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// Its name in `sandbox_requests`.
+    /// Returns the name of the operation in `sandbox_requests`.
     fn name(self) -> &'static str {
         match self {
             Self::Capture => "capture",
@@ -50,12 +50,12 @@ impl Operation {
     }
 }
 
-/// The reference of the charge for a payment.
+/// Returns the reference of the charge for a payment.
 pub(super) fn reference_of(payment_id: PaymentId) -> String {
     format!("sandbox_{}", payment_id.0.simple())
 }
 
-/// The payment of a reference; the reverse of [`reference_of`].
+/// Returns the payment of a reference; the reverse of [`reference_of`].
 pub(super) fn payment_of(reference: &str) -> Option<PaymentId> {
     let id = reference.strip_prefix("sandbox_")?;
     Uuid::try_parse(id).ok().map(PaymentId)
@@ -105,7 +105,7 @@ pub(super) async fn authorize(
 }
 
 /// Applies an operation the first time its key is used, and returns the charge as it is now. An operation that the
-/// charge did not allow is recorded too, and refused each time: the inner error says why.
+/// charge did not allow is recorded too, and refused each time: the inner error is the reason.
 pub(super) async fn operate(
     work: &mut UnitOfWork,
     reference: &str,

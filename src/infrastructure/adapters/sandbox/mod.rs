@@ -1,4 +1,4 @@
-//! Vendors that need no network: what a store uses until it has keys for real ones.
+//! Vendors that need no network. A store uses them until it has keys for real ones.
 
 mod charges;
 mod payments;

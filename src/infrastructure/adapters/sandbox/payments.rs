@@ -1,7 +1,7 @@
 //! A payment provider in the store's own database.
 //!
-//! The token decides what it does: it declines, asks for 3-D Secure, answers late or not at all, or repeats its
-//! notices. Its charges survive a crash of the store, as those of a real provider do.
+//! The payment method token decides its behaviour: it declines, requires 3-D Secure, responds late or not at all, or
+//! repeats its notices. Its charges survive a crash of the store, as those of a real provider do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl SandboxPayments {
 
         match token.as_str() {
             "tok_timeout_after_charge" => {
-                return Err(GatewayError::NoResponse("the token asks to lose the response".into()));
+                return Err(GatewayError::NoResponse("the response was lost, as the token requests".into()));
             }
             "tok_duplicate_webhooks" => {
                 (0..DUPLICATES).for_each(|_| self.notices.payment_changed(payment_id));
