@@ -93,6 +93,13 @@ async fn create(
     Ok(CreatedSession { token, session, user: user.clone() })
 }
 
+/// Returns the session with this hash of its token, and its user; `None` if the session has ended.
+pub async fn by_token_hash(store: &Store, token_hash: &[u8]) -> Result<Option<(Session, User)>, Failure> {
+    let now = store.database().context().clock.now();
+    let mut connection = store.database().read().await?;
+    Ok(SessionRepository(&mut connection).by_token_hash(token_hash, now).await?)
+}
+
 /// Ends a session, if it has not ended before.
 pub async fn log_out(store: &Store, token_hash: Vec<u8>) -> Result<(), Failure> {
     let write = store.database().write(token_hash, async |work, token_hash| {

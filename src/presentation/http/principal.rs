@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderValue, Uri, request::Parts};
 
 use super::routing::{Access, Policy};
 use super::state::AppState;
+use crate::application::people::sessions;
 use crate::domain::ids::UserId;
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
-use crate::infrastructure::repositories::SessionRepository;
 
 /// The cookie with the token of a session.
 pub const SESSION_COOKIE: &str = "undercroft_session";
@@ -117,7 +117,7 @@ impl FromRequestParts<AppState> for Anyone {
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
         let Some(token) = Token::of(parts)? else { return Ok(Self(None)) };
         match token.session(app).await? {
-            // A browser keeps the cookie of an ended session. Its user is a guest.
+            // A browser still sends the cookie of an ended session. The principal is a guest.
             None if !token.is_cookie => Err(UnauthorizedAccessException::InvalidToken.into()),
             found => Ok(Self(found)),
         }
@@ -169,10 +169,7 @@ impl<'a> Token<'a> {
     }
 
     async fn session(&self, app: &AppState) -> Result<Option<LoggedIn>, Failure> {
-        let database = app.store.database();
-        let now = database.context().clock.now();
-        let mut connection = database.read().await?;
-        let found = SessionRepository(&mut connection).by_token_hash(&token_hash(self.text), now).await?;
+        let found = sessions::by_token_hash(&app.store, &token_hash(self.text)).await?;
         Ok(found.map(|(session, user)| LoggedIn { user, session }))
     }
 }

@@ -17,7 +17,7 @@ use crate::presentation::http::response::{StoredResponse, tagged};
 pub struct SubscriptionBody {
     /// The id of the subscription.
     id: SubscriptionId,
-    /// The subscriber.
+    /// The user who is charged for the subscription.
     user_id: UserId,
     /// The product that is delivered.
     product_id: ProductId,

@@ -69,6 +69,8 @@ async fn list_tax_rules(_: Admin, State(app): State<AppState>) -> HandlerResult<
 }
 
 /// Replace the tax rules
+///
+/// Tax rules that the request does not contain are removed.
 #[utoipa::path(put, path = "/admin/v1/taxes", tag = "admin-rates", request_body = ReplaceTaxRules,
     responses((status = 200, body = List<TaxRule>)))]
 async fn replace_tax_rules(

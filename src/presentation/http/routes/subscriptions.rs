@@ -84,9 +84,7 @@ async fn pause_subscription(
     Path(id): Path<SubscriptionId>,
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
-    own_subscription(&app, &principal, id).await?;
-    let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
-    subscriptions::change_once(&app.store, id, SubscriptionChange::Pause, responder).await
+    change_own(&app, &principal, id, SubscriptionChange::Pause, request).await
 }
 
 /// Resume a subscription
@@ -101,9 +99,7 @@ async fn resume_subscription(
     Path(id): Path<SubscriptionId>,
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
-    own_subscription(&app, &principal, id).await?;
-    let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
-    subscriptions::change_once(&app.store, id, SubscriptionChange::Resume, responder).await
+    change_own(&app, &principal, id, SubscriptionChange::Resume, request).await
 }
 
 /// Cancel a subscription
@@ -118,12 +114,23 @@ async fn cancel_subscription(
     Path(id): Path<SubscriptionId>,
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
-    own_subscription(&app, &principal, id).await?;
-    let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
-    subscriptions::change_once(&app.store, id, SubscriptionChange::Cancel, responder).await
+    change_own(&app, &principal, id, SubscriptionChange::Cancel, request).await
 }
 
-/// Returns a subscription of the user with its periods. That of another user is not found.
+/// Changes a subscription of the user, once for each idempotency key.
+async fn change_own(
+    app: &AppState,
+    principal: &LoggedIn,
+    id: SubscriptionId,
+    change: SubscriptionChange,
+    request: Idempotent<EmptyBody>,
+) -> HandlerResult<StoredResponse> {
+    own_subscription(app, principal, id).await?;
+    let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
+    subscriptions::change_once(&app.store, id, change, responder).await
+}
+
+/// Returns a subscription of the user with its periods. A subscription of another user is not found.
 async fn own_subscription(
     app: &AppState,
     principal: &LoggedIn,

@@ -36,7 +36,7 @@ pub(super) struct Connections {
     router: Router,
     pub(super) settings: HttpSettings,
     ids: Arc<dyn IdSource>,
-    /// Set before `stop` is notified; reading it is cheaper than asking `stop` at each wake-up.
+    /// Set before `stop` is notified; reading it is cheaper than polling `stop` at each wake-up.
     stopping: AtomicBool,
     stop: Notify,
     served: AtomicU64,
