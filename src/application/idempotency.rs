@@ -1,6 +1,6 @@
 //! Idempotency keys: a request that is repeated with its key has one effect and one response.
 //!
-//! A use case of one transaction runs in [`once`]. A use case that calls a vendor between two transactions is a
+//! A use case of one transaction runs in [`once`]. A use case that calls a payment provider between two transactions is a
 //! [`ProviderRequest`], run by [`request_provider`]: the first transaction claims the key together with the effect, the
 //! last one stores the response.
 
@@ -118,11 +118,11 @@ where
     responder.respond(unit_of_work, &value).await
 }
 
-/// A use case that calls a vendor between two transactions.
+/// A use case that calls a payment provider between two transactions.
 pub(crate) trait ProviderRequest: Send + Sync + Sized + 'static {
     /// What the first transaction wrote, such as a payment.
     type Begun: Send + Sync + 'static;
-    /// What the vendor responded.
+    /// The outcome that the provider reported.
     type Outcome: Send + Sync + 'static;
     /// The result of the use case.
     type Value: Send + Sync + 'static;
@@ -130,7 +130,7 @@ pub(crate) trait ProviderRequest: Send + Sync + Sized + 'static {
     /// Sends for what [`ProviderRequest::begin`] reads first, together with the claim of the key.
     fn begin_ahead(&self, _work: &mut UnitOfWork) {}
 
-    /// Writes what the vendor is called for, with `id` as its id.
+    /// Writes the payment or operation that is sent to the provider, with `id` as its id.
     fn begin(
         &self,
         work: &mut UnitOfWork,
@@ -144,16 +144,17 @@ pub(crate) trait ProviderRequest: Send + Sync + Sized + 'static {
         id: Uuid,
     ) -> impl Future<Output = Result<Option<Self::Begun>, Failure>> + Send;
 
-    /// Returns whether the vendor is still to be called.
+    /// Returns whether the provider has not been called yet, or its outcome is unknown.
     fn is_pending(begun: &Self::Begun) -> bool;
 
-    /// Calls the vendor, outside of any transaction. Returns `None` if there is no response.
+    /// Calls the provider, outside of any transaction. Returns `None` if there is no response.
     fn call(
         store: &Store,
         begun: &Self::Begun,
     ) -> impl Future<Output = Result<Option<Self::Outcome>, Failure>> + Send;
 
-    /// Applies the outcome, if there is one, and returns the result, or the failure that the vendor's failure is.
+    /// Applies the outcome, if there is one. Returns the result, or the failure that is the response and is stored
+    /// with the key.
     fn conclude(
         work: &mut UnitOfWork,
         begun: &Self::Begun,
@@ -167,8 +168,8 @@ enum Progress<B> {
     Responded(StoredResponse),
 }
 
-/// Runs a use case that calls a vendor, in a task of its own: it goes on if the client disconnects. What a crash
-/// interrupts is continued by a repeated request, and by the recovery.
+/// Runs a use case that calls a payment provider, in a task of its own: it continues if the client disconnects. After a
+/// crash, a repeated request or the recovery completes it.
 ///
 /// # Errors
 ///

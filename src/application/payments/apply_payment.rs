@@ -30,7 +30,7 @@ pub async fn apply_payment(
     finish(work, placed, effects).await
 }
 
-/// Gives up a payment that its provider does not know.
+/// Abandons a payment that its provider does not know, and cancels its order.
 pub(crate) async fn abandon(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
     let mut placed = lock_by_payment(work, id).await?;
     let effects = placed.abandon(work.now())?;

@@ -9,7 +9,7 @@ use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Paymen
 use crate::domain::placed_order::UNKNOWN_TO_PROVIDER;
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
-use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
+use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
 use super::apply_payment::{abandon, apply_payment, void_open_payment};
@@ -20,11 +20,11 @@ use crate::application::Store;
 const BATCH: i64 = 100;
 /// The longest wait between two look-ups of a payment.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
-/// How long a payment that its provider did not know is looked up after it was given up: the request may still arrive.
+/// How long an abandoned payment that its provider did not know is looked up: the request may still arrive.
 const WATCH: SignedDuration = SignedDuration::from_hours(6);
 
-/// Makes the payments without a known outcome due now, as after a restart: the process that was to settle them may have
-/// been killed. Those that wait for more than half an hour stay as they are.
+/// Makes the payments without a known outcome due now, for use after a restart: the process that should have settled
+/// them may have been killed. Payments whose next attempt is more than half an hour away keep it.
 pub async fn reschedule_open_payments(store: &Store) -> Result<(), Failure> {
     let write = store.database().write((), async |work, ()| {
         let by = later(work.now(), LONGEST_WAIT);
@@ -103,25 +103,21 @@ async fn unschedule(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure>
     Ok(())
 }
 
-/// Returns whether the provider may still receive the authorization of a payment that was given up.
+/// Returns whether the provider may still receive the authorization of an abandoned payment.
 fn is_watched(payment: &Payment, operations: &[PaymentOperation], now: Timestamp) -> bool {
     let unknown = |operation: &&PaymentOperation| operation.failure.as_deref() == Some(UNKNOWN_TO_PROVIDER);
     let since = operations.iter().find(unknown).and_then(|operation| operation.settled_at);
     payment.amount.is_positive() && since.is_some_and(|since| now < later(since, WATCH))
 }
 
-/// Looks up an open payment and applies its charge. A payment whose reservation has expired is given up.
+/// Looks up an open payment and applies its charge. A payment whose reservation has expired is abandoned.
 async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     let gateway = gateway(store, &payment.provider)?;
     let order: Order = store.database().read().await?.find(payment.order_id).await?.ok_or(NotFound::Order)?;
     let now = store.database().context().clock.now();
     let expired =
         order.status != OrderStatus::Pending || now >= later(payment.created_at, store.policy.reservation);
-    let charge = if payment.amount.is_zero() {
-        None
-    } else {
-        gateway.look_up(payment.id).await.map_err(Technical::vendor)?
-    };
+    let charge = if payment.amount.is_zero() { None } else { gateway.look_up(payment.id).await? };
     let id = payment.id;
     match charge {
         Some(charge) if expired => {

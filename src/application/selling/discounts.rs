@@ -28,7 +28,7 @@ pub struct CreateDiscount {
     /// The most orders that may use the discount. If omitted, there is no limit.
     #[schema(minimum = 1)]
     pub usage_limit: Option<i64>,
-    /// The time from which the discount applies. If omitted, it applies at once.
+    /// The time from which the discount applies. If omitted, it applies from now on.
     pub starts_at: Option<Timestamp>,
     /// The time from which the discount no longer applies. If omitted, it does not expire.
     pub ends_at: Option<Timestamp>,

@@ -133,9 +133,9 @@ fn check_shipping_methods(methods: &[ReplaceShippingMethod]) -> Result<(), Failu
         let at = format!("/items/{i}");
         faults.require(codes.insert(&method.code), format!("{at}/code"), Fault::Duplicate);
         check_translations(&method.translations, &at, &mut faults);
-        let mut places = BTreeSet::new();
+        let mut rates = BTreeSet::new();
         for (j, rate) in method.rates.iter().enumerate() {
-            let is_new = places.insert((rate.country, rate.currency));
+            let is_new = rates.insert((rate.country, rate.currency));
             faults.require(is_new, format!("{at}/rates/{j}"), Fault::Duplicate);
         }
     }
