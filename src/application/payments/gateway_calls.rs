@@ -90,7 +90,7 @@ pub(crate) fn check_provider(store: &Store, name: &str) -> Result<(), Failure> {
 /// [`NotFound::Payment`], and [`Technical`] if the provider fails.
 pub async fn refresh(store: &Store, payment_id: PaymentId) -> Result<(), Failure> {
     let payment: Payment = store.database().read().await?.find(payment_id).await?.ok_or(NotFound::Payment)?;
-    let charge = gateway(store, &payment.provider)?.look_up(payment_id).await.map_err(Technical::vendor)?;
+    let charge = gateway(store, &payment.provider)?.look_up(payment_id).await?;
     match charge {
         Some(charge) => apply_charge(store, payment_id, charge).await,
         None => Ok(()),
