@@ -1,26 +1,29 @@
 //! Delivers the events of the outbox to each subscriber, in order and at its own pace.
 //!
-//! A handler runs in the unit of work that moves its subscriber's cursor past the event: what it changes in the
-//! database, it changes exactly once. An event whose handler fails is retried with growing waits and becomes a dead
-//! letter after the last attempt; until then its subscriber delivers nothing behind it.
+//! A handler runs in the unit of work that moves its subscriber's cursor past the event, so its changes of the database
+//! are committed exactly once. If it fails, its changes are rolled back to a savepoint, and the event is retried with
+//! exponential backoff; after the last attempt it becomes a dead letter. Until then its subscriber gets no later event.
+//! Retryable failures, such as a database that is unavailable, are not attempts: the whole batch is delivered again.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::cursor::Cursor;
 use super::envelope::Envelope;
 use super::subscriber::Subscriber;
-use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{Database, DatabaseError, EventPosition, Outbox, UnitOfWork};
+use crate::infrastructure::exceptions::{Failure, Kind, Technical};
+use crate::infrastructure::repositories::{Database, EventPosition, Outbox, UnitOfWork};
 
-/// How long an event is kept after it happened, at least; a subscriber that has not read it keeps it longer.
+/// The shortest retention of an event; one that a subscriber has not read is kept longer.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The most events delivered in one unit of work.
 const BATCH: i64 = 100;
-/// The attempts after which an event becomes a dead letter.
+/// The number of failed attempts after which an event becomes a dead letter.
 const MAX_ATTEMPTS: i64 = 8;
 
 /// Delivers events to subscribers. Clones share the subscribers.
@@ -31,7 +34,7 @@ pub struct EventDispatcher {
 }
 
 impl EventDispatcher {
-    /// A dispatcher for these subscribers.
+    /// Returns a dispatcher for these subscribers.
     ///
     /// # Panics
     ///
@@ -44,19 +47,13 @@ impl EventDispatcher {
         Self { database, subscribers }
     }
 
-    /// Delivers every event that can be delivered now, and returns how many there were. Stops between two units of
-    /// work once `stop` is cancelled.
+    /// Delivers every event that can be delivered now; returns the number of events that need no further attempt. Stops
+    /// between two units of work once `stop` is cancelled.
     pub async fn deliver(&self, stop: &CancellationToken) -> Result<u64, Failure> {
         let mut delivered = 0;
         for subscriber in self.subscribers.iter() {
             while !stop.is_cancelled() {
-                let batch = match self.deliver_batch(subscriber, BATCH).await {
-                    Ok(batch) => batch,
-                    Err(failure) => {
-                        tracing::debug!(subscriber = subscriber.name(), %failure, "a batch of events failed");
-                        self.deliver_next(subscriber).await?
-                    }
-                };
+                let batch = self.deliver_batch(subscriber).await?;
                 delivered += batch;
                 if batch == 0 {
                     break;
@@ -66,8 +63,8 @@ impl EventDispatcher {
         Ok(delivered)
     }
 
-    /// Deletes up to `limit` events that every subscriber has read and that are older than [`RETENTION`]; returns how
-    /// many. Events with dead letters stay.
+    /// Deletes up to `limit` events that every subscriber has read and that are older than [`RETENTION`]; returns their
+    /// number. Events with dead letters are kept.
     pub async fn purge(&self, limit: i64) -> Result<u64, Failure> {
         let Some(read_by_all) = self.first_cursor().await? else { return Ok(0) };
         self.database
@@ -78,7 +75,7 @@ impl EventDispatcher {
             .await
     }
 
-    /// The position that every subscriber has reached; `None` without subscribers.
+    /// Returns the position that every subscriber has reached; `None` without subscribers.
     async fn first_cursor(&self) -> Result<Option<EventPosition>, Failure> {
         let mut connection = self.database.read().await?;
         let mut first = None;
@@ -90,38 +87,39 @@ impl EventDispatcher {
         Ok(first)
     }
 
-    /// Delivers up to `limit` events in one unit of work; returns how many.
-    async fn deliver_batch(&self, subscriber: &Subscriber, limit: i64) -> Result<u64, Failure> {
+    /// Delivers the next events in one unit of work, up to the first that fails; returns the number of events that need
+    /// no further attempt.
+    async fn deliver_batch(&self, subscriber: &Subscriber) -> Result<u64, Failure> {
         if !self.has_events_for(subscriber).await? {
             return Ok(0);
         }
         self.database
-            .write((subscriber.clone(), limit), async |work, (subscriber, limit)| {
+            .write(subscriber.clone(), async |work, subscriber| {
                 let Some(cursor) = Cursor::lock(work, subscriber.name()).await? else { return Ok(0) };
-                let events = events_after(work, cursor, *limit).await?;
+                let events: Vec<Envelope> =
+                    Outbox(work).after(cursor.position, Envelope::COLUMNS, BATCH).await?;
+                let (mut delivered, mut failed) = (0_usize, None);
                 for event in &events {
-                    subscriber.handle(work, event).await?;
+                    if let Err(failure) = handle(work, subscriber, event).await? {
+                        failed = Some((event, failure.report().to_string()));
+                        break;
+                    }
+                    delivered += 1;
                 }
-                if let Some(last) = events.last() {
+                if let Some(last) = events[..delivered].last() {
                     Cursor::advance(work, subscriber.name(), last.position).await?;
                 }
-                Ok(events.len() as u64)
+                let Some((event, error)) = failed else { return Ok(delivered as u64) };
+
+                let attempts = if delivered == 0 { cursor.attempts + 1 } else { 1 };
+                let is_dead = record_failure(work, subscriber.name(), event, attempts, &error).await?;
+                Ok(delivered as u64 + u64::from(is_dead))
             })
             .await
     }
 
-    /// Delivers the next event alone. If its handler fails, it is retried later, or becomes a dead letter; returns how
-    /// many events need no further attempt.
-    async fn deliver_next(&self, subscriber: &Subscriber) -> Result<u64, Failure> {
-        let failure = match self.deliver_batch(subscriber, 1).await {
-            Ok(delivered) => return Ok(delivered),
-            Err(failure) => failure,
-        };
-        let given = (subscriber.name(), failure.report().to_string());
-        self.database.write(given, async |work, (name, error)| record_failure(work, name, error).await).await
-    }
-
-    /// Whether a subscriber can read on now. This costs less than a unit of work that would find nothing.
+    /// Returns whether there is an event to deliver to a subscriber now. This costs less than a unit of work that finds
+    /// none.
     async fn has_events_for(&self, subscriber: &Subscriber) -> Result<bool, Failure> {
         let mut connection = self.database.read().await?;
         let cursor = Cursor::find(&mut connection, subscriber.name()).await?;
@@ -134,28 +132,50 @@ impl EventDispatcher {
     }
 }
 
-/// The next events behind a cursor, in their order.
-async fn events_after(
+/// Runs the handlers of a subscriber for an event. The inner result is that of the handlers: if they fail or panic, their
+/// changes are rolled back. The outer error is a retryable failure or one of the savepoint: it ends the unit of work.
+async fn handle(
     work: &mut UnitOfWork,
-    cursor: Cursor,
-    limit: i64,
-) -> Result<Vec<Envelope>, DatabaseError> {
-    Outbox(work).after(cursor.position, Envelope::COLUMNS, limit).await
+    subscriber: &Subscriber,
+    event: &Envelope,
+) -> Result<Result<(), Failure>, Failure> {
+    if !subscriber.handles(&event.event_type) {
+        return Ok(Ok(()));
+    }
+
+    work.savepoint()?;
+    let run = AssertUnwindSafe(subscriber.handle(work, event)).catch_unwind().await;
+    let handled = match run {
+        // on PostgreSQL this returns the errors of the statements that the handlers queued
+        Ok(Ok(())) => work.release_savepoint().await.map_err(Failure::from),
+        Ok(Err(failure)) => Err(failure),
+        Err(_) => Err(Technical::internal("a handler panicked").into()),
+    };
+    match handled {
+        Err(failure) if failure.kind() == Kind::Retryable => Err(failure),
+        Err(failure) => {
+            work.rollback_to_savepoint().await?;
+            Ok(Err(failure))
+        }
+        Ok(()) => Ok(Ok(())),
+    }
 }
 
-/// Schedules the next attempt for the event behind a subscriber's cursor, or makes it a dead letter after the last
-/// one; returns how many events need no further attempt.
-async fn record_failure(work: &mut UnitOfWork, subscriber: &str, error: &str) -> Result<u64, Failure> {
-    let Some(cursor) = Cursor::lock(work, subscriber).await? else { return Ok(0) };
-    let Some(event) = events_after(work, cursor, 1).await?.pop() else { return Ok(0) };
+/// Schedules the next attempt for an event that has failed `attempts` times, or makes it a dead letter; returns whether
+/// it became one.
+async fn record_failure(
+    work: &mut UnitOfWork,
+    subscriber: &str,
+    event: &Envelope,
+    attempts: i64,
+    error: &str,
+) -> Result<bool, Failure> {
     let now = work.now();
-    let attempts = cursor.attempts + 1;
-
     if attempts < MAX_ATTEMPTS {
         let wait = SignedDuration::from_secs(1_i64 << attempts);
         let retry_at = now.checked_add(wait).unwrap_or(now);
         Cursor::retry_later(work, subscriber, attempts, retry_at, error).await?;
-        return Ok(0);
+        return Ok(false);
     }
 
     let sql = "INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) VALUES ($1, $2, $3, $4, $5) \
@@ -165,5 +185,5 @@ async fn record_failure(work: &mut UnitOfWork, subscriber: &str, error: &str) ->
     work.execute(sql, &values).await?;
     Cursor::advance(work, subscriber, event.position).await?;
     tracing::error!(subscriber, event = %event.id, error, "an event became a dead letter");
-    Ok(1)
+    Ok(true)
 }

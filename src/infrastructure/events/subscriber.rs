@@ -35,6 +35,11 @@ impl Subscriber {
         self.name
     }
 
+    /// Returns whether there is a handler for a type of events.
+    pub(super) fn handles(&self, event_type: &str) -> bool {
+        self.handlers.iter().any(|(handled, _)| *handled == event_type)
+    }
+
     /// Runs the handlers for the event's type, if there are any.
     pub(super) async fn handle(&self, work: &mut UnitOfWork, envelope: &Envelope) -> Result<(), Failure> {
         for (event_type, handler) in &self.handlers {

@@ -1,6 +1,7 @@
 //! Events are delivered to every subscriber in order, and each handler takes effect once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -128,6 +129,64 @@ async fn an_event_that_fails_is_retried_before_later_ones_and_becomes_a_dead_let
     deliver_until(&dispatcher, database, 5).await;
     let dead = "SELECT COUNT(*) FROM dead_letters WHERE subscriber = 'fails' AND attempts = 8";
     assert_eq!(value::<i64>(database, dead, &[]).await, 1);
+}
+
+/// The runs of `note_and_count`, by one test.
+static RUNS: AtomicI64 = AtomicI64::new(0);
+
+/// Fails at number 40.
+async fn note_and_count(work: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
+    RUNS.fetch_add(1, Ordering::Relaxed);
+    write_note(work, event.available).await?;
+    if event.available == 40 { Err(Conflict::Stale.into()) } else { Ok(()) }
+}
+
+#[tokio::test]
+async fn events_before_one_that_fails_are_delivered_once() {
+    let shop = Shop::on_sqlite(ShopOptions::at("2026-01-01T00:00:00Z")).await;
+    for available in 0..50 {
+        publish(&shop.database, available).await;
+    }
+    let dispatcher = dispatcher(&shop.database, Subscriber::new("fails").on(note_and_count));
+    dispatcher.deliver(&CancellationToken::new()).await.unwrap();
+    assert_eq!(notes(&shop.database).await, 40);
+    assert_eq!(RUNS.load(Ordering::Relaxed), 41);
+    assert_eq!(attempts(&shop.database).await, 1, "of the event that failed");
+}
+
+on_both_engines!(a_database_that_is_unavailable_spends_no_attempts, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn a_database_that_is_unavailable_spends_no_attempts(shop: &Shop) {
+    async fn fail(_: &mut UnitOfWork, _: &StockChanged, _: &Envelope) -> Result<(), Failure> {
+        Err(DatabaseError::Unavailable("no route to the server".into()).into())
+    }
+    publish(&shop.database, 0).await;
+    let failing = dispatcher(&shop.database, Subscriber::new("notes").on(fail));
+    for _ in 0..10 {
+        let _ = failing.deliver(&CancellationToken::new()).await;
+        shop.clock().advance(SignedDuration::from_hours(1));
+    }
+    assert_eq!(attempts(&shop.database).await, 0);
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM dead_letters", &[]).await, 0);
+    deliver_until(&noting(&shop.database), &shop.database, 1).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_has_failed() {
+    async fn fail(_: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
+        assert_eq!(event.available, 0);
+        Ok(())
+    }
+    let shop = Shop::on_sqlite(ShopOptions::at("2026-01-01T00:00:00Z")).await;
+    publish(&shop.database, 0).await;
+    publish(&shop.database, 1).await;
+    let dispatcher = dispatcher(&shop.database, Subscriber::new("fails").on(fail));
+    dispatcher.deliver(&CancellationToken::new()).await.unwrap();
+    assert_eq!(attempts(&shop.database).await, 1);
+}
+
+/// Returns the failed attempts of a subscriber's next event.
+async fn attempts(database: &Database) -> i64 {
+    value(database, "SELECT COALESCE(MAX(attempts), 0) FROM event_cursors", &[]).await
 }
 
 /// Publishes an event, changes it by a statement, and checks that it becomes a dead letter for this reason, while the
