@@ -16,7 +16,9 @@ use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, Location, NotFound, OrderProcessingException, ValidationException,
 };
-use crate::infrastructure::repositories::{CartRepository, Connection, Offer, StoredResponse, UnitOfWork};
+use crate::infrastructure::repositories::{
+    CartRepository, Connection, Offer, ProductRepository, StoredResponse, UnitOfWork,
+};
 
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
 use crate::application::idempotency::{Responder, once};
@@ -282,7 +284,7 @@ async fn check_variant(
     variant_id: VariantId,
     location: Location,
 ) -> Result<(), Failure> {
-    let offers = CartRepository(work).offers(&[variant_id]).await?;
+    let offers = ProductRepository(work).offers(&[variant_id]).await?;
     if !offers.first().is_some_and(|offer| is_for_sale(offer, cart.currency)) {
         return Err(ValidationException::one(location, Fault::NotFound).into());
     }
@@ -306,7 +308,7 @@ async fn price(
     let variants: Vec<VariantId> = cart.items.iter().map(|item| item.variant_id).collect();
     let code = cart.discount_code.as_deref();
     quote_ahead(connection, policy.default_country, code, &ShippingChoice::Cheapest);
-    let mut known = CartRepository(connection).offers(&variants).await?;
+    let mut known = ProductRepository(connection).offers(&variants).await?;
     let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
     for &item in &cart.items {
         let Some(at) = known.iter().position(|offer| offer.variant_id == item.variant_id) else { continue };

@@ -14,7 +14,7 @@ use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 use crate::infrastructure::exceptions::{Failure, Fault, InvalidDiscountCodeException, ValidationException};
 use crate::infrastructure::repositories::{
-    CartRepository, CategoryRepository, Connection, DiscountRepository, Offer, ShippingRepository,
+    CategoryRepository, Connection, DiscountRepository, Offer, ProductRepository, ShippingRepository,
     TaxRepository,
 };
 
@@ -150,7 +150,7 @@ async fn offers(connection: &mut Connection, lines: &[QuoteLine]) -> Result<Vec<
     let mut wanted: Vec<VariantId> = lines.iter().map(|line| line.variant_id).collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let found = CartRepository(connection).offers(&wanted).await?;
+    let found = ProductRepository(connection).offers(&wanted).await?;
     let mut faults = ValidationException::none();
     let mut offers = Vec::with_capacity(lines.len());
     for (i, line) in lines.iter().enumerate() {

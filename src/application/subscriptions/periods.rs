@@ -13,7 +13,7 @@ use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
-use crate::infrastructure::repositories::{CartRepository, SubscriptionRepository, UnitOfWork};
+use crate::infrastructure::repositories::{ProductRepository, SubscriptionRepository, UnitOfWork};
 
 /// The waits before a failed charge is retried, by the number of failures before. The failure after the last wait
 /// expires the subscription.
@@ -44,7 +44,7 @@ async fn begin(
     line: &OrderLine,
     payment: &Payment,
 ) -> Result<(), Failure> {
-    let offers = CartRepository(work).offers(&[line.variant_id]).await?;
+    let offers = ProductRepository(work).offers(&[line.variant_id]).await?;
     let Some(interval) = offers.first().and_then(|offer| offer.billing_interval) else { return Ok(()) };
     let now = work.now();
     let paid_until = period_end(interval, now, now)?;

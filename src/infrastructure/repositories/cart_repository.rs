@@ -1,17 +1,10 @@
 //! Carts: their lines, the merge at login, checkout and expiry.
 
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 
-use super::database::{
-    Connection, DatabaseError, FromRow, Json, Param, Root, Row, UnitOfWork, from_row, params, placeholders,
-    select, table,
-};
+use super::database::{Connection, DatabaseError, Root, UnitOfWork, from_row, params, select, table};
 use crate::domain::cart::{Cart, CartItem};
-use crate::domain::ids::{CartId, CategoryId, OrderId, ProductId, UserId, VariantId};
-use crate::domain::money::Currency;
-use crate::domain::product::{BillingInterval, ProductKind};
-use crate::domain::tax::TaxClass;
+use crate::domain::ids::{CartId, OrderId, UserId, VariantId};
 
 table! {
     Cart in "carts", key CartId, with items: Vec<CartItem>, versioned;
@@ -27,60 +20,6 @@ table! {
     expires_at,
 }
 
-/// What is known of a variant when it is to be sold.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Offer {
-    /// The variant.
-    pub variant_id: VariantId,
-    /// Its product.
-    pub product_id: ProductId,
-    /// Its SKU.
-    pub sku: String,
-    /// The product's name, with the variant's options.
-    pub name: String,
-    /// Whether both product and variant are for sale.
-    pub active: bool,
-    /// Its prices in minor units.
-    pub prices: BTreeMap<Currency, i64>,
-    /// What kind of thing it is.
-    pub kind: ProductKind,
-    /// How often it is charged, if it is a subscription.
-    pub billing_interval: Option<BillingInterval>,
-    /// The age a buyer must have reached.
-    pub minimum_age: Option<i64>,
-    /// The product's own tax class.
-    pub tax_class: Option<TaxClass>,
-    /// The product's category.
-    pub category_id: Option<CategoryId>,
-    /// How many can be sold.
-    pub available: i64,
-}
-
-impl FromRow for Offer {
-    fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
-        let (product_name, Json(options)) = row.read::<(String, Json<Vec<String>>)>()?;
-        let name = if options.is_empty() {
-            product_name
-        } else {
-            format!("{product_name} ({})", options.join(", "))
-        };
-        Ok(Self {
-            name,
-            variant_id: row.read()?,
-            product_id: row.read()?,
-            sku: row.read()?,
-            active: row.read()?,
-            prices: row.read::<Json<_>>()?.0,
-            kind: row.read()?,
-            billing_interval: row.read()?,
-            minimum_age: row.read()?,
-            tax_class: row.read()?,
-            category_id: row.read()?,
-            available: row.read()?,
-        })
-    }
-}
-
 from_row!(CartItem { variant_id, quantity });
 
 /// The lines of a cart, in the order they were added.
@@ -93,7 +32,7 @@ const OPEN: &str = "id = $1 AND status = 'open' AND expires_at > $2";
 pub struct CartRepository<'a>(pub &'a mut Connection);
 
 impl CartRepository<'_> {
-    /// A cart with its lines.
+    /// Returns a cart with its lines.
     pub async fn by_id(&mut self, id: CartId) -> Result<Option<Cart>, DatabaseError> {
         let Some(root) = self.0.find::<Root<Cart>>(id).await? else { return Ok(None) };
         Ok(Some(root.with(self.items(id).await?)))
@@ -104,7 +43,7 @@ impl CartRepository<'_> {
         self.0.all(ITEMS, &params![id]).await
     }
 
-    /// The open cart of a user, the newest if there are several.
+    /// Returns the open cart of a user, the newest if there are several.
     pub async fn open_of(&mut self, user_id: UserId, now: Timestamp) -> Result<Option<Cart>, DatabaseError> {
         let sql = select::<Cart>(
             "WHERE user_id = $1 AND status = 'open' AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1",
@@ -114,22 +53,6 @@ impl CartRepository<'_> {
         };
         let items = self.items(root.row().id).await?;
         Ok(Some(root.with(items)))
-    }
-
-    /// What is known of variants that are to be sold, in no order; those that do not exist are left out.
-    pub async fn offers(&mut self, variants: &[VariantId]) -> Result<Vec<Offer>, DatabaseError> {
-        if variants.is_empty() {
-            return Ok(Vec::new());
-        }
-        let sql = format!(
-            "SELECT p.name, v.options, v.id, v.product_id, v.sku, v.active AND p.active, v.prices, p.kind, \
-             p.billing_interval, p.minimum_age, p.tax_class, p.category_id, i.stock - i.reserved \
-             FROM variants v JOIN products p ON p.id = v.product_id JOIN inventory i ON i.variant_id = v.id \
-             WHERE v.id IN ({})",
-            placeholders(1, variants.len())
-        );
-        let values: Vec<Param<'_>> = variants.iter().map(|&id| id.into()).collect();
-        self.0.all(&sql, &values).await
     }
 
     /// Sends for [`CartRepository::lock`] ahead; see [`Connection::send_ahead`].
@@ -154,9 +77,9 @@ impl CartRepository<'_> {
         cart: &mut Cart,
         item: CartItem,
     ) -> Result<(), DatabaseError> {
-        match cart.items.iter_mut().find(|known| known.variant_id == item.variant_id) {
-            Some(known) if *known == item => return work.save(cart).await.map(drop),
-            Some(known) => *known = item,
+        match cart.items.iter_mut().find(|line| line.variant_id == item.variant_id) {
+            Some(line) if *line == item => return work.save(cart).await.map(drop),
+            Some(line) => *line = item,
             None => cart.items.push(item),
         }
         let sql = "INSERT INTO cart_items (cart_id, variant_id, quantity, position) \
@@ -186,9 +109,9 @@ impl CartRepository<'_> {
         work.defer(sql, &params![id, order_id, now]).await
     }
 
-    /// Clears away carts that expired before `before` and became no order; how many.
+    /// Removes up to `limit` carts that expired before `before` and were not ordered; returns the number removed.
     pub async fn purge(work: &mut UnitOfWork, before: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
-        // said twice: one that is renewed while this waits for it stays
+        // The outer condition is checked again after a lock wait: a cart that was renewed is not removed.
         let sql = "DELETE FROM carts WHERE id IN \
                    (SELECT id FROM carts WHERE expires_at < $1 AND status <> 'ordered' ORDER BY expires_at LIMIT $2) \
                    AND expires_at < $1 AND status <> 'ordered'";

@@ -1,9 +1,17 @@
 //! The repositories room: one aggregate, one file, both databases.
 //!
 //! The mechanism: a [`Connection`] runs one SQL text on SQLite or PostgreSQL; writes happen in a [`UnitOfWork`], which
-//! also publishes events; [`Table`] gives a connection find, insert, update and remove, and each repository wraps a
-//! [`Connection`] and adds its own queries; those that write take the unit of work instead. The rule that must never
-//! break stands in the database: a conditional update, a unique key, a CHECK.
+//! also publishes events. `table!` describes the columns of a type, so that a connection can find, insert, update and
+//! remove its rows. A repository wraps a [`Connection`] and adds its own queries; functions that write take a
+//! [`UnitOfWork`] instead. Rules that must never be broken are in the database: a conditional update, a unique key, a
+//! CHECK.
+//!
+//! # Adding one
+//!
+//! 1. Write a migration, and `<name>_repository.rs` with a `table!` and a type that wraps a [`Connection`]; the module
+//!    `adding_one` below is a complete example.
+//! 2. Add its `mod` and `pub use` lines here.
+//! 3. Add a new type of id to `domain/ids.rs` and `database/{param,row}.rs`.
 
 mod cart_repository;
 mod catalogue_index;
@@ -26,7 +34,7 @@ mod subscription_repository;
 mod tax_repository;
 mod user_repository;
 
-pub use cart_repository::{CartRepository, Offer};
+pub use cart_repository::CartRepository;
 pub use catalogue_index::{AdminProductFilter, Facets, PriceBand, ProductFilter, ProductSort, SearchResults};
 pub use category_repository::{CategoryRepository, MoveError};
 pub use database::{
@@ -43,7 +51,7 @@ pub use notification_repository::{NotificationFilter, NotificationRepository};
 pub use order_repository::{OrderFilter, OrderRepository};
 pub use payment_repository::PaymentRepository;
 pub use preferences_repository::PreferencesRepository;
-pub use product_repository::{ProductRepository, SaveError};
+pub use product_repository::{Offer, ProductRepository, SaveError};
 pub use review_repository::{ReviewFilter, ReviewRepository};
 pub use session_repository::SessionRepository;
 pub use settings_repository::SettingsRepository;
@@ -51,3 +59,49 @@ pub use shipping_repository::ShippingRepository;
 pub use subscription_repository::{SubscriptionFilter, SubscriptionRepository};
 pub use tax_repository::TaxRepository;
 pub use user_repository::{EraseError, UserFilter, UserRepository};
+
+#[cfg(test)]
+mod adding_one {
+    use jiff::Timestamp;
+
+    use super::database::{Connection, DatabaseError, Table, UnitOfWork, params, select, table};
+    use crate::domain::ids::{ProductId, UserId};
+
+    /// A product that a user wants to buy later.
+    struct Wish {
+        user_id: UserId,
+        product_id: ProductId,
+        created_at: Timestamp,
+    }
+
+    table! {
+        Wish in "wishes", key (UserId, ProductId);
+        user_id,
+        product_id,
+        created_at,
+    }
+
+    /// Queries on wishes.
+    struct WishRepository<'a>(&'a mut Connection);
+
+    impl WishRepository<'_> {
+        /// Returns the wishes of a user, oldest first.
+        async fn by_user(&mut self, user_id: UserId) -> Result<Vec<Wish>, DatabaseError> {
+            let sql = select::<Wish>("WHERE user_id = $1 ORDER BY created_at, product_id");
+            self.0.all(&sql, &params![user_id]).await
+        }
+
+        /// Removes all wishes of a user; returns their number.
+        async fn remove_all_of(work: &mut UnitOfWork, user_id: UserId) -> Result<u64, DatabaseError> {
+            work.execute("DELETE FROM wishes WHERE user_id = $1", &params![user_id]).await
+        }
+    }
+
+    #[test]
+    fn a_table_describes_its_columns() {
+        let _queries = (WishRepository::by_user, WishRepository::remove_all_of);
+
+        assert_eq!(Wish::NAME, "wishes");
+        assert!(Wish::columns().eq(["user_id", "product_id", "created_at"]));
+    }
+}

@@ -2,8 +2,11 @@
 //!
 //! Orders reference variants: a variant that a product no longer has is deactivated, never removed.
 
+mod offers;
 pub(crate) mod rows;
 pub(crate) mod variants;
+
+pub use self::offers::Offer;
 
 use std::collections::{BTreeMap, HashSet};
 
