@@ -64,7 +64,8 @@ pub use user_repository::{EraseError, UserFilter, UserRepository};
 mod adding_one {
     use jiff::Timestamp;
 
-    use super::database::{Connection, DatabaseError, Table, UnitOfWork, params, select, table};
+    use super::database::{Connection, Database, DatabaseError, Setup, UnitOfWork, params, select, table};
+    use crate::domain::context::Context;
     use crate::domain::ids::{ProductId, UserId};
 
     /// A product that a user wants to buy later.
@@ -97,11 +98,21 @@ mod adding_one {
         }
     }
 
-    #[test]
-    fn a_table_describes_its_columns() {
-        let _queries = (WishRepository::by_user, WishRepository::remove_all_of);
+    #[tokio::test]
+    async fn a_wish_is_inserted_read_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
 
-        assert_eq!(Wish::NAME, "wishes");
-        assert!(Wish::columns().eq(["user_id", "product_id", "created_at"]));
+        let written = database.write((), async |work, ()| {
+            work.script("CREATE TABLE wishes (user_id BLOB, product_id BLOB, created_at INTEGER)").await?;
+            let (user_id, product_id) = (UserId(work.id()), ProductId(work.id()));
+            let created_at = work.now();
+            work.insert(&Wish { user_id, product_id, created_at }).await?;
+            let found = WishRepository(work).by_user(user_id).await?;
+            let removed = WishRepository::remove_all_of(work, user_id).await?;
+            Ok::<_, DatabaseError>((found.len(), removed))
+        });
+        assert_eq!(written.await.unwrap(), (1, 1));
     }
 }
