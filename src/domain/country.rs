@@ -18,7 +18,7 @@ pub struct Country(&'static str);
 pub struct UnknownCountry;
 
 impl Country {
-    /// Germany.
+    /// The code of Germany.
     pub const DE: Self = Self("DE");
 
     /// Returns the two-letter code, such as `"DE"`.

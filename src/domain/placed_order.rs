@@ -83,11 +83,11 @@ pub enum Effect {
 /// An event that follows from a transition. Each is one of [`events`](super::events).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderEvent {
-    /// `order.paid`.
+    /// The event `order.paid`.
     OrderPaid,
     /// `order.cancelled` with its reason.
     OrderCancelled(&'static str),
-    /// `order.fulfilled`.
+    /// The event `order.fulfilled`.
     OrderFulfilled,
     /// `payment.captured` with the amount.
     PaymentCaptured(Money),

@@ -28,7 +28,7 @@ pub struct Texts {
 states! {
     /// The kind of a product, which decides how it is delivered and charged.
     ProductKind, "product kind", {
-        /// Shipped.
+        /// Delivered by shipping.
         Physical = "physical" -> [],
         /// Delivered without shipping.
         Digital = "digital" -> [],

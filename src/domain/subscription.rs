@@ -29,7 +29,7 @@ states! {
     PeriodStatus, "subscription period", {
         /// Its charge is pending.
         Charging = "charging" -> [Paid, Failed],
-        /// Paid.
+        /// Its charge succeeded.
         Paid = "paid" -> [],
         /// Its charge failed and may be retried.
         Failed = "failed" -> [Charging],

@@ -11,7 +11,7 @@ use super::state::states;
 states! {
     /// The role of a user.
     Role, "role", {
-        /// Buys.
+        /// Buys from the store.
         Customer = "customer" -> [],
         /// Manages the store.
         Admin = "admin" -> [],

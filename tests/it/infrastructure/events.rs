@@ -1,20 +1,17 @@
 //! Events are delivered to every subscriber in order, and each handler takes effect once.
 
-use std::sync::Arc;
+mod commit_order;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
-use undercroft::domain::context::Context;
 use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted, UnreadableEvent};
 use undercroft::domain::ids::VariantId;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Conflict, Failure};
-use undercroft::infrastructure::repositories::{
-    Database, DatabaseError, Param, Setup, UnitOfWork, next_number,
-};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, UnitOfWork};
 
 use crate::support::store::{execute, value};
 use crate::support::{Shop, ShopOptions};
@@ -324,89 +321,4 @@ async fn events_that_all_subscribers_have_read_are_deleted_after_a_week(shop: &S
     assert_eq!(value::<i64>(database, left, &[]).await, 3, "and the two events of today");
     deliver_until(&dispatcher, database, 4).await;
     assert_in_order(database).await;
-}
-
-/// Publishes in a transaction that began, by writing or by publishing, before `meanwhile`, and continues after it.
-async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, meanwhile: impl AsyncFnOnce()) {
-    let database = shop.database.clone();
-    let variant_id = VariantId(uuid::Uuid::nil());
-    let (began, begun) = oneshot::channel::<()>();
-    let (resume, resumed) = oneshot::channel::<()>();
-    let signals = Arc::new(Mutex::new(Some((began, resumed))));
-    let late = tokio::spawn(async move {
-        let published: Result<(), DatabaseError> = database
-            .write((variant_id, before, after, signals), async |work, given| {
-                let (variant_id, before, after, signals) = (given.0, given.1, given.2, &given.3);
-                if let Some(available) = before {
-                    work.publish(&StockChanged { variant_id, available }).await?;
-                }
-                // sends the event and assigns the transaction its number
-                next_number(work, "late").await?;
-                if let Some((began, resumed)) = signals.lock().await.take() {
-                    began.send(()).unwrap();
-                    resumed.await.unwrap();
-                }
-                if let Some(available) = after {
-                    work.publish(&StockChanged { variant_id, available }).await?;
-                }
-                Ok(())
-            })
-            .await;
-        published.unwrap();
-    });
-    begun.await.unwrap();
-    meanwhile().await;
-    resume.send(()).unwrap();
-    late.await.unwrap();
-}
-
-// SQLite has one writer: no transaction commits late.
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_whose_transaction_commits_late_is_not_skipped() {
-    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
-    let dispatcher = noting(&shop.database);
-    publish_around(&shop, Some(0), None, async || {
-        publish(&shop.database, 1).await;
-        dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-        assert_eq!(notes(&shop.database).await, 0, "an event waits for transactions that began before it");
-    })
-    .await;
-    deliver_until(&dispatcher, &shop.database, 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_transaction_publishes_behind_shorter_ones() {
-    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
-    publish_around(&shop, None, Some(2), async || {
-        for available in 0..2 {
-            publish(&shop.database, available).await;
-        }
-    })
-    .await;
-    publish(&shop.database, 3).await;
-    deliver_until(&noting(&shop.database), &shop.database, 4).await;
-    assert_in_order(&shop.database).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn events_continue_after_a_restore_into_another_cluster() {
-    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
-    for available in 0..3 {
-        publish(&shop.database, available).await;
-    }
-    deliver_until(&noting(&shop.database), &shop.database, 3).await;
-    for available in 3..5 {
-        publish(&shop.database, available).await;
-    }
-    // as in a backup of a cluster with higher transaction numbers
-    execute(
-        &shop.database,
-        &["UPDATE outbox SET tx = tx + 1000000000000", "UPDATE event_cursors SET tx = tx + 1000000000000"],
-    )
-    .await;
-    let restored = Database::open(&shop.url, Context::system(), Setup::Never).await.unwrap();
-    publish(&restored, 5).await;
-    deliver_until(&noting(&restored), &restored, 6).await;
-    assert_in_order(&restored).await;
 }
