@@ -2,6 +2,7 @@
 
 use std::io::{Write, stdout};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -13,7 +14,7 @@ use crate::application::{Store, demo};
 use crate::infrastructure::repositories::Setup;
 use crate::presentation::http::router::router;
 use crate::presentation::http::server::{self, DrainReport};
-use crate::settings::Settings;
+use crate::settings::{HttpSettings, Settings};
 
 /// The arguments of `serve`.
 #[derive(clap::Args, Debug, Default)]
@@ -27,6 +28,7 @@ impl Serve {
     /// Serves until SIGINT or SIGTERM, and then completes the running requests; a second signal ends it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let mut signals = Signals::listen().map_err(CliError::Signals)?;
+        let http = within_file_limit(&settings.http);
         // first, so that no store is set up if the address is in use
         let address = settings.listen;
         let failed = |source| CliError::Listen { address, source };
@@ -45,8 +47,8 @@ impl Serve {
         let ids = store.database().context().ids.clone();
         // hashing the password takes longer than starting the server
         let admin = is_demo.then(|| store.clone());
-        let app = router(store, settings.http.clone());
-        let serving = server::serve(listener, app, &settings.http, ids, stop.clone());
+        let app = router(store, http.clone());
+        let serving = server::serve(listener, app, &http, ids, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");
@@ -69,6 +71,21 @@ impl Serve {
             () = second_signal => Err(CliError::Interrupted),
         }
     }
+}
+
+/// Raises the limit on open files, and returns the settings with as many connections as fit into it.
+fn within_file_limit(settings: &HttpSettings) -> HttpSettings {
+    let limit = server::raise_file_limit();
+    let wanted = settings.max_connections;
+    let fitting = server::connections_within(limit, wanted.get());
+    if fitting < wanted.get() {
+        tracing::warn!(
+            limit,
+            max_connections = fitting,
+            "`http.max_connections` is reduced to fit into the limit on open files of the process"
+        );
+    }
+    HttpSettings { max_connections: NonZeroU32::new(fitting).unwrap_or(wanted), ..settings.clone() }
 }
 
 /// Serves, and returns the outcome when the worker has completed its running jobs. If the worker stops because of an

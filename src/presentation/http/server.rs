@@ -7,7 +7,9 @@
 
 mod connection;
 mod deadline;
+mod file_limit;
 mod phase;
+mod registry;
 
 use std::io;
 use std::pin::pin;
@@ -21,11 +23,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::Connections;
+pub use self::file_limit::{connections_within, greatest_file_limit, raise_file_limit};
 use crate::domain::context::IdSource;
 use crate::settings::HttpSettings;
 
 /// The pause in accepting connections after the operating system had no file descriptor or memory for one.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+/// The connections accepted beyond the limit while idle ones are being closed.
+const SPARE: usize = 16;
 
 /// The outcome of a server that was stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +69,8 @@ pub async fn serve(
     DrainReport { served: connections.served(), drained, cut_off: tasks.len() }
 }
 
-/// Accepts connections until `shutdown` is cancelled, up to the greatest number that may be open at once.
+/// Accepts connections until `shutdown` is cancelled, up to the greatest number that may be open at once. Beyond that,
+/// each new connection closes the longest idle ones; while all have requests, new ones wait.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
@@ -78,15 +84,19 @@ async fn accept(
             biased;
             () = &mut stop => return,
             Some(_) = tasks.join_next() => {}
-            accepted = listener.accept(), if tasks.len() < limit => match accepted {
+            accepted = listener.accept(), if tasks.len() < limit + SPARE => match accepted {
                 Ok((stream, _)) => {
+                    if tasks.len() >= limit {
+                        connections.close_idle();
+                    }
                     // responses are small and written at once: Nagle's algorithm would only delay them
                     let _ = stream.set_nodelay(true);
                     tasks.spawn(Arc::clone(connections).serve(stream));
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted");
+                    let closed = connections.close_idle();
+                    tracing::warn!(%error, closed, "no connection can be accepted; idle ones are closed");
                     let _ = timeout(PAUSE_AFTER_ERROR, &mut stop).await;
                     if shutdown.is_cancelled() {
                         return;

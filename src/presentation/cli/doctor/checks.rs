@@ -14,6 +14,7 @@ use crate::application::{Store, consistency as checker};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::repositories::{Database, DatabaseError, SchemaState, Setup};
+use crate::presentation::http::server::{connections_within, greatest_file_limit};
 use crate::settings::Settings;
 
 /// The free bytes below which a disk is reported.
@@ -23,7 +24,7 @@ const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// Runs all checks; those that need the database are skipped if there is none.
 pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
-    let mut findings = vec![address(settings).await];
+    let mut findings = vec![address(settings).await, files(settings)];
     findings.extend(disk(settings));
     let (finding, is_usable) = database(settings).await;
     findings.push(finding);
@@ -58,6 +59,20 @@ async fn address(settings: &Settings) -> Finding {
             "set `listen` to an address of this machine",
         ),
     }
+}
+
+/// Checks whether `max_connections` fits into the limit on open files.
+fn files(settings: &Settings) -> Finding {
+    let (limit, wanted) = (greatest_file_limit(), settings.http.max_connections.get());
+    let fitting = connections_within(limit, wanted);
+    let limit = limit.map_or_else(|| "any number of".to_owned(), |limit| limit.to_string());
+    let found = format!("{limit} files may be open: enough for {fitting} connections");
+    if fitting < wanted {
+        let advice = "raise the hard limit on open files (`ulimit -Hn`, `LimitNOFILE`), or lower \
+                      `http.max_connections`; until then the server accepts fewer connections";
+        return Finding::warning("files", found, advice);
+    }
+    Finding::ok("files", found)
 }
 
 /// Returns the file of the database, if it is SQLite.

@@ -22,7 +22,8 @@ use tokio::time::{Instant, sleep};
 use tower::Service;
 
 use super::deadline::Deadline;
-use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
+use super::phase::{Phase, TrackedBody, TrackedStream};
+use super::registry::{Registered, Registry};
 use crate::domain::context::IdSource;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, with_instance};
 use crate::presentation::http::observe::finish_response;
@@ -40,18 +41,24 @@ pub(super) struct Connections {
     stopping: AtomicBool,
     stop: Notify,
     served: AtomicU64,
+    registry: Registry,
 }
 
 impl Connections {
     pub(super) fn new(router: Router, settings: HttpSettings, ids: Arc<dyn IdSource>) -> Self {
         let (stopping, served) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { router, settings, ids, stopping, stop: Notify::new(), served }
+        Self { router, settings, ids, stopping, stop: Notify::new(), served, registry: Registry::new() }
     }
 
     /// Ends each connection after its present request.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.stop.notify_waiters();
+    }
+
+    /// Closes the longest idle connections; returns how many.
+    pub(super) fn close_idle(&self) -> usize {
+        self.registry.close_idle()
     }
 
     /// The number of requests that got a response.
@@ -61,17 +68,20 @@ impl Connections {
 
     /// Serves the requests of one connection; returns whether one was in progress when the server was stopped.
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream) -> bool {
-        let tracker = Arc::new(PhaseTracker::new());
-        let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&tracker)));
-        let service = service_fn(|request| self.respond(request, &tracker));
+        let registered = self.registry.register();
+        let entry = Arc::clone(&registered.entry);
+        let tracker = &entry.tracker;
+        let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(tracker)));
+        let service = service_fn(|request| self.respond(request, &registered));
         let mut connection =
             pin!(http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service));
 
         let mut deadline = Deadline::new(&self.settings, tracker.snapshot());
         let mut alarm = pin!(sleep(self.settings.header_timeout));
-        let mut stop = pin!(self.stop.notified());
+        let (mut stop, mut close) = (pin!(self.stop.notified()), pin!(entry.closing()));
         // polled once to register the waker, which stays the same as long as the task
-        poll_fn(|cx| Poll::Ready(stop.as_mut().poll(cx).is_ready())).await;
+        poll_fn(|cx| Poll::Ready((stop.as_mut().poll(cx).is_ready(), close.as_mut().poll(cx).is_ready())))
+            .await;
 
         let (mut shutting_down, mut was_running) = (false, false);
         poll_fn(|cx| {
@@ -85,9 +95,13 @@ impl Connections {
                     Poll::Pending => {}
                 }
                 let snapshot = tracker.snapshot();
-                if !shutting_down && self.stopping.load(Ordering::SeqCst) {
+                if entry.is_closing() && !snapshot.phase().is_request() {
+                    return Poll::Ready(());
+                }
+                let stopping = self.stopping.load(Ordering::SeqCst);
+                if !shutting_down && (stopping || entry.is_closing()) {
                     shutting_down = true;
-                    was_running = snapshot.phase().is_request();
+                    was_running = stopping && snapshot.phase().is_request();
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
@@ -112,8 +126,9 @@ impl Connections {
     async fn respond(
         &self,
         request: Request<Incoming>,
-        tracker: &Arc<PhaseTracker>,
+        registered: &Registered<'_>,
     ) -> Result<Response, Infallible> {
+        let tracker = &registered.entry.tracker;
         tracker.begin_request();
         let (began, method) = (std::time::Instant::now(), request.method().clone());
         let (head, body) = request.into_parts();
@@ -141,7 +156,7 @@ impl Connections {
             let id = self.ids.uuid();
             finish_response(with_instance(failure_response(failure), id), id, &method, "-", began)
         });
-        tracker.end_request();
+        registered.end_request();
         self.served.fetch_add(1, Ordering::Relaxed);
         Ok(response)
     }

@@ -113,19 +113,6 @@ fn without_a_command_the_store_is_served_until_a_signal() {
 }
 
 #[test]
-fn the_server_survives_more_connections_than_file_descriptors() {
-    let folder = TempDir::new().unwrap();
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 64; exec \"$0\" --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_undercroft")]);
-    let (mut server, address) = Server::start(command.current_dir(folder.path()));
-    let connections: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
-    server.wait_for_log("no connection can be accepted");
-    drop(connections);
-    assert!(get(&address, "/no/such/page").starts_with("HTTP/1.1 404 "));
-    server.stop();
-}
-
-#[test]
 fn a_second_signal_ends_the_server_immediately() {
     let folder = TempDir::new().unwrap();
     let (mut server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
@@ -304,4 +291,34 @@ fn help_succeeds_and_lists_the_exit_codes() {
     let (code, output, _) = run(Path::new("."), &["--help"]);
     assert_eq!(code, Some(0));
     assert!(output.contains("serve") && output.contains("Exit codes:"), "{output}");
+}
+
+/// Returns the command to run the binary under a limit on open files, as `ulimit` takes it.
+fn with_file_limit(folder: &Path, limit: &str, arguments: &str) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit {limit} && exec {} {arguments}", env!("CARGO_BIN_EXE_undercroft"));
+    command.args(["-c", &script]).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn idle_connections_do_not_use_up_the_limit_on_open_files() {
+    for limit in ["-n 96", "-Sn 64"] {
+        let folder = TempDir::new().unwrap();
+        let mut command = with_file_limit(folder.path(), limit, "serve --no-demo --listen 127.0.0.1:0");
+        let (server, address) = Server::start(&mut command);
+        let idle: Vec<_> = (0..200).map(|_| TcpStream::connect(&address).unwrap()).collect();
+        assert!(get(&address, "/health/live").starts_with("HTTP/1.1 200 "), "{limit}");
+        drop(idle);
+        server.stop();
+    }
+}
+
+#[test]
+fn the_doctor_reports_a_limit_on_open_files_that_is_too_low() {
+    let folder = TempDir::new().unwrap();
+    let Output { status, stdout, .. } = with_file_limit(folder.path(), "-n 512", "doctor").output().unwrap();
+    assert!(status.success());
+    let text = String::from_utf8(stdout).unwrap();
+    assert!(text.contains("512 files may be open: enough for 384 connections"), "{text}");
 }

@@ -1,0 +1,127 @@
+//! The open connections, of which the longest idle ones are closed when there is no room for others.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::phase::{Phase, PhaseTracker};
+
+/// One in this many connections is closed at a time, so that the search for them is seldom.
+const SHARE: usize = 100;
+
+/// The open connections.
+pub(super) struct Registry {
+    entries: Mutex<HashMap<u64, Arc<Entry>>>,
+    /// Numbers the beginnings and the responses of all connections, in their order.
+    sequence: AtomicU64,
+}
+
+/// An open connection.
+pub(super) struct Entry {
+    pub(super) tracker: Arc<PhaseTracker>,
+    /// The number of the last response, or of the connection's beginning: of two idle connections, that with the lower
+    /// number has been idle longer.
+    active_at: AtomicU64,
+    closing: AtomicBool,
+    close: Notify,
+}
+
+impl Entry {
+    /// Returns whether the connection is to be closed if it has no request.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
+    }
+
+    /// Completes when the connection is to be closed.
+    pub(super) async fn closing(&self) {
+        self.close.notified().await;
+    }
+}
+
+/// An entry that is removed from its registry when it is dropped.
+pub(super) struct Registered<'a> {
+    registry: &'a Registry,
+    id: u64,
+    pub(super) entry: Arc<Entry>,
+}
+
+impl Registry {
+    pub(super) fn new() -> Self {
+        Self { entries: Mutex::default(), sequence: AtomicU64::new(0) }
+    }
+
+    /// Adds a connection.
+    pub(super) fn register(&self) -> Registered<'_> {
+        let id = self.sequence.fetch_add(1, Relaxed);
+        let entry = Arc::new(Entry {
+            tracker: Arc::new(PhaseTracker::new()),
+            active_at: AtomicU64::new(id),
+            closing: AtomicBool::new(false),
+            close: Notify::new(),
+        });
+        self.entries().insert(id, Arc::clone(&entry));
+        Registered { registry: self, id, entry }
+    }
+
+    /// Closes connections without a request: those that have had none for the longest time, at least one if there is any.
+    /// Returns how many.
+    pub(super) fn close_idle(&self) -> usize {
+        let entries = self.entries();
+        let idle = |entry: &&Arc<Entry>| {
+            matches!(entry.tracker.phase(), Phase::Idle | Phase::Head | Phase::Closing) && !entry.is_closing()
+        };
+        let mut idle: Vec<_> = entries.values().filter(idle).collect();
+        let count = idle.len().min(entries.len().div_ceil(SHARE));
+        if count == 0 {
+            return 0;
+        }
+
+        idle.select_nth_unstable_by_key(count - 1, |entry| entry.active_at.load(Relaxed));
+        for entry in &idle[..count] {
+            entry.closing.store(true, Relaxed);
+            entry.close.notify_one();
+        }
+        count
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<u64, Arc<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registered<'_> {
+    /// Records that a response was sent.
+    pub(super) fn end_request(&self) {
+        let number = self.registry.sequence.fetch_add(1, Relaxed);
+        self.entry.active_at.store(number, Relaxed);
+        self.entry.tracker.end_request();
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.registry.entries().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_idle_connection_is_closed_and_never_one_with_a_request() {
+        let registry = Registry::new();
+        let (busy, old, new) = (registry.register(), registry.register(), registry.register());
+        busy.entry.tracker.begin_request();
+        new.end_request();
+
+        assert_eq!(registry.close_idle(), 1);
+        assert_eq!([&busy, &old, &new].map(|it| it.entry.is_closing()), [false, true, false]);
+        drop(old);
+        assert_eq!(registry.close_idle(), 1);
+        assert_eq!([&busy, &new].map(|it| it.entry.is_closing()), [false, true]);
+        assert_eq!(registry.close_idle(), 0, "the last one has a request");
+    }
+}
