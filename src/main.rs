@@ -1,11 +1,15 @@
 //! The binary: reads the command line and the settings, starts logging and the runtime, and runs the command.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use undercroft::{
     presentation::cli::{self, Cli, Exit, logging},
     settings,
 };
+
+/// The longest wait for tasks that are still running when the command has ended.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let Cli { options, command } = match Cli::parse() {
@@ -23,8 +27,8 @@ fn main() -> ExitCode {
         Err(error) => return cli::report_error(&error, Exit::Failure).into(),
     };
     let result = runtime.block_on(command.unwrap_or_default().run(settings));
-    // blocking threads end with the process
-    runtime.shutdown_background();
+    // the database is closed when the last task is dropped; what takes longer ends with the process
+    runtime.shutdown_timeout(SHUTDOWN);
     match result {
         Ok(()) => Exit::Success.into(),
         Err(error) if error.is_closed_pipe() => Exit::Success.into(),

@@ -16,6 +16,7 @@ mod json_lines;
 pub(crate) mod partial_update;
 pub mod payments;
 pub mod people;
+pub mod readiness;
 pub mod selling;
 pub mod subscriptions;
 

@@ -45,7 +45,8 @@ const OUTSIDE_OF_THE_DOMAIN: [&str; 13] = [
 const FOLDERS: [&str; 6] = ["src", "tests", "benches", "docs", "locales", "migrations"];
 const MOST_LINES: usize = 400;
 /// The files of the application that belong to no capability.
-const APPLICATION: [&str; 5] = ["consistency.rs", "demo.rs", "idempotency.rs", "mod.rs", "partial_update.rs"];
+const APPLICATION: [&str; 6] =
+    ["consistency.rs", "demo.rs", "idempotency.rs", "mod.rs", "partial_update.rs", "readiness.rs"];
 
 #[derive(Clone)]
 struct Source {

@@ -86,9 +86,10 @@ impl From<ListError> for Failure {
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         match error {
-            DatabaseError::Unavailable(_) | DatabaseError::Full(_) | DatabaseError::Retryable(_) => {
-                Technical::new(TechnicalKind::Unavailable, error).into()
-            }
+            DatabaseError::Unavailable(_)
+            | DatabaseError::Full(_)
+            | DatabaseError::ReadOnly(_)
+            | DatabaseError::Retryable(_) => Technical::new(TechnicalKind::Unavailable, error).into(),
             DatabaseError::Stale { .. } => Conflict::Stale.into(),
             DatabaseError::Taken { constraint } | DatabaseError::CheckFailed { constraint } => {
                 Conflict::Rule { constraint }.into()
@@ -204,6 +205,7 @@ mod tests {
         let cases = [
             (DatabaseError::Unavailable("no route to 10.0.0.7".into()), 503, "unavailable"),
             (DatabaseError::Full("/var".into()), 503, "unavailable"),
+            (DatabaseError::ReadOnly("/var".into()), 503, "unavailable"),
             (DatabaseError::Retryable("deadlock".into()), 503, "unavailable"),
             (DatabaseError::Stale { table: "products" }, 409, "stale"),
             (DatabaseError::Taken { constraint: constraint() }, 409, "conflict"),

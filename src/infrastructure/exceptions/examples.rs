@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use super::{
     CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault,
-    InvalidDiscountCodeException, NotFound, OrderProcessingException, PaymentFailedException,
-    ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException, Technical, TechnicalKind,
-    UnauthorizedAccessException, UserNotFoundException, ValidationException,
+    InvalidDiscountCodeException, NotFound, NotReady, NotReadyReason, OrderProcessingException,
+    PaymentFailedException, ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException,
+    Technical, TechnicalKind, UnauthorizedAccessException, UserNotFoundException, ValidationException,
 };
 use crate::domain::{
     discount::DiscountRejection,
@@ -74,6 +74,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         reasons.map(|reason| InvalidDiscountCodeException { discount_code: "MAY".into(), reason }.into()),
     );
     examples.extend(NotFound::ALL.map(Failure::from));
+    examples.extend(NotReadyReason::ALL.map(|reason| NotReady { reason }.into()));
     examples.extend(TechnicalKind::ALL.map(|kind| Technical::new(kind, "disk on fire").into()));
     examples
 }

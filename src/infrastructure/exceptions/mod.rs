@@ -29,6 +29,7 @@ mod invalid_discount_code_exception;
 mod kind;
 mod messages;
 mod not_found;
+mod not_ready;
 mod order_processing_exception;
 mod payment_failed_exception;
 mod problem;
@@ -54,6 +55,7 @@ pub use self::{
     invalid_discount_code_exception::InvalidDiscountCodeException,
     kind::Kind,
     not_found::NotFound,
+    not_ready::{NotReady, NotReadyReason},
     order_processing_exception::OrderProcessingException,
     payment_failed_exception::PaymentFailedException,
     problem::{PROBLEM_JSON, with_instance},

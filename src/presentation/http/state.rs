@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::application::Store;
+use crate::application::readiness::Readiness;
 use crate::settings::HttpSettings;
 
 /// The state of every handler: `State(app): State<AppState>`, then `&app.store`. Clones share everything.
@@ -18,6 +19,8 @@ pub struct App {
     pub store: Store,
     /// The limits of requests and the attributes of cookies.
     pub http: HttpSettings,
+    /// Checks whether the store can write.
+    pub readiness: Readiness,
     generate_document: fn() -> Vec<u8>,
     document: OnceLock<Bytes>,
 }
@@ -32,7 +35,13 @@ impl App {
 impl AppState {
     /// Returns the state for a store, with these HTTP settings and the function that generates the OpenAPI document.
     pub(super) fn new(store: Store, http: HttpSettings, generate_document: fn() -> Vec<u8>) -> Self {
-        Self(Arc::new(App { store, http, generate_document, document: OnceLock::new() }))
+        Self(Arc::new(App {
+            store,
+            http,
+            readiness: Readiness::default(),
+            generate_document,
+            document: OnceLock::new(),
+        }))
     }
 }
 

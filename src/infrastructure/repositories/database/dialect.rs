@@ -121,7 +121,7 @@ pub(crate) fn table_exists(engine: Engine) -> &'static str {
 pub(crate) fn lock_schema(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT 1 WHERE FALSE",
-        Engine::Postgres => "SELECT pg_advisory_xact_lock(7596834527349)",
+        Engine::Postgres => "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7596834527349)",
     }
 }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// An error of the database.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum DatabaseError {
     /// The database cannot be reached or is overloaded. Nothing was changed; the same call may succeed later.
     #[error("the database is not available: {0}")]
@@ -11,6 +11,9 @@ pub enum DatabaseError {
     /// The disk of the database is full. Nothing was changed.
     #[error("the database has no room left: {0}")]
     Full(String),
+    /// The database, its file or its folder can only be read. Nothing was changed.
+    #[error("the database is read-only: {0}")]
+    ReadOnly(String),
     /// Another row has this unique value.
     #[error("a value is taken: {constraint}")]
     Taken {

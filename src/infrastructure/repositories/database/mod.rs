@@ -10,10 +10,12 @@ mod outbox;
 mod page;
 mod param;
 mod postgres;
+mod postgres_pool;
 mod records;
 mod row;
 mod signing_key;
 mod sqlite;
+mod sqlite_file;
 mod statements;
 pub(crate) mod table;
 mod unit_of_work;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use self::connection::EngineConnection;
-use self::postgres::PostgresDatabase;
+use self::postgres_pool::PostgresDatabase;
 use self::sqlite::SqliteDatabase;
 use self::unit_of_work::{PendingWork, complete};
 use crate::domain::context::Context;
@@ -87,7 +89,10 @@ pub enum Setup {
 impl Database {
     /// Opens the database at `url`, and sets up its schema as `setup` allows.
     pub async fn open(url: &str, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
-        let mut database = Self::connect(url, context, setup != Setup::Never)?;
+        let mut instance = [0; 4];
+        context.ids.secret(&mut instance);
+        let instance = u32::from_ne_bytes(instance);
+        let mut database = Self::connect(url, context, setup != Setup::Never, Some(instance))?;
         database.is_new = migrations::set_up(&database, setup).await?;
         database.signing_key = SigningKey::load(&database).await?;
         outbox::renumber_restored(&database).await?;
@@ -96,13 +101,19 @@ impl Database {
 
     /// Returns the state of the schema of the database at `url`. Creates and changes nothing.
     pub async fn look(url: &str, context: Context) -> Result<SchemaState, DatabaseError> {
-        migrations::state(&Self::connect(url, context, false)?).await
+        migrations::state(&Self::connect(url, context, false, None)?).await
     }
 
-    /// Connects to the database at `url`; creates the file if it is missing and `create` is set.
-    fn connect(url: &str, context: Context, create: bool) -> Result<Self, DatabaseError> {
+    /// Connects to the database at `url`; creates the file if it is missing and `create` is set. `instance` is the number
+    /// that the file gets.
+    fn connect(
+        url: &str,
+        context: Context,
+        create: bool,
+        instance: Option<u32>,
+    ) -> Result<Self, DatabaseError> {
         let backend = match url.strip_prefix("sqlite:") {
-            Some(path) => Backend::Sqlite(SqliteDatabase::open(Path::new(path), create)?),
+            Some(path) => Backend::Sqlite(SqliteDatabase::open(Path::new(path), create, instance)?),
             None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
                 Backend::Postgres(PostgresDatabase::open(url)?)
             }
@@ -242,7 +253,10 @@ impl Database {
             Backend::Sqlite(_) => {
                 self.write(params, async move |work, params| work.first::<T>(sql, params).await).await
             }
-            Backend::Postgres(_) => self.read().await?.first(sql, &params).await,
+            Backend::Postgres(postgres) => {
+                let writer = postgres.writer().await?;
+                Connection::new(EngineConnection::Postgres(writer)).first(sql, &params).await
+            }
         }
     }
 
@@ -261,7 +275,7 @@ impl Database {
     {
         let mut run = 1;
         loop {
-            let mut connection = match postgres.connection().await {
+            let mut connection = match postgres.writer().await {
                 Ok(connection) => connection,
                 Err(error) => return (Err(error.into()), false),
             };
@@ -305,11 +319,6 @@ impl Database {
     pub async fn time(&self) -> Result<jiff::Timestamp, DatabaseError> {
         let sql = dialect::time(self.engine());
         self.read().await?.one(sql, &[]).await
-    }
-
-    /// Fails if the database does not respond.
-    pub async fn ping(&self) -> Result<(), DatabaseError> {
-        self.read().await?.one::<i64>("SELECT CAST(1 AS BIGINT)", &[]).await.map(drop)
     }
 }
 

@@ -1,90 +1,19 @@
-//! The PostgreSQL engine: a bounded pool of connections with prepared statements.
+//! The PostgreSQL engine: a connection, whose statements are prepared once and sent together where possible.
 
 use std::pin::pin;
-use std::str::FromStr;
-use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::Object;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use tokio_postgres::config::{Host, SslMode};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Row, Statement};
 
 use super::error::DatabaseError;
 use super::param::Param;
 
-/// The most connections.
-const CONNECTIONS: usize = 16;
 /// The most messages that are sent without waiting for the replies in between.
 const TOGETHER: usize = 30;
-/// The longest wait for a connection, until the database is reported as unavailable.
-const CONNECTION_WAIT: Duration = Duration::from_secs(10);
-
-/// A pool of connections to one database.
-pub(crate) struct PostgresDatabase {
-    pool: Pool,
-}
-
-impl PostgresDatabase {
-    /// Returns a pool for the database at `url`. Connections are opened when they are needed.
-    ///
-    /// Without `sslmode` in the URL, a connection to this machine is not encrypted, and any other uses TLS with a
-    /// certificate that a public root has signed.
-    pub(crate) fn open(url: &str) -> Result<Self, DatabaseError> {
-        let unusable = |error: &dyn std::error::Error| DatabaseError::Unavailable(error.to_string());
-        let mut config = tokio_postgres::Config::from_str(url).map_err(|error| unusable(&error))?;
-        if !url.contains("sslmode=") {
-            config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
-        }
-        config.connect_timeout(CONNECTION_WAIT);
-        if config.get_application_name().is_none() {
-            config.application_name("undercroft");
-        }
-        let tls =
-            rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-                .with_safe_default_protocol_versions()
-                .map_err(|error| unusable(&error))?
-                .with_root_certificates(rustls::RootCertStore {
-                    roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-                })
-                .with_no_client_auth();
-        let manager = Manager::from_config(
-            config,
-            tokio_postgres_rustls::MakeRustlsConnect::new(tls),
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
-            .wait_timeout(Some(CONNECTION_WAIT))
-            .create_timeout(Some(CONNECTION_WAIT))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| unusable(&error))?;
-        Ok(Self { pool })
-    }
-
-    /// Returns a connection.
-    pub(crate) async fn connection(&self) -> Result<PostgresConnection, DatabaseError> {
-        let object = self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => DatabaseError::from(error),
-            other => DatabaseError::Unavailable(other.to_string()),
-        })?;
-        Ok(PostgresConnection {
-            object: Some(object),
-            state: State::Idle,
-            queue: Vec::new(),
-            ahead: Vec::new(),
-        })
-    }
-}
-
-fn is_local(config: &tokio_postgres::Config) -> bool {
-    config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
-        Host::Unix(_) => true,
-    })
-}
 
 /// A connection in use. If it is dropped inside a transaction it is closed, which rolls the transaction back.
 ///
@@ -97,6 +26,8 @@ pub(crate) struct PostgresConnection {
     queue: Vec<Queued>,
     /// The replies to statements that were sent ahead.
     ahead: Vec<(Ahead, Reply)>,
+    /// Held by a connection that writes until it is dropped.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The state of a connection's transaction.
@@ -164,6 +95,11 @@ pub(crate) struct Reply {
 }
 
 impl PostgresConnection {
+    pub(super) fn new(object: Object, permit: Option<OwnedSemaphorePermit>) -> Self {
+        let (queue, ahead) = (Vec::new(), Vec::new());
+        Self { object: Some(object), state: State::Idle, queue, ahead, _permit: permit }
+    }
+
     fn get(&self) -> &Object {
         #[expect(clippy::expect_used, reason = "the connection is there until it is dropped")]
         self.object.as_ref().expect("a connection in use")
@@ -386,6 +322,8 @@ impl From<tokio_postgres::Error> for DatabaseError {
                 Self::Retryable(message)
             }
             &SqlState::DISK_FULL => Self::Full(message),
+            &SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly(message),
+            &SqlState::LOCK_NOT_AVAILABLE => Self::Unavailable(message),
             code if code.code().starts_with("08")
                 || code.code().starts_with("53")
                 || code.code().starts_with("57") =>

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
@@ -16,6 +17,7 @@ use super::dialect;
 use super::error::DatabaseError;
 use super::param::Param;
 use super::row::Row;
+use super::sqlite_file;
 
 /// The most units in the queue of the writer; further ones wait until there is room.
 const QUEUE: usize = 1024;
@@ -34,9 +36,12 @@ pub(crate) trait Unit: Send {
     fn finish(self: Box<Self>, committed: Result<(), DatabaseError>);
 }
 
-/// A database file with its writer and its readers.
+/// A database file with its writer and its readers. When it is dropped, the writer completes its units, and the last
+/// connection that is closed moves all changes into the file.
 pub(crate) struct SqliteDatabase {
-    writer: mpsc::Sender<Box<dyn Unit>>,
+    /// `None` while it is dropped.
+    writer: Option<mpsc::Sender<Box<dyn Unit>>>,
+    thread: Option<JoinHandle<()>>,
     readers: Arc<Readers>,
 }
 
@@ -49,19 +54,27 @@ struct Readers {
 
 impl SqliteDatabase {
     /// Opens the file and starts its writer, which runs until the database is dropped. A missing file is created if
-    /// `create` is set.
-    pub(crate) fn open(path: &Path, create: bool) -> Result<Self, DatabaseError> {
-        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-        flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
-        let writer = open(path, flags)?;
+    /// `create` is set. `instance` is a random number for the file, see [`sqlite_file`]; `None` leaves it unchanged.
+    pub(crate) fn open(path: &Path, create: bool, instance: Option<u32>) -> Result<Self, DatabaseError> {
+        if create {
+            sqlite_file::create(path)?;
+        }
+        if path.exists() {
+            sqlite_file::check_writable(path)?;
+            sqlite_file::check_instance(path)?;
+        }
+        let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         // A cache of 16 MB holds the pages that a large unit of work changes until it commits. The journal of its
         // savepoint is kept in memory too (temp_store) instead of in a file.
         writer.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
              PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;",
         )?;
+        if let Some(instance) = instance {
+            sqlite_file::begin_instance(&writer, path, instance)?;
+        }
         let (sender, receiver) = mpsc::channel(QUEUE);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || write_loop(writer, receiver))
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
@@ -70,7 +83,7 @@ impl SqliteDatabase {
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(READERS)),
         };
-        Ok(Self { writer: sender, readers: Arc::new(readers) })
+        Ok(Self { writer: Some(sender), thread: Some(thread), readers: Arc::new(readers) })
     }
 
     /// Returns a connection for reads.
@@ -89,7 +102,24 @@ impl SqliteDatabase {
 
     /// Sends a unit of work to the writer.
     pub(crate) async fn submit(&self, unit: Box<dyn Unit>) -> Result<(), DatabaseError> {
-        self.writer.send(unit).await.map_err(|_| DatabaseError::Unavailable("the writer has stopped".into()))
+        let stopped = || DatabaseError::Unavailable("the writer has stopped".into());
+        let writer = self.writer.as_ref().ok_or_else(stopped)?;
+        writer.send(unit).await.map_err(|_| stopped())
+    }
+}
+
+impl Drop for SqliteDatabase {
+    fn drop(&mut self) {
+        self.readers.permits.close();
+        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        drop(self.writer.take());
+        let Some(thread) = self.thread.take() else { return };
+        // a unit that the writer completes may own the last clone of the database
+        if thread.thread().id() != std::thread::current().id() {
+            // a writer that panicked leaves its changes in the log
+            let _ = thread.join();
+        }
+        sqlite_file::end_instance(&self.readers.path);
     }
 }
 
@@ -122,11 +152,12 @@ fn write_loop(connection: Connection, mut units: mpsc::Receiver<Box<dyn Unit>>) 
             // the group has failed either way; closing the connection rolls back too
             let _ = connection.script("ROLLBACK");
         }
-        let committed = committed.map_err(|error| error.to_string());
         for unit in group {
-            unit.finish(committed.clone().map_err(DatabaseError::Unavailable));
+            unit.finish(committed.clone());
         }
     }
+    // connections of other processes, or a read that is not complete, may leave the log in place
+    let _ = connection.script("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /// The statements that begin a unit of a group, keep its changes and roll them back.
@@ -275,10 +306,10 @@ impl From<rusqlite::Error> for DatabaseError {
             _ => match failure.code {
                 ffi::ErrorCode::DatabaseBusy
                 | ffi::ErrorCode::DatabaseLocked
-                | ffi::ErrorCode::CannotOpen => Self::Unavailable(message),
-                ffi::ErrorCode::DiskFull | ffi::ErrorCode::ReadOnly | ffi::ErrorCode::SystemIoFailure => {
-                    Self::Full(message)
-                }
+                | ffi::ErrorCode::CannotOpen
+                | ffi::ErrorCode::SystemIoFailure => Self::Unavailable(message),
+                ffi::ErrorCode::DiskFull => Self::Full(message),
+                ffi::ErrorCode::ReadOnly => Self::ReadOnly(message),
                 _ => Self::Internal(message),
             },
         }

@@ -4,14 +4,15 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, NotReady};
 use crate::presentation::http::json::Json;
+use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![get_liveness, get_readiness]
+    routes![get_liveness, get_readiness: [any::<NotReady>()]]
 }
 
 /// The state of the server.
@@ -33,9 +34,9 @@ async fn get_liveness(_: Public) -> Json<Health> {
 
 /// Check whether the server is ready
 ///
-/// The server is ready if its database responds. If not, the request fails with `unavailable`.
+/// The server is ready if its database can be written. If not, the request fails with `not_ready` and the reason.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, body = Health)))]
 async fn get_readiness(_: Public, State(app): State<AppState>) -> Result<Json<Health>, Failure> {
-    app.store.database().ping().await?;
+    app.readiness.check(&app.store).await?;
     Ok(OK)
 }

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
 use undercroft::domain::context::Context;
 use undercroft::domain::events::StockDepleted;
 use undercroft::domain::ids::VariantId;
 use undercroft::domain::user::User;
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, next_number};
 
-use crate::support::Shop;
+use crate::support::{Shop, ShopOptions};
 
 async fn counter(database: &Database, name: &str) -> Option<i64> {
     let mut connection = database.read().await.unwrap();
@@ -203,4 +206,51 @@ async fn a_second_copy_of_a_locked_row_does_not_overwrite_the_first(shop: &Shop)
         })
         .await;
     assert!(matches!(outcome, Err(DatabaseError::Internal(_))), "{outcome:?}");
+}
+
+/// Increments a counter in a transaction that stays open until `end` completes.
+async fn hold(database: &Database, name: &'static str, end: oneshot::Receiver<()>) -> JoinHandle<()> {
+    let (locked, is_locked) = oneshot::channel();
+    let signals = Arc::new(Mutex::new(Some((locked, end))));
+    let database = database.clone();
+    let holder = tokio::spawn(async move {
+        let held: Result<(), DatabaseError> = database
+            .write((name, signals), async |work, (name, signals)| {
+                next_number(work, name).await?;
+                if let Some((locked, end)) = signals.lock().await.take() {
+                    locked.send(()).unwrap();
+                    end.await.unwrap();
+                }
+                Ok(())
+            })
+            .await;
+        held.unwrap();
+    });
+    is_locked.await.unwrap();
+    holder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_held_for_long_delays_no_read_and_fails_the_writes_that_wait_for_it() {
+    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
+    let (end, ended) = oneshot::channel();
+    let holder = hold(&shop.database, "held", ended).await;
+
+    let writes: Vec<_> = (0..30)
+        .map(|_| {
+            let database = shop.database.clone();
+            tokio::spawn(async move { count_up(&database, "held", false).await })
+        })
+        .collect();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(counter(&shop.database, "other").await, None);
+    }
+    for write in writes {
+        let result = write.await.unwrap();
+        assert!(matches!(result, Err(DatabaseError::Unavailable(_))), "{result:?}");
+    }
+    end.send(()).unwrap();
+    holder.await.unwrap();
+    assert_eq!(counter(&shop.database, "held").await, Some(1));
 }

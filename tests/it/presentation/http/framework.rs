@@ -7,7 +7,7 @@ use serde_json::Value;
 use undercroft::presentation::http::routes;
 
 use super::examples::{Operation, document, operations};
-use crate::support::Shop;
+use crate::support::{Shop, ShopOptions};
 
 #[test]
 fn every_operation_documents_its_policy_and_its_responses() {
@@ -122,6 +122,21 @@ async fn health_is_reported(shop: &Shop) {
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(server.guest().get(path).await.expect(200)["status"], "ok");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_write_is_not_ready_and_still_reads() {
+    let shop = Shop::on_sqlite(ShopOptions::default()).await;
+    let server = shop.server().await;
+    let read_only =
+        shop.database.write((), async |work, ()| work.execute("PRAGMA query_only = ON", &[]).await);
+    read_only.await.unwrap();
+
+    let response = server.guest().get("/health/ready").await;
+    assert_eq!(response.problem(503), "not_ready");
+    assert_eq!(response.json()["reason"], "read_only");
+    assert_eq!(server.guest().get("/health/live").await.status, 200);
+    assert_eq!(server.guest().get("/v1/products").await.status, 200);
 }
 
 on_both_engines!(unknown_routes_are_404_and_every_response_has_a_request_id);

@@ -1,0 +1,54 @@
+//! Readiness: whether the store can write.
+
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Store;
+use crate::infrastructure::exceptions::{Failure, NotReady, NotReadyReason};
+use crate::infrastructure::repositories::{DatabaseError, SettingsRepository};
+
+/// The bytes that are written, more than a checkout writes: on a disk that is nearly full, a smaller write may succeed.
+const SIZE: usize = 128 << 10;
+/// How long a result is returned again, so that frequent requests do not become frequent writes.
+const VALIDITY: Duration = Duration::from_secs(1);
+
+/// Checks whether a store can write.
+#[derive(Debug, Default)]
+pub struct Readiness(Mutex<Option<(Instant, Result<(), NotReady>)>>);
+
+impl Readiness {
+    /// Writes a text to the database, unless that was done less than a second ago.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReady`], with the reason why the database cannot be written.
+    pub async fn check(&self, store: &Store) -> Result<(), Failure> {
+        let mut last = self.0.lock().await;
+        if let Some((at, result)) = *last
+            && at.elapsed() < VALIDITY
+        {
+            return Ok(result?);
+        }
+
+        let written = store
+            .database()
+            .write((), async |work, ()| SettingsRepository::set(work, "readiness", &"-".repeat(SIZE)).await);
+        let result = written.await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
+            NotReady { reason: reason(&error) }
+        });
+        *last = Some((Instant::now(), result));
+        Ok(result?)
+    }
+}
+
+fn reason(error: &DatabaseError) -> NotReadyReason {
+    match error {
+        DatabaseError::Unavailable(_) | DatabaseError::Retryable(_) => NotReadyReason::DatabaseUnavailable,
+        DatabaseError::Full(_) => NotReadyReason::DiskFull,
+        DatabaseError::ReadOnly(_) => NotReadyReason::ReadOnly,
+        _ => NotReadyReason::DatabaseFailed,
+    }
+}

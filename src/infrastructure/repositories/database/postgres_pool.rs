@@ -1,0 +1,100 @@
+//! The connections to PostgreSQL: how they are opened, and how many there are.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_postgres::config::{Host, SslMode};
+
+use super::error::DatabaseError;
+use super::postgres::PostgresConnection;
+
+/// The most connections.
+const CONNECTIONS: usize = 16;
+/// The most connections in transactions that write: the others are for reads, which a lock that transactions wait for
+/// does not delay.
+const WRITERS: usize = 12;
+/// The longest wait for a lock. A foreign transaction that holds one for longer makes the store's unavailable.
+const LOCK_WAIT: &str = "-c lock_timeout=5s";
+/// The longest wait for a connection, until the database is reported as unavailable.
+const CONNECTION_WAIT: Duration = Duration::from_secs(10);
+
+/// A pool of connections to one database.
+pub(crate) struct PostgresDatabase {
+    pool: Pool,
+    writers: Arc<Semaphore>,
+}
+
+impl PostgresDatabase {
+    /// Returns a pool for the database at `url`. Connections are opened when they are needed.
+    ///
+    /// Without `sslmode` in the URL, a connection to this machine is not encrypted, and any other uses TLS with a
+    /// certificate that a public root has signed.
+    pub(crate) fn open(url: &str) -> Result<Self, DatabaseError> {
+        let unusable = |error: &dyn std::error::Error| DatabaseError::Unavailable(error.to_string());
+        let mut config = tokio_postgres::Config::from_str(url).map_err(|error| unusable(&error))?;
+        if !url.contains("sslmode=") {
+            config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
+        }
+        config.connect_timeout(CONNECTION_WAIT);
+        let options =
+            config.get_options().map_or_else(|| LOCK_WAIT.to_owned(), |own| format!("{LOCK_WAIT} {own}"));
+        config.options(options);
+        if config.get_application_name().is_none() {
+            config.application_name("undercroft");
+        }
+        let tls =
+            rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .map_err(|error| unusable(&error))?
+                .with_root_certificates(rustls::RootCertStore {
+                    roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+                })
+                .with_no_client_auth();
+        let manager = Manager::from_config(
+            config,
+            tokio_postgres_rustls::MakeRustlsConnect::new(tls),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .wait_timeout(Some(CONNECTION_WAIT))
+            .create_timeout(Some(CONNECTION_WAIT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| unusable(&error))?;
+        Ok(Self { pool, writers: Arc::new(Semaphore::new(WRITERS)) })
+    }
+
+    /// Returns a connection for a transaction that writes. Some connections are never used for these, so that reads have
+    /// one while transactions wait for each other.
+    pub(crate) async fn writer(&self) -> Result<PostgresConnection, DatabaseError> {
+        let unavailable = || DatabaseError::Unavailable("all connections that write are in use".into());
+        let permit = timeout(CONNECTION_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
+        let permit = permit.map_err(|_| unavailable())?.map_err(|_| unavailable())?;
+        self.get(Some(permit)).await
+    }
+
+    /// Returns a connection for reads.
+    pub(crate) async fn connection(&self) -> Result<PostgresConnection, DatabaseError> {
+        self.get(None).await
+    }
+
+    async fn get(&self, permit: Option<OwnedSemaphorePermit>) -> Result<PostgresConnection, DatabaseError> {
+        let object = self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => DatabaseError::from(error),
+            other => DatabaseError::Unavailable(other.to_string()),
+        })?;
+        Ok(PostgresConnection::new(object, permit))
+    }
+}
+
+fn is_local(config: &tokio_postgres::Config) -> bool {
+    config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+        Host::Unix(_) => true,
+    })
+}

@@ -1,0 +1,128 @@
+//! The files of a SQLite database: who may read them, whether they can be written, and whether they belong together.
+//!
+//! After a crash the last changes are in FILE-wal, which SQLite applies to FILE when it is opened again. If FILE was
+//! replaced in between, for instance by a backup, the changes of another database would be applied to it. Therefore an
+//! opening that finds no changes in FILE-wal writes a new random number to FILE (`user_version`, a field of its header)
+//! and to FILE-instance, and one that finds changes compares both numbers.
+//!
+//! Source: <https://www.sqlite.org/fileformat2.html>, sections 1.3 and 4.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rustix::fs::{Access, access};
+
+use super::error::DatabaseError;
+
+/// The offset of `user_version` in the header of a database file.
+const NUMBER_AT: u64 = 60;
+
+/// Creates the file if it is missing. On Unix, only the user of this process may read it and the files beside it.
+pub(super) fn create(path: &Path) -> Result<(), DatabaseError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unusable(path, &error)),
+    }
+}
+
+/// Fails if the file or its folder cannot be written.
+pub(super) fn check_writable(path: &Path) -> Result<(), DatabaseError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    for (path, mode) in [(path, Access::READ_OK | Access::WRITE_OK), (folder, Access::WRITE_OK)] {
+        access(path, mode).map_err(|error| unusable(path, &error.into()))?;
+    }
+    Ok(())
+}
+
+fn unusable(path: &Path, error: &io::Error) -> DatabaseError {
+    let text = format!("{}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DatabaseError::ReadOnly(text),
+        _ => DatabaseError::Unavailable(text),
+    }
+}
+
+/// Fails if the file was replaced since the changes in FILE-wal were written.
+pub(super) fn check_instance(path: &Path) -> Result<(), DatabaseError> {
+    if !has_changes(path) {
+        return Ok(());
+    }
+    let recorded = fs::read_to_string(beside(path, "-instance")).ok();
+    let Some(recorded) = recorded.and_then(|text| text.trim().parse::<u32>().ok()) else { return Ok(()) };
+    if number(path).is_ok_and(|number| number == recorded) {
+        return Ok(());
+    }
+    let (file, log, memory) = (path.display(), beside(path, "-wal"), beside(path, "-shm"));
+    let (log, memory) = (log.display(), memory.display());
+    Err(DatabaseError::Schema(format!(
+        "{file} was replaced after a crash, and {log} has changes of the file that was there before. To use {file} as \
+         it is, delete {log} and {memory}; to use the changes, put the former file back"
+    )))
+}
+
+/// Writes a new number to the file and to FILE-instance, unless FILE-wal has changes: then both numbers are those of the
+/// process that wrote them.
+pub(super) fn begin_instance(connection: &Connection, path: &Path, number: u32) -> Result<(), DatabaseError> {
+    let record = beside(path, "-instance");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let failed = |error: &io::Error| unusable(&record, error);
+    let mut file = options.open(&record).map_err(|error| failed(&error))?;
+    // the lock ends when the file is closed
+    file.lock().map_err(|error| failed(&error))?;
+    if has_changes(path) {
+        return Ok(());
+    }
+
+    // the pragma takes a signed number
+    connection.pragma_update(None, "user_version", number.cast_signed())?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    let number = self::number(path).map_err(|error| failed(&error))?;
+    write_record(&mut file, number).map_err(|error| failed(&error))
+}
+
+fn write_record(file: &mut File, number: u32) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "{number}")?;
+    file.sync_all()
+}
+
+/// Removes FILE-instance if the last connection was closed, which leaves no FILE-wal.
+pub(super) fn end_instance(path: &Path) {
+    if !beside(path, "-wal").exists() {
+        // the next opening writes it anew
+        let _ = fs::remove_file(beside(path, "-instance"));
+    }
+}
+
+/// Returns whether FILE-wal has changes that may not be in the file.
+fn has_changes(path: &Path) -> bool {
+    fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
+}
+
+/// Returns the number in the header of the file itself, without the changes in FILE-wal.
+fn number(path: &Path) -> io::Result<u32> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(NUMBER_AT))?;
+    let mut bytes = [0; 4];
+    file.read_exact(&mut bytes)?;
+    Ok(u32::from_be_bytes(bytes))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}

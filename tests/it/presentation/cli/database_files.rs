@@ -1,0 +1,114 @@
+//! The files of a SQLite database: which ones are left by a process, and which ones a process refuses.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Server, run, undercroft};
+
+const SERVE: [&str; 4] = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
+
+fn serve(folder: &Path) -> (Server, String) {
+    Server::start(&mut undercroft(folder, &SERVE))
+}
+
+/// Creates a cart.
+fn write(address: &str) {
+    let mut client = TcpStream::connect(address).unwrap();
+    let request = "POST /v1/carts HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n\
+                   content-length: 2\r\nconnection: close\r\n\r\n{}";
+    client.write_all(request.as_bytes()).unwrap();
+    let response = std::io::read_to_string(client).unwrap();
+    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn after_an_orderly_end_the_file_alone_is_the_store_and_only_its_user_may_read_it() {
+    let folder = TempDir::new().unwrap();
+    let (server, address) = serve(folder.path());
+    write(&address);
+    for name in files(folder.path()) {
+        let mode = fs::metadata(folder.path().join(&name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    server.stop();
+    assert_eq!(files(folder.path()), ["undercroft.db"]);
+
+    let copy = TempDir::new().unwrap();
+    fs::copy(folder.path().join("undercroft.db"), copy.path().join("undercroft.db")).unwrap();
+    for arguments in [&["export"][..], &["migrate"], &["doctor", "--listen", "127.0.0.1:0"]] {
+        let (code, _, errors) = run(copy.path(), arguments);
+        assert_eq!(code, Some(0), "{errors}");
+        assert_eq!(files(copy.path()), ["undercroft.db"], "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_that_was_replaced_after_a_crash_is_refused_until_the_old_changes_are_deleted() {
+    let folder = TempDir::new().unwrap();
+    let [file, log, memory] =
+        ["undercroft.db", "undercroft.db-wal", "undercroft.db-shm"].map(|name| folder.path().join(name));
+    let (server, address) = serve(folder.path());
+    write(&address);
+    server.stop();
+    let backup = fs::read(&file).unwrap();
+
+    let (server, address) = serve(folder.path());
+    write(&address);
+    server.signal("KILL");
+    server.exit();
+    serve(folder.path()).0.signal("KILL");
+    let crashed = fs::read(&file).unwrap();
+
+    fs::write(&file, &backup).unwrap();
+    let (code, _, errors) = run(folder.path(), &SERVE);
+    assert_eq!(code, Some(4), "{errors}");
+    assert!(errors.contains("was replaced after a crash"), "{errors}");
+
+    fs::write(&file, &crashed).unwrap();
+    serve(folder.path()).0.signal("KILL");
+
+    fs::write(&file, &backup).unwrap();
+    fs::remove_file(log).unwrap();
+    fs::remove_file(memory).unwrap();
+    serve(folder.path()).0.stop();
+    assert_eq!(files(folder.path()), ["undercroft.db"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_with_the_reason() {
+    // without these capabilities, the modes of files also apply to the superuser
+    let without = ["--bounding-set", "-dac_override,-dac_read_search"];
+    let usable = Command::new("setpriv").args(without).arg("true").stderr(Stdio::null()).status();
+    if !usable.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: setpriv cannot drop capabilities here");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    assert_eq!(run(folder.path(), &["migrate"]).0, Some(0));
+    let file = folder.path().join("undercroft.db");
+    for (path, mode) in [(file.as_path(), 0o400), (folder.path(), 0o500)] {
+        let before = fs::metadata(path).unwrap().permissions();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(without).arg(env!("CARGO_BIN_EXE_undercroft")).args(SERVE).current_dir(folder.path());
+        let output = command.output().unwrap();
+        fs::set_permissions(path, before).unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{errors}");
+        assert!(errors.contains("the database is read-only: "), "{errors}");
+        assert!(errors.contains("Permission denied"), "{errors}");
+    }
+}
