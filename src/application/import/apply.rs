@@ -1,19 +1,20 @@
 //! Writes a record in an open unit of work, at the record's own time and with ids that follow from the record: repeated,
 //! or on another database, it writes the same. What is in the store already stays as it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::application::Policy;
 use crate::domain::context::Context;
-use crate::domain::ids::OrderId;
+use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
+use crate::domain::user::User;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{DatabaseError, UnitOfWork};
 
 use super::identity::context_of;
 use super::originals::Traced;
 use super::outcome::{RecordError, RecordOutcome};
-use super::record::{ImportedProduct, Record};
+use super::record::{ImportedInvoice, ImportedProduct, Record};
 use super::{cancellations, catalogue_records, sales};
 
 /// A record that is to be written.
@@ -21,13 +22,41 @@ use super::{cancellations, catalogue_records, sales};
 pub(super) struct Task {
     /// The record.
     pub record: Record,
-    /// The orders that a cancellation takes back from; empty for other records.
+    /// The orders that sold the lines of a cancellation; empty for other records.
     pub traced: Traced,
 }
 
 impl Task {
     fn product(&self) -> Option<&ImportedProduct> {
         if let Record::Product(product) = &self.record { Some(product) } else { None }
+    }
+
+    /// Returns the customer of an order or a cancellation.
+    fn buyer(&self) -> Option<UserId> {
+        match &self.record {
+            Record::Order(invoice) | Record::Cancellation(invoice) => invoice.customer,
+            _ => None,
+        }
+    }
+}
+
+/// Rows of the store that orders and cancellations refer to.
+struct Existing {
+    /// The orders that an earlier import placed.
+    orders: HashMap<OrderId, Order>,
+    /// The customers of orders and cancellations.
+    customers: HashSet<UserId>,
+}
+
+impl Existing {
+    /// Refuses an invoice whose customer is not in the store.
+    fn require_customer(&self, invoice: &ImportedInvoice) -> Result<(), RecordError> {
+        match invoice.customer {
+            Some(customer) if !self.customers.contains(&customer) => {
+                Err(RecordError::Refused("its customer is not in the store".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -39,7 +68,7 @@ pub(super) async fn apply_all(
     policy: &Policy,
     tasks: &[Task],
 ) -> Result<Vec<RecordOutcome>, Failure> {
-    let orders = existing_orders(work, tasks).await?;
+    let mut existing = find_existing(work, tasks).await?;
     let mut outcomes = Vec::with_capacity(tasks.len());
     for group in tasks.chunk_by(|one, next| one.product().is_some() && next.product().is_some()) {
         let products: Vec<_> = group.iter().filter_map(Task::product).collect();
@@ -47,7 +76,7 @@ pub(super) async fn apply_all(
             Some(applied) => outcomes.extend(applied),
             None => {
                 for task in group {
-                    outcomes.push(apply(work, policy, task, &orders).await?);
+                    outcomes.push(apply(work, policy, task, &mut existing).await?);
                 }
             }
         }
@@ -55,18 +84,22 @@ pub(super) async fn apply_all(
     Ok(outcomes)
 }
 
-/// Returns the orders that an earlier import placed, by their ids.
-async fn existing_orders(
-    work: &mut UnitOfWork,
-    tasks: &[Task],
-) -> Result<HashMap<OrderId, Order>, DatabaseError> {
-    let id = |task: &Task| match &task.record {
+/// Finds the rows that orders and cancellations refer to.
+async fn find_existing(work: &mut UnitOfWork, tasks: &[Task]) -> Result<Existing, DatabaseError> {
+    let order = |task: &Task| match &task.record {
         Record::Order(invoice) => Some(OrderId(invoice.id)),
         _ => None,
     };
-    let ids: Vec<_> = tasks.iter().filter_map(id).collect();
-    let orders = work.belonging::<Order, _>("id", &ids).await?;
-    Ok(orders.into_iter().map(|order| (order.id, order)).collect())
+    let orders: Vec<_> = tasks.iter().filter_map(order).collect();
+    let orders = work.belonging::<Order, _>("id", &orders).await?;
+    let customers: HashSet<_> = tasks.iter().filter_map(Task::buyer).collect();
+    let customers: Vec<_> = customers.into_iter().collect();
+    let customers = work.belonging::<User, _>("id", &customers).await?;
+
+    Ok(Existing {
+        orders: orders.into_iter().map(|order| (order.id, order)).collect(),
+        customers: customers.into_iter().map(|user| user.id).collect(),
+    })
 }
 
 /// Writes several products. Returns `None`, and leaves no trace, if there are not several or the store refuses one.
@@ -87,11 +120,14 @@ async fn apply(
     work: &mut UnitOfWork,
     policy: &Policy,
     task: &Task,
-    orders: &HashMap<OrderId, Order>,
+    existing: &mut Existing,
 ) -> Result<RecordOutcome, Failure> {
     work.savepoint()?;
-    let written = write(work, policy, task, orders).await;
+    let written = write(work, policy, task, existing).await;
     let outcome = end(work, written).await?;
+    if let (Record::Customer(customer), Ok(_)) = (&task.record, &outcome) {
+        existing.customers.insert(customer.user.id);
+    }
     Ok(outcome.unwrap_or_else(RecordOutcome::refused))
 }
 
@@ -101,7 +137,7 @@ async fn end<T>(
     written: Result<T, RecordError>,
 ) -> Result<Result<T, String>, Failure> {
     let written = match written {
-        // statements that were deferred report their errors here
+        // deferred statements report their errors here
         Ok(written) => work.release_savepoint().await.map(|()| written).map_err(RecordError::from),
         refused => refused,
     };
@@ -119,7 +155,7 @@ async fn write(
     work: &mut UnitOfWork,
     policy: &Policy,
     task: &Task,
-    orders: &HashMap<OrderId, Order>,
+    existing: &Existing,
 ) -> Result<RecordOutcome, RecordError> {
     if let Some(context) = context(&task.record) {
         work.set_context(context);
@@ -131,11 +167,17 @@ async fn write(
         Record::Product(product) => catalogue_records::product(work, product).await,
         Record::Discount(discount) => catalogue_records::discount(work, discount).await,
         Record::Customer(customer) => catalogue_records::customer(work, customer).await,
-        Record::Order(invoice) => match orders.get(&OrderId(invoice.id)) {
-            Some(order) => Ok(sales::unchanged(invoice, order)),
-            None => sales::place(work, policy, invoice).await,
-        },
-        Record::Cancellation(invoice) => cancellations::cancel(work, policy, invoice, &task.traced).await,
+        Record::Order(invoice) => {
+            if let Some(order) = existing.orders.get(&OrderId(invoice.id)) {
+                return Ok(sales::unchanged(invoice, order));
+            }
+            existing.require_customer(invoice)?;
+            sales::place(work, policy, invoice).await
+        }
+        Record::Cancellation(invoice) => {
+            existing.require_customer(invoice)?;
+            cancellations::cancel(work, policy, invoice, &task.traced).await
+        }
     }
 }
 

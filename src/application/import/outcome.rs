@@ -1,6 +1,6 @@
 //! The outcome of writing a record.
 
-use crate::infrastructure::exceptions::{Conflict, Failure};
+use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{DatabaseError, SaveError};
 
 use super::report::Counts;
@@ -19,7 +19,7 @@ pub(super) struct RecordOutcome {
 }
 
 impl RecordOutcome {
-    /// Returns the outcome of a record that stands for `counts`: they were added, or were in the store before.
+    /// Returns the outcome of a record: its `counts` were added, or were in the store before.
     pub(super) fn new(is_added: bool, counts: Counts) -> Self {
         if is_added {
             Self { added: counts, ..Self::default() }
@@ -52,18 +52,18 @@ pub(super) enum RecordError {
 
 impl From<Failure> for RecordError {
     fn from(failure: Failure) -> Self {
-        // a constraint that the record breaks is the record's fault
-        if failure.kind().is_final() || failure.is::<Conflict>() {
-            Self::Refused(failure.to_string())
-        } else {
-            Self::Failed(failure)
-        }
+        if failure.kind().is_final() { Self::Refused(failure.to_string()) } else { Self::Failed(failure) }
     }
 }
 
 impl From<DatabaseError> for RecordError {
     fn from(error: DatabaseError) -> Self {
-        Failure::from(error).into()
+        match error {
+            DatabaseError::ForeignKey(_) => {
+                Self::Refused("a record that it refers to is not in the store".to_owned())
+            }
+            error => Failure::from(error).into(),
+        }
     }
 }
 
@@ -75,6 +75,36 @@ impl From<SaveError> for RecordError {
                 Self::Refused("one of its variants belongs to another product".to_owned())
             }
             SaveError::Database(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infrastructure::exceptions::{Conflict, Fault, NotFound, ValidationException};
+
+    #[test]
+    fn only_a_record_that_is_itself_faulty_is_refused() {
+        let of_the_record: [RecordError; 4] = [
+            Failure::from(ValidationException::one("/slug", Fault::Required)).into(),
+            Failure::from(NotFound::Product).into(),
+            Failure::from(Conflict::AlreadyExists { field: "slug" }).into(),
+            DatabaseError::ForeignKey("categories".to_owned()).into(),
+        ];
+        for error in of_the_record {
+            assert!(matches!(error, RecordError::Refused(_)), "{error:?}");
+        }
+
+        let of_the_store: [RecordError; 5] = [
+            Failure::from(Conflict::Stale).into(),
+            Failure::from(Conflict::IdempotencyInProgress).into(),
+            DatabaseError::Retryable("deadlock".to_owned()).into(),
+            DatabaseError::Taken { constraint: "orders_number".to_owned() }.into(),
+            DatabaseError::CheckFailed { constraint: "orders_check".to_owned() }.into(),
+        ];
+        for error in of_the_store {
+            assert!(matches!(error, RecordError::Failed(_)), "{error:?}");
         }
     }
 }

@@ -47,13 +47,17 @@ impl From<Category> for CategoryLine {
 impl CategoryLine {
     /// Returns the category; one without a date was created at `default_created_at`.
     pub(in crate::application) fn category(self, default_created_at: Timestamp) -> Result<Category, String> {
-        let parent = self.parent.map(|parent| id(&parent, "/parent", Identity::category));
+        let category_id = id(&self.id, "/id", Identity::category)?;
+        let parent = self.parent.map(|parent| id(&parent, "/parent", Identity::category)).transpose()?;
+        if parent == Some(category_id) {
+            return Err("/parent: the category itself".to_owned());
+        }
         Ok(Category {
-            parent_id: parent.transpose()?,
+            parent_id: parent,
             tax_class: self.tax_class,
             translations: self.translations,
             ..Category::new(
-                id(&self.id, "/id", Identity::category)?,
+                category_id,
                 slug_or_derived(self.slug, &self.name)?,
                 required(self.name, "/name")?,
                 self.created_at.unwrap_or(default_created_at),

@@ -36,6 +36,8 @@ async fn a_refused_record_is_rejected_and_the_import_continues(shop: &Shop) {
         "\n",
         r#"{"type":"order","id":"1"}"#,
         "\n",
+        r#"{"type":"category","id":"own","name":"Own","parent":"own"}"#,
+        "\n",
         r#"{"type":"product","id":"d","name":"D","slug":"d/e","translations":{"not a tag":{"name":"D"}},"variants":[{"sku":"D","stock":1,"prices":[{"amount":1,"currency":"EUR"}]}]}"#,
         "\n",
     );
@@ -45,13 +47,22 @@ async fn a_refused_record_is_rejected_and_the_import_continues(shop: &Shop) {
     let refused: Vec<_> = progress.rejected.iter().map(|(line, reason, _)| (*line, *reason)).collect();
     assert_eq!(
         refused,
-        [(8, "not_imported"), (2, "refused"), (3, "refused"), (5, "refused"), (7, "refused"), (9, "refused")]
+        [
+            (8, "not_imported"),
+            (9, "invalid_json"),
+            (2, "refused"),
+            (3, "refused"),
+            (5, "refused"),
+            (7, "refused"),
+            (10, "refused")
+        ]
     );
-    assert_eq!(progress.rejected[1].2, "another category has the slug tea");
-    assert_eq!(progress.rejected[3].2, "one of its variants belongs to another product");
-    assert_eq!(progress.rejected[5].2, "invalid input: /slug format, /translations/not a tag format");
+    assert_eq!(progress.rejected[2].2, "another category has the slug tea");
+    assert_eq!(progress.rejected[3].2, "a record that it refers to is not in the store");
+    assert_eq!(progress.rejected[4].2, "one of its variants belongs to another product");
+    assert_eq!(progress.rejected[6].2, "invalid input: /slug format, /translations/not a tag format");
     assert_eq!((report.added.categories, report.added.products, report.added.customers), (1, 1, 1));
-    assert_eq!((report.totals.accepted.lines, report.totals.rejected.lines), (3, 6));
+    assert_eq!((report.totals.accepted.lines, report.totals.rejected.lines), (3, 7));
 }
 
 on_both_engines!(an_order_is_placed_without_the_refused_lines);
@@ -97,4 +108,24 @@ async fn lines_that_an_imported_order_does_not_have_are_rejected(shop: &Shop) {
     assert_eq!((*line, *reason, detail.as_str()), (3, "refused", "the order exists without this line"));
     assert_eq!((report.added.orders, report.unchanged.orders), (1, 1));
     assert_eq!((report.totals.accepted.amount, report.totals.rejected.amount), (300 + 400, 400));
+}
+
+on_both_engines!(orders_of_a_rejected_customer_are_rejected);
+async fn orders_of_a_rejected_customer_are_rejected(shop: &Shop) {
+    let ann = r#"{"type":"customer","id":"ann","name":"Ann","email":"7@customers.invalid"}"#;
+    let sales = format!(
+        "{HEADER}{}",
+        "1,A,APPLE,2,2011-01-01 10:00:00,1.50,7,France\n\
+         2,A,APPLE,1,2011-01-02 10:00:00,1.50,8,France\n\
+         C3,A,APPLE,-1,2011-01-03 10:00:00,1.50,7,France\n"
+    );
+
+    let store = &shop.store;
+    import_all(store, ann).await;
+    let (report, progress) = import_all(store, &sales).await;
+    let rejected: Vec<_> =
+        progress.rejected.iter().map(|(line, _, detail)| (*line, detail.as_str())).collect();
+    let reason = "its customer is not in the store";
+    assert_eq!(rejected, [(2, reason), (4, reason)]);
+    assert_eq!((report.added.orders, report.added.customers), (1, 1));
 }
