@@ -324,7 +324,7 @@ CREATE TABLE payments (
     CONSTRAINT payments_captured_within_authorized CHECK (captured + capturing + voiding <= authorized),
     CONSTRAINT payments_refunded_within_captured CHECK (refunded + refunding <= captured)
 );
-CREATE INDEX payments_due ON payments (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+CREATE INDEX payments_due ON payments (next_attempt_at, provider) WHERE next_attempt_at IS NOT NULL;
 CREATE UNIQUE INDEX payments_by_reference ON payments (provider, provider_reference)
 WHERE provider_reference IS NOT NULL;
 

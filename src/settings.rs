@@ -36,6 +36,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The policy of the store.
     pub store: StoreSettings,
+    /// The limits of calls to payment providers.
+    pub payments: PaymentSettings,
     /// The limits of the HTTP server.
     pub http: HttpSettings,
     /// The log.
@@ -48,6 +50,7 @@ impl Default for Settings {
             database: "sqlite:undercroft.db".into(),
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             store: StoreSettings::default(),
+            payments: PaymentSettings::default(),
             http: HttpSettings::default(),
             log: LogSettings::default(),
         }
@@ -103,6 +106,23 @@ impl Default for StoreSettings {
             idempotency_hours: non_zero(24),
             capture: Capture::Automatic,
         }
+    }
+}
+
+/// `[payments]`: the limits of calls to payment providers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PaymentSettings {
+    /// The longest wait for the response to a call.
+    #[serde(rename = "provider_timeout_seconds", deserialize_with = "positive_seconds")]
+    pub provider_timeout: Duration,
+    /// The most payments of a provider that each background job processes at the same time.
+    pub provider_concurrency: NonZeroU32,
+}
+
+impl Default for PaymentSettings {
+    fn default() -> Self {
+        Self { provider_timeout: Duration::from_secs(20), provider_concurrency: non_zero(16) }
     }
 }
 

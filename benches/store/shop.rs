@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use undercroft::application::{Policy, Store};
@@ -14,6 +15,7 @@ use undercroft::domain::product::{Product, Variant};
 use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
 use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::Infrastructure;
+use undercroft::infrastructure::adapters::CallLimits;
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, ProductRepository, SaveError, Setup, TaxRepository, UnitOfWork,
 };
@@ -54,7 +56,9 @@ impl Shop {
         let products = connection.all("SELECT id FROM products ORDER BY id", &[]).await?;
         let variants = connection.all("SELECT id FROM variants ORDER BY id", &[]).await?;
         drop(connection);
-        Ok(Self { store: Store::new(Infrastructure::new(database), policy()?), products, variants })
+        let limits = CallLimits { timeout: Duration::from_secs(20), concurrency: 16 };
+        let store = Store::new(Infrastructure::new(database, limits), policy()?);
+        Ok(Self { store, products, variants })
     }
 }
 

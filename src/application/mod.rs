@@ -22,7 +22,7 @@ pub mod subscriptions;
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::country::Country;
 use crate::domain::money::Currency;
@@ -53,6 +53,11 @@ impl Store {
     /// Returns the database.
     pub fn database(&self) -> &Database {
         &self.infrastructure.database
+    }
+
+    /// Returns the time of the store's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.database().context().clock.now()
     }
 }
 

@@ -170,7 +170,8 @@ impl PlacedOrder {
     }
 
     /// Settles a payment operation by its outcome: success, or the provider's reason for a refusal. `retry_at` is the
-    /// time at which the other pending operations of the payment are sent again, `None` if there are none.
+    /// time by which the other pending operations of the payment are sent again, `None` if there are none. One that is
+    /// due earlier stays so.
     pub fn settle(
         &mut self,
         operation: &PaymentOperation,
@@ -178,7 +179,8 @@ impl PlacedOrder {
         retry_at: Option<Timestamp>,
     ) -> Transition {
         self.payment.settle(operation, outcome.is_ok())?;
-        self.payment.next_attempt_at = retry_at;
+        let due = self.payment.next_attempt_at;
+        self.payment.next_attempt_at = retry_at.map(|at| due.map_or(at, |due| due.min(at)));
         let mut effects = match outcome {
             Ok(()) => self.succeed(operation)?,
             Err(reason) => Self::refuse(operation, reason),

@@ -5,7 +5,7 @@ pub mod events;
 pub mod exceptions;
 pub mod repositories;
 
-use self::adapters::Gateways;
+use self::adapters::{CallLimits, Gateways};
 use self::repositories::Database;
 
 /// The assembled rooms of a store. Clones share everything.
@@ -18,9 +18,9 @@ pub struct Infrastructure {
 }
 
 impl Infrastructure {
-    /// Assembles the rooms on an open database.
-    pub fn new(database: Database) -> Self {
-        let gateways = adapters::assemble(&database);
+    /// Assembles the rooms on an open database, with these limits of calls to payment providers.
+    pub fn new(database: Database, limits: CallLimits) -> Self {
+        let gateways = adapters::assemble(&database, limits);
         Self { database, gateways }
     }
 }

@@ -73,7 +73,7 @@ impl Job {
 impl JobContext {
     /// The time of the store's clock.
     pub fn now(&self) -> Timestamp {
-        self.store.database().context().clock.now()
+        self.store.now()
     }
 }
 

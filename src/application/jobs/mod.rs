@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use self::job::{Job, JobContext, Schedule};
 
+use crate::application::payments::provider_scope::ProviderScope;
 use crate::application::payments::recovery::{recover_payments, reschedule_open_payments};
 use crate::application::people::notify;
 use crate::application::subscriptions::renewals::renew_subscriptions;
@@ -29,23 +30,27 @@ pub fn subscribers() -> Vec<Subscriber> {
     vec![notify::subscriber()]
 }
 
-/// The jobs of a store; a new job is a line here. Names are permanent.
-pub fn jobs() -> Vec<Job> {
-    vec![
+/// The jobs of a store; a new job is a line here. Names are permanent. A job that calls payment providers is there once
+/// for each of the scopes.
+pub fn jobs(scopes: &[ProviderScope]) -> Vec<Job> {
+    let mut jobs = vec![
         Job::new("reschedule_open_payments", Schedule::AtStart, async |context: JobContext| {
             reschedule_open_payments(&context.store).await.map(|()| 0)
-        }),
-        Job::new("recover_payments", MONEY, async |context: JobContext| {
-            recover_payments(&context.store, context.now()).await
-        }),
-        Job::new("renew_subscriptions", MONEY, async |context: JobContext| {
-            renew_subscriptions(&context.store, context.now()).await
         }),
         Job::new("purge_carts", PURGE, purge::purge_carts),
         Job::new("purge_idempotency_keys", PURGE, purge::purge_idempotency_keys),
         Job::new("purge_sessions", PURGE, purge::purge_sessions),
         Job::new("purge_events", PURGE, purge::purge_events),
-    ]
+    ];
+    for &scope in scopes {
+        jobs.push(Job::new("recover_payments", MONEY, move |context: JobContext| async move {
+            recover_payments(&context.store, scope, context.now()).await
+        }));
+        jobs.push(Job::new("renew_subscriptions", MONEY, move |context: JobContext| async move {
+            renew_subscriptions(&context.store, scope, context.now()).await
+        }));
+    }
+    jobs
 }
 
 #[cfg(test)]
@@ -53,7 +58,7 @@ mod adding_one {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::{Job, JobContext, Schedule, jobs};
+    use super::{Job, JobContext, ProviderScope, Schedule, jobs};
     use crate::infrastructure::exceptions::Failure;
     use crate::infrastructure::repositories::next_number;
 
@@ -68,7 +73,8 @@ mod adding_one {
     #[test]
     fn a_job_is_a_value_with_its_own_name() {
         let job = Job::new("count_hours", Schedule::Every(Duration::from_hours(1)), count_hours);
-        let names = jobs().iter().map(Job::name).chain([job.name()]).collect::<BTreeSet<_>>();
-        assert_eq!(names.len(), jobs().len() + 1, "{names:?}");
+        let jobs = jobs(&[ProviderScope::One("sandbox")]);
+        let names = jobs.iter().map(Job::name).chain([job.name()]).collect::<BTreeSet<_>>();
+        assert_eq!(names.len(), jobs.len() + 1, "{names:?}");
     }
 }

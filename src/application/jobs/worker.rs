@@ -1,29 +1,44 @@
-//! The worker: delivers events, handles the notices of payment providers, and runs the jobs.
+//! The worker: delivers events, follows notices of payments, and runs the jobs.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::job::{Job, JobContext, Schedule};
 use super::{jobs, subscribers};
 use crate::application::Store;
-use crate::application::payments::gateway_calls::refresh;
+use crate::application::payments::provider_scope::ProviderScope;
+use crate::application::payments::recovery::follow_notice;
+use crate::domain::ids::PaymentId;
+use crate::infrastructure::adapters::NoticeQueue;
 use crate::infrastructure::events::EventDispatcher;
 
 /// The longest wait for the next event. A commit of this process ends it; one of another process does not.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Runs the worker of a store until `stop` is cancelled. Units of work that have begun by then are finished.
+/// Runs the worker of a store until `stop` is cancelled.
+///
+/// What it does at that time is dropped, calls to payment providers included, so that it ends in a moment whatever a
+/// provider does. That is safe as a crash is: a unit of work is committed as a whole or not at all, an event that was not
+/// delivered is delivered later, and a payment without a known outcome is recovered at the next start.
 pub async fn work(store: Store, stop: CancellationToken) {
+    let jobs = jobs(&ProviderScope::all(&store));
     let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
     let context = JobContext { store, dispatcher };
-    let jobs = jobs();
-    tokio::join!(
-        deliver_events(&context, &stop),
-        follow_notices(&context.store, &stop),
-        run_jobs(&jobs, &context, &stop),
-    );
+    let working = async {
+        tokio::join!(
+            deliver_events(&context, &stop),
+            follow_notices(&context.store),
+            run_jobs(&jobs, &context, &stop),
+        )
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        _ = working => {}
+    }
 }
 
 /// Delivers events as they are committed.
@@ -41,17 +56,24 @@ async fn deliver_events(context: &JobContext, stop: &CancellationToken) {
     }
 }
 
-/// Looks up the payments about which providers send notices.
-async fn follow_notices(store: &Store, stop: &CancellationToken) {
-    let notices = store.infrastructure.gateways.notices();
-    loop {
-        let payment_id = tokio::select! {
-            () = stop.cancelled() => return,
-            payment_id = notices.next() => payment_id,
-        };
-        if let Err(failure) = refresh(store, payment_id).await {
-            tracing::warn!(payment = %payment_id, failure = %failure.report(), "the payment of a notice was not looked up");
-        }
+/// Follows the notices of each provider, a limited number of each at the same time.
+async fn follow_notices(store: &Store) {
+    let gateways = &store.infrastructure.gateways;
+    let queues = gateways.names().filter_map(|name| gateways.notices(name));
+    join_all(queues.map(|queue| follow_queue(store, queue))).await;
+}
+
+async fn follow_queue(store: &Store, queue: &NoticeQueue) {
+    let notices = stream::repeat_with(|| queue.next()).buffered(1);
+    let concurrency = store.infrastructure.gateways.concurrency();
+    notices.for_each_concurrent(concurrency, |payment_id| follow(store, payment_id)).await;
+}
+
+/// Follows a notice. A failure is logged.
+async fn follow(store: &Store, payment_id: PaymentId) {
+    if let Err(failure) = follow_notice(store, payment_id).await {
+        let failure = failure.report();
+        tracing::warn!(payment = %payment_id, %failure, "the payment of a notice was not looked up");
     }
 }
 

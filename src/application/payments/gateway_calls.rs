@@ -5,16 +5,22 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
 use crate::domain::payment::{OperationKind, Payment, PaymentOperation};
 use crate::domain::ports::{
-    Authorization, Charge, ChargeStatus, DeclineReason, GatewayError, PaymentGateway,
+    Authorization, Charge, ChargeStatus, DeclineReason, GatewayError, PaymentGateway, PaymentNotices,
 };
 use crate::infrastructure::exceptions::{Failure, Fault, NotFound, Technical, ValidationException};
+use crate::infrastructure::repositories::PaymentRepository;
 
 use super::apply_payment::{apply_payment, settle_operation};
 use crate::application::Store;
+
+/// The most payments of which one use case notifies the worker.
+const DUE: i64 = 100;
 
 /// The provider of imported payments. Their operations happened outside the store, so no provider is called.
 pub(crate) const IMPORTED: &str = "imported";
@@ -95,6 +101,25 @@ pub async fn refresh(store: &Store, payment_id: PaymentId) -> Result<(), Failure
         Some(charge) => apply_charge(store, payment_id, charge).await,
         None => Ok(()),
     }
+}
+
+/// Notifies the worker of the payments that became due at `since` or later, for use after a commit that may have begun
+/// operations without sending them, such as the refund of an order that was cancelled: they are sent in a moment. Those
+/// of which the worker gets no notice are sent by the next run of the recovery.
+pub(crate) async fn send_due(store: &Store, since: Timestamp) {
+    if let Err(failure) = notify_due(store, since).await {
+        tracing::warn!(failure = %failure.report(), "the next run of the recovery sends the operations that are due");
+    }
+}
+
+async fn notify_due(store: &Store, since: Timestamp) -> Result<(), Failure> {
+    let mut connection = store.database().read().await?;
+    for (id, provider) in PaymentRepository(&mut connection).due_between(since, store.now(), DUE).await? {
+        if let Some(notices) = store.infrastructure.gateways.notices(&provider) {
+            notices.payment_changed(id);
+        }
+    }
+    Ok(())
 }
 
 /// Applies a charge to its payment, in a transaction.

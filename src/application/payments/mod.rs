@@ -8,4 +8,5 @@ pub mod confirmation;
 mod effects;
 pub mod gateway_calls;
 pub(crate) mod placed_orders;
+pub mod provider_scope;
 pub mod recovery;

@@ -1,6 +1,10 @@
 //! Recovery: settles the payments and operations without a known outcome, after a crash, a lost response, or a shopper
 //! who did not confirm a payment.
 
+use std::future::ready;
+
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::PaymentId;
@@ -14,9 +18,10 @@ use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
 use super::apply_payment::{abandon, apply_payment, void_open_payment};
 use super::gateway_calls::{apply_charge, authorize, gateway, refresh, send_operation};
+use super::provider_scope::ProviderScope;
 use crate::application::Store;
 
-/// The most payments that one run looks up.
+/// The most payments of a provider that one run looks up.
 const BATCH: i64 = 100;
 /// The longest wait between two look-ups of a payment.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
@@ -33,27 +38,67 @@ pub async fn reschedule_open_payments(store: &Store) -> Result<(), Failure> {
     write.await
 }
 
-/// Recovers the payments that are due at `by`, and returns how many there were. A failure is logged, does not stop the
-/// others, and is retried.
-pub async fn recover_payments(store: &Store, by: Timestamp) -> Result<usize, Failure> {
-    let due = PaymentRepository(&mut store.database().read().await?).due(by, BATCH).await?;
-    let mut claimed = 0;
-    for id in due {
-        if claim(store, id, by).await? {
-            claimed += 1;
-            if let Err(failure) = recover(store, id).await {
-                tracing::warn!(payment = %id, %failure, "the payment could not be settled yet");
-            }
-        }
-    }
-    Ok(claimed)
+/// Recovers up to 100 payments of each provider in `scope` that are due at `by`, a limited number at the same time.
+/// Returns how many there were. A failure is logged, does not stop the others, and is retried.
+///
+/// Dropping the future is safe: a payment in progress is recovered by its next attempt.
+pub async fn recover_payments(store: &Store, scope: ProviderScope, by: Timestamp) -> Result<usize, Failure> {
+    let due = due_payments(store, scope, by).await?;
+    let attempts = stream::iter(due).map(|id| attempt(store, id, by));
+    let attempts = attempts.buffer_unordered(store.infrastructure.gateways.concurrency());
+    Ok(attempts.filter(|claimed| ready(*claimed)).count().await)
 }
 
-/// Schedules the next attempt, so that no other node makes this one. Returns whether this node is to make it.
+async fn due_payments(store: &Store, scope: ProviderScope, by: Timestamp) -> Result<Vec<PaymentId>, Failure> {
+    let mut connection = store.database().read().await?;
+    let mut payments = PaymentRepository(&mut connection);
+    let mut due = Vec::new();
+    for provider in payments.due_providers(by).await? {
+        if scope.includes(store, &provider) {
+            due.extend(payments.due(&provider, by, BATCH).await?);
+        }
+    }
+    Ok(due)
+}
+
+/// Claims and recovers a payment; returns whether it was claimed.
+async fn attempt(store: &Store, id: PaymentId, by: Timestamp) -> bool {
+    let (claimed, recovered) = match claim(store, id, by).await {
+        Ok(true) => (true, recover(store, id).await),
+        Ok(false) => (false, Ok(())),
+        Err(failure) => (false, Err(failure)),
+    };
+    if let Err(failure) = recovered {
+        tracing::warn!(payment = %id, %failure, "the payment could not be settled yet");
+    }
+    claimed
+}
+
+/// Follows a notice: recovers the payment if it is due, and otherwise looks it up. Operations that begin by its outcome
+/// are sent too.
+pub(crate) async fn follow_notice(store: &Store, id: PaymentId) -> Result<(), Failure> {
+    let mut due = claim(store, id, store.now()).await?;
+    if !due {
+        refresh(store, id).await?;
+        due = claim(store, id, store.now()).await?;
+    }
+    while due {
+        recover(store, id).await?;
+        due = claim(store, id, store.now()).await?;
+    }
+    Ok(())
+}
+
+/// Schedules the next attempt of a payment that is due at `by`, so that no other node makes this one. Returns whether
+/// this node is to make it.
 async fn claim(store: &Store, id: PaymentId, by: Timestamp) -> Result<bool, Failure> {
-    let write = store.database().write((id, by), async |work, &(id, by)| {
-        let payment: Payment = work.find(id).await?.ok_or(NotFound::Payment)?;
-        let next = later(work.now(), wait(payment.attempts));
+    let payment: Payment = store.database().read().await?.find(id).await?.ok_or(NotFound::Payment)?;
+    if payment.next_attempt_at.is_none_or(|at| at > by) {
+        return Ok(false);
+    }
+    let given = (id, by, wait(payment.attempts));
+    let write = store.database().write(given, async |work, &(id, by, wait)| {
+        let next = later(work.now(), wait);
         Ok(PaymentRepository::claim_retry(work, id, by, next).await?)
     });
     write.await
@@ -70,7 +115,7 @@ async fn recover(store: &Store, id: PaymentId) -> Result<(), Failure> {
     let (payment, operations) = load(store, id).await?;
     if payment.is_open() {
         recover_open(store, &payment).await?;
-    } else if is_watched(&payment, &operations, store.database().context().clock.now()) {
+    } else if is_watched(&payment, &operations, store.now()) {
         refresh(store, id).await?;
     }
 
@@ -78,8 +123,10 @@ async fn recover(store: &Store, id: PaymentId) -> Result<(), Failure> {
     let pending = |operation: &&PaymentOperation| {
         operation.status == OperationStatus::Pending && operation.kind != OperationKind::Authorize
     };
-    for operation in operations.iter().filter(pending) {
-        send_operation(store, &payment, operation).await?;
+    // at the same time: an operation to which the provider does not respond delays no other
+    let sent = operations.iter().filter(pending).map(|operation| send_operation(store, &payment, operation));
+    for outcome in join_all(sent).await {
+        outcome?;
     }
     store.database().write(id, async |work, id| unschedule(work, *id).await).await
 }
@@ -114,7 +161,7 @@ fn is_watched(payment: &Payment, operations: &[PaymentOperation], now: Timestamp
 async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     let gateway = gateway(store, &payment.provider)?;
     let order: Order = store.database().read().await?.find(payment.order_id).await?.ok_or(NotFound::Order)?;
-    let now = store.database().context().clock.now();
+    let now = store.now();
     let expired =
         order.status != OrderStatus::Pending || now >= later(payment.created_at, store.policy.reservation);
     let charge = if payment.amount.is_zero() { None } else { gateway.look_up(payment.id).await? };

@@ -23,7 +23,7 @@ use crate::application::idempotency::{ProviderRequest, Responder, once, request_
 use crate::application::payments::apply_payment::{
     begin_operation, cancel_order, fulfil_order, settle_operation,
 };
-use crate::application::payments::gateway_calls::call_provider;
+use crate::application::payments::gateway_calls::{call_provider, send_due};
 use crate::application::payments::placed_orders;
 
 /// Returns an order with its payment.
@@ -42,7 +42,10 @@ pub async fn cancel_once(
     id: OrderId,
     responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
-    once(store, responder, id, async |work, id| cancel(work, *id).await).await
+    let since = store.now();
+    let response = once(store, responder, id, async |work, id| cancel(work, *id).await).await?;
+    send_due(store, since).await;
+    Ok(response)
 }
 
 /// Hands an order to the carrier.
@@ -113,7 +116,11 @@ pub async fn capture_or_refund(
     request: OperationRequest,
     responder: Responder<OperationOutcome>,
 ) -> Result<StoredResponse, Failure> {
-    request_provider(store, request, responder).await
+    let since = store.now();
+    let response = request_provider(store, request, responder).await?;
+    // a refund of all that was captured began a void of the rest
+    send_due(store, since).await;
+    Ok(response)
 }
 
 impl ProviderRequest for OperationRequest {

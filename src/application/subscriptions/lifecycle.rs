@@ -14,6 +14,7 @@ use super::periods::{self, end, fail_open_charge, save};
 use crate::application::Store;
 use crate::application::idempotency::{Responder, once};
 use crate::application::payments::apply_payment::{begin_operation, cancel_order};
+use crate::application::payments::gateway_calls::send_due;
 use crate::application::payments::placed_orders;
 
 /// A change of a subscription.
@@ -36,13 +37,16 @@ pub async fn change_once(
     change: SubscriptionChange,
     responder: Responder<Subscription>,
 ) -> Result<StoredResponse, Failure> {
-    once(store, responder, (id, change), async |work, (id, change)| match change {
+    let since = store.now();
+    let response = once(store, responder, (id, change), async |work, (id, change)| match change {
         SubscriptionChange::Pause => pause(work, *id).await,
         SubscriptionChange::Resume => resume(work, *id).await,
         SubscriptionChange::Cancel => cancel(work, *id).await,
         SubscriptionChange::CancelAndRefund => cancel_and_refund(work, *id).await,
     })
-    .await
+    .await?;
+    send_due(store, since).await;
+    Ok(response)
 }
 
 /// Pauses a subscription: it is not charged until it is resumed. What is paid stays paid. A pending charge is

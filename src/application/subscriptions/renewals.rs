@@ -1,5 +1,8 @@
 //! Renewals: each period of a subscription is charged once, and a failed charge is retried.
 
+use std::future::ready;
+
+use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::domain::ids::SubscriptionId;
@@ -12,27 +15,51 @@ use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
 use super::periods::{fail_charge, lock, period_end};
 use crate::application::Store;
 use crate::application::payments::gateway_calls::{apply_charge, authorize, gateway};
+use crate::application::payments::provider_scope::ProviderScope;
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{QuoteLine, ShippingChoice};
 
-/// The most subscriptions that one run charges.
+/// The most subscriptions with a provider that one run charges.
 const BATCH: i64 = 100;
 
-/// Charges the subscriptions that are due at `by`, and returns how many were charged. A failure is logged and does not
-/// stop the others.
-pub async fn renew_subscriptions(store: &Store, by: Timestamp) -> Result<usize, Failure> {
-    let due = SubscriptionRepository(&mut store.database().read().await?).due(by, BATCH).await?;
-    let mut charged = 0;
-    for id in due {
-        match renew(store, id).await {
-            Ok(true) => charged += 1,
-            Ok(false) => {}
-            Err(failure) => {
-                tracing::warn!(subscription = %id, %failure, "the subscription could not be charged yet");
-            }
+/// Charges up to 100 subscriptions with each payment provider in `scope` that are due at `by`, a limited number at the
+/// same time. Returns how many were charged. A failure is logged and does not stop the others.
+///
+/// Dropping the future is safe: an order that was placed is recovered with its payment.
+pub async fn renew_subscriptions(
+    store: &Store,
+    scope: ProviderScope,
+    by: Timestamp,
+) -> Result<usize, Failure> {
+    let due = due_subscriptions(store, scope, by).await?;
+    let renewals = stream::iter(due).map(|id| attempt(store, id));
+    let renewals = renewals.buffer_unordered(store.infrastructure.gateways.concurrency());
+    Ok(renewals.filter(|charged| ready(*charged)).count().await)
+}
+
+async fn due_subscriptions(
+    store: &Store,
+    scope: ProviderScope,
+    by: Timestamp,
+) -> Result<Vec<SubscriptionId>, Failure> {
+    let mut connection = store.database().read().await?;
+    let mut subscriptions = SubscriptionRepository(&mut connection);
+    let mut due = Vec::new();
+    for provider in subscriptions.due_providers(by).await? {
+        if scope.includes(store, &provider) {
+            due.extend(subscriptions.due(&provider, by, BATCH).await?);
         }
     }
-    Ok(charged)
+    Ok(due)
+}
+
+/// Renews a subscription; returns whether it was charged. A failure is logged.
+async fn attempt(store: &Store, id: SubscriptionId) -> bool {
+    let renewed = renew(store, id).await;
+    if let Err(failure) = &renewed {
+        tracing::warn!(subscription = %id, %failure, "the subscription could not be charged yet");
+    }
+    renewed.unwrap_or(false)
 }
 
 /// Charges the next period of a subscription if it is due. Returns whether this call did; another node may have.

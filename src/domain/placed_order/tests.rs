@@ -217,6 +217,23 @@ fn what_is_being_captured_is_returned_once_that_is_settled() {
 }
 
 #[test]
+fn an_operation_that_is_due_is_not_delayed_when_another_is_settled() {
+    let mut it = placed(OrderStatus::Paid, PaymentStatus::Captured);
+    let refund = |amount| {
+        let id = PaymentOperationId(Uuid::nil());
+        PaymentOperation::pending(id, it.payment.id, OperationKind::Refund, eur(amount), NOW)
+    };
+    let (first, second) = (refund(40), refund(60));
+    let later = later(NOW, FIRST_RETRY);
+    it.payment.begin(&first, later).unwrap();
+    it.payment.begin(&second, NOW).unwrap();
+    it.settle(&first, Ok(()), Some(later)).unwrap();
+    assert_eq!(it.payment.next_attempt_at, Some(NOW));
+    it.settle(&second, Ok(()), None).unwrap();
+    assert_eq!(it.payment.next_attempt_at, None);
+}
+
+#[test]
 fn a_refund_of_everything_ends_the_order_and_a_part_of_it_does_not() {
     for (amount, ended) in [(99, false), (100, true)] {
         for order in [OrderStatus::Paid, OrderStatus::Fulfilled] {

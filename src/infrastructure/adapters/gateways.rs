@@ -2,30 +2,52 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::notice_queue::NoticeQueue;
+use super::timed_gateway::TimedGateway;
 use crate::domain::ports::PaymentGateway;
+
+/// The limits of the calls to each payment provider.
+#[derive(Debug, Clone, Copy)]
+pub struct CallLimits {
+    /// The longest wait for the response to a call.
+    pub timeout: Duration,
+    /// The most payments of a provider that a job processes at the same time, at least 1.
+    pub concurrency: usize,
+}
 
 /// The payment providers of a store. Clones share them.
 #[derive(Clone)]
 pub struct Gateways {
-    providers: Arc<BTreeMap<&'static str, Arc<dyn PaymentGateway>>>,
+    providers: Arc<BTreeMap<&'static str, Provider>>,
+    limits: CallLimits,
+}
+
+/// A payment provider with the queue of its notices.
+struct Provider {
+    gateway: Arc<dyn PaymentGateway>,
     notices: Arc<NoticeQueue>,
 }
 
 impl Gateways {
-    /// Returns these providers by their names, with the queue of their notices.
-    pub(super) fn new(
-        providers: impl IntoIterator<Item = Arc<dyn PaymentGateway>>,
-        notices: Arc<NoticeQueue>,
+    /// Returns these providers by their names, each with the queue of its notices. A call without a response within its
+    /// time-out fails as [`NoResponse`](crate::domain::ports::GatewayError::NoResponse).
+    pub fn new(
+        providers: impl IntoIterator<Item = (Arc<dyn PaymentGateway>, Arc<NoticeQueue>)>,
+        limits: CallLimits,
     ) -> Self {
-        let providers = providers.into_iter().map(|provider| (provider.name(), provider)).collect();
-        Self { providers: Arc::new(providers), notices }
+        let providers = providers.into_iter().map(|(gateway, notices)| {
+            let name = gateway.name();
+            let gateway = Arc::new(TimedGateway::new(gateway, limits.timeout));
+            (name, Provider { gateway, notices })
+        });
+        Self { providers: Arc::new(providers.collect()), limits }
     }
 
     /// Returns the provider of this name, if the store has it.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn PaymentGateway>> {
-        self.providers.get(name)
+        self.providers.get(name).map(|provider| &provider.gateway)
     }
 
     /// Returns the names of the providers.
@@ -33,9 +55,14 @@ impl Gateways {
         self.providers.keys().copied()
     }
 
-    /// Returns the queue of the notices of all providers.
-    pub fn notices(&self) -> &NoticeQueue {
-        &self.notices
+    /// Returns the queue of a provider's notices, if the store has the provider.
+    pub fn notices(&self, name: &str) -> Option<&NoticeQueue> {
+        self.providers.get(name).map(|provider| &*provider.notices)
+    }
+
+    /// Returns the most payments of a provider that a job processes at the same time.
+    pub fn concurrency(&self) -> usize {
+        self.limits.concurrency
     }
 }
 

@@ -8,8 +8,8 @@
 //! 1. Write `<name>_adapter.rs` with a type that implements the port, such as [`PaymentGateway`]; the module
 //!    `adding_one` below is a complete example. In this order: the vendor and its quirks, with a link to its
 //!    documentation; settings; bodies, with only the fields used; the port; the conversion of errors; tests.
-//! 2. Add its `mod` line here, and a line to [`assemble`], where the constructor of a provider that sends webhooks gets the queue of
-//!    notices.
+//! 2. Add its `mod` line here, and a line to [`assemble`], which gives each provider a queue of notices. The constructor of a provider
+//!    that sends webhooks gets it. Calls have a time-out; adapters need none of their own.
 //! 3. Describe its settings in `undercroft.example.toml`.
 //!
 //! Nothing else names an adapter: use cases find it by its name.
@@ -19,19 +19,20 @@
 mod gateways;
 mod notice_queue;
 mod sandbox;
+mod timed_gateway;
 
 use std::sync::Arc;
 
-pub use self::gateways::Gateways;
+pub use self::gateways::{CallLimits, Gateways};
 pub use self::notice_queue::NoticeQueue;
 use self::sandbox::SandboxPayments;
 use super::repositories::Database;
 
 /// Assembles the payment providers of a store; a new provider is a line here.
-pub(super) fn assemble(database: &Database) -> Gateways {
-    let notices = Arc::new(NoticeQueue::new());
+pub(super) fn assemble(database: &Database, limits: CallLimits) -> Gateways {
+    let notices = Arc::new(NoticeQueue::default());
     let sandbox = SandboxPayments::new(database.clone(), notices.clone());
-    Gateways::new([Arc::new(sandbox) as _], notices)
+    Gateways::new([(Arc::new(sandbox) as _, notices)], limits)
 }
 
 #[cfg(test)]
@@ -85,7 +86,7 @@ mod adding_one {
 
     #[tokio::test]
     async fn a_provider_is_used_through_its_port_and_reports_by_notices() {
-        let notices = Arc::new(NoticeQueue::new());
+        let notices = Arc::new(NoticeQueue::default());
         let provider: Arc<dyn PaymentGateway> = Arc::new(PostAdapter { notices: notices.clone() });
         assert!(provider.confirmation_page().is_none(), "the provider has a page of its own");
 

@@ -1,4 +1,4 @@
-//! The queue of payment notices between the adapters and the worker.
+//! The queue of payment notices between an adapter and the worker.
 
 use std::future::pending;
 
@@ -10,18 +10,20 @@ use crate::domain::ports::PaymentNotices;
 /// The most notices that wait; providers repeat those for which there is no room.
 const CAPACITY: usize = 1024;
 
-/// A bounded queue of payment notices, in memory.
+/// A bounded queue of the payment notices of one provider, in memory.
 pub struct NoticeQueue {
     sender: mpsc::Sender<PaymentId>,
     receiver: Mutex<mpsc::Receiver<PaymentId>>,
 }
 
-impl NoticeQueue {
-    pub(super) fn new() -> Self {
+impl Default for NoticeQueue {
+    fn default() -> Self {
         let (sender, receiver) = mpsc::channel(CAPACITY);
         Self { sender, receiver: Mutex::new(receiver) }
     }
+}
 
+impl NoticeQueue {
     /// Waits for the next notice and returns its payment. Dropping the future loses no notice.
     pub async fn next(&self) -> PaymentId {
         let received = self.receiver.lock().await.recv().await;

@@ -73,10 +73,35 @@ impl PaymentRepository<'_> {
         self.0.all(&sql, &params![payment_id]).await
     }
 
-    /// Returns up to `limit` payments whose next attempt of recovery is due at `by`, the earliest due first.
-    pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<PaymentId>, DatabaseError> {
-        let sql = "SELECT id FROM payments WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $2";
-        self.0.all(sql, &params![by, limit]).await
+    /// Returns the providers that have payments whose next attempt of recovery is due at `by`.
+    pub async fn due_providers(&mut self, by: Timestamp) -> Result<Vec<String>, DatabaseError> {
+        let sql = "SELECT DISTINCT provider FROM payments WHERE next_attempt_at <= $1";
+        self.0.all(sql, &params![by]).await
+    }
+
+    /// Returns up to `limit` payments of a provider whose next attempt of recovery is due at `by`, the earliest due
+    /// first.
+    pub async fn due(
+        &mut self,
+        provider: &str,
+        by: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<PaymentId>, DatabaseError> {
+        let sql = "SELECT id FROM payments WHERE next_attempt_at <= $1 AND provider = $2 \
+                   ORDER BY next_attempt_at LIMIT $3";
+        self.0.all(sql, &params![by, provider, limit]).await
+    }
+
+    /// Returns up to `limit` payments whose next attempt became due from `since` to `by`, with their providers.
+    pub async fn due_between(
+        &mut self,
+        since: Timestamp,
+        by: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<(PaymentId, String)>, DatabaseError> {
+        let sql = "SELECT id, provider FROM payments WHERE next_attempt_at >= $1 AND next_attempt_at <= $2 \
+                   ORDER BY next_attempt_at LIMIT $3";
+        self.0.all(sql, &params![since, by, limit]).await
     }
 
     /// Makes the attempts that are due by `by` due now.

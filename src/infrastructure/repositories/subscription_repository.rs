@@ -55,10 +55,23 @@ pub struct SubscriptionFilter {
 pub struct SubscriptionRepository<'a>(pub &'a mut Connection);
 
 impl SubscriptionRepository<'_> {
-    /// Returns up to `limit` subscriptions whose next charge is due at `by`, the earliest due first.
-    pub async fn due(&mut self, by: Timestamp, limit: i64) -> Result<Vec<SubscriptionId>, DatabaseError> {
-        let sql = "SELECT id FROM subscriptions WHERE next_charge_at <= $1 ORDER BY next_charge_at LIMIT $2";
-        self.0.all(sql, &params![by, limit]).await
+    /// Returns the payment providers that have subscriptions whose next charge is due at `by`.
+    pub async fn due_providers(&mut self, by: Timestamp) -> Result<Vec<String>, DatabaseError> {
+        let sql = "SELECT DISTINCT provider FROM subscriptions WHERE next_charge_at <= $1";
+        self.0.all(sql, &params![by]).await
+    }
+
+    /// Returns up to `limit` subscriptions with a payment provider whose next charge is due at `by`, the earliest due
+    /// first.
+    pub async fn due(
+        &mut self,
+        provider: &str,
+        by: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<SubscriptionId>, DatabaseError> {
+        let sql = "SELECT id FROM subscriptions WHERE next_charge_at <= $1 AND provider = $2 \
+                   ORDER BY next_charge_at LIMIT $3";
+        self.0.all(sql, &params![by, provider, limit]).await
     }
 
     /// Returns the periods of a subscription, oldest first.

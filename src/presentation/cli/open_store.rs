@@ -8,15 +8,23 @@ use crate::{
     domain::context::Context,
     infrastructure::{
         Infrastructure,
+        adapters::CallLimits,
         repositories::{Database, DatabaseError, Setup},
     },
-    settings::{Capture, Settings, StoreSettings},
+    settings::{Capture, PaymentSettings, Settings, StoreSettings},
 };
 
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
 pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
     let database = Database::open(settings.database.expose_secret(), Context::system(), setup).await?;
-    Ok(Store::new(Infrastructure::new(database), policy(&settings.store)))
+    let infrastructure = Infrastructure::new(database, limits(&settings.payments));
+    Ok(Store::new(infrastructure, policy(&settings.store)))
+}
+
+/// Returns the limits of calls to payment providers.
+fn limits(settings: &PaymentSettings) -> CallLimits {
+    let concurrency = usize::try_from(settings.provider_concurrency.get()).unwrap_or(usize::MAX);
+    CallLimits { timeout: settings.provider_timeout, concurrency }
 }
 
 /// Returns the store's policy.

@@ -88,8 +88,8 @@ fn within_file_limit(settings: &HttpSettings) -> HttpSettings {
     HttpSettings { max_connections: NonZeroU32::new(fitting).unwrap_or(wanted), ..settings.clone() }
 }
 
-/// Serves, and returns the outcome when the worker has completed its running jobs. If the worker stops because of an
-/// error, the server stops too.
+/// Serves, and returns the outcome when the worker has ended too. If the worker ends because of an error, the server
+/// stops.
 async fn serve_with_worker<T>(
     worker: JoinHandle<()>,
     stop: &CancellationToken,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_worker_completes_its_running_jobs() {
+    async fn the_outcome_of_the_server_waits_for_the_end_of_the_worker() {
         let stop = CancellationToken::new();
         let worker = tokio::spawn({
             let stop = stop.clone();

@@ -10,6 +10,7 @@ pub mod builders;
 pub mod http;
 pub mod import;
 pub mod orders;
+pub mod slow_gateway;
 pub mod store;
 
 use std::io::Write;

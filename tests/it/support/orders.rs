@@ -1,13 +1,15 @@
 //! Orders of a shop: checked out, captured, refunded and cancelled by the use cases.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use undercroft::application::Store;
 use undercroft::application::consistency;
 use undercroft::application::idempotency::Responder;
-use undercroft::application::payments::recovery::recover_payments;
+use undercroft::application::payments::provider_scope::ProviderScope;
+use undercroft::application::payments::recovery;
 use undercroft::application::selling::checkout::{Checkout, checkout};
 use undercroft::application::selling::history;
 use undercroft::application::selling::orders::{self, Amount, OperationRequest};
+use undercroft::application::subscriptions::renewals;
 use undercroft::domain::ids::{CartId, OrderId, VariantId};
 use undercroft::domain::money::{Currency, Money};
 use undercroft::domain::order::OrderStatus;
@@ -78,6 +80,24 @@ pub async fn stock(database: &Database, variant: VariantId) -> (i64, i64) {
 /// Asserts that the data is consistent and that no payment operation is pending.
 pub async fn assert_consistent(database: &Database) {
     assert_eq!(consistency::check(database, true).await.unwrap(), []);
+}
+
+/// Recovers the payments of all providers that are due at `by`; returns how many there were.
+pub async fn recover_payments(store: &Store, by: Timestamp) -> Result<usize, Failure> {
+    let mut recovered = 0;
+    for scope in ProviderScope::all(store) {
+        recovered += recovery::recover_payments(store, scope, by).await?;
+    }
+    Ok(recovered)
+}
+
+/// Renews the subscriptions of all providers that are due at `by`; returns how many were charged.
+pub async fn renew_subscriptions(store: &Store, by: Timestamp) -> Result<usize, Failure> {
+    let mut charged = 0;
+    for scope in ProviderScope::all(store) {
+        charged += renewals::renew_subscriptions(store, scope, by).await?;
+    }
+    Ok(charged)
 }
 
 /// Runs the recovery of payments three times, 72 hours from now.

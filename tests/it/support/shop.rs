@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 use undercroft::application::consistency::check;
-use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
 use undercroft::domain::discount::Discount;
@@ -15,6 +14,7 @@ use undercroft::domain::user::Role;
 use undercroft::infrastructure::repositories::Database;
 
 use super::builders::{ProductBuilder, discount, user};
+use super::orders::recover_payments;
 use super::store::{policy, store};
 use super::{TestDatabase, TestServer};
 

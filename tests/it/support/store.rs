@@ -1,5 +1,7 @@
 //! A store for tests, and helpers for its use cases.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use undercroft::application::idempotency::{Render, Responder};
 use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector, PricedCart};
@@ -11,6 +13,7 @@ use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::Infrastructure;
+use undercroft::infrastructure::adapters::CallLimits;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Field, Param, StoredResponse};
 
@@ -33,9 +36,14 @@ pub fn manual_capture() -> Policy {
     Policy { capture_at_checkout: false, ..policy() }
 }
 
+/// The limits of calls to the payment providers of tests.
+pub fn limits() -> CallLimits {
+    CallLimits { timeout: Duration::from_secs(20), concurrency: 16 }
+}
+
 /// A store on this database, whose payment provider is the sandbox.
 pub fn store(database: &Database, policy: Policy) -> Store {
-    Store::new(Infrastructure::new(database.clone()), policy)
+    Store::new(Infrastructure::new(database.clone(), limits()), policy)
 }
 
 /// Confirms a payment on the page of the sandbox; returns whether the payment required it.

@@ -5,10 +5,10 @@ use crate::support::import::{
     HEADER, ONLINE_RETAIL, Progress, SHOPIFY, WOOCOMMERCE, another_shop, exported, import_all, number,
     try_import,
 };
+use crate::support::orders::recover_payments;
 use undercroft::application::consistency::check;
 use undercroft::application::import::report::Counts;
 use undercroft::application::import::run::ImportError;
-use undercroft::application::payments::recovery::recover_payments;
 
 on_both_engines!(imported_orders_add_up_to_the_file_exactly);
 async fn imported_orders_add_up_to_the_file_exactly(shop: &Shop) {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use undercroft::application::consistency::check;
 use undercroft::application::payments::apply_payment::apply_payment;
-use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::selling::history;
 use undercroft::domain::payment::{OperationKind, OperationStatus, Payment, PaymentOperation, PaymentStatus};
 use undercroft::domain::ports::{Charge, ChargeStatus};
@@ -13,7 +12,7 @@ use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine};
 
 use super::START;
-use crate::support::orders::{Sale, assert_consistent, check_out, eur, key, run};
+use crate::support::orders::{Sale, assert_consistent, check_out, eur, key, recover_payments, run};
 use crate::support::store::{cart, execute, manual_capture, policy, store, value};
 use crate::support::{Shop, ShopOptions};
 

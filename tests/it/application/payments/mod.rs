@@ -3,6 +3,7 @@
 mod late_responses;
 mod ledger;
 mod recovery;
+mod slow_providers;
 
 /// The first time of tests with a manual clock.
 const START: &str = "2026-01-31T12:00:00Z";

@@ -5,14 +5,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use jiff::SignedDuration;
 use undercroft::application::payments::gateway_calls::refresh;
-use undercroft::application::payments::recovery::recover_payments;
 use undercroft::domain::ids::CartId;
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::PaymentStatus;
 use undercroft::infrastructure::repositories::{Database, IdempotencyKey, Setup};
 
 use super::START;
-use crate::support::orders::{Sale, assert_consistent, checkout_request, key, stock, submit};
+use crate::support::orders::{
+    Sale, assert_consistent, checkout_request, key, recover_payments, stock, submit,
+};
 use crate::support::store::{cart, confirm_payment, policy, store, value};
 use crate::support::{Shop, ShopOptions};
 
@@ -29,7 +30,8 @@ async fn repeated_notices_of_a_provider_have_one_effect(shop: &Shop) {
     let sale = Sale::begin(shop, 3, "tok_duplicate_webhooks").await;
     let payment_id = sale.payment().await.id;
     let mut notices = 0;
-    while let Some(payment_id) = sale.store.infrastructure.gateways.notices().next().now_or_never() {
+    let queue = sale.store.infrastructure.gateways.notices("sandbox").unwrap();
+    while let Some(payment_id) = queue.next().now_or_never() {
         notices += 1;
         refresh(&sale.store, payment_id).await.unwrap();
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use undercroft::application::jobs::subscribers;
-use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::people::users::erase;
 use undercroft::application::selling::checkout::Checkout;
 use undercroft::application::subscriptions::lifecycle::cancel_and_refund;
@@ -15,7 +14,7 @@ use undercroft::infrastructure::events::EventDispatcher;
 use undercroft::infrastructure::exceptions::Failure;
 
 use super::{JANUARY_31, Subscribed};
-use crate::support::orders::{assert_consistent, checkout_request, submit};
+use crate::support::orders::{assert_consistent, checkout_request, recover_payments, submit};
 use crate::support::store::{cart, confirm_payment, execute, value};
 use crate::support::{Shop, ShopOptions};
 

@@ -5,10 +5,9 @@ mod cancelled_orders;
 use jiff::{SignedDuration, Timestamp};
 use undercroft::application::Store;
 use undercroft::application::payments::gateway_calls::refresh;
-use undercroft::application::payments::recovery::recover_payments;
 use undercroft::application::selling::checkout::Checkout;
 use undercroft::application::subscriptions::lifecycle::{cancel, pause, resume};
-use undercroft::application::subscriptions::renewals::{renew, renew_subscriptions};
+use undercroft::application::subscriptions::renewals::renew;
 use undercroft::domain::ids::{OrderId, SubscriptionId, VariantId};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::PaymentStatus;
@@ -17,7 +16,9 @@ use undercroft::domain::subscription::{Subscription, SubscriptionStatus};
 use undercroft::infrastructure::exceptions::{Failure, Kind, SubscriptionExpiredException};
 use undercroft::infrastructure::repositories::Database;
 
-use crate::support::orders::{Sale, assert_consistent, checkout_request, stock, submit};
+use crate::support::orders::{
+    Sale, assert_consistent, checkout_request, recover_payments, renew_subscriptions, stock, submit,
+};
 use crate::support::store::{cart, confirm_payment, execute, value};
 use crate::support::{Shop, ShopOptions};
 
