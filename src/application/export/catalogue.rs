@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use super::{ExportError, Output};
+use super::{ExportError, Output, write_rows};
 use crate::application::json_lines::{
     CategoryLine, DiscountLine, ProductLine, ShippingMethodLine, TaxRuleLine,
 };
@@ -45,15 +45,8 @@ pub(super) async fn shipping_methods<W: Write>(
     connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
-    let mut position = None;
-    while let Some(batch) =
-        connection.scan::<ShippingMethod>("id", &mut position, |row| row.id.into()).await?
-    {
-        for method in batch {
-            out.write(&ShippingMethodLine::from(method))?;
-        }
-    }
-    Ok(())
+    let id = |method: &ShippingMethod| method.id.into();
+    write_rows(connection, out, id, |out, method| out.write(&ShippingMethodLine::from(method))).await
 }
 
 pub(super) async fn products<W: Write>(
@@ -73,11 +66,6 @@ pub(super) async fn discounts<W: Write>(
     connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
-    let mut position = None;
-    while let Some(batch) = connection.scan::<Discount>("id", &mut position, |row| row.id.into()).await? {
-        for discount in batch {
-            out.write(&DiscountLine::from(discount))?;
-        }
-    }
-    Ok(())
+    let id = |discount: &Discount| discount.id.into();
+    write_rows(connection, out, id, |out, discount| out.write(&DiscountLine::from(discount))).await
 }

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Store;
-use crate::infrastructure::repositories::{Connection, DatabaseError};
+use crate::infrastructure::repositories::{Connection, DatabaseError, FromRow, Param, Table};
 
 /// Why an export ended early.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,22 @@ impl<W: Write> Output<W> {
         self.lines += 1;
         Ok(())
     }
+}
+
+/// Writes the line of each row of a table, in the order of the ids.
+async fn write_rows<W: Write, T: Table + FromRow>(
+    connection: &mut Connection,
+    out: &mut Output<W>,
+    id: impl Fn(&T) -> Param<'static>,
+    write: impl Fn(&mut Output<W>, T) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let mut position = None;
+    while let Some(batch) = connection.scan("id", &mut position, &id).await? {
+        for row in batch {
+            write(out, row)?;
+        }
+    }
+    Ok(())
 }
 
 /// Exports the store to `out`. Returns the number of lines, and `out`.

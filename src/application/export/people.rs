@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use super::lines::{ReviewLine, SubscriptionLine};
-use super::{ExportError, Output};
+use super::{ExportError, Output, write_rows};
 use crate::application::json_lines::CustomerLine;
 use crate::domain::review::Review;
 use crate::domain::subscription::Subscription;
@@ -34,24 +34,15 @@ pub(super) async fn reviews<W: Write>(
     connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
-    let mut position = None;
-    while let Some(batch) = connection.scan::<Review>("id", &mut position, |row| row.id.into()).await? {
-        for review in &batch {
-            out.write(&ReviewLine::from(review))?;
-        }
-    }
-    Ok(())
+    let id = |review: &Review| review.id.into();
+    write_rows(connection, out, id, |out, review| out.write(&ReviewLine::from(&review))).await
 }
 
 pub(super) async fn subscriptions<W: Write>(
     connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
-    let mut position = None;
-    while let Some(batch) = connection.scan::<Subscription>("id", &mut position, |row| row.id.into()).await? {
-        for subscription in &batch {
-            out.write(&SubscriptionLine::from(subscription))?;
-        }
-    }
-    Ok(())
+    let id = |subscription: &Subscription| subscription.id.into();
+    write_rows(connection, out, id, |out, subscription| out.write(&SubscriptionLine::from(&subscription)))
+        .await
 }

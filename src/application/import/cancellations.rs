@@ -1,4 +1,4 @@
-//! Takes back sold pieces: refunds the orders that sold them, and credits what no known order sold.
+//! Imports the return of sold pieces: refunds the orders that sold them, and credits what no known order sold.
 
 use crate::application::Policy;
 use crate::application::payments::apply_payment::{begin_operation, settle_operation};
@@ -54,11 +54,10 @@ async fn existing(
     traced: &Traced,
 ) -> Result<Option<RecordOutcome>, RecordError> {
     let (mut counts, mut written) = (Counts::default(), 0);
-    for &order in traced.returned.keys() {
-        if let Some(operation) = work.find::<PaymentOperation>(refund_id(invoice, order)).await? {
-            counts.refunds += 1;
-            written += operation.amount.amount;
-        }
+    let refunds: Vec<_> = traced.returned.keys().map(|&order| refund_id(invoice, order)).collect();
+    for refund in work.belonging::<PaymentOperation, _>("id", &refunds).await? {
+        counts.refunds += 1;
+        written += refund.amount.amount;
     }
     if let Some(note) = work.find::<Invoice>(InvoiceId(invoice.id)).await? {
         counts.credit_notes += 1;
