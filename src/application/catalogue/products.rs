@@ -353,7 +353,7 @@ fn derived_id(product: ProductId, sku: &str) -> VariantId {
     VariantId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// Refuses a draft with the faults that the schema of the request cannot express, all of them at once.
+/// Refuses a draft with all faults that the schema of the request cannot express.
 async fn check(connection: &mut Connection, draft: &ProductDraft) -> Result<(), Failure> {
     let mut faults = ValidationException::none();
     if let Some(slug) = &draft.slug {

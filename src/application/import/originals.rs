@@ -1,4 +1,4 @@
-//! Finds the orders that sold the pieces which a cancellation takes back.
+//! Finds the orders that sold the pieces of a cancellation.
 //!
 //! A cancellation does not name its orders. Each of its lines is traced to earlier lines of the same customer with the
 //! same variant and price, the latest first, and no piece is traced to twice: the refund is exactly what was paid.

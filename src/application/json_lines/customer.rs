@@ -24,7 +24,8 @@ pub(in crate::application) struct CustomerLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     birth_date: Option<Date>,
     created_at: Option<Timestamp>,
-    #[serde(rename = "wishes", default, skip_serializing_if = "Option::is_none")]
+    // files of earlier versions have `wishes`
+    #[serde(alias = "wishes", default, skip_serializing_if = "Option::is_none")]
     preferences: Option<PreferencesLine>,
 }
 

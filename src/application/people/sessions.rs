@@ -21,7 +21,7 @@ use crate::domain::time::later;
 
 /// The length of a token in bytes.
 const TOKEN_BYTES: usize = 32;
-/// The most sessions that a user has at once; a further one ends the oldest.
+/// The most sessions of a user; a further one ends the oldest.
 const MAX_SESSIONS: i64 = 100;
 
 /// The credentials of a user.

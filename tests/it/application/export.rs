@@ -11,7 +11,7 @@ const TERMS: &str = concat!(
     "\n",
     r#"{"type":"discount","id":"ten","code":"Ten","kind":{"type":"percent","basis_points":1000},"usage_limit":9,"minimum":{"amount":100,"currency":"EUR"}}"#,
     "\n",
-    r#"{"type":"customer","id":"ann","name":"Ann","email":"ann@example.org","birth_date":"1990-05-01","created_at":"2020-01-01T00:00:00Z","wishes":{"locale":"de","marketing_consent":true,"consent_at":"2020-01-02T00:00:00Z"}}"#,
+    r#"{"type":"customer","id":"ann","name":"Ann","email":"ann@example.org","birth_date":"1990-05-01","created_at":"2020-01-01T00:00:00Z","preferences":{"locale":"de","marketing_consent":true,"consent_at":"2020-01-02T00:00:00Z"}}"#,
     "\n",
 );
 

@@ -11,7 +11,7 @@ use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
 use crate::domain::slug::slug;
 
-/// The categories that were given out.
+/// The categories so far.
 pub(super) struct CategoryTree {
     identity: Identity,
     created_at: Timestamp,
@@ -24,7 +24,7 @@ impl CategoryTree {
         Self { identity, created_at, slugs: HashSet::new() }
     }
 
-    /// Returns the category at the end of a path, and gives out those of the path that are new.
+    /// Returns the category at the end of a path, and adds those of the path that are new to `out`.
     ///
     /// Names with equal slugs are the same category. The slugs of a path are joined by two hyphens, which no slug
     /// contains, so that no two paths have the same slug.

@@ -7,16 +7,16 @@ use crate::application::import::record::Record;
 
 /// Turns the lines of one format into records.
 pub(super) trait FormatReader: Send {
-    /// Reads a line. The line must be given out with an entry or a rejection, at once or in `finish`.
+    /// Reads a line. Every line is added to `out` with an entry or a rejection, here or in `finish`.
     fn read(&mut self, line: SourceLine, out: &mut Outcomes);
 
-    /// Gives out all lines that waited for later lines.
+    /// Adds the outcomes of the lines that depended on later lines.
     fn finish(&mut self, out: &mut Outcomes);
 }
 
 /// What a reader yields.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are entries, and few exist at once")]
+#[expect(clippy::large_enum_variant, reason = "nearly all are entries, and few exist at a time")]
 pub enum Outcome {
     /// A record with its lines.
     Entry(Entry),
@@ -24,7 +24,7 @@ pub enum Outcome {
     Rejected(Rejection),
 }
 
-/// A record, and the lines of the file that it stands for.
+/// A record, and the lines of the file that it was read from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// The record.

@@ -7,7 +7,7 @@
 //! # Adding one
 //!
 //! 1. Write `<format>.rs` with a type that implements `FormatReader`: `new` finds the columns, `read` turns a line into
-//!    records, and `finish` gives out what waited for later lines. `shopify` is an example.
+//!    records, and `finish` adds the records that depended on later lines. `shopify` is an example.
 //! 2. Add the format to [`Format`] and to `Reader::format_reader`.
 
 mod bounded_lines;

@@ -106,7 +106,7 @@ impl FormatReader for OnlineRetail {
             out.entry(Record::Customer(customer), Vec::new());
         }
         for (key, invoice) in invoices {
-            invoice.give_out(key, out);
+            invoice.into_entry(key, out);
         }
     }
 }
@@ -122,7 +122,8 @@ impl Invoice {
         }
     }
 
-    fn give_out(self, key: String, out: &mut Outcomes) {
+    /// Adds the record of the invoice with its lines.
+    fn into_entry(self, key: String, out: &mut Outcomes) {
         let mut lines = Vec::with_capacity(self.sales.len());
         let mut sources = Vec::with_capacity(self.sales.len());
         for (sale, source) in self.sales {

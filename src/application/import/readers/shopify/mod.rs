@@ -48,7 +48,7 @@ pub(super) struct Shopify {
     handle: String,
     /// The lines of the product that is being read.
     lines: Vec<SourceLine>,
-    /// The handles of the products that were given out.
+    /// The handles of the products that were read to their last line.
     finished: HashSet<String>,
 }
 
@@ -69,7 +69,7 @@ impl Shopify {
         })
     }
 
-    /// Gives out the product that is being read.
+    /// Adds the outcomes of the product that is being read.
     fn finish_product(&mut self, out: &mut Outcomes) {
         let lines = std::mem::take(&mut self.lines);
         let handle = std::mem::take(&mut self.handle);

@@ -131,7 +131,7 @@ impl FormatReader for Woocommerce {
             }
         }
         for variable in std::mem::take(&mut self.parents) {
-            variable.give_out(&self.parser, out);
+            variable.into_outcomes(&self.parser, out);
         }
     }
 }

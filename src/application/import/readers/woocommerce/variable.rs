@@ -40,8 +40,8 @@ impl Variable {
         self.variations.push(variation);
     }
 
-    /// Gives out the product with its valid variations.
-    pub(super) fn give_out(mut self, parser: &LineParser, out: &mut Outcomes) {
+    /// Adds the product with its valid variations, and rejects the others.
+    pub(super) fn into_outcomes(mut self, parser: &LineParser, out: &mut Outcomes) {
         let mut variations = Vec::new();
         for line in std::mem::take(&mut self.variations) {
             match Variation::parse(line, self.product.id, parser) {
