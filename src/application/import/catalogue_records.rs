@@ -6,9 +6,8 @@ use crate::domain::discount::Discount;
 use crate::domain::events::ProductChanged;
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::TaxRule;
-use crate::domain::user::User;
 use crate::infrastructure::exceptions::ValidationException;
-use crate::infrastructure::repositories::{ProductRepository, TaxRepository, UnitOfWork};
+use crate::infrastructure::repositories::{ProductRepository, SaveError, Table, TaxRepository, UnitOfWork};
 
 use super::identity::context_of;
 use super::outcome::{RecordError, RecordOutcome};
@@ -19,10 +18,8 @@ type Outcome = Result<RecordOutcome, RecordError>;
 
 pub(super) async fn category(work: &mut UnitOfWork, category: &Category) -> Outcome {
     check_names(&category.slug, &category.translations)?;
-    let is_added = work.insert_new(category).await?;
-    if !is_added && work.find::<Category>(category.id).await?.is_none() {
-        return Err(RecordError::Refused(format!("another category has the slug {}", category.slug)));
-    }
+    let taken = || format!("another category has the slug {}", category.slug);
+    let is_added = insert_new(work, category, category.id, taken).await?;
     Ok(RecordOutcome::new(is_added, Counts { categories: 1, ..Counts::default() }))
 }
 
@@ -35,10 +32,8 @@ pub(super) async fn shipping_method(work: &mut UnitOfWork, method: &ShippingMeth
     let mut faults = ValidationException::none();
     check_translations(&method.translations, "", &mut faults);
     faults.check()?;
-    let is_added = work.insert_new(method).await?;
-    if !is_added && work.find::<ShippingMethod>(method.id).await?.is_none() {
-        return Err(RecordError::Refused(format!("another shipping method has the code {}", method.code)));
-    }
+    let taken = || format!("another shipping method has the code {}", method.code);
+    let is_added = insert_new(work, method, method.id, taken).await?;
     Ok(RecordOutcome::new(is_added, Counts { shipping_methods: 1, ..Counts::default() }))
 }
 
@@ -61,7 +56,13 @@ pub(super) async fn products(
         added.push((product, stock));
     }
 
-    ProductRepository::insert_all(work, &added).await?;
+    ProductRepository::insert_all(work, &added).await.map_err(|error| match error {
+        SaveError::SlugTaken => {
+            let slugs: Vec<_> = added.iter().map(|(product, _)| product.slug.as_str()).collect();
+            RecordError::Refused(format!("another product has the slug {}", slugs.join(" or ")))
+        }
+        error => error.into(),
+    })?;
     for (product, _) in added {
         work.set_context(context_of(&product.id, product.created_at));
         work.publish(&ProductChanged { product_id: product.id }).await?;
@@ -71,22 +72,33 @@ pub(super) async fn products(
 }
 
 pub(super) async fn discount(work: &mut UnitOfWork, discount: &Discount) -> Outcome {
-    let is_added = work.insert_new(discount).await?;
-    if !is_added && work.find::<Discount>(discount.id).await?.is_none() {
-        return Err(RecordError::Refused(format!("another discount has the code {}", discount.code)));
-    }
+    let taken = || format!("another discount has the code {}", discount.code);
+    let is_added = insert_new(work, discount, discount.id, taken).await?;
     Ok(RecordOutcome::new(is_added, Counts { discounts: 1, ..Counts::default() }))
 }
 
 /// Adds a customer. Passwords are not imported: customers log in once they have set one.
 pub(super) async fn customer(work: &mut UnitOfWork, customer: &ImportedCustomer) -> Outcome {
     let ImportedCustomer { user, preferences } = customer;
-    let is_added = work.insert_new(user).await?;
-    if !is_added && work.find::<User>(user.id).await?.is_none() {
-        return Err(RecordError::Refused("another user has the e-mail address".to_owned()));
-    }
+    let taken = || "another user has the e-mail address".to_owned();
+    let is_added = insert_new(work, user, user.id, taken).await?;
     if let Some(preferences) = preferences.as_ref().filter(|_| is_added) {
         work.insert(preferences).await?;
     }
     Ok(RecordOutcome::new(is_added, Counts { customers: 1, ..Counts::default() }))
+}
+
+/// Inserts a row unless there is one with its key; returns whether it was inserted. Refuses one whose other unique value
+/// is taken.
+async fn insert_new<T: Table>(
+    work: &mut UnitOfWork,
+    row: &T,
+    key: T::Key,
+    taken: impl FnOnce() -> String,
+) -> Result<bool, RecordError> {
+    let is_added = work.insert_new(row).await?;
+    if !is_added && !work.exists::<T>(key).await? {
+        return Err(RecordError::Refused(taken()));
+    }
+    Ok(is_added)
 }

@@ -70,7 +70,8 @@ impl From<DatabaseError> for RecordError {
 impl From<SaveError> for RecordError {
     fn from(error: SaveError) -> Self {
         match error {
-            SaveError::SlugTaken | SaveError::SkuTaken(_) => Self::Refused(error.to_string()),
+            SaveError::SlugTaken => Self::Refused("another product has its slug".to_owned()),
+            SaveError::SkuTaken(sku) => Self::Refused(format!("another variant has the SKU {sku}")),
             SaveError::Database(error) if error.is_taken("variants_pkey") => {
                 Self::Refused("one of its variants belongs to another product".to_owned())
             }
