@@ -3,8 +3,6 @@
 //! Every line that is read becomes exactly one [`SourceLine`], which belongs either to an entry or to a [`Rejection`].
 //! That is why the totals can be compared with the file.
 
-use std::fmt;
-
 /// The fields of one line, unescaped, in one allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields {
@@ -80,59 +78,101 @@ pub struct Rejection {
     pub detail: String,
 }
 
-/// Defines the reasons with their codes and texts.
-macro_rules! reasons {
-    ($($name:ident = $code:literal, $text:literal;)+) => {
-        /// Why a line was rejected. The code is stable.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason {
-            $(#[doc = $text] $name,)+
-        }
-
-        impl Reason {
-            /// Returns the stable code of the reason, as in the file of rejected lines.
-            pub const fn code(self) -> &'static str {
-                match self { $(Self::$name => $code,)+ }
-            }
-        }
-
-        impl fmt::Display for Reason {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$name => $text,)+ })
-            }
-        }
-    };
+/// Why a line was rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The line has more or fewer fields than the header.
+    WrongFieldCount,
+    /// The line contains a NUL byte, which a database cannot store.
+    NulByte,
+    /// The line is not a valid record.
+    InvalidJson,
+    /// Records of this type, which the detail names, are exported, but not imported.
+    NotImported,
+    /// The line does not identify a product, invoice or customer.
+    NoKey,
+    /// The number of the invoice or customer is malformed.
+    BadKey,
+    /// The lines of the product are not consecutive.
+    ScatteredProduct,
+    /// The product has too many lines.
+    TooManyLines,
+    /// The product that the line belongs to was rejected.
+    ProductRejected,
+    /// The product that the variation belongs to is not in the file, or was rejected.
+    UnknownParent,
+    /// The store does not sell this type of product.
+    UnsupportedType,
+    /// The product has no name.
+    NoName,
+    /// The line has no stock code.
+    NoSku,
+    /// The price is missing or zero.
+    NoPrice,
+    /// The price is not a whole number of minor units.
+    BadPrice,
+    /// The price is negative.
+    NegativePrice,
+    /// The line has no description.
+    NoDescription,
+    /// The quantity is not a whole number, or zero.
+    BadQuantity,
+    /// The quantity is negative outside a cancellation.
+    NegativeQuantity,
+    /// The quantity is positive in a cancellation.
+    PositiveCancellation,
+    /// The number is too large.
+    TooLarge,
+    /// The date is malformed.
+    BadDate,
+    /// The country is unknown.
+    UnknownCountry,
+    /// The customer or country differs from that of the invoice.
+    InvoiceMismatch,
+    /// An option of the product has no value.
+    MissingOption,
+    /// Another line has the same stock code or option values.
+    DuplicateVariant,
+    /// The product has no valid variant.
+    NoVariant,
+    /// The store refused the record.
+    Refused,
 }
 
-reasons! {
-    WrongFieldCount = "wrong_field_count", "the line has more or fewer fields than the header";
-    NulByte = "nul_byte", "the line contains a NUL byte, which a database cannot store";
-    InvalidJson = "invalid_json", "the line is not a valid record";
-    NotImported = "not_imported", "records of this type are exported, but not imported";
-    NoKey = "no_key", "the line does not identify a product, invoice or customer";
-    BadKey = "bad_key", "the number of the invoice or customer is malformed";
-    ScatteredProduct = "scattered_product", "the lines of the product are not consecutive";
-    TooManyLines = "too_many_lines", "the product has too many lines";
-    ProductRejected = "product_rejected", "the product that the line belongs to was rejected";
-    UnknownParent = "unknown_parent", "the product that the variation belongs to is not in the file, or was rejected";
-    UnsupportedType = "unsupported_type", "the store does not sell this type of product";
-    NoName = "no_name", "the product has no name";
-    NoSku = "no_sku", "the line has no stock code";
-    NoPrice = "no_price", "the price is missing or zero";
-    BadPrice = "bad_price", "the price is not a whole number of minor units";
-    NegativePrice = "negative_price", "the price is negative";
-    NoDescription = "no_description", "the line has no description";
-    BadQuantity = "bad_quantity", "the quantity is not a whole number, or zero";
-    NegativeQuantity = "negative_quantity", "the quantity is negative outside a cancellation";
-    PositiveCancellation = "positive_cancellation", "the quantity is positive in a cancellation";
-    TooLarge = "too_large", "the number is too large";
-    BadDate = "bad_date", "the date is malformed";
-    UnknownCountry = "unknown_country", "the country is unknown";
-    InvoiceMismatch = "invoice_mismatch", "the customer or country differs from that of the invoice";
-    MissingOption = "missing_option", "an option of the product has no value";
-    DuplicateVariant = "duplicate_variant", "another line has the same stock code or option values";
-    NoVariant = "no_variant", "the product has no valid variant";
-    Refused = "refused", "the store refused the record";
+impl Reason {
+    /// Returns the stable code of the reason, as in the file of rejected lines.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::WrongFieldCount => "wrong_field_count",
+            Self::NulByte => "nul_byte",
+            Self::InvalidJson => "invalid_json",
+            Self::NotImported => "not_imported",
+            Self::NoKey => "no_key",
+            Self::BadKey => "bad_key",
+            Self::ScatteredProduct => "scattered_product",
+            Self::TooManyLines => "too_many_lines",
+            Self::ProductRejected => "product_rejected",
+            Self::UnknownParent => "unknown_parent",
+            Self::UnsupportedType => "unsupported_type",
+            Self::NoName => "no_name",
+            Self::NoSku => "no_sku",
+            Self::NoPrice => "no_price",
+            Self::BadPrice => "bad_price",
+            Self::NegativePrice => "negative_price",
+            Self::NoDescription => "no_description",
+            Self::BadQuantity => "bad_quantity",
+            Self::NegativeQuantity => "negative_quantity",
+            Self::PositiveCancellation => "positive_cancellation",
+            Self::TooLarge => "too_large",
+            Self::BadDate => "bad_date",
+            Self::UnknownCountry => "unknown_country",
+            Self::InvoiceMismatch => "invoice_mismatch",
+            Self::MissingOption => "missing_option",
+            Self::DuplicateVariant => "duplicate_variant",
+            Self::NoVariant => "no_variant",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::line::{Rejection, SourceLine};
+use super::line::{Reason, Rejection, SourceLine};
 
 /// The totals of a file's lines.
 ///
@@ -39,6 +39,9 @@ pub struct Rejected {
     pub unpriced: u64,
     /// The number of lines for each reason.
     pub reasons: BTreeMap<&'static str, u64>,
+    /// The number of lines of each type that is exported, but not imported, such as `order`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_imported: BTreeMap<String, u64>,
 }
 
 /// The totals do not add up: a line was lost or counted twice.
@@ -66,6 +69,9 @@ impl Totals {
     pub fn reject(&mut self, rejection: &Rejection) {
         self.rejected.lines += 1;
         *self.rejected.reasons.entry(rejection.reason.code()).or_default() += 1;
+        if rejection.reason == Reason::NotImported {
+            *self.rejected.not_imported.entry(rejection.detail.clone()).or_default() += 1;
+        }
         match rejection.line.amount {
             Some(amount) => self.rejected.amount += i128::from(amount),
             None => self.rejected.unpriced += 1,
@@ -87,7 +93,7 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::application::import::line::{Fields, Reason};
+    use crate::application::import::line::Fields;
 
     fn line(amount: Option<i64>) -> SourceLine {
         SourceLine { number: 1, amount, fields: Fields::default() }

@@ -38,7 +38,25 @@ pub(super) enum LineType {
     Subscription,
 }
 
-/// Returns the id that a text stands for: a hyphenated UUID is the id itself, any other text is a key.
+impl LineType {
+    /// Returns the value of `type` in the file.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Category => "category",
+            Self::TaxRule => "tax_rule",
+            Self::ShippingMethod => "shipping_method",
+            Self::Product => "product",
+            Self::Discount => "discount",
+            Self::Customer => "customer",
+            Self::Order => "order",
+            Self::Invoice => "invoice",
+            Self::Review => "review",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
+/// Returns the id of a text: a hyphenated UUID is the id itself, from any other text one is derived.
 fn id<T: From<Uuid>>(text: &str, pointer: &str, derive: fn(Identity, &str) -> T) -> Result<T, String> {
     const HYPHENATED: usize = 36;
     match Uuid::parse_str(text) {

@@ -42,7 +42,8 @@ pub enum Exit {
     Failure = 1,
     /// The command line or the settings are invalid; nothing was done.
     Usage = 2,
-    /// With `--strict`: lines of the input were rejected; the others were imported.
+    /// Records of the input are not imported, such as orders, or, with `--strict`, lines were rejected; the others were
+    /// imported.
     Rejected = 3,
     /// The database cannot be reached, or `migrate` must be run.
     Database = 4,
@@ -59,7 +60,8 @@ const EXIT_CODES: &str = "Exit codes:
   0  success
   1  failure
   2  the command line or the settings are invalid; nothing was done
-  3  with --strict: lines of the input were rejected; the others were imported
+  3  the input has records that are not imported, such as orders, or, with --strict,
+     lines that were rejected; the others were imported
   4  the database cannot be reached, or `migrate` must be run";
 
 /// A headless commerce store in one binary.
@@ -225,6 +227,9 @@ pub enum CliError {
     /// Lines of the file were rejected.
     #[error("{} rejected", counted(*.0, "line was", "lines were"))]
     Rejected(u64),
+    /// The file has records of types that are exported, but not imported.
+    #[error("records of these types are not imported: {0}")]
+    NotImported(String),
     /// The export failed.
     #[error(transparent)]
     Export(ExportError),
@@ -284,7 +289,7 @@ impl CliError {
             | Self::Output(_)
             | Self::File { .. } => Exit::Failure,
             Self::Problems { exit, .. } => *exit,
-            Self::Rejected(_) => Exit::Rejected,
+            Self::Rejected(_) | Self::NotImported(_) => Exit::Rejected,
             Self::Password | Self::NotEmpty => Exit::Usage,
             Self::Database(error) => database_exit(error),
         }

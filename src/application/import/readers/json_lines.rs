@@ -73,7 +73,7 @@ impl JsonLines {
                 parse::<CustomerLine>(text).and_then(|line| line.customer(at)).map(Record::Customer)
             }
             LineType::Order | LineType::Invoice | LineType::Review | LineType::Subscription => {
-                return Err((Reason::NotImported, String::new()));
+                return Err((Reason::NotImported, r#type.name().to_owned()));
             }
         }
         .map_err(invalid)

@@ -78,10 +78,15 @@ impl Import {
             summary::of(&report, &self.file, rejects.as_deref(), started.elapsed())
         };
         writeln!(stdout(), "{text}").map_err(CliError::Output)?;
-        match report.totals.rejected.lines {
-            rejected @ 1.. if self.strict => Err(CliError::Rejected(rejected)),
-            _ => Ok(()),
+        let rejected = &report.totals.rejected;
+        if !rejected.not_imported.is_empty() {
+            let types: Vec<_> = rejected.not_imported.keys().map(String::as_str).collect();
+            return Err(CliError::NotImported(types.join(", ")));
         }
+        if self.strict && rejected.lines > 0 {
+            return Err(CliError::Rejected(rejected.lines));
+        }
+        Ok(())
     }
 
     /// Returns when the file was modified: the creation date of records without one, so that a repeated import writes the

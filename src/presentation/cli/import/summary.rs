@@ -23,6 +23,9 @@ pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Dur
     for (reason, lines) in &totals.rejected.reasons {
         line(&mut text, &format!("  {lines:>6}  {reason}"));
     }
+    for (r#type, lines) in &totals.rejected.not_imported {
+        line(&mut text, &format!("not imported: {lines} of type {type}"));
+    }
     if totals.rejected.unpriced > 0 && report.currency.is_some() {
         line(&mut text, &format!("rejected lines without an amount: {}", totals.rejected.unpriced));
     }

@@ -36,6 +36,8 @@ async fn a_refused_record_is_rejected_and_the_import_continues(shop: &Shop) {
         "\n",
         r#"{"type":"order","id":"1"}"#,
         "\n",
+        r#"{"type":"product","id":"e","name":"E","slug":"b","variants":[{"sku":"E","stock":1,"prices":[{"amount":1,"currency":"EUR"}]}]}"#,
+        "\n",
         r#"{"type":"category","id":"own","name":"Own","parent":"own"}"#,
         "\n",
         r#"{"type":"product","id":"d","name":"D","slug":"d/e","translations":{"not a tag":{"name":"D"}},"variants":[{"sku":"D","stock":1,"prices":[{"amount":1,"currency":"EUR"}]}]}"#,
@@ -49,20 +51,23 @@ async fn a_refused_record_is_rejected_and_the_import_continues(shop: &Shop) {
         refused,
         [
             (8, "not_imported"),
-            (9, "invalid_json"),
+            (10, "invalid_json"),
             (2, "refused"),
             (3, "refused"),
             (5, "refused"),
             (7, "refused"),
-            (10, "refused")
+            (9, "refused"),
+            (11, "refused")
         ]
     );
+    assert_eq!(progress.rejected[0].2, "order");
     assert_eq!(progress.rejected[2].2, "another category has the slug tea");
     assert_eq!(progress.rejected[3].2, "a record that it refers to is not in the store");
     assert_eq!(progress.rejected[4].2, "one of its variants belongs to another product");
-    assert_eq!(progress.rejected[6].2, "invalid input: /slug format, /translations/not a tag format");
+    assert_eq!(progress.rejected[6].2, "another product has the slug b");
+    assert_eq!(progress.rejected[7].2, "invalid input: /slug format, /translations/not a tag format");
     assert_eq!((report.added.categories, report.added.products, report.added.customers), (1, 1, 1));
-    assert_eq!((report.totals.accepted.lines, report.totals.rejected.lines), (3, 7));
+    assert_eq!((report.totals.accepted.lines, report.totals.rejected.lines), (3, 8));
 }
 
 on_both_engines!(an_order_is_placed_without_the_refused_lines);

@@ -82,6 +82,20 @@ fn the_totals_of_an_import_add_up_and_rejected_lines_are_written_to_a_file() {
     assert_eq!(code, Some(3), "{errors}");
 }
 
+#[test]
+fn records_that_are_not_imported_are_named_in_the_report_and_the_exit_code() {
+    let customer = r#"{"type":"customer","id":"ann","name":"Ann"}"#;
+    let file =
+        format!("{customer}\n{{\"type\":\"order\"}}\n{{\"type\":\"review\"}}\n{{\"type\":\"order\"}}\n");
+    let (folder, file) = folder_with("all.jsonl", file);
+    let (code, output, errors) = run(folder.path(), &["import", "--json", file.to_str().unwrap()]);
+    assert_eq!(code, Some(3), "{errors}");
+    assert!(errors.contains("records of these types are not imported: order, review"), "{errors}");
+    let report: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(report["added"]["customers"], 1);
+    assert_eq!(report["rejected"]["not_imported"], serde_json::json!({"order": 2, "review": 1}));
+}
+
 /// Returns the number of committed orders in the folder's store, which is 0 before it is set up.
 fn orders_in(folder: &Path) -> i64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
