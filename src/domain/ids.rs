@@ -40,33 +40,41 @@ macro_rules! ids {
     )+};
 }
 
-ids! {
-    /// The id of a user: a customer or an administrator.
-    UserId,
-    /// The id of a product.
-    ProductId,
-    /// The id of a variant.
-    VariantId,
-    /// The id of a category.
-    CategoryId,
-    /// The id of a cart.
-    CartId,
-    /// The id of a discount.
-    DiscountId,
-    /// The id of a shipping method.
-    ShippingMethodId,
-    /// The id of an order.
-    OrderId,
-    /// The id of a payment.
-    PaymentId,
-    /// The id of a payment operation: an authorization, a capture, a void or a refund.
-    PaymentOperationId,
-    /// The id of an invoice or a credit note.
-    InvoiceId,
-    /// The id of a review.
-    ReviewId,
-    /// The id of a subscription.
-    SubscriptionId,
-    /// The id of a notification.
-    NotificationId,
+/// Passes the ids, each with its documentation, to a macro: here it defines them, elsewhere it implements a trait.
+macro_rules! all_ids {
+    ($macro:ident) => {
+        $macro! {
+            /// The id of a user: a customer or an administrator.
+            UserId,
+            /// The id of a product.
+            ProductId,
+            /// The id of a variant.
+            VariantId,
+            /// The id of a category.
+            CategoryId,
+            /// The id of a cart.
+            CartId,
+            /// The id of a discount.
+            DiscountId,
+            /// The id of a shipping method.
+            ShippingMethodId,
+            /// The id of an order.
+            OrderId,
+            /// The id of a payment.
+            PaymentId,
+            /// The id of a payment operation: an authorization, a capture, a void or a refund.
+            PaymentOperationId,
+            /// The id of an invoice or a credit note.
+            InvoiceId,
+            /// The id of a review.
+            ReviewId,
+            /// The id of a subscription.
+            SubscriptionId,
+            /// The id of a notification.
+            NotificationId,
+        }
+    };
 }
+pub(crate) use all_ids;
+
+all_ids!(ids);

@@ -11,7 +11,7 @@
 //! 1. Write a migration, and `<name>_repository.rs` with a `table!` and a type that wraps a [`Connection`]; the module
 //!    `adding_one` below is a complete example.
 //! 2. Add its `mod` and `pub use` lines here.
-//! 3. Add a new type of id to `domain/ids.rs` and `database/{param,row}.rs`.
+//! 3. Add a new type of id to `domain/ids.rs`.
 
 mod cart_repository;
 mod catalogue_index;

@@ -79,24 +79,6 @@ fn replace_words(text: String, words: &[(&str, &str)]) -> String {
     words.iter().fold(text, |text, (from, to)| text.replace(from, to))
 }
 
-/// The name in the migrations of the unique constraint that SQLite reports by its columns.
-pub(crate) fn unique_constraint(columns: &str) -> &str {
-    match columns {
-        "users.email_key" => "users_email",
-        "categories.slug" => "categories_slug",
-        "products.slug" => "products_slug",
-        "variants.sku" => "variants_sku",
-        "reviews.product_id, reviews.user_id" => "reviews_one_per_buyer",
-        "shipping_methods.code" => "shipping_methods_code",
-        "discounts.code_key" => "discounts_code",
-        "orders.number" => "orders_number",
-        "orders.cart_id" => "orders_one_per_cart",
-        "payments.order_id" => "payments_one_per_order",
-        "invoices.series, invoices.number" => "invoices_number",
-        other => other,
-    }
-}
-
 /// Returns the query for the time of the database's clock.
 pub(crate) fn time(engine: Engine) -> &'static str {
     match engine {

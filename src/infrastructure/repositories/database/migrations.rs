@@ -20,6 +20,11 @@ struct Migration {
 const MIGRATIONS: &[Migration] =
     &[Migration { version: 1, name: "store", script: include_str!("../../../../migrations/0001_store.sql") }];
 
+/// Returns the texts of all migrations.
+pub(super) fn scripts() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().map(|migration| migration.script)
+}
+
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     version BIGINT PRIMARY KEY,
     name TEXT NOT NULL,

@@ -1,6 +1,7 @@
 //! The database: `sqlite:FILE` or `postgres://…`, with the same functions for both.
 
 mod connection;
+mod constraints;
 mod counters;
 mod dialect;
 mod error;

@@ -89,25 +89,10 @@ from_value! {
 
 /// Implements `From` for ids.
 macro_rules! from_id {
-    ($($id:ident),+ $(,)?) => { from_value! { $(ids::$id => |value| Self::Uuid(value.0)),+ } };
+    ($($(#[$doc:meta])* $id:ident),+ $(,)?) => { from_value! { $(ids::$id => |value| Self::Uuid(value.0)),+ } };
 }
 
-from_id!(
-    UserId,
-    ProductId,
-    VariantId,
-    CategoryId,
-    CartId,
-    DiscountId,
-    ShippingMethodId,
-    OrderId,
-    PaymentId,
-    PaymentOperationId,
-    InvoiceId,
-    ReviewId,
-    SubscriptionId,
-    NotificationId,
-);
+ids::all_ids!(from_id);
 
 impl<S: State> From<S> for Param<'_> {
     fn from(state: S) -> Self {

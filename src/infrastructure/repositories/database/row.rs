@@ -163,23 +163,14 @@ macro_rules! fields_within {
 fields_within!(i64, |value| value.try_into().ok(), |field| *field; u16, u32);
 fields_within!(String, |value| value.parse().ok(), |field| *field; Currency, Country, Date);
 fields_within!(String, |value| value.parse().ok(), |field| field; TaxClass);
-fields_within!(
-    Uuid, |value| Some(Self(value)), |field| *field;
-    ids::UserId,
-    ids::ProductId,
-    ids::VariantId,
-    ids::CategoryId,
-    ids::CartId,
-    ids::DiscountId,
-    ids::ShippingMethodId,
-    ids::OrderId,
-    ids::PaymentId,
-    ids::PaymentOperationId,
-    ids::InvoiceId,
-    ids::ReviewId,
-    ids::SubscriptionId,
-    ids::NotificationId,
-);
+/// Implements [`Field`] for ids.
+macro_rules! id_fields {
+    ($($(#[$doc:meta])* $id:ident),+ $(,)?) => {
+        fields_within!(Uuid, |value| Some(Self(value)), |field| *field; $(ids::$id),+);
+    };
+}
+
+ids::all_ids!(id_fields);
 
 /// States are stored by their names.
 impl<S: State> Field for S {

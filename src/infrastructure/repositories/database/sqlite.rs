@@ -13,7 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::dialect;
+use super::constraints::unique_constraint;
 use super::error::DatabaseError;
 use super::param::Param;
 use super::row::Row;
@@ -294,9 +294,9 @@ impl From<rusqlite::Error> for DatabaseError {
         match failure.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE
             | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-            | ffi::SQLITE_CONSTRAINT_ROWID => Self::Taken {
-                constraint: dialect::unique_constraint(&named("UNIQUE constraint failed: ")).to_owned(),
-            },
+            | ffi::SQLITE_CONSTRAINT_ROWID => {
+                Self::Taken { constraint: unique_constraint(&named("UNIQUE constraint failed: ")) }
+            }
             ffi::SQLITE_CONSTRAINT_CHECK
             | ffi::SQLITE_CONSTRAINT_TRIGGER
             | ffi::SQLITE_CONSTRAINT_NOTNULL => {
