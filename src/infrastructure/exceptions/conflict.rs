@@ -43,12 +43,6 @@ pub enum Conflict {
         /// The type of the resource.
         what: &'static str,
     },
-    /// 409: a rule of the database forbids it, and no use case said more.
-    #[error("the database forbids it: {constraint}")]
-    Rule {
-        /// The rule, for the log only.
-        constraint: String,
-    },
     /// 409: the stock would be less than what orders have reserved.
     #[error("orders have reserved {reserved} pieces")]
     StockReserved {
@@ -73,7 +67,6 @@ impl Exception for Conflict {
             Self::OpenOrders => "open_orders",
             Self::LastAdmin => "last_admin",
             Self::InUse { .. } => "in_use",
-            Self::Rule { .. } => "conflict",
             Self::StockReserved { .. } => "stock_reserved",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
@@ -84,7 +77,6 @@ impl Exception for Conflict {
         match self {
             Self::Stale | Self::PreconditionFailed | Self::IdempotencyKeyReused => Kind::Conflict,
             Self::IdempotencyInProgress => Kind::Retryable,
-            Self::Rule { .. } => Kind::Internal,
             Self::AlreadyExists { .. }
             | Self::ForbiddenTransition { .. }
             | Self::OpenOrders

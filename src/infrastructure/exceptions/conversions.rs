@@ -91,11 +91,11 @@ impl From<DatabaseError> for Failure {
             | DatabaseError::ReadOnly(_)
             | DatabaseError::Retryable(_) => Technical::new(TechnicalKind::Unavailable, error).into(),
             DatabaseError::Stale { .. } => Conflict::Stale.into(),
-            DatabaseError::Taken { constraint } | DatabaseError::CheckFailed { constraint } => {
-                Conflict::Rule { constraint }.into()
-            }
-            DatabaseError::ForeignKey(constraint) => Conflict::Rule { constraint }.into(),
-            DatabaseError::Schema(_) | DatabaseError::Internal(_) => Technical::internal(error).into(),
+            DatabaseError::Taken { .. }
+            | DatabaseError::CheckFailed { .. }
+            | DatabaseError::ForeignKey(_)
+            | DatabaseError::Schema(_)
+            | DatabaseError::Internal(_) => Technical::internal(error).into(),
         }
     }
 }
@@ -208,9 +208,9 @@ mod tests {
             (DatabaseError::ReadOnly("/var".into()), 503, "unavailable"),
             (DatabaseError::Retryable("deadlock".into()), 503, "unavailable"),
             (DatabaseError::Stale { table: "products" }, 409, "stale"),
-            (DatabaseError::Taken { constraint: constraint() }, 409, "conflict"),
-            (DatabaseError::CheckFailed { constraint: constraint() }, 409, "conflict"),
-            (DatabaseError::ForeignKey(constraint()), 409, "conflict"),
+            (DatabaseError::Taken { constraint: constraint() }, 500, "internal"),
+            (DatabaseError::CheckFailed { constraint: constraint() }, 500, "internal"),
+            (DatabaseError::ForeignKey(constraint()), 500, "internal"),
             (DatabaseError::Schema("behind".into()), 500, "internal"),
             (DatabaseError::Internal("syntax".into()), 500, "internal"),
         ];

@@ -54,7 +54,6 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     examples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
     examples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
     examples.push(C::ForbiddenTransition { what: "review", from: "published", to: "pending" }.into());
-    examples.push(C::Rule { constraint: "users_pkey".into() }.into());
     examples
         .extend([R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce].map(Failure::from));
     examples

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Failure, Kind, Technical, messages::Messages};
+use super::{Failure, Technical, messages::Messages};
 
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -102,8 +102,7 @@ impl IntoResponse for Failure {
 /// Adds an `instance` to the response to a failure of the store or a vendor and logs the cause under it. Other responses,
 /// and those that have an `instance`, are returned as they are. The outermost layer calls this for each response.
 pub fn with_instance(mut response: Response, instance: Uuid) -> Response {
-    let is_reported = |failure: &Failure| failure.is::<Technical>() || failure.kind() == Kind::Internal;
-    if !response.extensions().get::<Failure>().is_some_and(is_reported) {
+    if !response.extensions().get::<Failure>().is_some_and(Failure::is::<Technical>) {
         return response;
     }
     let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
@@ -122,6 +121,7 @@ mod tests {
     use crate::infrastructure::exceptions::{
         Conflict, Fault, PaymentFailedException, TechnicalKind, ValidationException,
     };
+    use crate::infrastructure::repositories::DatabaseError;
     use http::StatusCode;
     use http_body_util::BodyExt;
     use serde_json::json;
@@ -189,8 +189,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_constraint_of_a_conflict_is_not_shown() {
-        let failure = Failure::from(Conflict::Rule { constraint: "stock_not_negative".into() });
+    async fn the_constraint_that_failed_is_not_shown() {
+        let failure = Failure::from(DatabaseError::CheckFailed { constraint: "stock_not_negative".into() });
         let (_, _, body) = read(failure.into_response()).await;
         assert!(!body.to_string().contains("stock"), "{body}");
     }
