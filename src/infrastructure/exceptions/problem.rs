@@ -121,7 +121,6 @@ mod tests {
     use crate::infrastructure::exceptions::{
         Conflict, Fault, PaymentFailedException, TechnicalKind, ValidationException,
     };
-    use crate::infrastructure::repositories::DatabaseError;
     use http::StatusCode;
     use http_body_util::BodyExt;
     use serde_json::json;
@@ -190,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_constraint_that_failed_is_not_shown() {
-        let failure = Failure::from(DatabaseError::CheckFailed { constraint: "stock_not_negative".into() });
+        let failure = Failure::from(Technical::internal("stock_not_negative"));
         let (_, _, body) = read(failure.into_response()).await;
         assert!(!body.to_string().contains("stock"), "{body}");
     }

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::migrations;
+use super::scripts::MIGRATIONS;
 
 /// The names of all unique constraints and primary keys, by their columns as SQLite reports them.
 static NAMES: LazyLock<HashMap<String, String>> =
-    LazyLock::new(|| migrations::scripts().flat_map(unique_constraints).collect());
+    LazyLock::new(|| MIGRATIONS.iter().flat_map(|migration| unique_constraints(migration.script)).collect());
 
 /// Returns the name of the unique constraint over these columns, such as `variants.sku` or `orders.a, orders.b`.
 pub(super) fn unique_constraint(columns: &str) -> String {

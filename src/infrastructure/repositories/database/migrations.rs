@@ -7,23 +7,9 @@ use sha2::{Digest, Sha256};
 use super::dialect;
 use super::error::DatabaseError;
 use super::param::params;
+use super::scripts::{MIGRATIONS, Migration};
 use super::unit_of_work::UnitOfWork;
 use super::{Database, Setup};
-
-/// A numbered change of the schema. Its script never changes after a release: a new migration is added instead.
-struct Migration {
-    version: i64,
-    name: &'static str,
-    script: &'static str,
-}
-
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "store", script: include_str!("../../../../migrations/0001_store.sql") }];
-
-/// Returns the texts of all migrations.
-pub(super) fn scripts() -> impl Iterator<Item = &'static str> {
-    MIGRATIONS.iter().map(|migration| migration.script)
-}
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     version BIGINT PRIMARY KEY,

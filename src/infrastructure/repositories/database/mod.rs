@@ -14,6 +14,7 @@ mod postgres;
 mod postgres_pool;
 mod records;
 mod row;
+mod scripts;
 mod signing_key;
 mod sqlite;
 mod sqlite_file;

@@ -1,0 +1,12 @@
+//! The list of the migrations.
+
+/// A numbered change of the schema. Its script never changes after a release: a new migration is added instead.
+pub(super) struct Migration {
+    pub(super) version: i64,
+    pub(super) name: &'static str,
+    pub(super) script: &'static str,
+}
+
+/// All migrations, in their order.
+pub(super) const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "store", script: include_str!("../../../../migrations/0001_store.sql") }];
