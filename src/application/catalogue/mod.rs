@@ -2,5 +2,7 @@
 
 pub mod categories;
 pub mod naming;
+pub mod product_draft;
 pub mod products;
 pub mod reviews;
+pub mod stock;

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::catalogue::products::{self, ProductDraft};
+use crate::application::catalogue::{product_draft::ProductDraft, products, stock};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::product::{ProductView, Stock};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
@@ -168,7 +168,7 @@ async fn get_stock(
     State(app): State<AppState>,
     Path(id): Path<VariantId>,
 ) -> HandlerResult<StoredResponse> {
-    Ok(StockBody::response(id, products::stock(&app.store, id).await?))
+    Ok(StockBody::response(id, stock::get(&app.store, id).await?))
 }
 
 /// Set the stock of a variant
@@ -183,7 +183,7 @@ async fn set_stock(
     IfMatch(expected_version): IfMatch,
     Json(SetStock { stock }): Json<SetStock>,
 ) -> HandlerResult<StoredResponse> {
-    Ok(StockBody::response(id, products::set_stock(&app.store, id, expected_version, stock).await?))
+    Ok(StockBody::response(id, stock::set(&app.store, id, expected_version, stock).await?))
 }
 
 impl StockBody {
