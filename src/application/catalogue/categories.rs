@@ -153,7 +153,6 @@ async fn update_in(
     category.name = change.name.unwrap_or(category.name);
     category.tax_class = change.tax_class.unwrap_or(category.tax_class);
     category.translations = change.translations.unwrap_or(category.translations);
-    category.updated_at = work.now();
     match work.update(&mut category).await {
         Err(error) if error.is_taken("categories_slug") => {
             Err(Conflict::AlreadyExists { field: "slug" }.into())

@@ -71,7 +71,6 @@ pub async fn make_admin(work: &mut UnitOfWork, new: &CreateUser, hash: &str) -> 
     };
     user.role = Role::Admin;
     user.password_hash = Some(hash.to_owned());
-    user.updated_at = work.now();
     if let Some(name) = &new.name {
         user.name.clone_from(name);
     }
@@ -96,7 +95,6 @@ async fn insert(work: &mut UnitOfWork, new: &CreateUser, hash: &str, role: Role)
     if new.locale.is_some() {
         let mut preferences = PreferencesRepository(work).of(user.id).await?;
         preferences.locale.clone_from(&new.locale);
-        preferences.updated_at = now;
         PreferencesRepository::save(work, &mut preferences).await?;
     }
     work.publish(&UserRegistered { user_id: user.id }).await?;

@@ -63,7 +63,6 @@ async fn replace_in(
     }
     preferences.locale.clone_from(&new.locale);
     preferences.currency = new.currency;
-    preferences.updated_at = now;
     PreferencesRepository::save(work, &mut preferences).await?;
     Ok(preferences)
 }

@@ -129,6 +129,5 @@ fn set_members(user: &mut User, change: &UpdateAccount, now: Timestamp) -> Resul
         user.email.clone_from(email);
         user.email_verified_at = None;
     }
-    user.updated_at = now;
     Ok(())
 }

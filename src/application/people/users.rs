@@ -51,7 +51,6 @@ async fn change_role_in(work: &mut UnitOfWork, change: &Change<UserId, Role>) ->
         check_other_admin(work, id).await?;
     }
     user.role = role;
-    user.updated_at = work.now();
     work.update(&mut user).await?;
     Ok(user)
 }

@@ -133,7 +133,6 @@ async fn update_in(
     discount.starts_at = change.starts_at.map_or(discount.starts_at, |at| at.map(to_microseconds));
     discount.ends_at = change.ends_at.map_or(discount.ends_at, |at| at.map(to_microseconds));
     discount.active = change.active.unwrap_or(discount.active);
-    discount.updated_at = work.now();
     check(&discount)?;
     match work.update(&mut discount).await {
         Err(error) if error.is_taken("discounts_code") => {

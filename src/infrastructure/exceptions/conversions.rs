@@ -87,6 +87,7 @@ impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Unavailable(_)
+            | DatabaseError::Missing(_)
             | DatabaseError::Full(_)
             | DatabaseError::ReadOnly(_)
             | DatabaseError::Retryable(_) => Technical::new(TechnicalKind::Unavailable, error).into(),
@@ -204,6 +205,7 @@ mod tests {
         let constraint = || "stock_not_negative".to_owned();
         let cases = [
             (DatabaseError::Unavailable("no route to 10.0.0.7".into()), 503, "unavailable"),
+            (DatabaseError::Missing("shop".into()), 503, "unavailable"),
             (DatabaseError::Full("/var".into()), 503, "unavailable"),
             (DatabaseError::ReadOnly("/var".into()), 503, "unavailable"),
             (DatabaseError::Retryable("deadlock".into()), 503, "unavailable"),

@@ -40,7 +40,7 @@ impl PreferencesRepository<'_> {
         if preferences.version > 0 {
             return work.update(preferences).await;
         }
-        let first = Preferences { version: 1, ..preferences.clone() };
+        let first = Preferences { version: 1, updated_at: work.now(), ..preferences.clone() };
         if !work.insert_new(&first).await? {
             return Err(DatabaseError::Stale { table: Preferences::NAME });
         }

@@ -141,7 +141,6 @@ impl ProductRepository<'_> {
         if work.one(sql, &params![&product.slug, product.id]).await? {
             return Err(SaveError::SlugTaken);
         }
-        product.updated_at = work.now();
         work.update(product).await?;
         product_variants::update(work, product, stock).await?;
         Ok(read_models::write(work, &[product], false).await?)

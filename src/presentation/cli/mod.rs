@@ -299,9 +299,10 @@ impl CliError {
 /// Returns the exit code of an error of the database: whether an operator can make it available.
 fn database_exit(error: &DatabaseError) -> Exit {
     match error {
-        DatabaseError::Unavailable(_) | DatabaseError::ReadOnly(_) | DatabaseError::Schema(_) => {
-            Exit::Database
-        }
+        DatabaseError::Unavailable(_)
+        | DatabaseError::Missing(_)
+        | DatabaseError::ReadOnly(_)
+        | DatabaseError::Schema(_) => Exit::Database,
         _ => Exit::Failure,
     }
 }

@@ -8,6 +8,9 @@ pub enum DatabaseError {
     /// The database cannot be reached or is overloaded. Nothing was changed; the same call may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The server does not have the database.
+    #[error("the database does not exist: {0}")]
+    Missing(String),
     /// The disk of the database is full. Nothing was changed.
     #[error("the database has no room left: {0}")]
     Full(String),

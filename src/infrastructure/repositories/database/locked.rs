@@ -1,4 +1,5 @@
-//! Locked rows: a unit of work keeps their stored values, so that only changed columns are saved.
+//! Changes of rows that count their versions: of a row that was read before, if it has not changed since, and of a row
+//! that is locked, of which only the changed columns are saved.
 
 use super::dialect;
 use super::error::DatabaseError;
@@ -10,6 +11,30 @@ use super::table::{Table, Versioned};
 use super::unit_of_work::{Locked, UnitOfWork};
 
 impl UnitOfWork {
+    /// Updates a row, increments its version and sets the time of the change, unless the row changed since it was read:
+    /// then the error is [`DatabaseError::Stale`] and `row` stays as it is.
+    pub async fn update<T: Versioned + Clone>(&mut self, row: &mut T) -> Result<(), DatabaseError> {
+        let mut changed = row.clone();
+        changed.set_changed(self.now());
+        let (mut params, mut sets) = (Vec::new(), Vec::new());
+        for (column, param) in T::columns().chain(T::COMPUTED.iter().copied()).zip(changed.values()) {
+            if !T::EXCEPT.contains(&column) {
+                params.push(param);
+                sets.push(format!("{column} = ${}", params.len()));
+            }
+        }
+        params.push(Param::Int(*row.version_mut()));
+        let (key, version) = (key_condition::<T>(1), params.len());
+        let sql =
+            format!("UPDATE {} SET {} WHERE {key} AND version = ${version}", T::NAME, sets[1..].join(", "));
+        if self.execute(&sql, &params).await? == 0 {
+            return Err(DatabaseError::Stale { table: T::NAME });
+        }
+        drop(params);
+        *row = changed;
+        Ok(())
+    }
+
     /// Locks a row until the transaction ends and returns it. Other transactions that lock or change it wait.
     pub async fn lock<T: Table + FromRow>(&mut self, key: T::Key) -> Result<Option<T>, DatabaseError> {
         let key = key_params(&key);

@@ -1,11 +1,11 @@
-//! The functions of every table: find, insert, update and remove a row.
+//! The functions of every table: find, insert and remove a row.
 
 use super::connection::Connection;
 use super::error::DatabaseError;
 use super::param::Param;
 use super::row::FromRow;
 use super::statements::{insert, key_condition, key_lists, row_lists, select};
-use super::table::{Table, ToColumns, Versioned};
+use super::table::{Table, ToColumns};
 
 /// The most rows that [`Connection::scan`] returns in one call.
 const SCAN: i64 = 500;
@@ -56,32 +56,6 @@ impl Connection {
             added += self.execute(&sql, &values).await?;
         }
         Ok(added)
-    }
-
-    /// Updates a row and increments its version, unless the row changed since it was read.
-    pub async fn update<T: Versioned>(&mut self, row: &mut T) -> Result<(), DatabaseError> {
-        let read = *row.version_mut();
-        *row.version_mut() = read + 1;
-        let (mut params, mut sets) = (Vec::new(), Vec::new());
-        for (column, param) in T::columns().chain(T::COMPUTED.iter().copied()).zip(row.values()) {
-            if !T::EXCEPT.contains(&column) {
-                params.push(param);
-                sets.push(format!("{column} = ${}", params.len()));
-            }
-        }
-        params.push(Param::Int(read));
-        let (key, version) = (key_condition::<T>(1), params.len());
-        let sql =
-            format!("UPDATE {} SET {} WHERE {key} AND version = ${version}", T::NAME, sets[1..].join(", "));
-        let touched = self.execute(&sql, &params).await;
-        drop(params);
-        match touched {
-            Ok(1) => Ok(()),
-            other => {
-                *row.version_mut() = read;
-                other.and(Err(DatabaseError::Stale { table: T::NAME }))
-            }
-        }
     }
 
     /// Removes a row; returns whether it was there.

@@ -30,9 +30,9 @@ pub trait Table: Sized {
 
 /// A table whose rows count their changes in `version` and record the last one in `updated_at`.
 pub trait Versioned: Table {
-    /// Columns that are changed by statements of their own only, and never by [`Connection::update`].
+    /// Columns that are changed by statements of their own only, and never by [`UnitOfWork::update`].
     ///
-    /// [`Connection::update`]: super::connection::Connection::update
+    /// [`UnitOfWork::update`]: super::unit_of_work::UnitOfWork::update
     const EXCEPT: &'static [&'static str] = &[];
 
     /// Returns the number of changes of the row.
@@ -132,7 +132,7 @@ impl FromRow for Option<Money> {
 
 /// Describes the table of a type: its name, the type of its key, and its columns.
 ///
-/// ```ignore
+/// ```text
 /// table! {
 ///     Order in "orders", key OrderId, versioned, listed by placed_at;
 ///     id, number, status,         // the column has the name of the field

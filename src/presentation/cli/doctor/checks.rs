@@ -155,9 +155,14 @@ fn unusable(error: &DatabaseError) -> Finding {
             "start the database, or correct `database` in the settings",
             exit,
         ),
+        DatabaseError::Missing(reason) => Finding::unusable(
+            reason.clone(),
+            "create the database (`CREATE DATABASE`), or correct `database` in the settings",
+            exit,
+        ),
         _ => Finding::unusable(
             format!("responds, but cannot be used: {error}"),
-            "create the database or restore a backup, or correct `database` in the settings",
+            "restore a backup, or correct `database` in the settings",
             exit,
         ),
     }

@@ -134,7 +134,9 @@ async fn an_edit_keeps_the_position(shop: &Shop) {
     };
     rename("Cheese", 1).await.unwrap();
     let found: Category = shop.database.read().await.unwrap().find(id(2)).await.unwrap().unwrap();
-    assert_eq!(found, Category { name: "Cheese".into(), version: 2, ..category(2, Some(1), 0) });
+    let updated_at = found.updated_at;
+    assert_eq!(found, Category { name: "Cheese".into(), version: 2, updated_at, ..category(2, Some(1), 0) });
+    assert!(updated_at > category(2, None, 0).updated_at);
     move_to(shop, 2, Some(4), 0).await.unwrap();
     assert!(matches!(rename("Stale cheese", 2).await, Err(DatabaseError::Stale { table: "categories" })));
     let same_slug = Category { id: id(8), ..category(1, None, 0) };

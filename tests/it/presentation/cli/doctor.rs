@@ -5,6 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::run;
+use crate::support::EmptyPostgres;
 
 /// Runs `doctor` on a database; returns its exit code and its output with the errors.
 fn doctor(folder: &TempDir, database: &str) -> (Option<i32>, String) {
@@ -43,4 +44,14 @@ fn a_file_that_is_no_database_exits_with_1() {
     let (code, text) = doctor(&folder, "sqlite:shop.db");
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("responds, but cannot be used: "), "{text}");
+}
+
+#[tokio::test]
+async fn a_database_that_the_server_does_not_have_exits_with_4() {
+    let Some(existing) = EmptyPostgres::new().await else { return };
+    let (server, _) = existing.url.split_once('?').unwrap();
+    let (server, _) = server.rsplit_once('/').unwrap();
+    let (code, text) = doctor(&TempDir::new().unwrap(), &format!("{server}/no_such_database"));
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains("database \"no_such_database\" does not exist"), "{text}");
 }
