@@ -1,7 +1,7 @@
 //! Carts: created, changed, priced each time they are read, and merged when their user logs in.
 //!
 //! A change locks the cart, so that concurrent changes wait for each other, and ends by computing its prices: a change
-//! after which they cannot be computed fails. Only its user gets a user's cart; a guest's cart is protected by its id.
+//! after which they cannot be computed fails. A user's cart is accessible to that user only; a guest's cart to each client that knows its id.
 
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ async fn create_in(
     price(work, policy, now, cart).await
 }
 
-/// Returns a cart with its prices, also one that became an order.
+/// Returns a cart with its prices, also an ordered one.
 pub async fn cart(store: &Store, selector: CartSelector) -> Result<PricedCart, Failure> {
     let mut connection = store.database().read().await?;
     let now = store.database().context().clock.now();
@@ -199,8 +199,8 @@ async fn add_item(work: &mut UnitOfWork, cart: &mut Cart, item: CartItem) -> Res
     Ok(CartRepository::set_item(work, cart, CartItem { quantity, ..item }).await?)
 }
 
-/// Gives a guest's cart to a user that logs in: it is merged into the user's open cart, or becomes the user's if it does
-/// not fit into that. A cart that does not exist, or is not a guest's, is ignored.
+/// Merges a guest's cart into the open cart of a user who logs in. If there is no open cart, or the guest's does not fit
+/// into it, the guest's cart becomes one of the user's. A cart that does not exist, or is not a guest's, is ignored.
 pub async fn merge(
     work: &mut UnitOfWork,
     policy: &Policy,
@@ -217,7 +217,7 @@ pub async fn merge(
         Some(own) => CartRepository::lock(work, own.id).await?,
         None => None,
     };
-    // Another user may have logged in with the cart meanwhile.
+    // Another user may have logged in with the cart before it was locked.
     let guest = CartRepository::lock(work, guest).await?.filter(is_guests);
     let Some(mut guest) = guest else { return Ok(()) };
     match own.filter(|own| fits(own, &guest)) {
@@ -259,7 +259,7 @@ async fn lock(work: &mut UnitOfWork, policy: &Policy, selector: CartSelector) ->
         let cart = CartRepository(work).by_id(selector.id).await?;
         return Err(match cart {
             Some(cart) if is_of(&cart, selector.user_id) && cart.status == CartStatus::Ordered => {
-                OrderProcessingException::Forbidden { what: "cart", from: "ordered", to: "changed" }.into()
+                OrderProcessingException::CartOrdered.into()
             }
             _ => NotFound::Cart.into(),
         });
@@ -270,7 +270,7 @@ async fn lock(work: &mut UnitOfWork, policy: &Policy, selector: CartSelector) ->
     if selector.version.is_some_and(|seen| seen != cart.version) {
         return Err(Conflict::PreconditionFailed.into());
     }
-    // Rarely, since a cart is kept for days and changed within seconds. The change that follows saves it.
+    // Only in the second half of the retention, so that few changes write it. The change that follows saves the cart.
     if cart.expires_at < later(work.now(), policy.cart / 2) {
         cart.expires_at = later(work.now(), policy.cart);
     }

@@ -52,7 +52,7 @@ pub struct Checkout {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`], [`NotFound::Cart`], an [`OrderProcessingException`] if the cart was ordered, and those of
+/// A [`ValidationException`], [`NotFound::Cart`], an [`OrderProcessingException`] if the cart is already ordered, and those of
 /// [`place_order`].
 pub async fn checkout(
     store: &Store,
@@ -80,7 +80,7 @@ impl ProviderRequest for Checkout {
         let mut cart = open_cart(work, self).await?;
         let draft = draft(work, OrderId(id), &cart, self).await?;
         let placed = place_order(work, &store.policy, &draft).await?;
-        // an erasure that was committed in the meantime is seen here; a later one waits for the order
+        // an erasure that was committed since the user was read is seen here; a later one waits for the order
         buyer(work, self.user_id).await?;
         cart.status = CartStatus::Ordered;
         cart.order_id = Some(placed.order.id);
@@ -132,14 +132,13 @@ async fn open_cart(work: &mut UnitOfWork, request: &Checkout) -> Result<Cart, Fa
         return Ok(cart);
     }
     match CartRepository(work).by_id(request.cart_id).await?.filter(own) {
-        Some(cart) if cart.status == CartStatus::Ordered => {
-            Err(OrderProcessingException::Forbidden { what: "cart", from: "ordered", to: "ordered" }.into())
-        }
+        Some(cart) if cart.status == CartStatus::Ordered => Err(OrderProcessingException::CartOrdered.into()),
         _ => Err(NotFound::Cart.into()),
     }
 }
 
-/// Returns the buyer; `None` is a guest. A user who was erased since the request came in is not logged in any more.
+/// Returns the buyer; `None` is a guest. A user who was erased since the request was authenticated is not
+/// logged in any more.
 async fn buyer(work: &mut UnitOfWork, id: Option<UserId>) -> Result<Option<User>, Failure> {
     let Some(id) = id else { return Ok(None) };
     let user = work.find::<User>(id).await?.filter(|user| user.erased_at.is_none());

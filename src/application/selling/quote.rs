@@ -130,7 +130,7 @@ pub async fn quote_offers(
         ShippingOptions::default()
     };
     let undeliverable = shipping_options.undeliverable();
-    let shipping = chosen(shipping_options, request.shipping)?;
+    let shipping = chosen(shipping_options, request)?;
     input.shipping = shipping
         .as_ref()
         .map(|(method, amount)| ShippingInput { amount: *amount, tax: rate(&rules, &method.tax_class) });
@@ -202,19 +202,19 @@ async fn discount(
     }
 }
 
-/// The shipping methods that deliver to the country of a request, with their prices.
+/// The active shipping methods; with their prices if they deliver to the country of the request.
 #[derive(Default)]
 struct ShippingOptions {
     priced: Vec<(ShippingMethod, Money)>,
-    /// The number of the store's active shipping methods, to any country.
-    known: usize,
+    /// The active shipping methods without a rate for the country and the currency.
+    without_rate: Vec<ShippingMethod>,
 }
 
 impl ShippingOptions {
     /// Returns whether the store has shipping methods, and none delivers to the country. A store without shipping
     /// methods does not charge for shipping.
     fn undeliverable(&self) -> bool {
-        self.known > 0 && self.priced.is_empty()
+        !self.without_rate.is_empty() && self.priced.is_empty()
     }
 }
 
@@ -226,27 +226,34 @@ async fn shipping_options(
     if *request.shipping == ShippingChoice::NotCharged {
         return Ok(ShippingOptions::default());
     }
-    let methods = ShippingRepository(connection).active().await?;
-    let known = methods.len();
-    let priced = methods
-        .into_iter()
-        .filter_map(|method| method.price(request.country, goods).map(|price| (method, price)))
-        .collect();
-    Ok(ShippingOptions { priced, known })
+    let mut options = ShippingOptions::default();
+    for method in ShippingRepository(connection).active().await? {
+        match method.price(request.country, goods) {
+            Some(price) => options.priced.push((method, price)),
+            None => options.without_rate.push(method),
+        }
+    }
+    Ok(options)
 }
 
-/// Returns the chosen shipping method with its price.
+/// Returns the chosen shipping method with its price. A store without shipping methods ignores the choice.
 fn chosen(
-    shipping_options: ShippingOptions,
-    choice: &ShippingChoice,
+    ShippingOptions { priced, without_rate }: ShippingOptions,
+    request: &QuoteRequest<'_>,
 ) -> Result<Option<(ShippingMethod, Money)>, Failure> {
-    match choice {
-        ShippingChoice::Method(code) if shipping_options.known > 0 => {
-            let method = shipping_options.priced.into_iter().find(|(method, _)| method.code == *code);
-            method
-                .map(Some)
-                .ok_or_else(|| ValidationException::one("/shipping_method", Fault::NotFound).into())
-        }
-        _ => Ok(shipping_options.priced.into_iter().min_by_key(|(_, price)| price.amount)),
+    let ShippingChoice::Method(code) = request.shipping else {
+        return Ok(priced.into_iter().min_by_key(|(_, price)| price.amount));
+    };
+    if priced.is_empty() && without_rate.is_empty() {
+        return Ok(None);
     }
+    if let Some(method) = priced.into_iter().find(|(method, _)| method.code == *code) {
+        return Ok(Some(method));
+    }
+    let fault = if without_rate.iter().any(|method| method.code == *code) {
+        Fault::DoesNotShip { country: request.country, currency: request.currency }
+    } else {
+        Fault::NotFound
+    };
+    Err(ValidationException::one("/shipping_method", fault).into())
 }

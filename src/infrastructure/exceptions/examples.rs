@@ -10,6 +10,7 @@ use super::{
     Technical, TechnicalKind, UnauthorizedAccessException, UserNotFoundException, ValidationException,
 };
 use crate::domain::{
+    country::Country,
     discount::DiscountRejection,
     ids::{UserId, VariantId},
     money::{Currency, Money},
@@ -26,6 +27,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         SubscriptionExpiredException { ended_at: Timestamp::UNIX_EPOCH }.into(),
         ValidationException::one("/name", Fault::Required).into(),
         OrderProcessingException::Forbidden { what: "order", from: "pending", to: "refunded" }.into(),
+        OrderProcessingException::CartOrdered.into(),
         OrderProcessingException::InProgress.into(),
     ];
     examples.push(
@@ -98,6 +100,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::Duplicate,
         F::WrongCurrency { expected: "EUR".into() },
         F::NotFound,
+        F::DoesNotShip { country: Country::DE, currency: Currency::EUR },
         F::InvalidCursor,
         F::AmountTooLarge,
         F::Character,

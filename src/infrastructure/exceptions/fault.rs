@@ -3,6 +3,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::facts;
+use crate::domain::{country::Country, money::Currency};
 
 /// Where a fault is. A text converts to a JSON pointer (RFC 6901) into the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +106,13 @@ pub enum Fault {
     Character,
     /// The value refers to a resource that does not exist.
     NotFound,
+    /// The shipping method has no rate for the country and the currency.
+    DoesNotShip {
+        /// The country of the shipping address.
+        country: Country,
+        /// The currency of the cart.
+        currency: Currency,
+    },
     /// The cursor was not issued by this store, or belongs to another list.
     InvalidCursor,
     /// The value is invalid, and no other fault is more precise.
@@ -132,6 +140,7 @@ impl Fault {
             Self::AmountTooLarge => "amount_too_large",
             Self::Character => "character",
             Self::NotFound => "not_found",
+            Self::DoesNotShip { .. } => "does_not_ship",
             Self::InvalidCursor => "invalid_cursor",
             Self::Invalid => "invalid",
         }
@@ -150,6 +159,9 @@ impl Fault {
             Self::Format { format } => facts([("format", json!(format))]),
             Self::NotAllowed { allowed } => facts([("allowed", json!(allowed))]),
             Self::WrongCurrency { expected } => facts([("expected", json!(expected))]),
+            Self::DoesNotShip { country, currency } => {
+                facts([("country", json!(country)), ("currency", json!(currency))])
+            }
             Self::Required
             | Self::Unknown
             | Self::NotAnInteger

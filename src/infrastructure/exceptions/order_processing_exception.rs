@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts};
 
-/// The order was not changed.
+/// The order, or the cart of an order, was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderProcessingException {
     /// The present status has no transition to the requested one; a repeated request fails again.
@@ -18,6 +18,9 @@ pub enum OrderProcessingException {
         /// The requested status.
         to: &'static str,
     },
+    /// The cart is already ordered.
+    #[error("the cart is already ordered")]
+    CartOrdered,
     /// An earlier change is still in progress; a repeated request may succeed soon.
     #[error("still being processed")]
     InProgress,
@@ -30,7 +33,7 @@ impl Exception for OrderProcessingException {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Forbidden { .. } => Kind::Refused,
+            Self::Forbidden { .. } | Self::CartOrdered => Kind::Refused,
             Self::InProgress => Kind::Retryable,
         }
     }
@@ -47,13 +50,14 @@ impl Exception for OrderProcessingException {
                 ("from", json!(from)),
                 ("to", json!(to)),
             ]),
+            Self::CartOrdered => facts([("reason", json!("cart_ordered"))]),
             Self::InProgress => facts([("reason", json!("in_progress"))]),
         }
     }
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
-            Self::Forbidden { .. } => Vec::new(),
+            Self::Forbidden { .. } | Self::CartOrdered => Vec::new(),
             Self::InProgress => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
         }
     }

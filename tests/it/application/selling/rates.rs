@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::Shop;
-use crate::support::http::{assert_for_administrators, cart_of, faults, ids};
+use crate::support::http::{assert_for_administrators, cart_of, checkout_body, faults, ids};
 
 const TAXES: &str = "/admin/v1/taxes";
 const SHIPPING: &str = "/admin/v1/shipping-methods";
@@ -61,6 +61,34 @@ async fn shipping_methods_are_replaced_and_keep_their_ids(shop: &Shop) {
     let offered = guest.get("/v1/shipping-methods").await.expect(200);
     assert_eq!(ids(&offered), [ids(&again)[0]]);
     assert_eq!(guest.get(&cart).await.expect(200)["totals"]["shipping"]["amount"], 500);
+}
+
+on_both_engines!(a_checkout_fails_with_a_method_that_does_not_ship_to_the_country);
+async fn a_checkout_fails_with_a_method_that_does_not_ship_to_the_country(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let mut domestic = method("domestic", 290);
+    domestic["rates"][0]["country"] = json!("FR");
+    admin.put(SHIPPING, json!({"items": [domestic, method("anywhere", 990)]})).await.expect(200);
+    let variant = shop.product().price(1_000).stock(1).create().await;
+    let cart = cart_of(&guest, variant, 1).await;
+    let check_out = async |code: &str| {
+        let mut body = checkout_body("tok_ok");
+        body["shipping_method"] = json!(code);
+        guest.post(&format!("{cart}/checkout"), body).await
+    };
+
+    assert_eq!(check_out("none").await.faults(), faults([("/shipping_method", "not_found")]));
+    let response = check_out("domestic").await;
+    assert_eq!(response.faults(), faults([("/shipping_method", "does_not_ship")]));
+    let fault = response.json()["errors"][0].clone();
+    let detail = "The shipping method does not ship to DE, or has no rate in EUR.";
+    assert_eq!((&fault["country"], &fault["detail"]), (&json!("DE"), &json!(detail)), "{fault}");
+    check_out("anywhere").await.expect(201);
+
+    let ordered = check_out("anywhere").await;
+    assert_eq!(ordered.problem(409), "order_processing");
+    assert_eq!(ordered.json()["detail"], "The cart is already ordered.");
 }
 
 on_both_engines!(each_fault_of_a_rate_has_its_location_and_nothing_is_saved);
