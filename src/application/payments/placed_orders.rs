@@ -4,6 +4,7 @@
 //! subscription.
 
 use crate::domain::ids::{OrderId, PaymentId};
+use crate::domain::order::Order;
 use crate::domain::payment::Payment;
 use crate::domain::placed_order::PlacedOrder;
 use crate::infrastructure::exceptions::{Failure, NotFound};
@@ -28,8 +29,13 @@ pub(crate) async fn get_by_payment(
 
 /// Locks an order with its payment.
 pub(crate) async fn lock(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrder, Failure> {
-    let payment = PaymentRepository(work).by_order(id).await?.ok_or(NotFound::Order)?;
-    lock_by_payment(work, payment.id).await
+    // sent together
+    PaymentRepository::lock_by_order_ahead(work, id);
+    work.lock_ahead::<Order>(&id);
+
+    let payment = PaymentRepository::lock_by_order(work, id).await?.ok_or(NotFound::Order)?;
+    let order = work.lock(id).await?.ok_or(NotFound::Order)?;
+    Ok(PlacedOrder { order, payment })
 }
 
 /// Locks a payment with its order.

@@ -50,13 +50,29 @@ table! {
     settled_at,
 }
 
+/// The condition on the payment of an order.
+const OF_ORDER: &str = "order_id = $1";
+
 /// Queries on payments.
 pub struct PaymentRepository<'a>(pub &'a mut Connection);
 
 impl PaymentRepository<'_> {
     /// Returns the payment of an order.
     pub async fn by_order(&mut self, order_id: OrderId) -> Result<Option<Payment>, DatabaseError> {
-        self.0.first(&select::<Payment>("WHERE order_id = $1"), &params![order_id]).await
+        self.0.first(&select::<Payment>(&format!("WHERE {OF_ORDER}")), &params![order_id]).await
+    }
+
+    /// Locks the payment of an order until the transaction ends, and returns it.
+    pub async fn lock_by_order(
+        work: &mut UnitOfWork,
+        order_id: OrderId,
+    ) -> Result<Option<Payment>, DatabaseError> {
+        work.lock_where(OF_ORDER, &params![order_id]).await
+    }
+
+    /// Sends the statement of [`PaymentRepository::lock_by_order`] ahead; see [`Connection::send_ahead`].
+    pub(crate) fn lock_by_order_ahead(work: &mut UnitOfWork, order_id: OrderId) {
+        work.lock_where_ahead::<Payment>(OF_ORDER, &params![order_id]);
     }
 
     /// Returns the payments of orders, in no order.

@@ -1,18 +1,23 @@
 //! Statements that do not need each other's results are sent to PostgreSQL together.
 
+use undercroft::application::idempotency::Responder;
+use undercroft::application::selling::orders::fulfil_once;
 use undercroft::domain::context::Context;
+use undercroft::domain::ids::OrderId;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
 use crate::support::builders::{ProductBuilder, discount};
 use crate::support::orders::{assert_consistent, checkout_request, key, submit};
-use crate::support::store::{cart, execute, policy, store};
+use crate::support::store::{Summary, cart, execute, policy, store};
 use crate::support::{EmptyPostgres, RoundTrips};
 
 /// The most round trips of a checkout.
 const CHECKOUT: u64 = 8;
+/// The most round trips of a fulfilment.
+const FULFILMENT: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkout_takes_few_round_trips() {
+async fn a_checkout_and_a_fulfilment_take_few_round_trips() {
     let Some(schema) = EmptyPostgres::new().await else { return };
     let (proxy, url) = RoundTrips::before(&schema.url).await;
     let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
@@ -23,7 +28,7 @@ async fn a_checkout_takes_few_round_trips() {
     }
     discount(&store, "TENTH", 10, None).await;
 
-    let mut counts = Vec::new();
+    let (mut counts, mut orders) = (Vec::new(), Vec::new());
     for number in 0..4 {
         let cart = cart(&store, None, &variants).await;
         execute(&database, &["UPDATE carts SET discount_code = 'tenth' WHERE status = 'open'"]).await;
@@ -32,8 +37,16 @@ async fn a_checkout_takes_few_round_trips() {
         let outcome = submit(&store, checkout_request(cart, "tok_ok"), key).await;
         counts.push(proxy.take());
         assert_eq!(outcome.0, 201, "{outcome:?}");
+        orders.push(outcome.1.split(' ').next().unwrap().parse().map(OrderId).unwrap());
     }
     assert_consistent(&database).await;
     // the first checkouts prepare their statements
     assert!(counts[3] <= CHECKOUT, "{counts:?}");
+
+    counts.clear();
+    for id in orders {
+        fulfil_once(&store, id, None, Responder::new(None, Summary)).await.unwrap();
+        counts.push(proxy.take());
+    }
+    assert!(counts[3] <= FULFILMENT, "{counts:?}");
 }
