@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::infrastructure::events::RETENTION;
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::Database;
+use crate::infrastructure::repositories::{Connection, Database, Param};
 
 /// A rule and the number of rows that violate it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,8 +16,11 @@ pub struct Violation {
     pub rows: i64,
 }
 
-/// Rules that hold at all times; each with the statement that counts the rows that violate it.
-const ALWAYS: &[(&str, &str)] = &[
+/// A rule in words, and the statement that counts the rows that violate it.
+pub type Rule = (&'static str, &'static str);
+
+/// Rules that hold at all times.
+const ALWAYS: &[Rule] = &[
     (
         "the reserved stock is the sum of the reservations",
         "SELECT COUNT(*) FROM inventory i WHERE i.reserved <> (SELECT CAST(COALESCE(SUM(r.quantity), 0) AS BIGINT) \
@@ -114,7 +117,7 @@ const ALWAYS: &[(&str, &str)] = &[
 ];
 
 /// Rules that hold at all times for rows since $1; older events are deleted once they are delivered.
-const RECENT: &[(&str, &str)] = &[
+const RECENT: &[Rule] = &[
     (
         "there are as many orders as order.placed events",
         "SELECT ABS((SELECT COUNT(*) FROM orders WHERE placed_at >= $1) - \
@@ -128,7 +131,7 @@ const RECENT: &[(&str, &str)] = &[
 ];
 
 /// Rules that hold once every payment is settled.
-const SETTLED: &[(&str, &str)] = &[
+const SETTLED: &[Rule] = &[
     (
         "no payment or operation is pending",
         "SELECT COUNT(*) FROM payments WHERE status = 'pending' OR refunding > 0 OR capturing > 0 OR voiding > 0 \
@@ -145,33 +148,36 @@ const SETTLED: &[(&str, &str)] = &[
          WHERE i.kind = 'invoice' AND o.status = 'cancelled' AND i.total <> \
          (SELECT CAST(COALESCE(SUM(n.total), 0) AS BIGINT) FROM invoices n WHERE n.order_id = o.id AND n.kind = 'credit_note')",
     ),
-    (
-        "payments agree with the charges of the sandbox",
-        "SELECT COUNT(*) FROM payments p JOIN sandbox_charges c ON c.id = p.provider_reference \
-         WHERE p.captured <> c.captured OR p.refunded <> c.refunded",
-    ),
-    (
-        "every captured charge of the sandbox belongs to a payment",
-        "SELECT COUNT(*) FROM sandbox_charges c WHERE c.captured > 0 AND NOT EXISTS \
-         (SELECT 1 FROM payments p WHERE p.provider_reference = c.id)",
-    ),
 ];
 
 /// Returns the violated rules. `at_rest` includes those that hold only while no payment operation is pending.
 pub async fn check(database: &Database, at_rest: bool) -> Result<Vec<Violation>, Failure> {
-    let rules: Vec<_> = ALWAYS.iter().chain(if at_rest { SETTLED } else { &[] }).copied().collect();
+    let settled = if at_rest { SETTLED } else { &[] };
     let since = database.context().clock.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
     database
-        .snapshot((rules, since), async |connection, (rules, since)| {
-            let mut found = Vec::new();
-            for (rule, sql) in rules {
-                found.push(Violation { rule, rows: connection.one(sql, &[]).await? });
-            }
-            for &(rule, sql) in RECENT {
-                found.push(Violation { rule, rows: connection.one(sql, &[since.into()]).await? });
-            }
-            found.retain(|violation| violation.rows != 0);
+        .snapshot((settled, since), async |connection, (settled, since)| {
+            let mut found = violations(connection, ALWAYS, &[]).await?;
+            found.extend(violations(connection, settled, &[]).await?);
+            found.extend(violations(connection, RECENT, &[since.into()]).await?);
             Ok(found)
         })
         .await
+}
+
+/// Returns the violated ones of `rules`, such as those of a payment provider.
+pub async fn check_rules(database: &Database, rules: &'static [Rule]) -> Result<Vec<Violation>, Failure> {
+    database.snapshot(rules, async |connection, rules| violations(connection, rules, &[]).await).await
+}
+
+async fn violations(
+    connection: &mut Connection,
+    rules: &[Rule],
+    params: &[Param<'_>],
+) -> Result<Vec<Violation>, Failure> {
+    let mut found = Vec::new();
+    for &(rule, sql) in rules {
+        found.push(Violation { rule, rows: connection.one(sql, params).await? });
+    }
+    found.retain(|violation| violation.rows != 0);
+    Ok(found)
 }

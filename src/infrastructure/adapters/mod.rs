@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 pub use self::gateways::{CallLimits, Gateways};
 pub use self::notice_queue::NoticeQueue;
+pub use self::sandbox::SANDBOX_RULES;
 use self::sandbox::SandboxPayments;
 use super::repositories::Database;
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use undercroft::application::Store;
-use undercroft::application::consistency;
+use undercroft::application::consistency::{Violation, check, check_rules};
 use undercroft::application::idempotency::Responder;
 use undercroft::application::payments::provider_scope::ProviderScope;
 use undercroft::application::payments::recovery;
@@ -15,6 +15,7 @@ use undercroft::domain::money::{Currency, Money};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{OperationKind, Payment, PaymentOperation};
 use undercroft::domain::placed_order::PlacedOrder;
+use undercroft::infrastructure::adapters::SANDBOX_RULES;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, IdempotencyKey, StoredResponse};
 
@@ -79,7 +80,14 @@ pub async fn stock(database: &Database, variant: VariantId) -> (i64, i64) {
 
 /// Asserts that the data is consistent and that no payment operation is pending.
 pub async fn assert_consistent(database: &Database) {
-    assert_eq!(consistency::check(database, true).await.unwrap(), []);
+    assert_eq!(violations(database).await, []);
+}
+
+/// The rules that the data violates, those that hold while no payment operation is pending included.
+pub async fn violations(database: &Database) -> Vec<Violation> {
+    let mut violations = check(database, true).await.unwrap();
+    violations.extend(check_rules(database, SANDBOX_RULES).await.unwrap());
+    violations
 }
 
 /// Recovers the payments of all providers that are due at `by`; returns how many there were.

@@ -2,5 +2,7 @@
 
 mod charges;
 mod payments;
+mod rules;
 
 pub(super) use payments::SandboxPayments;
+pub use rules::SANDBOX_RULES;

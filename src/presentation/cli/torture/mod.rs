@@ -17,7 +17,8 @@ use serde::Serialize;
 
 use self::test_store::TestStore;
 use super::CliError;
-use crate::application::consistency::{Violation, check};
+use crate::application::consistency::{Violation, check, check_rules};
+use crate::infrastructure::adapters::SANDBOX_RULES;
 use crate::settings::{Settings, is_database_url};
 
 /// The arguments of `torture`.
@@ -82,7 +83,8 @@ async fn report<C: Serialize + std::fmt::Debug>(
     counts: C,
     json: bool,
 ) -> Result<(), CliError> {
-    let violations = check(store.database(), true).await.map_err(CliError::Store)?;
+    let mut violations = check(store.database(), true).await.map_err(CliError::Store)?;
+    violations.extend(check_rules(store.database(), SANDBOX_RULES).await.map_err(CliError::Store)?);
     let count = violations.len() as u64;
     let report = Report { counts, violations };
     let text = if json { serde_json::to_string(&report).unwrap_or_default() } else { format!("{report:#?}") };
