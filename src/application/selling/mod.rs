@@ -3,9 +3,9 @@
 pub mod cart;
 pub mod checkout;
 pub mod discounts;
-pub mod history;
 pub mod invoicing;
 pub mod orders;
 pub mod place_order;
+pub mod queries;
 pub mod quote;
 pub mod rates;

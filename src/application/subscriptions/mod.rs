@@ -4,4 +4,5 @@
 
 pub mod lifecycle;
 pub(crate) mod periods;
+pub mod queries;
 pub mod renewals;

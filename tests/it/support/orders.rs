@@ -7,7 +7,7 @@ use undercroft::application::idempotency::Responder;
 use undercroft::application::payments::provider_scope::ProviderScope;
 use undercroft::application::payments::recovery;
 use undercroft::application::selling::checkout::{Checkout, checkout};
-use undercroft::application::selling::history;
+use undercroft::application::selling::queries;
 use undercroft::application::selling::orders::{self, Amount, OperationRequest};
 use undercroft::application::subscriptions::renewals;
 use undercroft::domain::ids::{CartId, OrderId, VariantId};
@@ -166,13 +166,13 @@ impl Sale {
     /// The payment operations of this kind, oldest first.
     pub async fn operations(&self, kind: OperationKind) -> Vec<PaymentOperation> {
         let payment_id = self.payment().await.id;
-        let operations = history::payment_operations(&self.store, payment_id).await.unwrap();
+        let operations = queries::payment_operations(&self.store, payment_id).await.unwrap();
         operations.into_iter().filter(|operation| operation.kind == kind).collect()
     }
 
     /// The totals of the credit notes; asserts that the taxes of each document add up to its total.
     pub async fn credit_notes(&self) -> Vec<i64> {
-        let (invoice, notes) = history::invoice(&self.store, self.id).await.unwrap();
+        let (invoice, notes) = queries::invoice(&self.store, self.id).await.unwrap();
         for document in notes.iter().chain([&invoice]) {
             let taxes = document.document.taxes.iter().map(|tax| tax.net.amount + tax.tax.amount);
             assert_eq!(taxes.sum::<i64>(), document.total.amount, "{document:?}");

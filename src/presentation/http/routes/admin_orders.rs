@@ -4,10 +4,10 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::selling::history;
 use crate::application::selling::orders::{
     self, Amount, OperationOutcome, OperationRequest, capture_or_refund,
 };
+use crate::application::selling::queries;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::OperationKind;
@@ -105,7 +105,7 @@ async fn list_orders(
 ) -> HandlerResult<Json<List<OrderBody>>> {
     let OrderQuery { user_id, status, number } = filter;
     let filter = OrderFilter { user_id, status, number };
-    let page = history::orders(&app.store, &filter, limit, cursor.as_deref()).await?;
+    let page = queries::orders(&app.store, &filter, limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, |placed| OrderBody::of(&placed))))
 }
 
@@ -121,7 +121,7 @@ async fn get_order(
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let placed = orders::order(&app.store, id).await?;
-    let operations = history::payment_operations(&app.store, placed.payment.id).await?;
+    let operations = queries::payment_operations(&app.store, placed.payment.id).await?;
     let payment_operations = operations.iter().map(PaymentOperationBody::of).collect();
     let body = AdminOrderBody { order: OrderBody::of(&placed), payment_operations };
     Ok(if_none_match.respond(placed.order.version, &body))

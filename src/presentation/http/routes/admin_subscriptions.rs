@@ -4,8 +4,8 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::selling::history;
 use crate::application::subscriptions::lifecycle::{self as subscriptions, SubscriptionChange};
+use crate::application::subscriptions::queries;
 use crate::domain::ids::{SubscriptionId, UserId};
 use crate::domain::subscription::SubscriptionStatus;
 use crate::infrastructure::exceptions::{Fault, NotFound, SubscriptionExpiredException, ValidationException};
@@ -78,7 +78,7 @@ async fn list_subscriptions(
 ) -> HandlerResult<Json<List<SubscriptionBody>>> {
     let SubscriptionQuery { user_id, status } = filter;
     let filter = SubscriptionFilter { user_id, status };
-    let page = history::subscriptions(&app.store, &filter, limit, cursor.as_deref()).await?;
+    let page = queries::subscriptions(&app.store, &filter, limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, |subscription| SubscriptionBody::of(&subscription))))
 }
 
@@ -93,7 +93,7 @@ async fn get_subscription(
     Path(id): Path<SubscriptionId>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let (subscription, periods) = history::subscription(&app.store, id).await?;
+    let (subscription, periods) = queries::subscription(&app.store, id).await?;
     let body = SubscriptionBody::with_periods(&subscription, &periods);
     Ok(if_none_match.respond(subscription.version, &body))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::application::selling::{history, orders};
+use crate::application::selling::{orders, queries};
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::order::OrderStatus;
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException};
@@ -51,7 +51,7 @@ async fn list_orders(
     Query(ListQuery { filter, limit, cursor }): Query<ListQuery<OrderQuery>>,
 ) -> HandlerResult<Json<List<OrderBody>>> {
     let filter = OrderFilter { user_id: Some(principal.user_id()), status: filter.status, number: None };
-    let page = history::orders(&app.store, &filter, limit, cursor.as_deref()).await?;
+    let page = queries::orders(&app.store, &filter, limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, |placed| OrderBody::of(&placed))))
 }
 
@@ -101,7 +101,7 @@ async fn get_invoice(
     order_token: OrderToken,
 ) -> HandlerResult<Json<InvoiceBody>> {
     order_token.check(&app, &principal, &orders::order(&app.store, id).await?.order)?;
-    let (invoice, credit_notes) = history::invoice(&app.store, id).await?;
+    let (invoice, credit_notes) = queries::invoice(&app.store, id).await?;
     let credit_notes = credit_notes.into_iter().map(|note| InvoiceBody::of(note, Vec::new())).collect();
     Ok(Json(InvoiceBody::of(invoice, credit_notes)))
 }
@@ -118,7 +118,7 @@ async fn get_payment(
     order_token: OrderToken,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let placed = history::order_of_payment(&app.store, id).await?;
+    let placed = queries::order_of_payment(&app.store, id).await?;
     order_token.check(&app, &principal, &placed.order).map_err(|_| NotFound::Payment)?;
     Ok(if_none_match.respond(placed.payment.version, &PaymentBody::of(&placed.payment)))
 }

@@ -4,8 +4,8 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::application::selling::history;
 use crate::application::subscriptions::lifecycle::{self as subscriptions, SubscriptionChange};
+use crate::application::subscriptions::queries;
 use crate::domain::ids::SubscriptionId;
 use crate::domain::subscription::{Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{NotFound, SubscriptionExpiredException};
@@ -52,7 +52,7 @@ async fn list_subscriptions(
     Query(ListQuery { filter, limit, cursor }): Query<ListQuery<SubscriptionQuery>>,
 ) -> HandlerResult<Json<List<SubscriptionBody>>> {
     let filter = SubscriptionFilter { user_id: Some(principal.user_id()), status: filter.status };
-    let page = history::subscriptions(&app.store, &filter, limit, cursor.as_deref()).await?;
+    let page = queries::subscriptions(&app.store, &filter, limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, |subscription| SubscriptionBody::of(&subscription))))
 }
 
@@ -136,6 +136,6 @@ async fn own_subscription(
     principal: &LoggedIn,
     id: SubscriptionId,
 ) -> HandlerResult<(Subscription, Vec<SubscriptionPeriod>)> {
-    let found = history::subscription(&app.store, id).await?;
+    let found = queries::subscription(&app.store, id).await?;
     if found.0.user_id == principal.user_id() { Ok(found) } else { Err(NotFound::Subscription.into()) }
 }

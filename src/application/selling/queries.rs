@@ -1,18 +1,16 @@
-//! Lists of orders, payment operations, invoices and subscriptions. Handlers check access before they call these
+//! Queries on orders with their payments, payment operations and invoices. Handlers check access before they call these
 //! functions.
 
 use std::collections::HashMap;
 
-use crate::domain::ids::{OrderId, PaymentId, SubscriptionId};
+use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::invoice::{Invoice, InvoiceKind};
 use crate::domain::order::Order;
 use crate::domain::payment::PaymentOperation;
 use crate::domain::placed_order::PlacedOrder;
-use crate::domain::subscription::{Subscription, SubscriptionPeriod};
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::infrastructure::repositories::{
-    InvoiceRepository, OrderFilter, OrderRepository, Page, PaymentRepository, SubscriptionFilter,
-    SubscriptionRepository,
+    InvoiceRepository, OrderFilter, OrderRepository, Page, PaymentRepository,
 };
 
 use crate::application::Store;
@@ -62,28 +60,4 @@ pub async fn invoice(store: &Store, id: OrderId) -> Result<(Invoice, Vec<Invoice
         documents.into_iter().partition(|document| document.kind == InvoiceKind::Invoice);
     let invoice = invoices.into_iter().next().ok_or(NotFound::Invoice)?;
     Ok((invoice, credit_notes))
-}
-
-/// Returns a page of subscriptions, newest first.
-pub async fn subscriptions(
-    store: &Store,
-    filter: &SubscriptionFilter,
-    limit: usize,
-    cursor: Option<&str>,
-) -> Result<Page<Subscription>, Failure> {
-    let cursors = store.database().signing_key().cursors("subscriptions", filter)?;
-    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
-    let mut connection = store.database().read().await?;
-    Ok(SubscriptionRepository(&mut connection).list(filter, limit, after, &cursors).await?)
-}
-
-/// Returns a subscription with its periods, oldest first.
-pub async fn subscription(
-    store: &Store,
-    id: SubscriptionId,
-) -> Result<(Subscription, Vec<SubscriptionPeriod>), Failure> {
-    let mut connection = store.database().read().await?;
-    let subscription = connection.find(id).await?.ok_or(NotFound::Subscription)?;
-    let periods = SubscriptionRepository(&mut connection).periods(id).await?;
-    Ok((subscription, periods))
 }

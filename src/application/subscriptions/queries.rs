@@ -1,0 +1,32 @@
+//! Queries on subscriptions and their periods. Handlers check access before they call these functions.
+
+use crate::domain::ids::SubscriptionId;
+use crate::domain::subscription::{Subscription, SubscriptionPeriod};
+use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::repositories::{Page, SubscriptionFilter, SubscriptionRepository};
+
+use crate::application::Store;
+
+/// Returns a page of subscriptions, newest first.
+pub async fn subscriptions(
+    store: &Store,
+    filter: &SubscriptionFilter,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Page<Subscription>, Failure> {
+    let cursors = store.database().signing_key().cursors("subscriptions", filter)?;
+    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+    let mut connection = store.database().read().await?;
+    Ok(SubscriptionRepository(&mut connection).list(filter, limit, after, &cursors).await?)
+}
+
+/// Returns a subscription with its periods, oldest first.
+pub async fn subscription(
+    store: &Store,
+    id: SubscriptionId,
+) -> Result<(Subscription, Vec<SubscriptionPeriod>), Failure> {
+    let mut connection = store.database().read().await?;
+    let subscription = connection.find(id).await?.ok_or(NotFound::Subscription)?;
+    let periods = SubscriptionRepository(&mut connection).periods(id).await?;
+    Ok((subscription, periods))
+}
