@@ -31,30 +31,17 @@ pub async fn order(store: &Store, id: OrderId) -> Result<PlacedOrder, Failure> {
     placed_orders::get(&mut store.database().read().await?, id).await
 }
 
-/// Cancels an order that is not fulfilled: its stock is released, and its payment voided or refunded.
-pub async fn cancel(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrder, Failure> {
-    cancel_order(work, id).await
-}
-
-/// Cancels an order like [`cancel`], once for each idempotency key.
+/// Cancels an order that is not fulfilled, once for each idempotency key: its stock is released, and its payment voided
+/// or refunded.
 pub async fn cancel_once(
     store: &Store,
     id: OrderId,
     responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
     let since = store.now();
-    let response = once(store, responder, id, async |work, id| cancel(work, *id).await).await?;
+    let response = once(store, responder, id, async |work, id| cancel_order(work, *id).await).await?;
     send_due(store, since).await;
     Ok(response)
-}
-
-/// Hands an order to the carrier.
-pub async fn fulfil(
-    work: &mut UnitOfWork,
-    id: OrderId,
-    tracking_code: Option<String>,
-) -> Result<PlacedOrder, Failure> {
-    fulfil_order(work, id, tracking_code).await
 }
 
 /// Hands an order to the carrier, once for each idempotency key.
@@ -65,7 +52,7 @@ pub async fn fulfil_once(
     responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
     once(store, responder, (id, tracking_code), async |work, (id, tracking_code)| {
-        fulfil(work, *id, tracking_code.clone()).await
+        fulfil_order(work, *id, tracking_code.clone()).await
     })
     .await
 }

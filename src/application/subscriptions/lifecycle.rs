@@ -1,4 +1,5 @@
-//! What a subscriber does with a subscription: pause, resume, cancel. [`renewals`](super::renewals) charges it.
+//! Changes of a subscription by its customer or an administrator: pause, resume, cancel.
+//! [`renewals`](super::renewals) charges it.
 
 use jiff::Timestamp;
 
@@ -20,13 +21,13 @@ use crate::application::payments::placed_orders;
 /// A change of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscriptionChange {
-    /// See [`pause`].
+    /// The subscription is not charged until it is resumed. A pending charge is cancelled.
     Pause,
-    /// See [`resume`].
+    /// A paused subscription is charged again at the end of the paid time, and one that is past due immediately.
     Resume,
-    /// See [`cancel`].
+    /// The subscription ends. Paid periods are not refunded. A pending charge is cancelled.
     Cancel,
-    /// See [`cancel_and_refund`].
+    /// The subscription ends, and the share of its last charge that pays for the time from now on is refunded.
     CancelAndRefund,
 }
 
@@ -49,9 +50,9 @@ pub async fn change_once(
     Ok(response)
 }
 
-/// Pauses a subscription: it is not charged until it is resumed. What is paid stays paid. A pending charge is
+/// Pauses a subscription: it is not charged until it is resumed. Paid periods are not refunded. A pending charge is
 /// cancelled.
-pub async fn pause(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
+async fn pause(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
     let mut subscription = lock_with_charges(work, id).await?;
     subscription.status = subscription.status.transition_to(SubscriptionStatus::Paused)?;
     subscription.next_charge_at = None;
@@ -60,9 +61,9 @@ pub async fn pause(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscrip
     Ok(subscription)
 }
 
-/// Resumes a subscription: it is charged at the end of the paid time, or at once if that has passed or the last charge
-/// failed.
-pub async fn resume(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
+/// Resumes a subscription: it is charged at the end of the paid time, or immediately if that has passed or the last
+/// charge failed.
+async fn resume(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
     let mut subscription = lock(work, id).await?;
     let now = work.now();
     if subscription.status == SubscriptionStatus::PastDue {
@@ -82,16 +83,17 @@ pub async fn resume(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscri
     Ok(subscription)
 }
 
-/// Cancels a subscription: it is not charged any more. What is paid stays paid. A pending charge is cancelled.
-pub async fn cancel(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
+/// Cancels a subscription: it is not charged any more. Paid periods are not refunded. A pending charge
+/// is cancelled.
+async fn cancel(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
     let mut subscription = lock_with_charges(work, id).await?;
     cancel_open_charge(work, id).await?;
     end(work, &mut subscription).await?;
     Ok(subscription)
 }
 
-/// Cancels a subscription at once, and refunds the share of its last charge that pays for the time from now on.
-pub async fn cancel_and_refund(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
+/// Cancels a subscription immediately, and refunds the share of its last charge that pays for the time from now on.
+async fn cancel_and_refund(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
     let mut subscription = lock_with_charges(work, id).await?;
     cancel_open_charge(work, id).await?;
     refund_rest(work, &subscription).await?;
@@ -104,7 +106,7 @@ pub async fn cancel_and_refund(work: &mut UnitOfWork, id: SubscriptionId) -> Res
 ///
 /// # Errors
 ///
-/// [`Conflict::Stale`] if another order began to charge the subscription meanwhile.
+/// [`Conflict::Stale`] if another order began to charge the subscription after the orders to lock were read.
 async fn lock_with_charges(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
     let charges = charges(work, id).await?;
     for &order_id in &charges {

@@ -7,8 +7,8 @@ use undercroft::application::idempotency::Responder;
 use undercroft::application::payments::provider_scope::ProviderScope;
 use undercroft::application::payments::recovery;
 use undercroft::application::selling::checkout::{Checkout, checkout};
-use undercroft::application::selling::queries;
 use undercroft::application::selling::orders::{self, Amount, OperationRequest};
+use undercroft::application::selling::queries;
 use undercroft::application::subscriptions::renewals;
 use undercroft::domain::ids::{CartId, OrderId, VariantId};
 use undercroft::domain::money::{Currency, Money};
@@ -198,10 +198,8 @@ impl Sale {
 
     /// Cancels the order.
     pub async fn cancel(&self) {
-        let cancel =
-            self.store.database().write(self.id, async |work, &id| orders::cancel(work, id).await).await;
-        let cancelled: Result<PlacedOrder, Failure> = cancel;
-        assert_eq!(cancelled.unwrap().order.status, OrderStatus::Cancelled);
+        orders::cancel_once(&self.store, self.id, Responder::new(None, Summary)).await.unwrap();
+        assert_eq!(self.order().await.order.status, OrderStatus::Cancelled);
     }
 
     /// Recovers payments, see [`recover`].

@@ -6,14 +6,13 @@ use tokio_util::sync::CancellationToken;
 use undercroft::application::jobs::subscribers;
 use undercroft::application::people::users::erase;
 use undercroft::application::selling::checkout::Checkout;
-use undercroft::application::subscriptions::lifecycle::cancel_and_refund;
+use undercroft::application::subscriptions::lifecycle::SubscriptionChange;
 use undercroft::domain::ids::{OrderId, UserId};
 use undercroft::domain::payment::OperationKind;
 use undercroft::domain::subscription::Subscription;
 use undercroft::infrastructure::events::EventDispatcher;
-use undercroft::infrastructure::exceptions::Failure;
 
-use super::{JANUARY_31, Subscribed};
+use super::{JANUARY_31, Subscribed, change};
 use crate::support::orders::{assert_consistent, checkout_request, recover_payments, submit};
 use crate::support::store::{cart, confirm_payment, execute, value};
 use crate::support::{Shop, ShopOptions};
@@ -96,9 +95,8 @@ async fn an_immediate_end_refunds_the_rest_of_the_subscriptions_own_line(shop: &
     .await;
     let id = value(&shop.database, "SELECT id FROM subscriptions", &[]).await;
     let now = shop.now();
-    let ended: Result<Subscription, Failure> =
-        shop.database.write(id, async |work, &id| cancel_and_refund(work, id).await).await;
-    let ended = ended.unwrap();
+    change(store, id, SubscriptionChange::CancelAndRefund).await.unwrap();
+    let ended: Subscription = shop.database.read().await.unwrap().find(id).await.unwrap().unwrap();
     assert!(ended.paid_until >= now && ended.paid_until <= shop.now());
     assert_eq!(recover_payments(store, ended.paid_until).await.unwrap(), 1);
     let refunded: i64 = value(&shop.database, "SELECT refunded FROM payments", &[]).await;

@@ -4,9 +4,10 @@ mod cancelled_orders;
 
 use jiff::{SignedDuration, Timestamp};
 use undercroft::application::Store;
+use undercroft::application::idempotency::Responder;
 use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::application::selling::checkout::Checkout;
-use undercroft::application::subscriptions::lifecycle::{cancel, pause, resume};
+use undercroft::application::subscriptions::lifecycle::{SubscriptionChange, change_once};
 use undercroft::application::subscriptions::renewals::renew;
 use undercroft::domain::ids::{OrderId, SubscriptionId, VariantId};
 use undercroft::domain::order::OrderStatus;
@@ -14,16 +15,25 @@ use undercroft::domain::payment::PaymentStatus;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::domain::subscription::{Subscription, SubscriptionStatus};
 use undercroft::infrastructure::exceptions::{Failure, Kind, SubscriptionExpiredException};
-use undercroft::infrastructure::repositories::Database;
+use undercroft::infrastructure::repositories::{Database, StoredResponse};
 
 use crate::support::orders::{
     Sale, assert_consistent, checkout_request, recover_payments, renew_subscriptions, stock, submit,
 };
-use crate::support::store::{cart, confirm_payment, execute, value};
+use crate::support::store::{Text, cart, confirm_payment, execute, value};
 use crate::support::{Shop, ShopOptions};
 
 /// The first time of the tests: a month later there is no 31st.
 const JANUARY_31: &str = "2026-01-31T12:00:00Z";
+
+/// Changes a subscription.
+async fn change(
+    store: &Store,
+    id: SubscriptionId,
+    change: SubscriptionChange,
+) -> Result<StoredResponse, Failure> {
+    change_once(store, id, change, Responder::new(None, Text(|_: &Subscription| String::new()))).await
+}
 
 /// A shop whose only subscription costs 15.00 EUR a month.
 struct Subscribed {
@@ -88,16 +98,16 @@ impl Subscribed {
         value(self.database(), "SELECT status FROM subscriptions", &[]).await
     }
 
-    async fn pause(&self) -> Result<Subscription, Failure> {
-        self.database().write(self.id, async |work, &id| pause(work, id).await).await
+    async fn pause(&self) -> Result<StoredResponse, Failure> {
+        change(&self.store, self.id, SubscriptionChange::Pause).await
     }
 
-    async fn resume(&self) -> Result<Subscription, Failure> {
-        self.database().write(self.id, async |work, &id| resume(work, id).await).await
+    async fn resume(&self) -> Result<StoredResponse, Failure> {
+        change(&self.store, self.id, SubscriptionChange::Resume).await
     }
 
-    async fn cancel(&self) -> Result<Subscription, Failure> {
-        self.database().write(self.id, async |work, &id| cancel(work, id).await).await
+    async fn cancel(&self) -> Result<StoredResponse, Failure> {
+        change(&self.store, self.id, SubscriptionChange::Cancel).await
     }
 
     /// An order of the subscription.
