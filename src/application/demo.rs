@@ -34,7 +34,7 @@ pub struct Login {
     pub password: SecretString,
 }
 
-/// Returns whether the demo is to be added: the store is new, or an earlier start was interrupted before the
+/// Returns whether the demo must be added: the store is new, or an earlier start was interrupted before the
 /// administrator was created.
 pub async fn is_due(store: &Store) -> Result<bool, Failure> {
     if store.database().is_new() {

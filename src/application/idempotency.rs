@@ -27,7 +27,8 @@ pub trait Render<T: ?Sized>: Send + Sync + 'static {
     fn failure(&self, failure: &Failure) -> StoredResponse;
 }
 
-/// How a use case responds: the idempotency key of the request, if it was sent with one, and what renders the result.
+/// Responds to a request: renders the result of the use case, and stores the response with the idempotency key of the
+/// request, if it has one.
 pub struct Responder<T: ?Sized> {
     /// The key under which the response is stored.
     pub key: Option<IdempotencyKey>,
@@ -42,7 +43,7 @@ impl<T: ?Sized> Clone for Responder<T> {
 }
 
 impl<T: ?Sized + 'static> Responder<T> {
-    /// A responder that stores its response under `key`.
+    /// Returns a responder that stores its response under `key`.
     pub fn new(key: Option<IdempotencyKey>, render: impl Render<T>) -> Self {
         Self { key, render: Arc::new(render) }
     }
@@ -52,7 +53,7 @@ impl<T: ?Sized + 'static> Responder<T> {
         store_response(work, self.key.as_ref(), self.render.success(value)).await
     }
 
-    /// Stores the response to a failure, if the same request fails for good.
+    /// Stores the response to a failure, if the failure is final.
     async fn fail(&self, store: &Store, failure: Failure) -> Result<StoredResponse, Failure> {
         let Some(key) = self.key.clone().filter(|_| is_final(&failure)) else { return Err(failure) };
         let given = (store.clone(), key, self.render.failure(&failure));
@@ -127,7 +128,7 @@ pub(crate) trait ProviderRequest: Send + Sync + Sized + 'static {
     /// The result of the use case.
     type Value: Send + Sync + 'static;
 
-    /// Sends for what [`ProviderRequest::begin`] reads first, together with the claim of the key.
+    /// Sends the statements that [`ProviderRequest::begin`] runs first ahead, together with the claim of the key.
     fn begin_ahead(&self, _work: &mut UnitOfWork) {}
 
     /// Writes the payment or operation that is sent to the provider, with `id` as its id.
@@ -162,7 +163,7 @@ pub(crate) trait ProviderRequest: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<Result<Self::Value, Failure>, Failure>> + Send;
 }
 
-/// How far a request is after its first transaction.
+/// The state of a request after its first transaction.
 enum Progress<B> {
     Begun(B),
     Responded(StoredResponse),
@@ -261,8 +262,8 @@ async fn store_response(
     }
 }
 
-/// Returns whether a failure is the final response to a request: it depends neither on the time nor on the login of
-/// the client.
+/// Returns whether a failure is the final response to a request: it depends neither on the time nor on the session
+/// of the client.
 fn is_final(failure: &Failure) -> bool {
     failure.kind().is_final() && !failure.is::<UnauthorizedAccessException>()
 }

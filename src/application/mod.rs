@@ -39,7 +39,7 @@ pub struct Store {
     pub infrastructure: Infrastructure,
     /// The policy.
     pub policy: Arc<Policy>,
-    /// Hashes passwords, a bounded number at once.
+    /// Hashes passwords, a bounded number at the same time.
     pub passwords: Passwords,
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn check_version(version: i64, expected: Option<i64>) -> Result<(), F
     }
 }
 
-/// A change of a row with a version: what its transaction is given.
+/// A change of a row with a version, as the parameters of its transaction.
 pub(crate) struct Change<Id, T> {
     /// The row.
     pub(crate) id: Id,

@@ -10,7 +10,7 @@ use super::job::{Job, JobContext, Schedule};
 use super::{jobs, subscribers};
 use crate::application::Store;
 use crate::application::payments::provider_scope::ProviderScope;
-use crate::application::payments::recovery::follow_notice;
+use crate::application::payments::recovery::process_notice;
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::adapters::NoticeQueue;
 use crate::infrastructure::events::EventDispatcher;
@@ -30,7 +30,7 @@ pub async fn work(store: Store, stop: CancellationToken) {
     let working = async {
         tokio::join!(
             deliver_events(&context, &stop),
-            follow_notices(&context.store),
+            process_notices(&context.store),
             run_jobs(&jobs, &context, &stop),
         )
     };
@@ -57,7 +57,7 @@ async fn deliver_events(context: &JobContext, stop: &CancellationToken) {
 }
 
 /// Follows the notices of each provider, a limited number of each at the same time.
-async fn follow_notices(store: &Store) {
+async fn process_notices(store: &Store) {
     let gateways = &store.infrastructure.gateways;
     let queues = gateways.names().filter_map(|name| gateways.notices(name));
     join_all(queues.map(|queue| follow_queue(store, queue))).await;
@@ -71,7 +71,7 @@ async fn follow_queue(store: &Store, queue: &NoticeQueue) {
 
 /// Follows a notice. A failure is logged.
 async fn follow(store: &Store, payment_id: PaymentId) {
-    if let Err(failure) = follow_notice(store, payment_id).await {
+    if let Err(failure) = process_notice(store, payment_id).await {
         let failure = failure.report();
         tracing::warn!(payment = %payment_id, %failure, "the payment of a notice was not looked up");
     }

@@ -1,6 +1,6 @@
-//! The one way by which the outcome of a provider reaches the store: the response to a checkout, a notice, and the
-//! recovery's look-up all end here, in any order and any number of times. The transitions themselves are in
-//! [`placed_order`](crate::domain::placed_order).
+//! Applies the outcomes that providers report to payments and orders. The responses to requests, notices and the
+//! look-ups of the recovery are applied by the same functions, in any order and any number of times. The transitions
+//! themselves are in [`placed_order`](crate::domain::placed_order).
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound, Technical};
 use crate::infrastructure::repositories::{PaymentRepository, SubscriptionRepository, UnitOfWork};
 
-use super::effects::{carry_out, return_money};
+use super::effects::{execute, return_money};
 use super::placed_orders::{lock, lock_by_payment, save};
 
 /// Applies the provider's record of a payment to it and its order.
@@ -37,7 +37,7 @@ pub(crate) async fn abandon(work: &mut UnitOfWork, id: PaymentId) -> Result<(), 
     finish(work, placed, effects).await.map(drop)
 }
 
-/// Cancels an order that is not fulfilled, and returns its money.
+/// Cancels an order that is not fulfilled, and begins to void or refund its payment.
 pub(crate) async fn cancel_order(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrder, Failure> {
     let mut placed = lock(work, id).await?;
     let effects = placed.cancel(work.now())?;
@@ -116,18 +116,18 @@ pub(crate) async fn settle_operation(
     Ok(status)
 }
 
-/// Carries out the effects of a transition and saves order and payment. Orders that charge a subscription which ended
+/// Executes the effects of a transition and saves order and payment. Orders that charge a subscription which ended
 /// with this one are cancelled too.
 ///
 /// # Errors
 ///
-/// [`Conflict::Stale`] if such an order was placed meanwhile.
+/// [`Conflict::Stale`] if such an order was placed after the orders to lock were read.
 async fn finish(
     work: &mut UnitOfWork,
     mut placed: PlacedOrder,
     effects: Vec<Effect>,
 ) -> Result<PlacedOrder, Failure> {
-    // orders are locked before subscriptions, and these are younger than the order that paid the last period
+    // orders are locked before subscriptions, by their ids: these orders are newer than the one that paid the last period
     let mut charges = Vec::new();
     if effects.contains(&Effect::EndSubscriptions) && placed.order.has_subscriptions() {
         for id in SubscriptionRepository(work).next_charges(placed.order.id).await? {
@@ -135,12 +135,12 @@ async fn finish(
         }
     }
 
-    let ended = carry_out(work, &mut placed, effects).await?;
+    let ended = execute(work, &mut placed, effects).await?;
     save(work, &mut placed).await?;
     for id in ended {
         let charge = charges.iter_mut().find(|charge| charge.order.id == id).ok_or(Conflict::Stale)?;
         let effects = charge.cancel(work.now())?;
-        carry_out(work, charge, effects).await?;
+        execute(work, charge, effects).await?;
         save(work, charge).await?;
     }
     Ok(placed)

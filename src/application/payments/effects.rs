@@ -1,4 +1,4 @@
-//! Carries out what follows from a transition of an order and its payment.
+//! Executes the effects of the transitions of orders and their payments.
 
 use crate::domain::events::{
     OrderCancelled, OrderFulfilled, OrderPaid, PaymentCaptured, PaymentFailed, PaymentRefundFailed,
@@ -18,9 +18,9 @@ use crate::infrastructure::repositories::{
 use crate::application::selling::invoicing;
 use crate::application::subscriptions::periods;
 
-/// Carries out the effects in their order. Returns the orders that charge a subscription which ended: they are to be
-/// cancelled.
-pub(super) async fn carry_out(
+/// Executes the effects in their order. Returns the orders that charge the next period of an ended subscription; the
+/// caller cancels them.
+pub(super) async fn execute(
     work: &mut UnitOfWork,
     placed: &mut PlacedOrder,
     effects: Vec<Effect>,
@@ -88,7 +88,7 @@ async fn restock(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
 }
 
 /// Adds the operation that voids or refunds an amount to the ledger, unless the provider refused that too often. The
-/// recovery sends it.
+/// recovery sends the operation.
 pub(super) async fn return_money(
     work: &mut UnitOfWork,
     payment: &mut Payment,
@@ -98,7 +98,7 @@ pub(super) async fn return_money(
 ) -> Result<(), Failure> {
     let operations = PaymentRepository(work).operations(payment.id).await?;
     let Some(wait) = return_wait(&operations, kind) else {
-        tracing::error!(payment = %payment.id, kind = ?kind, %amount, "the provider refused too often: return the money by hand");
+        tracing::error!(payment = %payment.id, kind = ?kind, %amount, "the provider refused too often: void or refund the payment at the provider");
         return Ok(());
     };
     let now = work.now();
@@ -138,7 +138,7 @@ async fn publish(
             work.publish(&PaymentRefunded { payment_id, order_id, number, user_id, amount }).await?;
         }
         OrderEvent::PaymentRefundFailed(amount, reason) => {
-            tracing::error!(payment = %payment_id, %amount, reason, "the payment provider refused to return money");
+            tracing::error!(payment = %payment_id, %amount, reason, "the payment provider refused to void or refund a payment");
             work.publish(&PaymentRefundFailed { payment_id, order_id, amount, reason }).await?;
         }
     }

@@ -1,4 +1,4 @@
-//! Payments: calling the providers, applying their outcomes, returning money, recovery.
+//! Payments: calling the providers, applying their outcomes, voids and refunds of cancelled orders, recovery.
 //!
 //! Calls go one way: `recovery` and the use cases of selling and subscriptions → `gateway_calls` → `apply_payment` →
 //! `effects` and `placed_orders`.

@@ -3,12 +3,12 @@
 use crate::application::Store;
 
 /// The payment providers whose payments or subscriptions a job processes. Each provider of a store has jobs of its own,
-/// so that one that responds late delays no other.
+/// so that a slow provider delays no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderScope {
     /// The provider of this name.
     One(&'static str),
-    /// All that the store does not have: `imported`, and providers that were removed.
+    /// All providers that are not configured: `imported`, and those that were removed from the settings.
     NotConfigured,
 }
 

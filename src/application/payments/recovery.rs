@@ -28,8 +28,8 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
 /// How long an abandoned payment that its provider did not know is looked up: the request may still arrive.
 const WATCH: SignedDuration = SignedDuration::from_hours(6);
 
-/// Makes the payments without a known outcome due now, for use after a restart: the process that should have settled
-/// them may have been killed. Payments whose next attempt is more than half an hour away keep it.
+/// Makes the payments without a known outcome due now, for use after a restart: the process that was to settle them
+/// may have been killed. Payments whose next attempt is more than half an hour away keep it.
 pub async fn reschedule_open_payments(store: &Store) -> Result<(), Failure> {
     let write = store.database().write((), async |work, ()| {
         let by = later(work.now(), LONGEST_WAIT);
@@ -74,9 +74,9 @@ async fn attempt(store: &Store, id: PaymentId, by: Timestamp) -> bool {
     claimed
 }
 
-/// Follows a notice: recovers the payment if it is due, and otherwise looks it up. Operations that begin by its outcome
+/// Processes a notice: recovers the payment if it is due, and otherwise looks it up. Operations that begin by its outcome
 /// are sent too.
-pub(crate) async fn follow_notice(store: &Store, id: PaymentId) -> Result<(), Failure> {
+pub(crate) async fn process_notice(store: &Store, id: PaymentId) -> Result<(), Failure> {
     let mut due = claim(store, id, store.now()).await?;
     if !due {
         refresh(store, id).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn follow_notice(store: &Store, id: PaymentId) -> Result<(), Fa
 }
 
 /// Schedules the next attempt of a payment that is due at `by`, so that no other node makes this one. Returns whether
-/// this node is to make it.
+/// this node makes it.
 async fn claim(store: &Store, id: PaymentId, by: Timestamp) -> Result<bool, Failure> {
     let payment: Payment = store.database().read().await?.find(id).await?.ok_or(NotFound::Payment)?;
     if payment.next_attempt_at.is_none_or(|at| at > by) {

@@ -1,4 +1,4 @@
-//! Discounts, as administrators manage them.
+//! Discounts: read, created, changed and removed by administrators.
 
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -59,7 +59,7 @@ pub(crate) async fn credit_note(
     issue(work, InvoiceKind::CreditNote, order, amount, document, Some(invoice.id), Some(operation)).await
 }
 
-/// Issues a credit note for goods that no order of the store sold.
+/// Issues a credit note for returned goods whose order is not in the store.
 pub(crate) async fn credit_without_order(
     work: &mut UnitOfWork,
     policy: &Policy,

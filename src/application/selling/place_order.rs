@@ -1,4 +1,4 @@
-//! Places an order: the one way for a checkout, a renewal and an import.
+//! Places the orders of checkouts, renewals and imports.
 //!
 //! One unit of work prices the lines, reserves their stock, redeems the discount, and writes the order, the payment and
 //! the events. Conditional updates of the database keep concurrent orders within the stock and the usage limit.

@@ -1,4 +1,4 @@
-//! Taxes and shipping methods, as administrators set them.
+//! Tax rules and shipping methods: read, and replaced by administrators.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -134,7 +134,7 @@ pub(super) async fn fail_charge(
 }
 
 /// Ends the subscriptions whose last period a cancelled or refunded order charged. Returns the orders that charge their
-/// next period, which are to be cancelled.
+/// next period; the caller cancels them.
 pub(crate) async fn end_by_order(work: &mut UnitOfWork, order_id: OrderId) -> Result<Vec<OrderId>, Failure> {
     let mut charges = Vec::new();
     let mut periods = SubscriptionRepository(work).periods_of(order_id).await?;
@@ -157,8 +157,8 @@ pub(crate) async fn end_by_order(work: &mut UnitOfWork, order_id: OrderId) -> Re
     Ok(charges)
 }
 
-/// Marks the period that is being charged as failed, if there is one. Returns the order that charges it, which is to be
-/// cancelled: its money is returned if it was paid all the same.
+/// Marks the period that is being charged as failed, if there is one. Returns the order that charges it; the caller
+/// cancels the order, which refunds its payment if it is captured nevertheless.
 pub(super) async fn fail_open_charge(
     work: &mut UnitOfWork,
     id: SubscriptionId,
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_month_from_the_31st_ends_on_the_last_day_and_comes_back_to_the_31st() {
+    fn a_month_from_the_31st_ends_on_the_last_day_and_the_next_one_on_the_31st() {
         let anchor = "2026-01-31T10:00:00Z".parse().unwrap();
         let first = period_end(BillingInterval::Month, anchor, anchor).unwrap();
         let second = period_end(BillingInterval::Month, anchor, first).unwrap();

@@ -160,7 +160,7 @@ fn next_period(subscription: &Subscription, now: Timestamp) -> Result<(Timestamp
     Ok((now, period_end(interval, now, now)?))
 }
 
-/// Counts a renewal whose order was refused as a failed charge, unless another node counted it meanwhile.
+/// Counts a renewal whose order was refused as a failed charge, unless another node has counted it.
 async fn fail_renewal(work: &mut UnitOfWork, id: SubscriptionId) -> Result<(), Failure> {
     let mut subscription = lock(work, id).await?;
     if is_due(&subscription, work.now()) {
