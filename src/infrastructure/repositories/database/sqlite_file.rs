@@ -72,6 +72,9 @@ pub(super) fn check_instance(path: &Path) -> Result<(), DatabaseError> {
 
 /// Writes a new number to the file and to FILE-instance, unless FILE-wal has changes: then both numbers are those of the
 /// process that wrote them.
+///
+/// The file is not opened here: closing it would end the locks of SQLite in this process, and another process would then
+/// remove FILE-wal (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 pub(super) fn begin_instance(connection: &Connection, path: &Path, number: u32) -> Result<(), DatabaseError> {
     let record = beside(path, "-instance");
     let mut options = OpenOptions::new();
@@ -88,14 +91,18 @@ pub(super) fn begin_instance(connection: &Connection, path: &Path, number: u32) 
 
     // the pragma takes a signed number
     connection.pragma_update(None, "user_version", number.cast_signed())?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    let number = self::number(path).map_err(|error| failed(&error))?;
-    write_record(&mut file, number).map_err(|error| failed(&error))
+    let is_in_file = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        let busy: bool = row.get(0)?;
+        Ok(!busy)
+    })?;
+    // while another process uses the database, the number may stay in FILE-wal: nothing is compared then
+    let record = if is_in_file { format!("{number}\n") } else { String::new() };
+    write_record(&mut file, &record).map_err(|error| failed(&error))
 }
 
-fn write_record(file: &mut File, number: u32) -> io::Result<()> {
+fn write_record(file: &mut File, record: &str) -> io::Result<()> {
     file.set_len(0)?;
-    writeln!(file, "{number}")?;
+    file.write_all(record.as_bytes())?;
     file.sync_all()
 }
 
@@ -112,7 +119,8 @@ fn has_changes(path: &Path) -> bool {
     fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
-/// Returns the number in the header of the file itself, without the changes in FILE-wal.
+/// Returns the number in the header of the file itself, without the changes in FILE-wal. Only for use before this process
+/// opens the database, see [`begin_instance`].
 fn number(path: &Path) -> io::Result<u32> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(NUMBER_AT))?;

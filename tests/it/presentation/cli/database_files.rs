@@ -56,6 +56,22 @@ fn after_an_orderly_end_the_file_alone_is_the_store_and_only_its_user_may_read_i
 }
 
 #[test]
+fn a_program_that_reads_the_file_beside_the_server_removes_no_changes_of_it() {
+    let folder = TempDir::new().unwrap();
+    let (server, address) = serve(folder.path());
+    let carts = || {
+        let database = rusqlite::Connection::open(folder.path().join("undercroft.db")).unwrap();
+        database.query_row("SELECT COUNT(*) FROM carts", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    write(&address);
+    assert_eq!(carts(), 1);
+    write(&address);
+    server.signal("KILL");
+    server.exit();
+    assert_eq!(carts(), 2);
+}
+
+#[test]
 fn a_file_that_was_replaced_after_a_crash_is_refused_until_the_old_changes_are_deleted() {
     let folder = TempDir::new().unwrap();
     let [file, log, memory] =
