@@ -25,7 +25,7 @@ use crate::settings::{Settings, is_database_url};
 #[derive(Args, Debug)]
 pub struct Torture {
     /// An empty PostgreSQL database to use [default: a new SQLite file]
-    #[arg(long, value_name = "URL", value_parser = database_url)]
+    #[arg(long, value_name = "URL", value_parser = database_url, global = true)]
     on: Option<String>,
     /// The folder of the new SQLite file, which is removed if the test succeeds
     #[arg(long, value_name = "FOLDER", default_value = ".")]
