@@ -48,16 +48,17 @@ pub struct CreateCategory {
 #[serde(deny_unknown_fields)]
 pub struct UpdateCategory {
     /// The name in the store's base language.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// The readable part of the category's URL.
-    #[schema(min_length = 1, max_length = 120, example = "t-shirts")]
+    #[schema(nullable = false, min_length = 1, max_length = 120, example = "t-shirts")]
     pub slug: Option<String>,
     /// The tax class of the products in the category; `null` is that of the parent category.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<TaxClass>)]
     pub tax_class: Option<Option<TaxClass>>,
     /// The name in other languages, by BCP 47 tag. Replaces all translations.
+    #[schema(nullable = false)]
     pub translations: Option<Translations>,
 }
 

@@ -21,20 +21,20 @@ use crate::application::{Store, check_version};
 #[serde(deny_unknown_fields)]
 pub struct UpdateAccount {
     /// The user's name.
-    #[schema(max_length = 200)]
+    #[schema(nullable = false, max_length = 200)]
     pub name: Option<String>,
     /// The user's birth date; `null` removes it.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<Date>)]
     pub birth_date: Option<Option<Date>>,
     /// The e-mail address. Requires `current_password`.
-    #[schema(format = "email", max_length = 254)]
+    #[schema(nullable = false, format = "email", max_length = 254)]
     pub email: Option<String>,
     /// The new password. Requires `current_password`, and ends all other sessions of the user.
-    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 8, max_length = 128)]
     pub password: Option<SecretString>,
     /// The current password. Required if `email` or `password` is given.
-    #[schema(value_type = Option<String>, max_length = 128)]
+    #[schema(value_type = Option<String>, nullable = false, max_length = 128)]
     pub current_password: Option<SecretString>,
 }
 

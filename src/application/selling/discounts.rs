@@ -38,14 +38,15 @@ pub struct CreateDiscount {
     pub active: bool,
 }
 
-/// A partial update of a discount: a member that is omitted keeps its value, and `null` removes it.
+/// A partial update of a discount: a member that is omitted keeps its value; `null` removes a limit.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateDiscount {
     /// The code by which the discount is redeemed. Letter case does not matter.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(nullable = false, min_length = 1, max_length = 64)]
     pub code: Option<String>,
     /// How much the discount deducts.
+    #[schema(nullable = false)]
     pub kind: Option<DiscountKind>,
     /// The least subtotal to which the discount applies.
     #[serde(default, deserialize_with = "nullable")]
@@ -64,6 +65,7 @@ pub struct UpdateDiscount {
     #[schema(value_type = Option<Timestamp>)]
     pub ends_at: Option<Option<Timestamp>>,
     /// Whether the discount can be redeemed.
+    #[schema(nullable = false)]
     pub active: Option<bool>,
 }
 

@@ -6,6 +6,7 @@ mod entity_tags;
 mod examples;
 mod framework;
 mod fuzz;
+mod partial_updates;
 mod products;
 mod selling;
 mod server;
