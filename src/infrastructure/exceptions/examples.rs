@@ -60,6 +60,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         .extend([R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce].map(Failure::from));
     examples
         .extend([R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from));
+    examples.push(R::MalformedHeader { header: "If-Match", expected: "a list of entity tags" }.into());
     examples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
     examples.extend(DeclineReason::ALL.map(|reason| PaymentFailedException { reason }.into()));
     let reasons = [

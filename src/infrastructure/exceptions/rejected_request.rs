@@ -16,6 +16,14 @@ pub enum RejectedRequest {
         /// The column of the first fault, from 1; 0 is the end of the previous line.
         column: usize,
     },
+    /// 400: a header does not have the syntax of its definition.
+    #[error("the header {header} is not {expected}")]
+    MalformedHeader {
+        /// The name of the header.
+        header: &'static str,
+        /// The expected syntax, in words.
+        expected: &'static str,
+    },
     /// 400: the client closed the body before its end.
     #[error("the body stopped before its end")]
     BodyIncomplete,
@@ -46,6 +54,7 @@ impl Exception for RejectedRequest {
     fn code(&self) -> &'static str {
         match self {
             Self::MalformedJson { .. } => "malformed_json",
+            Self::MalformedHeader { .. } => "malformed_header",
             Self::BodyIncomplete => "body_incomplete",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooSlow => "request_too_slow",
@@ -59,6 +68,7 @@ impl Exception for RejectedRequest {
         match self {
             Self::BodyIncomplete | Self::TooSlow | Self::TooManyAtOnce => Kind::Retryable,
             Self::MalformedJson { .. }
+            | Self::MalformedHeader { .. }
             | Self::MethodNotAllowed
             | Self::BodyTooLarge { .. }
             | Self::UnsupportedMediaType { .. } => Kind::Invalid,
@@ -67,7 +77,9 @@ impl Exception for RejectedRequest {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::MalformedJson { .. } | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::MalformedJson { .. } | Self::MalformedHeader { .. } | Self::BodyIncomplete => {
+                StatusCode::BAD_REQUEST
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -79,6 +91,9 @@ impl Exception for RejectedRequest {
     fn details(&self) -> Map<String, Value> {
         match self {
             Self::MalformedJson { line, column } => facts([("line", json!(line)), ("column", json!(column))]),
+            Self::MalformedHeader { header, expected } => {
+                facts([("header", json!(header)), ("expected", json!(expected))])
+            }
             Self::BodyTooLarge { limit } => facts([("limit", json!(limit))]),
             Self::UnsupportedMediaType { expected } => facts([("expected", json!(expected))]),
             Self::BodyIncomplete | Self::MethodNotAllowed | Self::TooSlow | Self::TooManyAtOnce => Map::new(),

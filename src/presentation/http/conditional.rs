@@ -16,13 +16,20 @@ use serde::Serialize;
 use super::operation::OperationDescription;
 use super::response::tagged;
 use super::routing::Argument;
-use crate::infrastructure::exceptions::{Conflict, Failure};
+use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
 
 /// The entity tags of the representations that the client has.
 #[derive(Debug, Clone, Default)]
 pub struct IfNoneMatch(Option<HeaderValue>);
 
-/// The version that a change requires; `None` is any.
+/// The syntax of `If-Match`.
+const ENTITY_TAGS: RejectedRequest = RejectedRequest::MalformedHeader {
+    header: "If-Match",
+    expected: "`*` or a list of entity tags in double quotes, separated by commas",
+};
+
+/// The version that a change requires; `None` is any. As an extractor it fails with 400 for a header that is not a list
+/// of entity tags, and with 412 if no tag of the list is one of this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IfMatch(pub Option<i64>);
 
@@ -60,6 +67,7 @@ impl Argument for IfMatch {
         operation.request_header("If-Match", description);
         operation.response_header(StatusCode::OK, "ETag", "The entity tag of the new version.");
         operation.fails(Conflict::PreconditionFailed);
+        operation.fails(ENTITY_TAGS);
     }
 }
 
@@ -75,19 +83,52 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        match parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes) {
-            None | Some(b"*") => Ok(Self(None)),
-            // A tag that this store never made matches no version.
-            Some(tag) => version(tag)
-                .map(|version| Self(Some(version)))
-                .ok_or_else(|| Conflict::PreconditionFailed.into()),
+        let mut tags = Vec::new();
+        for header in parts.headers.get_all(IF_MATCH) {
+            if header == "*" {
+                return Ok(Self(None));
+            }
+            tags.extend(entity_tags(header.as_bytes()).ok_or(ENTITY_TAGS)?);
+        }
+        if !parts.headers.contains_key(IF_MATCH) {
+            return Ok(Self(None));
+        }
+
+        // Versions only increase, so that of a list only the newest can be the present one.
+        let newest = tags.into_iter().filter_map(version).max();
+        newest.map(|version| Self(Some(version))).ok_or_else(|| Conflict::PreconditionFailed.into())
+    }
+}
+
+/// Splits a list of entity tags (RFC 9110 section 8.8.3), which may be empty between its commas. Returns `None` if it is
+/// not such a list.
+fn entity_tags(mut list: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut tags = Vec::new();
+    loop {
+        list = list.trim_ascii_start();
+        let opaque = list.strip_prefix(b"W/").unwrap_or(list);
+        if let Some(rest) = opaque.strip_prefix(b"\"") {
+            let length = rest.iter().position(|byte| *byte == b'"')?;
+            let (text, rest) = rest.split_at(length);
+            if text.iter().any(u8::is_ascii_whitespace) {
+                return None;
+            }
+            let (tag, _) = list.split_at(list.len() - rest.len() + 1);
+            tags.push(tag);
+            list = rest[1..].trim_ascii_start();
+        }
+        match list.split_first() {
+            None if tags.is_empty() => return None,
+            None => return Some(tags),
+            Some((b',', rest)) => list = rest,
+            Some(_) => return None,
         }
     }
 }
 
-/// Parses the version of an entity tag.
+/// Parses the version of an entity tag. A weak tag has none, since `If-Match` compares strongly.
 fn version(tag: &[u8]) -> Option<i64> {
-    let tag = std::str::from_utf8(tag).ok()?.trim().strip_prefix('"')?.strip_suffix('"')?;
+    let tag = std::str::from_utf8(tag).ok()?.strip_prefix('"')?.strip_suffix('"')?;
     let (version, rest) = tag.split_once('-')?;
     rest.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| version.parse().ok())?
 }
@@ -127,9 +168,16 @@ mod tests {
         };
         assert_eq!(extract(&tag).await.unwrap(), IfMatch(Some(7)));
         assert_eq!(extract(&"*".parse().unwrap()).await.unwrap(), IfMatch(None));
-        for other in ["7", "\"7\"", "\"x-1\"", "W/\"7-0\"", "\"7-0\", \"8-0\""] {
+        let newest = format!("\"x\", W/\"9-0\", , \"6-0\",{}", tag.to_str().unwrap());
+        assert_eq!(extract(&newest.parse().unwrap()).await.unwrap(), IfMatch(Some(7)));
+        for other in ["\"7\"", "\"\"", "\"x-1\"", "W/\"7-0\"", "\"a,b\", W/\"8-0\""] {
             let failure = extract(&other.parse().unwrap()).await.unwrap_err();
             assert_eq!(failure.status(), StatusCode::PRECONDITION_FAILED, "{other}");
+        }
+        for malformed in ["7", "", ",", "\"7-0", "\"7-0\" \"8-0\"", "\"7 0\"", "w/\"7-0\"", "\"7-0\", *"] {
+            let failure = extract(&malformed.parse().unwrap()).await.unwrap_err();
+            assert_eq!(failure.status(), StatusCode::BAD_REQUEST, "{malformed}");
+            assert_eq!(failure.details()["header"], "If-Match");
         }
     }
 }

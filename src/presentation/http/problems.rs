@@ -20,7 +20,7 @@ const UNEXPECTED: &str = "UnexpectedProblem";
 const FAULT: &str = "Fault";
 
 /// The members that problem documents of one code, or faults of one code, have beside those of all.
-const FACTS: [(&str, &str); 24] = [
+const FACTS: [(&str, &str); 25] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
@@ -31,6 +31,7 @@ const FACTS: [(&str, &str); 24] = [
     ("field", "The member whose value exists already."),
     ("format", "The required format, for the code `format`."),
     ("from", "The present status."),
+    ("header", "The name of the header."),
     ("limit", "The greatest size of a body in bytes."),
     ("line", "The line of the first error in the body, from 1."),
     ("max_items", "The greatest number of items, for the code `too_many`."),
