@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use crate::infrastructure::exceptions::{
-    Failure, Fault, PROBLEM_JSON, ValidationException, failure_examples, fault_examples,
+    Failure, Fault, PROBLEM_JSON, Technical, ValidationException, failure_examples, fault_examples,
 };
 
 /// The name of the schema that all problem documents have in common.
@@ -51,7 +51,8 @@ const FACTS: [(&str, &str); 25] = [
 /// The members of [`FACTS`] that are ids.
 const IDS: [(&str, &str); 2] = [("user_id", "The id of the user."), ("variant_id", "The id of the variant.")];
 
-/// The response with one of these failures, which have the same status.
+/// The response with one of these failures. Each alternative has another `code`, by which typed clients distinguish
+/// them.
 pub(super) fn response(failures: &[Failure]) -> Response {
     let titles: Vec<String> =
         failures.iter().map(|failure| format!("`{}`: {}", failure.code(), title(failure))).collect();
@@ -71,10 +72,12 @@ pub(super) fn default_response() -> RefOr<Response> {
 
 /// The responses that operations refer to.
 pub(super) fn responses() -> BTreeMap<String, RefOr<Response>> {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM))).build();
-    let description = "A failure of the store or of a vendor, such as `internal`, `vendor_failed`, `unavailable` or \
-                       `timed_out`. Its `instance` identifies the occurrence in the log of the store.";
-    let response = ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build();
+    let technical: Vec<Failure> = failure_examples().into_iter().filter(Failure::is::<Technical>).collect();
+    let mut response = response(&technical);
+    response.description = format!(
+        "A failure of the store or of a vendor. Its `instance` identifies the occurrence in the log of the store. {}",
+        response.description
+    );
     [(UNEXPECTED.to_owned(), response.into())].into()
 }
 
