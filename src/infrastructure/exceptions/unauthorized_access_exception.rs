@@ -13,7 +13,7 @@ use super::{Exception, Kind, facts};
 #[serde(rename_all = "snake_case")]
 pub enum UnauthorizedAccessException {
     /// 401: the request has no session token.
-    #[error("not signed in")]
+    #[error("not logged in")]
     NotLoggedIn,
     /// 401: the token is unknown, expired or revoked.
     #[error("the token is not valid")]

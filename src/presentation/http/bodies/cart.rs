@@ -19,7 +19,7 @@ use crate::presentation::http::response::{StoredResponse, tagged};
 pub struct CartBody {
     /// The id of the cart. It is the only protection of a guest's cart and has to be kept secret.
     id: CartId,
-    /// The status.
+    /// Only an `open` cart can be changed and checked out.
     status: CartStatus,
     /// The currency of the prices.
     currency: Currency,
@@ -59,13 +59,13 @@ struct CartItemBody {
     available: i64,
     /// Whether the variant is sold in the currency of the cart. If not, it has no price and is not in the totals.
     for_sale: bool,
-    /// The price of one piece.
+    /// The price of one piece, before the discount.
     unit_price: Option<Money>,
-    /// The share of the discount.
+    /// The item's share of the discount of the cart.
     discount: Option<Money>,
-    /// The tax.
+    /// The tax on the price of all pieces less the discount, included in it or added to it.
     tax: Option<Money>,
-    /// The amount to pay.
+    /// The amount to pay for all pieces, tax included.
     total: Option<Money>,
 }
 

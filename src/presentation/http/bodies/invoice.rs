@@ -51,15 +51,15 @@ pub struct InvoiceBody {
 struct InvoiceItem {
     /// The merchant's code of the variant.
     sku: String,
-    /// The name.
+    /// The name of the product, as it was sold.
     name: String,
     /// The number of pieces.
     quantity: i64,
     /// The price of one piece.
     unit_price: Money,
-    /// The share of the discount.
+    /// The item's share of the discount of the order.
     discount: Money,
-    /// The total.
+    /// The amount to pay for all pieces, tax included.
     total: Money,
 }
 
@@ -73,7 +73,7 @@ struct InvoiceTaxBody {
     inclusive: bool,
     /// The amount on which the tax is charged.
     net: Money,
-    /// The tax.
+    /// The tax on the net amount.
     tax: Money,
 }
 

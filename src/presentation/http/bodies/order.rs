@@ -21,7 +21,7 @@ pub struct OrderBody {
     pub id: OrderId,
     /// The number of the order, for people.
     number: i64,
-    /// The status.
+    /// The status: `pending` until the payment is authorized.
     status: OrderStatus,
     /// The buyer; `null` for a guest.
     user_id: Option<UserId>,
@@ -76,15 +76,15 @@ struct OrderItemBody {
     quantity: i64,
     /// The price of one piece.
     unit_price: Money,
-    /// The share of the discount.
+    /// The item's share of the discount of the order.
     discount: Money,
-    /// The tax.
+    /// The tax on the price of all pieces less the discount, included in it or added to it.
     tax: Money,
     /// The tax rate in basis points: hundredths of a percent.
     tax_basis_points: i64,
     /// Whether the price contains the tax.
     tax_inclusive: bool,
-    /// The amount to pay.
+    /// The amount to pay for all pieces, tax included.
     total: Money,
 }
 

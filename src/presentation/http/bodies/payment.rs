@@ -18,7 +18,7 @@ pub struct PaymentBody {
     order_id: OrderId,
     /// The payment provider.
     provider: String,
-    /// The status.
+    /// The status: `pending` until the outcome of the authorization is known.
     status: PaymentStatus,
     /// The amount to pay.
     amount: Money,
@@ -50,7 +50,7 @@ pub struct PaymentOperationBody {
     kind: OperationKind,
     /// The status. A `pending` operation is sent to the provider again until its outcome is known.
     status: OperationStatus,
-    /// The amount.
+    /// The amount that is authorized, captured, voided or refunded.
     amount: Money,
     /// The reason that the administrator gave.
     reason: Option<String>,

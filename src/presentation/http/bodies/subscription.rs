@@ -25,7 +25,7 @@ pub struct SubscriptionBody {
     variant_id: VariantId,
     /// The number of pieces in each period.
     quantity: i64,
-    /// The status.
+    /// Only an `active` or `past_due` subscription is charged.
     status: SubscriptionStatus,
     /// The length of a period.
     interval: BillingInterval,
@@ -60,7 +60,7 @@ pub struct SubscriptionPeriodBody {
     period: i64,
     /// The order that pays the period.
     order_id: OrderId,
-    /// The status.
+    /// Whether the charge of the period is pending (`charging`), succeeded (`paid`) or `failed`.
     status: PeriodStatus,
     /// The start of the period.
     starts_at: Timestamp,

@@ -18,7 +18,7 @@ pub struct UserBody {
     email: String,
     /// The name; empty if the user gave none.
     name: String,
-    /// The role.
+    /// The role: an `admin` may call the operations under `/admin/v1`.
     role: Role,
     /// The birth date.
     birth_date: Option<Date>,
