@@ -47,12 +47,12 @@ pub struct Cart {
     /// The time from which the cart may be deleted, UTC.
     pub expires_at: Timestamp,
     /// The lines, in the order in which they were added. On the wire they are `items`.
-    pub items: Vec<CartItem>,
+    pub lines: Vec<CartLine>,
 }
 
 /// A line of a cart: a variant with its quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CartItem {
+pub struct CartLine {
     /// The variant.
     pub variant_id: VariantId,
     /// The number of pieces, 1 to [`MAX_QUANTITY`].

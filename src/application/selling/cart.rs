@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::cart::{Cart, CartItem, CartStatus, MAX_LINES, MAX_QUANTITY};
+use crate::domain::cart::{Cart, CartLine, CartStatus, MAX_LINES, MAX_QUANTITY};
 use crate::domain::ids::{CartId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::pricing::PricedLine;
@@ -39,11 +39,11 @@ pub struct CartSelector {
 #[derive(Debug, Clone)]
 pub enum CartChange {
     /// Adds pieces of a variant to those in the cart.
-    AddItem(CartItem),
+    AddLine(CartLine),
     /// Sets the quantity of a variant.
-    SetItem(CartItem),
+    SetLine(CartLine),
     /// Removes a variant.
-    RemoveItem(VariantId),
+    RemoveLine(VariantId),
     /// Sets the discount code, which has to apply, or removes it.
     SetDiscount(Option<String>),
 }
@@ -54,16 +54,16 @@ pub struct PricedCart {
     /// The cart.
     pub cart: Cart,
     /// The lines, in the order of the cart.
-    pub lines: Vec<CartLine>,
+    pub lines: Vec<PricedCartLine>,
     /// The prices of the lines that can be bought, for delivery to the store's default country.
     pub quote: Quote,
 }
 
-/// A line of a cart.
+/// A line of a cart with its offer and its prices.
 #[derive(Debug, Clone)]
-pub struct CartLine {
+pub struct PricedCartLine {
     /// The variant and its quantity.
-    pub item: CartItem,
+    pub line: CartLine,
     /// The offer of the variant.
     pub offer: Offer,
     /// The prices; `None` if the variant cannot be bought.
@@ -102,7 +102,7 @@ async fn create_in(
         created_at: now,
         updated_at: now,
         expires_at: later(now, policy.cart),
-        items: Vec::new(),
+        lines: Vec::new(),
     };
     work.insert(&cart).await?;
     price(work, policy, now, cart).await
@@ -162,16 +162,16 @@ async fn change_in(
 ) -> Result<PricedCart, Failure> {
     let mut cart = lock(work, policy, selector).await?;
     match change {
-        CartChange::AddItem(item) => add_item(work, &mut cart, *item).await?,
-        CartChange::SetItem(item) => {
-            check_variant(work, &cart, item.variant_id, Location::Parameter("variant_id".into())).await?;
-            CartRepository::set_item(work, &mut cart, *item).await?;
+        CartChange::AddLine(line) => add_line(work, &mut cart, *line).await?,
+        CartChange::SetLine(line) => {
+            check_variant(work, &cart, line.variant_id, Location::Parameter("variant_id".into())).await?;
+            CartRepository::set_line(work, &mut cart, *line).await?;
         }
-        CartChange::RemoveItem(variant_id) if !has(&cart, *variant_id) => {
+        CartChange::RemoveLine(variant_id) if !has(&cart, *variant_id) => {
             return Err(NotFound::Variant.into());
         }
-        CartChange::RemoveItem(variant_id) => {
-            CartRepository::remove_item(work, &mut cart, *variant_id).await?;
+        CartChange::RemoveLine(variant_id) => {
+            CartRepository::remove_line(work, &mut cart, *variant_id).await?;
         }
         CartChange::SetDiscount(code) => {
             cart.discount_code.clone_from(code);
@@ -188,15 +188,15 @@ async fn change_in(
 }
 
 /// Adds pieces of a variant to those in the cart.
-async fn add_item(work: &mut UnitOfWork, cart: &mut Cart, item: CartItem) -> Result<(), Failure> {
-    check_variant(work, cart, item.variant_id, "/variant_id".into()).await?;
-    let known = cart.items.iter().find(|known| known.variant_id == item.variant_id);
-    let quantity = known.map_or(0, |known| known.quantity).saturating_add(item.quantity);
+async fn add_line(work: &mut UnitOfWork, cart: &mut Cart, line: CartLine) -> Result<(), Failure> {
+    check_variant(work, cart, line.variant_id, "/variant_id".into()).await?;
+    let known = cart.lines.iter().find(|known| known.variant_id == line.variant_id);
+    let quantity = known.map_or(0, |known| known.quantity).saturating_add(line.quantity);
     if quantity > MAX_QUANTITY {
         let fault = Fault::Maximum { maximum: MAX_QUANTITY.into() };
         return Err(ValidationException::one("/quantity", fault).into());
     }
-    Ok(CartRepository::set_item(work, cart, CartItem { quantity, ..item }).await?)
+    Ok(CartRepository::set_line(work, cart, CartLine { quantity, ..line }).await?)
 }
 
 /// Merges a guest's cart into the open cart of a user who logs in. If there is no open cart, or the guest's does not fit
@@ -222,11 +222,11 @@ pub async fn merge(
     let Some(mut guest) = guest else { return Ok(()) };
     match own.filter(|own| fits(own, &guest)) {
         Some(mut own) => {
-            for item in &guest.items {
-                let there = own.items.iter().find(|own| own.variant_id == item.variant_id);
+            for line in &guest.lines {
+                let there = own.lines.iter().find(|own| own.variant_id == line.variant_id);
                 let quantity =
-                    there.map_or(0, |own| own.quantity).saturating_add(item.quantity).min(MAX_QUANTITY);
-                CartRepository::set_item(work, &mut own, CartItem { quantity, ..*item }).await?;
+                    there.map_or(0, |own| own.quantity).saturating_add(line.quantity).min(MAX_QUANTITY);
+                CartRepository::set_line(work, &mut own, CartLine { quantity, ..*line }).await?;
             }
             own.discount_code = own.discount_code.or(guest.discount_code.take());
             own.expires_at = later(now, policy.cart);
@@ -241,8 +241,8 @@ pub async fn merge(
 
 /// Returns whether a guest's cart fits into a user's: same currency, and not too many lines.
 fn fits(own: &Cart, guest: &Cart) -> bool {
-    let new = guest.items.iter().filter(|item| !has(own, item.variant_id)).count();
-    own.currency == guest.currency && own.items.len() + new <= MAX_LINES
+    let new = guest.lines.iter().filter(|line| !has(own, line.variant_id)).count();
+    own.currency == guest.currency && own.lines.len() + new <= MAX_LINES
 }
 
 fn is_of(cart: &Cart, user_id: Option<UserId>) -> bool {
@@ -250,7 +250,7 @@ fn is_of(cart: &Cart, user_id: Option<UserId>) -> bool {
 }
 
 fn has(cart: &Cart, variant_id: VariantId) -> bool {
-    cart.items.iter().any(|item| item.variant_id == variant_id)
+    cart.lines.iter().any(|line| line.variant_id == variant_id)
 }
 
 /// Locks a cart that the user may change.
@@ -288,7 +288,7 @@ async fn check_variant(
     if !offers.first().is_some_and(|offer| is_for_sale(offer, cart.currency)) {
         return Err(ValidationException::one(location, Fault::NotFound).into());
     }
-    if cart.items.len() >= MAX_LINES && !has(cart, variant_id) {
+    if cart.lines.len() >= MAX_LINES && !has(cart, variant_id) {
         return Err(ValidationException::one(location, Fault::TooMany { max_items: MAX_LINES }).into());
     }
     Ok(())
@@ -305,20 +305,20 @@ async fn price(
     now: Timestamp,
     cart: Cart,
 ) -> Result<PricedCart, Failure> {
-    let variants: Vec<VariantId> = cart.items.iter().map(|item| item.variant_id).collect();
+    let variants: Vec<VariantId> = cart.lines.iter().map(|line| line.variant_id).collect();
     let code = cart.discount_code.as_deref();
     quote_ahead(connection, policy.default_country, code, &ShippingChoice::Cheapest);
     let mut known = ProductRepository(connection).offers(&variants).await?;
     let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
-    for &item in &cart.items {
-        let Some(at) = known.iter().position(|offer| offer.variant_id == item.variant_id) else { continue };
+    for &line in &cart.lines {
+        let Some(at) = known.iter().position(|offer| offer.variant_id == line.variant_id) else { continue };
         let offer = known.swap_remove(at);
         if is_for_sale(&offer, cart.currency) {
-            let CartItem { variant_id, quantity } = item;
+            let CartLine { variant_id, quantity } = line;
             quoted.push(QuoteLine { variant_id, quantity, agreed_price: None });
             offers.push(offer.clone());
         }
-        lines.push(CartLine { item, offer, priced: None });
+        lines.push(PricedCartLine { line, offer, priced: None });
     }
     let request = QuoteRequest {
         now,

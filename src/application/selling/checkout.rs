@@ -126,7 +126,7 @@ impl ProviderRequest for Checkout {
 async fn open_cart(work: &mut UnitOfWork, request: &Checkout) -> Result<Cart, Failure> {
     let own = |cart: &Cart| cart.user_id.is_none() || cart.user_id == request.user_id;
     if let Some(cart) = CartRepository::lock(work, request.cart_id).await?.filter(own) {
-        if cart.items.is_empty() {
+        if cart.lines.is_empty() {
             return Err(ValidationException::one("", Fault::TooFew { min_items: 1 }).into());
         }
         return Ok(cart);
@@ -164,11 +164,11 @@ async fn draft(
         subscription_id: None,
         currency: cart.currency,
         lines: cart
-            .items
+            .lines
             .iter()
-            .map(|item| QuoteLine {
-                variant_id: item.variant_id,
-                quantity: item.quantity,
+            .map(|line| QuoteLine {
+                variant_id: line.variant_id,
+                quantity: line.quantity,
                 agreed_price: None,
             })
             .collect(),

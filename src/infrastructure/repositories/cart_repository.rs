@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::database::{Connection, DatabaseError, Root, UnitOfWork, from_row, params, select, table};
-use crate::domain::cart::{Cart, CartItem};
+use crate::domain::cart::{Cart, CartLine};
 use crate::domain::ids::{CartId, OrderId, UserId, VariantId};
 
 table! {
-    Cart in "carts", key CartId, with items: Vec<CartItem>, versioned;
+    Cart in "carts", key CartId, with lines: Vec<CartLine>, versioned;
     id,
     user_id,
     currency,
@@ -20,10 +20,10 @@ table! {
     expires_at,
 }
 
-from_row!(CartItem { variant_id, quantity });
+from_row!(CartLine { variant_id, quantity });
 
 /// The lines of a cart, in the order they were added.
-const ITEMS: &str =
+const LINES: &str =
     "SELECT variant_id, quantity FROM cart_items WHERE cart_id = $1 ORDER BY position, variant_id";
 /// The condition on an open cart that has not expired.
 const OPEN: &str = "id = $1 AND status = 'open' AND expires_at > $2";
@@ -35,12 +35,12 @@ impl CartRepository<'_> {
     /// Returns a cart with its lines.
     pub async fn by_id(&mut self, id: CartId) -> Result<Option<Cart>, DatabaseError> {
         let Some(root) = self.0.find::<Root<Cart>>(id).await? else { return Ok(None) };
-        Ok(Some(root.with(self.items(id).await?)))
+        Ok(Some(root.with(self.lines(id).await?)))
     }
 
     /// Returns the lines of a cart, in the order they were added.
-    async fn items(&mut self, id: CartId) -> Result<Vec<CartItem>, DatabaseError> {
-        self.0.all(ITEMS, &params![id]).await
+    async fn lines(&mut self, id: CartId) -> Result<Vec<CartLine>, DatabaseError> {
+        self.0.all(LINES, &params![id]).await
     }
 
     /// Returns the open cart of a user, the newest if there are several.
@@ -51,15 +51,15 @@ impl CartRepository<'_> {
         let Some(root) = self.0.first::<Root<Cart>>(&sql, &params![user_id, now]).await? else {
             return Ok(None);
         };
-        let items = self.items(root.row().id).await?;
-        Ok(Some(root.with(items)))
+        let lines = self.lines(root.row().id).await?;
+        Ok(Some(root.with(lines)))
     }
 
     /// Sends for [`CartRepository::lock`] ahead; see [`Connection::send_ahead`].
     pub(crate) fn lock_ahead(work: &mut UnitOfWork, id: CartId) {
         let now = work.now();
         work.lock_where_ahead::<Root<Cart>>(OPEN, &params![id, now]);
-        work.send_ahead(ITEMS, &params![id]);
+        work.send_ahead(LINES, &params![id]);
     }
 
     /// Locks an open cart that has not expired, and returns it.
@@ -68,19 +68,19 @@ impl CartRepository<'_> {
         let Some(root) = work.lock_where::<Root<Cart>>(OPEN, &params![id, now]).await? else {
             return Ok(None);
         };
-        Ok(Some(root.with(CartRepository(work).items(id).await?)))
+        Ok(Some(root.with(CartRepository(work).lines(id).await?)))
     }
 
     /// Sets the quantity of a variant in a locked cart, and saves the cart.
-    pub async fn set_item(
+    pub async fn set_line(
         work: &mut UnitOfWork,
         cart: &mut Cart,
-        item: CartItem,
+        item: CartLine,
     ) -> Result<(), DatabaseError> {
-        match cart.items.iter_mut().find(|line| line.variant_id == item.variant_id) {
+        match cart.lines.iter_mut().find(|line| line.variant_id == item.variant_id) {
             Some(line) if *line == item => return work.save(cart).await.map(drop),
             Some(line) => *line = item,
-            None => cart.items.push(item),
+            None => cart.lines.push(item),
         }
         let sql = "INSERT INTO cart_items (cart_id, variant_id, quantity, position) \
                    SELECT $1, $2, $3, COALESCE(MAX(position), 0) + 1 FROM cart_items WHERE cart_id = $1 \
@@ -90,12 +90,12 @@ impl CartRepository<'_> {
     }
 
     /// Removes a variant from a locked cart, and saves the cart.
-    pub async fn remove_item(
+    pub async fn remove_line(
         work: &mut UnitOfWork,
         cart: &mut Cart,
         variant_id: VariantId,
     ) -> Result<(), DatabaseError> {
-        cart.items.retain(|item| item.variant_id != variant_id);
+        cart.lines.retain(|line| line.variant_id != variant_id);
         let sql = "DELETE FROM cart_items WHERE cart_id = $1 AND variant_id = $2";
         work.defer(sql, &params![cart.id, variant_id]).await?;
         work.save_as_changed(cart).await

@@ -8,7 +8,7 @@ use undercroft::application::selling::cart::{self as carts, CartChange, CartSele
 use undercroft::application::selling::orders::OperationOutcome;
 use undercroft::application::{Policy, Store};
 use undercroft::domain::address::Address;
-use undercroft::domain::cart::CartItem;
+use undercroft::domain::cart::CartLine;
 use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::placed_order::PlacedOrder;
@@ -77,7 +77,7 @@ pub async fn cart(store: &Store, user_id: Option<UserId>, items: &[(VariantId, i
     let id = CartId(str::from_utf8(&created.body).unwrap().parse().unwrap());
     for &(variant_id, quantity) in items {
         let selector = CartSelector { id, user_id, version: None };
-        let change = CartChange::SetItem(CartItem { variant_id, quantity });
+        let change = CartChange::SetLine(CartLine { variant_id, quantity });
         carts::change(store, selector, change).await.unwrap();
     }
     id

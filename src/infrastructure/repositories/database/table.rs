@@ -145,7 +145,7 @@ impl FromRow for Option<Money> {
 /// ```
 ///
 /// The key comes first. Options, in this order:
-/// - `with items: Vec<CartItem>`: this field is in another table, see [`Aggregate`].
+/// - `with lines: Vec<CartLine>`: this field is in another table, see [`Aggregate`].
 /// - `computed email_key: |user| …`: a column that is only written.
 /// - `versioned` or `versioned except [used]`: see [`Versioned`].
 /// - `listed by created_at`: see [`ListedByTime`].

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Totals;
-use crate::application::selling::cart::{CartLine, PricedCart};
+use crate::application::selling::cart::{PricedCart, PricedCartLine};
 use crate::domain::cart::CartStatus;
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};
@@ -117,14 +117,14 @@ impl CartBody {
 }
 
 impl CartItemBody {
-    fn of(line: &CartLine) -> Self {
-        let CartLine { item, offer, priced } = line;
+    fn of(line: &PricedCartLine) -> Self {
+        let PricedCartLine { line, offer, priced } = line;
         Self {
-            variant_id: item.variant_id,
+            variant_id: line.variant_id,
             product_id: offer.product_id,
             sku: offer.sku.clone(),
             name: offer.name.clone(),
-            quantity: item.quantity,
+            quantity: line.quantity,
             available: offer.available,
             for_sale: priced.is_some(),
             unit_price: priced.map(|priced| priced.unit_price),

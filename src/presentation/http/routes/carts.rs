@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::application::selling::cart::{self, CartChange, CartSelector, PricedCart};
-use crate::domain::cart::CartItem;
+use crate::domain::cart::CartLine;
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
 use crate::infrastructure::exceptions::{InvalidDiscountCodeException, NotFound, OrderProcessingException};
@@ -130,8 +130,8 @@ async fn add_cart_item(
     let selector = CartSelector { id, user_id: principal.user_id(), version };
     let (AddCartItem { variant_id, quantity }, responder) =
         request.into_parts(selector.user_id, changed(CartBody::response));
-    let item = CartItem { variant_id, quantity };
-    cart::change_once(&app.store, selector, CartChange::AddItem(item), responder).await
+    let item = CartLine { variant_id, quantity };
+    cart::change_once(&app.store, selector, CartChange::AddLine(item), responder).await
 }
 
 /// Set the quantity of a variant
@@ -148,7 +148,7 @@ async fn set_cart_item(
     Json(SetCartItem { quantity }): Json<SetCartItem>,
 ) -> HandlerResult<StoredResponse> {
     let selector = CartSelector { id, user_id: principal.user_id(), version };
-    let change = CartChange::SetItem(CartItem { variant_id, quantity });
+    let change = CartChange::SetLine(CartLine { variant_id, quantity });
     Ok(CartBody::response(&cart::change(&app.store, selector, change).await?))
 }
 
@@ -164,7 +164,7 @@ async fn remove_cart_item(
     IfMatch(version): IfMatch,
 ) -> HandlerResult<StoredResponse> {
     let selector = CartSelector { id, user_id: principal.user_id(), version };
-    let change = CartChange::RemoveItem(variant_id);
+    let change = CartChange::RemoveLine(variant_id);
     Ok(CartBody::response(&cart::change(&app.store, selector, change).await?))
 }
 
