@@ -9,12 +9,12 @@
 //! - [`domain`] holds what a store knows: ids, money, products, orders, payments, and the rules of pricing and of state
 //!   changes. It does no I/O.
 //! - [`application`] holds the use cases. They take an [`application::Store`], which combines the rooms with the
-//!   merchant's policy.
+//!   merchant's terms.
 //! - [`presentation`] holds the HTTP API and the command line, [`settings`] what the binary reads at the start.
 //!
 //! Open a database with [`infrastructure::repositories::Database::open`], and write with its `write`, which runs an
 //! asynchronous closure in a transaction; the documentation of each room's module is its guide.
-//! `docs/ARCHITECTURE.md` is the map of the whole, and `docs/GLOSSARY.md` defines the terms.
+//! `docs/ARCHITECTURE.md` is the map of the whole, and `docs/GLOSSARY.md` defines the words.
 
 pub mod application;
 pub mod domain;

@@ -34,7 +34,7 @@ pub struct Settings {
     /// The address and the port to listen on; port 0 selects a free port.
     #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
-    /// The policy of the store.
+    /// The terms of the store.
     pub store: StoreSettings,
     /// The limits of calls to payment providers.
     pub payments: PaymentSettings,
@@ -57,7 +57,7 @@ impl Default for Settings {
     }
 }
 
-/// `[store]`: the policy of the store.
+/// `[store]`: the terms of the store.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {

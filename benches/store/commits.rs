@@ -154,9 +154,9 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
 
 /// Places an order and applies the capture of its payment.
 async fn buy(store: &undercroft::application::Store, draft: OrderDraft) -> Result<(), Failure> {
-    let given = (Arc::clone(&store.policy), draft);
+    let given = (Arc::clone(&store.terms), draft);
     let place =
-        store.database().write(given, async |work, (policy, draft)| place_order(work, policy, draft).await);
+        store.database().write(given, async |work, (terms, draft)| place_order(work, terms, draft).await);
     let payment = place.await?.payment;
     let charge = Charge {
         reference: format!("sandbox_{}", payment.id.0.simple()),

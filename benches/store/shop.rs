@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use undercroft::application::{Policy, Store};
+use undercroft::application::{Store, Terms};
 use undercroft::domain::address::Address;
 use undercroft::domain::category::Category;
 use undercroft::domain::context::Context;
@@ -57,7 +57,7 @@ impl Shop {
         let variants = connection.all("SELECT id FROM variants ORDER BY id", &[]).await?;
         drop(connection);
         let limits = CallLimits { timeout: Duration::from_secs(20), concurrency: 16 };
-        let store = Store::new(Infrastructure::new(database, limits), policy()?);
+        let store = Store::new(Infrastructure::new(database, limits), terms()?);
         Ok(Self { store, products, variants })
     }
 }
@@ -89,8 +89,8 @@ pub(crate) fn address() -> Outcome<Address> {
     })
 }
 
-fn policy() -> Outcome<Policy> {
-    Ok(Policy {
+fn terms() -> Outcome<Terms> {
+    Ok(Terms {
         name: "Bench".into(),
         default_currency: Currency::EUR,
         default_country: "DE".parse()?,

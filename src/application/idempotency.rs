@@ -245,7 +245,7 @@ async fn claim(
     subject: Option<Uuid>,
 ) -> Result<Claimed, Failure> {
     let now = work.now();
-    let (locked_until, expires_at) = (later(now, CLAIM), later(now, store.policy.idempotency));
+    let (locked_until, expires_at) = (later(now, CLAIM), later(now, store.terms.idempotency));
     let claimed = IdempotencyRepository(work).claim(key, subject, locked_until, expires_at).await?;
     Ok(claimed.ok_or(Conflict::IdempotencyKeyReused)?)
 }

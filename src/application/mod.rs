@@ -32,22 +32,22 @@ use crate::infrastructure::repositories::Database;
 
 use crate::application::people::passwords::Passwords;
 
-/// A store: the infrastructure and the policy. Clones share both.
+/// A store: the infrastructure and the terms. Clones share both.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// The infrastructure.
     pub infrastructure: Infrastructure,
-    /// The policy.
-    pub policy: Arc<Policy>,
+    /// The terms.
+    pub terms: Arc<Terms>,
     /// Hashes passwords, a bounded number at the same time.
     pub passwords: Passwords,
 }
 
 impl Store {
-    /// Returns a store with this infrastructure and policy.
-    pub fn new(infrastructure: Infrastructure, policy: Policy) -> Self {
+    /// Returns a store with this infrastructure and these terms.
+    pub fn new(infrastructure: Infrastructure, terms: Terms) -> Self {
         let passwords = Passwords::new(Arc::clone(&infrastructure.database.context().ids));
-        Self { infrastructure, policy: Arc::new(policy), passwords }
+        Self { infrastructure, terms: Arc::new(terms), passwords }
     }
 
     /// Returns the database.
@@ -61,9 +61,9 @@ impl Store {
     }
 }
 
-/// The policy of a store, which the merchant sets.
+/// The terms of a store, which the merchant sets: seller, defaults, times, and when payments are captured.
 #[derive(Debug, Clone)]
-pub struct Policy {
+pub struct Terms {
     /// The seller's name, which is written on invoices.
     pub name: String,
     /// The currency of a cart that is created without one.

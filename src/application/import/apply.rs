@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::application::Policy;
+use crate::application::Terms;
 use crate::domain::context::Context;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
@@ -65,7 +65,7 @@ impl Existing {
 /// Consecutive products are written together, which takes a fraction of the statements.
 pub(super) async fn apply_all(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     tasks: &[Task],
 ) -> Result<Vec<RecordOutcome>, Failure> {
     let mut existing = find_existing(work, tasks).await?;
@@ -76,7 +76,7 @@ pub(super) async fn apply_all(
             Some(applied) => outcomes.extend(applied),
             None => {
                 for task in group {
-                    outcomes.push(apply(work, policy, task, &mut existing).await?);
+                    outcomes.push(apply(work, terms, task, &mut existing).await?);
                 }
             }
         }
@@ -118,12 +118,12 @@ async fn apply_products(
 /// Writes a record. If the store refuses it, no trace of it is left.
 async fn apply(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     task: &Task,
     existing: &mut Existing,
 ) -> Result<RecordOutcome, Failure> {
     work.savepoint()?;
-    let written = write(work, policy, task, existing).await;
+    let written = write(work, terms, task, existing).await;
     let outcome = end(work, written).await?;
     if let (Record::Customer(customer), Ok(_)) = (&task.record, &outcome) {
         existing.customers.insert(customer.user.id);
@@ -153,7 +153,7 @@ async fn end<T>(
 
 async fn write(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     task: &Task,
     existing: &Existing,
 ) -> Result<RecordOutcome, RecordError> {
@@ -172,11 +172,11 @@ async fn write(
                 return Ok(sales::unchanged(invoice, order));
             }
             existing.require_customer(invoice)?;
-            sales::place(work, policy, invoice).await
+            sales::place(work, terms, invoice).await
         }
         Record::Cancellation(invoice) => {
             existing.require_customer(invoice)?;
-            cancellations::cancel(work, policy, invoice, &task.traced).await
+            cancellations::cancel(work, terms, invoice, &task.traced).await
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Imports the return of sold pieces: refunds the orders that sold them, and credits what no known order sold.
 
-use crate::application::Policy;
+use crate::application::Terms;
 use crate::application::payments::apply_payment::{begin_operation, settle_operation};
 use crate::application::selling::invoicing;
 use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
@@ -24,7 +24,7 @@ const REFUNDS: Identity = Identity::new("refund");
 /// Cancels lines of earlier orders, unless that was done. The pieces are not restocked.
 pub(super) async fn cancel(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     invoice: &ImportedInvoice,
     traced: &Traced,
 ) -> Result<RecordOutcome, RecordError> {
@@ -41,7 +41,7 @@ pub(super) async fn cancel(
         }
     }
     if !unknown.is_empty() {
-        credit(work, policy, invoice, &unknown).await?;
+        credit(work, terms, invoice, &unknown).await?;
         counts.credit_notes += 1;
     }
     Ok(RecordOutcome::new(true, counts))
@@ -107,7 +107,7 @@ async fn refund(
 /// Writes a credit note for lines that no order of the store sold.
 async fn credit(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     invoice: &ImportedInvoice,
     lines: &[ImportedLine],
 ) -> Result<(), RecordError> {
@@ -122,7 +122,7 @@ async fn credit(
     };
     let quote = quote(work, &request).await?;
     let (id, address) = (InvoiceId(invoice.id), address(invoice));
-    invoicing::credit_without_order(work, policy, id, invoice.customer, address, &quote, reason(invoice))
+    invoicing::credit_without_order(work, terms, id, invoice.customer, address, &quote, reason(invoice))
         .await?;
     Ok(())
 }

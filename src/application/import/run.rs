@@ -220,6 +220,6 @@ impl<'a> Run<'a> {
 
 /// Writes records in one unit of work, and returns the outcome of each.
 async fn write(store: &Store, tasks: Arc<Vec<Task>>) -> Result<Vec<RecordOutcome>, Failure> {
-    let given = (tasks, Arc::clone(&store.policy));
-    store.database().write(given, async |work, (tasks, policy)| apply_all(work, policy, tasks).await).await
+    let given = (tasks, Arc::clone(&store.terms));
+    store.database().write(given, async |work, (tasks, terms)| apply_all(work, terms, tasks).await).await
 }

@@ -3,7 +3,7 @@
 //! The prices are those that were paid. Each order adds the pieces that it sells to the stock, so that the stock of
 //! today is not sold a second time, and another file of the same source finds it unchanged.
 
-use crate::application::Policy;
+use crate::application::Terms;
 use crate::application::payments::apply_payment::apply_payment;
 use crate::application::payments::gateway_calls::IMPORTED;
 use crate::application::selling::place_order::{OrderDraft, place_order};
@@ -41,14 +41,14 @@ pub(super) fn unchanged(invoice: &ImportedInvoice, order: &Order) -> RecordOutco
 /// Places an order, without the lines that the store refuses.
 pub(super) async fn place(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     invoice: &ImportedInvoice,
 ) -> Result<RecordOutcome, RecordError> {
     let mut lines: Vec<_> = invoice.lines.iter().enumerate().collect();
     let mut refused_lines = Vec::new();
     loop {
         let accepted: Vec<_> = lines.iter().map(|&(_, line)| line).collect();
-        let Err(failure) = place_lines(work, policy, invoice, &accepted).await else {
+        let Err(failure) = place_lines(work, terms, invoice, &accepted).await else {
             return Ok(RecordOutcome { refused_lines, ..RecordOutcome::new(true, ONE_ORDER) });
         };
         let faults = line_faults(&failure);
@@ -72,7 +72,7 @@ pub(super) async fn place(
 /// Places and pays an order of some lines of an invoice.
 async fn place_lines(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     invoice: &ImportedInvoice,
     lines: &[&ImportedLine],
 ) -> Result<(), Failure> {
@@ -96,7 +96,7 @@ async fn place_lines(
         provider: IMPORTED.to_owned(),
         token: String::new(),
     };
-    let placed = place_order(work, policy, &draft).await?;
+    let placed = place_order(work, terms, &draft).await?;
     let charge = Charge {
         reference: invoice.key.clone(),
         status: ChargeStatus::Captured,

@@ -35,7 +35,7 @@ pub(crate) async fn authorize(store: &Store, payment: &Payment) -> Result<Option
         payment_id: payment.id,
         amount: payment.amount,
         token: payment.token.clone(),
-        capture: store.policy.capture_at_checkout,
+        capture: store.terms.capture_at_checkout,
     };
     match gateway.authorize(request).await {
         Ok(charge) => Ok(Some(charge)),

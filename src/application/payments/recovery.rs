@@ -163,7 +163,7 @@ async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     let order: Order = store.database().read().await?.find(payment.order_id).await?.ok_or(NotFound::Order)?;
     let now = store.now();
     let expired =
-        order.status != OrderStatus::Pending || now >= later(payment.created_at, store.policy.reservation);
+        order.status != OrderStatus::Pending || now >= later(payment.created_at, store.terms.reservation);
     let charge = if payment.amount.is_zero() { None } else { gateway.look_up(payment.id).await? };
     let id = payment.id;
     match charge {

@@ -16,7 +16,7 @@ use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository};
 
 use crate::application::selling::cart;
-use crate::application::{Policy, Store};
+use crate::application::{Store, Terms};
 use crate::domain::time::later;
 
 /// The length of a token in bytes.
@@ -59,16 +59,16 @@ pub async fn log_in(store: &Store, request: CreateSession) -> Result<CreatedSess
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
 
-    let given = (Arc::clone(&store.policy), user, hash, request.cart_id);
-    let write = store.database().write(given, async |work, (policy, user, hash, cart_id)| {
-        create(work, policy, user, hash, *cart_id).await
+    let given = (Arc::clone(&store.terms), user, hash, request.cart_id);
+    let write = store.database().write(given, async |work, (terms, user, hash, cart_id)| {
+        create(work, terms, user, hash, *cart_id).await
     });
     write.await
 }
 
 async fn create(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     user: &User,
     password_hash: &str,
     cart_id: Option<CartId>,
@@ -83,12 +83,12 @@ async fn create(
         token_hash: token_hash(&token),
         user_id: user.id,
         created_at: now,
-        expires_at: later(now, policy.session),
+        expires_at: later(now, terms.session),
     };
     work.insert(&session).await?;
     SessionRepository::keep_newest(work, user.id, MAX_SESSIONS).await?;
     if let Some(cart_id) = cart_id {
-        cart::merge(work, policy, user.id, cart_id).await?;
+        cart::merge(work, terms, user.id, cart_id).await?;
     }
     Ok(CreatedSession { token, session, user: user.clone() })
 }

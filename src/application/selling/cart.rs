@@ -22,7 +22,7 @@ use crate::infrastructure::repositories::{
 
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
 use crate::application::idempotency::{Responder, once};
-use crate::application::{Policy, Store};
+use crate::application::{Store, Terms};
 
 /// Selects a cart.
 #[derive(Debug, Clone, Copy)]
@@ -77,16 +77,16 @@ pub async fn create(
     currency: Option<Currency>,
     responder: Responder<PricedCart>,
 ) -> Result<StoredResponse, Failure> {
-    let given = (Arc::clone(&store.policy), user_id, currency);
-    once(store, responder, given, async |work, (policy, user_id, currency)| {
-        create_in(work, policy, *user_id, *currency).await
+    let given = (Arc::clone(&store.terms), user_id, currency);
+    once(store, responder, given, async |work, (terms, user_id, currency)| {
+        create_in(work, terms, *user_id, *currency).await
     })
     .await
 }
 
 async fn create_in(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     user_id: Option<UserId>,
     currency: Option<Currency>,
 ) -> Result<PricedCart, Failure> {
@@ -94,18 +94,18 @@ async fn create_in(
     let cart = Cart {
         id: work.id(),
         user_id,
-        currency: currency.unwrap_or(policy.default_currency),
+        currency: currency.unwrap_or(terms.default_currency),
         status: CartStatus::Open,
         discount_code: None,
         order_id: None,
         version: 1,
         created_at: now,
         updated_at: now,
-        expires_at: later(now, policy.cart),
+        expires_at: later(now, terms.cart),
         lines: Vec::new(),
     };
     work.insert(&cart).await?;
-    price(work, policy, now, cart).await
+    price(work, terms, now, cart).await
 }
 
 /// Returns a cart with its prices, also an ordered one.
@@ -116,7 +116,7 @@ pub async fn cart(store: &Store, selector: CartSelector) -> Result<PricedCart, F
     let cart = cart.filter(|cart| {
         is_of(cart, selector.user_id) && cart.status != CartStatus::Merged && cart.expires_at > now
     });
-    price(&mut connection, &store.policy, now, cart.ok_or(NotFound::Cart)?).await
+    price(&mut connection, &store.terms, now, cart.ok_or(NotFound::Cart)?).await
 }
 
 /// Returns the open cart of a user with its prices, the newest if there are several.
@@ -124,7 +124,7 @@ pub async fn cart_of(store: &Store, user_id: UserId) -> Result<PricedCart, Failu
     let mut connection = store.database().read().await?;
     let now = store.database().context().clock.now();
     let cart = CartRepository(&mut connection).open_of(user_id, now).await?;
-    price(&mut connection, &store.policy, now, cart.ok_or(NotFound::Cart)?).await
+    price(&mut connection, &store.terms, now, cart.ok_or(NotFound::Cart)?).await
 }
 
 /// Changes a cart and returns it with its prices.
@@ -133,9 +133,9 @@ pub async fn change(
     selector: CartSelector,
     change: CartChange,
 ) -> Result<PricedCart, Failure> {
-    let given = (Arc::clone(&store.policy), selector, change);
-    let write = store.database().write(given, async |work, (policy, selector, change)| {
-        change_in(work, policy, *selector, change).await
+    let given = (Arc::clone(&store.terms), selector, change);
+    let write = store.database().write(given, async |work, (terms, selector, change)| {
+        change_in(work, terms, *selector, change).await
     });
     write.await
 }
@@ -147,20 +147,20 @@ pub async fn change_once(
     change: CartChange,
     responder: Responder<PricedCart>,
 ) -> Result<StoredResponse, Failure> {
-    let given = (Arc::clone(&store.policy), selector, change);
-    once(store, responder, given, async |work, (policy, selector, change)| {
-        change_in(work, policy, *selector, change).await
+    let given = (Arc::clone(&store.terms), selector, change);
+    once(store, responder, given, async |work, (terms, selector, change)| {
+        change_in(work, terms, *selector, change).await
     })
     .await
 }
 
 async fn change_in(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     selector: CartSelector,
     change: &CartChange,
 ) -> Result<PricedCart, Failure> {
-    let mut cart = lock(work, policy, selector).await?;
+    let mut cart = lock(work, terms, selector).await?;
     match change {
         CartChange::AddLine(line) => add_line(work, &mut cart, *line).await?,
         CartChange::SetLine(line) => {
@@ -180,7 +180,7 @@ async fn change_in(
     }
 
     let now = work.now();
-    let priced = price(work, policy, now, cart).await?;
+    let priced = price(work, terms, now, cart).await?;
     match (change, &priced.quote.refused_discount) {
         (CartChange::SetDiscount(_), Some(refused)) => Err(refused.clone().into()),
         _ => Ok(priced),
@@ -203,7 +203,7 @@ async fn add_line(work: &mut UnitOfWork, cart: &mut Cart, line: CartLine) -> Res
 /// into it, the guest's cart becomes one of the user's. A cart that does not exist, or is not a guest's, is ignored.
 pub async fn merge(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     user_id: UserId,
     guest: CartId,
 ) -> Result<(), Failure> {
@@ -229,7 +229,7 @@ pub async fn merge(
                 CartRepository::set_line(work, &mut own, CartLine { quantity, ..*line }).await?;
             }
             own.discount_code = own.discount_code.or(guest.discount_code.take());
-            own.expires_at = later(now, policy.cart);
+            own.expires_at = later(now, terms.cart);
             work.save(&mut own).await?;
             guest.status = guest.status.transition_to(CartStatus::Merged)?;
         }
@@ -254,7 +254,7 @@ fn has(cart: &Cart, variant_id: VariantId) -> bool {
 }
 
 /// Locks a cart that the user may change.
-async fn lock(work: &mut UnitOfWork, policy: &Policy, selector: CartSelector) -> Result<Cart, Failure> {
+async fn lock(work: &mut UnitOfWork, terms: &Terms, selector: CartSelector) -> Result<Cart, Failure> {
     let Some(mut cart) = CartRepository::lock(work, selector.id).await? else {
         let cart = CartRepository(work).by_id(selector.id).await?;
         return Err(match cart {
@@ -271,8 +271,8 @@ async fn lock(work: &mut UnitOfWork, policy: &Policy, selector: CartSelector) ->
         return Err(Conflict::PreconditionFailed.into());
     }
     // Only in the second half of the retention, so that few changes write it. The change that follows saves the cart.
-    if cart.expires_at < later(work.now(), policy.cart / 2) {
-        cart.expires_at = later(work.now(), policy.cart);
+    if cart.expires_at < later(work.now(), terms.cart / 2) {
+        cart.expires_at = later(work.now(), terms.cart);
     }
     Ok(cart)
 }
@@ -301,13 +301,13 @@ fn is_for_sale(offer: &Offer, currency: Currency) -> bool {
 /// Computes the prices of a cart: of the lines that can be bought, for delivery to the store's default country.
 async fn price(
     connection: &mut Connection,
-    policy: &Policy,
+    terms: &Terms,
     now: Timestamp,
     cart: Cart,
 ) -> Result<PricedCart, Failure> {
     let variants: Vec<VariantId> = cart.lines.iter().map(|line| line.variant_id).collect();
     let code = cart.discount_code.as_deref();
-    quote_ahead(connection, policy.default_country, code, &ShippingChoice::Cheapest);
+    quote_ahead(connection, terms.default_country, code, &ShippingChoice::Cheapest);
     let mut known = ProductRepository(connection).offers(&variants).await?;
     let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
     for &line in &cart.lines {
@@ -325,7 +325,7 @@ async fn price(
         currency: cart.currency,
         lines: &quoted,
         discount_code: cart.discount_code.as_deref(),
-        country: policy.default_country,
+        country: terms.default_country,
         shipping: &ShippingChoice::Cheapest,
     };
     let quote = quote_offers(connection, &request, offers).await?;

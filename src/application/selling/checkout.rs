@@ -79,7 +79,7 @@ impl ProviderRequest for Checkout {
     async fn begin(&self, work: &mut UnitOfWork, store: &Store, id: Uuid) -> Result<Payment, Failure> {
         let mut cart = open_cart(work, self).await?;
         let draft = draft(work, OrderId(id), &cart, self).await?;
-        let placed = place_order(work, &store.policy, &draft).await?;
+        let placed = place_order(work, &store.terms, &draft).await?;
         // an erasure that was committed since the user was read is seen here; a later one waits for the order
         buyer(work, self.user_id).await?;
         cart.status = CartStatus::Ordered;

@@ -10,7 +10,7 @@ use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{InvoiceRepository, UnitOfWork};
 
 use super::quote::Quote;
-use crate::application::Policy;
+use crate::application::Terms;
 
 /// Issues the invoice of an order.
 pub(crate) async fn invoice(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
@@ -62,7 +62,7 @@ pub(crate) async fn credit_note(
 /// Issues a credit note for returned goods whose order is not in the store.
 pub(crate) async fn credit_without_order(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     id: InvoiceId,
     user_id: Option<UserId>,
     address: Address,
@@ -90,7 +90,7 @@ pub(crate) async fn credit_without_order(
         currency: priced.total.currency,
         total: priced.total,
         document: InvoiceDocument {
-            seller: policy.name.clone(),
+            seller: terms.name.clone(),
             order_number: None,
             billing_address: Some(address),
             lines: lines.collect(),

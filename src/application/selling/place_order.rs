@@ -22,7 +22,7 @@ use crate::infrastructure::repositories::{
 
 use super::invoicing;
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
-use crate::application::Policy;
+use crate::application::Terms;
 
 /// The counter of order numbers.
 const NUMBERS: &str = "order";
@@ -65,7 +65,7 @@ pub struct OrderDraft {
 /// Places an order; its payment is pending and its stock reserved.
 pub async fn place_order(
     work: &mut UnitOfWork,
-    policy: &Policy,
+    terms: &Terms,
     draft: &OrderDraft,
 ) -> Result<PlacedOrder, Failure> {
     if draft.lines.is_empty() {
@@ -93,7 +93,7 @@ pub async fn place_order(
 
     reserve(work, draft, &quote).await?;
     let number = next_number(work, NUMBERS).await?;
-    let order = order(policy, draft, &quote, number, now);
+    let order = order(terms, draft, &quote, number, now);
     let total = order.total;
     let retry_at = later(now, FIRST_RETRY);
     let payment = payment(draft, total, now, retry_at);
@@ -106,7 +106,7 @@ pub async fn place_order(
     let placed =
         OrderPlaced { order_id: order.id, number, user_id: order.user_id, cart_id: order.cart_id, total };
     work.publish(&placed).await?;
-    tracing::debug!(order = %order.id, reserved_until = %later(now, policy.reservation), "order placed");
+    tracing::debug!(order = %order.id, reserved_until = %later(now, terms.reservation), "order placed");
     Ok(PlacedOrder { order, payment })
 }
 
@@ -169,7 +169,7 @@ async fn reserve(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quote) -> Re
     }
 }
 
-fn order(policy: &Policy, draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -> Order {
+fn order(terms: &Terms, draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -> Order {
     let priced = &quote.priced;
     let lines = priced.lines.iter().zip(&quote.offers).zip(1..).map(|((line, offer), position)| OrderLine {
         position,
@@ -191,7 +191,7 @@ fn order(policy: &Policy, draft: &OrderDraft, quote: &Quote, number: i64, now: j
         number,
         user_id: draft.user_id,
         email: draft.email.clone(),
-        seller: policy.name.clone(),
+        seller: terms.name.clone(),
         status: OrderStatus::Pending,
         cart_id: draft.cart_id,
         subscription_id: draft.subscription_id,

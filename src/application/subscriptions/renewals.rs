@@ -137,7 +137,7 @@ async fn place_renewal(
         provider: subscription.provider.clone(),
         token: subscription.token.clone(),
     };
-    let placed = place_order(work, &store.policy, &draft).await?;
+    let placed = place_order(work, &store.terms, &draft).await?;
     // nothing is due until the charge is settled, which schedules the next one
     subscription.next_charge_at = None;
     work.save(&mut subscription).await?;

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 
 use crate::{
-    application::{Policy, Store},
+    application::{Store, Terms},
     domain::context::Context,
     infrastructure::{
         Infrastructure,
@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
     let database = Database::open(settings.database.expose_secret(), Context::system(), setup).await?;
     let infrastructure = Infrastructure::new(database, limits(&settings.payments));
-    Ok(Store::new(infrastructure, policy(&settings.store)))
+    Ok(Store::new(infrastructure, terms(&settings.store)))
 }
 
 /// Returns the limits of calls to payment providers.
@@ -27,10 +27,10 @@ fn limits(settings: &PaymentSettings) -> CallLimits {
     CallLimits { timeout: settings.provider_timeout, concurrency }
 }
 
-/// Returns the store's policy.
-fn policy(settings: &StoreSettings) -> Policy {
+/// Returns the store's terms.
+fn terms(settings: &StoreSettings) -> Terms {
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
-    Policy {
+    Terms {
         name: settings.name.clone(),
         default_currency: settings.default_currency,
         default_country: settings.default_country,

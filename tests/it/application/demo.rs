@@ -6,7 +6,7 @@ use undercroft::infrastructure::repositories::{Database, Setup};
 
 use crate::support::Shop;
 use crate::support::import::{exported, number};
-use crate::support::store::{policy, store};
+use crate::support::store::{store, terms};
 
 on_both_engines!(an_interrupted_demo_is_completed_at_the_next_start);
 async fn an_interrupted_demo_is_completed_at_the_next_start(shop: &Shop) {
@@ -17,7 +17,7 @@ async fn an_interrupted_demo_is_completed_at_the_next_start(shop: &Shop) {
 
     // a second start, at which the database is not new
     let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
-    let second = store(&database, policy());
+    let second = store(&database, terms());
     assert!(is_due(&second).await.unwrap(), "there is no administrator yet");
     fill(&second).await.unwrap();
     assert_eq!(exported(&second).await, filled);
@@ -29,6 +29,6 @@ async fn an_interrupted_demo_is_completed_at_the_next_start(shop: &Shop) {
 on_both_engines!(an_existing_empty_store_is_not_filled);
 async fn an_existing_empty_store_is_not_filled(shop: &Shop) {
     let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
-    let store = store(&database, policy());
+    let store = store(&database, terms());
     assert!(!is_due(&store).await.unwrap());
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 use undercroft::application::consistency::check;
-use undercroft::application::{Policy, Store};
+use undercroft::application::{Store, Terms};
 use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
 use undercroft::domain::discount::Discount;
 use undercroft::domain::ids::UserId;
@@ -15,7 +15,7 @@ use undercroft::infrastructure::repositories::Database;
 
 use super::builders::{ProductBuilder, discount, user};
 use super::orders::{recover_payments, violations};
-use super::store::{policy, store};
+use super::store::{store, terms};
 use super::{TestDatabase, TestServer};
 
 /// Makes two tests of `async fn name(shop: &Shop)`: `name::sqlite` and `name::postgres`.
@@ -56,13 +56,13 @@ macro_rules! on_both_engines {
 /// The options of a test's shop.
 pub struct ShopOptions {
     now: Option<Timestamp>,
-    policy: Policy,
+    terms: Terms,
     checked: bool,
 }
 
 impl Default for ShopOptions {
     fn default() -> Self {
-        Self { now: None, policy: policy(), checked: true }
+        Self { now: None, terms: terms(), checked: true }
     }
 }
 
@@ -77,10 +77,10 @@ impl ShopOptions {
         Self { now: Some(Context::system().clock.now()), ..Self::default() }
     }
 
-    /// The same options with this policy.
+    /// The same options with these terms.
     #[must_use]
-    pub fn policy(self, policy: Policy) -> Self {
-        Self { policy, ..self }
+    pub fn terms(self, terms: Terms) -> Self {
+        Self { terms, ..self }
     }
 
     /// The same options without the check at the end, for a reason that the reader needs.
@@ -140,7 +140,7 @@ impl Shop {
 
     fn on(test: TestDatabase, clock: Option<Arc<ManualClock>>, options: ShopOptions) -> Self {
         Self(Arc::new(Parts {
-            store: store(&test.database, options.policy),
+            store: store(&test.database, options.terms),
             database: test.database.clone(),
             url: test.url.clone(),
             clock,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
-use undercroft::application::{Policy, Store};
+use undercroft::application::{Store, Terms};
 use undercroft::domain::ids::PaymentId;
 use undercroft::domain::money::Money;
 use undercroft::domain::ports::{Authorization, Charge, GatewayError, PaymentGateway, PortFuture};
@@ -32,7 +32,7 @@ pub struct SlowGateway {
 
 impl SlowGateway {
     /// A store on this database with the payment providers `sandbox` and `slow`.
-    pub fn store(database: &Database, policy: Policy, limits: CallLimits) -> (Store, Arc<Self>) {
+    pub fn store(database: &Database, terms: Terms, limits: CallLimits) -> (Store, Arc<Self>) {
         let infrastructure = Infrastructure::new(database.clone(), limits);
         let sandbox = Arc::clone(infrastructure.gateways.get("sandbox").unwrap());
         let (held, waiting) = (watch::Sender::new(&[][..]), AtomicUsize::new(0));
@@ -40,7 +40,7 @@ impl SlowGateway {
         let gateways: [Arc<dyn PaymentGateway>; 2] = [sandbox, Arc::<Self>::clone(&slow)];
         let gateways = gateways.map(|gateway| (gateway, Arc::new(NoticeQueue::default())));
         let gateways = Gateways::new(gateways, limits);
-        (Store::new(Infrastructure { gateways, ..infrastructure }, policy), slow)
+        (Store::new(Infrastructure { gateways, ..infrastructure }, terms), slow)
     }
 
     /// Holds the responses to these calls, and to no others.

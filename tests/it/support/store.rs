@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use undercroft::application::idempotency::{Render, Responder};
 use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector, PricedCart};
 use undercroft::application::selling::orders::OperationOutcome;
-use undercroft::application::{Policy, Store};
+use undercroft::application::{Store, Terms};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::CartLine;
 use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
@@ -17,9 +17,9 @@ use undercroft::infrastructure::adapters::CallLimits;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Field, Param, StoredResponse};
 
-/// The policy of the shops of tests.
-pub fn policy() -> Policy {
-    Policy {
+/// The terms of the shops of tests.
+pub fn terms() -> Terms {
+    Terms {
         name: "Test".into(),
         default_currency: Currency::EUR,
         default_country: "DE".parse().unwrap(),
@@ -31,9 +31,9 @@ pub fn policy() -> Policy {
     }
 }
 
-/// The policy of a shop that only authorizes payments at checkout.
-pub fn manual_capture() -> Policy {
-    Policy { capture_at_checkout: false, ..policy() }
+/// The terms of a shop that only authorizes payments at checkout.
+pub fn manual_capture() -> Terms {
+    Terms { capture_at_checkout: false, ..terms() }
 }
 
 /// The limits of calls to the payment providers of tests.
@@ -42,8 +42,8 @@ pub fn limits() -> CallLimits {
 }
 
 /// A store on this database, whose payment provider is the sandbox.
-pub fn store(database: &Database, policy: Policy) -> Store {
-    Store::new(Infrastructure::new(database.clone(), limits()), policy)
+pub fn store(database: &Database, terms: Terms) -> Store {
+    Store::new(Infrastructure::new(database.clone(), limits()), terms)
 }
 
 /// Confirms a payment on the page of the sandbox; returns whether the payment required it.

@@ -132,7 +132,7 @@ async fn list_products(
     Query(ListQuery { filter: query, limit, cursor }): Query<ListQuery<ProductQuery>>,
     languages: Languages,
 ) -> HandlerResult {
-    let currency = query.currency.unwrap_or(app.store.policy.default_currency);
+    let currency = query.currency.unwrap_or(app.store.terms.default_currency);
     let category = match &query.category {
         Some(name) => Some(catalogue::category_id(&app.store, name).await?),
         None => None,
@@ -171,7 +171,7 @@ async fn get_product(
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let view = catalogue::product(&app.store, &id_or_slug).await?;
-    let currency = query.currency.unwrap_or(app.store.policy.default_currency);
+    let currency = query.currency.unwrap_or(app.store.terms.default_currency);
     let body = ProductBody::of(&view, &languages, currency);
     Ok(vary_by_language(if_none_match.respond(view.product.version, &body)))
 }

@@ -55,7 +55,7 @@ async fn create_session(
     Json(credentials): Json<CreateSession>,
 ) -> HandlerResult {
     let CreatedSession { token, session, user } = sessions::log_in(&app.store, credentials).await?;
-    let cookie = session_cookie(&app, &token, app.store.policy.session.as_secs());
+    let cookie = session_cookie(&app, &token, app.store.terms.session.as_secs());
     let body = SessionBody { token, expires_at: session.expires_at, user: UserBody::of(&user) };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

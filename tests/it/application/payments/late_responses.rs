@@ -13,7 +13,7 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine};
 
 use super::START;
 use crate::support::orders::{Sale, assert_consistent, check_out, eur, key, recover_payments, run};
-use crate::support::store::{cart, execute, manual_capture, policy, store, value};
+use crate::support::store::{cart, execute, manual_capture, store, terms, value};
 use crate::support::{Shop, ShopOptions};
 
 /// Cancels an order while the provider authorizes its payment, and recovers the payment before the charge exists.
@@ -98,8 +98,8 @@ async fn rename_charge(database: &Database, name: String) {
 
 on_both_engines!(a_refused_refund_of_a_cancelled_order_is_retried, ShopOptions::at(START));
 async fn a_refused_refund_of_a_cancelled_order_is_retried(shop: &Shop) {
-    for (policy, kind) in [(policy(), OperationKind::Refund), (manual_capture(), OperationKind::Void)] {
-        let store = store(&shop.database, policy);
+    for (terms, kind) in [(terms(), OperationKind::Refund), (manual_capture(), OperationKind::Void)] {
+        let store = store(&shop.database, terms);
         let variant = shop.product().price(1000).stock(1).create().await;
         let sale = Sale::of(&store, variant, "tok_ok").await;
         let (fail, succeed): (&'static [_], &'static [_]) = match kind {

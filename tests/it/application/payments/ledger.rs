@@ -24,7 +24,7 @@ async fn refund_and_restock(sale: &Sale) -> (u16, String) {
     run(&sale.store, request, None).await
 }
 
-on_both_engines!(a_capture_of_a_cancelled_order_is_refused, ShopOptions::default().policy(manual_capture()));
+on_both_engines!(a_capture_of_a_cancelled_order_is_refused, ShopOptions::default().terms(manual_capture()));
 async fn a_capture_of_a_cancelled_order_is_refused(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;
     sale.cancel().await;
@@ -41,7 +41,7 @@ async fn a_capture_of_a_cancelled_order_is_refused(shop: &Shop) {
 
 on_both_engines!(
     captures_that_race_with_a_cancellation_are_refunded,
-    ShopOptions::default().policy(manual_capture())
+    ShopOptions::default().terms(manual_capture())
 );
 async fn captures_that_race_with_a_cancellation_are_refunded(shop: &Shop) {
     let store = &shop.store;
@@ -74,7 +74,7 @@ async fn captures_that_race_with_a_cancellation_are_refunded(shop: &Shop) {
 
 on_both_engines!(
     a_capture_that_succeeds_after_the_cancellation_is_refunded,
-    ShopOptions::default().policy(manual_capture())
+    ShopOptions::default().terms(manual_capture())
 );
 async fn a_capture_that_succeeds_after_the_cancellation_is_refunded(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;
@@ -94,7 +94,7 @@ async fn a_capture_that_succeeds_after_the_cancellation_is_refunded(shop: &Shop)
 
 on_both_engines!(
     a_cancelled_order_that_was_captured_in_part_voids_the_rest,
-    ShopOptions::default().policy(manual_capture())
+    ShopOptions::default().terms(manual_capture())
 );
 async fn a_cancelled_order_that_was_captured_in_part_voids_the_rest(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;
@@ -117,7 +117,7 @@ async fn a_cancelled_order_that_was_captured_in_part_voids_the_rest(shop: &Shop)
 
 on_both_engines!(
     a_refund_of_the_captured_amount_voids_the_rest_and_closes_the_order,
-    ShopOptions::default().policy(manual_capture())
+    ShopOptions::default().terms(manual_capture())
 );
 async fn a_refund_of_the_captured_amount_voids_the_rest_and_closes_the_order(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;

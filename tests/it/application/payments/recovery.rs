@@ -14,7 +14,7 @@ use super::START;
 use crate::support::orders::{
     Sale, assert_consistent, checkout_request, key, recover_payments, stock, submit,
 };
-use crate::support::store::{cart, confirm_payment, policy, store, value};
+use crate::support::store::{cart, confirm_payment, store, terms, value};
 use crate::support::{Shop, ShopOptions};
 
 on_both_engines!(a_charge_whose_response_was_lost_is_found_and_charged_once);
@@ -49,7 +49,7 @@ async fn crash_in_checkout(shop: &Shop, cart_id: CartId, key: &IdempotencyKey) {
     let (url, context, key) = (shop.url.clone(), shop.database.context().clone(), key.clone());
     let running = runtime.spawn(async move {
         let database = Database::open(&url, context, Setup::Never).await.unwrap();
-        let store = store(&database, policy());
+        let store = store(&database, terms());
         submit(&store, checkout_request(cart_id, "tok_slow"), Some(key)).await
     });
     while value::<i64>(&shop.database, "SELECT COUNT(*) FROM orders", &[]).await == 0 {

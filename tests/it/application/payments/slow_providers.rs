@@ -23,7 +23,7 @@ use undercroft::infrastructure::repositories::Database;
 
 use crate::support::orders::{Sale, checkout_request, recover, recover_payments, submit};
 use crate::support::slow_gateway::{Call, SlowGateway};
-use crate::support::store::{Summary, Text, cart, execute, limits, manual_capture, policy, value};
+use crate::support::store::{Summary, Text, cart, execute, limits, manual_capture, terms, value};
 use crate::support::{Shop, ShopOptions};
 
 /// Less than the time-out of a call, so that nothing that waits for a held call happens within it.
@@ -93,7 +93,7 @@ async fn unsettled_payments(store: &Store, variant: VariantId) {
 
 /// A worker that recovers 20 payments of a provider that does not respond.
 async fn held_recovery(shop: &Shop, variant: VariantId) -> (Store, Arc<SlowGateway>, Worker) {
-    let (store, slow) = SlowGateway::store(&shop.database, policy(), limits());
+    let (store, slow) = SlowGateway::store(&shop.database, terms(), limits());
     unsettled_payments(&store, variant).await;
     slow.hold(&[Call::Authorize, Call::LookUp]);
     let worker = Worker::start(&store);
@@ -156,7 +156,7 @@ async fn calls_that_are_dropped_at_the_stop_are_repeated_after_the_start(shop: &
 on_both_engines!(a_refund_does_not_wait_for_the_recovery_of_other_payments);
 async fn a_refund_does_not_wait_for_the_recovery_of_other_payments(shop: &Shop) {
     let variant = shop.product().price(1000).stock(100).create().await;
-    let sale = slow_sale(&SlowGateway::store(&shop.database, policy(), limits()).0, variant).await;
+    let sale = slow_sale(&SlowGateway::store(&shop.database, terms(), limits()).0, variant).await;
     let (store, slow, worker) = held_recovery(shop, variant).await;
 
     cancel(&Sale { store: store.clone(), ..sale.clone() }).await;
@@ -169,7 +169,7 @@ async fn a_refund_does_not_wait_for_the_recovery_of_other_payments(shop: &Shop) 
 
 on_both_engines!(
     a_void_is_sent_while_a_refund_of_the_payment_waits,
-    ShopOptions::default().policy(manual_capture())
+    ShopOptions::default().terms(manual_capture())
 );
 async fn a_void_is_sent_while_a_refund_of_the_payment_waits(shop: &Shop) {
     let (store, slow) = SlowGateway::store(&shop.database, manual_capture(), limits());
@@ -201,7 +201,7 @@ async fn a_void_is_sent_while_a_refund_of_the_payment_waits(shop: &Shop) {
 on_both_engines!(a_call_without_a_response_ends_after_its_time_out);
 async fn a_call_without_a_response_ends_after_its_time_out(shop: &Shop) {
     let limits = CallLimits { timeout: Duration::from_millis(50), ..limits() };
-    let (store, slow) = SlowGateway::store(&shop.database, policy(), limits);
+    let (store, slow) = SlowGateway::store(&shop.database, terms(), limits);
     let variant = shop.product().price(1000).stock(1).create().await;
     slow.hold(&[Call::Authorize, Call::LookUp]);
     let sale = timeout(SOON, slow_sale(&store, variant)).await.unwrap();
@@ -220,7 +220,7 @@ fn notice(store: &Store) -> Option<PaymentId> {
 
 on_both_engines!(
     the_worker_is_notified_of_operations_that_are_to_be_sent,
-    ShopOptions::default().policy(manual_capture())
+    ShopOptions::default().terms(manual_capture())
 );
 async fn the_worker_is_notified_of_operations_that_are_to_be_sent(shop: &Shop) {
     let variant = shop.product().price(1000).stock(10).create().await;

@@ -12,7 +12,7 @@ use undercroft::infrastructure::repositories::{
 
 use crate::support::Shop;
 use crate::support::orders::{checkout_request, key, submit};
-use crate::support::store::{cart, execute, policy, value};
+use crate::support::store::{cart, execute, terms, value};
 
 /// A change of carts and idempotency keys.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ enum Change {
 /// Makes a change; returns the numbers of deleted carts and keys.
 async fn make(work: &mut UnitOfWork, change: Change) -> Result<[u64; 2], Failure> {
     match change {
-        Change::LogIn { user_id, guest } => merge(work, &policy(), user_id, guest).await.map(|()| [0, 0]),
+        Change::LogIn { user_id, guest } => merge(work, &terms(), user_id, guest).await.map(|()| [0, 0]),
         Change::Renew => renew(work).await.map(|()| [0, 0]),
         Change::Purge => purge(work).await,
     }

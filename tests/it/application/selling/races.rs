@@ -134,7 +134,7 @@ async fn of_32_refunds_of_60_of_100_one_succeeds(shop: &Shop) {
     sale.check().await;
 }
 
-on_both_engines!(of_32_captures_of_60_of_100_one_succeeds, ShopOptions::default().policy(manual_capture()));
+on_both_engines!(of_32_captures_of_60_of_100_one_succeeds, ShopOptions::default().terms(manual_capture()));
 async fn of_32_captures_of_60_of_100_one_succeeds(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(10_000).stock(1).create().await;

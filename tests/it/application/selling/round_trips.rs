@@ -8,7 +8,7 @@ use undercroft::infrastructure::repositories::{Database, Setup};
 
 use crate::support::builders::{ProductBuilder, discount};
 use crate::support::orders::{assert_consistent, checkout_request, key, submit};
-use crate::support::store::{Summary, cart, execute, policy, store};
+use crate::support::store::{Summary, cart, execute, store, terms};
 use crate::support::{EmptyPostgres, RoundTrips};
 
 /// The most round trips of a checkout.
@@ -21,7 +21,7 @@ async fn a_checkout_and_a_fulfilment_take_few_round_trips() {
     let Some(schema) = EmptyPostgres::new().await else { return };
     let (proxy, url) = RoundTrips::before(&schema.url).await;
     let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
-    let store = store(&database, policy());
+    let store = store(&database, terms());
     let mut variants = Vec::new();
     for price in [1000, 2000, 3000] {
         variants.push((ProductBuilder::new(&store).price(price).stock(100).create().await, 2));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::http::{cart_of, checkout_body};
-use crate::support::store::{manual_capture, policy};
+use crate::support::store::{manual_capture, terms};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse};
 
 async fn check_out(client: &TestClient, cart: &str, token: &str) -> TestResponse {
@@ -48,7 +48,7 @@ async fn a_guest_reads_an_order_with_its_token_only(shop: &Shop) {
     assert_eq!(holder.get(&payment).await.expect(200)["status"], "captured");
     let shown = holder.get(&invoice).await.expect(200);
     assert_eq!((&shown["kind"], &shown["number"]), (&json!("invoice"), &json!("R1")));
-    assert_eq!(shown["seller"], policy().name);
+    assert_eq!(shown["seller"], terms().name);
     assert_eq!(shown["total"], order["totals"]["total"]);
     let another: String = token.chars().rev().collect();
     let stranger = server.customer().await.with("order-token", &another);
@@ -232,13 +232,13 @@ async fn an_administrator_refunds_at_most_the_captured_amount(shop: &Shop) {
     assert_eq!(kinds, ["authorize", "refund", "refund"]);
     let invoice = buyer.get(&format!("{}/invoice", path(&order))).await.expect(200);
     let notes = invoice["credit_notes"].as_array().unwrap();
-    assert_eq!(notes[0]["seller"], policy().name);
+    assert_eq!(notes[0]["seller"], terms().name);
     assert_eq!(notes.iter().map(|note| note["total"]["amount"].as_i64().unwrap()).sum::<i64>(), 10_000);
 }
 
 on_both_engines!(
     an_authorized_payment_is_captured_and_the_order_fulfilled,
-    ShopOptions::default().policy(manual_capture())
+    ShopOptions::default().terms(manual_capture())
 );
 async fn an_authorized_payment_is_captured_and_the_order_fulfilled(shop: &Shop) {
     let server = shop.server().await;

@@ -14,7 +14,7 @@ const PASSWORD: &str = "correct horse";
 
 on_both_engines!(
     every_operation_succeeds_as_it_is_documented,
-    ShopOptions::default().policy(manual_capture())
+    ShopOptions::default().terms(manual_capture())
 );
 async fn every_operation_succeeds_as_it_is_documented(shop: &Shop) {
     let server = shop.server().await;
