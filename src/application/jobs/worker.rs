@@ -1,4 +1,4 @@
-//! The worker: delivers events, follows notices of payments, and runs the jobs.
+//! The worker: delivers events, processes notices of payments, and runs the jobs.
 
 use std::time::Duration;
 
@@ -56,24 +56,24 @@ async fn deliver_events(context: &JobContext, stop: &CancellationToken) {
     }
 }
 
-/// Follows the notices of each provider, a limited number of each at the same time.
+/// Processes the notices of each provider, a limited number of each at the same time.
 async fn process_notices(store: &Store) {
     let gateways = &store.infrastructure.gateways;
     let queues = gateways.names().filter_map(|name| gateways.notices(name));
-    join_all(queues.map(|queue| follow_queue(store, queue))).await;
+    join_all(queues.map(|queue| process_queue(store, queue))).await;
 }
 
-async fn follow_queue(store: &Store, queue: &NoticeQueue) {
+async fn process_queue(store: &Store, queue: &NoticeQueue) {
     let notices = stream::repeat_with(|| queue.next()).buffered(1);
     let concurrency = store.infrastructure.gateways.concurrency();
-    notices.for_each_concurrent(concurrency, |payment_id| follow(store, payment_id)).await;
+    notices.for_each_concurrent(concurrency, |payment_id| process(store, payment_id)).await;
 }
 
-/// Follows a notice. A failure is logged.
-async fn follow(store: &Store, payment_id: PaymentId) {
+/// Processes a notice. A failure is logged.
+async fn process(store: &Store, payment_id: PaymentId) {
     if let Err(failure) = process_notice(store, payment_id).await {
         let failure = failure.report();
-        tracing::warn!(payment = %payment_id, %failure, "the payment of a notice was not looked up");
+        tracing::warn!(payment = %payment_id, %failure, "the notice of a payment was not processed; the recovery replaces it");
     }
 }
 

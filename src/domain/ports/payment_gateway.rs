@@ -1,7 +1,10 @@
 //! The port of payment providers.
 //!
 //! Each operation has an idempotency key, with which a provider does it once: an operation whose response was lost is
-//! sent again unchanged.
+//! sent again unchanged. Two calls with one key may be in progress at the same time: one that a provider does not accept
+//! because of the other fails as [`Unavailable`](GatewayError::Unavailable), not as refused.
+//!
+//! A call is dropped when its time-out is over or the process ends, and looked up or repeated later.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
