@@ -10,6 +10,7 @@
 //! 3. If it can fail in a new way, add a variant to [`CliError`] with its [`Exit`].
 
 mod admin;
+mod copy;
 mod doctor;
 mod export;
 mod import;
@@ -29,7 +30,10 @@ use tokio::task::JoinError;
 use crate::{
     application::{export::ExportError, import::run::ImportError},
     domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD},
-    infrastructure::{exceptions::Failure, repositories::DatabaseError},
+    infrastructure::{
+        exceptions::Failure,
+        repositories::{DatabaseError, copy::CopyError},
+    },
     settings::Settings,
 };
 
@@ -137,6 +141,8 @@ pub enum Command {
     Import(import::Import),
     /// Export the whole store as JSON Lines
     Export(export::Export),
+    /// Copy the whole store to another database, SQLite or PostgreSQL, with passwords, orders and payments
+    Copy(copy::Copy),
     /// Print the `OpenAPI` document of the HTTP API
     Openapi(openapi::Openapi),
     /// Check settings, database and payment providers, and advise how to fix problems
@@ -161,6 +167,7 @@ impl Command {
             Self::Migrate(migrate) => migrate.run(settings).await,
             Self::Import(import) => import.run(settings).await,
             Self::Export(export) => export.run(settings).await,
+            Self::Copy(copy) => copy.run(settings).await,
             Self::Openapi(openapi) => openapi.run(),
             Self::Doctor(doctor) => doctor.run(settings).await,
             Self::Admin(admin) => admin.run(settings).await,
@@ -233,6 +240,9 @@ pub enum CliError {
     /// The export failed.
     #[error(transparent)]
     Export(ExportError),
+    /// The copy is not complete.
+    #[error(transparent)]
+    Copy(CopyError),
     /// The output cannot be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -290,6 +300,7 @@ impl CliError {
             | Self::File { .. } => Exit::Failure,
             Self::Problems { exit, .. } => *exit,
             Self::Rejected(_) | Self::NotImported(_) => Exit::Rejected,
+            Self::Copy(error) => copy_exit(error),
             Self::Password | Self::NotEmpty => Exit::Usage,
             Self::Database(error) => database_exit(error),
         }
@@ -304,6 +315,17 @@ fn database_exit(error: &DatabaseError) -> Exit {
         | DatabaseError::ReadOnly(_)
         | DatabaseError::Schema(_) => Exit::Database,
         _ => Exit::Failure,
+    }
+}
+
+/// Returns the exit code of a copy that is not complete.
+fn copy_exit(error: &CopyError) -> Exit {
+    match error {
+        CopyError::Source(error) | CopyError::Target(error) | CopyError::Table { source: error, .. } => {
+            database_exit(error)
+        }
+        CopyError::NotEmpty => Exit::Usage,
+        CopyError::SourceChanged(_) | CopyError::Columns(_) | CopyError::Differs(_) => Exit::Failure,
     }
 }
 

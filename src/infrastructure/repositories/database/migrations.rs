@@ -11,6 +11,9 @@ use super::scripts::{MIGRATIONS, Migration};
 use super::unit_of_work::UnitOfWork;
 use super::{Database, Setup};
 
+/// The table that a database has while a copy into it is not complete.
+pub(crate) const COPY_MARKER: &str = "copy_tables";
+
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     version BIGINT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -45,10 +48,15 @@ pub enum SchemaState {
         /// The migration that was changed.
         version: i64,
     },
+    /// A copy of another database into this one is not complete.
+    CopyIncomplete,
 }
 
 /// Returns the state of the schema. Changes nothing.
 pub(crate) async fn state(database: &Database) -> Result<SchemaState, DatabaseError> {
+    if has_table(database, COPY_MARKER).await? {
+        return Ok(SchemaState::CopyIncomplete);
+    }
     let applied = applied(database).await?;
     let Some((version, checksum)) = applied.last() else { return Ok(SchemaState::Empty) };
     let version = *version;
@@ -73,6 +81,10 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
         (SchemaState::Changed { version }, _) => {
             refused(format!("migration {version} was changed after it had been applied"))
         }
+        (SchemaState::CopyIncomplete, _) => refused(
+            "the database has an incomplete copy of another one: run the same `undercroft copy` again to complete it"
+                .into(),
+        ),
         (SchemaState::Empty, Setup::Never) => {
             refused("the database is empty: `serve` and `import` set one up".into())
         }
@@ -87,17 +99,19 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
 
 /// Returns the versions and checksums of the applied migrations.
 async fn applied(database: &Database) -> Result<Vec<(i64, String)>, DatabaseError> {
-    let mut connection = database.read().await?;
-    let table_exists = dialect::table_exists(connection.engine());
-    if !connection.one::<bool>(table_exists, &params!["schema_migrations"]).await? {
+    if !has_table(database, "schema_migrations").await? {
         return Ok(Vec::new());
     }
     let sql = "SELECT version, checksum FROM schema_migrations ORDER BY version";
-    connection.all(sql, &[]).await
+    database.read().await?.all(sql, &[]).await
+}
+
+async fn has_table(database: &Database, name: &str) -> Result<bool, DatabaseError> {
+    database.read().await?.one(dialect::table_exists(database.engine()), &params![name]).await
 }
 
 /// Applies the missing migrations; returns whether these were all.
-async fn apply(work: &mut UnitOfWork) -> Result<bool, DatabaseError> {
+pub(crate) async fn apply(work: &mut UnitOfWork) -> Result<bool, DatabaseError> {
     let engine = work.engine();
     let mut applied = 0;
     work.script(dialect::lock_schema(engine)).await?;

@@ -2,6 +2,7 @@
 
 mod connection;
 mod constraints;
+pub mod copy;
 mod counters;
 mod dialect;
 mod error;
@@ -91,10 +92,7 @@ pub enum Setup {
 impl Database {
     /// Opens the database at `url`, and sets up its schema as `setup` allows.
     pub async fn open(url: &str, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
-        let mut instance = [0; 4];
-        context.ids.secret(&mut instance);
-        let instance = u32::from_ne_bytes(instance);
-        let mut database = Self::connect(url, context, setup != Setup::Never, Some(instance))?;
+        let mut database = Self::connect_for_writing(url, context, setup != Setup::Never)?;
         database.is_new = migrations::set_up(&database, setup).await?;
         database.signing_key = SigningKey::load(&database).await?;
         outbox::renumber_restored(&database).await?;
@@ -104,6 +102,13 @@ impl Database {
     /// Returns the state of the schema of the database at `url`. Creates and changes nothing.
     pub async fn look(url: &str, context: Context) -> Result<SchemaState, DatabaseError> {
         migrations::state(&Self::connect(url, context, false, None)?).await
+    }
+
+    /// Connects to the database at `url`; gives its file a new number.
+    fn connect_for_writing(url: &str, context: Context, create: bool) -> Result<Self, DatabaseError> {
+        let mut instance = [0; 4];
+        context.ids.secret(&mut instance);
+        Self::connect(url, context, create, Some(u32::from_ne_bytes(instance)))
     }
 
     /// Connects to the database at `url`; creates the file if it is missing and `create` is set. `instance` is the number

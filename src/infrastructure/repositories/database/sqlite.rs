@@ -100,6 +100,13 @@ impl SqliteDatabase {
         Ok(SqliteConnection { connection: Some(connection), home: Some((Arc::clone(&self.readers), permit)) })
     }
 
+    /// Returns a connection that writes beside the writer, without checking foreign keys.
+    pub(crate) fn unchecked_writer(&self) -> Result<SqliteConnection, DatabaseError> {
+        let connection = open(&self.readers.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF")?;
+        Ok(SqliteConnection { connection: Some(connection), home: None })
+    }
+
     /// Sends a unit of work to the writer.
     pub(crate) async fn submit(&self, unit: Box<dyn Unit>) -> Result<(), DatabaseError> {
         let stopped = || DatabaseError::Unavailable("the writer has stopped".into());

@@ -134,6 +134,10 @@ async fn database(settings: &Settings) -> (Finding, bool) {
             let found = format!("at version {version}, {behind} behind this program");
             (Finding::unusable(found, "run `undercroft migrate`", Exit::Database), false)
         }
+        SchemaState::CopyIncomplete => {
+            let advice = "run the same `undercroft copy` again to complete it";
+            (Finding::unusable("has an incomplete copy of another database", advice, Exit::Database), false)
+        }
         SchemaState::Ahead { version } => {
             let found = format!("at version {version}, which is newer than this program");
             (Finding::unusable(found, "run the newer program", Exit::Database), false)

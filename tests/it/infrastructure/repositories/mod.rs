@@ -12,6 +12,7 @@ use crate::support::Shop;
 
 mod catalogue;
 mod category;
+mod copy;
 mod database;
 mod discount;
 mod erasure;

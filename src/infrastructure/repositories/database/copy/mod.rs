@@ -1,0 +1,239 @@
+//! Copies a whole store to another database, of the same engine or the other, row by row.
+//!
+//! The tables and columns are those of the catalogs of both databases: a migration that adds a table adds it to the copy.
+//! Rows are read from one snapshot of the source, in the order of their primary key, and written in transactions of one
+//! page each. A copy that was interrupted continues after the greatest key in each table of the target; the hash of each
+//! table in the source, which the target records, shows whether the source has changed since. The copy is complete when
+//! the hashes of source and target are equal.
+
+mod catalog;
+mod event_order;
+mod table_hash;
+mod target;
+
+use self::catalog::CopyTable;
+use self::table_hash::TableHash;
+use self::target::{Serial, Target};
+use super::connection::{Connection, EngineConnection};
+use super::error::DatabaseError;
+use super::{Database, Setup};
+use crate::domain::context::Context;
+
+/// The table of the migrations, which the target has of its own.
+const MIGRATIONS: &str = "schema_migrations";
+
+/// Why a copy is not complete.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The source cannot be read.
+    #[error("the source: {0}")]
+    Source(DatabaseError),
+    /// The target cannot be set up or read.
+    #[error("the target: {0}")]
+    Target(DatabaseError),
+    /// The target contains a store that is not an incomplete copy.
+    #[error(
+        "the target contains a store; a copy needs an empty database, or its own target if it was interrupted"
+    )]
+    NotEmpty,
+    /// The target is an incomplete copy of other data.
+    #[error(
+        "the target has an incomplete copy of other data: another store, or this one before a change of {0}. \
+         Stop the server of the source, empty the target and copy again"
+    )]
+    SourceChanged(String),
+    /// A table has other columns in the source than in the target.
+    #[error("the table {0} has other columns in the source than in the target")]
+    Columns(String),
+    /// Rows of a table cannot be written.
+    #[error("the table {table} of the target: {source}")]
+    Table {
+        /// The name of the table.
+        table: String,
+        /// The error of the target.
+        source: DatabaseError,
+    },
+    /// Tables of the target differ from those of the source.
+    #[error("after the copy, these tables differ: {0}. The target remains incomplete")]
+    Differs(String),
+}
+
+/// A table that was copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableReport {
+    /// The name of the table.
+    pub name: String,
+    /// The number of rows.
+    pub rows: i64,
+    /// The SHA-256 of the rows, the same on both engines.
+    pub hash: Vec<u8>,
+}
+
+/// The tables of a complete copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyReport {
+    /// The tables, in the order of their names.
+    pub tables: Vec<TableReport>,
+    /// The tables of the source that are no tables of a store.
+    pub not_copied: Vec<String>,
+    /// The number of rows that an earlier run had copied.
+    pub resumed: i64,
+}
+
+/// A step of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyStep {
+    /// Hashing the source.
+    Reading,
+    /// Copying rows.
+    Copying,
+    /// Hashing the target.
+    Comparing,
+}
+
+/// An observer of a copy's progress.
+pub trait CopyObserver: Send {
+    /// Receives the number of rows of a step so far, and the number of all if it is known.
+    fn progressed(&mut self, step: CopyStep, rows: i64, of: Option<i64>);
+}
+
+/// Copies the store at the URL `from` to the empty database at `to`, or continues a copy that was interrupted.
+pub async fn copy<O: CopyObserver>(
+    from: &str,
+    to: &str,
+    context: Context,
+    observer: &mut O,
+) -> Result<CopyReport, CopyError> {
+    let source = Database::open(from, context.clone(), Setup::Never).await.map_err(CopyError::Source)?;
+    let mut target = Target::open(to, context).await?;
+    let mut snapshot = begin_snapshot(&source).await.map_err(CopyError::Source)?;
+    let (tables, not_copied) = plan(&mut snapshot, &mut target.connection).await?;
+
+    let mut hashing = Progress { observer, step: CopyStep::Reading, rows: 0, of: None };
+    let expected = hash(&mut snapshot, &tables, &mut hashing).await.map_err(CopyError::Source)?;
+    target.claim(&expected).await?;
+
+    let all = expected.iter().map(|table| table.rows).sum();
+    let mut copying = Progress { observer, step: CopyStep::Copying, rows: 0, of: Some(all) };
+    let mut resumed = 0;
+    for table in &tables {
+        resumed += copy_table(&mut snapshot, &mut target, table, &mut copying).await?;
+    }
+
+    let mut comparing = Progress { observer, step: CopyStep::Comparing, rows: 0, of: Some(all) };
+    let found = hash(&mut target.connection, &tables, &mut comparing).await.map_err(CopyError::Target)?;
+    compare(&expected, &found)?;
+    let mut serials = Vec::new();
+    for table in &tables {
+        serials.extend(Serial::read(&mut snapshot, table).await.map_err(CopyError::Source)?);
+    }
+    target.finish(&serials).await.map_err(CopyError::Target)?;
+    Ok(CopyReport { tables: expected, not_copied, resumed })
+}
+
+/// Begins a transaction that reads one snapshot; dropping the connection ends it.
+async fn begin_snapshot(database: &Database) -> Result<Connection, DatabaseError> {
+    let mut connection = database.read().await?;
+    match connection.inner_mut() {
+        EngineConnection::Sqlite(sqlite) => sqlite.script("BEGIN")?,
+        EngineConnection::Postgres(postgres) => {
+            postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        }
+    }
+    Ok(connection)
+}
+
+/// Returns the tables to copy, and the names of the tables of the source that the target does not have.
+async fn plan(
+    source: &mut Connection,
+    target: &mut Connection,
+) -> Result<(Vec<CopyTable>, Vec<String>), CopyError> {
+    let sources = catalog::tables(source).await.map_err(CopyError::Source)?;
+    let targets = catalog::tables(target).await.map_err(CopyError::Target)?;
+    // PostgreSQL has more types
+    let typed_by_target = matches!(target.inner_mut(), EngineConnection::Postgres(_));
+    let (mut tables, mut not_copied) = (Vec::new(), Vec::new());
+    for table in sources.into_iter().filter(|table| table.name != MIGRATIONS) {
+        match targets.iter().find(|other| other.name == table.name) {
+            None => not_copied.push(table.name),
+            Some(other) if !other.has_columns_of(&table) => return Err(CopyError::Columns(table.name)),
+            Some(other) => tables.push(if typed_by_target { other.clone() } else { table }),
+        }
+    }
+    Ok((tables, not_copied))
+}
+
+/// The progress of a step.
+struct Progress<'a, O> {
+    observer: &'a mut O,
+    step: CopyStep,
+    rows: i64,
+    of: Option<i64>,
+}
+
+impl<O: CopyObserver> Progress<'_, O> {
+    /// Adds the rows of a page.
+    fn add(&mut self, rows: usize) {
+        self.add_rows(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    fn add_rows(&mut self, rows: i64) {
+        self.rows += rows;
+        self.observer.progressed(self.step, self.rows, self.of);
+    }
+}
+
+/// Returns the hash of each table.
+async fn hash<O: CopyObserver>(
+    connection: &mut Connection,
+    tables: &[CopyTable],
+    progress: &mut Progress<'_, O>,
+) -> Result<Vec<TableReport>, DatabaseError> {
+    let mut reports = Vec::new();
+    for table in tables {
+        let mut hash = TableHash::default();
+        let mut pages = table.pages(None);
+        loop {
+            let rows = pages.next(connection).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                hash.add(row);
+            }
+            progress.add(rows.len());
+        }
+        let (name, rows) = (table.name.clone(), hash.rows);
+        reports.push(TableReport { name, rows, hash: hash.finish() });
+    }
+    Ok(reports)
+}
+
+/// Copies the rows after the greatest key in the target; returns the number of those that were there.
+async fn copy_table<O: CopyObserver>(
+    source: &mut Connection,
+    target: &mut Target,
+    table: &CopyTable,
+    progress: &mut Progress<'_, O>,
+) -> Result<i64, CopyError> {
+    let present = table.count(&mut target.connection).await.map_err(CopyError::Target)?;
+    progress.add_rows(present);
+    let last = table.last_key(&mut target.connection).await.map_err(CopyError::Target)?;
+    let mut pages = table.pages(last);
+    loop {
+        let rows = pages.next(source).await.map_err(CopyError::Source)?;
+        if rows.is_empty() {
+            return Ok(present);
+        }
+        let inserted = target.insert(table, &rows).await;
+        inserted.map_err(|source| CopyError::Table { table: table.name.clone(), source })?;
+        progress.add(rows.len());
+    }
+}
+
+fn compare(expected: &[TableReport], found: &[TableReport]) -> Result<(), CopyError> {
+    let pairs = expected.iter().zip(found);
+    let differing: Vec<_> =
+        pairs.filter(|(one, other)| one != other).map(|(one, _)| one.name.as_str()).collect();
+    if differing.is_empty() { Ok(()) } else { Err(CopyError::Differs(differing.join(", "))) }
+}

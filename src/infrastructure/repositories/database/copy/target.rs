@@ -1,0 +1,204 @@
+//! The target of a copy: the marker that makes it resumable and keeps it from being served, and the last steps.
+//!
+//! While a copy is not complete, foreign keys are not checked, because the tables are copied one by one in the order of
+//! their names: on SQLite they are off, on PostgreSQL removed. The last transaction checks them, adds them again, sets
+//! the serial numbers and removes the marker.
+
+use super::super::connection::{Connection, EngineConnection};
+use super::super::dialect::{self, Engine};
+use super::super::error::DatabaseError;
+use super::super::migrations::{self, COPY_MARKER, SchemaState};
+use super::super::param::{Param, params};
+use super::super::unit_of_work::UnitOfWork;
+use super::super::{Backend, Database};
+use super::catalog::CopyTable;
+use super::{CopyError, TableReport, event_order};
+use crate::domain::context::Context;
+
+/// The marker: the tables of the source, with their content when the copy began.
+const MARKER: &str = "CREATE TABLE copy_tables (
+    name KEYTEXT PRIMARY KEY,
+    row_count BIGINT NOT NULL,
+    hash BYTEA NOT NULL
+);
+CREATE TABLE copy_foreign_keys (
+    name KEYTEXT PRIMARY KEY,
+    statement TEXT NOT NULL
+);";
+
+/// Records the foreign keys of the schema by the statements that add them, on PostgreSQL.
+const RECORD_FOREIGN_KEYS: &str = "INSERT INTO copy_foreign_keys (name, statement) \
+    SELECT format('%s.%I', conrelid::regclass, conname), \
+           format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) \
+    FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
+/// Returns the statements that remove the foreign keys.
+const DROP_FOREIGN_KEYS: &str = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) \
+    FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
+
+/// A database that is or becomes a copy.
+pub(super) struct Target {
+    /// The connection that writes, without foreign keys. It is closed before the database.
+    pub(super) connection: Connection,
+    _database: Database,
+}
+
+impl Target {
+    /// Opens a database that is empty, or in which a copy is not complete.
+    pub(super) async fn open(url: &str, context: Context) -> Result<Self, CopyError> {
+        let database = Database::connect_for_writing(url, context, true).map_err(CopyError::Target)?;
+        match migrations::state(&database).await.map_err(CopyError::Target)? {
+            SchemaState::CopyIncomplete => {}
+            SchemaState::Empty => {
+                let begun = database.write((), async |work, ()| begin(work).await).await;
+                begun.map_err(CopyError::Target)?;
+            }
+            _ => return Err(CopyError::NotEmpty),
+        }
+        let inner = match &*database.backend {
+            Backend::Sqlite(sqlite) => sqlite.unchecked_writer().map(EngineConnection::Sqlite),
+            Backend::Postgres(postgres) => postgres.writer().await.map(EngineConnection::Postgres),
+        };
+        Ok(Self { connection: Connection::new(inner.map_err(CopyError::Target)?), _database: database })
+    }
+
+    /// Records the content of the source, or compares it with what an earlier run recorded.
+    pub(super) async fn claim(&mut self, source: &[TableReport]) -> Result<(), CopyError> {
+        let sql = "SELECT name, row_count, hash FROM copy_tables ORDER BY name";
+        let recorded: Vec<(String, i64, Vec<u8>)> =
+            self.connection.all(sql, &[]).await.map_err(CopyError::Target)?;
+        if recorded.is_empty() {
+            return self.record(source).await.map_err(CopyError::Target);
+        }
+        let is_recorded = |table: &&TableReport| {
+            recorded
+                .iter()
+                .any(|(name, rows, hash)| (name, rows, hash) == (&table.name, &table.rows, &table.hash))
+        };
+        let changed: Vec<_> =
+            source.iter().filter(|table| !is_recorded(table)).map(|table| table.name.clone()).collect();
+        if changed.is_empty() { Ok(()) } else { Err(CopyError::SourceChanged(changed.join(", "))) }
+    }
+
+    async fn record(&mut self, source: &[TableReport]) -> Result<(), DatabaseError> {
+        self.begin()?;
+        for table in source {
+            let values = params![&table.name, table.rows, &table.hash];
+            let sql = "INSERT INTO copy_tables (name, row_count, hash) VALUES ($1, $2, $3)";
+            self.connection.execute(sql, &values).await?;
+        }
+        self.connection.commit().await
+    }
+
+    /// Adds the rows of a page in one transaction.
+    pub(super) async fn insert(
+        &mut self,
+        table: &CopyTable,
+        rows: &[Vec<Param<'static>>],
+    ) -> Result<(), DatabaseError> {
+        self.begin()?;
+        table.insert(&mut self.connection, rows).await?;
+        self.connection.commit().await
+    }
+
+    /// Completes the copy in one transaction: foreign keys, serial numbers, the order of events. After it, the target is
+    /// a store.
+    pub(super) async fn finish(&mut self, serials: &[Serial]) -> Result<(), DatabaseError> {
+        self.begin()?;
+        match self.connection.engine() {
+            Engine::Sqlite => {
+                check_foreign_keys(&mut self.connection).await?;
+                event_order::by_number(&mut self.connection).await?;
+            }
+            Engine::Postgres => {
+                let sql = "SELECT statement FROM copy_foreign_keys ORDER BY name";
+                for statement in self.connection.all::<String>(sql, &[]).await? {
+                    self.connection.script(&statement).await?;
+                }
+            }
+        }
+        for serial in serials {
+            serial.set(&mut self.connection).await?;
+        }
+        self.connection.script(&format!("DROP TABLE copy_foreign_keys; DROP TABLE {COPY_MARKER}")).await?;
+        self.connection.commit().await
+    }
+
+    /// Begins a transaction; an error ends the copy, which rolls it back.
+    fn begin(&mut self) -> Result<(), DatabaseError> {
+        match self.connection.inner_mut() {
+            EngineConnection::Sqlite(sqlite) => sqlite.script("BEGIN IMMEDIATE"),
+            EngineConnection::Postgres(postgres) => {
+                postgres.begin("BEGIN");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Sets up the schema with the marker, and without foreign keys on PostgreSQL.
+async fn begin(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
+    migrations::apply(work).await?;
+    let engine = work.engine();
+    work.script(&dialect::translate(engine, MARKER)).await?;
+    if engine == Engine::Postgres {
+        work.execute(RECORD_FOREIGN_KEYS, &[]).await?;
+        for statement in work.all::<String>(DROP_FOREIGN_KEYS, &[]).await? {
+            work.script(&statement).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_foreign_keys(connection: &mut Connection) -> Result<(), DatabaseError> {
+    let sql = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check ORDER BY 1";
+    let tables: Vec<String> = connection.all(sql, &[]).await?;
+    if tables.is_empty() { Ok(()) } else { Err(DatabaseError::ForeignKey(tables.join(", "))) }
+}
+
+/// The last number that a database gave to a row of a table.
+pub(super) struct Serial {
+    table: String,
+    column: String,
+    last: i64,
+}
+
+impl Serial {
+    /// Reads the last number of a table; `None` if the table has none.
+    pub(super) async fn read(
+        connection: &mut Connection,
+        table: &CopyTable,
+    ) -> Result<Option<Self>, DatabaseError> {
+        let Some(column) = table.serial() else { return Ok(None) };
+        let last = match connection.engine() {
+            Engine::Sqlite => {
+                let sql = "SELECT seq FROM sqlite_sequence WHERE name = $1";
+                connection.first(sql, &params![&table.name]).await?
+            }
+            Engine::Postgres => {
+                let sql = "SELECT pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass)";
+                connection.one(sql, &params![&table.name, column]).await?
+            }
+        };
+        let (table, column) = (table.name.clone(), column.to_owned());
+        Ok(last.map(|last| Self { table, column, last }))
+    }
+
+    /// Makes the next row get the next number.
+    async fn set(&self, connection: &mut Connection) -> Result<(), DatabaseError> {
+        match connection.engine() {
+            Engine::Sqlite => {
+                let sql = "DELETE FROM sqlite_sequence WHERE name = $1";
+                connection.execute(sql, &params![&self.table]).await?;
+                let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)";
+                connection.execute(sql, &params![&self.table, self.last]).await.map(drop)
+            }
+            Engine::Postgres => {
+                let sql = "SELECT setval(pg_get_serial_sequence($1, $2)::regclass, $3)";
+                connection
+                    .one::<i64>(sql, &params![&self.table, self.column.as_str(), self.last])
+                    .await
+                    .map(drop)
+            }
+        }
+    }
+}

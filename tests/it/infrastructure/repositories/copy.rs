@@ -1,0 +1,251 @@
+//! Copies of a whole store between the engines.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use tempfile::TempDir;
+use undercroft::application::consistency::check;
+use undercroft::application::selling::checkout::Checkout;
+use undercroft::domain::context::Context;
+use undercroft::domain::ids::VariantId;
+use undercroft::domain::payment::OperationKind;
+use undercroft::infrastructure::repositories::copy::{
+    CopyError, CopyObserver, CopyReport, CopyStep, TableReport, copy,
+};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, SchemaState, Setup};
+
+use crate::support::import::{ONLINE_RETAIL, import_all};
+use crate::support::orders::{Sale, checkout_request, key, submit};
+use crate::support::store::{cart, execute, store, terms, value};
+use crate::support::{EmptyPostgres, Shop, ShopOptions};
+
+/// The migrations, all in one text.
+const MIGRATIONS: &str = include_str!("../../../../migrations/0001_store.sql");
+
+/// An empty database, removed when it is dropped.
+struct Target {
+    url: String,
+    _folder: Option<TempDir>,
+    _schema: Option<EmptyPostgres>,
+}
+
+impl Target {
+    fn sqlite() -> Self {
+        let folder = TempDir::new().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("copy.db").display());
+        Self { url, _folder: Some(folder), _schema: None }
+    }
+
+    async fn postgres() -> Option<Self> {
+        let schema = EmptyPostgres::new().await?;
+        Some(Self { url: schema.url.clone(), _folder: None, _schema: Some(schema) })
+    }
+
+    /// An empty database of this engine.
+    async fn on(engine: Engine) -> Option<Self> {
+        match engine {
+            Engine::Sqlite => Some(Self::sqlite()),
+            Engine::Postgres => Self::postgres().await,
+        }
+    }
+
+    async fn open(&self) -> Result<Database, DatabaseError> {
+        Database::open(&self.url, Context::system(), Setup::Never).await
+    }
+}
+
+/// Panics after some pages of the step that copies, as if the process was killed.
+struct Killed {
+    after: i64,
+}
+
+impl CopyObserver for Killed {
+    fn progressed(&mut self, step: CopyStep, _: i64, _: Option<i64>) {
+        self.after -= i64::from(step == CopyStep::Copying);
+        assert!(self.after != 0, "the test stops the copy here");
+    }
+}
+
+async fn copied(from: &str, to: &str) -> CopyReport {
+    copy(from, to, Context::system(), &mut Killed { after: i64::MAX }).await.unwrap()
+}
+
+async fn refused(from: &str, to: &str) -> CopyError {
+    copy(from, to, Context::system(), &mut Killed { after: i64::MAX }).await.unwrap_err()
+}
+
+/// Kills a copy after some pages.
+async fn kill(from: &str, to: &str, after: i64) {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    let run = tokio::spawn(async move { copy(&from, &to, Context::system(), &mut Killed { after }).await });
+    assert!(run.await.is_err(), "the copy was not killed");
+}
+
+fn tables_of_the_migrations() -> BTreeSet<String> {
+    let names = MIGRATIONS.lines().filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" ("));
+    names.map(str::to_owned).collect()
+}
+
+/// The tables whose content does not depend on the engine.
+fn independent(tables: &[TableReport]) -> Vec<&TableReport> {
+    let of_events = ["outbox", "event_cursors", "dead_letters"];
+    tables.iter().filter(|table| !of_events.contains(&table.name.as_str())).collect()
+}
+
+/// Fills every table of a shop; returns a variant in stock.
+async fn fill(shop: &Shop) -> VariantId {
+    import_all(&shop.store, ONLINE_RETAIL).await;
+    let sale = Sale::begin(shop, 5, "tok_ok").await;
+    assert_eq!(sale.run(OperationKind::Refund, Some(300)).await.0, 201);
+    Sale::begin(shop, 5, "tok_requires_action").await;
+
+    let user_id = shop.customer().await;
+    shop.discount("Ten", 10, Some(5)).await;
+    let variant = shop.product().subscription().create().await;
+    let cart_id = cart(&shop.store, Some(user_id), &[(variant, 1)]).await;
+    let request = Checkout { user_id: Some(user_id), ..checkout_request(cart_id, "tok_ok") };
+    assert_eq!(submit(&shop.store, request, Some(key("first"))).await.0, 201);
+    cart(&shop.store, None, &[(variant, 1)]).await;
+
+    let server = shop.server().await;
+    server.customer().await;
+    let admin = server.admin().await;
+    let category = json!({"name": "Äpfel \u{1F34E}", "translations": {"de": {"name": "\"Obst\""}}});
+    admin.post("/admin/v1/categories", category).await.expect(201);
+    server.end().await;
+    execute(&shop.database, &[
+        "INSERT INTO user_identities SELECT 'oidc', 'a', id, created_at FROM users LIMIT 1",
+        "INSERT INTO user_preferences SELECT id, 'de', NULL, FALSE, NULL, 1, created_at FROM users WHERE id NOT IN (SELECT user_id FROM user_preferences) LIMIT 1",
+        "INSERT INTO reviews SELECT id, product_id, p.user_id, 5, 'a', 'b', 'pending', 1, placed_at, placed_at \
+         FROM purchases p JOIN orders ON id = order_id LIMIT 1",
+        "INSERT INTO notifications SELECT id, id, 'test', '{}', 'in_app', 'delivered', NULL, created_at FROM users LIMIT 1",
+        "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
+        "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",
+        "INSERT INTO discount_uses SELECT o.id, d.id FROM orders o, discounts d WHERE o.status = 'paid' LIMIT 1",
+        "UPDATE discounts SET used = 1",
+        "INSERT INTO dead_letters SELECT 'none', MIN(seq), 8, 'e', MIN(occurred_at) FROM outbox",
+    ])
+    .await;
+    sale.variant
+}
+
+on_both_engines!(a_copy_to_the_other_engine_and_back_has_every_row_of_every_table);
+async fn a_copy_to_the_other_engine_and_back_has_every_row_of_every_table(shop: &Shop) {
+    let variant = fill(shop).await;
+    let there = if shop.database.engine() == Engine::Sqlite { Engine::Postgres } else { Engine::Sqlite };
+    let Some(other) = Target::on(there).await else { return };
+    let Some(back) = Target::on(shop.database.engine()).await else { return };
+    let first = copied(&shop.url, &other.url).await;
+    let second = copied(&other.url, &back.url).await;
+
+    let names: BTreeSet<_> = first.tables.iter().map(|table| table.name.clone()).collect();
+    assert_eq!(names, tables_of_the_migrations());
+    let empty: Vec<_> =
+        first.tables.iter().filter(|table| table.rows == 0).map(|table| &table.name).collect();
+    assert_eq!(empty, [""; 0], "the test copies rows of every table");
+    assert_eq!(independent(&first.tables), independent(&second.tables));
+    assert_eq!((first.not_copied, first.resumed), (Vec::new(), 0));
+
+    for target in [&other, &back] {
+        let database = target.open().await.unwrap();
+        assert_eq!(check(&database, false).await.unwrap(), []);
+        let store = store(&database, terms());
+        let next = "SELECT MAX(number) FROM orders";
+        let before: i64 = value(&database, next, &[]).await;
+        Sale::of(&store, variant, "tok_ok").await;
+        assert_eq!(value::<i64>(&database, next, &[]).await, before + 1);
+        assert_eq!(check(&database, false).await.unwrap(), []);
+    }
+}
+
+on_both_engines!(a_copy_that_was_killed_is_not_opened_and_continues);
+async fn a_copy_that_was_killed_is_not_opened_and_continues(shop: &Shop) {
+    import_all(&shop.store, ONLINE_RETAIL).await;
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(target) = Target::on(engine).await else { return };
+        for after in [20, 45] {
+            kill(&shop.url, &target.url, after).await;
+            let refused = target.open().await.unwrap_err();
+            assert!(
+                matches!(&refused, DatabaseError::Schema(text) if text.contains("undercroft copy")),
+                "{refused}"
+            );
+            let state = Database::look(&target.url, Context::system()).await.unwrap();
+            assert_eq!(state, SchemaState::CopyIncomplete);
+        }
+        let report = copied(&shop.url, &target.url).await;
+        assert!(report.resumed > 0);
+        assert_eq!(check(&target.open().await.unwrap(), false).await.unwrap(), []);
+    }
+}
+
+on_both_engines!(a_copy_does_not_continue_after_the_source_has_changed);
+async fn a_copy_does_not_continue_after_the_source_has_changed(shop: &Shop) {
+    import_all(&shop.store, ONLINE_RETAIL).await;
+    let target = Target::sqlite();
+    kill(&shop.url, &target.url, 20).await;
+    shop.customer().await;
+    let error = refused(&shop.url, &target.url).await;
+    assert!(matches!(&error, CopyError::SourceChanged(tables) if tables == "users"), "{error}");
+}
+
+on_both_engines!(a_store_is_never_the_target_of_a_copy);
+async fn a_store_is_never_the_target_of_a_copy(shop: &Shop) {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(target) = Target::on(engine).await else { return };
+        Database::open(&target.url, Context::system(), Setup::IfEmpty).await.unwrap();
+        assert!(matches!(refused(&shop.url, &target.url).await, CopyError::NotEmpty));
+    }
+    assert!(matches!(refused(&shop.url, &shop.url).await, CopyError::NotEmpty));
+}
+
+on_both_engines!(
+    the_events_of_a_copy_are_numbered_after_those_that_were_deleted,
+    ShopOptions::default().unchecked("the test deletes the events")
+);
+async fn the_events_of_a_copy_are_numbered_after_those_that_were_deleted(shop: &Shop) {
+    Sale::begin(shop, 5, "tok_ok").await;
+    let last: i64 = value(&shop.database, "SELECT MAX(seq) FROM outbox", &[]).await;
+    execute(&shop.database, &["DELETE FROM outbox"]).await;
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(target) = Target::on(engine).await else { return };
+        copied(&shop.url, &target.url).await;
+        let database = target.open().await.unwrap();
+        let variant = value(&database, "SELECT variant_id FROM inventory", &[]).await;
+        Sale::of(&store(&database, terms()), variant, "tok_ok").await;
+        assert_eq!(value::<i64>(&database, "SELECT MIN(seq) FROM outbox", &[]).await, last + 1);
+    }
+}
+
+/// Events in the order of their delivery, with the cursor of one subscriber after the second and a dead letter.
+const EVENTS: &[&str] = &[
+    "INSERT INTO outbox (seq, tx, id, type, version, subject, occurred_at, data) \
+     SELECT e.seq, e.tx, gen_random_uuid(), e.type, 1, 's', now(), '{}' \
+     FROM (VALUES (7, 90, 'first'), (5, 100, 'second'), (9, 100, 'third'), (6, 110, 'fourth')) AS e (seq, tx, type)",
+    "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ('a', 100, 5, 0), ('b', 1, 4, 0), \
+     ('c', 105, 8, 0)",
+    "INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) VALUES ('a', 7, 8, 'e', now())",
+];
+
+#[tokio::test]
+async fn events_of_postgres_keep_their_order_on_sqlite() {
+    let Some(source) = Target::postgres().await else { return };
+    let database = Database::open(&source.url, Context::system(), Setup::IfEmpty).await.unwrap();
+    execute(&database, EVENTS).await;
+    let target = Target::sqlite();
+    copied(&source.url, &target.url).await;
+
+    let database = target.open().await.unwrap();
+    let mut connection = database.read().await.unwrap();
+    let events: Vec<(i64, i64, String)> =
+        connection.all("SELECT seq, tx, type FROM outbox ORDER BY seq", &[]).await.unwrap();
+    let names = [(5, "first"), (6, "second"), (7, "third"), (9, "fourth")];
+    assert_eq!(events, names.map(|(seq, name)| (seq, 0, name.to_owned())));
+    let cursors: Vec<(String, i64, i64)> = connection
+        .all("SELECT subscriber, tx, seq FROM event_cursors ORDER BY subscriber", &[])
+        .await
+        .unwrap();
+    assert_eq!(cursors, [("a", 6), ("b", 4), ("c", 7)].map(|(name, seq)| (name.to_owned(), 0, seq)));
+    let letter: i64 = connection.one("SELECT seq FROM dead_letters", &[]).await.unwrap();
+    assert_eq!(letter, 5);
+}

@@ -1,0 +1,47 @@
+//! `copy` copies a store to another database.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::run;
+use crate::support::EmptyPostgres;
+use crate::support::import::DEMO;
+
+#[tokio::test]
+async fn a_store_is_copied_to_postgres_and_to_a_new_file() {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("demo.jsonl"), DEMO).unwrap();
+    assert_eq!(run(folder.path(), &["import", "demo.jsonl"]).0, Some(0));
+    let first = run(folder.path(), &["copy", "--to", &postgres.url]);
+    assert_eq!(first.0, Some(0), "{}", first.2);
+    let second = run(folder.path(), &["copy", "--from", &postgres.url, "--to", "sqlite:back.db"]);
+    assert_eq!(second.0, Some(0), "{}", second.2);
+
+    assert_eq!(first.1, second.1, "the hashes differ");
+    assert!(first.1.contains("\nproducts "), "{}", first.1);
+    assert!(first.1.ends_with(": the hashes of source and target are equal\n"), "{}", first.1);
+    let export = |database: &str| run(folder.path(), &["export", "--database", database]);
+    assert_eq!(export("sqlite:undercroft.db").1, export("sqlite:back.db").1);
+    assert_eq!(export("sqlite:undercroft.db").1, export(&postgres.url).1);
+}
+
+#[test]
+fn a_target_with_a_store_and_a_malformed_url_exit_with_2() {
+    let folder = TempDir::new().unwrap();
+    assert_eq!(run(folder.path(), &["migrate"]).0, Some(0));
+    let (code, _, errors) = run(folder.path(), &["copy", "--to", "sqlite:undercroft.db"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.starts_with("undercroft: the target contains a store; "), "{errors}");
+
+    let (code, _, errors) = run(folder.path(), &["copy", "--to", "mysql://u:hush@h/d"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("not a database URL"), "{errors}");
+
+    let (code, _, errors) =
+        run(folder.path(), &["copy", "--from", "sqlite:none.db", "--to", "sqlite:new.db"]);
+    assert_eq!(code, Some(4));
+    assert!(errors.starts_with("undercroft: the source: "), "{errors}");
+    assert!(!folder.path().join("new.db").exists());
+}
