@@ -132,7 +132,7 @@ impl Default for PaymentSettings {
 pub struct HttpSettings {
     /// Whether browsers send the session cookie over HTTPS only.
     pub secure_cookies: bool,
-    /// The largest request body, in bytes.
+    /// The largest request body, in bytes; 1 MiB at least where products are written.
     pub body_limit_bytes: NonZeroU32,
     /// The longest time to receive the head of a request.
     #[serde(rename = "header_timeout_seconds", deserialize_with = "positive_seconds")]
@@ -157,7 +157,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             secure_cookies: false,
-            body_limit_bytes: non_zero(1 << 20),
+            body_limit_bytes: non_zero(64 << 10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_mins(1),

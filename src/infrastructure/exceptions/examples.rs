@@ -56,8 +56,10 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     examples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
     examples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
     examples.push(C::ForbiddenTransition { what: "review", from: "published", to: "pending" }.into());
-    examples
-        .extend([R::BodyIncomplete, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce].map(Failure::from));
+    examples.extend(
+        [R::BodyIncomplete, R::NotOneHost, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce]
+            .map(Failure::from),
+    );
     examples
         .extend([R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from));
     examples.push(R::MalformedHeader { header: "If-Match", expected: "a list of entity tags" }.into());

@@ -27,6 +27,9 @@ pub enum RejectedRequest {
     /// 400: the client closed the body before its end.
     #[error("the body stopped before its end")]
     BodyIncomplete,
+    /// 400: a request of HTTP/1.1 has no `Host`, or more than one (RFC 9112 section 3.2).
+    #[error("not exactly one Host")]
+    NotOneHost,
     /// 405: the resource exists and does not support the method.
     #[error("method not allowed")]
     MethodNotAllowed,
@@ -56,6 +59,7 @@ impl Exception for RejectedRequest {
             Self::MalformedJson { .. } => "malformed_json",
             Self::MalformedHeader { .. } => "malformed_header",
             Self::BodyIncomplete => "body_incomplete",
+            Self::NotOneHost => "not_one_host",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooSlow => "request_too_slow",
             Self::BodyTooLarge { .. } => "body_too_large",
@@ -69,6 +73,7 @@ impl Exception for RejectedRequest {
             Self::BodyIncomplete | Self::TooSlow | Self::TooManyAtOnce => Kind::Retryable,
             Self::MalformedJson { .. }
             | Self::MalformedHeader { .. }
+            | Self::NotOneHost
             | Self::MethodNotAllowed
             | Self::BodyTooLarge { .. }
             | Self::UnsupportedMediaType { .. } => Kind::Invalid,
@@ -77,9 +82,10 @@ impl Exception for RejectedRequest {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::MalformedJson { .. } | Self::MalformedHeader { .. } | Self::BodyIncomplete => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::MalformedJson { .. }
+            | Self::MalformedHeader { .. }
+            | Self::BodyIncomplete
+            | Self::NotOneHost => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -96,7 +102,11 @@ impl Exception for RejectedRequest {
             }
             Self::BodyTooLarge { limit } => facts([("limit", json!(limit))]),
             Self::UnsupportedMediaType { expected } => facts([("expected", json!(expected))]),
-            Self::BodyIncomplete | Self::MethodNotAllowed | Self::TooSlow | Self::TooManyAtOnce => Map::new(),
+            Self::BodyIncomplete
+            | Self::NotOneHost
+            | Self::MethodNotAllowed
+            | Self::TooSlow
+            | Self::TooManyAtOnce => Map::new(),
         }
     }
 

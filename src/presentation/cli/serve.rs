@@ -44,11 +44,11 @@ impl Serve {
 
         let stop = CancellationToken::new();
         let worker = tokio::spawn(work(store.clone(), stop.clone()));
-        let ids = store.database().context().ids.clone();
+        let context = store.database().context().clone();
         // hashing the password takes longer than starting the server
         let admin = is_demo.then(|| store.clone());
         let app = router(store, http.clone());
-        let serving = server::serve(listener, app, &http, ids, stop.clone());
+        let serving = server::serve(listener, app, &http, context, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_path_to_error::{Path, Segment};
 use utoipa::ToSchema;
 
-use super::{document, operation::OperationDescription, routing::Argument, schema::Schema};
+use super::{
+    body_limit::BodyLimit, document, operation::OperationDescription, routing::Argument, schema::Schema,
+};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
 
 const JSON: &str = "application/json";
@@ -26,16 +28,6 @@ pub struct Json<T>(pub T);
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyBody {}
-
-/// The greatest size of a body in bytes: an extension of the request, added by the server.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimit(pub usize);
-
-impl Default for BodyLimit {
-    fn default() -> Self {
-        Self(1 << 20)
-    }
-}
 
 /// Parses and validates a body; fails with all its faults.
 pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T, Failure> {

@@ -1,6 +1,7 @@
 //! The HTTP API: routes, request and response bodies, validation and the API document.
 
 pub mod bodies;
+pub mod body_limit;
 pub mod conditional;
 mod document;
 pub mod idempotency_key;

@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
-use http::{HeaderName, HeaderValue, Method};
+use axum::response::{IntoResponse, Response};
+use http::header::HOST;
+use http::{HeaderName, HeaderValue, Method, Version};
 use uuid::Uuid;
 
-use super::json::BodyLimit;
+use super::body_limit::BodyLimit;
 use super::state::AppState;
-use crate::infrastructure::exceptions::with_instance;
+use crate::infrastructure::exceptions::{Failure, RejectedRequest, with_instance};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -23,8 +24,18 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(BodyLimit(app.http.body_limit_bytes.get() as usize));
 
-    let response = with_instance(next.run(request).await, id);
+    let response = if has_one_host(&request) {
+        next.run(request).await
+    } else {
+        Failure::from(RejectedRequest::NotOneHost).into_response()
+    };
+    let response = with_instance(response, id);
     finish_response(response, id, &method, route.as_ref().map_or("-", MatchedPath::as_str), began)
+}
+
+/// Returns whether a request of HTTP/1.1 has exactly one `Host` (RFC 9112 section 3.2).
+fn has_one_host(request: &Request) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
 }
 
 /// Adds the id to the response and logs the request.

@@ -13,14 +13,21 @@
 //! [`LoggedIn`]: super::principal::LoggedIn
 //! [`Admin`]: super::principal::Admin
 
+use std::future::ready;
+
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::handler::Handler;
+use axum::middleware::{map_request, map_response};
+use axum::response::Response;
 use axum::routing::MethodRouter;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, VARY};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+use super::body_limit::BodyLimit;
 use super::operation::OperationDescription;
 use super::state::AppState;
 use crate::domain::user::Role;
@@ -144,7 +151,22 @@ impl Routes {
                 self.described.push(Described { operation_id, signature, failures });
             }
         }
+        let router = match signature.access {
+            Access::Public => router,
+            Access::Anyone | Access::LoggedIn | Access::Admin => router.layer(map_response(private)),
+        };
         Self { router: self.router.routes((schemas, paths, router)), ..self }
+    }
+
+    /// Accepts bodies of up to this many bytes, if the setting allows fewer.
+    #[must_use]
+    pub fn accept_bodies(self, limit: usize) -> Self {
+        let raise = move |mut request: Request| {
+            let BodyLimit(general) = request.extensions().get().copied().unwrap_or_default();
+            request.extensions_mut().insert(BodyLimit(general.max(limit)));
+            ready(request)
+        };
+        Self { router: self.router.layer(map_request(raise)), ..self }
     }
 
     /// Adds a page for browsers, which is public and not part of the API.
@@ -179,6 +201,14 @@ impl Routes {
         }
         document
     }
+}
+
+/// Keeps shared caches from storing a response that depends on the principal (RFC 9111 section 5.2.2).
+async fn private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    headers.append(VARY, HeaderValue::from_static("authorization, cookie"));
+    response
 }
 
 impl Described {

@@ -56,9 +56,9 @@ impl TestServer {
         let stop = CancellationToken::new();
         let http = HttpSettings::default();
         let router = router(store.clone(), http.clone());
-        let (ids, end) = (store.database().context().ids.clone(), stop.clone());
+        let (context, end) = (store.database().context().clone(), stop.clone());
         let serving = tokio::spawn(async move {
-            server::serve(listener, router, &http, ids, end).await;
+            server::serve(listener, router, &http, context, end).await;
         });
         let working = tokio::spawn(work(store.clone(), stop.clone()));
         let running = Arc::new(Running { stop, tasks: Mutex::new(vec![serving, working]) });

@@ -22,6 +22,9 @@ use crate::presentation::http::response::{HandlerResult, StoredResponse, created
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
+/// The most bytes of a product with its variants and translations.
+const PRODUCT_BYTES: usize = 1 << 20;
+
 pub(super) fn routes() -> Routes {
     routes![
         list_products,
@@ -32,6 +35,7 @@ pub(super) fn routes() -> Routes {
         get_stock: [NotFound::Variant],
         set_stock: [NotFound::Variant, Conflict::StockReserved { reserved: 1 }],
     ]
+    .accept_bodies(PRODUCT_BYTES)
 }
 
 /// Which products are listed.

@@ -13,9 +13,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header::CONNECTION};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONNECTION, DATE},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -24,7 +29,7 @@ use tower::Service;
 use super::deadline::Deadline;
 use super::phase::{Phase, TrackedBody, TrackedStream};
 use super::registry::{Registered, Registry};
-use crate::domain::context::IdSource;
+use crate::domain::context::Context;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, with_instance};
 use crate::presentation::http::observe::finish_response;
 use crate::settings::HttpSettings;
@@ -36,7 +41,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub(super) struct Connections {
     router: Router,
     pub(super) settings: HttpSettings,
-    ids: Arc<dyn IdSource>,
+    context: Context,
     /// Set before `stop` is notified; reading it is cheaper than polling `stop` at each wake-up.
     stopping: AtomicBool,
     stop: Notify,
@@ -45,9 +50,9 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, settings: HttpSettings, ids: Arc<dyn IdSource>) -> Self {
+    pub(super) fn new(router: Router, settings: HttpSettings, context: Context) -> Self {
         let (stopping, served) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { router, settings, ids, stopping, stop: Notify::new(), served, registry: Registry::new() }
+        Self { router, settings, context, stopping, stop: Notify::new(), served, registry: Registry::new() }
     }
 
     /// Ends each connection after its present request.
@@ -73,8 +78,7 @@ impl Connections {
         let tracker = &entry.tracker;
         let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(tracker)));
         let service = service_fn(|request| self.respond(request, &registered));
-        let mut connection =
-            pin!(http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service));
+        let mut connection = pin!(builder().serve_connection(io, service));
 
         let mut deadline = Deadline::new(&self.settings, tracker.snapshot());
         let mut alarm = pin!(sleep(self.settings.header_timeout));
@@ -152,14 +156,29 @@ impl Connections {
         })
         .await;
 
-        let response = response.unwrap_or_else(|failure: Failure| {
-            let id = self.ids.uuid();
+        let mut response = response.unwrap_or_else(|failure: Failure| {
+            let id = self.context.ids.uuid();
             finish_response(with_instance(failure_response(failure), id), id, &method, "-", began)
         });
+        response.headers_mut().insert(DATE, date(self.context.clock.now()));
         registered.end_request();
         self.served.fetch_add(1, Ordering::Relaxed);
         Ok(response)
     }
+}
+
+/// Returns the settings of HTTP/1.1. The library caches `Date`, and would not correct it after the clock was set back.
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(BUFFER_BYTES).auto_date_header(false);
+    builder
+}
+
+/// Returns a time in the format of `Date` (RFC 9110 section 5.6.7).
+fn date(now: Timestamp) -> HeaderValue {
+    let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
+    // the years 0 to 9999 have such a text, and it is always valid in a header
+    text.ok().and_then(|text| text.try_into().ok()).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The response for a failure outside the router. The rest of a body that was too slow is not read, which ends the

@@ -324,3 +324,21 @@ fn the_doctor_reports_a_limit_on_open_files_that_is_too_low() {
     let text = String::from_utf8(stdout).unwrap();
     assert!(text.contains("512 files may be open: enough for 384 connections"), "{text}");
 }
+
+#[test]
+fn a_request_needs_exactly_one_host() {
+    let folder = TempDir::new().unwrap();
+    let (server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
+    for (head, status) in [
+        ("HTTP/1.1\r\nhost: shop\r\n", "HTTP/1.1 200 "),
+        ("HTTP/1.1\r\n", "HTTP/1.1 400 "),
+        ("HTTP/1.1\r\nhost: shop\r\nhost: shop\r\n", "HTTP/1.1 400 "),
+        ("HTTP/1.0\r\n", "HTTP/1.0 200 "),
+    ] {
+        let mut client = TcpStream::connect(&address).unwrap();
+        write!(client, "GET /health/live {head}connection: close\r\n\r\n").unwrap();
+        let response = std::io::read_to_string(client).unwrap();
+        assert!(response.starts_with(status), "{head}: {response}");
+    }
+    server.stop();
+}

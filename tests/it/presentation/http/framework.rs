@@ -7,7 +7,7 @@ use serde_json::Value;
 use undercroft::presentation::http::routes;
 
 use super::examples::{Operation, document, operations};
-use crate::support::{Shop, ShopOptions};
+use crate::support::{Shop, ShopOptions, TestClient};
 
 #[test]
 fn every_operation_documents_its_policy_and_its_responses() {
@@ -158,4 +158,43 @@ async fn unknown_routes_are_404_and_every_response_has_a_request_id(shop: &Shop)
         (guest.send(Method::HEAD, "/health/live", None).await, guest.get("/health/live").await);
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("content-length"), whole.body.len().to_string());
+}
+
+on_both_engines!(
+    the_date_of_a_response_follows_a_clock_that_is_set_back,
+    ShopOptions::at("2026-03-01T00:00:00Z")
+);
+async fn the_date_of_a_response_follows_a_clock_that_is_set_back(shop: &Shop) {
+    let server = shop.server().await;
+    let guest = server.guest();
+    let date = async || guest.get("/health/live").await.header("date").to_owned();
+    assert_eq!(date().await, "Sun, 01 Mar 2026 00:00:00 GMT");
+    shop.clock().set("2026-02-28T23:00:00Z".parse().unwrap());
+    assert_eq!(date().await, "Sat, 28 Feb 2026 23:00:00 GMT");
+}
+
+on_both_engines!(responses_that_depend_on_the_principal_are_private);
+async fn responses_that_depend_on_the_principal_are_private(shop: &Shop) {
+    let server = shop.server().await;
+    let (guest, ann) = (server.guest(), server.customer().await);
+    for response in [
+        ann.get("/v1/me").await,
+        guest.get("/v1/me").await,
+        guest.post("/v1/carts", serde_json::json!({})).await,
+    ] {
+        assert_eq!(response.header("cache-control"), "private, no-cache");
+        assert!(response.header("vary").contains("authorization, cookie"));
+    }
+    let product = guest.get("/v1/products").await;
+    assert!(!product.headers.contains_key("cache-control"));
+}
+
+on_both_engines!(only_products_may_have_large_bodies);
+async fn only_products_may_have_large_bodies(shop: &Shop) {
+    let server = shop.server().await;
+    let json = |client: TestClient| client.with("content-type", "application/json");
+    let (guest, admin) = (json(server.guest()).with("connection", "close"), json(server.admin().await));
+    let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(65_536));
+    assert_eq!(guest.raw(Method::POST, "/v1/carts", long.clone()).await.problem(413), "body_too_large");
+    assert_eq!(admin.raw(Method::POST, "/admin/v1/products", long).await.problem(422), "validation");
 }

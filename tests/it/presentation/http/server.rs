@@ -52,8 +52,8 @@ impl Running {
         };
         change(&mut settings);
         let report = tokio::spawn({
-            let (stop, ids) = (stop.clone(), Context::system().ids);
-            async move { serve(listener, router, &settings, ids, stop).await }
+            let (stop, context) = (stop.clone(), Context::system());
+            async move { serve(listener, router, &settings, context, stop).await }
         });
         Self { address, stop, report }
     }

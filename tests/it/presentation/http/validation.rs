@@ -21,8 +21,9 @@ use undercroft::{
     domain::{country::Country, discount::DiscountKind, money::Money},
     infrastructure::exceptions::{Fault, Location, ValidationException},
     presentation::http::{
+        body_limit::BodyLimit,
         idempotency_key::Idempotent,
-        json::{self, BodyLimit, Json},
+        json::{self, Json},
         query::{Path, Query},
     },
 };
