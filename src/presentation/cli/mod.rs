@@ -10,6 +10,7 @@
 //! 3. If it can fail in a new way, add a variant to [`CliError`] with its [`Exit`].
 
 mod admin;
+mod backup;
 mod copy;
 mod doctor;
 mod export;
@@ -141,6 +142,10 @@ pub enum Command {
     Import(import::Import),
     /// Export the whole store as JSON Lines
     Export(export::Export),
+    /// Write the whole store to a file, also while a server runs (SQLite)
+    Backup(backup::Backup),
+    /// Replace the store by a backup (SQLite)
+    Restore(backup::Restore),
     /// Copy the whole store to another database, SQLite or PostgreSQL, with passwords, orders and payments
     Copy(copy::Copy),
     /// Print the `OpenAPI` document of the HTTP API
@@ -167,6 +172,8 @@ impl Command {
             Self::Migrate(migrate) => migrate.run(settings).await,
             Self::Import(import) => import.run(settings).await,
             Self::Export(export) => export.run(settings).await,
+            Self::Backup(backup) => backup.run(settings).await,
+            Self::Restore(restore) => restore.run(settings).await,
             Self::Copy(copy) => copy.run(settings).await,
             Self::Openapi(openapi) => openapi.run(),
             Self::Doctor(doctor) => doctor.run(settings).await,
@@ -240,6 +247,9 @@ pub enum CliError {
     /// The export failed.
     #[error(transparent)]
     Export(ExportError),
+    /// A backup was not made, or not restored.
+    #[error(transparent)]
+    Backup(#[from] backup::BackupError),
     /// The copy is not complete.
     #[error(transparent)]
     Copy(CopyError),
@@ -300,6 +310,7 @@ impl CliError {
             | Self::File { .. } => Exit::Failure,
             Self::Problems { exit, .. } => *exit,
             Self::Rejected(_) | Self::NotImported(_) => Exit::Rejected,
+            Self::Backup(error) => error.exit(),
             Self::Copy(error) => copy_exit(error),
             Self::Password | Self::NotEmpty => Exit::Usage,
             Self::Database(error) => database_exit(error),

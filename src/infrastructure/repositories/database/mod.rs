@@ -18,6 +18,7 @@ mod row;
 mod scripts;
 mod signing_key;
 mod sqlite;
+pub mod sqlite_backup;
 mod sqlite_file;
 mod statements;
 pub(crate) mod table;

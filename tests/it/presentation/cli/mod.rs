@@ -1,5 +1,6 @@
 //! The commands: their output and exit codes.
 
+mod backup;
 mod copy;
 mod database_files;
 mod doctor;

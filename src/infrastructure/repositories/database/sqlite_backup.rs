@@ -1,0 +1,69 @@
+//! Backups of a SQLite database: its pages are copied by SQLite, from one snapshot, while other processes write.
+//!
+//! Source: <https://www.sqlite.org/backup.html>.
+
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::Database;
+use super::error::DatabaseError;
+use super::sqlite_file;
+
+/// Copies a database to a file, which is created for the user of this process alone.
+pub fn back_up(database: &Path, file: &Path) -> Result<(), DatabaseError> {
+    let source = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    sqlite_file::create(file)?;
+    let mut target = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    copy_pages(&source, &mut target)
+}
+
+/// Leaves a file that can be read without files beside it.
+pub fn finish(file: &Path) -> Result<(), DatabaseError> {
+    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    Ok(connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?)
+}
+
+/// Returns the problems of the pages, indexes, constraints and foreign keys of a SQLite database.
+pub async fn check(database: &Database) -> Result<Vec<String>, DatabaseError> {
+    let mut connection = database.read().await?;
+    let mut problems: Vec<String> = connection.all("PRAGMA integrity_check", &[]).await?;
+    problems.retain(|line| line != "ok");
+    let sql = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check ORDER BY 1";
+    let tables: Vec<String> = connection.all(sql, &[]).await?;
+    problems.extend(tables.into_iter().map(|table| format!("a row of {table} refers to a missing row")));
+    Ok(problems)
+}
+
+/// A database that no other process uses.
+pub struct Target(Connection);
+
+impl Target {
+    /// Locks a database, which is created if it is missing. Fails with [`DatabaseError::Unavailable`] if another process
+    /// has opened it.
+    pub fn lock(database: &Path) -> Result<Self, DatabaseError> {
+        sqlite_file::create(database)?;
+        sqlite_file::check_writable(database)?;
+        sqlite_file::check_instance(database)?;
+        let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // in this mode the lock excludes all other connections, and is held until the connection is closed
+        connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+        connection.execute_batch("PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT")?;
+        Ok(Self(connection))
+    }
+
+    /// Replaces the content of the database in one transaction.
+    pub fn restore(mut self, file: &Path) -> Result<(), DatabaseError> {
+        let source = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        copy_pages(&source, &mut self.0)
+    }
+}
+
+/// Copies all pages, in one read transaction of the source and one transaction of the target.
+fn copy_pages(source: &Connection, target: &mut Connection) -> Result<(), DatabaseError> {
+    match Backup::new(source, target)?.step(-1)? {
+        StepResult::Done => Ok(()),
+        _ => Err(DatabaseError::Unavailable("the database is locked".into())),
+    }
+}
