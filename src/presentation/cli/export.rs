@@ -12,6 +12,11 @@ use crate::{
     settings::Settings,
 };
 
+/// The note on standard error after an export.
+const NOT_EXPORTED: &str = "not exported: passwords, sessions, payment method tokens, carts, notifications, idempotency \
+                            keys, counters and events; this is no backup (`undercroft backup`, `pg_dump`), and \
+                            `undercroft copy` moves a whole store";
+
 /// The arguments of `export`.
 #[derive(clap::Args, Debug)]
 pub struct Export {
@@ -26,7 +31,7 @@ impl Export {
         let store = open_store(&settings, Setup::Never).await?;
         let Some(path) = self.output else {
             export(&store, BufWriter::new(stdout())).await.map_err(CliError::Export)?;
-            return Ok(());
+            return note(NOT_EXPORTED);
         };
         let mut name: OsString = path.clone().into();
         name.push(".part");
@@ -37,9 +42,14 @@ impl Export {
             let _ = fs::remove_file(&part);
         }
         let lines = written?;
-        writeln!(io::stderr(), "{} in {}", counted(lines, "line", "lines"), path.display())
-            .map_err(CliError::Output)
+        let lines = counted(lines, "line", "lines");
+        note(&format!("{lines} in {}\n{NOT_EXPORTED}", path.display()))
     }
+}
+
+/// Writes to standard error.
+fn note(text: &str) -> Result<(), CliError> {
+    writeln!(io::stderr(), "{text}").map_err(CliError::Output)
 }
 
 /// Exports to the file `part`, and renames it to `path` when it is complete.

@@ -119,6 +119,7 @@ async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO reviews SELECT id, product_id, p.user_id, 5, 'a', 'b', 'pending', 1, placed_at, placed_at \
          FROM purchases p JOIN orders ON id = order_id LIMIT 1",
         "INSERT INTO notifications SELECT id, id, 'test', '{}', 'in_app', 'delivered', NULL, created_at FROM users LIMIT 1",
+        "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ('none', 0, 1, 0)",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",
         "INSERT INTO discount_uses SELECT o.id, d.id FROM orders o, discounts d WHERE o.status = 'paid' LIMIT 1",

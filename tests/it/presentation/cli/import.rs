@@ -53,6 +53,7 @@ fn export(folder: &Path, database: Option<&str>) -> String {
     arguments.extend(database.into_iter().flat_map(|url| ["--database", url]));
     let (code, output, errors) = run(folder, &arguments);
     assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("not exported: passwords, sessions, "), "{errors}");
     output
 }
 
@@ -133,6 +134,7 @@ fn exported_demo() -> (TempDir, String) {
     import(folder.path(), &file);
     let (code, output, errors) = run(folder.path(), &["export", "--output", "all.jsonl"]);
     assert_eq!((code, output.as_str()), (Some(0), ""), "{errors}");
+    assert!(errors.contains("not exported: passwords, sessions, "), "{errors}");
     let all = fs::read_to_string(folder.path().join("all.jsonl")).unwrap();
     assert!(all.lines().count() >= 60 && !folder.path().join("all.jsonl.part").exists());
     (folder, all)

@@ -267,7 +267,8 @@ fn output_that_is_closed_early_is_no_error() {
     for command in ["export", "openapi"] {
         let (line, code, errors) = first_line(folder.path(), &[command]);
         assert!(line.starts_with('{'), "{command}: {line}");
-        assert_eq!((code, errors.as_str()), (Some(0), ""), "{command}");
+        assert_eq!(code, Some(0), "{command}");
+        assert!(!errors.contains("undercroft: "), "{command}: {errors}");
     }
 }
 
