@@ -48,7 +48,7 @@ pub enum BackupError {
     #[error("{}", .0.report())]
     Unchecked(Failure),
     /// A database cannot be read or written.
-    #[error("{}: {source}", file.display())]
+    #[error("{}", file.display())]
     Database {
         /// The file of the database.
         file: PathBuf,

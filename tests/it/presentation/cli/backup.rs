@@ -116,6 +116,7 @@ fn a_damaged_backup_is_refused_and_the_store_is_unchanged() {
     for damaged in ["copy.db", "text.db", "none.db"] {
         let (code, output, errors) = run(folder.path(), &["restore", "--force", damaged]);
         assert!(code.is_some_and(|code| code != 0) && output.is_empty(), "{damaged}: {errors}");
+        assert!(errors.matches("the database").count() <= 1, "a cause is printed twice: {errors}");
     }
     let (server, address) = serve(folder.path());
     assert!(get(&address, &format!("/v1/carts/{kept}")).starts_with("HTTP/1.1 200 "));

@@ -46,7 +46,7 @@ pub enum CopyError {
     #[error("the table {0} has other columns in the source than in the target")]
     Columns(String),
     /// Rows of a table cannot be written.
-    #[error("the table {table} of the target: {source}")]
+    #[error("the table {table} of the target")]
     Table {
         /// The name of the table.
         table: String,
