@@ -7,8 +7,8 @@ use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::product::{Product, ProductView};
 use crate::infrastructure::exceptions::{CategoryNotFoundException, Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
-    AdminProductFilter, CategoryRepository, Page, ProductFilter, ProductRepository, SaveError, SearchResults,
-    StoredResponse, UnitOfWork,
+    AdminProductFilter, CategoryRepository, Connection, Page, ProductFilter, ProductRepository, SaveError,
+    SearchResults, StoredResponse, UnitOfWork,
 };
 
 use super::product_draft::{ProductDraft, derived_slug, describe};
@@ -31,16 +31,22 @@ pub async fn any_product(store: &Store, id: ProductId) -> Result<ProductView, Fa
     ProductRepository(&mut connection).by_id(id).await?.ok_or_else(|| NotFound::Product.into())
 }
 
-/// Returns a page of the active products: all, or those that contain the words of `q`.
+/// Returns a page of the active products: all, or those that contain the words of `q`; only those in the subtree of the
+/// category with this id or slug, if one is given.
 pub async fn browse(
     store: &Store,
     q: Option<String>,
-    filter: ProductFilter,
+    category: Option<&str>,
+    mut filter: ProductFilter,
     limit: usize,
     cursor: Option<String>,
 ) -> Result<SearchResults, Failure> {
     let key = store.database().signing_key().clone();
     let mut connection = store.database().read().await?;
+    if let Some(name) = category {
+        filter.category = Some(category_id(&mut connection, name).await?);
+    }
+
     let mut products = ProductRepository(&mut connection);
     let found = match q {
         Some(q) => products.search(&q, &filter, limit, cursor.as_deref(), &key).await?,
@@ -65,9 +71,8 @@ pub async fn all_products(
 }
 
 /// Returns the id of the category with this id or slug.
-pub async fn category_id(store: &Store, name: &str) -> Result<CategoryId, Failure> {
-    let mut connection = store.database().read().await?;
-    let found = CategoryRepository(&mut connection).by_id_or_slug(name).await?;
+async fn category_id(connection: &mut Connection, name: &str) -> Result<CategoryId, Failure> {
+    let found = CategoryRepository(connection).by_id_or_slug(name).await?;
     let category = found.ok_or_else(|| CategoryNotFoundException { category: name.to_owned() })?;
     Ok(category.id)
 }

@@ -46,16 +46,37 @@ pub async fn order_of_payment(store: &Store, id: PaymentId) -> Result<PlacedOrde
     placed_orders::get_by_payment(&mut store.database().read().await?, id).await
 }
 
-/// Returns the operations of a payment, oldest first.
-pub async fn payment_operations(store: &Store, id: PaymentId) -> Result<Vec<PaymentOperation>, Failure> {
-    let mut connection = store.database().read().await?;
-    Ok(PaymentRepository(&mut connection).operations(id).await?)
+/// Returns an order with the operations of its payment, oldest first, all of one snapshot.
+pub async fn order_with_operations(
+    store: &Store,
+    id: OrderId,
+) -> Result<(PlacedOrder, Vec<PaymentOperation>), Failure> {
+    let read = store.database().snapshot(id, async |connection, id| {
+        let placed = placed_orders::get(connection, id).await?;
+        let operations = PaymentRepository(connection).operations(placed.payment.id).await?;
+        Ok((placed, operations))
+    });
+    read.await
 }
 
 /// Returns the invoice of an order, and its credit notes.
-pub async fn invoice(store: &Store, id: OrderId) -> Result<(Invoice, Vec<Invoice>), Failure> {
-    let mut connection = store.database().read().await?;
-    let documents = InvoiceRepository(&mut connection).by_order(id).await?;
+///
+/// # Errors
+///
+/// Those of `check`, which decides whether the principal may read the order; [`NotFound`] for an order or an invoice
+/// that does not exist.
+pub async fn invoice(
+    store: &Store,
+    id: OrderId,
+    check: impl FnOnce(&Order) -> Result<(), Failure>,
+) -> Result<(Invoice, Vec<Invoice>), Failure> {
+    let read = store.database().snapshot(id, async |connection, id| {
+        let order: Order = connection.find(id).await?.ok_or(NotFound::Order)?;
+        Ok::<_, Failure>((order, InvoiceRepository(connection).by_order(id).await?))
+    });
+    let (order, documents) = read.await?;
+    check(&order)?;
+
     let (invoices, credit_notes): (Vec<_>, Vec<_>) =
         documents.into_iter().partition(|document| document.kind == InvoiceKind::Invoice);
     let invoice = invoices.into_iter().next().ok_or(NotFound::Invoice)?;

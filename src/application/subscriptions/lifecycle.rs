@@ -3,12 +3,14 @@
 
 use jiff::Timestamp;
 
-use crate::domain::ids::{OrderId, SubscriptionId};
+use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::money::Money;
 use crate::domain::payment::{OperationKind, PaymentOperation};
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
-use crate::infrastructure::exceptions::{Conflict, Failure, SubscriptionExpiredException, Technical};
+use crate::infrastructure::exceptions::{
+    Conflict, Failure, NotFound, SubscriptionExpiredException, Technical,
+};
 use crate::infrastructure::repositories::{StoredResponse, SubscriptionRepository, UnitOfWork};
 
 use super::periods::{self, end, fail_open_charge, save};
@@ -31,23 +33,39 @@ pub enum SubscriptionChange {
     CancelAndRefund,
 }
 
-/// Changes a subscription, once for each idempotency key.
+/// Changes a subscription, once for each idempotency key; if `owner` is given, only a subscription of this user.
 pub async fn change_once(
     store: &Store,
     id: SubscriptionId,
+    owner: Option<UserId>,
     change: SubscriptionChange,
     responder: Responder<Subscription>,
 ) -> Result<StoredResponse, Failure> {
     let since = store.now();
-    let response = once(store, responder, (id, change), async |work, (id, change)| match change {
-        SubscriptionChange::Pause => pause(work, *id).await,
-        SubscriptionChange::Resume => resume(work, *id).await,
-        SubscriptionChange::Cancel => cancel(work, *id).await,
-        SubscriptionChange::CancelAndRefund => cancel_and_refund(work, *id).await,
+    let response = once(store, responder, (id, owner, change), async |work, &(id, owner, change)| {
+        check_owner(work, id, owner).await?;
+        match change {
+            SubscriptionChange::Pause => pause(work, id).await,
+            SubscriptionChange::Resume => resume(work, id).await,
+            SubscriptionChange::Cancel => cancel(work, id).await,
+            SubscriptionChange::CancelAndRefund => cancel_and_refund(work, id).await,
+        }
     })
     .await?;
     send_due(store, since).await;
     Ok(response)
+}
+
+/// Fails as for a subscription that does not exist if it is not a subscription of `owner`.
+async fn check_owner(
+    work: &mut UnitOfWork,
+    id: SubscriptionId,
+    owner: Option<UserId>,
+) -> Result<(), Failure> {
+    let Some(owner) = owner else { return Ok(()) };
+    let found: Option<Subscription> = work.find(id).await?;
+    let is_own = found.is_some_and(|subscription| subscription.user_id == owner);
+    if is_own { Ok(()) } else { Err(NotFound::Subscription.into()) }
 }
 
 /// Pauses a subscription: it is not charged until it is resumed. Paid periods are not refunded. A pending charge is

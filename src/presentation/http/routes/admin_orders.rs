@@ -120,8 +120,7 @@ async fn get_order(
     Path(id): Path<OrderId>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let placed = orders::order(&app.store, id).await?;
-    let operations = queries::payment_operations(&app.store, placed.payment.id).await?;
+    let (placed, operations) = queries::order_with_operations(&app.store, id).await?;
     let payment_operations = operations.iter().map(PaymentOperationBody::of).collect();
     let body = AdminOrderBody { order: OrderBody::of(&placed), payment_operations };
     Ok(if_none_match.respond(placed.order.version, &body))

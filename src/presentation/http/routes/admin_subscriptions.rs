@@ -120,5 +120,5 @@ async fn change_subscription(
         SubscriptionAction::Cancel if change.refund => SubscriptionChange::CancelAndRefund,
         SubscriptionAction::Cancel => SubscriptionChange::Cancel,
     };
-    subscriptions::change_once(&app.store, id, change, responder).await
+    subscriptions::change_once(&app.store, id, None, change, responder).await
 }

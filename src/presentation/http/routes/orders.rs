@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 
 use crate::application::selling::{orders, queries};
 use crate::domain::ids::{OrderId, PaymentId};
-use crate::domain::order::OrderStatus;
+use crate::domain::order::{Order, OrderStatus};
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException};
 use crate::infrastructure::repositories::OrderFilter;
 use crate::presentation::http::bodies::{InvoiceBody, OrderBody, PaymentBody};
@@ -100,8 +100,8 @@ async fn get_invoice(
     Path(id): Path<OrderId>,
     order_token: OrderToken,
 ) -> HandlerResult<Json<InvoiceBody>> {
-    order_token.check(&app, &principal, &orders::order(&app.store, id).await?.order)?;
-    let (invoice, credit_notes) = queries::invoice(&app.store, id).await?;
+    let check = |order: &Order| order_token.check(&app, &principal, order);
+    let (invoice, credit_notes) = queries::invoice(&app.store, id, check).await?;
     let credit_notes = credit_notes.into_iter().map(|note| InvoiceBody::of(note, Vec::new())).collect();
     Ok(Json(InvoiceBody::of(invoice, credit_notes)))
 }

@@ -133,12 +133,8 @@ async fn list_products(
     languages: Languages,
 ) -> HandlerResult {
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
-    let category = match &query.category {
-        Some(name) => Some(catalogue::category_id(&app.store, name).await?),
-        None => None,
-    };
     let filter = ProductFilter {
-        category,
+        category: None,
         currency,
         min_price: query.min_price,
         max_price: query.max_price,
@@ -148,7 +144,8 @@ async fn list_products(
             Sort::PriceDesc => ProductSort::PriceDescending,
         }),
     };
-    let found = catalogue::browse(&app.store, query.q, filter, limit, cursor).await?;
+    let found =
+        catalogue::browse(&app.store, query.q, query.category.as_deref(), filter, limit, cursor).await?;
     let body = ProductListBody {
         items: found.page.items.iter().map(|view| ProductBody::of(view, &languages, currency)).collect(),
         next_cursor: found.page.next.as_deref(),

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use crate::application::subscriptions::lifecycle::{self as subscriptions, SubscriptionChange};
 use crate::application::subscriptions::queries;
 use crate::domain::ids::SubscriptionId;
-use crate::domain::subscription::{Subscription, SubscriptionPeriod, SubscriptionStatus};
+use crate::domain::subscription::SubscriptionStatus;
 use crate::infrastructure::exceptions::{NotFound, SubscriptionExpiredException};
 use crate::infrastructure::repositories::SubscriptionFilter;
 use crate::presentation::http::bodies::SubscriptionBody;
@@ -67,7 +67,10 @@ async fn get_subscription(
     Path(id): Path<SubscriptionId>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let (subscription, periods) = own_subscription(&app, &principal, id).await?;
+    let (subscription, periods) = queries::subscription(&app.store, id).await?;
+    if subscription.user_id != principal.user_id() {
+        return Err(NotFound::Subscription.into());
+    }
     let body = SubscriptionBody::with_periods(&subscription, &periods);
     Ok(if_none_match.respond(subscription.version, &body))
 }
@@ -125,17 +128,7 @@ async fn change_own(
     change: SubscriptionChange,
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
-    own_subscription(app, principal, id).await?;
-    let (_, responder) = request.into_parts(Some(principal.user_id()), changed(SubscriptionBody::response));
-    subscriptions::change_once(&app.store, id, change, responder).await
-}
-
-/// Returns a subscription of the user with its periods. A subscription of another user is not found.
-async fn own_subscription(
-    app: &AppState,
-    principal: &LoggedIn,
-    id: SubscriptionId,
-) -> HandlerResult<(Subscription, Vec<SubscriptionPeriod>)> {
-    let found = queries::subscription(&app.store, id).await?;
-    if found.0.user_id == principal.user_id() { Ok(found) } else { Err(NotFound::Subscription.into()) }
+    let owner = Some(principal.user_id());
+    let (_, responder) = request.into_parts(owner, changed(SubscriptionBody::response));
+    subscriptions::change_once(&app.store, id, owner, change, responder).await
 }

@@ -246,6 +246,6 @@ async fn the_worker_is_notified_of_the_refund_of_a_subscription(shop: &Shop) {
     let id = value(&shop.database, "SELECT id FROM subscriptions", &[]).await;
     let responder = Responder::new(None, Text(|_: &Subscription| String::new()));
     let cancel = SubscriptionChange::CancelAndRefund;
-    lifecycle::change_once(&shop.store, id, cancel, responder).await.unwrap();
+    lifecycle::change_once(&shop.store, id, None, cancel, responder).await.unwrap();
     assert_eq!(notice(&shop.store), Some(value(&shop.database, "SELECT id FROM payments", &[]).await));
 }

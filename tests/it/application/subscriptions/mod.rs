@@ -32,7 +32,7 @@ async fn change(
     id: SubscriptionId,
     change: SubscriptionChange,
 ) -> Result<StoredResponse, Failure> {
-    change_once(store, id, change, Responder::new(None, Text(|_: &Subscription| String::new()))).await
+    change_once(store, id, None, change, Responder::new(None, Text(|_: &Subscription| String::new()))).await
 }
 
 /// A shop whose only subscription costs 15.00 EUR a month.
