@@ -20,10 +20,15 @@ const UNEXPECTED: &str = "UnexpectedProblem";
 const FAULT: &str = "Fault";
 
 /// The members that problem documents of one code, or faults of one code, have beside those of all.
-const FACTS: [(&str, &str); 25] = [
+const FACTS: [(&str, &str); 27] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
+    (
+        "country",
+        "The country to which the order would be shipped (ISO 3166-1), for the code `does_not_ship`.",
+    ),
+    ("currency", "The currency of the cart (ISO 4217), for the code `does_not_ship`."),
     ("column", "The column of the first error in the body, from 1."),
     ("discount_code", "The discount code."),
     ("ended_at", "The time at which the subscription ended."),
