@@ -134,6 +134,7 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
                     subscription_id: None,
                     currency: Currency::EUR,
                     lines: chosen(&variants, number).map(line).into(),
+                    expected_total: None,
                     discount_code: None,
                     shipping: ShippingChoice::Cheapest,
                     shipping_address: address.clone(),

@@ -89,6 +89,7 @@ async fn place_lines(
         subscription_id: None,
         currency: invoice.currency,
         lines: lines.iter().map(|line| quote_line(line, invoice.currency)).collect(),
+        expected_total: None,
         discount_code: None,
         shipping: ShippingChoice::NotCharged,
         shipping_address: address.clone(),

@@ -8,14 +8,15 @@ use uuid::Uuid;
 use crate::domain::address::Address;
 use crate::domain::cart::{Cart, CartStatus};
 use crate::domain::ids::{CartId, OrderId, UserId};
+use crate::domain::money::Money;
 use crate::domain::order::Order;
 use crate::domain::payment::{Payment, PaymentStatus};
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::ports::{Charge, DeclineReason};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
-    Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, UnauthorizedAccessException,
-    ValidationException,
+    Conflict, Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException,
+    UnauthorizedAccessException, ValidationException,
 };
 use crate::infrastructure::repositories::{CartRepository, PaymentRepository, StoredResponse, UnitOfWork};
 
@@ -32,6 +33,10 @@ use crate::application::payments::placed_orders;
 pub struct Checkout {
     /// The cart.
     pub cart_id: CartId,
+    /// The version that the cart must have; any if `None`.
+    pub version: Option<i64>,
+    /// The total that the buyer was shown; any if `None`.
+    pub expected_total: Option<Money>,
     /// The buyer; `None` is a guest.
     pub user_id: Option<UserId>,
     /// The buyer's e-mail address; if omitted, that of the user.
@@ -52,7 +57,7 @@ pub struct Checkout {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`], [`NotFound::Cart`], an [`OrderProcessingException`] if the cart is already ordered, and those of
+/// A [`ValidationException`], [`NotFound::Cart`], an [`OrderProcessingException`] if the cart is already ordered, [`Conflict::PreconditionFailed`] if it has another version, and those of
 /// [`place_order`].
 pub async fn checkout(
     store: &Store,
@@ -122,10 +127,13 @@ impl ProviderRequest for Checkout {
     }
 }
 
-/// Locks the cart, if it is open and the buyer's.
+/// Locks the cart, if it is open, the buyer's, and has the required version.
 async fn open_cart(work: &mut UnitOfWork, request: &Checkout) -> Result<Cart, Failure> {
     let own = |cart: &Cart| cart.user_id.is_none() || cart.user_id == request.user_id;
     if let Some(cart) = CartRepository::lock(work, request.cart_id).await?.filter(own) {
+        if request.version.is_some_and(|seen| seen != cart.version) {
+            return Err(Conflict::PreconditionFailed.into());
+        }
         if cart.lines.is_empty() {
             return Err(ValidationException::one("", Fault::TooFew { min_items: 1 }).into());
         }
@@ -163,6 +171,7 @@ async fn draft(
         cart_id: Some(cart.id),
         subscription_id: None,
         currency: cart.currency,
+        expected_total: request.expected_total,
         lines: cart
             .lines
             .iter()

@@ -11,10 +11,11 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, Payment, PaymentOperation, PaymentStatus};
 use crate::domain::placed_order::PlacedOrder;
+use crate::domain::pricing::Priced;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
-    Failure, Fault, InvalidDiscountCodeException, ProductOutOfStockException, UnauthorizedAccessException,
-    ValidationException,
+    Failure, Fault, InvalidDiscountCodeException, ProductOutOfStockException, TotalChangedException,
+    UnauthorizedAccessException, ValidationException,
 };
 use crate::infrastructure::repositories::{
     DiscountRepository, InventoryRepository, ReserveError, UnitOfWork, next_number, next_number_ahead,
@@ -48,6 +49,8 @@ pub struct OrderDraft {
     pub currency: Currency,
     /// The variants with their quantities.
     pub lines: Vec<QuoteLine>,
+    /// The total that the buyer was shown; any if `None`.
+    pub expected_total: Option<Money>,
     /// The discount code.
     pub discount_code: Option<String>,
     /// The shipping method.
@@ -63,6 +66,10 @@ pub struct OrderDraft {
 }
 
 /// Places an order; its payment is pending and its stock reserved.
+///
+/// # Errors
+///
+/// A [`TotalChangedException`] if the total is not the expected one; then nothing is reserved.
 pub async fn place_order(
     work: &mut UnitOfWork,
     terms: &Terms,
@@ -125,6 +132,20 @@ fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
     }
     if quote.undeliverable {
         return Err(ValidationException::one("/shipping_address/country", Fault::Invalid).into());
+    }
+    check_total(draft, quote)
+}
+
+/// Checks that the total is the one that the buyer was shown.
+fn check_total(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
+    let Some(expected) = draft.expected_total else { return Ok(()) };
+    if expected.currency != draft.currency {
+        let fault = Fault::WrongCurrency { expected: draft.currency.to_string() };
+        return Err(ValidationException::one("/expected_total/currency", fault).into());
+    }
+    let Priced { subtotal, discount, shipping, tax, total, .. } = quote.priced;
+    if expected != total {
+        return Err(TotalChangedException { expected, subtotal, discount, shipping, tax, total }.into());
     }
     Ok(())
 }

@@ -130,6 +130,7 @@ async fn place_renewal(
             quantity: subscription.quantity,
             agreed_price: None,
         }],
+        expected_total: None,
         discount_code: None,
         shipping: ShippingChoice::Cheapest,
         billing_address: subscription.shipping_address.clone(),

@@ -7,7 +7,8 @@ use super::{
     CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault,
     InvalidDiscountCodeException, NotFound, NotReady, NotReadyReason, OrderProcessingException,
     PaymentFailedException, ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException,
-    Technical, TechnicalKind, UnauthorizedAccessException, UserNotFoundException, ValidationException,
+    Technical, TechnicalKind, TotalChangedException, UnauthorizedAccessException, UserNotFoundException,
+    ValidationException,
 };
 use crate::domain::{
     country::Country,
@@ -39,6 +40,16 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         }
         .into(),
     );
+    let [none, one] = [Money::zero(Currency::EUR), Money::new(1, Currency::EUR)];
+    let totals = TotalChangedException {
+        expected: none,
+        subtotal: one,
+        discount: none,
+        shipping: none,
+        tax: none,
+        total: one,
+    };
+    examples.push(totals.into());
     examples.extend(
         [
             U::NotLoggedIn,

@@ -2,7 +2,7 @@
 //!
 //! Which one to raise:
 //!
-//! - The store refuses the request, or does not have the resource: one of the ten `…Exception` types, each in a file of
+//! - The store refuses the request, or does not have the resource: one of the eleven `…Exception` types, each in a file of
 //!   its own; [`NotFound`] and [`Conflict`] for what has no exception of its own.
 //! - A field of the request is invalid: [`ValidationException`], with all faults at once.
 //! - The request cannot be read (syntax, size, media type): [`RejectedRequest`].
@@ -37,6 +37,7 @@ mod product_out_of_stock_exception;
 mod rejected_request;
 mod subscription_expired_exception;
 mod technical;
+mod total_changed_exception;
 mod unauthorized_access_exception;
 mod user_not_found_exception;
 mod validation_exception;
@@ -63,6 +64,7 @@ pub use self::{
     rejected_request::RejectedRequest,
     subscription_expired_exception::SubscriptionExpiredException,
     technical::{Technical, TechnicalKind},
+    total_changed_exception::TotalChangedException,
     unauthorized_access_exception::UnauthorizedAccessException,
     user_not_found_exception::UserNotFoundException,
     validation_exception::ValidationException,

@@ -174,6 +174,7 @@ fn fact(name: &str, values: &[&Value]) -> RefOr<Schema> {
         return reason.description(Some(description(name))).into();
     }
     match values[0] {
+        Value::Object(_) if name == "totals" => Ref::from_schema_name("Totals").into(),
         Value::Number(_) => object(Type::Integer, description(name)).into(),
         Value::Object(_) => Ref::from_schema_name("Money").into(),
         _ => text(description(name)).into(),

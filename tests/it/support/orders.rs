@@ -36,6 +36,8 @@ pub fn key(name: &str) -> IdempotencyKey {
 pub fn checkout_request(cart_id: CartId, token: &str) -> Checkout {
     Checkout {
         cart_id,
+        version: None,
+        expected_total: None,
         user_id: None,
         email: Some("ann@example.com".into()),
         shipping_address: address(),

@@ -7,12 +7,14 @@ use utoipa::ToSchema;
 use crate::application::selling::checkout::{Checkout, checkout};
 use crate::domain::address::Address;
 use crate::domain::ids::CartId;
+use crate::domain::money::Money;
 use crate::domain::placed_order::PlacedOrder;
 use crate::infrastructure::exceptions::{
     InvalidDiscountCodeException, NotFound, OrderProcessingException, PaymentFailedException,
-    ProductOutOfStockException, UnauthorizedAccessException,
+    ProductOutOfStockException, TotalChangedException, UnauthorizedAccessException,
 };
 use crate::presentation::http::bodies::OrderBody;
+use crate::presentation::http::conditional::IfMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::order_token::token;
@@ -28,6 +30,7 @@ pub(super) fn routes() -> Routes {
             NotFound::Cart,
             any::<ProductOutOfStockException>(),
             any::<InvalidDiscountCodeException>(),
+            any::<TotalChangedException>(),
             any::<PaymentFailedException>(),
             any::<OrderProcessingException>(),
             UnauthorizedAccessException::AgeRestricted,
@@ -49,6 +52,10 @@ struct CheckoutCart {
     /// The code of the shipping method. If omitted, the cheapest one is used.
     #[schema(min_length = 1, max_length = 64)]
     shipping_method: Option<String>,
+    /// The total that the shopper was shown. If the order would have another one, the request fails with
+    /// `total_changed` and the new totals: nothing is charged and no stock is reserved. If omitted, any total is
+    /// charged.
+    expected_total: Option<Money>,
     /// The payment method.
     payment: PaymentMethod,
 }
@@ -68,7 +75,8 @@ struct PaymentMethod {
 /// Check out a cart
 ///
 /// Places an order with the items of the cart and authorizes its payment. A payment with the status `requires_action`
-/// has to be confirmed by the shopper at its `action_url`. A guest's order has a `token` that authorizes later
+/// has to be confirmed by the shopper at its `action_url`. With `expected_total` the order is only placed if it costs what
+/// the shopper was shown; with `If-Match` only if the cart was not changed since then. A guest's order has a `token` that authorizes later
 /// requests about the order.
 #[utoipa::path(post, path = "/v1/carts/{id}/checkout", tag = "checkout", params(("id" = Uuid, Path)),
     request_body = CheckoutCart, responses((status = 201, body = OrderBody)))]
@@ -76,6 +84,7 @@ async fn checkout_cart(
     principal: Anyone,
     State(app): State<AppState>,
     Path(cart_id): Path<CartId>,
+    IfMatch(version): IfMatch,
     request: Idempotent<CheckoutCart>,
 ) -> HandlerResult<StoredResponse> {
     let secret = app.store.database().signing_key().clone();
@@ -88,9 +97,12 @@ async fn checkout_cart(
         },
     );
     let (body, responder) = request.into_parts(principal.user_id(), render);
-    let CheckoutCart { email, shipping_address, billing_address, shipping_method, payment } = body;
+    let CheckoutCart { email, shipping_address, billing_address, shipping_method, expected_total, payment } =
+        body;
     let purchase = Checkout {
         cart_id,
+        version,
+        expected_total,
         user_id: principal.user_id(),
         email,
         shipping_address,

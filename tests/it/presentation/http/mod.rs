@@ -10,5 +10,6 @@ mod partial_updates;
 mod products;
 mod selling;
 mod server;
+mod shown_totals;
 mod successes;
 mod validation;
