@@ -232,6 +232,7 @@ CREATE TABLE carts (
     currency TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('open', 'ordered', 'merged')),
     discount_code TEXT,
+    delivery JSONB NOT NULL,
     order_id UUID,
     version BIGINT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,

@@ -1,9 +1,12 @@
 //! Carts: the variants that a shopper wants to buy, with their quantities.
 
+use super::address::Address;
+use super::country::Country;
 use super::ids::{CartId, OrderId, UserId, VariantId};
 use super::money::Currency;
 use super::state::states;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// The most pieces of one variant in a cart.
 pub const MAX_QUANTITY: i64 = 9_999;
@@ -36,6 +39,8 @@ pub struct Cart {
     pub status: CartStatus,
     /// The discount code, as the shopper typed it.
     pub discount_code: Option<String>,
+    /// The delivery that the cart is priced for.
+    pub delivery: Delivery,
     /// The order of a cart that was checked out.
     pub order_id: Option<OrderId>,
     /// The number of changes, from 1.
@@ -57,4 +62,37 @@ pub struct CartLine {
     pub variant_id: VariantId,
     /// The number of pieces, 1 to [`MAX_QUANTITY`].
     pub quantity: i64,
+}
+
+/// The delivery of a cart, as far as the shopper has stated it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// The country code (ISO 3166-1 alpha-2). If omitted, it is that of the shipping address, or else the store's default
+    /// country.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "country", example = "DE")]
+    pub country: Option<Country>,
+    /// The postal code. No price depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
+    pub postal_code: Option<String>,
+    /// The address to which the order is delivered, in the same country.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_address: Option<Address>,
+    /// The code of the shipping method. If omitted, the cheapest one is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64)]
+    pub shipping_method: Option<String>,
+    /// The buyer's e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "email", max_length = 254)]
+    pub email: Option<String>,
+}
+
+impl Delivery {
+    /// Returns the country, if it is stated.
+    pub fn country(&self) -> Option<Country> {
+        self.shipping_address.as_ref().map(|address| address.country).or(self.country)
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::cart::{Cart, CartLine, CartStatus, MAX_LINES, MAX_QUANTITY};
+use crate::domain::cart::{Cart, CartLine, CartStatus, Delivery, MAX_LINES, MAX_QUANTITY};
 use crate::domain::ids::{CartId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::pricing::PricedLine;
@@ -46,6 +46,8 @@ pub enum CartChange {
     RemoveLine(VariantId),
     /// Sets the discount code, which has to apply, or removes it.
     SetDiscount(Option<String>),
+    /// Sets the delivery that the cart is priced for.
+    SetDelivery(Box<Delivery>),
 }
 
 /// A cart with its prices.
@@ -55,7 +57,7 @@ pub struct PricedCart {
     pub cart: Cart,
     /// The lines, in the order of the cart.
     pub lines: Vec<PricedCartLine>,
-    /// The prices of the lines that can be bought, for delivery to the store's default country.
+    /// The prices of the lines that can be bought, for the delivery of the cart.
     pub quote: Quote,
 }
 
@@ -97,6 +99,7 @@ async fn create_in(
         currency: currency.unwrap_or(terms.default_currency),
         status: CartStatus::Open,
         discount_code: None,
+        delivery: Delivery::default(),
         order_id: None,
         version: 1,
         created_at: now,
@@ -177,10 +180,20 @@ async fn change_in(
             cart.discount_code.clone_from(code);
             work.save(&mut cart).await?;
         }
+        CartChange::SetDelivery(delivery) => {
+            check_delivery(delivery)?;
+            cart.delivery = Delivery::clone(delivery);
+            work.save(&mut cart).await?;
+        }
     }
 
     let now = work.now();
-    let priced = price(work, terms, now, cart).await?;
+    let code = cart.delivery.shipping_method.as_deref();
+    let shipping = match change {
+        CartChange::SetDelivery(_) => ShippingChoice::method(code),
+        _ => ShippingChoice::preferred(code),
+    };
+    let priced = price_with(work, terms, now, cart, &shipping).await?;
     match (change, &priced.quote.refused_discount) {
         (CartChange::SetDiscount(_), Some(refused)) => Err(refused.clone().into()),
         _ => Ok(priced),
@@ -229,6 +242,10 @@ pub async fn merge(
                 CartRepository::set_line(work, &mut own, CartLine { quantity, ..*line }).await?;
             }
             own.discount_code = own.discount_code.or(guest.discount_code.take());
+            let delivery = std::mem::take(&mut guest.delivery);
+            if own.delivery == Delivery::default() {
+                own.delivery = delivery;
+            }
             own.expires_at = later(now, terms.cart);
             work.save(&mut own).await?;
             guest.status = guest.status.transition_to(CartStatus::Merged)?;
@@ -298,16 +315,38 @@ fn is_for_sale(offer: &Offer, currency: Currency) -> bool {
     offer.active && offer.prices.contains_key(&currency)
 }
 
-/// Computes the prices of a cart: of the lines that can be bought, for delivery to the store's default country.
+/// Fails if the shipping address is in another country than the one that is stated beside it.
+fn check_delivery(delivery: &Delivery) -> Result<(), Failure> {
+    if delivery.country.is_some_and(|country| delivery.country() != Some(country)) {
+        return Err(ValidationException::one("/country", Fault::Invalid).into());
+    }
+    Ok(())
+}
+
+/// Computes the prices of a cart: of the lines that can be bought, for the delivery of the cart. If its shipping method
+/// is not available any more, the cheapest one applies.
 async fn price(
     connection: &mut Connection,
     terms: &Terms,
     now: Timestamp,
     cart: Cart,
 ) -> Result<PricedCart, Failure> {
+    let shipping = ShippingChoice::preferred(cart.delivery.shipping_method.as_deref());
+    price_with(connection, terms, now, cart, &shipping).await
+}
+
+/// Computes the prices of a cart with this choice of the shipping method.
+async fn price_with(
+    connection: &mut Connection,
+    terms: &Terms,
+    now: Timestamp,
+    cart: Cart,
+    shipping: &ShippingChoice,
+) -> Result<PricedCart, Failure> {
+    let country = cart.delivery.country().unwrap_or(terms.default_country);
     let variants: Vec<VariantId> = cart.lines.iter().map(|line| line.variant_id).collect();
     let code = cart.discount_code.as_deref();
-    quote_ahead(connection, terms.default_country, code, &ShippingChoice::Cheapest);
+    quote_ahead(connection, country, code, shipping);
     let mut known = ProductRepository(connection).offers(&variants).await?;
     let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
     for &line in &cart.lines {
@@ -325,8 +364,8 @@ async fn price(
         currency: cart.currency,
         lines: &quoted,
         discount_code: cart.discount_code.as_deref(),
-        country: terms.default_country,
-        shipping: &ShippingChoice::Cheapest,
+        country,
+        shipping,
     };
     let quote = quote_offers(connection, &request, offers).await?;
     let mut priced = quote.priced.lines.iter();

@@ -39,13 +39,13 @@ pub struct Checkout {
     pub expected_total: Option<Money>,
     /// The buyer; `None` is a guest.
     pub user_id: Option<UserId>,
-    /// The buyer's e-mail address; if omitted, that of the user.
+    /// The buyer's e-mail address; if omitted, that of the cart, or else that of the user.
     pub email: Option<String>,
-    /// The address to which the order is delivered.
-    pub shipping_address: Address,
+    /// The address to which the order is delivered; if omitted, that of the cart.
+    pub shipping_address: Option<Address>,
     /// The address of the invoice; if omitted, the shipping address.
     pub billing_address: Option<Address>,
-    /// The code of the shipping method; if omitted, the cheapest.
+    /// The code of the shipping method; if omitted, that of the cart, or else the cheapest.
     pub shipping_method: Option<String>,
     /// The payment provider.
     pub provider: String,
@@ -160,7 +160,13 @@ async fn draft(
     request: &Checkout,
 ) -> Result<OrderDraft, Failure> {
     let user = buyer(work, request.user_id).await?;
-    let email = request.email.clone().or_else(|| user.as_ref().map(|user| user.email.clone()));
+    let delivery = &cart.delivery;
+    let email = request.email.as_ref().or(delivery.email.as_ref());
+    let email = email.or(user.as_ref().map(|user| &user.email)).cloned();
+    let shipping_address = request.shipping_address.as_ref().or(delivery.shipping_address.as_ref());
+    let shipping_address =
+        shipping_address.ok_or_else(|| ValidationException::one("/shipping_address", Fault::Required))?;
+    let shipping_method = request.shipping_method.as_ref().or(delivery.shipping_method.as_ref());
     let today = work.now().to_zoned(jiff::tz::TimeZone::UTC).date();
     Ok(OrderDraft {
         id: order_id,
@@ -182,12 +188,9 @@ async fn draft(
             })
             .collect(),
         discount_code: cart.discount_code.clone(),
-        shipping: match &request.shipping_method {
-            Some(code) => ShippingChoice::Method(code.clone()),
-            None => ShippingChoice::Cheapest,
-        },
-        billing_address: request.billing_address.as_ref().unwrap_or(&request.shipping_address).clone(),
-        shipping_address: request.shipping_address.clone(),
+        shipping: ShippingChoice::method(shipping_method.map(String::as_str)),
+        billing_address: request.billing_address.as_ref().unwrap_or(shipping_address).clone(),
+        shipping_address: shipping_address.clone(),
         provider: request.provider.clone(),
         token: request.token.clone(),
     })

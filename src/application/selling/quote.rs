@@ -53,8 +53,22 @@ pub enum ShippingChoice {
     Cheapest,
     /// The method with this code.
     Method(String),
+    /// The method with this code if it delivers to the country, otherwise the cheapest that does.
+    Preferred(String),
     /// Shipping is not charged: it was agreed outside the store.
     NotCharged,
+}
+
+impl ShippingChoice {
+    /// The method with this code; the cheapest if `None`.
+    pub fn method(code: Option<&str>) -> Self {
+        code.map_or(Self::Cheapest, |code| Self::Method(code.to_owned()))
+    }
+
+    /// The method with this code if it delivers to the country; the cheapest if not, or if `None`.
+    pub fn preferred(code: Option<&str>) -> Self {
+        code.map_or(Self::Cheapest, |code| Self::Preferred(code.to_owned()))
+    }
 }
 
 /// The price of a list of lines.
@@ -70,6 +84,8 @@ pub struct Quote {
     pub refused_discount: Option<InvalidDiscountCodeException>,
     /// The shipping method.
     pub shipping: Option<ShippingMethod>,
+    /// The shipping methods that deliver to the country, each with its price.
+    pub shipping_methods: Vec<(ShippingMethod, Money)>,
     /// Whether the order is shipped and no method delivers to the country.
     pub undeliverable: bool,
 }
@@ -130,7 +146,7 @@ pub async fn quote_offers(
         ShippingOptions::default()
     };
     let undeliverable = shipping_options.undeliverable();
-    let shipping = chosen(shipping_options, request)?;
+    let shipping = chosen(&shipping_options, request)?;
     input.shipping = shipping
         .as_ref()
         .map(|(method, amount)| ShippingInput { amount: *amount, tax: rate(&rules, &method.tax_class) });
@@ -141,6 +157,7 @@ pub async fn quote_offers(
         discount,
         refused_discount,
         shipping: shipping.map(|(method, _)| method),
+        shipping_methods: shipping_options.priced,
         undeliverable,
     })
 }
@@ -238,17 +255,21 @@ async fn shipping_options(
 
 /// Returns the chosen shipping method with its price. A store without shipping methods ignores the choice.
 fn chosen(
-    ShippingOptions { priced, without_rate }: ShippingOptions,
+    ShippingOptions { priced, without_rate }: &ShippingOptions,
     request: &QuoteRequest<'_>,
 ) -> Result<Option<(ShippingMethod, Money)>, Failure> {
-    let ShippingChoice::Method(code) = request.shipping else {
-        return Ok(priced.into_iter().min_by_key(|(_, price)| price.amount));
+    let cheapest = || priced.iter().min_by_key(|(_, price)| price.amount).cloned();
+    let with_code = |code: &str| priced.iter().find(|(method, _)| method.code == code).cloned();
+    let code = match request.shipping {
+        ShippingChoice::Cheapest | ShippingChoice::NotCharged => return Ok(cheapest()),
+        ShippingChoice::Preferred(code) => return Ok(with_code(code).or_else(cheapest)),
+        ShippingChoice::Method(code) => code,
     };
     if priced.is_empty() && without_rate.is_empty() {
         return Ok(None);
     }
-    if let Some(method) = priced.into_iter().find(|(method, _)| method.code == *code) {
-        return Ok(Some(method));
+    if let Some(found) = with_code(code) {
+        return Ok(Some(found));
     }
     let fault = if without_rate.iter().any(|method| method.code == *code) {
         Fault::DoesNotShip { country: request.country, currency: request.currency }

@@ -13,6 +13,7 @@ table! {
     currency,
     status,
     discount_code,
+    delivery: json,
     order_id,
     version,
     created_at,

@@ -40,7 +40,7 @@ pub fn checkout_request(cart_id: CartId, token: &str) -> Checkout {
         expected_total: None,
         user_id: None,
         email: Some("ann@example.com".into()),
-        shipping_address: address(),
+        shipping_address: Some(address()),
         billing_address: None,
         shipping_method: None,
         provider: "sandbox".into(),

@@ -23,12 +23,13 @@ pub enum EraseError {
 }
 
 /// Removes what belongs to the user alone, and the payment method tokens, so that nothing more is charged.
-const STATEMENTS: [&str; 7] = [
+const STATEMENTS: [&str; 8] = [
     "DELETE FROM sessions WHERE user_id = $1",
     "DELETE FROM user_preferences WHERE user_id = $1",
     "DELETE FROM user_identities WHERE user_id = $1",
     "DELETE FROM notifications WHERE user_id = $1",
     "DELETE FROM carts WHERE user_id = $1 AND status = 'open'",
+    "UPDATE carts SET delivery = '{}', version = version + 1 WHERE user_id = $1",
     "UPDATE subscriptions SET token = '', version = version + 1 WHERE user_id = $1",
     "UPDATE payments SET token = '', version = version + 1 \
      WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)",
@@ -43,7 +44,7 @@ impl UserRepository<'_> {
     ///
     /// - The row of the user is kept for the rows that reference it, without name, birth date and password, and with a
     ///   random e-mail address that cannot receive mail.
-    /// - Sessions, preferences, identities, notifications, open carts, the responses stored with idempotency keys and the
+    /// - Sessions, preferences, identities, notifications, open carts, the delivery details of other carts, the responses stored with idempotency keys and the
     ///   payment method tokens are removed. Subscriptions are cancelled.
     /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax.
     /// - Invoices and credit notes are kept unchanged, with their addresses, because the law requires it (article 17,

@@ -6,14 +6,15 @@ use utoipa::ToSchema;
 
 use super::Totals;
 use crate::application::selling::cart::{PricedCart, PricedCartLine};
-use crate::domain::cart::CartStatus;
+use crate::domain::cart::{CartStatus, Delivery};
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};
+use crate::domain::shipping::ShippingMethod;
 use crate::infrastructure::exceptions::InvalidDiscountCodeException;
 use crate::presentation::http::response::{StoredResponse, tagged};
 
-/// A cart with its prices, for delivery to the store's default country. The checkout computes shipping and tax for the
-/// shipping address.
+/// A cart with its prices for its delivery. A checkout with the same delivery charges them, if they do not change
+/// meanwhile; with `expected_total` it charges nothing else.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Cart)]
 pub struct CartBody {
@@ -27,10 +28,17 @@ pub struct CartBody {
     items: Vec<CartItemBody>,
     /// The discount code.
     discount: Option<CartDiscount>,
+    /// The delivery that the prices are computed for. It is empty in a cart that is not open.
+    delivery: Delivery,
     /// The totals of the items that can be bought.
     totals: Totals,
-    /// The code of the shipping method in `totals`: the cheapest one.
+    /// The code of the shipping method in `totals`: that of the delivery, or the cheapest one if it has none, or one that
+    /// is not available any more.
     shipping_method: Option<String>,
+    /// The shipping methods that deliver the items to the country; none if no item is shipped.
+    shipping_methods: Vec<CartShippingMethod>,
+    /// Whether the items can be delivered to the country. If not, the checkout fails.
+    deliverable: bool,
     /// The order that was placed with the cart.
     order_id: Option<OrderId>,
     /// The time at which the cart was created.
@@ -69,6 +77,17 @@ struct CartItemBody {
     total: Option<Money>,
 }
 
+/// A shipping method that a cart can be delivered with.
+#[derive(Debug, Serialize, ToSchema)]
+struct CartShippingMethod {
+    /// The code.
+    code: String,
+    /// The name in the store's base language.
+    name: String,
+    /// The shipping costs of the items, as in `totals.shipping`.
+    price: Money,
+}
+
 /// The discount code of a cart.
 #[derive(Debug, Serialize, ToSchema)]
 struct CartDiscount {
@@ -95,6 +114,11 @@ impl CartBody {
             currency: cart.currency,
             items: lines.iter().map(CartItemBody::of).collect(),
             discount,
+            delivery: if cart.status == CartStatus::Open {
+                cart.delivery.clone()
+            } else {
+                Delivery::default()
+            },
             totals: Totals {
                 subtotal: quote.priced.subtotal,
                 discount: quote.priced.discount,
@@ -103,6 +127,8 @@ impl CartBody {
                 total: quote.priced.total,
             },
             shipping_method: quote.shipping.as_ref().map(|method| method.code.clone()),
+            shipping_methods: quote.shipping_methods.iter().map(CartShippingMethod::of).collect(),
+            deliverable: !quote.undeliverable,
             order_id: cart.order_id,
             created_at: cart.created_at,
             updated_at: cart.updated_at,
@@ -113,6 +139,12 @@ impl CartBody {
     /// The response with this cart.
     pub fn response(priced: &PricedCart) -> StoredResponse {
         tagged(priced.cart.version, &Self::of(priced))
+    }
+}
+
+impl CartShippingMethod {
+    fn of((method, price): &(ShippingMethod, Money)) -> Self {
+        Self { code: method.code.clone(), name: method.name.clone(), price: *price }
     }
 }
 

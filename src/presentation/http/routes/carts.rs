@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::application::selling::cart::{self, CartChange, CartSelector, PricedCart};
-use crate::domain::cart::CartLine;
+use crate::domain::cart::{CartLine, Delivery};
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
 use crate::infrastructure::exceptions::{InvalidDiscountCodeException, NotFound, OrderProcessingException};
@@ -30,6 +30,7 @@ pub(super) fn routes() -> Routes {
         remove_cart_item: [NotFound::Cart, NotFound::Variant, any::<OrderProcessingException>()],
         set_cart_discount: [NotFound::Cart, any::<InvalidDiscountCodeException>(), any::<OrderProcessingException>()],
         remove_cart_discount: [NotFound::Cart, any::<OrderProcessingException>()],
+        set_cart_delivery: [NotFound::Cart, any::<OrderProcessingException>()],
     ]
 }
 
@@ -198,5 +199,24 @@ async fn remove_cart_discount(
 ) -> HandlerResult<StoredResponse> {
     let selector = CartSelector { id, user_id: principal.user_id(), version };
     let change = CartChange::SetDiscount(None);
+    Ok(CartBody::response(&cart::change(&app.store, selector, change).await?))
+}
+
+/// Set the delivery
+///
+/// Replaces the delivery of the cart, for which its prices are computed; members that are omitted are removed. The
+/// checkout takes what it does not state itself from here. A shipping method that does not deliver the items to the
+/// country is a fault.
+#[utoipa::path(put, path = "/v1/carts/{id}/delivery", tag = "carts", params(("id" = Uuid, Path)),
+    request_body = Delivery, responses((status = 200, body = CartBody)))]
+async fn set_cart_delivery(
+    principal: Anyone,
+    State(app): State<AppState>,
+    Path(id): Path<CartId>,
+    IfMatch(version): IfMatch,
+    Json(delivery): Json<Delivery>,
+) -> HandlerResult<StoredResponse> {
+    let selector = CartSelector { id, user_id: principal.user_id(), version };
+    let change = CartChange::SetDelivery(Box::new(delivery));
     Ok(CartBody::response(&cart::change(&app.store, selector, change).await?))
 }

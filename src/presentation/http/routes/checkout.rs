@@ -42,14 +42,16 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CheckoutCart {
-    /// The buyer's e-mail address. If omitted, it is that of the logged-in user; a guest has to give one.
+    /// The buyer's e-mail address. If omitted, it is that of the cart, or else that of the logged-in user. It is required
+    /// if neither has one.
     #[schema(format = "email", max_length = 254)]
     email: Option<String>,
-    /// The address to which the order is delivered.
-    shipping_address: Address,
+    /// The address to which the order is delivered. If omitted, it is that of the cart; it is required if the cart has
+    /// none.
+    shipping_address: Option<Address>,
     /// The address on the invoice. If omitted, it is the shipping address.
     billing_address: Option<Address>,
-    /// The code of the shipping method. If omitted, the cheapest one is used.
+    /// The code of the shipping method. If omitted, it is that of the cart, or else the cheapest one.
     #[schema(min_length = 1, max_length = 64)]
     shipping_method: Option<String>,
     /// The total that the shopper was shown. If the order would have another one, the request fails with
@@ -74,7 +76,7 @@ struct PaymentMethod {
 
 /// Check out a cart
 ///
-/// Places an order with the items of the cart and authorizes its payment. A payment with the status `requires_action`
+/// Places an order with the items and the delivery of the cart and authorizes its payment. A payment with the status `requires_action`
 /// has to be confirmed by the shopper at its `action_url`. With `expected_total` the order is only placed if it costs what
 /// the shopper was shown; with `If-Match` only if the cart was not changed since then. A guest's order has a `token` that authorizes later
 /// requests about the order.

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::Shop;
 use crate::support::http::{cart_of, checkout_body, faults};
 use crate::support::orders::stock;
-use crate::support::store::{execute, value};
+use crate::support::store::{address, execute, value};
+use crate::support::{Shop, TestServer};
 
 /// The body of a checkout that expects a total of so many cents.
 fn expecting(cents: i64) -> Value {
@@ -64,4 +64,70 @@ async fn a_cart_that_was_changed_meanwhile_is_not_checked_out(shop: &Shop) {
     let current = guest.get(&cart).await.header("etag").to_owned();
     let order = guest.with("if-match", &current).post(&checkout, checkout_body("tok_ok")).await;
     assert_eq!(order.expect(201)["items"][0]["quantity"], 2);
+}
+
+/// Sets two shipping methods: `parcel` for 5.00 in Germany and 12.00 elsewhere, `express` for 19.00 in Germany only.
+async fn set_shipping_methods(server: &TestServer) {
+    let rate = |country: Value, amount: i64| json!({"country": country, "currency": "EUR", "amount": amount});
+    let methods = json!({"items": [
+        {"code": "parcel", "name": "Parcel", "rates": [rate(json!("DE"), 500), rate(Value::Null, 1_200)]},
+        {"code": "express", "name": "Express", "rates": [rate(json!("DE"), 1_900)]},
+    ]});
+    server.admin().await.put("/admin/v1/shipping-methods", methods).await.expect(200);
+}
+
+on_both_engines!(a_cart_shows_the_total_that_its_delivery_is_charged);
+async fn a_cart_shows_the_total_that_its_delivery_is_charged(shop: &Shop) {
+    let server = shop.server().await;
+    set_shipping_methods(server).await;
+    let variant = shop.product().price(1_000).stock(5).create().await;
+    let guest = server.guest();
+    let cart = cart_of(&guest, variant, 1).await;
+    let (delivery, checkout) = (format!("{cart}/delivery"), format!("{cart}/checkout"));
+    let body = json!({"payment": {"provider": "sandbox", "token": "tok_ok"}});
+    assert_eq!(guest.post(&checkout, body.clone()).await.faults().len(), 1, "there is no address");
+
+    let abroad = guest.put(&delivery, json!({"country": "FR", "postal_code": "75001"})).await.expect(200);
+    assert_eq!(abroad["totals"]["total"]["amount"], 2_200);
+    let parcel = json!({"code": "parcel", "name": "Parcel", "price": {"amount": 1_200, "currency": "EUR"}});
+    assert_eq!(abroad["shipping_methods"], json!([parcel]));
+    for (method, fault) in [("express", "does_not_ship"), ("none", "not_found")] {
+        let response = guest.put(&delivery, json!({"country": "FR", "shipping_method": method})).await;
+        assert_eq!(response.faults(), faults([("/shipping_method", fault)]));
+    }
+    let elsewhere = guest.put(&delivery, json!({"country": "FR", "shipping_address": address()})).await;
+    assert_eq!(elsewhere.faults(), faults([("/country", "invalid")]));
+
+    let whole = json!({
+        "shipping_address": address(), "shipping_method": "express", "email": "ann@shop.example",
+    });
+    let shown = guest.put(&delivery, whole.clone()).await.expect(200);
+    assert_eq!((&shown["delivery"], &shown["shipping_method"]), (&whole, &json!("express")));
+    assert_eq!(shown["shipping_methods"].as_array().unwrap().len(), 2);
+    assert_eq!(shown["totals"]["total"]["amount"], 2_900);
+
+    let mut body = body;
+    body["expected_total"] = shown["totals"]["total"].clone();
+    let order = guest.post(&checkout, body).await.expect(201);
+    assert_eq!(order["totals"], shown["totals"]);
+    assert_eq!((&order["email"], &order["shipping_method"]), (&json!("ann@shop.example"), &json!("express")));
+    assert_eq!(guest.get(&cart).await.expect(200)["delivery"], json!({}), "the order has it");
+}
+
+on_both_engines!(a_shipping_method_that_was_removed_is_not_replaced_at_checkout);
+async fn a_shipping_method_that_was_removed_is_not_replaced_at_checkout(shop: &Shop) {
+    let server = shop.server().await;
+    set_shipping_methods(server).await;
+    let variant = shop.product().price(1_000).stock(5).create().await;
+    let guest = server.guest();
+    let cart = cart_of(&guest, variant, 1).await;
+    let express = json!({"country": "DE", "shipping_method": "express"});
+    guest.put(&format!("{cart}/delivery"), express).await.expect(200);
+
+    execute(&shop.database, &["UPDATE shipping_methods SET active = FALSE WHERE code = 'express'"]).await;
+    let shown = guest.get(&cart).await.expect(200);
+    assert_eq!((&shown["shipping_method"], &shown["deliverable"]), (&json!("parcel"), &json!(true)));
+    let response = guest.post(&format!("{cart}/checkout"), checkout_body("tok_ok")).await;
+    assert_eq!(response.faults(), faults([("/shipping_method", "not_found")]));
+    assert_eq!(stock(&shop.database, variant).await, (5, 0));
 }

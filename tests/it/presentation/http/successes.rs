@@ -147,6 +147,7 @@ impl Resources<'_> {
             ("POST", "/v1/carts/{id}/items") => {
                 json!({"variant_id": self.shop.product().create().await, "quantity": 1})
             }
+            ("PUT", "/v1/carts/{id}/delivery") => json!({"country": "DE", "postal_code": "10115"}),
             ("PUT", "/v1/carts/{id}/discount") => {
                 self.created("discounts", discount(&name)).await;
                 json!({"code": name})
