@@ -13,6 +13,7 @@ use crate::infrastructure::exceptions::{
 use crate::infrastructure::repositories::{SessionRepository, UnitOfWork};
 
 use super::accounts::check_birth_date;
+use super::users;
 use crate::application::partial_update::nullable;
 use crate::application::{Store, check_version};
 
@@ -66,6 +67,33 @@ pub async fn update(store: &Store, owner: AccountOwner, change: UpdateAccount) -
         .database()
         .write(given, async |work, (owner, change, hashes)| apply(work, owner, change, hashes).await)
         .await
+}
+
+/// A request to erase the own account.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EraseAccount {
+    /// The current password. Required if the account has one.
+    #[schema(value_type = Option<String>, nullable = false, max_length = 128)]
+    pub current_password: Option<SecretString>,
+}
+
+/// Erases the account of a user who proves to know its password; see [`users::erase`].
+pub async fn erase(store: &Store, user_id: UserId, request: EraseAccount) -> Result<(), Failure> {
+    let user: Option<User> = store.database().read().await?.find(user_id).await?;
+    let proven = match user.ok_or(UserNotFoundException { id: user_id })?.password_hash {
+        Some(_) => Some(prove(store, user_id, request.current_password.as_ref()).await?),
+        None => None,
+    };
+
+    let erase = store.database().write((user_id, proven), async |work, (user_id, proven)| {
+        let user = users::find_not_erased(work, *user_id).await?;
+        if user.password_hash != *proven {
+            return Err(Conflict::Stale.into());
+        }
+        users::erase_in(work, *user_id).await
+    });
+    erase.await
 }
 
 /// The hashes of the passwords in a change.

@@ -60,7 +60,8 @@ pub async fn erase(store: &Store, id: UserId) -> Result<(), Failure> {
     store.database().write(id, async |work, id| erase_in(work, *id).await).await
 }
 
-async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
+/// Erases a user in an open transaction.
+pub(super) async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
     if find_not_erased(work, id).await?.role == Role::Admin {
         check_other_admin(work, id).await?;
     }
@@ -77,7 +78,7 @@ async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
 }
 
 /// Returns a user that was not erased.
-async fn find_not_erased(work: &mut UnitOfWork, id: UserId) -> Result<User, Failure> {
+pub(super) async fn find_not_erased(work: &mut UnitOfWork, id: UserId) -> Result<User, Failure> {
     let found = work.find::<User>(id).await?.filter(|user| user.erased_at.is_none());
     found.ok_or_else(|| UserNotFoundException { id }.into())
 }

@@ -8,8 +8,7 @@ use utoipa::ToSchema;
 
 use super::sessions::logged_out;
 use crate::application::people::preferences::{self, ReplacePreferences};
-use crate::application::people::profile::{self, AccountOwner, UpdateAccount};
-use crate::application::people::users;
+use crate::application::people::profile::{self, AccountOwner, EraseAccount, UpdateAccount};
 use crate::domain::money::Currency;
 use crate::domain::user::Preferences;
 use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException};
@@ -26,7 +25,7 @@ pub(super) fn routes() -> Routes {
     routes![
         get_account,
         update_account: [any::<EmailAlreadyUsedException>(), Conflict::Stale],
-        erase_account: [Conflict::OpenOrders, Conflict::LastAdmin],
+        erase_account: [Conflict::OpenOrders, Conflict::LastAdmin, Conflict::Stale],
         get_preferences,
         replace_preferences,
     ]
@@ -78,9 +77,13 @@ async fn update_account(
 ///
 /// Removes the personal data of the user; this cannot be reverted. Orders and invoices keep what accounting needs.
 /// The request fails with `open_orders` while an order of the user is neither fulfilled nor cancelled.
-#[utoipa::path(delete, path = "/v1/me", tag = "account", responses((status = 204)))]
-async fn erase_account(principal: LoggedIn, State(app): State<AppState>) -> HandlerResult {
-    users::erase(&app.store, principal.user_id()).await?;
+#[utoipa::path(delete, path = "/v1/me", tag = "account", request_body = EraseAccount, responses((status = 204)))]
+async fn erase_account(
+    principal: LoggedIn,
+    State(app): State<AppState>,
+    Json(request): Json<EraseAccount>,
+) -> HandlerResult {
+    profile::erase(&app.store, principal.user_id(), request).await?;
     Ok(logged_out(&app))
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use undercroft::infrastructure::repositories::UserRepository;
 
-use super::{PASSWORD, log_in, new_key, newcomer, register, try_log_in};
+use super::{PASSWORD, erase, log_in, new_key, newcomer, register, try_log_in};
 use crate::support::Shop;
 use crate::support::http::{created, faults};
 use crate::support::store::value;
@@ -179,7 +179,11 @@ async fn an_erased_user_cannot_log_in(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let bob = newcomer(server, "bob@example.org").await;
-    let response = ann.delete("/v1/me").await;
+    let without = async |body| ann.send(Method::DELETE, "/v1/me", Some(body)).await.faults();
+    assert_eq!(without(json!({})).await, faults([("/current_password", "required")]));
+    let wrong = json!({"current_password": "wrong password"});
+    assert_eq!(without(wrong).await, faults([("/current_password", "invalid")]));
+    let response = erase(&ann).await;
     assert_eq!(response.expect(204), Value::Null);
     assert!(
         response.header("set-cookie").contains("undercroft_session=; "),
@@ -187,7 +191,7 @@ async fn an_erased_user_cannot_log_in(shop: &Shop) {
         response.header("set-cookie")
     );
     assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
-    assert_eq!(ann.delete("/v1/me").await.problem(401), "unauthorized_access");
+    assert_eq!(erase(&ann).await.problem(401), "unauthorized_access");
     assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
     bob.get("/v1/me").await.expect(200);
     newcomer(server, "ann@example.org").await.get("/v1/me").await.expect(200);

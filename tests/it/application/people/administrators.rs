@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{PASSWORD, newcomer, register, try_log_in};
+use super::{PASSWORD, erase, newcomer, register, try_log_in};
 use crate::support::http::faults;
 use crate::support::{Shop, ShopOptions, TestClient};
 
@@ -79,7 +79,7 @@ async fn a_new_role_applies_to_the_next_request_and_one_administrator_remains(sh
     for last in [root.patch(&of_root, json!({"role": "customer"})).await, root.delete(&of_root).await] {
         assert_eq!(last.problem(409), "last_admin");
     }
-    assert_eq!(root.delete("/v1/me").await.problem(409), "last_admin");
+    assert_eq!(erase(&root).await.problem(409), "last_admin");
 
     let seen = root.get(&of_ann).await;
     let changed = root.with("if-match", seen.header("etag")).patch(&of_ann, json!({"role": "admin"})).await;
@@ -89,7 +89,7 @@ async fn a_new_role_applies_to_the_next_request_and_one_administrator_remains(sh
     ann.get("/admin/v1/users").await.expect(200);
     ann.patch(&of_root, json!({"role": "customer"})).await.expect(200);
     assert_eq!(root.get("/admin/v1/users").await.status, 403);
-    assert_eq!(ann.delete("/v1/me").await.problem(409), "last_admin");
+    assert_eq!(erase(&ann).await.problem(409), "last_admin");
 
     assert_eq!(
         ann.patch(&of_root, json!({"role": "king"})).await.faults(),
@@ -109,7 +109,7 @@ async fn one_administrator_is_left_after_concurrent_role_changes(shop: &Shop) {
         let own = format!("/admin/v1/users/{}", id(&admin).await);
         running.push(async move {
             match number % 2 {
-                0 => admin.delete("/v1/me").await,
+                0 => erase(&admin).await,
                 _ => admin.patch(&own, json!({"role": "customer"})).await,
             }
         });
@@ -155,7 +155,7 @@ async fn a_buyer_with_an_open_order_is_not_erased(shop: &Shop) {
         work.execute(order, &[buyer.into(), now.into()]).await
     });
     write.await.unwrap();
-    assert_eq!(ann.delete("/v1/me").await.problem(409), "open_orders");
+    assert_eq!(erase(&ann).await.problem(409), "open_orders");
     assert_eq!(admin.delete(&format!("/admin/v1/users/{user_id}")).await.problem(409), "open_orders");
     ann.get("/v1/me").await.expect(200);
 }

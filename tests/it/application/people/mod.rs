@@ -6,6 +6,7 @@ mod notifications;
 mod preferences;
 mod sessions;
 
+use http::Method;
 use serde_json::{Value, json};
 use undercroft::domain::context::Context;
 
@@ -44,4 +45,9 @@ pub async fn newcomer(server: &TestServer, email: &str) -> TestClient {
 /// A new idempotency key.
 pub fn new_key() -> String {
     Context::system().ids.uuid().to_string()
+}
+
+/// Erases the account of a client with its password.
+async fn erase(client: &TestClient) -> TestResponse {
+    client.send(Method::DELETE, "/v1/me", Some(json!({"current_password": PASSWORD}))).await
 }

@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 use undercroft::application::people::passwords::Passwords;
 
-use super::{PASSWORD, bearer, log_in, newcomer, register, try_log_in};
+use super::{PASSWORD, bearer, erase, log_in, newcomer, register, try_log_in};
 use crate::support::{Shop, ShopOptions, TestResponse};
 
 /// The name and value of the cookie that a response sets, and its attributes.
@@ -51,7 +51,7 @@ async fn a_failed_login_does_not_reveal_accounts(shop: &Shop) {
     let server = shop.server().await;
     register(server, "ann@example.org").await;
     let gone = newcomer(server, "gone@example.org").await;
-    gone.delete("/v1/me").await.expect(204);
+    erase(&gone).await.expect(204);
     let wrong = try_log_in(server, "ann@example.org", "wrong password").await;
     assert_eq!(wrong.problem(401), "unauthorized_access");
     assert_eq!(wrong.json()["reason"], "wrong_credentials");
