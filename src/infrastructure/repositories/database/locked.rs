@@ -12,7 +12,7 @@ use super::unit_of_work::{Locked, UnitOfWork};
 
 impl UnitOfWork {
     /// Updates a row, increments its version and sets the time of the change, unless the row changed since it was read:
-    /// then the error is [`DatabaseError::Stale`] and `row` stays as it is.
+    /// then the error is [`DatabaseError::Stale`] and `row` stays as it is. On PostgreSQL the transaction is then run again.
     pub async fn update<T: Versioned + Clone>(&mut self, row: &mut T) -> Result<(), DatabaseError> {
         let mut changed = row.clone();
         changed.set_changed(self.now());
@@ -28,6 +28,7 @@ impl UnitOfWork {
         let sql =
             format!("UPDATE {} SET {} WHERE {key} AND version = ${version}", T::NAME, sets[1..].join(", "));
         if self.execute(&sql, &params).await? == 0 {
+            self.stale = true;
             return Err(DatabaseError::Stale { table: T::NAME });
         }
         drop(params);

@@ -55,6 +55,7 @@ pub struct UnitOfWork {
     context: Context,
     now: Timestamp,
     published: bool,
+    pub(super) stale: bool,
     pub(super) locked: Vec<Locked>,
 }
 
@@ -67,7 +68,14 @@ pub(super) struct Locked {
 
 impl UnitOfWork {
     pub(crate) fn new(connection: Connection, context: Context) -> Self {
-        Self { connection, now: context.clock.now(), context, published: false, locked: Vec::new() }
+        Self {
+            connection,
+            now: context.clock.now(),
+            context,
+            published: false,
+            stale: false,
+            locked: Vec::new(),
+        }
     }
 
     /// Returns the time at which the unit of work began, the same for all of its changes.
@@ -138,6 +146,12 @@ impl UnitOfWork {
         let [id, kind, version, subject, at] = values;
         let sql = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)";
         self.connection.defer(sql, &[id, kind, version, subject, at, Param::json(event)]).await
+    }
+
+    /// Returns whether the transaction may succeed when it is run again: after a deadlock, a serialization failure, or a
+    /// change of a row that another transaction changed after this one had read it.
+    pub(crate) fn must_retry(&self) -> bool {
+        self.stale || self.connection.must_retry()
     }
 
     /// Returns whether an event was published.

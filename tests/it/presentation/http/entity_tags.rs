@@ -124,3 +124,17 @@ async fn locks_and_repeated_notices_leave_versions_and_entity_tags_unchanged(sho
         assert_eq!(buyer.with("if-none-match", read.header("etag")).get(path).await.status, 304, "{path}");
     }
 }
+
+on_both_engines!(concurrent_changes_without_if_match_all_succeed);
+async fn concurrent_changes_without_if_match_all_succeed(shop: &Shop) {
+    let admin = shop.server().await.admin().await;
+    let category = admin.post("/admin/v1/categories", json!({"name": "Shoes"})).await.expect(201);
+    let path = format!("/admin/v1/categories/{}", category["id"].as_str().unwrap());
+    let changes = (0..20).map(|number| {
+        let (admin, path) = (admin.clone(), path.clone());
+        tokio::spawn(async move { admin.patch(&path, json!({"name": format!("Shoes {number}")})).await })
+    });
+    for change in changes.collect::<Vec<_>>() {
+        change.await.unwrap().expect(200);
+    }
+}
