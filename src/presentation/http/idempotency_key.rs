@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a request that creates or pays can be sent again without a second effect.
 //!
-//! A key is valid for one user, one method and one path. Guests share one scope, so a guest has to choose a key that
-//! cannot be guessed, as the documentation says: a UUID.
+//! A key is valid for one user, one method and one path. Guests share one scope, so the key of a guest must be long enough
+//! that it cannot be guessed, such as a UUID (`docs/decisions/0009-idempotency-keys-of-guests.md`).
 
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, Method, StatusCode};
@@ -21,6 +21,8 @@ use crate::infrastructure::repositories::IdempotencyKey;
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The greatest length of a key in bytes.
 const MAX_LENGTH: usize = 255;
+/// The least length of a guest's key in bytes: that of 128 random bits in base64.
+const MIN_LENGTH_OF_GUESTS: usize = 22;
 
 /// A JSON body with the idempotency key of its request, if there is one. A request without a body has the body `{}`.
 #[derive(Debug, Clone)]
@@ -41,13 +43,21 @@ struct SentKey {
 
 impl<T> Idempotent<T> {
     /// The body, and how the use case responds: under the key of `user_id` or, if `None`, of a guest.
+    ///
+    /// # Errors
+    ///
+    /// A [`ValidationException`] if the key of a guest has less than 22 characters.
     pub fn into_parts<R: ?Sized + 'static>(
         self,
         user_id: Option<UserId>,
         render: impl Render<R>,
-    ) -> (T, Responder<R>) {
+    ) -> Result<(T, Responder<R>), Failure> {
         let key = self.key(user_id);
-        (self.body, Responder::new(key, render))
+        if user_id.is_none() && key.as_ref().is_some_and(|key| key.key.len() < MIN_LENGTH_OF_GUESTS) {
+            let fault = Fault::TooShort { min_length: MIN_LENGTH_OF_GUESTS };
+            return Err(ValidationException::one(Location::Header(IDEMPOTENCY_KEY), fault).into());
+        }
+        Ok((self.body, Responder::new(key, render)))
     }
 
     /// The key, in the scope of this user or, if `None`, of guests.
@@ -66,7 +76,7 @@ impl<T> Idempotent<T> {
 impl<T> Argument for Idempotent<T> {
     fn describe(operation: &mut OperationDescription<'_>) {
         let description = "A name for this request that cannot be guessed, such as a UUID: 1 to 255 visible ASCII \
-                           characters. A repeated request with the same key and body has no second effect and gets \
+                           characters, at least 22 in the request of a guest. A repeated request with the same key and body has no second effect and gets \
                            the same response.";
         operation.request_header("Idempotency-Key", description);
         operation.response_header(StatusCode::CREATED, "Location", "The URL of the new resource.");

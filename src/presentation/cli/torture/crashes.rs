@@ -91,7 +91,7 @@ impl Crashes {
                     for attempt in 0_u32.. {
                         let token = TOKENS[attempt as usize % TOKENS.len()];
                         let Ok(cart) = fill_cart(&mut client, variant, 1).await else { return };
-                        let key = format!("{kill}-{number}-{attempt}");
+                        let key = format!("torture-crashes-checkout-{kill}-{number}-{attempt}");
                         let response = buy(&mut client, &cart, token, &key).await;
                         let failed = response.is_err();
                         sent.lock().await.push(Sent { cart, token, key, response: response.ok() });

@@ -77,7 +77,7 @@ impl Races {
             let mut client = server.guest();
             let cart =
                 fill_cart(&mut client, variant, 1).await.map_err(|NoResponse| CliError::ChildUnresponsive)?;
-            buyers.push((client, cart, format!("{round}-{number}")));
+            buyers.push((client, cart, format!("torture-races-checkout-{round}-{number}")));
         }
         let setting = self.set_stock.then(|| {
             let (mut admin, pieces) = (server.admin(), self.pieces);

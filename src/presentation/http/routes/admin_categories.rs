@@ -63,7 +63,7 @@ async fn create_category(
 ) -> HandlerResult<StoredResponse> {
     let location = |category: &Category| format!("/admin/v1/categories/{}", category.id);
     let (new, responder) =
-        request.into_parts(Some(admin.user_id()), created(location, CategoryBody::response));
+        request.into_parts(Some(admin.user_id()), created(location, CategoryBody::response))?;
     categories::create(&app.store, new, responder).await
 }
 

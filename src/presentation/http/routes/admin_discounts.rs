@@ -96,7 +96,7 @@ async fn create_discount(
 ) -> HandlerResult<StoredResponse> {
     let location = |discount: &Discount| format!("/admin/v1/discounts/{}", discount.id);
     let (new, responder) =
-        request.into_parts(Some(admin.user_id()), created(location, DiscountBody::response));
+        request.into_parts(Some(admin.user_id()), created(location, DiscountBody::response))?;
     discounts::create(&app.store, new, responder).await
 }
 

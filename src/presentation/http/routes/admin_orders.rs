@@ -138,7 +138,7 @@ async fn capture_payment(
     request: Idempotent<CapturePayment>,
 ) -> HandlerResult<StoredResponse> {
     let (CapturePayment { amount }, responder) =
-        request.into_parts(Some(admin.user_id()), created(location, operation_response));
+        request.into_parts(Some(admin.user_id()), created(location, operation_response))?;
     let capture =
         OperationRequest { order_id: id, kind: OperationKind::Capture, amount, reason: None, restock: false };
     capture_or_refund(&app.store, capture, responder).await
@@ -156,7 +156,7 @@ async fn refund_payment(
     request: Idempotent<RefundPayment>,
 ) -> HandlerResult<StoredResponse> {
     let (RefundPayment { amount, reason, restock }, responder) =
-        request.into_parts(Some(admin.user_id()), created(location, operation_response));
+        request.into_parts(Some(admin.user_id()), created(location, operation_response))?;
     let refund = OperationRequest { order_id: id, kind: OperationKind::Refund, amount, reason, restock };
     capture_or_refund(&app.store, refund, responder).await
 }
@@ -173,7 +173,7 @@ async fn fulfil_order(
     request: Idempotent<FulfilOrder>,
 ) -> HandlerResult<StoredResponse> {
     let (FulfilOrder { tracking_code }, responder) =
-        request.into_parts(Some(admin.user_id()), changed(OrderBody::response));
+        request.into_parts(Some(admin.user_id()), changed(OrderBody::response))?;
     orders::fulfil_once(&app.store, id, tracking_code, responder).await
 }
 
@@ -188,7 +188,7 @@ async fn cancel_order(
     Path(id): Path<OrderId>,
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
-    let (_, responder) = request.into_parts(Some(admin.user_id()), changed(OrderBody::response));
+    let (_, responder) = request.into_parts(Some(admin.user_id()), changed(OrderBody::response))?;
     orders::cancel_once(&app.store, id, responder).await
 }
 

@@ -114,7 +114,7 @@ async fn create_product(
 ) -> HandlerResult<StoredResponse> {
     let location = |view: &ProductView| format!("/admin/v1/products/{}", view.product.id);
     let (draft, responder) =
-        request.into_parts(Some(admin.user_id()), created(location, AdminProductBody::response));
+        request.into_parts(Some(admin.user_id()), created(location, AdminProductBody::response))?;
     products::create(&app.store, draft, responder).await
 }
 

@@ -109,7 +109,8 @@ async fn change_subscription(
     Path(id): Path<SubscriptionId>,
     request: Idempotent<ChangeSubscription>,
 ) -> HandlerResult<StoredResponse> {
-    let (change, responder) = request.into_parts(Some(admin.user_id()), changed(SubscriptionBody::response));
+    let (change, responder) =
+        request.into_parts(Some(admin.user_id()), changed(SubscriptionBody::response))?;
     if change.refund && change.action != SubscriptionAction::Cancel {
         let fault = Fault::NotAllowed { allowed: vec![false.into()] };
         return Err(ValidationException::one("/refund", fault).into());

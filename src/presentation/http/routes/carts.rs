@@ -83,7 +83,7 @@ async fn create_cart(
 ) -> HandlerResult<StoredResponse> {
     let user_id = principal.user_id();
     let location = |priced: &PricedCart| format!("/v1/carts/{}", priced.cart.id);
-    let (new, responder) = request.into_parts(user_id, created(location, CartBody::response));
+    let (new, responder) = request.into_parts(user_id, created(location, CartBody::response))?;
     cart::create(&app.store, user_id, new.currency, responder).await
 }
 
@@ -130,7 +130,7 @@ async fn add_cart_item(
 ) -> HandlerResult<StoredResponse> {
     let selector = CartSelector { id, user_id: principal.user_id(), version };
     let (AddCartItem { variant_id, quantity }, responder) =
-        request.into_parts(selector.user_id, changed(CartBody::response));
+        request.into_parts(selector.user_id, changed(CartBody::response))?;
     let item = CartLine { variant_id, quantity };
     cart::change_once(&app.store, selector, CartChange::AddLine(item), responder).await
 }

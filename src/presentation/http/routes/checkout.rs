@@ -98,7 +98,7 @@ async fn checkout_cart(
             tagged(placed.order.version, &body)
         },
     );
-    let (body, responder) = request.into_parts(principal.user_id(), render);
+    let (body, responder) = request.into_parts(principal.user_id(), render)?;
     let CheckoutCart { email, shipping_address, billing_address, shipping_method, expected_total, payment } =
         body;
     let purchase = Checkout {

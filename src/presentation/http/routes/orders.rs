@@ -85,7 +85,7 @@ async fn cancel_order(
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
     order_token.check(&app, &principal, &orders::order(&app.store, id).await?.order)?;
-    let (_, responder) = request.into_parts(principal.user_id(), changed(OrderBody::response));
+    let (_, responder) = request.into_parts(principal.user_id(), changed(OrderBody::response))?;
     orders::cancel_once(&app.store, id, responder).await
 }
 

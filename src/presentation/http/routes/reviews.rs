@@ -76,6 +76,6 @@ async fn create_review(
         |_: &Review| "/v1/me/reviews".to_owned(),
         |review| tagged(review.version, &ReviewBody::of(review)),
     );
-    let (new, responder) = request.into_parts(Some(user_id), render);
+    let (new, responder) = request.into_parts(Some(user_id), render)?;
     reviews::create(&app.store, product_id, user_id, new, responder).await
 }

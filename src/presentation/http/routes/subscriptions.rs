@@ -129,6 +129,6 @@ async fn change_own(
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
     let owner = Some(principal.user_id());
-    let (_, responder) = request.into_parts(owner, changed(SubscriptionBody::response));
+    let (_, responder) = request.into_parts(owner, changed(SubscriptionBody::response))?;
     subscriptions::change_once(&app.store, id, owner, change, responder).await
 }

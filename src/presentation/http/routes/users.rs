@@ -30,6 +30,6 @@ async fn create_user(
     request: Idempotent<CreateUser>,
 ) -> HandlerResult<StoredResponse> {
     let render = created(|_: &User| "/v1/me".to_owned(), UserBody::response);
-    let (new, responder) = request.into_parts(None, render);
+    let (new, responder) = request.into_parts(None, render)?;
     accounts::register(&app.store, new, responder).await
 }

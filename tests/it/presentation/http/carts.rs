@@ -141,6 +141,16 @@ async fn a_cart_has_at_most_two_hundred_lines(shop: &Shop) {
     assert_eq!(guest.get(&cart).await.json()["items"].as_array().unwrap().len(), 200);
 }
 
+on_both_engines!(a_guests_idempotency_key_must_be_long);
+async fn a_guests_idempotency_key_must_be_long(shop: &Shop) {
+    let server = shop.server().await;
+    let (short, long) = ("k".repeat(21), "k".repeat(22));
+    let refused = server.guest().with("idempotency-key", &short).post("/v1/carts", json!({})).await;
+    assert_eq!(fault(&refused), json!({"header": "idempotency-key", "code": "too_short", "min_length": 22}));
+    server.guest().with("idempotency-key", &long).post("/v1/carts", json!({})).await.expect(201);
+    server.customer().await.with("idempotency-key", "1").post("/v1/carts", json!({})).await.expect(201);
+}
+
 on_both_engines!(a_users_cart_is_hidden_from_others);
 async fn a_users_cart_is_hidden_from_others(shop: &Shop) {
     let server = shop.server().await;
