@@ -20,6 +20,7 @@ use crate::infrastructure::repositories::{
     CartRepository, Connection, Offer, ProductRepository, StoredResponse, UnitOfWork,
 };
 
+use super::cart_amounts::{self, NotPriced};
 use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Store, Terms};
@@ -68,8 +69,10 @@ pub struct PricedCartLine {
     pub line: CartLine,
     /// The offer of the variant.
     pub offer: Offer,
-    /// The prices; `None` if the variant cannot be bought.
+    /// The prices; `None` if the line is not priced.
     pub priced: Option<PricedLine>,
+    /// The reason why the line is not priced.
+    pub not_priced: Option<NotPriced>,
 }
 
 /// Creates an empty cart in a currency; the store's default currency if `None`.
@@ -194,6 +197,11 @@ async fn change_in(
         _ => ShippingChoice::preferred(code),
     };
     let priced = price_with(work, terms, now, cart, &shipping).await?;
+    if let CartChange::AddLine(CartLine { variant_id, .. })
+    | CartChange::SetLine(CartLine { variant_id, .. }) = change
+    {
+        check_amount(&priced, *variant_id)?;
+    }
     match (change, &priced.quote.refused_discount) {
         (CartChange::SetDiscount(_), Some(refused)) => Err(refused.clone().into()),
         _ => Ok(priced),
@@ -315,6 +323,15 @@ fn is_for_sale(offer: &Offer, currency: Currency) -> bool {
     offer.active && offer.prices.contains_key(&currency)
 }
 
+/// Fails if the price of a variant's pieces is too large.
+fn check_amount(priced: &PricedCart, variant_id: VariantId) -> Result<(), Failure> {
+    let too_large = |line: &PricedCartLine| line.not_priced == Some(NotPriced::AmountTooLarge);
+    if priced.lines.iter().any(|line| line.line.variant_id == variant_id && too_large(line)) {
+        return Err(ValidationException::one("/quantity", Fault::AmountTooLarge).into());
+    }
+    Ok(())
+}
+
 /// Fails if the shipping address is in another country than the one that is stated beside it.
 fn check_delivery(delivery: &Delivery) -> Result<(), Failure> {
     if delivery.country.is_some_and(|country| delivery.country() != Some(country)) {
@@ -349,15 +366,17 @@ async fn price_with(
     quote_ahead(connection, country, code, shipping);
     let mut known = ProductRepository(connection).offers(&variants).await?;
     let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
+    let mut subtotal = 0;
     for &line in &cart.lines {
         let Some(at) = known.iter().position(|offer| offer.variant_id == line.variant_id) else { continue };
         let offer = known.swap_remove(at);
-        if is_for_sale(&offer, cart.currency) {
+        let not_priced = cart_amounts::add_line(&mut subtotal, &offer, line, cart.currency).err();
+        if not_priced.is_none() {
             let CartLine { variant_id, quantity } = line;
             quoted.push(QuoteLine { variant_id, quantity, agreed_price: None });
             offers.push(offer.clone());
         }
-        lines.push(PricedCartLine { line, offer, priced: None });
+        lines.push(PricedCartLine { line, offer, priced: None, not_priced });
     }
     let request = QuoteRequest {
         now,
@@ -369,7 +388,7 @@ async fn price_with(
     };
     let quote = quote_offers(connection, &request, offers).await?;
     let mut priced = quote.priced.lines.iter();
-    for line in lines.iter_mut().filter(|line| is_for_sale(&line.offer, cart.currency)) {
+    for line in lines.iter_mut().filter(|line| line.not_priced.is_none()) {
         line.priced = priced.next().copied();
     }
     Ok(PricedCart { cart, lines, quote })

@@ -1,6 +1,7 @@
 //! Carts, quotes, discounts, checkout and orders.
 
 pub mod cart;
+pub mod cart_amounts;
 pub mod checkout;
 pub mod discounts;
 pub mod invoicing;

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::Totals;
 use crate::application::selling::cart::{PricedCart, PricedCartLine};
+use crate::application::selling::cart_amounts::NotPriced;
 use crate::domain::cart::{CartStatus, Delivery};
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};
@@ -65,8 +66,10 @@ struct CartItemBody {
     quantity: i64,
     /// The number of pieces that can be bought.
     available: i64,
-    /// Whether the variant is sold in the currency of the cart. If not, it has no price and is not in the totals.
+    /// Whether the item can be bought. If not, it has no price and is not in the totals.
     for_sale: bool,
+    /// The reason why the item cannot be bought: `not_sold` in the currency of the cart, or `amount_too_large`.
+    reason: Option<&'static str>,
     /// The price of one piece, before the discount.
     unit_price: Option<Money>,
     /// The item's share of the discount of the cart.
@@ -150,7 +153,7 @@ impl CartShippingMethod {
 
 impl CartItemBody {
     fn of(line: &PricedCartLine) -> Self {
-        let PricedCartLine { line, offer, priced } = line;
+        let PricedCartLine { line, offer, priced, not_priced } = line;
         Self {
             variant_id: line.variant_id,
             product_id: offer.product_id,
@@ -159,6 +162,7 @@ impl CartItemBody {
             quantity: line.quantity,
             available: offer.available,
             for_sale: priced.is_some(),
+            reason: not_priced.map(NotPriced::name),
             unit_price: priced.map(|priced| priced.unit_price),
             discount: priced.map(|priced| priced.discount),
             tax: priced.map(|priced| priced.tax),

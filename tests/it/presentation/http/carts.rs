@@ -141,6 +141,32 @@ async fn a_cart_has_at_most_two_hundred_lines(shop: &Shop) {
     assert_eq!(guest.get(&cart).await.json()["items"].as_array().unwrap().len(), 200);
 }
 
+/// Raises the price of the variant of the first line of a cart.
+const RAISE: &[&str] = &["UPDATE variants SET prices = '{\"EUR\": 9000000000000000000}' \
+             WHERE id = (SELECT variant_id FROM cart_items ORDER BY position LIMIT 1)"];
+
+on_both_engines!(a_line_whose_price_is_too_large_is_shown_without_one);
+async fn a_line_whose_price_is_too_large_is_shown_without_one(shop: &Shop) {
+    let server = shop.server().await;
+    let dear = shop.product().price(100).stock(10).create().await;
+    let cheap = shop.product().price(250).stock(10).create().await;
+    let guest = server.guest();
+    let cart = new_cart(&guest).await;
+    for variant in [dear, cheap] {
+        guest.put(&format!("{cart}/items/{variant}"), json!({"quantity": 2})).await.expect(200);
+    }
+    execute(server.store.database(), RAISE).await;
+
+    let shown = guest.get(&cart).await.expect(200);
+    let item = &shown["items"][0];
+    assert_eq!((&item["for_sale"], &item["reason"]), (&json!(false), &json!("amount_too_large")));
+    assert_eq!((&item["total"], &shown["items"][1]["reason"]), (&Value::Null, &Value::Null));
+    assert_eq!(shown["totals"]["total"]["amount"], 500);
+    let more = guest.put(&format!("{cart}/items/{dear}"), json!({"quantity": 3})).await;
+    assert_eq!(fault(&more), json!({"pointer": "/quantity", "code": "amount_too_large"}));
+    guest.delete(&format!("{cart}/items/{dear}")).await.expect(200);
+}
+
 on_both_engines!(a_guests_idempotency_key_must_be_long);
 async fn a_guests_idempotency_key_must_be_long(shop: &Shop) {
     let server = shop.server().await;
