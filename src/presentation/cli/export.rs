@@ -1,11 +1,11 @@
 //! `undercroft export`: writes the whole store as JSON Lines.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 
-use super::{CliError, counted, open_store::open_store};
+use super::{CliError, counted, open_store::open_store, private_file::create_new};
 use crate::{
     application::{Store, export::export},
     infrastructure::repositories::Setup,
@@ -23,6 +23,9 @@ pub struct Export {
     /// The file to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
 impl Export {
@@ -33,6 +36,12 @@ impl Export {
             export(&store, BufWriter::new(stdout())).await.map_err(CliError::Export)?;
             return note(NOT_EXPORTED);
         };
+        if path.exists() && !self.force {
+            let source =
+                io::Error::new(io::ErrorKind::AlreadyExists, "it exists already; `--force` replaces it");
+            return Err(CliError::File { file: path, source });
+        }
+
         let mut name: OsString = path.clone().into();
         name.push(".part");
         let part = PathBuf::from(name);
@@ -55,7 +64,9 @@ fn note(text: &str) -> Result<(), CliError> {
 /// Exports to the file `part`, and renames it to `path` when it is complete.
 async fn write_file(store: &Store, part: &Path, path: &Path) -> Result<u64, CliError> {
     let failed = |source| CliError::File { file: path.to_owned(), source };
-    let file = File::create(part).map_err(failed)?;
+    // of an export that was killed
+    let _ = fs::remove_file(part);
+    let file = create_new(part).map_err(failed)?;
     let (lines, out) = export(store, BufWriter::new(file)).await.map_err(CliError::Export)?;
     let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
     file.sync_all().and_then(|()| fs::rename(part, path)).map_err(failed)?;

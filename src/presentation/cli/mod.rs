@@ -19,6 +19,7 @@ pub mod logging;
 mod migrate;
 mod open_store;
 mod openapi;
+mod private_file;
 mod serve;
 mod signals;
 mod torture;

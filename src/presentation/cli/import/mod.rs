@@ -36,7 +36,8 @@ pub struct Import {
     /// The currency of the prices, if the format does not contain it (Shopify, WooCommerce)
     #[arg(long, value_name = "CODE")]
     currency: Option<Currency>,
-    /// The file for rejected lines, each with the reason [default: NAME.rejected.csv in this folder]
+    /// The new file for rejected lines, each with the reason [default: NAME.rejected.csv in this folder, or the first free
+    /// of NAME.rejected-2.csv, …]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// Exit with code 3 if any line was rejected
@@ -59,7 +60,7 @@ impl Import {
         };
         let open = || open(&self.file);
         let rejects = self.rejects.clone().unwrap_or_else(|| default_rejects(&self.file));
-        let mut progress = Progress::new(&self.file, rejects);
+        let mut progress = Progress::new(rejects);
         let mut started = Instant::now();
         let report = async {
             let checked = check(open, &options, &mut progress).map_err(failed)?;
@@ -110,9 +111,14 @@ fn open(file: &Path) -> io::Result<BufReader<File>> {
     Ok(BufReader::with_capacity(READ_BUFFER_BYTES, File::open(file)?))
 }
 
-/// Returns the default file of rejected lines. It is in the current folder, because that of the file may be read-only.
+/// Returns the default file of rejected lines: the first of NAME.rejected.csv, NAME.rejected-2.csv, … that does not
+/// exist. It is in the current folder, because that of the file may be read-only.
 fn default_rejects(file: &Path) -> PathBuf {
-    let mut name = file.file_stem().unwrap_or_default().to_owned();
-    name.push(".rejected.csv");
-    name.into()
+    let numbered = |number: u32| {
+        let mut name = file.file_stem().unwrap_or_default().to_owned();
+        name.push(if number == 1 { ".rejected.csv".to_owned() } else { format!(".rejected-{number}.csv") });
+        PathBuf::from(name)
+    };
+    let free = (1..=u32::MAX).map(numbered).find(|path| !path.exists());
+    free.unwrap_or_else(|| numbered(1))
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::private_file::create_new;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::application::import::{
@@ -20,7 +21,6 @@ const STEP: u64 = 1000;
 
 /// The progress bar and the file of rejected lines of an import.
 pub(super) struct Progress {
-    file: PathBuf,
     path: PathBuf,
     rejects: Option<RejectedFile<BufWriter<File>>>,
     rejected: u64,
@@ -28,11 +28,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Shows the progress of importing `file`, and writes its rejected lines to the file at `path`.
-    pub(super) fn new(file: &Path, path: PathBuf) -> Self {
+    /// Shows the progress of an import, and writes its rejected lines to a new file at `path`.
+    pub(super) fn new(path: PathBuf) -> Self {
         let bar = ProgressBar::new_spinner().with_style(style("{spinner} checking: {human_pos} lines"));
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { file: file.to_owned(), path, rejects: None, rejected: 0, bar }
+        Self { path, rejects: None, rejected: 0, bar }
     }
 
     /// Ends the progress bar. Returns the path of the rejected lines, or removes the file if there are none.
@@ -49,15 +49,13 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    /// Creates the file of rejected lines, so that an error is found before anything is imported.
+    /// Creates the file of rejected lines, so that an error is found before anything is imported. An existing file is
+    /// never replaced.
     fn opened(&mut self, _: Format, header: &Fields) -> io::Result<()> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{} cannot be written: {error}", self.path.display()))
         };
-        if self.path.exists() && self.path.canonicalize()? == self.file.canonicalize()? {
-            return Err(named(io::Error::other("it is the file to import")));
-        }
-        let file = BufWriter::new(File::create(&self.path).map_err(named)?);
+        let file = BufWriter::new(create_new(&self.path).map_err(named)?);
         self.rejects = Some(RejectedFile::new(file, header)?);
         Ok(())
     }

@@ -179,3 +179,35 @@ fn the_fault_of_a_file_is_reported_with_its_position_and_nothing_is_written() {
     assert_eq!(code, Some(1));
     assert!(errors.contains("/dev/null: cannot be opened: not a regular file"), "{errors}");
 }
+
+#[test]
+fn existing_files_are_not_replaced_and_only_their_user_may_read_new_ones() {
+    let rest = "9000,S1,,5,2011-01-01 10:00:00,0,,France\n";
+    let (folder, file) = folder_with("sales.csv", sales(5) + rest);
+    let mode = |name: &str| {
+        let metadata = fs::metadata(folder.path().join(name)).unwrap();
+        std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+    };
+    import(folder.path(), &file);
+    let first = fs::read(folder.path().join("sales.rejected.csv")).unwrap();
+    import(folder.path(), &file);
+    assert_eq!(fs::read(folder.path().join("sales.rejected.csv")).unwrap(), first);
+    assert_eq!((mode("sales.rejected.csv"), mode("sales.rejected-2.csv")), (0o600, 0o600));
+
+    for name in ["kept.csv", "sales.csv"] {
+        fs::write(folder.path().join("kept.csv"), "mine").unwrap();
+        let before = fs::read(folder.path().join(name)).unwrap();
+        let (code, _, errors) = run(folder.path(), &["import", "sales.csv", "--rejects", name]);
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(errors.contains(&format!("{name} cannot be written: ")), "{errors}");
+        assert_eq!(fs::read(folder.path().join(name)).unwrap(), before);
+    }
+
+    let to_file = ["export", "--output", "kept.csv"];
+    let (code, _, errors) = run(folder.path(), &to_file);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("it exists already; `--force` replaces it"), "{errors}");
+    assert_eq!(fs::read_to_string(folder.path().join("kept.csv")).unwrap(), "mine");
+    assert_eq!(run(folder.path(), &[&to_file[..], &["--force"]].concat()).0, Some(0));
+    assert_eq!(mode("kept.csv"), 0o600);
+}
