@@ -77,6 +77,8 @@ pub struct StoreSettings {
     pub cart_days: NonZeroU32,
     /// How long stock is reserved for a pending order, in minutes.
     pub reservation_minutes: NonZeroU32,
+    /// How long after the checkout a buyer may cancel a paid order, in days.
+    pub cancellation_days: u32,
     /// The retention of the response to a request with an idempotency key, in hours.
     pub idempotency_hours: NonZeroU32,
     /// When a payment is captured.
@@ -103,6 +105,7 @@ impl Default for StoreSettings {
             session_days: non_zero(30),
             cart_days: non_zero(30),
             reservation_minutes: non_zero(30),
+            cancellation_days: 14,
             idempotency_hours: non_zero(24),
             capture: Capture::Automatic,
         }

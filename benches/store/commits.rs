@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use undercroft::application::payments::apply_payment::apply_payment;
 use undercroft::application::selling::place_order::{OrderDraft, place_order};
-use undercroft::application::selling::quote::{QuoteLine, ShippingChoice};
+use undercroft::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{OrderId, PaymentId, VariantId};
 use undercroft::domain::money::Currency;
@@ -123,7 +123,7 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
         running.spawn(async move {
             let ids = &store.database().context().ids;
             for number in (client..checkouts).step_by(clients) {
-                let line = |variant_id| QuoteLine { variant_id, quantity: 1, agreed_price: None };
+                let line = |variant_id| QuoteLine { variant_id, quantity: 1, price: LinePrice::Current };
                 let draft = OrderDraft {
                     id: OrderId(ids.uuid()),
                     payment_id: PaymentId(ids.uuid()),

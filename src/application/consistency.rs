@@ -88,7 +88,7 @@ const ALWAYS: &[Rule] = &[
         "each refund and void of an invoiced order has a credit note of its amount",
         "SELECT COUNT(*) FROM payment_operations s JOIN payments p ON p.id = s.payment_id \
          JOIN invoices i ON i.order_id = p.order_id AND i.kind = 'invoice' \
-         WHERE s.kind IN ('refund', 'void') AND s.status = 'succeeded' AND NOT EXISTS \
+         WHERE s.kind IN ('refund', 'void') AND s.status = 'succeeded' AND s.amount > 0 AND NOT EXISTS \
          (SELECT 1 FROM invoices n WHERE n.payment_operation_id = s.id AND n.corrects = i.id AND n.total = s.amount)",
     ),
     (

@@ -76,6 +76,8 @@ pub struct Terms {
     pub cart: SignedDuration,
     /// How long stock is reserved for a pending order.
     pub reservation: SignedDuration,
+    /// How long after the checkout a buyer may cancel a paid order.
+    pub cancellation: SignedDuration,
     /// The retention of the response to a request with an idempotency key.
     pub idempotency: SignedDuration,
     /// Whether a checkout captures the payment, or only authorizes it until an administrator captures it.

@@ -7,7 +7,7 @@ use super::address::Address;
 use super::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use super::invoice::InvoiceTax;
 use super::money::{Currency, Money};
-use super::product::ProductKind;
+use super::product::{BillingInterval, ProductKind};
 use super::state::states;
 
 states! {
@@ -82,6 +82,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// Returns whether the order has only digital goods, which are delivered with the payment.
+    pub fn is_digital(&self) -> bool {
+        !self.lines.is_empty() && self.lines.iter().all(|line| line.kind == ProductKind::Digital)
+    }
+
     /// Returns whether the order begins subscriptions or pays a period of one.
     pub fn has_subscriptions(&self) -> bool {
         let begins = self.lines.iter().any(|line| line.kind == ProductKind::Subscription);
@@ -100,8 +105,11 @@ pub struct OrderLine {
     pub product_id: ProductId,
     /// The SKU at the time of the order.
     pub sku: String,
-    /// The kind of the product.
+    /// The kind of the product at the time of the order.
     pub kind: ProductKind,
+    /// The interval at which the line is charged again, if it begins or renews a subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing_interval: Option<BillingInterval>,
     /// The name of the product at the time of the order.
     pub name: String,
     /// The number of pieces.

@@ -8,6 +8,8 @@
 //! | authorized or captured | order paid; the money is returned if the order was cancelled | the money is returned |
 //! | declined or voided | order cancelled | nothing |
 
+mod cancellation;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::money::{Money, MoneyError};
@@ -16,6 +18,8 @@ use super::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, Payme
 use super::ports::{Charge, ChargeStatus, DeclineReason};
 use super::state::{ForbiddenTransition, State};
 use super::time::later;
+
+pub use cancellation::CancellationRefusal;
 
 /// The failure of an authorization that the provider did not know when the payment was voided without it.
 pub const UNKNOWN_TO_PROVIDER: &str = "abandoned";
@@ -115,7 +119,7 @@ pub enum TransitionError {
 
 impl PlacedOrder {
     /// Applies the provider's record of the payment. Records may come late, repeatedly and in any order.
-    pub fn apply(&mut self, charge: &Charge) -> Transition {
+    pub fn apply(&mut self, charge: &Charge, now: Timestamp) -> Transition {
         let payment = &mut self.payment;
         let open = payment.is_open();
         let ended = matches!(payment.status, PaymentStatus::Failed | PaymentStatus::Voided);
@@ -123,7 +127,7 @@ impl PlacedOrder {
             payment.provider_reference = Some(charge.reference.clone());
         }
         match &charge.status {
-            ChargeStatus::Authorized | ChargeStatus::Captured if open || ended => self.accept(charge),
+            ChargeStatus::Authorized | ChargeStatus::Captured if open || ended => self.accept(charge, now),
             ChargeStatus::RequiresAction { url } if payment.status == PaymentStatus::Pending => {
                 payment.status = payment.status.transition_to(PaymentStatus::RequiresAction)?;
                 payment.action_url = Some(url.clone());
@@ -194,7 +198,7 @@ impl PlacedOrder {
     }
 
     /// The provider authorized or captured the money.
-    fn accept(&mut self, charge: &Charge) -> Transition {
+    fn accept(&mut self, charge: &Charge, now: Timestamp) -> Transition {
         let payment = &mut self.payment;
         payment.authorized = charge.authorized;
         payment.captured = charge.captured;
@@ -212,7 +216,7 @@ impl PlacedOrder {
         }
         let pending = self.order.status == OrderStatus::Pending;
         if pending && charge.authorized.compare(self.payment.amount)?.is_ge() {
-            effects.extend(self.pay_order()?);
+            effects.extend(self.pay_order(now)?);
             return Ok(effects);
         }
         if pending {
@@ -246,15 +250,20 @@ impl PlacedOrder {
         Ok(vec![Effect::SettleAuthorization(Err(reason.to_owned()))])
     }
 
-    fn pay_order(&mut self) -> Transition {
+    /// Digital goods are delivered with the payment, so an order of nothing else is fulfilled by it.
+    fn pay_order(&mut self, now: Timestamp) -> Transition {
         self.order.status = self.order.status.transition_to(OrderStatus::Paid)?;
-        Ok(vec![
+        let mut effects = vec![
             Effect::SellStock,
             Effect::RecordPurchases,
             Effect::PaySubscriptions,
             Effect::Publish(OrderEvent::OrderPaid),
             Effect::IssueInvoice,
-        ])
+        ];
+        if self.order.is_digital() {
+            effects.extend(self.fulfil(None, now)?);
+        }
+        Ok(effects)
     }
 
     fn cancel_unpaid_order(&mut self, reason: &'static str) -> Transition {
@@ -287,12 +296,17 @@ impl PlacedOrder {
             OperationKind::Authorize => Vec::new(),
             OperationKind::Capture => vec![Effect::Publish(OrderEvent::PaymentCaptured(operation.amount))],
             OperationKind::Void => vec![Effect::IssueCreditNote(operation.clone())],
+            // the refund of an order that cost nothing returns its pieces
+            OperationKind::Refund if operation.amount.is_zero() => Vec::new(),
             OperationKind::Refund => vec![
                 Effect::IssueCreditNote(operation.clone()),
                 Effect::Publish(OrderEvent::PaymentRefunded(operation.amount)),
             ],
         };
-        let status = self.payment.status_by_amounts();
+        let status = match operation.kind {
+            OperationKind::Refund if self.payment.amount.is_zero() => PaymentStatus::Refunded,
+            _ => self.payment.status_by_amounts(),
+        };
         if self.payment.status != status {
             self.payment.status = self.payment.status.transition_to(status)?;
         }

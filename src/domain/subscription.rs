@@ -4,7 +4,7 @@ use jiff::{Span, Timestamp, tz::TimeZone};
 
 use super::address::Address;
 use super::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
-use super::money::Currency;
+use super::money::{Currency, Money};
 use super::product::BillingInterval;
 use super::state::states;
 
@@ -55,8 +55,14 @@ pub struct Subscription {
     pub interval: BillingInterval,
     /// The currency of the charges.
     pub currency: Currency,
+    /// The price of one piece, as it was agreed with the first order. Tax and shipping are added at each renewal.
+    pub unit_price: Money,
+    /// The code of the shipping method of the first order. A renewal that it does not deliver has the cheapest method.
+    pub shipping_method: Option<String>,
     /// The address to which the renewals are delivered.
     pub shipping_address: Address,
+    /// The address of the invoices.
+    pub billing_address: Address,
     /// The name of the payment provider.
     pub provider: String,
     /// The payment method token of the subscriber.

@@ -7,7 +7,7 @@ use crate::application::Terms;
 use crate::application::payments::apply_payment::apply_payment;
 use crate::application::payments::gateway_calls::IMPORTED;
 use crate::application::selling::place_order::{OrderDraft, place_order};
-use crate::application::selling::quote::{QuoteLine, ShippingChoice};
+use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 use crate::domain::address::Address;
 use crate::domain::ids::{OrderId, VariantId};
 use crate::domain::money::{Currency, Money};
@@ -114,7 +114,7 @@ pub(super) fn quote_line(line: &ImportedLine, currency: Currency) -> QuoteLine {
     QuoteLine {
         variant_id: line.variant,
         quantity: line.quantity,
-        agreed_price: Some(Money::new(line.unit_price, currency)),
+        price: LinePrice::Paid(Money::new(line.unit_price, currency)),
     }
 }
 

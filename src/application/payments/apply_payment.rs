@@ -2,7 +2,7 @@
 //! look-ups of the recovery are applied by the same functions, in any order and any number of times. The transitions
 //! themselves are in [`placed_order`](crate::domain::placed_order).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
@@ -26,7 +26,7 @@ pub async fn apply_payment(
     charge: &Charge,
 ) -> Result<PlacedOrder, Failure> {
     let mut placed = lock_by_payment(work, id).await?;
-    let effects = placed.apply(charge)?;
+    let effects = placed.apply(charge, work.now())?;
     finish(work, placed, effects).await
 }
 
@@ -42,6 +42,17 @@ pub(crate) async fn cancel_order(work: &mut UnitOfWork, id: OrderId) -> Result<P
     let mut placed = lock(work, id).await?;
     let effects = placed.cancel(work.now())?;
     finish(work, placed, effects).await
+}
+
+/// Cancels an order for its buyer, who may for `window` after the checkout.
+pub(crate) async fn cancel_order_by_buyer(
+    work: &mut UnitOfWork,
+    id: OrderId,
+    window: SignedDuration,
+) -> Result<PlacedOrder, Failure> {
+    // the lock is kept: the order that is checked is the one that is cancelled
+    lock(work, id).await?.check_cancellation(window, work.now())?;
+    cancel_order(work, id).await
 }
 
 /// Hands an order to the carrier.

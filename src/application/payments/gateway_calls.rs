@@ -159,7 +159,7 @@ pub(crate) async fn call_provider(
     operation: &PaymentOperation,
 ) -> Result<Option<Result<String, String>>, Failure> {
     let reference = payment.provider_reference.clone().unwrap_or_default();
-    if payment.provider == IMPORTED {
+    if payment.provider == IMPORTED || payment.amount.is_zero() {
         return Ok(Some(Ok(reference)));
     }
     let gateway = gateway(store, &payment.provider)?;

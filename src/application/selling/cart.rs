@@ -21,7 +21,7 @@ use crate::infrastructure::repositories::{
 };
 
 use super::cart_amounts::{self, NotPriced};
-use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
+use super::quote::{LinePrice, Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Store, Terms};
 
@@ -373,7 +373,7 @@ async fn price_with(
         let not_priced = cart_amounts::add_line(&mut subtotal, &offer, line, cart.currency).err();
         if not_priced.is_none() {
             let CartLine { variant_id, quantity } = line;
-            quoted.push(QuoteLine { variant_id, quantity, agreed_price: None });
+            quoted.push(QuoteLine { variant_id, quantity, price: LinePrice::Current });
             offers.push(offer.clone());
         }
         lines.push(PricedCartLine { line, offer, priced: None, not_priced });

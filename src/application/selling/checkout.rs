@@ -21,7 +21,7 @@ use crate::infrastructure::exceptions::{
 use crate::infrastructure::repositories::{CartRepository, PaymentRepository, StoredResponse, UnitOfWork};
 
 use super::place_order::{OrderDraft, place_order};
-use super::quote::{QuoteLine, ShippingChoice};
+use super::quote::{LinePrice, QuoteLine, ShippingChoice};
 use crate::application::Store;
 use crate::application::idempotency::{ProviderRequest, Responder, request_provider};
 use crate::application::payments::apply_payment::apply_payment;
@@ -184,7 +184,7 @@ async fn draft(
             .map(|line| QuoteLine {
                 variant_id: line.variant_id,
                 quantity: line.quantity,
-                agreed_price: None,
+                price: LinePrice::Current,
             })
             .collect(),
         discount_code: cart.discount_code.clone(),

@@ -16,12 +16,12 @@ use crate::infrastructure::exceptions::{
     Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException, Technical,
     ValidationException,
 };
-use crate::infrastructure::repositories::{StoredResponse, UnitOfWork};
+use crate::infrastructure::repositories::{PaymentRepository, StoredResponse, UnitOfWork};
 
 use crate::application::Store;
 use crate::application::idempotency::{ProviderRequest, Responder, once, request_provider};
 use crate::application::payments::apply_payment::{
-    begin_operation, cancel_order, fulfil_order, settle_operation,
+    begin_operation, cancel_order, cancel_order_by_buyer, fulfil_order, settle_operation,
 };
 use crate::application::payments::gateway_calls::{call_provider, send_due};
 use crate::application::payments::placed_orders;
@@ -31,15 +31,35 @@ pub async fn order(store: &Store, id: OrderId) -> Result<PlacedOrder, Failure> {
     placed_orders::get(&mut store.database().read().await?, id).await
 }
 
+/// Who cancels an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelledBy {
+    /// The buyer, who may cancel a pending order, and a paid one for a time and if nothing of it was delivered.
+    Buyer,
+    /// An administrator, who may cancel each order that is not fulfilled.
+    Administrator,
+}
+
 /// Cancels an order that is not fulfilled, once for each idempotency key: its stock is released, and its payment voided
 /// or refunded.
+///
+/// # Errors
+///
+/// [`NotFound::Order`], and an [`OrderProcessingException`] if the status of the order forbids it or its buyer may not
+/// cancel it (any more).
 pub async fn cancel_once(
     store: &Store,
     id: OrderId,
+    by: CancelledBy,
     responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
     let since = store.now();
-    let response = once(store, responder, id, async |work, id| cancel_order(work, *id).await).await?;
+    let given = (id, by, store.terms.cancellation);
+    let response = once(store, responder, given, async |work, &(id, by, window)| match by {
+        CancelledBy::Buyer => cancel_order_by_buyer(work, id, window).await,
+        CancelledBy::Administrator => cancel_order(work, id).await,
+    });
+    let response = response.await?;
     send_due(store, since).await;
     Ok(response)
 }
@@ -123,7 +143,11 @@ impl ProviderRequest for OperationRequest {
         id: Uuid,
     ) -> Result<(Payment, PaymentOperation), Failure> {
         let PlacedOrder { order, mut payment } = placed_orders::lock(work, self.order_id).await?;
-        let amount = amount(&payment, &order, self)?;
+        let amount = if self.kind == OperationKind::Refund && payment.amount.is_zero() {
+            free_refund(work, &payment, &order, self).await?
+        } else {
+            amount(&payment, &order, self)?
+        };
         let now = work.now();
         let operation = PaymentOperation {
             reason: self.reason.clone(),
@@ -167,6 +191,25 @@ impl ProviderRequest for OperationRequest {
         }
         let placed = placed_orders::get_by_payment(work, payment.id).await?;
         Ok(Ok(OperationOutcome { operation, placed }))
+    }
+}
+
+/// Checks that an order that cost nothing may be refunded, which returns its pieces. Returns zero.
+async fn free_refund(
+    work: &mut UnitOfWork,
+    payment: &Payment,
+    order: &Order,
+    request: &OperationRequest,
+) -> Result<Money, Failure> {
+    if PaymentRepository(work).has_pending_operations(payment.id).await? {
+        return Err(OrderProcessingException::InProgress.into());
+    }
+    order.status.transition_to(OrderStatus::Refunded)?;
+    let zero = Money::zero(payment.currency);
+    match request.amount {
+        None | Some(Amount::Minor(0)) => Ok(zero),
+        Some(Amount::Money(amount)) if amount == zero => Ok(zero),
+        Some(_) => Err(ValidationException::one("/amount", Fault::Maximum { maximum: 0.into() }).into()),
     }
 }
 

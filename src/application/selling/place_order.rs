@@ -18,11 +18,11 @@ use crate::infrastructure::exceptions::{
     UnauthorizedAccessException, ValidationException,
 };
 use crate::infrastructure::repositories::{
-    DiscountRepository, InventoryRepository, ReserveError, UnitOfWork, next_number, next_number_ahead,
+    DiscountRepository, InventoryRepository, Offer, ReserveError, UnitOfWork, next_number, next_number_ahead,
 };
 
 use super::invoicing;
-use super::quote::{Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
+use super::quote::{LinePrice, Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::application::Terms;
 
 /// The counter of order numbers.
@@ -122,11 +122,14 @@ fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
     if let Some(refused) = &quote.refused_discount {
         return Err(refused.clone().into());
     }
-    let needed = quote.offers.iter().filter_map(|offer| offer.minimum_age).max();
+    // what was sold outside the store was allowed there
+    let sold_here = |(line, _): &(&QuoteLine, &Offer)| !matches!(line.price, LinePrice::Paid(_));
+    let lines = || draft.lines.iter().zip(&quote.offers).filter(sold_here);
+    let needed = lines().filter_map(|(_, offer)| offer.minimum_age).max();
     if needed.is_some_and(|needed| draft.age.is_none_or(|age| age < needed)) {
         return Err(UnauthorizedAccessException::AgeRestricted.into());
     }
-    let recurring = quote.offers.iter().any(|offer| offer.billing_interval.is_some());
+    let recurring = lines().any(|(line, offer)| line.price.billing_interval(offer).is_some());
     if recurring && draft.user_id.is_none() {
         return Err(UnauthorizedAccessException::NotLoggedIn.into());
     }
@@ -192,21 +195,24 @@ async fn reserve(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quote) -> Re
 
 fn order(terms: &Terms, draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -> Order {
     let priced = &quote.priced;
-    let lines = priced.lines.iter().zip(&quote.offers).zip(1..).map(|((line, offer), position)| OrderLine {
-        position,
-        variant_id: line.variant_id,
-        product_id: offer.product_id,
-        sku: offer.sku.clone(),
-        kind: offer.kind,
-        name: offer.name.clone(),
-        quantity: line.quantity,
-        unit_price: line.unit_price,
-        discount: line.discount,
-        tax: line.tax,
-        tax_basis_points: line.tax_rate.basis_points.into(),
-        tax_inclusive: line.tax_rate.inclusive,
-        total: line.total,
-    });
+    let requested = draft.lines.iter().zip(&quote.offers);
+    let lines =
+        priced.lines.iter().zip(requested).zip(1..).map(|((line, (requested, offer)), position)| OrderLine {
+            position,
+            variant_id: line.variant_id,
+            product_id: offer.product_id,
+            sku: offer.sku.clone(),
+            kind: offer.kind,
+            billing_interval: requested.price.billing_interval(offer),
+            name: offer.name.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            discount: line.discount,
+            tax: line.tax,
+            tax_basis_points: line.tax_rate.basis_points.into(),
+            tax_inclusive: line.tax_rate.inclusive,
+            total: line.total,
+        });
     Order {
         id: draft.id,
         number,

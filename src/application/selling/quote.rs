@@ -9,7 +9,7 @@ use crate::domain::discount::Discount;
 use crate::domain::ids::{CategoryId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::pricing::{LineInput, Priced, PricingInput, ShippingInput, price};
-use crate::domain::product::ProductKind;
+use crate::domain::product::{BillingInterval, ProductKind};
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 use crate::infrastructure::exceptions::{Failure, Fault, InvalidDiscountCodeException, ValidationException};
@@ -42,8 +42,45 @@ pub struct QuoteLine {
     pub variant_id: VariantId,
     /// The number of pieces.
     pub quantity: i64,
-    /// The price of one piece, tax included, of an imported order; otherwise the variant's price applies.
-    pub agreed_price: Option<Money>,
+    /// The price of one piece.
+    pub price: LinePrice,
+}
+
+/// The price of one piece of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinePrice {
+    /// The variant's price; the variant must be for sale.
+    Current,
+    /// The price at which a subscription is renewed; the variant must be for sale.
+    Agreed {
+        /// The price of one piece.
+        unit_price: Money,
+        /// The interval of the subscription.
+        interval: BillingInterval,
+    },
+    /// A price that was paid outside the store, tax included, whether or not the variant is for sale.
+    Paid(Money),
+}
+
+impl LinePrice {
+    /// Returns the price of one piece of the offer; `None` if it is not for sale in this currency.
+    fn of(self, offer: &Offer, currency: Currency) -> Option<Money> {
+        match self {
+            Self::Paid(price) => Some(price),
+            _ if !offer.active => None,
+            Self::Agreed { unit_price, .. } => Some(unit_price),
+            Self::Current => offer.prices.get(&currency).map(|&amount| Money::new(amount, currency)),
+        }
+    }
+
+    /// Returns the interval at which the line is charged again. A sale outside the store begins no subscription.
+    pub(super) fn billing_interval(self, offer: &Offer) -> Option<BillingInterval> {
+        match self {
+            Self::Current => offer.billing_interval,
+            Self::Agreed { interval, .. } => Some(interval),
+            Self::Paid(_) => None,
+        }
+    }
 }
 
 /// The choice of a shipping method.
@@ -124,13 +161,12 @@ pub async fn quote_offers(
     let mut lines = Vec::with_capacity(offers.len());
     let mut faults = ValidationException::none();
     for (i, (line, offer)) in request.lines.iter().zip(&offers).enumerate() {
-        let own = offer.prices.get(&request.currency).map(|&amount| Money::new(amount, request.currency));
-        let Some(unit_price) = line.agreed_price.or(own.filter(|_| offer.active)) else {
+        let Some(unit_price) = line.price.of(offer, request.currency) else {
             faults.add(format!("/items/{i}/variant_id"), Fault::NotFound);
             continue;
         };
         let mut tax = rate(&rules, &tax_class(connection, offer, &mut classes).await?);
-        tax.inclusive |= line.agreed_price.is_some();
+        tax.inclusive |= matches!(line.price, LinePrice::Paid(_));
         lines.push(LineInput { variant_id: line.variant_id, unit_price, quantity: line.quantity, tax });
     }
     faults.check()?;

@@ -8,12 +8,12 @@ use crate::domain::events::SubscriptionChanged;
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::order::{Order, OrderLine};
 use crate::domain::payment::Payment;
-use crate::domain::product::{BillingInterval, ProductKind};
+use crate::domain::product::BillingInterval;
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
-use crate::infrastructure::repositories::{ProductRepository, SubscriptionRepository, UnitOfWork};
+use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
 
 /// The waits before a failed charge is retried, by the number of failures before. The failure after the last wait
 /// expires the subscription.
@@ -31,8 +31,10 @@ pub(crate) async fn pay(work: &mut UnitOfWork, order: &Order, payment: &Payment)
         return extend(work, id, order).await;
     }
     let Some(user_id) = order.user_id else { return Ok(()) };
-    for line in order.lines.iter().filter(|line| line.kind == ProductKind::Subscription) {
-        begin(work, user_id, order, line, payment).await?;
+    for line in &order.lines {
+        if let Some(interval) = line.billing_interval {
+            begin(work, user_id, order, line, interval, payment).await?;
+        }
     }
     Ok(())
 }
@@ -42,10 +44,9 @@ async fn begin(
     user_id: UserId,
     order: &Order,
     line: &OrderLine,
+    interval: BillingInterval,
     payment: &Payment,
 ) -> Result<(), Failure> {
-    let offers = ProductRepository(work).offers(&[line.variant_id]).await?;
-    let Some(interval) = offers.first().and_then(|offer| offer.billing_interval) else { return Ok(()) };
     let now = work.now();
     let paid_until = period_end(interval, now, now)?;
     let subscription = Subscription {
@@ -57,7 +58,10 @@ async fn begin(
         status: SubscriptionStatus::Active,
         interval,
         currency: order.currency,
+        unit_price: line.unit_price,
+        shipping_method: order.shipping_method.clone(),
         shipping_address: order.shipping_address.clone(),
+        billing_address: order.billing_address.clone(),
         provider: payment.provider.clone(),
         token: payment.token.clone(),
         period: 1,

@@ -17,7 +17,7 @@ use crate::application::Store;
 use crate::application::payments::gateway_calls::{apply_charge, authorize, gateway};
 use crate::application::payments::provider_scope::ProviderScope;
 use crate::application::selling::place_order::{OrderDraft, place_order};
-use crate::application::selling::quote::{QuoteLine, ShippingChoice};
+use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 
 /// The most subscriptions with a provider that one run charges.
 const BATCH: i64 = 100;
@@ -128,12 +128,12 @@ async fn place_renewal(
         lines: vec![QuoteLine {
             variant_id: subscription.variant_id,
             quantity: subscription.quantity,
-            agreed_price: None,
+            price: LinePrice::Agreed { unit_price: subscription.unit_price, interval: subscription.interval },
         }],
         expected_total: None,
         discount_code: None,
-        shipping: ShippingChoice::Cheapest,
-        billing_address: subscription.shipping_address.clone(),
+        shipping: ShippingChoice::preferred(subscription.shipping_method.as_deref()),
+        billing_address: subscription.billing_address.clone(),
         shipping_address: subscription.shipping_address.clone(),
         provider: subscription.provider.clone(),
         token: subscription.token.clone(),

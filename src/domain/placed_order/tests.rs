@@ -127,7 +127,7 @@ fn every_charge_has_a_defined_outcome_in_every_state_and_only_once() {
                 let case = format!("{payment:?} of a {order:?} order, charge {:?}", charge.status);
                 let mut it = placed(order, payment);
                 let before = it.clone();
-                let effects = it.apply(&charge).unwrap_or_else(|error| panic!("{case}: {error}"));
+                let effects = it.apply(&charge, NOW).unwrap_or_else(|error| panic!("{case}: {error}"));
 
                 let open = before.payment.is_open();
                 let given_up = matches!(payment, PaymentStatus::Failed | PaymentStatus::Voided);
@@ -160,7 +160,7 @@ fn every_charge_has_a_defined_outcome_in_every_state_and_only_once() {
                 }
 
                 let applied = it.clone();
-                let again = it.apply(&charge).unwrap_or_else(|error| panic!("{case}, again: {error}"));
+                let again = it.apply(&charge, NOW).unwrap_or_else(|error| panic!("{case}, again: {error}"));
                 assert_eq!((again, it), (vec![], applied), "{case}: applied twice");
             }
         }
@@ -170,7 +170,7 @@ fn every_charge_has_a_defined_outcome_in_every_state_and_only_once() {
 #[test]
 fn a_charge_below_the_amount_cancels_the_order_and_is_returned() {
     let mut it = placed(OrderStatus::Pending, PaymentStatus::Pending);
-    let effects = it.apply(&charge(ChargeStatus::Captured, 99)).unwrap();
+    let effects = it.apply(&charge(ChargeStatus::Captured, 99), NOW).unwrap();
     assert_eq!(it.order.status, OrderStatus::Cancelled);
     assert_eq!(returns(&effects), [(OperationKind::Refund, 99)]);
     assert!(effects.contains(&Effect::Publish(OrderEvent::OrderCancelled("payment_too_small"))));

@@ -10,7 +10,7 @@ use crate::{
         discount::DiscountFault,
         events::UnreadableEvent,
         money::MoneyError,
-        placed_order::TransitionError,
+        placed_order::{CancellationRefusal, TransitionError},
         ports::GatewayError,
         pricing::{LINE_QUANTITY, PricingError},
         state::ForbiddenTransition,
@@ -60,6 +60,12 @@ impl From<ForbiddenTransition> for Failure {
             }
             _ => Conflict::ForbiddenTransition { what, from, to }.into(),
         }
+    }
+}
+
+impl From<CancellationRefusal> for Failure {
+    fn from(refusal: CancellationRefusal) -> Self {
+        OrderProcessingException::NotCancellable(refusal).into()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::domain::{
     discount::DiscountRejection,
     ids::{UserId, VariantId},
     money::{Currency, Money},
+    placed_order::CancellationRefusal,
     ports::DeclineReason,
 };
 
@@ -29,6 +30,9 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         ValidationException::one("/name", Fault::Required).into(),
         OrderProcessingException::Forbidden { what: "order", from: "pending", to: "refunded" }.into(),
         OrderProcessingException::CartOrdered.into(),
+        CancellationRefusal::DigitalGoods.into(),
+        CancellationRefusal::Subscription.into(),
+        CancellationRefusal::TooLate { until: Timestamp::UNIX_EPOCH }.into(),
         OrderProcessingException::InProgress.into(),
     ];
     examples.push(

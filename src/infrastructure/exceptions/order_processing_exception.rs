@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts};
+use crate::domain::placed_order::CancellationRefusal;
 
 /// The order, or the cart of an order, was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum OrderProcessingException {
     /// The cart is already ordered.
     #[error("the cart is already ordered")]
     CartOrdered,
+    /// The buyer cannot cancel the order; an administrator can.
+    #[error("the buyer cannot cancel the order: {0}")]
+    NotCancellable(CancellationRefusal),
     /// An earlier change is still in progress; a repeated request may succeed soon.
     #[error("still being processed")]
     InProgress,
@@ -33,7 +37,7 @@ impl Exception for OrderProcessingException {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Forbidden { .. } | Self::CartOrdered => Kind::Refused,
+            Self::Forbidden { .. } | Self::CartOrdered | Self::NotCancellable(_) => Kind::Refused,
             Self::InProgress => Kind::Retryable,
         }
     }
@@ -51,13 +55,22 @@ impl Exception for OrderProcessingException {
                 ("to", json!(to)),
             ]),
             Self::CartOrdered => facts([("reason", json!("cart_ordered"))]),
+            Self::NotCancellable(CancellationRefusal::DigitalGoods) => {
+                facts([("reason", json!("digital_goods"))])
+            }
+            Self::NotCancellable(CancellationRefusal::Subscription) => {
+                facts([("reason", json!("subscription"))])
+            }
+            Self::NotCancellable(CancellationRefusal::TooLate { until }) => {
+                facts([("reason", json!("too_late")), ("until", json!(until))])
+            }
             Self::InProgress => facts([("reason", json!("in_progress"))]),
         }
     }
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
-            Self::Forbidden { .. } | Self::CartOrdered => Vec::new(),
+            Self::Forbidden { .. } | Self::CartOrdered | Self::NotCancellable(_) => Vec::new(),
             Self::InProgress => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
         }
     }

@@ -37,6 +37,7 @@ fn terms(settings: &StoreSettings) -> Terms {
         session: days(settings.session_days.get()),
         cart: days(settings.cart_days.get()),
         reservation: SignedDuration::from_mins(settings.reservation_minutes.get().into()),
+        cancellation: days(settings.cancellation_days),
         idempotency: SignedDuration::from_hours(settings.idempotency_hours.get().into()),
         capture_at_checkout: settings.capture == Capture::Automatic,
     }

@@ -20,7 +20,7 @@ const UNEXPECTED: &str = "UnexpectedProblem";
 const FAULT: &str = "Fault";
 
 /// The members that problem documents of one code, or faults of one code, have beside those of all.
-const FACTS: [(&str, &str); 27] = [
+const FACTS: [(&str, &str); 28] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
@@ -50,6 +50,7 @@ const FACTS: [(&str, &str); 27] = [
     ("reserved", "The number of pieces that orders have reserved."),
     ("sku", "The merchant's code of the variant."),
     ("to", "The status that was requested."),
+    ("until", "The end of the time in which the buyer could cancel the order."),
     ("what", "The kind of the resource."),
 ];
 

@@ -7,7 +7,7 @@ use undercroft::application::idempotency::Responder;
 use undercroft::application::payments::provider_scope::ProviderScope;
 use undercroft::application::payments::recovery;
 use undercroft::application::selling::checkout::{Checkout, checkout};
-use undercroft::application::selling::orders::{self, Amount, OperationRequest};
+use undercroft::application::selling::orders::{self, Amount, CancelledBy, OperationRequest};
 use undercroft::application::selling::queries;
 use undercroft::application::subscriptions::renewals;
 use undercroft::domain::ids::{CartId, OrderId, VariantId};
@@ -199,7 +199,9 @@ impl Sale {
 
     /// Cancels the order.
     pub async fn cancel(&self) {
-        orders::cancel_once(&self.store, self.id, Responder::new(None, Summary)).await.unwrap();
+        orders::cancel_once(&self.store, self.id, CancelledBy::Administrator, Responder::new(None, Summary))
+            .await
+            .unwrap();
         assert_eq!(self.order().await.order.status, OrderStatus::Cancelled);
     }
 

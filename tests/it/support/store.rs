@@ -26,6 +26,7 @@ pub fn terms() -> Terms {
         session: SignedDuration::from_hours(24),
         cart: SignedDuration::from_hours(24),
         reservation: SignedDuration::from_mins(30),
+        cancellation: SignedDuration::from_hours(14 * 24),
         idempotency: SignedDuration::from_hours(24),
         capture_at_checkout: true,
     }

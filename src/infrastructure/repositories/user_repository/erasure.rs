@@ -36,8 +36,12 @@ const STATEMENTS: [&str; 8] = [
 ];
 
 /// The columns of addresses of which the country is kept, each with its table.
-const ADDRESSES: [(&str, &str); 3] =
-    [("orders", "shipping_address"), ("orders", "billing_address"), ("subscriptions", "shipping_address")];
+const ADDRESSES: [(&str, &str); 4] = [
+    ("orders", "shipping_address"),
+    ("orders", "billing_address"),
+    ("subscriptions", "shipping_address"),
+    ("subscriptions", "billing_address"),
+];
 
 impl UserRepository<'_> {
     /// Erases a user; returns the subscriptions that were cancelled.

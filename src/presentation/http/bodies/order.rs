@@ -10,7 +10,7 @@ use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{OrderLine, OrderStatus};
 use crate::domain::placed_order::PlacedOrder;
-use crate::domain::product::ProductKind;
+use crate::domain::product::{BillingInterval, ProductKind};
 use crate::presentation::http::response::{StoredResponse, tagged};
 
 /// An order.
@@ -70,6 +70,8 @@ struct OrderItemBody {
     sku: String,
     /// How the product is delivered.
     kind: ProductKind,
+    /// The interval at which the item is charged again; `null` if it is not a subscription.
+    billing_interval: Option<BillingInterval>,
     /// The name of the product with the options of the variant.
     name: String,
     /// The number of pieces.
@@ -134,6 +136,7 @@ impl OrderItemBody {
             product_id: line.product_id,
             sku: line.sku.clone(),
             kind: line.kind,
+            billing_interval: line.billing_interval,
             name: line.name.clone(),
             quantity: line.quantity,
             unit_price: line.unit_price,

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::domain::address::Address;
 use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, Money};
 use crate::domain::product::BillingInterval;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::presentation::http::response::{StoredResponse, tagged};
@@ -31,8 +31,14 @@ pub struct SubscriptionBody {
     interval: BillingInterval,
     /// The currency of the charges.
     currency: Currency,
+    /// The price of one piece in every period, as it was agreed with the first order.
+    unit_price: Money,
+    /// The code of the shipping method of the first order. The cheapest one is used if it no longer delivers to the address.
+    shipping_method: Option<String>,
     /// The address to which the variant is delivered.
     shipping_address: Address,
+    /// The address on the invoices.
+    billing_address: Address,
     /// The payment provider.
     provider: String,
     /// The number of the latest period, from 1.
@@ -91,7 +97,10 @@ impl SubscriptionBody {
             status: subscription.status,
             interval: subscription.interval,
             currency: subscription.currency,
+            unit_price: subscription.unit_price,
+            shipping_method: subscription.shipping_method.clone(),
             shipping_address: subscription.shipping_address.clone(),
+            billing_address: subscription.billing_address.clone(),
             provider: subscription.provider.clone(),
             period: subscription.period,
             paid_until: subscription.paid_until,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::application::selling::orders::{
-    self, Amount, OperationOutcome, OperationRequest, capture_or_refund,
+    self, Amount, CancelledBy, OperationOutcome, OperationRequest, capture_or_refund,
 };
 use crate::application::selling::queries;
 use crate::domain::ids::{OrderId, UserId};
@@ -189,7 +189,7 @@ async fn cancel_order(
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
     let (_, responder) = request.into_parts(Some(admin.user_id()), changed(OrderBody::response))?;
-    orders::cancel_once(&app.store, id, responder).await
+    orders::cancel_once(&app.store, id, CancelledBy::Administrator, responder).await
 }
 
 /// The URL of the order whose payment was captured or refunded.

@@ -4,7 +4,8 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::application::selling::{orders, queries};
+use crate::application::selling::orders::{self, CancelledBy};
+use crate::application::selling::queries;
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::order::{Order, OrderStatus};
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException};
@@ -75,6 +76,9 @@ async fn get_order(
 /// Cancel an order
 ///
 /// Cancels an order that was not fulfilled: its stock is released, and its payment is voided or refunded.
+///
+/// A paid order can be cancelled for a time that the store sets. One with digital goods, which are delivered with the
+/// payment, or with a subscription cannot: its subscription is cancelled instead.
 #[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path)),
     request_body = Option<EmptyBody>, responses((status = 200, body = OrderBody)))]
 async fn cancel_order(
@@ -86,7 +90,7 @@ async fn cancel_order(
 ) -> HandlerResult<StoredResponse> {
     order_token.check(&app, &principal, &orders::order(&app.store, id).await?.order)?;
     let (_, responder) = request.into_parts(principal.user_id(), changed(OrderBody::response))?;
-    orders::cancel_once(&app.store, id, responder).await
+    orders::cancel_once(&app.store, id, CancelledBy::Buyer, responder).await
 }
 
 /// Get the invoice of an order

@@ -12,7 +12,7 @@ use undercroft::application::Store;
 use undercroft::application::idempotency::Responder;
 use undercroft::application::jobs::worker::work;
 use undercroft::application::selling::checkout::Checkout;
-use undercroft::application::selling::orders;
+use undercroft::application::selling::orders::{self, CancelledBy};
 use undercroft::application::subscriptions::lifecycle::{self, SubscriptionChange};
 use undercroft::domain::ids::{PaymentId, VariantId};
 use undercroft::domain::order::OrderStatus;
@@ -72,7 +72,10 @@ async fn slow_sale(store: &Store, variant: VariantId) -> Sale {
 }
 
 async fn cancel(sale: &Sale) {
-    let cancelled = orders::cancel_once(&sale.store, sale.id, Responder::new(None, Summary)).await.unwrap();
+    let cancelled =
+        orders::cancel_once(&sale.store, sale.id, CancelledBy::Administrator, Responder::new(None, Summary))
+            .await
+            .unwrap();
     assert_eq!(cancelled.status, 201);
 }
 

@@ -1,5 +1,6 @@
 //! Carts, checkouts, discounts and rates: concurrent requests have the effects that stock and limits allow.
 
+mod cancellation;
 mod concurrent_changes;
 mod discounts;
 mod races;

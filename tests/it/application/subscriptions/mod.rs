@@ -1,6 +1,7 @@
 //! Subscriptions: one charge a period, dunning after a failed charge, and pauses, resumptions and cancellations.
 
 mod cancelled_orders;
+mod renewed_terms;
 
 use jiff::{SignedDuration, Timestamp};
 use undercroft::application::Store;
@@ -307,8 +308,12 @@ async fn a_number_that_is_taken_is_no_failed_charge(shop: &Shop) {
 
 on_both_engines!(an_invalid_price_is_no_failed_charge, ShopOptions::at(JANUARY_31));
 async fn an_invalid_price_is_no_failed_charge(shop: &Shop) {
-    let fault = &["UPDATE variants SET prices = '{\"EUR\": -1500}'"];
-    let repair = &["UPDATE variants SET prices = '{\"EUR\": 1500}'"];
+    let fault = &[
+        "INSERT INTO shipping_methods (id, code, name, translations, tax_class, position, active, rates) \
+           SELECT id, 'post', 'Post', '{}', 'standard', 1, TRUE, \
+           '[{\"country\": null, \"currency\": \"EUR\", \"amount\": -100, \"free_from\": null}]' FROM variants",
+    ];
+    let repair = &["DELETE FROM shipping_methods"];
     does_not_count_as_a_failed_charge(shop, fault, repair).await;
 }
 

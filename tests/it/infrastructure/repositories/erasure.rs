@@ -80,9 +80,9 @@ async fn personal_data(shop: &Shop, user: &User) {
         execute(shop, sql, &[id(), owner(), status.into(), now()]).await;
     }
     let sql = "INSERT INTO subscriptions (id, user_id, product_id, variant_id, quantity, status, billing_interval, \
-               currency, shipping_address, provider, token, period, anchor_at, paid_until, next_charge_at, \
+               currency, unit_price, shipping_address, billing_address, provider, token, period, anchor_at, paid_until, next_charge_at, \
                failed_attempts, version, created_at, updated_at) \
-               SELECT $1, $2, product_id, id, 1, 'active', 'month', 'EUR', $3, 'sandbox', 'tok_ok', 1, $4, $4, $4, 0, \
+               SELECT $1, $2, product_id, id, 1, 'active', 'month', 'EUR', 1000, $3, $3, 'sandbox', 'tok_ok', 1, $4, $4, $4, 0, \
                1, $4, $4 FROM variants";
     execute(shop, sql, &[id(), owner(), Param::json(&address("GB")), now()]).await;
 }
@@ -149,7 +149,8 @@ async fn erasing_a_user_keeps_orders_and_invoices_and_no_personal_data(shop: &Sh
         assert_eq!((address.line2, address.region), (None, None));
     }
     let ended = "SELECT COUNT(*) FROM subscriptions WHERE user_id = $1 AND status = 'cancelled' AND token = '' \
-                 AND next_charge_at IS NULL AND shipping_address ->> 'line1' = ''";
+                 AND next_charge_at IS NULL AND shipping_address ->> 'line1' = '' \
+                 AND billing_address ->> 'line1' = ''";
     assert_eq!(number(shop, ended, &[ann.id.into()]).await, 1);
     let whole = "SELECT COUNT(*) FROM invoices WHERE user_id = $1 AND total = 950 \
                  AND document ->> 'name' = 'Ada Lovelace'";
