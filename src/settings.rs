@@ -57,6 +57,22 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Returns whether the store has the sandbox.
+    pub fn has_sandbox(&self) -> bool {
+        match self.payments.sandbox {
+            Sandbox::Local => !self.is_public(),
+            Sandbox::Enabled => true,
+            Sandbox::Disabled => false,
+        }
+    }
+
+    /// Returns whether other machines reach the store.
+    pub fn is_public(&self) -> bool {
+        !self.listen.ip().is_loopback()
+    }
+}
+
 /// `[store]`: the terms of the store.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -116,6 +132,8 @@ impl Default for StoreSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PaymentSettings {
+    /// Whether the store has the sandbox.
+    pub sandbox: Sandbox,
     /// The longest wait for the response to a call.
     #[serde(rename = "provider_timeout_seconds", deserialize_with = "positive_seconds")]
     pub provider_timeout: Duration,
@@ -123,9 +141,25 @@ pub struct PaymentSettings {
     pub provider_concurrency: NonZeroU32,
 }
 
+/// Whether a store has the sandbox, in which payments succeed without money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sandbox {
+    /// If only this machine reaches the store. With another address it does not start.
+    Local,
+    /// On any address.
+    Enabled,
+    /// The store has no sandbox.
+    Disabled,
+}
+
 impl Default for PaymentSettings {
     fn default() -> Self {
-        Self { provider_timeout: Duration::from_secs(20), provider_concurrency: non_zero(16) }
+        Self {
+            sandbox: Sandbox::Local,
+            provider_timeout: Duration::from_secs(20),
+            provider_concurrency: non_zero(16),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use undercroft::domain::product::{Product, Variant};
 use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
 use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::CallLimits;
+use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits};
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, ProductRepository, SaveError, Setup, TaxRepository, UnitOfWork,
 };
@@ -56,8 +56,9 @@ impl Shop {
         let products = connection.all("SELECT id FROM products ORDER BY id", &[]).await?;
         let variants = connection.all("SELECT id FROM variants ORDER BY id", &[]).await?;
         drop(connection);
-        let limits = CallLimits { timeout: Duration::from_secs(20), concurrency: 16 };
-        let store = Store::new(Infrastructure::new(database, limits), terms()?);
+        let calls = CallLimits { timeout: Duration::from_secs(20), concurrency: 16 };
+        let adapters = AdapterSettings { calls, sandbox: true };
+        let store = Store::new(Infrastructure::new(database, adapters), terms()?);
         Ok(Self { store, products, variants })
     }
 }

@@ -5,7 +5,7 @@ pub mod events;
 pub mod exceptions;
 pub mod repositories;
 
-use self::adapters::{CallLimits, Gateways};
+use self::adapters::{AdapterSettings, Gateways};
 use self::repositories::Database;
 
 /// The assembled rooms of a store. Clones share everything.
@@ -18,9 +18,9 @@ pub struct Infrastructure {
 }
 
 impl Infrastructure {
-    /// Assembles the rooms on an open database, with these limits of calls to payment providers.
-    pub fn new(database: Database, limits: CallLimits) -> Self {
-        let gateways = adapters::assemble(&database, limits);
+    /// Assembles the rooms on an open database, with the vendors of these settings.
+    pub fn new(database: Database, settings: AdapterSettings) -> Self {
+        let gateways = adapters::assemble(&database, settings);
         Self { database, gateways }
     }
 }

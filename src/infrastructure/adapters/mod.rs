@@ -29,11 +29,23 @@ pub use self::sandbox::SANDBOX_RULES;
 use self::sandbox::SandboxPayments;
 use super::repositories::Database;
 
+/// Which vendors a store has, and the limits of calls to them.
+#[derive(Debug, Clone, Copy)]
+pub struct AdapterSettings {
+    /// The limits of calls to each payment provider.
+    pub calls: CallLimits,
+    /// Whether the store has the sandbox, in which payments succeed without money.
+    pub sandbox: bool,
+}
+
 /// Assembles the payment providers of a store; a new provider is a line here.
-pub(super) fn assemble(database: &Database, limits: CallLimits) -> Gateways {
-    let notices = Arc::new(NoticeQueue::default());
-    let sandbox = SandboxPayments::new(database.clone(), notices.clone());
-    Gateways::new([(Arc::new(sandbox) as _, notices)], limits)
+pub(super) fn assemble(database: &Database, settings: AdapterSettings) -> Gateways {
+    let sandbox = settings.sandbox.then(|| {
+        let notices = Arc::new(NoticeQueue::default());
+        let sandbox = SandboxPayments::new(database.clone(), notices.clone());
+        (Arc::new(sandbox) as _, notices)
+    });
+    Gateways::new(sandbox, settings.calls)
 }
 
 #[cfg(test)]

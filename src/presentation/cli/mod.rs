@@ -195,6 +195,12 @@ pub enum CliError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// Other machines reach the store, and its sandbox is a local one.
+    #[error(
+        "other machines reach {0}: set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests, in \
+         which payments succeed without money"
+    )]
+    Sandbox(SocketAddr),
     /// Signals cannot be received.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
@@ -313,7 +319,7 @@ impl CliError {
             Self::Rejected(_) | Self::NotImported(_) => Exit::Rejected,
             Self::Backup(error) => error.exit(),
             Self::Copy(error) => copy_exit(error),
-            Self::Password | Self::NotEmpty => Exit::Usage,
+            Self::Password | Self::NotEmpty | Self::Sandbox(_) => Exit::Usage,
             Self::Database(error) => database_exit(error),
         }
     }

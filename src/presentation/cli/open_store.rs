@@ -8,7 +8,7 @@ use crate::{
     domain::context::Context,
     infrastructure::{
         Infrastructure,
-        adapters::CallLimits,
+        adapters::{AdapterSettings, CallLimits},
         repositories::{Database, DatabaseError, Setup},
     },
     settings::{Capture, PaymentSettings, Settings, StoreSettings},
@@ -17,14 +17,15 @@ use crate::{
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
 pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
     let database = Database::open(settings.database.expose_secret(), Context::system(), setup).await?;
-    let infrastructure = Infrastructure::new(database, limits(&settings.payments));
+    let infrastructure = Infrastructure::new(database, adapters(settings));
     Ok(Store::new(infrastructure, terms(&settings.store)))
 }
 
-/// Returns the limits of calls to payment providers.
-fn limits(settings: &PaymentSettings) -> CallLimits {
-    let concurrency = usize::try_from(settings.provider_concurrency.get()).unwrap_or(usize::MAX);
-    CallLimits { timeout: settings.provider_timeout, concurrency }
+/// Returns the store's vendors and the limits of calls to them.
+fn adapters(settings: &Settings) -> AdapterSettings {
+    let PaymentSettings { provider_timeout: timeout, provider_concurrency, .. } = settings.payments;
+    let concurrency = usize::try_from(provider_concurrency.get()).unwrap_or(usize::MAX);
+    AdapterSettings { calls: CallLimits { timeout, concurrency }, sandbox: settings.has_sandbox() }
 }
 
 /// Returns the store's terms.

@@ -14,7 +14,7 @@ use crate::application::{Store, demo};
 use crate::infrastructure::repositories::Setup;
 use crate::presentation::http::router::router;
 use crate::presentation::http::server::{self, DrainReport};
-use crate::settings::{HttpSettings, Settings};
+use crate::settings::{HttpSettings, Sandbox, Settings};
 
 /// The arguments of `serve`.
 #[derive(clap::Args, Debug, Default)]
@@ -27,6 +27,7 @@ pub struct Serve {
 impl Serve {
     /// Serves until SIGINT or SIGTERM, and then completes the running requests; a second signal ends it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
+        check_sandbox(&settings)?;
         let mut signals = Signals::listen().map_err(CliError::Signals)?;
         let http = within_file_limit(&settings.http);
         // first, so that no store is set up if the address is in use
@@ -70,6 +71,18 @@ impl Serve {
             }
             () = second_signal => Err(CliError::Interrupted),
         }
+    }
+}
+
+/// Checks that the sandbox is not public by accident: otherwise anyone could order without paying.
+fn check_sandbox(settings: &Settings) -> Result<(), CliError> {
+    match settings.payments.sandbox {
+        Sandbox::Local if settings.is_public() => Err(CliError::Sandbox(settings.listen)),
+        Sandbox::Enabled if settings.is_public() => {
+            tracing::warn!(listen = %settings.listen, "the sandbox is enabled: payments succeed without money");
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,8 @@ use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri, request::Parts};
 
-use super::routing::{Access, Policy};
+use super::operation::OperationDescription;
+use super::routing::{Access, Argument, Policy};
 use super::state::AppState;
 use crate::application::people::sessions;
 use crate::domain::ids::UserId;
@@ -22,6 +23,10 @@ pub const SESSION_COOKIE: &str = "undercroft_session";
 /// Any principal; tokens are not read.
 #[derive(Debug, Clone, Copy)]
 pub struct Public;
+
+/// The proof that no other site caused the request, for a route that needs no token.
+#[derive(Debug, Clone, Copy)]
+pub struct SameSite;
 
 /// Any principal: a user with a session, or a guest (`None`).
 #[derive(Debug, Clone)]
@@ -90,6 +95,20 @@ impl<S: Sync> FromRequestParts<S> for Public {
 
     async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Failure> {
         Ok(Self)
+    }
+}
+
+impl Argument for SameSite {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.fails(UnauthorizedAccessException::ForeignOrigin);
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SameSite {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        check_same_site(&parts.headers).map(|()| Self)
     }
 }
 
@@ -162,8 +181,8 @@ impl<'a> Token<'a> {
             };
         }
         let Some(text) = cookie(&parts.headers) else { return Ok(None) };
-        if !parts.method.is_safe() && is_cross_site(&parts.headers) {
-            return Err(UnauthorizedAccessException::ForeignOrigin.into());
+        if !parts.method.is_safe() {
+            check_same_site(&parts.headers)?;
         }
         Ok(Some(Self { text, is_cookie: true }))
     }
@@ -183,6 +202,11 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(name, value)| (name == SESSION_COOKIE && !value.is_empty()).then_some(value))
+}
+
+/// Refuses a request of which a browser states that another site caused it.
+fn check_same_site(headers: &HeaderMap) -> Result<(), Failure> {
+    if is_cross_site(headers) { Err(UnauthorizedAccessException::ForeignOrigin.into()) } else { Ok(()) }
 }
 
 /// Returns whether a browser states that another site caused the request.

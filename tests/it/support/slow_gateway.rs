@@ -9,7 +9,7 @@ use undercroft::domain::ids::PaymentId;
 use undercroft::domain::money::Money;
 use undercroft::domain::ports::{Authorization, Charge, GatewayError, PaymentGateway, PortFuture};
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::{CallLimits, Gateways, NoticeQueue};
+use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Gateways, NoticeQueue};
 use undercroft::infrastructure::repositories::Database;
 use uuid::Uuid;
 
@@ -33,7 +33,8 @@ pub struct SlowGateway {
 impl SlowGateway {
     /// A store on this database with the payment providers `sandbox` and `slow`.
     pub fn store(database: &Database, terms: Terms, limits: CallLimits) -> (Store, Arc<Self>) {
-        let infrastructure = Infrastructure::new(database.clone(), limits);
+        let infrastructure =
+            Infrastructure::new(database.clone(), AdapterSettings { calls: limits, sandbox: true });
         let sandbox = Arc::clone(infrastructure.gateways.get("sandbox").unwrap());
         let (held, waiting) = (watch::Sender::new(&[][..]), AtomicUsize::new(0));
         let slow = Arc::new(Self { sandbox: Arc::clone(&sandbox), held, waiting });

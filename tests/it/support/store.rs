@@ -13,7 +13,7 @@ use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::CallLimits;
+use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits};
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Field, Param, StoredResponse};
 
@@ -44,7 +44,10 @@ pub fn limits() -> CallLimits {
 
 /// A store on this database, whose payment provider is the sandbox.
 pub fn store(database: &Database, terms: Terms) -> Store {
-    Store::new(Infrastructure::new(database.clone(), limits()), terms)
+    Store::new(
+        Infrastructure::new(database.clone(), AdapterSettings { calls: limits(), sandbox: true }),
+        terms,
+    )
 }
 
 /// Confirms a payment on the page of the sandbox; returns whether the payment required it.

@@ -15,7 +15,7 @@ use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::repositories::{Database, DatabaseError, SchemaState, Setup};
 use crate::presentation::http::server::{connections_within, greatest_file_limit};
-use crate::settings::Settings;
+use crate::settings::{Sandbox, Settings};
 
 /// The free bytes below which a disk is reported.
 const LOW_SPACE: u64 = 1 << 30;
@@ -24,7 +24,7 @@ const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// Runs all checks; those that need the database are skipped if there is none.
 pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
-    let mut findings = vec![address(settings).await, files(settings)];
+    let mut findings = vec![address(settings).await, files(settings), sandbox(settings)];
     findings.extend(disk(settings));
     let (finding, is_usable) = database(settings).await;
     findings.push(finding);
@@ -189,6 +189,10 @@ async fn clock(store: &Store) -> Finding {
 /// Checks whether each payment provider responds.
 async fn gateways(store: &Store) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if store.infrastructure.gateways.names().next().is_none() {
+        let found = "there is no payment provider: no order can be placed";
+        findings.push(Finding::warning("payments", found, "enable the sandbox, for tests"));
+    }
     for name in store.infrastructure.gateways.names() {
         let Some(gateway) = store.infrastructure.gateways.get(name) else { continue };
         // a payment that does not exist
@@ -203,6 +207,27 @@ async fn gateways(store: &Store) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Checks that the sandbox is not public by accident.
+fn sandbox(settings: &Settings) -> Finding {
+    let advice = "set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests";
+    let public = settings.is_public();
+    match settings.payments.sandbox {
+        Sandbox::Local if public => {
+            let found = format!("`serve` does not start on {}, which other machines reach", settings.listen);
+            Finding::problem("sandbox", found, advice)
+        }
+        Sandbox::Enabled if public => {
+            let found = "enabled, and other machines reach the store: payments succeed without money";
+            Finding::warning("sandbox", found, advice)
+        }
+        Sandbox::Local | Sandbox::Enabled => Finding::ok(
+            "sandbox",
+            "enabled: payments succeed without money; only this machine reaches the store",
+        ),
+        Sandbox::Disabled => Finding::ok("sandbox", "disabled"),
+    }
 }
 
 /// Checks the invariants of money, stock and numbers.

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::payments::confirmation;
 use crate::domain::payment::PaymentStatus;
 use crate::infrastructure::exceptions::NotFound;
-use crate::presentation::http::principal::Public;
+use crate::presentation::http::principal::{Public, SameSite};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
@@ -70,13 +70,14 @@ async fn show_payment(
 
 /// Approve or decline a sandbox payment
 ///
-/// Records the decision of the shopper and settles the payment of the order.
+/// Records the decision of the shopper and settles the payment of the order. A request that another site caused is refused.
 #[utoipa::path(post, path = "/sandbox/3ds/{reference}", tag = "sandbox",
     params(("reference" = String, Path)),
     responses((status = 200, body = String, content_type = "text/html")))]
 async fn decide_payment(
     _: Public,
     State(app): State<AppState>,
+    _: SameSite,
     Path(reference): Path<String>,
     Query(Confirmation { decision }): Query<Confirmation>,
 ) -> HandlerResult {

@@ -269,7 +269,10 @@ async fn an_authorized_payment_is_captured_and_the_order_fulfilled(shop: &Shop) 
     let confirmed = check_out(&buyer, &cart_of(&buyer, variant, 1).await, "tok_requires_action").await;
     let confirmed = confirmed.expect(201);
     let bank = confirmed["payment"]["action_url"].as_str().unwrap();
-    buyer.raw(http::Method::POST, &format!("{bank}?decision=approve"), "").await;
+    let approve = format!("{bank}?decision=approve");
+    let other_site = buyer.with("sec-fetch-site", "cross-site").raw(http::Method::POST, &approve, "").await;
+    assert_eq!(other_site.problem(403), "unauthorized_access");
+    buyer.raw(http::Method::POST, &approve, "").await;
     let confirmed = buyer.get(&path(&confirmed)).await.expect(200);
     assert_eq!(
         (&confirmed["status"], &confirmed["payment"]["status"]),
