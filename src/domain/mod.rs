@@ -25,6 +25,7 @@ pub mod state;
 pub mod subscription;
 pub mod tax;
 pub(crate) mod template;
+pub mod text;
 pub(crate) mod time;
 pub mod user;
 pub mod words;

@@ -22,6 +22,7 @@ pub struct Texts {
     pub name: String,
     /// The description in this language. If it is empty, the base language's is used.
     #[serde(default)]
+    #[schema(max_length = 50_000, format = "multiline")]
     pub description: String,
 }
 

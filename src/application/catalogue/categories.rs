@@ -185,7 +185,7 @@ async fn move_in(
     moved.map_err(|error| match error {
         MoveError::Missing => missing(id),
         MoveError::NoParent => parent_fault(Fault::NotFound),
-        MoveError::Cycle => parent_fault(Fault::Invalid),
+        MoveError::Cycle => parent_fault(Fault::Cycle),
         MoveError::Database(error) => error.into(),
     })?;
     if before.parent_id != target.parent_id {

@@ -31,7 +31,7 @@ pub struct ProductDraft {
     pub name: String,
     /// The description in the store's base language.
     #[serde(default)]
-    #[schema(max_length = 50_000)]
+    #[schema(max_length = 50_000, format = "multiline")]
     pub description: String,
     /// The category that contains the product.
     pub category_id: Option<CategoryId>,
@@ -153,6 +153,11 @@ impl VariantDraft {
         }
     }
 
+    /// Returns whether shoppers could not tell the variants of a product apart.
+    fn looks_like(&self, other: &Self) -> bool {
+        self.active && other.active && self.options == other.options
+    }
+
     /// Adds the faults of the prices of the variant at a JSON pointer.
     fn check_prices(&self, at: &str, faults: &mut ValidationException) {
         let listed = self.prices.iter().enumerate().map(|(n, price)| (format!("{at}/prices/{n}"), price));
@@ -186,7 +191,8 @@ async fn check(connection: &mut Connection, draft: &ProductDraft) -> Result<(), 
     check_translations(&draft.translations, "", &mut faults);
     let recurring = draft.kind == ProductKind::Subscription;
     if recurring != draft.billing_interval.is_some() {
-        faults.add("/billing_interval", if recurring { Fault::Required } else { Fault::Invalid });
+        let none = Fault::NotAllowed { allowed: vec![serde_json::Value::Null] };
+        faults.add("/billing_interval", if recurring { Fault::Required } else { none });
     }
     if let Some(category) = draft.category_id
         && CategoryRepository(connection).ancestors(category).await?.is_empty()
@@ -195,8 +201,17 @@ async fn check(connection: &mut Connection, draft: &ProductDraft) -> Result<(), 
     }
     for (i, variant) in draft.variants.iter().enumerate() {
         let at = format!("/variants/{i}");
-        if variant.options.len() != draft.options.len() {
-            faults.add(format!("{at}/options"), Fault::Invalid);
+        match (variant.options.len(), draft.options.len()) {
+            (few, options) if few < options => {
+                faults.add(format!("{at}/options"), Fault::TooFew { min_items: options });
+            }
+            (many, options) if many > options => {
+                faults.add(format!("{at}/options"), Fault::TooMany { max_items: options });
+            }
+            _ if draft.variants[..i].iter().any(|other| other.looks_like(variant)) => {
+                faults.add(format!("{at}/options"), Fault::Duplicate);
+            }
+            _ => {}
         }
         if draft.variants[..i].iter().any(|other| other.sku == variant.sku) {
             faults.add(format!("{at}/sku"), Fault::Duplicate);

@@ -28,7 +28,7 @@ pub struct CreateReview {
     pub title: String,
     /// The text.
     #[serde(default)]
-    #[schema(max_length = 10_000)]
+    #[schema(max_length = 10_000, format = "multiline")]
     pub body: String,
 }
 

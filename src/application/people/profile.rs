@@ -111,7 +111,7 @@ async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) 
     let user = store.database().read().await?.find::<User>(user_id).await?;
     let hash = user.and_then(|user| user.password_hash);
     let matches = store.passwords.matches(password, hash.as_deref()).await?;
-    Ok(hash.filter(|_| matches).ok_or_else(|| fault(Fault::Invalid))?)
+    Ok(hash.filter(|_| matches).ok_or_else(|| fault(Fault::WrongPassword))?)
 }
 
 async fn apply(

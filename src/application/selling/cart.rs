@@ -5,23 +5,20 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::domain::cart::{Cart, CartLine, CartStatus, Delivery, MAX_LINES, MAX_QUANTITY};
 use crate::domain::ids::{CartId, UserId, VariantId};
 use crate::domain::money::Currency;
-use crate::domain::pricing::PricedLine;
 use crate::domain::state::State;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, Location, NotFound, OrderProcessingException, ValidationException,
 };
 use crate::infrastructure::repositories::{
-    CartRepository, Connection, Offer, ProductRepository, StoredResponse, UnitOfWork,
+    CartRepository, Offer, ProductRepository, StoredResponse, UnitOfWork,
 };
 
-use super::cart_amounts::{self, NotPriced};
-use super::quote::{LinePrice, Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
+use super::priced_cart::{NotPriced, PricedCart, PricedCartLine, price, price_with};
+use super::quote::ShippingChoice;
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Store, Terms};
 
@@ -49,30 +46,6 @@ pub enum CartChange {
     SetDiscount(Option<String>),
     /// Sets the delivery that the cart is priced for.
     SetDelivery(Box<Delivery>),
-}
-
-/// A cart with its prices.
-#[derive(Debug, Clone)]
-pub struct PricedCart {
-    /// The cart.
-    pub cart: Cart,
-    /// The lines, in the order of the cart.
-    pub lines: Vec<PricedCartLine>,
-    /// The prices of the lines that can be bought, for the delivery of the cart.
-    pub quote: Quote,
-}
-
-/// A line of a cart with its offer and its prices.
-#[derive(Debug, Clone)]
-pub struct PricedCartLine {
-    /// The variant and its quantity.
-    pub line: CartLine,
-    /// The offer of the variant.
-    pub offer: Offer,
-    /// The prices; `None` if the line is not priced.
-    pub priced: Option<PricedLine>,
-    /// The reason why the line is not priced.
-    pub not_priced: Option<NotPriced>,
 }
 
 /// Creates an empty cart in a currency; the store's default currency if `None`.
@@ -310,8 +283,13 @@ async fn check_variant(
     location: Location,
 ) -> Result<(), Failure> {
     let offers = ProductRepository(work).offers(&[variant_id]).await?;
-    if !offers.first().is_some_and(|offer| is_for_sale(offer, cart.currency)) {
-        return Err(ValidationException::one(location, Fault::NotFound).into());
+    let fault = match offers.first() {
+        Some(offer) if is_for_sale(offer, cart.currency) => None,
+        Some(offer) if offer.active => Some(Fault::NotSoldIn { currency: cart.currency }),
+        _ => Some(Fault::NotFound),
+    };
+    if let Some(fault) = fault {
+        return Err(ValidationException::one(location, fault).into());
     }
     if cart.lines.len() >= MAX_LINES && !has(cart, variant_id) {
         return Err(ValidationException::one(location, Fault::TooMany { max_items: MAX_LINES }).into());
@@ -334,62 +312,10 @@ fn check_amount(priced: &PricedCart, variant_id: VariantId) -> Result<(), Failur
 
 /// Fails if the shipping address is in another country than the one that is stated beside it.
 fn check_delivery(delivery: &Delivery) -> Result<(), Failure> {
-    if delivery.country.is_some_and(|country| delivery.country() != Some(country)) {
-        return Err(ValidationException::one("/country", Fault::Invalid).into());
+    let Some(address) = &delivery.shipping_address else { return Ok(()) };
+    if delivery.country.is_some_and(|country| country != address.country) {
+        let allowed = vec![address.country.code().into()];
+        return Err(ValidationException::one("/country", Fault::NotAllowed { allowed }).into());
     }
     Ok(())
-}
-
-/// Computes the prices of a cart: of the lines that can be bought, for the delivery of the cart. If its shipping method
-/// is not available any more, the cheapest one applies.
-async fn price(
-    connection: &mut Connection,
-    terms: &Terms,
-    now: Timestamp,
-    cart: Cart,
-) -> Result<PricedCart, Failure> {
-    let shipping = ShippingChoice::preferred(cart.delivery.shipping_method.as_deref());
-    price_with(connection, terms, now, cart, &shipping).await
-}
-
-/// Computes the prices of a cart with this choice of the shipping method.
-async fn price_with(
-    connection: &mut Connection,
-    terms: &Terms,
-    now: Timestamp,
-    cart: Cart,
-    shipping: &ShippingChoice,
-) -> Result<PricedCart, Failure> {
-    let country = cart.delivery.country().unwrap_or(terms.default_country);
-    let variants: Vec<VariantId> = cart.lines.iter().map(|line| line.variant_id).collect();
-    let code = cart.discount_code.as_deref();
-    quote_ahead(connection, country, code, shipping);
-    let mut known = ProductRepository(connection).offers(&variants).await?;
-    let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
-    let mut subtotal = 0;
-    for &line in &cart.lines {
-        let Some(at) = known.iter().position(|offer| offer.variant_id == line.variant_id) else { continue };
-        let offer = known.swap_remove(at);
-        let not_priced = cart_amounts::add_line(&mut subtotal, &offer, line, cart.currency).err();
-        if not_priced.is_none() {
-            let CartLine { variant_id, quantity } = line;
-            quoted.push(QuoteLine { variant_id, quantity, price: LinePrice::Current });
-            offers.push(offer.clone());
-        }
-        lines.push(PricedCartLine { line, offer, priced: None, not_priced });
-    }
-    let request = QuoteRequest {
-        now,
-        currency: cart.currency,
-        lines: &quoted,
-        discount_code: cart.discount_code.as_deref(),
-        country,
-        shipping,
-    };
-    let quote = quote_offers(connection, &request, offers).await?;
-    let mut priced = quote.priced.lines.iter();
-    for line in lines.iter_mut().filter(|line| line.not_priced.is_none()) {
-        line.priced = priced.next().copied();
-    }
-    Ok(PricedCart { cart, lines, quote })
 }

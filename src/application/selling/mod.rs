@@ -1,12 +1,12 @@
 //! Carts, quotes, discounts, checkout and orders.
 
 pub mod cart;
-pub mod cart_amounts;
 pub mod checkout;
 pub mod discounts;
 pub mod invoicing;
 pub mod orders;
 pub mod place_order;
+pub mod priced_cart;
 pub mod queries;
 pub mod quote;
 pub mod rates;

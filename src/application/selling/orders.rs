@@ -98,7 +98,7 @@ pub struct OperationRequest {
     pub amount: Option<Amount>,
     /// The reason, for the ledger and the credit note.
     pub reason: Option<String>,
-    /// Whether the pieces of the order are restocked. Only with a refund of the whole amount.
+    /// Whether the pieces of the order are restocked. Only with the refund of all that is left.
     pub restock: bool,
 }
 
@@ -240,7 +240,7 @@ fn amount(payment: &Payment, order: &Order, request: &OperationRequest) -> Resul
         let fault = Fault::WrongCurrency { expected: left.currency.to_string() };
         return Err(ValidationException::one("/amount/currency", fault).into());
     }
-    let restockable = !capture && amount == payment.captured && order.status != OrderStatus::Cancelled;
+    let restockable = !capture && amount == left && order.status != OrderStatus::Cancelled;
     if request.restock && !restockable {
         let fault = Fault::NotAllowed { allowed: vec![false.into()] };
         return Err(ValidationException::one("/restock", fault).into());

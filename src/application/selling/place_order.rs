@@ -134,7 +134,9 @@ fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
         return Err(UnauthorizedAccessException::NotLoggedIn.into());
     }
     if quote.undeliverable {
-        return Err(ValidationException::one("/shipping_address/country", Fault::Invalid).into());
+        let country = draft.shipping_address.country;
+        let fault = Fault::DoesNotShip { country, currency: draft.currency };
+        return Err(ValidationException::one("/shipping_address/country", fault).into());
     }
     check_total(draft, quote)
 }

@@ -102,17 +102,26 @@ pub enum Fault {
     },
     /// The sum of the amounts exceeds the supported range.
     AmountTooLarge,
-    /// The text has a control character other than a tab or a line break.
+    /// The text has a control character, a line break where it is of one line, or a control of bidirectional text.
     Character,
     /// The value refers to a resource that does not exist.
     NotFound,
-    /// The shipping method has no rate for the country and the currency.
+    /// The shipping method, or none of the store, has a rate for the country and the currency.
     DoesNotShip {
         /// The country of the shipping address.
         country: Country,
         /// The currency of the cart.
         currency: Currency,
     },
+    /// The variant is not sold in the currency.
+    NotSoldIn {
+        /// The currency of the cart.
+        currency: Currency,
+    },
+    /// The password is not that of the user.
+    WrongPassword,
+    /// The category would be below itself.
+    Cycle,
     /// The cursor was not issued by this store, or belongs to another list.
     InvalidCursor,
     /// The value is invalid, and no other fault is more precise.
@@ -141,6 +150,9 @@ impl Fault {
             Self::Character => "character",
             Self::NotFound => "not_found",
             Self::DoesNotShip { .. } => "does_not_ship",
+            Self::NotSoldIn { .. } => "not_sold_in",
+            Self::WrongPassword => "wrong_password",
+            Self::Cycle => "cycle",
             Self::InvalidCursor => "invalid_cursor",
             Self::Invalid => "invalid",
         }
@@ -162,6 +174,7 @@ impl Fault {
             Self::DoesNotShip { country, currency } => {
                 facts([("country", json!(country)), ("currency", json!(currency))])
             }
+            Self::NotSoldIn { currency } => facts([("currency", json!(currency))]),
             Self::Required
             | Self::Unknown
             | Self::NotAnInteger
@@ -169,6 +182,8 @@ impl Fault {
             | Self::AmountTooLarge
             | Self::Character
             | Self::NotFound
+            | Self::WrongPassword
+            | Self::Cycle
             | Self::InvalidCursor
             | Self::Invalid => Map::new(),
         }

@@ -23,7 +23,7 @@ pub struct Admin {
 
 #[derive(Debug, Subcommand)]
 enum AdminCommand {
-    /// Create an administrator, or make the user with the address one
+    /// Create an administrator, or make the user with the address one, with the new password
     Create(Create),
 }
 
@@ -47,9 +47,10 @@ impl Admin {
         let password = password()?;
         let store = open_store(&settings, Setup::IfEmpty).await?;
         let new = CreateUser { email, password, name, birth_date: None, locale: None };
-        let User { id, email, .. } = create_admin(&store, new).await.map_err(CliError::Store)?;
+        let User { id, email, version, .. } = create_admin(&store, new).await.map_err(CliError::Store)?;
+        let existed = if version > 1 { "; the password was replaced, and its sessions ended" } else { "" };
         // standard output may be closed
-        let _ = writeln!(stdout(), "{email} is an administrator (user {id})");
+        let _ = writeln!(stdout(), "{email} is an administrator (user {id}){existed}");
         Ok(())
     }
 }

@@ -53,7 +53,9 @@ struct PageQuery {
     /// The most items of the page. A page may have fewer items and still not be the last.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<usize>,
-    /// The `next_cursor` of the previous page. If omitted, the first page is returned.
+    /// The `next_cursor` of the previous page of the same list, with the same filters. If omitted, the first page is
+    /// returned. A cursor that the store did not issue for this list is refused.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
-use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, ArrayItems, OneOfBuilder, Schema};
+use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, OneOfBuilder, Schema, SchemaType};
 use utoipa::openapi::{
     ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type, schema::SchemaFormat,
 };
@@ -28,7 +28,7 @@ const FACTS: [(&str, &str); 28] = [
         "country",
         "The country to which the order would be shipped (ISO 3166-1), for the code `does_not_ship`.",
     ),
-    ("currency", "The currency of the cart (ISO 4217), for the code `does_not_ship`."),
+    ("currency", "The currency of the cart (ISO 4217), for the codes `does_not_ship` and `not_sold_in`."),
     ("column", "The column of the first error in the body, from 1."),
     ("discount_code", "The discount code."),
     ("ended_at", "The time at which the subscription ended."),
@@ -209,7 +209,7 @@ fn fault() -> RefOr<Schema> {
         let member: RefOr<Schema> = match value {
             Value::Number(_) => object(Type::Number, description(name)).into(),
             Value::Array(_) => ArrayBuilder::new()
-                .items(ArrayItems::RefOrSchema(Box::new(Schema::default().into())))
+                .items(ObjectBuilder::new().schema_type(SchemaType::AnyValue))
                 .description(Some(description(name)))
                 .into(),
             _ => text(description(name)).into(),

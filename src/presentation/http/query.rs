@@ -19,6 +19,7 @@ use utoipa::{
 };
 
 use super::{operation::OperationDescription, routing::Argument, schema::Schema};
+use crate::domain::text::is_line;
 use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, ValidationException};
 
 /// The parameters of the query, validated against the schema in the API document. An unknown parameter, a repeated one
@@ -139,7 +140,7 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         if parts.uri.path().contains('%')
             && let Ok(texts) = RawPathParams::from_request_parts(parts, state).await
         {
-            for (name, _) in texts.iter().filter(|(_, text)| text.contains(char::is_control)) {
+            for (name, _) in texts.iter().filter(|(_, text)| !is_line(text)) {
                 input.add(Location::Parameter(name.to_owned()), Fault::Character);
             }
         }
@@ -147,15 +148,21 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         match AxumPath::from_request_parts(parts, state).await {
             Ok(AxumPath(value)) => Ok(Self(value)),
             Err(PathRejection::FailedToDeserializePathParams(error)) => {
-                let name = match error.into_kind() {
-                    ErrorKind::ParseErrorAtKey { key, .. }
-                    | ErrorKind::DeserializeError { key, .. }
-                    | ErrorKind::InvalidUtf8InPathParam { key } => key,
-                    ErrorKind::ParseErrorAtIndex { index, .. } => nth(parts, state, index).await,
-                    ErrorKind::ParseError { .. } => nth(parts, state, 0).await,
+                let (name, fault) = match error.into_kind() {
+                    // of a text, only the ids are parsed
+                    ErrorKind::DeserializeError { key, .. } => {
+                        (key, Fault::Format { format: "uuid".to_owned() })
+                    }
+                    ErrorKind::ParseErrorAtKey { key, .. } | ErrorKind::InvalidUtf8InPathParam { key } => {
+                        (key, Fault::Invalid)
+                    }
+                    ErrorKind::ParseErrorAtIndex { index, .. } => {
+                        (nth(parts, state, index).await, Fault::Invalid)
+                    }
+                    ErrorKind::ParseError { .. } => (nth(parts, state, 0).await, Fault::Invalid),
                     error => return Err(Technical::internal(error.to_string()).into()),
                 };
-                Err(ValidationException::one(Location::Parameter(name), Fault::Invalid).into())
+                Err(ValidationException::one(Location::Parameter(name), fault).into())
             }
             Err(error) => Err(Technical::internal(error).into()),
         }

@@ -3,8 +3,8 @@
 //! Supported is what the derives of utoipa write: `type`, `properties`, `required`, `additionalProperties`, `items`,
 //! `enum`, `oneOf`, `anyOf`, `allOf`, `$ref`, the inclusive bounds of numbers, the bounds of lengths and counts, and
 //! `format`. A `pattern` is documentation only: use a format that `format.rs` supports. Beside the schema, no text may
-//! contain a control character other than a tab or a line break: not every database stores a NUL, and control
-//! characters could forge lines of a log.
+//! contain control characters: not every database stores a NUL, and they could forge lines of a log or a header. Only
+//! those with the format `multiline` have tabs and line breaks.
 
 mod choice;
 mod format;

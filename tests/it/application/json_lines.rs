@@ -33,7 +33,7 @@ async fn stock_up(admin: &TestClient) {
     let below = json!({ "name": "Becher", "parent_id": top["id"], "position": 3 });
     let below = admin.post("/admin/v1/categories", below).await.expect(201);
 
-    product(admin, " ", &[], &[variant("A-1", &[]), variant("A-2", &[])]).await;
+    product(admin, " ", &["n"], &[variant("A-1", &[""]), variant("A-2", &[" "])]).await;
     product(admin, &"안녕 ".repeat(160), &["size", "colour"], &[variant("B-1", &["", " "])]).await;
 
     let renamed = product(admin, "Renamed", &[], &[variant("C-1", &[])]).await;

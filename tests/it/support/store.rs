@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use undercroft::application::idempotency::{Render, Responder};
-use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector, PricedCart};
+use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector};
 use undercroft::application::selling::orders::OperationOutcome;
+use undercroft::application::selling::priced_cart::PricedCart;
 use undercroft::application::{Store, Terms};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::CartLine;

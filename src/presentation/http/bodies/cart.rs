@@ -5,8 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Totals;
-use crate::application::selling::cart::{PricedCart, PricedCartLine};
-use crate::application::selling::cart_amounts::NotPriced;
+use crate::application::selling::priced_cart::{NotPriced, PricedCart, PricedCartLine};
 use crate::domain::cart::{CartStatus, Delivery};
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};

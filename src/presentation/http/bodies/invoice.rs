@@ -79,7 +79,12 @@ struct InvoiceTaxBody {
 
 impl InvoiceBody {
     /// The body of an invoice with its credit notes.
-    pub fn of(invoice: Invoice, credit_notes: Vec<Self>) -> Self {
+    pub fn with_credit_notes(invoice: Invoice, credit_notes: Vec<Invoice>) -> Self {
+        let credit_notes = credit_notes.into_iter().map(|note| Self::of(note, Vec::new())).collect();
+        Self::of(invoice, credit_notes)
+    }
+
+    fn of(invoice: Invoice, credit_notes: Vec<Self>) -> Self {
         let item = |line: InvoiceLine| InvoiceItem {
             sku: line.sku,
             name: line.name,

@@ -13,7 +13,7 @@ use crate::domain::order::OrderStatus;
 use crate::domain::payment::OperationKind;
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException, PaymentFailedException};
 use crate::infrastructure::repositories::OrderFilter;
-use crate::presentation::http::bodies::{OrderBody, PaymentOperationBody};
+use crate::presentation::http::bodies::{InvoiceBody, OrderBody, PaymentOperationBody};
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
@@ -29,6 +29,7 @@ pub(super) fn routes() -> Routes {
     routes![
         list_orders,
         get_order: [NotFound::Order],
+        get_order_invoice: [NotFound::Order, NotFound::Invoice],
         capture_payment: [NotFound::Order, any::<OrderProcessingException>(), any::<PaymentFailedException>()],
         refund_payment: [NotFound::Order, any::<OrderProcessingException>(), any::<PaymentFailedException>()],
         fulfil_order: [NotFound::Order, any::<OrderProcessingException>()],
@@ -78,7 +79,8 @@ struct RefundPayment {
     /// The reason, for the records of the store.
     #[schema(max_length = 500)]
     reason: Option<String>,
-    /// Whether the pieces of the order are added to the stock. Only allowed with a refund of the whole amount.
+    /// Whether the pieces of the order are added to the stock. Only allowed with the refund of all that is captured and
+    /// not refunded.
     #[serde(default)]
     #[schema(default = false)]
     restock: bool,
@@ -124,6 +126,20 @@ async fn get_order(
     let payment_operations = operations.iter().map(PaymentOperationBody::of).collect();
     let body = AdminOrderBody { order: OrderBody::of(&placed), payment_operations };
     Ok(if_none_match.respond(placed.order.version, &body))
+}
+
+/// Get the invoice of an order
+///
+/// Returns the invoice of a paid order with its credit notes.
+#[utoipa::path(get, path = "/admin/v1/orders/{id}/invoice", tag = "admin-orders", params(("id" = Uuid, Path)),
+    responses((status = 200, body = InvoiceBody)))]
+async fn get_order_invoice(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<OrderId>,
+) -> HandlerResult<Json<InvoiceBody>> {
+    let (invoice, credit_notes) = queries::invoice(&app.store, id, |_| Ok(())).await?;
+    Ok(Json(InvoiceBody::with_credit_notes(invoice, credit_notes)))
 }
 
 /// Capture the payment of an order

@@ -4,7 +4,8 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::selling::cart::{self, CartChange, CartSelector, PricedCart};
+use crate::application::selling::cart::{self, CartChange, CartSelector};
+use crate::application::selling::priced_cart::PricedCart;
 use crate::domain::cart::{CartLine, Delivery};
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;

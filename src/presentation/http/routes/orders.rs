@@ -106,8 +106,7 @@ async fn get_invoice(
 ) -> HandlerResult<Json<InvoiceBody>> {
     let check = |order: &Order| order_token.check(&app, &principal, order);
     let (invoice, credit_notes) = queries::invoice(&app.store, id, check).await?;
-    let credit_notes = credit_notes.into_iter().map(|note| InvoiceBody::of(note, Vec::new())).collect();
-    Ok(Json(InvoiceBody::of(invoice, credit_notes)))
+    Ok(Json(InvoiceBody::with_credit_notes(invoice, credit_notes)))
 }
 
 /// Get a payment

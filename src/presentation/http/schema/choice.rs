@@ -57,6 +57,8 @@ fn merged(others: Vec<(String, Fault)>) -> Vec<(String, Fault)> {
                 location.get_or_insert(pointer);
             }
             Fault::Type { expected: "null" } => {}
+            // closer than an alternative that is no number
+            Fault::NotAnInteger => kind = Some((pointer, fault)),
             fault => {
                 kind.get_or_insert((pointer, fault));
             }

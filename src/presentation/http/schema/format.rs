@@ -31,6 +31,11 @@ pub(super) fn failed(format: &SchemaFormat, text: &str) -> Option<&'static str> 
     (!fits).then_some(name)
 }
 
+/// Returns whether a text with this format may have line breaks.
+pub(super) fn has_lines(format: Option<&SchemaFormat>) -> bool {
+    matches!(format, Some(SchemaFormat::Custom(name)) if name == "multiline")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

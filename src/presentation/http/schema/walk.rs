@@ -10,6 +10,7 @@ use utoipa::{
 };
 
 use super::{Schema, format};
+use crate::domain::text::{is_line, is_text};
 use crate::infrastructure::exceptions::Fault;
 
 /// The most faults that are listed.
@@ -131,7 +132,8 @@ impl Walk<'_> {
     }
 
     fn text(&mut self, object: &Object, text: &str, at: At<'_>) {
-        if !is_clean(text) {
+        let allowed = if format::has_lines(object.format.as_ref()) { is_text } else { is_line };
+        if !allowed(text) {
             self.add(at, Fault::Character);
         }
         // A text has at most as many characters as bytes.
@@ -166,7 +168,7 @@ impl Walk<'_> {
     /// Validates a value without a schema: only its texts and names are checked.
     fn anything(&mut self, value: &Value, at: At<'_>) {
         match value {
-            Value::String(text) if !is_clean(text) => self.add(at, Fault::Character),
+            Value::String(text) if !is_text(text) => self.add(at, Fault::Character),
             Value::Array(items) => {
                 items.iter().enumerate().for_each(|(index, item)| self.anything(item, At::Item(&at, index)));
             }
@@ -209,12 +211,8 @@ fn misfit(types: &SchemaType, value: &Value) -> Option<Fault> {
     Some(if integer && value.is_number() { Fault::NotAnInteger } else { Fault::Type { expected } })
 }
 
-fn is_clean(text: &str) -> bool {
-    text.bytes().all(|byte| !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n' | b'\r'))
-}
-
 fn is_name(name: &str) -> bool {
-    name.len() <= MAX_NAME && !name.contains(char::is_control)
+    name.len() <= MAX_NAME && is_line(name)
 }
 
 fn plain(bound: &Bound) -> Option<Number> {

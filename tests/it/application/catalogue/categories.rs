@@ -161,7 +161,7 @@ async fn a_subtree_is_moved_with_the_listings_of_its_products(shop: &Shop) {
     assert_eq!(listed_in(server, &coffee).await, 1);
 
     for below in [&food, &hot, &coffee] {
-        assert_eq!(move_to(&food, json!(below)).await.faults(), faults([("/parent_id", "invalid")]));
+        assert_eq!(move_to(&food, json!(below)).await.faults(), faults([("/parent_id", "cycle")]));
     }
     let nowhere = json!("00000000-0000-7000-8000-000000000000");
     assert_eq!(move_to(&food, nowhere.clone()).await.faults(), faults([("/parent_id", "not_found")]));

@@ -153,6 +153,14 @@ async fn pieces_are_restocked_once_and_only_with_a_refund(shop: &Shop) {
     assert_eq!(sale.stock().await, (3, 0));
     assert_eq!(refund_and_restock(&sale).await.0, 409);
 
+    // the refund of the rest
+    let sale = Sale::of(&sale.store, sale.variant, "tok_ok").await;
+    assert_eq!(sale.run(OperationKind::Refund, Some(400)).await.0, 201);
+    let part = OperationRequest { restock: true, ..sale.request(OperationKind::Refund, Some(1)) };
+    assert_eq!(run(&sale.store, part, None).await.1, "validation");
+    assert_eq!(refund_and_restock(&sale).await.0, 201);
+    assert_eq!(sale.stock().await, (3, 0));
+
     // a refund without a response, and then a cancellation
     let sale = Sale::of(&sale.store, sale.variant, "tok_ok").await;
     execute(&shop.database, &["UPDATE payments SET provider = 'silent' WHERE status = 'captured'"]).await;

@@ -139,7 +139,7 @@ async fn a_new_password_requires_the_current_one_and_ends_other_sessions(shop: &
     let fault = |code: &str| faults([("/current_password", code)]);
     assert_eq!(ann.patch("/v1/me", json!({"password": "battery staple"})).await.faults(), fault("required"));
     let wrong = json!({"password": "battery staple", "current_password": "correct cow"});
-    assert_eq!(ann.patch("/v1/me", wrong).await.faults(), fault("invalid"));
+    assert_eq!(ann.patch("/v1/me", wrong).await.faults(), fault("wrong_password"));
     elsewhere.get("/v1/me").await.expect(200);
 
     let right = json!({"password": "battery staple", "current_password": PASSWORD});
@@ -182,7 +182,7 @@ async fn an_erased_user_cannot_log_in(shop: &Shop) {
     let without = async |body| ann.send(Method::DELETE, "/v1/me", Some(body)).await.faults();
     assert_eq!(without(json!({})).await, faults([("/current_password", "required")]));
     let wrong = json!({"current_password": "wrong password"});
-    assert_eq!(without(wrong).await, faults([("/current_password", "invalid")]));
+    assert_eq!(without(wrong).await, faults([("/current_password", "wrong_password")]));
     let response = erase(&ann).await;
     assert_eq!(response.expect(204), Value::Null);
     assert!(

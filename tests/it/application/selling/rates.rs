@@ -82,7 +82,7 @@ async fn a_checkout_fails_with_a_method_that_does_not_ship_to_the_country(shop: 
     let response = check_out("domestic").await;
     assert_eq!(response.faults(), faults([("/shipping_method", "does_not_ship")]));
     let fault = response.json()["errors"][0].clone();
-    let detail = "The shipping method does not ship to DE, or has no rate in EUR.";
+    let detail = "There is no shipping to DE with a price in EUR.";
     assert_eq!((&fault["country"], &fault["detail"]), (&json!("DE"), &json!(detail)), "{fault}");
     check_out("anywhere").await.expect(201);
 

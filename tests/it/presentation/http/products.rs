@@ -76,6 +76,7 @@ async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     let [mut twice, mut again] = [0, 1].map(|_| change["variants"][0].clone());
     twice["id"] = created["variants"][1]["id"].clone();
     again["sku"] = json!("MUG-L-2");
+    again["active"] = json!(false);
     again["id"] = created["variants"][1]["id"].clone();
     change["variants"] = json!([twice, again]);
     let refused = admin.put(&path, change).await;

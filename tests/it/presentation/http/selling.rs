@@ -48,6 +48,8 @@ async fn a_guest_reads_an_order_with_its_token_only(shop: &Shop) {
     assert_eq!(holder.get(&payment).await.expect(200)["status"], "captured");
     let shown = holder.get(&invoice).await.expect(200);
     assert_eq!((&shown["kind"], &shown["number"]), (&json!("invoice"), &json!("R1")));
+    let admin = server.admin().await;
+    assert_eq!(admin.get(&format!("{}/invoice", admin_path(&order))).await.expect(200), shown);
     assert_eq!(shown["seller"], terms().name);
     assert_eq!(shown["total"], order["totals"]["total"]);
     let another: String = token.chars().rev().collect();

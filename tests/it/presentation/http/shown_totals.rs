@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use undercroft::domain::address::Address;
+
 use crate::support::http::{cart_of, checkout_body, faults};
 use crate::support::orders::stock;
 use crate::support::store::{address, execute, value};
@@ -95,8 +97,13 @@ async fn a_cart_shows_the_total_that_its_delivery_is_charged(shop: &Shop) {
         let response = guest.put(&delivery, json!({"country": "FR", "shipping_method": method})).await;
         assert_eq!(response.faults(), faults([("/shipping_method", fault)]));
     }
+    for character in ['\r', '\n', '\u{2028}', '\u{202e}'] {
+        let forged = Address { line1: format!("Marktplatz 1{character}X-Header: 1"), ..address() };
+        let response = guest.put(&delivery, json!({"shipping_address": forged})).await;
+        assert_eq!(response.faults(), faults([("/shipping_address/line1", "character")]));
+    }
     let elsewhere = guest.put(&delivery, json!({"country": "FR", "shipping_address": address()})).await;
-    assert_eq!(elsewhere.faults(), faults([("/country", "invalid")]));
+    assert_eq!(elsewhere.faults(), faults([("/country", "not_allowed")]));
 
     let whole = json!({
         "shipping_address": address(), "shipping_method": "express", "email": "ann@shop.example",

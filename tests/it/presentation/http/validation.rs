@@ -148,7 +148,7 @@ fn good() -> Value {
         "quantity": 3, "price": {"amount": 1299, "currency": "EUR"}, "country": "DE", "colour": "dark_blue",
         "day": "2024-02-29", "at": "2024-02-29T12:00:00Z", "discount": {"type": "percent", "basis_points": 1000},
         "weight": 1.5, "total": -9_223_372_036_854_775_808_i64, "small": 255, "gift": true,
-        "lines": [{"amount": 0}, {"amount": 9_223_372_036_854_775_807_i64}], "labels": {"a/b": "c\nd"},
+        "lines": [{"amount": 0}, {"amount": 9_223_372_036_854_775_807_i64}], "labels": {"a/b": "c d"},
         "note": {"any": ["thing"]}, "inside": null,
     })
 }
