@@ -131,8 +131,10 @@ pub enum Reason {
     InvoiceMismatch,
     /// An option of the product has no value.
     MissingOption,
-    /// Another line has the same stock code or option values.
+    /// Another variant of the product has the same option values.
     DuplicateVariant,
+    /// Another variant of the file has the same SKU; the detail names its line.
+    DuplicateSku,
     /// The product has no valid variant.
     NoVariant,
     /// The store refused the record.
@@ -169,6 +171,7 @@ impl Reason {
             Self::InvoiceMismatch => "invoice_mismatch",
             Self::MissingOption => "missing_option",
             Self::DuplicateVariant => "duplicate_variant",
+            Self::DuplicateSku => "duplicate_sku",
             Self::NoVariant => "no_variant",
             Self::Refused => "refused",
         }

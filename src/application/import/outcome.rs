@@ -71,7 +71,9 @@ impl From<SaveError> for RecordError {
     fn from(error: SaveError) -> Self {
         match error {
             SaveError::SlugTaken => Self::Refused("another product has its slug".to_owned()),
-            SaveError::SkuTaken(sku) => Self::Refused(format!("another variant has the SKU {sku}")),
+            SaveError::SkuTaken(sku) => {
+                Self::Refused(format!("another variant of the store has the SKU {sku}"))
+            }
             SaveError::Database(error) if error.is_taken("variants_pkey") => {
                 Self::Refused("one of its variants belongs to another product".to_owned())
             }

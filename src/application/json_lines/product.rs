@@ -1,6 +1,6 @@
 //! The line of a product, with its variants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,17 @@ impl From<(Variant, Stock)> for VariantLine {
 }
 
 impl ProductLine {
+    /// Changes the SKU of each variant.
+    pub(in crate::application) fn change_skus<E>(
+        &mut self,
+        mut change: impl FnMut(String) -> Result<String, E>,
+    ) -> Result<(), E> {
+        for variant in &mut self.variants {
+            variant.sku = change(std::mem::take(&mut variant.sku))?;
+        }
+        Ok(())
+    }
+
     /// Returns the product; one without a date was created at `default_created_at`.
     pub(in crate::application) fn product(
         self,
@@ -126,16 +137,12 @@ impl ProductLine {
             )
         });
 
-        let mut skus = BTreeSet::new();
         for (index, line) in self.variants.into_iter().enumerate() {
             let stock = line.stock;
             let variant = line.variant(index, &imported.product)?;
-            if !skus.insert(variant.sku.clone()) {
-                return Err(format!("/variants/{index}/sku: another variant has the same"));
-            }
             imported.add(variant, stock);
         }
-        if skus.is_empty() {
+        if imported.product.variants.is_empty() {
             return Err("/variants: a product has at least one".to_owned());
         }
         Ok(imported)

@@ -70,13 +70,33 @@ pub async fn another_shop() -> Shop {
     Shop::on_sqlite(ShopOptions::default()).await
 }
 
+/// The options of the imports.
+pub fn options() -> Options {
+    let created_at: Timestamp = "2024-02-29T12:00:00Z".parse().unwrap();
+    Options { currency: Some(Currency::EUR), created_at, ..Options::default() }
+}
+
 /// Imports a file, with an observer that may stop it.
 pub async fn try_import(store: &Store, text: &str, progress: &mut Progress) -> Result<Report, ImportError> {
-    let created_at: Timestamp = "2024-02-29T12:00:00Z".parse().unwrap();
-    let options = Options { currency: Some(Currency::EUR), created_at, ..Options::default() };
+    try_import_with(store, text, &options(), progress).await
+}
+
+async fn try_import_with(
+    store: &Store,
+    text: &str,
+    options: &Options,
+    progress: &mut Progress,
+) -> Result<Report, ImportError> {
     let open = || Ok(Cursor::new(text.to_owned()));
-    let checked = check(open, &options, progress)?;
-    import(store, open, &options, checked, progress).await
+    let checked = check(open, options, progress)?;
+    import(store, open, options, checked, progress).await
+}
+
+/// Imports a whole file with some options.
+pub async fn import_with(store: &Store, text: &str, options: &Options) -> (Report, Progress) {
+    let mut progress = Progress::stopping_after(usize::MAX);
+    let report = try_import_with(store, text, options, &mut progress).await.unwrap();
+    (report, progress)
 }
 
 /// Imports a whole file.

@@ -8,9 +8,11 @@ use crate::application::import::line::{Fields, SourceLine};
 pub(super) struct Column(Option<usize>);
 
 impl Column {
-    /// Returns the value on a line, without surrounding white space; empty if the column is absent.
+    /// Returns the value on a line, without surrounding white space and the apostrophe by which a spreadsheet marks a
+    /// text; empty if the column is absent.
     pub(super) fn of(self, line: &SourceLine) -> &str {
-        self.0.and_then(|index| line.fields.get(index)).unwrap_or_default().trim()
+        let value = self.0.and_then(|index| line.fields.get(index)).unwrap_or_default().trim();
+        value.strip_prefix('\'').filter(|rest| is_marked_as_text(rest)).unwrap_or(value)
     }
 
     /// Returns whether the file has the column.
@@ -61,6 +63,36 @@ impl<'a> Columns<'a> {
             _ if !self.missing.is_empty() => Err(Fault::MissingColumns(self.missing)),
             Some(name) => Err(Fault::RepeatedColumn(name)),
             None => Ok(()),
+        }
+    }
+}
+
+/// Returns whether an apostrophe before a value is a spreadsheet's mark: before a number, a formula or a single word. In
+/// `'Tis the Season` it belongs to the text.
+fn is_marked_as_text(rest: &str) -> bool {
+    rest.starts_with(|c: char| c.is_ascii_digit() || "=+-@".contains(c))
+        || !rest.contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_apostrophe_of_a_spreadsheet_is_not_part_of_the_value() {
+        let header: Fields = ["Name"].into_iter().collect();
+        let column = Columns::of(&header).required(&["Name"]);
+        for (cell, value) in [
+            ("'00123", "00123"),
+            (" 'MUG-1 ", "MUG-1"),
+            ("'=SUM(A1, A2)", "=SUM(A1, A2)"),
+            ("''quoted", "'quoted"),
+            ("'Tis the Season", "'Tis the Season"),
+            ("Baker's", "Baker's"),
+            ("'", ""),
+        ] {
+            let line = SourceLine { number: 2, amount: None, fields: [cell].into_iter().collect() };
+            assert_eq!(column.of(&line), value, "{cell}");
         }
     }
 }

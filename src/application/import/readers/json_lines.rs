@@ -15,6 +15,7 @@ use super::bounded_lines::{Appended, BoundedLines, MAX_RECORD};
 use super::error::{Fault, ReadError};
 use super::field_parsing::LineError;
 use super::format_reader::{FormatReader, Outcomes};
+use super::skus::Skus;
 use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::import::record::Record;
 use crate::application::json_lines::{
@@ -44,14 +45,16 @@ pub(super) fn next_line<R: BufRead>(lines: &mut BoundedLines<R>) -> Result<Optio
 /// Reads each line as a record.
 pub(super) struct JsonLines {
     default_created_at: Timestamp,
+    skus: Skus,
 }
 
 impl JsonLines {
     pub(super) fn new(options: &Options) -> Self {
-        Self { default_created_at: options.created_at }
+        let skus = Skus::new(options.suffix_duplicate_skus);
+        Self { default_created_at: options.created_at, skus }
     }
 
-    fn record(&self, text: &str) -> Result<Record, LineError> {
+    fn record(&mut self, text: &str, line: u64) -> Result<Record, LineError> {
         let at = self.default_created_at;
         let invalid = |detail| (Reason::InvalidJson, detail);
         let LineHead { r#type } = parse(text).map_err(invalid)?;
@@ -64,7 +67,9 @@ impl JsonLines {
                 .and_then(ShippingMethodLine::method)
                 .map(Record::ShippingMethod),
             LineType::Product => {
-                parse::<ProductLine>(text).and_then(|line| line.product(at)).map(Record::Product)
+                let mut product = parse::<ProductLine>(text).map_err(invalid)?;
+                product.change_skus(|sku| if sku.is_empty() { Ok(sku) } else { self.skus.add(sku, line) })?;
+                product.product(at).map(Record::Product)
             }
             LineType::Discount => {
                 parse::<DiscountLine>(text).and_then(|line| line.discount(at)).map(Record::Discount)
@@ -82,7 +87,7 @@ impl JsonLines {
 
 impl FormatReader for JsonLines {
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
-        match self.record(line.fields.get(0).unwrap_or_default()) {
+        match self.record(line.fields.get(0).unwrap_or_default(), line.number) {
             Ok(record) => out.entry(record, vec![line]),
             Err((reason, detail)) => out.reject(line.reject(reason, detail)),
         }

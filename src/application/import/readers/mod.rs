@@ -22,6 +22,7 @@ mod format_reader;
 mod json_lines;
 mod online_retail;
 mod shopify;
+mod skus;
 mod text;
 mod woocommerce;
 
@@ -49,13 +50,21 @@ pub struct Options {
     pub currency: Option<Currency>,
     /// The stock, in pieces, of a variant that the other shop sells without counting stock.
     pub uncounted_stock: i64,
+    /// Whether a SKU that two variants of the file share gets a suffix, instead of its line being rejected.
+    pub suffix_duplicate_skus: bool,
     /// The creation date of records that have none in the file.
     pub created_at: Timestamp,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: None, currency: None, uncounted_stock: 1_000_000, created_at: Timestamp::UNIX_EPOCH }
+        Self {
+            format: None,
+            currency: None,
+            uncounted_stock: 1_000_000,
+            suffix_duplicate_skus: false,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
     }
 }
 

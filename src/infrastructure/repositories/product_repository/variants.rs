@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 
 use super::SaveError;
-use crate::domain::ids::VariantId;
+use crate::domain::ids::{ProductId, VariantId};
 use crate::domain::product::{Product, Variant};
 use crate::infrastructure::repositories::database::{
     Connection, DatabaseError, Param, UnitOfWork, key_lists, params,
@@ -105,9 +105,12 @@ async fn taken_sku(connection: &mut Connection, product: &Product) -> Result<Opt
         }
     }
     for (keys, list) in key_lists(&skus.keys().copied().collect::<Vec<_>>()) {
-        let sql = format!("SELECT sku, id FROM variants WHERE sku IN ({list})");
-        let found: Vec<(String, VariantId)> = connection.all(&sql, &keys).await?;
-        if let Some((sku, _)) = found.into_iter().find(|(sku, id)| skus.get(sku.as_str()) != Some(id)) {
+        let sql = format!("SELECT sku, id, product_id FROM variants WHERE sku IN ({list})");
+        let found: Vec<(String, VariantId, ProductId)> = connection.all(&sql, &keys).await?;
+        let is_other = |(sku, id, owner): &(String, VariantId, ProductId)| {
+            *owner != product.id || skus.get(sku.as_str()) != Some(id)
+        };
+        if let Some((sku, ..)) = found.into_iter().find(is_other) {
             return Ok(Some(sku));
         }
     }

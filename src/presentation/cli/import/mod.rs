@@ -40,12 +40,24 @@ pub struct Import {
     /// of NAME.rejected-2.csv, …]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
+    /// What happens to a variant whose SKU another variant of the file has: its line is rejected, or it gets a suffix (-2,
+    /// -3, …)
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    duplicate_skus: DuplicateSkus,
     /// Exit with code 3 if any line was rejected
     #[arg(long)]
     strict: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What happens to a variant whose SKU another variant of the file has.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum DuplicateSkus {
+    #[default]
+    Reject,
+    Suffix,
 }
 
 impl Import {
@@ -55,6 +67,7 @@ impl Import {
         let options = Options {
             format: self.format,
             currency: self.currency,
+            suffix_duplicate_skus: self.duplicate_skus == DuplicateSkus::Suffix,
             created_at: self.modified_at(),
             ..Options::default()
         };

@@ -2,11 +2,12 @@
 
 use crate::support::Shop;
 use crate::support::import::{
-    HEADER, ONLINE_RETAIL, Progress, SHOPIFY, WOOCOMMERCE, another_shop, exported, import_all, number,
-    try_import,
+    HEADER, ONLINE_RETAIL, Progress, SHOPIFY, WOOCOMMERCE, another_shop, exported, import_all, import_with,
+    number, options, try_import,
 };
 use crate::support::orders::recover_payments;
 use undercroft::application::consistency::check;
+use undercroft::application::import::readers::Options;
 use undercroft::application::import::report::Counts;
 use undercroft::application::import::run::ImportError;
 
@@ -148,4 +149,19 @@ async fn imported_payments_are_not_recovered(shop: &Shop) {
     import_all(store, ONLINE_RETAIL).await;
     let end = "9999-01-01T00:00:00Z".parse().unwrap();
     assert_eq!(recover_payments(store, end).await.unwrap(), 0);
+}
+
+on_both_engines!(suffixes_of_shared_skus_are_the_same_when_the_file_is_imported_again);
+async fn suffixes_of_shared_skus_are_the_same_when_the_file_is_imported_again(shop: &Shop) {
+    let file = "Handle,Title,Variant SKU,Variant Price\ncup,Cup,A,3.00\njug,Jug,A,4.00\nvase,Vase,A,5.00\n";
+    let adding_suffixes = Options { suffix_duplicate_skus: true, ..options() };
+
+    let store = &shop.store;
+    let (report, progress) = import_with(store, file, &adding_suffixes).await;
+    assert_eq!((report.added.products, progress.rejected), (3, vec![]));
+    let before = exported(store).await;
+    assert!(["A", "A-2", "A-3"].iter().all(|sku| before.contains(&format!("\"sku\":\"{sku}\""))));
+    let (again, _) = import_with(store, file, &adding_suffixes).await;
+    assert_eq!((again.added, again.unchanged.products), (Counts::default(), 3));
+    assert!(before == exported(store).await, "the store is unchanged");
 }

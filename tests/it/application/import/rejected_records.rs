@@ -50,20 +50,20 @@ async fn a_refused_record_is_rejected_and_the_import_continues(shop: &Shop) {
     assert_eq!(
         refused,
         [
+            (5, "duplicate_sku"),
             (8, "not_imported"),
             (10, "invalid_json"),
             (2, "refused"),
             (3, "refused"),
-            (5, "refused"),
             (7, "refused"),
             (9, "refused"),
             (11, "refused")
         ]
     );
-    assert_eq!(progress.rejected[0].2, "order");
-    assert_eq!(progress.rejected[2].2, "another category has the slug tea");
-    assert_eq!(progress.rejected[3].2, "a record that it refers to is not in the store");
-    assert_eq!(progress.rejected[4].2, "one of its variants belongs to another product");
+    assert_eq!(progress.rejected[0].2, "“B”, see line 4");
+    assert_eq!(progress.rejected[1].2, "order");
+    assert_eq!(progress.rejected[3].2, "another category has the slug tea");
+    assert_eq!(progress.rejected[4].2, "a record that it refers to is not in the store");
     assert_eq!(progress.rejected[6].2, "another product has the slug b");
     assert_eq!(progress.rejected[7].2, "invalid input: /slug format, /translations/not a tag format");
     assert_eq!((report.added.categories, report.added.products, report.added.customers), (1, 1, 1));
@@ -133,4 +133,19 @@ async fn orders_of_a_rejected_customer_are_rejected(shop: &Shop) {
     let reason = "its customer is not in the store";
     assert_eq!(rejected, [(2, reason), (4, reason)]);
     assert_eq!((report.added.orders, report.added.customers), (1, 1));
+}
+
+on_both_engines!(a_sku_of_another_product_of_the_store_is_named);
+async fn a_sku_of_another_product_of_the_store_is_named(shop: &Shop) {
+    let products = |handle: &str| {
+        format!(
+            "Handle,Title,Variant SKU,Variant Price\n{handle},Cup,A-1,3.00\n{handle}-2,Jug,{handle},3.00\n"
+        )
+    };
+
+    let store = &shop.store;
+    import_all(store, &products("cup")).await;
+    let (report, progress) = import_all(store, &products("mug")).await;
+    let expected = (2, "refused", "another variant of the store has the SKU A-1".to_owned());
+    assert_eq!((report.added.products, progress.rejected), (1, vec![expected]));
 }

@@ -24,6 +24,7 @@ use super::error::Fault;
 use super::field_parsing::{LineError, price, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
+use super::skus::Skus;
 use super::text::{joined_slug, plain_text};
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
@@ -43,6 +44,7 @@ pub(super) struct Shopify {
     currency: Currency,
     uncounted_stock: i64,
     created_at: Timestamp,
+    skus: Skus,
     categories: CategoryTree,
     /// The handle of the product that is being read.
     handle: String,
@@ -62,6 +64,7 @@ impl Shopify {
             currency: options.currency.ok_or(Fault::CurrencyNeeded)?,
             uncounted_stock: options.uncounted_stock,
             created_at: options.created_at,
+            skus: Skus::new(options.suffix_duplicate_skus),
             categories: CategoryTree::new(IDENTITY, options.created_at),
             handle: String::new(),
             lines: Vec::new(),
@@ -126,7 +129,7 @@ impl Shopify {
 
     /// Returns the variant of a line, with its stock in pieces.
     fn variant(
-        &self,
+        &mut self,
         line: &SourceLine,
         handle: &str,
         options: &[(String, Column)],
@@ -142,13 +145,15 @@ impl Shopify {
             "" => joined_slug(std::iter::once(handle).chain(values.iter().map(String::as_str))),
             sku => sku.to_owned(),
         };
-        if product.variants.iter().any(|other| other.sku == sku || other.options == values) {
+        if product.variants.iter().any(|other| other.options == values) {
             return Err((Reason::DuplicateVariant, sku));
         }
+        let stock = self.columns.stock(line, self.uncounted_stock)?;
+        let sku = self.skus.add(sku, line.number)?;
         let prices = BTreeMap::from([(self.currency, amount)]);
         let variant =
             Variant { options: values, ..Variant::new(IDENTITY.variant(&sku), product.id, sku, prices) };
-        Ok((variant, self.columns.stock(line, self.uncounted_stock)?))
+        Ok((variant, stock))
     }
 }
 

@@ -73,40 +73,44 @@ impl WoocommerceColumns {
 
     /// Returns the types of a product: one, and optionally `virtual` and `downloadable`.
     pub(super) fn types(&self, line: &SourceLine) -> Vec<String> {
-        list(value(self.r#type, line)).iter().map(|name| name.to_lowercase()).collect()
+        list(self.r#type.of(line)).iter().map(|name| name.to_lowercase()).collect()
     }
 
     /// Returns the key of a line: the number, or else the SKU.
     pub(super) fn key<'a>(&self, line: &'a SourceLine) -> &'a str {
-        match value(self.id, line) {
-            "" => value(self.sku, line),
+        match self.id.of(line) {
+            "" => self.sku.of(line),
             id => id,
         }
     }
 
+    /// Returns whether a line has a number.
+    pub(super) fn has_id(&self, line: &SourceLine) -> bool {
+        !self.id.of(line).is_empty()
+    }
+
     pub(super) fn sku<'a>(&self, line: &'a SourceLine) -> &'a str {
-        value(self.sku, line)
+        self.sku.of(line)
     }
 
     pub(super) fn name<'a>(&self, line: &'a SourceLine) -> &'a str {
-        value(self.name, line)
+        self.name.of(line)
     }
 
     /// Returns the reference of a variation to its product: a SKU, or `id:` and a number.
     pub(super) fn parent<'a>(&self, line: &'a SourceLine) -> &'a str {
-        value(self.parent, line)
+        self.parent.of(line)
     }
 
     /// Returns whether shoppers see a product: not if it is a draft, private, pending or hidden.
     pub(super) fn is_published(&self, line: &SourceLine) -> bool {
-        ["", "1"].contains(&value(self.published, line)) && value(self.visibility, line) != "hidden"
+        ["", "1"].contains(&self.published.of(line)) && self.visibility.of(line) != "hidden"
     }
 
     /// Returns the short and the long description. Line breaks are written as `\n` in the file.
     pub(super) fn text(&self, line: &SourceLine) -> String {
         let texts = [self.short_description, self.description].map(|column| {
-            let html =
-                value(column, line).replace("\\\\n", "\u{0}").replace("\\n", "\n").replace('\u{0}', "\\n");
+            let html = column.of(line).replace("\\\\n", "\u{0}").replace("\\n", "\n").replace('\u{0}', "\\n");
             plain_text(&html)
         });
         texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
@@ -114,12 +118,12 @@ impl WoocommerceColumns {
 
     /// Returns the path of the first category, because a product of the store has only one.
     pub(super) fn category(&self, line: &SourceLine) -> String {
-        list(value(self.categories, line)).into_iter().next().unwrap_or_default()
+        list(self.categories.of(line)).into_iter().next().unwrap_or_default()
     }
 
     /// Returns the attributes that are named on a line, with their values.
     pub(super) fn attributes(&self, line: &SourceLine) -> impl Iterator<Item = (String, String)> {
-        let pairs = self.attributes.iter().map(|(name, values)| (value(*name, line), value(*values, line)));
+        let pairs = self.attributes.iter().map(|(name, values)| (name.of(line), values.of(line)));
         pairs
             .filter(|(name, _)| !name.is_empty())
             .map(|(name, values)| (name.to_owned(), values.replace("\\,", ",")))
@@ -127,19 +131,19 @@ impl WoocommerceColumns {
 
     /// Returns the price that is charged: the sale price, unless the sale is limited in time.
     pub(super) fn price(&self, line: &SourceLine, currency: Currency) -> Result<i64, LineError> {
-        let is_limited = [self.sale_starts, self.sale_ends].iter().any(|date| !value(*date, line).is_empty());
-        let text = match value(self.sale_price, line) {
+        let is_limited = [self.sale_starts, self.sale_ends].iter().any(|date| !date.of(line).is_empty());
+        let text = match self.sale_price.of(line) {
             sale if !sale.is_empty() && !is_limited => sale,
-            _ => value(self.regular_price, line),
+            _ => self.regular_price.of(line),
         };
         price(text, localized_units(text, currency.minor_digits()))
     }
 
     /// Returns the stock. The quantity of a shop that accepts back-orders is negative, which is a stock of 0.
     pub(super) fn stock(&self, line: &SourceLine) -> Result<Stock, LineError> {
-        match value(self.stock, line) {
+        match self.stock.of(line) {
             "parent" => Ok(Stock::Shared),
-            "" if value(self.in_stock, line) == "0" => Ok(Stock::Counted(0)),
+            "" if self.in_stock.of(line) == "0" => Ok(Stock::Counted(0)),
             "" => Ok(Stock::Uncounted),
             text => match units(text, 0) {
                 Ok(quantity) => Ok(Stock::Counted(quantity.max(0))),
@@ -147,12 +151,6 @@ impl WoocommerceColumns {
             },
         }
     }
-}
-
-/// Returns a value, without the apostrophe that precedes what a spreadsheet would take for a formula.
-fn value(column: Column, line: &SourceLine) -> &str {
-    let text = column.of(line);
-    text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(text)
 }
 
 /// Splits values at commas. A comma within a value is preceded by a backslash.

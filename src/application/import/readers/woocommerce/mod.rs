@@ -24,6 +24,7 @@ use super::error::Fault;
 use super::field_parsing::{LineError, quoted, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
+use super::skus::Skus;
 use super::text::joined_slug;
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
@@ -37,6 +38,7 @@ const IDENTITY: Identity = Identity::new(Format::Woocommerce.name());
 /// Reads simple products, and assembles variable ones from their variations.
 pub(super) struct Woocommerce {
     parser: LineParser,
+    skus: Skus,
     categories: CategoryTree,
     parents: Vec<Variable>,
     by_reference: HashMap<String, usize>,
@@ -64,6 +66,7 @@ impl Woocommerce {
                 uncounted_stock: options.uncounted_stock,
                 created_at: options.created_at,
             },
+            skus: Skus::new(options.suffix_duplicate_skus),
             categories: CategoryTree::new(IDENTITY, options.created_at),
             parents: Vec::new(),
             by_reference: HashMap::new(),
@@ -74,12 +77,19 @@ impl Woocommerce {
     fn read_simple(&mut self, line: SourceLine, is_digital: bool, out: &mut Outcomes) {
         let parsed = self.parser.product(&line).and_then(|product| {
             let (variant, stock) = self.parser.variant(&line, product.id)?;
+            let sku = self.skus.add(variant.sku.clone(), line.number)?;
+            let variant = self.parser.with_sku(&line, variant, sku);
             Ok((product, variant, stock))
         });
-        let (mut product, variant, stock) = match parsed {
+        let (mut product, mut variant, stock) = match parsed {
             Ok(parsed) => parsed,
             Err((reason, detail)) => return out.reject(line.reject(reason, detail)),
         };
+        if variant.id != IDENTITY.variant(self.parser.columns.key(&line)) {
+            product.id = IDENTITY.product(&variant.sku);
+            product.slug = joined_slug([product.name.as_str(), variant.sku.as_str()]);
+            variant.product_id = product.id;
+        }
         product.kind = kind(is_digital);
         product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
         let mut imported = ImportedProduct::new(product);
@@ -131,7 +141,7 @@ impl FormatReader for Woocommerce {
             }
         }
         for variable in std::mem::take(&mut self.parents) {
-            variable.into_outcomes(&self.parser, out);
+            variable.into_outcomes(&self.parser, &mut self.skus, out);
         }
     }
 }
@@ -166,6 +176,15 @@ impl LineParser {
         };
         let prices = BTreeMap::from([(self.currency, amount)]);
         Ok((Variant::new(IDENTITY.variant(&key), product, sku, prices), stock))
+    }
+
+    /// Returns a variant with another SKU, which is also its key if the line has no number.
+    fn with_sku(&self, line: &SourceLine, variant: Variant, sku: String) -> Variant {
+        if sku == variant.sku || self.columns.has_id(line) {
+            Variant { sku, ..variant }
+        } else {
+            Variant { id: IDENTITY.variant(&sku), sku, ..variant }
+        }
     }
 }
 

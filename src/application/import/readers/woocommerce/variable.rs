@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::field_parsing::LineError;
 use super::super::format_reader::Outcomes;
+use super::super::skus::Skus;
 use super::columns::Stock;
 use super::{LineParser, kind};
 use crate::application::import::line::{Reason, Rejection, SourceLine};
@@ -41,7 +42,7 @@ impl Variable {
     }
 
     /// Adds the product with its valid variations, and rejects the others.
-    pub(super) fn into_outcomes(mut self, parser: &LineParser, out: &mut Outcomes) {
+    pub(super) fn into_outcomes(mut self, parser: &LineParser, skus: &mut Skus, out: &mut Outcomes) {
         let mut variations = Vec::new();
         for line in std::mem::take(&mut self.variations) {
             match Variation::parse(line, self.product.id, parser) {
@@ -57,10 +58,17 @@ impl Variable {
         let mut accepted: Vec<Variation> = Vec::new();
         for mut variation in variations {
             variation.variant.options = variation.option_values(&self.product.options);
-            if accepted.iter().any(|other| other.clashes_with(&variation)) {
+            let Variant { sku, options, .. } = &variation.variant;
+            if accepted.iter().any(|other| other.variant.options == *options) {
                 out.reject(variation.line.reject(Reason::DuplicateVariant, variation.variant.sku));
-            } else {
-                accepted.push(variation);
+                continue;
+            }
+            match skus.add(sku.clone(), variation.line.number) {
+                Ok(sku) => {
+                    variation.variant = parser.with_sku(&variation.line, variation.variant, sku);
+                    accepted.push(variation);
+                }
+                Err((reason, detail)) => out.reject(variation.line.reject(reason, detail)),
             }
         }
         if accepted.is_empty() {
@@ -118,10 +126,6 @@ impl Variation {
             is_digital: types.iter().any(|name| name == "virtual" || name == "downloadable"),
             line,
         })
-    }
-
-    fn clashes_with(&self, other: &Self) -> bool {
-        self.variant.sku == other.variant.sku || self.variant.options == other.variant.options
     }
 
     /// Returns the value for each option.

@@ -133,6 +133,50 @@ fn woocommerce_variations_may_come_before_their_parent() {
 }
 
 #[test]
+fn a_sku_of_two_products_is_rejected_with_the_other_line_or_gets_a_suffix() {
+    let shopify = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price\n\
+                   cup,Cup,,,A-1,3.00\njug,Jug,Size,L,A-1,4.00\njug,,,M,'A-2,5.00\n";
+    let woocommerce = "ID,Type,SKU,Name,Regular price,Parent,Attribute 1 name,Attribute 1 value(s)\n\
+                       1,simple,A-1,Cup,3,,,\n,simple,A-1,Jug,4,,,\n9,variable,J,Vase,,,Size,\n\
+                       10,variation,A-1,Vase,5,J,Size,L\n11,variation,A-2,Vase,5,J,Size,M\n";
+    let product = |id: &str, skus: [&str; 2]| {
+        let variants = skus.map(|sku| {
+            format!(r#"{{"sku":"{sku}","stock":1,"prices":[{{"amount":300,"currency":"EUR"}}]}}"#)
+        });
+        format!(r#"{{"type":"product","id":"{id}","name":"{id}","variants":[{}]}}"#, variants.join(","))
+    };
+    let json = [product("cup", ["A-1", "B"]), product("jug", ["A-2", "A-1"])].join("\n");
+    let rejecting = with_currency(Currency::EUR);
+    let adding_suffixes = Options { suffix_duplicate_skus: true, ..rejecting };
+    for (text, lines, with_suffixes) in [
+        (shopify, vec![(3, 2)], vec!["A-1", "A-1-2", "A-2"]),
+        (woocommerce, vec![(3, 2), (5, 2)], vec!["A-1", "A-1-2", "A-1-3", "A-2"]),
+        (&json, vec![(2, 1)], vec!["A-1", "B", "A-2", "A-1-2"]),
+    ] {
+        let rejected = read(text, &rejecting);
+        let details: Vec<_> = rejected
+            .rejected
+            .iter()
+            .map(|rejection| (rejection.line.number, rejection.reason.code(), rejection.detail.clone()))
+            .collect();
+        let expected = lines.into_iter();
+        let expected: Vec<_> = expected
+            .map(|(line, other)| (line, "duplicate_sku", format!("“A-1”, see line {other}")))
+            .collect();
+        assert_eq!(details, expected);
+
+        let read = read(text, &adding_suffixes);
+        let variants: Vec<_> = read.products().into_iter().flat_map(|product| &product.variants).collect();
+        let skus: Vec<_> = variants.iter().map(|variant| variant.sku.as_str()).collect();
+        assert_eq!((skus, read.reasons()), (with_suffixes, vec![]));
+        let ids: std::collections::BTreeSet<_> = variants.iter().map(|variant| variant.id).collect();
+        assert_eq!(ids.len(), variants.len(), "each variant has its own id");
+        let ids: std::collections::BTreeSet<_> = read.products().iter().map(|product| product.id).collect();
+        assert_eq!(ids.len(), read.products().len(), "each product has its own id");
+    }
+}
+
+#[test]
 fn the_fault_of_a_json_line_names_its_json_pointer() {
     let read = read(
         concat!(
