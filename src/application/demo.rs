@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::Store;
 use super::import::line::{Fields, Rejection};
-use super::import::readers::{Format, Options};
+use super::import::readers::{Dialect, Format, Options};
 use super::import::run::{ImportError, Observer, check, import};
 use crate::application::people::accounts::{CreateUser, make_admin};
 use crate::infrastructure::exceptions::Failure;
@@ -55,7 +55,7 @@ pub async fn fill(store: &Store) -> Result<(), ImportError> {
     let created_at = store.database().context().clock.now();
     let options = Options { format: Some(Format::JsonLines), created_at, ..Options::default() };
     let checked = check(open, &options, &mut LogRejections)?;
-    import(store, open, &options, checked, &mut LogRejections).await.map(drop)
+    import(store, open, checked, &mut LogRejections).await.map(drop)
 }
 
 /// Creates the administrator with a random password, which completes the demo.
@@ -84,7 +84,7 @@ pub async fn admin(store: &Store) -> Result<Login, Failure> {
 struct LogRejections;
 
 impl Observer for LogRejections {
-    fn opened(&mut self, _: Format, _: &Fields) -> io::Result<()> {
+    fn opened(&mut self, _: &Fields, _: Dialect) -> io::Result<()> {
         Ok(())
     }
 

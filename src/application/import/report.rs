@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
-use super::readers::Format;
+use super::readers::{Encoding, Format};
 use super::totals::Totals;
 use crate::domain::money::Currency;
 
@@ -16,6 +16,8 @@ pub struct Report {
     pub totals: Totals,
     /// The format of the file.
     pub format: Format,
+    /// The encoding of the file.
+    pub encoding: Encoding,
     /// The currency of the amounts, if the lines have amounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,

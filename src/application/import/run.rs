@@ -11,7 +11,7 @@ use super::apply::{Task, apply_all};
 use super::line::{Fields, Reason, Rejection, SourceLine};
 use super::originals::{Originals, Traced};
 use super::outcome::RecordOutcome;
-use super::readers::{Entry, Format, Options, Outcome, ReadError, Reader};
+use super::readers::{Dialect, Entry, Options, Outcome, ReadError, Reader, encoding_of};
 use super::record::Record;
 use super::report::{Counts, Report};
 use super::totals::{Totals, TotalsMismatch};
@@ -24,8 +24,8 @@ const BATCH: usize = 100;
 
 /// Follows the progress of an import. An error ends the import; what was committed stays.
 pub trait Observer: Send {
-    /// The file was opened, and has this format and header.
-    fn opened(&mut self, format: Format, header: &Fields) -> io::Result<()>;
+    /// The file was opened: its header, and how its text is written.
+    fn opened(&mut self, header: &Fields, dialect: Dialect) -> io::Result<()>;
     /// The first `lines` lines can be read.
     fn checked(&mut self, lines: u64) -> io::Result<()>;
     /// The outcome of `done` of all `lines` lines is committed.
@@ -76,9 +76,11 @@ impl From<TotalsMismatch> for ImportError {
 #[derive(Debug, Clone, Copy)]
 pub struct Checked {
     lines: u64,
+    /// The options, with what only the whole file shows.
+    options: Options,
 }
 
-/// Reads a file to its end, before anything is written.
+/// Reads a file to its end, before anything is written, and finds what the options leave open.
 ///
 /// Fails if the file cannot be opened or read, or if the observer fails.
 pub fn check<R: BufRead>(
@@ -86,24 +88,28 @@ pub fn check<R: BufRead>(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Checked, ImportError> {
-    let mut reader = Reader::open(open().map_err(ImportError::Open)?, options)?;
-    observer.opened(reader.format(), reader.header()).map_err(ImportError::Observer)?;
+    let encoding = match options.encoding {
+        Some(encoding) => encoding,
+        None => encoding_of(open().map_err(ImportError::Open)?)?,
+    };
+    let options = Options { encoding: Some(encoding), ..*options };
+    let mut reader = Reader::open(open().map_err(ImportError::Open)?, &options)?;
+    observer.opened(reader.header(), reader.dialect()).map_err(ImportError::Observer)?;
     while let Some(outcome) = reader.next() {
         outcome?;
         observer.checked(reader.lines()).map_err(ImportError::Observer)?;
     }
-    Ok(Checked { lines: reader.lines() })
+    Ok(Checked { lines: reader.lines(), options })
 }
 
 /// Imports a checked file, which `open` opens at its beginning.
 pub async fn import<R: BufRead + Send>(
     store: &Store,
     open: impl Fn() -> io::Result<R>,
-    options: &Options,
     checked: Checked,
     observer: &mut dyn Observer,
 ) -> Result<Report, ImportError> {
-    let mut reader = Reader::open(open().map_err(ImportError::Open)?, options)?;
+    let mut reader = Reader::open(open().map_err(ImportError::Open)?, &checked.options)?;
     let mut run = Run::new(store, checked.lines);
     for outcome in &mut reader {
         match outcome? {
@@ -114,7 +120,14 @@ pub async fn import<R: BufRead + Send>(
     run.write_pending(observer).await?;
     run.totals.close(reader.lines())?;
     let Run { totals, added, unchanged, .. } = run;
-    Ok(Report { totals, format: reader.format(), currency: reader.currency(), added, unchanged })
+    Ok(Report {
+        totals,
+        format: reader.format(),
+        encoding: reader.dialect().encoding,
+        currency: reader.currency(),
+        added,
+        unchanged,
+    })
 }
 
 /// The state of a running import.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use undercroft::application::Store;
 use undercroft::application::export::export;
 use undercroft::application::import::line::{Fields, Rejection};
-use undercroft::application::import::readers::{Format, Options};
+use undercroft::application::import::readers::{Dialect, Options};
 use undercroft::application::import::report::Report;
 use undercroft::application::import::run::{ImportError, Observer, check, import};
 use undercroft::domain::money::Currency;
@@ -43,7 +43,7 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn opened(&mut self, _: Format, header: &Fields) -> io::Result<()> {
+    fn opened(&mut self, header: &Fields, _: Dialect) -> io::Result<()> {
         assert!(!header.is_empty());
         Ok(())
     }
@@ -89,7 +89,7 @@ async fn try_import_with(
 ) -> Result<Report, ImportError> {
     let open = || Ok(Cursor::new(text.to_owned()));
     let checked = check(open, options, progress)?;
-    import(store, open, options, checked, progress).await
+    import(store, open, checked, progress).await
 }
 
 /// Imports a whole file with some options.

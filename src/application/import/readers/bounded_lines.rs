@@ -1,34 +1,40 @@
 //! Reads a file line by line, and never holds more of it in memory than one record of bounded size.
 
-use std::io::BufRead;
+use std::io::{BufRead, ErrorKind};
 
+use super::encoding::Encoding;
 use super::error::{Fault, ReadError};
+use super::utf8_text::Utf8Text;
 
 /// The most bytes of a record.
 pub const MAX_RECORD: usize = 1 << 20;
 
-/// The lines of a file.
+/// The lines of a file, which end with LF, CR LF or CR.
 pub struct BoundedLines<R> {
-    input: R,
+    input: Utf8Text<R>,
     next: u64,
 }
 
 impl<R: BufRead> BoundedLines<R> {
-    /// Reads from the beginning of `input`, after a byte order mark. Fails on UTF-16.
-    pub fn new(mut input: R) -> Result<Self, ReadError> {
-        let start = input.fill_buf().map_err(|error| Fault::from(error).at_line(1))?;
-        if start.starts_with(b"\xFF\xFE") || start.starts_with(b"\xFE\xFF") {
-            return Err(Fault::Utf16.at_line(1));
-        }
-        if start.starts_with(b"\xEF\xBB\xBF") {
-            input.consume(3);
-        }
+    /// Reads from the beginning of `input`, after a byte order mark. `given` is the encoding of a file without one.
+    pub fn new(input: R, given: Option<Encoding>) -> Result<Self, ReadError> {
+        let input = Utf8Text::new(input, given).map_err(|error| Fault::from(error).at_line(1))?;
         Ok(Self { input, next: 1 })
+    }
+
+    /// Returns the encoding of the file.
+    pub fn encoding(&self) -> Encoding {
+        self.input.encoding()
+    }
+
+    /// Returns whether the encoding was given, or is that of the file's beginning, and not just assumed.
+    pub fn has_certain_encoding(&self) -> bool {
+        self.input.is_certain()
     }
 
     /// Returns the first byte of the first buffer that is not white space, if there is one.
     pub fn peek(&mut self) -> Result<Option<u8>, ReadError> {
-        let start = self.input.fill_buf().map_err(|error| Fault::from(error).at_line(1))?;
+        let start = self.fill(&[])?;
         Ok(start.iter().copied().find(|byte| !byte.is_ascii_whitespace()))
     }
 
@@ -41,26 +47,44 @@ impl<R: BufRead> BoundedLines<R> {
     pub fn append_to(&mut self, record: &mut Vec<u8>) -> Result<Appended, ReadError> {
         let before = record.len();
         loop {
-            let buffer = match self.input.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Fault::from(error).at_line(self.next)),
-            };
+            let buffer = self.fill(&record[before..])?;
             if buffer.is_empty() {
                 return Ok(if record.len() == before { Appended::Nothing } else { Appended::Line });
             }
-            let newline = buffer.iter().position(|byte| *byte == b'\n');
-            let length = newline.map_or(buffer.len(), |newline| newline + 1);
+            let line_end = buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let length = line_end.map_or(buffer.len(), |end| end + 1);
             if record.len() + length > MAX_RECORD {
                 return Ok(Appended::Full);
             }
             record.extend_from_slice(&buffer[..length]);
             self.input.consume(length);
-            if newline.is_some() {
-                self.next += 1;
-                return Ok(Appended::Line);
+            if line_end.is_none() {
+                continue;
+            }
+            if record.ends_with(b"\r") && self.fill(&record[before..])?.first() == Some(&b'\n') {
+                record.push(b'\n');
+                self.input.consume(1);
+            }
+            self.next += 1;
+            return Ok(Appended::Line);
+        }
+    }
+
+    /// Returns the next bytes. An error is at the end of `line`, the part of the next line that was read.
+    fn fill(&mut self, line: &[u8]) -> Result<&[u8], ReadError> {
+        loop {
+            match self.input.fill_buf() {
+                // the buffer that was filled, which the borrow checker does not accept as the value of the loop
+                Ok(_) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    let fault = Fault::Undecodable(self.input.encoding());
+                    return Err(fault.at(line, self.next, line.len()));
+                }
+                Err(error) => return Err(Fault::from(error).at_line(self.next)),
             }
         }
+        self.input.fill_buf().map_err(|error| Fault::from(error).at_line(self.next))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads CSV by RFC 4180, and reports the line and column at which a file breaks it.
+//! Reads CSV by RFC 4180, with any of four separators, and reports the line and column at which a file breaks it.
 //!
 //! The `csv` crate is lenient: after a quotation mark that is never closed, it reads the rest of the file as one field of
 //! any size. Here that is an error with its line and column, and the size of a record is bounded.
@@ -6,12 +6,18 @@
 use std::io::BufRead;
 
 use super::bounded_lines::{Appended, BoundedLines, MAX_RECORD};
+use super::encoding::Encoding;
 use super::error::{Fault, ReadError};
 use crate::application::import::line::Fields;
+
+/// The bytes that separate fields, the most frequent one in files first.
+const SEPARATORS: [u8; 4] = *b",;\t|";
 
 /// The records of a CSV file.
 pub struct CsvTable<R> {
     lines: BoundedLines<R>,
+    /// The separator of fields; `None` before the first line is read.
+    separator: Option<u8>,
     raw: Vec<u8>,
 }
 
@@ -26,7 +32,17 @@ pub struct CsvRecord {
 impl<R: BufRead> CsvTable<R> {
     /// Reads from lines.
     pub fn new(lines: BoundedLines<R>) -> Self {
-        Self { lines, raw: Vec::new() }
+        Self { lines, separator: None, raw: Vec::new() }
+    }
+
+    /// Returns the encoding of the file.
+    pub fn encoding(&self) -> Encoding {
+        self.lines.encoding()
+    }
+
+    /// Returns the separator of fields: that of the first line.
+    pub fn separator(&self) -> u8 {
+        self.separator.unwrap_or(SEPARATORS[0])
     }
 
     /// Returns the next record that is not an empty line, or `None` at the end of the file.
@@ -37,8 +53,9 @@ impl<R: BufRead> CsvTable<R> {
             if spans.is_empty() {
                 continue;
             }
-            let text = std::str::from_utf8(&self.raw)
-                .map_err(|error| Fault::NotUtf8.at(&self.raw, number, error.valid_up_to()))?;
+            let text = std::str::from_utf8(&self.raw).map_err(|error| {
+                Fault::Undecodable(Encoding::UTF_8).at(&self.raw, number, error.valid_up_to())
+            })?;
             let mut fields = Fields::default();
             for span in spans {
                 let field = &text[span.start..span.end];
@@ -59,6 +76,14 @@ impl<R: BufRead> CsvTable<R> {
         let mut scanner = Scanner::default();
         loop {
             let appended = self.lines.append_to(&mut self.raw)?;
+            if self.separator.is_none() {
+                let named = separator_line(&self.raw);
+                self.separator = named.or_else(|| Some(separator_of(&self.raw)));
+                if named.is_some() {
+                    return Ok(Some(Vec::new()));
+                }
+            }
+            scanner.separator = self.separator();
             let fault = match appended {
                 Appended::Line => match scanner.scan(&self.raw) {
                     Ok(true) => return Ok(Some(scanner.spans)),
@@ -75,6 +100,30 @@ impl<R: BufRead> CsvTable<R> {
             return Err(fault.at(&self.raw, number, scanner.field_start));
         }
     }
+}
+
+/// Returns the separator that a line contains most often outside of quotation marks.
+fn separator_of(line: &[u8]) -> u8 {
+    let mut counts = [0; SEPARATORS.len()];
+    let mut is_quoted = false;
+    for byte in line {
+        is_quoted ^= *byte == b'"';
+        if let Some(index) = SEPARATORS.iter().position(|separator| separator == byte)
+            && !is_quoted
+        {
+            counts[index] += 1;
+        }
+    }
+    // of equally frequent ones the first, which `max_by_key` takes from the end
+    let most = (0..counts.len()).rev().max_by_key(|index| counts[*index]);
+    SEPARATORS[most.unwrap_or(0)]
+}
+
+/// Returns the separator of a line such as `sep=;`, which Excel reads before the header.
+fn separator_line(line: &[u8]) -> Option<u8> {
+    let rest = line.strip_prefix(b"sep=")?;
+    let (separator, rest) = rest.split_first()?;
+    (SEPARATORS.contains(separator) && rest.iter().all(u8::is_ascii_whitespace)).then_some(*separator)
 }
 
 /// The text of a field within the raw record.
@@ -96,6 +145,7 @@ enum State {
 /// Finds the fields of a record, line by line.
 #[derive(Default)]
 struct Scanner {
+    separator: u8,
     state: State,
     at: usize,
     field_start: usize,
@@ -106,7 +156,8 @@ struct Scanner {
 impl Scanner {
     /// Scans the line that was appended to `raw`. Returns whether the record ends with it.
     fn scan(&mut self, raw: &[u8]) -> Result<bool, (Fault, usize)> {
-        let line_end = raw.strip_suffix(b"\r\n").or_else(|| raw.strip_suffix(b"\n")).unwrap_or(raw).len();
+        let line_end = raw.strip_suffix(b"\n").unwrap_or(raw);
+        let line_end = line_end.strip_suffix(b"\r").unwrap_or(line_end).len();
         if line_end == 0 {
             return Ok(true);
         }
@@ -131,7 +182,7 @@ impl Scanner {
     fn step(&mut self, byte: u8) -> Result<(), (Fault, usize)> {
         self.state = match (self.state, byte) {
             (State::FieldStart, b'"') => State::Quoted,
-            (State::FieldStart | State::Unquoted | State::QuoteInQuoted, b',') => {
+            (State::FieldStart | State::Unquoted | State::QuoteInQuoted, byte) if byte == self.separator => {
                 self.end_field();
                 self.field_start = self.at + 1;
                 State::FieldStart

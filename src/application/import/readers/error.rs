@@ -1,5 +1,6 @@
 //! Why a file cannot be read, and where.
 
+use super::encoding::Encoding;
 use super::format::Format;
 
 /// A file cannot be read further. Files are checked before anything is written, so nothing was.
@@ -17,12 +18,9 @@ pub struct ReadError {
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The file is not UTF-8.
-    #[error("not UTF-8; save the file as UTF-8 and import it again")]
-    NotUtf8,
-    /// The file is UTF-16.
-    #[error("this is UTF-16; save the file as UTF-8 and import it again")]
-    Utf16,
+    /// The text is not in the encoding of the file.
+    #[error("not {0}; name the encoding of the file with --encoding, such as windows-1252")]
+    Undecodable(Encoding),
     /// A record is too large; it was not read to its end.
     #[error("more than {limit} bytes in one record; is a quotation mark missing?")]
     RecordTooLarge {
@@ -69,13 +67,17 @@ impl Fault {
     pub(super) fn at(self, piece: &[u8], first_line: u64, offset: usize) -> ReadError {
         let before = &piece[..offset.min(piece.len())];
         let mut at = ReadError { line: first_line, column: 1, fault: self };
-        for byte in before {
+        let mut previous = 0;
+        for &byte in before {
             match byte {
-                b'\n' => (at.line, at.column) = (at.line + 1, 1),
+                // the second byte of a line break
+                b'\n' if previous == b'\r' => {}
+                b'\n' | b'\r' => (at.line, at.column) = (at.line + 1, 1),
                 // a continuation byte of a character
                 0x80..=0xBF => {}
                 _ => at.column += 1,
             }
+            previous = byte;
         }
         at
     }

@@ -37,7 +37,8 @@ impl Format {
         }
     }
 
-    /// Returns the format of a CSV header, by the columns that only one format has.
+    /// Returns the format of a CSV header, by the columns that only one format has. Rejected JSON lines are a column of
+    /// a CSV file.
     pub(super) fn of_header(header: &Fields) -> Option<Self> {
         let has = |name: &str| header.iter().any(|column| column.trim().eq_ignore_ascii_case(name));
         if has("InvoiceNo") || has("StockCode") {
@@ -46,6 +47,8 @@ impl Format {
             Some(Self::Shopify)
         } else if has("Type") && has("SKU") && has("Name") {
             Some(Self::Woocommerce)
+        } else if has("record") && has("reason") {
+            Some(Self::JsonLines)
         } else {
             None
         }

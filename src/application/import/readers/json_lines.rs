@@ -12,6 +12,7 @@ use serde_path_to_error::Segment;
 
 use super::Options;
 use super::bounded_lines::{Appended, BoundedLines, MAX_RECORD};
+use super::encoding::Encoding;
 use super::error::{Fault, ReadError};
 use super::field_parsing::LineError;
 use super::format_reader::{FormatReader, Outcomes};
@@ -34,7 +35,7 @@ pub(super) fn next_line<R: BufRead>(lines: &mut BoundedLines<R>) -> Result<Optio
             Appended::Line => {}
         }
         let text = std::str::from_utf8(&raw)
-            .map_err(|error| Fault::NotUtf8.at(&raw, number, error.valid_up_to()))?
+            .map_err(|error| Fault::Undecodable(Encoding::UTF_8).at(&raw, number, error.valid_up_to()))?
             .trim_end_matches(['\r', '\n']);
         if !text.trim().is_empty() {
             return Ok(Some((number, [text].into_iter().collect())));
@@ -87,7 +88,8 @@ impl JsonLines {
 
 impl FormatReader for JsonLines {
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
-        match self.record(line.fields.get(0).unwrap_or_default(), line.number) {
+        // of rejected lines, the fields before are number, reason and detail
+        match self.record(line.fields.iter().last().unwrap_or_default(), line.number) {
             Ok(record) => out.entry(record, vec![line]),
             Err((reason, detail)) => out.reject(line.reject(reason, detail)),
         }

@@ -1,6 +1,6 @@
 //! Reads other shops' files, and the store's own, as a stream of outcomes.
 //!
-//! A [`Reader`] finds the format by the first line of the file, reads line by line in bounded memory, and yields a record
+//! [`encoding_of`] finds the encoding of a whole file. A [`Reader`] finds the separator and the format by the first line of the file, reads line by line in bounded memory, and yields a record
 //! or a rejection for each. A fault of the file as a whole (encoding, quotation marks, columns) is a [`ReadError`] with
 //! line and column, which ends the file. A fault of one line rejects that line.
 //!
@@ -15,6 +15,8 @@ mod category_tree;
 mod columns;
 mod csv_table;
 mod decimal;
+mod detection;
+mod encoding;
 mod error;
 mod field_parsing;
 mod format;
@@ -24,6 +26,7 @@ mod online_retail;
 mod shopify;
 mod skus;
 mod text;
+mod utf8_text;
 mod woocommerce;
 
 use std::io::BufRead;
@@ -31,6 +34,8 @@ use std::io::BufRead;
 use jiff::Timestamp;
 
 pub use self::bounded_lines::MAX_RECORD;
+pub use self::detection::encoding_of;
+pub use self::encoding::{Encoding, UnknownEncoding};
 pub use self::error::{Fault, ReadError};
 pub use self::format::{Format, UnknownFormat};
 pub use self::format_reader::{Entry, Outcome};
@@ -46,6 +51,8 @@ use crate::domain::money::Currency;
 pub struct Options {
     /// The format; if `None`, it is found by the first line.
     pub format: Option<Format>,
+    /// The encoding of a file without a byte order mark; if `None`, it is UTF-16 or UTF-8.
+    pub encoding: Option<Encoding>,
     /// The currency of the prices, for formats that do not contain it.
     pub currency: Option<Currency>,
     /// The stock, in pieces, of a variant that the other shop sells without counting stock.
@@ -60,12 +67,22 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             format: None,
+            encoding: None,
             currency: None,
             uncounted_stock: 1_000_000,
             suffix_duplicate_skus: false,
             created_at: Timestamp::UNIX_EPOCH,
         }
     }
+}
+
+/// How the text of a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// The encoding.
+    pub encoding: Encoding,
+    /// The byte between two fields of a line; a comma in JSON Lines.
+    pub separator: u8,
 }
 
 /// A file that is read as a stream of outcomes.
@@ -87,7 +104,7 @@ enum Source<R> {
 impl<R: BufRead> Reader<R> {
     /// Opens a file and reads its header. Fails if the format is unknown or columns are missing.
     pub fn open(input: R, options: &Options) -> Result<Self, ReadError> {
-        let mut lines = BoundedLines::new(input)?;
+        let mut lines = BoundedLines::new(input, options.encoding)?;
         let is_json = match options.format {
             Some(format) => format == Format::JsonLines,
             None => lines.peek()? == Some(b'{'),
@@ -129,6 +146,14 @@ impl<R: BufRead> Reader<R> {
     /// Returns the format of the file.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// Returns how the text of the file is written.
+    pub fn dialect(&self) -> Dialect {
+        match &self.source {
+            Source::Table(table) => Dialect { encoding: table.encoding(), separator: table.separator() },
+            Source::Lines(lines) => Dialect { encoding: lines.encoding(), separator: b',' },
+        }
     }
 
     /// Returns the currency of the lines' amounts, if the lines of the format have amounts.

@@ -14,7 +14,7 @@ use self::progress::Progress;
 use super::{CliError, open_store::open_store};
 use crate::{
     application::import::{
-        readers::{Format, Options},
+        readers::{Encoding, Format, Options},
         run::{ImportError, check, import},
     },
     domain::{context::Context, money::Currency},
@@ -33,6 +33,9 @@ pub struct Import {
     /// The format: online-retail, shopify, woocommerce or json-lines [default: detected by the first line]
     #[arg(long)]
     format: Option<Format>,
+    /// The encoding of a file without a byte order mark, such as windows-1252 [default: detected by the whole file]
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<Encoding>,
     /// The currency of the prices, if the format does not contain it (Shopify, WooCommerce)
     #[arg(long, value_name = "CODE")]
     currency: Option<Currency>,
@@ -66,6 +69,7 @@ impl Import {
         let failed = |source| CliError::Import { file: self.file.clone(), source };
         let options = Options {
             format: self.format,
+            encoding: self.encoding,
             currency: self.currency,
             suffix_duplicate_skus: self.duplicate_skus == DuplicateSkus::Suffix,
             created_at: self.modified_at(),
@@ -79,7 +83,7 @@ impl Import {
             let checked = check(open, &options, &mut progress).map_err(failed)?;
             let store = open_store(&settings, Setup::IfEmpty).await?;
             started = Instant::now();
-            import(&store, open, &options, checked, &mut progress).await.map_err(failed)
+            import(&store, open, checked, &mut progress).await.map_err(failed)
         }
         .await;
         let rejects = progress.finish().map_err(|error| failed(ImportError::Observer(error)))?;

@@ -11,7 +11,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::application::import::{
     line::{Fields, Rejection},
-    readers::Format,
+    readers::Dialect,
     rejected_file::RejectedFile,
     run::Observer,
 };
@@ -51,12 +51,12 @@ impl Progress {
 impl Observer for Progress {
     /// Creates the file of rejected lines, so that an error is found before anything is imported. An existing file is
     /// never replaced.
-    fn opened(&mut self, _: Format, header: &Fields) -> io::Result<()> {
+    fn opened(&mut self, header: &Fields, dialect: Dialect) -> io::Result<()> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{} cannot be written: {error}", self.path.display()))
         };
         let file = BufWriter::new(create_new(&self.path).map_err(named)?);
-        self.rejects = Some(RejectedFile::new(file, header)?);
+        self.rejects = Some(RejectedFile::new(file, header, dialect)?);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::domain::money::Currency;
 pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Duration) -> String {
     let totals = &report.totals;
     let amount = |minor: i128| report.currency.map_or_else(String::new, |currency| money(minor, currency));
-    let mut text = format!("{} ({})\n", file.display(), report.format);
+    let mut text = format!("{} ({}, {})\n", file.display(), report.format, report.encoding);
     let whole = totals.accepted.amount + totals.rejected.amount;
     for (name, lines, minor) in [
         ("lines", totals.lines, whole),

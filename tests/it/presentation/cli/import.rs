@@ -161,7 +161,10 @@ fn the_fault_of_a_file_is_reported_with_its_position_and_nothing_is_written() {
     let bytes = |tail: &[u8]| [good.as_bytes(), tail].concat();
     let endless = format!("1,A,\"{}", "x".repeat(2 << 20));
     for (content, expected) in [
-        (bytes(b"1,A,caf\xE9,1,2011-01-01 10:00:00,1.00,7,France\n"), "line 5, column 8: not UTF-8"),
+        (
+            bytes(b"1,\xC3\x89,\n1,A,caf\xE9,1,2011-01-01 10:00:00,1.00,7,France\n"),
+            "line 6, column 8: not UTF-8",
+        ),
         (HEADER.replace(",UnitPrice", "").into_bytes(), "line 1, column 1: missing columns: UnitPrice"),
         (bytes(b"1,A,5\" PIPE,1,2011-01-01 10:00:00,1.00,7,France\n"), "line 5, column 6: a quotation mark"),
         (bytes(b"1,A,\"OPEN,1,2011-01-01 10:00:00,1.00,7,France\n"), "line 5, column 5: this quotation mark"),
@@ -178,6 +181,46 @@ fn the_fault_of_a_file_is_reported_with_its_position_and_nothing_is_written() {
     let (code, _, errors) = run(folder.path(), &["import", "/dev/null"]);
     assert_eq!(code, Some(1));
     assert!(errors.contains("/dev/null: cannot be opened: not a regular file"), "{errors}");
+}
+
+#[test]
+fn rejected_lines_are_imported_when_they_are_corrected() {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/shopify-windows-1250.csv");
+    let (folder, _) = folder_with("shop.csv", fs::read(fixture).unwrap());
+    let options = ["--json", "--currency", "PLN", "--encoding", "windows-1250"];
+    let import = |file: &str| {
+        let (code, output, errors) = run(folder.path(), &[&["import", file], &options[..]].concat());
+        assert_eq!(code, Some(0), "{errors}");
+        serde_json::from_str::<Value>(&output).unwrap()
+    };
+    let first = import("shop.csv");
+    assert_eq!((&first["encoding"], &first["rejected"]["lines"]), (&"windows-1250".into(), &1.into()));
+
+    let rejected = fs::read_to_string(folder.path().join("shop.rejected.csv")).unwrap();
+    assert!(rejected.contains("Miseczka „Jaskółka”") && rejected.contains(";12;deny;;TRUE;"), "{rejected}");
+    let corrected = rejected.replace(";12;deny;;TRUE;", ";12;deny;49.00;TRUE;");
+    fs::write(folder.path().join("shop.rejected.csv"), corrected).unwrap();
+    let second = import("shop.rejected.csv");
+    assert_eq!(
+        (&second["added"]["products"], &second["rejected"]["lines"]),
+        (&1.into(), &0.into()),
+        "{second}"
+    );
+    assert!(export(folder.path(), None).contains("Miseczka „Jaskółka”"));
+}
+
+#[test]
+fn rejected_json_lines_are_imported_when_they_are_corrected() {
+    let (folder, file) = folder_with("all.jsonl", "{\"type\":\"customer\",\"id\":\"ann\"}\n");
+    import(folder.path(), &file);
+    // a second time without a correction: the columns of the cause are not repeated
+    import(folder.path(), &folder.path().join("all.rejected.csv"));
+    let rejected = fs::read_to_string(folder.path().join("all.rejected.rejected.csv")).unwrap();
+    assert!(rejected.starts_with("line,reason,detail,record\n2,invalid_json,"), "{rejected}");
+    let corrected = rejected.replace("\"\"ann\"\"", "\"\"ann\"\",\"\"name\"\":\"\"Ann\"\"");
+    let corrected_file = folder.path().join("corrected.csv");
+    fs::write(&corrected_file, corrected).unwrap();
+    assert_eq!(import(folder.path(), &corrected_file)["added"]["customers"], 1);
 }
 
 #[test]

@@ -23,12 +23,6 @@ fn the_error_of_a_file_has_its_position() {
     assert_eq!(broken("1,A,X\n2,B,\"open\n1,A,X\n"), (4, 5, Fault::UnclosedQuote.to_string()));
     assert_eq!(broken("1,\"two\nlines\",\"a\"b\n").0, 4);
 
-    let mut latin1 = format!("{HEADER}{line}1,A,caf").into_bytes();
-    latin1.extend_from_slice(b"\xE9,1\n");
-    assert_eq!(fault(latin1), (3, 8, Fault::NotUtf8.to_string()));
-    let utf16: Vec<u8> = "\u{FEFF}InvoiceNo".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert_eq!(fault(utf16), (1, 1, Fault::Utf16.to_string()));
-
     assert_eq!(fault(""), (1, 1, Fault::Empty.to_string()));
     assert_eq!(fault("name,price\n").0, 1);
     assert!(fault("name,price\n").2.starts_with("unknown format"));

@@ -2,13 +2,14 @@
 
 mod broken_files;
 mod catalogues;
+mod encodings;
 mod online_retail;
 mod properties;
 
 use std::io::{BufReader, Read};
 
 use undercroft::application::import::line::Rejection;
-use undercroft::application::import::readers::{Entry, Options, Outcome, ReadError, Reader};
+use undercroft::application::import::readers::{Entry, Options, Outcome, ReadError, Reader, encoding_of};
 use undercroft::application::import::record::{ImportedInvoice, Record};
 use undercroft::application::import::totals::Totals;
 use undercroft::domain::money::Currency;
@@ -97,6 +98,12 @@ fn try_read(bytes: impl Read, options: &Options) -> Result<Import, ReadError> {
     }
     read.totals.close(reader.lines()).unwrap();
     Ok(read)
+}
+
+/// Reads a file whose encoding is detected.
+fn try_read_detected(bytes: &[u8], options: &Options) -> Result<Import, ReadError> {
+    let encoding = options.encoding.map_or_else(|| encoding_of(bytes), Ok)?;
+    try_read(bytes, &Options { encoding: Some(encoding), ..*options })
 }
 
 fn read(text: &str, options: &Options) -> Import {
