@@ -57,17 +57,26 @@ pub(crate) async fn state(database: &Database) -> Result<SchemaState, DatabaseEr
     if has_table(database, COPY_MARKER).await? {
         return Ok(SchemaState::CopyIncomplete);
     }
-    let applied = applied(database).await?;
-    let Some((version, checksum)) = applied.last() else { return Ok(SchemaState::Empty) };
-    let version = *version;
-    let missing = MIGRATIONS.len().saturating_sub(applied.len());
-    let known = MIGRATIONS.iter().find(|migration| migration.version == version);
-    Ok(match known {
-        None => SchemaState::Ahead { version },
-        Some(migration) if checksum_of(migration) != *checksum => SchemaState::Changed { version },
-        Some(_) if missing > 0 => SchemaState::Behind { version, missing },
-        Some(_) => SchemaState::Current { version },
-    })
+    Ok(compare(&applied(database).await?, MIGRATIONS))
+}
+
+/// Compares the migrations that were applied, as versions and checksums, with those of this program.
+fn compare(applied: &[(i64, String)], migrations: &[Migration]) -> SchemaState {
+    let Some(&(last, _)) = applied.last() else { return SchemaState::Empty };
+    for (version, checksum) in applied {
+        match migrations.iter().find(|migration| migration.version == *version) {
+            None => return SchemaState::Ahead { version: last },
+            Some(migration) if checksum_of(migration) != *checksum => {
+                return SchemaState::Changed { version: *version };
+            }
+            Some(_) => {}
+        }
+    }
+
+    match migrations.len() - applied.len() {
+        0 => SchemaState::Current { version: last },
+        missing => SchemaState::Behind { version: last, missing },
+    }
 }
 
 /// Applies missing migrations, if `setup` allows it; returns whether the database was empty before.
@@ -137,4 +146,38 @@ fn checksum_of(migration: &Migration) -> String {
     let digest = Sha256::digest(migration.script.as_bytes());
     let first = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     format!("{first:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [Migration; 3] = [
+        Migration { version: 1, name: "one", script: "CREATE TABLE a (b BIGINT)" },
+        Migration { version: 2, name: "two", script: "CREATE TABLE c (d BIGINT)" },
+        Migration { version: 3, name: "three", script: "CREATE TABLE e (f BIGINT)" },
+    ];
+
+    fn applied(count: usize) -> Vec<(i64, String)> {
+        let applied = KNOWN.iter().take(count);
+        applied.map(|migration| (migration.version, checksum_of(migration))).collect()
+    }
+
+    #[test]
+    fn the_state_says_how_many_of_the_last_migrations_are_missing() {
+        assert_eq!(compare(&applied(0), &KNOWN), SchemaState::Empty);
+        assert_eq!(compare(&applied(1), &KNOWN), SchemaState::Behind { version: 1, missing: 2 });
+        assert_eq!(compare(&applied(3), &KNOWN), SchemaState::Current { version: 3 });
+        assert_eq!(compare(&applied(3), &KNOWN[..2]), SchemaState::Ahead { version: 3 });
+    }
+
+    #[test]
+    fn a_change_of_any_applied_migration_is_found() {
+        for changed in 0..3 {
+            let mut applied = applied(3);
+            applied[changed].1 = "0".repeat(16);
+            let version = KNOWN[changed].version;
+            assert_eq!(compare(&applied, &KNOWN), SchemaState::Changed { version });
+        }
+    }
 }
