@@ -1,5 +1,6 @@
 //! The connections to PostgreSQL: how they are opened, and how many there are.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use super::error::DatabaseError;
@@ -35,17 +37,7 @@ impl PostgresDatabase {
     /// certificate that a public root has signed.
     pub(crate) fn open(url: &str) -> Result<Self, DatabaseError> {
         let unusable = |error: &dyn std::error::Error| DatabaseError::Unavailable(error.to_string());
-        let mut config = tokio_postgres::Config::from_str(url).map_err(|error| unusable(&error))?;
-        if !url.contains("sslmode=") {
-            config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
-        }
-        config.connect_timeout(CONNECTION_WAIT);
-        let options =
-            config.get_options().map_or_else(|| LOCK_WAIT.to_owned(), |own| format!("{LOCK_WAIT} {own}"));
-        config.options(options);
-        if config.get_application_name().is_none() {
-            config.application_name("undercroft");
-        }
+        let config = configure(url).map_err(|error| unusable(&error))?;
         let tls =
             rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
                 .with_safe_default_protocol_versions()
@@ -92,9 +84,80 @@ impl PostgresDatabase {
     }
 }
 
-fn is_local(config: &tokio_postgres::Config) -> bool {
-    config.get_hosts().iter().all(|host| match host {
+/// Returns the configuration of the connections to the database at `url`.
+fn configure(url: &str) -> Result<Config, tokio_postgres::Error> {
+    let mut config = Config::from_str(url)?;
+    if !states_ssl_mode(url) {
+        config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
+    }
+    config.connect_timeout(CONNECTION_WAIT);
+    let options =
+        config.get_options().map_or_else(|| LOCK_WAIT.to_owned(), |own| format!("{LOCK_WAIT} {own}"));
+    config.options(options);
+    if config.get_application_name().is_none() {
+        config.application_name("undercroft");
+    }
+    Ok(config)
+}
+
+/// Returns whether the URL has the parameter `sslmode`.
+fn states_ssl_mode(url: &str) -> bool {
+    // user and password may contain a question mark
+    let after_user = url.split_once('@').map_or(url, |(_, rest)| rest);
+    let query = after_user.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|parameter| parameter.starts_with("sslmode="))
+}
+
+/// Returns whether all connections are to this machine. An address (`hostaddr`) replaces the one of the host's name.
+fn is_local(config: &Config) -> bool {
+    let hosts = config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
         Host::Unix(_) => true,
-    })
+    });
+    hosts && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ssl_mode(url: &str) -> SslMode {
+        configure(url).unwrap().get_ssl_mode()
+    }
+
+    #[test]
+    fn a_connection_to_this_machine_is_not_encrypted() {
+        for url in [
+            "postgres://user@localhost/shop",
+            "postgres://user@127.0.0.1:5433/shop",
+            "postgres://user@[::1]/shop",
+            "postgres://user@%2Frun%2Fpostgresql/shop",
+            "postgres:///shop?host=localhost&hostaddr=127.0.0.1",
+        ] {
+            assert_eq!(ssl_mode(url), SslMode::Disable, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_connection_to_another_machine_uses_tls() {
+        for url in [
+            "postgres://user:secret@db.example.com/shop",
+            "postgres://user:secret@localhost,db.example.com/shop",
+            "postgres:///shop?user=u&password=secret&hostaddr=10.0.0.5",
+            "postgres:///shop?user=u&password=secret&host=localhost&hostaddr=10.0.0.5",
+            "postgres://user:sslmode=disable@db.example.com/shop",
+            "postgres://user:?sslmode=disable@db.example.com/shop",
+            "postgres://user:secret@db.example.com/shop?application_name=sslmode=disable",
+        ] {
+            assert_eq!(ssl_mode(url), SslMode::Require, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_url_may_state_whether_a_connection_is_encrypted() {
+        let remote = "postgres://user:secret@db.example.com/shop?connect_timeout=5&sslmode";
+        assert_eq!(ssl_mode(&format!("{remote}=disable")), SslMode::Disable);
+        assert_eq!(ssl_mode(&format!("{remote}=prefer")), SslMode::Prefer);
+        assert_eq!(ssl_mode("postgres://user@localhost/shop?sslmode=require"), SslMode::Require);
+    }
 }
