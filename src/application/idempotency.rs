@@ -16,8 +16,9 @@ use crate::infrastructure::repositories::{
     Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, WorkFn,
 };
 
-/// How long a request has the claim to its key. A repeated request continues an earlier one after that.
-const CLAIM: SignedDuration = SignedDuration::from_secs(60);
+/// How long a request has the claim to its key, beside two calls to a payment provider. A repeated request continues an
+/// earlier one after that.
+const CLAIM: SignedDuration = SignedDuration::from_secs(20);
 
 /// Renders results and failures as responses, which are stored with the key.
 pub trait Render<T: ?Sized>: Send + Sync + 'static {
@@ -245,7 +246,9 @@ async fn claim(
     subject: Option<Uuid>,
 ) -> Result<Claimed, Failure> {
     let now = work.now();
-    let (locked_until, expires_at) = (later(now, CLAIM), later(now, store.terms.idempotency));
+    let calls =
+        SignedDuration::try_from(2 * store.infrastructure.gateways.timeout()).map_err(Technical::internal)?;
+    let (locked_until, expires_at) = (later(now, CLAIM + calls), later(now, store.terms.idempotency));
     let claimed = IdempotencyRepository(work).claim(key, subject, locked_until, expires_at).await?;
     Ok(claimed.ok_or(Conflict::IdempotencyKeyReused)?)
 }

@@ -135,7 +135,7 @@ events! {
         /// The code of the reason.
         reason: String,
     }
-    /// An order was handed to the carrier.
+    /// An order was handed to the carrier, or delivered digitally.
     OrderFulfilled = "order.fulfilled", order_id {
         /// The order.
         order_id: OrderId,
@@ -143,6 +143,9 @@ events! {
         number: i64,
         /// The customer; `None` for a guest.
         user_id: Option<UserId>,
+        /// Whether the order has only digital goods.
+        #[serde(default)]
+        digital: bool,
     }
     /// A payment was captured, in full or in part.
     PaymentCaptured = "payment.captured", order_id {

@@ -82,14 +82,14 @@ pub struct Order {
 }
 
 impl Order {
-    /// Returns whether the order has only digital goods, which are delivered with the payment.
+    /// Returns whether the order has only digital goods.
     pub fn is_digital(&self) -> bool {
         !self.lines.is_empty() && self.lines.iter().all(|line| line.kind == ProductKind::Digital)
     }
 
     /// Returns whether the order begins subscriptions or pays a period of one.
     pub fn has_subscriptions(&self) -> bool {
-        let begins = self.lines.iter().any(|line| line.kind == ProductKind::Subscription);
+        let begins = self.lines.iter().any(|line| line.billing_interval.is_some());
         begins || self.subscription_id.is_some()
     }
 }

@@ -181,12 +181,13 @@ impl PlacedOrder {
         operation: &PaymentOperation,
         outcome: Result<(), &str>,
         retry_at: Option<Timestamp>,
+        now: Timestamp,
     ) -> Transition {
         self.payment.settle(operation, outcome.is_ok())?;
         let due = self.payment.next_attempt_at;
         self.payment.next_attempt_at = retry_at.map(|at| due.map_or(at, |due| due.min(at)));
         let mut effects = match outcome {
-            Ok(()) => self.succeed(operation)?,
+            Ok(()) => self.succeed(operation, now)?,
             Err(reason) => Self::refuse(operation, reason),
         };
         if self.order.status == OrderStatus::Cancelled {
@@ -250,7 +251,6 @@ impl PlacedOrder {
         Ok(vec![Effect::SettleAuthorization(Err(reason.to_owned()))])
     }
 
-    /// Digital goods are delivered with the payment, so an order of nothing else is fulfilled by it.
     fn pay_order(&mut self, now: Timestamp) -> Transition {
         self.order.status = self.order.status.transition_to(OrderStatus::Paid)?;
         let mut effects = vec![
@@ -260,10 +260,19 @@ impl PlacedOrder {
             Effect::Publish(OrderEvent::OrderPaid),
             Effect::IssueInvoice,
         ];
-        if self.order.is_digital() {
-            effects.extend(self.fulfil(None, now)?);
-        }
+        effects.extend(self.deliver_digital_order(now)?);
         Ok(effects)
+    }
+
+    /// Fulfils a paid order of digital goods alone, which are delivered when the whole amount is captured.
+    fn deliver_digital_order(&mut self, now: Timestamp) -> Transition {
+        let is_due = self.order.status == OrderStatus::Paid && self.order.is_digital();
+        if is_due && self.is_captured() { self.fulfil(None, now) } else { Ok(Vec::new()) }
+    }
+
+    /// Returns whether the whole amount is captured. Digital goods are delivered then.
+    fn is_captured(&self) -> bool {
+        self.payment.captured.amount >= self.payment.amount.amount
     }
 
     fn cancel_unpaid_order(&mut self, reason: &'static str) -> Transition {
@@ -288,7 +297,7 @@ impl PlacedOrder {
     }
 
     /// A payment operation succeeded.
-    fn succeed(&mut self, operation: &PaymentOperation) -> Transition {
+    fn succeed(&mut self, operation: &PaymentOperation, now: Timestamp) -> Transition {
         if operation.kind == OperationKind::Void && self.payment.is_open() {
             return self.void("voided");
         }
@@ -310,6 +319,7 @@ impl PlacedOrder {
         if self.payment.status != status {
             self.payment.status = self.payment.status.transition_to(status)?;
         }
+        effects.extend(self.deliver_digital_order(now)?);
         let kept = matches!(self.order.status, OrderStatus::Paid | OrderStatus::Fulfilled);
         if status == PaymentStatus::Refunded && kept {
             self.order.status = self.order.status.transition_to(OrderStatus::Refunded)?;

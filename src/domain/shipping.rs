@@ -29,6 +29,9 @@ pub struct ShippingMethod {
     pub rates: Vec<ShippingRate>,
 }
 
+/// The largest price of a shipping method, in minor units: added to the largest cart, it does not overflow.
+pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
+
 /// The price of a shipping method for a country and a currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -38,11 +41,18 @@ pub struct ShippingRate {
     /// The currency of the amounts.
     pub currency: Currency,
     /// The price in minor units.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_000_i64)]
     pub amount: i64,
-    /// The subtotal in minor units from which shipping is free; `null` if it is never free.
+    /// The subtotal in minor units, before discounts, from which shipping is free; `null` if it is never free.
     #[schema(minimum = 0)]
     pub free_from: Option<i64>,
+}
+
+impl ShippingRate {
+    /// Returns whether the amounts are within their bounds.
+    pub fn is_valid(&self) -> bool {
+        (0..=MAX_AMOUNT).contains(&self.amount) && self.free_from.is_none_or(|from| from >= 0)
+    }
 }
 
 impl ShippingMethod {

@@ -137,8 +137,8 @@ impl ShippingMethodLine {
     /// Returns the shipping method.
     pub(in crate::application) fn method(self) -> Result<ShippingMethod, String> {
         for (index, rate) in self.rates.iter().enumerate() {
-            if rate.amount < 0 || rate.free_from.is_some_and(|from| from < 0) {
-                return Err(format!("/rates/{index}: negative"));
+            if !rate.is_valid() {
+                return Err(format!("/rates/{index}: an amount is negative or too large"));
             }
         }
         Ok(ShippingMethod {

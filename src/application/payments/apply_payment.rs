@@ -122,7 +122,7 @@ pub(crate) async fn settle_operation(
     let pending = PaymentRepository(work).has_pending_operations(operation.payment_id).await?;
     let retry_at = pending.then(|| later(work.now(), FIRST_RETRY));
     let outcome = outcome.as_ref().map(|_| ()).map_err(String::as_str);
-    let effects = placed.settle(&operation, outcome, retry_at)?;
+    let effects = placed.settle(&operation, outcome, retry_at, work.now())?;
     finish(work, placed, effects).await?;
     Ok(status)
 }

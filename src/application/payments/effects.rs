@@ -126,7 +126,10 @@ async fn publish(
             let reason = reason.to_owned();
             work.publish(&OrderCancelled { order_id, number, user_id, reason }).await?;
         }
-        OrderEvent::OrderFulfilled => work.publish(&OrderFulfilled { order_id, number, user_id }).await?,
+        OrderEvent::OrderFulfilled => {
+            let digital = order.is_digital();
+            work.publish(&OrderFulfilled { order_id, number, user_id, digital }).await?;
+        }
         OrderEvent::PaymentCaptured(amount) => {
             work.publish(&PaymentCaptured { payment_id, order_id, amount }).await?;
         }

@@ -157,14 +157,19 @@ fn is_watched(payment: &Payment, operations: &[PaymentOperation], now: Timestamp
     payment.amount.is_positive() && since.is_some_and(|since| now < later(since, WATCH))
 }
 
-/// Looks up an open payment and applies its charge. A payment whose reservation has expired is abandoned.
+/// Looks up an open payment and applies its charge. A payment whose reservation has expired is abandoned, also if its
+/// provider is not configured any more.
 async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
-    let gateway = gateway(store, &payment.provider)?;
     let order: Order = store.database().read().await?.find(payment.order_id).await?.ok_or(NotFound::Order)?;
     let now = store.now();
     let expired =
         order.status != OrderStatus::Pending || now >= later(payment.created_at, store.terms.reservation);
-    let charge = if payment.amount.is_zero() { None } else { gateway.look_up(payment.id).await? };
+    let charge = match gateway(store, &payment.provider) {
+        _ if payment.amount.is_zero() => None,
+        Ok(gateway) => gateway.look_up(payment.id).await?,
+        Err(_) if expired => None,
+        Err(failure) => return Err(failure),
+    };
     let id = payment.id;
     match charge {
         Some(charge) if expired => {

@@ -41,7 +41,8 @@ impl Notified for OrderCancelled {
 
 impl Notified for OrderFulfilled {
     fn notification(&self) -> Option<(UserId, String, NotificationFacts)> {
-        Some((self.user_id?, "order_fulfilled".to_owned(), order_facts(self.order_id, self.number)))
+        let kind = if self.digital { "order_delivered" } else { "order_fulfilled" };
+        Some((self.user_id?, kind.to_owned(), order_facts(self.order_id, self.number)))
     }
 }
 

@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
-use crate::domain::user::Preferences;
-use crate::infrastructure::exceptions::Failure;
+use crate::domain::user::{Preferences, User};
+use crate::infrastructure::exceptions::{Failure, UserNotFoundException};
 use crate::infrastructure::repositories::{PreferencesRepository, UnitOfWork};
 
 use crate::application::{Store, check_version};
@@ -53,6 +53,9 @@ async fn replace_in(
     expected_version: Option<i64>,
     new: &ReplacePreferences,
 ) -> Result<Preferences, Failure> {
+    // an erasure waits for the lock, and removes what is written here
+    let user = work.lock::<User>(user_id).await?.filter(|user| user.erased_at.is_none());
+    user.ok_or(UserNotFoundException { id: user_id })?;
     let mut preferences = PreferencesRepository(work).of(user_id).await?;
     check_version(preferences.version, expected_version)?;
 

@@ -104,12 +104,14 @@ struct Hashes {
     new: Option<String>,
 }
 
-/// Returns the stored hash of a user's password, and fails if `password` is not the user's.
+/// Returns the stored hash of a user's password, and fails if `password` is not the user's. Attempts count as log-ins.
 async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) -> Result<String, Failure> {
     let fault = |fault| ValidationException::one("/current_password", fault);
     let password = password.ok_or_else(|| fault(Fault::Required))?;
     let user = store.database().read().await?.find::<User>(user_id).await?;
-    let hash = user.and_then(|user| user.password_hash);
+    let user = user.ok_or(UserNotFoundException { id: user_id })?;
+    let _permit = store.passwords.begin(&user.email)?;
+    let hash = user.password_hash;
     let matches = store.passwords.matches(password, hash.as_deref()).await?;
     Ok(hash.filter(|_| matches).ok_or_else(|| fault(Fault::WrongPassword))?)
 }
@@ -120,8 +122,7 @@ async fn apply(
     change: &UpdateAccount,
     hashes: &Hashes,
 ) -> Result<User, Failure> {
-    let missing = UserNotFoundException { id: owner.user_id };
-    let mut user = work.find::<User>(owner.user_id).await?.ok_or(missing)?;
+    let mut user = users::find_not_erased(work, owner.user_id).await?;
     check_version(user.version, owner.expected_version)?;
     if hashes.proven.is_some() && hashes.proven != user.password_hash {
         return Err(Conflict::Stale.into());

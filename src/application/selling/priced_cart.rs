@@ -11,7 +11,8 @@ use crate::domain::pricing::PricedLine;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{Connection, Offer, ProductRepository};
 
-/// The largest subtotal of a cart in minor units. Tax of 100 % and shipping fit beside it in 64 bits.
+/// The largest subtotal of a cart in minor units. Tax of 100 % and the largest price of shipping fit beside it in 64
+/// bits.
 const MAX_SUBTOTAL: i64 = i64::MAX / 4;
 
 /// A cart with its prices.

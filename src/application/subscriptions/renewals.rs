@@ -3,11 +3,12 @@
 use std::future::ready;
 
 use futures_util::stream::{self, StreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::SubscriptionId;
 use crate::domain::payment::Payment;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
+use crate::domain::time::later;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
@@ -21,6 +22,8 @@ use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 
 /// The most subscriptions with a provider that one run charges.
 const BATCH: i64 = 100;
+/// The wait before a charge that the store or a vendor could not make is retried.
+const RETRY: SignedDuration = SignedDuration::from_mins(10);
 
 /// Charges up to 100 subscriptions with each payment provider in `scope` that are due at `by`, a limited number at the
 /// same time. Returns how many were charged. A failure is logged and does not stop the others.
@@ -53,13 +56,31 @@ async fn due_subscriptions(
     Ok(due)
 }
 
-/// Renews a subscription; returns whether it was charged. A failure is logged.
+/// Renews a subscription; returns whether it was charged. A failure is logged, and one that does not count as a failed
+/// charge is retried later, so that it does not take the place of other subscriptions.
 async fn attempt(store: &Store, id: SubscriptionId) -> bool {
-    let renewed = renew(store, id).await;
-    if let Err(failure) = &renewed {
-        tracing::warn!(subscription = %id, %failure, "the subscription could not be charged yet");
+    let failure = match renew(store, id).await {
+        Ok(charged) => return charged,
+        Err(failure) => failure,
+    };
+    tracing::warn!(subscription = %id, %failure, "the subscription could not be charged yet");
+    if !failure.kind().is_final()
+        && let Err(failure) = store.database().write(id, async |work, id| postpone(work, *id).await).await
+    {
+        tracing::warn!(subscription = %id, %failure, "the charge of the subscription was not postponed");
     }
-    renewed.unwrap_or(false)
+    false
+}
+
+/// Postpones the charge of a subscription that is still due.
+async fn postpone(work: &mut UnitOfWork, id: SubscriptionId) -> Result<(), Failure> {
+    let mut subscription = lock(work, id).await?;
+    let now = work.now();
+    if is_due(&subscription, now) {
+        subscription.next_charge_at = Some(later(now, RETRY));
+        work.save(&mut subscription).await?;
+    }
+    Ok(())
 }
 
 /// Charges the next period of a subscription if it is due. Returns whether this call did; another node may have.

@@ -208,10 +208,10 @@ fn what_is_being_captured_is_returned_once_that_is_settled() {
     it.payment.begin(&capture, NOW).unwrap();
     assert_eq!(returns(&it.cancel(NOW).unwrap()), [], "the rest is not voided under a pending capture");
 
-    let effects = it.settle(&capture, Ok(()), None).unwrap();
+    let effects = it.settle(&capture, Ok(()), None, NOW).unwrap();
     assert_eq!(returns(&effects), [(OperationKind::Void, 60), (OperationKind::Refund, 40)]);
     it.payment.begin(&void, NOW).unwrap();
-    let effects = it.settle(&void, Ok(()), None).unwrap();
+    let effects = it.settle(&void, Ok(()), None, NOW).unwrap();
     assert!(effects.contains(&Effect::IssueCreditNote(void)));
     assert_eq!((it.payment.authorized, it.payment.status), (eur(40), PaymentStatus::Captured));
 }
@@ -227,9 +227,9 @@ fn an_operation_that_is_due_is_not_delayed_when_another_is_settled() {
     let later = later(NOW, FIRST_RETRY);
     it.payment.begin(&first, later).unwrap();
     it.payment.begin(&second, NOW).unwrap();
-    it.settle(&first, Ok(()), Some(later)).unwrap();
+    it.settle(&first, Ok(()), Some(later), NOW).unwrap();
     assert_eq!(it.payment.next_attempt_at, Some(NOW));
-    it.settle(&second, Ok(()), None).unwrap();
+    it.settle(&second, Ok(()), None, NOW).unwrap();
     assert_eq!(it.payment.next_attempt_at, None);
 }
 
@@ -243,7 +243,7 @@ fn a_refund_of_everything_ends_the_order_and_a_part_of_it_does_not() {
                 PaymentOperation::pending(id, it.payment.id, OperationKind::Refund, eur(amount), NOW);
             it.payment.begin(&refund, NOW).unwrap();
             assert_eq!(it.payment.left(OperationKind::Refund), Ok(eur(100 - amount)));
-            let effects = it.settle(&refund, Ok(()), None).unwrap();
+            let effects = it.settle(&refund, Ok(()), None, NOW).unwrap();
             assert_eq!(it.order.status == OrderStatus::Refunded, ended);
             assert_eq!(effects.contains(&Effect::RestockIfReturned), ended);
             assert_eq!(effects.contains(&Effect::EndSubscriptions), ended);
@@ -264,7 +264,7 @@ fn a_refused_operation_makes_its_amount_available_again() {
             PaymentOperation::pending(PaymentOperationId(Uuid::nil()), it.payment.id, kind, eur(30), NOW);
         it.payment.begin(&operation, NOW).unwrap();
         assert_eq!(it.payment.left(kind), before.checked_sub(eur(30)));
-        let effects = it.settle(&operation, Err("no"), None).unwrap();
+        let effects = it.settle(&operation, Err("no"), None, NOW).unwrap();
         assert_eq!(it.payment.left(kind), Ok(before));
         assert_eq!((effects.len() == 1, it.payment.status), (published, payment));
     }

@@ -60,6 +60,11 @@ impl Gateways {
         self.providers.get(name).map(|provider| &*provider.notices)
     }
 
+    /// Returns the longest wait for the response of a provider.
+    pub fn timeout(&self) -> Duration {
+        self.limits.timeout
+    }
+
     /// Returns the most payments of a provider that a job processes at the same time.
     pub fn concurrency(&self) -> usize {
         self.limits.concurrency

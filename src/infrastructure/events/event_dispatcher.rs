@@ -49,18 +49,25 @@ impl EventDispatcher {
 
     /// Delivers every event that can be delivered now; returns the number of events that need no further attempt. Stops
     /// between two units of work once `stop` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// The first retryable failure. The other subscribers have got their events nevertheless.
     pub async fn deliver(&self, stop: &CancellationToken) -> Result<u64, Failure> {
-        let mut delivered = 0;
+        let (mut delivered, mut failed) = (0, None);
         for subscriber in self.subscribers.iter() {
             while !stop.is_cancelled() {
-                let batch = self.deliver_batch(subscriber).await?;
-                delivered += batch;
-                if batch == 0 {
-                    break;
+                match self.deliver_batch(subscriber).await {
+                    Ok(0) => break,
+                    Ok(batch) => delivered += batch,
+                    Err(failure) => {
+                        failed.get_or_insert(failure);
+                        break;
+                    }
                 }
             }
         }
-        Ok(delivered)
+        failed.map_or(Ok(delivered), Err)
     }
 
     /// Deletes up to `limit` events that every subscriber has read and that are older than [`RETENTION`]; returns their

@@ -60,7 +60,7 @@ mod adding_one {
             .write(paid, async |work, paid| {
                 work.publish(paid).await?;
                 let OrderPaid { order_id, number, user_id, .. } = *paid;
-                Ok(work.publish(&OrderFulfilled { order_id, number, user_id }).await?)
+                Ok(work.publish(&OrderFulfilled { order_id, number, user_id, digital: false }).await?)
             })
             .await;
         published.unwrap();

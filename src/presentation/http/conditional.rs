@@ -20,7 +20,7 @@ use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
 
 /// The entity tags of the representations that the client has.
 #[derive(Debug, Clone, Default)]
-pub struct IfNoneMatch(Option<HeaderValue>);
+pub struct IfNoneMatch(Vec<HeaderValue>);
 
 /// The syntax of `If-Match`.
 const ENTITY_TAGS: RejectedRequest = RejectedRequest::MalformedHeader {
@@ -46,8 +46,8 @@ impl IfNoneMatch {
     }
 
     fn contains(&self, tag: &HeaderValue) -> bool {
-        let known = self.0.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-        known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+        let known = self.0.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+        known.map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     }
 }
 
@@ -75,7 +75,7 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.headers.get(IF_NONE_MATCH).cloned()))
+        Ok(Self(parts.headers.get_all(IF_NONE_MATCH).iter().cloned().collect()))
     }
 }
 
@@ -139,13 +139,13 @@ mod tests {
     use http::Request;
 
     fn if_none_match(text: &str) -> IfNoneMatch {
-        IfNoneMatch(Some(text.parse().unwrap()))
+        IfNoneMatch(vec!["\"other\"".parse().unwrap(), text.parse().unwrap()])
     }
 
     #[test]
     fn a_representation_that_the_client_has_is_not_sent_again() {
         let body = ["a"];
-        let first = IfNoneMatch(None).respond(3, &body);
+        let first = IfNoneMatch(Vec::new()).respond(3, &body);
         assert_eq!(first.status(), StatusCode::OK);
         let tag = first.headers()[ETAG].to_str().unwrap().to_owned();
         for header in [tag.clone(), format!("\"x\", W/{tag}"), "*".to_owned()] {
@@ -161,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn if_match_gives_the_version_of_a_tag() {
-        let tag = IfNoneMatch(None).respond(7, &()).headers()[ETAG].clone();
+        let tag = IfNoneMatch(Vec::new()).respond(7, &()).headers()[ETAG].clone();
         let extract = async |value: &HeaderValue| {
             let mut parts = Request::builder().header(IF_MATCH, value).body(()).unwrap().into_parts().0;
             IfMatch::from_request_parts(&mut parts, &()).await

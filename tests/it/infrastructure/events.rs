@@ -167,6 +167,18 @@ async fn a_database_that_is_unavailable_spends_no_attempts(shop: &Shop) {
     deliver_until(&noting(&shop.database), &shop.database, 1).await;
 }
 
+on_both_engines!(a_subscriber_that_fails_delays_no_other, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn a_subscriber_that_fails_delays_no_other(shop: &Shop) {
+    async fn fail(_: &mut UnitOfWork, _: &StockChanged, _: &Envelope) -> Result<(), Failure> {
+        Err(DatabaseError::Unavailable("no route to the server".into()).into())
+    }
+    publish(&shop.database, 0).await;
+    let subscribers = [Subscriber::new("fails").on(fail), Subscriber::new("notes").on(note)];
+    let dispatcher = EventDispatcher::new(shop.database.clone(), subscribers);
+    dispatcher.deliver(&CancellationToken::new()).await.unwrap_err();
+    assert_eq!(notes(&shop.database).await, 1);
+}
+
 #[tokio::test]
 async fn a_handler_that_panics_has_failed() {
     async fn fail(_: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {

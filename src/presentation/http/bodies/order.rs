@@ -51,7 +51,7 @@ pub struct OrderBody {
     placed_at: Timestamp,
     /// The time of the last change.
     updated_at: Timestamp,
-    /// The time at which the order was handed to the carrier.
+    /// The time at which the order was handed to the carrier, or its digital goods were delivered.
     fulfilled_at: Option<Timestamp>,
     /// The token with which a guest gets the order, in the header `Order-Token`. Returned only by the checkout.
     #[serde(skip_serializing_if = "Option::is_none")]

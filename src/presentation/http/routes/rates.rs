@@ -16,6 +16,9 @@ use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
+/// The size of a body with the most tax rules, or with a rate of each of the most shipping methods for each country.
+const RATES_BYTES: usize = 4 << 20;
+
 pub(super) fn routes() -> Routes {
     routes![
         list_shipping_methods,
@@ -24,6 +27,7 @@ pub(super) fn routes() -> Routes {
         list_all_shipping_methods,
         replace_shipping_methods,
     ]
+    .accept_bodies(RATES_BYTES)
 }
 
 /// A shipping method.

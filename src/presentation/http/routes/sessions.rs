@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::application::people::sessions::{self, CreateSession, CreatedSession};
-use crate::infrastructure::exceptions::{NotFound, RejectedRequest, UnauthorizedAccessException};
+use crate::infrastructure::exceptions::{RejectedRequest, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::{LoggedIn, Public, TokenHolder, session_cookie};
@@ -22,7 +22,6 @@ pub(super) fn routes() -> Routes {
         create_session: [
             UnauthorizedAccessException::WrongCredentials,
             RejectedRequest::TooManyAtOnce,
-            NotFound::Cart,
         ],
         delete_session,
         delete_all_sessions,

@@ -14,7 +14,7 @@ use super::START;
 use crate::support::orders::{
     Sale, assert_consistent, checkout_request, key, recover_payments, stock, submit,
 };
-use crate::support::store::{cart, confirm_payment, store, terms, value};
+use crate::support::store::{cart, confirm_payment, execute, store, terms, value};
 use crate::support::{Shop, ShopOptions};
 
 on_both_engines!(a_charge_whose_response_was_lost_is_found_and_charged_once);
@@ -116,4 +116,16 @@ async fn a_cancelled_paid_order_is_refunded_and_restocked(shop: &Shop) {
     assert_eq!((placed.order.status, placed.payment.refunded.amount), (OrderStatus::Cancelled, 1000));
     assert_eq!(sale.stock().await, (1, 0));
     sale.check().await;
+}
+
+on_both_engines!(a_pending_order_without_its_provider_releases_its_stock, ShopOptions::manual_clock());
+async fn a_pending_order_without_its_provider_releases_its_stock(shop: &Shop) {
+    let sale = Sale::begin(shop, 3, "tok_requires_action").await;
+    execute(&shop.database, &["UPDATE payments SET provider = 'gone'"]).await;
+    assert_eq!(sale.stock().await, (3, 1));
+    shop.clock().advance(SignedDuration::from_mins(31));
+    recover_payments(&shop.store, shop.now()).await.unwrap();
+    assert_eq!(sale.order().await.order.status, OrderStatus::Cancelled);
+    assert_eq!(sale.stock().await, (3, 0));
+    execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
 }

@@ -58,13 +58,23 @@ async fn digital_goods_are_fulfilled_by_their_payment_and_not_cancelled(shop: &S
 }
 
 on_both_engines!(
-    authorized_digital_goods_are_fulfilled_and_captured_later,
+    digital_goods_are_delivered_when_they_are_captured,
     ShopOptions::default().terms(manual_capture())
 );
-async fn authorized_digital_goods_are_fulfilled_and_captured_later(shop: &Shop) {
-    let sale = order(shop, None, &[digital(shop).await], "tok_ok").await;
-    assert_eq!(sale.order().await.order.status, OrderStatus::Fulfilled);
+async fn digital_goods_are_delivered_when_they_are_captured(shop: &Shop) {
+    let variant = digital(shop).await;
+    let sale = order(shop, None, &[variant], "tok_ok").await;
+    assert_eq!(sale.order().await.order.status, OrderStatus::Paid);
+    assert_eq!(sale.run(OperationKind::Capture, Some(400)).await.0, 201);
+    assert_eq!(sale.order().await.order.status, OrderStatus::Paid);
     assert_eq!(sale.run(OperationKind::Capture, None).await.0, 201);
+    assert_eq!(sale.order().await.order.status, OrderStatus::Fulfilled);
+
+    // what is only authorized was not delivered
+    let other = order(shop, None, &[variant], "tok_ok").await;
+    cancel(&other, CancelledBy::Buyer).await.unwrap();
+    other.recover().await;
+    assert_eq!(other.payment().await.authorized.amount, 0);
 }
 
 on_both_engines!(a_buyer_cannot_cancel_an_order_of_which_digital_goods_were_delivered);

@@ -99,3 +99,17 @@ async fn a_renewal_without_its_shipping_method_has_the_cheapest(shop: &Shop) {
     let sql = "SELECT shipping_method FROM orders WHERE subscription_id IS NOT NULL";
     assert_eq!(value::<String>(&shop.database, sql, &[]).await, "post");
 }
+
+on_both_engines!(a_renewal_that_cannot_be_charged_takes_the_place_of_no_other, ShopOptions::at(JANUARY_31));
+async fn a_renewal_that_cannot_be_charged_takes_the_place_of_no_other(shop: &Shop) {
+    subscribe(shop, "tok_ok").await;
+    execute(&shop.database, &["UPDATE subscriptions SET provider = 'gone'"]).await;
+    shop.clock().advance(SignedDuration::from_hours(24 * 28));
+    let now = shop.now();
+    assert_eq!(renew_subscriptions(&shop.store, now).await.unwrap(), 0);
+    let sql = "SELECT COUNT(*) FROM subscriptions WHERE next_charge_at > $1 AND failed_attempts = 0";
+    assert_eq!(value::<i64>(&shop.database, sql, &[now.into()]).await, 1, "it is retried later");
+    execute(&shop.database, &["UPDATE subscriptions SET provider = 'sandbox'"]).await;
+    shop.clock().advance(SignedDuration::from_mins(10));
+    assert_eq!(renew_subscriptions(&shop.store, shop.now()).await.unwrap(), 1);
+}
