@@ -121,6 +121,7 @@ impl<R: BufRead> Reader<R> {
         let format = options
             .format
             .or_else(|| Format::of_header(&header.fields))
+            .or_else(|| Format::of_header(&woocommerce::in_english(&header.fields)))
             .ok_or_else(|| at_header(Fault::UnknownFormat))?;
         let reader = Self::format_reader(format, &header.fields, options).map_err(at_header)?;
         Ok(Self::new(Source::Table(table), reader, format, header.fields))

@@ -1,6 +1,7 @@
 //! `WooCommerce`'s product CSV: a line for each product, and one for each variation, which names its parent.
 //!
-//! <https://github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema>. What the columns do not show:
+//! <https://github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema>. The names of the columns are in the shop's
+//! language (`translations.rs`). What the columns do not show:
 //! - A variation may come anywhere, also before its parent. Both wait for the end of the file, simple products do not.
 //! - A variation without a value for an attribute matches any value. An attribute for which no variation has a value is
 //!   not an option.
@@ -9,11 +10,14 @@
 //! - Two products may have the same name, so the number is part of the slug.
 
 mod columns;
+mod translations;
 mod variable;
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+
+pub(super) use self::translations::in_english;
 
 use self::columns::{Stock, WoocommerceColumns};
 use self::variable::Variable;
@@ -55,7 +59,8 @@ struct LineParser {
 
 impl Woocommerce {
     pub(super) fn new(header: &Fields, options: &Options) -> Result<Self, Fault> {
-        let mut columns = Columns::of(header);
+        let header = in_english(header);
+        let mut columns = Columns::of(&header);
         let found = WoocommerceColumns::find(&mut columns);
         columns.check()?;
         let currency = options.currency.ok_or(Fault::CurrencyNeeded)?;
