@@ -48,9 +48,10 @@ impl Readiness {
 
 fn reason(error: &DatabaseError) -> NotReadyReason {
     match error {
-        DatabaseError::Unavailable(_) | DatabaseError::Missing(_) | DatabaseError::Retryable(_) => {
-            NotReadyReason::DatabaseUnavailable
-        }
+        DatabaseError::Unavailable(_)
+        | DatabaseError::OutcomeUnknown(_)
+        | DatabaseError::Missing(_)
+        | DatabaseError::Retryable(_) => NotReadyReason::DatabaseUnavailable,
         DatabaseError::Full(_) => NotReadyReason::DiskFull,
         DatabaseError::ReadOnly(_) => NotReadyReason::ReadOnly,
         _ => NotReadyReason::DatabaseFailed,

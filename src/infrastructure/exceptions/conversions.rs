@@ -97,6 +97,7 @@ impl From<DatabaseError> for Failure {
             | DatabaseError::Full(_)
             | DatabaseError::ReadOnly(_)
             | DatabaseError::Retryable(_) => Technical::new(TechnicalKind::Unavailable, error).into(),
+            DatabaseError::OutcomeUnknown(_) => Technical::new(TechnicalKind::TimedOut, error).into(),
             DatabaseError::Stale { .. } => Conflict::Stale.into(),
             DatabaseError::Taken { .. }
             | DatabaseError::CheckFailed { .. }
@@ -215,6 +216,7 @@ mod tests {
             (DatabaseError::Full("/var".into()), 503, "unavailable"),
             (DatabaseError::ReadOnly("/var".into()), 503, "unavailable"),
             (DatabaseError::Retryable("deadlock".into()), 503, "unavailable"),
+            (DatabaseError::OutcomeUnknown("connection closed".into()), 504, "timed_out"),
             (DatabaseError::Stale { table: "products" }, 409, "stale"),
             (DatabaseError::Taken { constraint: constraint() }, 500, "internal"),
             (DatabaseError::CheckFailed { constraint: constraint() }, 500, "internal"),

@@ -26,7 +26,7 @@ pub enum TechnicalKind {
     /// 503: overloaded, full, or a required service does not respond; a repeated request may succeed soon.
     #[error("unavailable")]
     Unavailable,
-    /// 504: it took too long. The request may have taken effect.
+    /// 504: there was no response in time, or none after a connection failed. The request may have taken effect.
     #[error("timed out")]
     TimedOut,
 }

@@ -329,6 +329,7 @@ impl CliError {
 fn database_exit(error: &DatabaseError) -> Exit {
     match error {
         DatabaseError::Unavailable(_)
+        | DatabaseError::OutcomeUnknown(_)
         | DatabaseError::Missing(_)
         | DatabaseError::ReadOnly(_)
         | DatabaseError::Schema(_) => Exit::Database,

@@ -1,6 +1,7 @@
 //! Shared by the tests: shops on new databases, servers on them, and builders.
 
 mod documented;
+mod faulty_proxy;
 mod round_trips;
 mod server;
 #[macro_use]
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
+pub use faulty_proxy::FaultyProxy;
 pub use round_trips::RoundTrips;
 pub use server::{TestClient, TestResponse, TestServer};
 pub use shop::{Shop, ShopOptions};

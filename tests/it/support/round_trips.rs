@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_postgres::config::Host;
+
+use super::faulty_proxy::listen_before;
 
 /// The delay of the server's messages.
 const LATENCY: Duration = Duration::from_millis(10);
@@ -24,12 +25,7 @@ const FROM_CLIENT: u64 = 1;
 impl RoundTrips {
     /// Starts a proxy in front of the PostgreSQL server of `url`; returns it with the URL that leads through it.
     pub async fn before(url: &str) -> (Self, String) {
-        let config: tokio_postgres::Config = url.parse().unwrap();
-        let [Host::Tcp(host)] = config.get_hosts() else { panic!("no TCP host in {url}") };
-        let address = format!("{host}:{}", config.get_ports().first().unwrap_or(&5432));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let proxied = url.replacen(&address, &listener.local_addr().unwrap().to_string(), 1);
-        assert_ne!(proxied, url, "the host and the port of {url}");
+        let (listener, address, proxied) = listen_before(url).await;
         let count = Arc::new(AtomicU64::new(0));
         let total = Arc::clone(&count);
         tokio::spawn(async move {

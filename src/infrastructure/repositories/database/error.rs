@@ -8,6 +8,10 @@ pub enum DatabaseError {
     /// The database cannot be reached or is overloaded. Nothing was changed; the same call may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The connection or the disk failed during the commit: the transaction may be committed or not. A client that sends
+    /// its request again with the same idempotency key gets the response, and the request has one effect.
+    #[error("the transaction may or may not be committed: {0}")]
+    OutcomeUnknown(String),
     /// The server does not have the database.
     #[error("the database does not exist: {0}")]
     Missing(String),
@@ -52,6 +56,14 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// Returns the error of a commit for this error, which its statement failed with.
+    pub(super) fn of_commit(self) -> Self {
+        match self {
+            Self::Unavailable(reason) => Self::OutcomeUnknown(reason),
+            error => error,
+        }
+    }
+
     /// Returns whether the named unique constraint was violated.
     pub fn is_taken(&self, name: &str) -> bool {
         matches!(self, Self::Taken { constraint } if constraint == name)

@@ -240,7 +240,9 @@ impl Database {
                     let context = self.context.clone();
                     let pending = PendingWork { given, work, context, result: None, published: false, reply };
                     sqlite.submit(Box::new(pending)).await?;
-                    received.await.map_err(|_| DatabaseError::Unavailable("the writer has stopped".into()))?
+                    received
+                        .await
+                        .map_err(|_| DatabaseError::OutcomeUnknown("the writer has stopped".into()))?
                 }
                 Backend::Postgres(postgres) => self.transact(postgres, &given, &work).await,
             };
@@ -263,7 +265,8 @@ impl Database {
             }
             Backend::Postgres(postgres) => {
                 let writer = postgres.writer().await?;
-                Connection::new(EngineConnection::Postgres(writer)).first(sql, &params).await
+                let mut connection = Connection::new(EngineConnection::Postgres(writer));
+                connection.first(sql, &params).await.map_err(DatabaseError::of_commit)
             }
         }
     }

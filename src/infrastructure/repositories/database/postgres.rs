@@ -6,7 +6,7 @@ use deadpool_postgres::Object;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{Row, Statement};
 
 use super::error::DatabaseError;
@@ -128,12 +128,14 @@ impl PostgresConnection {
             return self.roll_back().await;
         }
 
-        let (queued, commit) = self.finish("COMMIT").await;
+        let (queued, commit) = self.finish("COMMIT").await?;
         if commit.is_ok() {
             // the server has rolled back if what was queued failed
             self.state = State::Idle;
+            return queued;
         }
-        queued.and(commit)
+        let commit = commit.map_err(DatabaseError::of_commit);
+        if matches!(commit, Err(DatabaseError::OutcomeUnknown(_))) { commit } else { queued.and(commit) }
     }
 
     /// Rolls back. What is queued is not sent.
@@ -141,7 +143,7 @@ impl PostgresConnection {
         self.queue.clear();
         self.ahead.clear();
         if !matches!(self.state, State::Idle | State::Queued) {
-            self.finish("ROLLBACK").await.1?;
+            self.finish("ROLLBACK").await?.1?;
         }
         self.state = State::Idle;
         Ok(())
@@ -152,7 +154,7 @@ impl PostgresConnection {
     pub(crate) async fn roll_back_to(&mut self, script: &str) -> Result<(), DatabaseError> {
         // a statement before the savepoint may have been sent ahead of a change that is rolled back now
         self.ahead.clear();
-        let (_, rolled_back) = self.finish(script).await;
+        let (_, rolled_back) = self.finish(script).await?;
         if rolled_back.is_ok() {
             self.state = State::Open;
         }
@@ -212,7 +214,7 @@ impl PostgresConnection {
     async fn flush(&mut self, message: Option<Message<'_>>) -> Result<Option<Reply>, DatabaseError> {
         let queue = std::mem::take(&mut self.queue);
         let all: Vec<_> = queue.iter().map(Queued::message).chain(message).collect();
-        let replies = self.send(&all).await;
+        let replies = self.send(&all).await?;
         let mut replies = replies.into_iter().collect::<Result<Vec<_>, _>>()?;
         let reply = message.and_then(|_| replies.pop());
         self.ahead.extend(queue.into_iter().zip(replies).filter_map(|(queued, reply)| match queued {
@@ -222,18 +224,25 @@ impl PostgresConnection {
         Ok(reply)
     }
 
-    /// Sends what is queued and a script; returns the first error of what is queued and the result of the script.
-    async fn finish(&mut self, script: &str) -> (Result<(), DatabaseError>, Result<(), DatabaseError>) {
+    /// Sends what is queued and a script; returns the first error of what is queued and the result of the script. Fails
+    /// if nothing was sent.
+    async fn finish(
+        &mut self,
+        script: &str,
+    ) -> Result<(Result<(), DatabaseError>, Result<(), DatabaseError>), DatabaseError> {
         let queue = std::mem::take(&mut self.queue);
         let all: Vec<_> = queue.iter().map(Queued::message).chain([Message::Script(script)]).collect();
-        let mut replies = self.send(&all).await;
+        let mut replies = self.send(&all).await?;
         let last = replies.pop().map_or(Ok(()), |reply| reply.map(drop));
-        (replies.into_iter().try_for_each(|reply| reply.map(drop)), last)
+        Ok((replies.into_iter().try_for_each(|reply| reply.map(drop)), last))
     }
 
-    /// Sends messages without waiting for the replies in between; returns the reply to each. If a statement cannot be
-    /// prepared nothing is sent, and its error is the only reply.
-    async fn send(&mut self, messages: &[Message<'_>]) -> Vec<Result<Reply, DatabaseError>> {
+    /// Sends messages without waiting for the replies in between; returns the reply to each. Fails if a statement cannot
+    /// be prepared: then nothing is sent.
+    async fn send(
+        &mut self,
+        messages: &[Message<'_>],
+    ) -> Result<Vec<Result<Reply, DatabaseError>>, DatabaseError> {
         if self.state == State::Queued {
             self.state = State::Open;
         }
@@ -241,7 +250,7 @@ impl PostgresConnection {
         let prepared = join_all(messages.iter().map(|message| prepare(client, *message))).await;
         let statements = match prepared.into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(statements) => statements,
-            Err(error) => return vec![self.record(Err(error))],
+            Err(error) => return self.record(Err(error)),
         };
         let mut replies = Vec::with_capacity(messages.len());
         // `join_all` begins up to 30 futures in their order, and each sends its message before it first waits
@@ -250,7 +259,7 @@ impl PostgresConnection {
             let sent = pairs.iter().map(|(message, statement)| send(client, **message, statement.as_ref()));
             replies.extend(join_all(sent).await);
         }
-        replies.into_iter().map(|reply| self.record(reply)).collect()
+        Ok(replies.into_iter().map(|reply| self.record(reply)).collect())
     }
 
     /// Records an error in the state of the transaction.
@@ -307,9 +316,9 @@ impl From<tokio_postgres::Error> for DatabaseError {
                 || std::error::Error::source(&error)
                     .is_some_and(<dyn std::error::Error + 'static>::is::<std::io::Error>)
             {
-                Self::Unavailable(error.to_string())
+                Self::Unavailable(with_cause(&error))
             } else {
-                Self::Internal(error.to_string())
+                Self::Internal(with_cause(&error))
             };
         };
         let message = database.message().to_owned();
@@ -331,7 +340,19 @@ impl From<tokio_postgres::Error> for DatabaseError {
             {
                 Self::Unavailable(message)
             }
+            // the server has closed the connection
+            _ if matches!(database.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) => {
+                Self::Unavailable(message)
+            }
             _ => Self::Internal(message),
         }
+    }
+}
+
+/// Returns the text of an error and of its cause.
+fn with_cause(error: &tokio_postgres::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }

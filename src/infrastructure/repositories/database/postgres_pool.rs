@@ -77,7 +77,10 @@ impl PostgresDatabase {
 
     async fn get(&self, permit: Option<OwnedSemaphorePermit>) -> Result<PostgresConnection, DatabaseError> {
         let object = self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => DatabaseError::from(error),
+            PoolError::Backend(error) => match DatabaseError::from(error) {
+                DatabaseError::Internal(reason) => DatabaseError::Unavailable(reason),
+                error => error,
+            },
             other => DatabaseError::Unavailable(other.to_string()),
         })?;
         Ok(PostgresConnection::new(object, permit))

@@ -148,7 +148,7 @@ fn write_loop(connection: Connection, mut units: mpsc::Receiver<Box<dyn Unit>>) 
             Ok(()) => {
                 let ran;
                 (connection, ran) = run_group(connection, first, &mut units, &mut group);
-                ran.and_then(|()| connection.script("COMMIT"))
+                ran.and_then(|()| connection.script("COMMIT").map_err(DatabaseError::of_commit))
             }
             Err(error) => {
                 group.push(first);

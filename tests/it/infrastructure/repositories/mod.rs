@@ -16,6 +16,7 @@ mod copy;
 mod database;
 mod discount;
 mod erasure;
+mod lost_connections;
 mod notification;
 mod rates;
 mod review;

@@ -1,0 +1,108 @@
+//! A PostgreSQL server that stops, and connections that close in the middle of a statement.
+
+use std::time::Duration;
+
+use serde_json::json;
+use undercroft::domain::context::Context;
+use undercroft::domain::ids::CartId;
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup, next_number};
+
+use crate::support::store::{store, terms};
+use crate::support::{EmptyPostgres, FaultyProxy, TestServer};
+
+/// A new store behind a proxy.
+async fn behind_proxy() -> Option<(EmptyPostgres, FaultyProxy, Database)> {
+    let schema = EmptyPostgres::new().await?;
+    let (proxy, url) = FaultyProxy::before(&schema.url).await;
+    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    Some((schema, proxy, database))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_makes_the_store_unavailable() {
+    let Some((_schema, proxy, database)) = behind_proxy().await else { return };
+    let server = TestServer::start(store(&database, terms())).await;
+    let guest = server.guest();
+    guest.get("/v1/products").await.expect(200);
+    proxy.stop();
+    for _ in 0..20 {
+        let response = guest.get("/v1/products").await;
+        assert_eq!(response.problem(503), "unavailable", "{response}");
+        let response = guest.post("/v1/carts", json!({})).await;
+        assert_eq!(response.problem(503), "unavailable", "{response}");
+    }
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_let_the_store_in_makes_it_unavailable() {
+    let Some((_schema, proxy, database)) = behind_proxy().await else { return };
+    let server = TestServer::start(store(&database, terms())).await;
+    let guest = server.guest();
+    // connections to the database or by the role are not allowed, the password was changed, the database was removed
+    for code in ["55000", "28000", "28P01", "3D000"] {
+        proxy.refuse(code);
+        let response = guest.get("/v1/products").await;
+        assert_eq!(response.problem(503), "unavailable", "{code}: {response}");
+    }
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_whose_connection_the_server_closes_is_reported_as_unavailable() {
+    let Some((_schema, _proxy, database)) = behind_proxy().await else { return };
+    let write = database.write((), async |work, ()| {
+        work.script("SET LOCAL idle_in_transaction_session_timeout = 10").await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        work.one::<i64>("SELECT CAST(1 AS BIGINT)", &[]).await
+    });
+    let written: Result<i64, DatabaseError> = write.await;
+    assert!(matches!(written, Err(DatabaseError::Unavailable(_))), "{written:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_without_a_response_has_an_unknown_outcome() {
+    let Some((_schema, proxy, database)) = behind_proxy().await else { return };
+    let count = async || -> Result<(), DatabaseError> {
+        let write = database.write((), async |work, ()| next_number(work, "lost").await.map(drop));
+        write.await
+    };
+    count().await.unwrap();
+    proxy.lose_response_to("COMMIT");
+    let lost = count().await;
+    assert!(matches!(lost, Err(DatabaseError::OutcomeUnknown(_))), "{lost:?}");
+    let sql = "SELECT value FROM counters WHERE name = 'lost'";
+    let value: i64 = database.read().await.unwrap().one(sql, &[]).await.unwrap();
+    assert_eq!(value, 2, "the server has committed it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_repeated_after_a_commit_without_a_response_has_one_effect() {
+    let Some((_schema, proxy, database)) = behind_proxy().await else { return };
+    let server = TestServer::start(store(&database, terms())).await;
+    let guest = server.guest().with("idempotency-key", &"k".repeat(22));
+    // part of the response that is stored with the key, immediately before the commit
+    proxy.lose_response_to("\"subtotal\"");
+    let lost = guest.post("/v1/carts", json!({})).await;
+    assert_eq!(lost.problem(504), "timed_out", "{lost}");
+    let repeated = guest.post("/v1/carts", json!({})).await.expect(201);
+    let sql = "SELECT id FROM carts";
+    let carts: Vec<CartId> = database.read().await.unwrap().all(sql, &[]).await.unwrap();
+    assert_eq!(carts.iter().map(|id| json!(id)).collect::<Vec<_>>(), [repeated["id"].clone()]);
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_closes_during_a_read_makes_the_store_unavailable() {
+    let Some((_schema, proxy, database)) = behind_proxy().await else { return };
+    let read = async || -> Result<Vec<String>, DatabaseError> {
+        database.read().await?.all("SELECT name FROM counters WHERE name <> 'lost'", &[]).await
+    };
+    // once when the statement is prepared, once when it runs
+    for text in ["lost", "B"] {
+        proxy.lose_response_to(text);
+        let lost = read().await;
+        assert!(matches!(lost, Err(DatabaseError::Unavailable(_))), "{lost:?}");
+        read().await.unwrap();
+    }
+}

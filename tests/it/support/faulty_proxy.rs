@@ -1,0 +1,123 @@
+//! Connections to PostgreSQL that are refused, or that close in the middle of a statement.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
+
+/// A TCP proxy in front of PostgreSQL whose connections fail when a test demands it.
+pub struct FaultyProxy {
+    accepting: JoinHandle<()>,
+    connections: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    fatal: Arc<Mutex<Option<&'static str>>>,
+    refusal: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl FaultyProxy {
+    /// Starts a proxy in front of the PostgreSQL server of `url`; returns it with the URL that leads through it.
+    pub async fn before(url: &str) -> (Self, String) {
+        let (listener, address, proxied) = listen_before(url).await;
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let fatal = Arc::new(Mutex::new(None));
+        let refusal = Arc::new(Mutex::new(None));
+        let (opened, text, code) = (Arc::clone(&connections), Arc::clone(&fatal), Arc::clone(&refusal));
+        let accepting = tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let code = *code.lock().unwrap();
+                if let Some(code) = code {
+                    refuse(&mut client, code).await;
+                    continue;
+                }
+                let server = TcpStream::connect(&address).await.unwrap();
+                let connection = tokio::spawn(forward(client, server, Arc::clone(&text)));
+                opened.lock().unwrap().push(connection);
+            }
+        });
+        (Self { accepting, connections, fatal, refusal }, proxied)
+    }
+
+    /// Closes all connections and refuses new ones, like a server that was stopped.
+    pub fn stop(&self) {
+        self.accepting.abort();
+        self.close();
+    }
+
+    fn close(&self) {
+        for connection in self.connections.lock().unwrap().drain(..) {
+            connection.abort();
+        }
+    }
+
+    /// Closes all connections and responds to new ones with an error of this SQLSTATE, like a server whose administrator
+    /// does not let the store in.
+    pub fn refuse(&self, code: &'static str) {
+        *self.refusal.lock().unwrap() = Some(code);
+        self.close();
+    }
+
+    /// Passes the next message that contains `text` on to the server, waits for its response, and closes the connection
+    /// instead of passing the response on.
+    pub fn lose_response_to(&self, text: &'static str) {
+        *self.fatal.lock().unwrap() = Some(text);
+    }
+}
+
+impl Drop for FaultyProxy {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Passes messages on in both directions until a side closes or a response is lost.
+async fn forward(mut client: TcpStream, mut server: TcpStream, fatal: Arc<Mutex<Option<&'static str>>>) {
+    let (mut sent, mut received) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut sent) => {
+                let Ok(length @ 1..) = read else { return };
+                let message = &sent[..length];
+                let is_fatal = fatal.lock().unwrap().take_if(|text| contains(message, text)).is_some();
+                if server.write_all(message).await.is_err() {
+                    return;
+                }
+                if is_fatal {
+                    let _ = server.read(&mut received).await;
+                    return;
+                }
+            }
+            read = server.read(&mut received) => {
+                let Ok(length @ 1..) = read else { return };
+                if client.write_all(&received[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Responds to the first message of a client with an error.
+async fn refuse(client: &mut TcpStream, code: &str) {
+    let _ = client.read(&mut [0; 1024]).await;
+    let fields = format!("SFATAL\0VFATAL\0C{code}\0Mrefused on purpose\0\0");
+    let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+    let message = [b"E", &length[..], fields.as_bytes()].concat();
+    let _ = client.write_all(&message).await;
+}
+
+fn contains(message: &[u8], text: &str) -> bool {
+    message.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Listens for a proxy in front of the PostgreSQL server of `url`. Returns the listener, the address of the server, and
+/// the URL that leads through the proxy.
+pub(super) async fn listen_before(url: &str) -> (TcpListener, String, String) {
+    let config: tokio_postgres::Config = url.parse().unwrap();
+    let [Host::Tcp(host)] = config.get_hosts() else { panic!("no TCP host in {url}") };
+    let address = format!("{host}:{}", config.get_ports().first().unwrap_or(&5432));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let proxied = url.replacen(&address, &listener.local_addr().unwrap().to_string(), 1);
+    assert_ne!(proxied, url, "the host and the port of {url}");
+    (listener, address, proxied)
+}
