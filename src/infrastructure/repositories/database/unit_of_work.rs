@@ -57,9 +57,12 @@ pub struct UnitOfWork {
     published: bool,
     pub(super) stale: bool,
     pub(super) locked: Vec<Locked>,
+    /// The locked rows at each savepoint.
+    savepoints: Vec<Vec<Locked>>,
 }
 
 /// A locked row as it is stored.
+#[derive(Clone)]
 pub(super) struct Locked {
     pub(super) table: &'static str,
     /// The values of the columns, the key first.
@@ -75,6 +78,7 @@ impl UnitOfWork {
             published: false,
             stale: false,
             locked: Vec::new(),
+            savepoints: Vec::new(),
         }
     }
 
@@ -101,18 +105,20 @@ impl UnitOfWork {
 
     /// Sets a savepoint, within which the work that follows can be rolled back alone.
     pub fn savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.savepoints.push(self.locked.clone());
         self.defer_script("SAVEPOINT changes")
     }
 
     /// Removes the last savepoint and keeps the changes since then.
     pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.savepoints.pop();
         self.script("RELEASE SAVEPOINT changes").await
     }
 
-    /// Rolls back to the last savepoint and removes it.
+    /// Rolls back to the last savepoint and removes it. Rows that were locked before it stay locked.
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
         const SCRIPT: &str = "ROLLBACK TO SAVEPOINT changes; RELEASE SAVEPOINT changes";
-        self.locked.clear();
+        self.locked = self.savepoints.pop().unwrap_or_default();
         match self.connection.inner_mut() {
             EngineConnection::Sqlite(sqlite) => sqlite.script(SCRIPT),
             EngineConnection::Postgres(postgres) => postgres.roll_back_to(SCRIPT).await,

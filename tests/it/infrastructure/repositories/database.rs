@@ -208,6 +208,25 @@ async fn a_second_copy_of_a_locked_row_does_not_overwrite_the_first(shop: &Shop)
     assert!(matches!(outcome, Err(DatabaseError::Internal(_))), "{outcome:?}");
 }
 
+on_both_engines!(a_row_that_was_locked_before_a_savepoint_is_saved_after_the_rollback_to_it);
+async fn a_row_that_was_locked_before_a_savepoint_is_saved_after_the_rollback_to_it(shop: &Shop) {
+    let id = shop.customer().await;
+    let write = shop.database.write(id, async |work, id| {
+        let mut user = work.lock::<User>(*id).await?.unwrap();
+        let mut discarded = user.clone();
+        discarded.name = "Ada Lovelace".into();
+        work.savepoint()?;
+        work.save(&mut discarded).await?;
+        work.rollback_to_savepoint().await?;
+        user.name = "Ada Lovelace".into();
+        work.save(&mut user).await
+    });
+    let saved: Result<bool, DatabaseError> = write.await;
+    assert!(saved.unwrap());
+    let stored: User = shop.database.read().await.unwrap().find(id).await.unwrap().unwrap();
+    assert_eq!((stored.name.as_str(), stored.version), ("Ada Lovelace", 2));
+}
+
 /// Increments a counter in a transaction that stays open until `end` completes.
 async fn hold(database: &Database, name: &'static str, end: oneshot::Receiver<()>) -> JoinHandle<()> {
     let (locked, is_locked) = oneshot::channel();
