@@ -5,7 +5,7 @@ use super::dialect;
 use super::error::DatabaseError;
 use super::param::Param;
 use super::records::key_params;
-use super::row::FromRow;
+use super::row::{Field, FromRow};
 use super::statements::{key_condition, select};
 use super::table::{Table, Versioned};
 use super::unit_of_work::{Locked, UnitOfWork};
@@ -37,7 +37,10 @@ impl UnitOfWork {
     }
 
     /// Locks a row until the transaction ends and returns it. Other transactions that lock or change it wait.
-    pub async fn lock<T: Table + FromRow>(&mut self, key: T::Key) -> Result<Option<T>, DatabaseError> {
+    pub async fn lock<T: Table<Key: Field> + FromRow>(
+        &mut self,
+        key: T::Key,
+    ) -> Result<Option<T>, DatabaseError> {
         let key = key_params(&key);
         self.lock_where(&key_condition::<T>(key.len()), &key).await
     }
@@ -45,13 +48,13 @@ impl UnitOfWork {
     /// Sends the statement of [`UnitOfWork::lock`] ahead; see [`Connection::send_ahead`].
     ///
     /// [`Connection::send_ahead`]: super::connection::Connection::send_ahead
-    pub(crate) fn lock_ahead<T: Table>(&mut self, key: &T::Key) {
+    pub(crate) fn lock_ahead<T: Table<Key: Field>>(&mut self, key: &T::Key) {
         let key = key_params(key);
         self.lock_where_ahead::<T>(&key_condition::<T>(key.len()), &key);
     }
 
     /// Sends the statement of [`UnitOfWork::lock_where`] ahead.
-    pub(crate) fn lock_where_ahead<T: Table>(&mut self, condition: &str, params: &[Param<'_>]) {
+    pub(crate) fn lock_where_ahead<T: Table<Key: Field>>(&mut self, condition: &str, params: &[Param<'_>]) {
         let sql = self.locking::<T>(condition);
         self.send_ahead(&sql, params);
     }
@@ -61,7 +64,7 @@ impl UnitOfWork {
     }
 
     /// Locks the row that a condition selects.
-    pub(crate) async fn lock_where<T: Table + FromRow>(
+    pub(crate) async fn lock_where<T: Table<Key: Field> + FromRow>(
         &mut self,
         condition: &str,
         params: &[Param<'_>],
@@ -131,7 +134,7 @@ impl UnitOfWork {
     }
 
     /// Keeps the values of a locked row as they are stored.
-    fn remember<T: Table>(&mut self, row: &T) {
+    fn remember<T: Table<Key: Field>>(&mut self, row: &T) {
         let values: Vec<_> = row.values().into_iter().map(Param::into_owned).collect();
         self.locked.retain(|locked| locked.table != T::NAME || locked.values[0] != values[0]);
         self.locked.push(Locked { table: T::NAME, values });

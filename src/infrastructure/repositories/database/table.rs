@@ -28,8 +28,8 @@ pub trait Table: Sized {
     fn values(&self) -> Vec<Param<'_>>;
 }
 
-/// A table whose rows count their changes in `version` and record the last one in `updated_at`.
-pub trait Versioned: Table {
+/// A table whose rows count their changes in `version` and record the last one in `updated_at`. Its key is one column.
+pub trait Versioned: Table<Key: Field> {
     /// Columns that are changed by statements of their own only, and never by [`UnitOfWork::update`].
     ///
     /// [`UnitOfWork::update`]: super::unit_of_work::UnitOfWork::update
