@@ -7,7 +7,7 @@ use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::{BillingInterval, ProductKind};
 use crate::domain::tax::TaxClass;
-use crate::infrastructure::repositories::database::{DatabaseError, FromRow, Json, Param, Row, placeholders};
+use crate::infrastructure::repositories::database::{DatabaseError, FromRow, Json, Row, key_lists};
 
 /// A variant as it is sold: name, prices, kind, tax class and available stock.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,17 +66,16 @@ impl FromRow for Offer {
 impl ProductRepository<'_> {
     /// Returns the offers of variants, in no order; variants that do not exist are left out.
     pub async fn offers(&mut self, variants: &[VariantId]) -> Result<Vec<Offer>, DatabaseError> {
-        if variants.is_empty() {
-            return Ok(Vec::new());
+        let mut offers = Vec::with_capacity(variants.len());
+        for (keys, list) in key_lists(variants) {
+            let sql = format!(
+                "SELECT p.name, v.options, v.id, v.product_id, v.sku, v.active AND p.active, v.prices, p.kind, \
+                 p.billing_interval, p.minimum_age, p.tax_class, p.category_id, i.stock - i.reserved \
+                 FROM variants v JOIN products p ON p.id = v.product_id JOIN inventory i ON i.variant_id = v.id \
+                 WHERE v.id IN ({list})"
+            );
+            offers.extend(self.0.all::<Offer>(&sql, &keys).await?);
         }
-        let sql = format!(
-            "SELECT p.name, v.options, v.id, v.product_id, v.sku, v.active AND p.active, v.prices, p.kind, \
-             p.billing_interval, p.minimum_age, p.tax_class, p.category_id, i.stock - i.reserved \
-             FROM variants v JOIN products p ON p.id = v.product_id JOIN inventory i ON i.variant_id = v.id \
-             WHERE v.id IN ({})",
-            placeholders(1, variants.len())
-        );
-        let values: Vec<Param<'_>> = variants.iter().map(|&id| id.into()).collect();
-        self.0.all(&sql, &values).await
+        Ok(offers)
     }
 }

@@ -6,6 +6,7 @@ use undercroft::domain::ids::{ProductId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{BillingInterval, Product, ProductKind, Texts, Variant};
 use undercroft::infrastructure::repositories::{DatabaseError, ProductRepository, SaveError};
+use uuid::Uuid;
 
 use super::super::execute;
 use super::{by_id, category, insert, product, update};
@@ -48,6 +49,19 @@ async fn a_product_is_read_as_it_was_saved_with_its_stock(shop: &Shop) {
     assert_eq!(offered, [(product.variants[0].id, 10)], "an inactive variant is not offered");
     assert_eq!(by_id(shop, ProductId(product.variants[0].id.0)).await, None);
     assert_eq!(by_slug(shop, "honey").await, None);
+}
+
+on_both_engines!(offers_of_any_number_of_variants_are_read);
+async fn offers_of_any_number_of_variants_are_read(shop: &Shop) {
+    let product = full(shop).await;
+    insert(shop, &product).await.unwrap();
+    // more than a statement of either engine has parameters
+    let mut wanted: Vec<_> = (0..66_000).map(|number| VariantId(Uuid::from_u128(number))).collect();
+    wanted.extend(product.variants.iter().map(|variant| variant.id));
+    let mut connection = shop.database.read().await.unwrap();
+    let offers = ProductRepository(&mut connection).offers(&wanted).await.unwrap();
+    assert_eq!(offers.len(), product.variants.len());
+    assert_eq!(offers[0].product_id, product.id);
 }
 
 on_both_engines!(several_products_are_read_in_the_order_of_their_ids_with_their_variants);
