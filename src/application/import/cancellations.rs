@@ -2,7 +2,7 @@
 
 use crate::application::Terms;
 use crate::application::payments::apply_payment::{begin_operation, settle_operation};
-use crate::application::selling::invoicing;
+use crate::application::payments::invoicing;
 use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::domain::ids::{InvoiceId, OrderId, PaymentOperationId};
 use crate::domain::invoice::Invoice;
@@ -122,7 +122,8 @@ async fn credit(
     };
     let quote = quote(work, &request).await?;
     let (id, address) = (InvoiceId(invoice.id), address(invoice));
-    invoicing::credit_without_order(work, terms, id, invoice.customer, address, &quote, reason(invoice))
+    let returned = (&quote.priced, quote.offers.as_slice());
+    invoicing::credit_without_order(work, terms, id, invoice.customer, address, returned, reason(invoice))
         .await?;
     Ok(())
 }

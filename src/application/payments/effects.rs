@@ -15,8 +15,8 @@ use crate::infrastructure::repositories::{
     CartRepository, DiscountRepository, InventoryRepository, OrderRepository, PaymentRepository, UnitOfWork,
 };
 
-use crate::application::selling::invoicing;
-use crate::application::subscriptions::periods;
+use super::invoicing;
+use super::subscription_periods as periods;
 
 /// Executes the effects in their order. Returns the orders that charge the next period of an ended subscription; the
 /// caller cancels them.

@@ -3,7 +3,6 @@
 pub mod cart;
 pub mod checkout;
 pub mod discounts;
-pub mod invoicing;
 pub mod orders;
 pub mod place_order;
 pub mod priced_cart;

@@ -21,9 +21,9 @@ use crate::infrastructure::repositories::{
     DiscountRepository, InventoryRepository, Offer, ReserveError, UnitOfWork, next_number, next_number_ahead,
 };
 
-use super::invoicing;
 use super::quote::{LinePrice, Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::application::Terms;
+use crate::application::payments::invoicing;
 
 /// The counter of order numbers.
 const NUMBERS: &str = "order";

@@ -13,12 +13,12 @@ use crate::infrastructure::exceptions::{
 };
 use crate::infrastructure::repositories::{StoredResponse, SubscriptionRepository, UnitOfWork};
 
-use super::periods::{self, end, fail_open_charge, save};
 use crate::application::Store;
 use crate::application::idempotency::{Responder, once};
 use crate::application::payments::apply_payment::{begin_operation, cancel_order};
 use crate::application::payments::gateway_calls::send_due;
 use crate::application::payments::placed_orders;
+use crate::application::payments::subscription_periods::{self as periods, end, fail_open_charge, save};
 
 /// A change of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,6 @@
-//! Subscriptions and their renewals.
-//!
-//! Calls go one way: `lifecycle` and `renewals` → payments → `periods`.
+//! Subscriptions and their renewals. Their periods are paid and failed by the
+//! [payments](super::payments) of the orders that charge them.
 
 pub mod lifecycle;
-pub(crate) mod periods;
 pub mod queries;
 pub mod renewals;

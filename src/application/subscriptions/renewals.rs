@@ -13,10 +13,10 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
 
-use super::periods::{fail_charge, lock, period_end};
 use crate::application::Store;
 use crate::application::payments::gateway_calls::{apply_charge, authorize, gateway};
 use crate::application::payments::provider_scope::ProviderScope;
+use crate::application::payments::subscription_periods::{fail_charge, lock, period_end};
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 

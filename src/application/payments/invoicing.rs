@@ -7,9 +7,8 @@ use crate::domain::money::{Money, MoneyError};
 use crate::domain::order::Order;
 use crate::domain::pricing::{Priced, RateTotal};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{InvoiceRepository, UnitOfWork};
+use crate::infrastructure::repositories::{InvoiceRepository, Offer, UnitOfWork};
 
-use super::quote::Quote;
 use crate::application::Terms;
 
 /// Issues the invoice of an order.
@@ -66,11 +65,10 @@ pub(crate) async fn credit_without_order(
     id: InvoiceId,
     user_id: Option<UserId>,
     address: Address,
-    quote: &Quote,
+    (priced, offers): (&Priced, &[Offer]),
     reason: String,
 ) -> Result<(), Failure> {
-    let priced = &quote.priced;
-    let lines = priced.lines.iter().zip(&quote.offers).map(|(line, offer)| InvoiceLine {
+    let lines = priced.lines.iter().zip(offers).map(|(line, offer)| InvoiceLine {
         sku: offer.sku.clone(),
         name: offer.name.clone(),
         quantity: line.quantity,

@@ -21,7 +21,7 @@ const DUNNING: [SignedDuration; 3] =
     [SignedDuration::from_hours(24), SignedDuration::from_hours(3 * 24), SignedDuration::from_hours(5 * 24)];
 
 /// Locks a subscription.
-pub(super) async fn lock(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
+pub(crate) async fn lock(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
     Ok(work.lock(id).await?.ok_or(NotFound::Subscription)?)
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn fail(work: &mut UnitOfWork, order: &Order) -> Result<(), Fai
 }
 
 /// Counts a failed charge: it is retried later, and the subscription expires after the last retry.
-pub(super) async fn fail_charge(
+pub(crate) async fn fail_charge(
     work: &mut UnitOfWork,
     subscription: &mut Subscription,
 ) -> Result<(), Failure> {
@@ -163,7 +163,7 @@ pub(crate) async fn end_by_order(work: &mut UnitOfWork, order_id: OrderId) -> Re
 
 /// Marks the period that is being charged as failed, if there is one. Returns the order that charges it; the caller
 /// cancels the order, which refunds its payment if it is captured nevertheless.
-pub(super) async fn fail_open_charge(
+pub(crate) async fn fail_open_charge(
     work: &mut UnitOfWork,
     id: SubscriptionId,
 ) -> Result<Option<OrderId>, Failure> {
@@ -176,7 +176,7 @@ pub(super) async fn fail_open_charge(
 }
 
 /// Cancels a locked subscription.
-pub(super) async fn end(work: &mut UnitOfWork, subscription: &mut Subscription) -> Result<(), Failure> {
+pub(crate) async fn end(work: &mut UnitOfWork, subscription: &mut Subscription) -> Result<(), Failure> {
     subscription.status = subscription.status.transition_to(SubscriptionStatus::Cancelled)?;
     subscription.next_charge_at = None;
     save(work, subscription).await
@@ -187,7 +187,7 @@ fn is_over(subscription: &Subscription) -> bool {
 }
 
 /// Saves a locked subscription and publishes the change.
-pub(super) async fn save(work: &mut UnitOfWork, subscription: &mut Subscription) -> Result<(), Failure> {
+pub(crate) async fn save(work: &mut UnitOfWork, subscription: &mut Subscription) -> Result<(), Failure> {
     work.save(subscription).await?;
     publish(work, subscription).await
 }
@@ -203,7 +203,7 @@ async fn publish(work: &mut UnitOfWork, subscription: &Subscription) -> Result<(
 
 /// Returns the end of the period that begins at `start`: the first multiple of the interval after `anchor` that is
 /// later.
-pub(super) fn period_end(
+pub(crate) fn period_end(
     interval: BillingInterval,
     anchor: Timestamp,
     start: Timestamp,
