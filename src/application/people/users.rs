@@ -77,6 +77,11 @@ pub(super) async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Fa
     Ok(work.publish(&UserErased { user_id: id }).await?)
 }
 
+/// Returns whether the store has an administrator.
+pub async fn has_admin(store: &Store) -> Result<bool, Failure> {
+    Ok(UserRepository(&mut store.database().read().await?).has_admin().await?)
+}
+
 /// Returns a user that was not erased.
 pub(super) async fn find_not_erased(work: &mut UnitOfWork, id: UserId) -> Result<User, Failure> {
     let found = work.find::<User>(id).await?.filter(|user| user.erased_at.is_none());

@@ -63,6 +63,16 @@ pub async fn tax_rules(store: &Store) -> Result<Vec<TaxRule>, Failure> {
     Ok(TaxRepository(&mut store.database().read().await?).all().await?)
 }
 
+/// Returns the tax classes in use that no rule names: what has them is sold without tax. `None` if there are no rules.
+pub async fn classes_without_rule(store: &Store) -> Result<Option<Vec<TaxClass>>, Failure> {
+    let mut connection = store.database().read().await?;
+    let mut taxes = TaxRepository(&mut connection);
+    if taxes.all().await?.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(taxes.classes_without_rule().await?))
+}
+
 /// Replaces all tax rules.
 pub async fn replace_tax_rules(store: &Store, rules: ReplaceTaxRules) -> Result<Vec<TaxRule>, Failure> {
     check_tax_rules(&rules.items)?;

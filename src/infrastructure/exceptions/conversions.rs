@@ -10,10 +10,12 @@ use crate::{
         discount::DiscountFault,
         events::UnreadableEvent,
         money::MoneyError,
+        order::OrderStatus,
+        payment::{OperationStatus, PaymentStatus},
         placed_order::{CancellationRefusal, TransitionError},
         ports::GatewayError,
         pricing::{LINE_QUANTITY, PricingError},
-        state::ForbiddenTransition,
+        state::{ForbiddenTransition, State},
     },
     infrastructure::repositories::{DatabaseError, ForeignCursor, ListError},
 };
@@ -51,14 +53,16 @@ impl From<PricingError> for Failure {
     }
 }
 
+/// The state machines of orders and their payments.
+const OF_ORDERS: [&str; 3] = [OrderStatus::WHAT, PaymentStatus::WHAT, OperationStatus::WHAT];
+
 impl From<ForbiddenTransition> for Failure {
     fn from(transition: ForbiddenTransition) -> Self {
         let ForbiddenTransition { what, from, to } = transition;
-        match what {
-            "order" | "payment" | "payment operation" => {
-                OrderProcessingException::Forbidden { what, from, to }.into()
-            }
-            _ => Conflict::ForbiddenTransition { what, from, to }.into(),
+        if OF_ORDERS.contains(&what) {
+            OrderProcessingException::Forbidden { what, from, to }.into()
+        } else {
+            Conflict::ForbiddenTransition { what, from, to }.into()
         }
     }
 }

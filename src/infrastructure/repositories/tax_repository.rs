@@ -40,6 +40,16 @@ impl TaxRepository<'_> {
         self.0.all(sql, &[]).await
     }
 
+    /// Returns the tax classes of active products and of the categories and shipping methods that no rule names.
+    pub async fn classes_without_rule(&mut self) -> Result<Vec<TaxClass>, DatabaseError> {
+        let sql = "SELECT tax_class FROM (SELECT tax_class FROM products WHERE active \
+                   UNION SELECT tax_class FROM categories \
+                   UNION SELECT tax_class FROM shipping_methods WHERE active) AS used \
+                   WHERE tax_class IS NOT NULL AND tax_class NOT IN (SELECT tax_class FROM tax_rules) \
+                   ORDER BY tax_class";
+        self.0.all(sql, &[]).await
+    }
+
     /// Inserts a rule unless its country has one for its tax class; returns whether it was inserted.
     pub async fn insert_new(work: &mut UnitOfWork, rule: &TaxRule) -> Result<bool, DatabaseError> {
         let sql = "INSERT INTO tax_rules (country, tax_class, basis_points, inclusive) VALUES ($1, $2, $3, $4) \

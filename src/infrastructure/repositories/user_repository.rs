@@ -80,6 +80,11 @@ impl UserRepository<'_> {
         self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
     }
 
+    /// Returns whether there is an administrator.
+    pub async fn has_admin(&mut self) -> Result<bool, DatabaseError> {
+        self.0.one("SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin')", &[]).await
+    }
+
     /// Returns whether there is an administrator besides this user.
     pub async fn has_admin_besides(&mut self, user_id: UserId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND id <> $1)";

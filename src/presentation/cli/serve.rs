@@ -10,11 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
+use crate::application::people::users;
 use crate::application::{Store, demo};
 use crate::infrastructure::repositories::Setup;
 use crate::presentation::http::router::router;
 use crate::presentation::http::server::{self, DrainReport};
 use crate::settings::{HttpSettings, Sandbox, Settings};
+
+/// What is printed at the start of a store without an administrator.
+const NO_ADMIN: &str = "This store has no administrator: create one with `undercroft admin create --email you@example.com \
+                        --password-stdin`.";
 
 /// The arguments of `serve`.
 #[derive(clap::Args, Debug, Default)]
@@ -48,11 +53,16 @@ impl Serve {
         let context = store.database().context().clone();
         // hashing the password takes longer than starting the server
         let admin = is_demo.then(|| store.clone());
+        let has_admin = is_demo || users::has_admin(&store).await.map_err(CliError::Store)?;
         let app = router(store, http.clone());
         let serving = server::serve(listener, app, &http, context, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");
+        if !has_admin {
+            // standard output may be closed
+            let _ = writeln!(stdout(), "{NO_ADMIN}");
+        }
         if let Some(store) = admin {
             tokio::spawn(welcome(store, address));
         }

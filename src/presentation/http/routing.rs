@@ -3,7 +3,7 @@
 //! # Adding one
 //!
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
-//! [`LoggedIn`] or [`Admin`]. [`routes!`] takes no handler that begins with anything else. The other arguments are
+//! [`LoggedIn`], [`Admin`] or [`TokenHolder`]. [`routes!`] takes no handler that begins with anything else. The other arguments are
 //! [`Argument`]s, which add to the API document what they read and how they fail; the failures of the handler itself
 //! are listed in [`routes!`]. The module `adding_one` below is a complete example. The file's `routes` is then listed
 //! in `routes/mod.rs`.
@@ -12,6 +12,7 @@
 //! [`Anyone`]: super::principal::Anyone
 //! [`LoggedIn`]: super::principal::LoggedIn
 //! [`Admin`]: super::principal::Admin
+//! [`TokenHolder`]: super::principal::TokenHolder
 
 use std::future::ready;
 

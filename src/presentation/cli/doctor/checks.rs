@@ -10,6 +10,8 @@ use tokio::net::TcpListener;
 
 use super::super::{Exit, counted, database_exit, open_store::open_store};
 use super::Finding;
+use crate::application::people::users;
+use crate::application::selling::rates;
 use crate::application::{Store, consistency as checker};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
@@ -35,6 +37,8 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
         Ok(store) => {
             findings.push(clock(&store).await);
             findings.extend(gateways(&store).await);
+            findings.push(administrator(&store).await);
+            findings.push(taxes(&store).await);
             if books {
                 findings.push(self::books(&store).await);
             }
@@ -227,6 +231,33 @@ fn sandbox(settings: &Settings) -> Finding {
             "enabled: payments succeed without money; only this machine reaches the store",
         ),
         Sandbox::Disabled => Finding::ok("sandbox", "disabled"),
+    }
+}
+
+/// Checks that there is an administrator.
+async fn administrator(store: &Store) -> Finding {
+    match users::has_admin(store).await {
+        Ok(true) => Finding::ok("admin", "there is an administrator"),
+        Ok(false) => Finding::warning(
+            "admin",
+            "there is no administrator",
+            "create one: `undercroft admin create --email you@example.com --password-stdin`",
+        ),
+        Err(failure) => Finding::problem("admin", failure.report().to_string(), "check the database"),
+    }
+}
+
+/// Checks that the tax classes in use have rules.
+async fn taxes(store: &Store) -> Finding {
+    match rates::classes_without_rule(store).await {
+        Ok(None) => Finding::ok("taxes", "there are no tax rules: no tax is charged"),
+        Ok(Some(classes)) if classes.is_empty() => Finding::ok("taxes", "each tax class in use has a rule"),
+        Ok(Some(classes)) => {
+            let classes: Vec<_> = classes.iter().map(ToString::to_string).collect();
+            let found = format!("no tax rule names {}: what has it is sold without tax", classes.join(", "));
+            Finding::warning("taxes", found, "add the rules, or correct the tax class")
+        }
+        Err(failure) => Finding::problem("taxes", failure.report().to_string(), "check the database"),
     }
 }
 

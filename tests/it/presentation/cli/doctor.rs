@@ -55,3 +55,19 @@ async fn a_database_that_the_server_does_not_have_exits_with_4() {
     assert_eq!(code, Some(4), "{text}");
     assert!(text.contains("database \"no_such_database\" does not exist"), "{text}");
 }
+
+#[test]
+fn missing_administrators_and_tax_rules_are_warnings() {
+    let folder = TempDir::new().unwrap();
+    let rules =
+        r#"{"type":"tax_rule","country":"DE","tax_class":"standard","basis_points":1900,"inclusive":true}"#;
+    let parcel =
+        r#"{"type":"shipping_method","id":"p","code":"p","name":"P","tax_class":"standrad","rates":[]}"#;
+    fs::write(folder.path().join("terms.jsonl"), format!("{rules}\n{parcel}\n")).unwrap();
+    let (code, _, errors) = run(folder.path(), &["import", "terms.jsonl", "--database", "sqlite:shop.db"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, text) = doctor(&folder, "sqlite:shop.db");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("there is no administrator"), "{text}");
+    assert!(text.contains("no tax rule names standrad: what has it is sold without tax"), "{text}");
+}
