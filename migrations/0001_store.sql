@@ -146,9 +146,10 @@ CREATE TABLE product_words (
     PRIMARY KEY (word, seq)
 ) /* clustered */;
 
+-- A variant whose pieces are not counted has no stock, and can always be reserved.
 CREATE TABLE inventory (
     variant_id UUID PRIMARY KEY REFERENCES variants (id) ON DELETE CASCADE,
-    stock BIGINT NOT NULL CHECK (stock >= 0),
+    stock BIGINT CHECK (stock >= 0),
     reserved BIGINT NOT NULL CHECK (reserved >= 0),
     version BIGINT NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,

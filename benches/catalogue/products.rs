@@ -139,9 +139,9 @@ fn product(number: usize) -> Product {
     }
 }
 
-fn with_stock(number: usize) -> (Product, BTreeMap<VariantId, i64>) {
+fn with_stock(number: usize) -> (Product, BTreeMap<VariantId, Option<i64>>) {
     let product = product(number);
-    let stock = product.variants.iter().map(|variant| (variant.id, 100)).collect();
+    let stock = product.variants.iter().map(|variant| (variant.id, Some(100))).collect();
     (product, stock)
 }
 

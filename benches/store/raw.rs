@@ -30,7 +30,7 @@ const TAX_CLASS: &str = "WITH RECURSIVE above (id, parent_id, tax_class, steps) 
 const SHIPPING: &str = "SELECT id, code, name, translations, tax_class, position, active, rates \
      FROM shipping_methods WHERE active ORDER BY position, code";
 const RESERVE: &str = "UPDATE inventory SET reserved = reserved + ?2 \
-     WHERE variant_id = ?1 AND stock - reserved >= ?2 RETURNING stock - reserved";
+     WHERE variant_id = ?1 AND (stock IS NULL OR stock - reserved >= ?2) RETURNING stock - reserved";
 const RESERVATIONS: &str =
     "INSERT INTO reservations (order_id, variant_id, quantity) VALUES (?1, ?2, ?3), (?1, ?4, ?5)";
 const NUMBER: &str = "INSERT INTO counters (name, value) VALUES (?1, 1) \

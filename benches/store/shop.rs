@@ -131,7 +131,7 @@ async fn fill(database: &Database) -> Outcome<()> {
             .write((first, categories), async |work, (first, categories)| {
                 for number in *first..first + BATCH {
                     let product = product(work, number, categories[number % CATEGORIES]);
-                    let stock = product.variants.iter().map(|variant| (variant.id, STOCK)).collect();
+                    let stock = product.variants.iter().map(|variant| (variant.id, Some(STOCK))).collect();
                     ProductRepository::insert(work, &product, &stock).await?;
                 }
                 Ok::<_, SaveError>(())

@@ -92,8 +92,8 @@ events! {
     StockChanged = "stock.changed", variant_id {
         /// The variant.
         variant_id: VariantId,
-        /// The pieces that are available now.
-        available: i64,
+        /// The pieces that are available now; `null` if they are not counted.
+        available: Option<i64>,
     }
     /// The last available piece of a variant was sold or reserved.
     StockDepleted = "stock.depleted", variant_id {

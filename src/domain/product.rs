@@ -118,8 +118,8 @@ pub struct Variant {
 /// The stock of a variant, in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stock {
-    /// The pieces that the store has, reserved ones included.
-    pub stock: i64,
+    /// The pieces that the store has, reserved ones included; `None` if they are not counted.
+    pub stock: Option<i64>,
     /// The pieces that are reserved for pending orders: 0 to `stock`.
     pub reserved: i64,
     /// The number of times `stock` was set, from 1.
@@ -127,9 +127,9 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Returns the pieces that are not reserved.
-    pub fn available(self) -> i64 {
-        self.stock - self.reserved
+    /// Returns the pieces that are not reserved; `None` if they are not counted, and any number can be bought.
+    pub fn available(self) -> Option<i64> {
+        self.stock.map(|stock| stock - self.reserved)
     }
 }
 
@@ -143,8 +143,8 @@ pub struct ProductView {
 }
 
 impl ProductView {
-    /// Returns the active variants, each with its available stock.
-    pub fn offered(&self) -> impl Iterator<Item = (&Variant, i64)> {
+    /// Returns the active variants, each with its available stock if it is counted.
+    pub fn offered(&self) -> impl Iterator<Item = (&Variant, Option<i64>)> {
         let stocked = self.product.variants.iter().zip(&self.stock);
         stocked.filter(|(variant, _)| variant.active).map(|(variant, stock)| (variant, stock.available()))
     }

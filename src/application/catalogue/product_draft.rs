@@ -16,6 +16,7 @@ use crate::infrastructure::repositories::{CategoryRepository, Connection};
 
 use super::naming::{check_slug, check_translations};
 use crate::application::active_by_default;
+use crate::application::partial_update::nullable;
 
 /// A product as a merchant describes it.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -83,10 +84,11 @@ pub struct VariantDraft {
     #[serde(default)]
     #[schema(max_items = 50)]
     pub prices: Vec<Money>,
-    /// The stock of a new variant, in pieces; the stock of an existing variant stays.
-    #[serde(default)]
-    #[schema(minimum = 0, maximum = 1_000_000_000)]
-    pub stock: i64,
+    /// The stock of a new variant, in pieces; `null` if they are not counted. If omitted, the pieces of a digital product
+    /// are not counted, and others have 0. The stock of an existing variant stays.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000)]
+    pub stock: Option<Option<i64>>,
 }
 
 /// Returns a slug of the name's first 60 characters and the last 6 digits of the id, which make it unique.
@@ -103,7 +105,7 @@ pub(super) async fn describe(
     connection: &mut Connection,
     product: &mut Product,
     draft: &ProductDraft,
-) -> Result<BTreeMap<VariantId, i64>, Failure> {
+) -> Result<BTreeMap<VariantId, Option<i64>>, Failure> {
     check(connection, draft).await?;
 
     product.name.clone_from(&draft.name);
@@ -118,11 +120,12 @@ pub(super) async fn describe(
     product.translations.clone_from(&draft.translations);
 
     let existing = std::mem::take(&mut product.variants);
+    let stock_if_omitted = if draft.kind == ProductKind::Digital { None } else { Some(0) };
     let mut stock = BTreeMap::new();
     for (i, variant) in draft.variants.iter().enumerate() {
         let faulty = |fault| ValidationException::one(format!("/variants/{i}/id"), fault);
         let id = variant.id_in(product.id, &existing).ok_or_else(|| faulty(Fault::NotFound))?;
-        if stock.insert(id, variant.stock).is_some() {
+        if stock.insert(id, variant.stock.unwrap_or(stock_if_omitted)).is_some() {
             return Err(faulty(Fault::Duplicate).into());
         }
         product.variants.push(Variant {

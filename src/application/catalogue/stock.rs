@@ -15,12 +15,12 @@ pub async fn get(store: &Store, variant_id: VariantId) -> Result<Stock, Failure>
     Ok(found.get(&variant_id).copied().ok_or(NotFound::Variant)?)
 }
 
-/// Sets the stock of a variant, reserved pieces included, and returns it.
+/// Sets the stock of a variant, reserved pieces included, or that it is not counted (`None`), and returns it.
 pub async fn set(
     store: &Store,
     variant_id: VariantId,
     expected_version: Option<i64>,
-    stock: i64,
+    stock: Option<i64>,
 ) -> Result<Stock, Failure> {
     let given = (variant_id, expected_version, stock);
     let write = store.database().write(given, async |work, (variant_id, expected_version, stock)| {
@@ -33,7 +33,7 @@ async fn set_in(
     work: &mut UnitOfWork,
     variant_id: VariantId,
     expected_version: Option<i64>,
-    stock: i64,
+    stock: Option<i64>,
 ) -> Result<Stock, Failure> {
     match InventoryRepository::set_stock(work, variant_id, stock, expected_version).await? {
         StockSet::Done(stock) => {

@@ -1,5 +1,7 @@
 //! Adds categories, tax rules, shipping methods, products, discounts and customers to the store, unless they are there.
 
+use std::collections::BTreeMap;
+
 use crate::application::catalogue::naming::{check_names, check_translations};
 use crate::domain::category::Category;
 use crate::domain::discount::Discount;
@@ -53,8 +55,11 @@ pub(super) async fn products(
     let mut added = Vec::with_capacity(products.len());
     for ImportedProduct { product, stock } in products.iter().copied().filter(|imported| is_new(imported)) {
         check_names(&product.slug, &product.translations)?;
-        added.push((product, stock));
+        let pieces: BTreeMap<_, _> =
+            stock.iter().map(|(&variant, stock)| (variant, stock.pieces())).collect();
+        added.push((product, pieces));
     }
+    let added: Vec<_> = added.iter().map(|(product, pieces)| (*product, pieces)).collect();
 
     ProductRepository::insert_all(work, &added).await.map_err(|error| match error {
         SaveError::SlugTaken => {

@@ -44,8 +44,32 @@ pub enum Record {
 pub struct ImportedProduct {
     /// The product; it has at least one variant.
     pub product: Product,
-    /// The stock of each variant in pieces, in addition to the pieces that the source's own orders sold.
-    pub stock: BTreeMap<VariantId, i64>,
+    /// The stock of each variant, in addition to the pieces that the source's own orders sold.
+    pub stock: BTreeMap<VariantId, ImportedStock>,
+}
+
+/// The stock of a variant, and how it was taken from the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportedStock {
+    /// The file has this many pieces.
+    Given(i64),
+    /// The file has no quantity, or one that is not known: the stock is 0 until it is set.
+    Missing,
+    /// The other shop does not count the pieces, or sells more than it has.
+    NotCounted,
+    /// The file has no stock at all: this many pieces are assumed.
+    Assumed(i64),
+}
+
+impl ImportedStock {
+    /// Returns the number of pieces; `None` if they are not counted.
+    pub fn pieces(self) -> Option<i64> {
+        match self {
+            Self::Given(pieces) | Self::Assumed(pieces) => Some(pieces),
+            Self::Missing => Some(0),
+            Self::NotCounted => None,
+        }
+    }
 }
 
 impl ImportedProduct {
@@ -54,8 +78,8 @@ impl ImportedProduct {
         Self { product, stock: BTreeMap::new() }
     }
 
-    /// Adds a variant with its stock in pieces.
-    pub(crate) fn add(&mut self, variant: Variant, stock: i64) {
+    /// Adds a variant with its stock.
+    pub(crate) fn add(&mut self, variant: Variant, stock: ImportedStock) {
         self.stock.insert(variant.id, stock);
         self.product.variants.push(variant);
     }

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use serde::Serialize;
 
 use super::readers::{Encoding, Format};
+use super::record::ImportedStock;
 use super::totals::Totals;
 use crate::domain::money::Currency;
 
@@ -21,10 +22,43 @@ pub struct Report {
     /// The currency of the amounts, if the lines have amounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
+    /// How the stock of the variants that were added was taken from the file.
+    pub stock: StockCounts,
     /// What was added to the store.
     pub added: Counts,
     /// What was in the store before, and stays as it is.
     pub unchanged: Counts,
+}
+
+/// The number of variants by how their stock was taken from the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct StockCounts {
+    /// The file has the pieces.
+    pub given: u64,
+    /// The file has no quantity: the stock is 0 until it is set.
+    pub missing: u64,
+    /// The pieces are not counted.
+    pub not_counted: u64,
+    /// The file has no stock at all: a number of pieces was assumed.
+    pub assumed: u64,
+    /// The number of pieces that was assumed for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed_pieces: Option<i64>,
+}
+
+impl StockCounts {
+    /// Counts the stock of a variant.
+    pub(super) fn add(&mut self, stock: ImportedStock) {
+        match stock {
+            ImportedStock::Given(_) => self.given += 1,
+            ImportedStock::Missing => self.missing += 1,
+            ImportedStock::NotCounted => self.not_counted += 1,
+            ImportedStock::Assumed(pieces) => {
+                self.assumed += 1;
+                self.assumed_pieces = Some(pieces);
+            }
+        }
+    }
 }
 
 /// The number of records of each kind.

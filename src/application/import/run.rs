@@ -13,7 +13,7 @@ use super::originals::{Originals, Traced};
 use super::outcome::RecordOutcome;
 use super::readers::{Dialect, Entry, Options, Outcome, ReadError, Reader, encoding_of};
 use super::record::Record;
-use super::report::{Counts, Report};
+use super::report::{Counts, Report, StockCounts};
 use super::totals::{Totals, TotalsMismatch};
 use crate::application::Store;
 use crate::domain::ids::{CategoryId, OrderId, UserId};
@@ -119,12 +119,13 @@ pub async fn import<R: BufRead + Send>(
     }
     run.write_pending(observer).await?;
     run.totals.close(reader.lines())?;
-    let Run { totals, added, unchanged, .. } = run;
+    let Run { totals, stock, added, unchanged, .. } = run;
     Ok(Report {
         totals,
         format: reader.format(),
         encoding: reader.dialect().encoding,
         currency: reader.currency(),
+        stock,
         added,
         unchanged,
     })
@@ -144,6 +145,7 @@ struct Run<'a> {
     /// The customers of the orders among the pending records.
     pending_customers: HashSet<UserId>,
     totals: Totals,
+    stock: StockCounts,
     added: Counts,
     unchanged: Counts,
 }
@@ -158,6 +160,7 @@ impl<'a> Run<'a> {
             pending: Vec::new(),
             pending_customers: HashSet::new(),
             totals: Totals::default(),
+            stock: StockCounts::default(),
             added: Counts::default(),
             unchanged: Counts::default(),
         }
@@ -209,12 +212,19 @@ impl<'a> Run<'a> {
     ) -> Result<(), ImportError> {
         self.added += outcome.added;
         self.unchanged += outcome.unchanged;
-        if let Record::Order(invoice) = record
-            && let Some(customer) = invoice.customer
-        {
-            let lines = invoice.lines.iter().enumerate();
-            let accepted = lines.filter(|(index, _)| outcome.rejection_of(*index).is_none());
-            self.originals.add(OrderId(invoice.id), customer, accepted.map(|(_, line)| line));
+        match record {
+            Record::Order(invoice) => {
+                let lines = invoice.lines.iter().enumerate();
+                let accepted = lines.filter(|(index, _)| outcome.rejection_of(*index).is_none());
+                let accepted = accepted.map(|(_, line)| line);
+                if let Some(customer) = invoice.customer {
+                    self.originals.add(OrderId(invoice.id), customer, accepted);
+                }
+            }
+            Record::Product(imported) if outcome.added.products > 0 => {
+                imported.stock.values().for_each(|&stock| self.stock.add(stock));
+            }
+            _ => {}
         }
         for (index, line) in lines.into_iter().enumerate() {
             match outcome.rejection_of(index) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{LineType, id, required, slug_or_derived};
 use crate::application::active_by_default;
 use crate::application::import::identity::Identity;
-use crate::application::import::record::ImportedProduct;
+use crate::application::import::record::{ImportedProduct, ImportedStock};
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{
     BillingInterval, Product, ProductKind, ProductView, Stock, Translations, Variant,
@@ -56,7 +56,9 @@ struct VariantLine {
     #[serde(default = "active_by_default")]
     active: bool,
     prices: Vec<Money>,
-    stock: i64,
+    /// `null` if the pieces are not counted.
+    #[serde(deserialize_with = "Option::deserialize")]
+    stock: Option<i64>,
 }
 
 impl From<ProductView> for ProductLine {
@@ -138,7 +140,7 @@ impl ProductLine {
         });
 
         for (index, line) in self.variants.into_iter().enumerate() {
-            let stock = line.stock;
+            let stock = line.stock.map_or(ImportedStock::NotCounted, ImportedStock::Given);
             let variant = line.variant(index, &imported.product)?;
             imported.add(variant, stock);
         }
@@ -156,7 +158,7 @@ impl VariantLine {
         if self.active && self.options.len() != product.options.len() {
             return Err(format!("{}: expected a value for each option of the product", at("options")));
         }
-        if self.stock < 0 {
+        if self.stock.is_some_and(|pieces| pieces < 0) {
             return Err(format!("{}: negative", at("stock")));
         }
         let sku = required(self.sku, &at("sku"))?;

@@ -3,7 +3,8 @@
 //! `0 ≤ reserved ≤ stock` holds under any race, because every change is one conditional update: the database, not a
 //! value read before, decides whether there is enough. Variants are always touched in the order of their ids, so
 //! that two orders never deadlock. `version` counts the changes of `stock` alone, so that a reservation does not make
-//! an administrator's change of the stock stale.
+//! an administrator's change of the stock stale. A variant whose pieces are not counted has no `stock`: its reservations
+//! are counted only.
 //!
 //! Not described by `table!`: rows are changed by conditional updates only, and never written as a whole.
 
@@ -54,24 +55,17 @@ impl InventoryRepository<'_> {
         Ok(found)
     }
 
-    /// Returns the available pieces of variants; variants that do not exist are left out.
-    pub async fn available(
-        &mut self,
-        variants: &[VariantId],
-    ) -> Result<HashMap<VariantId, i64>, DatabaseError> {
-        let stocks = self.stocks(variants).await?;
-        Ok(stocks.into_iter().map(|(variant, stock)| (variant, stock.available())).collect())
-    }
-
-    /// Sets the stock of a variant, reserved pieces included; with `expected`, only if the stock has this version.
+    /// Sets the stock of a variant, reserved pieces included, or that it is not counted (`None`); with `expected`, only if
+    /// the stock has this version.
     pub async fn set_stock(
         work: &mut UnitOfWork,
         variant: VariantId,
-        stock: i64,
+        stock: Option<i64>,
         expected: Option<i64>,
     ) -> Result<StockSet, DatabaseError> {
         let sql = "UPDATE inventory SET stock = $2, version = version + 1, updated_at = $3 \
-                   WHERE variant_id = $1 AND reserved <= $2 AND (CAST($4 AS BIGINT) IS NULL OR version = $4) \
+                   WHERE variant_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR reserved <= $2) \
+                   AND (CAST($4 AS BIGINT) IS NULL OR version = $4) \
                    RETURNING stock, reserved, version";
         let values = params![variant, stock, work.now(), expected];
         match work.first(sql, &values).await? {
@@ -80,14 +74,14 @@ impl InventoryRepository<'_> {
         }
     }
 
-    /// Adds `by` pieces to the stock, or removes them if negative.
+    /// Adds `by` pieces to the stock, or removes them if negative. Stock that is not counted stays so.
     pub async fn adjust(
         work: &mut UnitOfWork,
         variant: VariantId,
         by: i64,
     ) -> Result<StockSet, DatabaseError> {
         let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 \
-                   WHERE variant_id = $1 AND reserved <= stock + $2 RETURNING stock, reserved, version";
+                   WHERE variant_id = $1 AND (stock IS NULL OR reserved <= stock + $2) RETURNING stock, reserved, version";
         let values = params![variant, by, work.now()];
         match work.first(sql, &values).await? {
             Some(stock) => Ok(StockSet::Done(stock)),
@@ -95,7 +89,7 @@ impl InventoryRepository<'_> {
         }
     }
 
-    /// Adds returned pieces to the stock. Variants that do not exist are skipped.
+    /// Adds returned pieces to the stock where it is counted. Variants that do not exist are skipped.
     pub async fn restock(work: &mut UnitOfWork, lines: &[(VariantId, i64)]) -> Result<(), DatabaseError> {
         let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 WHERE variant_id = $1";
         for (variant, quantity) in summed(lines) {

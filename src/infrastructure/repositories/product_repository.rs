@@ -103,11 +103,11 @@ impl ProductRepository<'_> {
         Ok(Page { items: self.by_ids(&ids).await?, next: page.next })
     }
 
-    /// Inserts a product; `stock` is the stock of its variants in pieces, 0 if omitted.
+    /// Inserts a product; `stock` is the stock of its variants in pieces (`None`: not counted), 0 if omitted.
     pub async fn insert(
         work: &mut UnitOfWork,
         product: &Product,
-        stock: &BTreeMap<VariantId, i64>,
+        stock: &BTreeMap<VariantId, Option<i64>>,
     ) -> Result<(), SaveError> {
         Self::insert_all(work, &[(product, stock)]).await
     }
@@ -116,7 +116,7 @@ impl ProductRepository<'_> {
     /// [`ProductRepository::insert`], because the index is written in the order of its keys.
     pub async fn insert_all(
         work: &mut UnitOfWork,
-        products: &[(&Product, &BTreeMap<VariantId, i64>)],
+        products: &[(&Product, &BTreeMap<VariantId, Option<i64>>)],
     ) -> Result<(), SaveError> {
         read_models::lock_tree(work).await?;
         for (product, stock) in products {
@@ -134,7 +134,7 @@ impl ProductRepository<'_> {
     pub async fn update(
         work: &mut UnitOfWork,
         product: &mut Product,
-        stock: &BTreeMap<VariantId, i64>,
+        stock: &BTreeMap<VariantId, Option<i64>>,
     ) -> Result<(), SaveError> {
         read_models::lock_tree(work).await?;
         let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE slug = $1 AND id <> $2)";

@@ -20,7 +20,7 @@ async fn publish(database: &Database, available: i64) {
     let published: Result<(), DatabaseError> = database
         .write(available, async |work, &available| {
             let variant_id = VariantId(work.id());
-            work.publish(&StockChanged { variant_id, available }).await?;
+            work.publish(&StockChanged { variant_id, available: Some(available) }).await?;
             work.publish(&StockDepleted { variant_id }).await
         })
         .await;
@@ -29,13 +29,13 @@ async fn publish(database: &Database, available: i64) {
 
 /// Writes a row for each event, numbered in the order of delivery.
 async fn note(work: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
-    write_note(work, event.available).await
+    write_note(work, event.available.unwrap()).await
 }
 
 /// Fails at number 3.
 async fn note_but_3(work: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
-    write_note(work, event.available).await?;
-    if event.available == 3 { Err(Conflict::Stale.into()) } else { Ok(()) }
+    write_note(work, event.available.unwrap()).await?;
+    if event.available == Some(3) { Err(Conflict::Stale.into()) } else { Ok(()) }
 }
 
 async fn write_note(work: &mut UnitOfWork, number: i64) -> Result<(), Failure> {
@@ -134,8 +134,8 @@ static RUNS: AtomicI64 = AtomicI64::new(0);
 /// Fails at number 40.
 async fn note_and_count(work: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
     RUNS.fetch_add(1, Ordering::Relaxed);
-    write_note(work, event.available).await?;
-    if event.available == 40 { Err(Conflict::Stale.into()) } else { Ok(()) }
+    write_note(work, event.available.unwrap()).await?;
+    if event.available == Some(40) { Err(Conflict::Stale.into()) } else { Ok(()) }
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_subscriber_that_fails_delays_no_other(shop: &Shop) {
 #[tokio::test]
 async fn a_handler_that_panics_has_failed() {
     async fn fail(_: &mut UnitOfWork, event: &StockChanged, _: &Envelope) -> Result<(), Failure> {
-        assert_eq!(event.available, 0);
+        assert_eq!(event.available, Some(0));
         Ok(())
     }
     let shop = Shop::on_sqlite(ShopOptions::at("2026-01-01T00:00:00Z")).await;
@@ -256,7 +256,7 @@ impl DomainEvent for StockCounted {
 
     fn decode(version: i64, data: &serde_json::Value) -> Result<Self, UnreadableEvent> {
         if version == 1 {
-            return StockChanged::decode(1, data).map(|event| Self { pieces: event.available });
+            return StockChanged::decode(1, data).map(|event| Self { pieces: event.available.unwrap() });
         }
         serde_json::from_value(data.clone())
             .map_err(|source| UnreadableEvent::Data { event_type: Self::TYPE, source })

@@ -55,8 +55,6 @@ pub struct Options {
     pub encoding: Option<Encoding>,
     /// The currency of the prices, for formats that do not contain it.
     pub currency: Option<Currency>,
-    /// The stock, in pieces, of a variant that the other shop sells without counting stock.
-    pub uncounted_stock: i64,
     /// Whether a SKU that two variants of the file share gets a suffix, instead of its line being rejected.
     pub suffix_duplicate_skus: bool,
     /// The creation date of records that have none in the file.
@@ -69,7 +67,6 @@ impl Default for Options {
             format: None,
             encoding: None,
             currency: None,
-            uncounted_stock: 1_000_000,
             suffix_duplicate_skus: false,
             created_at: Timestamp::UNIX_EPOCH,
         }

@@ -7,7 +7,7 @@ use crate::infrastructure::repositories::database::{
 };
 
 const RESERVE: &str = "UPDATE inventory SET reserved = reserved + $2 \
-                       WHERE variant_id = $1 AND stock - reserved >= $2 RETURNING stock - reserved";
+                       WHERE variant_id = $1 AND (stock IS NULL OR stock - reserved >= $2) RETURNING stock - reserved";
 
 /// Reservations written by one statement.
 const BATCH: usize = 16;
@@ -47,13 +47,16 @@ impl InventoryRepository<'_> {
         let lines = summed(lines);
         let mut depleted = Vec::new();
         for (&variant_id, &quantity) in &lines {
-            match work.first::<i64>(RESERVE, &params![variant_id, quantity]).await? {
-                Some(0) => depleted.push(variant_id),
+            match work.first::<Option<i64>>(RESERVE, &params![variant_id, quantity]).await? {
+                Some(Some(0)) => depleted.push(variant_id),
                 Some(_) => {}
                 None => {
-                    let available = InventoryRepository(work).available(&[variant_id]).await?;
+                    let stocks = InventoryRepository(work).stocks(&[variant_id]).await?;
+                    let available = stocks.get(&variant_id).map(|stock| stock.available());
                     // more may have become available since the update
-                    let available = available.get(&variant_id).map_or(0, |&pieces| pieces.min(quantity - 1));
+                    let most = quantity - 1;
+                    let available =
+                        available.map_or(0, |pieces| pieces.map_or(most, |pieces| pieces.min(most)));
                     return Err(ReserveError::OutOfStock { variant_id, available });
                 }
             }

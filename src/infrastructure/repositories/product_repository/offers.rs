@@ -34,8 +34,8 @@ pub struct Offer {
     pub tax_class: Option<TaxClass>,
     /// The category of the product, if it has one.
     pub category_id: Option<CategoryId>,
-    /// The available stock in pieces.
-    pub available: i64,
+    /// The available stock in pieces; `None` if it is not counted.
+    pub available: Option<i64>,
 }
 
 impl FromRow for Offer {

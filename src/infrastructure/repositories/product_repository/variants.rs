@@ -31,7 +31,7 @@ fn bind<'a>(product: &Product, position: usize, variant: &'a Variant) -> [Param<
 pub(crate) async fn insert(
     work: &mut UnitOfWork,
     product: &Product,
-    stock: &BTreeMap<VariantId, i64>,
+    stock: &BTreeMap<VariantId, Option<i64>>,
 ) -> Result<(), SaveError> {
     let variants = product.variants.iter().enumerate();
     let rows: Vec<_> = variants.map(|(position, variant)| bind(product, position, variant)).collect();
@@ -49,7 +49,7 @@ pub(crate) async fn insert(
 pub(crate) async fn update(
     work: &mut UnitOfWork,
     product: &Product,
-    stock: &BTreeMap<VariantId, i64>,
+    stock: &BTreeMap<VariantId, Option<i64>>,
 ) -> Result<(), SaveError> {
     if let Some(sku) = taken_sku(work, product).await? {
         return Err(SaveError::SkuTaken(sku));
@@ -87,10 +87,10 @@ pub(crate) async fn update(
 async fn add_stock(
     work: &mut UnitOfWork,
     variants: &[VariantId],
-    stock: &BTreeMap<VariantId, i64>,
+    stock: &BTreeMap<VariantId, Option<i64>>,
     at: Timestamp,
 ) -> Result<(), DatabaseError> {
-    let pieces = |id| stock.get(id).copied().unwrap_or(0);
+    let pieces = |id| stock.get(id).copied().unwrap_or(Some(0));
     let rows: Vec<_> = variants.iter().map(|id| params![*id, pieces(id), 0_i64, 1_i64, at]).collect();
     let table = "inventory (variant_id, stock, reserved, version, updated_at)";
     work.insert_missing(table, &rows).await.map(drop)

@@ -73,7 +73,6 @@ impl Import {
             currency: self.currency,
             suffix_duplicate_skus: self.duplicate_skus == DuplicateSkus::Suffix,
             created_at: self.modified_at(),
-            ..Options::default()
         };
         let open = || open(&self.file);
         let rejects = self.rejects.clone().unwrap_or_else(|| default_rejects(&self.file));

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::application::import::report::{Counts, Report};
+use crate::application::import::report::{Counts, Report, StockCounts};
 use crate::domain::money::Currency;
+use crate::presentation::cli::counted;
 
 /// Returns the report of an import as text.
 pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Duration) -> String {
@@ -32,6 +33,9 @@ pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Dur
     for (name, counts) in [("added", report.added), ("unchanged", report.unchanged)] {
         line(&mut text, &format!("{name}: {}", listed(counts)));
     }
+    for note in stock_notes(report.stock) {
+        line(&mut text, &note);
+    }
     if let Some(rejects) = rejects {
         line(&mut text, &format!("the rejected lines are in {}", rejects.display()));
     }
@@ -40,6 +44,22 @@ pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Dur
     let speed = if seconds > 0.0 { totals.lines as f64 / seconds } else { 0.0 };
     let _ = write!(text, "{seconds:.1} s, {speed:.0} lines per second");
     text
+}
+
+/// Returns how the stock was taken from the file, where it is not simply the quantity in the file.
+fn stock_notes(stock: StockCounts) -> Vec<String> {
+    let notes = [
+        (stock.missing, "without a quantity in the file: 0 pieces until the stock is set".to_owned()),
+        (stock.not_counted, "not counted: always available".to_owned()),
+        (
+            stock.assumed,
+            format!("assumed, not from the file: {} pieces of each", stock.assumed_pieces.unwrap_or(0)),
+        ),
+    ];
+    let notes = notes.into_iter().filter(|(variants, _)| *variants > 0);
+    notes
+        .map(|(variants, note)| format!("stock of {}: {note}", counted(variants, "variant", "variants")))
+        .collect()
 }
 
 /// Adds a line without trailing spaces.

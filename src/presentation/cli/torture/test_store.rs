@@ -204,7 +204,7 @@ async fn product(work: &mut UnitOfWork, stock: &i64) -> Result<VariantId, Failur
         variants: vec![Variant::new(variant_id, id, variant_id.to_string(), prices)],
         ..Product::new(id, format!("scarce-{}", id.0.simple()), "Scarce product".into(), now)
     };
-    let stock = BTreeMap::from([(variant_id, *stock)]);
+    let stock = BTreeMap::from([(variant_id, Some(*stock))]);
     ProductRepository::insert(work, &product, &stock).await.map_err(Technical::internal)?;
     Ok(variant_id)
 }

@@ -63,8 +63,8 @@ struct CartItemBody {
     name: String,
     /// The number of pieces.
     quantity: i64,
-    /// The number of pieces that can be bought.
-    available: i64,
+    /// The number of pieces that can be bought; `null` if they are not counted, and any number can be.
+    available: Option<i64>,
     /// Whether the item can be bought. If not, it has no price and is not in the totals.
     for_sale: bool,
     /// The reason why the item cannot be bought: `not_sold` in the currency of the cart, or `amount_too_large`.

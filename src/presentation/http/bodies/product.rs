@@ -57,8 +57,8 @@ struct VariantBody<'a> {
     options: &'a [String],
     /// The price in the requested currency; `null` if the variant has none.
     price: Option<Money>,
-    /// The number of pieces that can be bought.
-    available: i64,
+    /// The number of pieces that can be bought; `null` if they are not counted, and any number can be.
+    available: Option<i64>,
 }
 
 /// The rating of a product by its approved reviews.
@@ -159,12 +159,12 @@ struct AdminVariantBody<'a> {
     active: bool,
     /// The prices, one for each currency.
     prices: Vec<Money>,
-    /// The number of pieces, reserved ones included.
-    stock: i64,
+    /// The number of pieces, reserved ones included; `null` if they are not counted.
+    stock: Option<i64>,
     /// The number of pieces that pending orders have reserved.
     reserved: i64,
-    /// The number of pieces that can be bought.
-    available: i64,
+    /// The number of pieces that can be bought; `null` if they are not counted, and any number can be.
+    available: Option<i64>,
 }
 
 impl<'a> AdminProductBody<'a> {

@@ -56,9 +56,10 @@ struct ProductQuery {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetStock {
-    /// The number of pieces, reserved ones included.
-    #[schema(minimum = 0, maximum = 1_000_000_000)]
-    stock: i64,
+    /// The number of pieces, reserved ones included; `null` if they are not counted.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required, minimum = 0, maximum = 1_000_000_000)]
+    stock: Option<i64>,
 }
 
 /// The stock of a variant.
@@ -67,12 +68,12 @@ struct SetStock {
 struct StockBody {
     /// The variant.
     variant_id: VariantId,
-    /// The number of pieces, reserved ones included.
-    stock: i64,
+    /// The number of pieces, reserved ones included; `null` if they are not counted.
+    stock: Option<i64>,
     /// The number of pieces that pending orders have reserved.
     reserved: i64,
-    /// The number of pieces that can be bought.
-    available: i64,
+    /// The number of pieces that can be bought; `null` if they are not counted, and any number can be.
+    available: Option<i64>,
     /// The version of the stock.
     version: i64,
 }
@@ -177,7 +178,8 @@ async fn get_stock(
 
 /// Set the stock of a variant
 ///
-/// The stock includes the pieces that orders have reserved, and cannot be less than those.
+/// The stock includes the pieces that orders have reserved, and cannot be less than those. A variant whose pieces are not
+/// counted can always be bought.
 #[utoipa::path(put, path = "/admin/v1/inventory/{variant_id}", tag = "admin-inventory",
     params(("variant_id" = Uuid, Path)), request_body = SetStock, responses((status = 200, body = StockBody)))]
 async fn set_stock(

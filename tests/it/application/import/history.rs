@@ -8,7 +8,7 @@ use crate::support::import::{
 use crate::support::orders::recover_payments;
 use undercroft::application::consistency::check;
 use undercroft::application::import::readers::Options;
-use undercroft::application::import::report::Counts;
+use undercroft::application::import::report::{Counts, StockCounts};
 use undercroft::application::import::run::ImportError;
 
 on_both_engines!(imported_orders_add_up_to_the_file_exactly);
@@ -164,4 +164,26 @@ async fn suffixes_of_shared_skus_are_the_same_when_the_file_is_imported_again(sh
     let (again, _) = import_with(store, file, &adding_suffixes).await;
     assert_eq!((again.added, again.unchanged.products), (Counts::default(), 3));
     assert!(before == exported(store).await, "the store is unchanged");
+}
+
+on_both_engines!(the_report_says_how_the_stock_was_taken);
+async fn the_report_says_how_the_stock_was_taken(shop: &Shop) {
+    let file = "Handle,Title,Variant Inventory Tracker,Variant Inventory Qty,Variant Inventory Policy,Variant Price\n\
+                a,A,shopify,-3,continue,1.00\nb,B,shopify,5,deny,1.00\nc,C,,7,deny,1.00\nd,D,shopify,,deny,1.00\n";
+
+    let store = &shop.store;
+    let (report, _) = import_all(store, file).await;
+    let expected = StockCounts { given: 1, missing: 1, not_counted: 2, ..StockCounts::default() };
+    assert_eq!(report.stock, expected);
+    let not_counted = "SELECT COUNT(*) FROM inventory WHERE stock IS NULL";
+    assert_eq!(number(store, not_counted).await, 2);
+    let all = exported(store).await;
+    let other = another_shop().await;
+    import_all(&other.store, &all).await;
+    assert!(exported(&other.store).await == all, "the exports differ");
+
+    let (report, _) = import_all(store, ONLINE_RETAIL).await;
+    assert_eq!((report.stock.assumed, report.stock.assumed_pieces), (161, Some(100)));
+    let (again, _) = import_all(store, file).await;
+    assert_eq!(again.stock, StockCounts::default(), "nothing was added");
 }

@@ -25,7 +25,7 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
             .write((variant_id, before, after, signals), async |work, given| {
                 let (variant_id, before, after, signals) = (given.0, given.1, given.2, &given.3);
                 if let Some(available) = before {
-                    work.publish(&StockChanged { variant_id, available }).await?;
+                    work.publish(&StockChanged { variant_id, available: Some(available) }).await?;
                 }
                 // sends the event and assigns the transaction its number
                 next_number(work, "late").await?;
@@ -34,7 +34,7 @@ async fn publish_around(shop: &Shop, before: Option<i64>, after: Option<i64>, me
                     resumed.await.unwrap();
                 }
                 if let Some(available) = after {
-                    work.publish(&StockChanged { variant_id, available }).await?;
+                    work.publish(&StockChanged { variant_id, available: Some(available) }).await?;
                 }
                 Ok(())
             })

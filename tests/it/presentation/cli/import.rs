@@ -84,6 +84,20 @@ fn the_totals_of_an_import_add_up_and_rejected_lines_are_written_to_a_file() {
 }
 
 #[test]
+fn the_summary_says_how_the_stock_was_taken() {
+    let shopify = "Handle,Title,Variant Inventory Tracker,Variant Inventory Qty,Variant Price\n\
+                   a,A,shopify,,1.00\nb,B,shopify,,1.00\nc,C,,,1.00\n";
+    let (folder, _) = folder_with("shopify.csv", shopify);
+    let (_, output, _) = run(folder.path(), &["import", "shopify.csv", "--currency", "EUR"]);
+    assert!(output.contains("\nstock of 2 variants: without a quantity in the file: 0 pieces"), "{output}");
+    assert!(output.contains("\nstock of 1 variant: not counted: always available\n"), "{output}");
+    fs::write(folder.path().join("sales.csv"), sales(1)).unwrap();
+    let (_, output, _) = run(folder.path(), &["import", "sales.csv"]);
+    let expected = "\nstock of 3 variants: assumed, not from the file: 100 pieces of each\n";
+    assert!(output.contains(expected), "{output}");
+}
+
+#[test]
 fn records_that_are_not_imported_are_named_in_the_report_and_the_exit_code() {
     let customer = r#"{"type":"customer","id":"ann","name":"Ann"}"#;
     let file =

@@ -133,6 +133,39 @@ async fn each_fault_of_a_product_is_named(shop: &Shop) {
     assert_eq!(server.guest().get("/v1/products?category=nowhere").await.problem(404), "category_not_found");
 }
 
+on_both_engines!(pieces_that_are_not_counted_are_null_and_can_be_bought);
+async fn pieces_that_are_not_counted_are_null_and_can_be_bought(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let price = json!({ "amount": 900, "currency": "EUR" });
+    let mut body =
+        json!({ "name": "Engraving", "variants": [{ "sku": "E", "price": price, "stock": null }] });
+    let created = admin.post("/admin/v1/products", body.clone()).await.expect(201);
+    let stock = |body: &Value| (body["stock"].clone(), body["available"].clone());
+    assert_eq!(stock(&created["variants"][0]), (Value::Null, Value::Null));
+    let id = created["variants"][0]["id"].as_str().unwrap();
+
+    let cart = cart_of(&guest, id, 9_999).await;
+    assert_eq!(guest.get(&cart).await.expect(200)["items"][0]["available"], Value::Null);
+    guest.post(&format!("{cart}/checkout"), checkout_body("tok_ok")).await.expect(201);
+    let path = format!("/admin/v1/inventory/{id}");
+    assert_eq!(stock(&admin.get(&path).await.expect(200)), (Value::Null, Value::Null));
+    assert_eq!(stock(&admin.put(&path, json!({ "stock": 3 })).await.expect(200)), (3.into(), 3.into()));
+    assert_eq!(
+        stock(&admin.put(&path, json!({ "stock": null })).await.expect(200)),
+        (Value::Null, Value::Null)
+    );
+    assert_eq!(admin.put(&path, json!({})).await.problem(422), "validation");
+
+    // a digital product is not counted unless it says so, and a physical one has nothing
+    body["variants"] = json!([{ "sku": "", "price": price }]);
+    for (kind, expected, sku) in [("digital", Value::Null, "F"), ("physical", 0.into(), "G")] {
+        (body["kind"], body["variants"][0]["sku"]) = (kind.into(), sku.into());
+        let created = admin.post("/admin/v1/products", body.clone()).await.expect(201);
+        assert_eq!(created["variants"][0]["stock"], expected, "{kind}");
+    }
+}
+
 on_both_engines!(stock_is_never_set_below_the_reservations);
 async fn stock_is_never_set_below_the_reservations(shop: &Shop) {
     let server = shop.server().await;

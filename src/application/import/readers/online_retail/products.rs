@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use super::super::text::joined_slug;
 use super::sale::Sale;
 use super::{CURRENCY, IDENTITY};
-use crate::application::import::record::ImportedProduct;
+use crate::application::import::record::{ImportedProduct, ImportedStock};
 use crate::domain::product::{Product, Variant};
 
-/// The stock of each variant, in pieces, in addition to those that the orders of the file sold.
-const STOCK: i64 = 100;
+/// The stock of each variant, in addition to the pieces that the orders of the file sold.
+const STOCK: ImportedStock = ImportedStock::Assumed(100);
 
 /// The uses of each stock code.
 #[derive(Default)]

@@ -4,6 +4,7 @@ use super::super::columns::{Column, Columns};
 use super::super::decimal::units;
 use super::super::field_parsing::{LineError, number_error};
 use crate::application::import::line::{Reason, SourceLine};
+use crate::application::import::record::ImportedStock;
 
 /// The columns that are read.
 pub(super) struct ShopifyColumns {
@@ -20,6 +21,7 @@ pub(super) struct ShopifyColumns {
     pub(super) price: Column,
     tracker: Column,
     quantity: Column,
+    policy: Column,
     pub(super) shipping: Column,
 }
 
@@ -43,6 +45,7 @@ impl ShopifyColumns {
             price: columns.required(&["Variant Price", "Price"]),
             tracker: columns.optional(&["Variant Inventory Tracker", "Inventory tracker"]),
             quantity: columns.optional(&["Variant Inventory Qty", "Inventory quantity"]),
+            policy: columns.optional(&["Variant Inventory Policy", "Continue selling when out of stock"]),
             shipping: columns.optional(&["Variant Requires Shipping", "Requires shipping"]),
         }
     }
@@ -63,14 +66,16 @@ impl ShopifyColumns {
             .collect()
     }
 
-    /// Returns the stock in pieces. The quantity of a shop that sells beyond its stock is negative, which is a stock of 0.
-    pub(super) fn stock(&self, line: &SourceLine, uncounted: i64) -> Result<i64, LineError> {
+    /// Returns the stock. A negative quantity is a stock of 0.
+    pub(super) fn stock(&self, line: &SourceLine) -> Result<ImportedStock, LineError> {
         let (tracker, quantity) = (self.tracker, self.quantity.of(line));
         let is_counted = if tracker.exists() { !tracker.of(line).is_empty() } else { !quantity.is_empty() };
+        let policy = self.policy.of(line);
+        let is_sold_beyond = ["continue", "true"].iter().any(|value| policy.eq_ignore_ascii_case(value));
         match units(quantity, 0) {
-            _ if !is_counted => Ok(uncounted),
-            _ if quantity.is_empty() => Ok(0),
-            Ok(quantity) => Ok(quantity.max(0)),
+            _ if !is_counted || is_sold_beyond => Ok(ImportedStock::NotCounted),
+            _ if quantity.is_empty() => Ok(ImportedStock::Missing),
+            Ok(quantity) => Ok(ImportedStock::Given(quantity.max(0))),
             Err(fault) => Err(number_error(fault, Reason::BadQuantity, quantity)),
         }
     }

@@ -5,8 +5,9 @@
 //! - The columns of the product and the names of the options are filled on its first line only.
 //! - A line without option value, SKU and price contains only another picture.
 //! - A product without options has one called `Title` with the value `Default Title`.
-//! - An empty inventory tracker means that stock is not counted. A shop with several locations exports no quantities:
-//!   the stock of its counted variants is 0 until it is set.
+//! - An empty inventory tracker means that stock is not counted. The policy `continue` sells more than there is, which is
+//!   not counted in the store either. A shop with several locations exports no quantities: the stock of its counted
+//!   variants is 0 until it is set.
 //! - The price column is the price that is charged; the compare-at price is the former one.
 
 mod columns;
@@ -28,7 +29,7 @@ use super::skus::Skus;
 use super::text::{joined_slug, plain_text};
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
-use crate::application::import::record::{ImportedProduct, Record};
+use crate::application::import::record::{ImportedProduct, ImportedStock, Record};
 use crate::domain::money::Currency;
 use crate::domain::product::{Product, ProductKind, Variant};
 use crate::domain::slug::slug;
@@ -42,7 +43,6 @@ const MAX_LINES: usize = 5_000;
 pub(super) struct Shopify {
     columns: ShopifyColumns,
     currency: Currency,
-    uncounted_stock: i64,
     created_at: Timestamp,
     skus: Skus,
     categories: CategoryTree,
@@ -62,7 +62,6 @@ impl Shopify {
         Ok(Self {
             columns: found,
             currency: options.currency.ok_or(Fault::CurrencyNeeded)?,
-            uncounted_stock: options.uncounted_stock,
             created_at: options.created_at,
             skus: Skus::new(options.suffix_duplicate_skus),
             categories: CategoryTree::new(IDENTITY, options.created_at),
@@ -127,14 +126,14 @@ impl Shopify {
         })
     }
 
-    /// Returns the variant of a line, with its stock in pieces.
+    /// Returns the variant of a line, with its stock.
     fn variant(
         &mut self,
         line: &SourceLine,
         handle: &str,
         options: &[(String, Column)],
         product: &Product,
-    ) -> Result<(Variant, i64), LineError> {
+    ) -> Result<(Variant, ImportedStock), LineError> {
         let value_of = |(name, value): &(String, Column)| {
             required(value.of(line), Reason::MissingOption).map_err(|(reason, _)| (reason, name.clone()))
         };
@@ -148,7 +147,7 @@ impl Shopify {
         if product.variants.iter().any(|other| other.options == values) {
             return Err((Reason::DuplicateVariant, sku));
         }
-        let stock = self.columns.stock(line, self.uncounted_stock)?;
+        let stock = self.columns.stock(line)?;
         let sku = self.skus.add(sku, line.number)?;
         let prices = BTreeMap::from([(self.currency, amount)]);
         let variant =

@@ -5,6 +5,7 @@ use super::super::decimal::{localized_units, units};
 use super::super::field_parsing::{LineError, number_error, price};
 use super::super::text::plain_text;
 use crate::application::import::line::{Reason, SourceLine};
+use crate::application::import::record::ImportedStock;
 use crate::domain::money::Currency;
 
 /// The columns that are read.
@@ -21,6 +22,7 @@ pub(super) struct WoocommerceColumns {
     sale_ends: Column,
     in_stock: Column,
     stock: Column,
+    backorders: Column,
     sale_price: Column,
     regular_price: Column,
     categories: Column,
@@ -33,10 +35,20 @@ pub(super) struct WoocommerceColumns {
 pub(super) enum Stock {
     /// This many pieces.
     Counted(i64),
-    /// Stock is not counted.
-    Uncounted,
+    /// Stock is not counted, or back-orders are accepted.
+    NotCounted,
     /// A variation shares the stock of its parent.
     Shared,
+}
+
+impl Stock {
+    /// Returns the stock to import; nothing is counted for a parent that has no stock to share.
+    pub(super) fn imported(self) -> ImportedStock {
+        match self {
+            Self::Counted(pieces) => ImportedStock::Given(pieces),
+            Self::NotCounted | Self::Shared => ImportedStock::NotCounted,
+        }
+    }
 }
 
 impl WoocommerceColumns {
@@ -63,6 +75,7 @@ impl WoocommerceColumns {
             sale_ends: columns.optional(&["Date sale price ends"]),
             in_stock: columns.optional(&["In stock?"]),
             stock: columns.optional(&["Stock"]),
+            backorders: columns.optional(&["Backorders allowed?"]),
             sale_price: columns.optional(&["Sale price"]),
             regular_price: columns.required(&["Regular price"]),
             categories: columns.optional(&["Categories"]),
@@ -139,13 +152,15 @@ impl WoocommerceColumns {
         price(text, localized_units(text, currency.minor_digits()))
     }
 
-    /// Returns the stock. The quantity of a shop that accepts back-orders is negative, which is a stock of 0.
+    /// Returns the stock. A negative quantity is a stock of 0.
     pub(super) fn stock(&self, line: &SourceLine) -> Result<Stock, LineError> {
+        let accepts_backorders = !["", "0"].contains(&self.backorders.of(line));
         match self.stock.of(line) {
             "parent" => Ok(Stock::Shared),
             "" if self.in_stock.of(line) == "0" => Ok(Stock::Counted(0)),
-            "" => Ok(Stock::Uncounted),
+            "" => Ok(Stock::NotCounted),
             text => match units(text, 0) {
+                Ok(_) if accepts_backorders => Ok(Stock::NotCounted),
                 Ok(quantity) => Ok(Stock::Counted(quantity.max(0))),
                 Err(fault) => Err(number_error(fault, Reason::BadQuantity, text)),
             },

@@ -7,6 +7,7 @@
 //!   not an option.
 //! - Variations may share their parent's stock. A variant of the store has its own stock, so the pieces are divided
 //!   among the variations, and none is sold twice.
+//! - A line without a quantity is not counted, nor is one with back-orders, which sells more than there is.
 //! - Two products may have the same name, so the number is part of the slug.
 
 mod columns;
@@ -53,7 +54,6 @@ pub(super) struct Woocommerce {
 struct LineParser {
     columns: WoocommerceColumns,
     currency: Currency,
-    uncounted_stock: i64,
     created_at: Timestamp,
 }
 
@@ -65,12 +65,7 @@ impl Woocommerce {
         columns.check()?;
         let currency = options.currency.ok_or(Fault::CurrencyNeeded)?;
         Ok(Self {
-            parser: LineParser {
-                columns: found,
-                currency,
-                uncounted_stock: options.uncounted_stock,
-                created_at: options.created_at,
-            },
+            parser: LineParser { columns: found, currency, created_at: options.created_at },
             skus: Skus::new(options.suffix_duplicate_skus),
             categories: CategoryTree::new(IDENTITY, options.created_at),
             parents: Vec::new(),
@@ -98,7 +93,7 @@ impl Woocommerce {
         product.kind = kind(is_digital);
         product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
         let mut imported = ImportedProduct::new(product);
-        imported.add(variant, stock);
+        imported.add(variant, stock.imported());
         out.entry(Record::Product(imported), vec![line]);
     }
 
@@ -165,16 +160,12 @@ impl LineParser {
         })
     }
 
-    /// Returns the variant of a line without options, and its stock in pieces; 0 if it shares its parent's.
-    fn variant(&self, line: &SourceLine, product: ProductId) -> Result<(Variant, i64), LineError> {
+    /// Returns the variant of a line without options, and its stock.
+    fn variant(&self, line: &SourceLine, product: ProductId) -> Result<(Variant, Stock), LineError> {
         let columns = &self.columns;
         let key = required(columns.key(line), Reason::NoKey)?;
         let amount = columns.price(line, self.currency)?;
-        let stock = match columns.stock(line)? {
-            Stock::Counted(quantity) => quantity,
-            Stock::Uncounted => self.uncounted_stock,
-            Stock::Shared => 0,
-        };
+        let stock = columns.stock(line)?;
         let sku = match columns.sku(line) {
             "" => format!("{}-{key}", Format::Woocommerce),
             sku => sku.to_owned(),

@@ -8,7 +8,7 @@ use super::super::skus::Skus;
 use super::columns::Stock;
 use super::{LineParser, kind};
 use crate::application::import::line::{Reason, Rejection, SourceLine};
-use crate::application::import::record::{ImportedProduct, Record};
+use crate::application::import::record::{ImportedProduct, ImportedStock, Record};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, Variant};
 
@@ -25,7 +25,7 @@ pub(super) struct Variable {
 /// A valid variation.
 struct Variation {
     variant: Variant,
-    stock: i64,
+    stock: ImportedStock,
     values: BTreeMap<String, String>,
     shares_stock: bool,
     is_digital: bool,
@@ -92,16 +92,16 @@ impl Variable {
         out.entry(Record::Product(imported), lines);
     }
 
-    /// Divides the parent's stock evenly among the variations that share it; the first ones get the remainder.
+    /// Divides the parent's stock, if it is counted, evenly among the variations that share it; the first ones get the
+    /// remainder.
     fn distribute_stock(&self, variations: &mut [Variation], parser: &LineParser) -> Result<(), LineError> {
         let mut sharing: Vec<_> = variations.iter_mut().filter(|variation| variation.shares_stock).collect();
         let Ok(shares @ 1..) = i64::try_from(sharing.len()) else { return Ok(()) };
-        let pieces = match parser.columns.stock(&self.line)? {
-            Stock::Counted(pieces) => pieces,
-            Stock::Uncounted | Stock::Shared => parser.uncounted_stock,
-        };
-        for (variation, position) in sharing.iter_mut().zip(0..) {
-            variation.stock = pieces / shares + i64::from(position < pieces % shares);
+        if let Stock::Counted(pieces) = parser.columns.stock(&self.line)? {
+            for (variation, position) in sharing.iter_mut().zip(0..) {
+                variation.stock =
+                    ImportedStock::Given(pieces / shares + i64::from(position < pieces % shares));
+            }
         }
         Ok(())
     }
@@ -111,8 +111,7 @@ impl Variation {
     /// Parses the line of a variation of a product.
     fn parse(line: SourceLine, product: ProductId, parser: &LineParser) -> Result<Self, Box<Rejection>> {
         let columns = &parser.columns;
-        let parsed = parser.variant(&line, product).and_then(|variant| Ok((variant, columns.stock(&line)?)));
-        let ((mut variant, stock), source) = match parsed {
+        let (mut variant, stock) = match parser.variant(&line, product) {
             Ok(parsed) => parsed,
             Err((reason, detail)) => return Err(Box::new(line.reject(reason, detail))),
         };
@@ -120,9 +119,9 @@ impl Variation {
         let types = columns.types(&line);
         Ok(Self {
             variant,
-            stock,
+            stock: stock.imported(),
             values: columns.attributes(&line).filter(|(_, value)| !value.is_empty()).collect(),
-            shares_stock: source == Stock::Shared,
+            shares_stock: stock == Stock::Shared,
             is_digital: types.iter().any(|name| name == "virtual" || name == "downloadable"),
             line,
         })

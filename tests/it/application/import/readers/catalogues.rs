@@ -1,6 +1,7 @@
 //! Product catalogues of Shopify, WooCommerce and JSON Lines.
 
 use undercroft::application::import::readers::Options;
+use undercroft::application::import::record::ImportedStock::{Given, Missing, NotCounted};
 use undercroft::application::import::record::Record;
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::ProductKind;
@@ -30,19 +31,19 @@ fn shopify_lines_become_products_with_options_and_variants() {
     assert_eq!(
         variants,
         [
-            ("APR-SAND-M", "Sand/M".to_owned(), 3990, 12),
-            ("APR-SAND-L", "Sand/L".to_owned(), 3990, 0),
-            ("APR-INK-M", "Ink/M".to_owned(), 4200, 0),
+            ("APR-SAND-M", "Sand/M".to_owned(), 3990, Given(12)),
+            ("APR-SAND-L", "Sand/L".to_owned(), 3990, Given(0)),
+            ("APR-INK-M", "Ink/M".to_owned(), 4200, NotCounted),
         ]
     );
 
     let guide = read.product("The Knife Guide, 2nd edition");
     assert_eq!((guide.kind, guide.options.len()), (ProductKind::Digital, 0));
-    assert_eq!((guide.variants[0].sku.as_str(), read.stock(&guide.variants[0])), ("knife-guide", 1_000_000));
+    assert_eq!((guide.variants[0].sku.as_str(), read.stock(&guide.variants[0])), ("knife-guide", NotCounted));
     let whisk = read.product("Whisk");
     assert_eq!(
         (whisk.active, whisk.kind, read.stock(&whisk.variants[0])),
-        (false, ProductKind::Physical, 31)
+        (false, ProductKind::Physical, Given(31))
     );
 
     assert_eq!(
@@ -79,7 +80,7 @@ fn shopify_is_recognized_by_its_newer_columns_too() {
     let towel = read.product("Tea Towel");
     let skus: Vec<_> =
         towel.variants.iter().map(|variant| (variant.sku.as_str(), read.stock(variant))).collect();
-    assert_eq!(skus, [("tea-towel-blue", 1_000_000), ("tea-towel-red", 1_000_000)]);
+    assert_eq!(skus, [("tea-towel-blue", NotCounted), ("tea-towel-red", NotCounted)]);
     assert_eq!((read.totals.accepted.lines, read.totals.rejected.lines), (3, 0));
 }
 
@@ -101,9 +102,9 @@ fn woocommerce_variations_may_come_before_their_parent() {
     assert_eq!(
         variants,
         [
-            ("JUG-BLU-S", "Blue".to_owned(), 1850, 4, true),
-            ("JUG-GRN", "Green".to_owned(), 1900, 3, false),
-            ("woocommerce-64", "any".to_owned(), 1700, 3, true),
+            ("JUG-BLU-S", "Blue".to_owned(), 1850, Given(4), true),
+            ("JUG-GRN", "Green".to_owned(), 1900, Given(3), false),
+            ("woocommerce-64", "any".to_owned(), 1700, Given(3), true),
         ],
         "the seven pieces of the parent are divided"
     );
@@ -113,7 +114,7 @@ fn woocommerce_variations_may_come_before_their_parent() {
     assert_eq!((recipes.kind, recipes.variants[0].prices[&Currency::EUR]), (ProductKind::Digital, 400));
     let bowl = read.product("Summer Bowl");
     assert_eq!(bowl.variants[0].sku, "=SUM-1", "the apostrophe before a formula is not part of the value");
-    assert_eq!((read.stock(&bowl.variants[0]), bowl.active), (0, false));
+    assert_eq!((read.stock(&bowl.variants[0]), bowl.active), (Given(0), false));
     assert_eq!(
         bowl.variants[0].prices[&Currency::EUR],
         1400,
@@ -130,6 +131,25 @@ fn woocommerce_variations_may_come_before_their_parent() {
             (12, "no_variant"),
         ]
     );
+}
+
+#[test]
+fn stock_is_counted_only_where_the_other_shop_counts_it_and_stops_at_zero() {
+    let shopify = "Handle,Title,Variant Inventory Tracker,Variant Inventory Qty,Variant Inventory Policy,Variant Price\n\
+                   a,A,shopify,-3,continue,1.00\nb,B,shopify,5,deny,1.00\nc,C,,7,deny,1.00\n\
+                   d,D,shopify,,deny,1.00\ne,E,shopify,-3,deny,1.00\n";
+    let woocommerce = "ID,Type,SKU,Name,In stock?,Stock,Backorders allowed?,Regular price\n\
+                       1,simple,A,A,1,-3,notify,1\n2,simple,B,B,1,5,0,1\n3,simple,C,C,1,,0,1\n4,simple,D,D,0,,0,1\n";
+    let without_quantities = "Handle,Title,Variant Price\na,A,1.00\n";
+    for (text, expected) in [
+        (shopify, vec![NotCounted, Given(5), NotCounted, Missing, Given(0)]),
+        (woocommerce, vec![NotCounted, Given(5), NotCounted, Given(0)]),
+        (without_quantities, vec![NotCounted]),
+    ] {
+        let read = read(text, &with_currency(Currency::EUR));
+        let stock: Vec<_> = read.products().iter().map(|product| read.stock(&product.variants[0])).collect();
+        assert_eq!(stock, expected);
+    }
 }
 
 #[test]

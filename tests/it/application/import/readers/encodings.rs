@@ -1,6 +1,7 @@
 //! Files in other encodings than UTF-8, with other separators than commas, and with other line ends.
 
 use undercroft::application::import::readers::{Encoding, Fault, Options, encoding_of};
+use undercroft::application::import::record::ImportedStock;
 use undercroft::domain::money::Currency;
 
 use super::{Import, try_read, try_read_detected, with_currency};
@@ -31,7 +32,10 @@ fn semicolons_and_a_windows_code_page_are_found_in_the_file() {
     assert_eq!(names(&import), ["Dzbanek żółty", "Ściereczka lniana"]);
     let jug = import.product("Dzbanek żółty");
     assert_eq!(jug.description, "Ręcznie malowany, pojemność 1 l; do kawy i herbaty.");
-    assert_eq!((jug.variants[1].options[0].as_str(), import.stock(&jug.variants[1])), ("Biały śnieżny", 3));
+    assert_eq!(
+        (jug.variants[1].options[0].as_str(), import.stock(&jug.variants[1])),
+        ("Biały śnieżny", ImportedStock::Given(3))
+    );
     assert_eq!(import.reasons(), [(4, "no_price")]);
 }
 

@@ -11,7 +11,7 @@ use std::io::{BufReader, Read};
 
 use undercroft::application::import::line::Rejection;
 use undercroft::application::import::readers::{Entry, Options, Outcome, ReadError, Reader, encoding_of};
-use undercroft::application::import::record::{ImportedInvoice, Record};
+use undercroft::application::import::record::{ImportedInvoice, ImportedStock, Record};
 use undercroft::application::import::totals::Totals;
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, Variant};
@@ -37,8 +37,8 @@ impl Import {
         )
     }
 
-    /// The stock of a variant in pieces.
-    fn stock(&self, variant: &Variant) -> i64 {
+    /// The stock of a variant.
+    fn stock(&self, variant: &Variant) -> ImportedStock {
         let stock = |record: &Record| match record {
             Record::Product(imported) => imported.stock.get(&variant.id).copied(),
             _ => None,

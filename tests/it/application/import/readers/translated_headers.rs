@@ -1,6 +1,7 @@
 //! WooCommerce's exports with the column names of the shop's language.
 
 use undercroft::application::import::readers::{Fault, Format, Reader};
+use undercroft::application::import::record::ImportedStock::Given;
 use undercroft::domain::money::Currency;
 
 use super::{read, try_read_detected, with_currency};
@@ -49,7 +50,7 @@ fn a_german_export_of_a_spreadsheet_is_read() {
         .iter()
         .map(|variant| (variant.options[0].as_str(), variant.prices[&Currency::EUR], import.stock(variant)))
         .collect();
-    assert_eq!(variants, [("klein", 1490, 12), ("groß", 1550, 5)]);
+    assert_eq!(variants, [("klein", 1490, Given(12)), ("groß", 1550, Given(5))]);
     assert_eq!(import.product("Eßtisch Eiche").variants[0].prices[&Currency::EUR], 124_900);
     assert_eq!(import.categories(), ["kuche", "kuche--geschirr", "mobel"]);
     assert_eq!(import.reasons(), [(6, "no_price")]);

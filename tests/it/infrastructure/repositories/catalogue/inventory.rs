@@ -50,9 +50,10 @@ async fn release(shop: &Shop, order: OrderId) {
 async fn set(
     shop: &Shop,
     variant: VariantId,
-    stock: i64,
+    stock: impl Into<Option<i64>>,
     expected: Option<i64>,
 ) -> Result<StockSet, DatabaseError> {
+    let stock = stock.into();
     let set = shop.database.write((variant, stock, expected), async |work, &(variant, stock, expected)| {
         InventoryRepository::set_stock(work, variant, stock, expected).await
     });
@@ -67,7 +68,7 @@ async fn stock(shop: &Shop, variant: VariantId) -> Stock {
 /// `(stock, reserved)`.
 async fn levels(shop: &Shop, variant: VariantId) -> (i64, i64) {
     let stock = stock(shop, variant).await;
-    (stock.stock, stock.reserved)
+    (stock.stock.unwrap(), stock.reserved)
 }
 
 /// Pieces that an order has reserved.
@@ -214,7 +215,7 @@ async fn a_stock_below_the_reservations_is_refused(shop: &Shop) {
     assert_eq!(set(shop, variant, 3, None).await.unwrap(), StockSet::BelowReserved { reserved: 4 });
     assert_eq!(set(shop, variant, -1, None).await.unwrap(), StockSet::BelowReserved { reserved: 4 });
     let outcome = set(shop, variant, 4, None).await.unwrap();
-    assert!(matches!(outcome, StockSet::Done(stock) if stock.available() == 0), "{outcome:?}");
+    assert!(matches!(outcome, StockSet::Done(stock) if stock.available() == Some(0)), "{outcome:?}");
     assert_eq!(set(shop, VariantId(order(shop).0), 4, None).await.unwrap(), StockSet::NoSuchVariant);
 }
 
@@ -224,7 +225,7 @@ async fn a_stock_counted_before_a_sale_is_stale(shop: &Shop) {
     let seen = stock(shop, variant).await.version;
     let id = order(shop);
     reserve(shop, id, &[(variant, 4)]).await.unwrap();
-    let after = Stock { stock: 12, reserved: 4, version: seen + 1 };
+    let after = Stock { stock: Some(12), reserved: 4, version: seen + 1 };
     assert_eq!(set(shop, variant, 12, Some(seen)).await.unwrap(), StockSet::Done(after));
     sell(shop, id).await;
     assert_eq!(set(shop, variant, 20, Some(seen + 1)).await.unwrap(), StockSet::Changed);
@@ -276,4 +277,30 @@ async fn returned_pieces_can_be_sold_again(shop: &Shop) {
         shop.database.write(empty, async |work, &empty| InventoryRepository::adjust(work, empty, -3).await);
     let outcome = adjust.await;
     assert_eq!(outcome.unwrap(), StockSet::BelowReserved { reserved: 0 });
+}
+
+on_both_engines!(pieces_that_are_not_counted_can_always_be_sold_and_can_be_counted_later);
+async fn pieces_that_are_not_counted_can_always_be_sold_and_can_be_counted_later(shop: &Shop) {
+    let [variant] = variants(shop, 1).await;
+    set(shop, variant, None, None).await.unwrap();
+    let not_counted = |stock: Stock, reserved| (stock.stock, stock.reserved) == (None, reserved);
+    let (sold, released) = (order(shop), order(shop));
+    for id in [sold, released] {
+        assert_eq!(reserve(shop, id, &[(variant, 9_000)]).await.unwrap(), [], "it is not depleted");
+    }
+    assert!(not_counted(stock(shop, variant).await, 18_000));
+
+    let outcome = set(shop, variant, 17_999, None).await.unwrap();
+    assert_eq!(outcome, StockSet::BelowReserved { reserved: 18_000 });
+    release(shop, released).await;
+    sell(shop, sold).await;
+    let returned = [(variant, 5)];
+    let restock = shop
+        .database
+        .write(returned, async |work, returned| InventoryRepository::restock(work, returned).await);
+    restock.await.unwrap();
+    assert!(not_counted(stock(shop, variant).await, 0));
+
+    set(shop, variant, 2, None).await.unwrap();
+    assert!(reserve(shop, order(shop), &[(variant, 3)]).await.is_err());
 }

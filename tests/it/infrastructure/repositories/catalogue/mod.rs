@@ -36,7 +36,7 @@ async fn insert(shop: &Shop, product: &Product) -> Result<(), SaveError> {
 /// Adds products with ten pieces of each variant, in one unit of work.
 async fn insert_all(shop: &Shop, products: Vec<Product>) -> Result<(), SaveError> {
     let insert = shop.database.write(products, async |work, products| {
-        let ten = |variant: &Variant| (variant.id, 10);
+        let ten = |variant: &Variant| (variant.id, Some(10));
         let stocks: Vec<_> =
             products.iter().map(|product| product.variants.iter().map(ten).collect()).collect();
         let products: Vec<_> = products.iter().zip(&stocks).collect();
@@ -49,7 +49,7 @@ async fn insert_all(shop: &Shop, products: Vec<Product>) -> Result<(), SaveError
 async fn update(shop: &Shop, product: &Product) -> Result<Product, SaveError> {
     let update = shop.database.write(product.clone(), async |work, product| {
         let mut product = product.clone();
-        let stock = product.variants.iter().map(|variant| (variant.id, 5)).collect();
+        let stock = product.variants.iter().map(|variant| (variant.id, Some(5))).collect();
         ProductRepository::update(work, &mut product, &stock).await?;
         Ok(product)
     });
