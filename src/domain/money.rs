@@ -41,6 +41,11 @@ impl Currency {
         self.0.code()
     }
 
+    /// Returns whether a text is the code or the symbol of the currency: `EUR`, `eur` or `€`.
+    pub fn is_named(self, text: &str) -> bool {
+        text.eq_ignore_ascii_case(self.code()) || text.to_lowercase() == self.0.symbol().symbol.to_lowercase()
+    }
+
     /// Returns the number of decimal digits of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD.
     pub fn minor_digits(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)

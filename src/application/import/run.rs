@@ -99,6 +99,7 @@ pub fn check<R: BufRead>(
         outcome?;
         observer.checked(reader.lines()).map_err(ImportError::Observer)?;
     }
+    let options = Options { marks: options.marks.or(reader.marks()), ..options };
     Ok(Checked { lines: reader.lines(), options })
 }
 

@@ -7,6 +7,10 @@ pub(super) enum NumberError {
     Malformed,
     /// It does not fit in 64 bits.
     TooLarge,
+    /// Its mark may be that of thousands or that of a fraction.
+    Ambiguous,
+    /// It is the price in another currency, or has another text beside the number.
+    OtherCurrency,
 }
 
 /// Parses a number in units of `10^-digits`: `4.15` is 415 units of two digits.
@@ -37,19 +41,6 @@ pub(super) fn units(text: &str, digits: u32) -> Result<i64, NumberError> {
         .try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_sub(digit))
         .ok_or(NumberError::TooLarge)?;
     if negative { Ok(magnitude) } else { magnitude.checked_neg().ok_or(NumberError::TooLarge) }
-}
-
-/// Like [`units`], but also accepts a decimal comma, which `WooCommerce` writes in many languages.
-///
-/// After a comma no digit may be beyond the unit: `1,299` means thousands in one shop and a fraction in another.
-pub(super) fn localized_units(text: &str, digits: u32) -> Result<i64, NumberError> {
-    match text.split_once(',') {
-        None => units(text, digits),
-        Some((_, fraction)) if fraction.len() > digits as usize || text.contains('.') => {
-            Err(NumberError::Malformed)
-        }
-        Some((whole, fraction)) => units(&format!("{whole}.{fraction}"), digits),
-    }
 }
 
 #[cfg(test)]
@@ -88,14 +79,5 @@ mod tests {
         assert_eq!(units("-92233720368547758.08", 2), Ok(i64::MIN));
         assert_eq!(units("92233720368547758.08", 2), Err(NumberError::TooLarge));
         assert_eq!(units(&"9".repeat(1000), 0), Err(NumberError::TooLarge));
-    }
-
-    #[test]
-    fn a_comma_never_separates_thousands() {
-        assert_eq!(localized_units("12,50", 2), Ok(1250));
-        assert_eq!(localized_units("12.50", 2), Ok(1250));
-        for text in ["1,200", "1,299", "1.299,00", "1,2,3"] {
-            assert_eq!(localized_units(text, 2), Err(NumberError::Malformed), "{text}");
-        }
     }
 }

@@ -27,6 +27,10 @@ pub(super) fn number_error(fault: NumberError, malformed: Reason, text: &str) ->
     match fault {
         NumberError::Malformed => (malformed, quoted(text)),
         NumberError::TooLarge => (Reason::TooLarge, quoted(text)),
+        NumberError::Ambiguous => {
+            (malformed, format!("{} may be thousands or a fraction; set --decimal-mark", quoted(text)))
+        }
+        NumberError::OtherCurrency => (malformed, format!("{} names another currency", quoted(text))),
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 
+use super::numbers::NumberColumns;
 use crate::application::import::line::{Rejection, SourceLine};
 use crate::application::import::record::Record;
 
 /// Turns the lines of one format into records.
 pub(super) trait FormatReader: Send {
+    /// Returns the columns with numbers, of which one may show how the others are written.
+    fn numbers(&self) -> NumberColumns;
+
     /// Reads a line. Every line is added to `out` with an entry or a rejection, here or in `finish`.
     fn read(&mut self, line: SourceLine, out: &mut Outcomes);
 

@@ -16,6 +16,7 @@ use super::encoding::Encoding;
 use super::error::{Fault, ReadError};
 use super::field_parsing::LineError;
 use super::format_reader::{FormatReader, Outcomes};
+use super::numbers::NumberColumns;
 use super::skus::Skus;
 use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::import::record::Record;
@@ -87,6 +88,10 @@ impl JsonLines {
 }
 
 impl FormatReader for JsonLines {
+    fn numbers(&self) -> NumberColumns {
+        NumberColumns::default()
+    }
+
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
         // of rejected lines, the fields before are number, reason and detail
         match self.record(line.fields.iter().last().unwrap_or_default(), line.number) {

@@ -22,6 +22,7 @@ mod field_parsing;
 mod format;
 mod format_reader;
 mod json_lines;
+mod numbers;
 mod online_retail;
 mod shopify;
 mod skus;
@@ -39,10 +40,12 @@ pub use self::encoding::{Encoding, UnknownEncoding};
 pub use self::error::{Fault, ReadError};
 pub use self::format::{Format, UnknownFormat};
 pub use self::format_reader::{Entry, Outcome};
+pub use self::numbers::{DecimalMark, Marks, UnknownMark};
 
 use self::bounded_lines::BoundedLines;
 use self::csv_table::CsvTable;
 use self::format_reader::{FormatReader, Outcomes};
+use self::numbers::NumberColumns;
 use super::line::{Fields, Reason, SourceLine};
 use crate::domain::money::Currency;
 
@@ -53,6 +56,8 @@ pub struct Options {
     pub format: Option<Format>,
     /// The encoding of a file without a byte order mark; if `None`, it is UTF-16 or UTF-8.
     pub encoding: Option<Encoding>,
+    /// The decimal marks of the numbers, which decide what an ambiguous one is.
+    pub marks: Marks,
     /// The currency of the prices, for formats that do not contain it.
     pub currency: Option<Currency>,
     /// Whether a SKU that two variants of the file share gets a suffix, instead of its line being rejected.
@@ -66,6 +71,7 @@ impl Default for Options {
         Self {
             format: None,
             encoding: None,
+            marks: Marks::default(),
             currency: None,
             suffix_duplicate_skus: false,
             created_at: Timestamp::UNIX_EPOCH,
@@ -86,6 +92,7 @@ pub struct Dialect {
 pub struct Reader<R> {
     source: Source<R>,
     parser: Box<dyn FormatReader>,
+    numbers: NumberColumns,
     format: Format,
     header: Fields,
     ready: Outcomes,
@@ -130,7 +137,7 @@ impl<R: BufRead> Reader<R> {
         options: &Options,
     ) -> Result<Box<dyn FormatReader>, Fault> {
         Ok(match format {
-            Format::OnlineRetail => Box::new(online_retail::OnlineRetail::new(header)?),
+            Format::OnlineRetail => Box::new(online_retail::OnlineRetail::new(header, options)?),
             Format::Shopify => Box::new(shopify::Shopify::new(header, options)?),
             Format::Woocommerce => Box::new(woocommerce::Woocommerce::new(header, options)?),
             Format::JsonLines => Box::new(json_lines::JsonLines::new(options)),
@@ -138,7 +145,8 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn new(source: Source<R>, parser: Box<dyn FormatReader>, format: Format, header: Fields) -> Self {
-        Self { source, parser, format, header, ready: Outcomes::default(), lines: 0, done: false }
+        let numbers = parser.numbers();
+        Self { source, parser, numbers, format, header, ready: Outcomes::default(), lines: 0, done: false }
     }
 
     /// Returns the format of the file.
@@ -152,6 +160,11 @@ impl<R: BufRead> Reader<R> {
             Source::Table(table) => Dialect { encoding: table.encoding(), separator: table.separator() },
             Source::Lines(lines) => Dialect { encoding: lines.encoding(), separator: b',' },
         }
+    }
+
+    /// Returns the decimal marks that the lines read so far show.
+    pub fn marks(&self) -> Marks {
+        self.numbers.marks()
     }
 
     /// Returns the currency of the lines' amounts, if the lines of the format have amounts.
@@ -180,6 +193,7 @@ impl<R: BufRead> Reader<R> {
         } else if line.fields.iter().any(|field| field.contains('\0')) {
             self.ready.reject(line.reject(Reason::NulByte, ""));
         } else {
+            self.numbers.add(&line);
             self.parser.read(line, &mut self.ready);
         }
         Ok(true)

@@ -14,7 +14,7 @@ use self::progress::Progress;
 use super::{CliError, open_store::open_store};
 use crate::{
     application::import::{
-        readers::{Encoding, Format, Options},
+        readers::{DecimalMark, Encoding, Format, Marks, Options},
         run::{ImportError, check, import},
     },
     domain::{context::Context, money::Currency},
@@ -36,6 +36,10 @@ pub struct Import {
     /// The encoding of a file without a byte order mark, such as windows-1252 [default: detected by the whole file]
     #[arg(long, value_name = "NAME")]
     encoding: Option<Encoding>,
+    /// The decimal mark of numbers such as 1.234, `.` or `,` [default: that of the other numbers of the column; such a
+    /// number is rejected if there are none]
+    #[arg(long, value_name = "MARK")]
+    decimal_mark: Option<DecimalMark>,
     /// The currency of the prices, if the format does not contain it (Shopify, WooCommerce)
     #[arg(long, value_name = "CODE")]
     currency: Option<Currency>,
@@ -70,6 +74,7 @@ impl Import {
         let options = Options {
             format: self.format,
             encoding: self.encoding,
+            marks: Marks { prices: self.decimal_mark, quantities: self.decimal_mark },
             currency: self.currency,
             suffix_duplicate_skus: self.duplicate_skus == DuplicateSkus::Suffix,
             created_at: self.modified_at(),

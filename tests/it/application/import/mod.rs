@@ -1,5 +1,6 @@
 //! Imports of orders and catalogues: repeated, interrupted, and with the same result on both engines.
 
 mod history;
+mod numbers;
 mod readers;
 mod rejected_records;

@@ -224,6 +224,21 @@ fn rejected_lines_are_imported_when_they_are_corrected() {
 }
 
 #[test]
+fn the_decimal_mark_can_be_set() {
+    let file = "ID,Type,SKU,Name,Stock,Regular price\n1,simple,A,Lamp,\"1,000\",\"1,299\"\n";
+    for (mark, price, stock) in [(".", "129900", "1000"), (",", "129", "1")] {
+        let file = file.replace("1,299", if mark == "." { "1,299" } else { "1,290" });
+        let (folder, _) = folder_with("shop.csv", file);
+        let arguments = ["import", "shop.csv", "--currency", "EUR", "--decimal-mark", mark];
+        let (code, _, errors) = run(folder.path(), &arguments);
+        assert_eq!(code, Some(0), "{errors}");
+        let all = export(folder.path(), None);
+        assert!(all.contains(&format!("\"amount\":{price},")), "{all}");
+        assert!(all.contains(&format!("\"stock\":{stock}")), "{all}");
+    }
+}
+
+#[test]
 fn rejected_json_lines_are_imported_when_they_are_corrected() {
     let (folder, file) = folder_with("all.jsonl", "{\"type\":\"customer\",\"id\":\"ann\"}\n");
     import(folder.path(), &file);

@@ -20,10 +20,12 @@ use uuid::Uuid;
 
 use self::products::Products;
 use self::sale::{Sale, SaleColumns};
+use super::Options;
 use super::columns::Columns;
 use super::error::Fault;
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
+use super::numbers::NumberColumns;
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::import::record::{
@@ -53,15 +55,19 @@ struct Invoice {
 }
 
 impl OnlineRetail {
-    pub(super) fn new(header: &Fields) -> Result<Self, Fault> {
+    pub(super) fn new(header: &Fields, options: &Options) -> Result<Self, Fault> {
         let mut columns = Columns::of(header);
-        let found = SaleColumns::find(&mut columns);
+        let found = SaleColumns::find(&mut columns, options.marks);
         columns.check()?;
         Ok(Self { columns: found, invoices: BTreeMap::new() })
     }
 }
 
 impl FormatReader for OnlineRetail {
+    fn numbers(&self) -> NumberColumns {
+        self.columns.numbers()
+    }
+
     fn read(&mut self, mut line: SourceLine, out: &mut Outcomes) {
         line.amount = self.columns.amount(&line);
         let sale = match self.columns.read(&line) {

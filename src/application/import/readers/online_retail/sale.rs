@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::super::columns::{Column, Columns};
 use super::super::decimal::units;
 use super::super::field_parsing::{LineError, number_error, price, quoted, required};
+use super::super::numbers::{Marks, NumberColumns};
 use super::{CURRENCY, countries};
 use crate::application::import::line::{Reason, SourceLine};
 use crate::domain::country::Country;
@@ -22,6 +23,7 @@ pub(super) struct SaleColumns {
     price: Column,
     customer: Column,
     country: Column,
+    marks: Marks,
 }
 
 /// A valid line.
@@ -40,7 +42,7 @@ pub(super) struct Sale {
 
 impl SaleColumns {
     /// Finds the columns by their names in both editions of the data set.
-    pub(super) fn find(columns: &mut Columns<'_>) -> Self {
+    pub(super) fn find(columns: &mut Columns<'_>, marks: Marks) -> Self {
         Self {
             invoice: columns.required(&["InvoiceNo", "Invoice"]),
             code: columns.required(&["StockCode"]),
@@ -50,13 +52,19 @@ impl SaleColumns {
             price: columns.required(&["UnitPrice", "Price"]),
             customer: columns.required(&["CustomerID", "Customer ID"]),
             country: columns.required(&["Country"]),
+            marks,
         }
+    }
+
+    /// Returns the columns with numbers.
+    pub(super) fn numbers(&self) -> NumberColumns {
+        NumberColumns::new(vec![self.price], vec![self.quantity])
     }
 
     /// Returns quantity times price, signed as in the file, if both are numbers.
     pub(super) fn amount(&self, line: &SourceLine) -> Option<i64> {
-        let quantity = units(self.quantity.of(line), 0).ok()?;
-        quantity.checked_mul(units(self.price.of(line), CURRENCY.minor_digits()).ok()?)
+        let quantity = self.marks.quantity(self.quantity.of(line)).ok()?;
+        quantity.checked_mul(self.marks.price(self.price.of(line), CURRENCY).ok()?)
     }
 
     /// Parses a line. The error is that of the first faulty field, in the order of the columns.
@@ -79,12 +87,12 @@ impl SaleColumns {
 
     fn unit_price(&self, line: &SourceLine) -> Result<i64, LineError> {
         let text = self.price.of(line);
-        price(text, units(text, CURRENCY.minor_digits()))
+        price(text, self.marks.price(text, CURRENCY))
     }
 
     fn quantity(&self, line: &SourceLine, is_cancellation: bool) -> Result<i64, LineError> {
         let text = self.quantity.of(line);
-        match units(text, 0).map_err(|fault| number_error(fault, Reason::BadQuantity, text))? {
+        match self.marks.quantity(text).map_err(|fault| number_error(fault, Reason::BadQuantity, text))? {
             0 => Err((Reason::BadQuantity, quoted(text))),
             // the limit of an order line, which applies to returns as well
             quantity if quantity.unsigned_abs() > LINE_QUANTITY.end().unsigned_abs() => {

@@ -1,10 +1,11 @@
 //! Shopify's columns, by their old and new names.
 
 use super::super::columns::{Column, Columns};
-use super::super::decimal::units;
-use super::super::field_parsing::{LineError, number_error};
+use super::super::field_parsing::{LineError, number_error, price};
+use super::super::numbers::{Marks, NumberColumns};
 use crate::application::import::line::{Reason, SourceLine};
 use crate::application::import::record::ImportedStock;
+use crate::domain::money::Currency;
 
 /// The columns that are read.
 pub(super) struct ShopifyColumns {
@@ -18,15 +19,16 @@ pub(super) struct ShopifyColumns {
     pub(super) gift_card: Column,
     options: [(Column, Column); 3],
     pub(super) sku: Column,
-    pub(super) price: Column,
+    price: Column,
     tracker: Column,
     quantity: Column,
     policy: Column,
     pub(super) shipping: Column,
+    marks: Marks,
 }
 
 impl ShopifyColumns {
-    pub(super) fn find(columns: &mut Columns<'_>) -> Self {
+    pub(super) fn find(columns: &mut Columns<'_>, marks: Marks) -> Self {
         Self {
             handle: columns.required(&["Handle", "URL handle"]),
             title: columns.required(&["Title"]),
@@ -47,7 +49,19 @@ impl ShopifyColumns {
             quantity: columns.optional(&["Variant Inventory Qty", "Inventory quantity"]),
             policy: columns.optional(&["Variant Inventory Policy", "Continue selling when out of stock"]),
             shipping: columns.optional(&["Variant Requires Shipping", "Requires shipping"]),
+            marks,
         }
+    }
+
+    /// Returns the columns with numbers.
+    pub(super) fn numbers(&self) -> NumberColumns {
+        NumberColumns::new(vec![self.price], vec![self.quantity])
+    }
+
+    /// Returns the price of a line.
+    pub(super) fn price(&self, line: &SourceLine, currency: Currency) -> Result<i64, LineError> {
+        let text = self.price.of(line);
+        price(text, self.marks.price(text, currency))
     }
 
     /// Returns whether a line contains only another picture.
@@ -72,7 +86,7 @@ impl ShopifyColumns {
         let is_counted = if tracker.exists() { !tracker.of(line).is_empty() } else { !quantity.is_empty() };
         let policy = self.policy.of(line);
         let is_sold_beyond = ["continue", "true"].iter().any(|value| policy.eq_ignore_ascii_case(value));
-        match units(quantity, 0) {
+        match self.marks.quantity(quantity) {
             _ if !is_counted || is_sold_beyond => Ok(ImportedStock::NotCounted),
             _ if quantity.is_empty() => Ok(ImportedStock::Missing),
             Ok(quantity) => Ok(ImportedStock::Given(quantity.max(0))),

@@ -20,11 +20,11 @@ use self::columns::ShopifyColumns;
 use super::Options;
 use super::category_tree::CategoryTree;
 use super::columns::{Column, Columns};
-use super::decimal::units;
 use super::error::Fault;
-use super::field_parsing::{LineError, price, required};
+use super::field_parsing::{LineError, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
+use super::numbers::NumberColumns;
 use super::skus::Skus;
 use super::text::{joined_slug, plain_text};
 use crate::application::import::identity::Identity;
@@ -57,7 +57,7 @@ pub(super) struct Shopify {
 impl Shopify {
     pub(super) fn new(header: &Fields, options: &Options) -> Result<Self, Fault> {
         let mut columns = Columns::of(header);
-        let found = ShopifyColumns::find(&mut columns);
+        let found = ShopifyColumns::find(&mut columns, options.marks);
         columns.check()?;
         Ok(Self {
             columns: found,
@@ -138,8 +138,7 @@ impl Shopify {
             required(value.of(line), Reason::MissingOption).map_err(|(reason, _)| (reason, name.clone()))
         };
         let values = options.iter().map(value_of).collect::<Result<Vec<_>, _>>()?;
-        let amount = self.columns.price.of(line);
-        let amount = price(amount, units(amount, self.currency.minor_digits()))?;
+        let amount = self.columns.price(line, self.currency)?;
         let sku = match self.columns.sku.of(line) {
             "" => joined_slug(std::iter::once(handle).chain(values.iter().map(String::as_str))),
             sku => sku.to_owned(),
@@ -157,6 +156,10 @@ impl Shopify {
 }
 
 impl FormatReader for Shopify {
+    fn numbers(&self) -> NumberColumns {
+        self.columns.numbers()
+    }
+
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
         let handle = match self.columns.handle.of(&line) {
             "" => slug(self.columns.title.of(&line)),

@@ -1,8 +1,8 @@
 //! `WooCommerce`'s columns, and how it escapes their values.
 
 use super::super::columns::{Column, Columns};
-use super::super::decimal::{localized_units, units};
 use super::super::field_parsing::{LineError, number_error, price};
+use super::super::numbers::{Marks, NumberColumns};
 use super::super::text::plain_text;
 use crate::application::import::line::{Reason, SourceLine};
 use crate::application::import::record::ImportedStock;
@@ -28,6 +28,7 @@ pub(super) struct WoocommerceColumns {
     categories: Column,
     parent: Column,
     attributes: Vec<(Column, Column)>,
+    marks: Marks,
 }
 
 /// The stock of a line.
@@ -52,7 +53,7 @@ impl Stock {
 }
 
 impl WoocommerceColumns {
-    pub(super) fn find(columns: &mut Columns<'_>) -> Self {
+    pub(super) fn find(columns: &mut Columns<'_>, marks: Marks) -> Self {
         let mut attributes = Vec::new();
         loop {
             let number = attributes.len() + 1;
@@ -81,7 +82,13 @@ impl WoocommerceColumns {
             categories: columns.optional(&["Categories"]),
             parent: columns.optional(&["Parent"]),
             attributes,
+            marks,
         }
+    }
+
+    /// Returns the columns with numbers.
+    pub(super) fn numbers(&self) -> NumberColumns {
+        NumberColumns::new(vec![self.regular_price, self.sale_price], vec![self.stock])
     }
 
     /// Returns the types of a product: one, and optionally `virtual` and `downloadable`.
@@ -149,7 +156,7 @@ impl WoocommerceColumns {
             sale if !sale.is_empty() && !is_limited => sale,
             _ => self.regular_price.of(line),
         };
-        price(text, localized_units(text, currency.minor_digits()))
+        price(text, self.marks.price(text, currency))
     }
 
     /// Returns the stock. A negative quantity is a stock of 0.
@@ -159,7 +166,7 @@ impl WoocommerceColumns {
             "parent" => Ok(Stock::Shared),
             "" if self.in_stock.of(line) == "0" => Ok(Stock::Counted(0)),
             "" => Ok(Stock::NotCounted),
-            text => match units(text, 0) {
+            text => match self.marks.quantity(text) {
                 Ok(_) if accepts_backorders => Ok(Stock::NotCounted),
                 Ok(quantity) => Ok(Stock::Counted(quantity.max(0))),
                 Err(fault) => Err(number_error(fault, Reason::BadQuantity, text)),

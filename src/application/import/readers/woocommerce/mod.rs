@@ -29,6 +29,7 @@ use super::error::Fault;
 use super::field_parsing::{LineError, quoted, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
+use super::numbers::NumberColumns;
 use super::skus::Skus;
 use super::text::joined_slug;
 use crate::application::import::identity::Identity;
@@ -61,7 +62,7 @@ impl Woocommerce {
     pub(super) fn new(header: &Fields, options: &Options) -> Result<Self, Fault> {
         let header = in_english(header);
         let mut columns = Columns::of(&header);
-        let found = WoocommerceColumns::find(&mut columns);
+        let found = WoocommerceColumns::find(&mut columns, options.marks);
         columns.check()?;
         let currency = options.currency.ok_or(Fault::CurrencyNeeded)?;
         Ok(Self {
@@ -114,6 +115,10 @@ impl Woocommerce {
 }
 
 impl FormatReader for Woocommerce {
+    fn numbers(&self) -> NumberColumns {
+        self.parser.columns.numbers()
+    }
+
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
         let types = self.parser.columns.types(&line);
         let is = |name: &str| types.iter().any(|known| known == name);

@@ -53,7 +53,12 @@ fn a_german_export_of_a_spreadsheet_is_read() {
     assert_eq!(variants, [("klein", 1490, Given(12)), ("groß", 1550, Given(5))]);
     assert_eq!(import.product("Eßtisch Eiche").variants[0].prices[&Currency::EUR], 124_900);
     assert_eq!(import.categories(), ["kuche", "kuche--geschirr", "mobel"]);
-    assert_eq!(import.reasons(), [(6, "no_price")]);
+    assert_eq!(import.reasons(), [(6, "bad_price"), (7, "no_price")]);
+    assert!(
+        import.rejected[0].detail.starts_with("“1.899” may be thousands or a fraction"),
+        "{:?}",
+        import.rejected
+    );
 }
 
 #[test]
