@@ -13,6 +13,8 @@ use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 
+use utoipa::openapi::ObjectBuilder;
+
 use super::operation::OperationDescription;
 use super::response::tagged;
 use super::routing::Argument;
@@ -21,6 +23,9 @@ use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
 /// The entity tags of the representations that the client has.
 #[derive(Debug, Clone, Default)]
 pub struct IfNoneMatch(Vec<HeaderValue>);
+
+/// The values that clients send as `If-Match`: `*` or a list of entity tags.
+const ENTITY_TAGS_PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
 
 /// The syntax of `If-Match`.
 const ENTITY_TAGS: RejectedRequest = RejectedRequest::MalformedHeader {
@@ -64,7 +69,8 @@ impl Argument for IfMatch {
     fn describe(operation: &mut OperationDescription<'_>) {
         let description = "The `ETag` of the version to change. The request fails with 412 if the resource has \
                            another version. If omitted, any version is changed.";
-        operation.request_header("If-Match", description);
+        let bounds = ObjectBuilder::new().min_length(Some(1)).pattern(Some(ENTITY_TAGS_PATTERN));
+        operation.request_header_of("If-Match", description, bounds);
         operation.response_header(StatusCode::OK, "ETag", "The entity tag of the new version.");
         operation.fails(Conflict::PreconditionFailed);
         operation.fails(ENTITY_TAGS);

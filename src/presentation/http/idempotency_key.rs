@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
 
 use super::json;
 use super::operation::OperationDescription;
@@ -78,7 +79,9 @@ impl<T> Argument for Idempotent<T> {
         let description = "A name for this request that cannot be guessed, such as a UUID: 1 to 255 visible ASCII \
                            characters, at least 22 in the request of a guest. A repeated request with the same key and body has no second effect and gets \
                            the same response.";
-        operation.request_header("Idempotency-Key", description);
+        let bounds =
+            ObjectBuilder::new().min_length(Some(1)).max_length(Some(MAX_LENGTH)).pattern(Some("^[!-~]+$"));
+        operation.request_header_of("Idempotency-Key", description, bounds);
         operation.response_header(StatusCode::CREATED, "Location", "The URL of the new resource.");
         operation.fails_body();
         operation.fails_idempotency();

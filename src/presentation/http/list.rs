@@ -55,7 +55,7 @@ struct PageQuery {
     limit: Option<usize>,
     /// The `next_cursor` of the previous page of the same list, with the same filters. If omitted, the first page is
     /// returned. A cursor that the store did not issue for this list is refused.
-    #[param(min_length = 1)]
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 

@@ -88,11 +88,16 @@ impl<'a> OperationDescription<'a> {
 
     /// Adds an optional header of the request.
     pub fn request_header(&mut self, name: &str, description: &str) {
+        self.request_header_of(name, description, ObjectBuilder::new());
+    }
+
+    /// Adds an optional header of the request whose text has the bounds of this schema.
+    pub fn request_header_of(&mut self, name: &str, description: &str, bounds: ObjectBuilder) {
         let header = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .schema(Some(bounds.schema_type(Type::String)))
             .description(Some(description))
             .build();
         self.parameters([header]);

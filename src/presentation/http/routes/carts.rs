@@ -75,7 +75,7 @@ struct SetCartDiscount {
 /// Create a cart
 ///
 /// The cart belongs to the logged-in user, or to a guest. Only its id protects a guest's cart.
-#[utoipa::path(post, path = "/v1/carts", tag = "carts", request_body = CreateCart,
+#[utoipa::path(post, path = "/v1/carts", tag = "carts", request_body = Option<CreateCart>,
     responses((status = 201, body = CartBody)))]
 async fn create_cart(
     principal: Anyone,

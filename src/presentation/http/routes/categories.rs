@@ -44,7 +44,8 @@ async fn list_categories(
 ///
 /// Returns the category with this id or slug.
 #[utoipa::path(get, path = "/v1/categories/{id_or_slug}", tag = "categories",
-    params(("id_or_slug" = String, Path)), responses((status = 200, body = CategoryTreeBody)))]
+    params(("id_or_slug" = String, Path, description = "The id or the slug of the category, without control characters.",
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]+$")), responses((status = 200, body = CategoryTreeBody)))]
 async fn get_category(
     _: Public,
     State(app): State<AppState>,

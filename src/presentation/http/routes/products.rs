@@ -49,7 +49,7 @@ struct ProductQuery {
     max_price: Option<i64>,
     /// The currency of the prices. If omitted, it is the store's default currency. Products without a price in the
     /// currency are not listed.
-    #[param(value_type = Option<String>, format = "currency")]
+    #[param(value_type = Option<String>, format = "currency", pattern = "^[A-Z]{3}$")]
     currency: Option<Currency>,
     /// The order. If omitted, newest products come first, or the most relevant ones if `q` is given.
     #[param(inline)]
@@ -61,7 +61,7 @@ struct ProductQuery {
 #[into_params(parameter_in = Query)]
 struct CurrencyQuery {
     /// The currency of the prices. If omitted, it is the store's default currency.
-    #[param(value_type = Option<String>, format = "currency")]
+    #[param(value_type = Option<String>, format = "currency", pattern = "^[A-Z]{3}$")]
     currency: Option<Currency>,
 }
 

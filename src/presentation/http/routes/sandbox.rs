@@ -47,7 +47,8 @@ enum Decision {
 /// Show the confirmation page of a sandbox payment
 ///
 /// Returns an HTML page on which a shopper approves or declines the payment.
-#[utoipa::path(get, path = "/sandbox/3ds/{reference}", tag = "sandbox", params(("reference" = String, Path)),
+#[utoipa::path(get, path = "/sandbox/3ds/{reference}", tag = "sandbox", params(("reference" = String, Path, description = "The reference of the payment, as in its `action_url`.",
+        pattern = r"^[!-~]+$")),
     responses((status = 200, body = String, content_type = "text/html")))]
 async fn show_payment(
     _: Public,
@@ -72,7 +73,8 @@ async fn show_payment(
 ///
 /// Records the decision of the shopper and settles the payment of the order. A request that another site caused is refused.
 #[utoipa::path(post, path = "/sandbox/3ds/{reference}", tag = "sandbox",
-    params(("reference" = String, Path)),
+    params(("reference" = String, Path, description = "The reference of the payment, as in its `action_url`.",
+        pattern = r"^[!-~]+$")),
     responses((status = 200, body = String, content_type = "text/html")))]
 async fn decide_payment(
     _: Public,
