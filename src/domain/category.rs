@@ -88,11 +88,6 @@ fn subtrees(
     categories.into_iter().map(subtree).collect()
 }
 
-/// Returns the number of categories in a tree.
-pub fn count(tree: &[Subtree]) -> usize {
-    tree.iter().map(|subtree| 1 + count(&subtree.children)).sum()
-}
-
 impl Subtree {
     /// Returns the subtree of the category with this id or slug.
     pub fn find<'a>(tree: &'a [Self], id_or_slug: &str) -> Option<&'a Self> {
@@ -123,6 +118,10 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         }
+    }
+
+    fn count(tree: &[Subtree]) -> usize {
+        tree.iter().map(|subtree| 1 + count(&subtree.children)).sum()
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::category::{Category, MAX_LEVELS, Subtree, count, tree};
+use crate::domain::category::{Category, MAX_LEVELS, Subtree, tree};
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
 use crate::infrastructure::exceptions::{
-    CategoryNotFoundException, Conflict, Failure, Fault, Location, ValidationException,
+    CategoryNotFoundException, Conflict, Failure, Fault, ValidationException,
 };
 use crate::infrastructure::repositories::{
-    CategoryRepository, MoveError, ProductRepository, StoredResponse, UnitOfWork,
+    CategoryRepository, ProductRepository, StoredResponse, TreeError, UnitOfWork,
 };
 
 use super::naming::{check_names, check_slug, check_translations};
@@ -102,11 +102,6 @@ pub async fn create(
 async fn create_in(work: &mut UnitOfWork, new: &CreateCategory) -> Result<Category, Failure> {
     let slug = new.slug.clone().unwrap_or_else(|| slug(&new.name));
     check_names(&slug, &new.translations)?;
-    if let Some(parent) = new.parent_id
-        && work.find::<Category>(parent).await?.is_none()
-    {
-        return Err(ValidationException::one("/parent_id", Fault::NotFound).into());
-    }
 
     let category = Category {
         parent_id: new.parent_id,
@@ -115,10 +110,10 @@ async fn create_in(work: &mut UnitOfWork, new: &CreateCategory) -> Result<Catego
         translations: new.translations.clone(),
         ..Category::new(work.id(), slug, new.name.clone(), work.now())
     };
-    if !work.insert_new(&category).await? {
+    let inserted = CategoryRepository::insert_new(work, &category).await;
+    if !inserted.map_err(|error| refused(error, category.id))? {
         return Err(Conflict::AlreadyExists { field: "slug" }.into());
     }
-    check_levels(work).await?;
     Ok(category)
 }
 
@@ -178,18 +173,12 @@ async fn move_in(
     change: &Change<CategoryId, MoveCategory>,
 ) -> Result<Category, Failure> {
     let &Change { id, expected_version, to: target } = change;
+    CategoryRepository::lock_tree(work).await?;
     let before = work.find::<Category>(id).await?.ok_or_else(|| missing(id))?;
     check_version(before.version, expected_version)?;
-    let parent_fault = |fault| Failure::from(ValidationException::one("/parent_id", fault));
     let moved = CategoryRepository::move_to(work, id, target.parent_id, target.position).await;
-    moved.map_err(|error| match error {
-        MoveError::Missing => missing(id),
-        MoveError::NoParent => parent_fault(Fault::NotFound),
-        MoveError::Cycle => parent_fault(Fault::Cycle),
-        MoveError::Database(error) => error.into(),
-    })?;
+    moved.map_err(|error| refused(error, id))?;
     if before.parent_id != target.parent_id {
-        check_levels(work).await?;
         ProductRepository::reindex_category(work, id).await?;
     }
     work.find(id).await?.ok_or_else(|| missing(id))
@@ -210,15 +199,16 @@ async fn remove_in(work: &mut UnitOfWork, id: CategoryId) -> Result<(), Failure>
     }
 }
 
-/// Fails if the tree has too many levels.
-async fn check_levels(work: &mut UnitOfWork) -> Result<(), Failure> {
-    let categories = CategoryRepository(work).tree().await?;
-    let all = categories.len();
-    if count(&tree(categories)) == all {
-        return Ok(());
-    }
-    let location = Location::from("/parent_id");
-    Err(ValidationException::one(location, Fault::TooMany { max_items: MAX_LEVELS }).into())
+/// Turns the reason why a category was not added or moved into the failure of the request.
+fn refused(error: TreeError, id: CategoryId) -> Failure {
+    let fault = match error {
+        TreeError::Missing => return missing(id),
+        TreeError::Database(error) => return error.into(),
+        TreeError::NoParent => Fault::NotFound,
+        TreeError::Cycle => Fault::Cycle,
+        TreeError::TooDeep => Fault::TooMany { max_items: MAX_LEVELS },
+    };
+    ValidationException::one("/parent_id", fault).into()
 }
 
 fn missing(id: CategoryId) -> Failure {

@@ -87,6 +87,7 @@ pub async fn create(
 }
 
 async fn create_in(work: &mut UnitOfWork, draft: &ProductDraft) -> Result<ProductView, Failure> {
+    CategoryRepository::lock_tree_shared(work).await?;
     let id: ProductId = work.id();
     let slug = draft.slug.clone().unwrap_or_else(|| derived_slug(&draft.name, id));
     let mut product = Product::new(id, slug, draft.name.clone(), work.now());
@@ -111,6 +112,7 @@ async fn replace_in(
     change: &Change<ProductId, ProductDraft>,
 ) -> Result<ProductView, Failure> {
     let &Change { id, expected_version, to: ref draft } = change;
+    CategoryRepository::lock_tree_shared(work).await?;
     let mut product = ProductRepository(work).by_id(id).await?.ok_or(NotFound::Product)?.product;
     check_version(product.version, expected_version)?;
     if let Some(slug) = &draft.slug {

@@ -9,7 +9,9 @@ use crate::domain::events::ProductChanged;
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::TaxRule;
 use crate::infrastructure::exceptions::ValidationException;
-use crate::infrastructure::repositories::{ProductRepository, SaveError, Table, TaxRepository, UnitOfWork};
+use crate::infrastructure::repositories::{
+    CategoryRepository, ProductRepository, SaveError, Table, TaxRepository, UnitOfWork,
+};
 
 use super::identity::context_of;
 use super::outcome::{RecordError, RecordOutcome};
@@ -21,7 +23,10 @@ type Outcome = Result<RecordOutcome, RecordError>;
 pub(super) async fn category(work: &mut UnitOfWork, category: &Category) -> Outcome {
     check_names(&category.slug, &category.translations)?;
     let taken = || format!("another category has the slug {}", category.slug);
-    let is_added = insert_new(work, category, category.id, taken).await?;
+    let is_added = !work.exists::<Category>(category.id).await?;
+    if is_added && !CategoryRepository::insert_new(work, category).await? {
+        return Err(RecordError::Refused(taken()));
+    }
     Ok(RecordOutcome::new(is_added, Counts { categories: 1, ..Counts::default() }))
 }
 

@@ -1,7 +1,7 @@
 //! The outcome of writing a record.
 
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{DatabaseError, SaveError};
+use crate::infrastructure::repositories::{DatabaseError, SaveError, TreeError};
 
 use super::report::Counts;
 
@@ -41,6 +41,9 @@ impl RecordOutcome {
     }
 }
 
+/// The reason for a record that refers to one that is missing.
+const MISSING: &str = "a record that it refers to is not in the store";
+
 /// Why a record was not written.
 #[derive(Debug)]
 pub(super) enum RecordError {
@@ -59,10 +62,18 @@ impl From<Failure> for RecordError {
 impl From<DatabaseError> for RecordError {
     fn from(error: DatabaseError) -> Self {
         match error {
-            DatabaseError::ForeignKey(_) => {
-                Self::Refused("a record that it refers to is not in the store".to_owned())
-            }
+            DatabaseError::ForeignKey(_) => Self::Refused(MISSING.to_owned()),
             error => Failure::from(error).into(),
+        }
+    }
+}
+
+impl From<TreeError> for RecordError {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::NoParent => Self::Refused(MISSING.to_owned()),
+            TreeError::Database(error) => error.into(),
+            error => Self::Refused(error.to_string()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod tree;
 
-pub use self::tree::MoveError;
+pub use self::tree::TreeError;
 
 use super::database::{Connection, DatabaseError, params, select, table};
 use crate::domain::category::Category;

@@ -36,7 +36,7 @@ mod user_repository;
 
 pub use cart_repository::CartRepository;
 pub use catalogue_index::{AdminProductFilter, Facets, PriceBand, ProductFilter, ProductSort, SearchResults};
-pub use category_repository::{CategoryRepository, MoveError};
+pub use category_repository::{CategoryRepository, TreeError};
 pub use database::{
     Connection, Cursors, Database, DatabaseError, Engine, EventPosition, Field, ForeignCursor, FromRow, Json,
     ListError, ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork,

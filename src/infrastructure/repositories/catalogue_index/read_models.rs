@@ -15,9 +15,10 @@ use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, p
 /// The products of which the words are updated at once.
 const BATCH: i64 = 256;
 
-/// Locks the category tree against changes until the unit of work ends. Must be called before the product is written.
+/// Locks the category tree against moves and removals until the unit of work ends. Must be called before the product is
+/// written.
 pub(crate) async fn lock_tree(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
-    work.lock_name_shared(CategoryRepository::TREE).await
+    CategoryRepository::lock_tree_shared(work).await
 }
 
 /// Writes the index of products; `is_new` means that they are not in the index yet.
@@ -45,7 +46,7 @@ pub(crate) async fn write(
 /// Updates the index of the products in and below a category after it was moved.
 pub(crate) async fn move_category(work: &mut UnitOfWork, category: CategoryId) -> Result<(), DatabaseError> {
     // a product that is saved concurrently would be indexed by the old tree
-    work.lock_name(CategoryRepository::TREE).await?;
+    CategoryRepository::lock_tree(work).await?;
     for category in CategoryRepository(work).subtree(category).await? {
         let path = CategoryRepository(work).ancestors(category).await?;
         listing::move_to(work, category, &path).await?;

@@ -3,30 +3,48 @@
 use thiserror::Error;
 
 use super::CategoryRepository;
+use crate::domain::category::{Category, MAX_LEVELS};
 use crate::domain::ids::CategoryId;
 use crate::domain::tax::TaxClass;
 use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, params};
 
-/// Why a category was not moved.
+/// Why a category was not added to the tree, or not moved in it.
 #[derive(Debug, Error)]
-pub enum MoveError {
+pub enum TreeError {
     /// There is no such category.
     #[error("there is no such category")]
     Missing,
     /// There is no such parent.
-    #[error("there is no such category to move it to")]
+    #[error("there is no such parent category")]
     NoParent,
     /// The new parent is the category itself or is in its subtree.
     #[error("a category cannot be in its own subtree")]
     Cycle,
+    /// The category, or one in its subtree, would be below the last level of the tree.
+    #[error("a category is at most {} levels below the top", MAX_LEVELS - 1)]
+    TooDeep,
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
 
 impl CategoryRepository<'_> {
-    /// The name that changes of the tree lock, and that units of work that index products lock shared.
-    pub(crate) const TREE: &'static str = "categories";
+    /// The name of the lock of the tree.
+    const TREE: &'static str = "categories";
+
+    /// Locks the tree until the unit of work ends. Other changes of the tree and of products wait.
+    ///
+    /// Required before a category is read that is then moved or removed.
+    pub async fn lock_tree(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
+        work.lock_name(Self::TREE).await
+    }
+
+    /// Locks the tree against moves and removals until the unit of work ends.
+    ///
+    /// Required before a category is read that a new category or a product then refers to.
+    pub async fn lock_tree_shared(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
+        work.lock_name_shared(Self::TREE).await
+    }
 
     /// Returns a category and its ancestors, from itself to the root. The products of the category are listed in all.
     pub async fn ancestors(&mut self, id: CategoryId) -> Result<Vec<CategoryId>, DatabaseError> {
@@ -55,6 +73,25 @@ impl CategoryRepository<'_> {
         self.0.all(sql, &params![id]).await
     }
 
+    /// Returns the number of levels of a subtree.
+    async fn height(&mut self, id: CategoryId) -> Result<usize, DatabaseError> {
+        let sql = "WITH RECURSIVE below (id, steps) AS ( \
+                   SELECT id, 0 FROM categories WHERE id = $1 UNION ALL \
+                   SELECT c.id, steps + 1 FROM categories c JOIN below b ON c.parent_id = b.id) \
+                   SELECT COUNT(DISTINCT steps) FROM below";
+        let levels: i64 = self.0.one(sql, &params![id]).await?;
+        Ok(usize::try_from(levels).unwrap_or(usize::MAX))
+    }
+
+    /// Inserts a category unless another one has its id or its slug; returns whether it was inserted.
+    pub async fn insert_new(work: &mut UnitOfWork, category: &Category) -> Result<bool, TreeError> {
+        Self::lock_tree_shared(work).await?;
+        if let Some(parent) = category.parent_id {
+            check_depth(&CategoryRepository(work).ancestors(parent).await?, 1)?;
+        }
+        Ok(work.insert_new(category).await?)
+    }
+
     /// Moves a category with its subtree below `parent`, or to the root. Siblings are ordered by `position`, and with
     /// equal positions by slug.
     ///
@@ -65,33 +102,42 @@ impl CategoryRepository<'_> {
         id: CategoryId,
         parent: Option<CategoryId>,
         position: i64,
-    ) -> Result<(), MoveError> {
+    ) -> Result<(), TreeError> {
         // Two concurrent moves can create a cycle together, so one waits for the other.
-        work.lock_name(Self::TREE).await?;
+        Self::lock_tree(work).await?;
         if let Some(parent) = parent {
-            let ancestors = CategoryRepository(work).ancestors(parent).await?;
-            if ancestors.is_empty() {
-                return Err(MoveError::NoParent);
+            let mut categories = CategoryRepository(work);
+            let height = categories.height(id).await?;
+            let path = categories.ancestors(parent).await?;
+            if path.contains(&id) {
+                return Err(TreeError::Cycle);
             }
-            if ancestors.contains(&id) {
-                return Err(MoveError::Cycle);
-            }
+            check_depth(&path, height)?;
         }
         let sql = "UPDATE categories SET parent_id = $2, position = $3, version = version + 1, updated_at = $4 \
                    WHERE id = $1";
         let now = work.now();
         match work.execute(sql, &params![id, parent, position, now]).await? {
-            0 => Err(MoveError::Missing),
+            0 => Err(TreeError::Missing),
             _ => Ok(()),
         }
     }
 
     /// Removes a category that has neither children nor products; returns whether it was removed.
     pub async fn remove_empty(work: &mut UnitOfWork, id: CategoryId) -> Result<bool, DatabaseError> {
-        work.lock_name(Self::TREE).await?;
+        Self::lock_tree(work).await?;
         let sql = "DELETE FROM categories WHERE id = $1 \
                    AND NOT EXISTS (SELECT 1 FROM categories WHERE parent_id = $1) \
                    AND NOT EXISTS (SELECT 1 FROM products WHERE category_id = $1)";
         Ok(work.execute(sql, &params![id]).await? == 1)
+    }
+}
+
+/// Fails if there is no parent, whose path is given, or if a subtree of `height` levels is too deep below it.
+fn check_depth(path: &[CategoryId], height: usize) -> Result<(), TreeError> {
+    match path.len() {
+        0 => Err(TreeError::NoParent),
+        above if above.saturating_add(height) > MAX_LEVELS => Err(TreeError::TooDeep),
+        _ => Ok(()),
     }
 }

@@ -197,11 +197,7 @@ on_both_engines!(a_tree_has_at_most_24_levels);
 async fn a_tree_has_at_most_24_levels(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
-    let mut chain: Vec<String> = Vec::new();
-    for level in 1..=24 {
-        let parent = chain.last().cloned();
-        chain.push(create(&admin, &format!("Level {level}"), parent.as_deref()).await);
-    }
+    let chain = chain(&admin, 24).await;
     let deeper = json!({"name": "Level 25", "parent_id": chain.last()});
     let too_deep = faults([("/parent_id", "too_many")]);
     assert_eq!(admin.post("/admin/v1/categories", deeper).await.faults(), too_deep);
@@ -229,4 +225,87 @@ async fn only_administrators_change_categories_and_creation_is_idempotent(shop: 
     let again = keyed.post("/admin/v1/categories", json!({"name": "Drinks"})).await;
     assert_eq!((first.status, &first.body), (201, &again.body));
     assert_eq!(tree(&keyed).await, "drinks");
+}
+
+/// Creates a chain of this many categories; returns their ids from the top.
+async fn chain(admin: &TestClient, levels: usize) -> Vec<String> {
+    let mut chain: Vec<String> = Vec::new();
+    for level in 1..=levels {
+        let parent = chain.last().cloned();
+        chain.push(create(admin, &format!("Level {level}"), parent.as_deref()).await);
+    }
+    chain
+}
+
+on_both_engines!(a_category_or_product_below_a_category_that_is_being_removed_is_refused_or_keeps_it);
+async fn a_category_or_product_below_a_category_that_is_being_removed_is_refused_or_keeps_it(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    for round in 0..15 {
+        let parent = create(&admin, &format!("Parent {round}"), None).await;
+        let path = format!("/admin/v1/categories/{parent}");
+        let child = json!({"name": format!("Child {round}"), "parent_id": parent});
+        let sku = format!("sku-{round}");
+        let variants = json!([{"sku": sku, "price": {"amount": 1, "currency": "EUR"}}]);
+        let product = json!({"name": "Tea", "category_id": parent, "variants": variants});
+        let (child, product, removed) = tokio::join!(
+            admin.post("/admin/v1/categories", child),
+            admin.post("/admin/v1/products", product),
+            admin.delete(&path),
+        );
+        if removed.status == 204 {
+            assert_eq!(child.faults(), faults([("/parent_id", "not_found")]));
+            assert_eq!(product.faults(), faults([("/category_id", "not_found")]));
+        } else {
+            assert_eq!(removed.problem(409), "in_use", "{removed}");
+            assert!(child.status == 201 || product.status == 201, "{child} {product}");
+        }
+    }
+}
+
+on_both_engines!(a_creation_and_a_move_make_no_tree_that_is_too_deep_together);
+async fn a_creation_and_a_move_make_no_tree_that_is_too_deep_together(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let chain = chain(&admin, 23).await;
+    let top = create(&admin, "Top", None).await;
+    let path = format!("/admin/v1/categories/{}/move", chain[0]);
+    for round in 0..15 {
+        let deepest = json!({"name": format!("Deepest {round}"), "parent_id": chain[22]});
+        let (created, moved) = tokio::join!(
+            admin.post("/admin/v1/categories", deepest),
+            admin.post(&path, json!({"parent_id": top})),
+        );
+        let refused = if created.status == 201 {
+            let path = format!("/admin/v1/categories/{}", created.json()["id"].as_str().unwrap());
+            admin.delete(&path).await.expect(204);
+            moved
+        } else {
+            moved.expect(200);
+            admin.post(&path, json!({"parent_id": null})).await.expect(200);
+            created
+        };
+        assert_eq!(refused.faults(), faults([("/parent_id", "too_many")]), "round {round}");
+    }
+}
+
+on_both_engines!(two_changes_that_saw_the_same_version_do_not_both_move_a_category);
+async fn two_changes_that_saw_the_same_version_do_not_both_move_a_category(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let [a, b, moved] = ["A", "B", "Moved"].map(|name| create(&admin, name, None));
+    let (a, b, moved) = (a.await, b.await, moved.await);
+    let path = format!("/admin/v1/categories/{moved}");
+    for round in 0..15 {
+        let seen = admin.get(&path).await;
+        let client = admin.with("if-match", seen.header("etag"));
+        let path = format!("{path}/move");
+        let (first, second) = tokio::join!(
+            client.post(&path, json!({"parent_id": a})),
+            client.post(&path, json!({"parent_id": b})),
+        );
+        let mut statuses = [first.status, second.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 412], "round {round}");
+    }
 }

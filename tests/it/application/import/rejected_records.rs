@@ -70,6 +70,24 @@ async fn a_refused_record_is_rejected_and_the_import_continues(shop: &Shop) {
     assert_eq!((report.totals.accepted.lines, report.totals.rejected.lines), (3, 8));
 }
 
+on_both_engines!(a_category_below_the_last_level_of_the_tree_is_refused);
+async fn a_category_below_the_last_level_of_the_tree_is_refused(shop: &Shop) {
+    let mut categories = r#"{"type":"category","id":"1","slug":"c1","name":"1"}"#.to_owned();
+    for level in 2..=25 {
+        let parent = level - 1;
+        let category = format!(
+            r#"{{"type":"category","id":"{level}","slug":"c{level}","name":"{level}","parent":"{parent}"}}"#
+        );
+        categories = format!("{categories}\n{category}");
+    }
+    let (report, progress) = import_all(&shop.store, &categories).await;
+    assert_eq!(report.added.categories, 24);
+    let [(25, "refused", reason)] = &progress.rejected[..] else { panic!("{:?}", progress.rejected) };
+    assert_eq!(reason, "a category is at most 23 levels below the top");
+    let (again, _) = import_all(&shop.store, &categories).await;
+    assert_eq!((again.added.categories, again.unchanged.categories), (0, 24));
+}
+
 on_both_engines!(an_order_is_placed_without_the_refused_lines);
 async fn an_order_is_placed_without_the_refused_lines(shop: &Shop) {
     // the first file's product has the stock code under another id

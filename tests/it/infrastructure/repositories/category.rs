@@ -3,7 +3,7 @@
 use undercroft::domain::category::Category;
 use undercroft::domain::ids::CategoryId;
 use undercroft::domain::product::Texts;
-use undercroft::infrastructure::repositories::{CategoryRepository, DatabaseError, MoveError};
+use undercroft::infrastructure::repositories::{CategoryRepository, DatabaseError, TreeError};
 use uuid::Uuid;
 
 use super::{at, concurrently, execute, insert, number, product, update};
@@ -43,7 +43,7 @@ async fn insert_four(shop: &Shop) {
     .await;
 }
 
-async fn move_to(shop: &Shop, child: u128, parent: Option<u128>, position: i64) -> Result<(), MoveError> {
+async fn move_to(shop: &Shop, child: u128, parent: Option<u128>, position: i64) -> Result<(), TreeError> {
     let (child, parent) = (id(child), parent.map(id));
     let given = (child, parent, position);
     let moved = shop.database.write(given, async |work, &(child, parent, position)| {
@@ -101,10 +101,10 @@ on_both_engines!(a_move_below_itself_or_a_missing_parent_is_refused);
 async fn a_move_below_itself_or_a_missing_parent_is_refused(shop: &Shop) {
     insert_four(shop).await;
     for parent in [1, 2, 3] {
-        assert!(matches!(move_to(shop, 1, Some(parent), 0).await, Err(MoveError::Cycle)), "{parent}");
+        assert!(matches!(move_to(shop, 1, Some(parent), 0).await, Err(TreeError::Cycle)), "{parent}");
     }
-    assert!(matches!(move_to(shop, 1, Some(9), 0).await, Err(MoveError::NoParent)));
-    assert!(matches!(move_to(shop, 9, Some(1), 0).await, Err(MoveError::Missing)));
+    assert!(matches!(move_to(shop, 1, Some(9), 0).await, Err(TreeError::NoParent)));
+    assert!(matches!(move_to(shop, 9, Some(1), 0).await, Err(TreeError::Missing)));
     assert_eq!(ancestors(shop, 3).await, [id(3), id(2), id(1)]);
 }
 
@@ -169,7 +169,7 @@ async fn nothing_is_moved_below_a_category_that_is_being_removed(shop: &Shop) {
             }
             match move_to(&shop, 3, Some(4), 0).await {
                 Ok(()) => true,
-                Err(MoveError::NoParent) => false,
+                Err(TreeError::NoParent) => false,
                 Err(other) => panic!("{other}"),
             }
         })
