@@ -81,9 +81,9 @@ pub struct StoreSettings {
     pub demo: bool,
     /// The seller's name on the invoices of new orders.
     pub name: String,
-    /// The currency of a cart that is created without one (ISO 4217).
-    #[serde(deserialize_with = "parsed")]
-    pub default_currency: Currency,
+    /// The currency of a request that names none (ISO 4217); `None` is `auto`, that of the store's first import.
+    #[serde(deserialize_with = "currency_or_auto")]
+    pub default_currency: Option<Currency>,
     /// The country whose taxes apply until there is an address (ISO 3166-1 alpha-2).
     #[serde(deserialize_with = "parsed")]
     pub default_country: Country,
@@ -116,7 +116,7 @@ impl Default for StoreSettings {
         Self {
             demo: true,
             name: "Undercroft".into(),
-            default_currency: Currency::EUR,
+            default_currency: None,
             default_country: Country::DE,
             session_days: non_zero(30),
             cart_days: non_zero(30),
@@ -254,6 +254,13 @@ fn positive_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Durati
 fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
     let code = String::deserialize(deserializer)?;
     code.parse().map_err(|error: T::Err| de::Error::custom(format!("`{code}` is {error}")))
+}
+
+/// Reads a currency; `auto` is `None`.
+fn currency_or_auto<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Currency>, D::Error> {
+    let code = String::deserialize(deserializer)?;
+    let parsed = |error| de::Error::custom(format!("`{code}` is {error}, and not `auto`"));
+    if code == "auto" { Ok(None) } else { code.parse().map(Some).map_err(parsed) }
 }
 
 /// Reads an address. A text is expected, but a number is refused with the same example.

@@ -1,6 +1,6 @@
 //! Products, and their variants with a price in each currency.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,11 @@ impl Product {
     /// Returns the average rating in hundredths of a star, or `None` if there is no approved rating.
     pub fn rating_hundredths(&self) -> Option<i64> {
         (self.rating_count > 0).then(|| (self.rating_sum * 100 + self.rating_count / 2) / self.rating_count)
+    }
+
+    /// Returns the currencies in which a variant has a price.
+    pub fn currencies(&self) -> BTreeSet<Currency> {
+        self.variants.iter().flat_map(|variant| variant.prices.keys().copied()).collect()
     }
 
     /// Returns the lowest price of the active variants in each currency, in minor units.

@@ -6,3 +6,4 @@ pub mod product_draft;
 pub mod products;
 pub mod reviews;
 pub mod stock;
+pub mod store_currency;

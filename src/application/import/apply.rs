@@ -27,7 +27,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    fn product(&self) -> Option<&ImportedProduct> {
+    pub(super) fn product(&self) -> Option<&ImportedProduct> {
         if let Record::Product(product) = &self.record { Some(product) } else { None }
     }
 

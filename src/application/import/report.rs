@@ -1,5 +1,6 @@
 //! The report of an import: the totals of the file's lines, and what was added to the store.
 
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use serde::Serialize;
@@ -22,6 +23,8 @@ pub struct Report {
     /// The currency of the amounts, if the lines have amounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
+    /// The number of accepted products that have a price in each currency.
+    pub prices: BTreeMap<Currency, u64>,
     /// How the stock of the variants that were added was taken from the file.
     pub stock: StockCounts,
     /// What was added to the store.

@@ -3,7 +3,7 @@
 //! A file that cannot be read to its end changes nothing. An import that was interrupted has committed whole units of
 //! work; the next import of the same file skips what is there and continues.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
@@ -16,7 +16,9 @@ use super::record::Record;
 use super::report::{Counts, Report, StockCounts};
 use super::totals::{Totals, TotalsMismatch};
 use crate::application::Store;
+use crate::application::catalogue::store_currency;
 use crate::domain::ids::{CategoryId, OrderId, UserId};
+use crate::domain::money::Currency;
 use crate::infrastructure::exceptions::Failure;
 
 /// The most records in one unit of work.
@@ -120,12 +122,13 @@ pub async fn import<R: BufRead + Send>(
     }
     run.write_pending(observer).await?;
     run.totals.close(reader.lines())?;
-    let Run { totals, stock, added, unchanged, .. } = run;
+    let Run { totals, prices, stock, added, unchanged, .. } = run;
     Ok(Report {
         totals,
         format: reader.format(),
         encoding: reader.dialect().encoding,
         currency: reader.currency(),
+        prices,
         stock,
         added,
         unchanged,
@@ -146,6 +149,8 @@ struct Run<'a> {
     /// The customers of the orders among the pending records.
     pending_customers: HashSet<UserId>,
     totals: Totals,
+    /// The number of accepted products that have a price in each currency.
+    prices: BTreeMap<Currency, u64>,
     stock: StockCounts,
     added: Counts,
     unchanged: Counts,
@@ -161,6 +166,7 @@ impl<'a> Run<'a> {
             pending: Vec::new(),
             pending_customers: HashSet::new(),
             totals: Totals::default(),
+            prices: BTreeMap::new(),
             stock: StockCounts::default(),
             added: Counts::default(),
             unchanged: Counts::default(),
@@ -195,12 +201,21 @@ impl<'a> Run<'a> {
         self.pending_customers.clear();
         let (tasks, lines): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending).into_iter().unzip();
         let tasks = Arc::new(tasks);
-        let outcomes = write(self.store, Arc::clone(&tasks)).await?;
+        let currency = if self.prices.is_empty() { self.new_currency(&tasks) } else { None };
+        let outcomes = write(self.store, Arc::clone(&tasks), currency).await?;
         for ((task, lines), outcome) in tasks.iter().zip(lines).zip(outcomes) {
             self.count(&task.record, lines, &outcome, observer)?;
         }
         let done = self.totals.accepted.lines + self.totals.rejected.lines;
         observer.committed(done, self.lines).map_err(ImportError::Observer)
+    }
+
+    /// Returns the currency of the first products, if a store without products is to have it: they have no price in the
+    /// present one.
+    fn new_currency(&self, tasks: &[Task]) -> Option<Currency> {
+        let mut currencies = tasks.iter().find_map(Task::product)?.product.currencies();
+        let is_present = currencies.contains(&self.store.terms.default_currency);
+        if is_present { None } else { currencies.pop_first() }
     }
 
     /// Counts the lines of a record by its outcome.
@@ -222,8 +237,13 @@ impl<'a> Run<'a> {
                     self.originals.add(OrderId(invoice.id), customer, accepted);
                 }
             }
-            Record::Product(imported) if outcome.added.products > 0 => {
-                imported.stock.values().for_each(|&stock| self.stock.add(stock));
+            Record::Product(imported) if outcome.refused.is_none() => {
+                for currency in imported.product.currencies() {
+                    *self.prices.entry(currency).or_default() += 1;
+                }
+                if outcome.added.products > 0 {
+                    imported.stock.values().for_each(|&stock| self.stock.add(stock));
+                }
             }
             _ => {}
         }
@@ -242,8 +262,18 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Writes records in one unit of work, and returns the outcome of each.
-async fn write(store: &Store, tasks: Arc<Vec<Task>>) -> Result<Vec<RecordOutcome>, Failure> {
-    let given = (tasks, Arc::clone(&store.terms));
-    store.database().write(given, async |work, (tasks, terms)| apply_all(work, terms, tasks).await).await
+/// Writes records in one unit of work, and returns the outcome of each. A store without products gets the currency.
+async fn write(
+    store: &Store,
+    tasks: Arc<Vec<Task>>,
+    currency: Option<Currency>,
+) -> Result<Vec<RecordOutcome>, Failure> {
+    let given = (tasks, Arc::clone(&store.terms), currency);
+    let written = store.database().write(given, async |work, (tasks, terms, currency)| {
+        if let Some(currency) = *currency {
+            store_currency::set_if_empty(work, currency).await?;
+        }
+        apply_all(work, terms, tasks).await
+    });
+    written.await
 }

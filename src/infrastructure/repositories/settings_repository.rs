@@ -11,6 +11,17 @@ impl SettingsRepository<'_> {
         self.0.first("SELECT value FROM store_settings WHERE key = $1", &params![key]).await
     }
 
+    /// Sets the value of a key if the store has no product.
+    pub async fn set_without_products(
+        work: &mut UnitOfWork,
+        key: &str,
+        value: &str,
+    ) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO store_settings (key, value) SELECT CAST($1 AS TEXT), CAST($2 AS TEXT) \
+                   WHERE NOT EXISTS (SELECT 1 FROM products) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        work.defer(sql, &params![key, value]).await
+    }
+
     /// Sets the value of a key.
     pub async fn set(work: &mut UnitOfWork, key: &str, value: &str) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO store_settings (key, value) VALUES ($1, $2) \

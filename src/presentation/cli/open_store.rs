@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 
 use crate::{
-    application::{Store, Terms},
-    domain::context::Context,
+    application::{Store, Terms, catalogue::store_currency},
+    domain::{context::Context, money::Currency},
     infrastructure::{
         Infrastructure,
         adapters::{AdapterSettings, CallLimits},
@@ -17,8 +17,21 @@ use crate::{
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
 pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
     let database = Database::open(settings.database.expose_secret(), Context::system(), setup).await?;
+    let currency = currency(&settings.store, &database).await?;
     let infrastructure = Infrastructure::new(database, adapters(settings));
-    Ok(Store::new(infrastructure, terms(&settings.store)))
+    Ok(Store::new(infrastructure, terms(&settings.store, currency)))
+}
+
+/// Returns the currency of requests that name none: that of the settings, or of the store's first import.
+pub(super) async fn currency(
+    settings: &StoreSettings,
+    database: &Database,
+) -> Result<Currency, DatabaseError> {
+    if let Some(currency) = settings.default_currency {
+        return Ok(currency);
+    }
+    let found = store_currency::find(&mut database.read().await?).await?;
+    Ok(found.unwrap_or(Currency::EUR))
 }
 
 /// Returns the store's vendors and the limits of calls to them.
@@ -29,11 +42,11 @@ fn adapters(settings: &Settings) -> AdapterSettings {
 }
 
 /// Returns the store's terms.
-fn terms(settings: &StoreSettings) -> Terms {
+fn terms(settings: &StoreSettings, default_currency: Currency) -> Terms {
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
     Terms {
         name: settings.name.clone(),
-        default_currency: settings.default_currency,
+        default_currency,
         default_country: settings.default_country,
         session: days(settings.session_days.get()),
         cart: days(settings.cart_days.get()),

@@ -11,7 +11,11 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use self::progress::Progress;
-use super::{CliError, open_store::open_store};
+use self::summary::Shown;
+use super::{
+    CliError,
+    open_store::{currency, open_store},
+};
 use crate::{
     application::import::{
         readers::{DecimalMark, Encoding, Format, Marks, Options},
@@ -87,17 +91,19 @@ impl Import {
             let checked = check(open, &options, &mut progress).map_err(failed)?;
             let store = open_store(&settings, Setup::IfEmpty).await?;
             started = Instant::now();
-            import(&store, open, checked, &mut progress).await.map_err(failed)
+            let report = import(&store, open, checked, &mut progress).await.map_err(failed)?;
+            let currency = currency(&settings.store, store.database()).await?;
+            Ok::<_, CliError>((report, Shown { currency, is_new: currency != store.terms.default_currency }))
         }
         .await;
         let rejects = progress.finish().map_err(|error| failed(ImportError::Observer(error)))?;
-        let report = report?;
+        let (report, shown) = report?;
 
         let text = if self.json {
             // a map with text keys can always be written as JSON
             serde_json::to_string(&report).unwrap_or_default()
         } else {
-            summary::of(&report, &self.file, rejects.as_deref(), started.elapsed())
+            summary::of(&report, shown, &self.file, rejects.as_deref(), started.elapsed())
         };
         writeln!(stdout(), "{text}").map_err(CliError::Output)?;
         let rejected = &report.totals.rejected;

@@ -8,8 +8,23 @@ use crate::application::import::report::{Counts, Report, StockCounts};
 use crate::domain::money::Currency;
 use crate::presentation::cli::counted;
 
+/// The currency that the store shows if a request names none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    /// The currency after the import.
+    pub currency: Currency,
+    /// Whether the import set it.
+    pub is_new: bool,
+}
+
 /// Returns the report of an import as text.
-pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Duration) -> String {
+pub(super) fn of(
+    report: &Report,
+    shown: Shown,
+    file: &Path,
+    rejects: Option<&Path>,
+    took: Duration,
+) -> String {
     let totals = &report.totals;
     let amount = |minor: i128| report.currency.map_or_else(String::new, |currency| money(minor, currency));
     let mut text = format!("{} ({}, {})\n", file.display(), report.format, report.encoding);
@@ -33,7 +48,7 @@ pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Dur
     for (name, counts) in [("added", report.added), ("unchanged", report.unchanged)] {
         line(&mut text, &format!("{name}: {}", listed(counts)));
     }
-    for note in stock_notes(report.stock) {
+    for note in currency_note(report, shown).into_iter().chain(stock_notes(report.stock)) {
         line(&mut text, &note);
     }
     if let Some(rejects) = rejects {
@@ -44,6 +59,26 @@ pub(super) fn of(report: &Report, file: &Path, rejects: Option<&Path>, took: Dur
     let speed = if seconds > 0.0 { totals.lines as f64 / seconds } else { 0.0 };
     let _ = write!(text, "{seconds:.1} s, {speed:.0} lines per second");
     text
+}
+
+/// Returns what to do about products that the store does not show, because they have no price in its currency, or that the
+/// currency is a new one.
+fn currency_note(report: &Report, Shown { currency, is_new }: Shown) -> Option<String> {
+    if is_new {
+        return Some(format!(
+            "the store had no products and now shows prices in {currency}; a running server does so after a restart \
+             (to choose another currency: store.default_currency)"
+        ));
+    }
+    let priced = report.prices.get(&currency).copied().unwrap_or(0);
+    let hidden =
+        (report.added.products + report.unchanged.products).checked_sub(priced).filter(|n| *n > 0)?;
+    let (other, _) = report.prices.iter().find(|(other, _)| **other != currency)?;
+    Some(format!(
+        "{} not shown: without a price in {currency}, the currency of the store. Set store.default_currency to \
+         {other}, or request ?currency={other}",
+        counted(hidden, "product is", "products are")
+    ))
 }
 
 /// Returns how the stock was taken from the file, where it is not simply the quantity in the file.

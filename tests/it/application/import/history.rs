@@ -6,10 +6,12 @@ use crate::support::import::{
     number, options, try_import,
 };
 use crate::support::orders::recover_payments;
+use undercroft::application::catalogue::store_currency;
 use undercroft::application::consistency::check;
 use undercroft::application::import::readers::Options;
 use undercroft::application::import::report::{Counts, StockCounts};
 use undercroft::application::import::run::ImportError;
+use undercroft::domain::money::Currency;
 
 on_both_engines!(imported_orders_add_up_to_the_file_exactly);
 async fn imported_orders_add_up_to_the_file_exactly(shop: &Shop) {
@@ -186,4 +188,23 @@ async fn the_report_says_how_the_stock_was_taken(shop: &Shop) {
     assert_eq!((report.stock.assumed, report.stock.assumed_pieces), (161, Some(100)));
     let (again, _) = import_all(store, file).await;
     assert_eq!(again.stock, StockCounts::default(), "nothing was added");
+}
+
+on_both_engines!(only_an_import_into_an_empty_store_sets_its_currency);
+async fn only_an_import_into_an_empty_store_sets_its_currency(shop: &Shop) {
+    let file = |handle: &str| format!("Handle,Title,Variant Price\n{handle},{handle},1.00\n");
+    let in_dollars = Options { currency: Some(Currency::USD), ..options() };
+    let in_pounds = Options { currency: Some(Currency::GBP), ..options() };
+
+    let store = &shop.store;
+    let (report, _) = import_with(store, &file("a"), &in_dollars).await;
+    assert_eq!(report.prices, [(Currency::USD, 1)].into());
+    import_with(store, &file("b"), &in_pounds).await;
+    let currency = store_currency::find(&mut shop.database.read().await.unwrap()).await.unwrap();
+    assert_eq!(currency, Some(Currency::USD));
+
+    let other = another_shop().await;
+    import_all(&other.store, &file("a")).await;
+    let currency = store_currency::find(&mut other.database.read().await.unwrap()).await.unwrap();
+    assert_eq!(currency, None, "the prices are in the currency of the store");
 }

@@ -98,6 +98,32 @@ fn the_summary_says_how_the_stock_was_taken() {
 }
 
 #[test]
+fn an_empty_store_shows_the_currency_of_its_first_import_and_others_are_named() {
+    let shopify = "Handle,Title,Variant Price\na,A,1.00\n";
+    let (folder, _) = folder_with("first.csv", shopify);
+    let summary = |file: &str, currency: &str, database: &str| {
+        let arguments = ["import", file, "--currency", currency, "--database", database];
+        let (code, output, errors) = run(folder.path(), &arguments);
+        assert_eq!(code, Some(0), "{errors}");
+        output
+    };
+    let output = summary("first.csv", "USD", "sqlite:one.db");
+    assert!(output.contains("\nthe store had no products and now shows prices in USD;"), "{output}");
+    let output = summary("first.csv", "USD", "sqlite:one.db");
+    assert!(!output.contains("shows prices") && !output.contains("not shown"), "{output}");
+
+    fs::write(folder.path().join("second.csv"), "Handle,Title,Variant Price\nb,B,1.00\n").unwrap();
+    let output = summary("second.csv", "GBP", "sqlite:one.db");
+    let expected = "\n1 product is not shown: without a price in USD, the currency of the store. \
+                    Set store.default_currency to GBP, or request ?currency=GBP\n";
+    assert!(output.contains(expected), "{output}");
+
+    fs::write(folder.path().join("undercroft.toml"), "[store]\ndefault_currency = \"EUR\"").unwrap();
+    let output = summary("first.csv", "USD", "sqlite:two.db");
+    assert!(output.contains("without a price in EUR"), "a setting counts more than the import: {output}");
+}
+
+#[test]
 fn records_that_are_not_imported_are_named_in_the_report_and_the_exit_code() {
     let customer = r#"{"type":"customer","id":"ann","name":"Ann"}"#;
     let file =
