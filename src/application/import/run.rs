@@ -146,6 +146,8 @@ struct Run<'a> {
     originals: Originals,
     /// The records of the next unit of work, each with its lines of the file.
     pending: Vec<(Task, Vec<SourceLine>)>,
+    /// The number of units of work so far.
+    batches: u64,
     /// The customers of the orders among the pending records.
     pending_customers: HashSet<UserId>,
     totals: Totals,
@@ -164,6 +166,7 @@ impl<'a> Run<'a> {
             siblings: HashMap::new(),
             originals: Originals::default(),
             pending: Vec::new(),
+            batches: 0,
             pending_customers: HashSet::new(),
             totals: Totals::default(),
             prices: BTreeMap::new(),
@@ -203,6 +206,10 @@ impl<'a> Run<'a> {
         let tasks = Arc::new(tasks);
         let currency = if self.prices.is_empty() { self.new_currency(&tasks) } else { None };
         let outcomes = write(self.store, Arc::clone(&tasks), currency).await?;
+        self.batches += 1;
+        if self.batches.is_power_of_two() {
+            refresh_statistics(self.store).await?;
+        }
         for ((task, lines), outcome) in tasks.iter().zip(lines).zip(outcomes) {
             self.count(&task.record, lines, &outcome, observer)?;
         }
@@ -260,6 +267,12 @@ impl<'a> Run<'a> {
         self.totals.reject(rejection);
         observer.rejected(rejection).map_err(ImportError::Observer)
     }
+}
+
+/// Lets the database adapt to the number of its rows, which has doubled.
+async fn refresh_statistics(store: &Store) -> Result<(), Failure> {
+    let refresh = store.database().write((), async |work, ()| Ok(work.refresh_statistics().await?));
+    refresh.await
 }
 
 /// Writes records in one unit of work, and returns the outcome of each. A store without products gets the currency.

@@ -4,7 +4,7 @@
 //! today is not sold a second time, and another file of the same source finds it unchanged.
 
 use crate::application::Terms;
-use crate::application::payments::apply_payment::apply_payment;
+use crate::application::payments::apply_payment::apply_to_locked;
 use crate::application::payments::gateway_calls::IMPORTED;
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
@@ -105,7 +105,9 @@ async fn place_lines(
         captured: placed.payment.amount,
         refunded: Money::zero(invoice.currency),
     };
-    apply_payment(work, placed.payment.id, &charge).await?;
+    work.lock_inserted(&placed.payment);
+    work.lock_inserted(&placed.order);
+    apply_to_locked(work, placed, &charge).await?;
     Ok(())
 }
 

@@ -25,7 +25,16 @@ pub async fn apply_payment(
     id: PaymentId,
     charge: &Charge,
 ) -> Result<PlacedOrder, Failure> {
-    let mut placed = lock_by_payment(work, id).await?;
+    let placed = lock_by_payment(work, id).await?;
+    apply_to_locked(work, placed, charge).await
+}
+
+/// Applies the provider's record of a payment to it and its order, which are locked.
+pub(crate) async fn apply_to_locked(
+    work: &mut UnitOfWork,
+    mut placed: PlacedOrder,
+    charge: &Charge,
+) -> Result<PlacedOrder, Failure> {
     let effects = placed.apply(charge, work.now())?;
     finish(work, placed, effects).await
 }

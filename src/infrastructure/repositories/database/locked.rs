@@ -77,6 +77,11 @@ impl UnitOfWork {
         Ok(found)
     }
 
+    /// Counts a row that this unit of work inserted as locked: no other transaction sees it yet.
+    pub(crate) fn lock_inserted<T: Table<Key: Field>>(&mut self, row: &T) {
+        self.remember(row);
+    }
+
     /// Saves what changed of a row that was locked by [`UnitOfWork::lock`], increments its version and sets the time of
     /// the change. Does nothing if nothing changed. Returns whether something did.
     ///

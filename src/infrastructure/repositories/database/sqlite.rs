@@ -17,7 +17,7 @@ use super::constraints::unique_constraint;
 use super::error::DatabaseError;
 use super::param::Param;
 use super::row::Row;
-use super::sqlite_file;
+use super::sqlite_file::{self, OpenFile};
 
 /// The most units in the queue of the writer; further ones wait until there is room.
 const QUEUE: usize = 1024;
@@ -61,6 +61,7 @@ impl SqliteDatabase {
         }
         if path.exists() {
             sqlite_file::check_writable(path)?;
+            sqlite_file::check_one_name(path)?;
             sqlite_file::check_instance(path)?;
         }
         let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -73,10 +74,11 @@ impl SqliteDatabase {
         if let Some(instance) = instance {
             sqlite_file::begin_instance(&writer, path, instance)?;
         }
+        let file = OpenFile::at(path)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_loop(writer, receiver))
+            .spawn(move || write_loop(writer, &file, receiver))
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
         let readers = Readers {
             path: path.to_owned(),
@@ -140,11 +142,11 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
 }
 
 /// Runs units and commits them in groups until the database is dropped.
-fn write_loop(connection: Connection, mut units: mpsc::Receiver<Box<dyn Unit>>) {
+fn write_loop(connection: Connection, file: &OpenFile, mut units: mpsc::Receiver<Box<dyn Unit>>) {
     let mut connection = SqliteConnection { connection: Some(connection), home: None };
     while let Some(first) = units.blocking_recv() {
         let mut group = Vec::new();
-        let committed = match connection.script("BEGIN IMMEDIATE") {
+        let committed = match file.check().and_then(|()| connection.script("BEGIN IMMEDIATE")) {
             Ok(()) => {
                 let ran;
                 (connection, ran) = run_group(connection, first, &mut units, &mut group);

@@ -9,6 +9,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -49,6 +50,59 @@ fn unusable(path: &Path, error: &io::Error) -> DatabaseError {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DatabaseError::ReadOnly(text),
         _ => DatabaseError::Unavailable(text),
+    }
+}
+
+/// Fails if the file has a second name: SQLite would keep another FILE-wal beside each name, and lose the changes of one
+/// (<https://www.sqlite.org/howtocorrupt.html>, section 2.5).
+pub(super) fn check_one_name(path: &Path) -> Result<(), DatabaseError> {
+    let file = fs::metadata(path).map_err(|error| unusable(path, &error))?;
+    if file.nlink() == 1 {
+        return Ok(());
+    }
+    Err(DatabaseError::Schema(format!(
+        "{} has a second name (a hard link), under which another process could write to it unseen: remove one of them",
+        path.display()
+    )))
+}
+
+/// Which file a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    number: u64,
+}
+
+impl FileId {
+    fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        Ok(Self { device: file.dev(), number: file.ino() })
+    }
+}
+
+/// The file that was opened at a path.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    id: FileId,
+}
+
+impl OpenFile {
+    /// Returns the file at a path, which was opened.
+    pub(super) fn at(path: &Path) -> Result<Self, DatabaseError> {
+        let id = FileId::of(path).map_err(|error| unusable(path, &error))?;
+        Ok(Self { path: path.to_owned(), id })
+    }
+
+    /// Fails if the path does not lead to the file any more: what is written to it would be lost at the next start.
+    pub(super) fn check(&self) -> Result<(), DatabaseError> {
+        if FileId::of(&self.path).is_ok_and(|id| id == self.id) {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(DatabaseError::Unavailable(format!(
+            "{path} was deleted, renamed or replaced: put it back, or restart"
+        )))
     }
 }
 

@@ -103,6 +103,15 @@ impl UnitOfWork {
         self.context = context;
     }
 
+    /// Lets PostgreSQL plan its statements anew for the rows that the tables have now. After many rows were inserted, it
+    /// would go on to read whole tables that had a few rows before. SQLite plans by the indexes alone.
+    pub async fn refresh_statistics(&mut self) -> Result<(), DatabaseError> {
+        match self.engine() {
+            Engine::Sqlite => Ok(()),
+            Engine::Postgres => self.script("ANALYZE").await,
+        }
+    }
+
     /// Sets a savepoint, within which the work that follows can be rolled back alone.
     pub fn savepoint(&mut self) -> Result<(), DatabaseError> {
         self.savepoints.push(self.locked.clone());

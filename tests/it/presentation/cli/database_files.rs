@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Server, run, undercroft};
+use super::{Server, get, run, undercroft};
 
 const SERVE: [&str; 4] = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
 
@@ -19,12 +19,17 @@ fn serve(folder: &Path) -> (Server, String) {
 
 /// Creates a cart.
 fn write(address: &str) {
+    let response = create_cart(address);
+    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+}
+
+/// Requests a cart; returns the response.
+fn create_cart(address: &str) -> String {
     let mut client = TcpStream::connect(address).unwrap();
     let request = "POST /v1/carts HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n\
                    content-length: 2\r\nconnection: close\r\n\r\n{}";
     client.write_all(request.as_bytes()).unwrap();
-    let response = std::io::read_to_string(client).unwrap();
-    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+    std::io::read_to_string(client).unwrap()
 }
 
 fn files(folder: &Path) -> Vec<String> {
@@ -127,4 +132,37 @@ fn a_file_that_cannot_be_written_is_refused_with_the_reason() {
         assert!(errors.contains("the database is read-only: "), "{errors}");
         assert!(errors.contains("Permission denied"), "{errors}");
     }
+}
+
+#[test]
+fn a_server_whose_file_was_replaced_takes_no_orders_until_it_is_back() {
+    let folder = TempDir::new().unwrap();
+    let (server, address) = serve(folder.path());
+    let (file, away) = (folder.path().join("undercroft.db"), folder.path().join("away.db"));
+    write(&address);
+    fs::rename(&file, &away).unwrap();
+    assert!(create_cart(&address).starts_with("HTTP/1.1 503 "), "it would be lost at the next start");
+    fs::write(&file, "").unwrap();
+    assert!(create_cart(&address).starts_with("HTTP/1.1 503 "));
+    assert!(get(&address, "/health/ready").starts_with("HTTP/1.1 503 "));
+    fs::rename(&away, &file).unwrap();
+    write(&address);
+    server.stop();
+}
+
+#[test]
+fn a_file_with_a_second_name_is_refused() {
+    let folder = TempDir::new().unwrap();
+    serve(folder.path()).0.stop();
+    let second = folder.path().join("second.db");
+    fs::hard_link(folder.path().join("undercroft.db"), &second).unwrap();
+    for name in ["undercroft.db", "second.db"] {
+        let database = format!("sqlite:{name}");
+        let (code, _, errors) =
+            run(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--database", &database]);
+        assert_eq!(code, Some(4), "{errors}");
+        assert!(errors.contains("has a second name (a hard link)"), "{errors}");
+    }
+    fs::remove_file(second).unwrap();
+    serve(folder.path()).0.stop();
 }
