@@ -241,7 +241,7 @@ CREATE TABLE carts (
     expires_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX carts_by_user ON carts (user_id, status, created_at);
-CREATE INDEX carts_by_expiry ON carts (expires_at) WHERE status <> 'ordered';
+CREATE INDEX carts_by_expiry ON carts (expires_at);
 
 CREATE TABLE cart_items (
     cart_id UUID NOT NULL REFERENCES carts (id) ON DELETE CASCADE,
@@ -450,6 +450,7 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (scope, key)
 ) /* clustered */;
 CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+CREATE INDEX idempotency_keys_by_subject ON idempotency_keys (subject) WHERE subject IS NOT NULL;
 
 CREATE TABLE outbox (
     seq SERIALKEY,

@@ -7,7 +7,7 @@ use crate::infrastructure::repositories::{CartRepository, IdempotencyRepository,
 /// The most rows deleted in one unit of work.
 const LIMIT: i64 = 1000;
 
-/// Deletes expired carts without an order.
+/// Deletes expired carts, except those of pending orders.
 pub(super) async fn purge_carts(context: JobContext) -> Result<usize, Failure> {
     let purge = context.store.database().write((), async |work, ()| {
         let now = work.now();

@@ -9,7 +9,8 @@ use crate::domain::events::UserRegistered;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::{EmailAlreadyUsedException, Failure, Fault, ValidationException};
 use crate::infrastructure::repositories::{
-    PreferencesRepository, SessionRepository, StoredResponse, UnitOfWork, UserRepository,
+    IdempotencyRepository, PreferencesRepository, SessionRepository, StoredResponse, UnitOfWork,
+    UserRepository,
 };
 
 use crate::application::Store;
@@ -51,9 +52,16 @@ pub async fn register(
         responder.key = Some(store.passwords.blind(key).await?);
     }
     let password_hash = store.passwords.hash(&new.password).await?;
-    let given = (new, password_hash);
-    once(store, responder, given, async |work, (new, hash)| insert(work, new, hash, Role::Customer).await)
-        .await
+    let given = (new, password_hash, responder.key.clone());
+    let registered = once(store, responder, given, async |work, (new, hash, key)| {
+        let user = insert(work, new, hash, Role::Customer).await?;
+        if let Some(key) = key {
+            // an erasure of the user deletes the stored response
+            IdempotencyRepository(work).set_subject(key, user.id.0).await?;
+        }
+        Ok(user)
+    });
+    registered.await
 }
 
 /// Creates an administrator, as [`make_admin`] does, in a transaction of its own.

@@ -110,12 +110,13 @@ impl CartRepository<'_> {
         work.defer(sql, &params![id, order_id, now]).await
     }
 
-    /// Removes up to `limit` carts that expired before `before` and were not ordered; returns the number removed.
+    /// Removes up to `limit` carts that expired before `before`, unless their order is pending: it may be cancelled, and
+    /// then the cart is open again. Returns the number removed.
     pub async fn purge(work: &mut UnitOfWork, before: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
         // The outer condition is checked again after a lock wait: a cart that was renewed is not removed.
-        let sql = "DELETE FROM carts WHERE id IN \
-                   (SELECT id FROM carts WHERE expires_at < $1 AND status <> 'ordered' ORDER BY expires_at LIMIT $2) \
-                   AND expires_at < $1 AND status <> 'ordered'";
+        let sql = "DELETE FROM carts WHERE id IN (SELECT c.id FROM carts c WHERE c.expires_at < $1 AND NOT EXISTS \
+                   (SELECT 1 FROM orders o WHERE o.id = c.order_id AND o.status = 'pending') \
+                   ORDER BY c.expires_at LIMIT $2) AND expires_at < $1";
         work.execute(sql, &params![before, limit]).await
     }
 }

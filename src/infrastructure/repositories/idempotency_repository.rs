@@ -113,6 +113,12 @@ impl IdempotencyRepository<'_> {
         Ok(response.clone())
     }
 
+    /// Records the id of the aggregate that the request of a claimed key has created.
+    pub async fn set_subject(&mut self, key: &IdempotencyKey, subject: Uuid) -> Result<(), DatabaseError> {
+        let sql = "UPDATE idempotency_keys SET subject = $3 WHERE scope = $1 AND key = $2";
+        self.0.defer(sql, &params![&key.scope, &key.key, subject]).await
+    }
+
     /// Sends for the lock of [`IdempotencyRepository::respond`] ahead; see [`Connection::send_ahead`].
     ///
     /// [`Connection::send_ahead`]: super::database::Connection::send_ahead

@@ -23,11 +23,13 @@ pub enum EraseError {
 }
 
 /// Removes what belongs to the user alone, and the payment method tokens, so that nothing more is charged.
-const STATEMENTS: [&str; 8] = [
+const STATEMENTS: [&str; 9] = [
     "DELETE FROM sessions WHERE user_id = $1",
     "DELETE FROM user_preferences WHERE user_id = $1",
     "DELETE FROM user_identities WHERE user_id = $1",
     "DELETE FROM notifications WHERE user_id = $1",
+    // the response to the registration, whose key belongs to a guest
+    "DELETE FROM idempotency_keys WHERE subject = $1",
     "DELETE FROM carts WHERE user_id = $1 AND status = 'open'",
     "UPDATE carts SET delivery = '{}', version = version + 1 WHERE user_id = $1",
     "UPDATE subscriptions SET token = '', version = version + 1 WHERE user_id = $1",

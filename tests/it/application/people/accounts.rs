@@ -93,6 +93,20 @@ async fn each_fault_of_a_registration_has_its_location(shop: &Shop) {
     server.guest().post("/v1/users", body).await.expect(201);
 }
 
+on_both_engines!(the_erasure_of_a_user_includes_the_response_to_the_registration);
+async fn the_erasure_of_a_user_includes_the_response_to_the_registration(shop: &Shop) {
+    let server = shop.server().await;
+    for email in ["ann@example.org", "bob@example.org"] {
+        let guest = server.guest().with("idempotency-key", &new_key());
+        guest.post("/v1/users", json!({"email": email, "password": PASSWORD})).await.expect(201);
+    }
+    let ann = log_in(server, "ann@example.org", PASSWORD).await;
+    erase(&ann).await.expect(204);
+    let kept: Vec<u8> = value(&shop.database, "SELECT body FROM idempotency_keys", &[]).await;
+    assert!(String::from_utf8(kept).unwrap().contains("bob@example.org"));
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM idempotency_keys", &[]).await, 1);
+}
+
 on_both_engines!(a_registration_is_idempotent_and_its_key_does_not_reveal_the_password);
 async fn a_registration_is_idempotent_and_its_key_does_not_reveal_the_password(shop: &Shop) {
     let server = shop.server().await;

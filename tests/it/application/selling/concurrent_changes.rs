@@ -84,6 +84,22 @@ async fn a_guests_cart_is_merged_at_the_first_login(shop: &Shop) {
     assert_eq!(value::<UserId>(&shop.database, owner, &[guest.into()]).await, ann);
 }
 
+on_both_engines!(an_ordered_cart_expires_unless_its_order_is_pending);
+async fn an_ordered_cart_expires_unless_its_order_is_pending(shop: &Shop) {
+    let store = &shop.store;
+    let variant = shop.product().price(1000).stock(5).create().await;
+    let mut carts = Vec::new();
+    for token in ["tok_ok", "tok_requires_action"] {
+        let id = cart(store, None, &[(variant, 1)]).await;
+        assert_eq!(submit(store, checkout_request(id, token), None).await.0, 201);
+        carts.push(id);
+    }
+    execute(&shop.database, &["UPDATE carts SET expires_at = created_at"]).await;
+    let [purged, _] = shop.database.write((), async |work, ()| purge(work).await).await.unwrap();
+    assert_eq!(purged, 1);
+    assert_eq!(value::<CartId>(&shop.database, "SELECT id FROM carts", &[]).await, carts[1]);
+}
+
 on_both_engines!(rows_renewed_during_a_purge_are_not_deleted);
 async fn rows_renewed_during_a_purge_are_not_deleted(shop: &Shop) {
     let store = &shop.store;
