@@ -24,13 +24,22 @@ impl Column {
 /// Finds columns in a header, and collects what is wrong with it.
 pub(super) struct Columns<'a> {
     header: &'a Fields,
+    known: usize,
     missing: Vec<&'static str>,
     repeated: Option<String>,
 }
 
+/// How much of a format a header has.
+pub(super) struct Coverage {
+    /// The number of columns that the format reads.
+    pub(super) known: usize,
+    /// The required columns that are missing.
+    pub(super) missing: Vec<&'static str>,
+}
+
 impl<'a> Columns<'a> {
     pub(super) fn of(header: &'a Fields) -> Self {
-        Self { header, missing: Vec::new(), repeated: None }
+        Self { header, known: 0, missing: Vec::new(), repeated: None }
     }
 
     /// Finds a column that may be absent, by any of its names.
@@ -42,6 +51,7 @@ impl<'a> Columns<'a> {
                 if found.next().is_some() {
                     self.repeated = Some((*name).to_owned());
                 }
+                self.known += 1;
                 return Column(Some(index));
             }
         }
@@ -57,14 +67,33 @@ impl<'a> Columns<'a> {
         column
     }
 
+    /// Returns how much of the format the header has.
+    pub(super) fn coverage(self) -> Coverage {
+        Coverage { known: self.known, missing: self.missing }
+    }
+
     /// Refuses a header with missing or repeated columns.
     pub(super) fn check(self) -> Result<(), Fault> {
         match self.repeated {
-            _ if !self.missing.is_empty() => Err(Fault::MissingColumns(self.missing)),
+            _ if !self.missing.is_empty() => {
+                Err(Fault::MissingColumns { missing: self.missing, header: listed(self.header) })
+            }
             Some(name) => Err(Fault::RepeatedColumn(name)),
             None => Ok(()),
         }
     }
+}
+
+/// Returns the names of columns for a message: the first ones, cut if they are long.
+pub(super) fn listed(header: &Fields) -> String {
+    const SHOWN: usize = 30;
+    const LONGEST: usize = 40;
+    let shown =
+        |name: &str| name.trim().chars().filter(|c| !c.is_control()).take(LONGEST).collect::<String>();
+    let names: Vec<_> = header.iter().take(SHOWN).map(shown).collect();
+    let others = header.len().saturating_sub(SHOWN);
+    let rest = if others > 0 { format!(" and {others} more") } else { String::new() };
+    format!("{}{rest}", names.join(", "))
 }
 
 /// Returns whether an apostrophe before a value is a spreadsheet's mark: before a number, a formula or a single word. In

@@ -39,12 +39,17 @@ pub enum Fault {
     /// The file is empty.
     #[error("the file is empty")]
     Empty,
-    /// The header belongs to no known format.
-    #[error("unknown format; the known ones are {}. Set it with --format", Format::names())]
-    UnknownFormat,
+    /// The header, which is described, belongs to no known format.
+    #[error("unknown format. {0} Known formats are {known}; set one with --format", known = Format::names())]
+    UnknownFormat(String),
     /// The header lacks columns.
-    #[error("missing columns: {}", .0.join(", "))]
-    MissingColumns(Vec<&'static str>),
+    #[error("missing columns: {}; the file has {header}", missing.join(", "))]
+    MissingColumns {
+        /// The columns that are missing.
+        missing: Vec<&'static str>,
+        /// The columns of the file.
+        header: String,
+    },
     /// A column that is read occurs twice.
     #[error("the column {0} occurs twice")]
     RepeatedColumn(String),

@@ -27,6 +27,7 @@ mod online_retail;
 mod shopify;
 mod skus;
 mod text;
+mod unknown_header;
 mod utf8_text;
 mod woocommerce;
 
@@ -126,9 +127,18 @@ impl<R: BufRead> Reader<R> {
             .format
             .or_else(|| Format::of_header(&header.fields))
             .or_else(|| Format::of_header(&woocommerce::in_english(&header.fields)))
-            .ok_or_else(|| at_header(Fault::UnknownFormat))?;
+            .ok_or_else(|| at_header(Self::unknown_format(&header.fields)))?;
         let reader = Self::format_reader(format, &header.fields, options).map_err(at_header)?;
         Ok(Self::new(Source::Table(table), reader, format, header.fields))
+    }
+
+    fn unknown_format(header: &Fields) -> Fault {
+        let coverages = [
+            (Format::OnlineRetail, online_retail::coverage(header)),
+            (Format::Shopify, shopify::coverage(header)),
+            (Format::Woocommerce, woocommerce::coverage(header)),
+        ];
+        Fault::UnknownFormat(unknown_header::describe(header, coverages))
     }
 
     fn format_reader(

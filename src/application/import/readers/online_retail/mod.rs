@@ -21,11 +21,11 @@ use uuid::Uuid;
 use self::products::Products;
 use self::sale::{Sale, SaleColumns};
 use super::Options;
-use super::columns::Columns;
+use super::columns::{Columns, Coverage};
 use super::error::Fault;
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
-use super::numbers::NumberColumns;
+use super::numbers::{Marks, NumberColumns};
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::import::record::{
@@ -61,6 +61,13 @@ impl OnlineRetail {
         columns.check()?;
         Ok(Self { columns: found, invoices: BTreeMap::new() })
     }
+}
+
+/// Returns how much of the format a header has.
+pub(super) fn coverage(header: &Fields) -> Coverage {
+    let mut columns = Columns::of(header);
+    SaleColumns::find(&mut columns, Marks::default());
+    columns.coverage()
 }
 
 impl FormatReader for OnlineRetail {

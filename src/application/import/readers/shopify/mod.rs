@@ -19,12 +19,12 @@ use jiff::Timestamp;
 use self::columns::ShopifyColumns;
 use super::Options;
 use super::category_tree::CategoryTree;
-use super::columns::{Column, Columns};
+use super::columns::{Column, Columns, Coverage};
 use super::error::Fault;
 use super::field_parsing::{LineError, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
-use super::numbers::NumberColumns;
+use super::numbers::{Marks, NumberColumns};
 use super::skus::Skus;
 use super::text::{joined_slug, plain_text};
 use crate::application::import::identity::Identity;
@@ -153,6 +153,13 @@ impl Shopify {
             Variant { options: values, ..Variant::new(IDENTITY.variant(&sku), product.id, sku, prices) };
         Ok((variant, stock))
     }
+}
+
+/// Returns how much of the format a header has.
+pub(super) fn coverage(header: &Fields) -> Coverage {
+    let mut columns = Columns::of(header);
+    ShopifyColumns::find(&mut columns, Marks::default());
+    columns.coverage()
 }
 
 impl FormatReader for Shopify {

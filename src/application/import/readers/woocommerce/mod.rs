@@ -24,12 +24,12 @@ use self::columns::{Stock, WoocommerceColumns};
 use self::variable::Variable;
 use super::Options;
 use super::category_tree::CategoryTree;
-use super::columns::Columns;
+use super::columns::{Columns, Coverage};
 use super::error::Fault;
 use super::field_parsing::{LineError, quoted, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
-use super::numbers::NumberColumns;
+use super::numbers::{Marks, NumberColumns};
 use super::skus::Skus;
 use super::text::joined_slug;
 use crate::application::import::identity::Identity;
@@ -112,6 +112,14 @@ impl Woocommerce {
         }
         self.parents.push(Variable::new(product, line));
     }
+}
+
+/// Returns how much of the format a header has.
+pub(super) fn coverage(header: &Fields) -> Coverage {
+    let header = in_english(header);
+    let mut columns = Columns::of(&header);
+    WoocommerceColumns::find(&mut columns, Marks::default());
+    columns.coverage()
 }
 
 impl FormatReader for Woocommerce {

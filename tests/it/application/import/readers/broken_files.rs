@@ -25,10 +25,9 @@ fn the_error_of_a_file_has_its_position() {
 
     assert_eq!(fault(""), (1, 1, Fault::Empty.to_string()));
     assert_eq!(fault("name,price\n").0, 1);
-    assert!(fault("name,price\n").2.starts_with("unknown format"));
     assert_eq!(
         fault("InvoiceNo,StockCode,Description,Quantity,InvoiceDate\n").2,
-        "missing columns: UnitPrice, CustomerID, Country"
+        "missing columns: UnitPrice, CustomerID, Country; the file has InvoiceNo, StockCode, Description, Quantity, InvoiceDate"
     );
     assert_eq!(fault(format!("Country,{HEADER}")).2, "the column Country occurs twice");
     let without_currency = try_read(SHOPIFY.as_bytes(), &Options::default()).err().unwrap();
@@ -36,10 +35,41 @@ fn the_error_of_a_file_has_its_position() {
 }
 
 #[test]
+fn an_unknown_header_is_shown_with_the_nearest_format_or_a_hint() {
+    for (header, expected) in [
+        (
+            "name,price",
+            "the columns name, price. The nearest format is shopify, which also needs Handle, Title.",
+        ),
+        ("ID;Tipo;Nome;Prezzo di listino", "The nearest format is woocommerce, which also needs SKU."),
+        (
+            "Quantity\tDescription\tCountry",
+            "nearest format is online-retail, which also needs InvoiceNo, StockCode,",
+        ),
+        ("Nafn,Verð", "No format has any of them. Are they in another language?"),
+        ("Handle~Title~Variant Price", "Is the separator another one than a comma, a semicolon, a tab or |?"),
+    ] {
+        let (line, column, text) = fault(format!("{header}\n"));
+        assert_eq!((line, column), (1, 1), "{header}");
+        assert!(text.starts_with("unknown format. The file has the columns "), "{text}");
+        assert!(text.contains(expected), "{header}: {text}");
+        assert!(text.ends_with(
+            "Known formats are online-retail, shopify, woocommerce, json-lines; set one with --format"
+        ));
+    }
+    let wide = vec!["x\u{7}".repeat(60); 50].join(",");
+    let text = fault(wide).2;
+    assert!(text.contains(&format!("{}, ", "x".repeat(40))) && text.contains(" and 20 more."), "{text}");
+}
+
+#[test]
 fn the_format_can_be_set() {
     let options = Options { format: Some(Format::Shopify), ..with_currency(Currency::EUR) };
     let error = try_read(ONLINE_RETAIL.as_bytes(), &options).err().unwrap();
-    assert_eq!(error.fault.to_string(), "missing columns: Handle, Title, Variant Price");
+    assert_eq!(
+        error.fault.to_string(),
+        "missing columns: Handle, Title, Variant Price; the file has InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID, Country"
+    );
     assert_eq!("woocommerce".parse(), Ok(Format::Woocommerce));
     assert!("magento".parse::<Format>().is_err());
 }

@@ -68,5 +68,5 @@ fn the_header_of_the_file_is_kept_for_its_rejected_lines() {
     assert_eq!((reader.format(), reader.header().get(2)), (Format::Woocommerce, Some("UGS")));
     let without_price = header.replace("Tarif régulier", "Prix");
     let error = Reader::open(without_price.as_bytes(), &with_currency(Currency::EUR)).err().unwrap();
-    assert!(matches!(error.fault, Fault::MissingColumns(names) if names == ["Regular price"]));
+    assert!(matches!(error.fault, Fault::MissingColumns { missing, .. } if missing == ["Regular price"]));
 }

@@ -1,0 +1,28 @@
+//! Describes a header that belongs to no known format: the columns of the file, and the format that is nearest to it.
+
+use super::columns::{Coverage, listed};
+use super::format::Format;
+use crate::application::import::line::Fields;
+
+/// Returns the description of a header, with what each format has of it.
+pub(super) fn describe(header: &Fields, coverages: [(Format, Coverage); 3]) -> String {
+    let columns = format!("The file has the columns {}.", listed(header));
+    if header.len() == 1 {
+        return format!(
+            "{columns} Is the separator another one than a comma, a semicolon, a tab or |? Then save the file with commas."
+        );
+    }
+    let nearest = coverages
+        .into_iter()
+        .filter(|(_, coverage)| coverage.known > 0)
+        // of equally near ones the one that lacks the fewest columns
+        .max_by_key(|(_, coverage)| (coverage.known, std::cmp::Reverse(coverage.missing.len())));
+    match nearest {
+        Some((format, Coverage { missing, .. })) => {
+            format!("{columns} The nearest format is {format}, which also needs {}.", missing.join(", "))
+        }
+        None => format!(
+            "{columns} No format has any of them. Are they in another language? Then export the file in English."
+        ),
+    }
+}
