@@ -66,7 +66,8 @@ mod tests {
     fn every_kind_has_a_message_and_every_message_is_used() {
         let subscriptions =
             SubscriptionStatus::ALL.iter().map(|status| format!("subscription_{}", status.name()));
-        let orders = ["order_cancelled", "order_fulfilled", "order_paid", "payment_refunded"];
+        let orders =
+            ["order_cancelled", "order_delivered", "order_fulfilled", "order_paid", "payment_refunded"];
         let kinds: BTreeSet<String> = orders.into_iter().map(str::to_owned).chain(subscriptions).collect();
         assert_eq!(kinds, ENGLISH.keys().cloned().collect());
     }
