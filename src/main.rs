@@ -8,10 +8,6 @@ use undercroft::{
     settings,
 };
 
-/// The system's allocator may keep the memory that a burst of requests took for good, in an area of each thread.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The longest wait for tasks that are still running when the command has ended.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
