@@ -48,9 +48,8 @@ pub(crate) async fn abandon(work: &mut UnitOfWork, id: PaymentId) -> Result<(), 
 
 /// Cancels an order that is not fulfilled, and begins to void or refund its payment.
 pub(crate) async fn cancel_order(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrder, Failure> {
-    let mut placed = lock(work, id).await?;
-    let effects = placed.cancel(work.now())?;
-    finish(work, placed, effects).await
+    let placed = lock(work, id).await?;
+    cancel_locked(work, placed).await
 }
 
 /// Cancels an order for its buyer, who may for `window` after the checkout.
@@ -59,9 +58,14 @@ pub(crate) async fn cancel_order_by_buyer(
     id: OrderId,
     window: SignedDuration,
 ) -> Result<PlacedOrder, Failure> {
-    // the lock is kept: the order that is checked is the one that is cancelled
-    lock(work, id).await?.check_cancellation(window, work.now())?;
-    cancel_order(work, id).await
+    let placed = lock(work, id).await?;
+    placed.check_cancellation(window, work.now())?;
+    cancel_locked(work, placed).await
+}
+
+async fn cancel_locked(work: &mut UnitOfWork, mut placed: PlacedOrder) -> Result<PlacedOrder, Failure> {
+    let effects = placed.cancel(work.now())?;
+    finish(work, placed, effects).await
 }
 
 /// Hands an order to the carrier.

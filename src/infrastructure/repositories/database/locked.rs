@@ -126,7 +126,7 @@ impl UnitOfWork {
         }
         let (mut params, mut sets) = (vec![values[0].clone()], Vec::new());
         let columns = T::columns().chain(T::COMPUTED.iter().copied());
-        for ((column, new), stored) in columns.zip(&values).zip(stored) {
+        for ((column, new), stored) in columns.zip(&values).zip(stored.iter()) {
             if new != stored {
                 params.push(new.clone());
                 sets.push(format!("{column} = ${}", params.len()));
@@ -134,7 +134,7 @@ impl UnitOfWork {
         }
         let sql = format!("UPDATE {} SET {} WHERE {}", T::NAME, sets.join(", "), key_condition::<T>(1));
         self.defer(&sql, &params).await?;
-        self.locked[index].values = values;
+        self.locked[index].values = values.into();
         Ok(true)
     }
 
@@ -142,6 +142,6 @@ impl UnitOfWork {
     fn remember<T: Table<Key: Field>>(&mut self, row: &T) {
         let values: Vec<_> = row.values().into_iter().map(Param::into_owned).collect();
         self.locked.retain(|locked| locked.table != T::NAME || locked.values[0] != values[0]);
-        self.locked.push(Locked { table: T::NAME, values });
+        self.locked.push(Locked { table: T::NAME, values: values.into() });
     }
 }

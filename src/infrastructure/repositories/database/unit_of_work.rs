@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use jiff::Timestamp;
@@ -65,8 +66,8 @@ pub struct UnitOfWork {
 #[derive(Clone)]
 pub(super) struct Locked {
     pub(super) table: &'static str,
-    /// The values of the columns, the key first.
-    pub(super) values: Vec<Param<'static>>,
+    /// The values of the columns, the key first. A savepoint shares them.
+    pub(super) values: Arc<[Param<'static>]>,
 }
 
 impl UnitOfWork {
