@@ -138,14 +138,8 @@ fn line_faults(failure: &Failure) -> Vec<(usize, String)> {
     let Some(validation) = failure.downcast_ref::<ValidationException>() else { return Vec::new() };
     let mut faults = Vec::new();
     for (location, fault) in validation.faults() {
-        let Location::Pointer(pointer) = location else { return Vec::new() };
-        let mut steps = pointer.split('/').skip(1);
-        let (Some("items"), Some(Ok(position)), Some(field)) =
-            (steps.next(), steps.next().map(str::parse), steps.next())
-        else {
-            return Vec::new();
-        };
-        faults.push((position, format!("{field}: {}", fault.code())));
+        let Location::Item(position, member) = location else { return Vec::new() };
+        faults.push((*position, format!("{member}: {}", fault.code())));
     }
     faults
 }

@@ -12,7 +12,9 @@ use crate::domain::pricing::{LineInput, Priced, PricingInput, ShippingInput, pri
 use crate::domain::product::{BillingInterval, ProductKind};
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
-use crate::infrastructure::exceptions::{Failure, Fault, InvalidDiscountCodeException, ValidationException};
+use crate::infrastructure::exceptions::{
+    Failure, Fault, InvalidDiscountCodeException, Location, ValidationException,
+};
 use crate::infrastructure::repositories::{
     CategoryRepository, Connection, DiscountRepository, Offer, ProductRepository, ShippingRepository,
     TaxRepository,
@@ -162,7 +164,7 @@ pub async fn quote_offers(
     let mut faults = ValidationException::none();
     for (i, (line, offer)) in request.lines.iter().zip(&offers).enumerate() {
         let Some(unit_price) = line.price.of(offer, request.currency) else {
-            faults.add(format!("/items/{i}/variant_id"), Fault::NotFound);
+            faults.add(Location::Item(i, "variant_id"), Fault::NotFound);
             continue;
         };
         let mut tax = rate(&rules, &tax_class(connection, offer, &mut classes).await?);
@@ -209,7 +211,7 @@ async fn offers(connection: &mut Connection, lines: &[QuoteLine]) -> Result<Vec<
     for (i, line) in lines.iter().enumerate() {
         match found.iter().find(|offer| offer.variant_id == line.variant_id) {
             Some(offer) => offers.push(offer.clone()),
-            None => faults.add(format!("/items/{i}/variant_id"), Fault::NotFound),
+            None => faults.add(Location::Item(i, "variant_id"), Fault::NotFound),
         }
     }
     faults.check()?;

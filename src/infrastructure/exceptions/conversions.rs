@@ -44,7 +44,7 @@ impl From<PricingError> for Failure {
                 } else {
                     Fault::Maximum { maximum: maximum.into() }
                 };
-                ValidationException::one(format!("/items/{line}/quantity"), fault).into()
+                ValidationException::one(Location::Item(line, "quantity"), fault).into()
             }
             PricingError::Money(error) => error.into(),
             // negative prices are refused when they are entered
@@ -188,7 +188,7 @@ mod tests {
         };
         let maximum = Fault::Maximum { maximum: (*LINE_QUANTITY.end()).into() };
         let too_many = fault(PricingError::Quantity { line: 2, quantity: i64::MAX });
-        assert_eq!(too_many, ("/items/2/quantity".into(), maximum));
+        assert_eq!(too_many, (Location::Item(2, "quantity"), maximum));
         assert_eq!(
             fault(PricingError::Quantity { line: 0, quantity: 0 }).1,
             Fault::Minimum { minimum: 1.into() }

@@ -1,5 +1,7 @@
 //! Faults of single fields of a request, and their locations.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Number, Value, json};
 
 use super::facts;
@@ -10,6 +12,8 @@ use crate::domain::{country::Country, money::Currency};
 pub enum Location {
     /// A JSON pointer into the body; empty is the body itself.
     Pointer(String),
+    /// A member of an item of `items`, by the position of the item from 0; a pointer in the problem document.
+    Item(usize, &'static str),
     /// A parameter of the query or the path, by name.
     Parameter(String),
     /// A header, by name.
@@ -18,11 +22,12 @@ pub enum Location {
 
 impl Location {
     /// The name and value of the problem document's member for the location.
-    pub(super) fn member(&self) -> (&'static str, &str) {
+    pub(super) fn member(&self) -> (&'static str, Cow<'_, str>) {
         match self {
-            Self::Pointer(pointer) => ("pointer", pointer),
-            Self::Parameter(name) => ("parameter", name),
-            Self::Header(name) => ("header", name),
+            Self::Pointer(pointer) => ("pointer", pointer.into()),
+            Self::Item(position, member) => ("pointer", format!("/items/{position}/{member}").into()),
+            Self::Parameter(name) => ("parameter", name.into()),
+            Self::Header(name) => ("header", (*name).into()),
         }
     }
 }
