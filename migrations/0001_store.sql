@@ -320,6 +320,7 @@ CREATE TABLE payments (
     action_url TEXT,
     attempts BIGINT NOT NULL CHECK (attempts >= 0),
     next_attempt_at TIMESTAMPTZ,
+    watched_until TIMESTAMPTZ,
     version BIGINT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,

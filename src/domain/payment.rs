@@ -94,6 +94,8 @@ pub struct Payment {
     pub attempts: i64,
     /// The time of the next look-up, UTC; `None` if the outcome of the payment and of its operations is known.
     pub next_attempt_at: Option<Timestamp>,
+    /// Until when an abandoned payment is looked up, UTC: its provider did not know it, and the request may still arrive.
+    pub watched_until: Option<Timestamp>,
     /// The number of changes, from 1.
     pub version: i64,
     /// The time of the creation, UTC.
@@ -106,6 +108,11 @@ impl Payment {
     /// Returns whether the outcome of the authorization is not known yet.
     pub fn is_open(&self) -> bool {
         matches!(self.status, PaymentStatus::Pending | PaymentStatus::RequiresAction)
+    }
+
+    /// Returns whether the payment was abandoned, and its provider may still receive the authorization.
+    pub fn is_watched(&self, now: Timestamp) -> bool {
+        self.watched_until.is_some_and(|until| now < until)
     }
 
     /// Returns the amount that an operation of this kind can move: what is authorized, or captured, and not pending.

@@ -21,8 +21,8 @@ use super::time::later;
 
 pub use cancellation::CancellationRefusal;
 
-/// The failure of an authorization that the provider did not know when the payment was voided without it.
-pub const UNKNOWN_TO_PROVIDER: &str = "abandoned";
+/// How long an abandoned payment is looked up: the request may still arrive at the provider.
+const WATCH: SignedDuration = SignedDuration::from_hours(6);
 
 /// How often the return of money is requested again after the provider refused it.
 const RETURN_ATTEMPTS: usize = 30;
@@ -145,9 +145,10 @@ impl PlacedOrder {
         if !self.payment.is_open() {
             return Ok(Vec::new());
         }
-        let effects = self.void(UNKNOWN_TO_PROVIDER)?;
+        let effects = self.void("abandoned")?;
         if self.payment.amount.is_positive() {
             self.payment.next_attempt_at = Some(later(now, FIRST_RETRY));
+            self.payment.watched_until = Some(later(now, WATCH));
         }
         Ok(effects)
     }
@@ -206,6 +207,7 @@ impl PlacedOrder {
         payment.failure = None;
         payment.action_url = None;
         payment.next_attempt_at = None;
+        payment.watched_until = None;
         payment.status = payment.status.transition_to(match charge.status {
             ChargeStatus::Captured => PaymentStatus::Captured,
             _ => PaymentStatus::Authorized,

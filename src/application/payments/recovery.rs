@@ -10,7 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::ids::PaymentId;
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
-use crate::domain::placed_order::UNKNOWN_TO_PROVIDER;
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, NotFound};
@@ -25,8 +24,6 @@ use crate::application::Store;
 const BATCH: i64 = 100;
 /// The longest wait between two look-ups of a payment.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
-/// How long an abandoned payment that its provider did not know is looked up: the request may still arrive.
-const WATCH: SignedDuration = SignedDuration::from_hours(6);
 
 /// Makes the payments without a known outcome due now, for use after a restart: the process that was to settle them
 /// may have been killed. Payments whose next attempt is more than half an hour away keep it.
@@ -112,10 +109,10 @@ fn wait(attempts: i64) -> SignedDuration {
 
 /// Looks up a payment and sends its pending operations.
 async fn recover(store: &Store, id: PaymentId) -> Result<(), Failure> {
-    let (payment, operations) = load(store, id).await?;
+    let payment: Payment = store.database().read().await?.find(id).await?.ok_or(NotFound::Payment)?;
     if payment.is_open() {
         recover_open(store, &payment).await?;
-    } else if is_watched(&payment, &operations, store.now()) {
+    } else if payment.is_watched(store.now()) {
         refresh(store, id).await?;
     }
 
@@ -141,20 +138,12 @@ async fn load(store: &Store, id: PaymentId) -> Result<(Payment, Vec<PaymentOpera
 /// they are only added under that lock.
 async fn unschedule(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
     let mut payment = work.lock::<Payment>(id).await?.ok_or(NotFound::Payment)?;
-    let operations = PaymentRepository(work).operations(id).await?;
-    let pending = operations.iter().any(|operation| operation.status == OperationStatus::Pending);
-    if !payment.is_open() && !pending && !is_watched(&payment, &operations, work.now()) {
+    let pending = PaymentRepository(work).has_pending_operations(id).await?;
+    if !payment.is_open() && !pending && !payment.is_watched(work.now()) {
         payment.next_attempt_at = None;
         work.save(&mut payment).await?;
     }
     Ok(())
-}
-
-/// Returns whether the provider may still receive the authorization of an abandoned payment.
-fn is_watched(payment: &Payment, operations: &[PaymentOperation], now: Timestamp) -> bool {
-    let unknown = |operation: &&PaymentOperation| operation.failure.as_deref() == Some(UNKNOWN_TO_PROVIDER);
-    let since = operations.iter().find(unknown).and_then(|operation| operation.settled_at);
-    payment.amount.is_positive() && since.is_some_and(|since| now < later(since, WATCH))
 }
 
 /// Looks up an open payment and applies its charge. A payment whose reservation has expired is abandoned, also if its

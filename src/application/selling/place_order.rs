@@ -265,6 +265,7 @@ fn payment(draft: &OrderDraft, total: Money, now: jiff::Timestamp, retry_at: jif
         action_url: None,
         attempts: 0,
         next_attempt_at: Some(retry_at),
+        watched_until: None,
         version: 1,
         created_at: now,
         updated_at: now,

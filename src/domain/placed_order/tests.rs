@@ -70,6 +70,7 @@ fn placed(order: OrderStatus, payment: PaymentStatus) -> PlacedOrder {
             action_url: None,
             attempts: 0,
             next_attempt_at: Some(NOW),
+            watched_until: None,
             version: 1,
             created_at: NOW,
             updated_at: NOW,

@@ -30,6 +30,7 @@ table! {
     action_url,
     attempts,
     next_attempt_at,
+    watched_until,
     version,
     created_at,
     updated_at,
