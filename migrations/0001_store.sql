@@ -1,7 +1,6 @@
 -- The store's tables, one text for both engines. The runner translates the type names for SQLite:
 --   UUID, BYTEA: BLOB · TIMESTAMPTZ: INTEGER (µs since 1970) · JSONB: TEXT · BOOLEAN, BIGINT: INTEGER
 --   KEYTEXT: TEXT (on PostgreSQL TEXT COLLATE "C", so that both order by bytes) · SERIALKEY: an ascending key
---   TXID: the number of the writing transaction (0 on SQLite, where writers do not overlap)
 -- A table that ends in `) /* clustered */;` is stored in its primary key's order where the database can.
 -- The text between `-- sqlite:` or `-- postgres:` and `-- end` is for that engine alone.
 
@@ -455,7 +454,6 @@ CREATE INDEX idempotency_keys_by_subject ON idempotency_keys (subject) WHERE sub
 
 CREATE TABLE outbox (
     seq SERIALKEY,
-    tx TXID,
     id UUID NOT NULL,
     type TEXT NOT NULL,
     version BIGINT NOT NULL,
@@ -464,12 +462,39 @@ CREATE TABLE outbox (
     data JSONB NOT NULL
 );
 -- postgres:
-CREATE INDEX outbox_by_commit ON outbox (tx, seq);
+-- A transaction that publishes holds a shared lock, named by a number below those of its events, until it ends.
+CREATE FUNCTION number_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    transaction TEXT := TG_RELID || ' ' || pg_current_xact_id();
+BEGIN
+    IF current_setting('undercroft.publishes', true) IS DISTINCT FROM transaction THEN
+        PERFORM pg_advisory_xact_lock_shared((TG_RELID::bigint & 2147483647)::int, (NEW.seq & 2147483647)::int);
+        PERFORM set_config('undercroft.publishes', transaction, true);
+        NEW.seq := nextval('outbox_seq_seq');
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER outbox_number BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION number_event();
+-- The order of the steps matters: the last assigned number, then the locks, then the events that are committed by now.
+-- A lock has the lower 31 bits of its number; the number is the one nearest to the last assigned.
+CREATE FUNCTION readable_events(after BIGINT, most BIGINT) RETURNS SETOF outbox LANGUAGE plpgsql AS $$
+DECLARE
+    assigned BIGINT := (SELECT last_value FROM outbox_seq_seq);
+    publishing BIGINT := (
+        SELECT MIN(assigned - ((assigned & 2147483647) - objid::bigint + 3221225472) % 2147483648 + 1073741824)
+        FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 2
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND classid::bigint = 'outbox'::regclass::oid::bigint & 2147483647
+    );
+BEGIN
+    RETURN QUERY SELECT * FROM outbox
+        WHERE seq > after AND seq <= LEAST(assigned, publishing) ORDER BY seq LIMIT most;
+END $$;
 -- end
 
 CREATE TABLE event_cursors (
     subscriber KEYTEXT PRIMARY KEY,
-    tx BIGINT NOT NULL,
     seq BIGINT NOT NULL,
     attempts BIGINT NOT NULL,
     retry_at TIMESTAMPTZ,

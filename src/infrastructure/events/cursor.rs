@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use crate::infrastructure::repositories::{Connection, DatabaseError, EventPosition, UnitOfWork, from_row};
+use crate::infrastructure::repositories::{Connection, DatabaseError, Outbox, UnitOfWork, from_row};
 
 /// The position of a subscriber in the outbox, and the failed attempts of the next event.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor {
     /// The position of the last event that was handled.
-    pub position: EventPosition,
+    pub position: i64,
     /// The failed attempts to handle the next event.
     pub attempts: i64,
     /// The time of the next attempt; `None` if none failed.
@@ -18,7 +18,7 @@ pub(super) struct Cursor {
 from_row!(Cursor { position, attempts, retry_at });
 
 impl Cursor {
-    const COLUMNS: &'static str = "tx, seq, attempts, retry_at";
+    const COLUMNS: &'static str = "seq, attempts, retry_at";
 
     /// Returns the cursor of a subscriber; `None` if it has handled nothing yet.
     pub async fn find(connection: &mut Connection, subscriber: &str) -> Result<Option<Self>, DatabaseError> {
@@ -30,13 +30,12 @@ impl Cursor {
     /// while a failed event waits for its next attempt. A subscriber without a cursor gets one at the start.
     pub async fn lock(work: &mut UnitOfWork, subscriber: &str) -> Result<Option<Self>, DatabaseError> {
         let sql = format!(
-            "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ($1, $3, $4, 0) \
+            "INSERT INTO event_cursors (subscriber, seq, attempts) VALUES ($1, $3, 0) \
              ON CONFLICT (subscriber) DO UPDATE SET attempts = event_cursors.attempts \
              WHERE event_cursors.retry_at IS NULL OR event_cursors.retry_at <= $2 RETURNING {}",
             Self::COLUMNS
         );
-        let EventPosition { tx, seq } = EventPosition::START;
-        let values = [subscriber.into(), work.now().into(), tx.into(), seq.into()];
+        let values = [subscriber.into(), work.now().into(), Outbox::START.into()];
         work.first(&sql, &values).await
     }
 
@@ -44,11 +43,11 @@ impl Cursor {
     pub async fn advance(
         work: &mut UnitOfWork,
         subscriber: &str,
-        position: EventPosition,
+        position: i64,
     ) -> Result<(), DatabaseError> {
-        let sql = "UPDATE event_cursors SET tx = $2, seq = $3, attempts = 0, retry_at = NULL, last_error = NULL \
+        let sql = "UPDATE event_cursors SET seq = $2, attempts = 0, retry_at = NULL, last_error = NULL \
                    WHERE subscriber = $1";
-        work.execute(sql, &[subscriber.into(), position.tx.into(), position.seq.into()]).await.map(drop)
+        work.execute(sql, &[subscriber.into(), position.into()]).await.map(drop)
     }
 
     /// Records that the next event has failed `attempts` times, with the time of the next attempt.

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::infrastructure::repositories::{EventPosition, from_row};
+use crate::infrastructure::repositories::from_row;
 
 /// A published event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     /// The position in the outbox.
-    pub position: EventPosition,
+    pub position: i64,
     /// The id of the event, by which a receiver recognizes a repeated delivery.
     pub id: Uuid,
     /// The CloudEvents type, such as `order.paid`.
@@ -29,5 +29,5 @@ from_row!(Envelope { position, id, event_type, version, subject, occurred_at, da
 
 impl Envelope {
     /// The columns of the outbox that make an envelope.
-    pub(super) const COLUMNS: &'static str = "tx, seq, id, type, version, subject, occurred_at, data";
+    pub(super) const COLUMNS: &'static str = "seq, id, type, version, subject, occurred_at, data";
 }

@@ -16,7 +16,7 @@ use super::cursor::Cursor;
 use super::envelope::Envelope;
 use super::subscriber::Subscriber;
 use crate::infrastructure::exceptions::{Failure, Kind, Technical};
-use crate::infrastructure::repositories::{Database, EventPosition, Outbox, UnitOfWork};
+use crate::infrastructure::repositories::{Database, Outbox, UnitOfWork};
 
 /// The shortest retention of an event; one that a subscriber has not read is kept longer.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -83,13 +83,13 @@ impl EventDispatcher {
     }
 
     /// Returns the position that every subscriber has reached; `None` without subscribers.
-    async fn first_cursor(&self) -> Result<Option<EventPosition>, Failure> {
+    async fn first_cursor(&self) -> Result<Option<i64>, Failure> {
         let mut connection = self.database.read().await?;
         let mut first = None;
         for subscriber in self.subscribers.iter() {
             let cursor = Cursor::find(&mut connection, subscriber.name()).await?;
-            let position = cursor.map_or(EventPosition::START, |cursor| cursor.position);
-            first = Some(first.map_or(position, |first: EventPosition| first.min(position)));
+            let position = cursor.map_or(Outbox::START, |cursor| cursor.position);
+            first = Some(first.map_or(position, |first: i64| first.min(position)));
         }
         Ok(first)
     }
@@ -134,8 +134,8 @@ impl EventDispatcher {
         if retry_at.is_some_and(|at| at > self.database.context().clock.now()) {
             return Ok(false);
         }
-        let position = cursor.map_or(EventPosition::START, |cursor| cursor.position);
-        Ok(!Outbox(&mut connection).after::<EventPosition>(position, "tx, seq", 1).await?.is_empty())
+        let position = cursor.map_or(Outbox::START, |cursor| cursor.position);
+        Ok(!Outbox(&mut connection).after::<i64>(position, "seq", 1).await?.is_empty())
     }
 }
 
@@ -187,8 +187,7 @@ async fn record_failure(
 
     let sql = "INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT DO NOTHING";
-    let seq = event.position.seq;
-    let values = [subscriber.into(), seq.into(), attempts.into(), error.into(), now.into()];
+    let values = [subscriber.into(), event.position.into(), attempts.into(), error.into(), now.into()];
     work.execute(sql, &values).await?;
     Cursor::advance(work, subscriber, event.position).await?;
     tracing::error!(subscriber, event = %event.id, error, "an event became a dead letter");

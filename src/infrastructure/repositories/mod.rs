@@ -38,9 +38,9 @@ pub use cart_repository::CartRepository;
 pub use catalogue_index::{AdminProductFilter, Facets, PriceBand, ProductFilter, ProductSort, SearchResults};
 pub use category_repository::{CategoryRepository, TreeError};
 pub use database::{
-    Connection, Cursors, Database, DatabaseError, Engine, EventPosition, Field, ForeignCursor, FromRow, Json,
-    ListError, ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork,
-    Versioned, WorkFn, next_number,
+    Connection, Cursors, Database, DatabaseError, Engine, Field, ForeignCursor, FromRow, Json, ListError,
+    ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned,
+    WorkFn, next_number,
 };
 pub use database::{copy, sqlite_backup};
 pub(crate) use database::{from_row, next_number_ahead, read_column};

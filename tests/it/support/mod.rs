@@ -143,7 +143,8 @@ fn report_skipped() {
     writeln!(std::io::stderr(), "{message}").unwrap();
 }
 
-async fn admin(url: &str, sql: &str) {
+/// Executes statements in a session of their own.
+pub async fn admin(url: &str, sql: &str) {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     client.batch_execute(sql).await.unwrap();

@@ -49,7 +49,7 @@ pub use self::{
     dialect::Engine,
     error::DatabaseError,
     migrations::SchemaState,
-    outbox::{EventPosition, Outbox},
+    outbox::Outbox,
     page::{Cursors, ForeignCursor, ListError, ListedByTime, Page},
     param::Param,
     row::{Field, FromRow, Json, Row},
@@ -96,7 +96,6 @@ impl Database {
         let mut database = Self::connect_for_writing(url, context, setup != Setup::Never)?;
         database.is_new = migrations::set_up(&database, setup).await?;
         database.signing_key = SigningKey::load(&database).await?;
-        outbox::renumber_restored(&database).await?;
         Ok(database)
     }
 
@@ -291,7 +290,7 @@ impl Database {
                 Ok(connection) => connection,
                 Err(error) => return (Err(error.into()), false),
             };
-            connection.begin("BEGIN");
+            connection.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
             let connection = Connection::new(EngineConnection::Postgres(connection));
             let mut unit = UnitOfWork::new(connection, self.context.clone());
 

@@ -119,7 +119,7 @@ async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO reviews SELECT id, product_id, p.user_id, 5, 'a', 'b', 'pending', 1, placed_at, placed_at \
          FROM purchases p JOIN orders ON id = order_id LIMIT 1",
         "INSERT INTO notifications SELECT id, id, 'test', '{}', 'in_app', 'delivered', NULL, created_at FROM users LIMIT 1",
-        "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ('none', 0, 1, 0)",
+        "INSERT INTO event_cursors (subscriber, seq, attempts) VALUES ('none', 1, 0)",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",
         "INSERT INTO discount_uses SELECT o.id, d.id FROM orders o, discounts d WHERE o.status = 'paid' LIMIT 1",
@@ -214,39 +214,6 @@ async fn the_events_of_a_copy_are_numbered_after_those_that_were_deleted(shop: &
         let database = target.open().await.unwrap();
         let variant = value(&database, "SELECT variant_id FROM inventory", &[]).await;
         Sale::of(&store(&database, terms()), variant, "tok_ok").await;
-        assert_eq!(value::<i64>(&database, "SELECT MIN(seq) FROM outbox", &[]).await, last + 1);
+        assert!(value::<i64>(&database, "SELECT MIN(seq) FROM outbox", &[]).await > last);
     }
-}
-
-/// Events in the order of their delivery, with the cursor of one subscriber after the second and a dead letter.
-const EVENTS: &[&str] = &[
-    "INSERT INTO outbox (seq, tx, id, type, version, subject, occurred_at, data) \
-     SELECT e.seq, e.tx, gen_random_uuid(), e.type, 1, 's', now(), '{}' \
-     FROM (VALUES (7, 90, 'first'), (5, 100, 'second'), (9, 100, 'third'), (6, 110, 'fourth')) AS e (seq, tx, type)",
-    "INSERT INTO event_cursors (subscriber, tx, seq, attempts) VALUES ('a', 100, 5, 0), ('b', 1, 4, 0), \
-     ('c', 105, 8, 0)",
-    "INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) VALUES ('a', 7, 8, 'e', now())",
-];
-
-#[tokio::test]
-async fn events_of_postgres_keep_their_order_on_sqlite() {
-    let Some(source) = Target::postgres().await else { return };
-    let database = Database::open(&source.url, Context::system(), Setup::IfEmpty).await.unwrap();
-    execute(&database, EVENTS).await;
-    let target = Target::sqlite();
-    copied(&source.url, &target.url).await;
-
-    let database = target.open().await.unwrap();
-    let mut connection = database.read().await.unwrap();
-    let events: Vec<(i64, i64, String)> =
-        connection.all("SELECT seq, tx, type FROM outbox ORDER BY seq", &[]).await.unwrap();
-    let names = [(5, "first"), (6, "second"), (7, "third"), (9, "fourth")];
-    assert_eq!(events, names.map(|(seq, name)| (seq, 0, name.to_owned())));
-    let cursors: Vec<(String, i64, i64)> = connection
-        .all("SELECT subscriber, tx, seq FROM event_cursors ORDER BY subscriber", &[])
-        .await
-        .unwrap();
-    assert_eq!(cursors, [("a", 6), ("b", 4), ("c", 7)].map(|(name, seq)| (name.to_owned(), 0, seq)));
-    let letter: i64 = connection.one("SELECT seq FROM dead_letters", &[]).await.unwrap();
-    assert_eq!(letter, 5);
 }

@@ -7,7 +7,6 @@
 //! the hashes of source and target are equal.
 
 mod catalog;
-mod event_order;
 mod table_hash;
 mod target;
 

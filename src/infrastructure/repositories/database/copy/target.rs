@@ -12,7 +12,7 @@ use super::super::param::{Param, params};
 use super::super::unit_of_work::UnitOfWork;
 use super::super::{Backend, Database};
 use super::catalog::CopyTable;
-use super::{CopyError, TableReport, event_order};
+use super::{CopyError, TableReport};
 use crate::domain::context::Context;
 
 /// The marker: the tables of the source, with their content when the copy began.
@@ -100,20 +100,17 @@ impl Target {
         self.connection.commit().await
     }
 
-    /// Completes the copy in one transaction: foreign keys, serial numbers, the order of events. After it, the target is
-    /// a store.
+    /// Completes the copy in one transaction: foreign keys and serial numbers. After it, the target is a store.
     pub(super) async fn finish(&mut self, serials: &[Serial]) -> Result<(), DatabaseError> {
         self.begin()?;
         match self.connection.engine() {
-            Engine::Sqlite => {
-                check_foreign_keys(&mut self.connection).await?;
-                event_order::by_number(&mut self.connection).await?;
-            }
+            Engine::Sqlite => check_foreign_keys(&mut self.connection).await?,
             Engine::Postgres => {
                 let sql = "SELECT statement FROM copy_foreign_keys ORDER BY name";
                 for statement in self.connection.all::<String>(sql, &[]).await? {
                     self.connection.script(&statement).await?;
                 }
+                self.connection.script("ALTER TABLE outbox ENABLE TRIGGER outbox_number").await?;
             }
         }
         for serial in serials {
@@ -135,7 +132,8 @@ impl Target {
     }
 }
 
-/// Sets up the schema with the marker, and without foreign keys on PostgreSQL.
+/// Sets up the schema with the marker. On PostgreSQL it has no foreign keys until the copy is complete, and events keep
+/// the numbers of the source.
 async fn begin(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
     migrations::apply(work).await?;
     let engine = work.engine();
@@ -145,6 +143,7 @@ async fn begin(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
         for statement in work.all::<String>(DROP_FOREIGN_KEYS, &[]).await? {
             work.script(&statement).await?;
         }
+        work.script("ALTER TABLE outbox DISABLE TRIGGER outbox_number").await?;
     }
     Ok(())
 }
