@@ -9,6 +9,7 @@ use super::Store;
 use super::import::line::{Fields, Rejection};
 use super::import::readers::{Dialect, Format, Options};
 use super::import::run::{ImportError, Observer, check, import};
+use super::import::write_options::ExistingProducts;
 use crate::application::people::accounts::{CreateUser, make_admin};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{DatabaseError, SettingsRepository};
@@ -55,7 +56,7 @@ pub async fn fill(store: &Store) -> Result<(), ImportError> {
     let created_at = store.database().context().clock.now();
     let options = Options { format: Some(Format::JsonLines), created_at, ..Options::default() };
     let checked = check(open, &options, &mut LogRejections)?;
-    import(store, open, checked, &mut LogRejections).await.map(drop)
+    import(store, open, checked, ExistingProducts::Keep, &mut LogRejections).await.map(drop)
 }
 
 /// Creates the administrator with a random password, which completes the demo.

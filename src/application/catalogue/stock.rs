@@ -29,7 +29,8 @@ pub async fn set(
     write.await
 }
 
-async fn set_in(
+/// Sets the stock of a variant in an open unit of work; see [`set`].
+pub(crate) async fn set_in(
     work: &mut UnitOfWork,
     variant_id: VariantId,
     expected_version: Option<i64>,

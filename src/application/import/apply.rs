@@ -1,9 +1,8 @@
 //! Writes a record in an open unit of work, at the record's own time and with ids that follow from the record: repeated,
-//! or on another database, it writes the same. What is in the store already stays as it is.
+//! or on another database, it writes the same. What is in the store already stays as it is, unless products are updated.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::application::Terms;
 use crate::domain::context::Context;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
@@ -15,6 +14,7 @@ use super::identity::context_of;
 use super::originals::Traced;
 use super::outcome::{RecordError, RecordOutcome};
 use super::record::{ImportedInvoice, ImportedProduct, Record};
+use super::write_options::WriteOptions;
 use super::{cancellations, catalogue_records, sales};
 
 /// A record that is to be written.
@@ -65,18 +65,18 @@ impl Existing {
 /// Consecutive products are written together, which takes a fraction of the statements.
 pub(super) async fn apply_all(
     work: &mut UnitOfWork,
-    terms: &Terms,
+    options: &WriteOptions,
     tasks: &[Task],
 ) -> Result<Vec<RecordOutcome>, Failure> {
     let mut existing = find_existing(work, tasks).await?;
     let mut outcomes = Vec::with_capacity(tasks.len());
     for group in tasks.chunk_by(|one, next| one.product().is_some() && next.product().is_some()) {
         let products: Vec<_> = group.iter().filter_map(Task::product).collect();
-        match apply_products(work, &products).await? {
+        match apply_products(work, options, &products).await? {
             Some(applied) => outcomes.extend(applied),
             None => {
                 for task in group {
-                    outcomes.push(apply(work, terms, task, &mut existing).await?);
+                    outcomes.push(apply(work, options, task, &mut existing).await?);
                 }
             }
         }
@@ -105,25 +105,26 @@ async fn find_existing(work: &mut UnitOfWork, tasks: &[Task]) -> Result<Existing
 /// Writes several products. Returns `None`, and leaves no trace, if there are not several or the store refuses one.
 async fn apply_products(
     work: &mut UnitOfWork,
+    options: &WriteOptions,
     products: &[&ImportedProduct],
 ) -> Result<Option<Vec<RecordOutcome>>, Failure> {
     if products.len() < 2 {
         return Ok(None);
     }
     work.savepoint()?;
-    let written = catalogue_records::products(work, products).await;
+    let written = catalogue_records::products(work, options, products).await;
     end(work, written).await.map(Result::ok)
 }
 
 /// Writes a record. If the store refuses it, no trace of it is left.
 async fn apply(
     work: &mut UnitOfWork,
-    terms: &Terms,
+    options: &WriteOptions,
     task: &Task,
     existing: &mut Existing,
 ) -> Result<RecordOutcome, Failure> {
     work.savepoint()?;
-    let written = write(work, terms, task, existing).await;
+    let written = write(work, options, task, existing).await;
     let outcome = end(work, written).await?;
     if let (Record::Customer(customer), Ok(_)) = (&task.record, &outcome) {
         existing.customers.insert(customer.user.id);
@@ -153,7 +154,7 @@ async fn end<T>(
 
 async fn write(
     work: &mut UnitOfWork,
-    terms: &Terms,
+    options: &WriteOptions,
     task: &Task,
     existing: &Existing,
 ) -> Result<RecordOutcome, RecordError> {
@@ -164,7 +165,7 @@ async fn write(
         Record::Category(category) => catalogue_records::category(work, category).await,
         Record::TaxRule(rule) => catalogue_records::tax_rule(work, rule).await,
         Record::ShippingMethod(method) => catalogue_records::shipping_method(work, method).await,
-        Record::Product(product) => catalogue_records::product(work, product).await,
+        Record::Product(product) => catalogue_records::product(work, options, product).await,
         Record::Discount(discount) => catalogue_records::discount(work, discount).await,
         Record::Customer(customer) => catalogue_records::customer(work, customer).await,
         Record::Order(invoice) => {
@@ -172,11 +173,11 @@ async fn write(
                 return Ok(sales::unchanged(invoice, order));
             }
             existing.require_customer(invoice)?;
-            sales::place(work, terms, invoice).await
+            sales::place(work, &options.terms, invoice).await
         }
         Record::Cancellation(invoice) => {
             existing.require_customer(invoice)?;
-            cancellations::cancel(work, terms, invoice, &task.traced).await
+            cancellations::cancel(work, &options.terms, invoice, &task.traced).await
         }
     }
 }

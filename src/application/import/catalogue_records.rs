@@ -1,6 +1,7 @@
 //! Adds categories, tax rules, shipping methods, products, discounts and customers to the store, unless they are there.
+//! Products that are there are updated if the import says so.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::application::catalogue::naming::{check_names, check_translations};
 use crate::domain::category::Category;
@@ -15,8 +16,10 @@ use crate::infrastructure::repositories::{
 
 use super::identity::context_of;
 use super::outcome::{RecordError, RecordOutcome};
+use super::product_updates;
 use super::record::{ImportedCustomer, ImportedProduct};
 use super::report::Counts;
+use super::write_options::{ExistingProducts, WriteOptions};
 
 type Outcome = Result<RecordOutcome, RecordError>;
 
@@ -44,25 +47,54 @@ pub(super) async fn shipping_method(work: &mut UnitOfWork, method: &ShippingMeth
     Ok(RecordOutcome::new(is_added, Counts { shipping_methods: 1, ..Counts::default() }))
 }
 
-pub(super) async fn product(work: &mut UnitOfWork, product: &ImportedProduct) -> Outcome {
-    let outcomes = products(work, &[product]).await?;
+pub(super) async fn product(
+    work: &mut UnitOfWork,
+    options: &WriteOptions,
+    product: &ImportedProduct,
+) -> Outcome {
+    let outcomes = products(work, options, &[product]).await?;
     Ok(outcomes.into_iter().next().unwrap_or_default())
 }
 
-/// Adds those of several products that are not there; all are refused if the store refuses one.
+/// Adds those of several products that are not there, and updates the others if the options say so; all are refused if
+/// the store refuses one.
 pub(super) async fn products(
     work: &mut UnitOfWork,
+    options: &WriteOptions,
     products: &[&ImportedProduct],
 ) -> Result<Vec<RecordOutcome>, RecordError> {
     let ids: Vec<_> = products.iter().map(|imported| imported.product.id).collect();
     let existing = ProductRepository(work).existing(&ids).await?;
-    let is_new = |imported: &ImportedProduct| !existing.contains(&imported.product.id);
+    let is_new = |imported: &&ImportedProduct| !existing.contains(&imported.product.id);
+    let (new, known): (Vec<_>, Vec<_>) = products.iter().copied().partition(is_new);
+
+    add_products(work, &new).await?;
+    let updated = match options.existing {
+        ExistingProducts::Keep => HashMap::new(),
+        ExistingProducts::Update => product_updates::update_all(work, &options.context, &known).await?,
+    };
+
+    let outcome = |imported: &&ImportedProduct| {
+        let counts = Counts { products: 1, ..Counts::default() };
+        if is_new(imported) {
+            let stock = imported.stock.values().copied().collect();
+            RecordOutcome { stock, ..RecordOutcome::new(true, counts) }
+        } else if let Some(&stock) = updated.get(&imported.product.id) {
+            RecordOutcome { updated: counts, stock, ..RecordOutcome::default() }
+        } else {
+            RecordOutcome::new(false, counts)
+        }
+    };
+    Ok(products.iter().map(outcome).collect())
+}
+
+/// Adds products, each at its own time.
+async fn add_products(work: &mut UnitOfWork, products: &[&ImportedProduct]) -> Result<(), RecordError> {
     let mut added = Vec::with_capacity(products.len());
-    for ImportedProduct { product, stock } in products.iter().copied().filter(|imported| is_new(imported)) {
+    for imported in products {
+        let product = &imported.product;
         check_names(&product.slug, &product.translations)?;
-        let pieces: BTreeMap<_, _> =
-            stock.iter().map(|(&variant, stock)| (variant, stock.pieces())).collect();
-        added.push((product, pieces));
+        added.push((product, imported.pieces()));
     }
     let added: Vec<_> = added.iter().map(|(product, pieces)| (*product, pieces)).collect();
 
@@ -77,8 +109,7 @@ pub(super) async fn products(
         work.set_context(context_of(&product.id, product.created_at));
         work.publish(&ProductChanged { product_id: product.id }).await?;
     }
-    let counts = Counts { products: 1, ..Counts::default() };
-    Ok(products.iter().map(|imported| RecordOutcome::new(is_new(imported), counts)).collect())
+    Ok(())
 }
 
 pub(super) async fn discount(work: &mut UnitOfWork, discount: &Discount) -> Outcome {

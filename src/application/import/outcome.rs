@@ -3,15 +3,19 @@
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{DatabaseError, SaveError, TreeError};
 
-use super::report::Counts;
+use super::report::{Counts, StockCounts};
 
 /// The outcome of a record.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RecordOutcome {
     /// What was added to the store.
     pub added: Counts,
+    /// What was in the store before and was updated.
+    pub updated: Counts,
     /// What was in the store before and stays as it is.
     pub unchanged: Counts,
+    /// How the stock of the variants that were added was taken from the file.
+    pub stock: StockCounts,
     /// The lines of an invoice that the store refused, by their index, each with the reason.
     pub refused_lines: Vec<(usize, String)>,
     /// Why the store refused the record as a whole.

@@ -78,6 +78,11 @@ impl ImportedProduct {
         Self { product, stock: BTreeMap::new() }
     }
 
+    /// Returns the stock of each variant in pieces; `None` if they are not counted.
+    pub(crate) fn pieces(&self) -> BTreeMap<VariantId, Option<i64>> {
+        self.stock.iter().map(|(&variant, stock)| (variant, stock.pieces())).collect()
+    }
+
     /// Adds a variant with its stock.
     pub(crate) fn add(&mut self, variant: Variant, stock: ImportedStock) {
         self.stock.insert(variant.id, stock);

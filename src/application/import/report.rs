@@ -29,8 +29,17 @@ pub struct Report {
     pub stock: StockCounts,
     /// What was added to the store.
     pub added: Counts,
+    /// What was in the store before, and was updated.
+    pub updated: Counts,
     /// What was in the store before, and stays as it is.
     pub unchanged: Counts,
+}
+
+impl Report {
+    /// Returns the number of products of the file that are in the store.
+    pub fn products(&self) -> u64 {
+        self.added.products + self.updated.products + self.unchanged.products
+    }
 }
 
 /// The number of variants by how their stock was taken from the file.
@@ -49,18 +58,31 @@ pub struct StockCounts {
     pub assumed_pieces: Option<i64>,
 }
 
-impl StockCounts {
-    /// Counts the stock of a variant.
-    pub(super) fn add(&mut self, stock: ImportedStock) {
-        match stock {
-            ImportedStock::Given(_) => self.given += 1,
-            ImportedStock::Missing => self.missing += 1,
-            ImportedStock::NotCounted => self.not_counted += 1,
-            ImportedStock::Assumed(pieces) => {
-                self.assumed += 1;
-                self.assumed_pieces = Some(pieces);
+impl FromIterator<ImportedStock> for StockCounts {
+    fn from_iter<I: IntoIterator<Item = ImportedStock>>(stocks: I) -> Self {
+        let mut counts = Self::default();
+        for stock in stocks {
+            match stock {
+                ImportedStock::Given(_) => counts.given += 1,
+                ImportedStock::Missing => counts.missing += 1,
+                ImportedStock::NotCounted => counts.not_counted += 1,
+                ImportedStock::Assumed(pieces) => {
+                    counts.assumed += 1;
+                    counts.assumed_pieces = Some(pieces);
+                }
             }
         }
+        counts
+    }
+}
+
+impl AddAssign for StockCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.given += other.given;
+        self.missing += other.missing;
+        self.not_counted += other.not_counted;
+        self.assumed += other.assumed;
+        self.assumed_pieces = other.assumed_pieces.or(self.assumed_pieces);
     }
 }
 

@@ -15,6 +15,7 @@ use super::readers::{Dialect, Entry, Options, Outcome, ReadError, Reader, encodi
 use super::record::Record;
 use super::report::{Counts, Report, StockCounts};
 use super::totals::{Totals, TotalsMismatch};
+use super::write_options::{ExistingProducts, WriteOptions};
 use crate::application::Store;
 use crate::application::catalogue::store_currency;
 use crate::domain::ids::{CategoryId, OrderId, UserId};
@@ -110,10 +111,11 @@ pub async fn import<R: BufRead + Send>(
     store: &Store,
     open: impl Fn() -> io::Result<R>,
     checked: Checked,
+    existing: ExistingProducts,
     observer: &mut dyn Observer,
 ) -> Result<Report, ImportError> {
     let mut reader = Reader::open(open().map_err(ImportError::Open)?, &checked.options)?;
-    let mut run = Run::new(store, checked.lines);
+    let mut run = Run::new(store, existing, checked.lines);
     for outcome in &mut reader {
         match outcome? {
             Outcome::Entry(entry) => run.add(entry, observer).await?,
@@ -122,7 +124,7 @@ pub async fn import<R: BufRead + Send>(
     }
     run.write_pending(observer).await?;
     run.totals.close(reader.lines())?;
-    let Run { totals, prices, stock, added, unchanged, .. } = run;
+    let Run { totals, prices, stock, added, updated, unchanged, .. } = run;
     Ok(Report {
         totals,
         format: reader.format(),
@@ -131,6 +133,7 @@ pub async fn import<R: BufRead + Send>(
         prices,
         stock,
         added,
+        updated,
         unchanged,
     })
 }
@@ -138,6 +141,7 @@ pub async fn import<R: BufRead + Send>(
 /// The state of a running import.
 struct Run<'a> {
     store: &'a Store,
+    options: WriteOptions,
     /// The lines of the whole file.
     lines: u64,
     /// The number of categories so far below each parent.
@@ -155,13 +159,15 @@ struct Run<'a> {
     prices: BTreeMap<Currency, u64>,
     stock: StockCounts,
     added: Counts,
+    updated: Counts,
     unchanged: Counts,
 }
 
 impl<'a> Run<'a> {
-    fn new(store: &'a Store, lines: u64) -> Self {
+    fn new(store: &'a Store, existing: ExistingProducts, lines: u64) -> Self {
         Self {
             store,
+            options: WriteOptions::new(store, existing),
             lines,
             siblings: HashMap::new(),
             originals: Originals::default(),
@@ -172,6 +178,7 @@ impl<'a> Run<'a> {
             prices: BTreeMap::new(),
             stock: StockCounts::default(),
             added: Counts::default(),
+            updated: Counts::default(),
             unchanged: Counts::default(),
         }
     }
@@ -205,7 +212,7 @@ impl<'a> Run<'a> {
         let (tasks, lines): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending).into_iter().unzip();
         let tasks = Arc::new(tasks);
         let currency = if self.prices.is_empty() { self.new_currency(&tasks) } else { None };
-        let outcomes = write(self.store, Arc::clone(&tasks), currency).await?;
+        let outcomes = write(self.store, &self.options, Arc::clone(&tasks), currency).await?;
         self.batches += 1;
         if self.batches.is_power_of_two() {
             refresh_statistics(self.store).await?;
@@ -234,7 +241,9 @@ impl<'a> Run<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(), ImportError> {
         self.added += outcome.added;
+        self.updated += outcome.updated;
         self.unchanged += outcome.unchanged;
+        self.stock += outcome.stock;
         match record {
             Record::Order(invoice) => {
                 let lines = invoice.lines.iter().enumerate();
@@ -247,9 +256,6 @@ impl<'a> Run<'a> {
             Record::Product(imported) if outcome.refused.is_none() => {
                 for currency in imported.product.currencies() {
                     *self.prices.entry(currency).or_default() += 1;
-                }
-                if outcome.added.products > 0 {
-                    imported.stock.values().for_each(|&stock| self.stock.add(stock));
                 }
             }
             _ => {}
@@ -278,15 +284,16 @@ async fn refresh_statistics(store: &Store) -> Result<(), Failure> {
 /// Writes records in one unit of work, and returns the outcome of each. A store without products gets the currency.
 async fn write(
     store: &Store,
+    options: &WriteOptions,
     tasks: Arc<Vec<Task>>,
     currency: Option<Currency>,
 ) -> Result<Vec<RecordOutcome>, Failure> {
-    let given = (tasks, Arc::clone(&store.terms), currency);
-    let written = store.database().write(given, async |work, (tasks, terms, currency)| {
+    let given = (tasks, options.clone(), currency);
+    let written = store.database().write(given, async |work, (tasks, options, currency)| {
         if let Some(currency) = *currency {
             store_currency::set_if_empty(work, currency).await?;
         }
-        apply_all(work, terms, tasks).await
+        apply_all(work, options, tasks).await
     });
     written.await
 }

@@ -9,6 +9,7 @@ use undercroft::application::import::line::{Fields, Rejection};
 use undercroft::application::import::readers::{Dialect, Options};
 use undercroft::application::import::report::Report;
 use undercroft::application::import::run::{ImportError, Observer, check, import};
+use undercroft::application::import::write_options::ExistingProducts;
 use undercroft::domain::money::Currency;
 
 use super::store::value;
@@ -78,24 +79,33 @@ pub fn options() -> Options {
 
 /// Imports a file, with an observer that may stop it.
 pub async fn try_import(store: &Store, text: &str, progress: &mut Progress) -> Result<Report, ImportError> {
-    try_import_with(store, text, &options(), progress).await
+    try_import_with(store, text, &options(), ExistingProducts::Keep, progress).await
 }
 
 async fn try_import_with(
     store: &Store,
     text: &str,
     options: &Options,
+    existing: ExistingProducts,
     progress: &mut Progress,
 ) -> Result<Report, ImportError> {
     let open = || Ok(Cursor::new(text.to_owned()));
     let checked = check(open, options, progress)?;
-    import(store, open, checked, progress).await
+    import(store, open, checked, existing, progress).await
 }
 
 /// Imports a whole file with some options.
 pub async fn import_with(store: &Store, text: &str, options: &Options) -> (Report, Progress) {
     let mut progress = Progress::stopping_after(usize::MAX);
-    let report = try_import_with(store, text, options, &mut progress).await.unwrap();
+    let report = try_import_with(store, text, options, ExistingProducts::Keep, &mut progress).await.unwrap();
+    (report, progress)
+}
+
+/// Imports a whole file, and updates products that are in the store already.
+pub async fn update_all(store: &Store, text: &str) -> (Report, Progress) {
+    let mut progress = Progress::stopping_after(usize::MAX);
+    let update = ExistingProducts::Update;
+    let report = try_import_with(store, text, &options(), update, &mut progress).await.unwrap();
     (report, progress)
 }
 

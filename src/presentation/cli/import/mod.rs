@@ -20,6 +20,7 @@ use crate::{
     application::import::{
         readers::{DecimalMark, Encoding, Format, Marks, Options},
         run::{ImportError, check, import},
+        write_options::ExistingProducts,
     },
     domain::{context::Context, money::Currency},
     infrastructure::repositories::Setup,
@@ -55,6 +56,9 @@ pub struct Import {
     /// -3, …)
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     duplicate_skus: DuplicateSkus,
+    /// Take the texts, prices, stock and new variants of products that are in the store already; nothing is removed
+    #[arg(long)]
+    update: bool,
     /// Exit with code 3 if any line was rejected
     #[arg(long)]
     strict: bool,
@@ -83,6 +87,7 @@ impl Import {
             suffix_duplicate_skus: self.duplicate_skus == DuplicateSkus::Suffix,
             created_at: self.modified_at(),
         };
+        let existing = if self.update { ExistingProducts::Update } else { ExistingProducts::Keep };
         let open = || open(&self.file);
         let rejects = self.rejects.clone().unwrap_or_else(|| default_rejects(&self.file));
         let mut progress = Progress::new(rejects);
@@ -91,9 +96,10 @@ impl Import {
             let checked = check(open, &options, &mut progress).map_err(failed)?;
             let store = open_store(&settings, Setup::IfEmpty).await?;
             started = Instant::now();
-            let report = import(&store, open, checked, &mut progress).await.map_err(failed)?;
+            let report = import(&store, open, checked, existing, &mut progress).await.map_err(failed)?;
             let currency = currency(&settings.store, store.database()).await?;
-            Ok::<_, CliError>((report, Shown { currency, is_new: currency != store.terms.default_currency }))
+            let is_new = currency != store.terms.default_currency;
+            Ok::<_, CliError>((report, Shown { currency, is_new }))
         }
         .await;
         let rejects = progress.finish().map_err(|error| failed(ImportError::Observer(error)))?;
@@ -103,7 +109,7 @@ impl Import {
             // a map with text keys can always be written as JSON
             serde_json::to_string(&report).unwrap_or_default()
         } else {
-            summary::of(&report, shown, &self.file, rejects.as_deref(), started.elapsed())
+            summary::of(&report, existing, shown, &self.file, rejects.as_deref(), started.elapsed())
         };
         writeln!(stdout(), "{text}").map_err(CliError::Output)?;
         let rejected = &report.totals.rejected;

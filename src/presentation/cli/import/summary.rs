@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::application::import::report::{Counts, Report, StockCounts};
+use crate::application::import::write_options::ExistingProducts;
 use crate::domain::money::Currency;
 use crate::presentation::cli::counted;
 
@@ -20,6 +21,7 @@ pub(super) struct Shown {
 /// Returns the report of an import as text.
 pub(super) fn of(
     report: &Report,
+    existing: ExistingProducts,
     shown: Shown,
     file: &Path,
     rejects: Option<&Path>,
@@ -45,10 +47,13 @@ pub(super) fn of(
     if totals.rejected.unpriced > 0 && report.currency.is_some() {
         line(&mut text, &format!("rejected lines without an amount: {}", totals.rejected.unpriced));
     }
-    for (name, counts) in [("added", report.added), ("unchanged", report.unchanged)] {
-        line(&mut text, &format!("{name}: {}", listed(counts)));
+    line(&mut text, &format!("added: {}", listed(report.added)));
+    if existing == ExistingProducts::Update {
+        line(&mut text, &format!("updated: {}", listed(report.updated)));
     }
-    for note in currency_note(report, shown).into_iter().chain(stock_notes(report.stock)) {
+    line(&mut text, &format!("unchanged: {}", listed(report.unchanged)));
+    let notes = update_note(report, existing).into_iter().chain(currency_note(report, shown));
+    for note in notes.chain(stock_notes(report.stock)) {
         line(&mut text, &note);
     }
     if let Some(rejects) = rejects {
@@ -61,6 +66,17 @@ pub(super) fn of(
     text
 }
 
+/// Returns how to take the changes of products that were in the store before.
+fn update_note(report: &Report, existing: ExistingProducts) -> Option<String> {
+    let products = report.unchanged.products;
+    (products > 0 && existing == ExistingProducts::Keep).then(|| {
+        format!(
+            "{} in the store before and stayed; --update takes their texts, prices, stock and new variants",
+            counted(products, "product was", "products were")
+        )
+    })
+}
+
 /// Returns what to do about products that the store does not show, because they have no price in its currency, or that the
 /// currency is a new one.
 fn currency_note(report: &Report, Shown { currency, is_new }: Shown) -> Option<String> {
@@ -71,8 +87,7 @@ fn currency_note(report: &Report, Shown { currency, is_new }: Shown) -> Option<S
         ));
     }
     let priced = report.prices.get(&currency).copied().unwrap_or(0);
-    let hidden =
-        (report.added.products + report.unchanged.products).checked_sub(priced).filter(|n| *n > 0)?;
+    let hidden = report.products().checked_sub(priced).filter(|n| *n > 0)?;
     let (other, _) = report.prices.iter().find(|(other, _)| **other != currency)?;
     Some(format!(
         "{} not shown: without a price in {currency}, the currency of the store. Set store.default_currency to \

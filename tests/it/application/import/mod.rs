@@ -4,3 +4,4 @@ mod history;
 mod numbers;
 mod readers;
 mod rejected_records;
+mod updates;

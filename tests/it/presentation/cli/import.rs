@@ -124,6 +124,27 @@ fn an_empty_store_shows_the_currency_of_its_first_import_and_others_are_named() 
 }
 
 #[test]
+fn the_summary_counts_the_products_that_were_in_the_store_and_update_takes_their_changes() {
+    let (folder, _) = folder_with("shop.csv", "Handle,Title,Variant Price\na,A,1.00\nb,B,2.00\n");
+    let summary = |options: &[&str]| {
+        let arguments = [&["import", "shop.csv", "--currency", "EUR"], options].concat();
+        let (code, output, errors) = run(folder.path(), &arguments);
+        assert_eq!(code, Some(0), "{errors}");
+        output
+    };
+    assert!(!summary(&[]).contains("--update"), "all products are new");
+    fs::write(folder.path().join("shop.csv"), "Handle,Title,Variant Price\na,A,1.00\nb,B,2.50\n").unwrap();
+    let kept = summary(&[]);
+    assert!(
+        kept.contains("\nunchanged: products 2\n2 products were in the store before and stayed;"),
+        "{kept}"
+    );
+    let updated = summary(&["--update"]);
+    assert!(updated.contains("\nadded: nothing\nupdated: products 1\nunchanged: products 1\n"), "{updated}");
+    assert!(export(folder.path(), None).contains("\"amount\":250"));
+}
+
+#[test]
 fn records_that_are_not_imported_are_named_in_the_report_and_the_exit_code() {
     let customer = r#"{"type":"customer","id":"ann","name":"Ann"}"#;
     let file =
