@@ -91,6 +91,7 @@ CREATE TABLE products (
     active BOOLEAN NOT NULL,
     options JSONB NOT NULL,
     translations JSONB NOT NULL,
+    metadata JSONB NOT NULL,
     rating_sum BIGINT NOT NULL CHECK (rating_sum >= 0),
     rating_count BIGINT NOT NULL CHECK (rating_count >= 0),
     version BIGINT NOT NULL,
@@ -109,6 +110,7 @@ CREATE TABLE variants (
     options JSONB NOT NULL,
     active BOOLEAN NOT NULL,
     prices JSONB NOT NULL,
+    metadata JSONB NOT NULL,
     position BIGINT NOT NULL,
     PRIMARY KEY (product_id, id)
 ) /* clustered */;

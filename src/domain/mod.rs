@@ -10,6 +10,7 @@ pub mod events;
 pub mod ids;
 pub mod invoice;
 pub mod language;
+pub mod metadata;
 pub mod money;
 pub mod notification;
 pub mod order;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CategoryId, ProductId, VariantId};
+use super::metadata::Metadata;
 use super::money::{Currency, Money};
 use super::state::states;
 use super::tax::TaxClass;
@@ -84,6 +85,8 @@ pub struct Product {
     pub options: Vec<String>,
     /// The texts in other languages.
     pub translations: Translations,
+    /// The merchant's own values, which shoppers do not see.
+    pub metadata: Metadata,
     /// The sum of the approved ratings.
     pub rating_sum: i64,
     /// The number of approved ratings.
@@ -113,6 +116,8 @@ pub struct Variant {
     pub active: bool,
     /// The price in each currency, in minor units.
     pub prices: BTreeMap<Currency, i64>,
+    /// The merchant's own values, which shoppers do not see.
+    pub metadata: Metadata,
 }
 
 /// The stock of a variant, in pieces.
@@ -166,6 +171,7 @@ impl Product {
             active: true,
             options: Vec::new(),
             translations: Translations::new(),
+            metadata: Metadata::default(),
             rating_sum: 0,
             rating_count: 0,
             version: 1,
@@ -203,7 +209,7 @@ impl Product {
 impl Variant {
     /// Returns an active variant without options.
     pub fn new(id: VariantId, product_id: ProductId, sku: String, prices: BTreeMap<Currency, i64>) -> Self {
-        Self { id, product_id, sku, options: Vec::new(), active: true, prices }
+        Self { id, product_id, sku, options: Vec::new(), active: true, prices, metadata: Metadata::default() }
     }
 
     /// Returns the price in a currency, if there is one.

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
+use crate::domain::metadata::Metadata;
 use crate::domain::money::Money;
 use crate::domain::product::{BillingInterval, Product, ProductKind, Translations, Variant};
 use crate::domain::slug::slug;
@@ -56,6 +57,9 @@ pub struct ProductDraft {
     /// The texts in other languages, by BCP 47 tag.
     #[serde(default)]
     pub translations: Translations,
+    /// The merchant's own values, which shoppers do not see. If omitted, a new product has none, and those of an existing
+    /// product stay.
+    pub metadata: Option<Metadata>,
     /// The variants, in order.
     #[schema(min_items = 1, max_items = 200)]
     pub variants: Vec<VariantDraft>,
@@ -89,6 +93,9 @@ pub struct VariantDraft {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000)]
     pub stock: Option<Option<i64>>,
+    /// The merchant's own values, which shoppers do not see. If omitted, a new variant has none, and those of an existing
+    /// variant stay.
+    pub metadata: Option<Metadata>,
 }
 
 /// Returns a slug of the name's first 60 characters and the last 6 digits of the id, which make it unique.
@@ -118,6 +125,9 @@ pub(super) async fn describe(
     product.active = draft.active;
     product.options.clone_from(&draft.options);
     product.translations.clone_from(&draft.translations);
+    if let Some(metadata) = &draft.metadata {
+        product.metadata.clone_from(metadata);
+    }
 
     let existing = std::mem::take(&mut product.variants);
     let stock_if_omitted = if draft.kind == ProductKind::Digital { None } else { Some(0) };
@@ -128,6 +138,7 @@ pub(super) async fn describe(
         if stock.insert(id, variant.stock.unwrap_or(stock_if_omitted)).is_some() {
             return Err(faulty(Fault::Duplicate).into());
         }
+        let before = existing.iter().find(|other| other.id == id).map(|other| &other.metadata);
         product.variants.push(Variant {
             id,
             product_id: product.id,
@@ -135,6 +146,7 @@ pub(super) async fn describe(
             options: variant.options.clone(),
             active: variant.active,
             prices: variant.money().map(|money| (money.currency, money.amount)).collect(),
+            metadata: variant.metadata.as_ref().or(before).cloned().unwrap_or_default(),
         });
     }
     Ok(stock)

@@ -9,6 +9,7 @@ use super::{LineType, id, required, slug_or_derived};
 use crate::application::active_by_default;
 use crate::application::import::identity::Identity;
 use crate::application::import::record::{ImportedProduct, ImportedStock};
+use crate::domain::metadata::Metadata;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{
     BillingInterval, Product, ProductKind, ProductView, Stock, Translations, Variant,
@@ -41,6 +42,8 @@ pub(in crate::application) struct ProductLine {
     options: Vec<String>,
     #[serde(default, skip_serializing_if = "Translations::is_empty")]
     translations: Translations,
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
     variants: Vec<VariantLine>,
     created_at: Option<Timestamp>,
 }
@@ -59,6 +62,8 @@ struct VariantLine {
     /// `null` if the pieces are not counted.
     #[serde(deserialize_with = "Option::deserialize")]
     stock: Option<i64>,
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
 }
 
 impl From<ProductView> for ProductLine {
@@ -77,6 +82,7 @@ impl From<ProductView> for ProductLine {
             active: product.active,
             options: product.options,
             translations: product.translations,
+            metadata: product.metadata,
             variants: product.variants.into_iter().zip(stock).map(VariantLine::from).collect(),
             created_at: Some(product.created_at),
         }
@@ -93,6 +99,7 @@ impl From<(Variant, Stock)> for VariantLine {
             active: variant.active,
             prices: prices.map(|(currency, amount)| Money::new(amount, currency)).collect(),
             stock: stock.stock,
+            metadata: variant.metadata,
         }
     }
 }
@@ -131,6 +138,7 @@ impl ProductLine {
             active: self.active,
             options: self.options,
             translations: self.translations,
+            metadata: checked(self.metadata, "")?,
             ..Product::new(
                 id(&self.id, "/id", Identity::product)?,
                 slug_or_derived(self.slug, &self.name)?,
@@ -169,8 +177,18 @@ impl VariantLine {
             options: self.options,
             active: self.active,
             prices: prices(self.prices, &at("prices"))?,
+            metadata: checked(self.metadata, &format!("/variants/{index}"))?,
         })
     }
+}
+
+/// Refuses metadata with an invalid value; `at` is the JSON pointer of the product or variant.
+fn checked(metadata: Metadata, at: &str) -> Result<Metadata, String> {
+    let fault = metadata.check().err().map(|(name, error)| {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        format!("{at}/metadata/{name}: {error}")
+    });
+    fault.map_or(Ok(metadata), Err)
 }
 
 /// Returns the price in each currency.

@@ -41,10 +41,12 @@ async fn stock_up(admin: &TestClient) {
     admin.put(&renamed, change).await.expect(200);
 
     let regrouped = product(admin, "Regrouped", &["size"], &[variant("D-1", &["S"])]).await;
-    let change = json!({
+    let mut change = json!({
         "name": "Regrouped", "slug": "re--grouped", "options": ["size", "colour"], "minimum_age": 18,
-        "translations": { "de": { "name": "Umgeordnet" } }, "variants": [variant("D-2", &["S", "red"])]
+        "translations": { "de": { "name": "Umgeordnet" } }, "variants": [variant("D-2", &["S", "red"])],
+        "metadata": { "z": "", "Ärmel/~": "a\nb", "n": "1" }
     });
+    change["variants"][0]["metadata"] = json!({ "Barcode": "4006" });
     admin.put(&regrouped, change).await.expect(200);
     admin.delete(&product(admin, "Retired", &[], &[variant("E-1", &[])]).await).await.expect(204);
     let tea = json!({

@@ -24,6 +24,7 @@ table! {
     active,
     options: json,
     translations: json,
+    metadata: json,
     rating_sum,
     rating_count,
     version,
@@ -32,14 +33,13 @@ table! {
 }
 
 /// The columns of a [`Placed`].
-const PLACED: &str =
-    "v.position, v.id, v.product_id, v.sku, v.options, v.active, v.prices, i.stock, i.reserved, i.version";
+const PLACED: &str = "v.position, v.id, v.product_id, v.sku, v.options, v.active, v.prices, v.metadata, i.stock, i.reserved, i.version";
 const WITH_STOCK: &str = "variants v JOIN inventory i ON i.variant_id = v.id";
 
 /// A variant with its stock, and its position among those of its product.
 type Placed = (i64, Variant, Stock);
 
-from_row!(Variant { id, product_id, sku, options: json, active, prices: json });
+from_row!(Variant { id, product_id, sku, options: json, active, prices: json, metadata: json });
 
 /// Returns a product with its variants in their order. Sorting them here costs less than in the database.
 fn view(product: Root<Product>, mut variants: Vec<Placed>) -> ProductView {

@@ -13,9 +13,9 @@ use crate::infrastructure::repositories::database::{
     Connection, DatabaseError, Param, UnitOfWork, key_lists, params,
 };
 
-const VARIANTS: &str = "variants (id, product_id, sku, options, active, prices, position)";
+const VARIANTS: &str = "variants (id, product_id, sku, options, active, prices, metadata, position)";
 
-fn bind<'a>(product: &Product, position: usize, variant: &'a Variant) -> [Param<'a>; 7] {
+fn bind<'a>(product: &Product, position: usize, variant: &'a Variant) -> [Param<'a>; 8] {
     params![
         variant.id,
         product.id,
@@ -23,6 +23,7 @@ fn bind<'a>(product: &Product, position: usize, variant: &'a Variant) -> [Param<
         Param::json(&variant.options),
         variant.active,
         Param::json(&variant.prices),
+        Param::json(&variant.metadata),
         i64::try_from(position).unwrap_or(i64::MAX),
     ]
 }
@@ -58,8 +59,9 @@ pub(crate) async fn update(
     let before: Vec<VariantId> = work.all(sql, &params![product.id]).await?;
     for (position, variant) in product.variants.iter().enumerate() {
         let sql = format!(
-            "INSERT INTO {VARIANTS} VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE \
-             SET sku = $3, options = $4, active = $5, prices = $6, position = $7 WHERE variants.product_id = $2"
+            "INSERT INTO {VARIANTS} VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE \
+             SET sku = $3, options = $4, active = $5, prices = $6, metadata = $7, position = $8 \
+             WHERE variants.product_id = $2"
         );
         match work.execute(&sql, &bind(product, position, variant)).await {
             Ok(1) => {}

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
+use crate::domain::metadata::Metadata;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{BillingInterval, ProductKind, ProductView, Stock, Texts, Variant};
 use crate::domain::tax::TaxClass;
@@ -135,6 +136,8 @@ pub struct AdminProductBody<'a> {
     options: &'a [String],
     /// The texts in other languages, by BCP 47 tag.
     translations: &'a BTreeMap<String, Texts>,
+    /// The merchant's own values, such as those of an imported file; shoppers do not see them.
+    metadata: &'a Metadata,
     /// The variants, in their order.
     variants: Vec<AdminVariantBody<'a>>,
     /// The version of the product.
@@ -165,6 +168,8 @@ struct AdminVariantBody<'a> {
     reserved: i64,
     /// The number of pieces that can be bought; `null` if they are not counted, and any number can be.
     available: Option<i64>,
+    /// The merchant's own values, such as those of an imported file; shoppers do not see them.
+    metadata: &'a Metadata,
 }
 
 impl<'a> AdminProductBody<'a> {
@@ -189,6 +194,7 @@ impl<'a> AdminProductBody<'a> {
             active: product.active,
             options: &product.options,
             translations: &product.translations,
+            metadata: &product.metadata,
             variants: product.variants.iter().zip(&view.stock).map(AdminVariantBody::of).collect(),
             version: product.version,
             created_at: product.created_at,
@@ -208,6 +214,7 @@ impl<'a> AdminVariantBody<'a> {
             stock: stock.stock,
             reserved: stock.reserved,
             available: stock.available(),
+            metadata: &variant.metadata,
         }
     }
 }

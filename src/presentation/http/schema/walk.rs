@@ -89,6 +89,10 @@ impl Walk<'_> {
     }
 
     fn members(&mut self, object: &Object, members: &Map<String, Value>, at: At<'_>) {
+        if let Some(max_items) = object.max_properties.filter(|max| members.len() > *max) {
+            // The members of an object that has too many are not validated.
+            return self.add(at, Fault::TooMany { max_items });
+        }
         for name in object.required.iter().filter(|name| !members.contains_key(*name)) {
             self.add(At::Field(&at, name), Fault::Required);
         }

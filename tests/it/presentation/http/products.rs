@@ -86,6 +86,48 @@ async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     assert_eq!(admin.with("if-none-match", read.header("etag")).get(&path).await.status, 200);
 }
 
+on_both_engines!(metadata_is_kept_for_administrators_until_a_request_names_it);
+async fn metadata_is_kept_for_administrators_until_a_request_names_it(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let mut product = mug();
+    product["metadata"] = json!({ "Vendor": "Pottery", "Care": "Warm water\nNo soap" });
+    product["variants"][0]["metadata"] = json!({ "Barcode": "400638133393" });
+    let created = admin.post("/admin/v1/products", product.clone()).await.expect(201);
+    let path = format!("/admin/v1/products/{}", created["id"].as_str().unwrap());
+    let kept = |body: &Value| {
+        let variants = body["variants"].as_array().unwrap().iter().map(|variant| &variant["metadata"]);
+        json!([&body["metadata"], variants.collect::<Vec<_>>()])
+    };
+    let given = json!([&product["metadata"], [&product["variants"][0]["metadata"], {}]]);
+    assert_eq!(kept(&created), given);
+
+    let replaced = admin.put(&path, mug()).await.expect(200);
+    assert_eq!(kept(&replaced), given, "what is omitted stays");
+    product["metadata"] = json!({ "Care": "Cold water" });
+    product["variants"][0]["metadata"] = json!({});
+    admin.put(&path, product.clone()).await.expect(200);
+    let read = admin.get(&path).await.expect(200);
+    assert_eq!(kept(&read), json!([{ "Care": "Cold water" }, [{}, {}]]));
+    let shown = guest.get(&format!("/v1/products/{}", created["slug"].as_str().unwrap())).await.expect(200);
+    assert!(!shown.to_string().contains("water"), "{shown}");
+
+    let many: serde_json::Map<_, _> = (0..201).map(|number| (number.to_string(), json!(""))).collect();
+    for (metadata, pointer, code) in [
+        (json!({ "a": 1 }), "/metadata/a", "type"),
+        (json!({ "a": "b\u{0}" }), "/metadata/a", "character"),
+        (json!({ "a": "b".repeat(5_001) }), "/metadata/a", "too_long"),
+        (json!({ "a".repeat(257): "b" }), &*format!("/metadata/{}", "a".repeat(257)), "unknown"),
+        (Value::from(many), "/metadata", "too_many"),
+    ] {
+        product["metadata"] = metadata;
+        let refused = admin.put(&path, product.clone()).await;
+        assert_eq!(refused.problem(422), "validation");
+        let fault = &refused.json()["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!(pointer), &json!(code)));
+    }
+}
+
 on_both_engines!(each_fault_of_a_product_is_named);
 async fn each_fault_of_a_product_is_named(shop: &Shop) {
     let server = shop.server().await;

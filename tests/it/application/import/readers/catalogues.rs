@@ -210,6 +210,8 @@ fn the_fault_of_a_json_line_names_its_json_pointer() {
             "\n",
             r#"{"type":"product","id":"p","name":"P","colour":"red","variants":[]}"#,
             "\n",
+            r#"{"type":"product","id":"p","name":"P","variants":[{"sku":"M","stock":1,"metadata":{"a/b":"c\u0001"},"prices":[{"amount":9,"currency":"EUR"}]}]}"#,
+            "\n",
             r#"{"type":"product","id":"p","name":"P","variants":[{"sku":"A","stock":1,"prices":[{"amount":"9","currency":"EUR"}]}]}"#,
             "\n",
             r#"{"type":"product","id":"p","name":"P","variants":[{"sku":"A","stock":-1,"prices":[]}]}"#,
@@ -231,19 +233,20 @@ fn the_fault_of_a_json_line_names_its_json_pointer() {
     assert_eq!(sencha.variants[0].prices[&Currency::USD], 1090);
     let Record::Category(tea) = &read.records[0] else { panic!("categories come first") };
     assert_eq!((sencha.category_id, tea.translations["de"].name.as_str()), (Some(tea.id), "Tee"));
-    assert_eq!((read.totals.lines, read.totals.accepted.lines), (11, 3));
+    assert_eq!((read.totals.lines, read.totals.accepted.lines), (12, 3));
 
     let details: Vec<_> =
         read.rejected.iter().map(|rejection| (rejection.line.number, rejection.detail.as_str())).collect();
     for (index, (line, start)) in [
         (5, "/colour: unknown field `colour`"),
-        (6, "/variants/0/prices/0/amount: invalid type: string \"9\", expected i64 (column 94)"),
-        (7, "/variants/0/stock: negative"),
-        (8, ": \\u0000 is a character"),
-        (9, ""),
-        (10, "/name: EOF while parsing a value (column 35)"),
-        (11, "/type: unknown variant `poem`, expected one of `category`, `tax_rule`"),
-        (12, "/email: not an e-mail address"),
+        (6, "/variants/0/metadata/a~1b: a control character"),
+        (7, "/variants/0/prices/0/amount: invalid type: string \"9\", expected i64 (column 94)"),
+        (8, "/variants/0/stock: negative"),
+        (9, ": \\u0000 is a character"),
+        (10, ""),
+        (11, "/name: EOF while parsing a value (column 35)"),
+        (12, "/type: unknown variant `poem`, expected one of `category`, `tax_rule`"),
+        (13, "/email: not an e-mail address"),
     ]
     .into_iter()
     .enumerate()

@@ -25,6 +25,8 @@ async fn full(shop: &Shop) -> Product {
     product.options = vec!["size".into(), "kind".into()];
     let german = Texts { name: "Honig des Monats".into(), description: "Ein Glas.".into() };
     product.translations = BTreeMap::from([("de".into(), german)]);
+    product.metadata.insert("Vendor", "Hives \"& sons\"".into()).unwrap();
+    product.variants[1].metadata.insert("Barcode", "4006".into()).unwrap();
     product.variants[0].options = vec!["S".into(), "Acacia".into()];
     product.variants[1].options = vec!["L".into(), "Acacia".into()];
     product.variants[1].active = false;

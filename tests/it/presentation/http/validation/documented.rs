@@ -8,7 +8,7 @@ use utoipa::{OpenApi, ToSchema};
 use super::{Filter, Parcel};
 
 /// Keywords that are checked, and those that are for readers only.
-const KEYWORDS: [&str; 25] = [
+const KEYWORDS: [&str; 26] = [
     "$ref",
     "additionalProperties",
     "allOf",
@@ -23,6 +23,7 @@ const KEYWORDS: [&str; 25] = [
     "items",
     "maxItems",
     "maxLength",
+    "maxProperties",
     "maximum",
     "minItems",
     "minLength",
