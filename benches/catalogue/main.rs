@@ -138,23 +138,27 @@ impl Shop {
     async fn read_page(&mut self, query: Query) {
         let mut connection = self.database.read().await.expect("a connection");
         let mut products = ProductRepository(&mut connection);
-        let key = self.database.signing_key();
         let cursor = self.cursor.take();
+        let request = self.database.page_request(PAGE, cursor.as_deref());
         let page = match query {
             Query::List { by_category, .. } => {
                 if by_category && cursor.is_none() {
                     self.filter.category = Some(self.catalogue.category());
                 }
-                products.list(&self.filter, PAGE, cursor.as_deref(), key).await.expect("a page")
+                products.list(&self.filter, &request).await.expect("a page")
             }
             Query::Search(q) => {
                 let q = q(&mut self.catalogue);
-                products.search(&q, &self.filter, PAGE, None, key).await.expect("a page").page
+                products
+                    .search(&q, &self.filter, &self.database.page_request(PAGE, None))
+                    .await
+                    .expect("a page")
+                    .page
             }
             Query::Admin { q } => {
                 let filter =
                     AdminProductFilter { q: q.map(|q| q(&mut self.catalogue)), ..Default::default() };
-                products.list_all(&filter, PAGE, cursor.as_deref(), key).await.expect("a page")
+                products.list_all(&filter, &request).await.expect("a page")
             }
         };
         if !matches!(query, Query::Search(_)) {

@@ -41,7 +41,7 @@ pub async fn browse(
     limit: usize,
     cursor: Option<String>,
 ) -> Result<SearchResults, Failure> {
-    let key = store.database().signing_key().clone();
+    let request = store.database().page_request(limit, cursor.as_deref());
     let mut connection = store.database().read().await?;
     if let Some(name) = category {
         filter.category = Some(category_id(&mut connection, name).await?);
@@ -49,11 +49,8 @@ pub async fn browse(
 
     let mut products = ProductRepository(&mut connection);
     let found = match q {
-        Some(q) => products.search(&q, &filter, limit, cursor.as_deref(), &key).await?,
-        None => SearchResults {
-            page: products.list(&filter, limit, cursor.as_deref(), &key).await?,
-            facets: None,
-        },
+        Some(q) => products.search(&q, &filter, &request).await?,
+        None => SearchResults { page: products.list(&filter, &request).await?, facets: None },
     };
     Ok(found)
 }
@@ -66,8 +63,8 @@ pub async fn all_products(
     cursor: Option<&str>,
 ) -> Result<Page<ProductView>, Failure> {
     let mut connection = store.database().read().await?;
-    let key = store.database().signing_key();
-    Ok(ProductRepository(&mut connection).list_all(filter, limit, cursor, key).await?)
+    let request = store.database().page_request(limit, cursor);
+    Ok(ProductRepository(&mut connection).list_all(filter, &request).await?)
 }
 
 /// Returns the id of the category with this id or slug.

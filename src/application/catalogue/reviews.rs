@@ -84,13 +84,12 @@ pub async fn reviews(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<Review>, Failure> {
-    let cursors = store.database().signing_key().cursors("reviews", &filter)?;
-    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+    let request = store.database().page_request(limit, cursor);
     let mut connection = store.database().read().await?;
     if let ReviewFilter::ShownOf(product_id) = filter {
         check_visible(&mut connection, product_id).await?;
     }
-    Ok(ReviewRepository(&mut connection).list(filter, limit, after, &cursors).await?)
+    Ok(ReviewRepository(&mut connection).list(filter, &request).await?)
 }
 
 /// Approves or rejects a review.

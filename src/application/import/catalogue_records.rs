@@ -11,7 +11,7 @@ use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::TaxRule;
 use crate::infrastructure::exceptions::ValidationException;
 use crate::infrastructure::repositories::{
-    CategoryRepository, ProductRepository, SaveError, Table, TaxRepository, UnitOfWork,
+    CategoryRepository, ProductRepository, SaveError, Table, UnitOfWork,
 };
 
 use super::identity::context_of;
@@ -34,7 +34,7 @@ pub(super) async fn category(work: &mut UnitOfWork, category: &Category) -> Outc
 }
 
 pub(super) async fn tax_rule(work: &mut UnitOfWork, rule: &TaxRule) -> Outcome {
-    let is_added = TaxRepository::insert_new(work, rule).await?;
+    let is_added = work.insert_new(rule).await?;
     Ok(RecordOutcome::new(is_added, Counts { tax_rules: 1, ..Counts::default() }))
 }
 

@@ -10,7 +10,9 @@ use crate::domain::placed_order::{Effect, PlacedOrder};
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound, Technical};
-use crate::infrastructure::repositories::{PaymentRepository, SubscriptionRepository, UnitOfWork};
+use crate::infrastructure::repositories::{
+    PaymentRepository, Settlement, SubscriptionRepository, UnitOfWork,
+};
 
 use super::effects::{execute, return_money};
 use super::placed_orders::{lock, lock_by_payment, save};
@@ -123,11 +125,9 @@ pub(crate) async fn settle_operation(
 ) -> Result<OperationStatus, Failure> {
     let operation: PaymentOperation = work.find(id).await?.ok_or(NotFound::Payment)?;
     let mut placed = lock_by_payment(work, operation.payment_id).await?;
-    let (status, reference, failure) = match outcome {
-        Ok(reference) => (OperationStatus::Succeeded, Some(reference.as_str()), None),
-        Err(reason) => (OperationStatus::Failed, None, Some(reason.as_str())),
-    };
-    if !PaymentRepository::settle(work, id, status, reference, failure).await? {
+    let status = if outcome.is_ok() { OperationStatus::Succeeded } else { OperationStatus::Failed };
+    let (reference, failure) = (outcome.as_deref().ok(), outcome.as_deref().err().map(String::as_str));
+    if !PaymentRepository::settle(work, id, Settlement { status, reference, failure }).await? {
         let settled: PaymentOperation = work.find(id).await?.ok_or(NotFound::Payment)?;
         return Ok(settled.status);
     }

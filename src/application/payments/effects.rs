@@ -12,7 +12,8 @@ use crate::domain::placed_order::{Effect, OrderEvent, PlacedOrder, return_wait};
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{
-    CartRepository, DiscountRepository, InventoryRepository, OrderRepository, PaymentRepository, UnitOfWork,
+    CartRepository, DiscountRepository, InventoryRepository, OrderRepository, PaymentRepository, Settlement,
+    UnitOfWork,
 };
 
 use super::invoicing;
@@ -75,11 +76,12 @@ async fn settle_authorization(
     payment: &Payment,
     outcome: Result<(), String>,
 ) -> Result<(), Failure> {
-    let status = if outcome.is_ok() { OperationStatus::Succeeded } else { OperationStatus::Failed };
-    let reference = payment.provider_reference.as_deref();
-    let failure = outcome.err();
-    PaymentRepository::settle_authorization(work, payment.id, status, reference, failure.as_deref()).await?;
-    Ok(())
+    let settlement = Settlement {
+        status: if outcome.is_ok() { OperationStatus::Succeeded } else { OperationStatus::Failed },
+        reference: payment.provider_reference.as_deref(),
+        failure: outcome.as_ref().err().map(String::as_str),
+    };
+    Ok(PaymentRepository::settle_authorization(work, payment.id, settlement).await?)
 }
 
 async fn restock(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {

@@ -1,6 +1,10 @@
 //! The payment providers of a job.
 
+use jiff::Timestamp;
+
 use crate::application::Store;
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{Due, Field};
 
 /// The payment providers whose payments or subscriptions a job processes. Each provider of a store has jobs of its own,
 /// so that a slow provider delays no other.
@@ -19,8 +23,25 @@ impl ProviderScope {
         configured.chain([Self::NotConfigured]).collect()
     }
 
+    /// Returns the keys of up to `limit` rows with each provider of the scope that are due at `by`.
+    pub(crate) async fn due<T: Due<Key: Field>>(
+        self,
+        store: &Store,
+        by: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<T::Key>, Failure> {
+        let mut connection = store.database().read().await?;
+        let mut due = Vec::new();
+        for provider in connection.due_providers::<T>(by).await? {
+            if self.includes(store, &provider) {
+                due.extend(connection.due::<T>(&provider, by, limit).await?);
+            }
+        }
+        Ok(due)
+    }
+
     /// Returns whether the scope has the payments of a provider.
-    pub(crate) fn includes(self, store: &Store, provider: &str) -> bool {
+    fn includes(self, store: &Store, provider: &str) -> bool {
         match self {
             Self::One(name) => name == provider,
             Self::NotConfigured => store.infrastructure.gateways.get(provider).is_none(),

@@ -40,22 +40,10 @@ pub async fn reschedule_open_payments(store: &Store) -> Result<(), Failure> {
 ///
 /// Dropping the future is safe: a payment in progress is recovered by its next attempt.
 pub async fn recover_payments(store: &Store, scope: ProviderScope, by: Timestamp) -> Result<usize, Failure> {
-    let due = due_payments(store, scope, by).await?;
+    let due = scope.due::<Payment>(store, by, BATCH).await?;
     let attempts = stream::iter(due).map(|id| attempt(store, id, by));
     let attempts = attempts.buffer_unordered(store.infrastructure.gateways.concurrency());
     Ok(attempts.filter(|claimed| ready(*claimed)).count().await)
-}
-
-async fn due_payments(store: &Store, scope: ProviderScope, by: Timestamp) -> Result<Vec<PaymentId>, Failure> {
-    let mut connection = store.database().read().await?;
-    let mut payments = PaymentRepository(&mut connection);
-    let mut due = Vec::new();
-    for provider in payments.due_providers(by).await? {
-        if scope.includes(store, &provider) {
-            due.extend(payments.due(&provider, by, BATCH).await?);
-        }
-    }
-    Ok(due)
 }
 
 /// Claims and recovers a payment; returns whether it was claimed.

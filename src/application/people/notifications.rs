@@ -24,14 +24,13 @@ pub async fn inbox(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Inbox, Failure> {
-    let cursors = store.database().signing_key().cursors("notifications", &(user_id, unread))?;
-    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
-    let filter = |unread| NotificationFilter { channel: Some(Channel::InApp), unread };
+    let request = store.database().page_request(limit, cursor);
+    let filter = |unread| NotificationFilter { user_id, channel: Some(Channel::InApp), unread };
 
     let mut connection = store.database().read().await?;
     let mut notifications = NotificationRepository(&mut connection);
-    let page = notifications.list(user_id, filter(unread), limit, after, &cursors).await?;
-    Ok(Inbox { page, unread: notifications.count(user_id, filter(true)).await? })
+    let page = notifications.list(&filter(unread), &request).await?;
+    Ok(Inbox { page, unread: notifications.count(&filter(true)).await? })
 }
 
 /// Marks one notification of a user as read.

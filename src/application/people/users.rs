@@ -17,10 +17,9 @@ pub async fn users(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<User>, Failure> {
-    let cursors = store.database().signing_key().cursors("users", filter)?;
-    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+    let request = store.database().page_request(limit, cursor);
     let mut connection = store.database().read().await?;
-    Ok(UserRepository(&mut connection).list(filter, limit, after, &cursors).await?)
+    Ok(UserRepository(&mut connection).list(filter, &request).await?)
 }
 
 /// Returns a user, also an erased one.

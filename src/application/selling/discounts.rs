@@ -71,10 +71,9 @@ pub struct UpdateDiscount {
 
 /// Returns a page of discounts, newest first.
 pub async fn discounts(store: &Store, limit: usize, cursor: Option<&str>) -> Result<Page<Discount>, Failure> {
-    let cursors = store.database().signing_key().cursors("discounts", &())?;
-    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+    let request = store.database().page_request(limit, cursor);
     let mut connection = store.database().read().await?;
-    Ok(DiscountRepository(&mut connection).list(limit, after, &cursors).await?)
+    Ok(DiscountRepository(&mut connection).list(&request).await?)
 }
 
 /// Returns a discount.

@@ -23,10 +23,9 @@ pub async fn orders(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<PlacedOrder>, Failure> {
-    let cursors = store.database().signing_key().cursors("orders", filter)?;
-    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+    let request = store.database().page_request(limit, cursor);
     let mut connection = store.database().read().await?;
-    let Page { items, next } = OrderRepository(&mut connection).list(filter, limit, after, &cursors).await?;
+    let Page { items, next } = OrderRepository(&mut connection).list(filter, &request).await?;
     let ids: Vec<OrderId> = items.iter().map(|order| order.id).collect();
     let payments = PaymentRepository(&mut connection).by_orders(&ids).await?;
     let mut payments: HashMap<_, _> =

@@ -14,10 +14,9 @@ pub async fn subscriptions(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<Subscription>, Failure> {
-    let cursors = store.database().signing_key().cursors("subscriptions", filter)?;
-    let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+    let request = store.database().page_request(limit, cursor);
     let mut connection = store.database().read().await?;
-    Ok(SubscriptionRepository(&mut connection).list(filter, limit, after, &cursors).await?)
+    Ok(SubscriptionRepository(&mut connection).list(filter, &request).await?)
 }
 
 /// Returns a subscription with its periods, oldest first.

@@ -34,26 +34,10 @@ pub async fn renew_subscriptions(
     scope: ProviderScope,
     by: Timestamp,
 ) -> Result<usize, Failure> {
-    let due = due_subscriptions(store, scope, by).await?;
+    let due = scope.due::<Subscription>(store, by, BATCH).await?;
     let renewals = stream::iter(due).map(|id| attempt(store, id));
     let renewals = renewals.buffer_unordered(store.infrastructure.gateways.concurrency());
     Ok(renewals.filter(|charged| ready(*charged)).count().await)
-}
-
-async fn due_subscriptions(
-    store: &Store,
-    scope: ProviderScope,
-    by: Timestamp,
-) -> Result<Vec<SubscriptionId>, Failure> {
-    let mut connection = store.database().read().await?;
-    let mut subscriptions = SubscriptionRepository(&mut connection);
-    let mut due = Vec::new();
-    for provider in subscriptions.due_providers(by).await? {
-        if scope.includes(store, &provider) {
-            due.extend(subscriptions.due(&provider, by, BATCH).await?);
-        }
-    }
-    Ok(due)
 }
 
 /// Renews a subscription; returns whether it was charged. A failure is logged, and one that does not count as a failed

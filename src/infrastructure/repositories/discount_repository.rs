@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::database::{
-    Connection, Cursors, DatabaseError, FromRow, Page, Param, Row, ToColumns, UnitOfWork, params, select,
-    table,
+    Conditions, Connection, DatabaseError, FromRow, ListError, Page, PageRequest, Param, Row, ToColumns,
+    UnitOfWork, params, select, table,
 };
 use crate::domain::discount::{Discount, DiscountKind, code_key};
 use crate::domain::ids::{DiscountId, OrderId};
@@ -69,13 +69,8 @@ impl DiscountRepository<'_> {
     }
 
     /// Returns a page of discounts, newest first.
-    pub async fn list(
-        &mut self,
-        limit: usize,
-        after: Option<(Timestamp, DiscountId)>,
-        cursors: &Cursors<'_>,
-    ) -> Result<Page<Discount>, DatabaseError> {
-        self.0.newest("TRUE", &[], limit, after, cursors).await
+    pub async fn list(&mut self, request: &PageRequest<'_>) -> Result<Page<Discount>, ListError> {
+        self.0.newest(&(), Conditions::default(), request).await
     }
 
     /// Removes a discount that no order has redeemed; returns whether it was removed.

@@ -74,24 +74,10 @@ impl InventoryRepository<'_> {
         }
     }
 
-    /// Adds `by` pieces to the stock, or removes them if negative. Stock that is not counted stays so.
-    pub async fn adjust(
-        work: &mut UnitOfWork,
-        variant: VariantId,
-        by: i64,
-    ) -> Result<StockSet, DatabaseError> {
-        let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 \
-                   WHERE variant_id = $1 AND (stock IS NULL OR reserved <= stock + $2) RETURNING stock, reserved, version";
-        let values = params![variant, by, work.now()];
-        match work.first(sql, &values).await? {
-            Some(stock) => Ok(StockSet::Done(stock)),
-            None => not_changed(work, variant, None).await,
-        }
-    }
-
     /// Adds returned pieces to the stock where it is counted. Variants that do not exist are skipped.
     pub async fn restock(work: &mut UnitOfWork, lines: &[(VariantId, i64)]) -> Result<(), DatabaseError> {
-        let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 WHERE variant_id = $1";
+        let sql = "UPDATE inventory SET stock = stock + $2, version = version + 1, updated_at = $3 \
+                   WHERE variant_id = $1";
         for (variant, quantity) in summed(lines) {
             let values = params![variant, quantity, work.now()];
             work.defer(sql, &values).await?;

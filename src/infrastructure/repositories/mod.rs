@@ -35,12 +35,14 @@ mod tax_repository;
 mod user_repository;
 
 pub use cart_repository::CartRepository;
-pub use catalogue_index::{AdminProductFilter, Facets, PriceBand, ProductFilter, ProductSort, SearchResults};
+pub use catalogue_index::{
+    AdminProductFilter, Facets, ListPosition, NEWEST_POSTINGS, PriceBand, ProductFilter, ProductSort,
+};
 pub use category_repository::{CategoryRepository, TreeError};
 pub use database::{
-    Connection, Cursors, Database, DatabaseError, Engine, Field, ForeignCursor, FromRow, Json, ListError,
-    ListedByTime, Outbox, Page, Param, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned,
-    WorkFn, next_number,
+    Conditions, Connection, Database, DatabaseError, Due, Engine, Field, ForeignCursor, FromRow, Json,
+    ListError, ListedByTime, Outbox, Page, PageRequest, Param, Row, SchemaState, Setup, SigningKey, Table,
+    UnitOfWork, Versioned, WorkFn, newest_first, next_number,
 };
 pub use database::{copy, sqlite_backup};
 pub(crate) use database::{from_row, next_number_ahead, read_column};
@@ -50,9 +52,9 @@ pub use inventory_repository::{InventoryRepository, ReserveError, StockSet};
 pub use invoice_repository::InvoiceRepository;
 pub use notification_repository::{NotificationFilter, NotificationRepository};
 pub use order_repository::{OrderFilter, OrderRepository};
-pub use payment_repository::PaymentRepository;
+pub use payment_repository::{PaymentRepository, Settlement};
 pub use preferences_repository::PreferencesRepository;
-pub use product_repository::{Offer, ProductRepository, SaveError};
+pub use product_repository::{Offer, ProductRepository, SaveError, SearchResults};
 pub use review_repository::{ReviewFilter, ReviewRepository};
 pub use session_repository::SessionRepository;
 pub use settings_repository::SettingsRepository;

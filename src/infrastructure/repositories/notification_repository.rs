@@ -1,10 +1,12 @@
-//! Notifications: lists of a user, read marks, and delivery by channel.
+//! Notifications: lists of a user, and read marks.
 
-use jiff::Timestamp;
+use serde::Serialize;
 
-use super::database::{Connection, Cursors, DatabaseError, Page, Param, UnitOfWork, params, select, table};
+use super::database::{
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, table,
+};
 use crate::domain::ids::{NotificationId, UserId};
-use crate::domain::notification::{Channel, DeliveryStatus, Notification};
+use crate::domain::notification::{Channel, Notification};
 
 table! {
     Notification in "notifications", key NotificationId, listed by created_at;
@@ -18,49 +20,43 @@ table! {
     created_at,
 }
 
-/// Which notifications of a user a list or a count includes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Which notifications a list or a count includes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct NotificationFilter {
+    /// Those of this user.
+    pub user_id: UserId,
     /// Only those of this channel.
     pub channel: Option<Channel>,
     /// Only those that are not read yet.
     pub unread: bool,
 }
 
+impl NotificationFilter {
+    fn conditions(&self) -> Conditions<'static> {
+        let conditions =
+            Conditions::default().compare("user_id =", self.user_id).compare_some("channel =", self.channel);
+        if self.unread { conditions.and("read_at IS NULL") } else { conditions }
+    }
+}
+
 /// Queries on notifications.
 pub struct NotificationRepository<'a>(pub &'a mut Connection);
 
 impl NotificationRepository<'_> {
-    /// Returns a page of a user's notifications, newest first.
+    /// Returns a page of notifications, newest first.
     pub async fn list(
         &mut self,
-        user_id: UserId,
-        filter: NotificationFilter,
-        limit: usize,
-        after: Option<(Timestamp, NotificationId)>,
-        cursors: &Cursors<'_>,
-    ) -> Result<Page<Notification>, DatabaseError> {
-        let (condition, values) = filter_condition(user_id, filter);
-        self.0.newest(&condition, &values, limit, after, cursors).await
+        filter: &NotificationFilter,
+        request: &PageRequest<'_>,
+    ) -> Result<Page<Notification>, ListError> {
+        self.0.newest(filter, filter.conditions(), request).await
     }
 
-    /// Returns the number of a user's notifications that the filter includes.
-    pub async fn count(&mut self, user_id: UserId, filter: NotificationFilter) -> Result<i64, DatabaseError> {
-        let (condition, values) = filter_condition(user_id, filter);
-        let sql = format!("SELECT COUNT(*) FROM notifications WHERE {condition}");
-        self.0.one(&sql, &values).await
-    }
-
-    /// Returns up to `limit` notifications of a channel whose delivery is pending, oldest first.
-    pub async fn to_send(
-        &mut self,
-        channel: Channel,
-        limit: i64,
-    ) -> Result<Vec<Notification>, DatabaseError> {
-        let sql = select::<Notification>(
-            "WHERE channel = $1 AND delivery = 'pending' ORDER BY created_at, id LIMIT $2",
-        );
-        self.0.all(&sql, &params![channel, limit]).await
+    /// Returns the number of notifications that the filter includes.
+    pub async fn count(&mut self, filter: &NotificationFilter) -> Result<i64, DatabaseError> {
+        let conditions = filter.conditions();
+        let sql = format!("SELECT COUNT(*) FROM notifications WHERE {conditions}");
+        self.0.one(&sql, conditions.values()).await
     }
 
     /// Marks a notification of a user as read, now or earlier; returns whether the user has it.
@@ -80,27 +76,4 @@ impl NotificationRepository<'_> {
         let now = work.now();
         work.execute(sql, &params![user_id, now]).await
     }
-
-    /// Records the outcome of a pending delivery; returns whether it was pending.
-    pub async fn set_delivery(
-        work: &mut UnitOfWork,
-        id: NotificationId,
-        outcome: DeliveryStatus,
-    ) -> Result<bool, DatabaseError> {
-        let sql = "UPDATE notifications SET delivery = $2 WHERE id = $1 AND delivery = 'pending'";
-        Ok(work.execute(sql, &params![id, outcome]).await? == 1)
-    }
-}
-
-/// Returns the SQL condition of a filter, and its values.
-fn filter_condition(user_id: UserId, filter: NotificationFilter) -> (String, Vec<Param<'static>>) {
-    let (mut condition, mut values) = ("user_id = $1".to_owned(), vec![user_id.into()]);
-    if let Some(channel) = filter.channel {
-        condition.push_str(" AND channel = $2");
-        values.push(channel.into());
-    }
-    if filter.unread {
-        condition.push_str(" AND read_at IS NULL");
-    }
-    (condition, values)
 }

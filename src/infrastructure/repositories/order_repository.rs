@@ -1,11 +1,9 @@
 //! Orders: lists by user, status and number, and the purchases that allow a review.
 
-use jiff::Timestamp;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::database::{
-    Connection, Cursors, DatabaseError, Page, Param, UnitOfWork, newest_first, params, table,
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, table,
 };
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::order::{Order, OrderStatus};
@@ -51,21 +49,12 @@ pub struct OrderFilter {
 }
 
 impl OrderFilter {
-    fn condition(&self) -> (String, Vec<Param<'static>>) {
-        let (mut conditions, mut values) = (vec!["TRUE".to_owned()], Vec::new());
-        if let Some(user_id) = self.user_id {
-            values.push(user_id.into());
-            conditions.push(format!("user_id = ${}", values.len()));
-        }
-        if let Some(status) = self.status {
-            values.push(status.into());
-            conditions.push(format!("status = ${}", values.len()));
-        }
-        if let Some(number) = self.number {
-            values.push(number.into());
-            conditions.push(format!("number = ${}", values.len()));
-        }
-        (conditions.join(" AND "), values)
+    /// Returns the conditions on the orders of the list.
+    pub fn conditions(&self) -> Conditions<'static> {
+        Conditions::default()
+            .compare_some("user_id =", self.user_id)
+            .compare_some("status =", self.status)
+            .compare_some("number =", self.number)
     }
 }
 
@@ -77,23 +66,9 @@ impl OrderRepository<'_> {
     pub async fn list(
         &mut self,
         filter: &OrderFilter,
-        limit: usize,
-        after: Option<(Timestamp, OrderId)>,
-        cursors: &Cursors<'_>,
-    ) -> Result<Page<Order>, DatabaseError> {
-        let (condition, values) = filter.condition();
-        self.0.newest(&condition, &values, limit, after, cursors).await
-    }
-
-    /// Returns the query plans of the first page of a list and of a later one, for tests that they read an index.
-    pub async fn explain(&mut self, filter: &OrderFilter) -> Result<Vec<Vec<String>>, DatabaseError> {
-        let mut plans = Vec::new();
-        for after in [None, Some((Timestamp::UNIX_EPOCH, Uuid::nil()))] {
-            let (condition, values) = filter.condition();
-            let (sql, values) = newest_first::<Order>(&condition, &values, 20, after);
-            plans.push(self.0.explain(&sql, &values).await?);
-        }
-        Ok(plans)
+        request: &PageRequest<'_>,
+    ) -> Result<Page<Order>, ListError> {
+        self.0.newest(filter, filter.conditions(), request).await
     }
 
     /// Records the products that a user bought with a paid order.
@@ -103,7 +78,8 @@ impl OrderRepository<'_> {
         products.sort_unstable();
         products.dedup();
         for product_id in products {
-            let sql = "INSERT INTO purchases (user_id, product_id, order_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            let sql = "INSERT INTO purchases (user_id, product_id, order_id) VALUES ($1, $2, $3) \
+                       ON CONFLICT DO NOTHING";
             work.defer(sql, &params![user_id, product_id, order.id]).await?;
         }
         Ok(())

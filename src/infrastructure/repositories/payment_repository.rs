@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, UnitOfWork, params, select, table};
+use super::database::{Connection, DatabaseError, Due, Param, UnitOfWork, params, select, table};
 use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
 use crate::domain::payment::{OperationStatus, Payment, PaymentOperation};
 
@@ -51,6 +51,30 @@ table! {
     settled_at,
 }
 
+impl Due for Payment {
+    const DUE_AT: &'static str = "next_attempt_at";
+}
+
+/// The outcome of a payment operation.
+#[derive(Debug, Clone, Copy)]
+pub struct Settlement<'a> {
+    /// The status: succeeded or failed.
+    pub status: OperationStatus,
+    /// The provider's reference of the charge, if it has one.
+    pub reference: Option<&'a str>,
+    /// The reason of a refusal.
+    pub failure: Option<&'a str>,
+}
+
+impl<'a> Settlement<'a> {
+    /// Returns the parameters of [`SETTLE`]; `id` is that of its condition.
+    fn values(self, id: Param<'a>, now: Timestamp) -> [Param<'a>; 5] {
+        params![id, self.status, self.reference, self.failure, now]
+    }
+}
+
+const SETTLE: &str =
+    "UPDATE payment_operations SET status = $2, provider_reference = $3, failure = $4, settled_at = $5";
 /// The condition on the payment of an order.
 const OF_ORDER: &str = "order_id = $1";
 
@@ -90,25 +114,6 @@ impl PaymentRepository<'_> {
         self.0.all(&sql, &params![payment_id]).await
     }
 
-    /// Returns the providers that have payments whose next attempt of recovery is due at `by`.
-    pub async fn due_providers(&mut self, by: Timestamp) -> Result<Vec<String>, DatabaseError> {
-        let sql = "SELECT DISTINCT provider FROM payments WHERE next_attempt_at <= $1";
-        self.0.all(sql, &params![by]).await
-    }
-
-    /// Returns up to `limit` payments of a provider whose next attempt of recovery is due at `by`, the earliest due
-    /// first.
-    pub async fn due(
-        &mut self,
-        provider: &str,
-        by: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<PaymentId>, DatabaseError> {
-        let sql = "SELECT id FROM payments WHERE next_attempt_at <= $1 AND provider = $2 \
-                   ORDER BY next_attempt_at LIMIT $3";
-        self.0.all(sql, &params![by, provider, limit]).await
-    }
-
     /// Returns up to `limit` payments whose next attempt became due from `since` to `by`, with their providers.
     pub async fn due_between(
         &mut self,
@@ -146,14 +151,11 @@ impl PaymentRepository<'_> {
     pub async fn settle(
         work: &mut UnitOfWork,
         id: PaymentOperationId,
-        status: OperationStatus,
-        reference: Option<&str>,
-        failure: Option<&str>,
+        settlement: Settlement<'_>,
     ) -> Result<bool, DatabaseError> {
-        let sql = "UPDATE payment_operations SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
-                   WHERE id = $1 AND status = 'pending'";
-        let values = params![id, status, reference, failure, work.now()];
-        Ok(work.execute(sql, &values).await? == 1)
+        let sql = format!("{SETTLE} WHERE id = $1 AND status = 'pending'");
+        let now = work.now();
+        Ok(work.execute(&sql, &settlement.values(id.into(), now)).await? == 1)
     }
 
     /// Settles the authorization of a payment unless it succeeded. A failed one is settled again when the provider
@@ -161,14 +163,11 @@ impl PaymentRepository<'_> {
     pub async fn settle_authorization(
         work: &mut UnitOfWork,
         payment_id: PaymentId,
-        status: OperationStatus,
-        reference: Option<&str>,
-        failure: Option<&str>,
+        settlement: Settlement<'_>,
     ) -> Result<(), DatabaseError> {
-        let sql = "UPDATE payment_operations SET status = $2, provider_reference = $3, failure = $4, settled_at = $5 \
-                   WHERE payment_id = $1 AND kind = 'authorize' AND status <> 'succeeded'";
-        let values = params![payment_id, status, reference, failure, work.now()];
-        work.defer(sql, &values).await
+        let sql = format!("{SETTLE} WHERE payment_id = $1 AND kind = 'authorize' AND status <> 'succeeded'");
+        let now = work.now();
+        work.defer(&sql, &settlement.values(payment_id.into(), now)).await
     }
 
     /// Returns whether a payment has a pending operation.

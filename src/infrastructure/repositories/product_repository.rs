@@ -2,20 +2,18 @@
 //!
 //! Orders reference variants: a variant that a product no longer has is deactivated, never removed.
 
+mod lists;
 mod offers;
-pub(crate) mod rows;
-pub(crate) mod variants;
+mod rows;
+mod variants;
 
+pub use self::lists::SearchResults;
 pub use self::offers::Offer;
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::catalogue_index::listing::{self, ProductFilter};
 use super::catalogue_index::read_models;
-use super::database::{
-    Connection, DatabaseError, ListError, Page, Param, Root, SigningKey, UnitOfWork, key_lists, params,
-};
-use super::product_repository::{rows as product_rows, variants as product_variants};
+use super::database::{Connection, DatabaseError, Param, Root, UnitOfWork, key_lists, params};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::product::{Product, ProductView};
 
@@ -45,17 +43,17 @@ impl From<DatabaseError> for SaveError {
 impl ProductRepository<'_> {
     /// Returns the product with this id.
     pub async fn by_id(&mut self, id: ProductId) -> Result<Option<ProductView>, DatabaseError> {
-        product_rows::one(self.0, "p.id = $1", &params![id]).await
+        rows::one(self.0, "p.id = $1", &params![id]).await
     }
 
     /// Returns the product with this slug.
     pub async fn by_slug(&mut self, slug: &str) -> Result<Option<ProductView>, DatabaseError> {
-        product_rows::one(self.0, "p.slug = $1", &params![slug]).await
+        rows::one(self.0, "p.slug = $1", &params![slug]).await
     }
 
     /// Returns the products with these ids, in their order; missing ones are left out.
     pub async fn by_ids(&mut self, ids: &[ProductId]) -> Result<Vec<ProductView>, DatabaseError> {
-        product_rows::several(self.0, ids).await
+        rows::several(self.0, ids).await
     }
 
     /// Returns those of the ids that products have.
@@ -79,28 +77,9 @@ impl ProductRepository<'_> {
         last: &mut Option<Param<'static>>,
     ) -> Result<Option<Vec<ProductView>>, DatabaseError> {
         match self.0.scan::<Root<Product>>("id", last, |root| root.row().id.into()).await? {
-            Some(roots) => product_rows::with_variants(self.0, roots).await.map(Some),
+            Some(roots) => rows::with_variants(self.0, roots).await.map(Some),
             None => Ok(None),
         }
-    }
-
-    /// Returns a page of the active products that a filter includes.
-    pub async fn list(
-        &mut self,
-        filter: &ProductFilter,
-        limit: usize,
-        cursor: Option<&str>,
-        key: &SigningKey,
-    ) -> Result<Page<ProductView>, ListError> {
-        let cursors = key.cursors("products", filter)?;
-        let after = cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
-        let listed = listing::page(self.0, filter, after, limit + 1).await?;
-        let mut page = Page::cut(listed.rows, limit, &cursors, |&(position, _)| position)?;
-        if let Some(position) = listed.resume_after {
-            page.next = Some(cursors.encode(&position)?);
-        }
-        let ids: Vec<_> = page.items.iter().map(|&(_, id)| id).collect();
-        Ok(Page { items: self.by_ids(&ids).await?, next: page.next })
     }
 
     /// Inserts a product; `stock` is the stock of its variants in pieces (`None`: not counted), 0 if omitted.
@@ -123,7 +102,7 @@ impl ProductRepository<'_> {
             if !work.insert_new(*product).await? {
                 return Err(SaveError::SlugTaken);
             }
-            product_variants::insert(work, product, stock).await?;
+            variants::insert(work, product, stock).await?;
         }
         let products: Vec<_> = products.iter().map(|&(product, _)| product).collect();
         Ok(read_models::write(work, &products, true).await?)
@@ -142,7 +121,7 @@ impl ProductRepository<'_> {
             return Err(SaveError::SlugTaken);
         }
         work.update(product).await?;
-        product_variants::update(work, product, stock).await?;
+        variants::update(work, product, stock).await?;
         Ok(read_models::write(work, &[product], false).await?)
     }
 

@@ -1,9 +1,10 @@
 //! Reviews: one for each buyer and product, and the rating of a product, which counts the approved ones.
 
-use jiff::Timestamp;
 use serde::Serialize;
 
-use super::database::{Connection, Cursors, DatabaseError, Page, UnitOfWork, params, table};
+use super::database::{
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, table,
+};
 use crate::domain::ids::{ProductId, ReviewId, UserId};
 use crate::domain::review::{Review, ReviewStatus};
 
@@ -40,16 +41,15 @@ impl ReviewRepository<'_> {
     pub async fn list(
         &mut self,
         filter: ReviewFilter,
-        limit: usize,
-        after: Option<(Timestamp, ReviewId)>,
-        cursors: &Cursors<'_>,
-    ) -> Result<Page<Review>, DatabaseError> {
-        let (condition, value) = match filter {
-            ReviewFilter::ShownOf(product) => ("product_id = $1 AND status = 'approved'", product.into()),
-            ReviewFilter::In(status) => ("status = $1", status.into()),
-            ReviewFilter::By(user) => ("user_id = $1", user.into()),
+        request: &PageRequest<'_>,
+    ) -> Result<Page<Review>, ListError> {
+        let all = Conditions::default();
+        let conditions = match filter {
+            ReviewFilter::ShownOf(product) => all.compare("product_id =", product).and("status = 'approved'"),
+            ReviewFilter::In(status) => all.compare("status =", status),
+            ReviewFilter::By(user) => all.compare("user_id =", user),
         };
-        self.0.newest(condition, &[value], limit, after, cursors).await
+        self.0.newest(&filter, conditions, request).await
     }
 
     /// Returns whether a user has bought a product, which is required for a review.

@@ -1,6 +1,6 @@
 //! Shipping methods with their rates.
 
-use super::database::{Connection, DatabaseError, UnitOfWork, params, select, table};
+use super::database::{Connection, DatabaseError, UnitOfWork, select, table};
 use crate::domain::ids::ShippingMethodId;
 use crate::domain::shipping::ShippingMethod;
 
@@ -37,12 +37,6 @@ impl ShippingRepository<'_> {
     pub async fn all(&mut self) -> Result<Vec<ShippingMethod>, DatabaseError> {
         let sql = select::<ShippingMethod>("ORDER BY position, code");
         self.0.all(&sql, &[]).await
-    }
-
-    /// Returns the shipping method with this code, active or not.
-    pub async fn by_code(&mut self, code: &str) -> Result<Option<ShippingMethod>, DatabaseError> {
-        let sql = select::<ShippingMethod>("WHERE code = $1");
-        self.0.first(&sql, &params![code]).await
     }
 
     /// Replaces all shipping methods.

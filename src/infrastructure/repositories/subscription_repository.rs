@@ -1,10 +1,10 @@
 //! Subscriptions and their periods. The row of a period is the claim to charge it: a period is charged once.
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::database::{
-    Connection, Cursors, DatabaseError, Page, Param, Table, UnitOfWork, params, select, table,
+    Conditions, Connection, DatabaseError, Due, ListError, Page, PageRequest, Table, UnitOfWork, params,
+    select, table,
 };
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
@@ -45,6 +45,10 @@ table! {
     ends_at,
 }
 
+impl Due for Subscription {
+    const DUE_AT: &'static str = "next_charge_at";
+}
+
 /// Which subscriptions a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SubscriptionFilter {
@@ -58,25 +62,6 @@ pub struct SubscriptionFilter {
 pub struct SubscriptionRepository<'a>(pub &'a mut Connection);
 
 impl SubscriptionRepository<'_> {
-    /// Returns the payment providers that have subscriptions whose next charge is due at `by`.
-    pub async fn due_providers(&mut self, by: Timestamp) -> Result<Vec<String>, DatabaseError> {
-        let sql = "SELECT DISTINCT provider FROM subscriptions WHERE next_charge_at <= $1";
-        self.0.all(sql, &params![by]).await
-    }
-
-    /// Returns up to `limit` subscriptions with a payment provider whose next charge is due at `by`, the earliest due
-    /// first.
-    pub async fn due(
-        &mut self,
-        provider: &str,
-        by: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<SubscriptionId>, DatabaseError> {
-        let sql = "SELECT id FROM subscriptions WHERE next_charge_at <= $1 AND provider = $2 \
-                   ORDER BY next_charge_at LIMIT $3";
-        self.0.all(sql, &params![by, provider, limit]).await
-    }
-
     /// Returns the periods of a subscription, oldest first.
     pub async fn periods(&mut self, id: SubscriptionId) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
         let sql = select::<SubscriptionPeriod>("WHERE subscription_id = $1 ORDER BY period");
@@ -101,21 +86,12 @@ impl SubscriptionRepository<'_> {
     pub async fn list(
         &mut self,
         filter: &SubscriptionFilter,
-        limit: usize,
-        after: Option<(Timestamp, SubscriptionId)>,
-        cursors: &Cursors<'_>,
-    ) -> Result<Page<Subscription>, DatabaseError> {
-        let mut conditions = vec!["TRUE".to_owned()];
-        let mut values: Vec<Param<'_>> = Vec::new();
-        if let Some(user_id) = filter.user_id {
-            values.push(user_id.into());
-            conditions.push(format!("user_id = ${}", values.len()));
-        }
-        if let Some(status) = filter.status {
-            values.push(status.into());
-            conditions.push(format!("status = ${}", values.len()));
-        }
-        self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
+        request: &PageRequest<'_>,
+    ) -> Result<Page<Subscription>, ListError> {
+        let conditions = Conditions::default()
+            .compare_some("user_id =", filter.user_id)
+            .compare_some("status =", filter.status);
+        self.0.newest(filter, conditions, request).await
     }
 
     /// Claims a period for an order that charges it, unless another order is charging or has paid it; returns whether it

@@ -1,13 +1,14 @@
-//! Users: found by e-mail address or by their identity at another service, and erased on request.
+//! Users: found by e-mail address, listed, and erased on request.
 
 mod erasure;
 
 pub use self::erasure::EraseError;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
-use super::database::{Connection, Cursors, DatabaseError, Page, UnitOfWork, params, select, table};
+use super::database::{
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, select, table,
+};
 use crate::domain::ids::UserId;
 use crate::domain::state::State;
 use crate::domain::user::{Role, User, email_key};
@@ -45,39 +46,24 @@ impl UserRepository<'_> {
         self.0.first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)]).await
     }
 
-    /// Returns the user with the identity `subject` at the identity provider `provider`.
-    pub async fn by_identity(
-        &mut self,
-        provider: &str,
-        subject: &str,
-    ) -> Result<Option<User>, DatabaseError> {
-        let sql = select::<User>(
-            "WHERE id = (SELECT user_id FROM user_identities WHERE provider = $1 AND subject = $2)",
-        );
-        self.0.first(&sql, &params![provider, subject]).await
-    }
-
     /// Returns a page of users, newest first.
     pub async fn list(
         &mut self,
         filter: &UserFilter,
-        limit: usize,
-        after: Option<(Timestamp, UserId)>,
-        cursors: &Cursors<'_>,
-    ) -> Result<Page<User>, DatabaseError> {
-        let (mut conditions, mut values) = (vec!["TRUE".to_owned()], Vec::new());
+        request: &PageRequest<'_>,
+    ) -> Result<Page<User>, ListError> {
+        let mut conditions = Conditions::default();
         if let Some(prefix) = &filter.email_prefix {
             // A range, not LIKE: both engines can use the index, and there are no wildcards to escape.
             let from = email_key(prefix);
             let to = format!("{from}{}", char::MAX);
-            conditions.push("email_key >= $1 AND email_key < $2".to_owned());
-            values.extend(params![from, to]);
+            conditions = conditions.compare("email_key >=", from).compare("email_key <", to);
         }
         if let Some(role) = filter.role {
             // A literal, so that the partial index of the administrators is used.
-            conditions.push(format!("role = '{}'", role.name()));
+            conditions = conditions.and(&format!("role = '{}'", role.name()));
         }
-        self.0.newest(&conditions.join(" AND "), &values, limit, after, cursors).await
+        self.0.newest(filter, conditions, request).await
     }
 
     /// Returns whether there is an administrator.
@@ -104,19 +90,5 @@ impl UserRepository<'_> {
     ) -> Result<bool, DatabaseError> {
         let user = work.lock::<User>(user_id).await?;
         Ok(user.is_some_and(|user| user.password_hash.as_deref() == Some(password_hash)))
-    }
-
-    /// Links a user to the identity `subject` at `provider`; returns false if it is linked to another user.
-    pub async fn link_identity(
-        work: &mut UnitOfWork,
-        user_id: UserId,
-        provider: &str,
-        subject: &str,
-    ) -> Result<bool, DatabaseError> {
-        let sql = "INSERT INTO user_identities (provider, subject, user_id, created_at) VALUES ($1, $2, $3, $4) \
-                   ON CONFLICT (provider, subject) DO UPDATE SET user_id = excluded.user_id \
-                   WHERE user_identities.user_id = excluded.user_id";
-        let now = work.now();
-        Ok(work.execute(sql, &params![provider, subject, user_id, now]).await? == 1)
     }
 }

@@ -13,7 +13,8 @@ use super::indexed_product::IndexedProduct;
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::money::Currency;
 use crate::infrastructure::repositories::database::{
-    Connection, DatabaseError, Param, UnitOfWork, from_row, key_lists, params,
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, Param, UnitOfWork, from_row,
+    key_lists, params,
 };
 
 /// The category that represents the whole catalogue.
@@ -55,20 +56,49 @@ impl ProductFilter {
         self.min_price.is_none_or(|least| least <= amount) && self.max_price.is_none_or(|most| amount <= most)
     }
 
-    fn category_id(&self) -> CategoryId {
-        self.category.unwrap_or(CATALOGUE)
+    /// Returns the statement for up to `limit` rows of the index after a position, with its parameters. A list by price
+    /// stays within its range.
+    pub fn statement(&self, after: Option<ListPosition>, limit: usize) -> (String, Vec<Param<'static>>) {
+        let sort = self.sort.unwrap_or(ProductSort::Newest);
+        let (column, direction, relation) = match sort {
+            ProductSort::Newest => ("created_at", "DESC", '<'),
+            ProductSort::PriceAscending => ("amount", "ASC", '>'),
+            ProductSort::PriceDescending => ("amount", "DESC", '<'),
+        };
+        // After a position, the range's end before it is left out: a database could begin to read there.
+        let (least, most) = match (sort, after) {
+            (ProductSort::Newest, _) => (None, None),
+            (ProductSort::PriceAscending, Some(_)) => (None, self.max_price),
+            (ProductSort::PriceDescending, Some(_)) => (self.min_price, None),
+            (_, None) => (self.min_price, self.max_price),
+        };
+        let mut conditions = Conditions::default()
+            .compare("category_id =", self.category.unwrap_or(CATALOGUE))
+            .compare("currency =", self.currency)
+            .compare_some("amount >=", least)
+            .compare_some("amount <=", most);
+        if let Some((at, product)) = after {
+            let at = match sort {
+                ProductSort::Newest => Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN).into(),
+                ProductSort::PriceAscending | ProductSort::PriceDescending => at.into(),
+            };
+            let comparison = format!("({column}, product_id) {relation}");
+            conditions = conditions.compare_position(&comparison, (at, product.into()));
+        }
+        let order = format!("{column} {direction}, product_id {direction}");
+        conditions.first("SELECT created_at, amount, product_id FROM listings", &order, limit)
     }
 }
 
 /// A position in a list: the creation time in microseconds or the amount, and the product.
-pub(crate) type ListPosition = (i64, Uuid);
+pub type ListPosition = (i64, Uuid);
 
 /// Products of a list in its order, each with its position. Fewer than requested, with the position to resume after,
 /// if too many rows would have to be read for more.
 #[derive(Debug, Default)]
-pub(crate) struct Listed {
-    pub rows: Vec<(ListPosition, ProductId)>,
-    pub resume_after: Option<ListPosition>,
+struct Listed {
+    rows: Vec<(ListPosition, ProductId)>,
+    resume_after: Option<ListPosition>,
 }
 
 struct Entry {
@@ -79,8 +109,24 @@ struct Entry {
 
 from_row!(Entry { created_at, amount, product_id });
 
-/// Returns up to `count` products after the position `after`.
+/// Returns a page of the active products that a filter includes.
 pub(crate) async fn page(
+    connection: &mut Connection,
+    filter: &ProductFilter,
+    request: &PageRequest<'_>,
+) -> Result<Page<ProductId>, ListError> {
+    let (cursors, after) = request.cursors("products", filter)?;
+    let listed = listed(connection, filter, after, request.limit.saturating_add(1)).await?;
+    let page = Page::cut(listed.rows, request.limit, &cursors, |&(position, _)| position)?;
+    let next = match listed.resume_after {
+        Some(position) => Some(cursors.encode(&position)?),
+        None => page.next,
+    };
+    Ok(Page { items: page.items.into_iter().map(|(_, id)| id).collect(), next })
+}
+
+/// Returns up to `count` products after the position `after`.
+async fn listed(
     connection: &mut Connection,
     filter: &ProductFilter,
     after: Option<ListPosition>,
@@ -130,53 +176,8 @@ async fn entries(
     after: Option<ListPosition>,
     limit: usize,
 ) -> Result<Vec<Entry>, DatabaseError> {
-    let (sql, values) = statement(filter, after, limit);
+    let (sql, values) = filter.statement(after, limit);
     connection.all(&sql, &values).await
-}
-
-/// Returns the statement that reads the index of the filter's order after a position. A list by price stays within its
-/// range.
-pub(crate) fn statement(
-    filter: &ProductFilter,
-    after: Option<ListPosition>,
-    limit: usize,
-) -> (String, Vec<Param<'static>>) {
-    let sort = filter.sort.unwrap_or(ProductSort::Newest);
-    let (column, direction, beyond) = match sort {
-        ProductSort::Newest => ("created_at", "DESC", '<'),
-        ProductSort::PriceAscending => ("amount", "ASC", '>'),
-        ProductSort::PriceDescending => ("amount", "DESC", '<'),
-    };
-    let mut values = params![filter.category_id(), filter.currency].to_vec();
-    let mut conditions = vec!["category_id = $1 AND currency = $2".to_owned()];
-    // After a position, the range's end before it is left out: a database could begin to read there.
-    let (least, most) = match (sort, after) {
-        (ProductSort::Newest, _) => (None, None),
-        (ProductSort::PriceAscending, Some(_)) => (None, filter.max_price),
-        (ProductSort::PriceDescending, Some(_)) => (filter.min_price, None),
-        (_, None) => (filter.min_price, filter.max_price),
-    };
-    for (bound, relation) in [(least, ">="), (most, "<=")] {
-        if let Some(bound) = bound {
-            values.push(bound.into());
-            conditions.push(format!("amount {relation} ${}", values.len()));
-        }
-    }
-    if let Some((at, product)) = after {
-        let moment = || Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN).into();
-        values.push(if sort == ProductSort::Newest { moment() } else { at.into() });
-        values.push(product.into());
-        let (at, product) = (values.len() - 1, values.len());
-        conditions.push(format!("({column}, product_id) {beyond} (${at}, ${product})"));
-    }
-    values.push(Param::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
-    let sql = format!(
-        "SELECT created_at, amount, product_id FROM listings WHERE {} \
-         ORDER BY {column} {direction}, product_id {direction} LIMIT ${}",
-        conditions.join(" AND "),
-        values.len()
-    );
-    (sql, values)
 }
 
 /// Writes the entries of products that changed, in the order of the table's key, so that many products touch each page

@@ -1,19 +1,21 @@
 //! The catalogue's index: copies of product data with which lists, searches and facets of a large catalogue read a
 //! bounded number of rows.
 //!
-//! `listing` reads lists, `search` searches the word postings of `postings` and `product_texts`;
+//! `listing` reads lists; `search` and `admin_search` search the word postings of `postings` and `product_texts`;
 //! `read_models` writes all of it in the transaction that changes a product.
 
-mod admin_listing;
+pub(crate) mod admin_search;
 mod facets;
 mod indexed_product;
 pub(crate) mod listing;
 mod postings;
 mod product_texts;
 pub(crate) mod read_models;
-mod search;
+pub(crate) mod search;
 
-pub use self::admin_listing::AdminProductFilter;
+pub(crate) use self::search::query_words;
+
+pub use self::admin_search::AdminProductFilter;
 pub use self::facets::{Facets, PriceBand};
-pub use self::listing::{ProductFilter, ProductSort};
-pub use self::search::SearchResults;
+pub use self::listing::{ListPosition, ProductFilter, ProductSort};
+pub use self::postings::NEWEST_POSTINGS;

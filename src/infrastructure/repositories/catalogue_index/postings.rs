@@ -112,7 +112,7 @@ async fn containing_all(
         contains_others.join(" AND ")
     );
     for step in STEPS {
-        let mut values = vec![Param::from(by_rarity[0].2), at.into(), rows_of(step)];
+        let mut values = vec![Param::from(by_rarity[0].2), at.into(), step.into()];
         values.extend(by_rarity[1..].iter().map(|&(.., word)| Param::from(word)));
         let mut rows: Vec<(i64, bool)> = connection.all(&sql, &values).await?;
         rows.sort_unstable_by(|one, other| other.cmp(one));
@@ -133,20 +133,14 @@ async fn newest(
     below: i64,
     limit: usize,
 ) -> Result<Vec<i64>, DatabaseError> {
-    let mut rows: Vec<(String, i64)> =
-        connection.all(NEWEST, &[word.into(), below.into(), rows_of(limit)]).await?;
+    let mut rows: Vec<(String, i64)> = connection.all(NEWEST_POSTINGS, &params![word, below, limit]).await?;
     rows.retain(|(found, _)| found == word);
     Ok(rows.into_iter().map(|(_, seq)| seq).collect())
 }
 
-/// Returns the parameter of a `LIMIT`.
-fn rows_of(limit: usize) -> Param<'static> {
-    Param::Int(i64::try_from(limit).unwrap_or(i64::MAX))
-}
-
 /// Reads postings of a word, newest first. Rows of the preceding words follow if the word has fewer than the limit; the
 /// caller removes them.
-pub(crate) const NEWEST: &str = "SELECT word, seq FROM product_words \
+pub const NEWEST_POSTINGS: &str = "SELECT word, seq FROM product_words \
                                  WHERE (word, seq) < ($1, $2) ORDER BY word DESC, seq DESC LIMIT $3";
 
 /// Returns the first words that begin with `prefix`: those that continue with a letter before those that continue with a

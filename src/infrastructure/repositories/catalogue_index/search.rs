@@ -9,10 +9,11 @@ use super::facets::Facets;
 use super::listing::{ProductFilter, ProductSort};
 use super::postings::{self, Matches};
 use super::product_texts::{self, ProductText, token};
-use crate::domain::product::ProductView;
+use crate::domain::ids::ProductId;
 use crate::domain::words::words;
-use crate::infrastructure::repositories::database::{Connection, DatabaseError, ListError, Page, SigningKey};
-use crate::infrastructure::repositories::product_repository::ProductRepository;
+use crate::infrastructure::repositories::database::{
+    Connection, DatabaseError, ListError, Page, PageRequest,
+};
 
 /// The products in a window.
 const WINDOW: usize = 200;
@@ -20,15 +21,6 @@ const WINDOW: usize = 200;
 const WINDOWS: usize = 4;
 /// The most words of a query; further ones are ignored.
 const WORDS: usize = 8;
-
-/// A page of search results.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SearchResults {
-    /// The products, best first.
-    pub page: Page<ProductView>,
-    /// The facets of the newest matches, regardless of the price range; on the first page only.
-    pub facets: Option<Facets>,
-}
 
 /// The position of a search at which a page begins.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -49,68 +41,71 @@ impl SearchPosition {
     pub const START: Self = Self { below: i64::MAX, after: None, prefix: false };
 }
 
-impl ProductRepository<'_> {
-    /// Returns a page of the products that contain all words of `q`. If there are none, the last word is a prefix. A
-    /// query without words returns a list.
-    pub async fn search(
-        &mut self,
-        q: &str,
-        filter: &ProductFilter,
-        limit: usize,
-        cursor: Option<&str>,
-        key: &SigningKey,
-    ) -> Result<SearchResults, ListError> {
-        let query = query_words(q);
-        if query.is_empty() {
-            let page = self.list(filter, limit, cursor, key).await?;
-            return Ok(SearchResults { page, facets: None });
+/// Returns a page of the products that contain all words of `query`, and on the first page the facets. If there are none,
+/// the last word is a prefix.
+pub(crate) async fn page(
+    connection: &mut Connection,
+    query: &[String],
+    filter: &ProductFilter,
+    request: &PageRequest<'_>,
+) -> Result<(Page<ProductId>, Option<Facets>), ListError> {
+    let (cursors, position) = request.cursors("search", &(query, filter))?;
+    let mut position = position.unwrap_or(SearchPosition::START);
+    let words: Vec<_> = filter.category.map(token).into_iter().chain(query.iter().cloned()).collect();
+    let name = query.join(" ");
+
+    let (mut shown, mut facets, mut next) = (Vec::new(), None, None);
+    for window in 0..WINDOWS {
+        let is_first = request.cursor.is_none() && window == 0;
+        let mut matches = find(connection, &words, &position, WINDOW).await?;
+        if is_first && matches.is_empty() {
+            position.prefix = true;
+            matches = find(connection, &words, &position, WINDOW).await?;
         }
-        let cursors = key.cursors("search", &(&query, filter))?;
-        let mut position =
-            cursor.map(|cursor| cursors.decode(cursor)).transpose()?.unwrap_or(SearchPosition::START);
-        let searched: Vec<_> = filter.category.map(token).into_iter().chain(query.iter().cloned()).collect();
-        let name = query.join(" ");
-        let (mut shown, mut facets) = (Vec::new(), None);
-        let mut next = None;
-        for _ in 0..WINDOWS {
-            let mut matches = find(self.0, &searched, &position, WINDOW).await?;
-            if cursor.is_none() && facets.is_none() && matches.is_empty() {
-                position.prefix = true;
-                matches = find(self.0, &searched, &position, WINDOW).await?;
-            }
-            let texts = product_texts::by_seqs(self.0, &matches.seqs).await?;
-            if cursor.is_none() && facets.is_none() {
-                facets = Some(Facets::of(&texts, filter.currency));
-            }
-            let mut ranked: Vec<_> = texts
-                .iter()
-                .filter_map(|text| Some((rank(text, filter, &query, &name)?, text.product_id)))
-                .filter(|(rank, _)| position.after.is_none_or(|after| *rank > after))
-                .collect();
-            ranked.sort_unstable_by_key(|&(rank, _)| rank);
-            // new products must not displace others from a window of which a part was returned
-            let top = matches.seqs.first().map_or(position.below, |seq| seq + 1);
-            let room = limit - shown.len();
-            let has_more = ranked.len() > room;
-            ranked.truncate(room);
-            next = if has_more {
-                let after = ranked.last().map(|&(rank, _)| rank).or(position.after);
-                Some(SearchPosition { below: top, after, ..position })
-            } else {
-                matches.more_below.map(|end| SearchPosition { below: end, after: None, ..position })
-            };
-            shown.extend(ranked.into_iter().map(|(_, id)| id));
-            match next {
-                // a window that is not full was expensive to read: the page is short rather than slow
-                Some(following) if shown.len() < limit && matches.seqs.len() == WINDOW => {
-                    position = following;
-                }
-                _ => break,
-            }
+
+        let texts = product_texts::by_seqs(connection, &matches.seqs).await?;
+        if is_first {
+            facets = Some(Facets::of(&texts, filter.currency));
         }
-        let next = next.map(|position| cursors.encode(&position)).transpose()?;
-        Ok(SearchResults { page: Page { items: self.by_ids(&shown).await?, next }, facets })
+        let ranked =
+            texts.iter().filter_map(|text| Some((rank(text, filter, query, &name)?, text.product_id)));
+        let best;
+        (best, next) = best_of(ranked, &matches, position, request.limit - shown.len());
+        shown.extend(best);
+        match next {
+            // a window that is not full was expensive to read: the page is short rather than slow
+            Some(following) if shown.len() < request.limit && matches.seqs.len() == WINDOW => {
+                position = following;
+            }
+            _ => break,
+        }
     }
+    let next = next.map(|position| cursors.encode(&position)).transpose()?;
+    Ok((Page { items: shown, next }, facets))
+}
+
+/// Returns the best `most` products of a window after a position, and the position after them, if there may be more.
+fn best_of(
+    ranked: impl Iterator<Item = (Rank, ProductId)>,
+    matches: &Matches,
+    position: SearchPosition,
+    most: usize,
+) -> (Vec<ProductId>, Option<SearchPosition>) {
+    let mut ranked: Vec<_> =
+        ranked.filter(|(rank, _)| position.after.is_none_or(|after| *rank > after)).collect();
+    ranked.sort_unstable_by_key(|&(rank, _)| rank);
+    let has_more = ranked.len() > most;
+    ranked.truncate(most);
+
+    let next = if has_more {
+        // new products must not displace others from a window of which a part was returned
+        let below = matches.seqs.first().map_or(position.below, |seq| seq + 1);
+        let after = ranked.last().map(|&(rank, _)| rank).or(position.after);
+        Some(SearchPosition { below, after, ..position })
+    } else {
+        matches.more_below.map(|below| SearchPosition { below, after: None, ..position })
+    };
+    (ranked.into_iter().map(|(_, id)| id).collect(), next)
 }
 
 /// Returns the matches of `words` from a position on.

@@ -1,6 +1,6 @@
 //! A connection to either engine, which runs one SQL text: `$1` parameters, `RETURNING`, `ON CONFLICT`, CTEs.
 
-use super::dialect::{self, Engine};
+use super::dialect::Engine;
 use super::error::DatabaseError;
 use super::param::Param;
 use super::postgres::PostgresConnection;
@@ -156,18 +156,6 @@ impl Connection {
         match &mut self.inner {
             EngineConnection::Sqlite(sqlite) => sqlite.script(sql),
             EngineConnection::Postgres(postgres) => postgres.script(sql).await,
-        }
-    }
-
-    /// Returns the plan of a statement, a line per step.
-    pub async fn explain(&mut self, sql: &str, params: &[Param<'_>]) -> Result<Vec<String>, DatabaseError> {
-        let sql = format!("{} {sql}", dialect::explain(self.engine()));
-        match self.engine() {
-            Engine::Sqlite => {
-                let steps: Vec<(i64, i64, i64, String)> = self.all(&sql, params).await?;
-                Ok(steps.into_iter().map(|(.., step)| step).collect())
-            }
-            Engine::Postgres => self.all(&sql, params).await,
         }
     }
 }

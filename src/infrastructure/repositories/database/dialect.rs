@@ -114,14 +114,6 @@ pub(crate) const LOCK_EXCLUSIVE: &str = "SELECT pg_advisory_xact_lock($1)";
 /// Locks a number until the transaction ends, shared with other transactions that use this statement (PostgreSQL).
 pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1)";
 
-/// Returns the prefix of a statement that queries its plan.
-pub(crate) fn explain(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sqlite => "EXPLAIN QUERY PLAN",
-        Engine::Postgres => "EXPLAIN",
-    }
-}
-
 /// Returns the part after `FROM` of a query for at most $2 readable events after the position $1, in their order.
 pub(crate) fn events_after(engine: Engine) -> &'static str {
     match engine {

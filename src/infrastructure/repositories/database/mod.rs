@@ -1,10 +1,12 @@
 //! The database: `sqlite:FILE` or `postgres://…`, with the same functions for both.
 
+mod conditions;
 mod connection;
 mod constraints;
 pub mod copy;
 mod counters;
 mod dialect;
+mod due;
 mod error;
 mod locked;
 mod migrations;
@@ -38,19 +40,20 @@ use crate::domain::context::Context;
 
 pub(crate) use self::counters::next_number_ahead;
 pub(crate) use self::dialect::lock_rows;
-pub(crate) use self::page::newest_first;
 pub(crate) use self::param::params;
 pub(crate) use self::row::{from_row, read_column};
 pub(crate) use self::statements::{column_list, key_lists, placeholders, select};
 pub(crate) use self::table::{Root, ToColumns, table};
 pub use self::{
+    conditions::Conditions,
     connection::Connection,
     counters::next_number,
     dialect::Engine,
+    due::Due,
     error::DatabaseError,
     migrations::SchemaState,
     outbox::Outbox,
-    page::{Cursors, ForeignCursor, ListError, ListedByTime, Page},
+    page::{ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,
     row::{Field, FromRow, Json, Row},
     signing_key::SigningKey,
@@ -158,6 +161,11 @@ impl Database {
     /// Returns the key that signs cursors and order tokens.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing_key
+    }
+
+    /// Returns the request for a page of at most `limit` items that begins at `cursor`, or for the first one.
+    pub fn page_request<'a>(&'a self, limit: usize, cursor: Option<&'a str>) -> PageRequest<'a> {
+        PageRequest { limit, cursor, key: &self.signing_key }
     }
 
     /// Returns the notification of each commit by this process that published events.

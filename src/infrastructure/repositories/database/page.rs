@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
+use super::conditions::Conditions;
 use super::connection::Connection;
 use super::error::DatabaseError;
-use super::param::{Param, params};
+use super::param::Param;
 use super::row::FromRow;
 use super::signing_key::SigningKey;
 use super::statements::select;
@@ -28,7 +29,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Returns a page of at most `limit` items from up to `limit + 1` rows; `position` returns the position of a row.
-    pub fn cut<P: Serialize>(
+    pub(crate) fn cut<P: Serialize>(
         mut rows: Vec<T>,
         limit: usize,
         cursors: &Cursors<'_>,
@@ -80,52 +81,60 @@ impl<T: Aggregate + ListedByTime> ListedByTime for Root<T> {
     }
 }
 
+/// Which page of a list is requested.
+#[derive(Clone, Copy)]
+pub struct PageRequest<'a> {
+    /// The most items of the page.
+    pub limit: usize,
+    /// The cursor of the page; `None` for the first one.
+    pub cursor: Option<&'a str>,
+    /// The key that signs cursors.
+    pub key: &'a SigningKey,
+}
+
+impl<'a> PageRequest<'a> {
+    /// Returns the cursors of a list with a filter, and the position after which the page begins, unless it is the first.
+    pub(crate) fn cursors<P: DeserializeOwned>(
+        &self,
+        list: &str,
+        filter: &impl Serialize,
+    ) -> Result<(Cursors<'a>, Option<P>), ListError> {
+        let cursors = Cursors::new(self.key, list, filter)?;
+        let after = self.cursor.map(|cursor| cursors.decode(cursor)).transpose()?;
+        Ok((cursors, after))
+    }
+}
+
 impl Connection {
-    /// Returns a page of the rows that fulfil `condition`, newest first, after a position. `values` are the parameters of
-    /// the condition.
-    pub async fn newest<T: ListedByTime + FromRow>(
+    /// Returns a page of the rows that fulfil the conditions of a filter, newest first.
+    pub(crate) async fn newest<T: ListedByTime + FromRow>(
         &mut self,
-        condition: &str,
-        values: &[Param<'_>],
-        limit: usize,
-        after: Option<(Timestamp, impl Into<Uuid>)>,
-        cursors: &Cursors<'_>,
-    ) -> Result<Page<T>, DatabaseError> {
-        let after = after.map(|(at, key)| (at, key.into()));
-        let (sql, values) = newest_first::<T>(condition, values, limit, after);
+        filter: &impl Serialize,
+        conditions: Conditions<'_>,
+        request: &PageRequest<'_>,
+    ) -> Result<Page<T>, ListError> {
+        let (cursors, after) = request.cursors(T::NAME, filter)?;
+        let (sql, values) = newest_first::<T>(conditions, after, request.limit.saturating_add(1));
         let rows = self.all::<T>(&sql, &values).await?;
-        Page::cut(rows, limit, cursors, T::position)
+        Ok(Page::cut(rows, request.limit, &cursors, T::position)?)
     }
 }
 
-/// Returns the statement for up to `limit + 1` rows, newest first.
-pub(crate) fn newest_first<'a, T: ListedByTime>(
-    condition: &str,
-    values: &[Param<'a>],
-    limit: usize,
+/// Returns the statement for the first `limit` rows after a position, newest first, with its parameters.
+pub fn newest_first<T: ListedByTime>(
+    mut conditions: Conditions<'_>,
     after: Option<(Timestamp, Uuid)>,
-) -> (String, Vec<Param<'a>>) {
+    limit: usize,
+) -> (String, Vec<Param<'_>>) {
     let (time, key) = (T::TIME, T::FIELDS[0][0]);
-    let mut values = values.to_vec();
-    let mut beyond = String::new();
     if let Some((at, id)) = after {
-        values.extend(params![at, id]);
-        beyond = format!("AND ({time}, {key}) < (${}, ${})", values.len() - 1, values.len());
+        conditions = conditions.compare_position(&format!("({time}, {key}) <"), (at.into(), id.into()));
     }
-    values.push(Param::Int(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
-    let order = format!("ORDER BY {time} DESC, {key} DESC LIMIT ${}", values.len());
-    (select::<T>(&format!("WHERE {condition} {beyond} {order}")), values)
-}
-
-impl SigningKey {
-    /// Returns the cursors of a list. A cursor is valid only for the same list with the same filter.
-    pub fn cursors(&self, list: &str, filter: &impl Serialize) -> Result<Cursors<'_>, DatabaseError> {
-        Cursors::new(self, list, filter)
-    }
+    conditions.first(&select::<T>(""), &format!("{time} DESC, {key} DESC"), limit)
 }
 
 /// Encodes and decodes the cursors of one list with one filter.
-pub struct Cursors<'a> {
+pub(crate) struct Cursors<'a> {
     key: &'a SigningKey,
     list: String,
 }
@@ -150,7 +159,7 @@ impl<'a> Cursors<'a> {
     }
 
     /// Returns the position of a cursor.
-    pub fn decode<P: DeserializeOwned>(&self, cursor: &str) -> Result<P, ForeignCursor> {
+    pub(super) fn decode<P: DeserializeOwned>(&self, cursor: &str) -> Result<P, ForeignCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| ForeignCursor)?;
         let (position, tag) = bytes.split_at_checked(bytes.len().wrapping_sub(TAG)).ok_or(ForeignCursor)?;
         let expected = self.key.sign(&self.list, position);

@@ -78,6 +78,7 @@ from_value! {
     i64 => |value| Self::Int(value),
     u32 => |value| Self::Int(value.into()),
     u16 => |value| Self::Int(value.into()),
+    usize => |value| Self::Int(i64::try_from(value).unwrap_or(i64::MAX)),
     String => |value| Self::Text(value.into()),
     Vec<u8> => |value| Self::Bytes(value.into()),
     Uuid => |value| Self::Uuid(value),

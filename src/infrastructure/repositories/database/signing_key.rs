@@ -55,13 +55,15 @@ impl SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infrastructure::repositories::database::page::Cursors;
 
     #[test]
     fn a_cursor_is_valid_for_its_list_and_filter_alone() {
         let key = SigningKey(Arc::from(&b"secret"[..]));
-        let cursor = key.cursors("orders", &Some(1)).unwrap().encode(&7).unwrap();
+        let cursor = Cursors::new(&key, "orders", &Some(1)).unwrap().encode(&7).unwrap();
 
-        let decode = |list, filter: Option<i32>| key.cursors(list, &filter).unwrap().decode::<i32>(&cursor);
+        let decode =
+            |list, filter: Option<i32>| Cursors::new(&key, list, &filter).unwrap().decode::<i32>(&cursor);
         assert_eq!(decode("orders", Some(1)), Ok(7));
         assert!(decode("orders", Some(2)).is_err());
         assert!(decode("orders", None).is_err());

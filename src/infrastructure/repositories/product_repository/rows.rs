@@ -49,7 +49,7 @@ fn view(product: Root<Product>, mut variants: Vec<Placed>) -> ProductView {
 }
 
 /// Returns the product that `condition` selects, with its variants, in one statement; a product has at least one.
-pub(crate) async fn one(
+pub(super) async fn one(
     connection: &mut Connection,
     condition: &str,
     values: &[Param<'_>],
@@ -73,7 +73,7 @@ pub(crate) async fn one(
 }
 
 /// Returns the products with these ids, in their order; missing ones are left out.
-pub(crate) async fn several(
+pub(super) async fn several(
     connection: &mut Connection,
     ids: &[ProductId],
 ) -> Result<Vec<ProductView>, DatabaseError> {
@@ -88,7 +88,7 @@ pub(crate) async fn several(
 }
 
 /// Reads the variants of products.
-pub(crate) async fn with_variants(
+pub(super) async fn with_variants(
     connection: &mut Connection,
     products: Vec<Root<Product>>,
 ) -> Result<Vec<ProductView>, DatabaseError> {

@@ -24,12 +24,12 @@ fn bind<'a>(product: &Product, position: usize, variant: &'a Variant) -> [Param<
         variant.active,
         Param::json(&variant.prices),
         Param::json(&variant.metadata),
-        i64::try_from(position).unwrap_or(i64::MAX),
+        position,
     ]
 }
 
 /// Inserts the variants of a new product.
-pub(crate) async fn insert(
+pub(super) async fn insert(
     work: &mut UnitOfWork,
     product: &Product,
     stock: &BTreeMap<VariantId, Option<i64>>,
@@ -47,7 +47,7 @@ pub(crate) async fn insert(
 }
 
 /// Updates the variants of a product, and deactivates those that it no longer has.
-pub(crate) async fn update(
+pub(super) async fn update(
     work: &mut UnitOfWork,
     product: &Product,
     stock: &BTreeMap<VariantId, Option<i64>>,
@@ -78,8 +78,7 @@ pub(crate) async fn update(
     let now: HashSet<_> = product.variants.iter().map(|variant| variant.id).collect();
     for (position, &removed) in before.iter().filter(|id| !now.contains(id)).enumerate() {
         let sql = "UPDATE variants SET active = FALSE, position = $2 WHERE id = $1";
-        let position = i64::try_from(product.variants.len() + position).unwrap_or(i64::MAX);
-        work.execute(sql, &params![removed, position]).await?;
+        work.execute(sql, &params![removed, product.variants.len() + position]).await?;
     }
     let new: Vec<_> = now.into_iter().filter(|id| !before.contains(id)).collect();
     let now = work.now();

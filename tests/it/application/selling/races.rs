@@ -31,8 +31,8 @@ async fn of_64_buyers_10_get_the_10_pieces(shop: &Shop) {
     assert_consistent(&shop.database).await;
 }
 
-on_both_engines!(stock_adjusted_during_sales_is_never_oversold);
-async fn stock_adjusted_during_sales_is_never_oversold(shop: &Shop) {
+on_both_engines!(stock_restocked_during_sales_is_never_oversold);
+async fn stock_restocked_during_sales_is_never_oversold(shop: &Shop) {
     let store = &shop.store;
     let variant = shop.product().price(1000).stock(5).create().await;
     let mut buyers = Vec::new();
@@ -43,7 +43,7 @@ async fn stock_adjusted_during_sales_is_never_oversold(shop: &Shop) {
             if i % 10 == 5 {
                 let set: Result<_, DatabaseError> = database
                     .write(variant, async |work, &variant| {
-                        InventoryRepository::adjust(work, variant, 2).await
+                        InventoryRepository::restock(work, &[(variant, 2)]).await
                     })
                     .await;
                 set.unwrap();

@@ -70,14 +70,13 @@ async fn discounts_are_listed_newest_first_in_pages(shop: &Shop) {
     for number in 1..=3 {
         add(shop, &discount(number, &format!("d{number}"))).await;
     }
-    let cursors = shop.database.signing_key().cursors("discounts", &()).unwrap();
     let mut connection = shop.database.read().await.unwrap();
     let mut discounts = DiscountRepository(&mut connection);
     let codes = |page: &[Discount]| page.iter().map(|one| one.code.clone()).collect::<Vec<_>>();
-    let first = discounts.list(2, None, &cursors).await.unwrap();
+    let first = discounts.list(&shop.database.page_request(2, None)).await.unwrap();
     assert_eq!(codes(&first.items), ["d3", "d2"]);
-    let after = cursors.decode(&first.next.unwrap()).unwrap();
-    let second = discounts.list(2, Some(after), &cursors).await.unwrap();
+    let request = shop.database.page_request(2, first.next.as_deref());
+    let second = discounts.list(&request).await.unwrap();
     assert_eq!((codes(&second.items), second.next), (vec!["d1".to_owned()], None));
 }
 

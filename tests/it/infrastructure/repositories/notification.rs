@@ -1,4 +1,4 @@
-//! Notifications: listed and marked as read by their user, and delivered once.
+//! Notifications: listed and marked as read by their user.
 
 use undercroft::domain::ids::{NotificationId, OrderId, UserId};
 use undercroft::domain::money::{Currency, Money};
@@ -6,7 +6,7 @@ use undercroft::domain::notification::{Channel, DeliveryStatus, Notification, No
 use undercroft::infrastructure::repositories::{NotificationFilter, NotificationRepository};
 use uuid::Uuid;
 
-use super::{at, concurrently, insert, register, user};
+use super::{at, insert, register, user};
 use crate::support::Shop;
 
 fn id(number: u32) -> NotificationId {
@@ -31,9 +31,17 @@ fn notification(number: u32, user_id: UserId, channel: Channel) -> Notification 
     }
 }
 
-const ALL: NotificationFilter = NotificationFilter { channel: None, unread: false };
-const UNREAD: NotificationFilter = NotificationFilter { unread: true, ..ALL };
-const EMAILS: NotificationFilter = NotificationFilter { channel: Some(Channel::Email), ..ALL };
+fn all_of(user_id: UserId) -> NotificationFilter {
+    NotificationFilter { user_id, channel: None, unread: false }
+}
+
+fn unread_of(user_id: UserId) -> NotificationFilter {
+    NotificationFilter { unread: true, ..all_of(user_id) }
+}
+
+fn emails_of(user_id: UserId) -> NotificationFilter {
+    NotificationFilter { channel: Some(Channel::Email), ..all_of(user_id) }
+}
 
 /// Ann with three notifications, the second by e-mail, and Bob with one.
 async fn set_up(shop: &Shop) -> [UserId; 2] {
@@ -51,18 +59,20 @@ async fn set_up(shop: &Shop) -> [UserId; 2] {
     [ann.id, bob.id]
 }
 
-async fn list(shop: &Shop, user: UserId, filter: NotificationFilter) -> Vec<u128> {
-    let cursors = shop.database.signing_key().cursors("notifications", &()).unwrap();
+async fn list(shop: &Shop, filter: NotificationFilter) -> Vec<u128> {
     let mut connection = shop.database.read().await.unwrap();
     let mut notifications = NotificationRepository(&mut connection);
-    let (mut found, mut after) = (Vec::new(), None);
+    let (mut found, mut cursor) = (Vec::new(), None::<String>);
     loop {
-        let page = notifications.list(user, filter, 2, after, &cursors).await.unwrap();
+        let request = shop.database.page_request(2, cursor.as_deref());
+        let page = notifications.list(&filter, &request).await.unwrap();
         found.extend(page.items.iter().map(|one| one.id.0.as_u128()));
-        let Some(next) = page.next else { break };
-        after = Some(cursors.decode(&next).unwrap());
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
     }
-    let count = notifications.count(user, filter).await.unwrap();
+    let count = notifications.count(&filter).await.unwrap();
     assert_eq!(found.len(), usize::try_from(count).unwrap());
     found
 }
@@ -92,13 +102,13 @@ on_both_engines!(notifications_of_a_user_are_listed_newest_first_by_channel_and_
 async fn notifications_of_a_user_are_listed_newest_first_by_channel_and_unread(shop: &Shop) {
     let [ann, bob] = set_up(shop).await;
     assert_eq!(find(shop, 2).await, notification(2, ann, Channel::Email), "as it was written");
-    assert_eq!(list(shop, ann, ALL).await, [3, 2, 1]);
-    assert_eq!(list(shop, ann, EMAILS).await, [2]);
-    assert_eq!(list(shop, bob, ALL).await, [4]);
+    assert_eq!(list(shop, all_of(ann)).await, [3, 2, 1]);
+    assert_eq!(list(shop, emails_of(ann)).await, [2]);
+    assert_eq!(list(shop, all_of(bob)).await, [4]);
     assert!(read(shop, ann, 2).await);
-    assert_eq!(list(shop, ann, UNREAD).await, [3, 1]);
-    assert_eq!(list(shop, ann, NotificationFilter { unread: true, ..EMAILS }).await, [0; 0]);
-    assert_eq!(list(shop, ann, ALL).await, [3, 2, 1]);
+    assert_eq!(list(shop, unread_of(ann)).await, [3, 1]);
+    assert_eq!(list(shop, NotificationFilter { unread: true, ..emails_of(ann) }).await, [0; 0]);
+    assert_eq!(list(shop, all_of(ann)).await, [3, 2, 1]);
 }
 
 on_both_engines!(only_own_notifications_are_marked_read_and_once);
@@ -114,33 +124,5 @@ async fn only_own_notifications_are_marked_read_and_once(shop: &Shop) {
     assert_eq!(find(shop, 1).await.read_at, first);
     assert_eq!((read_all(shop, ann).await, read_all(shop, ann).await), (2, 0));
     assert_eq!(find(shop, 1).await.read_at, first);
-    assert_eq!((list(shop, ann, UNREAD).await.len(), list(shop, bob, UNREAD).await.len()), (0, 1));
-}
-
-on_both_engines!(a_delivery_has_one_outcome);
-async fn a_delivery_has_one_outcome(shop: &Shop) {
-    set_up(shop).await;
-    let to_send = async |channel, limit| {
-        let mut connection = shop.database.read().await.unwrap();
-        let found = NotificationRepository(&mut connection).to_send(channel, limit).await.unwrap();
-        found.iter().map(|one| one.id.0.as_u128()).collect::<Vec<_>>()
-    };
-    assert_eq!(to_send(Channel::Email, 9).await, [2, 4], "oldest first");
-    assert_eq!(to_send(Channel::Email, 1).await, [2]);
-    assert_eq!(to_send(Channel::Sms, 9).await, [0; 0]);
-    let settled = concurrently(shop, 8, |shop, number| async move {
-        let outcome = [DeliveryStatus::Delivered, DeliveryStatus::Failed][number % 2];
-        let set = shop
-            .database
-            .write(outcome, async |work, &outcome| {
-                NotificationRepository::set_delivery(work, id(2), outcome).await
-            })
-            .await;
-        set.unwrap()
-    })
-    .await;
-    assert_eq!(settled, 1);
-    assert_ne!(find(shop, 2).await.delivery, DeliveryStatus::Pending);
-    assert_eq!(to_send(Channel::Email, 9).await, [4]);
-    assert_eq!(to_send(Channel::InApp, 9).await, [1, 3]);
+    assert_eq!((list(shop, unread_of(ann)).await.len(), list(shop, unread_of(bob)).await.len()), (0, 1));
 }

@@ -19,9 +19,9 @@ async fn by_email(shop: &Shop, email: &str) -> Option<User> {
 }
 
 async fn list(shop: &Shop, filter: &UserFilter, cursor: Option<&str>) -> Page<User> {
-    let cursors = shop.database.signing_key().cursors("users", &()).unwrap();
-    let after = cursor.map(|cursor| cursors.decode(cursor).unwrap());
-    UserRepository(&mut shop.database.read().await.unwrap()).list(filter, 2, after, &cursors).await.unwrap()
+    let mut connection = shop.database.read().await.unwrap();
+    let request = shop.database.page_request(2, cursor);
+    UserRepository(&mut connection).list(filter, &request).await.unwrap()
 }
 
 fn emails(page: &Page<User>) -> Vec<&str> {
@@ -57,27 +57,6 @@ async fn an_address_is_unique_in_every_spelling(shop: &Shop) {
     let again = user(99, "Ann@Example.com");
     let taken = insert(shop, &again).await.unwrap_err();
     assert!(taken.is_taken("users_email"), "{taken}");
-}
-
-on_both_engines!(an_identity_belongs_to_one_user_only);
-async fn an_identity_belongs_to_one_user_only(shop: &Shop) {
-    let (ann, bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
-    register(shop, &[ann.clone(), bob.clone()]).await;
-    let link = async |user: UserId, subject: &'static str| {
-        let link = shop.database.write((user, subject), async |work, &(user, subject)| {
-            UserRepository::link_identity(work, user, "auth0", subject).await
-        });
-        link.await.unwrap()
-    };
-    assert!(link(ann.id, "17").await);
-    assert!(link(ann.id, "17").await, "again is no harm");
-    assert!(!link(bob.id, "17").await);
-    assert!(link(bob.id, "18").await);
-    let mut connection = shop.database.read().await.unwrap();
-    let mut users = UserRepository(&mut connection);
-    assert!(users.by_identity("auth0", "17").await.unwrap() == Some(ann));
-    assert!(users.by_identity("auth0", "18").await.unwrap() == Some(bob));
-    assert!(users.by_identity("facebook", "17").await.unwrap().is_none());
 }
 
 on_both_engines!(a_list_is_newest_first_in_pages);

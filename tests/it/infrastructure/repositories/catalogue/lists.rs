@@ -1,15 +1,16 @@
 //! Lists of products and orders: complete, in order, filtered, and read along an index.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{CategoryId, UserId};
 use undercroft::domain::money::Currency;
-use undercroft::domain::order::OrderStatus;
+use undercroft::domain::order::{Order, OrderStatus};
 use undercroft::domain::product::Product;
 use undercroft::infrastructure::repositories::{
-    AdminProductFilter, Database, DatabaseError, Engine, ListError, OrderFilter, OrderRepository, Page,
-    ProductFilter, ProductRepository, ProductSort, Setup,
+    AdminProductFilter, Connection, Database, DatabaseError, Engine, ListError, NEWEST_POSTINGS, OrderFilter,
+    Page, Param, ProductFilter, ProductRepository, ProductSort, Setup, newest_first,
 };
+use uuid::Uuid;
 
 use super::{category, euros, insert, insert_all, move_category, names, product, update};
 use crate::support::Shop;
@@ -24,7 +25,7 @@ async fn page(
     cursor: Option<&str>,
 ) -> Result<Page<String>, ListError> {
     let mut connection = database.read().await?;
-    let page = ProductRepository(&mut connection).list(filter, limit, cursor, database.signing_key()).await?;
+    let page = ProductRepository(&mut connection).list(filter, &database.page_request(limit, cursor)).await?;
     Ok(page.map(|view| view.product.name))
 }
 
@@ -137,7 +138,7 @@ async fn add_listings(shop: &Shop, product: &Product) {
         .write(given, async |work, &(product_id, created_at)| {
             let sql = "INSERT INTO listings (category_id, currency, created_at, product_id, amount) \
                        VALUES ($1, $2, $3, $4, 100)";
-            let catalogue = CategoryId(uuid::Uuid::nil());
+            let catalogue = CategoryId(Uuid::nil());
             for second in 1..=3_000 {
                 let at = created_at + SignedDuration::from_secs(second);
                 let values = [catalogue.into(), Currency::EUR.into(), at.into(), product_id.into()];
@@ -172,8 +173,8 @@ async fn a_category_lists_the_products_of_its_subtree_also_after_a_move(shop: &S
     assert_eq!(walk(shop, &euros(), 2).await, ["Bread", "Sencha", "Assam", "Cola"]);
     let mut connection = shop.database.read().await.unwrap();
     let in_food = AdminProductFilter { category: Some(food), ..AdminProductFilter::default() };
-    let key = shop.database.signing_key();
-    let page = ProductRepository(&mut connection).list_all(&in_food, 10, None, key).await.unwrap();
+    let request = shop.database.page_request(10, None);
+    let page = ProductRepository(&mut connection).list_all(&in_food, &request).await.unwrap();
     assert_eq!(names(&page.items), ["Bread", "Sencha", "Assam"]);
 }
 
@@ -236,9 +237,8 @@ async fn an_administrator_sees_every_product_newest_first(shop: &Shop) {
         let (mut all, mut cursor): (Vec<String>, Option<String>) = (Vec::new(), None);
         loop {
             let mut connection = shop.database.read().await.unwrap();
-            let key = shop.database.signing_key();
-            let mut repository = ProductRepository(&mut connection);
-            let page = repository.list_all(&filter, 3, cursor.as_deref(), key).await.unwrap();
+            let request = shop.database.page_request(3, cursor.as_deref());
+            let page = ProductRepository(&mut connection).list_all(&filter, &request).await.unwrap();
             all.extend(page.items.into_iter().map(|view| view.product.name));
             cursor = page.next;
             if cursor.is_none() {
@@ -246,6 +246,18 @@ async fn an_administrator_sees_every_product_newest_first(shop: &Shop) {
             }
         }
         assert_eq!(all, expected, "{filter:?}");
+    }
+}
+
+/// The plan of a statement, a line per step.
+async fn plan(connection: &mut Connection, sql: &str, values: &[Param<'_>]) -> Vec<String> {
+    match connection.engine() {
+        Engine::Sqlite => {
+            let sql = format!("EXPLAIN QUERY PLAN {sql}");
+            let steps: Vec<(i64, i64, i64, String)> = connection.all(&sql, values).await.unwrap();
+            steps.into_iter().map(|(.., step)| step).collect()
+        }
+        Engine::Postgres => connection.all(&format!("EXPLAIN {sql}"), values).await.unwrap(),
     }
 }
 
@@ -278,9 +290,11 @@ async fn every_list_walks_an_index_and_sorts_nothing(shop: &Shop) {
     for sort in sorts {
         for (min_price, max_price) in [(None, None), (Some(1), Some(2))] {
             let filter = ProductFilter { sort, min_price, max_price, ..euros() };
-            let plans = ProductRepository(&mut connection).explain(&filter).await.unwrap();
-            for plan in &plans {
-                walks_an_index(plan);
+            let mut plans = Vec::new();
+            for after in [None, Some((0, Uuid::nil()))] {
+                let (sql, values) = filter.statement(after, 20);
+                plans.push(plan(&mut connection, &sql, &values).await);
+                walks_an_index(&plans[plans.len() - 1]);
             }
             // a page after a cursor begins at the cursor, not at the end of the range
             let begins = |step: &String| step.contains("listings") && step.contains("product_id)");
@@ -288,7 +302,19 @@ async fn every_list_walks_an_index_and_sorts_nothing(shop: &Shop) {
             assert!(!is_shown || plans.iter().flatten().any(begins), "{plans:#?}");
         }
     }
-    let own = Some(UserId(uuid::Uuid::nil()));
+
+    let beginnings = [None, Some((Timestamp::UNIX_EPOCH, Uuid::nil()))];
+    for active in [None, Some(true)] {
+        let filter = AdminProductFilter { active, ..AdminProductFilter::default() };
+        for after in beginnings {
+            let (sql, values) = newest_first::<Product>(filter.conditions(), after, 20);
+            walks_an_index(&plan(&mut connection, &sql, &values).await);
+        }
+    }
+    let word = ["word".into(), i64::MAX.into(), 200_i64.into()];
+    walks_an_index(&plan(&mut connection, NEWEST_POSTINGS, &word).await);
+
+    let own = Some(UserId(Uuid::nil()));
     for (user_id, status, index) in [
         (None, None, "orders_by_time"),
         (own, None, "orders_by_user"),
@@ -296,7 +322,9 @@ async fn every_list_walks_an_index_and_sorts_nothing(shop: &Shop) {
         (own, Some(OrderStatus::Paid), "orders_by_user_status"),
     ] {
         let filter = OrderFilter { user_id, status, number: None };
-        for plan in OrderRepository(&mut connection).explain(&filter).await.unwrap() {
+        for after in beginnings {
+            let (sql, values) = newest_first::<Order>(filter.conditions(), after, 20);
+            let plan = plan(&mut connection, &sql, &values).await;
             walks_an_index(&plan);
             let named = |step: &String| step.split_whitespace().any(|word| word == index);
             // PostgreSQL chooses by the statistics of the table

@@ -19,7 +19,7 @@ async fn find(
     cursor: Option<&str>,
 ) -> Result<SearchResults, ListError> {
     let mut connection = shop.database.read().await?;
-    ProductRepository(&mut connection).search(q, filter, limit, cursor, shop.database.signing_key()).await
+    ProductRepository(&mut connection).search(q, filter, &shop.database.page_request(limit, cursor)).await
 }
 
 /// Every name, page by page.

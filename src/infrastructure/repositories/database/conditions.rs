@@ -1,0 +1,68 @@
+//! Conditions of a query: one for each member of a filter that is set, with numbered parameters.
+
+use std::fmt::{self, Display};
+
+use super::param::Param;
+
+/// Conditions that a row must all fulfil, with the values of their parameters. If there are none, every row does.
+#[derive(Debug, Clone, Default)]
+pub struct Conditions<'a> {
+    all: Vec<String>,
+    values: Vec<Param<'a>>,
+}
+
+impl<'a> Conditions<'a> {
+    /// Adds a condition without parameters.
+    pub(crate) fn and(mut self, condition: &str) -> Self {
+        self.all.push(condition.to_owned());
+        self
+    }
+
+    /// Adds a comparison with a value, such as `amount >=`.
+    pub(crate) fn compare(mut self, comparison: &str, value: impl Into<Param<'a>>) -> Self {
+        let value = self.bind(value.into());
+        self.and(&format!("{comparison} {value}"))
+    }
+
+    /// Adds a comparison with a value, if there is one.
+    pub(crate) fn compare_some(self, comparison: &str, value: Option<impl Into<Param<'a>>>) -> Self {
+        match value {
+            Some(value) => self.compare(comparison, value),
+            None => self,
+        }
+    }
+
+    /// Adds a comparison of two columns with a list position, such as `(created_at, id) <`.
+    pub(crate) fn compare_position(mut self, comparison: &str, (key, id): (Param<'a>, Param<'a>)) -> Self {
+        let (key, id) = (self.bind(key), self.bind(id));
+        self.and(&format!("{comparison} ({key}, {id})"))
+    }
+
+    /// Returns the values of the parameters.
+    pub(crate) fn values(&self) -> &[Param<'a>] {
+        &self.values
+    }
+
+    /// Returns the statement for the first `limit` rows in an order, with its parameters. `select` is the statement
+    /// up to its `WHERE`.
+    pub(crate) fn first(mut self, select: &str, order: &str, limit: usize) -> (String, Vec<Param<'a>>) {
+        let limit = self.bind(limit.into());
+        (format!("{select} WHERE {self} ORDER BY {order} LIMIT {limit}"), self.values)
+    }
+
+    /// Adds a parameter; returns its placeholder.
+    fn bind(&mut self, value: Param<'a>) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+}
+
+/// Writes the conditions as they follow `WHERE`.
+impl Display for Conditions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.all.is_empty() {
+            return f.write_str("TRUE");
+        }
+        f.write_str(&self.all.join(" AND "))
+    }
+}
