@@ -207,6 +207,9 @@ pub enum CliError {
     /// A second signal came before all running requests were completed.
     #[error("stopped by a second signal before all requests were completed")]
     Interrupted,
+    /// A signal came before the command was completed.
+    #[error("stopped by {0}")]
+    Stopped(&'static str),
     /// The worker stopped because of an internal error.
     #[error("the worker stopped unexpectedly")]
     Worker(#[source] JoinError),
@@ -303,6 +306,7 @@ impl CliError {
             Self::Listen { .. }
             | Self::Signals(_)
             | Self::Interrupted
+            | Self::Stopped(_)
             | Self::Worker(_)
             | Self::Store(_)
             | Self::Child(_)

@@ -1,39 +1,41 @@
 //! `undercroft import`: imports another shop's catalogue and orders.
 
 mod progress;
+mod source;
 mod summary;
+mod trial_store;
 
-use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Write, stdout};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use serde::Serialize;
 
 use self::progress::Progress;
-use self::summary::Shown;
+use self::source::Source;
+use self::trial_store::TrialStore;
 use super::{
     CliError,
     open_store::{currency, open_store},
+    signals::Signals,
 };
 use crate::{
     application::import::{
         readers::{DecimalMark, Encoding, Format, Marks, Options},
+        report::Report,
         run::{ImportError, check, import},
         write_options::ExistingProducts,
     },
-    domain::{context::Context, money::Currency},
+    domain::money::Currency,
     infrastructure::repositories::Setup,
     settings::Settings,
 };
 
-/// The size of the buffer that the file is read into, in bytes.
-const READ_BUFFER_BYTES: usize = 1 << 18;
-
 /// The arguments of `import`.
 #[derive(clap::Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Import {
-    /// The file to import
+    /// The file to import; `-` is standard input
     file: PathBuf,
     /// The format: online-retail, shopify, woocommerce or json-lines [default: detected by the first line]
     #[arg(long)]
@@ -49,7 +51,7 @@ pub struct Import {
     #[arg(long, value_name = "CODE")]
     currency: Option<Currency>,
     /// The new file for rejected lines, each with the reason [default: NAME.rejected.csv in this folder, or the first free
-    /// of NAME.rejected-2.csv, …]
+    /// of NAME.rejected-2.csv, …; NAME is `stdin` for standard input]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// What happens to a variant whose SKU another variant of the file has: its line is rejected, or it gets a suffix (-2,
@@ -59,6 +61,9 @@ pub struct Import {
     /// Take the texts, prices, stock and new variants of products that are in the store already; nothing is removed
     #[arg(long)]
     update: bool,
+    /// Import into a temporary copy of the store, and print the report that an import would print; the store stays as it is
+    #[arg(long)]
+    dry_run: bool,
     /// Exit with code 3 if any line was rejected
     #[arg(long)]
     strict: bool,
@@ -75,44 +80,40 @@ enum DuplicateSkus {
     Suffix,
 }
 
+/// The outcome of an import, as JSON with `--json`.
+#[derive(Debug, Serialize)]
+struct Imported {
+    #[serde(flatten)]
+    report: Report,
+    /// Whether the store stays as it was.
+    dry_run: bool,
+    /// What happened to products that were in the store.
+    #[serde(skip)]
+    existing: ExistingProducts,
+    /// The currency that the store shows if a request names none.
+    #[serde(skip)]
+    currency: Currency,
+    /// Whether the import set that currency.
+    #[serde(skip)]
+    is_new_currency: bool,
+    #[serde(skip)]
+    took: Duration,
+}
+
 impl Import {
     /// Imports the file. A file that cannot be read to its end changes nothing, and neither does a repeated import.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let failed = |source| CliError::Import { file: self.file.clone(), source };
-        let options = Options {
-            format: self.format,
-            encoding: self.encoding,
-            marks: Marks { prices: self.decimal_mark, quantities: self.decimal_mark },
-            currency: self.currency,
-            suffix_duplicate_skus: self.duplicate_skus == DuplicateSkus::Suffix,
-            created_at: self.modified_at(),
-        };
-        let existing = if self.update { ExistingProducts::Update } else { ExistingProducts::Keep };
-        let open = || open(&self.file);
-        let rejects = self.rejects.clone().unwrap_or_else(|| default_rejects(&self.file));
+        let source = Source::at(&self.file)?;
+        let rejects = self.rejects.clone().unwrap_or_else(|| source.default_rejects());
         let mut progress = Progress::new(rejects);
-        let mut started = Instant::now();
-        let report = async {
-            let checked = check(open, &options, &mut progress).map_err(failed)?;
-            let store = open_store(&settings, Setup::IfEmpty).await?;
-            started = Instant::now();
-            let report = import(&store, open, checked, existing, &mut progress).await.map_err(failed)?;
-            let currency = currency(&settings.store, store.database()).await?;
-            let is_new = currency != store.terms.default_currency;
-            Ok::<_, CliError>((report, Shown { currency, is_new }))
-        }
-        .await;
-        let rejects = progress.finish().map_err(|error| failed(ImportError::Observer(error)))?;
-        let (report, shown) = report?;
+        // the future of an import is large
+        let importing = Box::pin(self.import(&source, &settings, &mut progress));
+        let imported = if self.dry_run { until_signal(importing).await } else { importing.await };
+        let rejects = progress.finish().map_err(|error| source.failed(ImportError::Observer(error)))?;
+        let imported = imported?;
 
-        let text = if self.json {
-            // a map with text keys can always be written as JSON
-            serde_json::to_string(&report).unwrap_or_default()
-        } else {
-            summary::of(&report, existing, shown, &self.file, rejects.as_deref(), started.elapsed())
-        };
-        writeln!(stdout(), "{text}").map_err(CliError::Output)?;
-        let rejected = &report.totals.rejected;
+        self.print(&imported, source.name(), rejects.as_deref())?;
+        let rejected = &imported.report.totals.rejected;
         if !rejected.not_imported.is_empty() {
             let types: Vec<_> = rejected.not_imported.keys().map(String::as_str).collect();
             return Err(CliError::NotImported(types.join(", ")));
@@ -123,35 +124,62 @@ impl Import {
         Ok(())
     }
 
-    /// Returns when the file was modified: the creation date of records without one, so that a repeated import writes the
-    /// same.
-    fn modified_at(&self) -> Timestamp {
-        let modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
-        let modified = modified.and_then(|time| Timestamp::try_from(time).ok());
-        let whole = modified.and_then(|time| Timestamp::from_microsecond(time.as_microsecond()).ok());
-        whole.unwrap_or_else(|| Context::system().clock.now())
+    async fn import(
+        &self,
+        source: &Source,
+        settings: &Settings,
+        progress: &mut Progress,
+    ) -> Result<Imported, CliError> {
+        let failed = |error| source.failed(error);
+        let open = || source.open();
+        let checked = check(open, &self.options(source), progress).map_err(failed)?;
+        let trial = if self.dry_run { Some(TrialStore::copy_of(settings).await?) } else { None };
+        let settings = trial.as_ref().map_or(settings, |trial| &trial.settings);
+        let store = open_store(settings, Setup::IfEmpty).await?;
+
+        let started = Instant::now();
+        let existing = if self.update { ExistingProducts::Update } else { ExistingProducts::Keep };
+        let report = import(&store, open, checked, existing, progress).await.map_err(failed)?;
+        let currency = currency(&settings.store, store.database()).await?;
+        Ok(Imported {
+            report,
+            dry_run: self.dry_run,
+            existing,
+            currency,
+            is_new_currency: currency != store.terms.default_currency,
+            took: started.elapsed(),
+        })
+    }
+
+    /// Returns how the file is read.
+    fn options(&self, source: &Source) -> Options {
+        Options {
+            format: self.format,
+            encoding: self.encoding,
+            marks: Marks { prices: self.decimal_mark, quantities: self.decimal_mark },
+            currency: self.currency,
+            suffix_duplicate_skus: self.duplicate_skus == DuplicateSkus::Suffix,
+            created_at: source.modified_at(),
+        }
+    }
+
+    /// Prints the report, as JSON or as text.
+    fn print(&self, imported: &Imported, name: &Path, rejects: Option<&Path>) -> Result<(), CliError> {
+        let text = if self.json {
+            // a map with text keys can always be written as JSON
+            serde_json::to_string(imported).unwrap_or_default()
+        } else {
+            summary::of(imported, name, rejects)
+        };
+        writeln!(stdout(), "{text}").map_err(CliError::Output)
     }
 }
 
-/// Opens a file. The file is read twice, so a pipe is refused.
-fn open(file: &Path) -> io::Result<BufReader<File>> {
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            ErrorKind::InvalidInput,
-            "not a regular file, which is needed because it is read twice",
-        ));
+/// Runs an import until a signal comes. The signal does not end the process, so that temporary files are removed.
+async fn until_signal<T>(importing: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let mut signals = Signals::listen().map_err(CliError::Signals)?;
+    tokio::select! {
+        imported = importing => imported,
+        signal = signals.next() => Err(CliError::Stopped(signal)),
     }
-    Ok(BufReader::with_capacity(READ_BUFFER_BYTES, File::open(file)?))
-}
-
-/// Returns the default file of rejected lines: the first of NAME.rejected.csv, NAME.rejected-2.csv, … that does not
-/// exist. It is in the current folder, because that of the file may be read-only.
-fn default_rejects(file: &Path) -> PathBuf {
-    let numbered = |number: u32| {
-        let mut name = file.file_stem().unwrap_or_default().to_owned();
-        name.push(if number == 1 { ".rejected.csv".to_owned() } else { format!(".rejected-{number}.csv") });
-        PathBuf::from(name)
-    };
-    let free = (1..=u32::MAX).map(numbered).find(|path| !path.exists());
-    free.unwrap_or_else(|| numbered(1))
 }

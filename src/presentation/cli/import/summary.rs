@@ -2,31 +2,16 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Duration;
 
-use crate::application::import::report::{Counts, Report, StockCounts};
+use super::Imported;
+use crate::application::import::report::{Counts, StockCounts};
 use crate::application::import::write_options::ExistingProducts;
 use crate::domain::money::Currency;
 use crate::presentation::cli::counted;
 
-/// The currency that the store shows if a request names none.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shown {
-    /// The currency after the import.
-    pub currency: Currency,
-    /// Whether the import set it.
-    pub is_new: bool,
-}
-
 /// Returns the report of an import as text.
-pub(super) fn of(
-    report: &Report,
-    existing: ExistingProducts,
-    shown: Shown,
-    file: &Path,
-    rejects: Option<&Path>,
-    took: Duration,
-) -> String {
+pub(super) fn of(imported: &Imported, file: &Path, rejects: Option<&Path>) -> String {
+    let report = &imported.report;
     let totals = &report.totals;
     let amount = |minor: i128| report.currency.map_or_else(String::new, |currency| money(minor, currency));
     let mut text = format!("{} ({}, {})\n", file.display(), report.format, report.encoding);
@@ -48,18 +33,21 @@ pub(super) fn of(
         line(&mut text, &format!("rejected lines without an amount: {}", totals.rejected.unpriced));
     }
     line(&mut text, &format!("added: {}", listed(report.added)));
-    if existing == ExistingProducts::Update {
+    if imported.existing == ExistingProducts::Update {
         line(&mut text, &format!("updated: {}", listed(report.updated)));
     }
     line(&mut text, &format!("unchanged: {}", listed(report.unchanged)));
-    let notes = update_note(report, existing).into_iter().chain(currency_note(report, shown));
+    let notes = update_note(imported).into_iter().chain(currency_note(imported));
     for note in notes.chain(stock_notes(report.stock)) {
         line(&mut text, &note);
     }
     if let Some(rejects) = rejects {
         line(&mut text, &format!("the rejected lines are in {}", rejects.display()));
     }
-    let seconds = took.as_secs_f64();
+    if imported.dry_run {
+        line(&mut text, "dry run: the store stays as it was");
+    }
+    let seconds = imported.took.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "an approximate speed")]
     let speed = if seconds > 0.0 { totals.lines as f64 / seconds } else { 0.0 };
     let _ = write!(text, "{seconds:.1} s, {speed:.0} lines per second");
@@ -67,9 +55,9 @@ pub(super) fn of(
 }
 
 /// Returns how to take the changes of products that were in the store before.
-fn update_note(report: &Report, existing: ExistingProducts) -> Option<String> {
-    let products = report.unchanged.products;
-    (products > 0 && existing == ExistingProducts::Keep).then(|| {
+fn update_note(imported: &Imported) -> Option<String> {
+    let products = imported.report.unchanged.products;
+    (products > 0 && imported.existing == ExistingProducts::Keep).then(|| {
         format!(
             "{} in the store before and stayed; --update takes their texts, prices, stock and new variants",
             counted(products, "product was", "products were")
@@ -79,16 +67,17 @@ fn update_note(report: &Report, existing: ExistingProducts) -> Option<String> {
 
 /// Returns what to do about products that the store does not show, because they have no price in its currency, or that the
 /// currency is a new one.
-fn currency_note(report: &Report, Shown { currency, is_new }: Shown) -> Option<String> {
-    if is_new {
+fn currency_note(imported: &Imported) -> Option<String> {
+    let Imported { report, currency, .. } = imported;
+    if imported.is_new_currency {
         return Some(format!(
             "the store had no products and now shows prices in {currency}; a running server does so after a restart \
              (to choose another currency: store.default_currency)"
         ));
     }
-    let priced = report.prices.get(&currency).copied().unwrap_or(0);
+    let priced = report.prices.get(currency).copied().unwrap_or(0);
     let hidden = report.products().checked_sub(priced).filter(|n| *n > 0)?;
-    let (other, _) = report.prices.iter().find(|(other, _)| **other != currency)?;
+    let (other, _) = report.prices.iter().find(|(other, _)| *other != currency)?;
     Some(format!(
         "{} not shown: without a price in {currency}, the currency of the store. Set store.default_currency to \
          {other}, or request ?currency={other}",

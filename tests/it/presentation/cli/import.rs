@@ -14,7 +14,7 @@ use crate::support::EmptyPostgres;
 use crate::support::import::{DEMO, HEADER};
 
 /// Returns a folder with a file in it.
-fn folder_with(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
+pub(super) fn folder_with(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(name);
     fs::write(&file, content).unwrap();
@@ -22,7 +22,7 @@ fn folder_with(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
 }
 
 /// Returns a file of invoices with three lines each.
-fn sales(invoices: usize) -> String {
+pub(super) fn sales(invoices: usize) -> String {
     let mut file = HEADER.to_owned();
     for invoice in 0..invoices {
         for line in 0..3 {
@@ -48,7 +48,7 @@ fn import(folder: &Path, file: &Path) -> Value {
 }
 
 /// Exports the store of the folder, or that in `database`.
-fn export(folder: &Path, database: Option<&str>) -> String {
+pub(super) fn export(folder: &Path, database: Option<&str>) -> String {
     let mut arguments = vec!["export"];
     arguments.extend(database.into_iter().flat_map(|url| ["--database", url]));
     let (code, output, errors) = run(folder, &arguments);

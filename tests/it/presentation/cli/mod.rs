@@ -5,6 +5,7 @@ mod copy;
 mod database_files;
 mod doctor;
 mod import;
+mod import_dry_run;
 mod sandbox;
 mod torture;
 
