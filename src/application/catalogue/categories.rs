@@ -194,7 +194,10 @@ async fn remove_in(work: &mut UnitOfWork, id: CategoryId) -> Result<(), Failure>
         return Ok(());
     }
     match work.find::<Category>(id).await? {
-        Some(_) => Err(Conflict::InUse { what: "category" }.into()),
+        Some(_) => {
+            let (products, subcategories) = CategoryRepository::uses(work, id).await?;
+            Err(Conflict::CategoryInUse { products, subcategories }.into())
+        }
         None => Err(missing(id)),
     }
 }

@@ -157,7 +157,7 @@ async fn remove_in(work: &mut UnitOfWork, id: DiscountId) -> Result<(), Failure>
         return Ok(());
     }
     match work.find::<Discount>(id).await? {
-        Some(_) => Err(Conflict::InUse { what: "discount" }.into()),
+        Some(_) => Err(Conflict::DiscountInUse.into()),
         None => Err(NotFound::Discount.into()),
     }
 }

@@ -37,12 +37,17 @@ pub enum Conflict {
     /// 409: the user is the last administrator.
     #[error("the user is the last administrator")]
     LastAdmin,
-    /// 409: other resources refer to it.
-    #[error("the {what} is in use")]
-    InUse {
-        /// The type of the resource.
-        what: &'static str,
+    /// 409: the category has products or subcategories.
+    #[error("the category has {products} products and {subcategories} subcategories")]
+    CategoryInUse {
+        /// The number of products, without those of subcategories.
+        products: i64,
+        /// The number of direct subcategories.
+        subcategories: i64,
     },
+    /// 409: orders used the discount.
+    #[error("orders used the discount")]
+    DiscountInUse,
     /// 409: the stock would be less than what orders have reserved.
     #[error("orders have reserved {reserved} pieces")]
     StockReserved {
@@ -66,7 +71,7 @@ impl Exception for Conflict {
             Self::ForbiddenTransition { .. } => "forbidden_transition",
             Self::OpenOrders => "open_orders",
             Self::LastAdmin => "last_admin",
-            Self::InUse { .. } => "in_use",
+            Self::CategoryInUse { .. } | Self::DiscountInUse => "in_use",
             Self::StockReserved { .. } => "stock_reserved",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
@@ -81,7 +86,8 @@ impl Exception for Conflict {
             | Self::ForbiddenTransition { .. }
             | Self::OpenOrders
             | Self::LastAdmin
-            | Self::InUse { .. }
+            | Self::CategoryInUse { .. }
+            | Self::DiscountInUse
             | Self::StockReserved { .. } => Kind::Refused,
         }
     }
@@ -101,7 +107,12 @@ impl Exception for Conflict {
             Self::ForbiddenTransition { what, from, to } => {
                 facts([("what", json!(what)), ("from", json!(from)), ("to", json!(to))])
             }
-            Self::InUse { what } => facts([("what", json!(what))]),
+            Self::CategoryInUse { products, subcategories } => facts([
+                ("what", json!("category")),
+                ("products", json!(products)),
+                ("subcategories", json!(subcategories)),
+            ]),
+            Self::DiscountInUse => facts([("what", json!("discount"))]),
             _ => Map::new(),
         }
     }

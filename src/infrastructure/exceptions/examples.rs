@@ -69,7 +69,8 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     examples.extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
     examples.push(C::StockReserved { reserved: 3 }.into());
     examples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
-    examples.extend([C::OpenOrders, C::LastAdmin, C::InUse { what: "category" }].map(Failure::from));
+    examples.extend([C::OpenOrders, C::LastAdmin, C::DiscountInUse].map(Failure::from));
+    examples.push(C::CategoryInUse { products: 2, subcategories: 1 }.into());
     examples.push(C::ForbiddenTransition { what: "review", from: "published", to: "pending" }.into());
     examples.extend(
         [R::BodyIncomplete, R::NotOneHost, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce]

@@ -131,6 +131,13 @@ impl CategoryRepository<'_> {
                    AND NOT EXISTS (SELECT 1 FROM products WHERE category_id = $1)";
         Ok(work.execute(sql, &params![id]).await? == 1)
     }
+
+    /// Returns the numbers of products and of subcategories that a category itself has.
+    pub async fn uses(work: &mut UnitOfWork, id: CategoryId) -> Result<(i64, i64), DatabaseError> {
+        let sql = "SELECT (SELECT COUNT(*) FROM products WHERE category_id = $1), \
+                   (SELECT COUNT(*) FROM categories WHERE parent_id = $1)";
+        work.one(sql, &params![id]).await
+    }
 }
 
 /// Fails if there is no parent, whose path is given, or if a subtree of `height` levels is too deep below it.

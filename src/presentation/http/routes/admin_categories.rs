@@ -26,7 +26,7 @@ pub(super) fn routes() -> Routes {
         create_category: [Conflict::AlreadyExists { field: "slug" }],
         update_category: [any::<CategoryNotFoundException>(), Conflict::AlreadyExists { field: "slug" }],
         move_category: [any::<CategoryNotFoundException>()],
-        delete_category: [any::<CategoryNotFoundException>(), Conflict::InUse { what: "category" }],
+        delete_category: [any::<CategoryNotFoundException>(), Conflict::CategoryInUse { products: 0, subcategories: 0 }],
     ]
 }
 
@@ -99,7 +99,7 @@ async fn move_category(
 
 /// Delete a category
 ///
-/// The request fails with `in_use` if the category has products or subcategories.
+/// The request fails with `in_use` if the category has products or subcategories, and their numbers.
 #[utoipa::path(delete, path = "/admin/v1/categories/{id}", tag = "admin-categories", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn delete_category(

@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes {
         get_discount: [NotFound::Discount],
         create_discount: [Conflict::AlreadyExists { field: "code" }],
         update_discount: [NotFound::Discount, Conflict::AlreadyExists { field: "code" }],
-        delete_discount: [NotFound::Discount, Conflict::InUse { what: "discount" }],
+        delete_discount: [NotFound::Discount, Conflict::DiscountInUse],
     ]
 }
 

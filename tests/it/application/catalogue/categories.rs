@@ -185,8 +185,11 @@ async fn only_unused_categories_are_removed(shop: &Shop) {
     let empty = create(&admin, "Empty", Some(&drinks)).await;
     product_in(server, &coffee).await;
     let remove = async |id: &str| admin.delete(&format!("/admin/v1/categories/{id}")).await;
-    for needed in [&drinks, &coffee] {
-        assert_eq!(remove(needed).await.problem(409), "in_use");
+    for (needed, products, subcategories) in [(&drinks, 0, 2), (&coffee, 1, 0)] {
+        let refused = remove(needed).await;
+        assert_eq!(refused.problem(409), "in_use");
+        let facts = refused.json();
+        assert_eq!((&facts["products"], &facts["subcategories"]), (&products.into(), &subcategories.into()));
     }
     remove(&empty).await.expect(204);
     assert_eq!(remove(&empty).await.problem(404), "category_not_found");
