@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use http::Uri;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -34,6 +35,9 @@ pub struct Settings {
     /// The address and the port to listen on; port 0 selects a free port.
     #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
+    /// The URL at which clients reach the store, without a slash at the end; empty if it is not known.
+    #[serde(deserialize_with = "public_url")]
+    pub public_url: String,
     /// The terms of the store.
     pub store: StoreSettings,
     /// The limits of calls to payment providers.
@@ -49,6 +53,7 @@ impl Default for Settings {
         Self {
             database: "sqlite:undercroft.db".into(),
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            public_url: String::new(),
             store: StoreSettings::default(),
             payments: PaymentSettings::default(),
             http: HttpSettings::default(),
@@ -274,6 +279,19 @@ fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAd
     text.parse().map_err(|_| {
         de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080"))
     })
+}
+
+/// Reads the URL at which clients reach the store; it may be empty.
+fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = text.trim_end_matches('/');
+    let is_url = url.parse::<Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+    });
+    if url.is_empty() || is_url {
+        return Ok(url.to_owned());
+    }
+    Err(de::Error::custom(format!("`{text}` is not the URL of a store, such as https://shop.example.com")))
 }
 
 /// Reads the URL of a database. The error does not contain it, because it may contain a password.

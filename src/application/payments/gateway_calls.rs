@@ -75,18 +75,22 @@ pub(crate) fn gateway<'a>(store: &'a Store, name: &str) -> Result<&'a Arc<dyn Pa
     store.infrastructure.gateways.get(name).ok_or_else(missing)
 }
 
-/// Checks that the provider that a client chose is configured.
+/// Checks that the provider that a client chose is configured, and accepts the payment method token.
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] with the names of the providers that are.
-pub(crate) fn check_provider(store: &Store, name: &str) -> Result<(), Failure> {
+/// A [`ValidationException`] with the names of the providers that are, or with the tokens that the provider accepts.
+pub(crate) fn check_payment_method(store: &Store, provider: &str, token: &str) -> Result<(), Failure> {
     let gateways = &store.infrastructure.gateways;
-    if gateways.get(name).is_some() {
-        return Ok(());
+    let Some(gateway) = gateways.get(provider) else {
+        let allowed = gateways.names().map(Into::into).collect();
+        return Err(ValidationException::one("/payment/provider", Fault::NotAllowed { allowed }).into());
+    };
+    if let Some(tokens) = gateway.tokens().filter(|tokens| !tokens.contains(&token)) {
+        let allowed = tokens.iter().copied().map(Into::into).collect();
+        return Err(ValidationException::one("/payment/token", Fault::NotAllowed { allowed }).into());
     }
-    let allowed = gateways.names().map(Into::into).collect();
-    Err(ValidationException::one("/payment/provider", Fault::NotAllowed { allowed }).into())
+    Ok(())
 }
 
 /// Looks up the charge of a payment at its provider and applies it.

@@ -25,7 +25,7 @@ use super::quote::{LinePrice, QuoteLine, ShippingChoice};
 use crate::application::Store;
 use crate::application::idempotency::{ProviderRequest, Responder, request_provider};
 use crate::application::payments::apply_payment::apply_payment;
-use crate::application::payments::gateway_calls::{authorize, check_provider};
+use crate::application::payments::gateway_calls::{authorize, check_payment_method};
 use crate::application::payments::placed_orders;
 
 /// A request to check out a cart.
@@ -64,7 +64,7 @@ pub async fn checkout(
     request: Checkout,
     responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
-    check_provider(store, &request.provider)?;
+    check_payment_method(store, &request.provider, &request.token)?;
     request_provider(store, request, responder).await
 }
 

@@ -30,19 +30,22 @@ use self::sandbox::SandboxPayments;
 use super::repositories::Database;
 
 /// Which vendors a store has, and the limits of calls to them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct AdapterSettings {
     /// The limits of calls to each payment provider.
     pub calls: CallLimits,
     /// Whether the store has the sandbox, in which payments succeed without money.
     pub sandbox: bool,
+    /// The URL at which shoppers reach the store, without a slash at the end. If it is empty, the URLs of pages of the store
+    /// are relative.
+    pub public_url: String,
 }
 
 /// Assembles the payment providers of a store; a new provider is a line here.
 pub(super) fn assemble(database: &Database, settings: AdapterSettings) -> Gateways {
     let sandbox = settings.sandbox.then(|| {
         let notices = Arc::new(NoticeQueue::default());
-        let sandbox = SandboxPayments::new(database.clone(), notices.clone());
+        let sandbox = SandboxPayments::new(database.clone(), notices.clone(), settings.public_url);
         (Arc::new(sandbox) as _, notices)
     });
     Gateways::new(sandbox, settings.calls)

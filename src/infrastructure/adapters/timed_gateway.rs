@@ -62,6 +62,10 @@ impl PaymentGateway for TimedGateway {
         self.timed(self.provider.look_up(payment_id))
     }
 
+    fn tokens(&self) -> Option<&'static [&'static str]> {
+        self.provider.tokens()
+    }
+
     fn confirmation_page(&self) -> Option<&dyn ConfirmationPage> {
         self.provider.confirmation_page()
     }

@@ -38,7 +38,11 @@ pub(super) async fn currency(
 fn adapters(settings: &Settings) -> AdapterSettings {
     let PaymentSettings { provider_timeout: timeout, provider_concurrency, .. } = settings.payments;
     let concurrency = usize::try_from(provider_concurrency.get()).unwrap_or(usize::MAX);
-    AdapterSettings { calls: CallLimits { timeout, concurrency }, sandbox: settings.has_sandbox() }
+    AdapterSettings {
+        calls: CallLimits { timeout, concurrency },
+        sandbox: settings.has_sandbox(),
+        public_url: settings.public_url.clone(),
+    }
 }
 
 /// Returns the store's terms.

@@ -33,8 +33,10 @@ pub struct SlowGateway {
 impl SlowGateway {
     /// A store on this database with the payment providers `sandbox` and `slow`.
     pub fn store(database: &Database, terms: Terms, limits: CallLimits) -> (Store, Arc<Self>) {
-        let infrastructure =
-            Infrastructure::new(database.clone(), AdapterSettings { calls: limits, sandbox: true });
+        let infrastructure = Infrastructure::new(
+            database.clone(),
+            AdapterSettings { calls: limits, sandbox: true, public_url: String::new() },
+        );
         let sandbox = Arc::clone(infrastructure.gateways.get("sandbox").unwrap());
         let (held, waiting) = (watch::Sender::new(&[][..]), AtomicUsize::new(0));
         let slow = Arc::new(Self { sandbox: Arc::clone(&sandbox), held, waiting });

@@ -46,7 +46,10 @@ pub fn limits() -> CallLimits {
 /// A store on this database, whose payment provider is the sandbox.
 pub fn store(database: &Database, terms: Terms) -> Store {
     Store::new(
-        Infrastructure::new(database.clone(), AdapterSettings { calls: limits(), sandbox: true }),
+        Infrastructure::new(
+            database.clone(),
+            AdapterSettings { calls: limits(), sandbox: true, public_url: String::new() },
+        ),
         terms,
     )
 }

@@ -69,6 +69,17 @@ pub(super) async fn find_charge(
     connection.first(FIND, &[reference.into()]).await
 }
 
+/// The payment method tokens. Others of earlier versions decline.
+pub(super) const TOKENS: [&str; 7] = [
+    "tok_ok",
+    "tok_declined",
+    "tok_insufficient_funds",
+    "tok_requires_action",
+    "tok_timeout_after_charge",
+    "tok_slow",
+    "tok_duplicate_webhooks",
+];
+
 /// Creates the charge of a payment as its token says. If there is one, it stays as it is. Returns the charge.
 pub(super) async fn authorize(
     database: &Database,

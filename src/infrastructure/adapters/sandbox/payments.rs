@@ -12,7 +12,8 @@ use super::charges::{self, Operation, find_charge, payment_of, reference_of};
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
 use crate::domain::ports::{
-    Authorization, Charge, ConfirmationPage, GatewayError, PaymentGateway, PaymentNotices, PortFuture,
+    Authorization, Charge, ChargeStatus, ConfirmationPage, GatewayError, PaymentGateway, PaymentNotices,
+    PortFuture,
 };
 use crate::infrastructure::repositories::{Database, DatabaseError};
 
@@ -25,15 +26,25 @@ const DUPLICATES: usize = 3;
 pub(in crate::infrastructure::adapters) struct SandboxPayments {
     database: Database,
     notices: Arc<dyn PaymentNotices>,
+    public_url: String,
 }
 
 impl SandboxPayments {
-    /// A provider that stores its charges in `database` and reports to `notices`.
+    /// A provider that stores its charges in `database` and reports to `notices`. Its confirmation page is at `public_url`.
     pub(in crate::infrastructure::adapters) fn new(
         database: Database,
         notices: Arc<dyn PaymentNotices>,
+        public_url: String,
     ) -> Self {
-        Self { database, notices }
+        Self { database, notices, public_url }
+    }
+
+    /// Makes the URL of the confirmation page absolute, if the store has a public URL.
+    fn with_public_url(&self, mut charge: Charge) -> Charge {
+        if let ChargeStatus::RequiresAction { url } = &mut charge.status {
+            url.insert_str(0, &self.public_url);
+        }
+        charge
     }
 
     async fn charge(&self, request: Authorization) -> Result<Charge, GatewayError> {
@@ -43,6 +54,7 @@ impl SandboxPayments {
         }
         let charge = charges::authorize(&self.database, &request).await?;
         let charge = charge.ok_or_else(|| GatewayError::NoResponse("the charge was not stored".into()))?;
+        let charge = self.with_public_url(charge);
 
         match token.as_str() {
             "tok_timeout_after_charge" => {
@@ -98,8 +110,13 @@ impl PaymentGateway for SandboxPayments {
     fn look_up(&self, payment_id: PaymentId) -> PortFuture<'_, Option<Charge>, GatewayError> {
         Box::pin(async move {
             let mut connection = self.database.read().await?;
-            Ok(find_charge(&mut connection, &reference_of(payment_id)).await?)
+            let charge = find_charge(&mut connection, &reference_of(payment_id)).await?;
+            Ok(charge.map(|charge| self.with_public_url(charge)))
         })
+    }
+
+    fn tokens(&self) -> Option<&'static [&'static str]> {
+        Some(&charges::TOKENS)
     }
 
     fn confirmation_page(&self) -> Option<&dyn ConfirmationPage> {

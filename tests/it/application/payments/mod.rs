@@ -3,6 +3,7 @@
 mod late_responses;
 mod ledger;
 mod recovery;
+mod sandbox;
 mod slow_providers;
 
 /// The first time of tests with a manual clock.

@@ -284,6 +284,18 @@ fn a_malformed_address_is_refused_with_an_example() {
 }
 
 #[test]
+fn a_malformed_public_url_is_refused_with_an_example() {
+    for url in ["shop.example.com", "ftp://shop.example.com", "https://shop.example.com/?a=1", "https://"] {
+        let output =
+            undercroft(Path::new("."), &["doctor"]).env("UNDERCROFT_PUBLIC_URL", url).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!("`{url}` is not the URL of a store, such as https://shop.example.com");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(errors, format!("undercroft: UNDERCROFT_PUBLIC_URL: public_url: {expected}\n"));
+    }
+}
+
+#[test]
 fn an_export_to_a_file_that_cannot_be_written_names_it() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("demo.jsonl"), DEMO).unwrap();
