@@ -3,21 +3,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use undercroft::{
-    presentation::cli::{self, Cli, Exit, logging},
-    settings,
-};
+use undercroft::presentation::cli::{self, Cli, Exit, logging};
 
 /// The longest wait for tasks that are still running when the command has ended.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let Cli { options, command } = match Cli::parse() {
+    let cli = match Cli::parse() {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
-    let settings = match settings::load(options.config.as_deref(), settings::environment(), &options.flags())
-    {
+    let settings = match cli.settings() {
         Ok(settings) => settings,
         Err(error) => return cli::report_error(&error, Exit::Usage).into(),
     };
@@ -26,7 +22,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return cli::report_error(&error, Exit::Failure).into(),
     };
-    let result = runtime.block_on(command.unwrap_or_default().run(settings));
+    let result = runtime.block_on(cli.command.unwrap_or_default().run(settings));
     // the database is closed when the last task is dropped; what takes longer ends with the process
     runtime.shutdown_timeout(SHUTDOWN);
     match result {

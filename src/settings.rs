@@ -14,13 +14,13 @@ use std::{
 };
 
 use http::Uri;
-use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::{country::Country, money::Currency};
+use crate::infrastructure::repositories::DatabaseUrl;
 
-pub use layers::{PREFIX, SettingsError, environment, load};
+pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
 
 /// The example file: every key with its default.
 pub const EXAMPLE: &str = include_str!("../undercroft.example.toml");
@@ -29,9 +29,9 @@ pub const EXAMPLE: &str = include_str!("../undercroft.example.toml");
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// `sqlite:FILE` or `postgres://…`. Secret, because it may contain a password.
+    /// The URL of the database.
     #[serde(deserialize_with = "database_url")]
-    pub database: SecretString,
+    pub database: DatabaseUrl,
     /// The address and the port to listen on; port 0 selects a free port.
     #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
@@ -51,7 +51,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            database: "sqlite:undercroft.db".into(),
+            database: DatabaseUrl::Sqlite("undercroft.db".into()),
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             public_url: String::new(),
             store: StoreSettings::default(),
@@ -294,25 +294,9 @@ fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
     Err(de::Error::custom(format!("`{text}` is not the URL of a store, such as https://shop.example.com")))
 }
 
-/// Reads the URL of a database. The error does not contain it, because it may contain a password.
-fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-    let url = String::deserialize(deserializer)?;
-    if is_database_url(&url) {
-        Ok(url.into())
-    } else {
-        Err(de::Error::custom(
-            "not a database URL: `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`",
-        ))
-    }
-}
-
-/// Returns whether a text is the URL of a database of SQLite or PostgreSQL.
-pub fn is_database_url(url: &str) -> bool {
-    let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    match url.strip_prefix("sqlite:") {
-        Some(file) => !file.is_empty(),
-        None => is_postgres && tokio_postgres::Config::from_str(url).is_ok(),
-    }
+/// Reads the URL of a database.
+fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DatabaseUrl, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
 }
 
 /// Refuses a misspelt level, which `Targets` would read as the name of a module and thereby turn all others off.

@@ -113,7 +113,9 @@ impl Shop {
             }
             None => measure::schema(url, &format!("undercroft_bench_{size}")).await,
         };
-        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.expect("a database");
+        let database = Database::open(&url.parse().expect("a URL"), Context::system(), Setup::IfEmpty)
+            .await
+            .expect("a database");
         let catalogue = GeneratedCatalogue::load(&database, size).await;
         if database.engine() == Engine::Postgres {
             measure::settle(&database).await;

@@ -46,7 +46,7 @@ pub(crate) struct Shop {
 impl Shop {
     /// Opens the store at `url`, and fills it if its database is empty.
     pub(crate) async fn open(url: &str) -> Outcome<Self> {
-        let database = Database::open(url, Context::system(), Setup::IfEmpty).await?;
+        let database = Database::open(&url.parse()?, Context::system(), Setup::IfEmpty).await?;
         let products: Vec<ProductId> =
             database.read().await?.all("SELECT id FROM products ORDER BY id", &[]).await?;
         if products.is_empty() {

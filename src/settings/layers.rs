@@ -61,6 +61,15 @@ pub fn load(
         let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
         set(&mut table, &key, &value).map_err(|message| invalid(&message))?;
     }
+    with_flags(table, flags)
+}
+
+/// Returns the default settings with those of flags, each a key with its value.
+pub fn of_flags(flags: &[(&str, String)]) -> Result<Settings, SettingsError> {
+    with_flags(Table::new(), flags)
+}
+
+fn with_flags(mut table: Table, flags: &[(&str, String)]) -> Result<Settings, SettingsError> {
     for (key, value) in flags {
         let origin = || format!("--{}", key.replace(['.', '_'], "-"));
         set(&mut table, key, value)
@@ -151,7 +160,6 @@ fn check(table: &Table) -> Result<Settings, String> {
 mod tests {
     use std::{io::Write, time::Duration};
 
-    use secrecy::ExposeSecret;
     use tempfile::NamedTempFile;
 
     use super::*;

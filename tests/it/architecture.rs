@@ -97,6 +97,8 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
         ([] | ["presentation", ..], _)
         | (["infrastructure", ..], "domain")
         | (["infrastructure"], "infrastructure") => true,
+        // one type knows what the URL of a database is
+        (["settings", ..], "infrastructure") => to[1..] == ["repositories", "DatabaseUrl"],
         (["settings", ..], layer) => ["domain", "settings"].contains(&layer),
         (["main"], layer) => ["infrastructure", "presentation", "settings"].contains(&layer),
         (["application", ..], layer) => ["application", "domain", "infrastructure"].contains(&layer),
@@ -291,6 +293,7 @@ fn a_use_in_the_wrong_direction_is_caught() {
         ("src/application/checkout.rs", "use crate::{domain::cart::Cart, infrastructure::Infrastructure};"),
         ("src/presentation/cli/serve.rs", "use crate::{application::checkout, settings::Settings};"),
         ("src/settings.rs", "use crate::domain::money::Currency;"),
+        ("src/settings.rs", "use crate::infrastructure::repositories::DatabaseUrl;"),
         ("src/main.rs", "use undercroft::{presentation::cli::Cli, settings};"),
         (CONVERSIONS, "use crate::infrastructure::{adapters::VendorError, repositories::Taken};"),
     ];

@@ -50,7 +50,8 @@ mod adding_one {
     async fn a_subscriber_handles_what_was_published() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+        let database =
+            Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
         let subscriber = Subscriber::new("counts").on(count).on(pack);
         let dispatcher = EventDispatcher::new(database.clone(), [subscriber]);
 

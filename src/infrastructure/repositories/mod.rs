@@ -40,11 +40,11 @@ pub use catalogue_index::{
 };
 pub use category_repository::{CategoryRepository, TreeError};
 pub use database::{
-    Conditions, Connection, Database, DatabaseError, Due, Engine, Field, ForeignCursor, FromRow, Json,
-    ListError, ListedByTime, Outbox, Page, PageRequest, Param, Row, SchemaState, Setup, SigningKey, Table,
-    UnitOfWork, Versioned, WorkFn, newest_first, next_number,
+    Conditions, Connection, Database, DatabaseError, DatabaseUrl, Due, Engine, Field, ForeignCursor, FromRow,
+    InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page, PageRequest, Param, Row, SchemaState,
+    Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first, next_number,
 };
-pub use database::{copy, sqlite_backup};
+pub use database::{copy, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, read_column};
 pub use discount_repository::DiscountRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};
@@ -105,7 +105,8 @@ mod adding_one {
     async fn a_wish_is_inserted_read_and_removed() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+        let database =
+            Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
 
         let written = database.write((), async |work, ()| {
             work.script("CREATE TABLE wishes (user_id BLOB, product_id BLOB, created_at INTEGER)").await?;

@@ -1,17 +1,22 @@
 //! `undercroft copy`: copies the whole store to another database.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _, stdout};
-use std::time::Duration;
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
+use std::str::FromStr;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use secrecy::{ExposeSecret, SecretString};
+use indicatif::ProgressBar;
+use tokio_util::sync::CancellationToken;
 
+use super::signals::interruptible;
+use super::unquoted::Unquoted;
+use super::verbosity::{Verbosity, style};
 use super::{CliError, counted};
 use crate::{
     domain::context::Context,
-    infrastructure::repositories::copy::{CopyObserver, CopyReport, CopyStep, copy},
-    settings::{Settings, is_database_url},
+    infrastructure::repositories::copy::{CopyError, CopyObserver, CopyReport, CopyStep, copy},
+    infrastructure::repositories::{DatabaseUrl, InvalidDatabaseUrl},
+    settings::Settings,
 };
 
 /// The digits of a hash that are printed.
@@ -21,18 +26,20 @@ const HASH_BYTES: usize = 8;
 #[derive(clap::Args, Debug)]
 pub struct Copy {
     /// The database to copy: `sqlite:FILE` or `postgres://…` [default: the `database` of the settings]
-    #[arg(long, value_name = "URL", value_parser = database_url)]
-    from: Option<SecretString>,
+    #[arg(long, value_name = "URL", value_parser = Unquoted(DatabaseUrl::from_str))]
+    from: Option<DatabaseUrl>,
     /// The database that becomes the copy: an empty one, or one with the same copy if it was interrupted; `-` reads the
     /// URL from standard input
-    #[arg(long, value_name = "URL", value_parser = target)]
+    #[arg(long, value_name = "URL", value_parser = Unquoted(target))]
     to: Target,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 /// The target of a copy on the command line.
 #[derive(Debug, Clone)]
 enum Target {
-    Url(SecretString),
+    Url(DatabaseUrl),
     Input,
 }
 
@@ -44,33 +51,36 @@ impl Copy {
             Target::Url(url) => url,
             Target::Input => read_target()?,
         };
-        let mut progress = Progress::new();
-        let copied = copy(from.expose_secret(), to.expose_secret(), Context::system(), &mut progress).await;
-        progress.bar.finish_and_clear();
-        let report = copied.map_err(CliError::Copy)?;
+        let report = interruptible(async |stop| {
+            let bar = self.verbosity.progress_bar();
+            let mut progress = Progress { bar, stop, step: None, rows: 0, of: 0 };
+            let copied = copy(&from, &to, Context::system(), &mut progress).await;
+            progress.bar.finish_and_clear();
+            copied.map_err(|error| match error {
+                CopyError::Stopped => CliError::Stopped(progress.interrupted()),
+                error => CliError::Copy(error),
+            })
+        });
+        let report = report.await?;
 
         for name in &report.not_copied {
             // standard error may be closed
             let _ = writeln!(io::stderr(), "not copied: {name}, which is no table of a store");
         }
-        writeln!(stdout(), "{}", summary(&report)).map_err(CliError::Output)
+        self.verbosity.print(&summary(&report))
     }
 }
 
-fn database_url(text: &str) -> Result<SecretString, &'static str> {
-    if is_database_url(text) { Ok(text.into()) } else { Err("not a database URL") }
-}
-
-fn target(text: &str) -> Result<Target, &'static str> {
-    if text == "-" { Ok(Target::Input) } else { database_url(text).map(Target::Url) }
+fn target(text: &str) -> Result<Target, InvalidDatabaseUrl> {
+    if text == "-" { Ok(Target::Input) } else { text.parse().map(Target::Url) }
 }
 
 /// Reads the URL of the target from standard input: one line.
-fn read_target() -> Result<SecretString, CliError> {
+fn read_target() -> Result<DatabaseUrl, CliError> {
     let mut line = String::new();
     io::stdin().read_line(&mut line).map_err(CliError::Input)?;
     let invalid = |reason| CliError::Input(io::Error::new(io::ErrorKind::InvalidData, reason));
-    database_url(line.trim_end()).map_err(invalid)
+    line.trim_end().parse::<DatabaseUrl>().map_err(invalid)
 }
 
 /// Returns the tables with their rows and hashes.
@@ -100,19 +110,30 @@ fn summary(report: &CopyReport) -> String {
 /// Shows the progress of a copy in a terminal.
 struct Progress {
     bar: ProgressBar,
+    stop: CancellationToken,
     step: Option<CopyStep>,
+    rows: i64,
+    of: i64,
 }
 
 impl Progress {
-    fn new() -> Self {
-        let bar = ProgressBar::no_length();
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, step: None }
+    /// Returns what was copied when a signal ended the copy.
+    fn interrupted(&self) -> String {
+        let Self { rows, of, .. } = self;
+        let done = match self.step {
+            None | Some(CopyStep::Reading) => "before this run copied a row".to_owned(),
+            Some(CopyStep::Copying) => format!("after {rows} of {of} rows, which are in the target"),
+            Some(CopyStep::Comparing) => {
+                "when all rows were in the target, but not compared with the source".to_owned()
+            }
+        };
+        format!("{done}; the same command continues from there")
     }
 }
 
 impl CopyObserver for Progress {
-    fn progressed(&mut self, step: CopyStep, rows: i64, of: Option<i64>) {
+    fn progressed(&mut self, step: CopyStep, rows: i64, of: Option<i64>) -> ControlFlow<()> {
+        (self.rows, self.of) = (rows, of.unwrap_or_default());
         if self.step != Some(step) {
             self.step = Some(step);
             let template = match step {
@@ -120,12 +141,12 @@ impl CopyObserver for Progress {
                 CopyStep::Copying => "copying   [{wide_bar}] {human_pos} of {human_len} rows",
                 CopyStep::Comparing => "comparing [{wide_bar}] {human_pos} of {human_len} rows",
             };
-            let style = ProgressStyle::with_template(template);
-            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar.set_style(style(template));
             if let Some(of) = of {
                 self.bar.set_length(of.cast_unsigned());
             }
         }
         self.bar.set_position(rows.cast_unsigned());
+        if self.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

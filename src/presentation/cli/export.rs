@@ -1,13 +1,23 @@
 //! `undercroft export`: writes the whole store as JSON Lines.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 
-use super::{CliError, counted, open_store::open_store, private_file::create_new};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    CliError, counted,
+    open_store::open_store,
+    private_file::{create_new, part_of},
+    signals::interruptible,
+    verbosity::Verbosity,
+};
 use crate::{
-    application::{Store, export::export},
+    application::{
+        Store,
+        export::{ExportError, export},
+    },
     infrastructure::repositories::Setup,
     settings::Settings,
 };
@@ -26,49 +36,93 @@ pub struct Export {
     /// Replace the file if it exists
     #[arg(long, requires = "output")]
     force: bool,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 impl Export {
     /// Exports one snapshot of the store. The output file is complete, or does not exist.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let store = open_store(&settings, Setup::Never).await?;
-        let Some(path) = self.output else {
-            export(&store, BufWriter::new(stdout())).await.map_err(CliError::Export)?;
-            return note(NOT_EXPORTED);
+        interruptible(async |stop| {
+            let exported = self.export(&settings, stop.clone()).await;
+            match exported {
+                Err(CliError::Export(ExportError::Write(_))) if stop.is_cancelled() => {
+                    let written = self.output.as_ref().map_or_else(
+                        || "before the end of the output".to_owned(),
+                        |file| format!("before {} was written", file.display()),
+                    );
+                    Err(CliError::Stopped(format!("{written}; the same command begins again")))
+                }
+                exported => exported,
+            }
+        })
+        .await
+    }
+
+    async fn export(&self, settings: &Settings, stop: CancellationToken) -> Result<(), CliError> {
+        let store = open_store(settings, Setup::ReadOnly).await?;
+        let Some(path) = &self.output else {
+            export(&store, BufWriter::new(Stoppable { out: stdout(), stop }))
+                .await
+                .map_err(CliError::Export)?;
+            return note(self.verbosity, NOT_EXPORTED);
         };
         if path.exists() && !self.force {
             let source =
                 io::Error::new(io::ErrorKind::AlreadyExists, "it exists already; `--force` replaces it");
-            return Err(CliError::File { file: path, source });
+            return Err(CliError::File { file: path.clone(), source });
         }
 
-        let mut name: OsString = path.clone().into();
-        name.push(".part");
-        let part = PathBuf::from(name);
-        let written = write_file(&store, &part, &path).await;
+        let part = part_of(path);
+        let written = write_file(&store, &part, path, stop).await;
         if written.is_err() {
             // the file may not have been created
             let _ = fs::remove_file(&part);
         }
         let lines = written?;
         let lines = counted(lines, "line", "lines");
-        note(&format!("{lines} in {}\n{NOT_EXPORTED}", path.display()))
+        note(self.verbosity, &format!("{lines} in {}\n{NOT_EXPORTED}", path.display()))
     }
 }
 
-/// Writes to standard error.
-fn note(text: &str) -> Result<(), CliError> {
+/// An output that fails when `stop` is cancelled.
+struct Stoppable<W> {
+    out: W,
+    stop: CancellationToken,
+}
+
+impl<W: Write> Write for Stoppable<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stop.is_cancelled() { Err(io::Error::other("a signal")) } else { self.out.write(bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Writes to standard error: standard output may be the export.
+fn note(verbosity: Verbosity, text: &str) -> Result<(), CliError> {
+    if verbosity.quiet {
+        return Ok(());
+    }
     writeln!(io::stderr(), "{text}").map_err(CliError::Output)
 }
 
 /// Exports to the file `part`, and renames it to `path` when it is complete.
-async fn write_file(store: &Store, part: &Path, path: &Path) -> Result<u64, CliError> {
+async fn write_file(
+    store: &Store,
+    part: &Path,
+    path: &Path,
+    stop: CancellationToken,
+) -> Result<u64, CliError> {
     let failed = |source| CliError::File { file: path.to_owned(), source };
     // of an export that was killed
     let _ = fs::remove_file(part);
     let file = create_new(part).map_err(failed)?;
-    let (lines, out) = export(store, BufWriter::new(file)).await.map_err(CliError::Export)?;
-    let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+    let (lines, out) =
+        export(store, BufWriter::new(Stoppable { out: file, stop })).await.map_err(CliError::Export)?;
+    let Stoppable { out: file, .. } = out.into_inner().map_err(|error| failed(error.into_error()))?;
     file.sync_all().and_then(|()| fs::rename(part, path)).map_err(failed)?;
     Ok(lines)
 }

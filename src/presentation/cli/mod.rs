@@ -7,15 +7,19 @@
 //! 1. Write `<command>.rs` with a struct of its arguments that derives `clap::Args` (the doc comments are its help) and
 //!    has `pub async fn run(self, settings: Settings) -> Result<(), CliError>`; `serve.rs` is an example.
 //! 2. Add it to [`Command`] and to [`Command::run`].
-//! 3. If it can fail in a new way, add a variant to [`CliError`] with its [`Exit`].
+//! 3. If it can fail in a new way, add a variant to [`CliError`] with its [`Exit`]; several are an enum of the command.
 
 mod admin;
 mod backup;
+mod completions;
 mod copy;
 mod doctor;
+mod error;
+mod exit;
 mod export;
 mod import;
 pub mod logging;
+mod man;
 mod migrate;
 mod open_store;
 mod openapi;
@@ -23,60 +27,24 @@ mod private_file;
 mod serve;
 mod signals;
 mod torture;
+mod unquoted;
+mod verbosity;
 
-use std::{error::Error, io, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
-use tokio::task::JoinError;
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
-use crate::{
-    application::{export::ExportError, import::run::ImportError},
-    domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD},
-    infrastructure::{
-        exceptions::Failure,
-        repositories::{DatabaseError, copy::CopyError},
-    },
-    settings::Settings,
-};
-
-/// The exit code of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// The command succeeded.
-    Success = 0,
-    /// The command failed.
-    Failure = 1,
-    /// The command line or the settings are invalid; nothing was done.
-    Usage = 2,
-    /// Records of the input are not imported, such as orders, or, with `--strict`, lines were rejected; the others were
-    /// imported.
-    Rejected = 3,
-    /// The database cannot be reached, or `migrate` must be run.
-    Database = 4,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// The exit codes, as the help lists them.
-const EXIT_CODES: &str = "Exit codes:
-  0  success
-  1  failure
-  2  the command line or the settings are invalid; nothing was done
-  3  the input has records that are not imported, such as orders, or, with --strict,
-     lines that were rejected; the others were imported
-  4  the database cannot be reached, or `migrate` must be run";
+pub use self::error::{CliError, report_error};
+pub use self::exit::Exit;
+use crate::settings::{self, Settings, SettingsError};
 
 /// A headless commerce store in one binary.
 #[derive(Debug, Parser)]
-#[command(name = "undercroft", version, after_help = EXIT_CODES)]
+#[command(name = "undercroft", version, after_help = exit::CODES)]
 pub struct Cli {
     /// Settings that override the settings file and the environment.
     #[command(flatten)]
-    pub options: Options,
+    options: Options,
     /// The command; `serve` if omitted.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -85,7 +53,7 @@ pub struct Cli {
 impl Cli {
     /// Parses the command line. Help, version and errors are printed, and returned as the exit code.
     pub fn parse() -> Result<Self, Exit> {
-        Self::try_parse().map_err(|error| {
+        Self::try_parse().and_then(Self::checked).map_err(|error| {
             // if it cannot be printed, the exit code remains
             let _ = error.print();
             match error.kind() {
@@ -93,6 +61,33 @@ impl Cli {
                 _ => Exit::Usage,
             }
         })
+    }
+
+    /// Fails if the command does not read the settings that the command line sets.
+    fn checked(self) -> Result<Self, clap::Error> {
+        let Options { config, database, listen, .. } = &self.options;
+        let is_set = config.is_some() || database.is_some() || listen.is_some();
+        if is_set && !self.reads_settings() {
+            let reason = "this command does not read the settings: omit --config, --database and --listen";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, reason));
+        }
+        Ok(self)
+    }
+
+    /// Loads the settings. Those of a command that does not read them are the defaults, with the log as the command line
+    /// sets it.
+    pub fn settings(&self) -> Result<Settings, SettingsError> {
+        let flags = self.options.flags();
+        if self.reads_settings() {
+            settings::load(self.options.config.as_deref(), settings::environment(), &flags)
+        } else {
+            settings::of_flags(&flags)
+        }
+    }
+
+    fn reads_settings(&self) -> bool {
+        use Command::{Completions, Man, Openapi, Torture};
+        !matches!(self.command, Some(Completions(_) | Man(_) | Openapi(_) | Torture(_)))
     }
 }
 
@@ -102,7 +97,7 @@ impl Cli {
 pub struct Options {
     /// The settings file [default: undercroft.toml, if it exists]
     #[arg(long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// The database: `sqlite:FILE` or `postgres://…` (pass a password in the environment, command lines are not private)
     #[arg(long, value_name = "URL", global = true)]
     database: Option<String>,
@@ -119,7 +114,7 @@ pub struct Options {
 
 impl Options {
     /// Returns the keys of the settings that are set, and their values.
-    pub fn flags(&self) -> Vec<(&'static str, String)> {
+    fn flags(&self) -> Vec<(&'static str, String)> {
         [
             ("database", &self.database),
             ("listen", &self.listen),
@@ -137,7 +132,7 @@ impl Options {
 pub enum Command {
     /// Serve the HTTP API (the default)
     Serve(serve::Serve),
-    /// Apply all migrations to the database
+    /// Set up an empty database, or apply the migrations that it misses, all in one transaction
     Migrate(migrate::Migrate),
     /// Import a catalogue or orders from Shopify, WooCommerce, UCI Online Retail or JSON Lines
     Import(import::Import),
@@ -151,6 +146,10 @@ pub enum Command {
     Copy(copy::Copy),
     /// Print the `OpenAPI` document of the HTTP API
     Openapi(openapi::Openapi),
+    /// Print the completions of the command line for a shell
+    Completions(completions::Completions),
+    /// Write the manual pages of the command line
+    Man(man::Man),
     /// Check settings, database and payment providers, and advise how to fix problems
     Doctor(doctor::Doctor),
     /// Manage administrators
@@ -177,178 +176,12 @@ impl Command {
             Self::Restore(restore) => restore.run(settings).await,
             Self::Copy(copy) => copy.run(settings).await,
             Self::Openapi(openapi) => openapi.run(),
+            Self::Completions(completions) => completions.run(),
+            Self::Man(man) => man.run(),
             Self::Doctor(doctor) => doctor.run(settings).await,
             Self::Admin(admin) => admin.run(settings).await,
-            Self::Torture(torture) => torture.run(settings).await,
+            Self::Torture(torture) => torture.run().await,
         }
-    }
-}
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The server cannot listen on the address.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address of the settings.
-        address: SocketAddr,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// Other machines reach the store, and its sandbox is a local one.
-    #[error(
-        "other machines reach {0}: set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests, in \
-         which payments succeed without money"
-    )]
-    Sandbox(SocketAddr),
-    /// Signals cannot be received.
-    #[error("cannot wait for signals")]
-    Signals(#[source] io::Error),
-    /// A second signal came before all running requests were completed.
-    #[error("stopped by a second signal before all requests were completed")]
-    Interrupted,
-    /// A signal came before the command was completed.
-    #[error("stopped by {0}")]
-    Stopped(&'static str),
-    /// The worker stopped because of an internal error.
-    #[error("the worker stopped unexpectedly")]
-    Worker(#[source] JoinError),
-    /// A use case of the store failed.
-    #[error("{}", .0.report())]
-    Store(Failure),
-    /// The server cannot be started as a separate process.
-    #[error("the server cannot be started as a separate process")]
-    Child(#[source] io::Error),
-    /// The server that was started does not print its address, or does not respond.
-    #[error("the server that was started does not respond")]
-    ChildUnresponsive,
-    /// The result breaks a promise of the store.
-    #[error("unexpected result: {0}")]
-    UnexpectedResult(String),
-    /// The database for a torture test contains a store.
-    #[error("the database contains a store already; a torture test needs an empty one")]
-    NotEmpty,
-    /// Invariants of the store are violated.
-    #[error("{} violated", counted(*.0, "invariant is", "invariants are"))]
-    Violations(u64),
-    /// Standard input cannot be read.
-    #[error("cannot read standard input")]
-    Input(#[source] io::Error),
-    /// The text on standard input is not a valid password.
-    #[error("a password is one line of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")]
-    Password,
-    /// The file was not imported, or only in part.
-    #[error("{}", file.display())]
-    Import {
-        /// The file.
-        file: PathBuf,
-        /// The reason.
-        source: ImportError,
-    },
-    /// The demo catalogue cannot be added to a new store.
-    #[error("the demo catalogue cannot be added (`--no-demo` starts without)")]
-    Demo(#[source] ImportError),
-    /// Lines of the file were rejected.
-    #[error("{} rejected", counted(*.0, "line was", "lines were"))]
-    Rejected(u64),
-    /// The file has records of types that are exported, but not imported.
-    #[error("records of these types are not imported: {0}")]
-    NotImported(String),
-    /// The export failed.
-    #[error(transparent)]
-    Export(ExportError),
-    /// A backup was not made, or not restored.
-    #[error(transparent)]
-    Backup(#[from] backup::BackupError),
-    /// The copy is not complete.
-    #[error(transparent)]
-    Copy(CopyError),
-    /// The output cannot be written.
-    #[error("cannot write the output")]
-    Output(#[source] io::Error),
-    /// A file cannot be written or removed.
-    #[error("cannot write {}", file.display())]
-    File {
-        /// The file.
-        file: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// `doctor` found problems.
-    #[error("{} found", counted(*count, "problem was", "problems were"))]
-    Problems {
-        /// The number of problems.
-        count: u64,
-        /// The exit code: that of the database if it cannot be used.
-        exit: Exit,
-    },
-    /// The database cannot be used.
-    #[error(transparent)]
-    Database(DatabaseError),
-}
-
-impl From<DatabaseError> for CliError {
-    fn from(error: DatabaseError) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl CliError {
-    /// Returns whether the reader of the output has closed it, as `head` does: the command ends without an error.
-    pub fn is_closed_pipe(&self) -> bool {
-        let (Self::Output(error) | Self::Export(ExportError::Write(error))) = self else { return false };
-        error.kind() == io::ErrorKind::BrokenPipe
-    }
-
-    /// Returns the exit code.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Listen { .. }
-            | Self::Signals(_)
-            | Self::Interrupted
-            | Self::Stopped(_)
-            | Self::Worker(_)
-            | Self::Store(_)
-            | Self::Child(_)
-            | Self::ChildUnresponsive
-            | Self::UnexpectedResult(_)
-            | Self::Violations(_)
-            | Self::Input(_)
-            | Self::Import { .. }
-            | Self::Demo(_)
-            | Self::Export(_)
-            | Self::Output(_)
-            | Self::File { .. } => Exit::Failure,
-            Self::Problems { exit, .. } => *exit,
-            Self::Rejected(_) | Self::NotImported(_) => Exit::Rejected,
-            Self::Backup(error) => error.exit(),
-            Self::Copy(error) => copy_exit(error),
-            Self::Password | Self::NotEmpty | Self::Sandbox(_) => Exit::Usage,
-            Self::Database(error) => database_exit(error),
-        }
-    }
-}
-
-/// Returns the exit code of an error of the database: whether an operator can make it available.
-fn database_exit(error: &DatabaseError) -> Exit {
-    match error {
-        DatabaseError::Unavailable(_)
-        | DatabaseError::OutcomeUnknown(_)
-        | DatabaseError::Missing(_)
-        | DatabaseError::ReadOnly(_)
-        | DatabaseError::Schema(_) => Exit::Database,
-        _ => Exit::Failure,
-    }
-}
-
-/// Returns the exit code of a copy that is not complete.
-fn copy_exit(error: &CopyError) -> Exit {
-    match error {
-        CopyError::Source(error) | CopyError::Target(error) | CopyError::Table { source: error, .. } => {
-            database_exit(error)
-        }
-        CopyError::NotEmpty => Exit::Usage,
-        CopyError::SourceChanged(_) | CopyError::Columns(_) | CopyError::Differs(_) => Exit::Failure,
     }
 }
 
@@ -357,24 +190,8 @@ fn counted(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
-/// Prints the error and its causes to standard error, and returns the exit code.
-pub fn report_error(error: &dyn Error, exit: Exit) -> Exit {
-    let mut line = format!("undercroft: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    // standard error may be closed
-    let _ = writeln!(io::stderr(), "{line}");
-    exit
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

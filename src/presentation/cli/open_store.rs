@@ -1,7 +1,6 @@
 //! Opens the store that the settings describe, for all commands.
 
 use jiff::SignedDuration;
-use secrecy::ExposeSecret;
 
 use crate::{
     application::{Store, Terms, catalogue::store_currency},
@@ -16,7 +15,7 @@ use crate::{
 
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
 pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
-    let database = Database::open(settings.database.expose_secret(), Context::system(), setup).await?;
+    let database = Database::open(&settings.database, Context::system(), setup).await?;
     let currency = currency(&settings.store, &database).await?;
     let infrastructure = Infrastructure::new(database, adapters(settings));
     Ok(Store::new(infrastructure, terms(&settings.store, currency)))

@@ -16,7 +16,8 @@ async fn an_interrupted_demo_is_completed_at_the_next_start(shop: &Shop) {
     let filled = exported(first).await;
 
     // a second start, at which the database is not new
-    let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let database =
+        Database::open(&shop.url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
     let second = store(&database, terms());
     assert!(is_due(&second).await.unwrap(), "there is no administrator yet");
     fill(&second).await.unwrap();
@@ -28,7 +29,8 @@ async fn an_interrupted_demo_is_completed_at_the_next_start(shop: &Shop) {
 
 on_both_engines!(an_existing_empty_store_is_not_filled);
 async fn an_existing_empty_store_is_not_filled(shop: &Shop) {
-    let database = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let database =
+        Database::open(&shop.url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
     let store = store(&database, terms());
     assert!(!is_due(&store).await.unwrap());
 }

@@ -67,14 +67,14 @@ impl TestDatabase {
     pub async fn sqlite(context: Context) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
+        let database = Database::open(&url.parse().unwrap(), context, Setup::IfEmpty).await.unwrap();
         Self { database, url, _cleanup: Cleanup::Folder(folder) }
     }
 
     /// A new schema in PostgreSQL, or `None` with a message if PostgreSQL is not available.
     pub async fn postgres(context: Context) -> Option<Self> {
         let EmptyPostgres { url, cleanup } = EmptyPostgres::new().await?;
-        let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
+        let database = Database::open(&url.parse().unwrap(), context, Setup::IfEmpty).await.unwrap();
         Some(Self { database, url, _cleanup: cleanup })
     }
 }

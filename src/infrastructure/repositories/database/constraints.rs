@@ -88,7 +88,8 @@ mod tests {
     async fn every_unique_index_of_the_schema_has_a_name() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+        let database =
+            Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
         let sql = "SELECT GROUP_CONCAT(m.name || '.' || c.name, ', ' ORDER BY c.seqno) FROM sqlite_master m \
                    JOIN pragma_index_list(m.name) i JOIN pragma_index_info(i.name) c \
                    WHERE m.type = 'table' AND m.name <> 'schema_migrations' AND i.\"unique\" GROUP BY i.name";

@@ -94,10 +94,10 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
             "the database has an incomplete copy of another one: run the same `undercroft copy` again to complete it"
                 .into(),
         ),
-        (SchemaState::Empty, Setup::Never) => {
+        (SchemaState::Empty, Setup::ReadOnly) => {
             refused("the database is empty: `serve` and `import` set one up".into())
         }
-        (SchemaState::Behind { missing, .. }, Setup::IfEmpty | Setup::Never) => {
+        (SchemaState::Behind { missing, .. }, Setup::IfEmpty | Setup::ReadOnly) => {
             refused(format!("the database is {missing} migrations behind: run `undercroft migrate`"))
         }
         (SchemaState::Empty, _) | (SchemaState::Behind { .. }, Setup::Migrate) => {

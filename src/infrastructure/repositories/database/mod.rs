@@ -22,11 +22,12 @@ mod signing_key;
 mod sqlite;
 pub mod sqlite_backup;
 mod sqlite_file;
+pub mod sqlite_side_files;
 mod statements;
 pub(crate) mod table;
 mod unit_of_work;
+mod url;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub use self::{
     signing_key::SigningKey,
     table::{Table, Versioned},
     unit_of_work::{ReadFn, UnitOfWork, WorkFn},
+    url::{DatabaseUrl, InvalidDatabaseUrl},
 };
 
 /// The most runs of a transaction that fails as retryable.
@@ -89,55 +91,57 @@ pub enum Setup {
     IfEmpty,
     /// Applies the missing migrations.
     Migrate,
-    /// Fails, and does not create a missing database.
-    Never,
+    /// Fails, and does not create a missing database. The database is opened for reading: nothing is written to it.
+    ReadOnly,
 }
 
 impl Database {
     /// Opens the database at `url`, and sets up its schema as `setup` allows.
-    pub async fn open(url: &str, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
-        let mut database = Self::connect_for_writing(url, context, setup != Setup::Never)?;
+    pub async fn open(url: &DatabaseUrl, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
+        let mut database = match setup {
+            Setup::ReadOnly => Self::connect_for_reading(url, context)?,
+            Setup::IfEmpty | Setup::Migrate => Self::connect_for_writing(url, context)?,
+        };
         database.is_new = migrations::set_up(&database, setup).await?;
         database.signing_key = SigningKey::load(&database).await?;
         Ok(database)
     }
 
     /// Returns the state of the schema of the database at `url`. Creates and changes nothing.
-    pub async fn look(url: &str, context: Context) -> Result<SchemaState, DatabaseError> {
-        migrations::state(&Self::connect(url, context, false, None)?).await
+    pub async fn look(url: &DatabaseUrl, context: Context) -> Result<SchemaState, DatabaseError> {
+        migrations::state(&Self::connect_for_reading(url, context)?).await
     }
 
-    /// Connects to the database at `url`; gives its file a new number.
-    fn connect_for_writing(url: &str, context: Context, create: bool) -> Result<Self, DatabaseError> {
+    /// Connects to the database at `url`. A SQLite file is created if it is missing, and gets a new number.
+    fn connect_for_writing(url: &DatabaseUrl, context: Context) -> Result<Self, DatabaseError> {
         let mut instance = [0; 4];
         context.ids.secret(&mut instance);
-        Self::connect(url, context, create, Some(u32::from_ne_bytes(instance)))
+        let backend = match url {
+            DatabaseUrl::Sqlite(file) => {
+                Backend::Sqlite(SqliteDatabase::open(file, u32::from_ne_bytes(instance))?)
+            }
+            DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresDatabase::open(url, false)?),
+        };
+        Ok(Self::new(backend, context))
     }
 
-    /// Connects to the database at `url`; creates the file if it is missing and `create` is set. `instance` is the number
-    /// that the file gets.
-    fn connect(
-        url: &str,
-        context: Context,
-        create: bool,
-        instance: Option<u32>,
-    ) -> Result<Self, DatabaseError> {
-        let backend = match url.strip_prefix("sqlite:") {
-            Some(path) => Backend::Sqlite(SqliteDatabase::open(Path::new(path), create, instance)?),
-            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Backend::Postgres(PostgresDatabase::open(url)?)
-            }
-            None => {
-                return Err(DatabaseError::Schema("a database is `sqlite:FILE` or `postgres://…`".into()));
-            }
+    /// Connects to the database at `url`, to which nothing is written.
+    fn connect_for_reading(url: &DatabaseUrl, context: Context) -> Result<Self, DatabaseError> {
+        let backend = match url {
+            DatabaseUrl::Sqlite(file) => Backend::Sqlite(SqliteDatabase::open_for_reading(file)?),
+            DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresDatabase::open(url, true)?),
         };
-        Ok(Self {
+        Ok(Self::new(backend, context))
+    }
+
+    fn new(backend: Backend, context: Context) -> Self {
+        Self {
             backend: Arc::new(backend),
             context,
             committed: Arc::new(Notify::new()),
             signing_key: SigningKey::default(),
             is_new: false,
-        })
+        }
     }
 
     /// Returns whether the database was empty when it was opened.

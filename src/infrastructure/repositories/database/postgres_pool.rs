@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_postgres::Config;
@@ -21,6 +22,8 @@ const CONNECTIONS: usize = 16;
 const WRITERS: usize = 12;
 /// The longest wait for a lock. A foreign transaction that holds one for longer makes the store's unavailable.
 const LOCK_WAIT: &str = "-c lock_timeout=5s";
+/// Makes PostgreSQL refuse to write.
+const READ_ONLY: &str = "-c default_transaction_read_only=on";
 /// The longest wait for a connection, until the database is reported as unavailable.
 const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 
@@ -35,9 +38,10 @@ impl PostgresDatabase {
     ///
     /// Without `sslmode` in the URL, a connection to this machine is not encrypted, and any other uses TLS with a
     /// certificate that a public root has signed.
-    pub(crate) fn open(url: &str) -> Result<Self, DatabaseError> {
+    /// `read_only` makes the database refuse to write.
+    pub(crate) fn open(url: &SecretString, read_only: bool) -> Result<Self, DatabaseError> {
         let unusable = |error: &dyn std::error::Error| DatabaseError::Unavailable(error.to_string());
-        let config = configure(url).map_err(|error| unusable(&error))?;
+        let config = configure(url.expose_secret(), read_only).map_err(|error| unusable(&error))?;
         let tls =
             rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
                 .with_safe_default_protocol_versions()
@@ -88,15 +92,15 @@ impl PostgresDatabase {
 }
 
 /// Returns the configuration of the connections to the database at `url`.
-fn configure(url: &str) -> Result<Config, tokio_postgres::Error> {
+fn configure(url: &str, read_only: bool) -> Result<Config, tokio_postgres::Error> {
     let mut config = Config::from_str(url)?;
     if !states_ssl_mode(url) {
         config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
     }
     config.connect_timeout(CONNECTION_WAIT);
-    let options =
-        config.get_options().map_or_else(|| LOCK_WAIT.to_owned(), |own| format!("{LOCK_WAIT} {own}"));
-    config.options(options);
+    let access = if read_only { READ_ONLY } else { "" };
+    let own = config.get_options().unwrap_or_default().to_owned();
+    config.options(format!("{LOCK_WAIT} {access} {own}"));
     if config.get_application_name().is_none() {
         config.application_name("undercroft");
     }
@@ -125,7 +129,7 @@ mod tests {
     use super::*;
 
     fn ssl_mode(url: &str) -> SslMode {
-        configure(url).unwrap().get_ssl_mode()
+        configure(url, false).unwrap().get_ssl_mode()
     }
 
     #[test]

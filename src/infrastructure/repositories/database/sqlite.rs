@@ -39,7 +39,7 @@ pub(crate) trait Unit: Send {
 /// A database file with its writer and its readers. When it is dropped, the writer completes its units, and the last
 /// connection that is closed moves all changes into the file.
 pub(crate) struct SqliteDatabase {
-    /// `None` while it is dropped.
+    /// `None` if it was opened for reading, and while it is dropped.
     writer: Option<mpsc::Sender<Box<dyn Unit>>>,
     thread: Option<JoinHandle<()>>,
     readers: Arc<Readers>,
@@ -48,22 +48,24 @@ pub(crate) struct SqliteDatabase {
 /// The connections that only read.
 struct Readers {
     path: PathBuf,
+    access: ReadAccess,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
 
+impl Readers {
+    fn new(path: &Path, access: ReadAccess, idle: Vec<Connection>) -> Self {
+        let permits = Arc::new(Semaphore::new(READERS));
+        Self { path: path.to_owned(), access, idle: Mutex::new(idle), permits }
+    }
+}
+
 impl SqliteDatabase {
-    /// Opens the file and starts its writer, which runs until the database is dropped. A missing file is created if
-    /// `create` is set. `instance` is a random number for the file, see [`sqlite_file`]; `None` leaves it unchanged.
-    pub(crate) fn open(path: &Path, create: bool, instance: Option<u32>) -> Result<Self, DatabaseError> {
-        if create {
-            sqlite_file::create(path)?;
-        }
-        if path.exists() {
-            sqlite_file::check_writable(path)?;
-            sqlite_file::check_one_name(path)?;
-            sqlite_file::check_instance(path)?;
-        }
+    /// Opens the file, which is created if it is missing, and starts its writer, which runs until the database is
+    /// dropped. `instance` is a random number for the file, see [`sqlite_file`].
+    pub(crate) fn open(path: &Path, instance: u32) -> Result<Self, DatabaseError> {
+        sqlite_file::create(path)?;
+        sqlite_file::check(path)?;
         let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         // A cache of 16 MB holds the pages that a large unit of work changes until it commits. The journal of its
         // savepoint is kept in memory too (temp_store) instead of in a file.
@@ -71,21 +73,25 @@ impl SqliteDatabase {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
              PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;",
         )?;
-        if let Some(instance) = instance {
-            sqlite_file::begin_instance(&writer, path, instance)?;
-        }
+        sqlite_file::begin_instance(&writer, path, instance)?;
         let file = OpenFile::at(path)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || write_loop(writer, &file, receiver))
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
-        let readers = Readers {
-            path: path.to_owned(),
-            idle: Mutex::new(Vec::new()),
-            permits: Arc::new(Semaphore::new(READERS)),
-        };
+        let readers = Readers::new(path, ReadAccess::BesideWriter, Vec::new());
         Ok(Self { writer: Some(sender), thread: Some(thread), readers: Arc::new(readers) })
+    }
+
+    /// Opens an existing file for reading. Neither the file nor the changes in its FILE-wal are written.
+    pub(crate) fn open_for_reading(path: &Path) -> Result<Self, DatabaseError> {
+        if path.exists() {
+            sqlite_file::check(path)?;
+        }
+        let access = ReadAccess::alone(path);
+        let readers = Readers::new(path, access, vec![open_reader(path, access)?]);
+        Ok(Self { writer: None, thread: None, readers: Arc::new(readers) })
     }
 
     /// Returns a connection for reads.
@@ -97,7 +103,7 @@ impl SqliteDatabase {
         let idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => open(&self.readers.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+            None => open_reader(&self.readers.path, self.readers.access)?,
         };
         Ok(SqliteConnection { connection: Some(connection), home: Some((Arc::clone(&self.readers), permit)) })
     }
@@ -111,9 +117,9 @@ impl SqliteDatabase {
 
     /// Sends a unit of work to the writer.
     pub(crate) async fn submit(&self, unit: Box<dyn Unit>) -> Result<(), DatabaseError> {
-        let stopped = || DatabaseError::Unavailable("the writer has stopped".into());
-        let writer = self.writer.as_ref().ok_or_else(stopped)?;
-        writer.send(unit).await.map_err(|_| stopped())
+        let opened_for_reading = || DatabaseError::ReadOnly("it was opened for reading".into());
+        let writer = self.writer.as_ref().ok_or_else(opened_for_reading)?;
+        writer.send(unit).await.map_err(|_| DatabaseError::Unavailable("the writer has stopped".into()))
     }
 }
 
@@ -139,6 +145,36 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// How connections that only read are opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ReadAccess {
+    /// Beside the writer, which is closed last, and then removes FILE-wal and FILE-shm.
+    BesideWriter,
+    /// Without a writer: the last one that is closed removes the files. It leaves FILE-wal and its changes if it has some.
+    Alone { keep_log: bool },
+}
+
+impl ReadAccess {
+    /// Returns the access to a file that this process does not write.
+    pub(super) fn alone(path: &Path) -> Self {
+        Self::Alone { keep_log: sqlite_file::has_changes(path) }
+    }
+}
+
+/// Opens a connection that only reads.
+pub(super) fn open_reader(path: &Path, access: ReadAccess) -> Result<Connection, DatabaseError> {
+    match access {
+        ReadAccess::BesideWriter => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
+        ReadAccess::Alone { keep_log } => {
+            // a connection that SQLite opened for reading could not remove FILE-wal
+            let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            connection.execute_batch("PRAGMA query_only = ON")?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep_log)?;
+            Ok(connection)
+        }
+    }
 }
 
 /// Runs units and commits them in groups until the database is dropped.

@@ -9,11 +9,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Database;
 use super::error::DatabaseError;
+use super::sqlite::{ReadAccess, open_reader};
 use super::sqlite_file;
 
 /// Copies a database to a file, which is created for the user of this process alone.
 pub fn back_up(database: &Path, file: &Path) -> Result<(), DatabaseError> {
-    let source = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let source = open_reader(database, ReadAccess::alone(database))?;
     sqlite_file::create(file)?;
     let mut target = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     copy_pages(&source, &mut target)

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use rustix::fs::{Access, access};
 
 use super::error::DatabaseError;
+use super::sqlite_side_files;
 
 /// The offset of `user_version` in the header of a database file.
 const NUMBER_AT: u64 = 60;
@@ -31,6 +32,13 @@ pub(super) fn create(path: &Path) -> Result<(), DatabaseError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(unusable(path, &error)),
     }
+}
+
+/// Fails if the file cannot be used: if it cannot be written, has a second name, or was replaced after a crash.
+pub(super) fn check(path: &Path) -> Result<(), DatabaseError> {
+    check_writable(path)?;
+    check_one_name(path)?;
+    check_instance(path)
 }
 
 /// Fails if the file or its folder cannot be written.
@@ -55,7 +63,7 @@ fn unusable(path: &Path, error: &io::Error) -> DatabaseError {
 
 /// Fails if the file has a second name: SQLite would keep another FILE-wal beside each name, and lose the changes of one
 /// (<https://www.sqlite.org/howtocorrupt.html>, section 2.5).
-pub(super) fn check_one_name(path: &Path) -> Result<(), DatabaseError> {
+fn check_one_name(path: &Path) -> Result<(), DatabaseError> {
     let file = fs::metadata(path).map_err(|error| unusable(path, &error))?;
     if file.nlink() == 1 {
         return Ok(());
@@ -111,12 +119,13 @@ pub(super) fn check_instance(path: &Path) -> Result<(), DatabaseError> {
     if !has_changes(path) {
         return Ok(());
     }
-    let recorded = fs::read_to_string(beside(path, "-instance")).ok();
+    let recorded = fs::read_to_string(sqlite_side_files::instance(path)).ok();
     let Some(recorded) = recorded.and_then(|text| text.trim().parse::<u32>().ok()) else { return Ok(()) };
     if number(path).is_ok_and(|number| number == recorded) {
         return Ok(());
     }
-    let (file, log, memory) = (path.display(), beside(path, "-wal"), beside(path, "-shm"));
+    let (file, log, memory) =
+        (path.display(), sqlite_side_files::log(path), sqlite_side_files::shared_memory(path));
     let (log, memory) = (log.display(), memory.display());
     Err(DatabaseError::Schema(format!(
         "{file} was replaced after a crash, and {log} has changes of the file that was there before. To use {file} as \
@@ -130,7 +139,7 @@ pub(super) fn check_instance(path: &Path) -> Result<(), DatabaseError> {
 /// The file is not opened here: closing it would end the locks of SQLite in this process, and another process would then
 /// remove FILE-wal (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 pub(super) fn begin_instance(connection: &Connection, path: &Path, number: u32) -> Result<(), DatabaseError> {
-    let record = beside(path, "-instance");
+    let record = sqlite_side_files::instance(path);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -162,15 +171,15 @@ fn write_record(file: &mut File, record: &str) -> io::Result<()> {
 
 /// Removes FILE-instance if the last connection was closed, which leaves no FILE-wal.
 pub(super) fn end_instance(path: &Path) {
-    if !beside(path, "-wal").exists() {
+    if !sqlite_side_files::log(path).exists() {
         // the next opening writes it anew
-        let _ = fs::remove_file(beside(path, "-instance"));
+        let _ = fs::remove_file(sqlite_side_files::instance(path));
     }
 }
 
 /// Returns whether FILE-wal has changes that may not be in the file.
-fn has_changes(path: &Path) -> bool {
-    fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
+pub(super) fn has_changes(path: &Path) -> bool {
+    fs::metadata(sqlite_side_files::log(path)).is_ok_and(|log| log.len() > 0)
 }
 
 /// Returns the number in the header of the file itself, without the changes in FILE-wal. Only for use before this process
@@ -181,10 +190,4 @@ fn number(path: &Path) -> io::Result<u32> {
     let mut bytes = [0; 4];
     file.read_exact(&mut bytes)?;
     Ok(u32::from_be_bytes(bytes))
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }

@@ -1,14 +1,13 @@
 //! The checks of `doctor`.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::SignedDuration;
 use rustix::fs::{Access, access, statvfs};
-use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
-use super::super::{Exit, counted, database_exit, open_store::open_store};
+use super::super::{Exit, counted, exit::database_exit, open_store::open_store};
 use super::Finding;
 use crate::application::people::users;
 use crate::application::selling::rates;
@@ -33,7 +32,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     if !is_usable {
         return findings;
     }
-    match open_store(settings, Setup::Never).await {
+    match open_store(settings, Setup::ReadOnly).await {
         Ok(store) => {
             findings.push(clock(&store).await);
             findings.extend(gateways(&store).await);
@@ -79,21 +78,15 @@ fn files(settings: &Settings) -> Finding {
     Finding::ok("files", found)
 }
 
-/// Returns the file of the database, if it is SQLite.
-fn file(settings: &Settings) -> Option<PathBuf> {
-    settings.database.expose_secret().strip_prefix("sqlite:").map(PathBuf::from)
-}
-
 /// Checks whether the file of the database is writable and the disk has free space.
 fn disk(settings: &Settings) -> Option<Finding> {
-    let file = file(settings)?;
+    let file = settings.database.file()?;
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let writable = access(folder, Access::WRITE_OK).and_then(|()| {
-        if file.exists() { access(&file, Access::READ_OK | Access::WRITE_OK) } else { Ok(()) }
-    });
+    let writable = access(folder, Access::WRITE_OK)
+        .and_then(|()| if file.exists() { access(file, Access::READ_OK | Access::WRITE_OK) } else { Ok(()) });
     if let Err(error) = writable {
         let found = format!("{}: {}", file.display(), io::Error::from(error));
         return Some(Finding::problem(
@@ -118,11 +111,11 @@ fn disk(settings: &Settings) -> Option<Finding> {
 
 /// Checks whether the database responds, and its version. Returns whether it can be used.
 async fn database(settings: &Settings) -> (Finding, bool) {
-    if let Some(file) = file(settings).filter(|file| !file.exists()) {
+    if let Some(file) = settings.database.file().filter(|file| !file.exists()) {
         let found = format!("{} does not exist yet; `serve` and `import` create it", file.display());
         return (Finding::ok("database", found), false);
     }
-    let state = match Database::look(settings.database.expose_secret(), Context::system()).await {
+    let state = match Database::look(&settings.database, Context::system()).await {
         Ok(state) => state,
         Err(error) => return (unusable(&error), false),
     };

@@ -7,7 +7,7 @@ use std::io::{Write, stdout};
 
 use serde::Serialize;
 
-use super::{CliError, Exit};
+use super::{CliError, Exit, verbosity::Verbosity};
 use crate::settings::Settings;
 
 /// The arguments of `doctor`.
@@ -19,6 +19,8 @@ pub struct Doctor {
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 /// The severity of a finding.
@@ -84,6 +86,15 @@ impl Finding {
     }
 }
 
+impl fmt::Display for Finding {
+    /// Writes the finding and its advice, each on a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { check, status, found, advice, .. } = self;
+        writeln!(f, "{status:<9}{check:<11}{found}")?;
+        advice.map_or(Ok(()), |advice| writeln!(f, "{:20}→ {advice}", ""))
+    }
+}
+
 /// All findings.
 #[derive(Serialize)]
 struct Diagnosis {
@@ -100,16 +111,12 @@ impl Doctor {
         let diagnosis = Diagnosis { healthy: count == 0, checks };
         let text = if self.json {
             // a map with text keys can always be written as JSON
-            serde_json::to_string(&diagnosis).unwrap_or_default()
+            serde_json::to_string(&diagnosis).unwrap_or_default() + "\n"
         } else {
-            let lines = diagnosis.checks.iter().map(|finding| {
-                let Finding { check, status, found, advice, .. } = finding;
-                let advice = advice.map_or_else(String::new, |advice| format!("\n{:20}→ {advice}", ""));
-                format!("{status:<9}{check:<11}{found}{advice}")
-            });
-            lines.collect::<Vec<_>>().join("\n")
+            let shown = |finding: &&Finding| !self.verbosity.quiet || finding.status != Status::Ok;
+            diagnosis.checks.iter().filter(shown).map(ToString::to_string).collect()
         };
-        writeln!(stdout(), "{text}").map_err(CliError::Output)?;
+        write!(stdout(), "{text}").map_err(CliError::Output)?;
         if count == 0 { Ok(()) } else { Err(CliError::Problems { count, exit }) }
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use self::progress::Progress;
 use self::source::Source;
@@ -17,7 +18,8 @@ use self::trial_store::TrialStore;
 use super::{
     CliError,
     open_store::{currency, open_store},
-    signals::Signals,
+    signals::interruptible,
+    verbosity::Verbosity,
 };
 use crate::{
     application::import::{
@@ -27,7 +29,7 @@ use crate::{
         write_options::ExistingProducts,
     },
     domain::money::Currency,
-    infrastructure::repositories::Setup,
+    infrastructure::repositories::{Setup, copy::CopyError},
     settings::Settings,
 };
 
@@ -70,6 +72,8 @@ pub struct Import {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 /// What happens to a variant whose SKU another variant of the file has.
@@ -104,13 +108,29 @@ impl Import {
     /// Imports the file. A file that cannot be read to its end changes nothing, and neither does a repeated import.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let source = Source::at(&self.file)?;
+        interruptible(async |stop| self.import_source(&source, &settings, stop).await).await
+    }
+
+    /// Imports the file until `stop` is cancelled, and prints the report.
+    async fn import_source(
+        &self,
+        source: &Source,
+        settings: &Settings,
+        stop: CancellationToken,
+    ) -> Result<(), CliError> {
         let rejects = self.rejects.clone().unwrap_or_else(|| source.default_rejects());
-        let mut progress = Progress::new(rejects);
+        let mut progress = Progress::new(rejects, self.verbosity.progress_bar(), stop);
         // the future of an import is large
-        let importing = Box::pin(self.import(&source, &settings, &mut progress));
-        let imported = if self.dry_run { until_signal(importing).await } else { importing.await };
-        let rejects = progress.finish().map_err(|error| source.failed(ImportError::Observer(error)))?;
-        let imported = imported?;
+        let imported = Box::pin(self.import(source, settings, &mut progress)).await;
+        let interrupted = progress.interrupted();
+        let rejects =
+            progress.finish(imported.is_ok()).map_err(|error| source.failed(ImportError::Observer(error)))?;
+        let imported = imported.map_err(|error| match (error, interrupted) {
+            (error, Some(_)) if !is_stop(&error) => error,
+            (_, Some(_)) if self.dry_run => CliError::Stopped("a dry run; the store stays as it was".into()),
+            (_, Some(interrupted)) => CliError::Stopped(interrupted),
+            (error, None) => error,
+        })?;
 
         self.print(&imported, source.name(), rejects.as_deref())?;
         let rejected = &imported.report.totals.rejected;
@@ -133,7 +153,8 @@ impl Import {
         let failed = |error| source.failed(error);
         let open = || source.open();
         let checked = check(open, &self.options(source), progress).map_err(failed)?;
-        let trial = if self.dry_run { Some(TrialStore::copy_of(settings).await?) } else { None };
+        let trial =
+            if self.dry_run { Some(TrialStore::copy_of(settings, progress.stop()).await?) } else { None };
         let settings = trial.as_ref().map_or(settings, |trial| &trial.settings);
         let store = open_store(settings, Setup::IfEmpty).await?;
 
@@ -165,21 +186,19 @@ impl Import {
 
     /// Prints the report, as JSON or as text.
     fn print(&self, imported: &Imported, name: &Path, rejects: Option<&Path>) -> Result<(), CliError> {
-        let text = if self.json {
+        if self.json {
             // a map with text keys can always be written as JSON
-            serde_json::to_string(imported).unwrap_or_default()
-        } else {
-            summary::of(imported, name, rejects)
-        };
-        writeln!(stdout(), "{text}").map_err(CliError::Output)
+            let text = serde_json::to_string(imported).unwrap_or_default();
+            return writeln!(stdout(), "{text}").map_err(CliError::Output);
+        }
+        self.verbosity.print(&summary::of(imported, name, rejects))
     }
 }
 
-/// Runs an import until a signal comes. The signal does not end the process, so that temporary files are removed.
-async fn until_signal<T>(importing: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let mut signals = Signals::listen().map_err(CliError::Signals)?;
-    tokio::select! {
-        imported = importing => imported,
-        signal = signals.next() => Err(CliError::Stopped(signal)),
-    }
+/// Returns whether the import ended because it was stopped.
+fn is_stop(error: &CliError) -> bool {
+    matches!(
+        error,
+        CliError::Import { source: ImportError::Observer(_), .. } | CliError::Copy(CopyError::Stopped)
+    )
 }

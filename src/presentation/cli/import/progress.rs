@@ -4,11 +4,11 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::super::private_file::create_new;
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState};
+use tokio_util::sync::CancellationToken;
 
+use super::super::{private_file::create_new, verbosity::style};
 use crate::application::import::{
     line::{Fields, Rejection},
     readers::Dialect,
@@ -25,26 +25,51 @@ pub(super) struct Progress {
     rejects: Option<RejectedFile<BufWriter<File>>>,
     rejected: u64,
     bar: ProgressBar,
+    stop: CancellationToken,
+    /// The number of lines whose outcome is committed, and of all lines.
+    committed: (u64, u64),
 }
 
 impl Progress {
-    /// Shows the progress of an import, and writes its rejected lines to a new file at `path`.
-    pub(super) fn new(path: PathBuf) -> Self {
-        let bar = ProgressBar::new_spinner().with_style(style("{spinner} checking: {human_pos} lines"));
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self { path, rejects: None, rejected: 0, bar }
+    /// Shows the progress of an import in a bar, and writes its rejected lines to a new file at `path`. The import ends when
+    /// `stop` is cancelled.
+    pub(super) fn new(path: PathBuf, bar: ProgressBar, stop: CancellationToken) -> Self {
+        bar.set_style(style("{spinner} checking: {human_pos} lines"));
+        Self { path, rejects: None, rejected: 0, bar, stop, committed: (0, 0) }
     }
 
-    /// Ends the progress bar. Returns the path of the rejected lines, or removes the file if there are none.
-    pub(super) fn finish(self) -> io::Result<Option<PathBuf>> {
+    /// Returns the token that ends the import.
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Returns what was imported when a signal ended the import; `None` if there was no signal.
+    pub(super) fn interrupted(&self) -> Option<String> {
+        let (done, lines) = self.committed;
+        let imported = match done {
+            0 => "before a line was imported".to_owned(),
+            _ => format!("after {done} of {lines} lines, which are imported"),
+        };
+        self.stop.is_cancelled().then(|| format!("{imported}; the same command continues from there"))
+    }
+
+    /// Ends the progress bar. Returns the path of the rejected lines, or removes the file if there are none or the import
+    /// is not complete: it is repeated then, and rejects them again.
+    pub(super) fn finish(self, is_complete: bool) -> io::Result<Option<PathBuf>> {
         self.bar.finish_and_clear();
         let Some(rejects) = self.rejects else { return Ok(None) };
         rejects.finish()?;
-        if self.rejected > 0 {
+        if is_complete && self.rejected > 0 {
             return Ok(Some(self.path));
         }
         std::fs::remove_file(&self.path)?;
         Ok(None)
+    }
+}
+
+impl Progress {
+    fn check_stop(&self) -> io::Result<()> {
+        if self.stop.is_cancelled() { Err(io::Error::other("a signal")) } else { Ok(()) }
     }
 }
 
@@ -63,6 +88,7 @@ impl Observer for Progress {
     fn checked(&mut self, lines: u64) -> io::Result<()> {
         if lines.is_multiple_of(STEP) {
             self.bar.set_position(lines);
+            self.check_stop()?;
         }
         Ok(())
     }
@@ -75,7 +101,8 @@ impl Observer for Progress {
             self.bar.reset_eta();
         }
         self.bar.set_position(done);
-        Ok(())
+        self.committed = (done, lines);
+        if done < lines { self.check_stop() } else { Ok(()) }
     }
 
     fn rejected(&mut self, rejection: &Rejection) -> io::Result<()> {
@@ -94,9 +121,4 @@ fn time_left(state: &ProgressState, out: &mut dyn fmt::Write) {
         // a string can always be written to
         let _ = write!(out, ", {:#} left", HumanDuration(left));
     }
-}
-
-/// Returns a style by its template, or the default if the template is invalid.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

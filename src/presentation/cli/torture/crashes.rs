@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::super::CliError;
+use super::Outcome;
 use super::client::Response;
+use super::error::TortureError;
 use super::test_store::{Server, TestStore, buy, fill_cart};
 use crate::domain::ids::{OrderId, VariantId};
 use crate::domain::order::Order;
@@ -29,17 +30,16 @@ pub(super) struct Crashes {
 }
 
 /// The counts of the test.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Counts {
-    kills: u32,
+#[derive(Default)]
+struct Counts {
     /// The checkouts with a response.
-    acknowledged: usize,
-    without_response: usize,
-    repeated: usize,
+    acknowledged: u64,
+    without_response: u64,
+    repeated: u64,
     /// The acknowledged orders that do not exist.
-    lost: usize,
+    lost: u64,
     /// The repeated requests with another response.
-    changed: usize,
+    changed: u64,
 }
 
 /// A checkout that was sent, with the response if one came.
@@ -58,16 +58,16 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Crashes {
     /// Runs the test.
-    pub async fn run(&self, store: &TestStore) -> Result<Counts, CliError> {
+    pub async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
         let mut counts = Counts::default();
         let mut all = Vec::new();
         for kill in 0..self.kills {
             let server = store.serve().await?;
             let variant = store.product(1_000_000).await?;
             let sent = self.load(server, variant, kill).await?;
-            counts.kills += 1;
-            counts.acknowledged += sent.iter().filter(|sent| sent.response.is_some()).count();
-            counts.without_response += sent.iter().filter(|sent| sent.response.is_none()).count();
+            let acknowledged = sent.iter().filter(|sent| sent.response.is_some()).count();
+            counts.acknowledged += acknowledged as u64;
+            counts.without_response += (sent.len() - acknowledged) as u64;
             all.extend(sent);
         }
         let server = store.serve().await?;
@@ -75,10 +75,18 @@ impl Crashes {
         self.repeat(store, &server, &all, &mut counts).await?;
         settled(store).await?;
         server.kill().await?;
-        match (counts.lost, counts.changed) {
-            (0, 0) => Ok(counts),
-            _ => Err(CliError::UnexpectedResult(format!("{counts:?}"))),
-        }
+        let Counts { acknowledged, without_response, repeated, lost, changed } = counts;
+        Ok(Outcome {
+            counts: vec![
+                ("kills", self.kills.into()),
+                ("acknowledged", acknowledged),
+                ("without_response", without_response),
+                ("repeated", repeated),
+                ("lost", lost),
+                ("changed", changed),
+            ],
+            error: (lost + changed > 0).then_some(TortureError::BrokenPromise { lost, changed }),
+        })
     }
 
     /// Lets buyers buy until the server is killed. Returns the checkouts that they sent.
@@ -126,15 +134,15 @@ impl Crashes {
                     Some(id) => store.database().read().await?.find::<Order>(id).await?.is_some(),
                     None => false,
                 };
-                counts.lost += usize::from(!exists);
+                counts.lost += u64::from(!exists);
             }
             let again = buy(&mut client, &sent.cart, sent.token, &sent.key).await;
-            let Ok(again) = again else { return Err(CliError::ChildUnresponsive) };
+            let Ok(again) = again else { return Err(TortureError::ChildUnresponsive.into()) };
             counts.repeated += 1;
             let same = sent.response.as_ref().is_none_or(|response| *response == again);
             let third = buy(&mut client, &sent.cart, sent.token, &sent.key).await;
             let is_stable = third.is_ok_and(|third| third == again);
-            counts.changed += usize::from(!same || !is_stable);
+            counts.changed += u64::from(!same || !is_stable);
         }
         Ok(())
     }
@@ -152,7 +160,5 @@ async fn settled(store: &TestStore) -> Result<(), CliError> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(RECOVERY_TIMEOUT, open)
-        .await
-        .unwrap_or_else(|_| Err(CliError::UnexpectedResult("payments were not settled in time".into())))
+    tokio::time::timeout(RECOVERY_TIMEOUT, open).await.unwrap_or_else(|_| Err(TortureError::Unsettled.into()))
 }

@@ -6,32 +6,35 @@
 
 mod client;
 mod crashes;
+mod error;
 mod races;
 mod test_store;
 
 use std::io::{Write, stdout};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde_json::{Map, Value, json};
 
+pub use self::error::TortureError;
 use self::test_store::TestStore;
-use super::CliError;
+use super::{CliError, counted, unquoted::Unquoted};
 use crate::application::consistency::{Violation, check, check_rules};
 use crate::infrastructure::adapters::SANDBOX_RULES;
-use crate::settings::{Settings, is_database_url};
+use crate::infrastructure::repositories::DatabaseUrl;
 
 /// The arguments of `torture`.
 #[derive(Args, Debug)]
 pub struct Torture {
     /// An empty PostgreSQL database to use [default: a new SQLite file]
-    #[arg(long, value_name = "URL", value_parser = database_url, global = true)]
-    on: Option<String>,
+    #[arg(long, value_name = "URL", value_parser = Unquoted(DatabaseUrl::from_str), global = true)]
+    on: Option<DatabaseUrl>,
     /// The folder of the new SQLite file, which is removed if the test succeeds
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    #[arg(long, value_name = "FOLDER", default_value = ".", global = true)]
     folder: PathBuf,
     /// Print the counts as JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
     test: Test,
@@ -45,49 +48,49 @@ enum Test {
     Crashes(crashes::Crashes),
 }
 
-/// The result of a test.
-#[derive(Debug, Serialize)]
-pub(super) struct Report<C> {
-    /// The counts of the test.
-    #[serde(flatten)]
-    counts: C,
-    /// The violated invariants.
-    violations: Vec<Violation>,
+/// What a test counted, and the promise of the store that it found broken.
+struct Outcome {
+    /// The counts by their names.
+    counts: Vec<(&'static str, u64)>,
+    error: Option<TortureError>,
 }
 
 impl Torture {
     /// Runs the test with the default settings. Fails if a promise of the store is broken.
-    pub async fn run(self, _: Settings) -> Result<(), CliError> {
-        let store = TestStore::open(self.on.as_deref(), &self.folder).await?;
-        match self.test {
-            Test::Races(races) => {
-                let counts = races.run(&store).await?;
-                report(&store, counts, self.json).await?;
-            }
-            Test::Crashes(crashes) => {
-                let counts = crashes.run(&store).await?;
-                report(&store, counts, self.json).await?;
-            }
+    pub async fn run(self) -> Result<(), CliError> {
+        let store = TestStore::open(self.on, &self.folder).await?;
+        let Outcome { counts, error } = match self.test {
+            Test::Races(races) => races.run(&store).await?,
+            Test::Crashes(crashes) => crashes.run(&store).await?,
+        };
+        let mut violations = check(store.database(), true).await.map_err(CliError::Store)?;
+        violations.extend(check_rules(store.database(), SANDBOX_RULES).await.map_err(CliError::Store)?);
+
+        let text = if self.json { json(&counts, &violations) } else { lines(&counts, &violations) };
+        writeln!(stdout(), "{text}").map_err(CliError::Output)?;
+        if let Some(error) = error {
+            return Err(error.into());
+        }
+        if !violations.is_empty() {
+            return Err(TortureError::Violations(violations.len() as u64).into());
         }
         store.remove()
     }
 }
 
-fn database_url(text: &str) -> Result<String, &'static str> {
-    if is_database_url(text) { Ok(text.to_owned()) } else { Err("not a database URL") }
+/// Returns the counts and the violated invariants as a JSON object.
+fn json(counts: &[(&str, u64)], violations: &[Violation]) -> String {
+    let mut object: Map<_, _> =
+        counts.iter().map(|(name, count)| ((*name).to_owned(), Value::from(*count))).collect();
+    object.insert("violations".to_owned(), json!(violations));
+    Value::Object(object).to_string()
 }
 
-/// Checks the invariants of the store, and prints the result.
-async fn report<C: Serialize + std::fmt::Debug>(
-    store: &TestStore,
-    counts: C,
-    json: bool,
-) -> Result<(), CliError> {
-    let mut violations = check(store.database(), true).await.map_err(CliError::Store)?;
-    violations.extend(check_rules(store.database(), SANDBOX_RULES).await.map_err(CliError::Store)?);
-    let count = violations.len() as u64;
-    let report = Report { counts, violations };
-    let text = if json { serde_json::to_string(&report).unwrap_or_default() } else { format!("{report:#?}") };
-    writeln!(stdout(), "{text}").map_err(CliError::Output)?;
-    if count == 0 { Ok(()) } else { Err(CliError::Violations(count)) }
+/// Returns the counts and the violated invariants, one on a line.
+fn lines(counts: &[(&str, u64)], violations: &[Violation]) -> String {
+    let counts = counts.iter().map(|(name, count)| format!("{:<18}{count:>8}", name.replace('_', " ")));
+    let violations = violations.iter().map(|violation| {
+        format!("violated: {} ({})", violation.rule, counted(violation.rows.cast_unsigned(), "row", "rows"))
+    });
+    counts.chain(violations).collect::<Vec<_>>().join("\n")
 }

@@ -2,11 +2,12 @@
 
 use clap::Args;
 use http::Method;
-use serde::Serialize;
 use serde_json::json;
 
 use super::super::CliError;
+use super::Outcome;
 use super::client::NoResponse;
+use super::error::TortureError;
 use super::test_store::{Server, TestStore, buy, fill_cart};
 use crate::domain::ids::VariantId;
 
@@ -27,42 +28,33 @@ pub(super) struct Races {
     set_stock: bool,
 }
 
-/// The counts of the test.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Counts {
-    rounds: u32,
-    /// The responses with an order.
-    orders: u64,
-    /// The refusals for lack of stock.
-    out_of_stock: u64,
-    /// All other responses, and missing ones.
-    others: u64,
-    /// The rounds with more or fewer orders than pieces.
-    wrong_rounds: u32,
-}
-
 impl Races {
     /// Runs the test.
-    pub async fn run(&self, store: &TestStore) -> Result<Counts, CliError> {
+    pub async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
         let server = store.serve().await?;
-        let mut counts = Counts::default();
+        let (mut orders, mut out_of_stock, mut others, mut wrong_rounds) = (0, 0, 0, 0);
         for round in 0..self.rounds {
             let variant = store.product(self.pieces).await?;
-            let (orders, out_of_stock, others) = self.round(&server, variant, round).await?;
+            let (bought, refused, rest) = self.round(&server, variant, round).await?;
             let sql = "SELECT stock + reserved FROM inventory WHERE variant_id = $1";
             let left: i64 = store.database().read().await?.one(sql, &[variant.into()]).await?;
-            counts.rounds += 1;
-            counts.orders += orders;
-            counts.out_of_stock += out_of_stock;
-            counts.others += others;
-            let sold_out = orders.cast_signed() == self.pieces.min(self.buyers.into()) && left == 0;
-            counts.wrong_rounds += u32::from(others > 0 || !(self.set_stock || sold_out));
+            orders += bought;
+            out_of_stock += refused;
+            others += rest;
+            let sold_out = bought.cast_signed() == self.pieces.min(self.buyers.into()) && left == 0;
+            wrong_rounds += u64::from(rest > 0 || !(self.set_stock || sold_out));
         }
         server.kill().await?;
-        match counts.wrong_rounds {
-            0 => Ok(counts),
-            _ => Err(CliError::UnexpectedResult(format!("{counts:?}"))),
-        }
+        Ok(Outcome {
+            counts: vec![
+                ("rounds", self.rounds.into()),
+                ("orders", orders),
+                ("out_of_stock", out_of_stock),
+                ("others", others),
+                ("wrong_rounds", wrong_rounds),
+            ],
+            error: (wrong_rounds > 0).then_some(TortureError::WrongRounds(wrong_rounds)),
+        })
     }
 
     /// Runs a round. Returns the number of orders, of refusals for lack of stock, and of all other responses.
@@ -75,8 +67,9 @@ impl Races {
         let mut buyers = Vec::new();
         for number in 0..self.buyers {
             let mut client = server.guest();
-            let cart =
-                fill_cart(&mut client, variant, 1).await.map_err(|NoResponse| CliError::ChildUnresponsive)?;
+            let cart = fill_cart(&mut client, variant, 1)
+                .await
+                .map_err(|NoResponse| TortureError::ChildUnresponsive)?;
             buyers.push((client, cart, format!("torture-races-checkout-{round}-{number}")));
         }
         let setting = self.set_stock.then(|| {

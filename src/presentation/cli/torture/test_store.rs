@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -16,62 +15,56 @@ use tokio::process::{Child, Command};
 
 use super::super::CliError;
 use super::client::{Client, NoResponse, Response};
+use super::error::TortureError;
 use crate::domain::context::Context;
 use crate::domain::ids::{ProductId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::{Product, Variant};
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, Technical};
-use crate::infrastructure::repositories::{Database, ProductRepository, Setup, UnitOfWork};
+use crate::infrastructure::repositories::{
+    Database, DatabaseUrl, ProductRepository, Setup, UnitOfWork, sqlite_side_files,
+};
 use crate::settings;
 
 /// A temporary store.
 pub(super) struct TestStore {
     database: Database,
-    url: String,
-    /// The SQLite file that was created.
-    file: Option<PathBuf>,
+    url: DatabaseUrl,
+    /// Whether the database is a SQLite file of this test.
+    is_temporary: bool,
     /// The session token of the administrator.
     token: String,
 }
 
 impl TestStore {
     /// Sets up a store. Fails if the database contains one; nothing is changed then.
-    pub async fn open(url: Option<&str>, folder: &Path) -> Result<Self, CliError> {
+    pub async fn open(url: Option<DatabaseUrl>, folder: &Path) -> Result<Self, CliError> {
         let context = Context::system();
-        let (url, file) = if let Some(url) = url {
-            (url.to_owned(), None)
-        } else {
-            let file = folder.join(format!("torture-{}.db", context.ids.uuid().simple()));
-            (format!("sqlite:{}", file.display()), Some(file))
-        };
+        let is_temporary = url.is_none();
+        let url = url.unwrap_or_else(|| {
+            DatabaseUrl::Sqlite(folder.join(format!("torture-{}.db", context.ids.uuid().simple())))
+        });
         let mut secret = [0; 15];
         context.ids.secret(&mut secret);
         let token = URL_SAFE_NO_PAD.encode(secret);
         let database = Database::open(&url, context, Setup::IfEmpty).await?;
         if !database.is_new() {
-            return Err(CliError::NotEmpty);
+            return Err(TortureError::NotEmpty.into());
         }
         database
             .write(token_hash(&token), async |work, hash| admin(work, hash).await)
             .await
             .map_err(CliError::Store)?;
-        Ok(Self { database, url, file, token })
+        Ok(Self { database, url, is_temporary, token })
     }
 
-    /// Removes the SQLite file and its companions. The PostgreSQL database of `--on` remains.
+    /// Removes the temporary SQLite database. That of `--on` remains.
     pub fn remove(self) -> Result<(), CliError> {
-        let Self { database, file, .. } = self;
+        let Self { database, url, is_temporary, .. } = self;
         drop(database);
-        for file in file.iter().flat_map(|file| ["", "-wal", "-shm"].map(|end| with_suffix(file, end))) {
-            match std::fs::remove_file(&file) {
-                Err(source) if source.kind() != ErrorKind::NotFound => {
-                    return Err(CliError::File { file, source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let Some(file) = url.file().filter(|_| is_temporary) else { return Ok(()) };
+        sqlite_side_files::remove(file).map_err(|source| CliError::File { file: file.clone(), source })
     }
 
     /// Returns the database.
@@ -86,7 +79,7 @@ impl TestStore {
 
     /// Starts the server with the default settings: neither the variables nor the file of this process change them.
     pub async fn serve(&self) -> Result<Server, CliError> {
-        let program = std::env::current_exe().map_err(CliError::Child)?;
+        let program = std::env::current_exe().map_err(TortureError::Child)?;
         let mut command = Command::new(program);
         for (name, _) in settings::environment().filter(|(name, _)| is_setting(name)) {
             command.env_remove(name);
@@ -95,21 +88,21 @@ impl TestStore {
             // an empty file, in place of an undercroft.toml in this folder
             .args(["serve", "--no-demo", "--config", "/dev/null"])
             .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
-            .env(format!("{}DATABASE", settings::PREFIX), &self.url)
+            .env(format!("{}DATABASE", settings::PREFIX), self.url.expose_secret())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(CliError::Child)?;
-        let stdout = child.stdout.take().ok_or(CliError::ChildUnresponsive)?;
+            .map_err(TortureError::Child)?;
+        let stdout = child.stdout.take().ok_or(TortureError::ChildUnresponsive)?;
         let mut lines = BufReader::new(stdout).lines();
-        while let Some(line) = lines.next_line().await.map_err(CliError::Child)? {
+        while let Some(line) = lines.next_line().await.map_err(TortureError::Child)? {
             if let Some(address) = line.strip_prefix("listening on http://") {
-                let address = address.parse().map_err(|_| CliError::ChildUnresponsive)?;
+                let address = address.parse().map_err(|_| TortureError::ChildUnresponsive)?;
                 return Ok(Server { child, address, token: self.token.clone() });
             }
         }
-        Err(CliError::ChildUnresponsive)
+        Err(TortureError::ChildUnresponsive.into())
     }
 }
 
@@ -133,20 +126,13 @@ impl Server {
 
     /// Kills the server (SIGKILL).
     pub async fn kill(mut self) -> Result<(), CliError> {
-        self.child.kill().await.map_err(CliError::Child)
+        Ok(self.child.kill().await.map_err(TortureError::Child)?)
     }
 }
 
 /// Returns whether an environment variable is a setting.
 fn is_setting(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(settings::PREFIX.as_bytes())
-}
-
-/// Returns the path with a suffix.
-fn with_suffix(file: &Path, end: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }
 
 /// Creates a cart with pieces of one variant, and returns its id.

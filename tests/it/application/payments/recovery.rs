@@ -48,7 +48,7 @@ async fn crash_in_checkout(shop: &Shop, cart_id: CartId, key: &IdempotencyKey) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (url, context, key) = (shop.url.clone(), shop.database.context().clone(), key.clone());
     let running = runtime.spawn(async move {
-        let database = Database::open(&url, context, Setup::Never).await.unwrap();
+        let database = Database::open(&url.parse().unwrap(), context, Setup::IfEmpty).await.unwrap();
         let store = store(&database, terms());
         submit(&store, checkout_request(cart_id, "tok_slow"), Some(key)).await
     });

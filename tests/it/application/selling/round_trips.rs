@@ -20,7 +20,7 @@ const FULFILMENT: u64 = 3;
 async fn a_checkout_and_a_fulfilment_take_few_round_trips() {
     let Some(schema) = EmptyPostgres::new().await else { return };
     let (proxy, url) = RoundTrips::before(&schema.url).await;
-    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let database = Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
     let store = store(&database, terms());
     let mut variants = Vec::new();
     for price in [1000, 2000, 3000] {

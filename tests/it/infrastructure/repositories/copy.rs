@@ -1,6 +1,7 @@
 //! Copies of a whole store between the engines.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -50,7 +51,7 @@ impl Target {
     }
 
     async fn open(&self) -> Result<Database, DatabaseError> {
-        Database::open(&self.url, Context::system(), Setup::Never).await
+        Database::open(&self.url.parse().unwrap(), Context::system(), Setup::IfEmpty).await
     }
 }
 
@@ -60,24 +61,46 @@ struct Killed {
 }
 
 impl CopyObserver for Killed {
-    fn progressed(&mut self, step: CopyStep, _: i64, _: Option<i64>) {
+    fn progressed(&mut self, step: CopyStep, _: i64, _: Option<i64>) -> ControlFlow<()> {
         self.after -= i64::from(step == CopyStep::Copying);
         assert!(self.after != 0, "the test stops the copy here");
+        ControlFlow::Continue(())
+    }
+}
+
+/// Ends a copy after the first page with rows, and records the number of rows.
+struct Stopping {
+    rows: i64,
+}
+
+impl CopyObserver for Stopping {
+    fn progressed(&mut self, step: CopyStep, rows: i64, _: Option<i64>) -> ControlFlow<()> {
+        if step != CopyStep::Copying || rows == 0 {
+            return ControlFlow::Continue(());
+        }
+        self.rows = rows;
+        ControlFlow::Break(())
     }
 }
 
 async fn copied(from: &str, to: &str) -> CopyReport {
-    copy(from, to, Context::system(), &mut Killed { after: i64::MAX }).await.unwrap()
+    copy(&from.parse().unwrap(), &to.parse().unwrap(), Context::system(), &mut Killed { after: i64::MAX })
+        .await
+        .unwrap()
 }
 
 async fn refused(from: &str, to: &str) -> CopyError {
-    copy(from, to, Context::system(), &mut Killed { after: i64::MAX }).await.unwrap_err()
+    copy(&from.parse().unwrap(), &to.parse().unwrap(), Context::system(), &mut Killed { after: i64::MAX })
+        .await
+        .unwrap_err()
 }
 
 /// Kills a copy after some pages.
 async fn kill(from: &str, to: &str, after: i64) {
     let (from, to) = (from.to_owned(), to.to_owned());
-    let run = tokio::spawn(async move { copy(&from, &to, Context::system(), &mut Killed { after }).await });
+    let run = tokio::spawn(async move {
+        copy(&from.parse().unwrap(), &to.parse().unwrap(), Context::system(), &mut Killed { after }).await
+    });
     assert!(run.await.is_err(), "the copy was not killed");
 }
 
@@ -171,13 +194,24 @@ async fn a_copy_that_was_killed_is_not_opened_and_continues(shop: &Shop) {
                 matches!(&refused, DatabaseError::Schema(text) if text.contains("undercroft copy")),
                 "{refused}"
             );
-            let state = Database::look(&target.url, Context::system()).await.unwrap();
+            let state = Database::look(&target.url.parse().unwrap(), Context::system()).await.unwrap();
             assert_eq!(state, SchemaState::CopyIncomplete);
         }
         let report = copied(&shop.url, &target.url).await;
         assert!(report.resumed > 0);
         assert_eq!(check(&target.open().await.unwrap(), false).await.unwrap(), []);
     }
+}
+
+on_both_engines!(a_copy_that_its_observer_ends_continues_after_the_rows_that_it_reported);
+async fn a_copy_that_its_observer_ends_continues_after_the_rows_that_it_reported(shop: &Shop) {
+    import_all(&shop.store, ONLINE_RETAIL).await;
+    let target = Target::sqlite();
+    let mut observer = Stopping { rows: 0 };
+    let (from, to) = (shop.url.parse().unwrap(), target.url.parse().unwrap());
+    let stopped = copy(&from, &to, Context::system(), &mut observer).await.unwrap_err();
+    assert!(matches!(stopped, CopyError::Stopped), "{stopped}");
+    assert_eq!(copied(&shop.url, &target.url).await.resumed, observer.rows);
 }
 
 on_both_engines!(a_copy_does_not_continue_after_the_source_has_changed);
@@ -194,7 +228,7 @@ on_both_engines!(a_store_is_never_the_target_of_a_copy);
 async fn a_store_is_never_the_target_of_a_copy(shop: &Shop) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let Some(target) = Target::on(engine).await else { return };
-        Database::open(&target.url, Context::system(), Setup::IfEmpty).await.unwrap();
+        Database::open(&target.url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
         assert!(matches!(refused(&shop.url, &target.url).await, CopyError::NotEmpty));
     }
     assert!(matches!(refused(&shop.url, &shop.url).await, CopyError::NotEmpty));

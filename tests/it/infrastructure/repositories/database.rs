@@ -91,7 +91,7 @@ async fn a_unit_that_panics_or_awaits_fails_alone(shop: &Shop) {
 
 on_both_engines!(opening_twice_changes_nothing_and_keeps_the_signing_key);
 async fn opening_twice_changes_nothing_and_keeps_the_signing_key(shop: &Shop) {
-    let again = Database::open(&shop.url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let again = Database::open(&shop.url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
     assert_eq!(again.signing_key().sign("x", b"y"), shop.database.signing_key().sign("x", b"y"));
     assert_eq!(count_up(&again, "e", false).await.unwrap(), 1);
     assert_eq!(count_up(&shop.database, "e", false).await.unwrap(), 2);

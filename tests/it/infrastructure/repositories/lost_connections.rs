@@ -14,7 +14,7 @@ use crate::support::{EmptyPostgres, FaultyProxy, TestServer};
 async fn behind_proxy() -> Option<(EmptyPostgres, FaultyProxy, Database)> {
     let schema = EmptyPostgres::new().await?;
     let (proxy, url) = FaultyProxy::before(&schema.url).await;
-    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let database = Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
     Some((schema, proxy, database))
 }
 

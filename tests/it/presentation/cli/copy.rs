@@ -37,7 +37,8 @@ fn a_target_with_a_store_and_a_malformed_url_exit_with_2() {
 
     let (code, _, errors) = run(folder.path(), &["copy", "--to", "mysql://u:hush@h/d"]);
     assert_eq!(code, Some(2));
-    assert!(errors.contains("not a database URL"), "{errors}");
+    assert!(errors.contains("'--to <URL>': not a database URL"), "{errors}");
+    assert!(!errors.contains("hush"), "{errors}");
 
     let (code, _, errors) =
         run(folder.path(), &["copy", "--from", "sqlite:none.db", "--to", "sqlite:new.db"]);

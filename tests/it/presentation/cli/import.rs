@@ -41,7 +41,7 @@ pub(super) fn sales(invoices: usize) -> String {
 }
 
 /// Imports a file and returns the JSON report.
-fn import(folder: &Path, file: &Path) -> Value {
+pub(super) fn import(folder: &Path, file: &Path) -> Value {
     let (code, output, errors) = run(folder, &["import", "--json", file.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{errors}");
     serde_json::from_str(&output).unwrap()
@@ -159,7 +159,7 @@ fn records_that_are_not_imported_are_named_in_the_report_and_the_exit_code() {
 }
 
 /// Returns the number of committed orders in the folder's store, which is 0 before it is set up.
-fn orders_in(folder: &Path) -> i64 {
+pub(super) fn orders_in(folder: &Path) -> i64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = rusqlite::Connection::open_with_flags(folder.join("undercroft.db"), flags);
     database

@@ -105,7 +105,10 @@ fn a_dry_run_that_is_stopped_removes_its_copy() {
     assert!(sent.unwrap().success());
     let output = child.wait_with_output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), errors.as_str()), (Some(1), "undercroft: stopped by SIGINT\n"));
+    assert_eq!(
+        (output.status.code(), errors.as_str()),
+        (Some(130), "undercroft: interrupted a dry run; the store stays as it was\n")
+    );
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "the copy is removed");
 }
 

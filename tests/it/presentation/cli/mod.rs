@@ -1,11 +1,14 @@
 //! The commands: their output and exit codes.
 
 mod backup;
+mod command_line;
 mod copy;
 mod database_files;
 mod doctor;
 mod import;
 mod import_dry_run;
+mod interrupts;
+mod read_only;
 mod sandbox;
 mod torture;
 

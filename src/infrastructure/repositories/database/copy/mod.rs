@@ -10,12 +10,14 @@ mod catalog;
 mod table_hash;
 mod target;
 
+use std::ops::ControlFlow;
+
 use self::catalog::CopyTable;
 use self::table_hash::TableHash;
 use self::target::{Serial, Target};
 use super::connection::{Connection, EngineConnection};
 use super::error::DatabaseError;
-use super::{Database, Setup};
+use super::{Database, DatabaseUrl, Setup};
 use crate::domain::context::Context;
 
 /// The table of the migrations, which the target has of its own.
@@ -52,6 +54,9 @@ pub enum CopyError {
         /// The error of the target.
         source: DatabaseError,
     },
+    /// The observer ended the copy; the next one continues after the rows in the target.
+    #[error("the copy was stopped")]
+    Stopped,
     /// Tables of the target differ from those of the source.
     #[error("after the copy, these tables differ: {0}. The target remains incomplete")]
     Differs(String),
@@ -92,24 +97,25 @@ pub enum CopyStep {
 
 /// An observer of a copy's progress.
 pub trait CopyObserver: Send {
-    /// Receives the number of rows of a step so far, and the number of all if it is known.
-    fn progressed(&mut self, step: CopyStep, rows: i64, of: Option<i64>);
+    /// Receives the number of rows of a step so far, and the number of all if it is known; may end the copy. Those of
+    /// [`CopyStep::Copying`] are committed.
+    fn progressed(&mut self, step: CopyStep, rows: i64, of: Option<i64>) -> ControlFlow<()>;
 }
 
-/// Copies the store at the URL `from` to the empty database at `to`, or continues a copy that was interrupted.
+/// Copies the store at `from` to the empty database at `to`, or continues a copy that was interrupted.
 pub async fn copy<O: CopyObserver>(
-    from: &str,
-    to: &str,
+    from: &DatabaseUrl,
+    to: &DatabaseUrl,
     context: Context,
     observer: &mut O,
 ) -> Result<CopyReport, CopyError> {
-    let source = Database::open(from, context.clone(), Setup::Never).await.map_err(CopyError::Source)?;
+    let source = Database::open(from, context.clone(), Setup::ReadOnly).await.map_err(CopyError::Source)?;
     let mut target = Target::open(to, context).await?;
     let mut snapshot = begin_snapshot(&source).await.map_err(CopyError::Source)?;
     let (tables, not_copied) = plan(&mut snapshot, &mut target.connection).await?;
 
     let mut hashing = Progress { observer, step: CopyStep::Reading, rows: 0, of: None };
-    let expected = hash(&mut snapshot, &tables, &mut hashing).await.map_err(CopyError::Source)?;
+    let expected = hash(&mut snapshot, &tables, CopyError::Source, &mut hashing).await?;
     target.claim(&expected).await?;
 
     let all = expected.iter().map(|table| table.rows).sum();
@@ -120,7 +126,7 @@ pub async fn copy<O: CopyObserver>(
     }
 
     let mut comparing = Progress { observer, step: CopyStep::Comparing, rows: 0, of: Some(all) };
-    let found = hash(&mut target.connection, &tables, &mut comparing).await.map_err(CopyError::Target)?;
+    let found = hash(&mut target.connection, &tables, CopyError::Target, &mut comparing).await?;
     compare(&expected, &found)?;
     let mut serials = Vec::new();
     for table in &tables {
@@ -172,35 +178,39 @@ struct Progress<'a, O> {
 
 impl<O: CopyObserver> Progress<'_, O> {
     /// Adds the rows of a page.
-    fn add(&mut self, rows: usize) {
-        self.add_rows(i64::try_from(rows).unwrap_or(i64::MAX));
+    fn add(&mut self, rows: usize) -> Result<(), CopyError> {
+        self.add_rows(i64::try_from(rows).unwrap_or(i64::MAX))
     }
 
-    fn add_rows(&mut self, rows: i64) {
+    fn add_rows(&mut self, rows: i64) -> Result<(), CopyError> {
         self.rows += rows;
-        self.observer.progressed(self.step, self.rows, self.of);
+        match self.observer.progressed(self.step, self.rows, self.of) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(CopyError::Stopped),
+        }
     }
 }
 
-/// Returns the hash of each table.
+/// Returns the hash of each table. `failed` names the database in an error.
 async fn hash<O: CopyObserver>(
     connection: &mut Connection,
     tables: &[CopyTable],
+    failed: fn(DatabaseError) -> CopyError,
     progress: &mut Progress<'_, O>,
-) -> Result<Vec<TableReport>, DatabaseError> {
+) -> Result<Vec<TableReport>, CopyError> {
     let mut reports = Vec::new();
     for table in tables {
         let mut hash = TableHash::default();
         let mut pages = table.pages(None);
         loop {
-            let rows = pages.next(connection).await?;
+            let rows = pages.next(connection).await.map_err(failed)?;
             if rows.is_empty() {
                 break;
             }
             for row in &rows {
                 hash.add(row);
             }
-            progress.add(rows.len());
+            progress.add(rows.len())?;
         }
         let (name, rows) = (table.name.clone(), hash.rows);
         reports.push(TableReport { name, rows, hash: hash.finish() });
@@ -216,7 +226,7 @@ async fn copy_table<O: CopyObserver>(
     progress: &mut Progress<'_, O>,
 ) -> Result<i64, CopyError> {
     let present = table.count(&mut target.connection).await.map_err(CopyError::Target)?;
-    progress.add_rows(present);
+    progress.add_rows(present)?;
     let last = table.last_key(&mut target.connection).await.map_err(CopyError::Target)?;
     let mut pages = table.pages(last);
     loop {
@@ -226,7 +236,7 @@ async fn copy_table<O: CopyObserver>(
         }
         let inserted = target.insert(table, &rows).await;
         inserted.map_err(|source| CopyError::Table { table: table.name.clone(), source })?;
-        progress.add(rows.len());
+        progress.add(rows.len())?;
     }
 }
 

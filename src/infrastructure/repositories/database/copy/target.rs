@@ -10,7 +10,7 @@ use super::super::error::DatabaseError;
 use super::super::migrations::{self, COPY_MARKER, SchemaState};
 use super::super::param::{Param, params};
 use super::super::unit_of_work::UnitOfWork;
-use super::super::{Backend, Database};
+use super::super::{Backend, Database, DatabaseUrl};
 use super::catalog::CopyTable;
 use super::{CopyError, TableReport};
 use crate::domain::context::Context;
@@ -44,8 +44,8 @@ pub(super) struct Target {
 
 impl Target {
     /// Opens a database that is empty, or in which a copy is not complete.
-    pub(super) async fn open(url: &str, context: Context) -> Result<Self, CopyError> {
-        let database = Database::connect_for_writing(url, context, true).map_err(CopyError::Target)?;
+    pub(super) async fn open(url: &DatabaseUrl, context: Context) -> Result<Self, CopyError> {
+        let database = Database::connect_for_writing(url, context).map_err(CopyError::Target)?;
         match migrations::state(&database).await.map_err(CopyError::Target)? {
             SchemaState::CopyIncomplete => {}
             SchemaState::Empty => {

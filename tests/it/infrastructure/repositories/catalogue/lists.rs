@@ -282,7 +282,7 @@ async fn every_list_walks_an_index_and_sorts_nothing(shop: &Shop) {
             off.iter().fold(shop.url.clone(), |url, switch| format!("{url}{joint}{switch}%3Doff"))
         }
     };
-    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let database = Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
     let cursor = page(&database, &euros(), 1, None).await.unwrap().next;
     assert!(cursor.is_some());
     let mut connection = database.read().await.unwrap();

@@ -1,83 +1,28 @@
 //! `undercroft backup` and `undercroft restore`: the whole store in one file, for SQLite.
 
-use std::ffi::OsString;
+mod error;
+
 use std::fs::{self, File};
-use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
-use secrecy::ExposeSecret;
-
-use super::{CliError, Exit, counted, database_exit};
+pub use self::error::BackupError;
+use super::{CliError, counted, private_file::part_of, verbosity::Verbosity};
 use crate::{
     application::consistency,
     domain::context::Context,
-    infrastructure::exceptions::Failure,
-    infrastructure::repositories::{Database, DatabaseError, SchemaState, Setup, sqlite_backup},
+    infrastructure::repositories::{
+        Database, DatabaseError, DatabaseUrl, SchemaState, Setup, sqlite_backup, sqlite_side_files,
+    },
     settings::Settings,
 };
-
-/// Why a backup was not made, or not restored.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// The database is PostgreSQL, which has commands of its own.
-    #[error("`{command}` is for SQLite. On PostgreSQL: {instead}")]
-    Postgres {
-        /// The command that was called.
-        command: &'static str,
-        /// The command to use.
-        instead: &'static str,
-    },
-    /// The file of the backup exists.
-    #[error("{} exists; a backup does not overwrite a file", .0.display())]
-    Exists(PathBuf),
-    /// The database contains a store.
-    #[error("{} contains a store; `--force` replaces it", .0.display())]
-    NotEmpty(PathBuf),
-    /// Another process uses the database.
-    #[error("{} is in use; stop the server first", .0.display())]
-    InUse(PathBuf),
-    /// The copy of the store has problems.
-    #[error("{} has problems: {problems}", file.display())]
-    Problems {
-        /// The file that was checked.
-        file: PathBuf,
-        /// The problems, separated by semicolons.
-        problems: String,
-    },
-    /// The rules of the data cannot be checked.
-    #[error("{}", .0.report())]
-    Unchecked(Failure),
-    /// A database cannot be read or written.
-    #[error("{}", file.display())]
-    Database {
-        /// The file of the database.
-        file: PathBuf,
-        /// The error of the database.
-        source: DatabaseError,
-    },
-}
-
-impl BackupError {
-    /// Returns the exit code.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Postgres { .. } | Self::Exists(_) | Self::NotEmpty(_) => Exit::Usage,
-            Self::InUse(_) => Exit::Database,
-            Self::Problems { .. } | Self::Unchecked(_) => Exit::Failure,
-            Self::Database { source, .. } => database_exit(source),
-        }
-    }
-
-    fn of(file: &Path) -> impl FnOnce(DatabaseError) -> Self {
-        move |source| Self::Database { file: file.to_owned(), source }
-    }
-}
 
 /// The arguments of `backup`.
 #[derive(clap::Args, Debug)]
 pub struct Backup {
     /// The file to write; it must not exist
     file: PathBuf,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 impl Backup {
@@ -89,7 +34,7 @@ impl Backup {
         if self.file.exists() {
             return Err(BackupError::Exists(self.file).into());
         }
-        let part = with_ending(&self.file, ".part");
+        let part = part_of(&self.file);
         remove(&part);
         sqlite_backup::back_up(&store, &part).map_err(BackupError::of(&store))?;
         if let Err(error) = check_and_finish(&part).await {
@@ -101,7 +46,7 @@ impl Backup {
         let file = File::open(&part).map_err(failed)?;
         file.sync_all().and_then(|()| fs::rename(&part, &self.file)).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
-        writeln!(stdout(), "{}: {} KiB, checked", self.file.display(), bytes >> 10).map_err(CliError::Output)
+        self.verbosity.print(&format!("{}: {} KiB, checked", self.file.display(), bytes >> 10))
     }
 }
 
@@ -113,6 +58,8 @@ pub struct Restore {
     /// Replace the store that the database contains
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 impl Restore {
@@ -130,7 +77,7 @@ impl Restore {
             error => BackupError::of(&store)(error),
         })?;
 
-        let part = with_ending(&store, ".part");
+        let part = part_of(&store);
         remove(&part);
         let restored = async {
             sqlite_backup::back_up(&self.file, &part).map_err(BackupError::of(&self.file))?;
@@ -143,8 +90,8 @@ impl Restore {
             remove(&store);
         }
         restored?;
-        writeln!(stdout(), "{} was checked and restored to {}", self.file.display(), store.display())
-            .map_err(CliError::Output)
+        let (file, store) = (self.file.display(), store.display());
+        self.verbosity.print(&format!("{file} was checked and restored to {store}"))
     }
 }
 
@@ -154,12 +101,11 @@ fn sqlite_file(
     command: &'static str,
     instead: &'static str,
 ) -> Result<PathBuf, BackupError> {
-    let file = settings.database.expose_secret().strip_prefix("sqlite:");
-    file.map(PathBuf::from).ok_or(BackupError::Postgres { command, instead })
+    settings.database.file().cloned().ok_or(BackupError::Postgres { command, instead })
 }
 
 async fn is_empty(file: &Path) -> Result<bool, BackupError> {
-    let state = Database::look(&url(file), Context::system()).await;
+    let state = Database::look(&DatabaseUrl::Sqlite(file.to_owned()), Context::system()).await;
     Ok(state.map_err(BackupError::of(file))? == SchemaState::Empty)
 }
 
@@ -171,7 +117,8 @@ async fn check_and_finish(file: &Path) -> Result<(), BackupError> {
 
 /// Checks a copy of a store: its pages and indexes, foreign keys, the version of the schema, and the rules of the data.
 async fn check(file: &Path) -> Result<(), BackupError> {
-    let database = Database::open(&url(file), Context::system(), Setup::Never).await;
+    let database =
+        Database::open(&DatabaseUrl::Sqlite(file.to_owned()), Context::system(), Setup::ReadOnly).await;
     let database = database.map_err(BackupError::of(file))?;
     let mut problems = sqlite_backup::check(&database).await.map_err(BackupError::of(file))?;
     for broken in consistency::check(&database, false).await.map_err(BackupError::Unchecked)? {
@@ -184,20 +131,8 @@ async fn check(file: &Path) -> Result<(), BackupError> {
     Err(BackupError::Problems { file: file.to_owned(), problems: problems.join("; ") })
 }
 
-fn url(file: &Path) -> String {
-    format!("sqlite:{}", file.display())
-}
-
-/// Removes an incomplete file and those that SQLite may have left beside it.
+/// Removes an incomplete database.
 fn remove(part: &Path) {
-    for ending in ["", "-wal", "-shm", "-instance"] {
-        // it may not exist
-        let _ = fs::remove_file(with_ending(part, ending));
-    }
-}
-
-fn with_ending(file: &Path, ending: &str) -> PathBuf {
-    let mut name: OsString = file.into();
-    name.push(ending);
-    name.into()
+    // it may not exist; what remains is replaced by the next backup
+    let _ = sqlite_side_files::remove(part);
 }

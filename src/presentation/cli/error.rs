@@ -1,0 +1,173 @@
+//! Why a command failed, and its exit code.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::task::JoinError;
+
+use super::backup::BackupError;
+use super::counted;
+use super::exit::{Exit, database_exit};
+use super::torture::TortureError;
+use crate::application::{export::ExportError, import::run::ImportError};
+use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{DatabaseError, copy::CopyError};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The server cannot listen on the address.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address of the settings.
+        address: SocketAddr,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// Other machines reach the store, and its sandbox is a local one.
+    #[error(
+        "other machines reach {0}: set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests, in \
+         which payments succeed without money"
+    )]
+    Sandbox(SocketAddr),
+    /// Signals cannot be received.
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+    /// A signal ended the command before it was complete; the text says what was done, and how to continue.
+    #[error("interrupted {0}")]
+    Stopped(String),
+    /// A second signal came before all running requests were completed.
+    #[error("stopped by a second signal before all requests were completed")]
+    Interrupted,
+    /// The worker stopped because of an internal error.
+    #[error("the worker stopped unexpectedly")]
+    Worker(#[source] JoinError),
+    /// A use case of the store failed.
+    #[error("{}", .0.report())]
+    Store(Failure),
+    /// A torture test was not run, or found that a promise of the store is broken.
+    #[error(transparent)]
+    Torture(#[from] TortureError),
+    /// Standard input cannot be read.
+    #[error("cannot read standard input")]
+    Input(#[source] io::Error),
+    /// The text on standard input is not a valid password.
+    #[error("a password is one line of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")]
+    Password,
+    /// The file was not imported, or only in part.
+    #[error("{}", file.display())]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        source: ImportError,
+    },
+    /// The demo catalogue cannot be added to a new store.
+    #[error("the demo catalogue cannot be added (`--no-demo` starts without)")]
+    Demo(#[source] ImportError),
+    /// Lines of the file were rejected.
+    #[error("{} rejected", counted(*.0, "line was", "lines were"))]
+    Rejected(u64),
+    /// The file has records of types that are exported, but not imported.
+    #[error("records of these types are not imported: {0}")]
+    NotImported(String),
+    /// The export failed.
+    #[error(transparent)]
+    Export(ExportError),
+    /// A backup was not made, or not restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The copy is not complete.
+    #[error(transparent)]
+    Copy(CopyError),
+    /// The output cannot be written.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// A file cannot be written or removed.
+    #[error("cannot write {}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// `doctor` found problems.
+    #[error("{} found", counted(*count, "problem was", "problems were"))]
+    Problems {
+        /// The number of problems.
+        count: u64,
+        /// The exit code: that of the database if it cannot be used.
+        exit: Exit,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(DatabaseError),
+}
+
+impl From<DatabaseError> for CliError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl CliError {
+    /// Returns whether the reader of the output has closed it, as `head` does: the command ends without an error.
+    pub fn is_closed_pipe(&self) -> bool {
+        let (Self::Output(error) | Self::Export(ExportError::Write(error))) = self else { return false };
+        error.kind() == io::ErrorKind::BrokenPipe
+    }
+
+    /// Returns the exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Listen { .. }
+            | Self::Signals(_)
+            | Self::Interrupted
+            | Self::Worker(_)
+            | Self::Store(_)
+            | Self::Input(_)
+            | Self::Import { .. }
+            | Self::Demo(_)
+            | Self::Export(_)
+            | Self::Output(_)
+            | Self::File { .. } => Exit::Failure,
+            Self::Stopped(_) => Exit::Stopped,
+            Self::Problems { exit, .. } => *exit,
+            Self::Rejected(_) | Self::NotImported(_) => Exit::Rejected,
+            Self::Backup(error) => error.exit(),
+            Self::Copy(error) => copy_exit(error),
+            Self::Torture(error) => error.exit(),
+            Self::Password | Self::Sandbox(_) => Exit::Usage,
+            Self::Database(error) => database_exit(error),
+        }
+    }
+}
+
+/// Returns the exit code of a copy that is not complete.
+fn copy_exit(error: &CopyError) -> Exit {
+    match error {
+        CopyError::Source(error) | CopyError::Target(error) | CopyError::Table { source: error, .. } => {
+            database_exit(error)
+        }
+        CopyError::NotEmpty => Exit::Usage,
+        CopyError::SourceChanged(_) | CopyError::Columns(_) | CopyError::Differs(_) => Exit::Failure,
+        CopyError::Stopped => Exit::Stopped,
+    }
+}
+
+/// Prints the error and its causes to standard error, and returns the exit code.
+pub fn report_error(error: &dyn Error, exit: Exit) -> Exit {
+    let mut line = format!("undercroft: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    // standard error may be closed
+    let _ = writeln!(io::stderr(), "{line}");
+    exit
+}

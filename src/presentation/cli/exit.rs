@@ -1,0 +1,51 @@
+//! The exit codes of the process.
+
+use std::process::ExitCode;
+
+use crate::infrastructure::repositories::DatabaseError;
+
+/// The exit code of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The command succeeded.
+    Success = 0,
+    /// The command failed.
+    Failure = 1,
+    /// The command line or the settings are invalid; nothing was done.
+    Usage = 2,
+    /// Records of the input are not imported, such as orders, or, with `--strict`, lines were rejected; the others were
+    /// imported.
+    Rejected = 3,
+    /// The database cannot be reached, or `migrate` must be run.
+    Database = 4,
+    /// A signal (SIGINT, SIGTERM) ended a command other than `serve` before it was complete.
+    Stopped = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The exit codes, as the help lists them.
+pub(super) const CODES: &str = "Exit codes:
+    0  success
+    1  failure
+    2  the command line or the settings are invalid; nothing was done
+    3  the input has records that are not imported, such as orders, or, with --strict,
+       lines that were rejected; the others were imported
+    4  the database cannot be reached, or `migrate` must be run
+  130  a signal ended the command before it was complete";
+
+/// Returns the exit code of an error of the database: whether an operator can make it available.
+pub(super) fn database_exit(error: &DatabaseError) -> Exit {
+    match error {
+        DatabaseError::Unavailable(_)
+        | DatabaseError::OutcomeUnknown(_)
+        | DatabaseError::Missing(_)
+        | DatabaseError::ReadOnly(_)
+        | DatabaseError::Schema(_) => Exit::Database,
+        _ => Exit::Failure,
+    }
+}

@@ -1,0 +1,55 @@
+//! Why a torture test was not run, or failed.
+
+use std::io;
+
+use super::super::{Exit, counted};
+
+/// Why a torture test was not run, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TortureError {
+    /// The database for the test contains a store.
+    #[error("the database contains a store already; a torture test needs an empty one")]
+    NotEmpty,
+    /// The server cannot be started as a separate process.
+    #[error("the server cannot be started as a separate process")]
+    Child(#[source] io::Error),
+    /// The server that was started does not print its address, or does not respond.
+    #[error("the server that was started does not respond")]
+    ChildUnresponsive,
+    /// Payments have no known outcome a minute after the last start of the server.
+    #[error("payments were not settled in time")]
+    Unsettled,
+    /// There were more or fewer orders than pieces, or responses other than an order or a refusal for lack of stock.
+    #[error("{} had another result than one order for each piece", counted(*.0, "round", "rounds"))]
+    WrongRounds(u64),
+    /// Acknowledged orders do not exist, or repeated requests had other responses.
+    #[error(
+        "{} lost, and {} another response",
+        counted(*lost, "acknowledged order was", "acknowledged orders were"),
+        counted(*changed, "repeated request had", "repeated requests had")
+    )]
+    BrokenPromise {
+        /// The acknowledged orders that do not exist.
+        lost: u64,
+        /// The repeated requests with another response.
+        changed: u64,
+    },
+    /// Invariants of the store are violated.
+    #[error("{} violated", counted(*.0, "invariant is", "invariants are"))]
+    Violations(u64),
+}
+
+impl TortureError {
+    /// Returns the exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotEmpty => Exit::Usage,
+            Self::Child(_)
+            | Self::ChildUnresponsive
+            | Self::Unsettled
+            | Self::WrongRounds(_)
+            | Self::BrokenPromise { .. }
+            | Self::Violations(_) => Exit::Failure,
+        }
+    }
+}
