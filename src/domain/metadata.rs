@@ -50,6 +50,11 @@ impl Metadata {
         self.0.get(name).map(String::as_str)
     }
 
+    /// Returns the values with their names, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Adds a value, and replaces another one with its name. Fails if the name or the value is invalid, or if there are
     /// [`Metadata::MAX_VALUES`] others.
     pub fn insert(&mut self, name: &str, value: String) -> Result<(), InvalidMetadata> {

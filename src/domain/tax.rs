@@ -83,6 +83,11 @@ pub struct TaxClass(String);
 pub struct InvalidTaxClass;
 
 impl TaxClass {
+    /// Returns the class of what is not taxed: `zero`.
+    pub fn zero() -> Self {
+        Self("zero".to_owned())
+    }
+
     /// Returns the name of the class.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -3,6 +3,9 @@
 //! Every line that is read becomes exactly one [`SourceLine`], which belongs either to an entry or to a [`Rejection`].
 //! That is why the totals can be compared with the file.
 
+/// The columns of a file of rejected lines that come before those of the source.
+pub(super) const CAUSE: [&str; 3] = ["line", "reason", "detail"];
+
 /// The fields of one line, unescaped, in one allocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields {
@@ -135,6 +138,8 @@ pub enum Reason {
     DuplicateVariant,
     /// Another variant of the file has the same SKU; the detail names its line.
     DuplicateSku,
+    /// The tax class is malformed, or another one than that of the rest of the product.
+    BadTaxClass,
     /// The product has no valid variant.
     NoVariant,
     /// The store refused the record.
@@ -172,6 +177,7 @@ impl Reason {
             Self::MissingOption => "missing_option",
             Self::DuplicateVariant => "duplicate_variant",
             Self::DuplicateSku => "duplicate_sku",
+            Self::BadTaxClass => "bad_tax_class",
             Self::NoVariant => "no_variant",
             Self::Refused => "refused",
         }

@@ -1,6 +1,6 @@
 //! Updates products of the store that a file describes again.
 //!
-//! An update takes the texts, prices and stock that the file has, and adds new variants. Everything else stays: slugs,
+//! An update takes the texts, prices, stock and metadata that the file has, and adds new variants. Everything else stays: slugs,
 //! categories, kinds, options, SKUs, what is active, and what the file does not have, such as prices in another currency
 //! and variants that it no longer names.
 
@@ -10,6 +10,7 @@ use crate::application::catalogue::stock;
 use crate::domain::context::Context;
 use crate::domain::events::ProductChanged;
 use crate::domain::ids::{ProductId, VariantId};
+use crate::domain::metadata::Metadata;
 use crate::domain::product::{Product, ProductView, Texts, Variant};
 use crate::infrastructure::repositories::{DatabaseError, ProductRepository, SaveError, UnitOfWork};
 
@@ -57,6 +58,7 @@ async fn update_product(
 ) -> Result<Option<StockCounts>, RecordError> {
     let mut product = stored.clone();
     take_texts(&mut product, &imported.product);
+    take_metadata(&mut product.metadata, &imported.product.metadata)?;
     let new_variants = take_variants(&mut product, &imported.product)?;
     if product == stored {
         return Ok(None);
@@ -90,12 +92,21 @@ fn take_text(text: &mut String, new: &str) {
     }
 }
 
-/// Replaces the prices that the file has, and adds the variants that the product does not have. Returns the ids of those.
+/// Replaces the metadata that the file has. Values with other names stay.
+fn take_metadata(metadata: &mut Metadata, imported: &Metadata) -> Result<(), RecordError> {
+    imported.iter().try_for_each(|(name, value)| {
+        let refused = |error| RecordError::Refused(format!("its metadata {name}: {error}"));
+        metadata.insert(name, value.to_owned()).map_err(refused)
+    })
+}
+
+/// Replaces the prices and metadata that the file has, and adds the variants that the product does not have. Returns the ids of those.
 fn take_variants(product: &mut Product, imported: &Product) -> Result<Vec<VariantId>, RecordError> {
     let mut added = Vec::new();
     for variant in &imported.variants {
         if let Some(stored) = product.variants.iter_mut().find(|stored| stored.id == variant.id) {
             stored.prices.extend(&variant.prices);
+            take_metadata(&mut stored.metadata, &variant.metadata)?;
             continue;
         }
         check_options(product, variant)?;

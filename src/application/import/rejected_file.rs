@@ -2,11 +2,8 @@
 
 use std::io::Write;
 
-use super::line::{Fields, Rejection};
+use super::line::{CAUSE, Fields, Rejection};
 use super::readers::{Dialect, Encoding};
-
-/// The columns before those of the source.
-const CAUSE: [&str; 3] = ["line", "reason", "detail"];
 
 /// Writes rejected lines as CSV: line number, reason, detail, and the fields as in the source.
 pub struct RejectedFile<W: Write> {

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
-use super::readers::{Encoding, Format};
+use super::readers::{Encoding, Format, UnusedValues};
 use super::record::ImportedStock;
 use super::totals::Totals;
 use crate::domain::money::Currency;
@@ -27,6 +27,8 @@ pub struct Report {
     pub prices: BTreeMap<Currency, u64>,
     /// How the stock of the variants that were added was taken from the file.
     pub stock: StockCounts,
+    /// The values that the store does not use itself.
+    pub unused_values: UnusedValues,
     /// What was added to the store.
     pub added: Counts,
     /// What was in the store before, and was updated.

@@ -132,6 +132,7 @@ pub async fn import<R: BufRead + Send>(
         currency: reader.currency(),
         prices,
         stock,
+        unused_values: reader.unused_values(),
         added,
         updated,
         unchanged,

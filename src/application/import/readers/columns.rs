@@ -1,7 +1,7 @@
 //! The columns of a CSV file, found by their names.
 
 use super::error::Fault;
-use crate::application::import::line::{Fields, SourceLine};
+use crate::application::import::line::{CAUSE, Fields, SourceLine};
 
 /// A column that a format reads; it may be absent.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,11 @@ impl Column {
         value.strip_prefix('\'').filter(|rest| is_marked_as_text(rest)).unwrap_or(value)
     }
 
+    /// Returns the position of the column in the header, from 0.
+    pub(super) fn index(self) -> Option<usize> {
+        self.0
+    }
+
     /// Returns whether the file has the column.
     pub(super) fn exists(self) -> bool {
         self.0.is_some()
@@ -24,7 +29,8 @@ impl Column {
 /// Finds columns in a header, and collects what is wrong with it.
 pub(super) struct Columns<'a> {
     header: &'a Fields,
-    known: usize,
+    /// The positions of the columns that were found.
+    known: Vec<usize>,
     missing: Vec<&'static str>,
     repeated: Option<String>,
 }
@@ -39,7 +45,7 @@ pub(super) struct Coverage {
 
 impl<'a> Columns<'a> {
     pub(super) fn of(header: &'a Fields) -> Self {
-        Self { header, known: 0, missing: Vec::new(), repeated: None }
+        Self { header, known: Vec::new(), missing: Vec::new(), repeated: None }
     }
 
     /// Finds a column that may be absent, by any of its names.
@@ -51,7 +57,7 @@ impl<'a> Columns<'a> {
                 if found.next().is_some() {
                     self.repeated = Some((*name).to_owned());
                 }
-                self.known += 1;
+                self.known.push(index);
                 return Column(Some(index));
             }
         }
@@ -69,7 +75,14 @@ impl<'a> Columns<'a> {
 
     /// Returns how much of the format the header has.
     pub(super) fn coverage(self) -> Coverage {
-        Coverage { known: self.known, missing: self.missing }
+        Coverage { known: self.known.len(), missing: self.missing }
+    }
+
+    /// Returns the columns that were not looked for, without those that a file of rejected lines has before them.
+    pub(super) fn unused(&self) -> Vec<Column> {
+        let skipped = if self.header.iter().take(CAUSE.len()).eq(CAUSE) { CAUSE.len() } else { 0 };
+        let others = (skipped..self.header.len()).filter(|index| !self.known.contains(index));
+        others.map(|index| Column(Some(index))).collect()
     }
 
     /// Refuses a header with missing or repeated columns.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::kept_columns::UnusedValues;
 use super::numbers::NumberColumns;
 use crate::application::import::line::{Rejection, SourceLine};
 use crate::application::import::record::Record;
@@ -16,6 +17,9 @@ pub(super) trait FormatReader: Send {
 
     /// Adds the outcomes of the lines that depended on later lines.
     fn finish(&mut self, out: &mut Outcomes);
+
+    /// Returns the number of values so far that the store does not use itself.
+    fn unused_values(&self) -> UnusedValues;
 }
 
 /// What a reader yields.

@@ -16,6 +16,7 @@ use super::encoding::Encoding;
 use super::error::{Fault, ReadError};
 use super::field_parsing::LineError;
 use super::format_reader::{FormatReader, Outcomes};
+use super::kept_columns::UnusedValues;
 use super::numbers::NumberColumns;
 use super::skus::Skus;
 use crate::application::import::line::{Fields, Reason, SourceLine};
@@ -101,6 +102,10 @@ impl FormatReader for JsonLines {
     }
 
     fn finish(&mut self, _: &mut Outcomes) {}
+
+    fn unused_values(&self) -> UnusedValues {
+        UnusedValues::default()
+    }
 }
 
 /// Returns whether a JSON text contains an escaped NUL character.

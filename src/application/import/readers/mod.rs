@@ -22,6 +22,7 @@ mod field_parsing;
 mod format;
 mod format_reader;
 mod json_lines;
+mod kept_columns;
 mod numbers;
 mod online_retail;
 mod shopify;
@@ -41,6 +42,7 @@ pub use self::encoding::{Encoding, UnknownEncoding};
 pub use self::error::{Fault, ReadError};
 pub use self::format::{Format, UnknownFormat};
 pub use self::format_reader::{Entry, Outcome};
+pub use self::kept_columns::UnusedValues;
 pub use self::numbers::{DecimalMark, Marks, UnknownMark};
 
 use self::bounded_lines::BoundedLines;
@@ -180,6 +182,11 @@ impl<R: BufRead> Reader<R> {
     /// Returns the currency of the lines' amounts, if the lines of the format have amounts.
     pub fn currency(&self) -> Option<Currency> {
         (self.format == Format::OnlineRetail).then_some(online_retail::CURRENCY)
+    }
+
+    /// Returns the number of values in the lines read so far that the store does not use itself.
+    pub fn unused_values(&self) -> UnusedValues {
+        self.parser.unused_values()
     }
 
     /// Returns the names of the columns.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Imported;
+use crate::application::import::readers::UnusedValues;
 use crate::application::import::report::{Counts, StockCounts};
 use crate::application::import::write_options::ExistingProducts;
 use crate::domain::money::Currency;
@@ -38,7 +39,7 @@ pub(super) fn of(imported: &Imported, file: &Path, rejects: Option<&Path>) -> St
     }
     line(&mut text, &format!("unchanged: {}", listed(report.unchanged)));
     let notes = update_note(imported).into_iter().chain(currency_note(imported));
-    for note in notes.chain(stock_notes(report.stock)) {
+    for note in notes.chain(stock_notes(report.stock)).chain(value_notes(&report.unused_values)) {
         line(&mut text, &note);
     }
     if let Some(rejects) = rejects {
@@ -99,6 +100,19 @@ fn stock_notes(stock: StockCounts) -> Vec<String> {
     notes
         .map(|(variants, note)| format!("stock of {}: {note}", counted(variants, "variant", "variants")))
         .collect()
+}
+
+/// Returns what happened to the values that the store does not use: those that are kept, and each column of others.
+fn value_notes(values: &UnusedValues) -> Vec<String> {
+    let kept = Some(values.kept.values().sum::<u64>()).filter(|kept| *kept > 0).map(|kept| {
+        let columns = counted(values.kept.len() as u64, "column", "columns");
+        format!("kept as metadata: {} of {columns}", counted(kept, "value", "values"))
+    });
+    let not_kept = values.not_kept.iter();
+    let not_kept = not_kept.map(|(name, count)| format!("{name} ({})", counted(*count, "value", "values")));
+    let not_kept: Vec<_> = not_kept.collect();
+    let not_kept = (!not_kept.is_empty()).then(|| format!("not kept: {}", not_kept.join(", ")));
+    kept.into_iter().chain(not_kept).collect()
 }
 
 /// Adds a line without trailing spaces.

@@ -21,10 +21,11 @@ use uuid::Uuid;
 use self::products::Products;
 use self::sale::{Sale, SaleColumns};
 use super::Options;
-use super::columns::{Columns, Coverage};
+use super::columns::{Column, Columns, Coverage};
 use super::error::Fault;
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
+use super::kept_columns::{KeptColumns, UnusedValues};
 use super::numbers::{Marks, NumberColumns};
 use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
@@ -42,6 +43,8 @@ pub(super) const CURRENCY: Currency = Currency::GBP;
 /// Assembles invoices from lines.
 pub(super) struct OnlineRetail {
     columns: SaleColumns,
+    unused: Vec<Column>,
+    counted: KeptColumns,
     invoices: BTreeMap<String, Invoice>,
 }
 
@@ -58,8 +61,9 @@ impl OnlineRetail {
     pub(super) fn new(header: &Fields, options: &Options) -> Result<Self, Fault> {
         let mut columns = Columns::of(header);
         let found = SaleColumns::find(&mut columns, options.marks);
+        let unused = columns.unused();
         columns.check()?;
-        Ok(Self { columns: found, invoices: BTreeMap::new() })
+        Ok(Self { columns: found, unused, counted: KeptColumns::of(header), invoices: BTreeMap::new() })
     }
 }
 
@@ -76,6 +80,7 @@ impl FormatReader for OnlineRetail {
     }
 
     fn read(&mut self, mut line: SourceLine, out: &mut Outcomes) {
+        self.counted.count(&line, &self.unused);
         line.amount = self.columns.amount(&line);
         let sale = match self.columns.read(&line) {
             Ok(sale) => sale,
@@ -121,6 +126,10 @@ impl FormatReader for OnlineRetail {
         for (key, invoice) in invoices {
             invoice.into_entry(key, out);
         }
+    }
+
+    fn unused_values(&self) -> UnusedValues {
+        self.counted.values()
     }
 }
 

@@ -6,6 +6,28 @@ use super::super::numbers::{Marks, NumberColumns};
 use crate::application::import::line::{Reason, SourceLine};
 use crate::application::import::record::ImportedStock;
 use crate::domain::money::Currency;
+use crate::domain::tax::TaxClass;
+
+/// How the names of the columns of a variant begin, in lower case.
+const OF_VARIANT: [&str; 9] = [
+    "variant ",
+    "barcode",
+    "compare",
+    "cost per item",
+    "fulfillment",
+    "price /",
+    "tax code",
+    "unit price",
+    "weight",
+];
+
+/// Returns whether the column with a name describes the variant of a line; the others describe the product.
+pub(super) fn is_of_variant(name: &str) -> bool {
+    let name = name.trim().to_lowercase();
+    let is_of_product = name.contains("(product.metafields");
+    !is_of_product
+        && (name.contains("(variant.metafields") || OF_VARIANT.iter().any(|start| name.starts_with(start)))
+}
 
 /// The columns that are read.
 pub(super) struct ShopifyColumns {
@@ -24,6 +46,7 @@ pub(super) struct ShopifyColumns {
     quantity: Column,
     policy: Column,
     pub(super) shipping: Column,
+    taxable: Column,
     marks: Marks,
 }
 
@@ -49,6 +72,7 @@ impl ShopifyColumns {
             quantity: columns.optional(&["Variant Inventory Qty", "Inventory quantity"]),
             policy: columns.optional(&["Variant Inventory Policy", "Continue selling when out of stock"]),
             shipping: columns.optional(&["Variant Requires Shipping", "Requires shipping"]),
+            taxable: columns.optional(&["Variant Taxable", "Charge tax"]),
             marks,
         }
     }
@@ -78,6 +102,11 @@ impl ShopifyColumns {
                 !name.is_empty() && (name != "Title" || value.of(first) != "Default Title")
             })
             .collect()
+    }
+
+    /// Returns the tax class of a line: none, unless it is sold without tax.
+    pub(super) fn tax_class(&self, line: &SourceLine) -> Option<TaxClass> {
+        self.taxable.of(line).eq_ignore_ascii_case("false").then(TaxClass::zero)
     }
 
     /// Returns the stock. A negative quantity is a stock of 0.

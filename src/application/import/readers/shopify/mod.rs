@@ -8,15 +8,19 @@
 //! - An empty inventory tracker means that stock is not counted. The policy `continue` sells more than there is, which is
 //!   not counted in the store either. A shop with several locations exports no quantities: the stock of its counted
 //!   variants is 0 until it is set.
+//! - What the store does not use is kept as metadata: on the variant of the line, or on the product, whose values on
+//!   several lines are those of its pictures.
+//! - A variant may be sold without tax; in the store, the variants of a product are taxed alike.
 //! - The price column is the price that is charged; the compare-at price is the former one.
 
 mod columns;
 
 use std::collections::{BTreeMap, HashSet};
+use std::slice;
 
 use jiff::Timestamp;
 
-use self::columns::ShopifyColumns;
+use self::columns::{ShopifyColumns, is_of_variant};
 use super::Options;
 use super::category_tree::CategoryTree;
 use super::columns::{Column, Columns, Coverage};
@@ -24,6 +28,7 @@ use super::error::Fault;
 use super::field_parsing::{LineError, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
+use super::kept_columns::{KeptColumns, UnusedValues};
 use super::numbers::{Marks, NumberColumns};
 use super::skus::Skus;
 use super::text::{joined_slug, plain_text};
@@ -42,6 +47,9 @@ const MAX_LINES: usize = 5_000;
 /// Assembles products from consecutive lines.
 pub(super) struct Shopify {
     columns: ShopifyColumns,
+    /// The columns that the store does not use, of the product and of the variant of a line.
+    unused: (Vec<Column>, Vec<Column>),
+    kept: KeptColumns,
     currency: Currency,
     created_at: Timestamp,
     skus: Skus,
@@ -58,9 +66,15 @@ impl Shopify {
     pub(super) fn new(header: &Fields, options: &Options) -> Result<Self, Fault> {
         let mut columns = Columns::of(header);
         let found = ShopifyColumns::find(&mut columns, options.marks);
+        let is_of_product = |column: &Column| {
+            column.index().and_then(|index| header.get(index)).is_none_or(|name| !is_of_variant(name))
+        };
+        let unused = columns.unused().into_iter().partition(is_of_product);
         columns.check()?;
         Ok(Self {
             columns: found,
+            unused,
+            kept: KeptColumns::of(header),
             currency: options.currency.ok_or(Fault::CurrencyNeeded)?,
             created_at: options.created_at,
             skus: Skus::new(options.suffix_duplicate_skus),
@@ -85,16 +99,25 @@ impl Shopify {
         let category = self.columns.category.of(first);
         let path = if category.is_empty() { self.columns.r#type.of(first) } else { category };
         product.category_id = self.categories.at(path.split('>'), out);
+        // a product of the store has no type beside its category
+        let r#type = (!category.is_empty()).then_some(self.columns.r#type);
+        product.metadata = self.kept.metadata(&lines, self.unused.0.iter().copied().chain(r#type));
 
         let mut imported = ImportedProduct::new(product);
         let (mut accepted, mut ships) = (Vec::with_capacity(lines.len()), false);
         for (index, line) in lines.into_iter().enumerate() {
             if index > 0 && self.columns.holds_only_a_picture(&line) {
+                self.kept.count(&line, &self.unused.1);
                 accepted.push(line);
                 continue;
             }
             match self.variant(&line, &handle, &options, &imported.product) {
-                Ok((variant, stock)) => {
+                Ok((mut variant, stock)) => {
+                    if imported.product.variants.is_empty() {
+                        imported.product.tax_class = self.columns.tax_class(&line);
+                    }
+                    variant.metadata =
+                        self.kept.metadata(slice::from_ref(&line), self.unused.1.iter().copied());
                     ships |= !self.columns.shipping.of(&line).eq_ignore_ascii_case("false");
                     imported.add(variant, stock);
                     accepted.push(line);
@@ -146,6 +169,9 @@ impl Shopify {
         if product.variants.iter().any(|other| other.options == values) {
             return Err((Reason::DuplicateVariant, sku));
         }
+        if !product.variants.is_empty() && self.columns.tax_class(line) != product.tax_class {
+            return Err((Reason::BadTaxClass, "the variants of a product are taxed alike".to_owned()));
+        }
         let stock = self.columns.stock(line)?;
         let sku = self.skus.add(sku, line.number)?;
         let prices = BTreeMap::from([(self.currency, amount)]);
@@ -190,6 +216,10 @@ impl FormatReader for Shopify {
 
     fn finish(&mut self, out: &mut Outcomes) {
         self.finish_product(out);
+    }
+
+    fn unused_values(&self) -> UnusedValues {
+        self.kept.values()
     }
 }
 

@@ -1,12 +1,14 @@
 //! `WooCommerce`'s columns, and how it escapes their values.
 
 use super::super::columns::{Column, Columns};
-use super::super::field_parsing::{LineError, number_error, price};
+use super::super::field_parsing::{LineError, number_error, price, quoted};
 use super::super::numbers::{Marks, NumberColumns};
 use super::super::text::plain_text;
 use crate::application::import::line::{Reason, SourceLine};
 use crate::application::import::record::ImportedStock;
 use crate::domain::money::Currency;
+use crate::domain::slug::slug;
+use crate::domain::tax::TaxClass;
 
 /// The columns that are read.
 pub(super) struct WoocommerceColumns {
@@ -20,6 +22,8 @@ pub(super) struct WoocommerceColumns {
     description: Column,
     sale_starts: Column,
     sale_ends: Column,
+    tax_status: Column,
+    tax_class: Column,
     in_stock: Column,
     stock: Column,
     backorders: Column,
@@ -74,6 +78,8 @@ impl WoocommerceColumns {
             description: columns.optional(&["Description"]),
             sale_starts: columns.optional(&["Date sale price starts"]),
             sale_ends: columns.optional(&["Date sale price ends"]),
+            tax_status: columns.optional(&["Tax status"]),
+            tax_class: columns.optional(&["Tax class"]),
             in_stock: columns.optional(&["In stock?"]),
             stock: columns.optional(&["Stock"]),
             backorders: columns.optional(&["Backorders allowed?"]),
@@ -157,6 +163,50 @@ impl WoocommerceColumns {
             _ => self.regular_price.of(line),
         };
         price(text, self.marks.price(text, currency))
+    }
+
+    /// Returns the tax class of a product: `zero` if it is not taxed, none if it has the standard rate.
+    pub(super) fn tax_class(&self, line: &SourceLine) -> Result<Option<TaxClass>, LineError> {
+        if ["none", "shipping"].contains(&self.tax_status.of(line)) {
+            return Ok(Some(TaxClass::zero()));
+        }
+        let text = self.tax_class.of(line);
+        let class = slug(text);
+        let name = match class.as_str() {
+            "" => return Ok(None),
+            "reduced-rate" => "reduced",
+            "zero-rate" => "zero",
+            other => other,
+        };
+        name.parse().map(Some).map_err(|_| (Reason::BadTaxClass, quoted(text)))
+    }
+
+    /// Refuses a variation whose tax class is neither its parent's nor the given one, which is that of the parent.
+    pub(super) fn check_tax_class(
+        &self,
+        line: &SourceLine,
+        parent: Option<&TaxClass>,
+    ) -> Result<(), LineError> {
+        if ["", "parent"].contains(&self.tax_class.of(line)) || self.tax_class(line)?.as_ref() == parent {
+            return Ok(());
+        }
+        Err((Reason::BadTaxClass, format!("{} is not that of the product", quoted(self.tax_class.of(line)))))
+    }
+
+    /// Returns the columns of whose value on a line the store uses only a part: the first of several categories,
+    /// the price that is charged now, and attributes that may not be options.
+    pub(super) fn partly_used(&self, line: &SourceLine) -> Vec<Column> {
+        let mut columns = Vec::new();
+        if list(self.categories.of(line)).len() > 1 {
+            columns.push(self.categories);
+        }
+        if !self.sale_price.of(line).is_empty() {
+            columns.extend([self.regular_price, self.sale_price, self.sale_starts, self.sale_ends]);
+        }
+        if !self.types(line).iter().any(|name| name == "variation") {
+            columns.extend(self.attributes.iter().flat_map(|&(name, values)| [name, values]));
+        }
+        columns
     }
 
     /// Returns the stock. A negative quantity is a stock of 0.

@@ -8,6 +8,9 @@
 //! - Variations may share their parent's stock. A variant of the store has its own stock, so the pieces are divided
 //!   among the variations, and none is sold twice.
 //! - A line without a quantity is not counted, nor is one with back-orders, which sells more than there is.
+//! - What the store does not use, or only in part, is kept as metadata: on the variant of a variation, and else on the
+//!   product.
+//! - A variation may have a tax class of its own; in the store, the variants of a product are taxed alike.
 //! - Two products may have the same name, so the number is part of the slug.
 
 mod columns;
@@ -15,6 +18,7 @@ mod translations;
 mod variable;
 
 use std::collections::{BTreeMap, HashMap};
+use std::slice;
 
 use jiff::Timestamp;
 
@@ -24,11 +28,12 @@ use self::columns::{Stock, WoocommerceColumns};
 use self::variable::Variable;
 use super::Options;
 use super::category_tree::CategoryTree;
-use super::columns::{Columns, Coverage};
+use super::columns::{Column, Columns, Coverage};
 use super::error::Fault;
 use super::field_parsing::{LineError, quoted, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
+use super::kept_columns::{KeptColumns, UnusedValues};
 use super::numbers::{Marks, NumberColumns};
 use super::skus::Skus;
 use super::text::joined_slug;
@@ -36,6 +41,7 @@ use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::import::record::{ImportedProduct, Record};
 use crate::domain::ids::ProductId;
+use crate::domain::metadata::Metadata;
 use crate::domain::money::Currency;
 use crate::domain::product::{Product, ProductKind, Variant};
 
@@ -56,6 +62,8 @@ struct LineParser {
     columns: WoocommerceColumns,
     currency: Currency,
     created_at: Timestamp,
+    unused: Vec<Column>,
+    kept: KeptColumns,
 }
 
 impl Woocommerce {
@@ -63,10 +71,17 @@ impl Woocommerce {
         let header = in_english(header);
         let mut columns = Columns::of(&header);
         let found = WoocommerceColumns::find(&mut columns, options.marks);
+        let unused = columns.unused();
         columns.check()?;
         let currency = options.currency.ok_or(Fault::CurrencyNeeded)?;
         Ok(Self {
-            parser: LineParser { columns: found, currency, created_at: options.created_at },
+            parser: LineParser {
+                columns: found,
+                currency,
+                created_at: options.created_at,
+                unused,
+                kept: KeptColumns::of(&header),
+            },
             skus: Skus::new(options.suffix_duplicate_skus),
             categories: CategoryTree::new(IDENTITY, options.created_at),
             parents: Vec::new(),
@@ -92,6 +107,7 @@ impl Woocommerce {
             variant.product_id = product.id;
         }
         product.kind = kind(is_digital);
+        product.metadata = self.parser.metadata(&line);
         product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
         let mut imported = ImportedProduct::new(product);
         imported.add(variant, stock.imported());
@@ -104,6 +120,7 @@ impl Woocommerce {
             Err((reason, detail)) => return out.reject(line.reject(reason, detail)),
         };
         product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
+        product.metadata = self.parser.metadata(&line);
         let index = self.parents.len();
         let references =
             [format!("id:{}", self.parser.columns.key(&line)), self.parser.columns.sku(&line).to_owned()];
@@ -154,8 +171,12 @@ impl FormatReader for Woocommerce {
             }
         }
         for variable in std::mem::take(&mut self.parents) {
-            variable.into_outcomes(&self.parser, &mut self.skus, out);
+            variable.into_outcomes(&mut self.parser, &mut self.skus, out);
         }
+    }
+
+    fn unused_values(&self) -> UnusedValues {
+        self.parser.kept.values()
     }
 }
 
@@ -169,6 +190,7 @@ impl LineParser {
         Ok(Product {
             description: columns.text(line),
             active: columns.is_published(line),
+            tax_class: columns.tax_class(line)?,
             ..Product::new(IDENTITY.product(&key), slug, name, self.created_at)
         })
     }
@@ -185,6 +207,12 @@ impl LineParser {
         };
         let prices = BTreeMap::from([(self.currency, amount)]);
         Ok((Variant::new(IDENTITY.variant(&key), product, sku, prices), stock))
+    }
+
+    /// Returns what the store does not use of a line.
+    fn metadata(&mut self, line: &SourceLine) -> Metadata {
+        let columns = self.unused.iter().copied().chain(self.columns.partly_used(line));
+        self.kept.metadata(slice::from_ref(line), columns)
     }
 
     /// Returns a variant with another SKU, which is also its key if the line has no number.

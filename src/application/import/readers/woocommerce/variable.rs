@@ -9,7 +9,6 @@ use super::columns::Stock;
 use super::{LineParser, kind};
 use crate::application::import::line::{Reason, Rejection, SourceLine};
 use crate::application::import::record::{ImportedProduct, ImportedStock, Record};
-use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, Variant};
 
 /// The value of an option for which a variation has none.
@@ -42,10 +41,10 @@ impl Variable {
     }
 
     /// Adds the product with its valid variations, and rejects the others.
-    pub(super) fn into_outcomes(mut self, parser: &LineParser, skus: &mut Skus, out: &mut Outcomes) {
+    pub(super) fn into_outcomes(mut self, parser: &mut LineParser, skus: &mut Skus, out: &mut Outcomes) {
         let mut variations = Vec::new();
         for line in std::mem::take(&mut self.variations) {
-            match Variation::parse(line, self.product.id, parser) {
+            match Variation::parse(line, &self.product, parser) {
                 Ok(variation) => variations.push(variation),
                 Err(rejection) => out.reject(*rejection),
             }
@@ -66,6 +65,7 @@ impl Variable {
             match skus.add(sku.clone(), variation.line.number) {
                 Ok(sku) => {
                     variation.variant = parser.with_sku(&variation.line, variation.variant, sku);
+                    variation.variant.metadata = parser.metadata(&variation.line);
                     accepted.push(variation);
                 }
                 Err((reason, detail)) => out.reject(variation.line.reject(reason, detail)),
@@ -109,9 +109,10 @@ impl Variable {
 
 impl Variation {
     /// Parses the line of a variation of a product.
-    fn parse(line: SourceLine, product: ProductId, parser: &LineParser) -> Result<Self, Box<Rejection>> {
+    fn parse(line: SourceLine, product: &Product, parser: &LineParser) -> Result<Self, Box<Rejection>> {
         let columns = &parser.columns;
-        let (mut variant, stock) = match parser.variant(&line, product) {
+        let taxed = columns.check_tax_class(&line, product.tax_class.as_ref());
+        let (mut variant, stock) = match taxed.and_then(|()| parser.variant(&line, product.id)) {
             Ok(parsed) => parsed,
             Err((reason, detail)) => return Err(Box::new(line.reject(reason, detail))),
         };

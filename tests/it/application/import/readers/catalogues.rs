@@ -1,10 +1,14 @@
 //! Product catalogues of Shopify, WooCommerce and JSON Lines.
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
 use undercroft::application::import::readers::Options;
 use undercroft::application::import::record::ImportedStock::{Given, Missing, NotCounted};
 use undercroft::application::import::record::Record;
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::ProductKind;
+use undercroft::domain::tax::TaxClass;
 
 use super::{SHOPIFY_NEW, read, with_currency};
 use crate::support::import::{DEMO, SHOPIFY, WOOCOMMERCE};
@@ -82,6 +86,78 @@ fn shopify_is_recognized_by_its_newer_columns_too() {
         towel.variants.iter().map(|variant| (variant.sku.as_str(), read.stock(variant))).collect();
     assert_eq!(skus, [("tea-towel-blue", NotCounted), ("tea-towel-red", NotCounted)]);
     assert_eq!((read.totals.accepted.lines, read.totals.rejected.lines), (3, 0));
+}
+
+#[test]
+fn what_the_store_does_not_use_of_a_shopify_file_is_metadata() {
+    let read = read(SHOPIFY, &with_currency(Currency::EUR));
+    let apron = read.product("Linen Apron");
+    let expected = json!({
+        "Vendor": "Hall Textiles", "Type": "Apron", "Tags": "linen, kitchen",
+        "Image Src": "https://cdn.example/apron-1.jpg\nhttps://cdn.example/apron-2.jpg", "Image Position": "1\n2",
+        "Image Alt Text": "Apron in sand"
+    });
+    let kept = json!(apron.metadata);
+    for (name, value) in expected.as_object().unwrap() {
+        assert!(kept[name].as_str().unwrap().starts_with(value.as_str().unwrap()), "{name}: {kept}");
+    }
+    assert_eq!(kept.get("Variant Barcode"), None, "{kept}");
+    let expected = json!({
+        "Variant Grams": "310", "Variant Fulfillment Service": "manual", "Variant Compare At Price": "49.90",
+        "Variant Barcode": "4006381333931", "Variant Weight Unit": "g", "Cost per item": "18.00"
+    });
+    assert_eq!(json!(apron.variants[0].metadata), expected);
+    assert_eq!(read.unused.not_kept, BTreeMap::new());
+    assert!(read.unused.kept["Cost per item"] >= 2, "{:?}", read.unused);
+
+    let long = "x".repeat(5_001);
+    let file = format!("Handle,Title,Note,Variant Price,\na,A,{long},1.00,y\na,,n,,\n");
+    let read = super::read(&file, &with_currency(Currency::EUR));
+    assert_eq!(json!(read.product("A").metadata), json!({ "column 5": "y" }));
+    assert_eq!(read.unused.not_kept, BTreeMap::from([("Note".to_owned(), 2)]));
+}
+
+#[test]
+fn what_the_store_does_not_use_of_a_woocommerce_file_is_metadata() {
+    let file = "ID,Type,SKU,Name,Sale price,Regular price,Categories,Weight (kg),Parent,Attribute 1 name,\
+                Attribute 1 value(s),Meta: _ean\n\
+                1,simple,A,Cup,2,3,\"Cups, Sale\",0.2,,Glaze,Matt,\n\
+                2,variable,B,Jug,,,Jugs,,,Size,\"S, L\",\n\
+                3,variation,B-S,Jug,,4,,0.4,B,Size,S,4006\n";
+    let read = read(file, &with_currency(Currency::EUR));
+    let kept = |name: &str| json!(read.product(name).metadata);
+    let cup = json!({
+        "Sale price": "2", "Regular price": "3", "Categories": "Cups, Sale", "Weight (kg)": "0.2",
+        "Attribute 1 name": "Glaze", "Attribute 1 value(s)": "Matt"
+    });
+    assert_eq!(kept("Cup"), cup);
+    assert_eq!(kept("Jug"), json!({ "Attribute 1 name": "Size", "Attribute 1 value(s)": "S, L" }));
+    let small = &read.product("Jug").variants[0];
+    assert_eq!(json!(small.metadata), json!({ "Weight (kg)": "0.4", "Meta: _ean": "4006" }));
+}
+
+#[test]
+fn the_tax_class_of_the_other_shop_is_that_of_the_product() {
+    let woocommerce = "ID,Type,SKU,Name,Tax status,Tax class,Regular price,Parent\n\
+                       1,simple,A,A,taxable,,1,\n2,simple,B,B,taxable,reduced-rate,1,\n3,simple,C,C,none,,1,\n\
+                       4,simple,D,D,taxable,Zero rate,1,\n5,simple,E,E,taxable,Bücher 7 %,1,\n\
+                       6,variable,F,F,taxable,reduced-rate,,\n7,variation,F-1,F,taxable,parent,1,F\n\
+                       8,variation,F-2,F,taxable,zero-rate,1,F\n9,simple,G,G,taxable,an-endless-class-of-taxes-of-this-shop,1,\n";
+    let shopify = "Handle,Title,Option1 Name,Option1 Value,Variant Price,Variant Taxable\n\
+                   a,A,,,1,TRUE\nb,B,,,1,FALSE\nc,C,Size,S,1,FALSE\nc,,,M,1,TRUE\n";
+    for (text, classes, reasons) in [
+        (
+            woocommerce,
+            vec![None, Some("reduced"), Some("zero"), Some("zero"), Some("bucher-7"), Some("reduced")],
+            vec![(9, "bad_tax_class"), (10, "bad_tax_class")],
+        ),
+        (shopify, vec![None, Some("zero"), Some("zero")], vec![(5, "bad_tax_class")]),
+    ] {
+        let read = read(text, &with_currency(Currency::EUR));
+        let products = read.products();
+        let found = products.iter().map(|product| product.tax_class.as_ref().map(TaxClass::as_str));
+        assert_eq!((found.collect::<Vec<_>>(), read.reasons()), (classes, reasons));
+    }
 }
 
 #[test]

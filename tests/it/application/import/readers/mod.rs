@@ -10,7 +10,9 @@ mod translated_headers;
 use std::io::{BufReader, Read};
 
 use undercroft::application::import::line::Rejection;
-use undercroft::application::import::readers::{Entry, Options, Outcome, ReadError, Reader, encoding_of};
+use undercroft::application::import::readers::{
+    Entry, Options, Outcome, ReadError, Reader, UnusedValues, encoding_of,
+};
 use undercroft::application::import::record::{ImportedInvoice, ImportedStock, Record};
 use undercroft::application::import::totals::Totals;
 use undercroft::domain::money::Currency;
@@ -24,6 +26,7 @@ struct Import {
     records: Vec<Record>,
     rejected: Vec<Rejection>,
     totals: Totals,
+    unused: UnusedValues,
 }
 
 impl Import {
@@ -84,7 +87,12 @@ fn with_currency(currency: Currency) -> Options {
 
 fn try_read(bytes: impl Read, options: &Options) -> Result<Import, ReadError> {
     let mut reader = Reader::open(BufReader::new(bytes), options)?;
-    let mut read = Import { records: Vec::new(), rejected: Vec::new(), totals: Totals::default() };
+    let mut read = Import {
+        records: Vec::new(),
+        rejected: Vec::new(),
+        totals: Totals::default(),
+        unused: UnusedValues::default(),
+    };
     for outcome in &mut reader {
         match outcome? {
             Outcome::Entry(Entry { record, lines }) => {
@@ -98,6 +106,7 @@ fn try_read(bytes: impl Read, options: &Options) -> Result<Import, ReadError> {
         }
     }
     read.totals.close(reader.lines()).unwrap();
+    read.unused = reader.unused_values();
     Ok(read)
 }
 
