@@ -92,6 +92,11 @@ const ALWAYS: &[Rule] = &[
          (SELECT 1 FROM invoices n WHERE n.payment_operation_id = s.id AND n.corrects = i.id AND n.total = s.amount)",
     ),
     (
+        "the documents of imported orders, and no others, are in series of their own",
+        "SELECT COUNT(*) FROM invoices i LEFT JOIN payments p ON p.order_id = i.order_id \
+         WHERE (i.series LIKE 'IMPORT-%') <> (COALESCE(p.provider, 'imported') = 'imported')",
+    ),
+    (
         "a credit note of an order refers to its invoice",
         "SELECT COUNT(*) FROM invoices WHERE kind = 'credit_note' AND order_id IS NOT NULL AND corrects IS NULL",
     ),
@@ -119,13 +124,14 @@ const ALWAYS: &[Rule] = &[
 /// Rules that hold at all times for rows since $1; older events are deleted once they are delivered.
 const RECENT: &[Rule] = &[
     (
-        "there are as many orders as order.placed events",
-        "SELECT ABS((SELECT COUNT(*) FROM orders WHERE placed_at >= $1) - \
+        "there are as many orders as order.placed events, imported ones aside",
+        "SELECT ABS((SELECT COUNT(*) FROM orders o JOIN payments p ON p.order_id = o.id \
+         WHERE o.placed_at >= $1 AND p.provider <> 'imported') - \
          (SELECT COUNT(*) FROM outbox WHERE type = 'order.placed' AND occurred_at >= $1))",
     ),
     (
-        "there are as many paid orders as order.paid events",
-        "SELECT ABS((SELECT COUNT(*) FROM invoices WHERE kind = 'invoice' AND issued_at >= $1) - \
+        "there are as many paid orders as order.paid events, imported ones aside",
+        "SELECT ABS((SELECT COUNT(*) FROM invoices WHERE series = 'R' AND issued_at >= $1) - \
          (SELECT COUNT(*) FROM outbox WHERE type = 'order.paid' AND occurred_at >= $1))",
     ),
 ];

@@ -9,6 +9,9 @@ use super::state::states;
 /// How long after its last change a payment without a known outcome is looked up first.
 pub const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(30);
 
+/// The provider of imported payments. Their operations happened outside the store: they are only recorded.
+pub const IMPORTED: &str = "imported";
+
 states! {
     /// The status of a payment.
     PaymentStatus, "payment", {
@@ -62,7 +65,7 @@ pub struct Payment {
     pub id: PaymentId,
     /// The order that is paid.
     pub order_id: OrderId,
-    /// The name of the payment provider: `sandbox`, `stripe`, …
+    /// The name of the payment provider: `sandbox`, `stripe`, …, or [`IMPORTED`].
     pub provider: String,
     /// The payment method token of the shopper, issued by the provider.
     pub token: String,
@@ -105,6 +108,11 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// Returns whether the payment is that of a past sale, which was imported.
+    pub fn is_imported(&self) -> bool {
+        self.provider == IMPORTED
+    }
+
     /// Returns whether the outcome of the authorization is not known yet.
     pub fn is_open(&self) -> bool {
         matches!(self.status, PaymentStatus::Pending | PaymentStatus::RequiresAction)

@@ -262,14 +262,19 @@ impl PlacedOrder {
             Effect::Publish(OrderEvent::OrderPaid),
             Effect::IssueInvoice,
         ];
-        effects.extend(self.deliver_digital_order(now)?);
+        effects.extend(self.deliver_order(now)?);
         Ok(effects)
     }
 
-    /// Fulfils a paid order of digital goods alone, which are delivered when the whole amount is captured.
-    fn deliver_digital_order(&mut self, now: Timestamp) -> Transition {
-        let is_due = self.order.status == OrderStatus::Paid && self.order.is_digital();
-        if is_due && self.is_captured() { self.fulfil(None, now) } else { Ok(Vec::new()) }
+    /// Fulfils a paid order that is delivered when its whole amount is captured: one of digital goods alone, or a past sale
+    /// that was imported.
+    fn deliver_order(&mut self, now: Timestamp) -> Transition {
+        let is_delivered = self.order.is_digital() || self.payment.is_imported();
+        if self.order.status == OrderStatus::Paid && is_delivered && self.is_captured() {
+            self.fulfil(None, now)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     /// Returns whether the whole amount is captured. Digital goods are delivered then.
@@ -321,7 +326,7 @@ impl PlacedOrder {
         if self.payment.status != status {
             self.payment.status = self.payment.status.transition_to(status)?;
         }
-        effects.extend(self.deliver_digital_order(now)?);
+        effects.extend(self.deliver_order(now)?);
         let kept = matches!(self.order.status, OrderStatus::Paid | OrderStatus::Fulfilled);
         if status == PaymentStatus::Refunded && kept {
             self.order.status = self.order.status.transition_to(OrderStatus::Refunded)?;

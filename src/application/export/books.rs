@@ -42,10 +42,11 @@ pub(super) async fn invoices<W: Write>(
     connection: &mut Connection,
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
-    for kind in InvoiceKind::ALL {
+    let series = InvoiceKind::ALL.iter().flat_map(|kind| [kind.series(false), kind.series(true)]);
+    for series in series {
         let mut after = 0;
         loop {
-            let batch = InvoiceRepository(connection).of_series(kind.series(), after).await?;
+            let batch = InvoiceRepository(connection).of_series(series, after).await?;
             let Some(last) = batch.last() else { break };
             after = last.number;
             for invoice in &batch {

@@ -1,17 +1,19 @@
-//! Places a past order through the use case that every order goes through, paid as it was.
+//! Places a past order through the use case that every order goes through, paid and fulfilled as it was.
 //!
+//! Its payment has the provider [`IMPORTED`]: no events are published, so its customer is not notified of it, and its
+//! documents are numbered in series of their own.
 //! The prices are those that were paid. Each order adds the pieces that it sells to the stock, so that the stock of
 //! today is not sold a second time, and another file of the same source finds it unchanged.
 
 use crate::application::Terms;
 use crate::application::payments::apply_payment::apply_to_locked;
-use crate::application::payments::gateway_calls::IMPORTED;
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 use crate::domain::address::Address;
 use crate::domain::ids::{OrderId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine};
+use crate::domain::payment::IMPORTED;
 use crate::domain::ports::{Charge, ChargeStatus};
 use crate::infrastructure::exceptions::{Failure, Location, ValidationException};
 use crate::infrastructure::repositories::{InventoryRepository, UnitOfWork};

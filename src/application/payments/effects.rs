@@ -56,14 +56,16 @@ pub(super) async fn execute(
             Effect::PaySubscriptions => periods::pay(work, order, payment).await?,
             Effect::FailSubscriptionCharge => periods::fail(work, order).await?,
             Effect::EndSubscriptions => charges.extend(periods::end_by_order(work, order.id).await?),
-            Effect::IssueInvoice => invoicing::invoice(work, order).await?,
+            Effect::IssueInvoice => invoicing::invoice(work, placed).await?,
             Effect::IssueCreditNote(operation) => {
                 let reason = operation.reason.as_deref();
-                invoicing::credit_note(work, order, operation.id, operation.amount, reason).await?;
+                invoicing::credit_note(work, placed, operation.id, operation.amount, reason).await?;
             }
             Effect::ReturnMoney { kind, amount, reason } => {
                 return_money(work, payment, kind, amount, reason).await?;
             }
+            // customers are not notified of what happened outside the store
+            Effect::Publish(_) if payment.is_imported() => {}
             Effect::Publish(event) => publish(work, order, payment, event).await?,
         }
     }

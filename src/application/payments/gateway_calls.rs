@@ -22,9 +22,6 @@ use crate::application::Store;
 /// The most payments of which one use case notifies the worker.
 const DUE: i64 = 100;
 
-/// The provider of imported payments. Their operations happened outside the store, so no provider is called.
-pub(crate) const IMPORTED: &str = "imported";
-
 /// Authorizes a payment. Returns the provider's charge; `None` if the outcome of the request is unknown.
 pub(crate) async fn authorize(store: &Store, payment: &Payment) -> Result<Option<Charge>, Failure> {
     if payment.amount.is_zero() {
@@ -163,7 +160,7 @@ pub(crate) async fn call_provider(
     operation: &PaymentOperation,
 ) -> Result<Option<Result<String, String>>, Failure> {
     let reference = payment.provider_reference.clone().unwrap_or_default();
-    if payment.provider == IMPORTED || payment.amount.is_zero() {
+    if payment.is_imported() || payment.amount.is_zero() {
         return Ok(Some(Ok(reference)));
     }
     let gateway = gateway(store, &payment.provider)?;

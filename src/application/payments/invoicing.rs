@@ -4,7 +4,7 @@ use crate::domain::address::Address;
 use crate::domain::ids::{InvoiceId, PaymentOperationId, UserId};
 use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind, InvoiceLine, InvoiceTax};
 use crate::domain::money::{Money, MoneyError};
-use crate::domain::order::Order;
+use crate::domain::placed_order::PlacedOrder;
 use crate::domain::pricing::{Priced, RateTotal};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{InvoiceRepository, Offer, UnitOfWork};
@@ -12,7 +12,8 @@ use crate::infrastructure::repositories::{InvoiceRepository, Offer, UnitOfWork};
 use crate::application::Terms;
 
 /// Issues the invoice of an order.
-pub(crate) async fn invoice(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
+pub(crate) async fn invoice(work: &mut UnitOfWork, placed: &PlacedOrder) -> Result<(), Failure> {
+    let order = &placed.order;
     let lines = order.lines.iter().map(|line| InvoiceLine {
         sku: line.sku.clone(),
         name: line.name.clone(),
@@ -31,17 +32,18 @@ pub(crate) async fn invoice(work: &mut UnitOfWork, order: &Order) -> Result<(), 
         taxes: order.taxes.clone(),
         reason: None,
     };
-    issue(work, InvoiceKind::Invoice, order, order.total, document, None, None).await
+    issue(work, InvoiceKind::Invoice, placed, order.total, document, None, None).await
 }
 
 /// Issues a credit note for a refunded or voided amount, unless the order has no invoice.
 pub(crate) async fn credit_note(
     work: &mut UnitOfWork,
-    order: &Order,
+    placed: &PlacedOrder,
     operation: PaymentOperationId,
     amount: Money,
     reason: Option<&str>,
 ) -> Result<(), Failure> {
+    let order = &placed.order;
     let documents = InvoiceRepository(work).by_order(order.id).await?;
     let Some(invoice) = documents.iter().find(|document| document.kind == InvoiceKind::Invoice) else {
         return Ok(());
@@ -55,10 +57,10 @@ pub(crate) async fn credit_note(
         taxes: share(left(&documents)?, amount)?,
         reason: reason.map(str::to_owned),
     };
-    issue(work, InvoiceKind::CreditNote, order, amount, document, Some(invoice.id), Some(operation)).await
+    issue(work, InvoiceKind::CreditNote, placed, amount, document, Some(invoice.id), Some(operation)).await
 }
 
-/// Issues a credit note for returned goods whose order is not in the store.
+/// Issues a credit note for returned goods of a past sale that is not in the store.
 pub(crate) async fn credit_without_order(
     work: &mut UnitOfWork,
     terms: &Terms,
@@ -79,7 +81,7 @@ pub(crate) async fn credit_without_order(
     let note = Invoice {
         id,
         kind: InvoiceKind::CreditNote,
-        series: String::new(),
+        series: InvoiceKind::CreditNote.series(true).to_owned(),
         number: 0,
         order_id: None,
         user_id,
@@ -105,7 +107,7 @@ pub(crate) async fn credit_without_order(
 async fn issue(
     work: &mut UnitOfWork,
     kind: InvoiceKind,
-    order: &Order,
+    PlacedOrder { order, payment }: &PlacedOrder,
     total: Money,
     document: InvoiceDocument,
     corrects: Option<InvoiceId>,
@@ -114,7 +116,7 @@ async fn issue(
     let invoice = Invoice {
         id: work.id(),
         kind,
-        series: String::new(),
+        series: kind.series(payment.is_imported()).to_owned(),
         number: 0,
         order_id: Some(order.id),
         user_id: order.user_id,

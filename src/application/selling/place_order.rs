@@ -6,7 +6,7 @@
 use crate::domain::address::Address;
 use crate::domain::discount::DiscountRejection;
 use crate::domain::events::{OrderPlaced, StockDepleted};
-use crate::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId};
+use crate::domain::ids::{CartId, OrderId, PaymentId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, Payment, PaymentOperation, PaymentStatus};
@@ -65,7 +65,7 @@ pub struct OrderDraft {
     pub token: String,
 }
 
-/// Places an order; its payment is pending and its stock reserved.
+/// Places an order; its payment is pending and its stock reserved. The order of an import publishes no events.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub async fn place_order(
     }
     next_number_ahead(work, NUMBERS);
 
-    reserve(work, draft, &quote).await?;
+    let depleted = reserve(work, draft, &quote).await?;
     let number = next_number(work, NUMBERS).await?;
     let order = order(terms, draft, &quote, number, now);
     let total = order.total;
@@ -110,9 +110,13 @@ pub async fn place_order(
     let operation =
         PaymentOperation::pending(work.id(), payment.id, OperationKind::Authorize, payment.amount, now);
     work.insert(&operation).await?;
-    let placed =
-        OrderPlaced { order_id: order.id, number, user_id: order.user_id, cart_id: order.cart_id, total };
-    work.publish(&placed).await?;
+    if !payment.is_imported() {
+        for variant_id in depleted {
+            work.publish(&StockDepleted { variant_id }).await?;
+        }
+        let Order { id: order_id, user_id, cart_id, .. } = order;
+        work.publish(&OrderPlaced { order_id, number, user_id, cart_id, total }).await?;
+    }
     tracing::debug!(order = %order.id, reserved_until = %later(now, terms.reservation), "order placed");
     Ok(PlacedOrder { order, payment })
 }
@@ -166,16 +170,15 @@ async fn redeem_discount(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quot
     Err(InvalidDiscountCodeException { discount_code: discount.code.clone(), reason }.into())
 }
 
-/// Reserves the stock, all of it or none.
-async fn reserve(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
+/// Reserves the stock, all of it or none. Returns the variants of which nothing is available any more.
+async fn reserve(
+    work: &mut UnitOfWork,
+    draft: &OrderDraft,
+    quote: &Quote,
+) -> Result<Vec<VariantId>, Failure> {
     let wanted: Vec<_> = draft.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
     match InventoryRepository::reserve(work, draft.id, &wanted).await {
-        Ok(depleted) => {
-            for variant_id in depleted {
-                work.publish(&StockDepleted { variant_id }).await?;
-            }
-            Ok(())
-        }
+        Ok(depleted) => Ok(depleted),
         Err(ReserveError::OutOfStock { variant_id, available }) => {
             let of = |&&(id, _): &&(_, i64)| id == variant_id;
             Err(ProductOutOfStockException {

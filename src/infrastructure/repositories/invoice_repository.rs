@@ -38,7 +38,6 @@ impl InvoiceRepository<'_> {
 
     /// Issues a document with the next number of its series.
     pub async fn issue(work: &mut UnitOfWork, mut invoice: Invoice) -> Result<Invoice, DatabaseError> {
-        invoice.kind.series().clone_into(&mut invoice.series);
         invoice.number = next_number(work, &format!("invoice:{}", invoice.series)).await?;
         work.insert(&invoice).await?;
         Ok(invoice)

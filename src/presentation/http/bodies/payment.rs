@@ -16,7 +16,7 @@ pub struct PaymentBody {
     id: PaymentId,
     /// The order that is paid.
     order_id: OrderId,
-    /// The payment provider.
+    /// The payment provider; `imported` for a past sale that was imported, whose refunds are only recorded.
     provider: String,
     /// The status: `pending` until the outcome of the authorization is known.
     status: PaymentStatus,

@@ -2,6 +2,7 @@
 
 mod history;
 mod numbers;
+mod past_sales;
 mod readers;
 mod rejected_records;
 mod updates;
