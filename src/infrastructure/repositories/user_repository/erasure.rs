@@ -1,6 +1,9 @@
 //! Erases the personal data of a user (GDPR, article 17) and keeps the books.
 
+use std::collections::HashSet;
+
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::UserRepository;
 use crate::domain::address::Address;
@@ -50,8 +53,8 @@ impl UserRepository<'_> {
     ///
     /// - The row of the user is kept for the rows that reference it, without name, birth date and password, and with a
     ///   random e-mail address that cannot receive mail.
-    /// - Sessions, preferences, identities, notifications, open carts, the delivery details of other carts, the responses stored with idempotency keys and the
-    ///   payment method tokens are removed. Subscriptions are cancelled.
+    /// - Sessions, preferences, identities, notifications, open carts, the delivery details of other carts, the
+    ///   responses stored with idempotency keys and the payment method tokens are removed. Subscriptions are cancelled.
     /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax.
     /// - Invoices and credit notes are kept unchanged, with their addresses, because the law requires it (article 17,
     ///   paragraph 3, letter b).
@@ -79,9 +82,9 @@ impl UserRepository<'_> {
         for sql in STATEMENTS {
             work.defer(sql, &params![user_id]).await?;
         }
-        // The scope of a user's keys begins with the id and a space; `!` is the character after the space.
         let sql = "DELETE FROM idempotency_keys WHERE scope >= $1 AND scope < $2";
-        work.defer(sql, &params![format!("{user_id} "), format!("{user_id}!")]).await?;
+        work.defer(sql, &scopes_of(user_id)).await?;
+        empty_responses_to_administrators(work, user_id).await?;
         let sql = "UPDATE orders SET email = $2, version = version + 1 WHERE user_id = $1";
         work.defer(sql, &params![user_id, &email]).await?;
 
@@ -96,6 +99,35 @@ impl UserRepository<'_> {
         }
         Ok(cancelled)
     }
+}
+
+/// Returns the bounds of the scopes of a user's idempotency keys. They begin with the id and a space; `!` is the
+/// character after the space.
+fn scopes_of(user_id: UserId) -> [Param<'static>; 2] {
+    params![format!("{user_id} "), format!("{user_id}!")]
+}
+
+/// Empties the stored responses to requests of administrators about an order or a subscription of a user: the path in
+/// their scope has its id. The keys are kept, so that a repeated request does not capture or refund an amount again.
+async fn empty_responses_to_administrators(
+    work: &mut UnitOfWork,
+    user_id: UserId,
+) -> Result<(), DatabaseError> {
+    let sql =
+        "SELECT id FROM orders WHERE user_id = $1 UNION ALL SELECT id FROM subscriptions WHERE user_id = $1";
+    let own: HashSet<Uuid> = work.all(sql, &params![user_id]).await?.into_iter().collect();
+
+    for administrator in work.all("SELECT id FROM users WHERE role = 'admin'", &[]).await? {
+        let sql = "SELECT DISTINCT scope FROM idempotency_keys WHERE scope >= $1 AND scope < $2";
+        for scope in work.all::<String>(sql, &scopes_of(administrator)).await? {
+            let mut ids = scope.split('/').filter_map(|segment| segment.parse::<Uuid>().ok());
+            if ids.any(|id| own.contains(&id)) {
+                let sql = "UPDATE idempotency_keys SET body = $2 WHERE scope = $1 AND body IS NOT NULL";
+                work.defer(sql, &params![&scope, Vec::new()]).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns a random e-mail address in `.invalid`, which has no mail servers (RFC 2606, section 2).

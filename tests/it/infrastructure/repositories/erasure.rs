@@ -171,6 +171,29 @@ async fn erasing_a_user_keeps_orders_and_invoices_and_no_personal_data(shop: &Sh
     assert_eq!(number(shop, of, &[gone.into()]).await, 0);
 }
 
+on_both_engines!(responses_to_administrators_about_the_orders_of_an_erased_user_are_emptied);
+async fn responses_to_administrators_about_the_orders_of_an_erased_user_are_emptied(shop: &Shop) {
+    let (ann, mut bob) = (user(1, "ann@example.com"), user(2, "bob@example.com"));
+    bob.role = Role::Admin;
+    register(shop, &[ann.clone(), bob.clone()]).await;
+    let mut scopes = Vec::new();
+    for (user, number) in [(&ann, 1), (&bob, 2)] {
+        let order = order(shop, user, number, "fulfilled").await;
+        payment(shop, order).await;
+        scopes.push(format!("{} POST /v1/admin/orders/{order}/refunds", bob.id));
+        key(shop, &scopes[scopes.len() - 1]).await;
+    }
+    let sql = "UPDATE idempotency_keys SET status = 201, body = $1";
+    execute(shop, sql, &[b"Ada Lovelace".to_vec().into()]).await;
+    erase(shop, ann.id).await.unwrap();
+
+    for (scope, length) in scopes.into_iter().zip([0, 12]) {
+        let sql =
+            "SELECT CAST(LENGTH(body) AS BIGINT) FROM idempotency_keys WHERE scope = $1 AND status = 201";
+        assert_eq!(number(shop, sql, &[scope.into()]).await, length);
+    }
+}
+
 on_both_engines!(the_address_of_an_erased_user_can_be_registered_again);
 async fn the_address_of_an_erased_user_can_be_registered_again(shop: &Shop) {
     let ann = user(1, "ann@example.com");
