@@ -8,8 +8,8 @@ pub enum DatabaseError {
     /// The database cannot be reached or is overloaded. Nothing was changed; the same call may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The connection or the disk failed during the commit: the transaction may be committed or not. A client that sends
-    /// its request again with the same idempotency key gets the response, and the request has one effect.
+    /// The connection or the disk failed during the commit: the transaction may be committed or not. A client that
+    /// sends its request again with the same idempotency key gets the response, and the request has one effect.
     #[error("the transaction may or may not be committed: {0}")]
     OutcomeUnknown(String),
     /// The server does not have the database.
@@ -33,10 +33,10 @@ pub enum DatabaseError {
         /// The table of the row.
         table: &'static str,
     },
-    /// The row violates a CHECK constraint of its table.
+    /// The row violates a CHECK or NOT NULL constraint of its table.
     #[error("a constraint was violated: {constraint}")]
     CheckFailed {
-        /// The name of the CHECK constraint.
+        /// The name of the CHECK constraint, or the column that must not be NULL, such as `orders.email`.
         constraint: String,
     },
     /// A referenced row is missing, or a removed row is still referenced.

@@ -107,8 +107,8 @@ impl PostgresConnection {
 
     /// Begins a transaction, by the statement `mode`, with the first statement in it.
     ///
-    /// If the caller stops waiting after the first statement was sent, the connection is closed and no transaction stays
-    /// open.
+    /// If the caller stops waiting after the first statement was sent, the connection is closed and no transaction
+    /// stays open.
     pub(crate) fn begin(&mut self, mode: &'static str) {
         self.queue = vec![Queued::Script(mode)];
         self.ahead.clear();
@@ -237,8 +237,8 @@ impl PostgresConnection {
         Ok((replies.into_iter().try_for_each(|reply| reply.map(drop)), last))
     }
 
-    /// Sends messages without waiting for the replies in between; returns the reply to each. Fails if a statement cannot
-    /// be prepared: then nothing is sent.
+    /// Sends messages without waiting for the replies in between; returns the reply to each. Fails if a statement
+    /// cannot be prepared: then nothing is sent.
     async fn send(
         &mut self,
         messages: &[Message<'_>],
@@ -325,7 +325,11 @@ impl From<tokio_postgres::Error> for DatabaseError {
         let constraint = database.constraint().unwrap_or_default().to_owned();
         match database.code() {
             &SqlState::UNIQUE_VIOLATION => Self::Taken { constraint },
-            &SqlState::CHECK_VIOLATION | &SqlState::NOT_NULL_VIOLATION => Self::CheckFailed { constraint },
+            &SqlState::CHECK_VIOLATION => Self::CheckFailed { constraint },
+            &SqlState::NOT_NULL_VIOLATION => {
+                let (table, column) = (database.table().unwrap_or("?"), database.column().unwrap_or("?"));
+                Self::CheckFailed { constraint: format!("{table}.{column}") }
+            }
             &SqlState::FOREIGN_KEY_VIOLATION => Self::ForeignKey(message),
             &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE => {
                 Self::Retryable(message)

@@ -342,10 +342,11 @@ impl From<rusqlite::Error> for DatabaseError {
             | ffi::SQLITE_CONSTRAINT_ROWID => {
                 Self::Taken { constraint: unique_constraint(&named("UNIQUE constraint failed: ")) }
             }
-            ffi::SQLITE_CONSTRAINT_CHECK
-            | ffi::SQLITE_CONSTRAINT_TRIGGER
-            | ffi::SQLITE_CONSTRAINT_NOTNULL => {
+            ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_TRIGGER => {
                 Self::CheckFailed { constraint: named("CHECK constraint failed: ") }
+            }
+            ffi::SQLITE_CONSTRAINT_NOTNULL => {
+                Self::CheckFailed { constraint: named("NOT NULL constraint failed: ") }
             }
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::ForeignKey(message),
             _ => match failure.code {

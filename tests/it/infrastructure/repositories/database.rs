@@ -273,3 +273,12 @@ async fn a_lock_that_is_held_for_long_delays_no_read_and_fails_the_writes_that_w
     holder.await.unwrap();
     assert_eq!(counter(&shop.database, "held").await, Some(1));
 }
+
+on_both_engines!(a_missing_value_is_an_error_with_its_column);
+async fn a_missing_value_is_an_error_with_its_column(shop: &Shop) {
+    let insert = shop.database.write((), async |work, ()| {
+        work.execute("INSERT INTO store_settings (key, value) VALUES ('seller', NULL)", &[]).await
+    });
+    let error = insert.await.unwrap_err();
+    assert!(error.is_check("store_settings.value"), "{error}");
+}
