@@ -19,10 +19,10 @@ pub(super) async fn orders<W: Write>(
     while let Some(batch) = connection.scan::<Order>("number", &mut position, |row| row.number.into()).await?
     {
         let ids: Vec<_> = batch.iter().map(|order| order.id).collect();
-        let payments = connection.belonging::<Payment, _>("order_id", &ids).await?;
+        let payments = connection.all_by_keys::<Payment, _>("order_id", &ids).await?;
         let ids: Vec<_> = payments.iter().map(|payment| payment.id).collect();
         let mut operations: HashMap<_, Vec<PaymentOperation>> = HashMap::with_capacity(payments.len());
-        for operation in connection.belonging::<PaymentOperation, _>("payment_id", &ids).await? {
+        for operation in connection.all_by_keys::<PaymentOperation, _>("payment_id", &ids).await? {
             operations.entry(operation.payment_id).or_default().push(operation);
         }
         let payments: HashMap<_, _> = payments.iter().map(|payment| (payment.order_id, payment)).collect();

@@ -20,7 +20,7 @@ pub(super) async fn customers<W: Write>(
     while let Some(mut batch) = connection.scan::<User>("id", &mut position, |row| row.id.into()).await? {
         batch.retain(|user| user.role == Role::Customer && user.erased_at.is_none());
         let ids: Vec<_> = batch.iter().map(|user| user.id).collect();
-        let preferences = connection.belonging::<Preferences, _>("user_id", &ids).await?.into_iter();
+        let preferences = connection.all_by_keys::<Preferences, _>("user_id", &ids).await?.into_iter();
         let mut preferences: HashMap<_, _> = preferences.map(|row| (row.user_id, row)).collect();
         for user in batch {
             let preferences = preferences.remove(&user.id);

@@ -91,10 +91,10 @@ async fn find_existing(work: &mut UnitOfWork, tasks: &[Task]) -> Result<Existing
         _ => None,
     };
     let orders: Vec<_> = tasks.iter().filter_map(order).collect();
-    let orders = work.belonging::<Order, _>("id", &orders).await?;
+    let orders = work.all_by_keys::<Order, _>("id", &orders).await?;
     let customers: HashSet<_> = tasks.iter().filter_map(Task::buyer).collect();
     let customers: Vec<_> = customers.into_iter().collect();
-    let customers = work.belonging::<User, _>("id", &customers).await?;
+    let customers = work.all_by_keys::<User, _>("id", &customers).await?;
 
     Ok(Existing {
         orders: orders.into_iter().map(|order| (order.id, order)).collect(),

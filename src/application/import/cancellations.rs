@@ -55,7 +55,7 @@ async fn existing(
 ) -> Result<Option<RecordOutcome>, RecordError> {
     let (mut counts, mut written) = (Counts::default(), 0);
     let refunds: Vec<_> = traced.returned.keys().map(|&order| refund_id(invoice, order)).collect();
-    for refund in work.belonging::<PaymentOperation, _>("id", &refunds).await? {
+    for refund in work.all_by_keys::<PaymentOperation, _>("id", &refunds).await? {
         counts.refunds += 1;
         written += refund.amount.amount;
     }

@@ -8,8 +8,8 @@
 //! 1. Write `<name>_adapter.rs` with a type that implements the port, such as [`PaymentGateway`]; the module
 //!    `adding_one` below is a complete example. In this order: the vendor and its quirks, with a link to its
 //!    documentation; settings; bodies, with only the fields used; the port; the conversion of errors; tests.
-//! 2. Add its `mod` line here, and a line to [`assemble`], which gives each provider a queue of notices. The constructor of a provider
-//!    that sends webhooks gets it. Calls have a time-out; adapters need none of their own.
+//! 2. Add its `mod` line here, and a line to [`assemble`], which gives each provider a queue of notices. The
+//!    constructor of a provider that sends webhooks gets it. Calls have a time-out; adapters need none of their own.
 //! 3. Describe its settings in `undercroft.example.toml`.
 //!
 //! Nothing else names an adapter: use cases find it by its name.

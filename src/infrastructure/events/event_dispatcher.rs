@@ -139,8 +139,9 @@ impl EventDispatcher {
     }
 }
 
-/// Runs the handlers of a subscriber for an event. The inner result is that of the handlers: if they fail or panic, their
-/// changes are rolled back. The outer error is a retryable failure or one of the savepoint: it ends the unit of work.
+/// Runs the handlers of a subscriber for an event. The inner result is that of the handlers: if they fail or panic,
+/// their changes are rolled back. The outer error is a retryable failure or one of the savepoint: it ends the unit of
+/// work.
 async fn handle(
     work: &mut UnitOfWork,
     subscriber: &Subscriber,

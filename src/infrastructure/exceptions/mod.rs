@@ -2,8 +2,8 @@
 //!
 //! Which one to raise:
 //!
-//! - The store refuses the request, or does not have the resource: one of the eleven `…Exception` types, each in a file of
-//!   its own; [`NotFound`] and [`Conflict`] for what has no exception of its own.
+//! - The store refuses the request, or does not have the resource: one of the eleven `…Exception` types, each in a file
+//!   of its own; [`NotFound`] and [`Conflict`] for what has no exception of its own.
 //! - A field of the request is invalid: [`ValidationException`], with all faults at once.
 //! - The request cannot be read (syntax, size, media type): [`RejectedRequest`].
 //! - The store or a vendor is at fault: [`Technical`]. The cause is logged and never shown.

@@ -1,8 +1,8 @@
 //! Failures as problem documents (RFC 9457), the bodies of all error responses.
 //!
 //! `type` is `/problems/` and the code; `title` and `detail` come from the message table; the failure's details are
-//! further members. The cause of a technical failure is not shown: [`with_instance`] adds an `instance`, under which the
-//! cause is logged.
+//! further members. The cause of a technical failure is not shown: [`with_instance`] adds an `instance`, under which
+//! the cause is logged.
 
 use std::{error::Error, fmt};
 
@@ -99,8 +99,9 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Adds an `instance` to the response to a failure of the store or a vendor and logs the cause under it. Other responses,
-/// and those that have an `instance`, are returned as they are. The outermost layer calls this for each response.
+/// Adds an `instance` to the response to a failure of the store or a vendor and logs the cause under it. Other
+/// responses, and those that have an `instance`, are returned as they are. The outermost layer calls this for each
+/// response.
 pub fn with_instance(mut response: Response, instance: Uuid) -> Response {
     if !response.extensions().get::<Failure>().is_some_and(Failure::is::<Technical>) {
         return response;

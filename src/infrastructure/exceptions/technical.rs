@@ -46,11 +46,6 @@ impl Technical {
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TechnicalKind::Internal, cause)
     }
-
-    /// A fault of a vendor (502).
-    pub fn vendor(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::new(TechnicalKind::Vendor, cause)
-    }
 }
 
 impl Exception for Technical {

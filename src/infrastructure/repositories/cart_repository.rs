@@ -110,8 +110,8 @@ impl CartRepository<'_> {
         work.defer(sql, &params![id, order_id, now]).await
     }
 
-    /// Removes up to `limit` carts that expired before `before`, unless their order is pending: it may be cancelled, and
-    /// then the cart is open again. Returns the number removed.
+    /// Removes up to `limit` carts that expired before `before`, unless their order is pending: it may be cancelled,
+    /// and then the cart is open again. Returns the number removed.
     pub async fn purge(work: &mut UnitOfWork, before: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
         // The outer condition is checked again after a lock wait: a cart that was renewed is not removed.
         let sql = "DELETE FROM carts WHERE id IN (SELECT c.id FROM carts c WHERE c.expires_at < $1 AND NOT EXISTS \

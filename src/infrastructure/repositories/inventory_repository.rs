@@ -3,8 +3,8 @@
 //! `0 ≤ reserved ≤ stock` holds under any race, because every change is one conditional update: the database, not a
 //! value read before, decides whether there is enough. Variants are always touched in the order of their ids, so
 //! that two orders never deadlock. `version` counts the changes of `stock` alone, so that a reservation does not make
-//! an administrator's change of the stock stale. A variant whose pieces are not counted has no `stock`: its reservations
-//! are counted only.
+//! an administrator's change of the stock stale. A variant whose pieces are not counted has no `stock`: its
+//! reservations are counted only.
 //!
 //! Not described by `table!`: rows are changed by conditional updates only, and never written as a whole.
 
@@ -55,8 +55,8 @@ impl InventoryRepository<'_> {
         Ok(found)
     }
 
-    /// Sets the stock of a variant, reserved pieces included, or that it is not counted (`None`); with `expected`, only if
-    /// the stock has this version.
+    /// Sets the stock of a variant, reserved pieces included, or that it is not counted (`None`); with `expected`, only
+    /// if the stock has this version.
     pub async fn set_stock(
         work: &mut UnitOfWork,
         variant: VariantId,

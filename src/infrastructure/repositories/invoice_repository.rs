@@ -20,6 +20,9 @@ table! {
     issued_at,
 }
 
+/// The most documents that one call of [`InvoiceRepository::of_series`] reads: a bounded part of the memory.
+const BATCH: i64 = 500;
+
 /// Queries on invoices.
 pub struct InvoiceRepository<'a>(pub &'a mut Connection);
 
@@ -32,8 +35,8 @@ impl InvoiceRepository<'_> {
 
     /// Returns the next documents of a series, up to 500, whose numbers are greater than `after`; none at the end.
     pub async fn of_series(&mut self, series: &str, after: i64) -> Result<Vec<Invoice>, DatabaseError> {
-        let sql = select::<Invoice>("WHERE series = $1 AND number > $2 ORDER BY number LIMIT 500");
-        self.0.all(&sql, &params![series, after]).await
+        let sql = select::<Invoice>("WHERE series = $1 AND number > $2 ORDER BY number LIMIT $3");
+        self.0.all(&sql, &params![series, after, BATCH]).await
     }
 
     /// Issues a document with the next number of its series.

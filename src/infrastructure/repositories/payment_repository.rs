@@ -102,7 +102,7 @@ impl PaymentRepository<'_> {
 
     /// Returns the payments of orders, in no order.
     pub async fn by_orders(&mut self, orders: &[OrderId]) -> Result<Vec<Payment>, DatabaseError> {
-        self.0.belonging("order_id", orders).await
+        self.0.all_by_keys("order_id", orders).await
     }
 
     /// Returns the operations of a payment, oldest first.
@@ -134,8 +134,8 @@ impl PaymentRepository<'_> {
         work.defer(sql, &params![now, by]).await
     }
 
-    /// Claims an attempt that is due at `due_by`, and schedules the one after it for `next`. Returns whether the attempt
-    /// was claimed: of concurrent claims one succeeds.
+    /// Claims an attempt that is due at `due_by`, and schedules the one after it for `next`. Returns whether the
+    /// attempt was claimed: of concurrent claims one succeeds.
     pub async fn claim_retry(
         work: &mut UnitOfWork,
         id: PaymentId,

@@ -108,8 +108,8 @@ impl ProductRepository<'_> {
         Ok(read_models::write(work, &products, true).await?)
     }
 
-    /// Updates a product unless it changed since it was read. Variants that it no longer has are deactivated; `stock` is
-    /// the stock of the new variants in pieces, and is ignored for others.
+    /// Updates a product unless it changed since it was read. Variants that it no longer has are deactivated; `stock`
+    /// is the stock of the new variants in pieces, and is ignored for others.
     pub async fn update(
         work: &mut UnitOfWork,
         product: &mut Product,

@@ -1,4 +1,6 @@
 //! The store's own settings: texts by their keys.
+//!
+//! Not described by `table!`: only the value of a key is read.
 
 use super::database::{Connection, DatabaseError, UnitOfWork, params};
 

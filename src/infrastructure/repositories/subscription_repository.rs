@@ -94,8 +94,8 @@ impl SubscriptionRepository<'_> {
         self.0.newest(filter, conditions, request).await
     }
 
-    /// Claims a period for an order that charges it, unless another order is charging or has paid it; returns whether it
-    /// was claimed. A period whose charge failed gets the dates of the new claim.
+    /// Claims a period for an order that charges it, unless another order is charging or has paid it; returns whether
+    /// it was claimed. A period whose charge failed gets the dates of the new claim.
     ///
     /// Not `insert_new`: the row of a failed charge is claimed again by the same statement.
     pub async fn claim_period(

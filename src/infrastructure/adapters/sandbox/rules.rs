@@ -1,6 +1,7 @@
 //! Rules of the sandbox's charges and the store's payments.
 
-/// Rules that hold once every payment is settled: each in words, with the statement that counts the rows that violate it.
+/// Rules that hold once every payment is settled: each in words, with the statement that counts the rows that violate
+/// it.
 pub const SANDBOX_RULES: &[(&str, &str)] = &[
     (
         "payments agree with the charges of the sandbox",

@@ -35,8 +35,8 @@ impl AdminProductFilter {
     }
 }
 
-/// Returns a page of the products that contain all words of `query`. If there are none, the last word is a prefix, unless
-/// it is that of a category.
+/// Returns a page of the products that contain all words of `query`. If there are none, the last word is a prefix,
+/// unless it is that of a category.
 pub(crate) async fn page(
     connection: &mut Connection,
     query: &[String],

@@ -1,9 +1,9 @@
 //! Postings: for each word the products that contain it, newest first, and the newest products that contain several.
 //!
 //! A query reads at most a fixed number of rows, whatever its words: older products are for the next query, which
-//! resumes where this one ended. PostgreSQL uses one plan of a statement for all words, so the statements must have only
-//! plans that suit common words too: with `word = $1` it could fetch all rows and sort them, with a row comparison it
-//! reads the key in order.
+//! resumes where this one ended. PostgreSQL uses one plan of a statement for all words, so the statements must have
+//! only plans that suit common words too: with `word = $1` it could fetch all rows and sort them, with a row comparison
+//! it reads the key in order.
 
 use crate::infrastructure::repositories::database::{
     Connection, DatabaseError, Param, UnitOfWork, key_lists, params,
@@ -33,7 +33,7 @@ impl Matches {
     }
 
     /// Returns the union of two results, down to the `seq` to which both are complete.
-    pub fn union(self, other: Self) -> Self {
+    pub(crate) fn union(self, other: Self) -> Self {
         let end = self.more_below.max(other.more_below);
         let mut seqs: Vec<_> = self.seqs.into_iter().chain(other.seqs).collect();
         seqs.retain(|&seq| end.is_none_or(|end| seq >= end));
@@ -43,7 +43,7 @@ impl Matches {
     }
 
     /// Keeps the newest `most` products.
-    pub fn cut(mut self, most: usize) -> Self {
+    pub(crate) fn cut(mut self, most: usize) -> Self {
         if self.seqs.len() > most {
             self.seqs.truncate(most);
             self.more_below = self.seqs.last().copied();
@@ -52,8 +52,8 @@ impl Matches {
     }
 }
 
-/// Returns up to `most` of the newest products below `below` that contain all `words`. Fewer, with `more_below`, if more
-/// rows would have to be read than a query may.
+/// Returns up to `most` of the newest products below `below` that contain all `words`. Fewer, with `more_below`, if
+/// more rows would have to be read than a query may.
 pub(crate) async fn matching(
     connection: &mut Connection,
     words: &[String],
@@ -143,8 +143,8 @@ async fn newest(
 pub const NEWEST_POSTINGS: &str = "SELECT word, seq FROM product_words \
                                  WHERE (word, seq) < ($1, $2) ORDER BY word DESC, seq DESC LIMIT $3";
 
-/// Returns the first words that begin with `prefix`: those that continue with a letter before those that continue with a
-/// digit, which are mostly SKUs.
+/// Returns the first words that begin with `prefix`: those that continue with a letter before those that continue with
+/// a digit, which are mostly SKUs.
 async fn expansions(connection: &mut Connection, prefix: &str) -> Result<Vec<String>, DatabaseError> {
     let mut found = Vec::new();
     for (from, until) in [(":", "\u{10ffff}"), ("", ":")] {
@@ -168,8 +168,8 @@ pub(crate) struct Change {
     pub now: BTreeSet<String>,
 }
 
-/// Writes the changed postings of products, in the order of the words, so that many products touch each page of the table
-/// once.
+/// Writes the changed postings of products, in the order of the words, so that many products touch each page of the
+/// table once.
 pub(crate) async fn change(work: &mut UnitOfWork, changes: &[Change]) -> Result<(), DatabaseError> {
     let mut new = Vec::new();
     for Change { seq, before, now } in changes {

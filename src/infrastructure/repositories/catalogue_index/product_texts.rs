@@ -47,7 +47,7 @@ pub(crate) async fn by_seqs(
     connection: &mut Connection,
     seqs: &[i64],
 ) -> Result<Vec<ProductText>, DatabaseError> {
-    let mut texts = connection.belonging::<ProductText, _>("seq", seqs).await?;
+    let mut texts = connection.all_by_keys::<ProductText, _>("seq", seqs).await?;
     texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.seq));
     Ok(texts)
 }

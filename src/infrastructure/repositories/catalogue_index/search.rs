@@ -41,8 +41,8 @@ impl SearchPosition {
     pub const START: Self = Self { below: i64::MAX, after: None, prefix: false };
 }
 
-/// Returns a page of the products that contain all words of `query`, and on the first page the facets. If there are none,
-/// the last word is a prefix.
+/// Returns a page of the products that contain all words of `query`, and on the first page the facets. If there are
+/// none, the last word is a prefix.
 pub(crate) async fn page(
     connection: &mut Connection,
     query: &[String],

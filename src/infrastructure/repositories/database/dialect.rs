@@ -35,34 +35,24 @@ pub(crate) fn translate(engine: Engine, script: &str) -> String {
             ],
         ),
     };
-    let mut text = String::new();
-    let mut skipping = false;
-    let mut verbatim = false;
+
+    let (mut done, mut plain) = (String::new(), String::new());
+    let (mut skipping, mut verbatim) = (false, false);
     for line in script.lines() {
         match line.trim() {
             "-- end" => (skipping, verbatim) = (false, false),
             marker @ ("-- sqlite:" | "-- postgres:") => (skipping, verbatim) = (marker != own, marker == own),
             _ if skipping => {}
             comment if comment.starts_with("--") => {}
-            _ => {
-                text.push_str(line);
-                text.push('\n');
-                if verbatim {
-                    // marks a line that the engine gets as it is, without the replacements below
-                    text.insert(text.len() - 1, '\u{1}');
-                }
+            _ if verbatim => {
+                done.push_str(&replace_words(std::mem::take(&mut plain), words));
+                done.push_str(line);
+                done.push('\n');
             }
-        }
-    }
-    let (mut done, mut plain) = (String::new(), String::new());
-    for line in text.lines() {
-        if let Some(own) = line.strip_suffix('\u{1}') {
-            done.push_str(&replace_words(std::mem::take(&mut plain), words));
-            done.push_str(own);
-            done.push('\n');
-        } else {
-            plain.push_str(line);
-            plain.push('\n');
+            _ => {
+                plain.push_str(line);
+                plain.push('\n');
+            }
         }
     }
     done + &replace_words(plain, words)
@@ -91,8 +81,8 @@ pub(crate) fn table_exists(engine: Engine) -> &'static str {
     }
 }
 
-/// Returns the statement that locks the schema until the transaction ends: other processes that set up the same database
-/// wait.
+/// Returns the statement that locks the schema until the transaction ends: other processes that set up the same
+/// database wait.
 pub(crate) fn lock_schema(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT 1 WHERE FALSE",

@@ -12,7 +12,8 @@ use super::unit_of_work::{Locked, UnitOfWork};
 
 impl UnitOfWork {
     /// Updates a row, increments its version and sets the time of the change, unless the row changed since it was read:
-    /// then the error is [`DatabaseError::Stale`] and `row` stays as it is. On PostgreSQL the transaction is then run again.
+    /// then the error is [`DatabaseError::Stale`] and `row` stays as it is. On PostgreSQL the transaction is then run
+    /// again.
     pub async fn update<T: Versioned + Clone>(&mut self, row: &mut T) -> Result<(), DatabaseError> {
         let mut changed = row.clone();
         changed.set_changed(self.now());

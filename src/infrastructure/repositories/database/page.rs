@@ -93,7 +93,8 @@ pub struct PageRequest<'a> {
 }
 
 impl<'a> PageRequest<'a> {
-    /// Returns the cursors of a list with a filter, and the position after which the page begins, unless it is the first.
+    /// Returns the cursors of a list with a filter, and the position after which the page begins, unless it is the
+    /// first.
     pub(crate) fn cursors<P: DeserializeOwned>(
         &self,
         list: &str,

@@ -65,8 +65,8 @@ impl PostgresDatabase {
         Ok(Self { pool, writers: Arc::new(Semaphore::new(WRITERS)) })
     }
 
-    /// Returns a connection for a transaction that writes. Some connections are never used for these, so that reads have
-    /// one while transactions wait for each other.
+    /// Returns a connection for a transaction that writes. Some connections are never used for these, so that reads
+    /// have one while transactions wait for each other.
     pub(crate) async fn writer(&self) -> Result<PostgresConnection, DatabaseError> {
         let unavailable = || DatabaseError::Unavailable("all connections that write are in use".into());
         let permit = timeout(CONNECTION_WAIT, Arc::clone(&self.writers).acquire_owned()).await;

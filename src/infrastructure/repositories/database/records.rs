@@ -45,7 +45,7 @@ impl Connection {
     }
 
     /// Inserts the rows whose keys do not exist yet; returns their number.
-    pub async fn insert_missing<const N: usize>(
+    pub(crate) async fn insert_missing<const N: usize>(
         &mut self,
         table_and_columns: &str,
         rows: &[[Param<'_>; N]],
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Returns the rows that have one of the keys in a column, in no order.
-    pub async fn belonging<'a, T: Table + FromRow, K: Copy + Into<Param<'a>>>(
+    pub async fn all_by_keys<'a, T: Table + FromRow, K: Copy + Into<Param<'a>>>(
         &mut self,
         column: &'static str,
         keys: &[K],

@@ -41,8 +41,8 @@ pub async fn check(database: &Database) -> Result<Vec<String>, DatabaseError> {
 pub struct Target(Connection);
 
 impl Target {
-    /// Locks a database, which is created if it is missing. Fails with [`DatabaseError::Unavailable`] if another process
-    /// has opened it.
+    /// Locks a database, which is created if it is missing. Fails with [`DatabaseError::Unavailable`] if another
+    /// process has opened it.
     pub fn lock(database: &Path) -> Result<Self, DatabaseError> {
         sqlite_file::create(database)?;
         sqlite_file::check_writable(database)?;

@@ -133,11 +133,11 @@ pub(super) fn check_instance(path: &Path) -> Result<(), DatabaseError> {
     )))
 }
 
-/// Writes a new number to the file and to FILE-instance, unless FILE-wal has changes: then both numbers are those of the
-/// process that wrote them.
+/// Writes a new number to the file and to FILE-instance, unless FILE-wal has changes: then both numbers are those of
+/// the process that wrote them.
 ///
-/// The file is not opened here: closing it would end the locks of SQLite in this process, and another process would then
-/// remove FILE-wal (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+/// The file is not opened here: closing it would end the locks of SQLite in this process, and another process would
+/// then remove FILE-wal (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 pub(super) fn begin_instance(connection: &Connection, path: &Path, number: u32) -> Result<(), DatabaseError> {
     let record = sqlite_side_files::instance(path);
     let mut options = OpenOptions::new();
@@ -182,8 +182,8 @@ pub(super) fn has_changes(path: &Path) -> bool {
     fs::metadata(sqlite_side_files::log(path)).is_ok_and(|log| log.len() > 0)
 }
 
-/// Returns the number in the header of the file itself, without the changes in FILE-wal. Only for use before this process
-/// opens the database, see [`begin_instance`].
+/// Returns the number in the header of the file itself, without the changes in FILE-wal. Only for use before this
+/// process opens the database, see [`begin_instance`].
 fn number(path: &Path) -> io::Result<u32> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(NUMBER_AT))?;

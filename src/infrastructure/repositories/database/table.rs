@@ -132,23 +132,21 @@ impl FromRow for Option<Money> {
 
 /// Describes the table of a type: its name, the type of its key, and its columns.
 ///
-/// ```text
-/// table! {
-///     Order in "orders", key OrderId, versioned, listed by placed_at;
-///     id, number, status,         // the column has the name of the field
-///     interval as (billing_interval),
-///     minimum as (minimum, minimum_currency), // a type with several columns, see `ToColumns`
-///     taxes: json,                // any serializable type
-///     currency,
-///     total: money(currency),     // the amount of a `Money`, in minor units of the currency read before
-/// }
-/// ```
+/// The module `adding_one` at the end of this file is an example with each form of a field:
+/// - `name`: the column has the name of the field.
+/// - `interval as (billing_interval)`: the column has another name.
+/// - `minimum as (minimum, minimum_currency)`: a type with several columns, see [`ToColumns`].
+/// - `lines: json`: any serializable type.
+/// - `total: money(currency)`: the amount of a [`Money`], in minor units of the currency in the field before it.
 ///
 /// The key comes first. Options, in this order:
 /// - `with lines: Vec<CartLine>`: this field is in another table, see [`Aggregate`].
 /// - `computed email_key: |user| …`: a column that is only written.
 /// - `versioned` or `versioned except [used]`: see [`Versioned`].
 /// - `listed by created_at`: see [`ListedByTime`].
+///
+/// Tables whose rows are not read and written as a whole are not described: links between two aggregates (`purchases`,
+/// `discount_uses`), and tables of which a statement changes single columns or many rows (`inventory`, `listings`).
 ///
 /// [`ListedByTime`]: super::page::ListedByTime
 macro_rules! table {
@@ -283,3 +281,79 @@ macro_rules! impl_versioned {
     };
 }
 pub(crate) use impl_versioned;
+
+#[cfg(test)]
+mod adding_one {
+    use jiff::Timestamp;
+
+    use crate::domain::context::Context;
+    use crate::domain::ids::OrderId;
+    use crate::domain::money::{Currency, Money};
+    use crate::infrastructure::repositories::database::{Conditions, Database, ListError, Setup};
+
+    /// A return of goods.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Return {
+        id: OrderId,
+        reason: String,
+        fee: Option<Money>,
+        skus: Vec<String>,
+        currency: Currency,
+        total: Money,
+        version: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+
+    table! {
+        Return in "returns", key OrderId, computed reason_key: |one| one.reason.to_lowercase(),
+        versioned except [created_at], listed by created_at;
+        id,
+        reason as (reason_text),
+        fee as (fee, fee_currency),
+        skus: json,
+        currency,
+        total: money(currency),
+        version,
+        created_at,
+        updated_at,
+    }
+
+    const TABLE: &str = "CREATE TABLE returns (id BLOB PRIMARY KEY, reason_text TEXT, reason_key TEXT, fee INTEGER, \
+                         fee_currency TEXT, skus TEXT, currency TEXT, total INTEGER, version INTEGER, \
+                         created_at INTEGER, updated_at INTEGER)";
+
+    #[tokio::test]
+    async fn a_row_is_inserted_updated_found_and_listed_as_its_table_is_described() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        let database =
+            Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
+
+        let written = database.write(database.clone(), async |work, database| {
+            work.script(TABLE).await?;
+            let mut one = Return {
+                id: OrderId(work.id()),
+                reason: "Too LARGE".into(),
+                fee: None,
+                skus: vec!["TEA-1".into()],
+                currency: Currency::EUR,
+                total: Money::new(1_299, Currency::EUR),
+                version: 1,
+                created_at: work.now(),
+                updated_at: work.now(),
+            };
+            work.insert(&one).await?;
+            one.fee = Some(Money::new(499, Currency::EUR));
+            work.update(&mut one).await?;
+
+            let found = work.find::<Return>(one.id).await?;
+            let listed = work.newest(&(), Conditions::default(), &database.page_request(9, None)).await?;
+            let key: String = work.one("SELECT reason_key FROM returns", &[]).await?;
+            Ok::<_, ListError>((one, found, listed.items, key))
+        });
+        let (one, found, listed, key) = written.await.unwrap();
+        assert_eq!((found.as_ref(), listed, key.as_str()), (Some(&one), vec![one.clone()], "too large"));
+        assert_eq!(one.version, 2);
+    }
+}

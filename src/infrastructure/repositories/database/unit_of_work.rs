@@ -104,8 +104,8 @@ impl UnitOfWork {
         self.context = context;
     }
 
-    /// Lets PostgreSQL plan its statements anew for the rows that the tables have now. After many rows were inserted, it
-    /// would go on to read whole tables that had a few rows before. SQLite plans by the indexes alone.
+    /// Lets PostgreSQL plan its statements anew for the rows that the tables have now. After many rows were inserted,
+    /// it would go on to read whole tables that had a few rows before. SQLite plans by the indexes alone.
     pub async fn refresh_statistics(&mut self) -> Result<(), DatabaseError> {
         match self.engine() {
             Engine::Sqlite => Ok(()),
@@ -135,7 +135,8 @@ impl UnitOfWork {
         }
     }
 
-    /// Locks a name until the transaction ends, for a rule over several rows. Other transactions that lock the name wait.
+    /// Locks a name until the transaction ends, for a rule over several rows. Other transactions that lock the name
+    /// wait.
     pub async fn lock_name(&mut self, name: &str) -> Result<(), DatabaseError> {
         self.advisory_lock(name, dialect::LOCK_EXCLUSIVE).await
     }
@@ -164,8 +165,8 @@ impl UnitOfWork {
         self.connection.defer(sql, &[id, kind, version, subject, at, Param::json(event)]).await
     }
 
-    /// Returns whether the transaction may succeed when it is run again: after a deadlock, a serialization failure, or a
-    /// change of a row that another transaction changed after this one had read it.
+    /// Returns whether the transaction may succeed when it is run again: after a deadlock, a serialization failure, or
+    /// a change of a row that another transaction changed after this one had read it.
     pub(crate) fn must_retry(&self) -> bool {
         self.stale || self.connection.must_retry()
     }

@@ -97,8 +97,8 @@ impl InventoryRepository<'_> {
     }
 }
 
-/// Locks the reservations of an order, and the stock of its variants in the order of their ids, so that two orders never
-/// wait for each other.
+/// Locks the reservations of an order, and the stock of its variants in the order of their ids, so that two orders
+/// never wait for each other.
 async fn lock_reserved(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
     if work.engine() == Engine::Sqlite {
         return Ok(());

@@ -50,12 +50,12 @@ async fn register(shop: &Shop, users: &[User]) {
 async fn product(shop: &Shop, number: u32) -> ProductId {
     let id = Uuid::from_u128(number.into());
     let values = [id.into(), format!("product-{number}").into(), at(number.into()).into()];
-    let sql = "INSERT INTO products (id, slug, name, description, kind, active, options, translations, rating_sum, \
-               rating_count, version, created_at, updated_at) \
-               VALUES ($1, $2, '', '', 'physical', TRUE, '[]', '{}', 0, 0, 1, $3, $3)";
+    let sql = "INSERT INTO products (id, slug, name, description, kind, active, options, translations, metadata, \
+               rating_sum, rating_count, version, created_at, updated_at) \
+               VALUES ($1, $2, '', '', 'physical', TRUE, '[]', '{}', '{}', 0, 0, 1, $3, $3)";
     execute(shop, sql, &values).await;
-    let sql = "INSERT INTO variants (id, product_id, sku, options, active, prices, position) \
-               VALUES ($1, $1, $2, '[]', TRUE, '{}', 0)";
+    let sql = "INSERT INTO variants (id, product_id, sku, options, active, prices, metadata, position) \
+               VALUES ($1, $1, $2, '[]', TRUE, '{}', '{}', 0)";
     execute(shop, sql, &values[..2]).await;
     ProductId(id)
 }

@@ -1,10 +1,10 @@
 //! Copies a whole store to another database, of the same engine or the other, row by row.
 //!
-//! The tables and columns are those of the catalogs of both databases: a migration that adds a table adds it to the copy.
-//! Rows are read from one snapshot of the source, in the order of their primary key, and written in transactions of one
-//! page each. A copy that was interrupted continues after the greatest key in each table of the target; the hash of each
-//! table in the source, which the target records, shows whether the source has changed since. The copy is complete when
-//! the hashes of source and target are equal.
+//! The tables and columns are those of the catalogs of both databases: a migration that adds a table adds it to the
+//! copy. Rows are read from one snapshot of the source, in the order of their primary key, and written in transactions
+//! of one page each. A copy that was interrupted continues after the greatest key in each table of the target; the hash
+//! of each table in the source, which the target records, shows whether the source has changed since. The copy is
+//! complete when the hashes of source and target are equal.
 
 mod catalog;
 mod table_hash;
