@@ -60,6 +60,23 @@ async fn an_update_takes_texts_prices_stock_and_new_variants(shop: &Shop) {
     assert!(exported(store).await == after, "a repeated update changes nothing");
 }
 
+on_both_engines!(an_update_takes_metadata_and_keeps_values_with_other_names);
+async fn an_update_takes_metadata_and_keeps_values_with_other_names(shop: &Shop) {
+    let file = |vendor: &str, grams: &str| {
+        format!("Handle,Title,Vendor,Variant Price,Variant Grams\ncup,Cup,{vendor},3.00,{grams}\n")
+    };
+
+    let store = &shop.store;
+    import_all(store, &file("Hall", "200")).await;
+    let own = product_line(&exported(store).await).replace(r#""Vendor""#, r#""Aisle":"7","Vendor""#);
+    update_all(store, &own).await;
+    let (report, _) = update_all(store, &file("Mill", "210")).await;
+    assert_eq!(report.updated.products, 1);
+    let line = product_line(&exported(store).await);
+    assert!(line.contains(r#""metadata":{"Aisle":"7","Vendor":"Mill"}"#), "{line}");
+    assert!(line.contains(r#""metadata":{"Variant Grams":"210"}"#), "{line}");
+}
+
 on_both_engines!(an_update_removes_nothing);
 async fn an_update_removes_nothing(shop: &Shop) {
     let file = format!("{COLUMNS}cup,Cup,,Size,S,C-S,shopify,,3.00\n");

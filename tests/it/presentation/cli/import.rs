@@ -98,6 +98,29 @@ fn the_summary_says_how_the_stock_was_taken() {
 }
 
 #[test]
+fn the_summary_says_which_columns_are_kept_as_metadata_and_which_are_not() {
+    let summary = |name: &str, content: String| {
+        let (folder, file) = folder_with(name, content);
+        let (code, output, errors) =
+            run(folder.path(), &["import", "--currency", "EUR", file.to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{errors}");
+        output
+    };
+    let long = "x".repeat(5_001);
+    let output = summary(
+        "products.csv",
+        format!("Handle,Title,Vendor,Tags,Notes,Variant Price\na,A,Hall,new,{long},1\nb,B,Hall,,,1\n"),
+    );
+    assert!(
+        output.contains("\nkept as metadata: 3 values of 2 columns\nnot kept: Notes (1 value)\n"),
+        "{output}"
+    );
+    let extended = HEADER.replace('\n', ",Clerk\n") + "1,A,APPLE,2,2011-01-01 10:00:00,1.50,7,France,Bob\n";
+    let output = summary("sales.csv", extended);
+    assert!(output.contains("\nnot kept: Clerk (1 value)\n"), "{output}");
+}
+
+#[test]
 fn an_empty_store_shows_the_currency_of_its_first_import_and_others_are_named() {
     let shopify = "Handle,Title,Variant Price\na,A,1.00\n";
     let (folder, _) = folder_with("first.csv", shopify);
