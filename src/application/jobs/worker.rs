@@ -15,7 +15,7 @@ use crate::domain::ids::PaymentId;
 use crate::infrastructure::adapters::NoticeQueue;
 use crate::infrastructure::events::EventDispatcher;
 
-/// The longest wait for the next event. A commit of this process ends it; one of another process does not.
+/// The longest wait for the next event. A commit ends it, except one of another process of which no notification came.
 const POLL: Duration = Duration::from_secs(2);
 
 /// Runs the worker of a store until `stop` is cancelled.
@@ -31,6 +31,7 @@ pub async fn work(store: Store, stop: CancellationToken) {
         tokio::join!(
             deliver_events(&context, &stop),
             process_notices(&context.store),
+            context.store.database().listen(),
             run_jobs(&jobs, &context, &stop),
         )
     };

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
+use undercroft::domain::context::Context;
 use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted, UnreadableEvent};
 use undercroft::domain::ids::VariantId;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Conflict, Failure};
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, UnitOfWork};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, UnitOfWork};
 
 use crate::support::store::{execute, value};
 use crate::support::{Shop, ShopOptions};
@@ -326,4 +327,30 @@ async fn events_that_all_subscribers_have_read_are_deleted_after_a_week(shop: &S
     assert_eq!(value::<i64>(database, left, &[]).await, 3, "and the two events of today");
     deliver_up_to(&dispatcher, database, 4).await;
     assert_in_order(database).await;
+}
+
+#[tokio::test]
+async fn a_commit_of_another_process_ends_the_wait_for_events() {
+    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
+    let other = Database::open(&shop.url, Context::system(), Setup::Never).await.unwrap();
+    let woken = async {
+        loop {
+            other.committed().notified().await;
+            if noting(&other).deliver(&CancellationToken::new()).await.unwrap() > 0 {
+                break;
+            }
+        }
+    };
+    let publish_repeatedly = async {
+        for number in 0..20 {
+            publish(&shop.database, number).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::select! {
+        () = woken => {}
+        () = other.listen() => {}
+        () = publish_repeatedly => {}
+    }
+    assert!(notes(&other).await > 0);
 }

@@ -65,7 +65,9 @@ async fn forward(
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let before = last.swap(direction, Ordering::SeqCst);
-        if direction == FROM_CLIENT && before == FROM_SERVER {
+        // wake-ups of other processes are sent in the background: no response waits for them
+        let is_wake_up = buffer[..length].windows(9).any(|bytes| bytes == b"pg_notify");
+        if direction == FROM_CLIENT && before == FROM_SERVER && !is_wake_up {
             total.fetch_add(1, Ordering::SeqCst);
         }
         if direction == FROM_SERVER {

@@ -15,6 +15,7 @@ mod page;
 mod param;
 mod postgres;
 mod postgres_pool;
+mod postgres_wake_ups;
 mod records;
 mod row;
 mod scripts;
@@ -172,7 +173,8 @@ impl Database {
         PageRequest { limit, cursor, key: &self.signing_key }
     }
 
-    /// Returns the notification of each commit by this process that published events.
+    /// Returns the notification of each commit that published events: by this process, and by others while
+    /// [`Database::listen`] runs.
     pub fn committed(&self) -> &Notify {
         &self.committed
     }
@@ -259,6 +261,7 @@ impl Database {
             };
             if published && result.is_ok() {
                 self.committed.notify_waiters();
+                self.wake_others();
             }
             result
         }

@@ -3,14 +3,17 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::DatabaseError;
 use super::postgres::PostgresConnection;
@@ -27,10 +30,18 @@ const READ_ONLY: &str = "-c default_transaction_read_only=on";
 /// The longest wait for a connection, until the database is reported as unavailable.
 const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 
+/// A connection whose messages are read by its owner.
+type PostgresStream =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
 /// A pool of connections to one database.
 pub(crate) struct PostgresDatabase {
     pool: Pool,
     writers: Arc<Semaphore>,
+    config: Config,
+    tls: MakeRustlsConnect,
+    /// Whether other processes are about to be notified of a commit.
+    pub(super) wake_up_due: AtomicBool,
 }
 
 impl PostgresDatabase {
@@ -50,9 +61,10 @@ impl PostgresDatabase {
                     roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
                 })
                 .with_no_client_auth();
+        let tls = MakeRustlsConnect::new(tls);
         let manager = Manager::from_config(
-            config,
-            tokio_postgres_rustls::MakeRustlsConnect::new(tls),
+            config.clone(),
+            tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
@@ -62,7 +74,8 @@ impl PostgresDatabase {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| unusable(&error))?;
-        Ok(Self { pool, writers: Arc::new(Semaphore::new(WRITERS)) })
+        let writers = Arc::new(Semaphore::new(WRITERS));
+        Ok(Self { pool, writers, config, tls, wake_up_due: AtomicBool::new(false) })
     }
 
     /// Returns a connection for a transaction that writes. Some connections are never used for these, so that reads
@@ -77,6 +90,11 @@ impl PostgresDatabase {
     /// Returns a connection for reads.
     pub(crate) async fn connection(&self) -> Result<PostgresConnection, DatabaseError> {
         self.get(None).await
+    }
+
+    /// Opens a connection that is not of the pool.
+    pub(super) async fn connect(&self) -> Result<(Client, PostgresStream), DatabaseError> {
+        self.config.connect(self.tls.clone()).await.map_err(DatabaseError::from)
     }
 
     async fn get(&self, permit: Option<OwnedSemaphorePermit>) -> Result<PostgresConnection, DatabaseError> {
