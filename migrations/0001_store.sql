@@ -504,13 +504,18 @@ CREATE TABLE event_cursors (
 );
 
 CREATE TABLE dead_letters (
+    id UUID PRIMARY KEY,
     subscriber KEYTEXT NOT NULL,
     seq BIGINT NOT NULL,
+    event_id UUID NOT NULL,
+    event_type TEXT NOT NULL,
+    subject TEXT NOT NULL,
     attempts BIGINT NOT NULL,
     error TEXT NOT NULL,
-    died_at TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (subscriber, seq)
+    failed_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT dead_letters_one_per_subscriber UNIQUE (seq, subscriber)
 );
+CREATE INDEX dead_letters_by_time ON dead_letters (failed_at, id);
 
 CREATE TABLE sandbox_charges (
     id KEYTEXT PRIMARY KEY,

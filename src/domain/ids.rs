@@ -72,6 +72,8 @@ macro_rules! all_ids {
             SubscriptionId,
             /// The id of a notification.
             NotificationId,
+            /// The id of a dead letter.
+            DeadLetterId,
         }
     };
 }

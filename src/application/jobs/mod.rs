@@ -6,6 +6,7 @@
 //! over a [`JobContext`] in the folder of its capability, and a line with its name and schedule in [`jobs`]. The module
 //! `adding_one` below is a complete example of a job; `infrastructure/events` has that of a subscriber.
 
+pub mod dead_letters;
 mod job;
 mod purge;
 pub mod worker;

@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::cursor::Cursor;
 use super::envelope::Envelope;
 use super::subscriber::Subscriber;
-use crate::infrastructure::exceptions::{Failure, Kind, Technical};
-use crate::infrastructure::repositories::{Database, Outbox, UnitOfWork};
+use crate::domain::ids::DeadLetterId;
+use crate::infrastructure::exceptions::{Failure, Kind, NotFound, Technical};
+use crate::infrastructure::repositories::{Database, DeadLetter, Outbox, UnitOfWork};
 
 /// The shortest retention of an event; one that a subscriber has not read is kept longer.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -68,6 +69,34 @@ impl EventDispatcher {
             }
         }
         failed.map_or(Ok(delivered), Err)
+    }
+
+    /// Delivers the event of a dead letter to its subscriber once more, after the later events that the subscriber has
+    /// got since. If the handler succeeds, the dead letter is removed; otherwise it is returned with the error.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound::DeadLetter`], and [`Technical`] if there is no such subscriber any more.
+    pub async fn retry(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, Failure> {
+        let write = self.database.write((self.clone(), id), async |work, (dispatcher, id)| {
+            let letter: DeadLetter = work.find(*id).await?.ok_or(NotFound::DeadLetter)?;
+            // of concurrent attempts one removes it
+            if !work.remove::<DeadLetter>(*id).await? {
+                return Err(NotFound::DeadLetter.into());
+            }
+            let subscriber = dispatcher.subscribers.iter().find(|known| known.name() == letter.subscriber);
+            let missing = || Technical::internal(format!("there is no subscriber {}", letter.subscriber));
+            let event = Outbox(work).get(letter.seq, Envelope::COLUMNS).await?;
+            let Err(failure) = handle(work, subscriber.ok_or_else(missing)?, &event).await? else {
+                return Ok(None);
+            };
+
+            let error = failure.report().to_string();
+            let letter = DeadLetter { attempts: letter.attempts + 1, error, failed_at: work.now(), ..letter };
+            work.insert(&letter).await?;
+            Ok(Some(letter))
+        });
+        write.await
     }
 
     /// Deletes up to `limit` events that every subscriber has read and that are older than [`RETENTION`]; returns their
@@ -186,10 +215,18 @@ async fn record_failure(
         return Ok(false);
     }
 
-    let sql = "INSERT INTO dead_letters (subscriber, seq, attempts, error, died_at) VALUES ($1, $2, $3, $4, $5) \
-               ON CONFLICT DO NOTHING";
-    let values = [subscriber.into(), event.position.into(), attempts.into(), error.into(), now.into()];
-    work.execute(sql, &values).await?;
+    let letter = DeadLetter {
+        id: work.id(),
+        subscriber: subscriber.to_owned(),
+        seq: event.position,
+        event_id: event.id,
+        event_type: event.event_type.clone(),
+        subject: event.subject.clone(),
+        attempts,
+        error: error.to_owned(),
+        failed_at: now,
+    };
+    work.insert_new(&letter).await?;
     Cursor::advance(work, subscriber, event.position).await?;
     tracing::error!(subscriber, event = %event.id, error, "an event became a dead letter");
     Ok(true)

@@ -30,11 +30,13 @@ pub enum NotFound {
     Subscription,
     /// No such notification.
     Notification,
+    /// No such dead letter.
+    DeadLetter,
 }
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -46,6 +48,7 @@ impl NotFound {
         Self::Review,
         Self::Subscription,
         Self::Notification,
+        Self::DeadLetter,
     ];
 }
 
@@ -63,6 +66,7 @@ impl Exception for NotFound {
             Self::Review => "review_not_found",
             Self::Subscription => "subscription_not_found",
             Self::Notification => "notification_not_found",
+            Self::DeadLetter => "dead_letter_not_found",
         }
     }
 

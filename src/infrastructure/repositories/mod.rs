@@ -17,6 +17,7 @@ mod cart_repository;
 mod catalogue_index;
 mod category_repository;
 mod database;
+mod dead_letter_repository;
 mod discount_repository;
 mod idempotency_repository;
 mod inventory_repository;
@@ -46,6 +47,7 @@ pub use database::{
 };
 pub use database::{copy, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, read_column};
+pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};
 pub use discount_repository::DiscountRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};
 pub use inventory_repository::{InventoryRepository, ReserveError, StockSet};

@@ -31,6 +31,11 @@ impl Outbox<'_> {
         self.0.all(&sql, &params![position, limit]).await
     }
 
+    /// Returns these columns of the event at a position.
+    pub async fn get<T: FromRow>(&mut self, position: i64, columns: &str) -> Result<T, DatabaseError> {
+        self.0.one(&format!("SELECT {columns} FROM outbox WHERE seq = $1"), &params![position]).await
+    }
+
     /// Deletes events up to a position that happened before a time, at most `limit`; returns their number. Events with
     /// dead letters are kept.
     pub async fn purge(&mut self, until: i64, before: Timestamp, limit: i64) -> Result<u64, DatabaseError> {

@@ -1,6 +1,7 @@
 //! The routes, one file for each resource. A handler reads the request, calls a use case and renders the response.
 
 mod admin_categories;
+mod admin_dead_letters;
 mod admin_discounts;
 mod admin_orders;
 mod admin_products;
@@ -29,6 +30,7 @@ use super::routing::Routes;
 pub fn each() -> Vec<Routes> {
     vec![
         admin_categories::routes(),
+        admin_dead_letters::routes(),
         admin_discounts::routes(),
         admin_orders::routes(),
         admin_reviews::routes(),

@@ -147,7 +147,7 @@ async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",
         "INSERT INTO discount_uses SELECT o.id, d.id FROM orders o, discounts d WHERE o.status = 'paid' LIMIT 1",
         "UPDATE discounts SET used = 1",
-        "INSERT INTO dead_letters SELECT 'none', MIN(seq), 8, 'e', MIN(occurred_at) FROM outbox",
+        "INSERT INTO dead_letters SELECT id, 'none', seq, id, type, subject, 8, 'e', occurred_at FROM outbox LIMIT 1",
     ])
     .await;
     sale.variant

@@ -2,6 +2,7 @@
 
 mod carts;
 mod contract;
+mod dead_letters;
 mod entity_tags;
 mod examples;
 mod framework;
