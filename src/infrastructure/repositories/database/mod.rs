@@ -82,7 +82,7 @@ pub struct Database {
 /// The engine of a database with its connections.
 enum Backend {
     Sqlite(SqliteDatabase),
-    Postgres(PostgresDatabase),
+    Postgres(Box<PostgresDatabase>),
 }
 
 /// What [`Database::open`] does if the schema is not the one that this program needs.
@@ -121,7 +121,7 @@ impl Database {
             DatabaseUrl::Sqlite(file) => {
                 Backend::Sqlite(SqliteDatabase::open(file, u32::from_ne_bytes(instance))?)
             }
-            DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresDatabase::open(url, false)?),
+            DatabaseUrl::Postgres(url) => Backend::Postgres(Box::new(PostgresDatabase::open(url, false)?)),
         };
         Ok(Self::new(backend, context))
     }
@@ -130,7 +130,7 @@ impl Database {
     fn connect_for_reading(url: &DatabaseUrl, context: Context) -> Result<Self, DatabaseError> {
         let backend = match url {
             DatabaseUrl::Sqlite(file) => Backend::Sqlite(SqliteDatabase::open_for_reading(file)?),
-            DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresDatabase::open(url, true)?),
+            DatabaseUrl::Postgres(url) => Backend::Postgres(Box::new(PostgresDatabase::open(url, true)?)),
         };
         Ok(Self::new(backend, context))
     }
