@@ -337,7 +337,7 @@ async fn events_that_all_subscribers_have_read_are_deleted_after_a_week(shop: &S
 #[tokio::test]
 async fn a_commit_of_another_process_ends_the_wait_for_events() {
     let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
-    let other = Database::open(&shop.url, Context::system(), Setup::Never).await.unwrap();
+    let other = Database::open(&shop.url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
     let woken = async {
         loop {
             other.committed().notified().await;
