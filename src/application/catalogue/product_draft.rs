@@ -152,6 +152,31 @@ pub(super) async fn describe(
     Ok(stock)
 }
 
+impl ProductDraft {
+    /// Adds the faults of the draft alone that the schema of the request cannot express.
+    pub(crate) fn check(&self, faults: &mut ValidationException) {
+        if let Some(slug) = &self.slug {
+            check_slug(slug, faults);
+        }
+        check_translations(&self.translations, "", faults);
+        let recurring = self.kind == ProductKind::Subscription;
+        if recurring != self.billing_interval.is_some() {
+            let none = Fault::NotAllowed { allowed: vec![serde_json::Value::Null] };
+            faults.add("/billing_interval", if recurring { Fault::Required } else { none });
+        }
+        for (i, variant) in self.variants.iter().enumerate() {
+            let (at, before) = (format!("/variants/{i}"), &self.variants[..i]);
+            if let Some(fault) = variant.options_fault(self.options.len(), before) {
+                faults.add(format!("{at}/options"), fault);
+            }
+            if before.iter().any(|other| other.sku == variant.sku) {
+                faults.add(format!("{at}/sku"), Fault::Duplicate);
+            }
+            variant.check_prices(&at, faults);
+        }
+    }
+}
+
 impl VariantDraft {
     /// Returns all prices.
     fn money(&self) -> impl Iterator<Item = Money> {
@@ -171,6 +196,17 @@ impl VariantDraft {
     /// Returns whether shoppers could not tell the variants of a product apart.
     fn looks_like(&self, other: &Self) -> bool {
         self.active && other.active && self.options == other.options
+    }
+
+    /// Returns what is wrong with the options of a variant of a product with this number of options, after other variants.
+    /// An inactive variant may have those of an earlier time.
+    fn options_fault(&self, options: usize, before: &[Self]) -> Option<Fault> {
+        match self.options.len() {
+            _ if !self.active => None,
+            few if few < options => Some(Fault::TooFew { min_items: options }),
+            many if many > options => Some(Fault::TooMany { max_items: options }),
+            _ => before.iter().any(|other| other.looks_like(self)).then_some(Fault::Duplicate),
+        }
     }
 
     /// Adds the faults of the prices of the variant at a JSON pointer.
@@ -200,38 +236,11 @@ fn derived_id(product: ProductId, sku: &str) -> VariantId {
 /// Refuses a draft with all faults that the schema of the request cannot express.
 async fn check(connection: &mut Connection, draft: &ProductDraft) -> Result<(), Failure> {
     let mut faults = ValidationException::none();
-    if let Some(slug) = &draft.slug {
-        check_slug(slug, &mut faults);
-    }
-    check_translations(&draft.translations, "", &mut faults);
-    let recurring = draft.kind == ProductKind::Subscription;
-    if recurring != draft.billing_interval.is_some() {
-        let none = Fault::NotAllowed { allowed: vec![serde_json::Value::Null] };
-        faults.add("/billing_interval", if recurring { Fault::Required } else { none });
-    }
+    draft.check(&mut faults);
     if let Some(category) = draft.category_id
         && CategoryRepository(connection).ancestors(category).await?.is_empty()
     {
         faults.add("/category_id", Fault::NotFound);
-    }
-    for (i, variant) in draft.variants.iter().enumerate() {
-        let at = format!("/variants/{i}");
-        match (variant.options.len(), draft.options.len()) {
-            (few, options) if few < options => {
-                faults.add(format!("{at}/options"), Fault::TooFew { min_items: options });
-            }
-            (many, options) if many > options => {
-                faults.add(format!("{at}/options"), Fault::TooMany { max_items: options });
-            }
-            _ if draft.variants[..i].iter().any(|other| other.looks_like(variant)) => {
-                faults.add(format!("{at}/options"), Fault::Duplicate);
-            }
-            _ => {}
-        }
-        if draft.variants[..i].iter().any(|other| other.sku == variant.sku) {
-            faults.add(format!("{at}/sku"), Fault::Duplicate);
-        }
-        variant.check_prices(&at, &mut faults);
     }
     faults.check()
 }

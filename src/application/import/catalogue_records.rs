@@ -3,17 +3,16 @@
 
 use std::collections::HashMap;
 
-use crate::application::catalogue::naming::{check_names, check_translations};
 use crate::domain::category::Category;
 use crate::domain::discount::Discount;
 use crate::domain::events::ProductChanged;
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::TaxRule;
-use crate::infrastructure::exceptions::ValidationException;
 use crate::infrastructure::repositories::{
     CategoryRepository, ProductRepository, SaveError, Table, UnitOfWork,
 };
 
+use super::bounds;
 use super::identity::context_of;
 use super::outcome::{RecordError, RecordOutcome};
 use super::product_updates;
@@ -24,7 +23,7 @@ use super::write_options::{ExistingProducts, WriteOptions};
 type Outcome = Result<RecordOutcome, RecordError>;
 
 pub(super) async fn category(work: &mut UnitOfWork, category: &Category) -> Outcome {
-    check_names(&category.slug, &category.translations)?;
+    bounds::check_category(category)?;
     let taken = || format!("another category has the slug {}", category.slug);
     let is_added = !work.exists::<Category>(category.id).await?;
     if is_added && !CategoryRepository::insert_new(work, category).await? {
@@ -39,9 +38,7 @@ pub(super) async fn tax_rule(work: &mut UnitOfWork, rule: &TaxRule) -> Outcome {
 }
 
 pub(super) async fn shipping_method(work: &mut UnitOfWork, method: &ShippingMethod) -> Outcome {
-    let mut faults = ValidationException::none();
-    check_translations(&method.translations, "", &mut faults);
-    faults.check()?;
+    bounds::check_shipping_method(method)?;
     let taken = || format!("another shipping method has the code {}", method.code);
     let is_added = insert_new(work, method, method.id, taken).await?;
     Ok(RecordOutcome::new(is_added, Counts { shipping_methods: 1, ..Counts::default() }))
@@ -93,8 +90,9 @@ async fn add_products(work: &mut UnitOfWork, products: &[&ImportedProduct]) -> R
     let mut added = Vec::with_capacity(products.len());
     for imported in products {
         let product = &imported.product;
-        check_names(&product.slug, &product.translations)?;
-        added.push((product, imported.pieces()));
+        let pieces = imported.pieces();
+        bounds::check_product(product, &pieces)?;
+        added.push((product, pieces));
     }
     let added: Vec<_> = added.iter().map(|(product, pieces)| (*product, pieces)).collect();
 
@@ -113,6 +111,7 @@ async fn add_products(work: &mut UnitOfWork, products: &[&ImportedProduct]) -> R
 }
 
 pub(super) async fn discount(work: &mut UnitOfWork, discount: &Discount) -> Outcome {
+    bounds::check_discount(discount)?;
     let taken = || format!("another discount has the code {}", discount.code);
     let is_added = insert_new(work, discount, discount.id, taken).await?;
     Ok(RecordOutcome::new(is_added, Counts { discounts: 1, ..Counts::default() }))
@@ -120,6 +119,7 @@ pub(super) async fn discount(work: &mut UnitOfWork, discount: &Discount) -> Outc
 
 /// Adds a customer. Passwords are not imported: customers log in once they have set one.
 pub(super) async fn customer(work: &mut UnitOfWork, customer: &ImportedCustomer) -> Outcome {
+    bounds::check_customer(customer)?;
     let ImportedCustomer { user, preferences } = customer;
     let taken = || "another user has the e-mail address".to_owned();
     let is_added = insert_new(work, user, user.id, taken).await?;

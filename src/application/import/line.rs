@@ -94,6 +94,8 @@ pub enum Reason {
     NotImported,
     /// The line does not identify a product, invoice or customer.
     NoKey,
+    /// Another line of the file has the same key, such as an ID; the detail names it.
+    DuplicateKey,
     /// The number of the invoice or customer is malformed.
     BadKey,
     /// The lines of the product are not consecutive.
@@ -155,6 +157,7 @@ impl Reason {
             Self::InvalidJson => "invalid_json",
             Self::NotImported => "not_imported",
             Self::NoKey => "no_key",
+            Self::DuplicateKey => "duplicate_key",
             Self::BadKey => "bad_key",
             Self::ScatteredProduct => "scattered_product",
             Self::TooManyLines => "too_many_lines",

@@ -8,6 +8,7 @@
 //! those of the shop, at their own time (`sales`, `cancellations`).
 
 mod apply;
+mod bounds;
 mod cancellations;
 mod catalogue_records;
 pub(crate) mod identity;

@@ -11,9 +11,10 @@ use crate::domain::context::Context;
 use crate::domain::events::ProductChanged;
 use crate::domain::ids::{ProductId, VariantId};
 use crate::domain::metadata::Metadata;
-use crate::domain::product::{Product, ProductView, Texts, Variant};
+use crate::domain::product::{Product, ProductView, Texts};
 use crate::infrastructure::repositories::{DatabaseError, ProductRepository, SaveError, UnitOfWork};
 
+use super::bounds;
 use super::outcome::RecordError;
 use super::record::{ImportedProduct, ImportedStock};
 use super::report::StockCounts;
@@ -64,7 +65,9 @@ async fn update_product(
         return Ok(None);
     }
 
-    let saved = ProductRepository::update(work, &mut product, &imported.pieces()).await;
+    let pieces = imported.pieces();
+    bounds::check_product(&product, &pieces)?;
+    let saved = ProductRepository::update(work, &mut product, &pieces).await;
     saved.map_err(|error| match error {
         SaveError::Database(DatabaseError::ForeignKey(_)) => {
             RecordError::Refused("one of its variants belongs to another product".to_owned())
@@ -100,7 +103,8 @@ fn take_metadata(metadata: &mut Metadata, imported: &Metadata) -> Result<(), Rec
     })
 }
 
-/// Replaces the prices and metadata that the file has, and adds the variants that the product does not have. Returns the ids of those.
+/// Replaces the prices and metadata that the file has, and adds the variants that the product does not have. Returns the
+/// ids of those.
 fn take_variants(product: &mut Product, imported: &Product) -> Result<Vec<VariantId>, RecordError> {
     let mut added = Vec::new();
     for variant in &imported.variants {
@@ -109,30 +113,10 @@ fn take_variants(product: &mut Product, imported: &Product) -> Result<Vec<Varian
             take_metadata(&mut stored.metadata, &variant.metadata)?;
             continue;
         }
-        check_options(product, variant)?;
         product.variants.push(variant.clone());
         added.push(variant.id);
     }
     Ok(added)
-}
-
-/// Refuses a new variant that shoppers could not tell apart from another one of the product.
-fn check_options(product: &Product, new: &Variant) -> Result<(), RecordError> {
-    if !new.active {
-        return Ok(());
-    }
-    let (expected, found) = (product.options.len(), new.options.len());
-    if found != expected {
-        let reason = format!("the new variant {} has {found} options, the product has {expected}", new.sku);
-        return Err(RecordError::Refused(reason));
-    }
-    match product.variants.iter().find(|other| other.active && other.options == new.options) {
-        Some(other) => {
-            let reason = format!("the new variant {} has the same options as {}", new.sku, other.sku);
-            Err(RecordError::Refused(reason))
-        }
-        None => Ok(()),
-    }
 }
 
 /// Returns the variants whose stock in the file is another one than in the store, each with its SKU and

@@ -33,7 +33,7 @@ pub trait Observer: Send {
     fn checked(&mut self, lines: u64) -> io::Result<()>;
     /// The outcome of `done` of all `lines` lines is committed.
     fn committed(&mut self, done: u64, lines: u64) -> io::Result<()>;
-    /// A line was rejected.
+    /// A line was rejected, for another reason than the type of its record.
     fn rejected(&mut self, rejection: &Rejection) -> io::Result<()>;
 }
 
@@ -270,8 +270,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Counts a rejected line, and passes it on if it can be corrected. Records of types that are not imported are only
+    /// counted.
     fn reject(&mut self, rejection: &Rejection, observer: &mut dyn Observer) -> Result<(), ImportError> {
         self.totals.reject(rejection);
+        if rejection.reason == Reason::NotImported {
+            return Ok(());
+        }
         observer.rejected(rejection).map_err(ImportError::Observer)
     }
 }

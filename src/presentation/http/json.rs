@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_path_to_error::{Path, Segment};
 use utoipa::ToSchema;
 
-use super::{
-    body_limit::BodyLimit, document, operation::OperationDescription, routing::Argument, schema::Schema,
-};
+use super::{body_limit::BodyLimit, document, operation::OperationDescription, routing::Argument};
+use crate::application::schema::Schema;
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
 
 const JSON: &str = "application/json";
@@ -32,11 +31,7 @@ pub struct EmptyBody {}
 /// Parses and validates a body; fails with all its faults.
 pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T, Failure> {
     let value = document::parse(body)?;
-    let mut input = ValidationException::none();
-    for (pointer, fault) in Schema::of::<T>().faults(&value) {
-        input.add(pointer, fault);
-    }
-    input.check()?;
+    Schema::of::<T>().check(&value)?;
     // The type checks what the schema cannot express.
     T::deserialize(value).map_err(|_| ValidationException::one(misfit::<T>(body), Fault::Invalid).into())
 }

@@ -19,6 +19,5 @@ pub mod response;
 pub mod router;
 pub mod routes;
 pub mod routing;
-pub mod schema;
 pub mod server;
 pub mod state;

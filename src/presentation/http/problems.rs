@@ -20,7 +20,7 @@ const UNEXPECTED: &str = "UnexpectedProblem";
 const FAULT: &str = "Fault";
 
 /// The members that problem documents of one code, or faults of one code, have beside those of all.
-const FACTS: [(&str, &str); 28] = [
+const FACTS: [(&str, &str); 30] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
@@ -52,6 +52,8 @@ const FACTS: [(&str, &str); 28] = [
     ("to", "The status that was requested."),
     ("until", "The end of the time in which the buyer could cancel the order."),
     ("what", "The kind of the resource."),
+    ("products", "The number of products of the category."),
+    ("subcategories", "The number of categories directly below the category."),
 ];
 
 /// The members of [`FACTS`] that are ids.

@@ -18,7 +18,8 @@ use utoipa::{
     },
 };
 
-use super::{operation::OperationDescription, routing::Argument, schema::Schema};
+use super::{operation::OperationDescription, routing::Argument};
+use crate::application::schema::Schema;
 use crate::domain::text::is_line;
 use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, ValidationException};
 

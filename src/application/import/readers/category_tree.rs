@@ -9,7 +9,7 @@ use crate::application::import::identity::Identity;
 use crate::application::import::record::Record;
 use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
-use crate::domain::slug::slug;
+use crate::domain::slug::{shortened, uncut_slug};
 
 /// The categories so far.
 pub(super) struct CategoryTree {
@@ -36,7 +36,7 @@ impl CategoryTree {
         let mut parent = None;
         let mut key = String::new();
         for name in path.map(str::trim) {
-            let step = slug(name);
+            let step = uncut_slug(name);
             if step.is_empty() {
                 continue;
             }
@@ -46,7 +46,7 @@ impl CategoryTree {
             key.push_str(&step);
             let id = self.identity.category(&key);
             if self.slugs.insert(key.clone()) {
-                let category = Category::new(id, key.clone(), name.to_owned(), self.created_at);
+                let category = Category::new(id, shortened(key.clone()), name.to_owned(), self.created_at);
                 out.entry(Record::Category(Category { parent_id: parent, ..category }), Vec::new());
             }
             parent = Some(id);

@@ -17,6 +17,7 @@ use super::error::{Fault, ReadError};
 use super::field_parsing::LineError;
 use super::format_reader::{FormatReader, Outcomes};
 use super::kept_columns::UnusedValues;
+use super::keys::Keys;
 use super::numbers::NumberColumns;
 use super::skus::Skus;
 use crate::application::import::line::{Fields, Reason, SourceLine};
@@ -48,20 +49,22 @@ pub(super) fn next_line<R: BufRead>(lines: &mut BoundedLines<R>) -> Result<Optio
 /// Reads each line as a record.
 pub(super) struct JsonLines {
     default_created_at: Timestamp,
+    /// The type and the id of each record.
+    keys: Keys,
     skus: Skus,
 }
 
 impl JsonLines {
     pub(super) fn new(options: &Options) -> Self {
         let skus = Skus::new(options.suffix_duplicate_skus);
-        Self { default_created_at: options.created_at, skus }
+        Self { default_created_at: options.created_at, keys: Keys::default(), skus }
     }
 
     fn record(&mut self, text: &str, line: u64) -> Result<Record, LineError> {
         let at = self.default_created_at;
         let invalid = |detail| (Reason::InvalidJson, detail);
-        let LineHead { r#type } = parse(text).map_err(invalid)?;
-        match r#type {
+        let LineHead { r#type, id } = parse(text).map_err(invalid)?;
+        let record = match r#type {
             LineType::Category => {
                 parse::<CategoryLine>(text).and_then(|line| line.category(at)).map(Record::Category)
             }
@@ -83,8 +86,12 @@ impl JsonLines {
             LineType::Order | LineType::Invoice | LineType::Review | LineType::Subscription => {
                 return Err((Reason::NotImported, r#type.name().to_owned()));
             }
+        };
+        let record = record.map_err(invalid)?;
+        if let Some(id) = id {
+            self.keys.add(&format!("{} {id}", r#type.name()), line)?;
         }
-        .map_err(invalid)
+        Ok(record)
     }
 }
 
@@ -148,4 +155,5 @@ fn described(error: &serde_json::Error) -> String {
 #[derive(Deserialize)]
 struct LineHead {
     r#type: LineType,
+    id: Option<String>,
 }

@@ -23,6 +23,7 @@ mod format;
 mod format_reader;
 mod json_lines;
 mod kept_columns;
+mod keys;
 mod numbers;
 mod online_retail;
 mod shopify;

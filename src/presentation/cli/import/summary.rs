@@ -43,7 +43,12 @@ pub(super) fn of(imported: &Imported, file: &Path, rejects: Option<&Path>) -> St
         line(&mut text, &note);
     }
     if let Some(rejects) = rejects {
-        line(&mut text, &format!("the rejected lines are in {}", rejects.display()));
+        let name = rejects.display();
+        line(
+            &mut text,
+            &format!("the rejected lines are in {name}, each with the reason: correct them, and import"),
+        );
+        line(&mut text, "that file with the same options");
     }
     if imported.dry_run {
         line(&mut text, "dry run: the store stays as it was");

@@ -1,5 +1,7 @@
 //! Imports of orders and catalogues: repeated, interrupted, and with the same result on both engines.
 
+mod bounds;
+mod documentation;
 mod history;
 mod numbers;
 mod past_sales;

@@ -110,8 +110,8 @@ async fn an_update_that_the_store_refuses_leaves_the_product_as_it_is(shop: &Sho
     let other_options = format!("{COLUMNS}cup,Big cup,,,,C-NEW,shopify,5,3.00\n");
     for (file, reason) in [
         (&reserved.replace(r#""amount":1000"#, r#""amount":1"#), "orders have reserved 1 pieces of sku"),
-        (&renamed, "the new variant C-S-NEW has the same options as C-S"),
-        (&other_options, "the new variant C-NEW has 0 options, the product has 1"),
+        (&renamed, "invalid input: /variants/2/options duplicate"),
+        (&other_options, "invalid input: /variants/2/options too_few"),
     ] {
         let (report, progress) = update_all(store, file).await;
         let [(_, "refused", detail)] = &progress.rejected[..] else { panic!("{:?}", progress.rejected) };

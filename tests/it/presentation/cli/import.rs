@@ -179,6 +179,11 @@ fn records_that_are_not_imported_are_named_in_the_report_and_the_exit_code() {
     let report: serde_json::Value = serde_json::from_str(&output).unwrap();
     assert_eq!(report["added"]["customers"], 1);
     assert_eq!(report["rejected"]["not_imported"], serde_json::json!({"order": 2, "review": 1}));
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        2,
+        "there is no file of lines that cannot be corrected"
+    );
 }
 
 /// Returns the number of committed orders in the folder's store, which is 0 before it is set up.

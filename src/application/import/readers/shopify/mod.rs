@@ -37,7 +37,7 @@ use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::import::record::{ImportedProduct, ImportedStock, Record};
 use crate::domain::money::Currency;
 use crate::domain::product::{Product, ProductKind, Variant};
-use crate::domain::slug::slug;
+use crate::domain::slug::{slug, uncut_slug};
 
 const IDENTITY: Identity = Identity::new(Format::Shopify.name());
 
@@ -195,7 +195,7 @@ impl FormatReader for Shopify {
 
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
         let handle = match self.columns.handle.of(&line) {
-            "" => slug(self.columns.title.of(&line)),
+            "" => uncut_slug(self.columns.title.of(&line)),
             handle => handle.to_owned(),
         };
         if slug(&handle).is_empty() {

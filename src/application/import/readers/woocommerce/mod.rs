@@ -34,6 +34,7 @@ use super::field_parsing::{LineError, quoted, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
 use super::kept_columns::{KeptColumns, UnusedValues};
+use super::keys::Keys;
 use super::numbers::{Marks, NumberColumns};
 use super::skus::Skus;
 use super::text::joined_slug;
@@ -50,6 +51,8 @@ const IDENTITY: Identity = Identity::new(Format::Woocommerce.name());
 /// Reads simple products, and assembles variable ones from their variations.
 pub(super) struct Woocommerce {
     parser: LineParser,
+    /// The IDs of all lines.
+    ids: Keys,
     skus: Skus,
     categories: CategoryTree,
     parents: Vec<Variable>,
@@ -82,6 +85,7 @@ impl Woocommerce {
                 unused,
                 kept: KeptColumns::of(&header),
             },
+            ids: Keys::default(),
             skus: Skus::new(options.suffix_duplicate_skus),
             categories: CategoryTree::new(IDENTITY, options.created_at),
             parents: Vec::new(),
@@ -145,7 +149,13 @@ impl FormatReader for Woocommerce {
     }
 
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
-        let types = self.parser.columns.types(&line);
+        let columns = &self.parser.columns;
+        if columns.has_id(&line)
+            && let Err((reason, detail)) = self.ids.add(columns.key(&line), line.number)
+        {
+            return out.reject(line.reject(reason, detail));
+        }
+        let types = columns.types(&line);
         let is = |name: &str| types.iter().any(|known| known == name);
         if is("variation") {
             self.variations.push(line);

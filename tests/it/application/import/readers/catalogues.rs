@@ -273,6 +273,22 @@ fn a_sku_of_two_products_is_rejected_with_the_other_line_or_gets_a_suffix() {
 }
 
 #[test]
+fn a_second_record_with_the_same_key_is_rejected_with_the_line_of_the_first() {
+    let woocommerce = "ID,Type,SKU,Name,Regular price\n7,simple,A,Cup,1.00\n8,simple,B,Jug,1.00\n7,simple,C,Vase,1.00\n\
+                       ,simple,D,Pot,1.00\n,simple,E,Pan,1.00\n";
+    let import = read(woocommerce, &with_currency(Currency::EUR));
+    assert_eq!(import.products().len(), 4);
+    assert_eq!(import.reasons(), [(4, "duplicate_key")]);
+    assert_eq!(import.rejected[0].detail, "“7”, see line 2");
+
+    let line = |r#type: &str, id: &str| format!("{{\"type\":\"{type}\",\"id\":\"{id}\",\"name\":\"A\"}}\n");
+    let json_lines = [("category", "a"), ("customer", "a"), ("customer", "a"), ("category", "b")];
+    let json_lines: String = json_lines.iter().map(|(r#type, id)| line(r#type, id)).collect();
+    let import = read(&json_lines, &Options::default());
+    assert_eq!(import.reasons(), [(3, "duplicate_key")]);
+}
+
+#[test]
 fn the_fault_of_a_json_line_names_its_json_pointer() {
     let read = read(
         concat!(

@@ -25,7 +25,7 @@ use utoipa::{
     },
 };
 
-use crate::infrastructure::exceptions::Fault;
+use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 
 /// The schemas by type. Each is computed once; there are as many as types of requests.
 static SCHEMAS: LazyLock<RwLock<HashMap<TypeId, &'static Schema>>> = LazyLock::new(RwLock::default);
@@ -71,8 +71,17 @@ impl Schema {
         walk::faults(self, value)
     }
 
+    /// Fails with all faults of a value, at most 100.
+    pub fn check(&self, value: &Value) -> Result<(), Failure> {
+        let mut exception = ValidationException::none();
+        for (pointer, fault) in self.faults(value) {
+            exception.add(pointer, fault);
+        }
+        exception.check()
+    }
+
     /// Returns the schema of a property.
-    pub(super) fn property(&self, name: &str) -> Option<&Node> {
+    pub(crate) fn property(&self, name: &str) -> Option<&Node> {
         match self.resolve(&self.root)? {
             Node::Object(object) => self.resolve(object.properties.get(name)?),
             _ => None,
