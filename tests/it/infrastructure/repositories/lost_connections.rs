@@ -68,7 +68,8 @@ async fn a_commit_without_a_response_has_an_unknown_outcome() {
         write.await
     };
     count().await.unwrap();
-    proxy.lose_response_to("COMMIT");
+    // with the byte that ends a statement: a transaction begins as `READ COMMITTED`
+    proxy.lose_response_to("COMMIT\0");
     let lost = count().await;
     assert!(matches!(lost, Err(DatabaseError::OutcomeUnknown(_))), "{lost:?}");
     let sql = "SELECT value FROM counters WHERE name = 'lost'";

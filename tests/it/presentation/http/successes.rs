@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::examples::{Operation, document, example, operations, resolve};
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
-use crate::support::store::manual_capture;
+use crate::support::store::{execute, manual_capture};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, unique};
 
 const PASSWORD: &str = "correct horse";
@@ -94,6 +94,11 @@ fn a_body_that_differs_from_its_schema_is_found() {
     assert_eq!(faults(lines), ["cart/lines[]: code is not documented", "cart/lines[]: sku is missing"]);
 }
 
+/// Makes the last event of a type a dead letter of the subscriber of notifications.
+const FAILED: &str = "INSERT INTO dead_letters (id, subscriber, seq, event_id, event_type, subject, attempts, error, \
+    failed_at) SELECT id, 'notifications', seq, id, type, subject, 8, 'refused', occurred_at FROM outbox \
+    WHERE type = 'order.placed' ORDER BY seq DESC LIMIT 1";
+
 /// A request that should succeed.
 struct Request {
     path: String,
@@ -174,6 +179,7 @@ impl Resources<'_> {
         let last = operation.path.rsplit('/').next().unwrap();
         match resource {
             "categories" => self.created("categories", json!({"name": unique("category")})).await,
+            "dead-letters" => self.dead_letter().await,
             "discounts" => self.created("discounts", discount(&unique("code"))).await,
             "inventory" => self.shop.product().create().await.to_string(),
             "notifications" => self.notification().await,
@@ -234,6 +240,14 @@ impl Resources<'_> {
     async fn subscription(&self) -> String {
         order_of(self.user, self.shop.product().subscription().create().await).await;
         text(&self.user.get("/v1/subscriptions").await.expect(200)["items"][0]["id"])
+    }
+
+    /// Makes an event of an order a dead letter of the subscriber of notifications; returns its id.
+    async fn dead_letter(&self) -> String {
+        self.bought().await;
+        execute(&self.shop.database, &[FAILED]).await;
+        let list = self.admin.get("/admin/v1/dead-letters").await.expect(200);
+        text(&list["items"][0]["id"])
     }
 
     /// Waits for the notification of an order.
