@@ -1,8 +1,8 @@
 //! Idempotency keys: a request that is repeated with its key has one effect and one response.
 //!
-//! A use case of one transaction runs in [`once`]. A use case that calls a payment provider between two transactions is a
-//! [`ProviderRequest`], run by [`request_provider`]: the first transaction claims the key together with the effect, the
-//! last one stores the response.
+//! A use case of one transaction runs in [`once`]. A use case that calls a payment provider between two transactions is
+//! a [`ProviderRequest`], run by [`request_provider`]: the first transaction claims the key together with the effect,
+//! the last one stores the response.
 
 use std::sync::Arc;
 

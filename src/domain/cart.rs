@@ -68,8 +68,8 @@ pub struct CartLine {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delivery {
-    /// The country code (ISO 3166-1 alpha-2). If omitted, it is that of the shipping address, or else the store's default
-    /// country.
+    /// The country code (ISO 3166-1 alpha-2). If omitted, it is that of the shipping address, or else the store's
+    /// default country.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = "country", example = "DE")]
     pub country: Option<Country>,

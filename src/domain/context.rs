@@ -156,8 +156,8 @@ impl IdSource for SeededIds {
     }
 }
 
-/// Makes a UUID version 7 by RFC 9562, section 6.2, method 3: the 12 bits after the milliseconds are the fraction of the
-/// millisecond, so that ids sort by their microsecond without shared state; 62 random bits follow.
+/// Makes a UUID version 7 by RFC 9562, section 6.2, method 3: the 12 bits after the milliseconds are the fraction of
+/// the millisecond, so that ids sort by their microsecond without shared state; 62 random bits follow.
 fn uuid_v7(now: Timestamp, random: [u8; 8]) -> Uuid {
     // the time of a UUID begins in 1970
     let microseconds = u64::try_from(now.as_microsecond()).unwrap_or(0);

@@ -18,8 +18,8 @@ states! {
 }
 
 impl InvoiceKind {
-    /// Returns the series in which documents of this kind are numbered. Those of imported orders have one of their own, so
-    /// that they take no numbers from those that the store issues.
+    /// Returns the series in which documents of this kind are numbered. Those of imported orders have one of their own,
+    /// so that they take no numbers from those that the store issues.
     pub fn series(self, is_imported: bool) -> &'static str {
         match (self, is_imported) {
             (Self::Invoice, false) => "R",

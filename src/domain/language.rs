@@ -3,8 +3,8 @@
 /// The greatest length of a tag (RFC 5646 section 4.4.1).
 const MAX_LENGTH: usize = 35;
 
-/// Returns whether a text has the form of a tag: a language of two to eight letters, then subtags of letters and digits,
-/// such as `de`, `pt-BR` and `zh-Hans`. Whether the language exists is not checked.
+/// Returns whether a text has the form of a tag: a language of two to eight letters, then subtags of letters and
+/// digits, such as `de`, `pt-BR` and `zh-Hans`. Whether the language exists is not checked.
 pub fn is_language_tag(text: &str) -> bool {
     let mut parts = text.split('-');
     let language = parts.next().unwrap_or_default();

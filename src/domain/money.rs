@@ -177,8 +177,8 @@ impl Money {
         amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
     }
 
-    /// Compares two amounts of one currency. `Money` does not implement `PartialOrd`: comparisons of different currencies
-    /// would be false in both directions instead of an error.
+    /// Compares two amounts of one currency. `Money` does not implement `PartialOrd`: comparisons of different
+    /// currencies would be false in both directions instead of an error.
     pub fn compare(self, other: Self) -> Result<Ordering, MoneyError> {
         self.same_currency(other)?;
         Ok(self.amount.cmp(&other.amount))

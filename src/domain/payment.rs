@@ -97,7 +97,8 @@ pub struct Payment {
     pub attempts: i64,
     /// The time of the next look-up, UTC; `None` if the outcome of the payment and of its operations is known.
     pub next_attempt_at: Option<Timestamp>,
-    /// Until when an abandoned payment is looked up, UTC: its provider did not know it, and the request may still arrive.
+    /// Until when an abandoned payment is looked up, UTC: its provider did not know it, and the request may still
+    /// arrive.
     pub watched_until: Option<Timestamp>,
     /// The number of changes, from 1.
     pub version: i64,

@@ -266,8 +266,8 @@ impl PlacedOrder {
         Ok(effects)
     }
 
-    /// Fulfils a paid order that is delivered when its whole amount is captured: one of digital goods alone, or a past sale
-    /// that was imported.
+    /// Fulfils a paid order that is delivered when its whole amount is captured: one of digital goods alone, or a past
+    /// sale that was imported.
     fn deliver_order(&mut self, now: Timestamp) -> Transition {
         let is_delivered = self.order.is_digital() || self.payment.is_imported();
         if self.order.status == OrderStatus::Paid && is_delivered && self.is_captured() {

@@ -1,7 +1,7 @@
 //! The prices of a cart: discount, tax, shipping and total, in whole minor units.
 //!
-//! Amounts are rounded half away from zero, once a line, and every sum is a sum of rounded lines, so that each column of
-//! an invoice adds up. The reasons are in `docs/decisions/0002-prices-and-tax.md`.
+//! Amounts are rounded half away from zero, once a line, and every sum is a sum of rounded lines, so that each column
+//! of an invoice adds up. The reasons are in `docs/decisions/0002-prices-and-tax.md`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -52,8 +52,8 @@ pub struct ShippingInput {
 
 /// A priced cart. No amount in it is negative.
 ///
-/// `total` is the sum of the lines' totals and `shipping_total`. It is also `subtotal − discount + shipping` and the tax
-/// of exclusive rates; the amounts contain the tax of inclusive ones.
+/// `total` is the sum of the lines' totals and `shipping_total`. It is also `subtotal − discount + shipping` and the
+/// tax of exclusive rates; the amounts contain the tax of inclusive ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Priced {
     /// The lines, in the order given.

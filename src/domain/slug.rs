@@ -11,8 +11,8 @@ const LONGEST_DERIVED: usize = 120;
 /// The hexadecimal digits at the end of a slug that was shortened.
 const DIGITS: usize = 8;
 
-/// Returns the slug of a text: its letters in lower case without accents, and its digits, separated by single hyphens. One
-/// of more than 120 characters is shortened. The slug of a text without letters and digits is empty.
+/// Returns the slug of a text: its letters in lower case without accents, and its digits, separated by single hyphens.
+/// One of more than 120 characters is shortened. The slug of a text without letters and digits is empty.
 pub fn slug(text: &str) -> String {
     shortened(uncut_slug(text))
 }
@@ -32,8 +32,8 @@ pub fn uncut_slug(text: &str) -> String {
     slug
 }
 
-/// Cuts a slug of more than 120 characters. It ends with digits that follow from the whole, so that different slugs stay
-/// different.
+/// Cuts a slug of more than 120 characters. It ends with digits that follow from the whole, so that different slugs
+/// stay different.
 pub fn shortened(slug: String) -> String {
     if slug.chars().count() <= LONGEST_DERIVED {
         return slug;

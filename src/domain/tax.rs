@@ -70,8 +70,8 @@ impl fmt::Display for TaxRate {
     }
 }
 
-/// A group of products with the same tax rate in a country: `standard`, `reduced`, `zero` or a name of the store's own, of
-/// 1 to 32 lower-case letters, digits, `-` and `_`.
+/// A group of products with the same tax rate in a country: `standard`, `reduced`, `zero` or a name of the store's own,
+/// of 1 to 32 lower-case letters, digits, `-` and `_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String, format = "tax-class", pattern = "^[a-z0-9_-]{1,32}$", example = "standard")]

@@ -1,8 +1,8 @@
 //! Which characters a text may have.
 
 /// Returns whether a text of one line, such as a name or an address, has none of the characters that could forge a line
-/// of a header or of a log, or display another text than it contains: control characters, line breaks, the separators of
-/// lines and paragraphs, and the controls of bidirectional text (Unicode Standard Annex #9, section 2).
+/// of a header or of a log, or display another text than it contains: control characters, line breaks, the separators
+/// of lines and paragraphs, and the controls of bidirectional text (Unicode Standard Annex #9, section 2).
 pub fn is_line(text: &str) -> bool {
     !text
         .chars()

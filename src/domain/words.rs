@@ -1,8 +1,8 @@
 //! The words of a text for the search, folded so that case, accents and encoding do not matter.
 //!
-//! Folding is compatibility decomposition (NFKD) without marks, and case folding by way of upper case: `Straße` is found
-//! by `STRASSE`, and `ﬁg` by `fig`. Every Han or kana character is a word, because these scripts have no spaces. An
-//! apostrophe does not separate words.
+//! Folding is compatibility decomposition (NFKD) without marks, and case folding by way of upper case: `Straße` is
+//! found by `STRASSE`, and `ﬁg` by `fig`. Every Han or kana character is a word, because these scripts have no spaces.
+//! An apostrophe does not separate words.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 

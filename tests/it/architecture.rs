@@ -4,6 +4,7 @@
 mod circles;
 mod documents;
 mod paths;
+mod sizes;
 mod words;
 
 use std::{fs, path::Path};
@@ -43,7 +44,6 @@ const OUTSIDE_OF_THE_DOMAIN: [&str; 13] = [
 ];
 /// The folders with files of ours.
 const FOLDERS: [&str; 6] = ["src", "tests", "benches", "docs", "locales", "migrations"];
-const MOST_LINES: usize = 400;
 /// The files of the application that belong to no capability.
 const APPLICATION: [&str; 6] =
     ["consistency.rs", "demo.rs", "idempotency.rs", "mod.rs", "partial_update.rs", "readiness.rs"];
@@ -191,13 +191,6 @@ fn folders(sources: &[Source]) -> Vec<String> {
     lost.map(|source| format!("{}: belongs in a folder", source.path)).collect()
 }
 
-/// A file has at most 400 lines.
-fn sizes(sources: &[Source]) -> Vec<String> {
-    let lines = |source: &Source| source.text.lines().count();
-    let long = sources.iter().filter(|source| lines(source) > MOST_LINES);
-    long.map(|source| format!("{}: {} lines, more than {MOST_LINES}", source.path, lines(source))).collect()
-}
-
 /// The paths of all files in the folders of the repository, and of those beside them.
 fn files() -> Vec<String> {
     fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
@@ -246,7 +239,7 @@ fn documents() -> Vec<Source> {
 fn the_source_follows_the_rules_of_the_architecture() {
     let sources = sources();
     let rules =
-        [directions, siblings, circles, domain_without_io, names, folders, words::doc_comments, sizes];
+        [directions, siblings, circles, domain_without_io, names, folders, words::doc_comments, sizes::sizes];
     let mut faults: Vec<_> = rules.iter().flat_map(|rule| rule(&sources)).collect();
     let texts: Vec<_> = sources.iter().cloned().chain(documents()).collect();
     faults.extend(words::glossary(&texts));
@@ -382,10 +375,4 @@ fn a_file_outside_of_the_folders_is_caught() {
     ] {
         assert_eq!(against(folders, path, ""), [""; 0], "{path}");
     }
-}
-
-#[test]
-fn a_file_that_is_too_long_is_caught() {
-    assert_eq!(against(sizes, "src/domain/money.rs", &"\n".repeat(MOST_LINES + 1)).len(), 1);
-    assert_eq!(against(sizes, "src/domain/money.rs", &"\n".repeat(MOST_LINES)), [""; 0]);
 }

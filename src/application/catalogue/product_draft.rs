@@ -57,8 +57,8 @@ pub struct ProductDraft {
     /// The texts in other languages, by BCP 47 tag.
     #[serde(default)]
     pub translations: Translations,
-    /// The merchant's own values, which shoppers do not see. If omitted, a new product has none, and those of an existing
-    /// product stay.
+    /// The merchant's own values, which shoppers do not see. If omitted, a new product has none, and those of an
+    /// existing product stay.
     pub metadata: Option<Metadata>,
     /// The variants, in order.
     #[schema(min_items = 1, max_items = 200)]
@@ -88,13 +88,13 @@ pub struct VariantDraft {
     #[serde(default)]
     #[schema(max_items = 50)]
     pub prices: Vec<Money>,
-    /// The stock of a new variant, in pieces; `null` if they are not counted. If omitted, the pieces of a digital product
-    /// are not counted, and others have 0. The stock of an existing variant stays.
+    /// The stock of a new variant, in pieces; `null` if they are not counted. If omitted, the pieces of a digital
+    /// product are not counted, and others have 0. The stock of an existing variant stays.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000)]
     pub stock: Option<Option<i64>>,
-    /// The merchant's own values, which shoppers do not see. If omitted, a new variant has none, and those of an existing
-    /// variant stay.
+    /// The merchant's own values, which shoppers do not see. If omitted, a new variant has none, and those of an
+    /// existing variant stay.
     pub metadata: Option<Metadata>,
 }
 
@@ -198,8 +198,8 @@ impl VariantDraft {
         self.active && other.active && self.options == other.options
     }
 
-    /// Returns what is wrong with the options of a variant of a product with this number of options, after other variants.
-    /// An inactive variant may have those of an earlier time.
+    /// Returns what is wrong with the options of a variant of a product with this number of options, after other
+    /// variants. An inactive variant may have those of an earlier time.
     fn options_fault(&self, options: usize, before: &[Self]) -> Option<Fault> {
         match self.options.len() {
             _ if !self.active => None,

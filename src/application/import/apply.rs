@@ -1,5 +1,6 @@
-//! Writes a record in an open unit of work, at the record's own time and with ids that follow from the record: repeated,
-//! or on another database, it writes the same. What is in the store already stays as it is, unless products are updated.
+//! Writes a record in an open unit of work, at the record's own time and with ids that follow from the record:
+//! repeated, or on another database, it writes the same. What is in the store already stays as it is, unless products
+//! are updated.
 
 use std::collections::{HashMap, HashSet};
 

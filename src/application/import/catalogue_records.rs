@@ -129,8 +129,8 @@ pub(super) async fn customer(work: &mut UnitOfWork, customer: &ImportedCustomer)
     Ok(RecordOutcome::new(is_added, Counts { customers: 1, ..Counts::default() }))
 }
 
-/// Inserts a row unless there is one with its key; returns whether it was inserted. Refuses one whose other unique value
-/// is taken.
+/// Inserts a row unless there is one with its key; returns whether it was inserted. Refuses one whose other unique
+/// value is taken.
 async fn insert_new<T: Table>(
     work: &mut UnitOfWork,
     row: &T,

@@ -4,8 +4,8 @@
 //! line of the file belongs either to a record or to a rejection ([`line`]), and the totals of both must add up to the
 //! file ([`totals`]).
 //!
-//! [`run`] checks the file, and then writes its records in batches. Orders and payments go through the same use cases as
-//! those of the shop, at their own time (`sales`, `cancellations`).
+//! [`run`] checks the file, and then writes its records in batches. Orders and payments go through the same use cases
+//! as those of the shop, at their own time (`sales`, `cancellations`).
 
 mod apply;
 mod bounds;

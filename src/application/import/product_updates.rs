@@ -1,8 +1,8 @@
 //! Updates products of the store that a file describes again.
 //!
-//! An update takes the texts, prices, stock and metadata that the file has, and adds new variants. Everything else stays: slugs,
-//! categories, kinds, options, SKUs, what is active, and what the file does not have, such as prices in another currency
-//! and variants that it no longer names.
+//! An update takes the texts, prices, stock and metadata that the file has, and adds new variants. Everything else
+//! stays: slugs, categories, kinds, options, SKUs, what is active, and what the file does not have, such as prices in
+//! another currency and variants that it no longer names.
 
 use std::collections::HashMap;
 
@@ -19,8 +19,8 @@ use super::outcome::RecordError;
 use super::record::{ImportedProduct, ImportedStock};
 use super::report::StockCounts;
 
-/// Updates products by those of a file, with the store's own time and ids. Returns the products that differed, each with
-/// how the stock of its new variants was taken; all are refused if the store refuses one.
+/// Updates products by those of a file, with the store's own time and ids. Returns the products that differed, each
+/// with how the stock of its new variants was taken; all are refused if the store refuses one.
 pub(super) async fn update_all(
     work: &mut UnitOfWork,
     context: &Context,
@@ -103,8 +103,8 @@ fn take_metadata(metadata: &mut Metadata, imported: &Metadata) -> Result<(), Rec
     })
 }
 
-/// Replaces the prices and metadata that the file has, and adds the variants that the product does not have. Returns the
-/// ids of those.
+/// Replaces the prices and metadata that the file has, and adds the variants that the product does not have. Returns
+/// the ids of those.
 fn take_variants(product: &mut Product, imported: &Product) -> Result<Vec<VariantId>, RecordError> {
     let mut added = Vec::new();
     for variant in &imported.variants {

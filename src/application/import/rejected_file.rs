@@ -13,8 +13,8 @@ pub struct RejectedFile<W: Write> {
 }
 
 impl<W: Write> RejectedFile<W> {
-    /// Writes the header; `header` and `dialect` are those of the source. The file is UTF-8, with a byte order mark if the
-    /// source has another encoding, so that it is read as UTF-8 with the same options.
+    /// Writes the header; `header` and `dialect` are those of the source. The file is UTF-8, with a byte order mark if
+    /// the source has another encoding, so that it is read as UTF-8 with the same options.
     pub fn new(mut out: W, header: &Fields, dialect: Dialect) -> csv::Result<Self> {
         if dialect.encoding != Encoding::UTF_8 {
             out.write_all("\u{FEFF}".as_bytes())?;

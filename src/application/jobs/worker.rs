@@ -21,8 +21,8 @@ const POLL: Duration = Duration::from_secs(2);
 /// Runs the worker of a store until `stop` is cancelled.
 ///
 /// What it does at that time is dropped, calls to payment providers included, so that it ends in a moment whatever a
-/// provider does. That is safe as a crash is: a unit of work is committed as a whole or not at all, an event that was not
-/// delivered is delivered later, and a payment without a known outcome is recovered at the next start.
+/// provider does. That is safe as a crash is: a unit of work is committed as a whole or not at all, an event that was
+/// not delivered is delivered later, and a payment without a known outcome is recovered at the next start.
 pub async fn work(store: Store, stop: CancellationToken) {
     let jobs = jobs(&ProviderScope::all(&store));
     let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());

@@ -151,7 +151,8 @@ async fn finish(
     mut placed: PlacedOrder,
     effects: Vec<Effect>,
 ) -> Result<PlacedOrder, Failure> {
-    // orders are locked before subscriptions, by their ids: these orders are newer than the one that paid the last period
+    // orders are locked before subscriptions, by their ids: these orders are newer than the one that paid the last
+    // period
     let mut charges = Vec::new();
     if effects.contains(&Effect::EndSubscriptions) && placed.order.has_subscriptions() {
         for id in SubscriptionRepository(work).next_charges(placed.order.id).await? {

@@ -105,8 +105,8 @@ pub async fn refresh(store: &Store, payment_id: PaymentId) -> Result<(), Failure
 }
 
 /// Notifies the worker of the payments that became due at `since` or later, for use after a commit that may have begun
-/// operations without sending them, such as the refund of an order that was cancelled: the worker sends them soon. Those
-/// of which the worker gets no notice are sent by the next run of the recovery.
+/// operations without sending them, such as the refund of an order that was cancelled: the worker sends them soon.
+/// Those of which the worker gets no notice are sent by the next run of the recovery.
 pub(crate) async fn send_due(store: &Store, since: Timestamp) {
     if let Err(failure) = notify_due(store, since).await {
         tracing::warn!(failure = %failure.report(), "the next run of the recovery sends the operations that are due");

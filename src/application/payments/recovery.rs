@@ -59,8 +59,8 @@ async fn attempt(store: &Store, id: PaymentId, by: Timestamp) -> bool {
     claimed
 }
 
-/// Processes a notice: recovers the payment if it is due, and otherwise looks it up. Operations that begin by its outcome
-/// are sent too.
+/// Processes a notice: recovers the payment if it is due, and otherwise looks it up. Operations that begin by its
+/// outcome are sent too.
 pub(crate) async fn process_notice(store: &Store, id: PaymentId) -> Result<(), Failure> {
     let mut due = claim(store, id, store.now()).await?;
     if !due {

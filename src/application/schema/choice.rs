@@ -32,8 +32,8 @@ impl Walk<'_> {
     }
 }
 
-/// Returns whether a fault at `pointer` shows that the value is intended for another alternative at `here`: it has another
-/// type or another tag.
+/// Returns whether a fault at `pointer` shows that the value is intended for another alternative at `here`: it has
+/// another type or another tag.
 fn is_other(here: &str, pointer: &str, fault: &Fault) -> bool {
     match fault {
         Fault::Type { .. } | Fault::NotAnInteger => pointer == here,

@@ -1,7 +1,8 @@
 //! Carts: created, changed, priced each time they are read, and merged when their user logs in.
 //!
 //! A change locks the cart, so that concurrent changes wait for each other, and ends by computing its prices: a change
-//! after which they cannot be computed fails. A user's cart is accessible to that user only; a guest's cart to each client that knows its id.
+//! after which they cannot be computed fails. A user's cart is accessible to that user only; a guest's cart to each
+//! client that knows its id.
 
 use std::sync::Arc;
 
@@ -193,8 +194,9 @@ async fn add_line(work: &mut UnitOfWork, cart: &mut Cart, line: CartLine) -> Res
     Ok(CartRepository::set_line(work, cart, CartLine { quantity, ..line }).await?)
 }
 
-/// Merges a guest's cart into the open cart of a user who logs in. If there is no open cart, or the guest's does not fit
-/// into it, the guest's cart becomes one of the user's. A cart that does not exist, or is not a guest's, is ignored.
+/// Merges a guest's cart into the open cart of a user who logs in. If there is no open cart, or the guest's does not
+/// fit into it, the guest's cart becomes one of the user's. A cart that does not exist, or is not a guest's, is
+/// ignored.
 pub async fn merge(
     work: &mut UnitOfWork,
     terms: &Terms,

@@ -57,8 +57,8 @@ pub struct Checkout {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`], [`NotFound::Cart`], an [`OrderProcessingException`] if the cart is already ordered, [`Conflict::PreconditionFailed`] if it has another version, and those of
-/// [`place_order`].
+/// A [`ValidationException`], [`NotFound::Cart`], an [`OrderProcessingException`] if the cart is already ordered,
+/// [`Conflict::PreconditionFailed`] if it has another version, and those of [`place_order`].
 pub async fn checkout(
     store: &Store,
     request: Checkout,

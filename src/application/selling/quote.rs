@@ -218,7 +218,8 @@ async fn offers(connection: &mut Connection, lines: &[QuoteLine]) -> Result<Vec<
     Ok(offers)
 }
 
-/// Returns the product's own tax class, or that of the nearest category above it that has one. Reads each category once.
+/// Returns the product's own tax class, or that of the nearest category above it that has one. Reads each category
+/// once.
 async fn tax_class(
     connection: &mut Connection,
     offer: &Offer,

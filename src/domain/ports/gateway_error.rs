@@ -11,7 +11,8 @@ pub enum GatewayError {
     /// The provider is not available; the call had no effect.
     #[error("the payment provider is not available: {0}")]
     Unavailable(String),
-    /// The provider refused the call, and will refuse it again, for example because of its amount or the status of the charge.
+    /// The provider refused the call, and will refuse it again, for example because of its amount or the status of the
+    /// charge.
     #[error("the payment provider refused the call: {0}")]
     Refused(String),
 }

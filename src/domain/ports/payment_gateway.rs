@@ -1,8 +1,8 @@
 //! The port of payment providers.
 //!
 //! Each operation has an idempotency key, with which a provider does it once: an operation whose response was lost is
-//! sent again unchanged. Two calls with one key may be in progress at the same time: one that a provider does not accept
-//! because of the other fails as [`Unavailable`](GatewayError::Unavailable), not as refused.
+//! sent again unchanged. Two calls with one key may be in progress at the same time: one that a provider does not
+//! accept because of the other fails as [`Unavailable`](GatewayError::Unavailable), not as refused.
 //!
 //! A call is dropped when its time-out is over or the process ends, and looked up or repeated later.
 
@@ -33,8 +33,8 @@ pub trait PaymentGateway: Send + Sync {
     /// Returns the charge of a payment; `None` if the provider has none.
     fn look_up(&self, payment_id: PaymentId) -> PortFuture<'_, Option<Charge>, GatewayError>;
 
-    /// The payment method tokens that the provider accepts, if they are the same for all shoppers as in tests; `None` if
-    /// each shopper gets one of their own.
+    /// The payment method tokens that the provider accepts, if they are the same for all shoppers as in tests; `None`
+    /// if each shopper gets one of their own.
     fn tokens(&self) -> Option<&'static [&'static str]> {
         None
     }

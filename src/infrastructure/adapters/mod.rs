@@ -36,8 +36,8 @@ pub struct AdapterSettings {
     pub calls: CallLimits,
     /// Whether the store has the sandbox, in which payments succeed without money.
     pub sandbox: bool,
-    /// The URL at which shoppers reach the store, without a slash at the end. If it is empty, the URLs of pages of the store
-    /// are relative.
+    /// The URL at which shoppers reach the store, without a slash at the end. If it is empty, the URLs of pages of the
+    /// store are relative.
     pub public_url: String,
 }
 

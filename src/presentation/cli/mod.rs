@@ -74,8 +74,8 @@ impl Cli {
         Ok(self)
     }
 
-    /// Loads the settings. Those of a command that does not read them are the defaults, with the log as the command line
-    /// sets it.
+    /// Loads the settings. Those of a command that does not read them are the defaults, with the log as the command
+    /// line sets it.
     pub fn settings(&self) -> Result<Settings, SettingsError> {
         let flags = self.options.flags();
         if self.reads_settings() {
@@ -98,7 +98,8 @@ pub struct Options {
     /// The settings file [default: undercroft.toml, if it exists]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The database: `sqlite:FILE` or `postgres://…` (pass a password in the environment, command lines are not private)
+    /// The database: `sqlite:FILE` or `postgres://…` (pass a password in the environment, command lines are not
+    /// private)
     #[arg(long, value_name = "URL", global = true)]
     database: Option<String>,
     /// The address to listen on; port 0 selects a free port

@@ -106,8 +106,8 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// Splits a list of entity tags (RFC 9110 section 8.8.3), which may be empty between its commas. Returns `None` if it is
-/// not such a list.
+/// Splits a list of entity tags (RFC 9110 section 8.8.3), which may be empty between its commas. Returns `None` if it
+/// is not such a list.
 fn entity_tags(mut list: &[u8]) -> Option<Vec<&[u8]>> {
     let mut tags = Vec::new();
     loop {

@@ -1,7 +1,7 @@
 //! Parses JSON more strictly than `serde_json`: a name that is repeated in an object is an error.
 //!
-//! Parsers differ in which of two members with the same name they use (RFC 8259 section 4), so that a proxy and the store
-//! could read two different orders from one body. `serde_json` refuses values that are nested more than 128 deep.
+//! Parsers differ in which of two members with the same name they use (RFC 8259 section 4), so that a proxy and the
+//! store could read two different orders from one body. `serde_json` refuses values that are nested more than 128 deep.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a request that creates or pays can be sent again without a second effect.
 //!
-//! A key is valid for one user, one method and one path. Guests share one scope, so the key of a guest must be long enough
-//! that it cannot be guessed, such as a UUID (`docs/decisions/0009-idempotency-keys-of-guests.md`).
+//! A key is valid for one user, one method and one path. Guests share one scope, so the key of a guest must be long
+//! enough that it cannot be guessed, such as a UUID (`docs/decisions/0009-idempotency-keys-of-guests.md`).
 
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, Method, StatusCode};

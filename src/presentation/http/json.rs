@@ -36,8 +36,8 @@ pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T,
     T::deserialize(value).map_err(|_| ValidationException::one(misfit::<T>(body), Fault::Invalid).into())
 }
 
-/// Finds where a body does not match its type. The body is parsed again, since tracking the location from the start would
-/// cost a third more.
+/// Finds where a body does not match its type. The body is parsed again, since tracking the location from the start
+/// would cost a third more.
 fn misfit<T: DeserializeOwned>(body: &[u8]) -> String {
     let read: Result<T, _> =
         serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));

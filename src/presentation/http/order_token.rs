@@ -36,8 +36,8 @@ pub struct OrderToken(Option<String>);
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct OrderTokenParameter {
-    /// The token of a guest's order, as the checkout returned it. The header `Order-Token` is preferred, since a URL may
-    /// be logged.
+    /// The token of a guest's order, as the checkout returned it. The header `Order-Token` is preferred, since a URL
+    /// may be logged.
     token: Option<String>,
 }
 

@@ -155,7 +155,8 @@ impl FromRequestParts<AppState> for Admin {
     }
 }
 
-/// The value of `Set-Cookie` with the token of a session, for a number of seconds. With 0 the browser removes the cookie.
+/// The value of `Set-Cookie` with the token of a session, for a number of seconds. With 0 the browser removes the
+/// cookie.
 pub fn session_cookie(app: &AppState, token: &str, seconds: i64) -> Option<HeaderValue> {
     let secure = if app.http.secure_cookies { "; Secure" } else { "" };
     let text = format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");

@@ -96,7 +96,8 @@ fn typed(node: &RefOr<Node>, text: String) -> Value {
     }
 }
 
-/// Converts a text to the type in its schema. A text that cannot be converted stays a text, which is a fault of its type.
+/// Converts a text to the type in its schema. A text that cannot be converted stays a text, which is a fault of its
+/// type.
 fn scalar(node: &Node, text: String) -> Value {
     let accepts = |kind: Type| match node {
         Node::Object(object) => match &object.schema_type {

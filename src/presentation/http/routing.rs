@@ -3,10 +3,10 @@
 //! # Adding one
 //!
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
-//! [`LoggedIn`], [`Admin`] or [`TokenHolder`]. [`routes!`] takes no handler that begins with anything else. The other arguments are
-//! [`Argument`]s, which add to the API document what they read and how they fail; the failures of the handler itself
-//! are listed in [`routes!`]. The module `adding_one` below is a complete example. The file's `routes` is then listed
-//! in `routes/mod.rs`.
+//! [`LoggedIn`], [`Admin`] or [`TokenHolder`]. [`routes!`] takes no handler that begins with anything else. The other
+//! arguments are [`Argument`]s, which add to the API document what they read and how they fail; the failures of the
+//! handler itself are listed in [`routes!`]. The module `adding_one` below is a complete example. The file's `routes`
+//! is then listed in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone

@@ -50,8 +50,8 @@ impl FaultyProxy {
         }
     }
 
-    /// Closes all connections and responds to new ones with an error of this SQLSTATE, like a server whose administrator
-    /// does not let the store in.
+    /// Closes all connections and responds to new ones with an error of this SQLSTATE, like a server whose
+    /// administrator does not let the store in.
     pub fn refuse(&self, code: &'static str) {
         *self.refusal.lock().unwrap() = Some(code);
         self.close();

@@ -109,8 +109,8 @@ pub(super) fn listed(header: &Fields) -> String {
     format!("{}{rest}", names.join(", "))
 }
 
-/// Returns whether an apostrophe before a value is a spreadsheet's mark: before a number, a formula or a single word. In
-/// `'Tis the Season` it belongs to the text.
+/// Returns whether an apostrophe before a value is a spreadsheet's mark: before a number, a formula or a single word.
+/// In `'Tis the Season` it belongs to the text.
 fn is_marked_as_text(rest: &str) -> bool {
     rest.starts_with(|c: char| c.is_ascii_digit() || "=+-@".contains(c))
         || !rest.contains(char::is_whitespace)

@@ -1,7 +1,7 @@
 //! Reads CSV by RFC 4180, with any of four separators, and reports the line and column at which a file breaks it.
 //!
-//! The `csv` crate is lenient: after a quotation mark that is never closed, it reads the rest of the file as one field of
-//! any size. Here that is an error with its line and column, and the size of a record is bounded.
+//! The `csv` crate is lenient: after a quotation mark that is never closed, it reads the rest of the file as one field
+//! of any size. Here that is an error with its line and column, and the size of a record is bounded.
 
 use std::io::BufRead;
 

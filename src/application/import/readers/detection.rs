@@ -8,8 +8,8 @@ use super::bounded_lines::{Appended, BoundedLines};
 use super::encoding::Encoding;
 use super::error::ReadError;
 
-/// Returns the encoding of a file: that of its beginning, or UTF-8, or, if none of its lines that are not ASCII is UTF-8,
-/// the most probable one.
+/// Returns the encoding of a file: that of its beginning, or UTF-8, or, if none of its lines that are not ASCII is
+/// UTF-8, the most probable one.
 ///
 /// A file with some such lines in UTF-8 and others not is UTF-8 with a fault: reading it names the line.
 pub fn encoding_of<R: BufRead>(input: R) -> Result<Encoding, ReadError> {

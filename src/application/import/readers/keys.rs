@@ -11,8 +11,8 @@ use crate::application::import::line::Reason;
 pub(super) struct Keys(HashMap<String, u64>);
 
 impl Keys {
-    /// Adds the key of the record on a line; refuses one that an earlier line has, because the import would take the second
-    /// record for a repetition of the first.
+    /// Adds the key of the record on a line; refuses one that an earlier line has, because the import would take the
+    /// second record for a repetition of the first.
     pub(super) fn add(&mut self, key: &str, line: u64) -> Result<(), LineError> {
         match self.0.entry(key.to_owned()) {
             Entry::Vacant(slot) => {

@@ -1,8 +1,9 @@
 //! Reads other shops' files, and the store's own, as a stream of outcomes.
 //!
-//! [`encoding_of`] finds the encoding of a whole file. A [`Reader`] finds the separator and the format by the first line of the file, reads line by line in bounded memory, and yields a record
-//! or a rejection for each. A fault of the file as a whole (encoding, quotation marks, columns) is a [`ReadError`] with
-//! line and column, which ends the file. A fault of one line rejects that line.
+//! [`encoding_of`] finds the encoding of a whole file. A [`Reader`] finds the separator and the format by the first
+//! line of the file, reads line by line in bounded memory, and yields a record or a rejection for each. A fault of the
+//! file as a whole (encoding, quotation marks, columns) is a [`ReadError`] with line and column, which ends the file. A
+//! fault of one line rejects that line.
 //!
 //! # Adding one
 //!

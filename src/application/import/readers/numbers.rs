@@ -1,8 +1,8 @@
 //! Parses the numbers of shops' exports as people write them: `1.234,50`, `1 234.50`, `€ 2,50`.
 //!
-//! A point or comma with exactly three digits after it, and one to three before, is ambiguous: `1.234` is thousands in one
-//! shop and a fraction in another. The other values of such a column may show which of the two it is; if they do not, the
-//! value is refused.
+//! A point or comma with exactly three digits after it, and one to three before, is ambiguous: `1.234` is thousands in
+//! one shop and a fraction in another. The other values of such a column may show which of the two it is; if they do
+//! not, the value is refused.
 
 use std::str::FromStr;
 
@@ -206,7 +206,8 @@ fn is_group_separator(c: char) -> bool {
     c.is_whitespace() || matches!(c, '.' | ',' | '\'' | '’')
 }
 
-/// Splits a price into its number and what stands before and after it, such as a currency. A sign may stand before both.
+/// Splits a price into its number and what stands before and after it, such as a currency. A sign may stand before
+/// both.
 fn without_label(text: &str) -> (String, String) {
     let is_digit = |c: char| c.is_ascii_digit();
     let (Some(first), Some(last)) = (text.find(is_digit), text.rfind(is_digit)) else {

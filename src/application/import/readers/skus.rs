@@ -15,7 +15,8 @@ pub(super) struct Skus {
 }
 
 impl Skus {
-    /// Creates an empty list. With `adds_suffix`, a SKU that another variant has gets a suffix instead of being refused.
+    /// Creates an empty list. With `adds_suffix`, a SKU that another variant has gets a suffix instead of being
+    /// refused.
     pub(super) fn new(adds_suffix: bool) -> Self {
         Self { lines: HashMap::new(), adds_suffix }
     }

@@ -24,8 +24,8 @@ pub struct Utf8Text<R> {
 }
 
 impl<R: BufRead> Utf8Text<R> {
-    /// Reads a file from its beginning. A byte order mark decides on the encoding, or else `given`, or else zeros, which
-    /// are those of UTF-16; otherwise it is UTF-8.
+    /// Reads a file from its beginning. A byte order mark decides on the encoding, or else `given`, or else zeros,
+    /// which are those of UTF-16; otherwise it is UTF-8.
     pub fn new(mut input: R, given: Option<Encoding>) -> io::Result<Self> {
         let start = input.fill_buf()?;
         let (known, mark) = match Encoding::of_mark(start) {

@@ -1,5 +1,5 @@
-//! Wake-ups between the processes of a store on PostgreSQL: a commit that published events notifies the other processes,
-//! whose workers deliver the events at once. They are a hint: a worker that gets none polls.
+//! Wake-ups between the processes of a store on PostgreSQL: a commit that published events notifies the other
+//! processes, whose workers deliver the events at once. They are a hint: a worker that gets none polls.
 //!
 //! The transactions do not send them, because PostgreSQL lets those that do commit one after the other. A process sends
 //! one for all commits of a few milliseconds, by NOTIFY on a channel that is named by the schema.

@@ -152,7 +152,8 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
 pub(super) enum ReadAccess {
     /// Beside the writer, which is closed last, and then removes FILE-wal and FILE-shm.
     BesideWriter,
-    /// Without a writer: the last one that is closed removes the files. It leaves FILE-wal and its changes if it has some.
+    /// Without a writer: the last one that is closed removes the files. It leaves FILE-wal and its changes if it has
+    /// some.
     Alone { keep_log: bool },
 }
 

@@ -61,8 +61,8 @@ fn unusable(path: &Path, error: &io::Error) -> DatabaseError {
     }
 }
 
-/// Fails if the file has a second name: SQLite would keep another FILE-wal beside each name, and lose the changes of one
-/// (<https://www.sqlite.org/howtocorrupt.html>, section 2.5).
+/// Fails if the file has a second name: SQLite would keep another FILE-wal beside each name, and lose the changes of
+/// one (<https://www.sqlite.org/howtocorrupt.html>, section 2.5).
 fn check_one_name(path: &Path) -> Result<(), DatabaseError> {
     let file = fs::metadata(path).map_err(|error| unusable(path, &error))?;
     if file.nlink() == 1 {

@@ -52,18 +52,20 @@ pub struct Import {
     /// The currency of the prices, if the format does not contain it (Shopify, WooCommerce)
     #[arg(long, value_name = "CODE")]
     currency: Option<Currency>,
-    /// The new file for rejected lines, each with the reason [default: NAME.rejected.csv in this folder, or the first free
-    /// of NAME.rejected-2.csv, …; NAME is `stdin` for standard input]
+    /// The new file for rejected lines, each with the reason [default: NAME.rejected.csv in this folder, or the first
+    /// free of NAME.rejected-2.csv, …; NAME is `stdin` for standard input]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// What happens to a variant whose SKU another variant of the file has: its line is rejected, or it gets a suffix (-2,
+    /// What happens to a variant whose SKU another variant of the file has: its line is rejected, or it gets a suffix
+    /// (-2,
     /// -3, …)
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     duplicate_skus: DuplicateSkus,
     /// Take the texts, prices, stock and new variants of products that are in the store already; nothing is removed
     #[arg(long)]
     update: bool,
-    /// Import into a temporary copy of the store, and print the report that an import would print; the store stays as it is
+    /// Import into a temporary copy of the store, and print the report that an import would print; the store stays as
+    /// it is
     #[arg(long)]
     dry_run: bool,
     /// Exit with code 3 if any line was rejected

@@ -31,8 +31,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Shows the progress of an import in a bar, and writes its rejected lines to a new file at `path`. The import ends when
-    /// `stop` is cancelled.
+    /// Shows the progress of an import in a bar, and writes its rejected lines to a new file at `path`. The import ends
+    /// when `stop` is cancelled.
     pub(super) fn new(path: PathBuf, bar: ProgressBar, stop: CancellationToken) -> Self {
         bar.set_style(style("{spinner} checking: {human_pos} lines"));
         Self { path, rejects: None, rejected: 0, bar, stop, committed: (0, 0) }
@@ -53,8 +53,8 @@ impl Progress {
         self.stop.is_cancelled().then(|| format!("{imported}; the same command continues from there"))
     }
 
-    /// Ends the progress bar. Returns the path of the rejected lines, or removes the file if there are none or the import
-    /// is not complete: it is repeated then, and rejects them again.
+    /// Ends the progress bar. Returns the path of the rejected lines, or removes the file if there are none or the
+    /// import is not complete: it is repeated then, and rejects them again.
     pub(super) fn finish(self, is_complete: bool) -> io::Result<Option<PathBuf>> {
         self.bar.finish_and_clear();
         let Some(rejects) = self.rejects else { return Ok(None) };

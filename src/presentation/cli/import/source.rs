@@ -66,8 +66,8 @@ impl Source {
         Ok(BufReader::with_capacity(READ_BUFFER_BYTES, file))
     }
 
-    /// Returns when the file was modified: the creation date of records without one, so that a repeated import writes the
-    /// same. For standard input it is the time of the import.
+    /// Returns when the file was modified: the creation date of records without one, so that a repeated import writes
+    /// the same. For standard input it is the time of the import.
     pub(super) fn modified_at(&self) -> Timestamp {
         let metadata = match self {
             Self::File(path) => path.metadata(),
@@ -80,7 +80,8 @@ impl Source {
     }
 
     /// Returns the default file of rejected lines: the first of NAME.rejected.csv, NAME.rejected-2.csv, … that does not
-    /// exist; NAME is `stdin` for standard input. It is in the current folder, because that of the file may be read-only.
+    /// exist; NAME is `stdin` for standard input. It is in the current folder, because that of the file may be
+    /// read-only.
     pub(super) fn default_rejects(&self) -> PathBuf {
         let stem = match self {
             Self::File(path) => path.file_stem().unwrap_or_default(),

@@ -71,8 +71,8 @@ fn update_note(imported: &Imported) -> Option<String> {
     })
 }
 
-/// Returns what to do about products that the store does not show, because they have no price in its currency, or that the
-/// currency is a new one.
+/// Returns what to do about products that the store does not show, because they have no price in its currency, or that
+/// the currency is a new one.
 fn currency_note(imported: &Imported) -> Option<String> {
     let Imported { report, currency, .. } = imported;
     if imported.is_new_currency {

@@ -27,8 +27,8 @@ pub(super) struct TrialStore {
 }
 
 impl TrialStore {
-    /// Copies the store of the settings to a SQLite file in a folder that only the user of this process may read. An empty
-    /// database has an empty copy.
+    /// Copies the store of the settings to a SQLite file in a folder that only the user of this process may read. An
+    /// empty database has an empty copy.
     pub(super) async fn copy_of(settings: &Settings, stop: CancellationToken) -> Result<Self, CliError> {
         let folder = TempDir::with_prefix("undercroft-")
             .map_err(|source| CliError::File { file: std::env::temp_dir(), source })?;

@@ -1,5 +1,5 @@
-//! Kills the server under load: every acknowledged order must exist, a request that is repeated with its idempotency key
-//! must get the same response, and no charge may be lost or doubled.
+//! Kills the server under load: every acknowledged order must exist, a request that is repeated with its idempotency
+//! key must get the same response, and no charge may be lost or doubled.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! `undercroft torture`: tests races and crashes with a temporary store.
 //!
-//! It sets up a store in a new SQLite file or in an empty PostgreSQL database, starts the server as a separate process with the default
-//! settings, sends the requests of many shoppers at once, kills the server in the crash test, and finally checks the invariants of
-//! the store. The SQLite file is removed unless the test failed.
+//! It sets up a store in a new SQLite file or in an empty PostgreSQL database, starts the server as a separate process
+//! with the default settings, sends the requests of many shoppers at once, kills the server in the crash test, and
+//! finally checks the invariants of the store. The SQLite file is removed unless the test failed.
 
 mod client;
 mod crashes;

@@ -32,8 +32,8 @@ pub struct CartBody {
     delivery: Delivery,
     /// The totals of the items that can be bought.
     totals: Totals,
-    /// The code of the shipping method in `totals`: that of the delivery, or the cheapest one if it has none, or one that
-    /// is not available any more.
+    /// The code of the shipping method in `totals`: that of the delivery, or the cheapest one if it has none, or one
+    /// that is not available any more.
     shipping_method: Option<String>,
     /// The shipping methods that deliver the items to the country; none if no item is shipped.
     shipping_methods: Vec<CartShippingMethod>,

@@ -17,8 +17,8 @@ pub struct InvoiceBody {
     id: InvoiceId,
     /// Whether the document is an invoice or a credit note.
     kind: InvoiceKind,
-    /// The number with its series. The numbers of a series have no gaps. The documents of imported orders have series of
-    /// their own, `IMPORT-R` and `IMPORT-G`.
+    /// The number with its series. The numbers of a series have no gaps. The documents of imported orders have series
+    /// of their own, `IMPORT-R` and `IMPORT-G`.
     number: String,
     /// The order.
     order_id: Option<OrderId>,

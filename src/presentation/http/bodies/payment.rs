@@ -30,8 +30,8 @@ pub struct PaymentBody {
     refunded: Money,
     /// The reason why the payment failed.
     failure: Option<String>,
-    /// The URL at which the shopper has to confirm the payment (3-D Secure) while the status is `requires_action`. That of
-    /// a page of the store is relative to the store, unless its setting `public_url` is set.
+    /// The URL at which the shopper has to confirm the payment (3-D Secure) while the status is `requires_action`. That
+    /// of a page of the store is relative to the store, unless its setting `public_url` is set.
     action_url: Option<String>,
     /// The time at which the payment was created.
     created_at: Timestamp,

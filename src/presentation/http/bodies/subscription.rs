@@ -33,7 +33,8 @@ pub struct SubscriptionBody {
     currency: Currency,
     /// The price of one piece in every period, as it was agreed with the first order.
     unit_price: Money,
-    /// The code of the shipping method of the first order. The cheapest one is used if it no longer delivers to the address.
+    /// The code of the shipping method of the first order. The cheapest one is used if it no longer delivers to the
+    /// address.
     shipping_method: Option<String>,
     /// The address to which the variant is delivered.
     shipping_address: Address,

@@ -68,8 +68,8 @@ impl DeadLetterBody {
 
 /// List dead letters
 ///
-/// An event becomes a dead letter when the handler of a subscriber has failed eight times; the subscriber continues with
-/// the next event. The last to fail come first.
+/// An event becomes a dead letter when the handler of a subscriber has failed eight times; the subscriber continues
+/// with the next event. The last to fail come first.
 #[utoipa::path(get, path = "/admin/v1/dead-letters", tag = "admin-events",
     responses((status = 200, body = List<DeadLetterBody>)))]
 async fn list_dead_letters(

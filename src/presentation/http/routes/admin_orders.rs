@@ -162,8 +162,8 @@ async fn capture_payment(
 
 /// Refund the payment of an order
 ///
-/// Pays back what was captured, or a part of it. The refund of an imported order is only recorded, with its credit note: no
-/// payment provider is called, and the customer gets no notification.
+/// Pays back what was captured, or a part of it. The refund of an imported order is only recorded, with its credit
+/// note: no payment provider is called, and the customer gets no notification.
 #[utoipa::path(post, path = "/admin/v1/orders/{id}/refund", tag = "admin-orders", params(("id" = Uuid, Path)),
     request_body = Option<RefundPayment>, responses((status = 201, body = PaymentOperationBody)))]
 async fn refund_payment(

@@ -178,8 +178,8 @@ async fn get_stock(
 
 /// Set the stock of a variant
 ///
-/// The stock includes the pieces that orders have reserved, and cannot be less than those. A variant whose pieces are not
-/// counted can always be bought.
+/// The stock includes the pieces that orders have reserved, and cannot be less than those. A variant whose pieces are
+/// not counted can always be bought.
 #[utoipa::path(put, path = "/admin/v1/inventory/{variant_id}", tag = "admin-inventory",
     params(("variant_id" = Uuid, Path)), request_body = SetStock, responses((status = 200, body = StockBody)))]
 async fn set_stock(

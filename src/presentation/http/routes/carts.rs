@@ -172,7 +172,8 @@ async fn remove_cart_item(
 
 /// Set the discount code
 ///
-/// Replaces the discount code of the cart. The request fails with `invalid_discount_code` if the discount does not apply.
+/// Replaces the discount code of the cart. The request fails with `invalid_discount_code` if the discount does not
+/// apply.
 #[utoipa::path(put, path = "/v1/carts/{id}/discount", tag = "carts", params(("id" = Uuid, Path)),
     request_body = SetCartDiscount, responses((status = 200, body = CartBody)))]
 async fn set_cart_discount(

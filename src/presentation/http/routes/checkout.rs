@@ -42,8 +42,8 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CheckoutCart {
-    /// The buyer's e-mail address. If omitted, it is that of the cart, or else that of the logged-in user. It is required
-    /// if neither has one.
+    /// The buyer's e-mail address. If omitted, it is that of the cart, or else that of the logged-in user. It is
+    /// required if neither has one.
     #[schema(format = "email", max_length = 254)]
     email: Option<String>,
     /// The address to which the order is delivered. If omitted, it is that of the cart; it is required if the cart has
@@ -76,10 +76,10 @@ struct PaymentMethod {
 
 /// Check out a cart
 ///
-/// Places an order with the items and the delivery of the cart and authorizes its payment. A payment with the status `requires_action`
-/// has to be confirmed by the shopper at its `action_url`. With `expected_total` the order is only placed if it costs what
-/// the shopper was shown; with `If-Match` only if the cart was not changed since then. A guest's order has a `token` that authorizes later
-/// requests about the order.
+/// Places an order with the items and the delivery of the cart and authorizes its payment. A payment with the status
+/// `requires_action` has to be confirmed by the shopper at its `action_url`. With `expected_total` the order is only
+/// placed if it costs what the shopper was shown; with `If-Match` only if the cart was not changed since then. A
+/// guest's order has a `token` that authorizes later requests about the order.
 #[utoipa::path(post, path = "/v1/carts/{id}/checkout", tag = "checkout", params(("id" = Uuid, Path)),
     request_body = CheckoutCart, responses((status = 201, body = OrderBody)))]
 async fn checkout_cart(

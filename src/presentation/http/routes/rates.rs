@@ -74,8 +74,8 @@ async fn list_tax_rules(_: Admin, State(app): State<AppState>) -> HandlerResult<
 
 /// Replace the tax rules
 ///
-/// Tax rules that the request does not contain are removed. If two administrators replace the rules at the same time, the
-/// last request wins. Orders keep the tax that was charged.
+/// Tax rules that the request does not contain are removed. If two administrators replace the rules at the same time,
+/// the last request wins. Orders keep the tax that was charged.
 #[utoipa::path(put, path = "/admin/v1/taxes", tag = "admin-rates", request_body = ReplaceTaxRules,
     responses((status = 200, body = List<TaxRule>)))]
 async fn replace_tax_rules(
@@ -102,8 +102,8 @@ async fn list_all_shipping_methods(
 /// Replace the shipping methods
 ///
 /// Shipping methods that the request does not contain are removed; a method whose code exists already keeps its id. If
-/// two administrators replace the methods at the same time, the last request wins. Orders keep the code and the price of
-/// their shipping method.
+/// two administrators replace the methods at the same time, the last request wins. Orders keep the code and the price
+/// of their shipping method.
 #[utoipa::path(put, path = "/admin/v1/shipping-methods", tag = "admin-rates",
     request_body = ReplaceShippingMethods, responses((status = 200, body = List<ShippingMethodBody>)))]
 async fn replace_shipping_methods(

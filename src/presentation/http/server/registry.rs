@@ -65,8 +65,8 @@ impl Registry {
         Registered { registry: self, id, entry }
     }
 
-    /// Closes connections without a request: those that have had none for the longest time, at least one if there is any.
-    /// Returns how many.
+    /// Closes connections without a request: those that have had none for the longest time, at least one if there is
+    /// any. Returns how many.
     pub(super) fn close_idle(&self) -> usize {
         let entries = self.entries();
         let idle = |entry: &&Arc<Entry>| {

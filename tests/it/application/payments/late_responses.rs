@@ -1,4 +1,5 @@
-//! Late charges, failed refunds and repeated operations of payments: everything charged for a cancelled order is returned.
+//! Late charges, failed refunds and repeated operations of payments: everything charged for a cancelled order is
+//! returned.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Captures, refunds and voids of orders, also during a cancellation: each amount is charged, returned and credited once.
+//! Captures, refunds and voids of orders, also during a cancellation: each amount is charged, returned and credited
+//! once.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A payment provider that does not respond delays neither the payments of others, nor refunds, nor the end of the worker.
+//! A payment provider that does not respond delays neither the payments of others, nor refunds, nor the end of the
+//! worker.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

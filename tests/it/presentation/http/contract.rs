@@ -1,4 +1,5 @@
-//! Rules for every operation of the API document: roles, bodies, parameters, and resources that are missing or of others.
+//! Rules for every operation of the API document: roles, bodies, parameters, and resources that are missing or of
+//! others.
 
 use std::time::Duration;
 

@@ -5,8 +5,8 @@
 //! - The columns of the product and the names of the options are filled on its first line only.
 //! - A line without option value, SKU and price contains only another picture.
 //! - A product without options has one called `Title` with the value `Default Title`.
-//! - An empty inventory tracker means that stock is not counted. The policy `continue` sells more than there is, which is
-//!   not counted in the store either. A shop with several locations exports no quantities: the stock of its counted
+//! - An empty inventory tracker means that stock is not counted. The policy `continue` sells more than there is, which
+//!   is not counted in the store either. A shop with several locations exports no quantities: the stock of its counted
 //!   variants is 0 until it is set.
 //! - What the store does not use is kept as metadata: on the variant of the line, or on the product, whose values on
 //!   several lines are those of its pictures.

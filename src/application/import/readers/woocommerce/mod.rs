@@ -1,7 +1,7 @@
 //! `WooCommerce`'s product CSV: a line for each product, and one for each variation, which names its parent.
 //!
-//! <https://github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema>. The names of the columns are in the shop's
-//! language (`translations.rs`). What the columns do not show:
+//! <https://github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema>. The names of the columns are in the
+//! shop's language (`translations.rs`). What the columns do not show:
 //! - A variation may come anywhere, also before its parent. Both wait for the end of the file, simple products do not.
 //! - A variation without a value for an attribute matches any value. An attribute for which no variation has a value is
 //!   not an option.

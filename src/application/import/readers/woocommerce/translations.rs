@@ -1,8 +1,8 @@
 //! The names of `WooCommerce`'s columns in other languages than English: an export has those of the shop's language.
 //!
 //! `headers/` has a file for each language. The names are those that `class-wc-product-csv-exporter.php` takes from
-//! `WooCommerce`'s translations (`woocommerce-de_DE.po` and the like, of <https://translate.wordpress.org>), in releases
-//! between 2020 and 2026: de, es, fr, it, nl, pl and pt from 2021 on, pl also of 2025, it and ru also of 2026.
+//! `WooCommerce`'s translations (`woocommerce-de_DE.po` and the like, of <https://translate.wordpress.org>), in
+//! releases between 2020 and 2026: de, es, fr, it, nl, pl and pt from 2021 on, pl also of 2025, it and ru also of 2026.
 //! A name that was changed stands after the newer one. `pt` has the names of Portugal and of Brazil.
 
 use std::collections::BTreeMap;
@@ -75,8 +75,8 @@ pub(in super::super) fn in_english(header: &Fields) -> Fields {
     names.iter().map(String::as_str).collect()
 }
 
-/// Returns the part of a column's name that stands for `%d` or `%s` in a known name; it is empty for a known name without
-/// either. Both names are normalized.
+/// Returns the part of a column's name that stands for `%d` or `%s` in a known name; it is empty for a known name
+/// without either. Both names are normalized.
 fn placeholder_of<'a>(column: &'a str, known: &str) -> Option<&'a str> {
     let Some((before, after)) = known.split_once("%d").or_else(|| known.split_once("%s")) else {
         return (column == known).then_some("");
