@@ -11,7 +11,9 @@ const READ_ONLY: [&str; 4] = ["id", "version", "created_at", "updated_at"];
 /// Returns the request that writes a product back as it was read.
 fn request(mut product: Value) -> Value {
     let members = product.as_object_mut().unwrap();
-    READ_ONLY.iter().for_each(|name| drop(members.remove(*name)));
+    for name in READ_ONLY {
+        members.remove(name);
+    }
     for variant in members["variants"].as_array_mut().unwrap() {
         for name in ["reserved", "available"] {
             variant.as_object_mut().unwrap().remove(name);
@@ -31,7 +33,7 @@ async fn what_was_imported_can_be_written_back_by_the_api(shop: &Shop) {
         json!({ "type": "product", "id": "p", "name": long(499) + "p", "description": "d".repeat(50_000),
             "category": "two", "options": ["a", "b", "c", "d", "e"], "variants": [variant] }),
     ];
-    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let lines = lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
     let path = ["a", "b", "c"].map(|name| name.repeat(60)).join(" > ");
     let shopify = format!(
         "Handle,Title,Type,Variant Price\n{},Cup,{path},1.00\n{},Jug,{path},1.00\n",
