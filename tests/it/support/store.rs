@@ -65,6 +65,16 @@ pub async fn value<T: Field>(database: &Database, sql: &str, params: &[Param<'_>
     database.read().await.unwrap().one(sql, params).await.unwrap()
 }
 
+/// Makes every event of a placed order a dead letter of the subscriber of notifications.
+pub async fn fail_placed_orders(database: &Database) {
+    const FAIL: &str = "INSERT INTO dead_letters (id, subscriber, seq, event_id, event_type, subject, attempts, error, \
+                  failed_at) SELECT id, 'notifications', seq, id, type, subject, 8, 'refused', occurred_at FROM outbox \
+                  WHERE type = 'order.placed' ON CONFLICT DO NOTHING";
+    let inserted: Result<u64, DatabaseError> =
+        database.write((), async |work, ()| work.execute(FAIL, &[]).await).await;
+    inserted.unwrap();
+}
+
 /// Runs statements in one transaction.
 pub async fn execute(database: &Database, statements: &'static [&'static str]) {
     let done: Result<(), DatabaseError> = database

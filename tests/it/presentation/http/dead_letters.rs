@@ -3,13 +3,8 @@
 use serde_json::json;
 
 use crate::support::orders::Sale;
-use crate::support::store::execute;
+use crate::support::store::fail_placed_orders;
 use crate::support::{Shop, ShopOptions};
-
-/// Makes the oldest two events of the type dead letters of the subscriber of notifications.
-const FAILED: &str = "INSERT INTO dead_letters (id, subscriber, seq, event_id, event_type, subject, attempts, error, \
-    failed_at) SELECT id, 'notifications', seq, id, type, subject, 8, 'refused', occurred_at FROM outbox \
-    WHERE type = 'order.placed' ORDER BY seq LIMIT 2";
 
 on_both_engines!(
     administrators_retry_and_discard_dead_letters,
@@ -19,7 +14,7 @@ async fn administrators_retry_and_discard_dead_letters(shop: &Shop) {
     for _ in 0..2 {
         Sale::begin(shop, 5, "tok_ok").await;
     }
-    execute(&shop.database, &[FAILED]).await;
+    fail_placed_orders(&shop.database).await;
     let server = shop.server().await;
     let admin = server.admin().await;
     server.customer().await.get("/admin/v1/dead-letters").await.expect(403);

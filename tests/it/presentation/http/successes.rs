@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::examples::{Operation, document, example, operations, resolve};
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
-use crate::support::store::{execute, manual_capture};
+use crate::support::store::{fail_placed_orders, manual_capture};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, unique};
 
 const PASSWORD: &str = "correct horse";
@@ -93,11 +93,6 @@ fn a_body_that_differs_from_its_schema_is_found() {
     let lines = json!({"id": "1", "lines": [{"sku": "A", "code": 1}, {}]});
     assert_eq!(faults(lines), ["cart/lines[]: code is not documented", "cart/lines[]: sku is missing"]);
 }
-
-/// Makes the last event of a type a dead letter of the subscriber of notifications.
-const FAILED: &str = "INSERT INTO dead_letters (id, subscriber, seq, event_id, event_type, subject, attempts, error, \
-    failed_at) SELECT id, 'notifications', seq, id, type, subject, 8, 'refused', occurred_at FROM outbox \
-    WHERE type = 'order.placed' ORDER BY seq DESC LIMIT 1";
 
 /// A request that should succeed.
 struct Request {
@@ -245,7 +240,7 @@ impl Resources<'_> {
     /// Makes an event of an order a dead letter of the subscriber of notifications; returns its id.
     async fn dead_letter(&self) -> String {
         self.bought().await;
-        execute(&self.shop.database, &[FAILED]).await;
+        fail_placed_orders(&self.shop.database).await;
         let list = self.admin.get("/admin/v1/dead-letters").await.expect(200);
         text(&list["items"][0]["id"])
     }
