@@ -10,59 +10,59 @@ use crate::domain::ids::{CategoryId, DiscountId, ProductId, ShippingMethodId, Us
 
 /// The namespace of the ids of one kind of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     namespace: &'static str,
 }
 
 impl Identity {
     /// Returns a namespace. Equal keys of different namespaces have different ids.
-    pub const fn new(namespace: &'static str) -> Self {
+    pub(crate) const fn new(namespace: &'static str) -> Self {
         Self { namespace }
     }
 
     /// Returns the id of the category with this key.
-    pub fn category(self, key: &str) -> CategoryId {
+    pub(crate) fn category(self, key: &str) -> CategoryId {
         self.derive("category", key).into()
     }
 
     /// Returns the id of the product with this key.
-    pub fn product(self, key: &str) -> ProductId {
+    pub(crate) fn product(self, key: &str) -> ProductId {
         self.derive("product", key).into()
     }
 
     /// Returns the id of the variant with this key.
-    pub fn variant(self, key: &str) -> VariantId {
+    pub(crate) fn variant(self, key: &str) -> VariantId {
         self.derive("variant", key).into()
     }
 
     /// Returns the id of the customer with this key.
-    pub fn customer(self, key: &str) -> UserId {
+    pub(crate) fn customer(self, key: &str) -> UserId {
         self.derive("customer", key).into()
     }
 
     /// Returns the id of the shipping method with this key.
-    pub fn shipping_method(self, key: &str) -> ShippingMethodId {
+    pub(crate) fn shipping_method(self, key: &str) -> ShippingMethodId {
         self.derive("shipping_method", key).into()
     }
 
     /// Returns the id of the discount with this key.
-    pub fn discount(self, key: &str) -> DiscountId {
+    pub(crate) fn discount(self, key: &str) -> DiscountId {
         self.derive("discount", key).into()
     }
 
     /// Returns the id of the order with this key.
-    pub fn order(self, key: &str) -> Uuid {
+    pub(crate) fn order(self, key: &str) -> Uuid {
         self.derive("order", key)
     }
 
     /// Returns the id of the credit note of the cancellation with this key.
-    pub fn credit_note(self, key: &str) -> Uuid {
+    pub(crate) fn credit_note(self, key: &str) -> Uuid {
         self.derive("credit_note", key)
     }
 
     /// Returns a UUID of version 8: SHA-256 over namespace, kind and key, each preceded by its length, so that no two
     /// triples have the same input.
-    pub fn derive(self, kind: &str, key: &str) -> Uuid {
+    pub(crate) fn derive(self, kind: &str, key: &str) -> Uuid {
         let mut hash = Sha256::new();
         for part in [self.namespace, kind, key] {
             hash.update((part.len() as u64).to_be_bytes());

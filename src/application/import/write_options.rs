@@ -28,7 +28,7 @@ pub(super) struct WriteOptions {
 
 impl WriteOptions {
     /// Returns the options of an import into a store.
-    pub fn new(store: &Store, existing: ExistingProducts) -> Self {
+    pub(super) fn new(store: &Store, existing: ExistingProducts) -> Self {
         Self { terms: Arc::clone(&store.terms), existing, context: store.database().context().clone() }
     }
 }

@@ -21,14 +21,17 @@ impl Cursor {
     const COLUMNS: &'static str = "seq, attempts, retry_at";
 
     /// Returns the cursor of a subscriber; `None` if it has handled nothing yet.
-    pub async fn find(connection: &mut Connection, subscriber: &str) -> Result<Option<Self>, DatabaseError> {
+    pub(super) async fn find(
+        connection: &mut Connection,
+        subscriber: &str,
+    ) -> Result<Option<Self>, DatabaseError> {
         let sql = format!("SELECT {} FROM event_cursors WHERE subscriber = $1", Self::COLUMNS);
         connection.first(&sql, &[subscriber.into()]).await
     }
 
     /// Locks the cursor of a subscriber, so that two processes do not handle the same event, and returns it; `None`
     /// while a failed event waits for its next attempt. A subscriber without a cursor gets one at the start.
-    pub async fn lock(work: &mut UnitOfWork, subscriber: &str) -> Result<Option<Self>, DatabaseError> {
+    pub(super) async fn lock(work: &mut UnitOfWork, subscriber: &str) -> Result<Option<Self>, DatabaseError> {
         let sql = format!(
             "INSERT INTO event_cursors (subscriber, seq, attempts) VALUES ($1, $3, 0) \
              ON CONFLICT (subscriber) DO UPDATE SET attempts = event_cursors.attempts \
@@ -40,7 +43,7 @@ impl Cursor {
     }
 
     /// Moves the cursor of a subscriber past the event at `position`, and resets the failed attempts.
-    pub async fn advance(
+    pub(super) async fn advance(
         work: &mut UnitOfWork,
         subscriber: &str,
         position: i64,
@@ -51,7 +54,7 @@ impl Cursor {
     }
 
     /// Records that the next event has failed `attempts` times, with the time of the next attempt.
-    pub async fn retry_later(
+    pub(super) async fn retry_later(
         work: &mut UnitOfWork,
         subscriber: &str,
         attempts: i64,

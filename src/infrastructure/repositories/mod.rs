@@ -42,8 +42,8 @@ pub use catalogue_index::{
 pub use category_repository::{CategoryRepository, TreeError};
 pub use database::{
     Conditions, Connection, Database, DatabaseError, DatabaseUrl, Due, Engine, Field, ForeignCursor, FromRow,
-    InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page, PageRequest, Param, Row, SchemaState,
-    Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first, next_number,
+    InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page, PageRequest, Param, ReadFn, Row,
+    SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first, next_number,
 };
 pub use database::{copy, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, read_column};

@@ -17,7 +17,7 @@ pub(super) struct Verbosity {
 
 impl Verbosity {
     /// Prints what was done to standard output.
-    pub fn print(self, text: &str) -> Result<(), CliError> {
+    pub(super) fn print(self, text: &str) -> Result<(), CliError> {
         if self.quiet {
             return Ok(());
         }
@@ -25,7 +25,7 @@ impl Verbosity {
     }
 
     /// Returns a progress bar of unknown length, which is shown in a terminal alone.
-    pub fn progress_bar(self) -> ProgressBar {
+    pub(super) fn progress_bar(self) -> ProgressBar {
         if self.quiet {
             return ProgressBar::hidden();
         }

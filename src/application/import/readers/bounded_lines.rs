@@ -10,41 +10,41 @@ use super::utf8_text::Utf8Text;
 pub const MAX_RECORD: usize = 1 << 20;
 
 /// The lines of a file, which end with LF, CR LF or CR.
-pub struct BoundedLines<R> {
+pub(super) struct BoundedLines<R> {
     input: Utf8Text<R>,
     next: u64,
 }
 
 impl<R: BufRead> BoundedLines<R> {
     /// Reads from the beginning of `input`, after a byte order mark. `given` is the encoding of a file without one.
-    pub fn new(input: R, given: Option<Encoding>) -> Result<Self, ReadError> {
+    pub(super) fn new(input: R, given: Option<Encoding>) -> Result<Self, ReadError> {
         let input = Utf8Text::new(input, given).map_err(|error| Fault::from(error).at_line(1))?;
         Ok(Self { input, next: 1 })
     }
 
     /// Returns the encoding of the file.
-    pub fn encoding(&self) -> Encoding {
+    pub(super) fn encoding(&self) -> Encoding {
         self.input.encoding()
     }
 
     /// Returns whether the encoding was given, or is that of the file's beginning, and not just assumed.
-    pub fn has_certain_encoding(&self) -> bool {
+    pub(super) fn has_certain_encoding(&self) -> bool {
         self.input.is_certain()
     }
 
     /// Returns the first byte of the first buffer that is not white space, if there is one.
-    pub fn peek(&mut self) -> Result<Option<u8>, ReadError> {
+    pub(super) fn peek(&mut self) -> Result<Option<u8>, ReadError> {
         let start = self.fill(&[])?;
         Ok(start.iter().copied().find(|byte| !byte.is_ascii_whitespace()))
     }
 
     /// Returns the number of the next line, from 1.
-    pub fn next_number(&self) -> u64 {
+    pub(super) fn next_number(&self) -> u64 {
         self.next
     }
 
     /// Appends the next line, with its line break, to `record`, unless that would exceed [`MAX_RECORD`].
-    pub fn append_to(&mut self, record: &mut Vec<u8>) -> Result<Appended, ReadError> {
+    pub(super) fn append_to(&mut self, record: &mut Vec<u8>) -> Result<Appended, ReadError> {
         let before = record.len();
         loop {
             let buffer = self.fill(&record[before..])?;
@@ -90,7 +90,7 @@ impl<R: BufRead> BoundedLines<R> {
 
 /// What [`BoundedLines::append_to`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Appended {
+pub(super) enum Appended {
     /// A line was appended.
     Line,
     /// The file has ended.

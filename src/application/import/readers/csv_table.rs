@@ -14,7 +14,7 @@ use crate::application::import::line::Fields;
 const SEPARATORS: [u8; 4] = *b",;\t|";
 
 /// The records of a CSV file.
-pub struct CsvTable<R> {
+pub(super) struct CsvTable<R> {
     lines: BoundedLines<R>,
     /// The separator of fields; `None` before the first line is read.
     separator: Option<u8>,
@@ -22,7 +22,7 @@ pub struct CsvTable<R> {
 }
 
 /// A record with the number of its first line.
-pub struct CsvRecord {
+pub(super) struct CsvRecord {
     /// The number of the first line, from 1.
     pub number: u64,
     /// The fields.
@@ -31,22 +31,22 @@ pub struct CsvRecord {
 
 impl<R: BufRead> CsvTable<R> {
     /// Reads from lines.
-    pub fn new(lines: BoundedLines<R>) -> Self {
+    pub(super) fn new(lines: BoundedLines<R>) -> Self {
         Self { lines, separator: None, raw: Vec::new() }
     }
 
     /// Returns the encoding of the file.
-    pub fn encoding(&self) -> Encoding {
+    pub(super) fn encoding(&self) -> Encoding {
         self.lines.encoding()
     }
 
     /// Returns the separator of fields: that of the first line.
-    pub fn separator(&self) -> u8 {
+    pub(super) fn separator(&self) -> u8 {
         self.separator.unwrap_or(SEPARATORS[0])
     }
 
     /// Returns the next record that is not an empty line, or `None` at the end of the file.
-    pub fn next_record(&mut self) -> Result<Option<CsvRecord>, ReadError> {
+    pub(super) fn next_record(&mut self) -> Result<Option<CsvRecord>, ReadError> {
         loop {
             let number = self.lines.next_number();
             let Some(spans) = self.scan_record(number)? else { return Ok(None) };

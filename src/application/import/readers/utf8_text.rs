@@ -10,7 +10,7 @@ use super::encoding::Encoding;
 const BUFFER_BYTES: usize = 1 << 16;
 
 /// The text of a file, as UTF-8. A file in UTF-8 is read as it is: who reads the text checks it.
-pub struct Utf8Text<R> {
+pub(super) struct Utf8Text<R> {
     input: R,
     encoding: Encoding,
     /// Whether the encoding was given, or is that of the file's beginning.
@@ -26,7 +26,7 @@ pub struct Utf8Text<R> {
 impl<R: BufRead> Utf8Text<R> {
     /// Reads a file from its beginning. A byte order mark decides on the encoding, or else `given`, or else zeros,
     /// which are those of UTF-16; otherwise it is UTF-8.
-    pub fn new(mut input: R, given: Option<Encoding>) -> io::Result<Self> {
+    pub(super) fn new(mut input: R, given: Option<Encoding>) -> io::Result<Self> {
         let start = input.fill_buf()?;
         let (known, mark) = match Encoding::of_mark(start) {
             Some((encoding, length)) => (Some(encoding), length),
@@ -46,12 +46,12 @@ impl<R: BufRead> Utf8Text<R> {
     }
 
     /// Returns the encoding.
-    pub fn encoding(&self) -> Encoding {
+    pub(super) fn encoding(&self) -> Encoding {
         self.encoding
     }
 
     /// Returns whether the encoding was given, or is that of the file's beginning, and not just assumed.
-    pub fn is_certain(&self) -> bool {
+    pub(super) fn is_certain(&self) -> bool {
         self.is_certain
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct Matches {
 
 impl Matches {
     /// Returns whether there are no products, and no more below.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.seqs.is_empty() && self.more_below.is_none()
     }
 

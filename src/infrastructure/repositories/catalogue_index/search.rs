@@ -38,7 +38,7 @@ pub(crate) type Rank = (i64, i64);
 
 impl SearchPosition {
     /// The position of the first page.
-    pub const START: Self = Self { below: i64::MAX, after: None, prefix: false };
+    pub(crate) const START: Self = Self { below: i64::MAX, after: None, prefix: false };
 }
 
 /// Returns a page of the products that contain all words of `query`, and on the first page the facets. If there are

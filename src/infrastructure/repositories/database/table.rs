@@ -44,7 +44,7 @@ pub trait Versioned: Table<Key: Field> {
 
 /// An aggregate whose parts are in another table. [`Root`] is its row alone; the aggregate itself cannot be read
 /// from a row.
-pub trait Aggregate: Table {
+pub(crate) trait Aggregate: Table {
     /// The parts, in their order.
     type Parts;
 
@@ -54,7 +54,7 @@ pub trait Aggregate: Table {
 
 /// The row of an aggregate whose parts were not read yet.
 #[derive(Debug, Clone)]
-pub struct Root<T>(T);
+pub(crate) struct Root<T>(T);
 
 impl<T: Aggregate> Root<T> {
     /// Wraps an aggregate that has no parts.

@@ -5,7 +5,7 @@ mod error;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-pub use self::error::BackupError;
+pub(super) use self::error::BackupError;
 use super::{CliError, counted, private_file::part_of, verbosity::Verbosity};
 use crate::{
     application::consistency,

@@ -28,12 +28,12 @@ pub(super) struct Response {
 
 impl Response {
     /// Returns the body as JSON; `null` if it is not JSON.
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
     /// Returns the text of a member of the body; empty if there is none.
-    pub fn text(&self, field: &str) -> String {
+    pub(super) fn text(&self, field: &str) -> String {
         self.json()[field].as_str().unwrap_or_default().to_owned()
     }
 }
@@ -44,12 +44,12 @@ pub(super) struct NoResponse;
 
 impl Client {
     /// Creates a client without a connection.
-    pub fn new(address: SocketAddr, token: Option<String>) -> Self {
+    pub(super) fn new(address: SocketAddr, token: Option<String>) -> Self {
         Self { address, token, connection: None }
     }
 
     /// Sends a request and waits for the response.
-    pub async fn send(
+    pub(super) async fn send(
         &mut self,
         method: Method,
         path: &str,

@@ -58,7 +58,7 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Crashes {
     /// Runs the test.
-    pub async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
+    pub(super) async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
         let mut counts = Counts::default();
         let mut all = Vec::new();
         for kill in 0..self.kills {

@@ -17,7 +17,7 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-pub use self::error::TortureError;
+pub(super) use self::error::TortureError;
 use self::test_store::TestStore;
 use super::{CliError, counted, unquoted::Unquoted};
 use crate::application::consistency::{Violation, check, check_rules};

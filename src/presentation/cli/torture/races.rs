@@ -30,7 +30,7 @@ pub(super) struct Races {
 
 impl Races {
     /// Runs the test.
-    pub async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
+    pub(super) async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
         let server = store.serve().await?;
         let (mut orders, mut out_of_stock, mut others, mut wrong_rounds) = (0, 0, 0, 0);
         for round in 0..self.rounds {

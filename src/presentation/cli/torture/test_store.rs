@@ -39,7 +39,7 @@ pub(super) struct TestStore {
 
 impl TestStore {
     /// Sets up a store. Fails if the database contains one; nothing is changed then.
-    pub async fn open(url: Option<DatabaseUrl>, folder: &Path) -> Result<Self, CliError> {
+    pub(super) async fn open(url: Option<DatabaseUrl>, folder: &Path) -> Result<Self, CliError> {
         let context = Context::system();
         let is_temporary = url.is_none();
         let url = url.unwrap_or_else(|| {
@@ -60,7 +60,7 @@ impl TestStore {
     }
 
     /// Removes the temporary SQLite database. That of `--on` remains.
-    pub fn remove(self) -> Result<(), CliError> {
+    pub(super) fn remove(self) -> Result<(), CliError> {
         let Self { database, url, is_temporary, .. } = self;
         drop(database);
         let Some(file) = url.file().filter(|_| is_temporary) else { return Ok(()) };
@@ -68,17 +68,17 @@ impl TestStore {
     }
 
     /// Returns the database.
-    pub fn database(&self) -> &Database {
+    pub(super) fn database(&self) -> &Database {
         &self.database
     }
 
     /// Creates a product with `stock` pieces of one variant, and returns the variant.
-    pub async fn product(&self, stock: i64) -> Result<VariantId, CliError> {
+    pub(super) async fn product(&self, stock: i64) -> Result<VariantId, CliError> {
         self.database.write(stock, product).await.map_err(CliError::Store)
     }
 
     /// Starts the server with the default settings: neither the variables nor the file of this process change them.
-    pub async fn serve(&self) -> Result<Server, CliError> {
+    pub(super) async fn serve(&self) -> Result<Server, CliError> {
         let program = std::env::current_exe().map_err(TortureError::Child)?;
         let mut command = Command::new(program);
         for (name, _) in settings::environment().filter(|(name, _)| is_setting(name)) {
@@ -115,17 +115,17 @@ pub(super) struct Server {
 
 impl Server {
     /// Returns the client of a guest.
-    pub fn guest(&self) -> Client {
+    pub(super) fn guest(&self) -> Client {
         Client::new(self.address, None)
     }
 
     /// Returns the client of the administrator.
-    pub fn admin(&self) -> Client {
+    pub(super) fn admin(&self) -> Client {
         Client::new(self.address, Some(self.token.clone()))
     }
 
     /// Kills the server (SIGKILL).
-    pub async fn kill(mut self) -> Result<(), CliError> {
+    pub(super) async fn kill(mut self) -> Result<(), CliError> {
         Ok(self.child.kill().await.map_err(TortureError::Child)?)
     }
 }

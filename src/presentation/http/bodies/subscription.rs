@@ -62,7 +62,7 @@ pub struct SubscriptionBody {
 /// A period of a subscription.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SubscriptionPeriod)]
-pub struct SubscriptionPeriodBody {
+pub(super) struct SubscriptionPeriodBody {
     /// The number of the period, from 1.
     period: i64,
     /// The order that pays the period.
