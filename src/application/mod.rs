@@ -17,6 +17,7 @@ pub(crate) mod partial_update;
 pub mod payments;
 pub mod people;
 pub mod readiness;
+pub mod records;
 pub mod schema;
 pub mod selling;
 pub mod subscriptions;

@@ -173,9 +173,9 @@ fn names(sources: &[Source]) -> Vec<String> {
     faults
 }
 
-/// No two files use each other.
+/// No two files use each other, nor do two folders of the application.
 fn circles(sources: &[Source]) -> Vec<String> {
-    let found = circles::circles(sources).into_iter();
+    let found = circles::circles(sources).into_iter().chain(circles::folder_circles(sources));
     found.map(|circle| format!("a circle: {}", circle.join(", "))).collect()
 }
 
@@ -335,6 +335,10 @@ fn files_that_use_each_other_are_caught() {
 
     let in_tests = "#[cfg(test)] mod tests { use crate::application::payment::Payment; }";
     assert_eq!(circles::circles(&[order(in_tests), payment(to_order)]), [[""; 0]; 0]);
+    let one = source("src/application/import/run.rs", "use crate::application::lines::Line;");
+    let other = source("src/application/lines/mod.rs", "use crate::application::import::record::Record;");
+    let record = source("src/application/import/record.rs", "");
+    assert_eq!(circles(&[one, other, record]), ["a circle: import, lines"]);
     let parent = source("src/application/mod.rs", "use self::order::Order; pub struct Store;");
     assert_eq!(circles::circles(&[order("use super::Store;"), payment(to_order), parent]), [[""; 0]; 0]);
 }

@@ -4,6 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::application::records::identity::context_of;
+use crate::application::records::{ImportedInvoice, ImportedProduct, Record};
 use crate::domain::context::Context;
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::order::Order;
@@ -11,10 +13,8 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{DatabaseError, UnitOfWork};
 
-use super::identity::context_of;
 use super::originals::Traced;
 use super::outcome::{RecordError, RecordOutcome};
-use super::record::{ImportedInvoice, ImportedProduct, Record};
 use super::write_options::WriteOptions;
 use super::{cancellations, catalogue_records, sales};
 

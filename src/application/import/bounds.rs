@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::record::ImportedCustomer;
 use crate::application::catalogue::categories::UpdateCategory;
 use crate::application::catalogue::naming::{check_names, check_translations};
 use crate::application::catalogue::product_draft::ProductDraft;
 use crate::application::people::profile::UpdateAccount;
+use crate::application::records::ImportedCustomer;
 use crate::application::schema::Schema;
 use crate::application::selling::discounts::UpdateDiscount;
 use crate::application::selling::rates::ReplaceShippingMethod;

@@ -3,6 +3,8 @@
 use crate::application::Terms;
 use crate::application::payments::apply_payment::{begin_operation, settle_operation};
 use crate::application::payments::invoicing;
+use crate::application::records::identity::Identity;
+use crate::application::records::{ImportedInvoice, ImportedLine};
 use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::domain::ids::{InvoiceId, OrderId, PaymentOperationId};
 use crate::domain::invoice::Invoice;
@@ -11,10 +13,8 @@ use crate::domain::payment::{OperationKind, Payment, PaymentOperation};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
-use super::identity::Identity;
 use super::originals::Traced;
 use super::outcome::{RecordError, RecordOutcome};
-use super::record::{ImportedInvoice, ImportedLine};
 use super::report::Counts;
 use super::sales::{address, quote_line};
 

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use crate::application::records::identity::context_of;
+use crate::application::records::{ImportedCustomer, ImportedProduct};
 use crate::domain::category::Category;
 use crate::domain::discount::Discount;
 use crate::domain::events::ProductChanged;
@@ -13,10 +15,8 @@ use crate::infrastructure::repositories::{
 };
 
 use super::bounds;
-use super::identity::context_of;
 use super::outcome::{RecordError, RecordOutcome};
 use super::product_updates;
-use super::record::{ImportedCustomer, ImportedProduct};
 use super::report::Counts;
 use super::write_options::{ExistingProducts, WriteOptions};
 

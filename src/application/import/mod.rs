@@ -1,8 +1,7 @@
 //! Imports another shop's catalogue and orders into the store.
 //!
-//! [`readers`] turn a file into records ([`record`]), whose ids follow from the source's own keys ([`identity`]). Every
-//! line of the file belongs either to a record or to a rejection ([`line`]), and the totals of both must add up to the
-//! file ([`totals`]).
+//! [`readers`] turn a file into [`records`](super::records). Every line of the file belongs either to a record or to a
+//! rejection ([`line`]), and the totals of both must add up to the file ([`totals`]).
 //!
 //! [`run`] checks the file, and then writes its records in batches. Orders and payments go through the same use cases
 //! as those of the shop, at their own time (`sales`, `cancellations`).
@@ -11,13 +10,11 @@ mod apply;
 mod bounds;
 mod cancellations;
 mod catalogue_records;
-pub(crate) mod identity;
 pub mod line;
 mod originals;
 mod outcome;
 mod product_updates;
 pub mod readers;
-pub mod record;
 pub mod rejected_file;
 pub mod report;
 pub mod run;

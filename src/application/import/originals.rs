@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::record::{ImportedInvoice, ImportedLine};
+use crate::application::records::{ImportedInvoice, ImportedLine};
 use crate::domain::ids::{OrderId, UserId, VariantId};
 
 /// The lines sold so far.
@@ -71,7 +71,7 @@ impl Originals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::application::import::identity::Identity;
+    use crate::application::records::identity::Identity;
     use crate::domain::country::Country;
     use crate::domain::money::Currency;
 

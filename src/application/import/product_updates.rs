@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::application::catalogue::stock;
+use crate::application::records::{ImportedProduct, ImportedStock};
 use crate::domain::context::Context;
 use crate::domain::events::ProductChanged;
 use crate::domain::ids::{ProductId, VariantId};
@@ -16,7 +17,6 @@ use crate::infrastructure::repositories::{DatabaseError, ProductRepository, Save
 
 use super::bounds;
 use super::outcome::RecordError;
-use super::record::{ImportedProduct, ImportedStock};
 use super::report::StockCounts;
 
 /// Updates products by those of a file, with the store's own time and ids. Returns the products that differed, each

@@ -6,8 +6,8 @@ use std::ops::AddAssign;
 use serde::Serialize;
 
 use super::readers::{Encoding, Format, UnusedValues};
-use super::record::ImportedStock;
 use super::totals::Totals;
+use crate::application::records::ImportedStock;
 use crate::domain::money::Currency;
 
 /// The report of an import.

@@ -7,6 +7,7 @@
 
 use crate::application::Terms;
 use crate::application::payments::apply_payment::apply_to_locked;
+use crate::application::records::{ImportedInvoice, ImportedLine};
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 use crate::domain::address::Address;
@@ -19,7 +20,6 @@ use crate::infrastructure::exceptions::{Failure, Location, ValidationException};
 use crate::infrastructure::repositories::{InventoryRepository, UnitOfWork};
 
 use super::outcome::{RecordError, RecordOutcome};
-use super::record::{ImportedInvoice, ImportedLine};
 use super::report::Counts;
 
 const ONE_ORDER: Counts = Counts {

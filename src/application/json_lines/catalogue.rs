@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LineType, id, required, slug_or_derived};
 use crate::application::active_by_default;
-use crate::application::import::identity::Identity;
+use crate::application::records::identity::Identity;
 use crate::domain::category::Category;
 use crate::domain::country::Country;
 use crate::domain::product::Translations;

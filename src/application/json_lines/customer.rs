@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{LineType, id};
-use crate::application::import::identity::Identity;
-use crate::application::import::record::{ImportedCustomer, placeholder_email};
+use crate::application::records::identity::Identity;
+use crate::application::records::{ImportedCustomer, placeholder_email};
 use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
 use crate::domain::user::{Preferences, User, is_email};

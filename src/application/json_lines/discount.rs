@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LineType, id};
 use crate::application::active_by_default;
-use crate::application::import::identity::Identity;
+use crate::application::records::identity::Identity;
 use crate::domain::discount::{Discount, DiscountKind};
 use crate::domain::money::Money;
 

@@ -17,7 +17,7 @@ pub(super) use self::customer::CustomerLine;
 pub(super) use self::discount::DiscountLine;
 pub(super) use self::product::ProductLine;
 
-use super::import::identity::Identity;
+use super::records::identity::Identity;
 use crate::domain::slug::slug;
 
 const IDENTITY: Identity = Identity::new("json-lines");

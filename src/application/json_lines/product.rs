@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{LineType, id, required, slug_or_derived};
 use crate::application::active_by_default;
-use crate::application::import::identity::Identity;
-use crate::application::import::record::{ImportedProduct, ImportedStock};
+use crate::application::records::identity::Identity;
+use crate::application::records::{ImportedProduct, ImportedStock};
 use crate::domain::metadata::Metadata;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{

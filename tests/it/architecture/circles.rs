@@ -1,4 +1,5 @@
-//! Circles between files: each file of a circle uses every other one, directly or through others.
+//! Circles between files, and between folders of the application: each one of a circle uses every other one, directly
+//! or through others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +9,35 @@ use super::{Source, paths};
 /// for the file that declares the name. Uses between a module and its child modules do not count, nor those of tests
 /// and in macros.
 pub fn circles(sources: &[Source]) -> Vec<Vec<&str>> {
-    let modules = Modules::of(sources);
-    let needs = modules.needs();
-    let reached: BTreeMap<_, _> = needs.keys().map(|&file| (file, reachable(&needs, file))).collect();
+    circles_of(&Modules::of(sources).needs())
+}
+
+/// Returns the circles between folders of `src/application`, each as its sorted names.
+pub fn folder_circles(sources: &[Source]) -> Vec<Vec<&str>> {
+    let mut needs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (file, others) in Modules::of(sources).needs() {
+        let Some(from) = folder(file) else { continue };
+        let others = others.into_iter().filter_map(folder).filter(|other| *other != from);
+        needs.entry(from).or_default().extend(others);
+    }
+    circles_of(&needs)
+}
+
+/// The folder of the application that a file is in.
+fn folder(file: &str) -> Option<&str> {
+    let (folder, _) = file.strip_prefix("src/application/")?.split_once('/')?;
+    Some(folder)
+}
+
+/// The circles among what needs each other.
+fn circles_of<'a>(needs: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<Vec<&'a str>> {
+    let reached: BTreeMap<_, _> = needs.keys().map(|&one| (one, reachable(needs, one))).collect();
     let mut seen = BTreeSet::new();
     let mut circles = Vec::new();
-    for (&file, others) in &reached {
-        if others.contains(file) && !seen.contains(file) {
+    for (&one, others) in &reached {
+        if others.contains(one) && !seen.contains(one) {
             let circle: Vec<_> =
-                others.iter().copied().filter(|other| reached[other].contains(file)).collect();
+                others.iter().copied().filter(|other| reached[other].contains(one)).collect();
             seen.extend(circle.iter().copied());
             circles.push(circle);
         }
@@ -24,7 +45,7 @@ pub fn circles(sources: &[Source]) -> Vec<Vec<&str>> {
     circles
 }
 
-/// The files that a file uses, directly or through others.
+/// What one needs, directly or through others.
 fn reachable<'a>(needs: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &str) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
     let mut open: Vec<_> = needs[from].iter().copied().collect();

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::format_reader::Outcomes;
-use crate::application::import::identity::Identity;
-use crate::application::import::record::Record;
+use crate::application::records::Record;
+use crate::application::records::identity::Identity;
 use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
 use crate::domain::slug::{shortened, uncut_slug};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::kept_columns::UnusedValues;
 use super::numbers::NumberColumns;
 use crate::application::import::line::{Rejection, SourceLine};
-use crate::application::import::record::Record;
+use crate::application::records::Record;
 
 /// Turns the lines of one format into records.
 pub(super) trait FormatReader: Send {

@@ -21,10 +21,10 @@ use super::keys::Keys;
 use super::numbers::NumberColumns;
 use super::skus::Skus;
 use crate::application::import::line::{Fields, Reason, SourceLine};
-use crate::application::import::record::Record;
 use crate::application::json_lines::{
     CategoryLine, CustomerLine, DiscountLine, LineType, ProductLine, ShippingMethodLine, TaxRuleLine,
 };
+use crate::application::records::Record;
 
 /// Returns the next line that is not empty, and its number.
 pub(super) fn next_line<R: BufRead>(lines: &mut BoundedLines<R>) -> Result<Option<(u64, Fields)>, ReadError> {

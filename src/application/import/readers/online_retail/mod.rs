@@ -27,9 +27,9 @@ use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
 use super::kept_columns::{KeptColumns, UnusedValues};
 use super::numbers::{Marks, NumberColumns};
-use crate::application::import::identity::Identity;
 use crate::application::import::line::{Fields, Reason, SourceLine};
-use crate::application::import::record::{
+use crate::application::records::identity::Identity;
+use crate::application::records::{
     ImportedCustomer, ImportedInvoice, ImportedLine, Record, placeholder_email,
 };
 use crate::domain::country::Country;

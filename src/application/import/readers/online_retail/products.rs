@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::super::text::joined_slug;
 use super::sale::Sale;
 use super::{CURRENCY, IDENTITY};
-use crate::application::import::record::{ImportedProduct, ImportedStock};
+use crate::application::records::{ImportedProduct, ImportedStock};
 use crate::domain::product::{Product, Variant};
 
 /// The stock of each variant, in addition to the pieces that the orders of the file sold.

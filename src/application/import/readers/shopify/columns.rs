@@ -4,7 +4,7 @@ use super::super::columns::{Column, Columns};
 use super::super::field_parsing::{LineError, number_error, price};
 use super::super::numbers::{Marks, NumberColumns};
 use crate::application::import::line::{Reason, SourceLine};
-use crate::application::import::record::ImportedStock;
+use crate::application::records::ImportedStock;
 use crate::domain::money::Currency;
 use crate::domain::tax::TaxClass;
 

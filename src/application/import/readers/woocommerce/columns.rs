@@ -5,7 +5,7 @@ use super::super::field_parsing::{LineError, number_error, price, quoted};
 use super::super::numbers::{Marks, NumberColumns};
 use super::super::text::plain_text;
 use crate::application::import::line::{Reason, SourceLine};
-use crate::application::import::record::ImportedStock;
+use crate::application::records::ImportedStock;
 use crate::domain::money::Currency;
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;

@@ -8,7 +8,7 @@ use super::super::skus::Skus;
 use super::columns::Stock;
 use super::{LineParser, kind};
 use crate::application::import::line::{Reason, Rejection, SourceLine};
-use crate::application::import::record::{ImportedProduct, ImportedStock, Record};
+use crate::application::records::{ImportedProduct, ImportedStock, Record};
 use crate::domain::product::{Product, Variant};
 
 /// The value of an option for which a variation has none.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::json;
 use undercroft::application::import::readers::Options;
-use undercroft::application::import::record::ImportedStock::{Given, Missing, NotCounted};
-use undercroft::application::import::record::Record;
+use undercroft::application::records::ImportedStock::{Given, Missing, NotCounted};
+use undercroft::application::records::Record;
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::ProductKind;
 use undercroft::domain::tax::TaxClass;

@@ -1,7 +1,7 @@
 //! Files in other encodings than UTF-8, with other separators than commas, and with other line ends.
 
 use undercroft::application::import::readers::{Encoding, Fault, Options, encoding_of};
-use undercroft::application::import::record::ImportedStock;
+use undercroft::application::records::ImportedStock;
 use undercroft::domain::money::Currency;
 
 use super::{Import, try_read, try_read_detected, with_currency};

@@ -13,8 +13,8 @@ use undercroft::application::import::line::Rejection;
 use undercroft::application::import::readers::{
     Entry, Options, Outcome, ReadError, Reader, UnusedValues, encoding_of,
 };
-use undercroft::application::import::record::{ImportedInvoice, ImportedStock, Record};
 use undercroft::application::import::totals::Totals;
+use undercroft::application::records::{ImportedInvoice, ImportedStock, Record};
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, Variant};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use undercroft::application::import::line::Reason;
 use undercroft::application::import::readers::Options;
-use undercroft::application::import::record::{ImportedStock, Record};
+use undercroft::application::records::{ImportedStock, Record};
 use undercroft::domain::country::Country;
 use undercroft::domain::money::Currency;
 

@@ -1,7 +1,7 @@
 //! WooCommerce's exports with the column names of the shop's language.
 
 use undercroft::application::import::readers::{Fault, Format, Reader};
-use undercroft::application::import::record::ImportedStock::Given;
+use undercroft::application::records::ImportedStock::Given;
 use undercroft::domain::money::Currency;
 
 use super::{read, try_read_detected, with_currency};

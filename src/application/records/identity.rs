@@ -76,7 +76,7 @@ impl Identity {
 }
 
 /// Returns the context in which a record is written: its own time, and ids that follow from its id.
-pub(super) fn context_of(id: &impl ToString, at: Timestamp) -> Context {
+pub(crate) fn context_of(id: &impl ToString, at: Timestamp) -> Context {
     Context::seeded(id.to_string(), at)
 }
 

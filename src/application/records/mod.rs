@@ -1,7 +1,9 @@
 //! The records of a source file, which every reader produces and the import writes.
 //!
 //! Products, categories, discounts and customers are complete: a reader sets what the file does not contain. Their ids
-//! follow from the source's own keys.
+//! follow from the source's own keys ([`identity`]).
+
+pub(crate) mod identity;
 
 use std::collections::BTreeMap;
 
