@@ -1,5 +1,6 @@
 //! Checks the slugs and translations of requests and imported records.
 
+use crate::application::schema::pointer::escaped;
 use crate::domain::language::is_language_tag;
 use crate::domain::product::Translations;
 use crate::domain::slug::is_slug;
@@ -31,7 +32,7 @@ pub(crate) fn check_translations(translations: &Translations, at: &str, faults: 
         Fault::TooMany { max_items: MAX_LANGUAGES },
     );
     for tag in translations.keys().filter(|tag| !is_language_tag(tag)) {
-        let pointer = format!("{at}/{}", tag.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("{at}/{}", escaped(tag));
         faults.add(pointer, Fault::Format { format: "language".to_owned() });
     }
 }

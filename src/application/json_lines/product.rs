@@ -9,6 +9,7 @@ use super::{LineType, id, required, slug_or_derived};
 use crate::application::active_by_default;
 use crate::application::records::identity::Identity;
 use crate::application::records::{ImportedProduct, ImportedStock};
+use crate::application::schema::pointer::escaped;
 use crate::domain::metadata::Metadata;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{
@@ -184,10 +185,8 @@ impl VariantLine {
 
 /// Refuses metadata with an invalid value; `at` is the JSON pointer of the product or variant.
 fn checked(metadata: Metadata, at: &str) -> Result<Metadata, String> {
-    let fault = metadata.check().err().map(|(name, error)| {
-        let name = name.replace('~', "~0").replace('/', "~1");
-        format!("{at}/metadata/{name}: {error}")
-    });
+    let fault =
+        metadata.check().err().map(|(name, error)| format!("{at}/metadata/{}: {error}", escaped(name)));
     fault.map_or(Ok(metadata), Err)
 }
 

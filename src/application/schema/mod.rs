@@ -8,6 +8,7 @@
 
 mod choice;
 mod format;
+pub(crate) mod pointer;
 mod walk;
 
 use std::{

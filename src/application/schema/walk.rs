@@ -9,6 +9,7 @@ use utoipa::{
     },
 };
 
+use super::pointer::escaped;
 use super::{Schema, format};
 use crate::domain::text::{is_line, is_text};
 use crate::infrastructure::exceptions::Fault;
@@ -34,13 +35,11 @@ pub(super) enum At<'a> {
 }
 
 impl At<'_> {
-    /// The JSON pointer (RFC 6901).
+    /// Returns the JSON pointer.
     pub(super) fn pointer(&self) -> String {
         match self {
             Self::Root => String::new(),
-            Self::Field(parent, name) => {
-                format!("{}/{}", parent.pointer(), name.replace('~', "~0").replace('/', "~1"))
-            }
+            Self::Field(parent, name) => format!("{}/{}", parent.pointer(), escaped(name)),
             Self::Item(parent, index) => format!("{}/{index}", parent.pointer()),
         }
     }

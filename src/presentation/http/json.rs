@@ -9,11 +9,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_path_to_error::{Path, Segment};
 use utoipa::ToSchema;
 
 use super::{body_limit::BodyLimit, document, operation::OperationDescription, routing::Argument};
-use crate::application::schema::Schema;
+use crate::application::schema::{Schema, pointer};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
 
 const JSON: &str = "application/json";
@@ -41,7 +40,7 @@ pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T,
 fn misfit<T: DeserializeOwned>(body: &[u8]) -> String {
     let read: Result<T, _> =
         serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
-    read.err().map(|error| pointer(error.path())).unwrap_or_default()
+    read.err().map(|error| pointer::of_path(error.path())).unwrap_or_default()
 }
 
 /// Reads a body that is declared as JSON, up to the limit.
@@ -99,15 +98,4 @@ fn is_json(headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media_type == JSON || (media_type.starts_with("application/") && media_type.ends_with("+json"))
-}
-
-/// Converts a path to a JSON pointer. The variant of an enum is no part of it.
-fn pointer(path: &Path) -> String {
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { .. } | Segment::Unknown => String::new(),
-        })
-        .collect()
 }

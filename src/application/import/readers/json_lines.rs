@@ -8,7 +8,6 @@ use std::io::BufRead;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 
 use super::Options;
 use super::bounded_lines::{Appended, BoundedLines, MAX_RECORD};
@@ -25,6 +24,7 @@ use crate::application::json_lines::{
     CategoryLine, CustomerLine, DiscountLine, LineType, ProductLine, ShippingMethodLine, TaxRuleLine,
 };
 use crate::application::records::Record;
+use crate::application::schema::pointer;
 
 /// Returns the next line that is not empty, and its number.
 pub(super) fn next_line<R: BufRead>(lines: &mut BoundedLines<R>) -> Result<Option<(u64, Fields)>, ReadError> {
@@ -129,19 +129,9 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     }
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| format!("{}: {}", pointer(error.path()), described(error.inner())))?;
+        .map_err(|error| format!("{}: {}", pointer::of_path(error.path()), described(error.inner())))?;
     json.end().map_err(|error| format!(": {}", described(&error)))?;
     Ok(value)
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let steps = path.iter().map(|segment| match segment {
-        Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-        Segment::Enum { variant } => format!("/{variant}"),
-        Segment::Unknown => "/?".to_owned(),
-    });
-    steps.collect()
 }
 
 /// Returns the message of an error with its column; to the JSON parser, each record is line 1.
