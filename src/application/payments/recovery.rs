@@ -54,7 +54,7 @@ async fn attempt(store: &Store, id: PaymentId, by: Timestamp) -> bool {
         Err(failure) => (false, Err(failure)),
     };
     if let Err(failure) = recovered {
-        tracing::warn!(payment = %id, %failure, "the payment could not be settled yet");
+        tracing::warn!(payment = %id, failure = %failure.report(), "the payment could not be settled yet");
     }
     claimed
 }

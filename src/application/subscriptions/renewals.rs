@@ -47,10 +47,11 @@ async fn attempt(store: &Store, id: SubscriptionId) -> bool {
         Ok(charged) => return charged,
         Err(failure) => failure,
     };
-    tracing::warn!(subscription = %id, %failure, "the subscription could not be charged yet");
+    tracing::warn!(subscription = %id, failure = %failure.report(), "the subscription could not be charged yet");
     if !failure.kind().is_final()
         && let Err(failure) = store.database().write(id, async |work, id| postpone(work, *id).await).await
     {
+        let failure = failure.report();
         tracing::warn!(subscription = %id, %failure, "the charge of the subscription was not postponed");
     }
     false
