@@ -187,10 +187,12 @@ impl VariantDraft {
     /// no variant of the product has it.
     fn id_in(&self, product: ProductId, existing: &[Variant]) -> Option<VariantId> {
         let with_sku = || existing.iter().find(|other| other.sku == self.sku).map(|other| other.id);
-        match self.id.or_else(with_sku) {
-            Some(id) => existing.iter().any(|other| other.id == id).then_some(id),
-            None => Some(derived_id(product, &self.sku)),
+        let exists = |id: &VariantId| existing.iter().any(|other| other.id == *id);
+        if let Some(id) = self.id.or_else(with_sku) {
+            return Some(id).filter(exists);
         }
+        let mut ids = (0..).map(|earlier| derived_id(product, &self.sku, earlier));
+        ids.find(|id| !exists(id))
     }
 
     /// Returns whether shoppers could not tell the variants of a product apart.
@@ -226,9 +228,12 @@ impl VariantDraft {
     }
 }
 
-/// Returns the id of a new variant: a UUID of version 8 that follows from the product and the SKU.
-fn derived_id(product: ProductId, sku: &str) -> VariantId {
-    let digest = Sha256::new().chain_update(product.0.as_bytes()).chain_update(sku).finalize();
+/// Returns the id of a new variant: a UUID of version 8 that follows from the product, the SKU and the number of
+/// earlier variants of the product that had this SKU and have another one now.
+fn derived_id(product: ProductId, sku: &str, earlier: usize) -> VariantId {
+    let hash = Sha256::new().chain_update(product.0.as_bytes()).chain_update(sku);
+    // no SKU contains this character
+    let digest = hash.chain_update("\0".repeat(earlier)).finalize();
     let bytes = digest.first_chunk::<16>().copied().unwrap_or_default();
     VariantId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }

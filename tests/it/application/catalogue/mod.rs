@@ -1,4 +1,5 @@
-//! The catalogue over HTTP: the category tree and the reviews of products.
+//! The catalogue over HTTP: the category tree, the variants of products, and their reviews.
 
 mod categories;
+mod products;
 mod reviews;
