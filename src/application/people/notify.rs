@@ -69,8 +69,7 @@ fn order_facts(order_id: OrderId, number: i64) -> NotificationFacts {
 /// Writes the notification of an event, unless its user was erased.
 async fn notify<E: Notified>(work: &mut UnitOfWork, event: &E, envelope: &Envelope) -> Result<(), Failure> {
     let Some((user_id, kind, facts)) = event.notification() else { return Ok(()) };
-    let user: Option<User> = work.find(user_id).await?;
-    if user.is_none_or(|user| user.erased_at.is_some()) {
+    if is_erased(work, user_id).await? {
         return Ok(());
     }
     let notification = Notification {
@@ -83,5 +82,14 @@ async fn notify<E: Notified>(work: &mut UnitOfWork, event: &E, envelope: &Envelo
         read_at: None,
         created_at: envelope.occurred_at,
     };
-    Ok(work.insert(&notification).await?)
+    work.insert(&notification).await?;
+    // an erasure that began before the insert is committed now; a later one waits, and removes the notification
+    if is_erased(work, user_id).await? {
+        work.remove::<Notification>(notification.id).await?;
+    }
+    Ok(())
+}
+
+async fn is_erased(work: &mut UnitOfWork, id: UserId) -> Result<bool, Failure> {
+    Ok(work.find::<User>(id).await?.is_none_or(|user| user.erased_at.is_some()))
 }

@@ -4,9 +4,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use undercroft::application::jobs::subscribers;
+use undercroft::application::selling::checkout::Checkout;
+use undercroft::domain::ids::UserId;
+use undercroft::infrastructure::events::EventDispatcher;
+use undercroft::infrastructure::exceptions::{Failure, Technical};
+use undercroft::infrastructure::repositories::{Engine, UserRepository};
 
 use super::newcomer;
 use crate::support::http::order_of;
+use crate::support::orders::{checkout_request, submit};
+use crate::support::store::{cart, value};
 use crate::support::{Shop, TestClient};
 
 /// Waits until a user has this number of unread notifications; returns their first page.
@@ -92,4 +101,36 @@ async fn notifications_are_listed_in_pages_and_only_for_their_user(shop: &Shop) 
         assert_eq!(server.guest().post(path, json!({})).await.problem(401), "unauthorized_access");
     }
     assert_eq!(ann.post(missing, json!({})).await.problem(404), "notification_not_found");
+}
+
+/// Begins the erasure of a user, which is committed after a while on PostgreSQL.
+async fn erase_slowly(shop: &Shop, user_id: UserId) -> tokio::task::JoinHandle<()> {
+    let database = shop.database.clone();
+    let erasure = tokio::spawn(async move {
+        let write = database.write(user_id, async |work, &user_id| {
+            UserRepository::erase(work, user_id).await.map_err(Technical::internal)?;
+            if work.engine() == Engine::Postgres {
+                sleep(Duration::from_millis(300)).await;
+            }
+            Ok::<_, Failure>(())
+        });
+        write.await.unwrap();
+    });
+    sleep(Duration::from_millis(100)).await;
+    erasure
+}
+
+on_both_engines!(a_user_who_is_erased_at_the_same_time_is_not_notified);
+async fn a_user_who_is_erased_at_the_same_time_is_not_notified(shop: &Shop) {
+    let user_id = shop.customer().await;
+    let variant = shop.product().with("kind", "digital").create().await;
+    let cart_id = cart(&shop.store, Some(user_id), &[(variant, 1)]).await;
+    let request = Checkout { user_id: Some(user_id), ..checkout_request(cart_id, "tok_ok") };
+    assert_eq!(submit(&shop.store, request, None).await.0, 201);
+
+    let erasure = erase_slowly(shop, user_id).await;
+    let dispatcher = EventDispatcher::new(shop.database.clone(), subscribers());
+    assert!(dispatcher.deliver(&CancellationToken::new()).await.unwrap() > 0);
+    erasure.await.unwrap();
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM notifications", &[]).await, 0);
 }
