@@ -2,6 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+/// Returns whether the store accepts an instant that was given to it: not one before 1970. Not every database can store
+/// all of them.
+pub(crate) fn is_accepted(at: Timestamp) -> bool {
+    at >= Timestamp::UNIX_EPOCH
+}
+
 /// Returns the instant `span` after `at`, at most [`Timestamp::MAX`].
 pub(crate) fn later(at: Timestamp, span: SignedDuration) -> Timestamp {
     at.checked_add(span).unwrap_or(Timestamp::MAX)

@@ -168,7 +168,7 @@ async fn write(
         Record::ShippingMethod(method) => catalogue_records::shipping_method(work, method).await,
         Record::Product(product) => catalogue_records::product(work, options, product).await,
         Record::Discount(discount) => catalogue_records::discount(work, discount).await,
-        Record::Customer(customer) => catalogue_records::customer(work, customer).await,
+        Record::Customer(customer) => catalogue_records::customer(work, options, customer).await,
         Record::Order(invoice) => {
             if let Some(order) = existing.orders.get(&OrderId(invoice.id)) {
                 return Ok(sales::unchanged(invoice, order));

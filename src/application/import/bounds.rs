@@ -5,27 +5,33 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::application::catalogue::categories::UpdateCategory;
 use crate::application::catalogue::naming::{check_names, check_translations};
 use crate::application::catalogue::product_draft::ProductDraft;
+use crate::application::people::accounts::check_birth_date;
+use crate::application::people::preferences::ReplacePreferences;
 use crate::application::people::profile::UpdateAccount;
 use crate::application::records::ImportedCustomer;
 use crate::application::schema::Schema;
-use crate::application::selling::discounts::UpdateDiscount;
-use crate::application::selling::rates::ReplaceShippingMethod;
+use crate::application::selling::discounts::{self, UpdateDiscount};
+use crate::application::selling::rates::{ReplaceShippingMethod, check_rates};
 use crate::domain::category::Category;
 use crate::domain::discount::Discount;
 use crate::domain::ids::VariantId;
 use crate::domain::money::Money;
 use crate::domain::product::{Product, Variant};
 use crate::domain::shipping::ShippingMethod;
-use crate::infrastructure::exceptions::{Failure, Technical, ValidationException};
+use crate::domain::time::is_accepted;
+use crate::domain::user::Preferences;
+use crate::infrastructure::exceptions::{Failure, Fault, Technical, ValidationException};
 
 /// Refuses a category that the API would refuse.
 pub(super) fn check_category(category: &Category) -> Result<(), Failure> {
+    check_times([("/created_at", Some(category.created_at))])?;
     check::<UpdateCategory>(&json!({
         "name": category.name,
         "slug": category.slug,
@@ -47,11 +53,13 @@ pub(super) fn check_shipping_method(method: &ShippingMethod) -> Result<(), Failu
     }))?;
     let mut faults = ValidationException::none();
     check_translations(&method.translations, "", &mut faults);
+    check_rates(&method.rates, "", &mut faults);
     faults.check()
 }
 
-/// Refuses a discount that the API would refuse. Its other rules were checked when it was read.
+/// Refuses a discount that the API would refuse.
 pub(super) fn check_discount(discount: &Discount) -> Result<(), Failure> {
+    check_times([("/created_at", Some(discount.created_at))])?;
     check::<UpdateDiscount>(&json!({
         "code": discount.code,
         "kind": discount.kind,
@@ -60,12 +68,31 @@ pub(super) fn check_discount(discount: &Discount) -> Result<(), Failure> {
         "starts_at": discount.starts_at,
         "ends_at": discount.ends_at,
         "active": discount.active,
-    }))
+    }))?;
+    discounts::check(discount)
 }
 
-/// Refuses a customer whose name or e-mail address the API would refuse.
-pub(super) fn check_customer(customer: &ImportedCustomer) -> Result<(), Failure> {
-    check::<UpdateAccount>(&json!({ "name": customer.user.name, "email": customer.user.email }))
+/// Refuses a customer that the API would refuse at `now`.
+pub(super) fn check_customer(customer: &ImportedCustomer, now: Timestamp) -> Result<(), Failure> {
+    let ImportedCustomer { user, preferences } = customer;
+    check_times([("/created_at", Some(user.created_at)), ("/email_verified_at", user.email_verified_at)])?;
+    check::<UpdateAccount>(&json!({ "name": user.name, "email": user.email }))?;
+    check_birth_date(user.birth_date, now)?;
+    preferences.as_ref().map_or(Ok(()), check_preferences)
+}
+
+fn check_preferences(preferences: &Preferences) -> Result<(), Failure> {
+    check_times([("/preferences/consent_at", preferences.consent_at)])?;
+    let mut faults = ValidationException::none();
+    let input = json!({
+        "locale": preferences.locale,
+        "currency": preferences.currency,
+        "marketing_consent": preferences.marketing_consent,
+    });
+    for (pointer, fault) in Schema::of::<ReplacePreferences>().faults(&input) {
+        faults.add(format!("/preferences{pointer}"), fault);
+    }
+    faults.check()
 }
 
 /// Refuses a product that the API would refuse, with the stock of those variants whose stock is set. Its category is
@@ -74,6 +101,7 @@ pub(super) fn check_product(
     product: &Product,
     stock: &BTreeMap<VariantId, Option<i64>>,
 ) -> Result<(), Failure> {
+    check_times([("/created_at", Some(product.created_at))])?;
     let variants: Vec<_> = product.variants.iter().map(|variant| variant_input(variant, stock)).collect();
     let input = json!({
         "slug": product.slug,
@@ -112,6 +140,15 @@ fn variant_input(variant: &Variant, stock: &BTreeMap<VariantId, Option<i64>>) ->
         input["stock"] = json!(pieces);
     }
     input
+}
+
+/// Refuses times that the store does not accept.
+fn check_times<const N: usize>(times: [(&str, Option<Timestamp>); N]) -> Result<(), Failure> {
+    let mut faults = ValidationException::none();
+    for (pointer, at) in times {
+        faults.require(at.is_none_or(is_accepted), pointer, Fault::Invalid);
+    }
+    faults.check()
 }
 
 /// Fails with all faults of a request by its schema.

@@ -118,8 +118,12 @@ pub(super) async fn discount(work: &mut UnitOfWork, discount: &Discount) -> Outc
 }
 
 /// Adds a customer. Passwords are not imported: customers log in once they have set one.
-pub(super) async fn customer(work: &mut UnitOfWork, customer: &ImportedCustomer) -> Outcome {
-    bounds::check_customer(customer)?;
+pub(super) async fn customer(
+    work: &mut UnitOfWork,
+    options: &WriteOptions,
+    customer: &ImportedCustomer,
+) -> Outcome {
+    bounds::check_customer(customer, options.context.clock.now())?;
     let ImportedCustomer { user, preferences } = customer;
     let taken = || "another user has the e-mail address".to_owned();
     let is_added = insert_new(work, user, user.id, taken).await?;

@@ -128,7 +128,7 @@ pub enum Reason {
     PositiveCancellation,
     /// The number is too large.
     TooLarge,
-    /// The date is malformed.
+    /// The date is malformed, or before 1970.
     BadDate,
     /// The country is unknown.
     UnknownCountry,

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::discount::{Discount, DiscountKind};
 use crate::domain::ids::DiscountId;
 use crate::domain::money::Money;
+use crate::domain::time::is_accepted;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::{DiscountRepository, Page, StoredResponse, UnitOfWork};
 
@@ -162,16 +163,17 @@ async fn remove_in(work: &mut UnitOfWork, id: DiscountId) -> Result<(), Failure>
     }
 }
 
-fn check(discount: &Discount) -> Result<(), Failure> {
+/// Fails if a discount breaks a rule that the schema of the request cannot express.
+pub(crate) fn check(discount: &Discount) -> Result<(), Failure> {
     let mut faults = ValidationException::none();
     for (pointer, at) in [("/starts_at", discount.starts_at), ("/ends_at", discount.ends_at)] {
-        faults.require(at.is_none_or(|at| at >= Timestamp::UNIX_EPOCH), pointer, Fault::Invalid);
+        faults.require(at.is_none_or(is_accepted), pointer, Fault::Invalid);
     }
     faults.check()?;
     Ok(discount.validate()?)
 }
 
-/// Rounds to the precision of the database.
+/// Rounds towards 1970 to microseconds, the precision of the database.
 fn to_microseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }

@@ -143,11 +143,17 @@ fn check_shipping_methods(methods: &[ReplaceShippingMethod]) -> Result<(), Failu
         let at = format!("/items/{i}");
         faults.require(codes.insert(&method.code), format!("{at}/code"), Fault::Duplicate);
         check_translations(&method.translations, &at, &mut faults);
-        let mut rates = BTreeSet::new();
-        for (j, rate) in method.rates.iter().enumerate() {
-            let is_new = rates.insert((rate.country, rate.currency));
-            faults.require(is_new, format!("{at}/rates/{j}"), Fault::Duplicate);
-        }
+        check_rates(&method.rates, &at, &mut faults);
     }
     faults.check()
+}
+
+/// Adds the faults of the member `rates` of the shipping method at a JSON pointer: a second rate for a country and a
+/// currency.
+pub(crate) fn check_rates(rates: &[ShippingRate], at: &str, faults: &mut ValidationException) {
+    let mut known = BTreeSet::new();
+    for (index, rate) in rates.iter().enumerate() {
+        let is_new = known.insert((rate.country, rate.currency));
+        faults.require(is_new, format!("{at}/rates/{index}"), Fault::Duplicate);
+    }
 }

@@ -8,6 +8,9 @@ use crate::support::import::{exported, import_all, update_all};
 /// The members of a product that an administrator reads and that a request does not have.
 const READ_ONLY: [&str; 4] = ["id", "version", "created_at", "updated_at"];
 
+/// A time that PostgreSQL cannot store.
+const BEFORE_1970: &str = "-009000-01-01T00:00:00Z";
+
 /// Returns the request that writes a product back as it was read.
 fn request(mut product: Value) -> Value {
     let members = product.as_object_mut().unwrap();
@@ -100,6 +103,33 @@ async fn what_the_api_refuses_is_not_imported(shop: &Shop) {
             json!({ "type": "shipping_method", "id": "s", "code": "c".repeat(65), "name": "S", "rates": [] }),
             "/code too_long",
         ),
+        (
+            json!({ "type": "shipping_method", "id": "s", "code": "s", "name": "S",
+            "rates": [{ "currency": "EUR", "amount": 1 }, { "currency": "EUR", "amount": 2 }] }),
+            "/rates/1 duplicate",
+        ),
+        (
+            json!({ "type": "discount", "id": "d", "code": "A", "kind": { "type": "percent", "basis_points": 1 },
+            "starts_at": BEFORE_1970 }),
+            "/starts_at invalid",
+        ),
+        (
+            json!({ "type": "customer", "id": "c", "name": "C", "birth_date": "2999-01-01" }),
+            "/birth_date invalid",
+        ),
+        (
+            json!({ "type": "customer", "id": "c", "name": "C", "preferences": { "locale": "de_DE" } }),
+            "/preferences/locale format",
+        ),
+        (
+            json!({ "type": "customer", "id": "c", "name": "C", "email_verified_at": BEFORE_1970 }),
+            "/email_verified_at invalid",
+        ),
+        (
+            json!({ "type": "category", "id": "c", "name": "C", "created_at": BEFORE_1970 }),
+            "/created_at invalid",
+        ),
+        (product("created_at", BEFORE_1970.into()), "/created_at invalid"),
     ];
 
     let store = &shop.store;

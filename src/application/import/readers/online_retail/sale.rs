@@ -12,6 +12,7 @@ use super::{CURRENCY, countries};
 use crate::application::import::line::{Reason, SourceLine};
 use crate::domain::country::Country;
 use crate::domain::pricing::LINE_QUANTITY;
+use crate::domain::time::is_accepted;
 
 /// The columns of the data set.
 pub(super) struct SaleColumns {
@@ -139,7 +140,7 @@ impl SaleColumns {
     fn date(&self, line: &SourceLine) -> Result<Timestamp, LineError> {
         let text = self.date.of(line);
         let parsed = text.parse::<DateTime>().or_else(|_| DateTime::strptime("%m/%d/%Y %H:%M", text));
-        let timestamp = parsed.and_then(|date| TimeZone::UTC.to_timestamp(date));
-        timestamp.map_err(|_| (Reason::BadDate, quoted(text)))
+        let timestamp = parsed.and_then(|date| TimeZone::UTC.to_timestamp(date)).ok();
+        timestamp.filter(|at| is_accepted(*at)).ok_or_else(|| (Reason::BadDate, quoted(text)))
     }
 }
