@@ -117,27 +117,25 @@ pub(crate) async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payme
 }
 
 /// Settles a payment operation whose outcome is known: the provider's reference of the charge, or the reason of a
-/// refusal. An operation that is settled keeps its outcome. Returns the outcome.
+/// refusal. An operation that is settled keeps its outcome.
 pub(crate) async fn settle_operation(
     work: &mut UnitOfWork,
     id: PaymentOperationId,
     outcome: &Result<String, String>,
-) -> Result<OperationStatus, Failure> {
+) -> Result<(), Failure> {
     let operation: PaymentOperation = work.find(id).await?.ok_or(NotFound::Payment)?;
     let mut placed = lock_by_payment(work, operation.payment_id).await?;
     let status = if outcome.is_ok() { OperationStatus::Succeeded } else { OperationStatus::Failed };
     let (reference, failure) = (outcome.as_deref().ok(), outcome.as_deref().err().map(String::as_str));
     if !PaymentRepository::settle(work, id, Settlement { status, reference, failure }).await? {
-        let settled: PaymentOperation = work.find(id).await?.ok_or(NotFound::Payment)?;
-        return Ok(settled.status);
+        return Ok(());
     }
 
     let pending = PaymentRepository(work).has_pending_operations(operation.payment_id).await?;
     let retry_at = pending.then(|| later(work.now(), FIRST_RETRY));
     let outcome = outcome.as_ref().map(|_| ()).map_err(String::as_str);
     let effects = placed.settle(&operation, outcome, retry_at, work.now())?;
-    finish(work, placed, effects).await?;
-    Ok(status)
+    finish(work, placed, effects).await.map(drop)
 }
 
 /// Executes the effects of a transition and saves order and payment. Orders that charge a subscription which ended

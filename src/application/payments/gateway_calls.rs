@@ -147,7 +147,7 @@ pub(crate) async fn send_operation(
     store
         .database()
         .write((operation.id, outcome), async |work, (id, outcome)| {
-            settle_operation(work, *id, outcome).await.map(drop)
+            settle_operation(work, *id, outcome).await
         })
         .await
 }

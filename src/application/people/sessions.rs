@@ -95,7 +95,7 @@ async fn create(
 
 /// Returns the session with this hash of its token, and its user; `None` if the session has ended.
 pub async fn by_token_hash(store: &Store, token_hash: &[u8]) -> Result<Option<(Session, User)>, Failure> {
-    let now = store.database().context().clock.now();
+    let now = store.now();
     let mut connection = store.database().read().await?;
     Ok(SessionRepository(&mut connection).by_token_hash(token_hash, now).await?)
 }

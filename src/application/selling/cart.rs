@@ -91,7 +91,7 @@ async fn create_in(
 /// Returns a cart with its prices, also an ordered one.
 pub async fn cart(store: &Store, selector: CartSelector) -> Result<PricedCart, Failure> {
     let mut connection = store.database().read().await?;
-    let now = store.database().context().clock.now();
+    let now = store.now();
     let cart = CartRepository(&mut connection).by_id(selector.id).await?;
     let cart = cart.filter(|cart| {
         is_of(cart, selector.user_id) && cart.status != CartStatus::Merged && cart.expires_at > now
@@ -102,7 +102,7 @@ pub async fn cart(store: &Store, selector: CartSelector) -> Result<PricedCart, F
 /// Returns the open cart of a user with its prices, the newest if there are several.
 pub async fn cart_of(store: &Store, user_id: UserId) -> Result<PricedCart, Failure> {
     let mut connection = store.database().read().await?;
-    let now = store.database().context().clock.now();
+    let now = store.now();
     let cart = CartRepository(&mut connection).open_of(user_id, now).await?;
     price(&mut connection, &store.terms, now, cart.ok_or(NotFound::Cart)?).await
 }
