@@ -115,12 +115,11 @@ async fn credit(
     let request = QuoteRequest {
         now: work.now(),
         currency: invoice.currency,
-        lines: &lines,
         discount_code: None,
         country: invoice.country,
         shipping: &ShippingChoice::NotCharged,
     };
-    let quote = quote(work, &request).await?;
+    let quote = quote(work, request, &lines).await?;
     let (id, address) = (InvoiceId(invoice.id), address(invoice));
     let returned = (&quote.priced, quote.offers.as_slice());
     invoicing::credit_without_order(work, terms, id, invoice.customer, address, returned, reason(invoice))

@@ -21,7 +21,7 @@ use crate::infrastructure::exceptions::{
 use crate::infrastructure::repositories::{CartRepository, PaymentRepository, StoredResponse, UnitOfWork};
 
 use super::place_order::{OrderDraft, place_order};
-use super::quote::{LinePrice, QuoteLine, ShippingChoice};
+use super::quote::ShippingChoice;
 use crate::application::Store;
 use crate::application::idempotency::{ProviderRequest, Responder, request_provider};
 use crate::application::payments::apply_payment::apply_payment;
@@ -178,15 +178,7 @@ async fn draft(
         subscription_id: None,
         currency: cart.currency,
         expected_total: request.expected_total,
-        lines: cart
-            .lines
-            .iter()
-            .map(|line| QuoteLine {
-                variant_id: line.variant_id,
-                quantity: line.quantity,
-                price: LinePrice::Current,
-            })
-            .collect(),
+        lines: cart.lines.iter().map(|&line| line.into()).collect(),
         discount_code: cart.discount_code.clone(),
         shipping: ShippingChoice::method(shipping_method.map(String::as_str)),
         billing_address: request.billing_address.as_ref().unwrap_or(shipping_address).clone(),

@@ -81,12 +81,11 @@ pub async fn place_order(
     let request = QuoteRequest {
         now: work.now(),
         currency: draft.currency,
-        lines: &draft.lines,
         discount_code: draft.discount_code.as_deref(),
         country: draft.shipping_address.country,
         shipping: &draft.shipping,
     };
-    let quote = quote(work, &request).await?;
+    let quote = quote(work, request, &draft.lines).await?;
     admit(draft, &quote)?;
 
     // sent together; the order number is last, since other transactions wait for its lock
@@ -98,7 +97,7 @@ pub async fn place_order(
     }
     next_number_ahead(work, NUMBERS);
 
-    let depleted = reserve(work, draft, &quote).await?;
+    let depleted = reserve(work, draft.id, &pieces, &quote).await?;
     let number = next_number(work, NUMBERS).await?;
     let order = order(terms, draft, &quote, number, now);
     let total = order.total;
@@ -173,29 +172,24 @@ async fn redeem_discount(work: &mut UnitOfWork, draft: &OrderDraft, quote: &Quot
 /// Reserves the stock, all of it or none. Returns the variants of which nothing is available any more.
 async fn reserve(
     work: &mut UnitOfWork,
-    draft: &OrderDraft,
+    order_id: OrderId,
+    pieces: &[(VariantId, i64)],
     quote: &Quote,
 ) -> Result<Vec<VariantId>, Failure> {
-    let wanted: Vec<_> = draft.lines.iter().map(|line| (line.variant_id, line.quantity)).collect();
-    match InventoryRepository::reserve(work, draft.id, &wanted).await {
-        Ok(depleted) => Ok(depleted),
-        Err(ReserveError::OutOfStock { variant_id, available }) => {
-            let of = |&&(id, _): &&(_, i64)| id == variant_id;
-            Err(ProductOutOfStockException {
-                variant_id,
-                sku: quote
-                    .offers
-                    .iter()
-                    .find(|offer| offer.variant_id == variant_id)
-                    .map(|offer| offer.sku.clone())
-                    .unwrap_or_default(),
-                requested: wanted.iter().filter(of).map(|&(_, quantity)| quantity).sum(),
-                available,
-            }
-            .into())
-        }
-        Err(ReserveError::Database(error)) => Err(error.into()),
+    let (variant_id, available) = match InventoryRepository::reserve(work, order_id, pieces).await {
+        Ok(depleted) => return Ok(depleted),
+        Err(ReserveError::OutOfStock { variant_id, available }) => (variant_id, available),
+        Err(ReserveError::Database(error)) => return Err(error.into()),
+    };
+    let offer = quote.offers.iter().find(|offer| offer.variant_id == variant_id);
+    let requested = pieces.iter().filter(|(id, _)| *id == variant_id).map(|(_, quantity)| quantity);
+    Err(ProductOutOfStockException {
+        variant_id,
+        sku: offer.map(|offer| offer.sku.clone()).unwrap_or_default(),
+        requested: requested.sum(),
+        available,
     }
+    .into())
 }
 
 fn order(terms: &Terms, draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -> Order {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::quote::{LinePrice, Quote, QuoteLine, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
+use super::quote::{Quote, QuoteRequest, ShippingChoice, quote_ahead, quote_offers};
 use crate::application::Terms;
 use crate::domain::cart::{Cart, CartLine};
 use crate::domain::ids::VariantId;
@@ -80,8 +80,9 @@ pub(super) async fn price_with(
 ) -> Result<PricedCart, Failure> {
     let country = cart.delivery.country().unwrap_or(terms.default_country);
     let variants: Vec<VariantId> = cart.lines.iter().map(|line| line.variant_id).collect();
-    let code = cart.discount_code.as_deref();
-    quote_ahead(connection, country, code, shipping);
+    let discount_code = cart.discount_code.as_deref();
+    let request = QuoteRequest { now, currency: cart.currency, discount_code, country, shipping };
+    quote_ahead(connection, request);
     let mut known = ProductRepository(connection).offers(&variants).await?;
     let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
     let mut subtotal = 0;
@@ -90,21 +91,12 @@ pub(super) async fn price_with(
         let offer = known.swap_remove(at);
         let not_priced = add_line(&mut subtotal, &offer, line, cart.currency).err();
         if not_priced.is_none() {
-            let CartLine { variant_id, quantity } = line;
-            quoted.push(QuoteLine { variant_id, quantity, price: LinePrice::Current });
+            quoted.push(line.into());
             offers.push(offer.clone());
         }
         lines.push(PricedCartLine { line, offer, priced: None, not_priced });
     }
-    let request = QuoteRequest {
-        now,
-        currency: cart.currency,
-        lines: &quoted,
-        discount_code: cart.discount_code.as_deref(),
-        country,
-        shipping,
-    };
-    let quote = quote_offers(connection, &request, offers).await?;
+    let quote = quote_offers(connection, request, &quoted, offers).await?;
     let mut priced = quote.priced.lines.iter();
     for line in lines.iter_mut().filter(|line| line.not_priced.is_none()) {
         line.priced = priced.next().copied();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::domain::cart::CartLine;
 use crate::domain::country::Country;
 use crate::domain::discount::Discount;
 use crate::domain::ids::{CategoryId, VariantId};
@@ -20,15 +21,13 @@ use crate::infrastructure::repositories::{
     TaxRepository,
 };
 
-/// A request for a quote.
-#[derive(Debug, Clone)]
+/// What the quote of a list of lines depends on beside the lines.
+#[derive(Debug, Clone, Copy)]
 pub struct QuoteRequest<'a> {
     /// The time at which prices and discounts apply.
     pub now: Timestamp,
     /// The currency.
     pub currency: Currency,
-    /// The variants with their quantities.
-    pub lines: &'a [QuoteLine],
     /// The discount code.
     pub discount_code: Option<&'a str>,
     /// The country whose tax rules and shipping rates apply.
@@ -46,6 +45,13 @@ pub struct QuoteLine {
     pub quantity: i64,
     /// The price of one piece.
     pub price: LinePrice,
+}
+
+impl From<CartLine> for QuoteLine {
+    /// Returns a line of a cart at the variant's price.
+    fn from(CartLine { variant_id, quantity }: CartLine) -> Self {
+        Self { variant_id, quantity, price: LinePrice::Current }
+    }
 }
 
 /// The price of one piece of a line.
@@ -129,40 +135,40 @@ pub struct Quote {
     pub undeliverable: bool,
 }
 
-/// Computes the quote of a request. A discount code that does not apply is not an error: the quote has the reason.
-pub async fn quote(connection: &mut Connection, request: &QuoteRequest<'_>) -> Result<Quote, Failure> {
-    quote_ahead(connection, request.country, request.discount_code, request.shipping);
-    let offers = offers(connection, request.lines).await?;
-    quote_offers(connection, request, offers).await
+/// Computes the quote of a list of lines. A discount code that does not apply is not an error: the quote has the reason.
+pub async fn quote(
+    connection: &mut Connection,
+    request: QuoteRequest<'_>,
+    lines: &[QuoteLine],
+) -> Result<Quote, Failure> {
+    quote_ahead(connection, request);
+    let offers = offers(connection, lines).await?;
+    quote_offers(connection, request, lines, offers).await
 }
 
 /// Sends the queries of [`quote_offers`] ahead, together with the next statement.
-pub(super) fn quote_ahead(
-    connection: &mut Connection,
-    country: Country,
-    discount_code: Option<&str>,
-    shipping: &ShippingChoice,
-) {
-    TaxRepository(connection).for_country_ahead(country);
-    if let Some(code) = discount_code {
+pub(super) fn quote_ahead(connection: &mut Connection, request: QuoteRequest<'_>) {
+    TaxRepository(connection).for_country_ahead(request.country);
+    if let Some(code) = request.discount_code {
         DiscountRepository(connection).by_code_ahead(code);
     }
-    if *shipping != ShippingChoice::NotCharged {
+    if *request.shipping != ShippingChoice::NotCharged {
         ShippingRepository(connection).active_ahead();
     }
 }
 
-/// Computes the quote of a request from the offers of its lines.
-pub async fn quote_offers(
+/// Computes the quote of a list of lines from their offers, which are in the order of the lines.
+pub(super) async fn quote_offers(
     connection: &mut Connection,
-    request: &QuoteRequest<'_>,
+    request: QuoteRequest<'_>,
+    requested: &[QuoteLine],
     offers: Vec<Offer>,
 ) -> Result<Quote, Failure> {
     let rules = TaxRepository(connection).for_country(request.country).await?;
     let mut classes = HashMap::new();
     let mut lines = Vec::with_capacity(offers.len());
     let mut faults = ValidationException::none();
-    for (i, (line, offer)) in request.lines.iter().zip(&offers).enumerate() {
+    for (i, (line, offer)) in requested.iter().zip(&offers).enumerate() {
         let Some(unit_price) = line.price.of(offer, request.currency) else {
             faults.add(Location::Item(i, "variant_id"), Fault::NotFound);
             continue;
@@ -244,7 +250,7 @@ fn rate(rules: &[TaxRule], class: &TaxClass) -> TaxRate {
 /// Returns the discount with the requested code, or the reason why the code does not apply.
 async fn discount(
     connection: &mut Connection,
-    request: &QuoteRequest<'_>,
+    request: QuoteRequest<'_>,
     goods: Money,
 ) -> Result<(Option<Discount>, Option<InvalidDiscountCodeException>), Failure> {
     let Some(code) = request.discount_code else { return Ok((None, None)) };
@@ -276,7 +282,7 @@ impl ShippingOptions {
 
 async fn shipping_options(
     connection: &mut Connection,
-    request: &QuoteRequest<'_>,
+    request: QuoteRequest<'_>,
     goods: Money,
 ) -> Result<ShippingOptions, Failure> {
     if *request.shipping == ShippingChoice::NotCharged {
@@ -295,7 +301,7 @@ async fn shipping_options(
 /// Returns the chosen shipping method with its price. A store without shipping methods ignores the choice.
 fn chosen(
     ShippingOptions { priced, without_rate }: &ShippingOptions,
-    request: &QuoteRequest<'_>,
+    request: QuoteRequest<'_>,
 ) -> Result<Option<(ShippingMethod, Money)>, Failure> {
     let cheapest = || priced.iter().min_by_key(|(_, price)| price.amount).cloned();
     let with_code = |code: &str| priced.iter().find(|(method, _)| method.code == code).cloned();
