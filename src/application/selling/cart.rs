@@ -12,7 +12,7 @@ use crate::domain::money::Currency;
 use crate::domain::state::State;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
-    Conflict, Failure, Fault, Location, NotFound, OrderProcessingException, ValidationException,
+    Failure, Fault, Location, NotFound, OrderProcessingException, ValidationException,
 };
 use crate::infrastructure::repositories::{
     CartRepository, Offer, ProductRepository, StoredResponse, UnitOfWork,
@@ -21,7 +21,7 @@ use crate::infrastructure::repositories::{
 use super::priced_cart::{NotPriced, PricedCart, PricedCartLine, price, price_with};
 use super::quote::ShippingChoice;
 use crate::application::idempotency::{Responder, once};
-use crate::application::{Store, Terms};
+use crate::application::{Store, Terms, check_version};
 
 /// Selects a cart.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +140,7 @@ async fn change_in(
     selector: CartSelector,
     change: &CartChange,
 ) -> Result<PricedCart, Failure> {
-    let mut cart = lock(work, terms, selector).await?;
+    let mut cart = lock_to_change(work, terms, selector).await?;
     match change {
         CartChange::AddLine(line) => add_line(work, &mut cart, *line).await?,
         CartChange::SetLine(line) => {
@@ -253,24 +253,32 @@ fn has(cart: &Cart, variant_id: VariantId) -> bool {
     cart.lines.iter().any(|line| line.variant_id == variant_id)
 }
 
-/// Locks a cart that the user may change.
-async fn lock(work: &mut UnitOfWork, terms: &Terms, selector: CartSelector) -> Result<Cart, Failure> {
-    let Some(mut cart) = CartRepository::lock(work, selector.id).await? else {
-        let cart = CartRepository(work).by_id(selector.id).await?;
-        return Err(match cart {
-            Some(cart) if is_of(&cart, selector.user_id) && cart.status == CartStatus::Ordered => {
-                OrderProcessingException::CartOrdered.into()
-            }
-            _ => NotFound::Cart.into(),
-        });
-    };
-    if !is_of(&cart, selector.user_id) {
-        return Err(NotFound::Cart.into());
+/// Locks an open cart that the user may change and that has the required version.
+///
+/// # Errors
+///
+/// [`NotFound::Cart`], an [`OrderProcessingException`] if the cart is already ordered, and
+/// `Conflict::PreconditionFailed` if it has another version.
+pub(super) async fn lock(work: &mut UnitOfWork, selector: CartSelector) -> Result<Cart, Failure> {
+    let is_own = |cart: &Cart| is_of(cart, selector.user_id);
+    if let Some(cart) = CartRepository::lock(work, selector.id).await?.filter(is_own) {
+        check_version(cart.version, selector.version)?;
+        return Ok(cart);
     }
-    if selector.version.is_some_and(|seen| seen != cart.version) {
-        return Err(Conflict::PreconditionFailed.into());
+    match CartRepository(work).by_id(selector.id).await?.filter(is_own) {
+        Some(cart) if cart.status == CartStatus::Ordered => Err(OrderProcessingException::CartOrdered.into()),
+        _ => Err(NotFound::Cart.into()),
     }
-    // Only in the second half of the retention, so that few changes write it. The change that follows saves the cart.
+}
+
+/// Locks a cart to change it, and extends its retention if half of it is over.
+async fn lock_to_change(
+    work: &mut UnitOfWork,
+    terms: &Terms,
+    selector: CartSelector,
+) -> Result<Cart, Failure> {
+    let mut cart = lock(work, selector).await?;
+    // few changes write it; the change that follows saves the cart
     if cart.expires_at < later(work.now(), terms.cart / 2) {
         cart.expires_at = later(work.now(), terms.cart);
     }

@@ -15,11 +15,11 @@ use crate::domain::placed_order::PlacedOrder;
 use crate::domain::ports::{Charge, DeclineReason};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
-    Conflict, Failure, Fault, NotFound, OrderProcessingException, PaymentFailedException,
-    UnauthorizedAccessException, ValidationException,
+    Failure, Fault, PaymentFailedException, UnauthorizedAccessException, ValidationException,
 };
 use crate::infrastructure::repositories::{CartRepository, PaymentRepository, StoredResponse, UnitOfWork};
 
+use super::cart::{CartSelector, lock};
 use super::place_order::{OrderDraft, place_order};
 use super::quote::ShippingChoice;
 use crate::application::Store;
@@ -57,8 +57,8 @@ pub struct Checkout {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`], [`NotFound::Cart`], an [`OrderProcessingException`] if the cart is already ordered,
-/// [`Conflict::PreconditionFailed`] if it has another version, and those of [`place_order`].
+/// A [`ValidationException`], `NotFound::Cart`, an `OrderProcessingException` if the cart is already ordered,
+/// `Conflict::PreconditionFailed` if it has another version, and those of [`place_order`].
 pub async fn checkout(
     store: &Store,
     request: Checkout,
@@ -82,7 +82,7 @@ impl ProviderRequest for Checkout {
 
     /// Places the order of the cart.
     async fn begin(&self, work: &mut UnitOfWork, store: &Store, id: Uuid) -> Result<Payment, Failure> {
-        let mut cart = open_cart(work, self).await?;
+        let mut cart = cart_with_lines(work, self).await?;
         let draft = draft(work, OrderId(id), &cart, self).await?;
         let placed = place_order(work, &store.terms, &draft).await?;
         // an erasure that was committed since the user was read is seen here; a later one waits for the order
@@ -127,22 +127,14 @@ impl ProviderRequest for Checkout {
     }
 }
 
-/// Locks the cart, if it is open, the buyer's, and has the required version.
-async fn open_cart(work: &mut UnitOfWork, request: &Checkout) -> Result<Cart, Failure> {
-    let own = |cart: &Cart| cart.user_id.is_none() || cart.user_id == request.user_id;
-    if let Some(cart) = CartRepository::lock(work, request.cart_id).await?.filter(own) {
-        if request.version.is_some_and(|seen| seen != cart.version) {
-            return Err(Conflict::PreconditionFailed.into());
-        }
-        if cart.lines.is_empty() {
-            return Err(ValidationException::one("", Fault::TooFew { min_items: 1 }).into());
-        }
-        return Ok(cart);
+/// Locks the cart, and fails if it is empty.
+async fn cart_with_lines(work: &mut UnitOfWork, request: &Checkout) -> Result<Cart, Failure> {
+    let &Checkout { cart_id: id, user_id, version, .. } = request;
+    let cart = lock(work, CartSelector { id, user_id, version }).await?;
+    if cart.lines.is_empty() {
+        return Err(ValidationException::one("", Fault::TooFew { min_items: 1 }).into());
     }
-    match CartRepository(work).by_id(request.cart_id).await?.filter(own) {
-        Some(cart) if cart.status == CartStatus::Ordered => Err(OrderProcessingException::CartOrdered.into()),
-        _ => Err(NotFound::Cart.into()),
-    }
+    Ok(cart)
 }
 
 /// Returns the buyer; `None` is a guest. A user who was erased since the request was authenticated is not
