@@ -7,6 +7,7 @@ use super::address::Address;
 use super::ids::{CartId, OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use super::invoice::InvoiceTax;
 use super::money::{Currency, Money};
+use super::pricing::Totals;
 use super::product::{BillingInterval, ProductKind};
 use super::state::states;
 
@@ -82,6 +83,12 @@ pub struct Order {
 }
 
 impl Order {
+    /// Returns the totals.
+    pub fn totals(&self) -> Totals {
+        let Self { subtotal, discount, shipping, tax, total, .. } = *self;
+        Totals { subtotal, discount, shipping, tax, total }
+    }
+
     /// Returns whether the order has only digital goods.
     pub fn is_digital(&self) -> bool {
         !self.lines.is_empty() && self.lines.iter().all(|line| line.kind == ProductKind::Digital)

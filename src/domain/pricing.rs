@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use serde::Serialize;
+
 use crate::domain::cart::MAX_QUANTITY;
 use crate::domain::discount::Discount;
 use crate::domain::ids::VariantId;
@@ -50,28 +52,35 @@ pub struct ShippingInput {
     pub tax: TaxRate,
 }
 
+/// The totals of a cart or an order, in one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Totals {
+    /// The price of the items before the discount.
+    pub subtotal: Money,
+    /// The amount that the discount deducts.
+    pub discount: Money,
+    /// The shipping costs.
+    pub shipping: Money,
+    /// The tax, included in the prices or added to them.
+    pub tax: Money,
+    /// The amount to pay.
+    pub total: Money,
+}
+
 /// A priced cart. No amount in it is negative.
 ///
-/// `total` is the sum of the lines' totals and `shipping_total`. It is also `subtotal − discount + shipping` and the
+/// The total is the sum of the lines' totals and `shipping_total`. It is also `subtotal − discount + shipping` and the
 /// tax of exclusive rates; the amounts contain the tax of inclusive ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Priced {
     /// The lines, in the order given.
     pub lines: Vec<PricedLine>,
-    /// The price of the lines before the discount.
-    pub subtotal: Money,
-    /// The amount of the discount.
-    pub discount: Money,
-    /// The price of shipping: with its tax if the rate is inclusive, without if not.
-    pub shipping: Money,
+    /// The totals; shipping is with its tax if the rate is inclusive, without if not.
+    pub totals: Totals,
     /// The tax on shipping.
     pub shipping_tax: Money,
     /// The amount to pay for shipping, tax included.
     pub shipping_total: Money,
-    /// The whole tax, included in the prices or added to them.
-    pub tax: Money,
-    /// The amount to pay.
-    pub total: Money,
     /// The tax of each rate, in the order of the rates; all net amounts and taxes add up to the total.
     pub tax_by_rate: Vec<RateTotal>,
 }
@@ -198,9 +207,9 @@ pub fn price(input: &PricingInput<'_>) -> Result<Priced, PricingError> {
         }
         None => (zero, zero, zero),
     };
-    let (tax, total) = (rates.tax, rates.total);
+    let totals = Totals { subtotal, discount, shipping, tax: rates.tax, total: rates.total };
     let tax_by_rate = rates.by_rate.into_values().collect();
-    Ok(Priced { lines, subtotal, discount, shipping, shipping_tax, shipping_total, tax, total, tax_by_rate })
+    Ok(Priced { lines, totals, shipping_tax, shipping_total, tax_by_rate })
 }
 
 /// The sums of the amounts and taxes so far.

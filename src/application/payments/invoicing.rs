@@ -87,8 +87,8 @@ pub(crate) async fn credit_without_order(
         user_id,
         corrects: None,
         payment_operation_id: None,
-        currency: priced.total.currency,
-        total: priced.total,
+        currency: priced.totals.total.currency,
+        total: priced.totals.total,
         document: InvoiceDocument {
             seller: terms.name.clone(),
             order_number: None,

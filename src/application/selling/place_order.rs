@@ -11,7 +11,7 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderLine, OrderStatus};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, Payment, PaymentOperation, PaymentStatus};
 use crate::domain::placed_order::PlacedOrder;
-use crate::domain::pricing::Priced;
+use crate::domain::pricing::Totals;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
     Failure, Fault, InvalidDiscountCodeException, ProductOutOfStockException, TotalChangedException,
@@ -151,9 +151,9 @@ fn check_total(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
         let fault = Fault::WrongCurrency { expected: draft.currency.to_string() };
         return Err(ValidationException::one("/expected_total/currency", fault).into());
     }
-    let Priced { subtotal, discount, shipping, tax, total, .. } = quote.priced;
-    if expected != total {
-        return Err(TotalChangedException { expected, subtotal, discount, shipping, tax, total }.into());
+    let totals = quote.priced.totals;
+    if expected != totals.total {
+        return Err(TotalChangedException { expected, totals }.into());
     }
     Ok(())
 }
@@ -194,6 +194,7 @@ async fn reserve(
 
 fn order(terms: &Terms, draft: &OrderDraft, quote: &Quote, number: i64, now: jiff::Timestamp) -> Order {
     let priced = &quote.priced;
+    let Totals { subtotal, discount, shipping, tax, total } = priced.totals;
     let requested = draft.lines.iter().zip(&quote.offers);
     let lines =
         priced.lines.iter().zip(requested).zip(1..).map(|((line, (requested, offer)), position)| OrderLine {
@@ -222,11 +223,11 @@ fn order(terms: &Terms, draft: &OrderDraft, quote: &Quote, number: i64, now: jif
         cart_id: draft.cart_id,
         subscription_id: draft.subscription_id,
         currency: draft.currency,
-        subtotal: priced.subtotal,
-        discount: priced.discount,
-        shipping: priced.shipping,
-        tax: priced.tax,
-        total: priced.total,
+        subtotal,
+        discount,
+        shipping,
+        tax,
+        total,
         taxes: invoicing::taxes(priced),
         discount_code: quote.discount.as_ref().map(|discount| discount.code.clone()),
         shipping_method: quote.shipping.as_ref().map(|method| method.code.clone()),

@@ -17,6 +17,7 @@ use crate::domain::{
     money::{Currency, Money},
     placed_order::CancellationRefusal,
     ports::DeclineReason,
+    pricing::Totals,
 };
 
 /// Returns one failure of each code and reason, by which the API document describes them.
@@ -45,15 +46,8 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         .into(),
     );
     let [none, one] = [Money::zero(Currency::EUR), Money::new(1, Currency::EUR)];
-    let totals = TotalChangedException {
-        expected: none,
-        subtotal: one,
-        discount: none,
-        shipping: none,
-        tax: none,
-        total: one,
-    };
-    examples.push(totals.into());
+    let totals = Totals { subtotal: one, discount: none, shipping: none, tax: none, total: one };
+    examples.push(TotalChangedException { expected: none, totals }.into());
     examples.extend(
         [
             U::NotLoggedIn,

@@ -5,23 +5,16 @@ use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts};
 use crate::domain::money::Money;
+use crate::domain::pricing::Totals;
 
 /// The total differs from the expected one: a price, the discount, the shipping costs or a tax rule changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the total is {total}, and {expected} was expected")]
+#[error("the total is {}, and {expected} was expected", totals.total)]
 pub struct TotalChangedException {
     /// The total that the client expects.
     pub expected: Money,
-    /// The present price of the items before the discount.
-    pub subtotal: Money,
-    /// The present amount of the discount.
-    pub discount: Money,
-    /// The present shipping costs.
-    pub shipping: Money,
-    /// The present tax.
-    pub tax: Money,
-    /// The present amount to pay.
-    pub total: Money,
+    /// The present totals.
+    pub totals: Totals,
 }
 
 impl Exception for TotalChangedException {
@@ -38,10 +31,6 @@ impl Exception for TotalChangedException {
     }
 
     fn details(&self) -> Map<String, Value> {
-        let Self { expected: _, subtotal, discount, shipping, tax, total } = self;
-        let totals = json!({
-            "subtotal": subtotal, "discount": discount, "shipping": shipping, "tax": tax, "total": total,
-        });
-        facts([("expected_total", json!(self.expected)), ("totals", totals)])
+        facts([("expected_total", json!(self.expected)), ("totals", json!(self.totals))])
     }
 }

@@ -5,7 +5,7 @@ use undercroft::domain::discount::{Discount, DiscountKind, code_key};
 use undercroft::domain::ids::{DiscountId, VariantId};
 use undercroft::domain::money::{Currency, Money, MoneyError};
 use undercroft::domain::pricing::{
-    LINE_QUANTITY, LineInput, Priced, PricingError, PricingInput, ShippingInput, price,
+    LINE_QUANTITY, LineInput, Priced, PricingError, PricingInput, ShippingInput, Totals, price,
 };
 use undercroft::domain::tax::TaxRate;
 use uuid::Uuid;
@@ -44,7 +44,7 @@ fn cart(lines: &[LineInput]) -> PricingInput<'static> {
 
 /// `(subtotal, discount, shipping, tax, total)`.
 fn totals(priced: &Priced) -> (i64, i64, i64, i64, i64) {
-    let Priced { subtotal, discount, shipping, tax, total, .. } = priced;
+    let Totals { subtotal, discount, shipping, tax, total } = priced.totals;
     (subtotal.amount, discount.amount, shipping.amount, tax.amount, total.amount)
 }
 
@@ -239,9 +239,9 @@ fn sum(amounts: impl IntoIterator<Item = Money>) -> i128 {
 
 /// Checks the properties of a priced cart.
 fn check(input: &PricingInput<'_>, priced: &Priced) -> Result<(), TestCaseError> {
+    let Totals { subtotal, discount, shipping, tax, total } = priced.totals;
     let [subtotal, discount, shipping, tax, total] =
-        [priced.subtotal, priced.discount, priced.shipping, priced.tax, priced.total]
-            .map(|sum| sum.amount.into());
+        [subtotal, discount, shipping, tax, total].map(|sum| sum.amount.into());
     let lines = &priced.lines;
     prop_assert_eq!(sum(lines.iter().map(|line| line.subtotal)), subtotal);
     prop_assert_eq!(sum(lines.iter().map(|line| line.discount)), discount);
@@ -287,7 +287,7 @@ proptest! {
     ) {
         let input = PricingInput { discount: discount.as_ref(), shipping, ..cart(&lines) };
         let priced = price(&input).unwrap();
-        prop_assert_eq!(priced.subtotal, input.subtotal().unwrap());
+        prop_assert_eq!(priced.totals.subtotal, input.subtotal().unwrap());
         check(&input, &priced)?;
     }
 

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Totals;
 use crate::application::selling::priced_cart::{NotPriced, PricedCart, PricedCartLine};
 use crate::domain::cart::{CartStatus, Delivery};
 use crate::domain::ids::{CartId, OrderId, ProductId, VariantId};
 use crate::domain::money::{Currency, Money};
+use crate::domain::pricing::Totals;
 use crate::domain::shipping::ShippingMethod;
 use crate::infrastructure::exceptions::InvalidDiscountCodeException;
 use crate::presentation::http::response::{StoredResponse, tagged};
@@ -121,13 +121,7 @@ impl CartBody {
             } else {
                 Delivery::default()
             },
-            totals: Totals {
-                subtotal: quote.priced.subtotal,
-                discount: quote.priced.discount,
-                shipping: quote.priced.shipping,
-                tax: quote.priced.tax,
-                total: quote.priced.total,
-            },
+            totals: quote.priced.totals,
             shipping_method: quote.shipping.as_ref().map(|method| method.code.clone()),
             shipping_methods: quote.shipping_methods.iter().map(CartShippingMethod::of).collect(),
             deliverable: !quote.undeliverable,

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{PaymentBody, Totals};
+use super::PaymentBody;
 use crate::domain::address::Address;
 use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId, VariantId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{OrderLine, OrderStatus};
 use crate::domain::placed_order::PlacedOrder;
+use crate::domain::pricing::Totals;
 use crate::domain::product::{BillingInterval, ProductKind};
 use crate::presentation::http::response::{StoredResponse, tagged};
 
@@ -107,13 +108,7 @@ impl OrderBody {
             email: order.email.clone(),
             currency: order.currency,
             items: order.lines.iter().map(OrderItemBody::of).collect(),
-            totals: Totals {
-                subtotal: order.subtotal,
-                discount: order.discount,
-                shipping: order.shipping,
-                tax: order.tax,
-                total: order.total,
-            },
+            totals: order.totals(),
             discount_code: order.discount_code.clone(),
             shipping_method: order.shipping_method.clone(),
             shipping_address: order.shipping_address.clone(),
