@@ -37,6 +37,12 @@ impl Fields {
         self.ends.is_empty()
     }
 
+    /// Returns the number of columns before those of the source: those of [`CAUSE`] in the header of a file of rejected
+    /// lines, otherwise none.
+    pub(super) fn cause_columns(&self) -> usize {
+        if self.iter().take(CAUSE.len()).eq(CAUSE) { CAUSE.len() } else { 0 }
+    }
+
     /// Returns all fields, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).filter_map(|index| self.get(index))

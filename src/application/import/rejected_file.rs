@@ -21,7 +21,7 @@ impl<W: Write> RejectedFile<W> {
         }
         // a line that was rejected for a wrong number of fields keeps that number
         let mut csv = csv::WriterBuilder::new().flexible(true).delimiter(dialect.separator).from_writer(out);
-        let skipped = if header.iter().take(CAUSE.len()).eq(CAUSE) { CAUSE.len() } else { 0 };
+        let skipped = header.cause_columns();
         csv.write_record(CAUSE.into_iter().chain(header.iter().skip(skipped)))?;
         Ok(Self { csv, skipped })
     }

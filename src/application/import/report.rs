@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 use serde::Serialize;
 
 use super::readers::{Encoding, Format, UnusedValues};
-use super::totals::Totals;
+use super::totals::LineTotals;
 use crate::application::records::ImportedStock;
 use crate::domain::money::Currency;
 
@@ -15,7 +15,7 @@ use crate::domain::money::Currency;
 pub struct Report {
     /// The totals of the file's lines.
     #[serde(flatten)]
-    pub totals: Totals,
+    pub totals: LineTotals,
     /// The format of the file.
     pub format: Format,
     /// The encoding of the file.

@@ -13,7 +13,7 @@ use super::originals::{Originals, Traced};
 use super::outcome::RecordOutcome;
 use super::readers::{Dialect, Entry, Options, Outcome, ReadError, Reader, encoding_of};
 use super::report::{Counts, Report, StockCounts};
-use super::totals::{Totals, TotalsMismatch};
+use super::totals::{LineTotals, TotalsMismatch};
 use super::write_options::{ExistingProducts, WriteOptions};
 use crate::application::Store;
 use crate::application::catalogue::store_currency;
@@ -155,7 +155,7 @@ struct Run<'a> {
     batches: u64,
     /// The customers of the orders among the pending records.
     pending_customers: HashSet<UserId>,
-    totals: Totals,
+    totals: LineTotals,
     /// The number of accepted products that have a price in each currency.
     prices: BTreeMap<Currency, u64>,
     stock: StockCounts,
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
             pending: Vec::new(),
             batches: 0,
             pending_customers: HashSet::new(),
-            totals: Totals::default(),
+            totals: LineTotals::default(),
             prices: BTreeMap::new(),
             stock: StockCounts::default(),
             added: Counts::default(),
@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
         for (index, line) in lines.into_iter().enumerate() {
             match outcome.rejection_of(index) {
                 Some(reason) => self.reject(&line.reject(Reason::Refused, reason), observer)?,
-                None => self.totals.accept(&[line]),
+                None => self.totals.accept(&line),
             }
         }
         Ok(())

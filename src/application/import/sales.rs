@@ -22,22 +22,16 @@ use crate::infrastructure::repositories::{InventoryRepository, UnitOfWork};
 use super::outcome::{RecordError, RecordOutcome};
 use super::report::Counts;
 
-const ONE_ORDER: Counts = Counts {
-    orders: 1,
-    categories: 0,
-    tax_rules: 0,
-    shipping_methods: 0,
-    products: 0,
-    discounts: 0,
-    customers: 0,
-    refunds: 0,
-    credit_notes: 0,
-};
-
 /// Returns the outcome of an order that an earlier import placed. Lines that were added to the file since are refused.
 pub(super) fn unchanged(invoice: &ImportedInvoice, order: &Order) -> RecordOutcome {
     let refused_lines = missing_lines(invoice, order);
-    RecordOutcome { refused_lines, ..RecordOutcome::new(false, ONE_ORDER) }
+    outcome(false, refused_lines)
+}
+
+/// Returns the outcome of an order, of which some lines were refused.
+fn outcome(is_added: bool, refused_lines: Vec<(usize, String)>) -> RecordOutcome {
+    let counts = Counts { orders: 1, ..Counts::default() };
+    RecordOutcome { refused_lines, ..RecordOutcome::new(is_added, counts) }
 }
 
 /// Places an order, without the lines that the store refuses.
@@ -51,7 +45,7 @@ pub(super) async fn place(
     loop {
         let accepted: Vec<_> = lines.iter().map(|&(_, line)| line).collect();
         let Err(failure) = place_lines(work, terms, invoice, &accepted).await else {
-            return Ok(RecordOutcome { refused_lines, ..RecordOutcome::new(true, ONE_ORDER) });
+            return Ok(outcome(true, refused_lines));
         };
         let faults = line_faults(&failure);
         if faults.is_empty() || faults.len() >= lines.len() {

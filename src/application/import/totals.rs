@@ -10,7 +10,7 @@ use super::line::{Reason, Rejection, SourceLine};
 ///
 /// Amounts are in minor units and signed as in the file. The lines of a catalogue have no amount: their sum is 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
+pub struct LineTotals {
     /// The lines of the file, without the header and empty lines.
     pub lines: u64,
     /// The accepted lines.
@@ -56,13 +56,11 @@ pub struct TotalsMismatch {
     pub rejected: u64,
 }
 
-impl Totals {
-    /// Counts accepted lines.
-    pub fn accept(&mut self, lines: &[SourceLine]) {
-        for line in lines {
-            self.accepted.lines += 1;
-            self.accepted.amount += i128::from(line.amount.unwrap_or(0));
-        }
+impl LineTotals {
+    /// Counts an accepted line.
+    pub fn accept(&mut self, line: &SourceLine) {
+        self.accepted.lines += 1;
+        self.accepted.amount += i128::from(line.amount.unwrap_or(0));
     }
 
     /// Counts a rejected line.
@@ -101,24 +99,26 @@ mod tests {
 
     #[test]
     fn amounts_beyond_64_bits_still_add_up() {
-        let mut totals = Totals::default();
-        totals.accept(&[line(Some(i64::MAX)), line(Some(i64::MAX)), line(Some(-1))]);
+        let mut totals = LineTotals::default();
+        for amount in [i64::MAX, i64::MAX, -1] {
+            totals.accept(&line(Some(amount)));
+        }
         assert_eq!(totals.accepted.amount, 2 * i128::from(i64::MAX) - 1);
         assert_eq!(totals.close(3), Ok(()));
     }
 
     #[test]
     fn a_lost_line_is_found() {
-        let mut totals = Totals::default();
-        totals.accept(&[line(None)]);
+        let mut totals = LineTotals::default();
+        totals.accept(&line(None));
         totals.reject(&line(None).reject(Reason::NoPrice, ""));
         assert_eq!(totals.close(3), Err(TotalsMismatch { read: 3, accepted: 1, rejected: 1 }));
     }
 
     #[test]
     fn the_json_report_keeps_its_names() {
-        let mut totals = Totals::default();
-        totals.accept(&[line(Some(-250))]);
+        let mut totals = LineTotals::default();
+        totals.accept(&line(Some(-250)));
         totals.reject(&line(Some(99)).reject(Reason::NoDescription, ""));
         totals.reject(&line(None).reject(Reason::BadPrice, ""));
         totals.close(3).unwrap();

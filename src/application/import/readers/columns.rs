@@ -1,7 +1,7 @@
 //! The columns of a CSV file, found by their names.
 
 use super::error::Fault;
-use crate::application::import::line::{CAUSE, Fields, SourceLine};
+use crate::application::import::line::{Fields, SourceLine};
 
 /// A column that a format reads; it may be absent.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +80,8 @@ impl<'a> Columns<'a> {
 
     /// Returns the columns that were not looked for, without those that a file of rejected lines has before them.
     pub(super) fn unused(&self) -> Vec<Column> {
-        let skipped = if self.header.iter().take(CAUSE.len()).eq(CAUSE) { CAUSE.len() } else { 0 };
-        let others = (skipped..self.header.len()).filter(|index| !self.known.contains(index));
+        let of_source = self.header.cause_columns()..self.header.len();
+        let others = of_source.filter(|index| !self.known.contains(index));
         others.map(|index| Column(Some(index))).collect()
     }
 

@@ -13,7 +13,7 @@ use undercroft::application::import::line::Rejection;
 use undercroft::application::import::readers::{
     Entry, Options, Outcome, ReadError, Reader, UnusedValues, encoding_of,
 };
-use undercroft::application::import::totals::Totals;
+use undercroft::application::import::totals::LineTotals;
 use undercroft::application::records::{ImportedInvoice, ImportedStock, Record};
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, Variant};
@@ -25,7 +25,7 @@ const SHOPIFY_NEW: &str = include_str!("../../../../fixtures/shopify-products-ne
 struct Import {
     records: Vec<Record>,
     rejected: Vec<Rejection>,
-    totals: Totals,
+    totals: LineTotals,
     unused: UnusedValues,
 }
 
@@ -90,13 +90,15 @@ fn try_read(bytes: impl Read, options: &Options) -> Result<Import, ReadError> {
     let mut read = Import {
         records: Vec::new(),
         rejected: Vec::new(),
-        totals: Totals::default(),
+        totals: LineTotals::default(),
         unused: UnusedValues::default(),
     };
     for outcome in &mut reader {
         match outcome? {
             Outcome::Entry(Entry { record, lines }) => {
-                read.totals.accept(&lines);
+                for line in &lines {
+                    read.totals.accept(line);
+                }
                 read.records.push(record);
             }
             Outcome::Rejected(rejection) => {
