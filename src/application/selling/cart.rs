@@ -278,7 +278,7 @@ async fn lock_to_change(
     selector: CartSelector,
 ) -> Result<Cart, Failure> {
     let mut cart = lock(work, selector).await?;
-    // few changes write it; the change that follows saves the cart
+    // not at each change, so that few write the time; the change that follows saves the cart
     if cart.expires_at < later(work.now(), terms.cart / 2) {
         cart.expires_at = later(work.now(), terms.cart);
     }

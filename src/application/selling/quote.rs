@@ -135,7 +135,8 @@ pub struct Quote {
     pub undeliverable: bool,
 }
 
-/// Computes the quote of a list of lines. A discount code that does not apply is not an error: the quote has the reason.
+/// Computes the quote of a list of lines. A discount code that does not apply is not an error: the quote has the
+/// reason.
 pub async fn quote(
     connection: &mut Connection,
     request: QuoteRequest<'_>,
