@@ -2,7 +2,7 @@
 
 use crate::application::Terms;
 use crate::application::payments::apply_payment::{begin_operation, settle_operation};
-use crate::application::payments::invoicing;
+use crate::application::payments::invoicing::{ReturnedGoods, credit_without_order};
 use crate::application::records::identity::Identity;
 use crate::application::records::{ImportedInvoice, ImportedLine};
 use crate::application::selling::quote::{QuoteLine, QuoteRequest, ShippingChoice, quote};
@@ -120,11 +120,15 @@ async fn credit(
         shipping: &ShippingChoice::NotCharged,
     };
     let quote = quote(work, request, &lines).await?;
-    let (id, address) = (InvoiceId(invoice.id), address(invoice));
-    let returned = (&quote.priced, quote.offers.as_slice());
-    invoicing::credit_without_order(work, terms, id, invoice.customer, address, returned, reason(invoice))
-        .await?;
-    Ok(())
+    let returned = ReturnedGoods {
+        id: InvoiceId(invoice.id),
+        user_id: invoice.customer,
+        address: address(invoice),
+        priced: &quote.priced,
+        offers: &quote.offers,
+        reason: reason(invoice),
+    };
+    Ok(credit_without_order(work, terms, returned).await?)
 }
 
 fn refund_id(invoice: &ImportedInvoice, order: OrderId) -> PaymentOperationId {

@@ -104,14 +104,8 @@ pub(crate) async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payme
         return Ok(());
     }
     let amount = payment.left(OperationKind::Void).map_err(Technical::internal)?;
-    return_money(
-        work,
-        payment,
-        OperationKind::Void,
-        amount,
-        "the order was cancelled or its reservation expired",
-    )
-    .await?;
+    let reason = "the order was cancelled or its reservation expired";
+    return_money(work, payment, OperationKind::Void, amount, reason).await?;
     work.save(payment).await?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::domain::address::Address;
 use crate::domain::ids::{InvoiceId, PaymentOperationId, UserId};
 use crate::domain::invoice::{Invoice, InvoiceDocument, InvoiceKind, InvoiceLine, InvoiceTax};
 use crate::domain::money::{Money, MoneyError};
+use crate::domain::order::Order;
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::pricing::{Priced, RateTotal};
 use crate::infrastructure::exceptions::Failure;
@@ -24,15 +25,14 @@ pub(crate) async fn invoice(work: &mut UnitOfWork, placed: &PlacedOrder) -> Resu
     });
     let goods = Money::checked_sum(order.currency, order.lines.iter().map(|line| line.total))?;
     let document = InvoiceDocument {
-        seller: order.seller.clone(),
-        order_number: Some(order.number),
-        billing_address: Some(order.billing_address.clone()),
         lines: lines.collect(),
         shipping: order.total.checked_sub(goods)?,
         taxes: order.taxes.clone(),
-        reason: None,
+        ..empty_document(order)
     };
-    issue(work, InvoiceKind::Invoice, placed, order.total, document, None, None).await
+    let invoice = of_order(work, placed, InvoiceKind::Invoice, order.total, document);
+    InvoiceRepository::issue(work, invoice).await?;
+    Ok(())
 }
 
 /// Issues a credit note for a refunded or voided amount, unless the order has no invoice.
@@ -49,27 +49,42 @@ pub(crate) async fn credit_note(
         return Ok(());
     };
     let document = InvoiceDocument {
-        seller: order.seller.clone(),
-        order_number: Some(order.number),
-        billing_address: Some(order.billing_address.clone()),
-        lines: Vec::new(),
-        shipping: Money::zero(order.currency),
         taxes: share(left(&documents)?, amount)?,
         reason: reason.map(str::to_owned),
+        ..empty_document(order)
     };
-    issue(work, InvoiceKind::CreditNote, placed, amount, document, Some(invoice.id), Some(operation)).await
+    let note = Invoice {
+        corrects: Some(invoice.id),
+        payment_operation_id: Some(operation),
+        ..of_order(work, placed, InvoiceKind::CreditNote, amount, document)
+    };
+    InvoiceRepository::issue(work, note).await?;
+    Ok(())
+}
+
+/// Returned goods of a past sale that is not in the store.
+pub(crate) struct ReturnedGoods<'a> {
+    /// The id of the credit note.
+    pub(crate) id: InvoiceId,
+    /// The customer; `None` is a guest.
+    pub(crate) user_id: Option<UserId>,
+    /// The address of the buyer.
+    pub(crate) address: Address,
+    /// The prices at which the goods were sold.
+    pub(crate) priced: &'a Priced,
+    /// The offer of each line.
+    pub(crate) offers: &'a [Offer],
+    /// The reason on the credit note.
+    pub(crate) reason: String,
 }
 
 /// Issues a credit note for returned goods of a past sale that is not in the store.
 pub(crate) async fn credit_without_order(
     work: &mut UnitOfWork,
     terms: &Terms,
-    id: InvoiceId,
-    user_id: Option<UserId>,
-    address: Address,
-    (priced, offers): (&Priced, &[Offer]),
-    reason: String,
+    returned: ReturnedGoods<'_>,
 ) -> Result<(), Failure> {
+    let ReturnedGoods { id, user_id, address, priced, offers, reason } = returned;
     let lines = priced.lines.iter().zip(offers).map(|(line, offer)| InvoiceLine {
         sku: offer.sku.clone(),
         name: offer.name.clone(),
@@ -104,31 +119,41 @@ pub(crate) async fn credit_without_order(
     Ok(())
 }
 
-async fn issue(
-    work: &mut UnitOfWork,
-    kind: InvoiceKind,
+/// Returns the document of an order without lines, shipping and taxes.
+fn empty_document(order: &Order) -> InvoiceDocument {
+    InvoiceDocument {
+        seller: order.seller.clone(),
+        order_number: Some(order.number),
+        billing_address: Some(order.billing_address.clone()),
+        lines: Vec::new(),
+        shipping: Money::zero(order.currency),
+        taxes: Vec::new(),
+        reason: None,
+    }
+}
+
+/// Returns an invoice or credit note of an order. It has no number before it is issued.
+fn of_order(
+    work: &UnitOfWork,
     PlacedOrder { order, payment }: &PlacedOrder,
+    kind: InvoiceKind,
     total: Money,
     document: InvoiceDocument,
-    corrects: Option<InvoiceId>,
-    payment_operation_id: Option<PaymentOperationId>,
-) -> Result<(), Failure> {
-    let invoice = Invoice {
+) -> Invoice {
+    Invoice {
         id: work.id(),
         kind,
         series: kind.series(payment.is_imported()).to_owned(),
         number: 0,
         order_id: Some(order.id),
         user_id: order.user_id,
-        corrects,
-        payment_operation_id,
+        corrects: None,
+        payment_operation_id: None,
         currency: order.currency,
         total,
         document,
         issued_at: work.now(),
-    };
-    InvoiceRepository::issue(work, invoice).await?;
-    Ok(())
+    }
 }
 
 /// Returns the tax by rate, as an invoice lists it.
