@@ -477,9 +477,9 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER outbox_number BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION number_event();
--- The order of the steps matters: the last assigned number, then the locks, then the events that are committed by now.
--- A lock has the lower 31 bits of its number; the number is the one nearest to the last assigned.
-CREATE FUNCTION readable_events(after BIGINT, most BIGINT) RETURNS SETOF outbox LANGUAGE plpgsql AS $$
+-- The highest number up to which a later statement sees every event. The order of the steps matters: the last assigned
+-- number, then the locks. A lock has the lower 31 bits of its number; the number is the one nearest to the last assigned.
+CREATE FUNCTION readable_until() RETURNS BIGINT LANGUAGE plpgsql AS $$
 DECLARE
     assigned BIGINT := (SELECT last_value FROM outbox_seq_seq);
     publishing BIGINT := (
@@ -490,18 +490,28 @@ DECLARE
             AND classid::bigint = 'outbox'::regclass::oid::bigint & 2147483647
     );
 BEGIN
-    RETURN QUERY SELECT * FROM outbox
-        WHERE seq > after AND seq <= LEAST(assigned, publishing) ORDER BY seq LIMIT most;
+    RETURN LEAST(assigned, publishing);
 END $$;
 -- end
 
 CREATE TABLE event_cursors (
     subscriber KEYTEXT PRIMARY KEY,
-    seq BIGINT NOT NULL,
-    attempts BIGINT NOT NULL,
-    retry_at TIMESTAMPTZ,
-    last_error TEXT
+    seq BIGINT NOT NULL
 );
+
+-- events that a subscriber has read and not handled: an attempt failed, they are replayed, or an earlier event of their
+-- subject is here
+CREATE TABLE postponed_events (
+    subscriber KEYTEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    subject KEYTEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    due_at TIMESTAMPTZ NOT NULL,
+    error TEXT,
+    PRIMARY KEY (subscriber, seq)
+);
+CREATE INDEX postponed_events_by_subject ON postponed_events (subscriber, subject, seq);
+CREATE INDEX postponed_events_by_event ON postponed_events (seq);
 
 CREATE TABLE dead_letters (
     id UUID PRIMARY KEY,

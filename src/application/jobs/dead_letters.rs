@@ -1,11 +1,10 @@
 //! Dead letters, as administrators manage them.
 
 use crate::domain::ids::DeadLetterId;
-use crate::infrastructure::events::EventDispatcher;
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{DeadLetter, DeadLetterFilter, DeadLetterRepository, Page};
 
-use super::subscribers;
+use super::event_log::dispatcher;
 use crate::application::Store;
 
 /// Returns a page of dead letters, the last to fail first.
@@ -20,9 +19,10 @@ pub async fn dead_letters(
     Ok(DeadLetterRepository(&mut connection).list(filter, &request).await?)
 }
 
-/// Delivers the event of a dead letter to its subscriber once more; see [`EventDispatcher::retry`].
+/// Delivers the event of a dead letter to its subscriber once more; see
+/// [`EventDispatcher::retry`](crate::infrastructure::events::EventDispatcher::retry).
 pub async fn retry(store: &Store, id: DeadLetterId) -> Result<Option<DeadLetter>, Failure> {
-    EventDispatcher::new(store.database().clone(), subscribers()).retry(id).await
+    dispatcher(store).retry(id).await
 }
 
 /// Removes a dead letter: its subscriber never handles the event.

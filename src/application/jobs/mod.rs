@@ -7,6 +7,7 @@
 //! `adding_one` below is a complete example of a job; `infrastructure/events` has that of a subscriber.
 
 pub mod dead_letters;
+pub mod event_log;
 mod job;
 mod purge;
 pub mod worker;

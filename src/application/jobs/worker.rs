@@ -6,14 +6,15 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
+use super::event_log::dispatcher;
 use super::job::{Job, JobContext, Schedule};
-use super::{jobs, subscribers};
+use super::jobs;
 use crate::application::Store;
 use crate::application::payments::provider_scope::ProviderScope;
 use crate::application::payments::recovery::process_notice;
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::adapters::NoticeQueue;
-use crate::infrastructure::events::EventDispatcher;
+use crate::infrastructure::events::Subscriber;
 
 /// The longest wait for the next event. A commit ends it, except one of another process of which no notification came.
 const POLL: Duration = Duration::from_secs(2);
@@ -25,8 +26,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// not delivered is delivered later, and a payment without a known outcome is recovered at the next start.
 pub async fn work(store: Store, stop: CancellationToken) {
     let jobs = jobs(&ProviderScope::all(&store));
-    let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
-    let context = JobContext { store, dispatcher };
+    let context = JobContext { dispatcher: dispatcher(&store), store };
     let working = async {
         tokio::join!(
             deliver_events(&context, &stop),
@@ -42,12 +42,18 @@ pub async fn work(store: Store, stop: CancellationToken) {
     }
 }
 
-/// Delivers events as they are committed.
+/// Delivers events as they are committed, to each subscriber at its own pace.
 async fn deliver_events(context: &JobContext, stop: &CancellationToken) {
+    let subscribers = context.dispatcher.subscribers().iter();
+    join_all(subscribers.map(|subscriber| deliver_events_to(subscriber, context, stop))).await;
+}
+
+async fn deliver_events_to(subscriber: &Subscriber, context: &JobContext, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let committed = context.store.database().committed().notified();
-        if let Err(failure) = context.dispatcher.deliver(stop).await {
-            tracing::warn!(failure = %failure.report(), "events were not delivered, retrying");
+        if let Err(failure) = context.dispatcher.deliver_to(subscriber, stop).await {
+            let (subscriber, failure) = (subscriber.name(), failure.report());
+            tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
         }
         tokio::select! {
             () = stop.cancelled() => {}

@@ -1,31 +1,34 @@
 //! Delivers the events of the outbox to each subscriber, in order and at its own pace.
 //!
 //! A handler runs in the unit of work that moves its subscriber's cursor past the event, so its changes of the database
-//! are committed exactly once. If it fails, its changes are rolled back to a savepoint, and the event is retried with
-//! exponential backoff; after the last attempt it becomes a dead letter. Until then its subscriber gets no later event.
-//! Retryable failures, such as a database that is unavailable, are not attempts: the whole batch is delivered again.
+//! are committed exactly once. If it fails, its changes are rolled back to a savepoint, and the event is postponed: it
+//! is retried with exponential backoff, and after the last attempt it becomes a dead letter. Until then its subscriber
+//! gets no later event of the same subject. Retryable failures, such as a database that is unavailable, are not
+//! attempts: the whole batch is delivered again.
 
-use std::panic::AssertUnwindSafe;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::cursor::Cursor;
+use super::batch::Batch;
+use super::cursor;
 use super::envelope::Envelope;
+use super::postponed::Postponed;
 use super::subscriber::Subscriber;
 use crate::domain::ids::DeadLetterId;
-use crate::infrastructure::exceptions::{Failure, Kind, NotFound, Technical};
-use crate::infrastructure::repositories::{Database, DeadLetter, Outbox, UnitOfWork};
+use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
+use crate::infrastructure::repositories::{Database, DeadLetter, EventRange, Outbox};
 
 /// The shortest retention of an event; one that a subscriber has not read is kept longer.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// The most events delivered in one unit of work.
-const BATCH: i64 = 100;
-/// The number of failed attempts after which an event becomes a dead letter.
-const MAX_ATTEMPTS: i64 = 8;
+/// The most new events, and the most postponed ones, delivered in one unit of work.
+const BATCH: usize = 100;
+/// The number of events of other types after which the cursor of a subscriber is moved past them.
+const SKIP: i64 = 1000;
 
 /// Delivers events to subscribers. Clones share the subscribers.
 #[derive(Clone)]
@@ -39,36 +42,46 @@ impl EventDispatcher {
     ///
     /// # Panics
     ///
-    /// If two subscribers have the same name: they would share a cursor, and each would miss events.
+    /// If two subscribers have the same name: they would share a cursor, and each would miss events. If a subscriber
+    /// has no handler.
     pub fn new(database: Database, subscribers: impl Into<Arc<[Subscriber]>>) -> Self {
         let subscribers = subscribers.into();
-        let mut names: Vec<_> = subscribers.iter().map(Subscriber::name).collect();
-        names.sort_unstable();
-        assert!(names.is_sorted_by(|one, next| one < next), "subscribers share a name: {names:?}");
+        let mut names = BTreeSet::new();
+        for subscriber in subscribers.iter() {
+            assert!(names.insert(subscriber.name()), "subscribers share a name: {}", subscriber.name());
+            assert!(!subscriber.types().is_empty(), "a subscriber without handlers: {}", subscriber.name());
+        }
         Self { database, subscribers }
     }
 
-    /// Delivers every event that can be delivered now; returns the number of events that need no further attempt. Stops
-    /// between two units of work once `stop` is cancelled.
+    /// Returns the subscribers.
+    pub fn subscribers(&self) -> &[Subscriber] {
+        &self.subscribers
+    }
+
+    /// Delivers every event that can be delivered now, to all subscribers at the same time; returns the number of
+    /// events that need no further attempt. Stops between two units of work once `stop` is cancelled.
     ///
     /// # Errors
     ///
     /// The first retryable failure. The other subscribers have got their events nevertheless.
     pub async fn deliver(&self, stop: &CancellationToken) -> Result<u64, Failure> {
-        let (mut delivered, mut failed) = (0, None);
-        for subscriber in self.subscribers.iter() {
-            while !stop.is_cancelled() {
-                match self.deliver_batch(subscriber).await {
-                    Ok(0) => break,
-                    Ok(batch) => delivered += batch,
-                    Err(failure) => {
-                        failed.get_or_insert(failure);
-                        break;
-                    }
-                }
-            }
+        let deliveries = self.subscribers.iter().map(|subscriber| self.deliver_to(subscriber, stop));
+        join_all(deliveries).await.into_iter().sum()
+    }
+
+    /// Delivers every event that can be delivered now to one of the subscribers; see [`EventDispatcher::deliver`].
+    pub async fn deliver_to(
+        &self,
+        subscriber: &Subscriber,
+        stop: &CancellationToken,
+    ) -> Result<u64, Failure> {
+        let mut delivered = 0;
+        while !stop.is_cancelled() {
+            let Some(until) = self.deliverable_until(subscriber).await? else { break };
+            delivered += self.deliver_batch(subscriber, until).await?;
         }
-        failed.map_or(Ok(delivered), Err)
+        Ok(delivered)
     }
 
     /// Delivers the event of a dead letter to its subscriber once more, after the later events that the subscriber has
@@ -84,12 +97,10 @@ impl EventDispatcher {
             if !work.remove::<DeadLetter>(*id).await? {
                 return Err(NotFound::DeadLetter.into());
             }
-            let subscriber = dispatcher.subscribers.iter().find(|known| known.name() == letter.subscriber);
             let missing = || Technical::internal(format!("there is no subscriber {}", letter.subscriber));
+            let subscriber = dispatcher.subscriber(&letter.subscriber).ok_or_else(missing)?;
             let event = Outbox(work).get(letter.seq, Envelope::COLUMNS).await?;
-            let Err(failure) = handle(work, subscriber.ok_or_else(missing)?, &event).await? else {
-                return Ok(None);
-            };
+            let Err(failure) = subscriber.attempt(work, &event).await? else { return Ok(None) };
 
             let error = failure.report().to_string();
             let letter = DeadLetter { attempts: letter.attempts + 1, error, failed_at: work.now(), ..letter };
@@ -100,9 +111,9 @@ impl EventDispatcher {
     }
 
     /// Deletes up to `limit` events that every subscriber has read and that are older than [`RETENTION`]; returns their
-    /// number. Events with dead letters are kept.
+    /// number. Events that are postponed or have dead letters are kept.
     pub async fn purge(&self, limit: i64) -> Result<u64, Failure> {
-        let Some(read_by_all) = self.first_cursor().await? else { return Ok(0) };
+        let Some(read_by_all) = self.first_position().await? else { return Ok(0) };
         self.database
             .write((read_by_all, limit), async |work, (read_by_all, limit)| {
                 let before = work.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
@@ -111,123 +122,66 @@ impl EventDispatcher {
             .await
     }
 
+    /// Returns the database.
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Returns the subscriber of this name.
+    pub(super) fn subscriber(&self, name: &str) -> Option<&Subscriber> {
+        self.subscribers.iter().find(|subscriber| subscriber.name() == name)
+    }
+
     /// Returns the position that every subscriber has reached; `None` without subscribers.
-    async fn first_cursor(&self) -> Result<Option<i64>, Failure> {
+    async fn first_position(&self) -> Result<Option<i64>, Failure> {
         let mut connection = self.database.read().await?;
         let mut first = None;
         for subscriber in self.subscribers.iter() {
-            let cursor = Cursor::find(&mut connection, subscriber.name()).await?;
-            let position = cursor.map_or(Outbox::START, |cursor| cursor.position);
+            let position = cursor::position(&mut connection, subscriber.name()).await?;
             first = Some(first.map_or(position, |first: i64| first.min(position)));
         }
         Ok(first)
     }
 
-    /// Delivers the next events in one unit of work, up to the first that fails; returns the number of events that need
-    /// no further attempt.
-    async fn deliver_batch(&self, subscriber: &Subscriber) -> Result<u64, Failure> {
-        if !self.has_events_for(subscriber).await? {
-            return Ok(0);
-        }
-        self.database
-            .write(subscriber.clone(), async |work, subscriber| {
-                let Some(cursor) = Cursor::lock(work, subscriber.name()).await? else { return Ok(0) };
-                let events: Vec<Envelope> =
-                    Outbox(work).after(cursor.position, Envelope::COLUMNS, BATCH).await?;
-                let (mut delivered, mut failed) = (0_usize, None);
-                for event in &events {
-                    if let Err(failure) = handle(work, subscriber, event).await? {
-                        failed = Some((event, failure.report().to_string()));
-                        break;
-                    }
-                    delivered += 1;
-                }
-                if let Some(last) = events[..delivered].last() {
-                    Cursor::advance(work, subscriber.name(), last.position).await?;
-                }
-                let Some((event, error)) = failed else { return Ok(delivered as u64) };
-
-                let attempts = if delivered == 0 { cursor.attempts + 1 } else { 1 };
-                let is_dead = record_failure(work, subscriber.name(), event, attempts, &error).await?;
-                Ok(delivered as u64 + u64::from(is_dead))
-            })
-            .await
-    }
-
-    /// Returns whether there is an event to deliver to a subscriber now. This costs less than a unit of work that finds
-    /// none.
-    async fn has_events_for(&self, subscriber: &Subscriber) -> Result<bool, Failure> {
+    /// Returns the position up to which events can be delivered to a subscriber, if there are any now. This costs less
+    /// than a unit of work that finds none.
+    async fn deliverable_until(&self, subscriber: &Subscriber) -> Result<Option<i64>, Failure> {
         let mut connection = self.database.read().await?;
-        let cursor = Cursor::find(&mut connection, subscriber.name()).await?;
-        let retry_at = cursor.and_then(|cursor| cursor.retry_at);
-        if retry_at.is_some_and(|at| at > self.database.context().clock.now()) {
-            return Ok(false);
+        let until = Outbox(&mut connection).readable_until().await?;
+        let after = cursor::position(&mut connection, subscriber.name()).await?;
+        if until > after {
+            let range = EventRange { after, until, types: subscriber.types() };
+            let any = !Outbox(&mut connection).read::<i64>(range, "seq", 1).await?.is_empty();
+            if any || until - after > SKIP {
+                return Ok(Some(until));
+            }
         }
-        let position = cursor.map_or(Outbox::START, |cursor| cursor.position);
-        Ok(!Outbox(&mut connection).after::<i64>(position, "seq", 1).await?.is_empty())
-    }
-}
-
-/// Runs the handlers of a subscriber for an event. The inner result is that of the handlers: if they fail or panic,
-/// their changes are rolled back. The outer error is a retryable failure or one of the savepoint: it ends the unit of
-/// work.
-async fn handle(
-    work: &mut UnitOfWork,
-    subscriber: &Subscriber,
-    event: &Envelope,
-) -> Result<Result<(), Failure>, Failure> {
-    if !subscriber.handles(&event.event_type) {
-        return Ok(Ok(()));
+        let now = self.database.context().clock.now();
+        let any_due = Postponed::any_due(&mut connection, subscriber.name(), now).await?;
+        Ok(any_due.then_some(after))
     }
 
-    work.savepoint()?;
-    let run = AssertUnwindSafe(subscriber.handle(work, event)).catch_unwind().await;
-    let handled = match run {
-        // on PostgreSQL this returns the errors of the statements that the handlers queued
-        Ok(Ok(())) => work.release_savepoint().await.map_err(Failure::from),
-        Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(Technical::internal("a handler panicked").into()),
-    };
-    match handled {
-        Err(failure) if failure.kind() == Kind::Retryable => Err(failure),
-        Err(failure) => {
-            work.rollback_to_savepoint().await?;
-            Ok(Err(failure))
-        }
-        Ok(()) => Ok(Ok(())),
-    }
-}
+    /// Delivers the next events up to a position, and the postponed ones that are due, in one unit of work; returns the
+    /// number of events that need no further attempt.
+    async fn deliver_batch(&self, subscriber: &Subscriber, until: i64) -> Result<u64, Failure> {
+        let write = self.database.write((subscriber.clone(), until), async |work, (subscriber, until)| {
+            let after = cursor::lock(work, subscriber.name()).await?;
+            let mut batch = Batch::new(subscriber);
+            let due = Postponed::due(work, subscriber.name(), BATCH).await?;
+            batch.deliver_postponed(work, &due).await?;
 
-/// Schedules the next attempt for an event that has failed `attempts` times, or makes it a dead letter; returns whether
-/// it became one.
-async fn record_failure(
-    work: &mut UnitOfWork,
-    subscriber: &str,
-    event: &Envelope,
-    attempts: i64,
-    error: &str,
-) -> Result<bool, Failure> {
-    let now = work.now();
-    if attempts < MAX_ATTEMPTS {
-        let wait = SignedDuration::from_secs(1_i64 << attempts);
-        let retry_at = now.checked_add(wait).unwrap_or(now);
-        Cursor::retry_later(work, subscriber, attempts, retry_at, error).await?;
-        return Ok(false);
+            let range = EventRange { after, until: *until, types: subscriber.types() };
+            let events: Vec<Envelope> = Outbox(work).read(range, Envelope::COLUMNS, BATCH).await?;
+            batch.deliver_new(work, &events).await?;
+            let reached = match events.last() {
+                Some(last) if events.len() == BATCH => last.position,
+                _ => *until,
+            };
+            if reached > after {
+                cursor::advance(work, subscriber.name(), reached).await?;
+            }
+            Ok(batch.delivered())
+        });
+        write.await
     }
-
-    let letter = DeadLetter {
-        id: work.id(),
-        subscriber: subscriber.to_owned(),
-        seq: event.position,
-        event_id: event.id,
-        event_type: event.event_type.clone(),
-        subject: event.subject.clone(),
-        attempts,
-        error: error.to_owned(),
-        failed_at: now,
-    };
-    work.insert_new(&letter).await?;
-    Cursor::advance(work, subscriber, event.position).await?;
-    tracing::error!(subscriber, event = %event.id, error, "an event became a dead letter");
-    Ok(true)
 }

@@ -11,13 +11,23 @@
 //! [`UnitOfWork`]: crate::infrastructure::repositories::UnitOfWork
 //! [`UnitOfWork::publish`]: crate::infrastructure::repositories::UnitOfWork::publish
 
+mod batch;
+mod cloud_event;
 mod cursor;
 mod envelope;
 mod event_dispatcher;
+mod event_logger;
+mod lag;
+mod postponed;
+mod replay;
 mod subscriber;
 
+pub use cloud_event::CloudEvent;
 pub use envelope::Envelope;
 pub use event_dispatcher::{EventDispatcher, RETENTION};
+pub use event_logger::{EventFilter, EventLogger};
+pub use lag::Lag;
+pub use replay::Replay;
 pub use subscriber::{EventHandler, Subscriber};
 
 #[cfg(test)]

@@ -2,49 +2,81 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use super::envelope::Envelope;
 use crate::domain::events::DomainEvent;
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, Kind, Technical};
 use crate::infrastructure::repositories::UnitOfWork;
 
 /// A consumer of events. Its name identifies its cursor, so it must never change.
 #[derive(Clone)]
 pub struct Subscriber {
     name: &'static str,
-    handlers: Vec<(&'static str, Arc<dyn ErasedHandler>)>,
+    /// The type of events of each handler.
+    types: Vec<&'static str>,
+    handlers: Vec<Arc<dyn ErasedHandler>>,
 }
 
 impl Subscriber {
     /// Returns a subscriber without handlers.
     pub fn new(name: &'static str) -> Self {
-        Self { name, handlers: Vec::new() }
+        Self { name, types: Vec::new(), handlers: Vec::new() }
     }
 
     /// Adds a handler for the events of type `E`. What the handler changes is committed together with the
     /// subscriber's cursor, or rolled back and retried.
     #[must_use]
     pub fn on<E: DomainEvent>(mut self, handler: impl for<'a> EventHandler<'a, E>) -> Self {
-        self.handlers.push((E::TYPE, Arc::new(Typed { handler, event: PhantomData::<fn() -> E> })));
+        self.types.push(E::TYPE);
+        self.handlers.push(Arc::new(Typed { handler, event: PhantomData::<fn() -> E> }));
         self
     }
 
-    pub(super) fn name(&self) -> &'static str {
+    /// Returns the name.
+    pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Returns whether there is a handler for a type of events.
-    pub(super) fn handles(&self, event_type: &str) -> bool {
-        self.handlers.iter().any(|(handled, _)| *handled == event_type)
+    /// Returns the types of events that are delivered to it.
+    pub fn types(&self) -> &[&'static str] {
+        &self.types
     }
 
-    /// Runs the handlers for the event's type, if there are any.
-    pub(super) async fn handle(&self, work: &mut UnitOfWork, envelope: &Envelope) -> Result<(), Failure> {
-        for (event_type, handler) in &self.handlers {
-            if *event_type == envelope.event_type {
-                handler.handle(work, envelope).await?;
+    /// Runs the handlers for an event. The inner result is that of the handlers: if they fail or panic, their changes
+    /// are rolled back. The outer error is a retryable failure or one of the savepoint: it ends the unit of work.
+    pub(super) async fn attempt(
+        &self,
+        work: &mut UnitOfWork,
+        event: &Envelope,
+    ) -> Result<Result<(), Failure>, Failure> {
+        work.savepoint()?;
+        let run = AssertUnwindSafe(self.handle(work, event)).catch_unwind().await;
+        let handled = match run {
+            // on PostgreSQL this returns the errors of the statements that the handlers queued
+            Ok(Ok(())) => work.release_savepoint().await.map_err(Failure::from),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(Technical::internal("a handler panicked").into()),
+        };
+        match handled {
+            Err(failure) if failure.kind() == Kind::Retryable => Err(failure),
+            Err(failure) => {
+                work.rollback_to_savepoint().await?;
+                Ok(Err(failure))
+            }
+            Ok(()) => Ok(Ok(())),
+        }
+    }
+
+    /// Runs the handlers for the event's type.
+    async fn handle(&self, work: &mut UnitOfWork, event: &Envelope) -> Result<(), Failure> {
+        for (event_type, handler) in self.types.iter().zip(&self.handlers) {
+            if *event_type == event.event_type {
+                handler.handle(work, event).await?;
             }
         }
         Ok(())
@@ -53,8 +85,10 @@ impl Subscriber {
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let event_types: Vec<_> = self.handlers.iter().map(|(event_type, _)| event_type).collect();
-        f.debug_struct("Subscriber").field("name", &self.name).field("events", &event_types).finish()
+        f.debug_struct("Subscriber")
+            .field("name", &self.name)
+            .field("types", &self.types)
+            .finish_non_exhaustive()
     }
 }
 

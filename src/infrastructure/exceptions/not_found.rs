@@ -30,13 +30,17 @@ pub enum NotFound {
     Subscription,
     /// No such notification.
     Notification,
+    /// No such event.
+    Event,
+    /// No such subscriber of events.
+    Subscriber,
     /// No such dead letter.
     DeadLetter,
 }
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -48,6 +52,8 @@ impl NotFound {
         Self::Review,
         Self::Subscription,
         Self::Notification,
+        Self::Event,
+        Self::Subscriber,
         Self::DeadLetter,
     ];
 }
@@ -66,6 +72,8 @@ impl Exception for NotFound {
             Self::Review => "review_not_found",
             Self::Subscription => "subscription_not_found",
             Self::Notification => "notification_not_found",
+            Self::Event => "event_not_found",
+            Self::Subscriber => "subscriber_not_found",
             Self::DeadLetter => "dead_letter_not_found",
         }
     }

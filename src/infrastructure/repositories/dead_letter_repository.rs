@@ -8,7 +8,7 @@ use super::database::{Conditions, Connection, ListError, Page, PageRequest, tabl
 use crate::domain::ids::DeadLetterId;
 
 /// An event that a subscriber did not handle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadLetter {
     /// The id.
     pub id: DeadLetterId,

@@ -41,12 +41,13 @@ pub use catalogue_index::{
 };
 pub use category_repository::{CategoryRepository, TreeError};
 pub use database::{
-    Conditions, Connection, Database, DatabaseError, DatabaseUrl, Due, Engine, Field, ForeignCursor, FromRow,
-    InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page, PageRequest, Param, ReadFn, Row,
-    SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first, next_number,
+    Conditions, Connection, Database, DatabaseError, DatabaseUrl, Due, Engine, EventRange, Field,
+    ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page, PageRequest,
+    Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first,
+    next_number,
 };
 pub use database::{copy, sqlite_backup, sqlite_side_files};
-pub(crate) use database::{from_row, next_number_ahead, read_column};
+pub(crate) use database::{from_row, next_number_ahead, params, read_column};
 pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};
 pub use discount_repository::DiscountRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};

@@ -102,6 +102,14 @@ pub enum CliError {
         /// The exit code: that of the database if it cannot be used.
         exit: Exit,
     },
+    /// The handler of a dead letter failed again.
+    #[error("the subscriber {subscriber} has failed again: {error}")]
+    DeadLetter {
+        /// The name of the subscriber.
+        subscriber: String,
+        /// The error of the attempt.
+        error: String,
+    },
     /// The database cannot be used.
     #[error(transparent)]
     Database(DatabaseError),
@@ -133,6 +141,7 @@ impl CliError {
             | Self::Demo(_)
             | Self::Export(_)
             | Self::Output(_)
+            | Self::DeadLetter { .. }
             | Self::File { .. } => Exit::Failure,
             Self::Stopped(_) => Exit::Stopped,
             Self::Problems { exit, .. } => *exit,

@@ -15,6 +15,7 @@ mod completions;
 mod copy;
 mod doctor;
 mod error;
+mod events;
 mod exit;
 mod export;
 mod import;
@@ -155,6 +156,8 @@ pub enum Command {
     Doctor(doctor::Doctor),
     /// Manage administrators
     Admin(admin::Admin),
+    /// Show the log of events, and manage their delivery
+    Events(events::Events),
     /// Test races and crashes with a temporary store, and print the counts
     Torture(torture::Torture),
 }
@@ -181,6 +184,7 @@ impl Command {
             Self::Man(man) => man.run(),
             Self::Doctor(doctor) => doctor.run(settings).await,
             Self::Admin(admin) => admin.run(settings).await,
+            Self::Events(events) => events.run(settings).await,
             Self::Torture(torture) => torture.run().await,
         }
     }

@@ -39,7 +39,7 @@ const TAGS: [(&str, &str); 26] = [
     ("admin-subscriptions", "Subscriptions, as administrators manage them."),
     ("admin-reviews", "The moderation of reviews."),
     ("admin-users", "Users, as administrators manage them."),
-    ("admin-events", "Events that could not be delivered."),
+    ("admin-events", "Events, the subscribers to which they are delivered, and dead letters."),
 ];
 
 /// Where a reference to a schema begins.

@@ -1,6 +1,7 @@
 //! Events are delivered to every subscriber in order, and each handler takes effect once.
 
 mod commit_order;
+mod postponed;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,19 +9,24 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted, UnreadableEvent};
+use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted, UnreadableEvent, UserErased};
 use undercroft::domain::ids::{DeadLetterId, VariantId};
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, UnitOfWork};
+use uuid::Uuid;
 
 use crate::support::store::{execute, value};
 use crate::support::{Shop, ShopOptions};
 
 async fn publish(database: &Database, available: i64) {
+    publish_about(database, VariantId(Uuid::from_u128(1 + u128::from(available.unsigned_abs()))), available)
+        .await;
+}
+
+async fn publish_about(database: &Database, variant_id: VariantId, available: i64) {
     let published: Result<(), DatabaseError> = database
-        .write(available, async |work, &available| {
-            let variant_id = VariantId(work.id());
+        .write((variant_id, available), async |work, &(variant_id, available)| {
             work.publish(&StockChanged { variant_id, available: Some(available) }).await?;
             work.publish(&StockDepleted { variant_id }).await
         })
@@ -99,25 +105,28 @@ async fn every_event_is_handled_once_and_in_order_by_dispatchers_that_compete(sh
 }
 
 on_both_engines!(
-    an_event_that_fails_is_retried_before_later_ones_and_becomes_a_dead_letter,
+    an_event_that_fails_is_retried_before_later_ones_of_its_subject_and_becomes_a_dead_letter,
     ShopOptions::at("2026-01-01T00:00:00Z")
 );
-async fn an_event_that_fails_is_retried_before_later_ones_and_becomes_a_dead_letter(shop: &Shop) {
+async fn an_event_that_fails_is_retried_before_later_ones_of_its_subject_and_becomes_a_dead_letter(
+    shop: &Shop,
+) {
     let database = &shop.database;
+    let variant_id = VariantId(Uuid::nil());
     for available in 0..6 {
-        publish(database, available).await;
+        publish_about(database, variant_id, available).await;
     }
     let dispatcher = dispatcher(database, Subscriber::new("fails").on(note_but_3));
     deliver_up_to(&dispatcher, database, 3).await;
-    let attempts = "SELECT COALESCE(MAX(attempts), 0) FROM event_cursors";
     for attempt in 1..8 {
-        while value::<i64>(database, attempts, &[]).await < attempt {
+        while attempts(database).await < attempt {
             dispatcher.deliver(&CancellationToken::new()).await.unwrap();
         }
         assert_eq!(notes(database).await, 3);
         shop.clock().advance(SignedDuration::from_hours(1));
     }
     deliver_up_to(&dispatcher, database, 5).await;
+    assert_eq!(postponed(database).await, 0);
     let dead = "SELECT COUNT(*) FROM dead_letters WHERE subscriber = 'fails' AND attempts = 8";
     assert_eq!(value::<i64>(database, dead, &[]).await, 1);
 
@@ -132,6 +141,30 @@ async fn an_event_that_fails_is_retried_before_later_ones_and_becomes_a_dead_let
     assert_eq!(removed.downcast_ref(), Some(&NotFound::DeadLetter));
 }
 
+on_both_engines!(a_subscriber_passes_over_events_of_other_types);
+async fn a_subscriber_passes_over_events_of_other_types(shop: &Shop) {
+    async fn never(_: &mut UnitOfWork, _: &UserErased, _: &Envelope) -> Result<(), Failure> {
+        Err(Conflict::Stale.into())
+    }
+    for available in 0..3 {
+        publish(&shop.database, available).await;
+    }
+    let dispatcher = dispatcher(&shop.database, Subscriber::new("erasures").on(never));
+    assert_eq!(dispatcher.deliver(&CancellationToken::new()).await.unwrap(), 0);
+    let cursors = "SELECT COUNT(*) FROM event_cursors";
+    assert_eq!(value::<i64>(&shop.database, cursors, &[]).await, 0, "a few events move no cursor");
+    execute(&shop.database, &[INSERT_MANY]).await;
+    assert_eq!(dispatcher.deliver(&CancellationToken::new()).await.unwrap(), 0);
+    let unread = "SELECT COUNT(*) FROM outbox WHERE seq > (SELECT MAX(seq) FROM event_cursors)";
+    assert_eq!(value::<i64>(&shop.database, unread, &[]).await, 0);
+}
+
+/// Publishes 1,500 events.
+const INSERT_MANY: &str = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) \
+     SELECT first.id, 'test', 1, 's', first.occurred_at, '{}' FROM outbox AS first, \
+     (WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1500) \
+      SELECT n FROM numbers) AS many WHERE first.seq = (SELECT MIN(seq) FROM outbox)";
+
 /// The runs of `note_and_count`, by one test.
 static RUNS: AtomicI64 = AtomicI64::new(0);
 
@@ -143,15 +176,15 @@ async fn note_and_count(work: &mut UnitOfWork, event: &StockChanged, _: &Envelop
 }
 
 #[tokio::test]
-async fn events_before_one_that_fails_are_delivered_once() {
+async fn the_events_beside_one_that_fails_are_delivered_once() {
     let shop = Shop::on_sqlite(ShopOptions::at("2026-01-01T00:00:00Z")).await;
     for available in 0..50 {
         publish(&shop.database, available).await;
     }
     let dispatcher = dispatcher(&shop.database, Subscriber::new("fails").on(note_and_count));
     dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-    assert_eq!(notes(&shop.database).await, 40);
-    assert_eq!(RUNS.load(Ordering::Relaxed), 41);
+    assert_eq!(notes(&shop.database).await, 49);
+    assert_eq!(RUNS.load(Ordering::Relaxed), 50);
     assert_eq!(attempts(&shop.database).await, 1, "of the event that failed");
 }
 
@@ -197,9 +230,13 @@ async fn a_handler_that_panics_has_failed() {
     assert_eq!(attempts(&shop.database).await, 1);
 }
 
-/// Returns the failed attempts of a subscriber's next event.
+/// Returns the most failed attempts of a postponed event.
 async fn attempts(database: &Database) -> i64 {
-    value(database, "SELECT COALESCE(MAX(attempts), 0) FROM event_cursors", &[]).await
+    value(database, "SELECT COALESCE(MAX(attempts), 0) FROM postponed_events", &[]).await
+}
+
+async fn postponed(database: &Database) -> i64 {
+    value(database, "SELECT COUNT(*) FROM postponed_events", &[]).await
 }
 
 /// Publishes an event, changes it by a statement, and checks that it becomes a dead letter for this reason, while the
@@ -213,7 +250,7 @@ async fn check_dead_letter(shop: &Shop, change: &'static [&'static str], reason:
     for _ in 0..600 {
         dispatcher.deliver(&CancellationToken::new()).await.unwrap();
         shop.clock().advance(SignedDuration::from_hours(1));
-        if notes(database).await == 1 {
+        if value::<i64>(database, "SELECT COUNT(*) FROM dead_letters", &[]).await == 1 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -221,6 +258,7 @@ async fn check_dead_letter(shop: &Shop, change: &'static [&'static str], reason:
     let dead = "SELECT error FROM dead_letters WHERE subscriber = 'notes' AND attempts = 8";
     let error = value::<String>(database, dead, &[]).await;
     assert!(error.contains(reason), "{error}");
+    assert_eq!(notes(database).await, 1);
 }
 
 on_both_engines!(
@@ -293,7 +331,8 @@ async fn a_subscriber_has_handlers_for_several_types_of_events(shop: &Shop) {
 #[should_panic(expected = "subscribers share a name")]
 async fn two_subscribers_of_one_name_are_refused() {
     let shop = Shop::on_sqlite(ShopOptions::default()).await;
-    EventDispatcher::new(shop.database.clone(), [Subscriber::new("notes"), Subscriber::new("notes")]);
+    let subscriber = || Subscriber::new("notes").on(note);
+    EventDispatcher::new(shop.database.clone(), [subscriber(), subscriber()]);
 }
 
 on_both_engines!(nothing_is_written_if_there_is_nothing_to_deliver);

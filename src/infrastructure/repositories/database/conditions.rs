@@ -38,6 +38,12 @@ impl<'a> Conditions<'a> {
         self.and(&format!("{comparison} ({key}, {id})"))
     }
 
+    /// Adds the condition that a column has one of these values.
+    pub(crate) fn any_of(mut self, column: &str, values: &[&'a str]) -> Self {
+        let list: Vec<_> = values.iter().map(|&value| self.bind(value.into())).collect();
+        self.and(&format!("{column} IN ({})", list.join(", ")))
+    }
+
     /// Returns the values of the parameters.
     pub(crate) fn values(&self) -> &[Param<'a>] {
         &self.values

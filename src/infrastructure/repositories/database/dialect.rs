@@ -104,10 +104,11 @@ pub(crate) const LOCK_EXCLUSIVE: &str = "SELECT pg_advisory_xact_lock($1)";
 /// Locks a number until the transaction ends, shared with other transactions that use this statement (PostgreSQL).
 pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1)";
 
-/// Returns the part after `FROM` of a query for at most $2 readable events after the position $1, in their order.
-pub(crate) fn events_after(engine: Engine) -> &'static str {
+/// Returns the query for the position up to which a later statement sees every event that will ever be there.
+pub(crate) fn events_readable_until(engine: Engine) -> &'static str {
     match engine {
-        Engine::Sqlite => "outbox WHERE seq > $1 ORDER BY seq LIMIT $2",
-        Engine::Postgres => "readable_events($1, $2) ORDER BY seq",
+        // transactions do not overlap
+        Engine::Sqlite => "SELECT COALESCE(MAX(seq), 0) FROM outbox",
+        Engine::Postgres => "SELECT readable_until()",
     }
 }

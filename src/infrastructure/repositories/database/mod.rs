@@ -54,7 +54,7 @@ pub use self::{
     due::Due,
     error::DatabaseError,
     migrations::SchemaState,
-    outbox::Outbox,
+    outbox::{EventRange, Outbox},
     page::{ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,
     row::{Field, FromRow, Json, Row},

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 
+use super::conditions::Conditions;
 use super::connection::Connection;
 use super::dialect;
 use super::error::DatabaseError;
@@ -15,20 +16,45 @@ use super::row::FromRow;
 /// The outbox, over a connection.
 pub struct Outbox<'a>(pub &'a mut Connection);
 
+/// A part of the outbox: the events of some types between two positions.
+#[derive(Debug, Clone, Copy)]
+pub struct EventRange<'a> {
+    /// The position before the first event.
+    pub after: i64,
+    /// The position of the last event. No event can be published up to it any more, see [`Outbox::readable_until`].
+    pub until: i64,
+    /// The types of the events, such as `order.paid`.
+    pub types: &'a [&'static str],
+}
+
 impl Outbox<'_> {
     /// The position before all events.
     pub const START: i64 = 0;
 
-    /// Returns these columns of the events after a position, in their order. An event is omitted while an open
-    /// transaction may still publish one before it.
-    pub async fn after<T: FromRow>(
+    /// Returns the position up to which every event can be read. Events above it wait for an open transaction that may
+    /// still publish one before them.
+    ///
+    /// The events are read by a later statement than this one.
+    pub async fn readable_until(&mut self) -> Result<i64, DatabaseError> {
+        self.0.one(dialect::events_readable_until(self.0.engine()), &[]).await
+    }
+
+    /// Returns these columns of the first `limit` events of a range, in their order.
+    pub async fn read<T: FromRow>(
         &mut self,
-        position: i64,
+        range: EventRange<'_>,
         columns: &str,
-        limit: i64,
+        limit: usize,
     ) -> Result<Vec<T>, DatabaseError> {
-        let sql = format!("SELECT {columns} FROM {}", dialect::events_after(self.0.engine()));
-        self.0.all(&sql, &params![position, limit]).await
+        let (sql, values) = range.conditions().first(&format!("SELECT {columns} FROM outbox"), "seq", limit);
+        self.0.all(&sql, &values).await
+    }
+
+    /// Returns the number of events of a range, and the time at which the first was published.
+    pub async fn count(&mut self, range: EventRange<'_>) -> Result<(i64, Option<Timestamp>), DatabaseError> {
+        let conditions = range.conditions();
+        let sql = format!("SELECT COUNT(*), MIN(occurred_at) FROM outbox WHERE {conditions}");
+        self.0.one(&sql, conditions.values()).await
     }
 
     /// Returns these columns of the event at a position.
@@ -36,12 +62,22 @@ impl Outbox<'_> {
         self.0.one(&format!("SELECT {columns} FROM outbox WHERE seq = $1"), &params![position]).await
     }
 
-    /// Deletes events up to a position that happened before a time, at most `limit`; returns their number. Events with
-    /// dead letters are kept.
+    /// Deletes events up to a position that happened before a time, at most `limit`; returns their number. Events that
+    /// are postponed or have dead letters are kept.
     pub async fn purge(&mut self, until: i64, before: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
         let sql = "DELETE FROM outbox WHERE occurred_at < $2 AND seq <= $1 AND seq IN (SELECT seq FROM outbox \
                    WHERE NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.seq = outbox.seq) \
+                   AND NOT EXISTS (SELECT 1 FROM postponed_events WHERE postponed_events.seq = outbox.seq) \
                    ORDER BY seq LIMIT $3)";
         self.0.execute(sql, &params![until, before, limit]).await
+    }
+}
+
+impl EventRange<'_> {
+    fn conditions(&self) -> Conditions<'static> {
+        Conditions::default()
+            .compare("seq >", self.after)
+            .compare("seq <=", self.until)
+            .any_of("type", self.types)
     }
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::super::{Exit, counted, exit::database_exit, open_store::open_store};
 use super::Finding;
+use crate::application::jobs::event_log;
 use crate::application::people::users;
 use crate::application::selling::rates;
 use crate::application::{Store, consistency as checker};
@@ -22,6 +23,8 @@ use crate::settings::{Sandbox, Settings};
 const LOW_SPACE: u64 = 1 << 30;
 /// The accepted difference between two clocks.
 const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
+/// The age of an undelivered event above which it is reported.
+const LATE: SignedDuration = SignedDuration::from_mins(10);
 
 /// Runs all checks; those that need the database are skipped if there is none.
 pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
@@ -36,6 +39,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
         Ok(store) => {
             findings.push(clock(&store).await);
             findings.extend(gateways(&store).await);
+            findings.push(events(&store).await);
             findings.push(administrator(&store).await);
             findings.push(taxes(&store).await);
             if books {
@@ -225,6 +229,31 @@ fn sandbox(settings: &Settings) -> Finding {
         ),
         Sandbox::Disabled => Finding::ok("sandbox", "disabled"),
     }
+}
+
+/// Checks that events are delivered.
+async fn events(store: &Store) -> Finding {
+    let lags = match event_log::lag(store).await {
+        Ok(lags) => lags,
+        Err(failure) => {
+            return Finding::problem("events", failure.report().to_string(), "check the database");
+        }
+    };
+    let (dead, now) = (lags.iter().map(|lag| lag.dead_letters).sum::<i64>(), store.now());
+    if let Ok(dead @ 1..) = u64::try_from(dead) {
+        let found = format!("{} could not be delivered", counted(dead, "event", "events"));
+        return Finding::warning("events", found, "`undercroft events dead list` shows the reasons");
+    }
+    let mut late = lags.iter().filter_map(|lag| Some((lag.subscriber, lag.oldest_unread_at?)));
+    if let Some((subscriber, at)) = late.find(|&(_, at)| now.duration_since(at) > LATE) {
+        let found = format!("{subscriber} has not read the events since {at}");
+        return Finding::warning(
+            "events",
+            found,
+            "is a server running? its log says why events are not delivered",
+        );
+    }
+    Finding::ok("events", "no event is late, and there are no dead letters")
 }
 
 /// Checks that there is an administrator.

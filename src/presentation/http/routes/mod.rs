@@ -3,6 +3,7 @@
 mod admin_categories;
 mod admin_dead_letters;
 mod admin_discounts;
+mod admin_events;
 mod admin_orders;
 mod admin_products;
 mod admin_reviews;
@@ -31,6 +32,7 @@ pub fn each() -> Vec<Routes> {
     vec![
         admin_categories::routes(),
         admin_dead_letters::routes(),
+        admin_events::routes(),
         admin_discounts::routes(),
         admin_orders::routes(),
         admin_reviews::routes(),

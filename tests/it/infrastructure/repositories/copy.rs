@@ -111,7 +111,7 @@ fn tables_of_the_migrations() -> BTreeSet<String> {
 
 /// The tables whose content does not depend on the engine.
 fn independent(tables: &[TableReport]) -> Vec<&TableReport> {
-    let of_events = ["outbox", "event_cursors", "dead_letters"];
+    let of_events = ["outbox", "event_cursors", "postponed_events", "dead_letters"];
     tables.iter().filter(|table| !of_events.contains(&table.name.as_str())).collect()
 }
 
@@ -142,7 +142,8 @@ async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO reviews SELECT id, product_id, p.user_id, 5, 'a', 'b', 'pending', 1, placed_at, placed_at \
          FROM purchases p JOIN orders ON id = order_id LIMIT 1",
         "INSERT INTO notifications SELECT id, id, 'test', '{}', 'in_app', 'delivered', NULL, created_at FROM users LIMIT 1",
-        "INSERT INTO event_cursors (subscriber, seq, attempts) VALUES ('none', 1, 0)",
+        "INSERT INTO event_cursors (subscriber, seq) VALUES ('none', 1)",
+        "INSERT INTO postponed_events VALUES ('none', 1, 's', 0, (SELECT MIN(occurred_at) FROM outbox), NULL)",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",
         "INSERT INTO discount_uses SELECT o.id, d.id FROM orders o, discounts d WHERE o.status = 'paid' LIMIT 1",

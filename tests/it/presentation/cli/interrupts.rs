@@ -12,7 +12,7 @@ use super::import::{export, folder_with, import, orders_in, sales};
 use super::{run, undercroft};
 
 /// Sends a signal to a process.
-fn signal(child: &Child, name: &str) {
+pub(super) fn signal(child: &Child, name: &str) {
     let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status();
     assert!(sent.unwrap().success());
 }

@@ -5,6 +5,7 @@ mod command_line;
 mod copy;
 mod database_files;
 mod doctor;
+mod events;
 mod import;
 mod import_dry_run;
 mod interrupts;

@@ -4,6 +4,7 @@ mod carts;
 mod contract;
 mod dead_letters;
 mod entity_tags;
+mod events;
 mod examples;
 mod framework;
 mod fuzz;

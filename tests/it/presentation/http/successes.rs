@@ -175,6 +175,8 @@ impl Resources<'_> {
         match resource {
             "categories" => self.created("categories", json!({"name": unique("category")})).await,
             "dead-letters" => self.dead_letter().await,
+            "events" => self.event().await,
+            "subscribers" => "notifications".to_owned(),
             "discounts" => self.created("discounts", discount(&unique("code"))).await,
             "inventory" => self.shop.product().create().await.to_string(),
             "notifications" => self.notification().await,
@@ -242,6 +244,13 @@ impl Resources<'_> {
         self.bought().await;
         fail_placed_orders(&self.shop.database).await;
         let list = self.admin.get("/admin/v1/dead-letters").await.expect(200);
+        text(&list["items"][0]["id"])
+    }
+
+    /// Publishes an event; returns its id.
+    async fn event(&self) -> String {
+        self.bought().await;
+        let list = self.admin.get("/admin/v1/events").await.expect(200);
         text(&list["items"][0]["id"])
     }
 

@@ -1,0 +1,122 @@
+//! The deliveries to a subscriber within one unit of work.
+
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::envelope::Envelope;
+use super::postponed::Postponed;
+use super::subscriber::Subscriber;
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{DeadLetter, UnitOfWork};
+
+/// The number of failed attempts after which an event becomes a dead letter.
+const MAX_ATTEMPTS: i64 = 8;
+
+/// What a unit of work delivers to a subscriber: first the postponed events that are due, then new ones.
+pub(super) struct Batch<'a> {
+    subscriber: &'a Subscriber,
+    /// The subjects whose later events have to wait.
+    waiting: HashSet<String>,
+    delivered: u64,
+}
+
+impl<'a> Batch<'a> {
+    /// Returns a batch that has delivered nothing.
+    pub(super) fn new(subscriber: &'a Subscriber) -> Self {
+        Self { subscriber, waiting: HashSet::new(), delivered: 0 }
+    }
+
+    /// Returns the number of events that need no further attempt.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Delivers postponed events. One that fails is postponed again, and those after it of its subject stay postponed.
+    pub(super) async fn deliver_postponed(
+        &mut self,
+        work: &mut UnitOfWork,
+        events: &[Postponed],
+    ) -> Result<(), Failure> {
+        for Postponed { event, attempts } in events {
+            if self.waiting.contains(&event.subject) {
+                continue;
+            }
+            if self.attempt(work, event, *attempts).await? {
+                Postponed::remove(work, self.subscriber.name(), event.position).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers new events. One that fails is postponed, and so is each whose subject has postponed events.
+    pub(super) async fn deliver_new(
+        &mut self,
+        work: &mut UnitOfWork,
+        events: &[Envelope],
+    ) -> Result<(), Failure> {
+        if !events.is_empty() {
+            self.waiting = Postponed::subjects(work, self.subscriber.name()).await?.into_iter().collect();
+        }
+        for event in events {
+            if self.waiting.contains(&event.subject) {
+                let behind = (0, work.now(), None);
+                Postponed::put(work, self.subscriber.name(), event, behind).await?;
+            } else {
+                self.attempt(work, event, 0).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the handlers for an event that has failed `attempts` times; returns whether it needs no further attempt. It
+    /// is postponed otherwise.
+    async fn attempt(
+        &mut self,
+        work: &mut UnitOfWork,
+        event: &Envelope,
+        attempts: i64,
+    ) -> Result<bool, Failure> {
+        if let Err(failure) = self.subscriber.attempt(work, event).await? {
+            let error = failure.report().to_string();
+            if attempts + 1 < MAX_ATTEMPTS {
+                let later = (attempts + 1, retry_at(work, attempts + 1), Some(error.as_str()));
+                Postponed::put(work, self.subscriber.name(), event, later).await?;
+                self.waiting.insert(event.subject.clone());
+                return Ok(false);
+            }
+            self.give_up(work, event, error).await?;
+        }
+        self.delivered += 1;
+        Ok(true)
+    }
+
+    /// Makes an event a dead letter after its last attempt.
+    async fn give_up(&self, work: &mut UnitOfWork, event: &Envelope, error: String) -> Result<(), Failure> {
+        let subscriber = self.subscriber.name();
+        tracing::error!(subscriber, event = %event.id, error, "an event became a dead letter");
+        let letter = DeadLetter {
+            id: work.id(),
+            subscriber: subscriber.to_owned(),
+            seq: event.position,
+            event_id: event.id,
+            event_type: event.event_type.clone(),
+            subject: event.subject.clone(),
+            attempts: MAX_ATTEMPTS,
+            error,
+            failed_at: work.now(),
+        };
+        work.insert_new(&letter).await?;
+        Ok(())
+    }
+}
+
+/// Returns the time of the next attempt after `attempts` have failed: in 1 to 2 seconds, and twice as long after each
+/// further one. The random part spreads the attempts of events that failed together.
+fn retry_at(work: &UnitOfWork, attempts: i64) -> Timestamp {
+    let mut random = [0];
+    work.secret(&mut random);
+    let longest = 1000_i64 << attempts;
+    let wait = longest / 2 + longest / 2 * i64::from(random[0]) / 255;
+    work.now().checked_add(SignedDuration::from_millis(wait)).unwrap_or(work.now())
+}

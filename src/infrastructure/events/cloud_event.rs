@@ -1,0 +1,46 @@
+//! The form of an event outside the store: CloudEvents 1.0 in its JSON format.
+//!
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::envelope::Envelope;
+
+/// An event as a CloudEvent. `source` and `id` together are unique.
+#[derive(Debug, Serialize)]
+pub struct CloudEvent<'a> {
+    specversion: &'static str,
+    id: Uuid,
+    source: &'a str,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    subject: &'a str,
+    time: Timestamp,
+    datacontenttype: &'static str,
+    /// An extension attribute: the version of the data, from 1.
+    dataversion: i64,
+    data: &'a Value,
+}
+
+impl<'a> CloudEvent<'a> {
+    /// The media type of a CloudEvent in the JSON format.
+    pub const MEDIA_TYPE: &'static str = "application/cloudevents+json";
+
+    /// Returns an event of the store that `source`, a URI reference, identifies.
+    pub fn new(event: &'a Envelope, source: &'a str) -> Self {
+        Self {
+            specversion: "1.0",
+            id: event.id,
+            source,
+            event_type: &event.event_type,
+            subject: &event.subject,
+            time: event.occurred_at,
+            datacontenttype: "application/json",
+            dataversion: event.version,
+            data: &event.data,
+        }
+    }
+}

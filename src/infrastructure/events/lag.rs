@@ -1,0 +1,49 @@
+//! How far a subscriber is behind.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::event_dispatcher::EventDispatcher;
+use super::{cursor, subscriber::Subscriber};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{Connection, EventRange, Outbox, params};
+
+/// The events that wait for a subscriber.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lag {
+    /// The name of the subscriber.
+    pub subscriber: &'static str,
+    /// The types of events that are delivered to it.
+    pub types: Vec<&'static str>,
+    /// The number of published events that it has not read.
+    pub unread: i64,
+    /// The time at which the first of them was published; `None` if there are none.
+    pub oldest_unread_at: Option<Timestamp>,
+    /// The number of events that it has read and that wait for an attempt.
+    pub postponed: i64,
+    /// The number of its dead letters.
+    pub dead_letters: i64,
+}
+
+impl EventDispatcher {
+    /// Returns the lag of each subscriber.
+    pub async fn lag(&self) -> Result<Vec<Lag>, Failure> {
+        let mut connection = self.database().read().await?;
+        let mut lags = Vec::with_capacity(self.subscribers().len());
+        for subscriber in self.subscribers() {
+            lags.push(lag_of(&mut connection, subscriber).await?);
+        }
+        Ok(lags)
+    }
+}
+
+async fn lag_of(connection: &mut Connection, subscriber: &Subscriber) -> Result<Lag, Failure> {
+    let (name, types) = (subscriber.name(), subscriber.types());
+    let after = cursor::position(connection, name).await?;
+    let unread = EventRange { after, until: i64::MAX, types };
+    let (unread, oldest_unread_at) = Outbox(connection).count(unread).await?;
+    let sql = "SELECT (SELECT COUNT(*) FROM postponed_events WHERE subscriber = $1), \
+               (SELECT COUNT(*) FROM dead_letters WHERE subscriber = $1)";
+    let (postponed, dead_letters) = connection.one(sql, &params![name]).await?;
+    Ok(Lag { subscriber: name, types: types.to_vec(), unread, oldest_unread_at, postponed, dead_letters })
+}

@@ -1,0 +1,88 @@
+//! Postponed events: the rows of `postponed_events`.
+//!
+//! A subscriber has read these events and not handled them: an attempt failed, they are replayed, or they come after
+//! such an event of the same subject. So an event that fails delays only the later events of its own subject.
+
+use jiff::Timestamp;
+
+use super::envelope::Envelope;
+use crate::infrastructure::repositories::{Connection, DatabaseError, UnitOfWork, from_row, params};
+
+/// A postponed event.
+#[derive(Debug)]
+pub(super) struct Postponed {
+    /// The event.
+    pub event: Envelope,
+    /// The failed attempts.
+    pub attempts: i64,
+}
+
+from_row!(Postponed { event, attempts });
+
+/// The condition for the postponed events of the subscriber $1 that are due at $2 and not behind an event of their
+/// subject that is not due.
+const DUE: &str = "subscriber = $1 AND due_at <= $2 AND NOT EXISTS (SELECT 1 FROM postponed_events AS earlier \
+                   WHERE earlier.subscriber = $1 AND earlier.subject = postponed.subject \
+                   AND earlier.seq < postponed.seq AND earlier.due_at > $2)";
+
+impl Postponed {
+    /// Returns the subjects of a subscriber's postponed events.
+    pub(super) async fn subjects(
+        connection: &mut Connection,
+        subscriber: &str,
+    ) -> Result<Vec<String>, DatabaseError> {
+        let sql = "SELECT DISTINCT subject FROM postponed_events WHERE subscriber = $1";
+        connection.all(sql, &params![subscriber]).await
+    }
+
+    /// Returns whether [`Postponed::due`] has events at `now`.
+    pub(super) async fn any_due(
+        connection: &mut Connection,
+        subscriber: &str,
+        now: Timestamp,
+    ) -> Result<bool, DatabaseError> {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM postponed_events AS postponed WHERE {DUE})");
+        connection.one(&sql, &params![subscriber, now]).await
+    }
+
+    /// Returns the first `limit` postponed events that are due now, without those behind an event of their subject that
+    /// is not.
+    pub(super) async fn due(
+        work: &mut UnitOfWork,
+        subscriber: &str,
+        limit: usize,
+    ) -> Result<Vec<Self>, DatabaseError> {
+        let sql = format!(
+            "SELECT {}, attempts FROM outbox JOIN (SELECT seq, attempts FROM postponed_events AS postponed \
+             WHERE {DUE} ORDER BY seq LIMIT $3) AS due USING (seq) ORDER BY seq",
+            Envelope::COLUMNS
+        );
+        let now = work.now();
+        work.all(&sql, &params![subscriber, now, limit]).await
+    }
+
+    /// Postpones an event to `due_at`, after this number of failed attempts.
+    pub(super) async fn put(
+        work: &mut UnitOfWork,
+        subscriber: &str,
+        event: &Envelope,
+        (attempts, due_at, error): (i64, Timestamp, Option<&str>),
+    ) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO postponed_events (subscriber, seq, subject, attempts, due_at, error) \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscriber, seq) DO UPDATE SET \
+                   attempts = excluded.attempts, due_at = excluded.due_at, error = excluded.error";
+        let subject = event.subject.as_str();
+        let values = params![subscriber, event.position, subject, attempts, due_at, error];
+        work.execute(sql, &values).await.map(drop)
+    }
+
+    /// Removes a postponed event, which its subscriber has handled or will never handle.
+    pub(super) async fn remove(
+        work: &mut UnitOfWork,
+        subscriber: &str,
+        position: i64,
+    ) -> Result<(), DatabaseError> {
+        let sql = "DELETE FROM postponed_events WHERE subscriber = $1 AND seq = $2";
+        work.execute(sql, &params![subscriber, position]).await.map(drop)
+    }
+}

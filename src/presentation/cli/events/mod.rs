@@ -1,0 +1,107 @@
+//! `undercroft events`: shows the log of events, and manages their delivery.
+
+mod dead;
+mod tail;
+
+use std::io::{Write, stdout};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{CliError, counted, open_store::open_store};
+use crate::application::jobs::event_log;
+use crate::infrastructure::events::{Lag, Replay};
+use crate::infrastructure::repositories::Setup;
+use crate::settings::Settings;
+
+/// The arguments of `events`.
+#[derive(Args, Debug)]
+pub struct Events {
+    #[command(subcommand)]
+    command: EventsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum EventsCommand {
+    /// Show the last events, and the next ones as they are published
+    Tail(tail::Tail),
+    /// Show the subscribers, and the number of events that wait for each
+    Subscribers(Subscribers),
+    /// Deliver events that a subscriber has read to it once more
+    Replay(ReplayEvents),
+    /// Show, retry or discard dead letters: events whose handler failed every attempt
+    Dead(dead::Dead),
+}
+
+impl Events {
+    /// Runs the command.
+    pub async fn run(self, settings: Settings) -> Result<(), CliError> {
+        match self.command {
+            EventsCommand::Tail(tail) => tail.run(settings).await,
+            EventsCommand::Subscribers(subscribers) => subscribers.run(settings).await,
+            EventsCommand::Replay(replay) => replay.run(settings).await,
+            EventsCommand::Dead(dead) => dead.run(settings).await,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+struct Subscribers {
+    /// Print a JSON object for each subscriber
+    #[arg(long)]
+    json: bool,
+}
+
+impl Subscribers {
+    async fn run(self, settings: Settings) -> Result<(), CliError> {
+        let store = open_store(&settings, Setup::ReadOnly).await?;
+        for lag in event_log::lag(&store).await.map_err(CliError::Store)? {
+            print(self.json, &lag, &describe(&lag))?;
+        }
+        Ok(())
+    }
+}
+
+fn describe(lag: &Lag) -> String {
+    let Lag { subscriber, unread, oldest_unread_at, postponed, dead_letters, .. } = lag;
+    let since = oldest_unread_at.map(|at| format!(" since {at}")).unwrap_or_default();
+    format!("{subscriber:<24}{unread} unread{since}, {postponed} postponed, {dead_letters} dead letters")
+}
+
+#[derive(Args, Debug)]
+struct ReplayEvents {
+    /// The name of the subscriber; `events subscribers` lists them
+    subscriber: String,
+    /// Only the event with this id
+    #[arg(long, value_name = "ID")]
+    event: Option<Uuid>,
+    /// Only events of this type, such as `order.paid`
+    #[arg(long, value_name = "TYPE")]
+    r#type: Option<String>,
+    /// Only events that were published at this time or later, such as `2026-01-31T00:00:00Z`
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+}
+
+impl ReplayEvents {
+    async fn run(self, settings: Settings) -> Result<(), CliError> {
+        let store = open_store(&settings, Setup::IfEmpty).await?;
+        let replay = Replay { event: self.event, event_type: self.r#type, since: self.since };
+        let events = event_log::replay(&store, &self.subscriber, replay).await.map_err(CliError::Store)?;
+        let events = counted(events, "event", "events");
+        writeln!(stdout(), "{events} will be delivered to {}", self.subscriber).map_err(CliError::Output)
+    }
+}
+
+/// Prints a line: JSON, or text.
+fn print(json: bool, item: &impl Serialize, text: &str) -> Result<(), CliError> {
+    let line = if json {
+        // maps have text keys, so it can always be written as JSON
+        serde_json::to_string(item).unwrap_or_default()
+    } else {
+        text.to_owned()
+    };
+    writeln!(stdout(), "{line}").map_err(CliError::Output)
+}

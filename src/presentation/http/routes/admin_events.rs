@@ -1,0 +1,177 @@
+//! Events and their subscribers.
+
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::application::jobs::event_log;
+use crate::infrastructure::events::{Envelope, EventFilter, Lag, Replay};
+use crate::infrastructure::exceptions::NotFound;
+use crate::presentation::http::json::Json;
+use crate::presentation::http::list::{List, ListQuery};
+use crate::presentation::http::principal::Admin;
+use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::response::HandlerResult;
+use crate::presentation::http::routing::{Routes, routes};
+use crate::presentation::http::state::AppState;
+
+pub(super) fn routes() -> Routes {
+    routes![
+        list_events,
+        get_event: [NotFound::Event],
+        list_subscribers,
+        replay_events: [NotFound::Subscriber],
+    ]
+}
+
+/// Which events are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct EventQuery {
+    /// Only events of this type.
+    #[serde(rename = "type")]
+    #[param(max_length = 64, example = "order.paid")]
+    event_type: Option<String>,
+    /// Only events of this aggregate, such as the id of an order.
+    #[param(max_length = 64)]
+    subject: Option<String>,
+}
+
+/// A fact about the business, published in the transaction that caused it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+struct EventBody {
+    /// The id of the event.
+    id: Uuid,
+    /// The type of the event.
+    #[serde(rename = "type")]
+    #[schema(example = "order.paid")]
+    event_type: String,
+    /// The version of the data, from 1.
+    version: i64,
+    /// The aggregate that the event belongs to, such as the id of an order.
+    subject: String,
+    /// The time of the transaction that published the event, UTC.
+    time: Timestamp,
+    /// The data of the event.
+    #[schema(value_type = Object)]
+    data: Value,
+}
+
+impl EventBody {
+    fn of(event: Envelope) -> Self {
+        let Envelope { id, event_type, version, subject, occurred_at, data, .. } = event;
+        Self { id, event_type, version, subject, time: occurred_at, data }
+    }
+}
+
+/// A part of the store to which events are delivered.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Subscriber)]
+struct SubscriberBody {
+    /// The name of the subscriber.
+    name: &'static str,
+    /// The types of events that are delivered to it.
+    types: Vec<&'static str>,
+    /// The number of published events that it has not read.
+    unread: i64,
+    /// The time at which the first of them was published, UTC; `null` if there are none.
+    oldest_unread_at: Option<Timestamp>,
+    /// The number of events that it has read and that wait for an attempt: one failed, or they are replayed, or they
+    /// come after such an event of the same subject.
+    postponed: i64,
+    /// The number of its dead letters.
+    dead_letters: i64,
+}
+
+impl SubscriberBody {
+    fn of(lag: Lag) -> Self {
+        let Lag { subscriber: name, types, unread, oldest_unread_at, postponed, dead_letters } = lag;
+        Self { name, types, unread, oldest_unread_at, postponed, dead_letters }
+    }
+}
+
+/// All subscribers.
+#[derive(Debug, Serialize, ToSchema)]
+struct SubscriberListBody {
+    /// The subscribers.
+    items: Vec<SubscriberBody>,
+}
+
+/// Which events are delivered again. If no member is given, all events that are kept.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReplayEvents {
+    /// Only the event with this id.
+    event_id: Option<Uuid>,
+    /// Only events of this type.
+    #[serde(rename = "type")]
+    #[schema(max_length = 64, example = "order.paid")]
+    event_type: Option<String>,
+    /// Only events that were published at this time or later.
+    since: Option<Timestamp>,
+}
+
+/// A replay of events.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Replay)]
+struct ReplayBody {
+    /// The number of events that are delivered again.
+    events: u64,
+}
+
+/// List events
+///
+/// The last published come first. An event is kept for a week, and longer while a subscriber has not handled it.
+#[utoipa::path(get, path = "/admin/v1/events", tag = "admin-events",
+    responses((status = 200, body = List<EventBody>)))]
+async fn list_events(
+    _: Admin,
+    State(app): State<AppState>,
+    Query(query): Query<ListQuery<EventQuery>>,
+) -> HandlerResult<Json<List<EventBody>>> {
+    let ListQuery { filter: EventQuery { event_type, subject }, limit, cursor } = query;
+    let filter = EventFilter { event_type, subject };
+    let page = event_log::events(&app.store, &filter, limit, cursor.as_deref()).await?;
+    Ok(Json(List::of(page, EventBody::of)))
+}
+
+/// Get an event
+#[utoipa::path(get, path = "/admin/v1/events/{id}", tag = "admin-events", params(("id" = Uuid, Path)),
+    responses((status = 200, body = EventBody)))]
+async fn get_event(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<Uuid>,
+) -> HandlerResult<Json<EventBody>> {
+    Ok(Json(EventBody::of(event_log::event(&app.store, id).await?)))
+}
+
+/// List subscribers
+///
+/// Returns each subscriber with the number of events that wait for it.
+#[utoipa::path(get, path = "/admin/v1/subscribers", tag = "admin-events",
+    responses((status = 200, body = SubscriberListBody)))]
+async fn list_subscribers(_: Admin, State(app): State<AppState>) -> HandlerResult<Json<SubscriberListBody>> {
+    let items = event_log::lag(&app.store).await?.into_iter().map(SubscriberBody::of).collect();
+    Ok(Json(SubscriberListBody { items }))
+}
+
+/// Replay events
+///
+/// Delivers events that a subscriber has read to it once more, in their order. Later events of the same subjects are
+/// delivered after them.
+#[utoipa::path(post, path = "/admin/v1/subscribers/{name}/replay", tag = "admin-events",
+    params(("name" = String, Path)), request_body = ReplayEvents, responses((status = 200, body = ReplayBody)))]
+async fn replay_events(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+    Json(ReplayEvents { event_id, event_type, since }): Json<ReplayEvents>,
+) -> HandlerResult<Json<ReplayBody>> {
+    let replay = Replay { event: event_id, event_type, since };
+    Ok(Json(ReplayBody { events: event_log::replay(&app.store, &name, replay).await? }))
+}

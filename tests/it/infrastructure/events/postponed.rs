@@ -1,0 +1,69 @@
+//! An event that fails postpones the later events of its subject, and a replay those that it selects.
+
+use jiff::SignedDuration;
+use undercroft::domain::ids::VariantId;
+use undercroft::infrastructure::events::{Replay, Subscriber};
+use uuid::Uuid;
+
+use super::{
+    assert_in_order, deliver_up_to, dispatcher, note, note_but_3, noting, postponed, publish, publish_about,
+};
+use crate::support::store::{execute, value};
+use crate::support::{Shop, ShopOptions};
+
+on_both_engines!(an_event_that_fails_delays_no_other_subject, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn an_event_that_fails_delays_no_other_subject(shop: &Shop) {
+    let database = &shop.database;
+    let variant_id = VariantId(Uuid::nil());
+    for available in 0..4 {
+        publish_about(database, variant_id, available).await;
+        publish(database, 10 + available).await;
+    }
+    let fails = dispatcher(database, Subscriber::new("fails").on(note_but_3));
+    deliver_up_to(&fails, database, 3 + 4).await;
+    publish_about(database, variant_id, 4).await;
+    publish(database, 14).await;
+    deliver_up_to(&fails, database, 3 + 5).await;
+    assert_eq!(postponed(database).await, 2, "the event that failed and the one behind it");
+    let lag = fails.lag().await.unwrap().remove(0);
+    assert_eq!((lag.subscriber, lag.unread, lag.postponed, lag.dead_letters), ("fails", 0, 2, 0));
+
+    // another release handles it
+    shop.clock().advance(SignedDuration::from_hours(1));
+    let mended = dispatcher(database, Subscriber::new("fails").on(note));
+    deliver_up_to(&mended, database, 10).await;
+    let order = "SELECT COUNT(*) FROM counters AS early JOIN counters AS late ON early.value < late.value \
+                 WHERE early.name = 'note-0003' AND late.name = 'note-0004'";
+    assert_eq!(value::<i64>(database, order, &[]).await, 1);
+}
+
+on_both_engines!(
+    events_are_replayed_in_their_order_and_before_later_ones,
+    ShopOptions::at("2026-01-01T00:00:00Z")
+);
+async fn events_are_replayed_in_their_order_and_before_later_ones(shop: &Shop) {
+    let database = &shop.database;
+    let variant_id = VariantId(Uuid::nil());
+    for available in 0..250 {
+        publish_about(database, variant_id, available).await;
+    }
+    let dispatcher = noting(database);
+    assert_eq!(dispatcher.replay("notes", Replay::default()).await.unwrap(), Some(0), "none was read");
+    deliver_up_to(&dispatcher, database, 250).await;
+    execute(database, &["DELETE FROM counters WHERE name LIKE 'note-%'"]).await;
+
+    assert_eq!(dispatcher.replay("notes", Replay::default()).await.unwrap(), Some(250));
+    assert_eq!(dispatcher.replay("notes", Replay::default()).await.unwrap(), Some(0), "all are scheduled");
+    publish_about(database, variant_id, 250).await;
+    deliver_up_to(&dispatcher, database, 251).await;
+    assert_in_order(database).await;
+
+    let id: Uuid = value(database, "SELECT id FROM outbox WHERE type = 'stock.changed' LIMIT 1", &[]).await;
+    let one = Replay { event: Some(id), ..Replay::default() };
+    assert_eq!(dispatcher.replay("notes", one).await.unwrap(), Some(1));
+    let of_another_type = Replay { event_type: Some("stock.depleted".into()), ..Replay::default() };
+    assert_eq!(dispatcher.replay("notes", of_another_type).await.unwrap(), Some(0));
+    let later = Replay { since: Some("2026-01-01T00:00:01Z".parse().unwrap()), ..Replay::default() };
+    assert_eq!(dispatcher.replay("notes", later).await.unwrap(), Some(0));
+    assert_eq!(dispatcher.replay("none", Replay::default()).await.unwrap(), None);
+}

@@ -1,0 +1,82 @@
+//! Administrators list events, see the subscribers, and replay events.
+
+use serde_json::{Value, json};
+
+use crate::support::orders::Sale;
+use crate::support::{Shop, TestClient};
+
+on_both_engines!(administrators_list_events_newest_first);
+async fn administrators_list_events_newest_first(shop: &Shop) {
+    for _ in 0..3 {
+        Sale::begin(shop, 5, "tok_ok").await;
+    }
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    server.customer().await.get("/admin/v1/events").await.expect(403);
+    let first = admin.get("/admin/v1/events?type=order.placed&limit=2").await.expect(200);
+    let next = first["next_cursor"].as_str().unwrap();
+    let second =
+        admin.get(&format!("/admin/v1/events?type=order.placed&limit=2&cursor={next}")).await.expect(200);
+    assert_eq!(second["next_cursor"], Value::Null);
+    let numbers: Vec<_> = [&first, &second]
+        .iter()
+        .flat_map(|page| page["items"].as_array().unwrap())
+        .map(|event| event["data"]["number"].as_i64().unwrap())
+        .collect();
+    assert!(numbers.len() == 3 && numbers.is_sorted_by(|one, next| one > next), "{numbers:?}");
+
+    let event = &first["items"][0];
+    let of_order =
+        admin.get(&format!("/admin/v1/events?subject={}", text(&event["subject"]))).await.expect(200);
+    assert!(of_order["items"].as_array().unwrap().contains(event));
+    let path = format!("/admin/v1/events/{}", text(&event["id"]));
+    assert_eq!(&admin.get(&path).await.expect(200), event);
+    let unknown = "/admin/v1/events/01890000-0000-7000-8000-000000000000";
+    assert_eq!(admin.get(unknown).await.problem(404), "event_not_found");
+    let of_another_filter = format!("/admin/v1/events?limit=2&cursor={next}");
+    assert_eq!(admin.get(&of_another_filter).await.problem(422), "validation");
+}
+
+on_both_engines!(administrators_replay_events_to_a_subscriber);
+async fn administrators_replay_events_to_a_subscriber(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, user) = (server.admin().await, server.customer().await);
+    let variant = shop.product().create().await;
+    let order = crate::support::http::order_of(&user, variant).await;
+    wait_for_notifications(&user, 1).await;
+    let subscribers = admin.get("/admin/v1/subscribers").await.expect(200);
+    let notifications = &subscribers["items"][0];
+    assert_eq!(
+        (&notifications["name"], &notifications["dead_letters"]),
+        (&json!("notifications"), &json!(0))
+    );
+    assert!(notifications["types"].as_array().unwrap().contains(&json!("order.paid")));
+
+    let path = "/admin/v1/subscribers/notifications/replay";
+    let paid = admin
+        .get(&format!("/admin/v1/events?type=order.paid&subject={}", text(&order["id"])))
+        .await
+        .expect(200);
+    let one = json!({"event_id": paid["items"][0]["id"]});
+    assert_eq!(admin.post(path, one).await.expect(200), json!({"events": 1}));
+    wait_for_notifications(&user, 2).await;
+    let later = json!({"type": "order.paid", "since": "2100-01-01T00:00:00Z"});
+    assert_eq!(admin.post(path, later).await.expect(200), json!({"events": 0}));
+    let unknown = admin.post("/admin/v1/subscribers/unknown/replay", json!({})).await;
+    assert_eq!(unknown.problem(404), "subscriber_not_found");
+    user.post(path, json!({})).await.expect(403);
+}
+
+async fn wait_for_notifications(user: &TestClient, count: usize) {
+    loop {
+        let list = user.get("/v1/notifications").await.expect(200);
+        if list["items"].as_array().unwrap().len() >= count {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
