@@ -30,9 +30,9 @@ pub struct Category {
     pub translations: Translations,
     /// The number of changes, from 1.
     pub version: i64,
-    /// When the category was created.
+    /// The time of the creation, UTC.
     pub created_at: Timestamp,
-    /// When the category was last changed.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
 }
 

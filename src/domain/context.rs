@@ -1,13 +1,9 @@
 //! The sources of time, ids and randomness. They are always injected, so that a simulation, an import or a test can
 //! choose them.
 
-use std::{
-    fmt::Debug,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -38,12 +34,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// The system clock and the operating system's randomness.
+    /// Returns the system clock with the operating system's randomness.
     pub fn system() -> Self {
         Self { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds::new(Arc::new(SystemClock))) }
     }
 
-    /// A clock that stands at `now`, and ids derived from `seed`: equal arguments give equal ids in the same order.
+    /// Returns a clock that stands at `now`, and ids derived from `seed`: equal arguments give equal ids in the same
+    /// order.
     pub fn seeded(seed: impl AsRef<[u8]>, now: Timestamp) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now));
         Self { ids: Arc::new(SeededIds::new(seed, Arc::clone(&clock))), clock }
@@ -66,7 +63,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Returns a clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.as_microsecond()))
     }
@@ -97,7 +94,7 @@ pub struct SystemIds {
 }
 
 impl SystemIds {
-    /// Ids with the time of `clock`.
+    /// Returns a source of ids with the time of `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock }
     }
@@ -134,7 +131,7 @@ pub struct SeededIds {
 }
 
 impl SeededIds {
-    /// Ids derived from `seed`, with the time of `clock`.
+    /// Returns a source of ids derived from `seed`, with the time of `clock`.
     pub fn new(seed: impl AsRef<[u8]>, clock: Arc<dyn Clock>) -> Self {
         Self { clock, seed: Sha256::digest(seed).into(), counter: AtomicU64::new(0) }
     }

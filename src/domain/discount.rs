@@ -205,7 +205,7 @@ impl Discount {
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    /// The amounts whose currency must be that of the cart.
+    /// Returns the amounts whose currency must be that of the cart.
     fn amounts(&self) -> impl Iterator<Item = Money> {
         let fixed = match self.kind {
             DiscountKind::Fixed { amount } => Some(amount),

@@ -29,7 +29,7 @@ pub trait DomainEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The version of the data, from 1. It grows with every change that older readers would misunderstand.
     const VERSION: i64 = 1;
 
-    /// The aggregate that the event belongs to; events of one subject are delivered in their order.
+    /// Returns the aggregate that the event belongs to; events of one subject are delivered in their order.
     fn subject(&self) -> String;
 
     /// Reads the data of a published event.

@@ -45,9 +45,9 @@ pub struct Notification {
     pub channel: Channel,
     /// The delivery status.
     pub delivery: DeliveryStatus,
-    /// The time at which the notification was marked as read.
+    /// The time at which the notification was marked as read, UTC.
     pub read_at: Option<Timestamp>,
-    /// The time at which the notification was created.
+    /// The time at which the notification was created, UTC.
     pub created_at: Timestamp,
 }
 

@@ -53,7 +53,7 @@ pub enum Effect {
     Restock,
     /// Sold stock is available again, if a refund says that it was returned.
     RestockIfReturned,
-    /// The cart of the order can be changed and bought again.
+    /// The cart of the order is open again.
     ReopenCart,
     /// The redeemed discount code is usable again.
     ReleaseDiscount,
@@ -199,7 +199,7 @@ impl PlacedOrder {
         Ok(effects)
     }
 
-    /// The provider authorized or captured the money.
+    /// Records that the provider authorized or captured the money.
     fn accept(&mut self, charge: &Charge, now: Timestamp) -> Transition {
         let payment = &mut self.payment;
         payment.authorized = charge.authorized;
@@ -229,7 +229,7 @@ impl PlacedOrder {
         Ok(effects)
     }
 
-    /// The provider declined the authorization.
+    /// Records that the provider declined the authorization.
     fn decline(&mut self, reason: DeclineReason) -> Transition {
         self.payment.failure = Some(reason.name().to_owned());
         let mut effects = self.close_payment(PaymentStatus::Failed, reason.name())?;
@@ -238,7 +238,7 @@ impl PlacedOrder {
         Ok(effects)
     }
 
-    /// The provider voided an open payment, or does not know it.
+    /// Records that the provider voided an open payment, or does not know it.
     fn void(&mut self, reason: &str) -> Transition {
         let mut effects = self.close_payment(PaymentStatus::Voided, reason)?;
         effects.extend(self.cancel_unpaid_order("payment_voided")?);
@@ -303,7 +303,7 @@ impl PlacedOrder {
         Ok(effects)
     }
 
-    /// A payment operation succeeded.
+    /// Records that a payment operation succeeded.
     fn succeed(&mut self, operation: &PaymentOperation, now: Timestamp) -> Transition {
         if operation.kind == OperationKind::Void && self.payment.is_open() {
             return self.void("voided");
@@ -335,8 +335,8 @@ impl PlacedOrder {
         Ok(effects)
     }
 
-    /// The provider refused a payment operation. The response to a refused capture says so; a refusal to return money
-    /// is an event.
+    /// Returns the effects of a payment operation that the provider refused. The response to a refused capture says so;
+    /// a refusal to return money is an event.
     fn refuse(operation: &PaymentOperation, reason: &str) -> Vec<Effect> {
         if operation.kind == OperationKind::Capture {
             return Vec::new();

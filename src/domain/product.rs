@@ -93,9 +93,9 @@ pub struct Product {
     pub rating_count: i64,
     /// The number of changes, from 1.
     pub version: i64,
-    /// When the product was created.
+    /// The time of the creation, UTC.
     pub created_at: Timestamp,
-    /// When the product was last changed.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
     /// The variants, in order.
     pub variants: Vec<Variant>,

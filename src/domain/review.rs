@@ -36,8 +36,8 @@ pub struct Review {
     pub status: ReviewStatus,
     /// The number of changes, from 1.
     pub version: i64,
-    /// When the review was written.
+    /// The time at which the review was written, UTC.
     pub created_at: Timestamp,
-    /// When the review was last changed.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
 }

@@ -18,7 +18,7 @@ fn is_separator(character: char) -> bool {
     matches!(character, '\u{2028}' | '\u{2029}')
 }
 
-/// The characters with the property `Bidi_Control`.
+/// Returns whether a character has the property `Bidi_Control`.
 fn is_bidi_control(character: char) -> bool {
     matches!(
         character,

@@ -40,15 +40,15 @@ pub struct User {
     pub role: Role,
     /// The birth date, for products with a minimum age.
     pub birth_date: Option<Date>,
-    /// The time at which the e-mail address was verified.
+    /// The time at which the e-mail address was verified, UTC.
     pub email_verified_at: Option<Timestamp>,
-    /// The time at which the personal data was removed.
+    /// The time at which the personal data was removed, UTC.
     pub erased_at: Option<Timestamp>,
-    /// The version: the number of changes, from 1.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// The time at which the user registered.
+    /// The time at which the user registered, UTC.
     pub created_at: Timestamp,
-    /// The time of the last change.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
 }
 
@@ -125,11 +125,11 @@ pub struct Preferences {
     pub currency: Option<Currency>,
     /// Whether the user agrees to receive marketing messages.
     pub marketing_consent: bool,
-    /// The time at which marketing consent was last given or withdrawn.
+    /// The time at which marketing consent was last given or withdrawn, UTC.
     pub consent_at: Option<Timestamp>,
-    /// The version: the number of changes, from 1.
+    /// The number of changes, from 1.
     pub version: i64,
-    /// The time of the last change.
+    /// The time of the last change, UTC.
     pub updated_at: Timestamp,
 }
 
@@ -140,9 +140,9 @@ pub struct Session {
     pub token_hash: Vec<u8>,
     /// The user.
     pub user_id: UserId,
-    /// The time at which the session was created.
+    /// The time at which the session was created, UTC.
     pub created_at: Timestamp,
-    /// The time at which the session ends.
+    /// The time at which the session ends, UTC.
     pub expires_at: Timestamp,
 }
 

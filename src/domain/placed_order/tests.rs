@@ -88,7 +88,7 @@ fn charge(status: ChargeStatus, amount: i64) -> Charge {
     Charge { reference: "ch_1".into(), status, authorized, captured, refunded: eur(0) }
 }
 
-/// The statuses of orders that a payment of this status can have.
+/// Returns the statuses that the order of a payment of this status can have.
 fn orders_of(payment: PaymentStatus) -> &'static [OrderStatus] {
     use OrderStatus as O;
     match payment {
@@ -131,11 +131,11 @@ fn every_charge_has_a_defined_outcome_in_every_state_and_only_once() {
                 let effects = it.apply(&charge, NOW).unwrap_or_else(|error| panic!("{case}: {error}"));
 
                 let open = before.payment.is_open();
-                let given_up = matches!(payment, PaymentStatus::Failed | PaymentStatus::Voided);
+                let ended = matches!(payment, PaymentStatus::Failed | PaymentStatus::Voided);
                 let has_money = matches!(charge.status, ChargeStatus::Authorized | ChargeStatus::Captured);
-                let ended = matches!(charge.status, ChargeStatus::Declined(_) | ChargeStatus::Voided);
-                match (has_money, ended) {
-                    (true, _) if open || given_up => {
+                let refused = matches!(charge.status, ChargeStatus::Declined(_) | ChargeStatus::Voided);
+                match (has_money, refused) {
+                    (true, _) if open || ended => {
                         let pays = order == OrderStatus::Pending;
                         let expected = if pays { OrderStatus::Paid } else { OrderStatus::Cancelled };
                         assert_eq!(it.order.status, expected, "{case}");

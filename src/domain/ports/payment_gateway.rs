@@ -15,7 +15,7 @@ use crate::domain::money::Money;
 
 /// A payment provider.
 pub trait PaymentGateway: Send + Sync {
-    /// The name of the provider in requests and in the database: `sandbox`, `stripe`, …
+    /// Returns the name of the provider in requests and in the database: `sandbox`, `stripe`, …
     fn name(&self) -> &'static str;
 
     /// Authorizes an amount, or captures it at once.
@@ -33,13 +33,13 @@ pub trait PaymentGateway: Send + Sync {
     /// Returns the charge of a payment; `None` if the provider has none.
     fn look_up(&self, payment_id: PaymentId) -> PortFuture<'_, Option<Charge>, GatewayError>;
 
-    /// The payment method tokens that the provider accepts, if they are the same for all shoppers as in tests; `None`
-    /// if each shopper gets one of their own.
+    /// Returns the payment method tokens that the provider accepts, if they are the same for all shoppers as in tests;
+    /// `None` if each shopper gets one of their own.
     fn tokens(&self) -> Option<&'static [&'static str]> {
         None
     }
 
-    /// The page on which a shopper confirms a payment; `None` if the provider shows a page of its own.
+    /// Returns the page on which a shopper confirms a payment; `None` if the provider shows a page of its own.
     fn confirmation_page(&self) -> Option<&dyn ConfirmationPage> {
         None
     }

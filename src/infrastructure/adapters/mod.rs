@@ -1,7 +1,6 @@
 //! The adapters room: one vendor, one file, behind a port of the domain.
 //!
-//! Each port also has an offline member in `sandbox/`, the default, which behaves like a vendor and stores what was
-//! "sent" in the database.
+//! The payment provider in `sandbox/` needs no network: it behaves like a vendor and has its charges in the database.
 //!
 //! # Adding one
 //!

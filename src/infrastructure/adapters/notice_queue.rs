@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::domain::ids::PaymentId;
 use crate::domain::ports::PaymentNotices;
 
-/// The most notices that wait; providers repeat those for which there is no room.
+/// The most notices that wait. Further ones are dropped: the recovery looks up their payments later.
 const CAPACITY: usize = 1024;
 
 /// A bounded queue of the payment notices of one provider, in memory.
@@ -29,7 +29,7 @@ impl NoticeQueue {
         let received = self.receiver.lock().await.recv().await;
         match received {
             Some(payment_id) => payment_id,
-            // unreachable: the queue holds a sender itself
+            // the queue has a sender itself, so the channel is never closed
             None => pending().await,
         }
     }

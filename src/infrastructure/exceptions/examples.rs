@@ -65,7 +65,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     examples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
     examples.extend([C::OpenOrders, C::LastAdmin, C::DiscountInUse].map(Failure::from));
     examples.push(C::CategoryInUse { products: 2, subcategories: 1 }.into());
-    examples.push(C::ForbiddenTransition { what: "review", from: "published", to: "pending" }.into());
+    examples.push(C::ForbiddenTransition { what: "review", from: "approved", to: "pending" }.into());
     examples.extend(
         [R::BodyIncomplete, R::NotOneHost, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce]
             .map(Failure::from),
@@ -89,7 +89,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     );
     examples.extend(NotFound::ALL.map(Failure::from));
     examples.extend(NotReadyReason::ALL.map(|reason| NotReady { reason }.into()));
-    examples.extend(TechnicalKind::ALL.map(|kind| Technical::new(kind, "disk on fire").into()));
+    examples.extend(TechnicalKind::ALL.map(|kind| Technical::new(kind, "the disk failed").into()));
     examples
 }
 

@@ -21,7 +21,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// The name and value of the problem document's member for the location.
+    /// Returns the name and value of the problem document's member for the location.
     pub(super) fn member(&self) -> (&'static str, Cow<'_, str>) {
         match self {
             Self::Pointer(pointer) => ("pointer", pointer.into()),
@@ -111,7 +111,7 @@ pub enum Fault {
     Character,
     /// The value refers to a resource that does not exist.
     NotFound,
-    /// The shipping method, or none of the store, has a rate for the country and the currency.
+    /// The shipping method has no rate for the country and the currency, or no method of the store has one.
     DoesNotShip {
         /// The country of the shipping address.
         country: Country,
@@ -134,7 +134,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The wire code, which is also the key of the message.
+    /// Returns the wire code, which is also the key of the message.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -163,7 +163,7 @@ impl Fault {
         }
     }
 
-    /// The parameters, which are also the arguments of the message.
+    /// Returns the parameters, which are also the arguments of the message.
     pub(super) fn params(&self) -> Map<String, Value> {
         match self {
             Self::Type { expected } => facts([("expected", json!(expected))]),

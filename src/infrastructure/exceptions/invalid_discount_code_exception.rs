@@ -17,7 +17,7 @@ pub struct InvalidDiscountCodeException {
 }
 
 impl InvalidDiscountCodeException {
-    /// The code of the reason.
+    /// Returns the code of the reason.
     pub fn reason(&self) -> &'static str {
         match self.reason {
             None => "unknown",

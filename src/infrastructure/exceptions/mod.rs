@@ -2,8 +2,8 @@
 //!
 //! Which one to raise:
 //!
-//! - The store refuses the request, or does not have the resource: one of the eleven `…Exception` types, each in a file
-//!   of its own; [`NotFound`] and [`Conflict`] for what has no exception of its own.
+//! - The store refuses the request, or does not have the resource: one of the `…Exception` types, each in a file of its
+//!   own; [`NotFound`] and [`Conflict`] for what has no exception of its own.
 //! - A field of the request is invalid: [`ValidationException`], with all faults at once.
 //! - The request cannot be read (syntax, size, media type): [`RejectedRequest`].
 //! - The store or a vendor is at fault: [`Technical`]. The cause is logged and never shown.
@@ -74,21 +74,21 @@ pub use self::{
 ///
 /// `Display` is the log line; the client's texts come from the message table, by code.
 pub trait Exception: Error + Send + Sync + 'static {
-    /// The wire code, which never changes and is also the key of the texts.
+    /// Returns the wire code, which never changes and is also the key of the texts.
     fn code(&self) -> &'static str;
 
-    /// The kind, by which use cases decide.
+    /// Returns the kind, by which use cases decide.
     fn kind(&self) -> Kind;
 
-    /// The HTTP status, for rendering only.
+    /// Returns the HTTP status, for rendering only.
     fn status(&self) -> StatusCode;
 
-    /// The facts that the client may know: members of the problem document and arguments of its texts.
+    /// Returns the facts that the client may know: members of the problem document and arguments of its texts.
     fn details(&self) -> Map<String, Value> {
         Map::new()
     }
 
-    /// Headers of the response.
+    /// Returns the headers of the response.
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         Vec::new()
     }
@@ -99,37 +99,37 @@ pub trait Exception: Error + Send + Sync + 'static {
 pub struct Failure(Arc<dyn Exception>);
 
 impl Failure {
-    /// The wire code.
+    /// Returns the wire code.
     pub fn code(&self) -> &'static str {
         self.0.code()
     }
 
-    /// The kind, by which use cases decide.
+    /// Returns the kind, by which use cases decide.
     pub fn kind(&self) -> Kind {
         self.0.kind()
     }
 
-    /// The HTTP status, for rendering only.
+    /// Returns the HTTP status, for rendering only.
     pub fn status(&self) -> StatusCode {
         self.0.status()
     }
 
-    /// Headers of the response.
+    /// Returns the headers of the response.
     pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         self.0.headers()
     }
 
-    /// The members of the problem document beside those of every problem.
+    /// Returns the members of the problem document beside those of every problem.
     pub(crate) fn details(&self) -> Map<String, Value> {
         self.0.details()
     }
 
-    /// Whether the exception is a `T`.
+    /// Returns whether the exception is a `T`.
     pub fn is<T: Exception>(&self) -> bool {
         self.downcast_ref::<T>().is_some()
     }
 
-    /// The exception, if it is a `T`.
+    /// Returns the exception, if it is a `T`.
     pub fn downcast_ref<T: Exception>(&self) -> Option<&T> {
         let error: &(dyn Error + 'static) = &*self.0;
         error.downcast_ref()
@@ -161,7 +161,7 @@ impl Error for Failure {
     }
 }
 
-/// Makes details of `pairs`; null values are omitted.
+/// Returns the details with these names and values; null values are omitted.
 fn facts<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
     pairs
         .into_iter()

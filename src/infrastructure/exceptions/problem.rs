@@ -42,7 +42,7 @@ impl Failure {
     /// Renders the problem document, with an `instance` if given.
     fn problem(&self, messages: &Messages, instance: Option<String>) -> Vec<u8> {
         let (code, status) = (self.code(), self.status());
-        let mut details = self.0.details();
+        let mut details = self.details();
         let detail = messages.detail(code, &details);
         if let Some(Value::Array(errors)) = details.get_mut("errors") {
             errors.iter_mut().filter_map(Value::as_object_mut).for_each(|error| add_detail(error, messages));
@@ -65,7 +65,7 @@ impl Failure {
         self.problem(Messages::english(), None)
     }
 
-    /// The failure and its causes in one line, for a log or a terminal, never for a client.
+    /// Returns the failure and its causes in one line, for a log or a terminal, never for a client.
     pub fn report(&self) -> impl fmt::Display {
         fmt::from_fn(move |f| {
             write!(f, "{self}")?;
@@ -93,7 +93,7 @@ impl IntoResponse for Failure {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        headers.extend(self.0.headers());
+        headers.extend(self.headers());
         response.extensions_mut().insert(self);
         response
     }

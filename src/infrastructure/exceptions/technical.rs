@@ -37,12 +37,12 @@ impl TechnicalKind {
 }
 
 impl Technical {
-    /// A failure of this kind with its cause: an error or a text.
+    /// Returns a failure of this kind with its cause: an error or a text.
     pub fn new(kind: TechnicalKind, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind, source: cause.into() }
     }
 
-    /// A fault of the store (500).
+    /// Returns a fault of the store (500).
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TechnicalKind::Internal, cause)
     }

@@ -7,7 +7,7 @@ use super::{Exception, Kind, facts};
 use crate::domain::money::Money;
 use crate::domain::pricing::Totals;
 
-/// The total differs from the expected one: a price, the discount, the shipping costs or a tax rule changed.
+/// The total differs from the expected one: a price, the discount, the price of shipping or a tax rule changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the total is {}, and {expected} was expected", totals.total)]
 pub struct TotalChangedException {

@@ -14,12 +14,12 @@ pub struct ValidationException {
 }
 
 impl ValidationException {
-    /// An exception without faults, to add some to.
+    /// Returns an exception without faults, to which some are added.
     pub fn none() -> Self {
         Self { faults: Vec::new() }
     }
 
-    /// An exception with one fault, at a JSON pointer or another [`Location`].
+    /// Returns an exception with one fault, at a JSON pointer or another [`Location`].
     pub fn one(location: impl Into<Location>, fault: Fault) -> Self {
         Self { faults: vec![(location.into(), fault)] }
     }
@@ -36,7 +36,7 @@ impl ValidationException {
         }
     }
 
-    /// The faults added so far.
+    /// Returns the faults that were added.
     pub fn faults(&self) -> &[(Location, Fault)] {
         &self.faults
     }

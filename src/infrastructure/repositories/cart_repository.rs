@@ -1,4 +1,4 @@
-//! Carts: their lines, the merge at login, checkout and expiry.
+//! Carts with their lines. Open carts are locked to be changed; expired ones are deleted.
 
 use jiff::Timestamp;
 
@@ -56,7 +56,7 @@ impl CartRepository<'_> {
         Ok(Some(root.with(lines)))
     }
 
-    /// Sends for [`CartRepository::lock`] ahead; see [`Connection::send_ahead`].
+    /// Sends the statements of [`CartRepository::lock`] ahead; see [`Connection::send_ahead`].
     pub(crate) fn lock_ahead(work: &mut UnitOfWork, id: CartId) {
         let now = work.now();
         work.lock_where_ahead::<Root<Cart>>(OPEN, &params![id, now]);

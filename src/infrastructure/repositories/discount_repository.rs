@@ -63,7 +63,7 @@ impl DiscountRepository<'_> {
         self.0.first(&select::<Discount>(BY_CODE), &params![code_key(code)]).await
     }
 
-    /// Sends for [`DiscountRepository::by_code`] ahead; see [`Connection::send_ahead`].
+    /// Sends the statement of [`DiscountRepository::by_code`] ahead; see [`Connection::send_ahead`].
     pub(crate) fn by_code_ahead(&mut self, code: &str) {
         self.0.send_ahead(&select::<Discount>(BY_CODE), &params![code_key(code)]);
     }
@@ -97,7 +97,7 @@ impl DiscountRepository<'_> {
         work.defer(sql, &params![order_id, id]).await.map(|()| true)
     }
 
-    /// Sends for the change of [`DiscountRepository::redeem`] ahead; see [`Connection::send_ahead`].
+    /// Sends the update of [`DiscountRepository::redeem`] ahead; see [`Connection::send_ahead`].
     pub(crate) fn redeem_ahead(work: &mut UnitOfWork, id: DiscountId, now: Timestamp) {
         work.send_ahead(REDEEM, &params![id, now]);
     }

@@ -119,7 +119,7 @@ impl IdempotencyRepository<'_> {
         self.0.defer(sql, &params![&key.scope, &key.key, subject]).await
     }
 
-    /// Sends for the lock of [`IdempotencyRepository::respond`] ahead; see [`Connection::send_ahead`].
+    /// Sends the lock of [`IdempotencyRepository::respond`] ahead; see [`Connection::send_ahead`].
     ///
     /// [`Connection::send_ahead`]: super::database::Connection::send_ahead
     pub(crate) fn respond_ahead(&mut self, key: &IdempotencyKey) {

@@ -28,7 +28,7 @@ impl ShippingRepository<'_> {
         self.0.all(&sql, &[]).await
     }
 
-    /// Sends for [`ShippingRepository::active`] ahead; see [`Connection::send_ahead`].
+    /// Sends the statement of [`ShippingRepository::active`] ahead; see [`Connection::send_ahead`].
     pub(crate) fn active_ahead(&mut self) {
         self.0.send_ahead(&select::<ShippingMethod>(ACTIVE), &[]);
     }

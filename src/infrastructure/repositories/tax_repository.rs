@@ -32,7 +32,7 @@ impl TaxRepository<'_> {
         self.0.all(&select::<TaxRule>(OF_COUNTRY), &params![country]).await
     }
 
-    /// Sends for [`TaxRepository::for_country`] ahead; see [`Connection::send_ahead`].
+    /// Sends the statement of [`TaxRepository::for_country`] ahead; see [`Connection::send_ahead`].
     pub(crate) fn for_country_ahead(&mut self, country: Country) {
         self.0.send_ahead(&select::<TaxRule>(OF_COUNTRY), &params![country]);
     }

@@ -30,7 +30,8 @@ impl Operation {
         }
     }
 
-    /// The statement that applies it to charge `$1` with amount `$2`; it changes no row where it is not allowed.
+    /// Returns the statement that applies the operation to charge `$1` with amount `$2`. It changes no row where the
+    /// operation is not allowed.
     fn sql(self) -> &'static str {
         match self {
             Self::Capture => {

@@ -1,4 +1,4 @@
-//! Vendors that need no network. A store uses them until it has keys for real ones.
+//! The payment provider `sandbox`, in which payments succeed without money and without a network.
 
 mod charges;
 mod payments;

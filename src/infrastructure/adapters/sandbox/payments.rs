@@ -30,7 +30,7 @@ pub(in crate::infrastructure::adapters) struct SandboxPayments {
 }
 
 impl SandboxPayments {
-    /// A provider that stores its charges in `database` and reports to `notices`. Its confirmation page is at
+    /// Returns a provider that stores its charges in `database` and reports to `notices`. Its confirmation page is at
     /// `public_url`.
     pub(in crate::infrastructure::adapters) fn new(
         database: Database,

@@ -285,9 +285,8 @@ impl Database {
         }
     }
 
-    /// Runs `work` in a PostgreSQL transaction, and again after a wait if it failed as retryable or with a
-    /// stale row. Returns its result and
-    /// whether it published events.
+    /// Runs `work` in a PostgreSQL transaction, and again after a wait if it failed as retryable or with a stale row.
+    /// Returns its result, and whether it published events.
     async fn transact<A, T, E, F>(
         &self,
         postgres: &PostgresDatabase,

@@ -48,8 +48,7 @@ impl PostgresDatabase {
     /// Returns a pool for the database at `url`. Connections are opened when they are needed.
     ///
     /// Without `sslmode` in the URL, a connection to this machine is not encrypted, and any other uses TLS with a
-    /// certificate that a public root has signed.
-    /// `read_only` makes the database refuse to write.
+    /// certificate that a public root has signed. `read_only` makes the database refuse to write.
     pub(crate) fn open(url: &SecretString, read_only: bool) -> Result<Self, DatabaseError> {
         let unusable = |error: &dyn std::error::Error| DatabaseError::Unavailable(error.to_string());
         let config = configure(url.expose_secret(), read_only).map_err(|error| unusable(&error))?;

@@ -141,8 +141,7 @@ impl UnitOfWork {
         self.advisory_lock(name, dialect::LOCK_EXCLUSIVE).await
     }
 
-    /// Locks a name until the transaction ends. Only transactions that lock it by [`UnitOfWork::lock_name`]
-    /// wait.
+    /// Locks a name until the transaction ends. Only transactions that lock it by [`UnitOfWork::lock_name`] wait.
     pub(crate) async fn lock_name_shared(&mut self, name: &str) -> Result<(), DatabaseError> {
         self.advisory_lock(name, dialect::LOCK_SHARED).await
     }
@@ -159,10 +158,9 @@ impl UnitOfWork {
     pub async fn publish<E: DomainEvent>(&mut self, event: &E) -> Result<(), DatabaseError> {
         self.published = true;
         let id: Uuid = self.id();
-        let values = params![id, E::TYPE, E::VERSION, event.subject(), self.now];
-        let [id, kind, version, subject, at] = values;
+        let values = params![id, E::TYPE, E::VERSION, event.subject(), self.now, Param::json(event)];
         let sql = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)";
-        self.connection.defer(sql, &[id, kind, version, subject, at, Param::json(event)]).await
+        self.connection.defer(sql, &values).await
     }
 
     /// Returns whether the transaction may succeed when it is run again: after a deadlock, a serialization failure, or

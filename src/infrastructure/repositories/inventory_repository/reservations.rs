@@ -9,7 +9,7 @@ use crate::infrastructure::repositories::database::{
 const RESERVE: &str = "UPDATE inventory SET reserved = reserved + $2 \
                        WHERE variant_id = $1 AND (stock IS NULL OR stock - reserved >= $2) RETURNING stock - reserved";
 
-/// Reservations written by one statement.
+/// The most reservations that one statement inserts.
 const BATCH: usize = 16;
 
 /// Why an order was not reserved. The unit of work must be rolled back: other lines may be reserved already.
@@ -29,7 +29,7 @@ pub enum ReserveError {
 }
 
 impl InventoryRepository<'_> {
-    /// Sends for the changes of [`InventoryRepository::reserve`] ahead; see [`Connection::send_ahead`].
+    /// Sends the updates of [`InventoryRepository::reserve`] ahead; see [`Connection::send_ahead`].
     ///
     /// [`Connection::send_ahead`]: crate::infrastructure::repositories::Connection::send_ahead
     pub(crate) fn reserve_ahead(work: &mut UnitOfWork, lines: &[(VariantId, i64)]) {
