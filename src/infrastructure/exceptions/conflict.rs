@@ -1,9 +1,9 @@
 //! The request is valid by itself, and conflicts with the present state of a resource.
 
-use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{Exception, Kind, facts};
+use super::{Exception, Kind, facts, retry_after_a_second};
 
 /// The present state of a resource does not allow the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,7 +119,7 @@ impl Exception for Conflict {
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
-            Self::IdempotencyInProgress => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
+            Self::IdempotencyInProgress => retry_after_a_second(),
             _ => Vec::new(),
         }
     }

@@ -44,6 +44,7 @@ mod validation_exception;
 
 use std::{error::Error, fmt, sync::Arc};
 
+use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
@@ -168,6 +169,11 @@ fn facts<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
+}
+
+/// Returns the headers of a failure after which a client may repeat the request in a second.
+fn retry_after_a_second() -> Vec<(HeaderName, HeaderValue)> {
+    vec![(RETRY_AFTER, HeaderValue::from_static("1"))]
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The server is not ready: its database cannot be written.
 
-use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Exception, Kind, facts};
+use super::{Exception, Kind, facts, retry_after_a_second};
 
 /// The store cannot write. Requests that only read may still succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,6 @@ impl Exception for NotReady {
     }
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
-        vec![(RETRY_AFTER, HeaderValue::from_static("1"))]
+        retry_after_a_second()
     }
 }

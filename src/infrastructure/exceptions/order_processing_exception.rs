@@ -1,9 +1,9 @@
 //! A change of an order or its payment is not possible: its status forbids it, or another change is in progress.
 
-use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{Exception, Kind, facts};
+use super::{Exception, Kind, facts, retry_after_a_second};
 use crate::domain::placed_order::CancellationRefusal;
 
 /// The order, or the cart of an order, was not changed.
@@ -71,7 +71,7 @@ impl Exception for OrderProcessingException {
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
             Self::Forbidden { .. } | Self::CartOrdered | Self::NotCancellable(_) => Vec::new(),
-            Self::InProgress => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
+            Self::InProgress => retry_after_a_second(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A request is rejected before its content is looked at: syntax, size, media type, rate.
 
-use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{Exception, Kind, facts};
+use super::{Exception, Kind, facts, retry_after_a_second};
 
 /// The request cannot be read, or not now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,7 +112,7 @@ impl Exception for RejectedRequest {
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
-            Self::TooManyAtOnce => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
+            Self::TooManyAtOnce => retry_after_a_second(),
             _ => Vec::new(),
         }
     }

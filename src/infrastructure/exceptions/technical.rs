@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
-use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::{Exception, Kind};
+use super::{Exception, Kind, retry_after_a_second};
 
 /// A technical failure with its cause, which is for the log only.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,7 @@ impl Exception for Technical {
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self.kind {
-            TechnicalKind::Unavailable => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
+            TechnicalKind::Unavailable => retry_after_a_second(),
             _ => Vec::new(),
         }
     }
