@@ -16,8 +16,10 @@ use crate::infrastructure::repositories::database::{
     Connection, DatabaseError, Param, UnitOfWork, key_lists, params, table,
 };
 
-/// The most words of a product; the last ones of its description are left out.
-const MOST_WORDS: usize = 128;
+/// The most words of a product's names, SKUs and options: several for each of the 200 variants that it may have.
+const NAME_WORDS: usize = 1_024;
+/// The most words that a product's descriptions add; the last ones are left out.
+const DESCRIPTION_WORDS: usize = 128;
 
 /// A product as a search reads it.
 #[derive(Debug)]
@@ -129,7 +131,7 @@ fn names(product: &Product) -> impl Iterator<Item = &String> {
     std::iter::once(&product.name).chain(product.translations.values().map(|texts| &texts.name))
 }
 
-/// Returns the words of a product's texts. Those of names, SKUs and options take precedence over those of descriptions.
+/// Returns the words of a product's texts.
 fn text_words(product: &Product) -> BTreeSet<String> {
     let variants = product.variants.iter();
     let skus = variants.clone().map(|variant| &variant.sku);
@@ -137,11 +139,18 @@ fn text_words(product: &Product) -> BTreeSet<String> {
     let descriptions = std::iter::once(&product.description)
         .chain(product.translations.values().map(|texts| &texts.description));
     let mut found = BTreeSet::new();
-    for word in names(product).chain(skus).chain(options).chain(descriptions).flat_map(|text| words(text)) {
-        if found.len() == MOST_WORDS {
-            break;
+    add_words(&mut found, names(product).chain(skus).chain(options), NAME_WORDS);
+    add_words(&mut found, descriptions, DESCRIPTION_WORDS);
+    found
+}
+
+/// Adds the words of texts, at most `most` that were not there before.
+fn add_words<'a>(found: &mut BTreeSet<String>, texts: impl Iterator<Item = &'a String>, most: usize) {
+    let most = found.len() + most;
+    for word in texts.flat_map(|text| words(text)) {
+        if found.len() == most {
+            return;
         }
         found.insert(word);
     }
-    found
 }

@@ -73,6 +73,16 @@ async fn a_product_is_found_by_every_text_in_any_spelling(shop: &Shop) {
     assert_eq!(found(shop, " … ").await, ["Tea", "Café Crème"], "a query without words lists all");
 }
 
+on_both_engines!(a_product_with_200_variants_is_found_by_each_sku_and_by_its_description);
+async fn a_product_with_200_variants_is_found_by_each_sku_and_by_its_description(shop: &Shop) {
+    let screws =
+        Product { description: "Countersunk, of brass".into(), ..product(shop, "Screws", &[10; 200]) };
+    insert(shop, &screws).await.unwrap();
+    for q in screws.variants.iter().map(|variant| variant.sku.as_str()).chain(["countersunk brass"]) {
+        assert_eq!(found(shop, q).await, ["Screws"], "{q}");
+    }
+}
+
 on_both_engines!(equal_names_precede_names_that_contain_the_query_and_those_precede_descriptions);
 async fn equal_names_precede_names_that_contain_the_query_and_those_precede_descriptions(shop: &Shop) {
     for (name, description) in [
