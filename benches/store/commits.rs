@@ -12,7 +12,6 @@ use undercroft::application::selling::quote::{LinePrice, QuoteLine, ShippingChoi
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{OrderId, PaymentId, VariantId};
 use undercroft::domain::money::Currency;
-use undercroft::domain::money::Money;
 use undercroft::domain::ports::{Charge, ChargeStatus};
 use undercroft::infrastructure::exceptions::Failure;
 
@@ -164,7 +163,6 @@ async fn buy(store: &undercroft::application::Store, draft: OrderDraft) -> Resul
         status: ChargeStatus::Captured,
         authorized: payment.amount,
         captured: payment.amount,
-        refunded: Money::zero(payment.currency),
     };
     let pay = store.database().write((payment.id, charge), async |work, (payment_id, charge)| {
         apply_payment(work, *payment_id, charge).await.map(drop)

@@ -99,7 +99,6 @@ async fn place_lines(
         status: ChargeStatus::Captured,
         authorized: placed.payment.amount,
         captured: placed.payment.amount,
-        refunded: Money::zero(invoice.currency),
     };
     work.lock_inserted(&placed.payment);
     work.lock_inserted(&placed.order);

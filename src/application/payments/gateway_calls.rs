@@ -53,13 +53,7 @@ pub(crate) async fn authorize(store: &Store, payment: &Payment) -> Result<Option
 /// The charge of an order that costs nothing. No provider has a reference for it.
 fn free_charge(payment: &Payment) -> Charge {
     let zero = Money::zero(payment.currency);
-    Charge {
-        reference: String::new(),
-        status: ChargeStatus::Captured,
-        authorized: zero,
-        captured: zero,
-        refunded: zero,
-    }
+    Charge { reference: String::new(), status: ChargeStatus::Captured, authorized: zero, captured: zero }
 }
 
 /// Returns the provider of a stored payment or subscription.

@@ -85,7 +85,7 @@ fn charge(status: ChargeStatus, amount: i64) -> Charge {
         _ => (0, 0),
     };
     let (authorized, captured) = (eur(authorized), eur(captured));
-    Charge { reference: "ch_1".into(), status, authorized, captured, refunded: eur(0) }
+    Charge { reference: "ch_1".into(), status, authorized, captured }
 }
 
 /// Returns the statuses that the order of a payment of this status can have.

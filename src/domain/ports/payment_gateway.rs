@@ -69,8 +69,6 @@ pub struct Charge {
     pub authorized: Money,
     /// The captured amount.
     pub captured: Money,
-    /// The refunded amount.
-    pub refunded: Money,
 }
 
 /// The status of a charge.

@@ -10,7 +10,7 @@ use crate::infrastructure::repositories::{
 };
 
 const FIND: &str =
-    "SELECT id, status, decline, currency, amount, captured, refunded FROM sandbox_charges WHERE id = $1";
+    "SELECT id, status, decline, currency, amount, captured FROM sandbox_charges WHERE id = $1";
 
 /// An operation on an authorized charge.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,7 @@ pub(super) async fn authorize(
     const SQL: &str = "INSERT INTO sandbox_charges (id, token, currency, status, decline, capture, amount, captured, \
                        refunded, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) \
                        ON CONFLICT (id) DO UPDATE SET token = sandbox_charges.token \
-                       RETURNING id, status, decline, currency, amount, captured, refunded";
+                       RETURNING id, status, decline, currency, amount, captured";
     let amount = request.amount.amount;
     let (status, decline, captured) = match request.token.as_str() {
         "tok_ok" | "tok_slow" | "tok_timeout_after_charge" | "tok_duplicate_webhooks" if request.capture => {
@@ -170,7 +170,7 @@ pub(super) async fn decide(
 impl FromRow for Charge {
     fn from_row(row: &mut Row<'_>) -> Result<Self, DatabaseError> {
         let (reference, status, decline) = row.read::<(String, String, Option<String>)>()?;
-        let (currency, amount, captured, refunded): (Currency, i64, i64, i64) = row.read()?;
+        let (currency, amount, captured): (Currency, i64, i64) = row.read()?;
         let money = |amount| Money::new(amount, currency);
         let status = match status.as_str() {
             "requires_action" => ChargeStatus::RequiresAction { url: format!("/sandbox/3ds/{reference}") },
@@ -189,7 +189,6 @@ impl FromRow for Charge {
             status,
             authorized: money(if authorized { amount } else { 0 }),
             captured: money(captured),
-            refunded: money(refunded),
         })
     }
 }

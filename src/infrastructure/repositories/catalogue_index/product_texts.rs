@@ -27,7 +27,6 @@ pub(crate) struct ProductText {
     pub seq: i64,
     pub product_id: ProductId,
     pub category_id: Option<CategoryId>,
-    pub active: bool,
     /// The names in all languages, folded.
     pub names: Vec<String>,
     /// The lowest price in each currency, in minor units.
@@ -39,7 +38,6 @@ table! {
     seq,
     product_id,
     category_id,
-    active,
     names: json,
     prices: json,
 }
