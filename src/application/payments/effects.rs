@@ -9,6 +9,7 @@ use crate::domain::money::Money;
 use crate::domain::order::Order;
 use crate::domain::payment::{OperationKind, OperationStatus, Payment, PaymentOperation};
 use crate::domain::placed_order::{Effect, OrderEvent, PlacedOrder, return_wait};
+use crate::domain::state::State;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{

@@ -6,12 +6,12 @@
 //!
 //! A call is dropped when its time-out is over or the process ends, and looked up or repeated later.
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{ConfirmationPage, GatewayError, PortFuture};
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
+use crate::domain::state::{State, states};
 
 /// A payment provider.
 pub trait PaymentGateway: Send + Sync {
@@ -91,58 +91,32 @@ pub enum ChargeStatus {
     Voided,
 }
 
-/// The reason of a decline, as far as it is safe to show: a provider's own text may tell a thief why a stolen
-/// card no longer works. Lost, stolen and suspected cards, and unknown reasons, are `Declined`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeclineReason {
-    /// Without a reason that is safe to show.
-    Declined,
-    /// The balance of the account is too low.
-    InsufficientFunds,
-    /// The card or the authorization is out of date.
-    Expired,
-    /// The number, security code, name or address is wrong; which one is not disclosed.
-    IncorrectDetails,
-    /// The shopper must confirm the payment with the bank.
-    AuthenticationRequired,
-    /// The amount exceeds the limit of the card or account.
-    LimitExceeded,
-    /// The payment method does not support the currency or the kind of purchase.
-    NotSupported,
-    /// The provider could not process the payment; a repeated request may succeed.
-    ProcessingError,
+states! {
+    /// The reason of a decline, as far as it is safe to show: a provider's own text may tell a thief why a stolen card
+    /// no longer works. Lost, stolen and suspected cards, and unknown reasons, are `Declined`.
+    DeclineReason, "decline reason", {
+        /// Without a reason that is safe to show.
+        Declined = "declined" -> [],
+        /// The balance of the account is too low.
+        InsufficientFunds = "insufficient_funds" -> [],
+        /// The card or the authorization is out of date.
+        Expired = "expired" -> [],
+        /// The number, security code, name or address is wrong; which one is not disclosed.
+        IncorrectDetails = "incorrect_details" -> [],
+        /// The shopper must confirm the payment with the bank.
+        AuthenticationRequired = "authentication_required" -> [],
+        /// The amount exceeds the limit of the card or account.
+        LimitExceeded = "limit_exceeded" -> [],
+        /// The payment method does not support the currency or the kind of purchase.
+        NotSupported = "not_supported" -> [],
+        /// The provider could not process the payment; a repeated request may succeed.
+        ProcessingError = "processing_error" -> [],
+    }
 }
 
 impl DeclineReason {
-    /// All reasons.
-    pub const ALL: [Self; 8] = [
-        Self::Declined,
-        Self::InsufficientFunds,
-        Self::Expired,
-        Self::IncorrectDetails,
-        Self::AuthenticationRequired,
-        Self::LimitExceeded,
-        Self::NotSupported,
-        Self::ProcessingError,
-    ];
-
-    /// Returns the name on the wire and in the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Declined => "declined",
-            Self::InsufficientFunds => "insufficient_funds",
-            Self::Expired => "expired",
-            Self::IncorrectDetails => "incorrect_details",
-            Self::AuthenticationRequired => "authentication_required",
-            Self::LimitExceeded => "limit_exceeded",
-            Self::NotSupported => "not_supported",
-            Self::ProcessingError => "processing_error",
-        }
-    }
-
     /// Returns the reason of this name, or `Declined` if it is unknown.
     pub fn from_name(name: &str) -> Self {
-        Self::ALL.into_iter().find(|reason| reason.name() == name).unwrap_or(Self::Declined)
+        Self::parse(name).unwrap_or(Self::Declined)
     }
 }

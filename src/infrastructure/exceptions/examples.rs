@@ -18,6 +18,7 @@ use crate::domain::{
     placed_order::CancellationRefusal,
     ports::DeclineReason,
     pricing::Totals,
+    state::State,
 };
 
 /// Returns one failure of each code and reason, by which the API document describes them.
@@ -74,7 +75,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         .extend([R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from));
     examples.push(R::MalformedHeader { header: "If-Match", expected: "a list of entity tags" }.into());
     examples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
-    examples.extend(DeclineReason::ALL.map(|reason| PaymentFailedException { reason }.into()));
+    examples.extend(DeclineReason::ALL.iter().map(|&reason| PaymentFailedException { reason }.into()));
     let reasons = [
         None,
         Some(D::Inactive),

@@ -1,7 +1,4 @@
 //! A payment was declined.
-//!
-//! The reason is one of a few that are safe to show: a provider's own text may tell a thief why a stolen card no longer
-//! works. Lost, stolen and suspected cards, and unknown reasons, are `Declined`.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -13,7 +10,7 @@ use crate::domain::ports::DeclineReason;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("payment failed: {reason:?}")]
 pub struct PaymentFailedException {
-    /// The reason that the shopper may know.
+    /// The reason, as far as it is safe to show.
     pub reason: DeclineReason,
 }
 

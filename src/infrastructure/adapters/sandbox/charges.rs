@@ -70,7 +70,8 @@ pub(super) async fn find_charge(
     connection.first(FIND, &[reference.into()]).await
 }
 
-/// The payment method tokens. Others of earlier versions decline.
+/// The payment method tokens that new payments may have. Any other is declined, such as one that a subscription has
+/// from an earlier version.
 pub(super) const TOKENS: [&str; 7] = [
     "tok_ok",
     "tok_declined",
@@ -91,17 +92,14 @@ pub(super) async fn authorize(
                        ON CONFLICT (id) DO UPDATE SET token = sandbox_charges.token \
                        RETURNING id, status, decline, currency, amount, captured";
     let amount = request.amount.amount;
-    let (status, decline, captured) = match request.token.as_str() {
-        "tok_ok" | "tok_slow" | "tok_timeout_after_charge" | "tok_duplicate_webhooks" if request.capture => {
-            ("captured", None, amount)
-        }
-        "tok_ok" | "tok_slow" | "tok_timeout_after_charge" | "tok_duplicate_webhooks" => {
-            ("authorized", None, 0)
-        }
-        "tok_requires_action" => ("requires_action", None, 0),
-        "tok_insufficient_funds" => ("declined", Some("insufficient_funds"), 0),
-        _ => ("declined", Some("declined"), 0),
+    let accepted = if request.capture { "captured" } else { "authorized" };
+    let (status, decline) = match request.token.as_str() {
+        "tok_ok" | "tok_slow" | "tok_timeout_after_charge" | "tok_duplicate_webhooks" => (accepted, None),
+        "tok_requires_action" => ("requires_action", None),
+        "tok_insufficient_funds" => ("declined", Some(DeclineReason::InsufficientFunds)),
+        _ => ("declined", Some(DeclineReason::Declined)),
     };
+    let captured = if status == "captured" { amount } else { 0 };
     let values = vec![
         reference_of(request.payment_id).into(),
         request.token.clone().into(),
@@ -177,11 +175,7 @@ impl FromRow for Charge {
             "authorized" => ChargeStatus::Authorized,
             "captured" => ChargeStatus::Captured,
             "voided" => ChargeStatus::Voided,
-            _ => ChargeStatus::Declined(match decline.as_deref() {
-                Some("insufficient_funds") => DeclineReason::InsufficientFunds,
-                Some("authentication_required") => DeclineReason::AuthenticationRequired,
-                _ => DeclineReason::Declined,
-            }),
+            _ => ChargeStatus::Declined(DeclineReason::from_name(decline.as_deref().unwrap_or_default())),
         };
         let authorized = matches!(status, ChargeStatus::Authorized | ChargeStatus::Captured);
         Ok(Self {
