@@ -6,9 +6,12 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::domain::ids::DiscountId;
 use crate::domain::money::{Money, MoneyError};
+use crate::domain::text::is_line;
 
 /// The longest code, in characters.
 pub const MAX_CODE_LENGTH: usize = 64;
+/// The largest share of a subtotal, in basis points: 100 %.
+const MAX_BASIS_POINTS: u32 = 10_000;
 
 /// A discount, with the number of orders that used it.
 ///
@@ -88,11 +91,11 @@ pub enum DiscountRejection {
 /// A rule that the fields of a discount violate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiscountFault {
-    /// The code is empty or longer than [`MAX_CODE_LENGTH`], or holds a control character.
-    #[error("the code must have 1 to {MAX_CODE_LENGTH} characters, none a control character")]
+    /// The code is empty or longer than [`MAX_CODE_LENGTH`], or is not of one line ([`is_line`]).
+    #[error("the code must be a line of 1 to {MAX_CODE_LENGTH} characters")]
     Code,
     /// The percentage is zero, or more than 100 %.
-    #[error("the percentage must be 1 to 10000 basis points")]
+    #[error("the percentage must be 1 to {MAX_BASIS_POINTS} basis points")]
     BasisPoints,
     /// The fixed amount is not positive.
     #[error("the amount must be positive")]
@@ -171,7 +174,7 @@ impl Discount {
     /// Returns the amount by which the discount lowers this subtotal: zero to the subtotal.
     pub fn amount_off(&self, subtotal: Money) -> Result<Money, MoneyError> {
         let off = match self.kind {
-            DiscountKind::Percent { basis_points } => subtotal.times_rate(basis_points.min(10_000))?,
+            DiscountKind::Percent { basis_points } => subtotal.times_rate(basis_points.min(MAX_BASIS_POINTS))?,
             DiscountKind::Fixed { amount } => amount,
         };
         off.min(subtotal)?.max(Money::zero(subtotal.currency))
@@ -186,11 +189,10 @@ impl Discount {
             }
         };
         let length = self.code.trim().chars().count();
-        let clean = !self.code.contains(char::is_control);
-        check(clean && (1..=MAX_CODE_LENGTH).contains(&length), DiscountFault::Code);
+        check(is_line(&self.code) && (1..=MAX_CODE_LENGTH).contains(&length), DiscountFault::Code);
         match self.kind {
             DiscountKind::Percent { basis_points } => {
-                check((1..=10_000).contains(&basis_points), DiscountFault::BasisPoints);
+                check((1..=MAX_BASIS_POINTS).contains(&basis_points), DiscountFault::BasisPoints);
             }
             DiscountKind::Fixed { amount } => {
                 let same = self.minimum.is_none_or(|minimum| minimum.currency == amount.currency);
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn on_the_wire_a_kind_says_its_type_and_nothing_strange() {
+    fn a_kind_has_its_type_on_the_wire_and_no_member_of_another_kind() {
         let text = r#"{"type":"percent","basis_points":1000}"#;
         let kind = serde_json::from_str::<DiscountKind>(text).unwrap();
         assert_eq!(kind, DiscountKind::Percent { basis_points: 1_000 });

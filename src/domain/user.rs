@@ -7,6 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::ids::UserId;
 use super::money::Currency;
 use super::state::states;
+use super::text::is_line;
 
 states! {
     /// The role of a user.
@@ -102,7 +103,8 @@ pub fn is_email(text: &str) -> bool {
         |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
     text.len() <= LONGEST_EMAIL
         && (1..=64).contains(&local.len())
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "()<>[]:;,\\\"".contains(c))
+        && is_line(text)
+        && !text.contains(|c: char| c.is_whitespace() || "()<>[]:;,\\\"".contains(c))
         && !local.contains('@')
         && host.split('.').all(is_label)
         // The last label of an IP address is a number, that of a host name never is.
@@ -174,6 +176,7 @@ mod tests {
             "ann@127.0.0.1",
             "ann@example.org, bob@example.org",
             "ann\n@example.org",
+            "ann\u{202e}@example.org",
             &long,
         ] {
             assert!(!is_email(bad), "{bad:?}");
