@@ -127,6 +127,17 @@ impl Connection {
         }
     }
 
+    /// Begins a transaction that reads one snapshot. It ends when it is rolled back or the connection is dropped.
+    pub(super) fn begin_snapshot(&mut self) -> Result<(), DatabaseError> {
+        match &mut self.inner {
+            EngineConnection::Sqlite(sqlite) => sqlite.script("BEGIN"),
+            EngineConnection::Postgres(postgres) => {
+                postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+                Ok(())
+            }
+        }
+    }
+
     /// Commits the transaction.
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
         match &mut self.inner {

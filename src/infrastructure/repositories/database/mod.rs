@@ -202,16 +202,16 @@ impl Database {
             + 'static,
     {
         let mut connection = self.read().await?;
-        match connection.inner_mut() {
-            EngineConnection::Sqlite(sqlite) => {
-                sqlite.script("BEGIN")?;
+        connection.begin_snapshot()?;
+        match self.engine() {
+            Engine::Sqlite => {
                 let run = tokio::task::spawn_blocking(move || complete(work(&mut connection, given)));
                 run.await.map_err(|_| E::from(DatabaseError::Internal("a snapshot read panicked".into())))?
             }
-            EngineConnection::Postgres(postgres) => {
-                postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+            Engine::Postgres => {
                 let result = work(&mut connection, given).await;
-                connection.roll_back().await?;
+                // a connection that cannot roll back is closed when it is dropped
+                let _ = connection.roll_back().await;
                 result
             }
         }

@@ -8,6 +8,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::Database;
+use super::connection;
 use super::error::DatabaseError;
 use super::sqlite::{ReadAccess, open_reader};
 use super::sqlite_file;
@@ -31,10 +32,16 @@ pub async fn check(database: &Database) -> Result<Vec<String>, DatabaseError> {
     let mut connection = database.read().await?;
     let mut problems: Vec<String> = connection.all("PRAGMA integrity_check", &[]).await?;
     problems.retain(|line| line != "ok");
-    let sql = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check ORDER BY 1";
-    let tables: Vec<String> = connection.all(sql, &[]).await?;
+    let tables = tables_with_missing_references(&mut connection).await?;
     problems.extend(tables.into_iter().map(|table| format!("a row of {table} refers to a missing row")));
     Ok(problems)
+}
+
+/// Returns the tables of a SQLite database with rows whose foreign keys refer to missing rows.
+pub(super) async fn tables_with_missing_references(
+    connection: &mut connection::Connection,
+) -> Result<Vec<String>, DatabaseError> {
+    connection.all("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check ORDER BY 1", &[]).await
 }
 
 /// A database that no other process uses.

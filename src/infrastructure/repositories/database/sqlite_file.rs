@@ -9,7 +9,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -21,17 +21,20 @@ use super::sqlite_side_files;
 /// The offset of `user_version` in the header of a database file.
 const NUMBER_AT: u64 = 60;
 
-/// Creates the file if it is missing. On Unix, only the user of this process may read it and the files beside it.
+/// Creates the file if it is missing. Only the user of this process may read it and the files beside it.
 pub(super) fn create(path: &Path) -> Result<(), DatabaseError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match private().create_new(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(unusable(path, &error)),
     }
+}
+
+/// Returns options to write a file that, if it is created, only the user of this process may read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
 }
 
 /// Fails if the file cannot be used: if it cannot be written, has a second name, or was replaced after a crash.
@@ -140,12 +143,9 @@ pub(super) fn check_instance(path: &Path) -> Result<(), DatabaseError> {
 /// then remove FILE-wal (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 pub(super) fn begin_instance(connection: &Connection, path: &Path, number: u32) -> Result<(), DatabaseError> {
     let record = sqlite_side_files::instance(path);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let failed = |error: &io::Error| unusable(&record, error);
-    let mut file = options.open(&record).map_err(|error| failed(&error))?;
+    let opened = private().create(true).truncate(false).open(&record);
+    let mut file = opened.map_err(|error| failed(&error))?;
     // the lock ends when the file is closed
     file.lock().map_err(|error| failed(&error))?;
     if has_changes(path) {

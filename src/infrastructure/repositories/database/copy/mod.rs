@@ -15,9 +15,9 @@ use std::ops::ControlFlow;
 use self::catalog::CopyTable;
 use self::table_hash::TableHash;
 use self::target::{Serial, Target};
-use super::connection::{Connection, EngineConnection};
+use super::connection::Connection;
 use super::error::DatabaseError;
-use super::{Database, DatabaseUrl, Setup};
+use super::{Database, DatabaseUrl, Engine, Setup};
 use crate::domain::context::Context;
 
 /// The table of the migrations, which the target has of its own.
@@ -136,15 +136,10 @@ pub async fn copy<O: CopyObserver>(
     Ok(CopyReport { tables: expected, not_copied, resumed })
 }
 
-/// Begins a transaction that reads one snapshot; dropping the connection ends it.
+/// Returns a connection that reads one snapshot until it is dropped.
 async fn begin_snapshot(database: &Database) -> Result<Connection, DatabaseError> {
     let mut connection = database.read().await?;
-    match connection.inner_mut() {
-        EngineConnection::Sqlite(sqlite) => sqlite.script("BEGIN")?,
-        EngineConnection::Postgres(postgres) => {
-            postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        }
-    }
+    connection.begin_snapshot()?;
     Ok(connection)
 }
 
@@ -156,7 +151,7 @@ async fn plan(
     let sources = catalog::tables(source).await.map_err(CopyError::Source)?;
     let targets = catalog::tables(target).await.map_err(CopyError::Target)?;
     // PostgreSQL has more types
-    let typed_by_target = matches!(target.inner_mut(), EngineConnection::Postgres(_));
+    let typed_by_target = target.engine() == Engine::Postgres;
     let (mut tables, mut not_copied) = (Vec::new(), Vec::new());
     for table in sources.into_iter().filter(|table| table.name != MIGRATIONS) {
         match targets.iter().find(|other| other.name == table.name) {

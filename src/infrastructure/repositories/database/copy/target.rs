@@ -9,6 +9,7 @@ use super::super::dialect::{self, Engine};
 use super::super::error::DatabaseError;
 use super::super::migrations::{self, COPY_MARKER, SchemaState};
 use super::super::param::{Param, params};
+use super::super::sqlite_backup::tables_with_missing_references;
 use super::super::unit_of_work::UnitOfWork;
 use super::super::{Backend, Database, DatabaseUrl};
 use super::catalog::CopyTable;
@@ -149,8 +150,7 @@ async fn begin(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
 }
 
 async fn check_foreign_keys(connection: &mut Connection) -> Result<(), DatabaseError> {
-    let sql = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check ORDER BY 1";
-    let tables: Vec<String> = connection.all(sql, &[]).await?;
+    let tables = tables_with_missing_references(connection).await?;
     if tables.is_empty() { Ok(()) } else { Err(DatabaseError::ForeignKey(tables.join(", "))) }
 }
 
