@@ -36,12 +36,11 @@ mod adding_one {
     use uuid::Uuid;
 
     use super::{Envelope, EventDispatcher, Subscriber};
-    use crate::domain::context::Context;
     use crate::domain::events::{OrderFulfilled, OrderPaid};
     use crate::domain::ids::OrderId;
     use crate::domain::money::{Currency, Money};
     use crate::infrastructure::exceptions::Failure;
-    use crate::infrastructure::repositories::{Database, Setup, UnitOfWork, next_number};
+    use crate::infrastructure::repositories::{UnitOfWork, new_database, next_number};
 
     /// Counts the paid orders.
     async fn count(work: &mut UnitOfWork, _: &OrderPaid, _: &Envelope) -> Result<(), Failure> {
@@ -58,10 +57,7 @@ mod adding_one {
 
     #[tokio::test]
     async fn a_subscriber_handles_what_was_published() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let database =
-            Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
+        let (_folder, database) = new_database().await;
         let subscriber = Subscriber::new("counts").on(count).on(pack);
         let dispatcher = EventDispatcher::new(database.clone(), [subscriber]);
 

@@ -46,6 +46,8 @@ pub use database::{
     Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first,
     next_number,
 };
+#[cfg(test)]
+pub(crate) use database::new_database;
 pub use database::{copy, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column};
 pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};
@@ -70,8 +72,7 @@ pub use user_repository::{EraseError, UserFilter, UserRepository};
 mod adding_one {
     use jiff::Timestamp;
 
-    use super::database::{Connection, Database, DatabaseError, Setup, UnitOfWork, params, select, table};
-    use crate::domain::context::Context;
+    use super::database::{Connection, DatabaseError, UnitOfWork, new_database, params, select, table};
     use crate::domain::ids::{ProductId, UserId};
 
     /// A product that a user wants to buy later.
@@ -106,10 +107,7 @@ mod adding_one {
 
     #[tokio::test]
     async fn a_wish_is_inserted_read_and_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let database =
-            Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
+        let (_folder, database) = new_database().await;
 
         let written = database.write((), async |work, ()| {
             work.script("CREATE TABLE wishes (user_id BLOB, product_id BLOB, created_at INTEGER)").await?;

@@ -69,8 +69,7 @@ fn columns(table: &str, list: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::context::Context;
-    use crate::infrastructure::repositories::database::{Database, Setup};
+    use crate::infrastructure::repositories::database::new_database;
 
     #[test]
     fn constraints_have_the_names_of_the_migration_or_those_that_postgresql_gives_them() {
@@ -86,10 +85,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_unique_index_of_the_schema_has_a_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let database =
-            Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
+        let (_folder, database) = new_database().await;
         let sql = "SELECT GROUP_CONCAT(m.name || '.' || c.name, ', ' ORDER BY c.seqno) FROM sqlite_master m \
                    JOIN pragma_index_list(m.name) i JOIN pragma_index_info(i.name) c \
                    WHERE m.type = 'table' AND m.name <> 'schema_migrations' AND i.\"unique\" GROUP BY i.name";

@@ -347,6 +347,15 @@ impl Database {
     }
 }
 
+/// Returns a new SQLite database, with the folder of its file.
+#[cfg(test)]
+pub(crate) async fn new_database() -> (tempfile::TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("store.db"));
+    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    (folder, database)
+}
+
 impl std::fmt::Debug for Database {
     /// Omits the URL, which may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

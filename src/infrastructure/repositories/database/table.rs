@@ -286,10 +286,9 @@ pub(crate) use impl_versioned;
 mod adding_one {
     use jiff::Timestamp;
 
-    use crate::domain::context::Context;
     use crate::domain::ids::OrderId;
     use crate::domain::money::{Currency, Money};
-    use crate::infrastructure::repositories::database::{Conditions, Database, ListError, Setup};
+    use crate::infrastructure::repositories::database::{Conditions, ListError, new_database};
 
     /// A return of goods.
     #[derive(Debug, Clone, PartialEq)]
@@ -325,10 +324,7 @@ mod adding_one {
 
     #[tokio::test]
     async fn a_row_is_inserted_updated_found_and_listed_as_its_table_is_described() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let database =
-            Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
+        let (_folder, database) = new_database().await;
 
         let written = database.write(database.clone(), async |work, database| {
             work.script(TABLE).await?;
