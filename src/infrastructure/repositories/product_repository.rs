@@ -12,7 +12,7 @@ pub use self::offers::Offer;
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::catalogue_index::read_models;
+use super::catalogue_index::indexing;
 use super::database::{Connection, DatabaseError, Param, Root, UnitOfWork, key_lists, params};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::product::{Product, ProductView};
@@ -97,7 +97,7 @@ impl ProductRepository<'_> {
         work: &mut UnitOfWork,
         products: &[(&Product, &BTreeMap<VariantId, Option<i64>>)],
     ) -> Result<(), SaveError> {
-        read_models::lock_tree(work).await?;
+        indexing::lock_tree(work).await?;
         for (product, stock) in products {
             if !work.insert_new(*product).await? {
                 return Err(SaveError::SlugTaken);
@@ -105,7 +105,7 @@ impl ProductRepository<'_> {
             variants::insert(work, product, stock).await?;
         }
         let products: Vec<_> = products.iter().map(|&(product, _)| product).collect();
-        Ok(read_models::write(work, &products, true).await?)
+        Ok(indexing::write(work, &products, true).await?)
     }
 
     /// Updates a product unless it changed since it was read. Variants that it no longer has are deactivated; `stock`
@@ -115,18 +115,18 @@ impl ProductRepository<'_> {
         product: &mut Product,
         stock: &BTreeMap<VariantId, Option<i64>>,
     ) -> Result<(), SaveError> {
-        read_models::lock_tree(work).await?;
+        indexing::lock_tree(work).await?;
         let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE slug = $1 AND id <> $2)";
         if work.one(sql, &params![&product.slug, product.id]).await? {
             return Err(SaveError::SlugTaken);
         }
         work.update(product).await?;
         variants::update(work, product, stock).await?;
-        Ok(read_models::write(work, &[product], false).await?)
+        Ok(indexing::write(work, &[product], false).await?)
     }
 
     /// Updates the index of the products in the subtree of a category that was moved.
     pub async fn reindex_category(work: &mut UnitOfWork, id: CategoryId) -> Result<(), DatabaseError> {
-        read_models::move_category(work, id).await
+        indexing::move_category(work, id).await
     }
 }

@@ -2,15 +2,15 @@
 //! bounded number of rows.
 //!
 //! `listing` reads lists; `search` and `admin_search` search the word postings of `postings` and `product_texts`;
-//! `read_models` writes all of it in the transaction that changes a product.
+//! `indexing` writes all of it in the transaction that changes a product.
 
 pub(crate) mod admin_search;
 mod facets;
 mod indexed_product;
+pub(crate) mod indexing;
 pub(crate) mod listing;
 mod postings;
 mod product_texts;
-pub(crate) mod read_models;
 pub(crate) mod search;
 
 pub(crate) use self::search::query_words;
