@@ -133,13 +133,24 @@ async fn listed(
     count: usize,
 ) -> Result<Listed, DatabaseError> {
     let by_time = filter.sort.is_none_or(|sort| sort == ProductSort::Newest);
-    if !by_time || (filter.min_price.is_none() && filter.max_price.is_none()) {
-        let rows = entries(connection, filter, after, count).await?;
-        let position =
-            |entry: &Entry| if by_time { entry.position() } else { (entry.amount, entry.product_id.0) };
-        let rows = rows.iter().map(|entry| (position(entry), entry.product_id)).collect();
-        return Ok(Listed { rows, resume_after: None });
+    if by_time && (filter.min_price.is_some() || filter.max_price.is_some()) {
+        return newest_within_range(connection, filter, after, count).await;
     }
+    let position =
+        |entry: &Entry| if by_time { entry.position() } else { (entry.amount, entry.product_id.0) };
+    let entries = entries(connection, filter, after, count).await?;
+    let rows = entries.iter().map(|entry| (position(entry), entry.product_id)).collect();
+    Ok(Listed { rows, resume_after: None })
+}
+
+/// Returns up to `count` products within the price range of a filter, newest first: those among the next rows by time,
+/// or if these have too few and the range has few products, those of the range, sorted.
+async fn newest_within_range(
+    connection: &mut Connection,
+    filter: &ProductFilter,
+    after: Option<ListPosition>,
+    count: usize,
+) -> Result<Listed, DatabaseError> {
     let mut listed = Listed { rows: Vec::new(), resume_after: after };
     for step in STEPS {
         let entries = entries(connection, filter, listed.resume_after, step).await?;
@@ -154,14 +165,14 @@ async fn listed(
     }
     let by_price = ProductFilter { sort: Some(ProductSort::PriceAscending), ..filter.clone() };
     let few = entries(connection, &by_price, None, FEW + 1).await?;
-    if few.len() <= FEW {
-        listed.rows = few.iter().map(|entry| (entry.position(), entry.product_id)).collect();
-        listed.rows.retain(|&(position, _)| after.is_none_or(|after| position < after));
-        listed.rows.sort_unstable_by(|one, other| other.cmp(one));
-        listed.rows.truncate(count);
-        listed.resume_after = None;
+    if few.len() > FEW {
+        return Ok(listed);
     }
-    Ok(listed)
+    let mut rows: Vec<_> = few.iter().map(|entry| (entry.position(), entry.product_id)).collect();
+    rows.retain(|&(position, _)| after.is_none_or(|after| position < after));
+    rows.sort_unstable_by(|one, other| other.cmp(one));
+    rows.truncate(count);
+    Ok(Listed { rows, resume_after: None })
 }
 
 impl Entry {

@@ -101,19 +101,13 @@ async fn containing_all(
         by_rarity.push((sample.len(), reach, word));
     }
     by_rarity.sort_unstable();
+    let (rarest, others) = (by_rarity[0].2, &by_rarity[1..]);
+    let sql = postings_with_others(others.len());
     let mut found = Matches::default();
     let mut at = below;
-    let contains_others: Vec<_> = (4..by_rarity.len() + 3)
-        .map(|n| format!("(SELECT 1 FROM product_words o WHERE o.word = ${n} AND o.seq = w.seq) = 1"))
-        .collect();
-    let sql = format!(
-        "SELECT w.seq, CASE WHEN {} THEN TRUE ELSE FALSE END FROM (SELECT word, seq FROM product_words \
-         WHERE (word, seq) < ($1, $2) ORDER BY word DESC, seq DESC LIMIT $3) w WHERE w.word = $1",
-        contains_others.join(" AND ")
-    );
     for step in STEPS {
-        let mut values = vec![Param::from(by_rarity[0].2), at.into(), step.into()];
-        values.extend(by_rarity[1..].iter().map(|&(.., word)| Param::from(word)));
+        let mut values = vec![Param::from(rarest), at.into(), step.into()];
+        values.extend(others.iter().map(|&(.., word)| Param::from(word)));
         let mut rows: Vec<(i64, bool)> = connection.all(&sql, &values).await?;
         rows.sort_unstable_by(|one, other| other.cmp(one));
         found.seqs.extend(rows.iter().filter(|(_, matches)| *matches).map(|(seq, _)| seq));
@@ -124,6 +118,19 @@ async fn containing_all(
         }
     }
     Ok(found.cut(most))
+}
+
+/// Returns the statement for up to $3 postings of the word $1 below the `seq` $2, newest first, each with whether its
+/// product contains so many other words, from $4 on.
+fn postings_with_others(others: usize) -> String {
+    let contains: Vec<_> = (4..4 + others)
+        .map(|n| format!("(SELECT 1 FROM product_words o WHERE o.word = ${n} AND o.seq = w.seq) = 1"))
+        .collect();
+    format!(
+        "SELECT w.seq, CASE WHEN {} THEN TRUE ELSE FALSE END FROM (SELECT word, seq FROM product_words \
+         WHERE (word, seq) < ($1, $2) ORDER BY word DESC, seq DESC LIMIT $3) w WHERE w.word = $1",
+        contains.join(" AND ")
+    )
 }
 
 /// Returns the newest products below `below` that contain a word.

@@ -58,22 +58,7 @@ pub(super) async fn update(
     let sql = "SELECT id FROM variants WHERE product_id = $1 ORDER BY position";
     let before: Vec<VariantId> = work.all(sql, &params![product.id]).await?;
     for (position, variant) in product.variants.iter().enumerate() {
-        let sql = format!(
-            "INSERT INTO {VARIANTS} VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE \
-             SET sku = $3, options = $4, active = $5, prices = $6, metadata = $7, position = $8 \
-             WHERE variants.product_id = $2"
-        );
-        match work.execute(&sql, &bind(product, position, variant)).await {
-            Ok(1) => {}
-            Ok(_) => {
-                let message = format!("variant {} belongs to another product", variant.id);
-                return Err(DatabaseError::ForeignKey(message).into());
-            }
-            Err(error) if error.is_taken("variants_sku") => {
-                return Err(SaveError::SkuTaken(variant.sku.clone()));
-            }
-            Err(error) => return Err(error.into()),
-        }
+        write(work, product, position, variant).await?;
     }
     let now: HashSet<_> = product.variants.iter().map(|variant| variant.id).collect();
     for (position, &removed) in before.iter().filter(|id| !now.contains(id)).enumerate() {
@@ -85,6 +70,30 @@ pub(super) async fn update(
     Ok(add_stock(work, &new, stock, now).await?)
 }
 
+/// Inserts or updates a variant of a product at a position.
+async fn write(
+    work: &mut UnitOfWork,
+    product: &Product,
+    position: usize,
+    variant: &Variant,
+) -> Result<(), SaveError> {
+    let sql = format!(
+        "INSERT INTO {VARIANTS} VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE \
+         SET sku = $3, options = $4, active = $5, prices = $6, metadata = $7, position = $8 \
+         WHERE variants.product_id = $2"
+    );
+    match work.execute(&sql, &bind(product, position, variant)).await {
+        Ok(1) => Ok(()),
+        Ok(_) => {
+            let message = format!("variant {} belongs to another product", variant.id);
+            Err(DatabaseError::ForeignKey(message).into())
+        }
+        Err(error) if error.is_taken("variants_sku") => Err(SaveError::SkuTaken(variant.sku.clone())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Adds the stock of new variants: in pieces, `None` if they are not counted, 0 if omitted.
 async fn add_stock(
     work: &mut UnitOfWork,
     variants: &[VariantId],

@@ -87,18 +87,23 @@ impl UserRepository<'_> {
         empty_responses_to_administrators(work, user_id).await?;
         let sql = "UPDATE orders SET email = $2, version = version + 1 WHERE user_id = $1";
         work.defer(sql, &params![user_id, &email]).await?;
-
-        for (table, column) in ADDRESSES {
-            let country = format!("{column} ->> 'country'");
-            let sql = format!("SELECT DISTINCT {country} FROM {table} WHERE user_id = $1");
-            for country_code in work.all::<Country>(&sql, &params![user_id]).await? {
-                let sql = format!("UPDATE {table} SET {column} = $2 WHERE user_id = $1 AND {country} = $3");
-                let address = Param::json(&only_country(country_code));
-                work.defer(&sql, &[user_id.into(), address, country_code.into()]).await?;
-            }
-        }
+        empty_addresses(work, user_id).await?;
         Ok(cancelled)
     }
+}
+
+/// Empties the addresses of a user's orders and subscriptions except for their countries.
+async fn empty_addresses(work: &mut UnitOfWork, user_id: UserId) -> Result<(), DatabaseError> {
+    for (table, column) in ADDRESSES {
+        let country = format!("{column} ->> 'country'");
+        let sql = format!("SELECT DISTINCT {country} FROM {table} WHERE user_id = $1");
+        for country_code in work.all::<Country>(&sql, &params![user_id]).await? {
+            let sql = format!("UPDATE {table} SET {column} = $2 WHERE user_id = $1 AND {country} = $3");
+            let address = Param::json(&only_country(country_code));
+            work.defer(&sql, &[user_id.into(), address, country_code.into()]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the bounds of the scopes of a user's idempotency keys. They begin with the id and a space; `!` is the
