@@ -55,7 +55,8 @@ impl UserRepository<'_> {
     ///   random e-mail address that cannot receive mail.
     /// - Sessions, preferences, identities, notifications, open carts, the delivery details of other carts, the
     ///   responses stored with idempotency keys and the payment method tokens are removed. Subscriptions are cancelled.
-    /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax.
+    /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax. Their
+    ///   tracking codes are removed, since a carrier shows by them who received a parcel.
     /// - Invoices and credit notes are kept unchanged, with their addresses, because the law requires it (article 17,
     ///   paragraph 3, letter b).
     /// - Reviews are kept. They contain no name; they reference the row of the user.
@@ -85,7 +86,7 @@ impl UserRepository<'_> {
         let sql = "DELETE FROM idempotency_keys WHERE scope >= $1 AND scope < $2";
         work.defer(sql, &scopes_of(user_id)).await?;
         empty_responses_to_administrators(work, user_id).await?;
-        let sql = "UPDATE orders SET email = $2, version = version + 1 WHERE user_id = $1";
+        let sql = "UPDATE orders SET email = $2, tracking_code = NULL, version = version + 1 WHERE user_id = $1";
         work.defer(sql, &params![user_id, &email]).await?;
         empty_addresses(work, user_id).await?;
         Ok(cancelled)

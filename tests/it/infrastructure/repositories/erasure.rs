@@ -34,8 +34,8 @@ async fn order(shop: &Shop, user: &User, number: i64, status: &str) -> OrderId {
         at(number).into(),
     ];
     let sql = "INSERT INTO orders (id, number, user_id, email, seller, status, currency, subtotal, discount, shipping, tax, \
-               total, taxes, shipping_address, billing_address, lines, version, placed_at, updated_at) \
-               VALUES ($1, $2, $3, $4, '', $5, 'EUR', 1000, 100, 50, 0, 950, '[]', $6, $7, '[]', 1, $8, $8)";
+               total, taxes, shipping_address, billing_address, lines, tracking_code, version, placed_at, updated_at) \
+               VALUES ($1, $2, $3, $4, '', $5, 'EUR', 1000, 100, 50, 0, 950, '[]', $6, $7, '[]', 'T1', 1, $8, $8)";
     execute(shop, sql, &params).await;
     let sql = "INSERT INTO invoices (id, kind, series, number, order_id, user_id, currency, total, document, issued_at) \
                VALUES ($1, 'invoice', 'R', $2, $1, $3, 'EUR', 950, $4, $5)";
@@ -161,9 +161,11 @@ async fn erasing_a_user_keeps_orders_and_invoices_and_no_personal_data(shop: &Sh
     let (email, to, billed, _) = kept(shop, orders[1]).await;
     assert_eq!((email.as_str(), to, billed), ("bob@example.com", address("GB"), address("DE")));
     assert_eq!(number(shop, ended, &[bob.id.into()]).await, 0);
-    for (order, tokens) in orders.iter().zip([0, 1]) {
-        let kept = "SELECT COUNT(*) FROM payments WHERE order_id = $1 AND token <> ''";
-        assert_eq!(number(shop, kept, &[(*order).into()]).await, tokens);
+    for (order, has) in orders.iter().zip([0, 1]) {
+        let token = "SELECT COUNT(*) FROM payments WHERE order_id = $1 AND token <> ''";
+        assert_eq!(number(shop, token, &[(*order).into()]).await, has);
+        let tracking_code = "SELECT COUNT(tracking_code) FROM orders WHERE id = $1";
+        assert_eq!(number(shop, tracking_code, &[(*order).into()]).await, has);
     }
     let gone = format!("{} %", ann.id);
     assert_eq!(number(shop, "SELECT COUNT(*) FROM idempotency_keys", &[]).await, 2);
