@@ -174,7 +174,9 @@ impl Discount {
     /// Returns the amount by which the discount lowers this subtotal: zero to the subtotal.
     pub fn amount_off(&self, subtotal: Money) -> Result<Money, MoneyError> {
         let off = match self.kind {
-            DiscountKind::Percent { basis_points } => subtotal.times_rate(basis_points.min(MAX_BASIS_POINTS))?,
+            DiscountKind::Percent { basis_points } => {
+                subtotal.times_rate(basis_points.min(MAX_BASIS_POINTS))?
+            }
             DiscountKind::Fixed { amount } => amount,
         };
         off.min(subtotal)?.max(Money::zero(subtotal.currency))

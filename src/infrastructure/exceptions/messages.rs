@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn every_code_and_reason_has_a_message_and_every_placeholder_its_detail() {
         for failure in failure_examples() {
-            let (code, details) = (failure.code(), failure.0.details());
+            let (code, details) = (failure.code(), failure.details());
             let message = ENGLISH.0.get(code).unwrap_or_else(|| panic!("no message for {code}"));
             let template = match details.get("reason") {
                 Some(reason) => &message.reasons[reason.as_str().unwrap()],
@@ -99,7 +99,7 @@ mod tests {
     fn every_message_is_used() {
         let used: BTreeSet<String> = failure_examples()
             .iter()
-            .map(|failure| match failure.0.details().get("reason") {
+            .map(|failure| match failure.details().get("reason") {
                 Some(reason) => format!("{}.{}", failure.code(), reason.as_str().unwrap()),
                 None => failure.code().to_owned(),
             })

@@ -40,14 +40,14 @@ pub use catalogue_index::{
     AdminProductFilter, Facets, ListPosition, NEWEST_POSTINGS, PriceBand, ProductFilter, ProductSort,
 };
 pub use category_repository::{CategoryRepository, TreeError};
+#[cfg(test)]
+pub(crate) use database::new_database;
 pub use database::{
     Conditions, Connection, Database, DatabaseError, DatabaseUrl, Due, Engine, EventRange, Field,
     ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page, PageRequest,
     Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first,
     next_number,
 };
-#[cfg(test)]
-pub(crate) use database::new_database;
 pub use database::{copy, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column};
 pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};

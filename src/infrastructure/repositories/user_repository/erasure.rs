@@ -86,7 +86,8 @@ impl UserRepository<'_> {
         let sql = "DELETE FROM idempotency_keys WHERE scope >= $1 AND scope < $2";
         work.defer(sql, &scopes_of(user_id)).await?;
         empty_responses_to_administrators(work, user_id).await?;
-        let sql = "UPDATE orders SET email = $2, tracking_code = NULL, version = version + 1 WHERE user_id = $1";
+        let sql =
+            "UPDATE orders SET email = $2, tracking_code = NULL, version = version + 1 WHERE user_id = $1";
         work.defer(sql, &params![user_id, &email]).await?;
         empty_addresses(work, user_id).await?;
         Ok(cancelled)

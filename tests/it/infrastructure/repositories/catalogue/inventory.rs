@@ -187,10 +187,7 @@ async fn a_new_stock_never_falls_below_the_reservations(shop: &Shop) {
             let id = order(&shop);
             let wanted = i64::try_from(i % 12).unwrap();
             if i % 3 == 0 {
-                if let StockSet::BelowReserved { reserved } = set(&shop, variant, wanted, None).await.unwrap()
-                {
-                    assert!(reserved >= 0);
-                }
+                set(&shop, variant, wanted, None).await.unwrap();
             } else if reserve(&shop, id, &[(variant, 1 + wanted % 4)]).await.is_ok() {
                 match i % 2 {
                     0 => sell(&shop, id).await,
