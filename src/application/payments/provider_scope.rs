@@ -1,10 +1,16 @@
 //! The payment providers of a job.
 
+use std::future::ready;
+
+use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::application::Store;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{Due, Field};
+
+/// The most rows of a provider that one run of a job processes.
+const BATCH: i64 = 100;
 
 /// The payment providers whose payments or subscriptions a job processes. Each provider of a store has jobs of its own,
 /// so that a slow provider delays no other.
@@ -23,18 +29,31 @@ impl ProviderScope {
         configured.chain([Self::NotConfigured]).collect()
     }
 
-    /// Returns the keys of up to `limit` rows with each provider of the scope that are due at `by`.
-    pub(crate) async fn due<T: Due<Key: Field>>(
+    /// Processes up to 100 rows with each provider of the scope that are due at `by`, a limited number at the same
+    /// time. Returns for how many of them `process` returned `true`.
+    pub(crate) async fn process_due<T, F>(
         self,
         store: &Store,
         by: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<T::Key>, Failure> {
+        process: impl Fn(T::Key) -> F,
+    ) -> Result<usize, Failure>
+    where
+        T: Due<Key: Field>,
+        F: Future<Output = bool>,
+    {
+        let due = self.due::<T>(store, by).await?;
+        let processed = stream::iter(due).map(process);
+        let processed = processed.buffer_unordered(store.infrastructure.gateways.concurrency());
+        Ok(processed.filter(|done| ready(*done)).count().await)
+    }
+
+    /// Returns the keys of the rows to process.
+    async fn due<T: Due<Key: Field>>(self, store: &Store, by: Timestamp) -> Result<Vec<T::Key>, Failure> {
         let mut connection = store.database().read().await?;
         let mut due = Vec::new();
         for provider in connection.due_providers::<T>(by).await? {
             if self.includes(store, &provider) {
-                due.extend(connection.due::<T>(&provider, by, limit).await?);
+                due.extend(connection.due::<T>(&provider, by, BATCH).await?);
             }
         }
         Ok(due)

@@ -1,10 +1,7 @@
 //! Recovery: settles the payments and operations without a known outcome, after a crash, a lost response, or a shopper
 //! who did not confirm a payment.
 
-use std::future::ready;
-
 use futures_util::future::join_all;
-use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::PaymentId;
@@ -20,8 +17,6 @@ use super::gateway_calls::{apply_charge, authorize, gateway, refresh, send_opera
 use super::provider_scope::ProviderScope;
 use crate::application::Store;
 
-/// The most payments of a provider that one run looks up.
-const BATCH: i64 = 100;
 /// The longest wait between two look-ups of a payment.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
 
@@ -36,14 +31,11 @@ pub async fn reschedule_open_payments(store: &Store) -> Result<(), Failure> {
 }
 
 /// Recovers up to 100 payments of each provider in `scope` that are due at `by`, a limited number at the same time.
-/// Returns how many there were. A failure is logged, does not stop the others, and is retried.
+/// Returns how many were claimed. A failure is logged, does not stop the others, and is retried.
 ///
 /// Dropping the future is safe: a payment in progress is recovered by its next attempt.
 pub async fn recover_payments(store: &Store, scope: ProviderScope, by: Timestamp) -> Result<usize, Failure> {
-    let due = scope.due::<Payment>(store, by, BATCH).await?;
-    let attempts = stream::iter(due).map(|id| attempt(store, id, by));
-    let attempts = attempts.buffer_unordered(store.infrastructure.gateways.concurrency());
-    Ok(attempts.filter(|claimed| ready(*claimed)).count().await)
+    scope.process_due::<Payment, _>(store, by, |id| attempt(store, id, by)).await
 }
 
 /// Claims and recovers a payment; returns whether it was claimed.

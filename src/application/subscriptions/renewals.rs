@@ -1,8 +1,5 @@
 //! Renewals: each period of a subscription is charged once, and a failed charge is retried.
 
-use std::future::ready;
-
-use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::SubscriptionId;
@@ -20,8 +17,6 @@ use crate::application::payments::subscription_periods::{fail_charge, lock, peri
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 
-/// The most subscriptions with a provider that one run charges.
-const BATCH: i64 = 100;
 /// The wait before a charge that the store or a vendor could not make is retried.
 const RETRY: SignedDuration = SignedDuration::from_mins(10);
 
@@ -34,10 +29,7 @@ pub async fn renew_subscriptions(
     scope: ProviderScope,
     by: Timestamp,
 ) -> Result<usize, Failure> {
-    let due = scope.due::<Subscription>(store, by, BATCH).await?;
-    let renewals = stream::iter(due).map(|id| attempt(store, id));
-    let renewals = renewals.buffer_unordered(store.infrastructure.gateways.concurrency());
-    Ok(renewals.filter(|charged| ready(*charged)).count().await)
+    scope.process_due::<Subscription, _>(store, by, |id| attempt(store, id)).await
 }
 
 /// Renews a subscription; returns whether it was charged. A failure is logged, and one that does not count as a failed
