@@ -39,7 +39,7 @@ type RunJob = dyn Fn(JobContext) -> JobFuture + Send + Sync;
 type JobFuture = Pin<Box<dyn Future<Output = Result<usize, Failure>> + Send>>;
 
 impl Job {
-    /// A job of this name and schedule. `run` does a bounded piece of the work and returns how many items it
+    /// Returns a job of this name and schedule. `run` does a bounded piece of the work and returns how many items it
     /// processed; it is called again immediately until it returns 0, fails or the worker stops.
     ///
     /// Another process may run the same job at the same time.
@@ -54,12 +54,12 @@ impl Job {
         Self { name, schedule, run: Box::new(move |context| Box::pin(run(context))) }
     }
 
-    /// The name, unique among the jobs.
+    /// Returns the name, unique among the jobs of a scope.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The schedule.
+    /// Returns the schedule.
     pub fn schedule(&self) -> Schedule {
         self.schedule
     }
@@ -71,7 +71,7 @@ impl Job {
 }
 
 impl JobContext {
-    /// The time of the store's clock.
+    /// Returns the time of the store's clock.
     pub fn now(&self) -> Timestamp {
         self.store.now()
     }

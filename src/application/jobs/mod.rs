@@ -27,13 +27,13 @@ const MONEY: Schedule = Schedule::Every(Duration::from_secs(5));
 /// The schedule of jobs that delete expired rows.
 const PURGE: Schedule = Schedule::Every(Duration::from_mins(10));
 
-/// The subscribers of a store; a new subscriber is a line here.
+/// Returns the subscribers of a store; a new subscriber is a line here.
 pub fn subscribers() -> Vec<Subscriber> {
     vec![notify::subscriber()]
 }
 
-/// The jobs of a store; a new job is a line here. Names are permanent. A job that calls payment providers is there once
-/// for each of the scopes.
+/// Returns the jobs of a store; a new job is a line here. Names are permanent. A job that calls payment providers is
+/// there once for each of the scopes.
 pub fn jobs(scopes: &[ProviderScope]) -> Vec<Job> {
     let mut jobs = vec![
         Job::new("reschedule_open_payments", Schedule::AtStart, async |context: JobContext| {

@@ -30,7 +30,7 @@ pub async fn confirm(store: &Store, provider: &str, reference: &str, approve: bo
     Ok(waited)
 }
 
-/// The provider's page and the payment of a reference.
+/// Returns the provider's page, and the payment with a reference.
 fn confirmation_page<'a>(
     store: &'a Store,
     provider: &str,

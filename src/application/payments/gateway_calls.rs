@@ -50,7 +50,7 @@ pub(crate) async fn authorize(store: &Store, payment: &Payment) -> Result<Option
     }
 }
 
-/// The charge of an order that costs nothing. No provider has a reference for it.
+/// Returns the charge of an order that costs nothing. No provider has a reference for it.
 fn free_charge(payment: &Payment) -> Charge {
     let zero = Money::zero(payment.currency);
     Charge { reference: String::new(), status: ChargeStatus::Captured, authorized: zero, captured: zero }

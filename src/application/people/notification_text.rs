@@ -19,7 +19,7 @@ pub fn text(notification: &Notification) -> String {
     fill(message, &arguments(&notification.facts))
 }
 
-/// The arguments of the message.
+/// Returns the arguments of the message.
 fn arguments(facts: &NotificationFacts) -> Map<String, Value> {
     let arguments = [
         ("order_number", facts.order_number.map(|number| number.to_string())),

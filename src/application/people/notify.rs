@@ -10,7 +10,7 @@ use crate::infrastructure::events::{Envelope, Subscriber};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::UnitOfWork;
 
-/// The subscriber `notifications`.
+/// Returns the subscriber `notifications`.
 pub(crate) fn subscriber() -> Subscriber {
     Subscriber::new("notifications")
         .on(notify::<OrderPaid>)
@@ -22,7 +22,7 @@ pub(crate) fn subscriber() -> Subscriber {
 
 /// An event of which a user is notified.
 trait Notified: DomainEvent {
-    /// The user, the kind of the notification and its facts; `None` for a guest, who has no notifications.
+    /// Returns the user, the kind of the notification and its facts; `None` for a guest, who has no notifications.
     fn notification(&self) -> Option<(UserId, String, NotificationFacts)>;
 }
 

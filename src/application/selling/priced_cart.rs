@@ -49,7 +49,7 @@ pub enum NotPriced {
 }
 
 impl NotPriced {
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::NotSold => "not_sold",

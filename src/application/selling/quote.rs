@@ -105,12 +105,12 @@ pub enum ShippingChoice {
 }
 
 impl ShippingChoice {
-    /// The method with this code; the cheapest if `None`.
+    /// Returns the method with this code; the cheapest if `None`.
     pub fn method(code: Option<&str>) -> Self {
         code.map_or(Self::Cheapest, |code| Self::Method(code.to_owned()))
     }
 
-    /// The method with this code if it delivers to the country; the cheapest if not, or if `None`.
+    /// Returns the method with this code if it delivers to the country; the cheapest if not, or if `None`.
     pub fn preferred(code: Option<&str>) -> Self {
         code.map_or(Self::Cheapest, |code| Self::Preferred(code.to_owned()))
     }
