@@ -16,7 +16,7 @@ fmt:
 lint:
     cargo lint
 
-# the tests inside the library
+# the unit tests
 unit *filter:
     cargo unit {{filter}}
 
