@@ -11,7 +11,7 @@ use super::super::CliError;
 use super::Outcome;
 use super::client::Response;
 use super::error::TortureError;
-use super::test_store::{Server, TestStore, buy, fill_cart};
+use super::test_store::{Server, TestStore, check_out, fill_cart};
 use crate::domain::ids::{OrderId, VariantId};
 use crate::domain::order::Order;
 
@@ -53,7 +53,7 @@ struct Sent {
 
 /// The payment method tokens of successive checkouts.
 const TOKENS: [&str; 4] = ["tok_ok", "tok_timeout_after_charge", "tok_duplicate_webhooks", "tok_declined"];
-/// The longest time until recovery has settled the payments that a crash left open.
+/// The longest time until the outcome of each payment that a crash left pending is known.
 const RECOVERY_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Crashes {
@@ -71,9 +71,9 @@ impl Crashes {
             all.extend(sent);
         }
         let server = store.serve().await?;
-        settled(store).await?;
+        wait_for_outcomes(store).await?;
         self.repeat(store, &server, &all, &mut counts).await?;
-        settled(store).await?;
+        wait_for_outcomes(store).await?;
         server.kill().await?;
         let Counts { acknowledged, without_response, repeated, lost, changed } = counts;
         Ok(Outcome {
@@ -98,9 +98,9 @@ impl Crashes {
                 tokio::spawn(async move {
                     for attempt in 0_u32.. {
                         let token = TOKENS[attempt as usize % TOKENS.len()];
-                        let Ok(cart) = fill_cart(&mut client, variant, 1).await else { return };
+                        let Ok(cart) = fill_cart(&mut client, variant).await else { return };
                         let key = format!("torture-crashes-checkout-{kill}-{number}-{attempt}");
-                        let response = buy(&mut client, &cart, token, &key).await;
+                        let response = check_out(&mut client, &cart, token, &key).await;
                         let failed = response.is_err();
                         sent.lock().await.push(Sent { cart, token, key, response: response.ok() });
                         if failed {
@@ -136,11 +136,11 @@ impl Crashes {
                 };
                 counts.lost += u64::from(!exists);
             }
-            let again = buy(&mut client, &sent.cart, sent.token, &sent.key).await;
+            let again = check_out(&mut client, &sent.cart, sent.token, &sent.key).await;
             let Ok(again) = again else { return Err(TortureError::ChildUnresponsive.into()) };
             counts.repeated += 1;
             let same = sent.response.as_ref().is_none_or(|response| *response == again);
-            let third = buy(&mut client, &sent.cart, sent.token, &sent.key).await;
+            let third = check_out(&mut client, &sent.cart, sent.token, &sent.key).await;
             let is_stable = third.is_ok_and(|third| third == again);
             counts.changed += u64::from(!same || !is_stable);
         }
@@ -148,17 +148,19 @@ impl Crashes {
     }
 }
 
-/// Waits until the store has settled every payment.
-async fn settled(store: &TestStore) -> Result<(), CliError> {
-    let open = async {
+/// Waits until the outcome of every payment and of its operations is known.
+async fn wait_for_outcomes(store: &TestStore) -> Result<(), CliError> {
+    const PENDING: &str = "SELECT COUNT(*) FROM payments \
+                           WHERE status = 'pending' OR capturing > 0 OR voiding > 0 OR refunding > 0";
+    let wait = async {
         loop {
-            let sql = "SELECT COUNT(*) FROM payments WHERE status = 'pending' OR refunding > 0";
-            let open: i64 = store.database().read().await?.one(sql, &[]).await?;
-            if open == 0 {
+            let pending: i64 = store.database().read().await?.one(PENDING, &[]).await?;
+            if pending == 0 {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(RECOVERY_TIMEOUT, open).await.unwrap_or_else(|_| Err(TortureError::Unsettled.into()))
+    let waited = tokio::time::timeout(RECOVERY_TIMEOUT, wait).await;
+    waited.unwrap_or_else(|_| Err(TortureError::OutcomesUnknown.into()))
 }

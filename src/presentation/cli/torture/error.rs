@@ -17,10 +17,11 @@ pub enum TortureError {
     #[error("the server that was started does not respond")]
     ChildUnresponsive,
     /// Payments have no known outcome a minute after the last start of the server.
-    #[error("payments were not settled in time")]
-    Unsettled,
-    /// There were more or fewer orders than pieces, or responses other than an order or a refusal for lack of stock.
-    #[error("{} had another result than one order for each piece", counted(*.0, "round", "rounds"))]
+    #[error("the outcomes of payments are not known a minute after the last start of the server")]
+    OutcomesUnknown,
+    /// There were not as many orders as pieces, or as buyers if they are fewer, or there was a response other than an
+    /// order or a refusal for lack of stock.
+    #[error("{} had more or fewer orders than the pieces and the buyers allow", counted(*.0, "round", "rounds"))]
     WrongRounds(u64),
     /// Acknowledged orders do not exist, or repeated requests had other responses.
     #[error(
@@ -46,7 +47,7 @@ impl TortureError {
             Self::NotEmpty => Exit::Usage,
             Self::Child(_)
             | Self::ChildUnresponsive
-            | Self::Unsettled
+            | Self::OutcomesUnknown
             | Self::WrongRounds(_)
             | Self::BrokenPromise { .. }
             | Self::Violations(_) => Exit::Failure,

@@ -1,6 +1,6 @@
 //! Many buyers compete for few pieces: there must be exactly as many orders as pieces.
 
-use clap::Args;
+use clap::{Args, value_parser};
 use http::Method;
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::super::CliError;
 use super::Outcome;
 use super::client::NoResponse;
 use super::error::TortureError;
-use super::test_store::{Server, TestStore, buy, fill_cart};
+use super::test_store::{Server, TestStore, check_out, fill_cart};
 use crate::domain::ids::VariantId;
 
 /// The arguments of `torture races`.
@@ -21,7 +21,7 @@ pub(super) struct Races {
     #[arg(long, default_value_t = 64)]
     buyers: u32,
     /// The pieces in stock
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = value_parser!(i64).range(0..))]
     pieces: i64,
     /// Set the stock repeatedly while the buyers buy; then only the invariants are checked
     #[arg(long)]
@@ -36,13 +36,14 @@ impl Races {
         for round in 0..self.rounds {
             let variant = store.product(self.pieces).await?;
             let (bought, refused, rest) = self.round(&server, variant, round).await?;
-            let sql = "SELECT stock + reserved FROM inventory WHERE variant_id = $1";
-            let left: i64 = store.database().read().await?.one(sql, &[variant.into()]).await?;
+            let sql = "SELECT stock FROM inventory WHERE variant_id = $1 AND reserved = 0";
+            let left: Option<i64> = store.database().read().await?.first(sql, &[variant.into()]).await?;
             orders += bought;
             out_of_stock += refused;
             others += rest;
-            let sold_out = bought.cast_signed() == self.pieces.min(self.buyers.into()) && left == 0;
-            wrong_rounds += u64::from(rest > 0 || !(self.set_stock || sold_out));
+            let sold = self.pieces.min(self.buyers.into());
+            let is_exact = bought.cast_signed() == sold && left == Some(self.pieces - sold);
+            wrong_rounds += u64::from(rest > 0 || !(self.set_stock || is_exact));
         }
         server.kill().await?;
         Ok(Outcome {
@@ -67,9 +68,8 @@ impl Races {
         let mut buyers = Vec::new();
         for number in 0..self.buyers {
             let mut client = server.guest();
-            let cart = fill_cart(&mut client, variant, 1)
-                .await
-                .map_err(|NoResponse| TortureError::ChildUnresponsive)?;
+            let cart = fill_cart(&mut client, variant).await;
+            let cart = cart.map_err(|NoResponse| TortureError::ChildUnresponsive)?;
             buyers.push((client, cart, format!("torture-races-checkout-{round}-{number}")));
         }
         let setting = self.set_stock.then(|| {
@@ -82,7 +82,7 @@ impl Races {
             })
         });
         let tasks = buyers.into_iter().map(|(mut client, cart, key)| {
-            tokio::spawn(async move { buy(&mut client, &cart, "tok_ok", &key).await })
+            tokio::spawn(async move { check_out(&mut client, &cart, "tok_ok", &key).await })
         });
         let (mut orders, mut out_of_stock, mut others) = (0, 0, 0);
         for task in tasks.collect::<Vec<_>>() {

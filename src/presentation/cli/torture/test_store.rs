@@ -135,30 +135,27 @@ fn is_setting(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(settings::PREFIX.as_bytes())
 }
 
-/// Creates a cart with pieces of one variant, and returns its id.
-pub(super) async fn fill_cart(
-    client: &mut Client,
-    variant: VariantId,
-    pieces: i64,
-) -> Result<String, NoResponse> {
+/// Creates a cart with one piece of a variant, and returns its id.
+pub(super) async fn fill_cart(client: &mut Client, variant: VariantId) -> Result<String, NoResponse> {
     let cart = client.send(Method::POST, "/v1/carts", Some(&json!({})), None).await?.text("id");
     let path = format!("/v1/carts/{cart}/items/{variant}");
-    client.send(Method::PUT, &path, Some(&json!({ "quantity": pieces })), None).await?;
+    client.send(Method::PUT, &path, Some(&json!({ "quantity": 1 })), None).await?;
     Ok(cart)
 }
 
 /// Checks a cart out.
-pub(super) async fn buy(
+pub(super) async fn check_out(
     client: &mut Client,
     cart: &str,
     token: &str,
     key: &str,
 ) -> Result<Response, NoResponse> {
     let path = format!("/v1/carts/{cart}/checkout");
-    client.send(Method::POST, &path, Some(&purchase(token)), Some(key)).await
+    client.send(Method::POST, &path, Some(&checkout(token)), Some(key)).await
 }
 
-fn purchase(token: &str) -> Value {
+/// Returns the body of a checkout.
+fn checkout(token: &str) -> Value {
     json!({
         "email": "buyer@example.com",
         "shipping_address": {

@@ -46,6 +46,12 @@ async fn competing_buyers_get_exactly_the_stock_on_postgres() {
     races(&on(&postgres));
 }
 
+#[test]
+fn pieces_that_no_buyer_wants_stay_in_stock() {
+    let counts = torture(&[], &["races", "--rounds", "1", "--buyers", "2", "--pieces", "3"]);
+    assert_eq!((&counts["orders"], &counts["wrong_rounds"]), (&2.into(), &0.into()), "{counts}");
+}
+
 fn crashes(on: &[&str]) {
     let counts = torture(on, &["crashes", "--kills", "3", "--buyers", "8", "--life", "1000"]);
     assert_eq!((&counts["kills"], &counts["lost"], &counts["changed"]), (&3.into(), &0.into(), &0.into()));
