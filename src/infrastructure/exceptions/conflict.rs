@@ -31,7 +31,7 @@ pub enum Conflict {
         /// The requested status.
         to: &'static str,
     },
-    /// 409: an order of the account is neither fulfilled nor cancelled.
+    /// 409: an order of the account is pending, or paid and not fulfilled.
     #[error("the account has open orders")]
     OpenOrders,
     /// 409: the user is the last administrator.

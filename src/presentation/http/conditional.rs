@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
-
 use utoipa::openapi::ObjectBuilder;
 
 use super::operation::OperationDescription;

@@ -76,12 +76,14 @@ impl<T> Idempotent<T> {
 
 impl<T> Argument for Idempotent<T> {
     fn describe(operation: &mut OperationDescription<'_>) {
-        let description = "A name for this request that cannot be guessed, such as a UUID: 1 to 255 visible ASCII \
-                           characters, at least 22 in the request of a guest. A repeated request with the same key and body has no second effect and gets \
-                           the same response.";
+        let description = format!(
+            "A name for this request that cannot be guessed, such as a UUID: 1 to {MAX_LENGTH} visible ASCII characters, \
+             at least {MIN_LENGTH_OF_GUESTS} in the request of a guest. A repeated request with the same key and body has no \
+             second effect and gets the same response."
+        );
         let bounds =
             ObjectBuilder::new().min_length(Some(1)).max_length(Some(MAX_LENGTH)).pattern(Some("^[!-~]+$"));
-        operation.request_header_of("Idempotency-Key", description, bounds);
+        operation.request_header_of("Idempotency-Key", &description, bounds);
         operation.response_header(StatusCode::CREATED, "Location", "The URL of the new resource.");
         operation.fails_body();
         operation.fails_idempotency();

@@ -11,11 +11,11 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use super::{body_limit::BodyLimit, document, operation::OperationDescription, routing::Argument};
+use super::{
+    body_limit::BodyLimit, document, operation::OperationDescription, response::JSON, routing::Argument,
+};
 use crate::application::schema::{Schema, pointer};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
-
-const JSON: &str = "application/json";
 
 /// A JSON body. As an extractor it fails with 415 for another media type, 413 for too many bytes, 400 for text that is
 /// not JSON, and 422 with all faults for a value that does not match the schema.

@@ -22,7 +22,7 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     let id = app.store.database().context().ids.uuid();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    request.extensions_mut().insert(BodyLimit(app.http.body_limit_bytes.get() as usize));
+    request.extensions_mut().insert(BodyLimit::of(&app.http));
 
     let response = if has_one_host(&request) {
         next.run(request).await

@@ -10,6 +10,7 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn}
 use utoipa::openapi::{ObjectBuilder, RefOr, Required, ResponseBuilder, Type};
 
 use super::problems;
+use super::response::JSON;
 use crate::domain::state::State;
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{
@@ -70,7 +71,7 @@ impl<'a> OperationDescription<'a> {
         self.fails(RejectedRequest::BodyIncomplete);
         self.fails(RejectedRequest::TooSlow);
         self.fails(RejectedRequest::BodyTooLarge { limit: 0 });
-        self.fails(RejectedRequest::UnsupportedMediaType { expected: "application/json" });
+        self.fails(RejectedRequest::UnsupportedMediaType { expected: JSON });
         self.fails_validation();
     }
 

@@ -24,12 +24,12 @@ const FACTS: [(&str, &str); 30] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
+    ("column", "The column of the first error in the body, from 1."),
     (
         "country",
         "The country to which the order would be shipped (ISO 3166-1), for the code `does_not_ship`.",
     ),
     ("currency", "The currency of the cart (ISO 4217), for the codes `does_not_ship` and `not_sold_in`."),
-    ("column", "The column of the first error in the body, from 1."),
     ("discount_code", "The discount code."),
     ("ended_at", "The time at which the subscription ended."),
     ("expected", "What was expected instead."),
@@ -45,18 +45,18 @@ const FACTS: [(&str, &str); 30] = [
     ("min_items", "The least number of items, for the code `too_few`."),
     ("min_length", "The least number of characters, for the code `too_short`."),
     ("minimum", "The least value."),
+    ("products", "The number of products of the category."),
     ("reason", "The reason, for programs."),
     ("requested", "The number of pieces that were requested."),
     ("reserved", "The number of pieces that orders have reserved."),
     ("sku", "The merchant's code of the variant."),
+    ("subcategories", "The number of categories directly below the category."),
     ("to", "The status that was requested."),
     ("until", "The end of the time in which the buyer could cancel the order."),
     ("what", "The kind of the resource."),
-    ("products", "The number of products of the category."),
-    ("subcategories", "The number of categories directly below the category."),
 ];
 
-/// The members of [`FACTS`] that are ids.
+/// The further members that are ids.
 const IDS: [(&str, &str); 2] = [("user_id", "The id of the user."), ("variant_id", "The id of the variant.")];
 
 /// The response with one of these failures. Each alternative has another `code`, by which typed clients distinguish

@@ -12,7 +12,7 @@ use crate::infrastructure::exceptions::{Failure, PROBLEM_JSON, Technical};
 
 pub use crate::infrastructure::repositories::StoredResponse;
 
-/// The media type of all responses but problem documents.
+/// The media type of bodies, problem documents aside.
 pub const JSON: &str = "application/json";
 
 /// The result of a handler.

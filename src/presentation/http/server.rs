@@ -44,8 +44,7 @@ pub struct DrainReport {
 }
 
 /// Serves `router` on `listener` until `shutdown` is cancelled and the requests then in progress have their responses,
-/// or the grace period is over. `context` has the clock of `Date` and the
-/// ids of the failures that occur here.
+/// or the grace period is over. `context` has the clock of `Date` and the ids of the failures that occur here.
 pub async fn serve(
     listener: TcpListener,
     router: Router,

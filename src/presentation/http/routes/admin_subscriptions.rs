@@ -100,7 +100,7 @@ async fn get_subscription(
 
 /// Pause, resume or cancel a subscription
 ///
-/// Resuming a subscription whose last renewal failed tries the renewal again at once.
+/// Resuming a subscription whose last renewal failed retries the renewal at once.
 #[utoipa::path(post, path = "/admin/v1/subscriptions/{id}", tag = "admin-subscriptions", params(("id" = Uuid, Path)),
     request_body = ChangeSubscription, responses((status = 200, body = SubscriptionBody)))]
 async fn change_subscription(

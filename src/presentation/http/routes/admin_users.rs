@@ -97,7 +97,7 @@ async fn update_user(
 /// Erase a user
 ///
 /// Removes the personal data of a user; this cannot be reverted. Orders and invoices keep what accounting needs. The
-/// request fails with `open_orders` while an order of the user is neither fulfilled nor cancelled.
+/// request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled.
 #[utoipa::path(delete, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn erase_user(

@@ -10,6 +10,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::presentation::http::principal::Public;
+use crate::presentation::http::response::JSON;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
@@ -26,7 +27,7 @@ pub(super) fn routes() -> Routes {
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation",
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document.")))]
 async fn get_openapi_document(_: Public, State(app): State<AppState>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], app.openapi_document()).into_response()
+    ([(CONTENT_TYPE, JSON)], app.openapi_document()).into_response()
 }
 
 /// Returns a file of the viewer.

@@ -76,7 +76,7 @@ async fn update_account(
 /// Erase the account
 ///
 /// Removes the personal data of the user; this cannot be reverted. Orders and invoices keep what accounting needs.
-/// The request fails with `open_orders` while an order of the user is neither fulfilled nor cancelled.
+/// The request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled.
 #[utoipa::path(delete, path = "/v1/me", tag = "account", request_body = EraseAccount, responses((status = 204)))]
 async fn erase_account(
     principal: LoggedIn,

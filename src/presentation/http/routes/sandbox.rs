@@ -71,8 +71,8 @@ async fn show_payment(
 
 /// Approve or decline a sandbox payment
 ///
-/// Records the decision of the shopper and settles the payment of the order. A request that another site caused is
-/// refused.
+/// Records the decision of the shopper and applies it to the payment and its order. A request that another site caused
+/// is refused.
 #[utoipa::path(post, path = "/sandbox/3ds/{reference}", tag = "sandbox",
     params(("reference" = String, Path, description = "The reference of the payment, as in its `action_url`.",
         pattern = r"^[!-~]+$")),
