@@ -7,7 +7,7 @@ mod layers;
 
 use std::{
     fmt::Display,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     str::FromStr,
     time::Duration,
@@ -21,9 +21,6 @@ use crate::domain::{country::Country, money::Currency};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
-
-/// The example file: every key with its default.
-pub const EXAMPLE: &str = include_str!("../undercroft.example.toml");
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -66,15 +63,20 @@ impl Settings {
     /// Returns whether the store has the sandbox.
     pub fn has_sandbox(&self) -> bool {
         match self.payments.sandbox {
-            Sandbox::Local => !self.is_public(),
+            Sandbox::Local => self.public_address().is_none(),
             Sandbox::Enabled => true,
             Sandbox::Disabled => false,
         }
     }
 
-    /// Returns whether other machines reach the store.
-    pub fn is_public(&self) -> bool {
-        !self.listen.ip().is_loopback()
+    /// Returns the address at which other machines reach the store, directly or through a proxy; `None` if both
+    /// addresses are those of this machine.
+    pub fn public_address(&self) -> Option<String> {
+        if !self.listen.ip().is_loopback() {
+            return Some(self.listen.to_string());
+        }
+        let is_public = self.public_url.parse::<Uri>().is_ok_and(|url| url.host().is_some_and(is_other_host));
+        is_public.then(|| self.public_url.clone())
     }
 }
 
@@ -235,6 +237,12 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// Returns whether the host of a URL is not this machine.
+fn is_other_host(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    !host.eq_ignore_ascii_case("localhost") && !address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Returns a default that is not zero.

@@ -163,7 +163,9 @@ mod tests {
     use tempfile::NamedTempFile;
 
     use super::*;
-    use crate::settings::{EXAMPLE, LogFormat};
+    use crate::settings::LogFormat;
+
+    const EXAMPLE: &str = include_str!("../../undercroft.example.toml");
 
     fn file(text: &str) -> NamedTempFile {
         let mut file = NamedTempFile::new().unwrap();

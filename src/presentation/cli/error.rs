@@ -27,12 +27,12 @@ pub enum CliError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// Other machines reach the store, and its sandbox is a local one.
+    /// Other machines reach the store at this address, and its sandbox is a local one.
     #[error(
         "other machines reach {0}: set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests, in \
          which payments succeed without money"
     )]
-    Sandbox(SocketAddr),
+    Sandbox(String),
     /// Signals cannot be received.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),

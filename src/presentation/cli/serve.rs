@@ -86,13 +86,13 @@ impl Serve {
 
 /// Checks that the sandbox is not public by accident: otherwise anyone could order without paying.
 fn check_sandbox(settings: &Settings) -> Result<(), CliError> {
-    match settings.payments.sandbox {
-        Sandbox::Local if settings.is_public() => Err(CliError::Sandbox(settings.listen)),
-        Sandbox::Enabled if settings.is_public() => {
-            tracing::warn!(listen = %settings.listen, "the sandbox is enabled: payments succeed without money");
+    match (settings.payments.sandbox, settings.public_address()) {
+        (Sandbox::Local, Some(address)) => Err(CliError::Sandbox(address)),
+        (Sandbox::Enabled, Some(address)) => {
+            tracing::warn!(address, "the sandbox is enabled: payments succeed without money");
             Ok(())
         }
-        _ => Ok(()),
+        (Sandbox::Local | Sandbox::Enabled, None) | (Sandbox::Disabled, _) => Ok(()),
     }
 }
 

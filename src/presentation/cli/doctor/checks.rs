@@ -196,7 +196,7 @@ async fn gateways(store: &Store) -> Vec<Finding> {
     }
     for name in store.infrastructure.gateways.names() {
         let Some(gateway) = store.infrastructure.gateways.get(name) else { continue };
-        // a payment that does not exist
+        // of no payment: the provider responds that it does not know it
         let unknown = PaymentId(store.database().context().ids.uuid());
         findings.push(match gateway.look_up(unknown).await {
             Ok(_) => Finding::ok("payments", format!("{name} responds")),
@@ -213,21 +213,21 @@ async fn gateways(store: &Store) -> Vec<Finding> {
 /// Checks that the sandbox is not public by accident.
 fn sandbox(settings: &Settings) -> Finding {
     let advice = "set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests";
-    let public = settings.is_public();
-    match settings.payments.sandbox {
-        Sandbox::Local if public => {
-            let found = format!("`serve` does not start on {}, which other machines reach", settings.listen);
+    match (settings.payments.sandbox, settings.public_address()) {
+        (Sandbox::Local, Some(address)) => {
+            let found = format!("`serve` does not start, because other machines reach {address}");
             Finding::problem("sandbox", found, advice)
         }
-        Sandbox::Enabled if public => {
-            let found = "enabled, and other machines reach the store: payments succeed without money";
+        (Sandbox::Enabled, Some(address)) => {
+            let found =
+                format!("enabled, and other machines reach {address}: payments succeed without money");
             Finding::warning("sandbox", found, advice)
         }
-        Sandbox::Local | Sandbox::Enabled => Finding::ok(
+        (Sandbox::Local | Sandbox::Enabled, None) => Finding::ok(
             "sandbox",
             "enabled: payments succeed without money; only this machine reaches the store",
         ),
-        Sandbox::Disabled => Finding::ok("sandbox", "disabled"),
+        (Sandbox::Disabled, _) => Finding::ok("sandbox", "disabled"),
     }
 }
 
@@ -294,7 +294,8 @@ async fn books(store: &Store) -> Finding {
                     format!("{} ({})", broken.rule, counted(broken.rows.cast_unsigned(), "row", "rows"))
                 })
                 .collect();
-            Finding::problem("books", rules.join("; "), "make a copy of the database, and report a bug")
+            let advice = "if payments of cancelled orders are listed, refund them; if others are, make a backup and report a bug";
+            Finding::problem("books", rules.join("; "), advice)
         }
         Err(failure) => Finding::problem("books", failure.report().to_string(), "check the database"),
     }

@@ -30,7 +30,29 @@ fn a_public_address_requires_the_setting() {
 
     let (code, text) = doctor(&folder);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("`serve` does not start on 0.0.0.0:0"), "{text}");
+    assert!(text.contains("`serve` does not start, because other machines reach 0.0.0.0:0"), "{text}");
+}
+
+#[test]
+fn a_public_url_requires_the_setting_too() {
+    let folder = TempDir::new().unwrap();
+    let doctor = |public_url: &str| {
+        let mut command = undercroft(folder.path(), &["doctor", "--listen", "127.0.0.1:0"]);
+        let output = command.env("UNDERCROFT_PUBLIC_URL", public_url).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    for local in ["", "http://localhost:8080", "http://127.0.0.1:8080/shop", "http://[::1]"] {
+        let (code, text) = doctor(local);
+        assert_eq!(code, Some(0), "{local}: {text}");
+    }
+    let (code, text) = doctor("https://shop.example.com/");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("does not start, because other machines reach https://shop.example.com"), "{text}");
+
+    let mut serve = undercroft(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let output = serve.env("UNDERCROFT_PUBLIC_URL", "https://shop.example.com").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
 }
 
 #[test]
@@ -42,7 +64,7 @@ fn a_public_sandbox_is_a_warning() {
     assert!(log.contains("the sandbox is enabled: payments succeed without money"), "{log}");
     let (code, text) = doctor(&folder);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("enabled, and other machines reach the store"), "{text}");
+    assert!(text.contains("enabled, and other machines reach 0.0.0.0:0"), "{text}");
 }
 
 #[test]
