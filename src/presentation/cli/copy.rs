@@ -1,7 +1,7 @@
 //! `undercroft copy`: copies the whole store to another database.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
@@ -19,8 +19,10 @@ use crate::{
     settings::Settings,
 };
 
-/// The digits of a hash that are printed.
+/// The bytes of a hash that are printed, each as two digits.
 const HASH_BYTES: usize = 8;
+/// The most bytes that are read from standard input.
+const MOST_BYTES: u64 = 4096;
 
 /// The arguments of `copy`.
 #[derive(clap::Args, Debug)]
@@ -57,7 +59,7 @@ impl Copy {
             let copied = copy(&from, &to, Context::system(), &mut progress).await;
             progress.bar.finish_and_clear();
             copied.map_err(|error| match error {
-                CopyError::Stopped => CliError::Stopped(progress.interrupted()),
+                CopyError::Stopped => CliError::Interrupted(progress.interrupted()),
                 error => CliError::Copy(error),
             })
         });
@@ -78,9 +80,8 @@ fn target(text: &str) -> Result<Target, InvalidDatabaseUrl> {
 /// Reads the URL of the target from standard input: one line.
 fn read_target() -> Result<DatabaseUrl, CliError> {
     let mut line = String::new();
-    io::stdin().read_line(&mut line).map_err(CliError::Input)?;
-    let invalid = |reason| CliError::Input(io::Error::new(io::ErrorKind::InvalidData, reason));
-    line.trim_end().parse::<DatabaseUrl>().map_err(invalid)
+    io::stdin().lock().take(MOST_BYTES).read_line(&mut line).map_err(CliError::Input)?;
+    line.trim_end().parse().map_err(CliError::Target)
 }
 
 /// Returns the tables with their rows and hashes.

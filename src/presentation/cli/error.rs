@@ -14,7 +14,7 @@ use super::torture::TortureError;
 use crate::application::{export::ExportError, import::run::ImportError};
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{DatabaseError, copy::CopyError};
+use crate::infrastructure::repositories::{DatabaseError, InvalidDatabaseUrl, copy::CopyError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +38,10 @@ pub enum CliError {
     Signals(#[source] io::Error),
     /// A signal ended the command before it was complete; the text says what was done, and how to continue.
     #[error("interrupted {0}")]
-    Stopped(String),
-    /// A second signal came before all running requests were completed.
+    Interrupted(String),
+    /// A second signal stopped the server before all running requests were completed.
     #[error("stopped by a second signal before all requests were completed")]
-    Interrupted,
+    CutOff,
     /// The worker stopped because of an internal error.
     #[error("the worker stopped unexpectedly")]
     Worker(#[source] JoinError),
@@ -54,6 +54,9 @@ pub enum CliError {
     /// Standard input cannot be read.
     #[error("cannot read standard input")]
     Input(#[source] io::Error),
+    /// The text on standard input is not the URL of a target.
+    #[error("standard input is {0}")]
+    Target(InvalidDatabaseUrl),
     /// The text on standard input is not a valid password.
     #[error("a password is one line of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")]
     Password,
@@ -133,7 +136,7 @@ impl CliError {
         match self {
             Self::Listen { .. }
             | Self::Signals(_)
-            | Self::Interrupted
+            | Self::CutOff
             | Self::Worker(_)
             | Self::Store(_)
             | Self::Input(_)
@@ -143,13 +146,13 @@ impl CliError {
             | Self::Output(_)
             | Self::DeadLetter { .. }
             | Self::File { .. } => Exit::Failure,
-            Self::Stopped(_) => Exit::Stopped,
+            Self::Interrupted(_) => Exit::Interrupted,
             Self::Problems { exit, .. } => *exit,
             Self::Rejected(_) | Self::NotImported(_) => Exit::Rejected,
             Self::Backup(error) => error.exit(),
             Self::Copy(error) => copy_exit(error),
             Self::Torture(error) => error.exit(),
-            Self::Password | Self::Sandbox(_) => Exit::Usage,
+            Self::Password | Self::Target(_) | Self::Sandbox(_) => Exit::Usage,
             Self::Database(error) => database_exit(error),
         }
     }
@@ -163,7 +166,7 @@ fn copy_exit(error: &CopyError) -> Exit {
         }
         CopyError::NotEmpty => Exit::Usage,
         CopyError::SourceChanged(_) | CopyError::Columns(_) | CopyError::Differs(_) => Exit::Failure,
-        CopyError::Stopped => Exit::Stopped,
+        CopyError::Stopped => Exit::Interrupted,
     }
 }
 

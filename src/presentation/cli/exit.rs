@@ -19,7 +19,7 @@ pub enum Exit {
     /// The database cannot be reached, or `migrate` must be run.
     Database = 4,
     /// A signal (SIGINT, SIGTERM) ended a command other than `serve` before it was complete.
-    Stopped = 130,
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

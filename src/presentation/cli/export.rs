@@ -51,7 +51,7 @@ impl Export {
                         || "before the end of the output".to_owned(),
                         |file| format!("before {} was written", file.display()),
                     );
-                    Err(CliError::Stopped(format!("{written}; the same command begins again")))
+                    Err(CliError::Interrupted(format!("{written}; the same command begins again")))
                 }
                 exported => exported,
             }

@@ -79,7 +79,7 @@ impl Serve {
                 tracing::info!(served, drained, cut_off, "stopped");
                 Ok(())
             }
-            () = second_signal => Err(CliError::Interrupted),
+            () = second_signal => Err(CliError::CutOff),
         }
     }
 }
@@ -130,14 +130,13 @@ async fn serve_with_worker<T>(
 
 /// Creates the administrator of a new store, and prints how to log in to standard output, which is not logged.
 async fn welcome(store: Store, address: SocketAddr) {
-    let admin = match demo::admin(&store).await {
-        Ok(admin) => admin,
+    let demo::Login { email, password } = match demo::admin(&store).await {
+        Ok(login) => login,
         Err(failure) => {
             tracing::error!(failure = %failure.report(), "no administrator was created; `undercroft admin create` creates one");
             return;
         }
     };
-    let demo::Login { email, password } = admin;
     let password = password.expose_secret();
     let [percent, amount] = demo::DISCOUNTS;
     // standard output may be closed

@@ -46,9 +46,9 @@ pub(super) async fn interruptible<T>(
     });
     let result = tokio::select! {
         result = work(stop) => result,
-        () = end.cancelled() => Err(CliError::Stopped(
-            "by a second signal; what was committed remains, and the same command continues from there".into(),
-        )),
+        () = end.cancelled() => {
+            Err(CliError::Interrupted("by a second signal; what was committed remains".into()))
+        }
     };
     waiting.abort();
     result

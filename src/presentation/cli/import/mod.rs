@@ -56,9 +56,8 @@ pub struct Import {
     /// free of NAME.rejected-2.csv, …; NAME is `stdin` for standard input]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// What happens to a variant whose SKU another variant of the file has: its line is rejected, or it gets a suffix
-    /// (-2,
-    /// -3, …)
+    /// What happens to a variant whose SKU another variant of the file has: its line is rejected, or its SKU gets a
+    /// suffix (-2, -3, …)
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     duplicate_skus: DuplicateSkus,
     /// Take the texts, prices, stock and new variants of products that are in the store already; nothing is removed
@@ -129,8 +128,10 @@ impl Import {
             progress.finish(imported.is_ok()).map_err(|error| source.failed(ImportError::Observer(error)))?;
         let imported = imported.map_err(|error| match (error, interrupted) {
             (error, Some(_)) if !is_stop(&error) => error,
-            (_, Some(_)) if self.dry_run => CliError::Stopped("a dry run; the store stays as it was".into()),
-            (_, Some(interrupted)) => CliError::Stopped(interrupted),
+            (_, Some(_)) if self.dry_run => {
+                CliError::Interrupted("a dry run; the store stays as it was".into())
+            }
+            (_, Some(interrupted)) => CliError::Interrupted(interrupted),
             (error, None) => error,
         })?;
 

@@ -65,9 +65,8 @@ impl Progress {
         std::fs::remove_file(&self.path)?;
         Ok(None)
     }
-}
 
-impl Progress {
+    /// Fails if a signal came.
     fn check_stop(&self) -> io::Result<()> {
         if self.stop.is_cancelled() { Err(io::Error::other("a signal")) } else { Ok(()) }
     }

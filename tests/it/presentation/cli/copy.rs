@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::run;
+use super::{run, undercroft};
 use crate::support::EmptyPostgres;
 use crate::support::import::DEMO;
 
@@ -38,6 +38,14 @@ fn a_target_with_a_store_and_a_malformed_url_exit_with_2() {
     let (code, _, errors) = run(folder.path(), &["copy", "--to", "mysql://u:hush@h/d"]);
     assert_eq!(code, Some(2));
     assert!(errors.contains("'--to <URL>': not a database URL"), "{errors}");
+    assert!(!errors.contains("hush"), "{errors}");
+
+    fs::write(folder.path().join("url"), "mysql://u:hush@h/d\n").unwrap();
+    let mut command = undercroft(folder.path(), &["copy", "--to", "-"]);
+    let output = command.stdin(fs::File::open(folder.path().join("url")).unwrap()).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.starts_with("undercroft: standard input is not a database URL: "), "{errors}");
     assert!(!errors.contains("hush"), "{errors}");
 
     let (code, _, errors) =
