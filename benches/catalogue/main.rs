@@ -1,8 +1,8 @@
 //! Lists and searches over a small and a large catalogue, side by side: the cost of a page must be the same with
 //! a thousand times as many products.
 //!
-//! `cargo bench --bench catalogue -- URL [small] [large] [query]`, where URL is `sqlite:FOLDER` or `postgres://…`;
-//! by default a new folder, 1,000 and 1,000,000 products, and every query. Loaded catalogues are kept for the next
+//! `cargo bench --bench catalogue -- URL [small] [large] [query]`, where URL is `sqlite:FOLDER` or `postgres://…`; by
+//! default a folder in `target`, 1,000 and 1,000,000 products, and every query. Loaded catalogues are kept for the next
 //! run. Rounds of both catalogues alternate, so that a busy machine slows both.
 #![expect(clippy::expect_used, reason = "an error ends the measurement")]
 
@@ -118,7 +118,7 @@ impl Shop {
             .expect("a database");
         let catalogue = GeneratedCatalogue::load(&database, size).await;
         if database.engine() == Engine::Postgres {
-            measure::settle(&database).await;
+            measure::analyze(&database).await;
         }
         let workers = Workers::of(&database).await;
         Self { database, workers, catalogue, cursor: None, filter: euros() }

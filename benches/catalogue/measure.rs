@@ -85,8 +85,8 @@ pub(crate) async fn schema(url: &str, name: &str) -> String {
     format!("{url}{joint}options=-csearch_path%3D{name}")
 }
 
-/// Analyzes the loaded tables, which PostgreSQL does later otherwise.
-pub(crate) async fn settle(database: &Database) {
+/// Vacuums and analyzes the loaded tables, which PostgreSQL does later otherwise.
+pub(crate) async fn analyze(database: &Database) {
     let tables = ["products", "variants", "inventory", "listings", "product_texts", "product_words"];
     let mut connection = database.read().await.expect("a connection");
     for table in tables {

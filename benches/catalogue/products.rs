@@ -12,9 +12,9 @@ use undercroft::infrastructure::repositories::{
 };
 use uuid::Uuid;
 
-/// Products inserted in one unit of work.
+/// The products inserted in one unit of work.
 const BATCH: usize = 500;
-/// Categories, a tenth of them without a parent.
+/// The categories; one in eleven has no parent.
 const CATEGORIES: u64 = 110;
 /// The words of descriptions; the first ones are the most frequent.
 const VOCABULARY: u64 = 30_000;

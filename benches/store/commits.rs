@@ -141,7 +141,7 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
                     provider: "sandbox".into(),
                     token: "tok_ok".into(),
                 };
-                buy(&store, draft).await?;
+                check_out(&store, draft).await?;
             }
             Ok::<_, Failure>(())
         });
@@ -153,7 +153,7 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
 }
 
 /// Places an order and applies the capture of its payment.
-async fn buy(store: &undercroft::application::Store, draft: OrderDraft) -> Result<(), Failure> {
+async fn check_out(store: &undercroft::application::Store, draft: OrderDraft) -> Result<(), Failure> {
     let given = (Arc::clone(&store.terms), draft);
     let place =
         store.database().write(given, async |work, (terms, draft)| place_order(work, terms, draft).await);

@@ -59,7 +59,8 @@ const LOCK_ORDER: &str = "UPDATE orders SET version = version + 1, updated_at = 
      placed_at, updated_at, fulfilled_at, seller";
 const SETTLE: &str = "UPDATE payment_operations SET status = ?2, provider_reference = ?3, failure = NULL, settled_at = ?4 \
      WHERE payment_id = ?1 AND kind = 'authorize' AND status <> 'succeeded'";
-const TAKE_RESERVATIONS: &str = "DELETE FROM reservations WHERE order_id = ?1 RETURNING variant_id, quantity";
+const REMOVE_RESERVATIONS: &str =
+    "DELETE FROM reservations WHERE order_id = ?1 RETURNING variant_id, quantity";
 const SELL: &str = "UPDATE inventory SET stock = stock - ?2, reserved = reserved - ?2, version = version + 1, \
      updated_at = ?3 WHERE variant_id = ?1";
 const INVOICE: &str = "INSERT INTO invoices (id, kind, series, number, order_id, user_id, corrects, payment_operation_id, \
@@ -140,7 +141,7 @@ impl Checkout {
         let reference = format!("sandbox_{}", self.payment.simple());
         run(connection, SETTLE, params![self.payment, "succeeded", reference, now])?;
         self.event(connection, id(), "payment.captured", now)?;
-        run(connection, TAKE_RESERVATIONS, params![self.order])?;
+        run(connection, REMOVE_RESERVATIONS, params![self.order])?;
         for variant in self.variants {
             run(connection, SELL, params![variant.0, 1, now])?;
         }

@@ -22,24 +22,24 @@ use undercroft::infrastructure::repositories::{
 
 use crate::Outcome;
 
-/// Products in the catalogue.
+/// The products of the catalogue.
 const PRODUCTS: usize = 1_000;
-/// Variants of each.
+/// The variants of a product.
 const VARIANTS: usize = 3;
-/// Categories; each product is in one of them.
+/// The categories; each product is in one of them.
 const CATEGORIES: usize = 20;
-/// Products inserted in one unit of work.
+/// The products inserted in one unit of work.
 const BATCH: usize = 100;
-/// Pieces of each variant: more than all measurements buy.
+/// The pieces of each variant: more than all measurements buy.
 const STOCK: i64 = 100_000_000;
 
 /// A store with its products.
 pub(crate) struct Shop {
     /// The store.
     pub store: Store,
-    /// Its products.
+    /// The products.
     pub products: Vec<ProductId>,
-    /// Their variants.
+    /// The variants of the products.
     pub variants: Vec<VariantId>,
 }
 
