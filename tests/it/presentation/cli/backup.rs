@@ -1,29 +1,17 @@
 //! `backup` and `restore`, while a server runs and after it has stopped.
 
 use std::fs;
-use std::io::Write;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
-use super::{Server, get, run, undercroft};
-
-const SERVE: [&str; 4] = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
-
-fn serve(folder: &Path) -> (Server, String) {
-    Server::start(&mut undercroft(folder, &SERVE))
-}
+use super::{create_cart, get, run, serve};
 
 /// Creates a cart; returns its id.
-fn create_cart(address: &str) -> String {
-    let mut client = TcpStream::connect(address).unwrap();
-    let request = "POST /v1/carts HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n\
-                   content-length: 2\r\nconnection: close\r\n\r\n{}";
-    client.write_all(request.as_bytes()).unwrap();
-    let response = std::io::read_to_string(client).unwrap();
+fn new_cart(address: &str) -> String {
+    let response = create_cart(address);
     let (_, id) = response.split_once("\"id\":\"").expect(&response);
     id.split('"').next().unwrap().to_owned()
 }
@@ -38,20 +26,20 @@ fn succeed(folder: &Path, arguments: &[&str]) -> String {
 fn a_backup_under_load_has_all_that_was_acknowledged_before_it() {
     let folder = TempDir::new().unwrap();
     let (server, address) = serve(folder.path());
-    let before: Vec<_> = (0..20).map(|_| create_cart(&address)).collect();
+    let before: Vec<_> = (0..20).map(|_| new_cart(&address)).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    create_cart(&address);
+                    new_cart(&address);
                 }
             });
         }
         succeed(folder.path(), &["backup", "copy.db"]);
         stop.store(true, Ordering::Relaxed);
     });
-    let after = create_cart(&address);
+    let after = new_cart(&address);
     server.stop();
     let mode = fs::metadata(folder.path().join("copy.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -73,14 +61,14 @@ fn a_backup_under_load_has_all_that_was_acknowledged_before_it() {
 fn a_restore_replaces_a_store_only_by_force_and_never_one_in_use() {
     let folder = TempDir::new().unwrap();
     let (server, address) = serve(folder.path());
-    let kept = create_cart(&address);
+    let kept = new_cart(&address);
     succeed(folder.path(), &["backup", "copy.db"]);
     let (code, _, errors) = run(folder.path(), &["backup", "copy.db"]);
     assert_eq!(
         (code, errors.as_str()),
         (Some(2), "undercroft: copy.db exists; a backup does not overwrite a file\n")
     );
-    let lost = create_cart(&address);
+    let lost = new_cart(&address);
 
     let (code, _, errors) = run(folder.path(), &["restore", "copy.db"]);
     assert_eq!(code, Some(2), "{errors}");
@@ -103,7 +91,7 @@ fn a_restore_replaces_a_store_only_by_force_and_never_one_in_use() {
 fn a_damaged_backup_is_refused_and_the_store_is_unchanged() {
     let folder = TempDir::new().unwrap();
     let (server, address) = serve(folder.path());
-    let kept = create_cart(&address);
+    let kept = new_cart(&address);
     succeed(folder.path(), &["backup", "copy.db"]);
     server.stop();
     let file = folder.path().join("copy.db");

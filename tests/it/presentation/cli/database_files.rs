@@ -1,35 +1,18 @@
 //! The files of a SQLite database: which ones are left by a process, and which ones a process refuses.
 
 use std::fs;
-use std::io::Write;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Server, get, run, undercroft};
-
-const SERVE: [&str; 4] = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
-
-fn serve(folder: &Path) -> (Server, String) {
-    Server::start(&mut undercroft(folder, &SERVE))
-}
+use super::{SERVE, create_cart, get, run, serve};
 
 /// Creates a cart.
 fn write(address: &str) {
     let response = create_cart(address);
     assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
-}
-
-/// Requests a cart; returns the response.
-fn create_cart(address: &str) -> String {
-    let mut client = TcpStream::connect(address).unwrap();
-    let request = "POST /v1/carts HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n\
-                   content-length: 2\r\nconnection: close\r\n\r\n{}";
-    client.write_all(request.as_bytes()).unwrap();
-    std::io::read_to_string(client).unwrap()
 }
 
 fn files(folder: &Path) -> Vec<String> {

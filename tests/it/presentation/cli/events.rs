@@ -8,8 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::import::{folder_with, import};
-use super::interrupts::signal;
-use super::{run, undercroft};
+use super::{run, signal, undercroft};
 
 /// A product in JSON Lines with a price in cents.
 fn product(id: &str, price: u32) -> String {

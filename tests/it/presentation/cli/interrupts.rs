@@ -3,19 +3,13 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::import::{export, folder_with, import, orders_in, sales};
-use super::{run, undercroft};
-
-/// Sends a signal to a process.
-pub(super) fn signal(child: &Child, name: &str) {
-    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status();
-    assert!(sent.unwrap().success());
-}
+use super::{run, signal, undercroft};
 
 #[test]
 fn an_import_that_was_interrupted_says_what_is_imported_and_continues() {

@@ -54,8 +54,7 @@ impl Server {
     }
 
     fn signal(&self, name: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
-        assert!(sent.unwrap().success());
+        signal(&self.child, name);
     }
 
     /// Waits until the server logs a line with `text`.
@@ -95,13 +94,47 @@ impl Drop for Server {
     }
 }
 
-/// Returns the response to a request on a new connection.
+/// Sends a signal to a process.
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// The arguments of a server without the demo catalogue.
+const SERVE: [&str; 4] = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
+
+/// Starts a server without the demo catalogue in a folder, and returns its address.
+fn serve(folder: &Path) -> (Server, String) {
+    Server::start(&mut undercroft(folder, &SERVE))
+}
+
+/// Returns the response to a GET request on a new connection.
 fn get(address: &str, path: &str) -> String {
+    send(address, &format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n"))
+}
+
+/// Returns the response to a POST request with a JSON body on a new connection.
+fn post(address: &str, path: &str, body: &str) -> String {
+    let length = body.len();
+    send(
+        address,
+        &format!(
+            "POST {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
+/// Requests a cart; returns the response.
+fn create_cart(address: &str) -> String {
+    post(address, "/v1/carts", "{}")
+}
+
+/// Sends a request on a new connection; returns what the server sends until it closes the connection.
+fn send(address: &str, request: &str) -> String {
     let mut client = TcpStream::connect(address).unwrap();
-    write!(client, "GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
-    let mut response = String::new();
-    client.read_to_string(&mut response).unwrap();
-    response
+    client.write_all(request.as_bytes()).unwrap();
+    std::io::read_to_string(client).unwrap()
 }
 
 #[test]
@@ -186,18 +219,7 @@ fn admin(folder: &Path, arguments: &[&str], password: &str) -> (Option<i32>, Str
 
 /// Logs in; returns the response.
 fn log_in(address: &str, email: &str, password: &str) -> String {
-    let body = format!(r#"{{"email":"{email}","password":"{password}"}}"#);
-    let mut client = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(
-        client,
-        "POST /v1/sessions HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut response = String::new();
-    client.read_to_string(&mut response).unwrap();
-    response
+    post(address, "/v1/sessions", &format!(r#"{{"email":"{email}","password":"{password}"}}"#))
 }
 
 #[test]
@@ -356,9 +378,7 @@ fn a_request_needs_exactly_one_host() {
         ("HTTP/1.1\r\nhost: shop\r\nhost: shop\r\n", "HTTP/1.1 400 "),
         ("HTTP/1.0\r\n", "HTTP/1.0 200 "),
     ] {
-        let mut client = TcpStream::connect(&address).unwrap();
-        write!(client, "GET /health/live {head}connection: close\r\n\r\n").unwrap();
-        let response = std::io::read_to_string(client).unwrap();
+        let response = send(&address, &format!("GET /health/live {head}connection: close\r\n\r\n"));
         assert!(response.starts_with(status), "{head}: {response}");
     }
     server.stop();
