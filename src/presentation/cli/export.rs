@@ -1,4 +1,4 @@
-//! `undercroft export`: writes the whole store as JSON Lines.
+//! `undercroft export`: writes the data of the store as JSON Lines, without credentials and what the worker needs.
 
 use std::fs;
 use std::io::{self, BufWriter, Write, stdout};

@@ -138,7 +138,7 @@ pub enum Command {
     Migrate(migrate::Migrate),
     /// Import a catalogue or orders from Shopify, WooCommerce, UCI Online Retail or JSON Lines
     Import(import::Import),
-    /// Export the whole store as JSON Lines
+    /// Export the catalogue, customers, orders and invoices as JSON Lines
     Export(export::Export),
     /// Write the whole store to a file, also while a server runs (SQLite)
     Backup(backup::Backup),
