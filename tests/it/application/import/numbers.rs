@@ -1,5 +1,7 @@
 //! Ambiguous numbers: the other numbers of a column decide, in the whole file.
 
+use std::fmt::Write;
+
 use crate::support::Shop;
 use crate::support::import::{exported, import_all, number};
 
@@ -7,7 +9,7 @@ use crate::support::import::{exported, import_all, number};
 fn file(lines: &[(&str, &str)]) -> String {
     let mut text = "ID;Type;SKU;Name;Stock;Regular price\n".to_owned();
     for (index, (price, stock)) in lines.iter().enumerate() {
-        text.push_str(&format!("{index};simple;S{index};Lamp {index};{stock};{price}\n"));
+        writeln!(text, "{index};simple;S{index};Lamp {index};{stock};{price}").unwrap();
     }
     text
 }
