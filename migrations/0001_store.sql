@@ -503,7 +503,7 @@ CREATE TABLE event_cursors (
 -- subject is here
 CREATE TABLE postponed_events (
     subscriber KEYTEXT NOT NULL,
-    seq BIGINT NOT NULL,
+    seq BIGINT NOT NULL REFERENCES outbox (seq),
     subject KEYTEXT NOT NULL,
     attempts BIGINT NOT NULL,
     due_at TIMESTAMPTZ NOT NULL,

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use undercroft::domain::ids::VariantId;
 use undercroft::infrastructure::events::{Replay, Subscriber};
+use undercroft::infrastructure::repositories::DatabaseError;
 use uuid::Uuid;
 
 use super::{
@@ -35,6 +36,17 @@ async fn an_event_that_fails_delays_no_other_subject(shop: &Shop) {
     let order = "SELECT COUNT(*) FROM counters AS early JOIN counters AS late ON early.value < late.value \
                  WHERE early.name = 'note-0003' AND late.name = 'note-0004'";
     assert_eq!(value::<i64>(database, order, &[]).await, 1);
+}
+
+on_both_engines!(an_event_that_is_postponed_cannot_be_deleted);
+async fn an_event_that_is_postponed_cannot_be_deleted(shop: &Shop) {
+    publish(&shop.database, 3).await;
+    deliver_up_to(&dispatcher(&shop.database, Subscriber::new("fails").on(note_but_3)), &shop.database, 0)
+        .await;
+    assert_eq!(postponed(&shop.database).await, 1);
+    let delete = shop.database.write((), async |work, ()| work.execute("DELETE FROM outbox", &[]).await);
+    let deleted: Result<u64, DatabaseError> = delete.await;
+    assert!(matches!(deleted, Err(DatabaseError::ForeignKey(_))), "{deleted:?}");
 }
 
 on_both_engines!(

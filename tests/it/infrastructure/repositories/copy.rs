@@ -143,7 +143,7 @@ async fn fill(shop: &Shop) -> VariantId {
          FROM purchases p JOIN orders ON id = order_id LIMIT 1",
         "INSERT INTO notifications SELECT id, id, 'test', '{}', 'in_app', 'delivered', NULL, created_at FROM users LIMIT 1",
         "INSERT INTO event_cursors (subscriber, seq) VALUES ('none', 1)",
-        "INSERT INTO postponed_events VALUES ('none', 1, 's', 0, (SELECT MIN(occurred_at) FROM outbox), NULL)",
+        "INSERT INTO postponed_events SELECT 'none', seq, subject, 0, occurred_at, NULL FROM outbox LIMIT 1",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",
         "INSERT INTO discount_uses SELECT o.id, d.id FROM orders o, discounts d WHERE o.status = 'paid' LIMIT 1",
