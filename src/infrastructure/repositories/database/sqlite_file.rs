@@ -91,6 +91,11 @@ impl FileId {
     }
 }
 
+/// Returns whether both paths lead to the same file.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    FileId::of(one).is_ok_and(|one| FileId::of(other).is_ok_and(|other| one == other))
+}
+
 /// The file that was opened at a path.
 #[derive(Debug)]
 pub(super) struct OpenFile {

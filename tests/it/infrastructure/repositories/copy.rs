@@ -23,6 +23,9 @@ use crate::support::{EmptyPostgres, Shop, ShopOptions};
 /// The migrations, all in one text.
 const MIGRATIONS: &str = include_str!("../../../../migrations/0001_store.sql");
 
+/// The most rows of a page.
+const PAGE: i64 = 500;
+
 /// An empty database, removed when it is dropped.
 struct Target {
     url: String,
@@ -80,6 +83,28 @@ impl CopyObserver for Stopping {
         }
         self.rows = rows;
         ControlFlow::Break(())
+    }
+}
+
+/// Runs a whole copy from and to the same databases after a full page of a step.
+struct Overtaken {
+    at: CopyStep,
+    by: (String, String),
+    rows: i64,
+}
+
+impl CopyObserver for Overtaken {
+    fn progressed(&mut self, step: CopyStep, rows: i64, _: Option<i64>) -> ControlFlow<()> {
+        let added = rows - std::mem::replace(&mut self.rows, rows);
+        if step != self.at || added != PAGE || self.by.0.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let (from, to) = std::mem::take(&mut self.by);
+        let other = std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(async { copied(&from, &to).await })
+        });
+        other.join().unwrap();
+        ControlFlow::Continue(())
     }
 }
 
@@ -162,6 +187,8 @@ async fn a_copy_to_the_other_engine_and_back_has_every_row_of_every_table(shop: 
     let Some(back) = Target::on(shop.database.engine()).await else { return };
     let first = copied(&shop.url, &other.url).await;
     let second = copied(&other.url, &back.url).await;
+    let Some(same) = Target::on(shop.database.engine()).await else { return };
+    assert_eq!(copied(&shop.url, &same.url).await.tables, first.tables, "the hashes depend on the target");
 
     let names: BTreeSet<_> = first.tables.iter().map(|table| table.name.clone()).collect();
     assert_eq!(names, tables_of_the_migrations());
@@ -232,7 +259,44 @@ async fn a_store_is_never_the_target_of_a_copy(shop: &Shop) {
         Database::open(&target.url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
         assert!(matches!(refused(&shop.url, &target.url).await, CopyError::NotEmpty));
     }
-    assert!(matches!(refused(&shop.url, &shop.url).await, CopyError::NotEmpty));
+    assert!(matches!(refused(&shop.url, &shop.url).await, CopyError::Same));
+}
+
+on_both_engines!(a_copy_that_is_complete_is_reported_again_until_a_store_changes);
+async fn a_copy_that_is_complete_is_reported_again_until_a_store_changes(shop: &Shop) {
+    import_all(&shop.store, ONLINE_RETAIL).await;
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(target) = Target::on(engine).await else { return };
+        let first = copied(&shop.url, &target.url).await;
+        let again = copied(&shop.url, &target.url).await;
+        let rows = first.tables.iter().map(|table| table.rows).sum();
+        assert_eq!(again, CopyReport { resumed: rows, ..first });
+
+        let changed = target.open().await.unwrap();
+        execute(&changed, &["UPDATE store_settings SET value = 'changed'"]).await;
+        drop(changed);
+        assert!(matches!(refused(&shop.url, &target.url).await, CopyError::NotEmpty));
+    }
+}
+
+on_both_engines!(a_copy_says_that_another_one_writes_to_its_target);
+async fn a_copy_says_that_another_one_writes_to_its_target(shop: &Shop) {
+    import_all(&shop.store, ONLINE_RETAIL).await;
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(target) = Target::on(engine).await else { return };
+        let mut observer =
+            Overtaken { at: CopyStep::Copying, by: (shop.url.clone(), target.url.clone()), rows: 0 };
+        let (from, to) = (shop.url.parse().unwrap(), target.url.parse().unwrap());
+        let error = copy(&from, &to, Context::system(), &mut observer).await.unwrap_err();
+        assert!(matches!(error, CopyError::WrittenMeanwhile(_)), "{error}");
+        copied(&shop.url, &target.url).await;
+
+        let Some(target) = Target::on(engine).await else { return };
+        let mut observer =
+            Overtaken { at: CopyStep::Comparing, by: (shop.url.clone(), target.url.clone()), rows: 0 };
+        copy(&from, &target.url.parse().unwrap(), Context::system(), &mut observer).await.unwrap();
+        assert_eq!(check(&target.open().await.unwrap(), false).await.unwrap(), []);
+    }
 }
 
 on_both_engines!(

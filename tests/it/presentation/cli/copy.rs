@@ -1,5 +1,6 @@
 //! `copy` copies a store to another database.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use tempfile::TempDir;
@@ -31,9 +32,19 @@ async fn a_store_is_copied_to_postgres_and_to_a_new_file() {
 fn a_target_with_a_store_and_a_malformed_url_exit_with_2() {
     let folder = TempDir::new().unwrap();
     assert_eq!(run(folder.path(), &["migrate"]).0, Some(0));
-    let (code, _, errors) = run(folder.path(), &["copy", "--to", "sqlite:undercroft.db"]);
+    assert_eq!(run(folder.path(), &["migrate", "--database", "sqlite:other.db"]).0, Some(0));
+    let bytes = || fs::read(folder.path().join("other.db")).unwrap();
+    let before = bytes();
+    let (code, _, errors) = run(folder.path(), &["copy", "--to", "sqlite:other.db"]);
     assert_eq!(code, Some(2));
     assert!(errors.starts_with("undercroft: the target contains a store; "), "{errors}");
+    assert!(bytes() == before, "the target was written to");
+
+    let (code, _, errors) = run(folder.path(), &["copy", "--to", "sqlite:./undercroft.db"]);
+    assert_eq!(code, Some(2));
+    assert_eq!(errors, "undercroft: the source and the target are the same database\n");
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<BTreeSet<_>>(), ["other.db", "undercroft.db"].map(Into::into).into());
 
     let (code, _, errors) = run(folder.path(), &["copy", "--to", "mysql://u:hush@h/d"]);
     assert_eq!(code, Some(2));

@@ -4,7 +4,7 @@
 //! copy. Rows are read from one snapshot of the source, in the order of their primary key, and written in transactions
 //! of one page each. A copy that was interrupted continues after the greatest key in each table of the target; the hash
 //! of each table in the source, which the target records, shows whether the source has changed since. The copy is
-//! complete when the hashes of source and target are equal.
+//! complete when the hashes of source and target are equal; a target that is complete already is only compared.
 
 mod catalog;
 mod table_hash;
@@ -17,7 +17,7 @@ use self::table_hash::TableHash;
 use self::target::{Serial, Target};
 use super::connection::Connection;
 use super::error::DatabaseError;
-use super::{Database, DatabaseUrl, Engine, Setup};
+use super::{Database, DatabaseUrl, Engine, SchemaState, Setup};
 use crate::domain::context::Context;
 
 /// The table of the migrations, which the target has of its own.
@@ -32,7 +32,10 @@ pub enum CopyError {
     /// The target cannot be set up or read.
     #[error("the target: {0}")]
     Target(DatabaseError),
-    /// The target contains a store that is not an incomplete copy.
+    /// The target is the source.
+    #[error("the source and the target are the same database")]
+    Same,
+    /// The target contains a store that is neither an incomplete copy nor a complete one of the source.
     #[error(
         "the target contains a store; a copy needs an empty database, or its own target if it was interrupted"
     )]
@@ -54,6 +57,12 @@ pub enum CopyError {
         /// The error of the target.
         source: DatabaseError,
     },
+    /// A row is in the target that this copy has not written.
+    #[error(
+        "the target was written to meanwhile, perhaps by another copy. If one is running, wait until it has ended, and \
+         run the same command again"
+    )]
+    WrittenMeanwhile(#[source] DatabaseError),
     /// The observer ended the copy; the next one continues after the rows in the target.
     #[error("the copy was stopped")]
     Stopped,
@@ -80,7 +89,7 @@ pub struct CopyReport {
     pub tables: Vec<TableReport>,
     /// The tables of the source that are no tables of a store.
     pub not_copied: Vec<String>,
-    /// The number of rows that an earlier run had copied.
+    /// The number of rows that an earlier run had copied: all if the copy was complete.
     pub resumed: i64,
 }
 
@@ -110,8 +119,13 @@ pub async fn copy<O: CopyObserver>(
     observer: &mut O,
 ) -> Result<CopyReport, CopyError> {
     let source = Database::open(from, context.clone(), Setup::ReadOnly).await.map_err(CopyError::Source)?;
-    let mut target = Target::open(to, context).await?;
     let mut snapshot = begin_snapshot(&source).await.map_err(CopyError::Source)?;
+    match target::look(from, to, &mut snapshot, context.clone()).await? {
+        SchemaState::Empty | SchemaState::CopyIncomplete => {}
+        SchemaState::Current { .. } => return compare_complete(&mut snapshot, to, context, observer).await,
+        _ => return Err(CopyError::NotEmpty),
+    }
+    let mut target = Target::open(to, context).await?;
     let (tables, not_copied) = plan(&mut snapshot, &mut target.connection).await?;
 
     let mut hashing = Progress { observer, step: CopyStep::Reading, rows: 0, of: None };
@@ -134,6 +148,35 @@ pub async fn copy<O: CopyObserver>(
     }
     target.finish(&serials).await.map_err(CopyError::Target)?;
     Ok(CopyReport { tables: expected, not_copied, resumed })
+}
+
+/// Returns the report of a copy that an earlier run completed; fails if the target has other rows than the source.
+async fn compare_complete<O: CopyObserver>(
+    source: &mut Connection,
+    to: &DatabaseUrl,
+    context: Context,
+    observer: &mut O,
+) -> Result<CopyReport, CopyError> {
+    let database = Database::open(to, context, Setup::ReadOnly).await.map_err(CopyError::Target)?;
+    let mut target = begin_snapshot(&database).await.map_err(CopyError::Target)?;
+    let (tables, not_copied) = plan(source, &mut target).await?;
+    let mut all = 0;
+    for table in &tables {
+        let rows = table.count(source).await.map_err(CopyError::Source)?;
+        if rows != table.count(&mut target).await.map_err(CopyError::Target)? {
+            return Err(CopyError::NotEmpty);
+        }
+        all += rows;
+    }
+
+    let mut reading = Progress { observer, step: CopyStep::Reading, rows: 0, of: None };
+    let expected = hash(source, &tables, CopyError::Source, &mut reading).await?;
+    let mut comparing = Progress { observer, step: CopyStep::Comparing, rows: 0, of: Some(all) };
+    let found = hash(&mut target, &tables, CopyError::Target, &mut comparing).await?;
+    if expected != found {
+        return Err(CopyError::NotEmpty);
+    }
+    Ok(CopyReport { tables: expected, not_copied, resumed: all })
 }
 
 /// Returns a connection that reads one snapshot until it is dropped.
@@ -230,7 +273,11 @@ async fn copy_table<O: CopyObserver>(
             return Ok(present);
         }
         let inserted = target.insert(table, &rows).await;
-        inserted.map_err(|source| CopyError::Table { table: table.name.clone(), source })?;
+        inserted.map_err(|source| match source {
+            // no two rows of the source have the same key
+            DatabaseError::Taken { .. } => CopyError::WrittenMeanwhile(source),
+            _ => CopyError::Table { table: table.name.clone(), source },
+        })?;
         progress.add(rows.len())?;
     }
 }

@@ -1,4 +1,4 @@
-//! The hash of a table's content, the same on both engines.
+//! The hash of a table's content, the same on both engines, whichever of the types of its columns are known.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -26,18 +26,28 @@ impl TableHash {
         self.digest.finalize().to_vec()
     }
 
-    /// Adds a value: a byte for its type, its length and its bytes.
+    /// Adds a value: a byte for its type on SQLite, which has fewer, its length and its bytes. Any text that is a JSON
+    /// object or array is hashed like a JSON value.
     fn add_value(&mut self, value: &Param<'_>) {
         match value {
             Param::Null => self.add_bytes(b'0', &[]),
-            Param::Bool(value) => self.add_bytes(b'b', &[u8::from(*value)]),
-            Param::Int(value) => self.add_bytes(b'i', &value.to_be_bytes()),
-            Param::Text(value) => self.add_bytes(b't', value.as_bytes()),
+            Param::Bool(value) => self.add_number((*value).into()),
+            Param::Int(value) => self.add_number(*value),
+            Param::Time(value) => self.add_number(value.as_microsecond()),
             Param::Bytes(value) => self.add_bytes(b'x', value),
-            Param::Uuid(value) => self.add_bytes(b'u', value.as_bytes()),
-            Param::Time(value) => self.add_bytes(b'm', &value.as_microsecond().to_be_bytes()),
-            Param::Json(text) => self.add_bytes(b'j', canonical(text).as_bytes()),
+            Param::Uuid(value) => self.add_bytes(b'x', value.as_bytes()),
+            Param::Text(value) => self.add_text(value),
+            Param::Json(value) => self.add_text(value),
         }
+    }
+
+    fn add_number(&mut self, value: i64) {
+        self.add_bytes(b'i', &value.to_be_bytes());
+    }
+
+    fn add_text(&mut self, text: &str) {
+        let canonical = text.starts_with(['{', '[']).then(|| canonical(text)).flatten();
+        self.add_bytes(b't', canonical.as_deref().unwrap_or(text).as_bytes());
     }
 
     fn add_bytes(&mut self, kind: u8, bytes: &[u8]) {
@@ -47,15 +57,13 @@ impl TableHash {
     }
 }
 
-/// Returns a JSON text without spaces and with sorted members, since PostgreSQL stores neither; a text that is not JSON
-/// as it is.
-fn canonical(text: &str) -> String {
+/// Returns a JSON text without spaces and with sorted members, since PostgreSQL stores neither; `None` if it is not
+/// JSON.
+fn canonical(text: &str) -> Option<String> {
+    let value = serde_json::from_str(text).ok()?;
     let mut out = String::with_capacity(text.len());
-    match serde_json::from_str(text) {
-        Ok(value) => write(&value, &mut out),
-        Err(_) => out.push_str(text),
-    }
-    out
+    write(&value, &mut out);
+    Some(out)
 }
 
 fn write(value: &Value, out: &mut String) {

@@ -10,6 +10,7 @@ use super::super::error::DatabaseError;
 use super::super::migrations::{self, COPY_MARKER, SchemaState};
 use super::super::param::{Param, params};
 use super::super::sqlite_backup::tables_with_missing_references;
+use super::super::sqlite_file;
 use super::super::unit_of_work::UnitOfWork;
 use super::super::{Backend, Database, DatabaseUrl};
 use super::catalog::CopyTable;
@@ -36,6 +37,38 @@ const RECORD_FOREIGN_KEYS: &str = "INSERT INTO copy_foreign_keys (name, statemen
 const DROP_FOREIGN_KEYS: &str = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) \
     FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
 
+/// Returns where a connection to PostgreSQL leads to: its server by the time of its start, database and schema.
+const PLACE: &str =
+    "SELECT pg_postmaster_start_time()::text, current_database()::text, COALESCE(current_schema()::text, '')";
+
+/// Returns the state of the target; writes nothing, since it may be the source or another store.
+pub(super) async fn look(
+    from: &DatabaseUrl,
+    to: &DatabaseUrl,
+    source: &mut Connection,
+    context: Context,
+) -> Result<SchemaState, CopyError> {
+    if let Some(file) = to.file() {
+        if from.file().is_some_and(|other| sqlite_file::is_same(file, other)) {
+            return Err(CopyError::Same);
+        }
+        if !file.exists() {
+            return Ok(SchemaState::Empty);
+        }
+    }
+    let target = Database::connect_for_reading(to, context).map_err(CopyError::Target)?;
+    if (source.engine(), target.engine()) == (Engine::Postgres, Engine::Postgres) {
+        let of_source: (String, String, String) = source.one(PLACE, &[]).await.map_err(CopyError::Source)?;
+        let mut connection = target.read().await.map_err(CopyError::Target)?;
+        if connection.one::<(String, String, String)>(PLACE, &[]).await.map_err(CopyError::Target)?
+            == of_source
+        {
+            return Err(CopyError::Same);
+        }
+    }
+    migrations::state(&target).await.map_err(CopyError::Target)
+}
+
 /// A database that is or becomes a copy.
 pub(super) struct Target {
     /// The connection that writes, without foreign keys. It is closed before the database.
@@ -53,6 +86,7 @@ impl Target {
                 let begun = database.write((), async |work, ()| begin(work).await).await;
                 begun.map_err(CopyError::Target)?;
             }
+            // set up since it was looked at
             _ => return Err(CopyError::NotEmpty),
         }
         let inner = match &*database.backend {
@@ -101,10 +135,16 @@ impl Target {
         self.connection.commit().await
     }
 
-    /// Completes the copy in one transaction: foreign keys and serial numbers. After it, the target is a store.
+    /// Completes the copy in one transaction: foreign keys and serial numbers. After it, the target is a store. Does
+    /// nothing if another copy has completed it.
     pub(super) async fn finish(&mut self, serials: &[Serial]) -> Result<(), DatabaseError> {
         self.begin()?;
-        match self.connection.engine() {
+        let engine = self.connection.engine();
+        self.connection.script(dialect::lock_schema(engine)).await?;
+        if !self.connection.one::<bool>(dialect::table_exists(engine), &params![COPY_MARKER]).await? {
+            return self.connection.roll_back().await;
+        }
+        match engine {
             Engine::Sqlite => check_foreign_keys(&mut self.connection).await?,
             Engine::Postgres => {
                 let sql = "SELECT statement FROM copy_foreign_keys ORDER BY name";
