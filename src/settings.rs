@@ -22,6 +22,9 @@ use crate::infrastructure::repositories::DatabaseUrl;
 
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
 
+/// The example file: every key with its default.
+pub const EXAMPLE: &str = include_str!("../undercroft.example.toml");
+
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -18,6 +18,12 @@ pub const PREFIX: &str = "UNDERCROFT_";
 /// The prefix of the variables of the test suite, which are ignored.
 const TEST_PREFIX: &str = "UNDERCROFT_TEST_";
 
+/// The advice about an unknown key of a file.
+const ALL: &str = "`undercroft settings` prints all settings";
+/// The advice about an unknown variable.
+const VARIABLES: &str = "`undercroft settings` prints all settings; the variable of a key in a section is named like \
+                         UNDERCROFT_STORE__DEFAULT_CURRENCY";
+
 /// Why the settings cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -59,7 +65,7 @@ pub fn load(
             |message: &str| SettingsError::Invalid { origin: name.clone(), message: message.into() };
         let value = value.into_string().map_err(|_| invalid("is not UTF-8"))?;
         let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
-        set(&mut table, &key, &value).map_err(|message| invalid(&message))?;
+        set(&mut table, &key, &value).map_err(|message| invalid(&with_advice(message, VARIABLES)))?;
     }
     with_flags(table, flags)
 }
@@ -99,12 +105,18 @@ fn read(path: &Path) -> Result<Table, SettingsError> {
         let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
         let origin = format!("{}:{line}:{column}", path.display());
         let message = if key == "." { error.message().into() } else { format!("{key}: {}", error.message()) };
-        SettingsError::Invalid { origin, message }
+        SettingsError::Invalid { origin, message: with_advice(message, ALL) }
     };
     let deserializer = toml::Deserializer::parse(&text).map_err(|error| invalid(".", &error))?;
     serde_path_to_error::deserialize::<_, Settings>(deserializer)
         .map_err(|error| invalid(&error.path().to_string(), error.inner()))?;
     text.parse().map_err(|error| invalid(".", &error))
+}
+
+/// Adds an advice to a message about an unknown key.
+fn with_advice(message: String, advice: &str) -> String {
+    // serde has no kind of errors, but this text
+    if message.contains("unknown field `") { format!("{message}; {advice}") } else { message }
 }
 
 /// Returns the line and the column of a byte, both from 1.
@@ -163,9 +175,7 @@ mod tests {
     use tempfile::NamedTempFile;
 
     use super::*;
-    use crate::settings::LogFormat;
-
-    const EXAMPLE: &str = include_str!("../../undercroft.example.toml");
+    use crate::settings::{EXAMPLE, LogFormat};
 
     fn file(text: &str) -> NamedTempFile {
         let mut file = NamedTempFile::new().unwrap();
@@ -258,12 +268,15 @@ mod tests {
         );
         assert!(error("[store]\ndefault_country = \"de\"").contains("store.default_country: `de` is not"));
         assert!(error("a = 1\na = 2").starts_with("FILE:2:1: "));
+        assert!(error("[http]\nbody_limit = 5").ends_with("; `undercroft settings` prints all settings"));
+        assert!(!error("[http]\nmax_connections = 0").contains("undercroft settings"));
     }
 
     #[test]
     fn a_fault_in_a_variable_or_flag_is_reported_with_its_name_and_key() {
         let error = |name, value| from_environment(&[(name, value)]).unwrap_err();
         assert!(error("UNDERCROFT_DATABSE", "x").starts_with("UNDERCROFT_DATABSE: databse: unknown field"));
+        assert!(error("UNDERCROFT_DEFAULT_CURRENCY", "EUR").ends_with("UNDERCROFT_STORE__DEFAULT_CURRENCY"));
         assert!(error("UNDERCROFT_LISTEN", "8080").starts_with("UNDERCROFT_LISTEN: listen: "));
         assert!(error("UNDERCROFT_LISTEN__PORT", "1").starts_with("UNDERCROFT_LISTEN__PORT: listen: "));
         assert!(

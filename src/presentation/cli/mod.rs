@@ -26,6 +26,7 @@ mod open_store;
 mod openapi;
 mod private_file;
 mod serve;
+mod settings;
 mod signals;
 mod torture;
 mod unquoted;
@@ -37,7 +38,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 pub use self::error::{CliError, report_error};
 pub use self::exit::Exit;
-use crate::settings::{self, Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, environment, load, of_flags};
 
 /// A headless commerce store in one binary.
 #[derive(Debug, Parser)]
@@ -80,15 +81,15 @@ impl Cli {
     pub fn settings(&self) -> Result<Settings, SettingsError> {
         let flags = self.options.flags();
         if self.reads_settings() {
-            settings::load(self.options.config.as_deref(), settings::environment(), &flags)
+            load(self.options.config.as_deref(), environment(), &flags)
         } else {
-            settings::of_flags(&flags)
+            of_flags(&flags)
         }
     }
 
     fn reads_settings(&self) -> bool {
-        use Command::{Completions, Man, Openapi, Torture};
-        !matches!(self.command, Some(Completions(_) | Man(_) | Openapi(_) | Torture(_)))
+        use Command::{Completions, Man, Openapi, Settings, Torture};
+        !matches!(self.command, Some(Completions(_) | Man(_) | Openapi(_) | Settings(_) | Torture(_)))
     }
 }
 
@@ -96,7 +97,8 @@ impl Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Settings")]
 pub struct Options {
-    /// The settings file [default: undercroft.toml, if it exists]
+    /// The settings file; `undercroft settings` prints one with all settings. Variables override it: that of a key in a
+    /// section is named like `UNDERCROFT_STORE__DEFAULT_CURRENCY` [default: undercroft.toml, if it exists]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// The database: `sqlite:FILE` or `postgres://…` (pass a password in the environment, command lines are not
@@ -146,6 +148,8 @@ pub enum Command {
     Restore(backup::Restore),
     /// Copy the whole store to another database, SQLite or PostgreSQL, with passwords, orders and payments
     Copy(copy::Copy),
+    /// Print a settings file with all settings and their defaults, as a start: `undercroft settings > undercroft.toml`
+    Settings(settings::PrintSettings),
     /// Print the `OpenAPI` document of the HTTP API
     Openapi(openapi::Openapi),
     /// Print the completions of the command line for a shell
@@ -179,6 +183,7 @@ impl Command {
             Self::Backup(backup) => backup.run(settings).await,
             Self::Restore(restore) => restore.run(settings).await,
             Self::Copy(copy) => copy.run(settings).await,
+            Self::Settings(settings) => settings.run(),
             Self::Openapi(openapi) => openapi.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(man) => man.run(),

@@ -89,6 +89,20 @@ fn commands_without_the_store_do_not_read_the_settings() {
 }
 
 #[test]
+fn the_printed_settings_are_a_valid_file_of_all_settings() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("undercroft.toml");
+    fs::write(&file, "").unwrap();
+    let (code, output, errors) = run(folder.path(), &["settings"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert_eq!(output, include_str!("../../../../undercroft.example.toml"));
+    fs::write(&file, output).unwrap();
+    assert_eq!(run(folder.path(), &["migrate"]).0, Some(0));
+    fs::write(&file, "[store]\ndefault_curency = 1").unwrap();
+    assert_eq!(run(folder.path(), &["settings"]).0, Some(0), "it does not read the settings");
+}
+
+#[test]
 fn the_counts_of_a_torture_test_are_plain_lines() {
     let folder = TempDir::new().unwrap();
     let (code, output, errors) =
