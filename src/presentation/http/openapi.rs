@@ -52,6 +52,7 @@ pub fn document() -> Vec<u8> {
     // Maps with text keys always have a JSON form.
     let mut document = serde_json::to_value(&document).unwrap_or_default();
     rename_schemas(&mut document);
+    remove_null_bodies(&mut document);
     remove_unused_schemas(&mut document);
     serde_json::to_vec(&document).unwrap_or_default()
 }
@@ -104,6 +105,21 @@ fn rename_schemas(document: &mut Value) {
             *reference = format!("{SCHEMAS}{name}");
         }
     });
+}
+
+/// Removes `null` from the schemas of optional bodies, to which utoipa adds it: a body may be omitted, and is an object
+/// otherwise.
+fn remove_null_bodies(document: &mut Value) {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
+        let schema = operation.pointer_mut("/requestBody/content/application~1json/schema");
+        let Some(schema) = schema else { continue };
+        let Some(choices) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else { continue };
+        choices.retain(|choice| choice["type"] != "null");
+        if let [only] = &mut choices[..] {
+            *schema = only.take();
+        }
+    }
 }
 
 /// Removes the schemas to which nothing refers: utoipa adds the name of each type alias.

@@ -91,6 +91,28 @@ async fn every_operation_requires_its_role(shop: &Shop) {
     );
 }
 
+on_both_engines!(an_optional_body_may_be_omitted_and_is_not_null);
+async fn an_optional_body_may_be_omitted_and_is_not_null(shop: &Shop) {
+    let server = shop.server().await;
+    let (clients, document) = (Clients::of(server).await, document());
+    let mut optional = 0;
+    for operation in operations(&document) {
+        let Some(schema) = operation.body() else { continue };
+        assert!(schema["$ref"].is_string(), "{operation}: {schema}");
+        if operation.described["requestBody"]["required"] == true {
+            continue;
+        }
+        let (client, path) = (clients.allowed(&operation), operation.path_to_missing(&document));
+        let method = || operation.method.clone();
+        let faults = |response: &TestResponse| response.status == 422 || response.status == 415;
+        assert!(!faults(&client.send(method(), &path, None).await), "{operation}");
+        let typed = client.with("content-type", "application/json");
+        assert_eq!(typed.raw(method(), &path, "null").await.problem(422), "validation", "{operation}");
+        optional += 1;
+    }
+    assert_eq!(optional, 9);
+}
+
 on_both_engines!(an_unreadable_body_is_refused_with_its_reason, on_one_thread);
 async fn an_unreadable_body_is_refused_with_its_reason(shop: &Shop) {
     let server = shop.server().await;
