@@ -71,7 +71,7 @@ async fn create_in(
         updated_at: now,
     };
     if !ReviewRepository::insert_once(work, &review).await? {
-        return Err(Conflict::AlreadyExists { field: "product_id" }.into());
+        return Err(Conflict::AlreadyReviewed.into());
     }
     work.publish(&ReviewWritten { review_id: review.id, product_id }).await?;
     Ok(review)

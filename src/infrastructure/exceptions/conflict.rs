@@ -20,6 +20,9 @@ pub enum Conflict {
         /// The field.
         field: &'static str,
     },
+    /// 409: the user has reviewed the product already.
+    #[error("the user has reviewed the product already")]
+    AlreadyReviewed,
     /// 409: the status has no transition to the requested one. Orders and payments have
     /// [`OrderProcessingException`](super::OrderProcessingException).
     #[error("{what} that is {from} cannot become {to}")]
@@ -68,6 +71,7 @@ impl Exception for Conflict {
             Self::Stale => "stale",
             Self::PreconditionFailed => "precondition_failed",
             Self::AlreadyExists { .. } => "already_exists",
+            Self::AlreadyReviewed => "already_reviewed",
             Self::ForbiddenTransition { .. } => "forbidden_transition",
             Self::OpenOrders => "open_orders",
             Self::LastAdmin => "last_admin",
@@ -83,6 +87,7 @@ impl Exception for Conflict {
             Self::Stale | Self::PreconditionFailed | Self::IdempotencyKeyReused => Kind::Conflict,
             Self::IdempotencyInProgress => Kind::Retryable,
             Self::AlreadyExists { .. }
+            | Self::AlreadyReviewed
             | Self::ForbiddenTransition { .. }
             | Self::OpenOrders
             | Self::LastAdmin

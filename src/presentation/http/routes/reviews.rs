@@ -24,7 +24,7 @@ pub(super) fn routes() -> Routes {
         create_review: [
             NotFound::Product,
             UnauthorizedAccessException::NotBought,
-            Conflict::AlreadyExists { field: "product_id" },
+            Conflict::AlreadyReviewed,
         ],
     ]
 }

@@ -43,7 +43,7 @@ async fn a_buyer_reviews_once_and_moderation_publishes_it(shop: &Shop) {
     assert_eq!(review["body"], "Dark and nutty.\nAgain!");
     assert_eq!(ann.get(written.header("location")).await.expect(200)["items"], json!([review]));
     assert_eq!(server.guest().get(&path).await.expect(200), json!({"items": [], "next_cursor": null}));
-    assert_eq!(ann.post(&path, rated(5)).await.problem(409), "already_exists");
+    assert_eq!(ann.post(&path, rated(5)).await.problem(409), "already_reviewed");
 
     let waiting = admin.get("/admin/v1/reviews").await.expect(200);
     assert_eq!(waiting["items"][0]["id"], review["id"]);
@@ -75,7 +75,7 @@ async fn of_concurrent_reviews_of_one_buyer_one_is_created(shop: &Shop) {
             tokio::spawn(async move { ann.post(&path, rated(number % 5 + 1)).await })
         })
         .collect();
-    assert_eq!(created(running, "already_exists").await, 1);
+    assert_eq!(created(running, "already_reviewed").await, 1);
     let mine = ann.get("/v1/me/reviews").await.expect(200);
     assert_eq!(mine["items"].as_array().unwrap().len(), 1);
 }
