@@ -56,12 +56,12 @@ async fn show_payment(
     Path(reference): Path<String>,
 ) -> HandlerResult {
     let payment = confirmation::find_payment(&app.store, PROVIDER, &reference).await?;
-    let (amount, currency) = (payment.amount.amount, payment.currency);
     let body = if payment.status == PaymentStatus::RequiresAction {
         format!(
-            "<p>Confirm a payment of {amount} minor units of {currency}?</p><form method=post>\
+            "<p>Confirm a payment of {}?</p><form method=post>\
              <button formaction=\"?decision=approve\">Approve</button> \
-             <button formaction=\"?decision=decline\">Decline</button></form>"
+             <button formaction=\"?decision=decline\">Decline</button></form>",
+            payment.amount
         )
     } else {
         "<p>There is nothing to confirm.</p>".to_owned()

@@ -178,7 +178,7 @@ async fn a_payment_that_requires_action_is_confirmed_on_its_page(shop: &Shop) {
         let url = order["payment"]["action_url"].as_str().unwrap();
         let page = guest.get(url).await;
         assert!(page.header("content-type").starts_with("text/html"), "{page}");
-        assert!(page.to_string().contains("Approve"), "{page}");
+        assert!(page.to_string().contains("Confirm a payment of 5.00 EUR?"), "{page}");
         assert_eq!(guest.post(&format!("{url}?decision=maybe"), json!({})).await.problem(422), "validation");
         let acted = guest.raw(http::Method::POST, &format!("{url}?decision={decision}"), "").await;
         assert_eq!(acted.status, 200, "{acted}");
