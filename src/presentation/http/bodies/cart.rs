@@ -30,7 +30,7 @@ pub struct CartBody {
     discount: Option<CartDiscount>,
     /// The delivery that the prices are computed for. It is empty in a cart that is not open.
     delivery: Delivery,
-    /// The totals of the items that can be bought.
+    /// The totals of the items that are for sale.
     totals: Totals,
     /// The code of the shipping method in `totals`: that of the delivery, or the cheapest one if it has none, or one
     /// that is not available any more.
@@ -63,11 +63,13 @@ struct CartItemBody {
     name: String,
     /// The number of pieces.
     quantity: i64,
-    /// The number of pieces that can be bought; `null` if they are not counted, and any number can be.
+    /// The number of pieces in stock that are not reserved; `null` if they are not counted, and any number can be
+    /// bought. With less than `quantity`, the checkout fails with `product_out_of_stock`.
     available: Option<i64>,
-    /// Whether the item can be bought. If not, it has no price and is not in the totals.
+    /// Whether the item is sold in the currency of the cart, at an amount that can be paid. If not, it has no price and
+    /// is not in the totals, and the checkout fails. Whether there are enough pieces, `available` says.
     for_sale: bool,
-    /// The reason why the item cannot be bought: `not_sold` in the currency of the cart, or `amount_too_large`.
+    /// The reason why the item is not for sale: `not_sold` in the currency of the cart, or `amount_too_large`.
     reason: Option<&'static str>,
     /// The price of one piece, before the discount.
     unit_price: Option<Money>,

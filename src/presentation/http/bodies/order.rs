@@ -44,7 +44,8 @@ pub struct OrderBody {
     billing_address: Address,
     /// The payment.
     payment: PaymentBody,
-    /// The subscription of which the order pays a period.
+    /// The subscription that the order renews. It is `null` for the order of a checkout, also if its payment began
+    /// subscriptions, whose first period has it as `order_id`.
     subscription_id: Option<SubscriptionId>,
     /// The carrier's tracking code.
     tracking_code: Option<String>,
