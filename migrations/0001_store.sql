@@ -463,6 +463,7 @@ CREATE TABLE outbox (
     occurred_at TIMESTAMPTZ NOT NULL,
     data JSONB NOT NULL
 );
+CREATE INDEX outbox_by_subject ON outbox (subject, seq);
 -- postgres:
 -- A transaction that publishes holds a shared lock, named by a number below those of its events, until it ends.
 CREATE FUNCTION number_event() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -511,6 +512,7 @@ CREATE TABLE postponed_events (
     PRIMARY KEY (subscriber, seq)
 );
 CREATE INDEX postponed_events_by_subject ON postponed_events (subscriber, subject, seq);
+CREATE INDEX postponed_events_due ON postponed_events (subscriber, due_at);
 CREATE INDEX postponed_events_by_event ON postponed_events (seq);
 
 CREATE TABLE dead_letters (
@@ -526,6 +528,42 @@ CREATE TABLE dead_letters (
     CONSTRAINT dead_letters_one_per_subscriber UNIQUE (seq, subscriber)
 );
 CREATE INDEX dead_letters_by_time ON dead_letters (failed_at, id);
+
+CREATE TABLE webhook_endpoints (
+    id UUID PRIMARY KEY,
+    url TEXT NOT NULL,
+    description TEXT NOT NULL,
+    event_types JSONB NOT NULL,
+    secret TEXT NOT NULL,
+    previous_secret TEXT,
+    previous_secret_until TIMESTAMPTZ,
+    active BOOLEAN NOT NULL,
+    failing_since TIMESTAMPTZ,
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX webhook_endpoints_by_time ON webhook_endpoints (created_at, id);
+
+CREATE TABLE webhook_deliveries (
+    id UUID PRIMARY KEY,
+    endpoint_id UUID NOT NULL REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
+    event_id UUID NOT NULL,
+    event_type TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'delivered', 'failed')),
+    attempts BIGINT NOT NULL,
+    due_at TIMESTAMPTZ,
+    lease UUID,
+    response_status BIGINT,
+    error TEXT,
+    created_at TIMESTAMPTZ NOT NULL,
+    attempted_at TIMESTAMPTZ,
+    CONSTRAINT webhook_deliveries_one_per_event UNIQUE (endpoint_id, event_id)
+);
+CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id, created_at, id);
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (created_at);
 
 CREATE TABLE sandbox_charges (
     id KEYTEXT PRIMARY KEY,

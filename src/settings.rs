@@ -42,6 +42,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The limits of calls to payment providers.
     pub payments: PaymentSettings,
+    /// Which webhook endpoints are allowed.
+    pub webhooks: WebhookSettings,
     /// The limits of the HTTP server.
     pub http: HttpSettings,
     /// The log.
@@ -56,6 +58,7 @@ impl Default for Settings {
             public_url: String::new(),
             store: StoreSettings::default(),
             payments: PaymentSettings::default(),
+            webhooks: WebhookSettings::default(),
             http: HttpSettings::default(),
             log: LogSettings::default(),
         }
@@ -171,6 +174,14 @@ impl Default for PaymentSettings {
             provider_concurrency: non_zero(16),
         }
     }
+}
+
+/// `[webhooks]`: which webhook endpoints are allowed.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookSettings {
+    /// Whether endpoints may have addresses that are not public, and HTTP.
+    pub allow_private: bool,
 }
 
 /// `[http]`: the limits of the HTTP server.

@@ -21,6 +21,7 @@ pub mod records;
 pub mod schema;
 pub mod selling;
 pub mod subscriptions;
+pub mod webhooks;
 
 use std::sync::Arc;
 

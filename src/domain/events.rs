@@ -19,7 +19,11 @@ macro_rules! events {
             const TYPE: &'static str = $type;
             fn subject(&self) -> String { self.$subject.to_string() }
         }
-    )+};
+    )+
+
+        /// The types of all events of the store.
+        pub const EVENT_TYPES: &[&str] = &[$($type),+];
+    };
 }
 
 /// A fact about the business, published in the transaction that caused it.

@@ -29,4 +29,5 @@ pub(crate) mod template;
 pub mod text;
 pub(crate) mod time;
 pub mod user;
+pub mod webhook;
 pub mod words;

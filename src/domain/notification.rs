@@ -66,4 +66,7 @@ pub struct NotificationFacts {
     /// The amount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<super::money::Money>,
+    /// The URL of a webhook endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }

@@ -5,7 +5,7 @@ pub mod events;
 pub mod exceptions;
 pub mod repositories;
 
-use self::adapters::{AdapterSettings, Gateways};
+use self::adapters::{AdapterSettings, Gateways, WebhookClient};
 use self::repositories::Database;
 
 /// The assembled rooms of a store. Clones share everything.
@@ -15,12 +15,15 @@ pub struct Infrastructure {
     pub database: Database,
     /// The payment providers.
     pub gateways: Gateways,
+    /// Sends messages to webhook endpoints.
+    pub webhooks: WebhookClient,
 }
 
 impl Infrastructure {
     /// Assembles the rooms on an open database, with the vendors of these settings.
     pub fn new(database: Database, settings: AdapterSettings) -> Self {
+        let webhooks = WebhookClient::new(settings.private_webhooks);
         let gateways = adapters::assemble(&database, settings);
-        Self { database, gateways }
+        Self { database, gateways, webhooks }
     }
 }

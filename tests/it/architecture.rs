@@ -43,7 +43,7 @@ const OUTSIDE_OF_THE_DOMAIN: [&str; 13] = [
     "tokio_util",
 ];
 /// The folders with files of ours.
-const FOLDERS: [&str; 6] = ["src", "tests", "benches", "docs", "locales", "migrations"];
+const FOLDERS: [&str; 7] = ["src", "tests", "benches", "examples", "docs", "locales", "migrations"];
 /// The files of the application that belong to no capability.
 const APPLICATION: [&str; 6] =
     ["consistency.rs", "demo.rs", "idempotency.rs", "mod.rs", "partial_update.rs", "readiness.rs"];

@@ -1,11 +1,12 @@
 //! The log of events and the subscribers, as administrators see them.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::subscribers;
 use crate::application::Store;
 use crate::infrastructure::events::{Envelope, EventDispatcher, EventFilter, EventLogger, Lag, Replay};
-use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::Page;
 
 /// Returns a page of events, the last published first.
@@ -15,9 +16,13 @@ pub async fn events(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<Page<Envelope>, Failure> {
-    let request = store.database().page_request(limit, cursor);
-    let mut connection = store.database().read().await?;
-    Ok(EventLogger(&mut connection).list(filter, &request).await?)
+    // the events of a rare type are found by reading the others
+    let given = (store.clone(), filter.clone(), limit, cursor.map(str::to_owned));
+    let read = store.database().snapshot(given, async |connection, (store, filter, limit, cursor)| {
+        let request = store.database().page_request(limit, cursor.as_deref());
+        Ok(EventLogger(connection).list(&filter, &request).await?)
+    });
+    read.await
 }
 
 /// Returns an event.
@@ -26,8 +31,10 @@ pub async fn events(
 ///
 /// [`NotFound::Event`].
 pub async fn event(store: &Store, id: Uuid) -> Result<Envelope, Failure> {
-    let mut connection = store.database().read().await?;
-    Ok(EventLogger(&mut connection).find(id).await?.ok_or(NotFound::Event)?)
+    let read = store.database().snapshot(id, async |connection, id| {
+        EventLogger(connection).find(id).await?.ok_or_else(|| Failure::from(NotFound::Event))
+    });
+    read.await
 }
 
 /// Returns the last `limit` events in the order of their delivery, and the position after which [`after`] continues.
@@ -56,13 +63,36 @@ pub async fn lag(store: &Store) -> Result<Vec<Lag>, Failure> {
     dispatcher(store).lag().await
 }
 
+/// Which events are delivered again to a subscriber. If nothing is selected, all that are kept.
+#[derive(Debug, Clone, Default)]
+pub struct ReplayRequest {
+    /// Only the event with this id.
+    pub event: Option<Uuid>,
+    /// Only events of this type, one of those that are delivered to the subscriber.
+    pub event_type: Option<String>,
+    /// Only events that were published at this time or later.
+    pub since: Option<Timestamp>,
+}
+
 /// Schedules events for one more delivery to a subscriber; returns their number.
 ///
 /// # Errors
 ///
-/// [`NotFound::Subscriber`].
-pub async fn replay(store: &Store, subscriber: &str, replay: Replay) -> Result<u64, Failure> {
-    Ok(dispatcher(store).replay(subscriber, replay).await?.ok_or(NotFound::Subscriber)?)
+/// [`NotFound::Subscriber`], [`NotFound::Event`], and [`Fault::NotAllowed`] for a type that is not delivered to it.
+pub async fn replay(store: &Store, subscriber: &str, request: ReplayRequest) -> Result<u64, Failure> {
+    let dispatcher = dispatcher(store);
+    let found = dispatcher.subscribers().iter().find(|found| found.name() == subscriber);
+    let types = found.ok_or(NotFound::Subscriber)?.types();
+    if request.event_type.as_ref().is_some_and(|name| !types.contains(&name.as_str())) {
+        let allowed = types.iter().map(|&name| name.into()).collect();
+        return Err(ValidationException::one("/type", Fault::NotAllowed { allowed }).into());
+    }
+    let position = match request.event {
+        Some(id) => Some(event(store, id).await?.position),
+        None => None,
+    };
+    let replay = Replay { position, event_type: request.event_type, since: request.since };
+    Ok(dispatcher.replay(subscriber, replay).await?.ok_or(NotFound::Subscriber)?)
 }
 
 /// Returns a dispatcher for the subscribers of the store.

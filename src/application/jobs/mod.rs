@@ -20,6 +20,7 @@ use crate::application::payments::provider_scope::ProviderScope;
 use crate::application::payments::recovery::{recover_payments, reschedule_open_payments};
 use crate::application::people::notify;
 use crate::application::subscriptions::renewals::renew_subscriptions;
+use crate::application::webhooks::fan_out;
 use crate::infrastructure::events::Subscriber;
 
 /// The schedule of jobs that process payments.
@@ -29,7 +30,7 @@ const PURGE: Schedule = Schedule::Every(Duration::from_mins(10));
 
 /// Returns the subscribers of a store; a new subscriber is a line here.
 pub fn subscribers() -> Vec<Subscriber> {
-    vec![notify::subscriber()]
+    vec![notify::subscriber(), fan_out::subscriber()]
 }
 
 /// Returns the jobs of a store; a new job is a line here. Names are permanent. A job that calls payment providers is
@@ -43,6 +44,7 @@ pub fn jobs(scopes: &[ProviderScope]) -> Vec<Job> {
         Job::new("purge_idempotency_keys", PURGE, purge::purge_idempotency_keys),
         Job::new("purge_sessions", PURGE, purge::purge_sessions),
         Job::new("purge_events", PURGE, purge::purge_events),
+        Job::new("purge_webhook_deliveries", PURGE, purge::purge_webhook_deliveries),
     ];
     for &scope in scopes {
         jobs.push(Job::new("recover_payments", MONEY, move |context: JobContext| async move {

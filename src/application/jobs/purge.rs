@@ -1,8 +1,13 @@
 //! The jobs that delete expired rows, a limited number in each unit of work.
 
+use jiff::Timestamp;
+
 use super::job::JobContext;
+use crate::application::webhooks::WEBHOOK_RETENTION;
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{CartRepository, IdempotencyRepository, SessionRepository};
+use crate::infrastructure::repositories::{
+    CartRepository, IdempotencyRepository, SessionRepository, WebhookRepository,
+};
 
 /// The most rows deleted in one unit of work.
 const LIMIT: i64 = 1000;
@@ -37,6 +42,15 @@ pub(super) async fn purge_sessions(context: JobContext) -> Result<usize, Failure
 /// Deletes events that every subscriber has read and whose retention is over.
 pub(super) async fn purge_events(context: JobContext) -> Result<usize, Failure> {
     context.dispatcher.purge(LIMIT).await.map(count)
+}
+
+/// Deletes the webhook deliveries without a further attempt whose retention is over.
+pub(super) async fn purge_webhook_deliveries(context: JobContext) -> Result<usize, Failure> {
+    let purge = context.store.database().write((), async |work, ()| {
+        let before = work.now().checked_sub(WEBHOOK_RETENTION).unwrap_or(Timestamp::MIN);
+        Ok::<_, Failure>(WebhookRepository::purge(work, before, LIMIT).await?)
+    });
+    purge.await.map(count)
 }
 
 fn count(rows: u64) -> usize {

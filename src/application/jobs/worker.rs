@@ -1,4 +1,4 @@
-//! The worker: delivers events, processes notices of payments, and runs the jobs.
+//! The worker: delivers events, sends webhooks, processes notices of payments, and runs the jobs.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::jobs;
 use crate::application::Store;
 use crate::application::payments::provider_scope::ProviderScope;
 use crate::application::payments::recovery::process_notice;
+use crate::application::webhooks::sender;
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::adapters::NoticeQueue;
 use crate::infrastructure::events::Subscriber;
@@ -31,6 +32,7 @@ pub async fn work(store: Store, stop: CancellationToken) {
         tokio::join!(
             deliver_events(&context, &stop),
             process_notices(&context.store),
+            sender::send(&context.store),
             context.store.database().listen(),
             run_jobs(&jobs, &context, &stop),
         )

@@ -24,6 +24,7 @@ fn arguments(facts: &NotificationFacts) -> Map<String, Value> {
     let arguments = [
         ("order_number", facts.order_number.map(|number| number.to_string())),
         ("amount", facts.amount.map(|amount| amount.to_string())),
+        ("url", facts.url.clone()),
     ];
     arguments.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
 }
@@ -66,9 +67,15 @@ mod tests {
     fn every_kind_has_a_message_and_every_message_is_used() {
         let subscriptions =
             SubscriptionStatus::ALL.iter().map(|status| format!("subscription_{}", status.name()));
-        let orders =
-            ["order_cancelled", "order_delivered", "order_fulfilled", "order_paid", "payment_refunded"];
-        let kinds: BTreeSet<String> = orders.into_iter().map(str::to_owned).chain(subscriptions).collect();
+        let others = [
+            "order_cancelled",
+            "order_delivered",
+            "order_fulfilled",
+            "order_paid",
+            "payment_refunded",
+            "webhook_deactivated",
+        ];
+        let kinds: BTreeSet<String> = others.into_iter().map(str::to_owned).chain(subscriptions).collect();
         assert_eq!(kinds, ENGLISH.keys().cloned().collect());
     }
 }

@@ -19,6 +19,7 @@ mod gateways;
 mod notice_queue;
 mod sandbox;
 mod timed_gateway;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -26,6 +27,10 @@ pub use self::gateways::{CallLimits, Gateways};
 pub use self::notice_queue::NoticeQueue;
 pub use self::sandbox::SANDBOX_RULES;
 use self::sandbox::SandboxPayments;
+pub use self::webhooks::{
+    InvalidEndpoint, TIMEOUT as WEBHOOK_TIMEOUT, WebhookClient, WebhookError, WebhookMessage,
+    WebhookResponse, new_secret as new_webhook_secret,
+};
 use super::repositories::Database;
 
 /// Which vendors a store has, and the limits of calls to them.
@@ -38,6 +43,8 @@ pub struct AdapterSettings {
     /// The URL at which shoppers reach the store, without a slash at the end. If it is empty, the URLs of pages of the
     /// store are relative.
     pub public_url: String,
+    /// Whether webhooks may be sent to addresses that are not public, and over HTTP.
+    pub private_webhooks: bool,
 }
 
 /// Assembles the payment providers of a store; a new provider is a line here.

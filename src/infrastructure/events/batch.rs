@@ -5,13 +5,23 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::envelope::Envelope;
-use super::postponed::Postponed;
+use super::postponed::{NextAttempt, Postponed};
 use super::subscriber::Subscriber;
-use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{DeadLetter, UnitOfWork};
+use crate::infrastructure::exceptions::{Failure, Kind};
+use crate::infrastructure::repositories::{DeadLetter, DeadLetterRepository, UnitOfWork};
 
 /// The number of failed attempts after which an event becomes a dead letter.
 const MAX_ATTEMPTS: i64 = 8;
+
+/// The outcome of an attempt.
+enum Outcome {
+    /// The handlers succeeded.
+    Handled,
+    /// The event is attempted later.
+    Postponed,
+    /// The event is a dead letter.
+    Dead,
+}
 
 /// What a unit of work delivers to a subscriber: first the postponed events that are due, then new ones.
 pub(super) struct Batch<'a> {
@@ -42,8 +52,14 @@ impl<'a> Batch<'a> {
             if self.waiting.contains(&event.subject) {
                 continue;
             }
-            if self.attempt(work, event, *attempts).await? {
-                Postponed::remove(work, self.subscriber.name(), event.position).await?;
+            match self.attempt(work, event, *attempts).await? {
+                Outcome::Handled => {
+                    Postponed::remove(work, self.subscriber.name(), event.position).await?;
+                    // the event was replayed
+                    DeadLetterRepository::remove_of(work, self.subscriber.name(), event.position).await?;
+                }
+                Outcome::Dead => Postponed::remove(work, self.subscriber.name(), event.position).await?,
+                Outcome::Postponed => {}
             }
         }
         Ok(())
@@ -56,12 +72,13 @@ impl<'a> Batch<'a> {
         events: &[Envelope],
     ) -> Result<(), Failure> {
         if !events.is_empty() {
-            self.waiting = Postponed::subjects(work, self.subscriber.name()).await?.into_iter().collect();
+            let subjects = events.iter().map(|event| event.subject.as_str());
+            self.waiting =
+                Postponed::subjects(work, self.subscriber.name(), subjects).await?.into_iter().collect();
         }
         for event in events {
             if self.waiting.contains(&event.subject) {
-                let behind = (0, work.now(), None);
-                Postponed::put(work, self.subscriber.name(), event, behind).await?;
+                Postponed::put_behind(work, self.subscriber.name(), event).await?;
             } else {
                 self.attempt(work, event, 0).await?;
             }
@@ -69,26 +86,28 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Runs the handlers for an event that has failed `attempts` times; returns whether it needs no further attempt. It
-    /// is postponed otherwise.
+    /// Runs the handlers for an event that has failed `attempts` times. A retryable failure is no attempt.
     async fn attempt(
         &mut self,
         work: &mut UnitOfWork,
         event: &Envelope,
         attempts: i64,
-    ) -> Result<bool, Failure> {
-        if let Err(failure) = self.subscriber.attempt(work, event).await? {
-            let error = failure.report().to_string();
-            if attempts + 1 < MAX_ATTEMPTS {
-                let later = (attempts + 1, retry_at(work, attempts + 1), Some(error.as_str()));
-                Postponed::put(work, self.subscriber.name(), event, later).await?;
-                self.waiting.insert(event.subject.clone());
-                return Ok(false);
-            }
-            self.give_up(work, event, error).await?;
+    ) -> Result<Outcome, Failure> {
+        let Err(failure) = self.subscriber.attempt(work, event).await? else {
+            self.delivered += 1;
+            return Ok(Outcome::Handled);
+        };
+        let error = failure.report().to_string();
+        let counted = attempts + i64::from(failure.kind() != Kind::Retryable);
+        if counted < MAX_ATTEMPTS {
+            let next = NextAttempt { attempts: counted, due_at: retry_at(work, attempts + 1), error };
+            Postponed::put(work, self.subscriber.name(), event, &next).await?;
+            self.waiting.insert(event.subject.clone());
+            return Ok(Outcome::Postponed);
         }
+        self.give_up(work, event, error).await?;
         self.delivered += 1;
-        Ok(true)
+        Ok(Outcome::Dead)
     }
 
     /// Makes an event a dead letter after its last attempt.

@@ -9,12 +9,16 @@ use uuid::Uuid;
 
 use super::envelope::Envelope;
 
+/// The source of every event, a URI reference: the store, which may be reached by several URLs. Ids are unique among
+/// all stores.
+const SOURCE: &str = "/";
+
 /// An event as a CloudEvent. `source` and `id` together are unique.
 #[derive(Debug, Serialize)]
 pub struct CloudEvent<'a> {
     specversion: &'static str,
     id: Uuid,
-    source: &'a str,
+    source: &'static str,
     #[serde(rename = "type")]
     event_type: &'a str,
     subject: &'a str,
@@ -29,12 +33,12 @@ impl<'a> CloudEvent<'a> {
     /// The media type of a CloudEvent in the JSON format.
     pub const MEDIA_TYPE: &'static str = "application/cloudevents+json";
 
-    /// Returns an event of the store that `source`, a URI reference, identifies.
-    pub fn new(event: &'a Envelope, source: &'a str) -> Self {
+    /// Returns an event of the store.
+    pub fn new(event: &'a Envelope) -> Self {
         Self {
             specversion: "1.0",
             id: event.id,
-            source,
+            source: SOURCE,
             event_type: &event.event_type,
             subject: &event.subject,
             time: event.occurred_at,

@@ -99,6 +99,8 @@ impl EventDispatcher {
             }
             let missing = || Technical::internal(format!("there is no subscriber {}", letter.subscriber));
             let subscriber = dispatcher.subscriber(&letter.subscriber).ok_or_else(missing)?;
+            // no other process delivers to the subscriber meanwhile
+            cursor::lock(work, subscriber.name()).await?;
             let event = Outbox(work).get(letter.seq, Envelope::COLUMNS).await?;
             let Err(failure) = subscriber.attempt(work, &event).await? else { return Ok(None) };
 
@@ -114,12 +116,16 @@ impl EventDispatcher {
     /// number. Events that are postponed or have dead letters are kept.
     pub async fn purge(&self, limit: i64) -> Result<u64, Failure> {
         let Some(read_by_all) = self.first_position().await? else { return Ok(0) };
-        self.database
-            .write((read_by_all, limit), async |work, (read_by_all, limit)| {
-                let before = work.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
-                Ok(Outbox(work).purge(*read_by_all, before, *limit).await?)
-            })
-            .await
+        let given = (self.clone(), read_by_all, limit);
+        let write = self.database.write(given, async |work, (dispatcher, read_by_all, limit)| {
+            for subscriber in dispatcher.subscribers() {
+                // no event is replayed meanwhile
+                cursor::lock(work, subscriber.name()).await?;
+            }
+            let before = work.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
+            Ok(Outbox(work).purge(*read_by_all, before, *limit).await?)
+        });
+        write.await
     }
 
     /// Returns the database.

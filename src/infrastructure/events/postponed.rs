@@ -6,7 +6,9 @@
 use jiff::Timestamp;
 
 use super::envelope::Envelope;
-use crate::infrastructure::repositories::{Connection, DatabaseError, UnitOfWork, from_row, params};
+use crate::infrastructure::repositories::{
+    Conditions, Connection, DatabaseError, UnitOfWork, from_row, params,
+};
 
 /// A postponed event.
 #[derive(Debug)]
@@ -19,6 +21,17 @@ pub(super) struct Postponed {
 
 from_row!(Postponed { event, attempts });
 
+/// The next attempt of an event that failed.
+#[derive(Debug)]
+pub(super) struct NextAttempt {
+    /// The attempts that count so far.
+    pub(super) attempts: i64,
+    /// The time of the next attempt.
+    pub(super) due_at: Timestamp,
+    /// The error of the last attempt.
+    pub(super) error: String,
+}
+
 /// The condition for the postponed events of the subscriber $1 that are due at $2 and not behind an event of their
 /// subject that is not due.
 const DUE: &str = "subscriber = $1 AND due_at <= $2 AND NOT EXISTS (SELECT 1 FROM postponed_events AS earlier \
@@ -26,13 +39,16 @@ const DUE: &str = "subscriber = $1 AND due_at <= $2 AND NOT EXISTS (SELECT 1 FRO
                    AND earlier.seq < postponed.seq AND earlier.due_at > $2)";
 
 impl Postponed {
-    /// Returns the subjects of a subscriber's postponed events.
-    pub(super) async fn subjects(
-        connection: &mut Connection,
-        subscriber: &str,
+    /// Returns those of the subjects of which a subscriber has postponed events.
+    pub(super) async fn subjects<'a>(
+        work: &mut UnitOfWork,
+        subscriber: &'a str,
+        subjects: impl Iterator<Item = &'a str>,
     ) -> Result<Vec<String>, DatabaseError> {
-        let sql = "SELECT DISTINCT subject FROM postponed_events WHERE subscriber = $1";
-        connection.all(sql, &params![subscriber]).await
+        let conditions =
+            Conditions::default().compare("subscriber =", subscriber).any_of("subject", subjects);
+        let sql = format!("SELECT DISTINCT subject FROM postponed_events WHERE {conditions}");
+        work.all(&sql, conditions.values()).await
     }
 
     /// Returns whether [`Postponed::due`] has events at `now`.
@@ -61,18 +77,36 @@ impl Postponed {
         work.all(&sql, &params![subscriber, now, limit]).await
     }
 
-    /// Postpones an event to `due_at`, after this number of failed attempts.
+    /// Postpones an event after a failed attempt, and the later events of its subject with it.
     pub(super) async fn put(
         work: &mut UnitOfWork,
         subscriber: &str,
         event: &Envelope,
-        (attempts, due_at, error): (i64, Timestamp, Option<&str>),
+        next: &NextAttempt,
     ) -> Result<(), DatabaseError> {
+        let subject = event.subject.as_str();
+        let sql =
+            "UPDATE postponed_events SET due_at = $3 WHERE subscriber = $1 AND subject = $2 AND due_at < $3";
+        work.execute(sql, &params![subscriber, subject, next.due_at]).await?;
         let sql = "INSERT INTO postponed_events (subscriber, seq, subject, attempts, due_at, error) \
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subscriber, seq) DO UPDATE SET \
                    attempts = excluded.attempts, due_at = excluded.due_at, error = excluded.error";
-        let subject = event.subject.as_str();
-        let values = params![subscriber, event.position, subject, attempts, due_at, error];
+        let NextAttempt { attempts, due_at, error } = next;
+        let values = params![subscriber, event.position, subject, *attempts, *due_at, error.as_str()];
+        work.execute(sql, &values).await.map(drop)
+    }
+
+    /// Postpones an event of a subject that has postponed events, so that it is not due before those are.
+    pub(super) async fn put_behind(
+        work: &mut UnitOfWork,
+        subscriber: &str,
+        event: &Envelope,
+    ) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO postponed_events (subscriber, seq, subject, attempts, due_at) \
+                   SELECT subscriber, $3, subject, 0, MAX(due_at) FROM postponed_events \
+                   WHERE subscriber = $1 AND subject = $2 GROUP BY subscriber, subject \
+                   ON CONFLICT (subscriber, seq) DO NOTHING";
+        let values = params![subscriber, event.subject.as_str(), event.position];
         work.execute(sql, &values).await.map(drop)
     }
 

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use super::envelope::Envelope;
 use crate::domain::events::DomainEvent;
-use crate::infrastructure::exceptions::{Failure, Kind, Technical};
+use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::UnitOfWork;
 
 /// A consumer of events. Its name identifies its cursor, so it must never change.
@@ -37,6 +37,20 @@ impl Subscriber {
         self
     }
 
+    /// Adds a handler for the events of several types, which it gets in their stored form.
+    #[must_use]
+    pub fn on_all(
+        mut self,
+        types: &'static [&'static str],
+        handler: impl for<'a> EnvelopeHandler<'a> + Clone,
+    ) -> Self {
+        for &event_type in types {
+            self.types.push(event_type);
+            self.handlers.push(Arc::new(Stored(handler.clone())));
+        }
+        self
+    }
+
     /// Returns the name.
     pub fn name(&self) -> &'static str {
         self.name
@@ -48,7 +62,7 @@ impl Subscriber {
     }
 
     /// Runs the handlers for an event. The inner result is that of the handlers: if they fail or panic, their changes
-    /// are rolled back. The outer error is a retryable failure or one of the savepoint: it ends the unit of work.
+    /// are rolled back. The outer error ends the unit of work: the transaction failed, or its connection.
     pub(super) async fn attempt(
         &self,
         work: &mut UnitOfWork,
@@ -63,7 +77,7 @@ impl Subscriber {
             Err(_) => Err(Technical::internal("a handler panicked").into()),
         };
         match handled {
-            Err(failure) if failure.kind() == Kind::Retryable => Err(failure),
+            Err(failure) if work.must_retry() => Err(failure),
             Err(failure) => {
                 work.rollback_to_savepoint().await?;
                 Ok(Err(failure))
@@ -111,6 +125,22 @@ where
     type Future = Fut;
 }
 
+/// An `async fn(&mut UnitOfWork, &Envelope) -> Result<(), Failure>`; see [`EventHandler`].
+pub trait EnvelopeHandler<'a>:
+    Fn(&'a mut UnitOfWork, &'a Envelope) -> Self::Future + Send + Sync + 'static
+{
+    /// The future that the function returns.
+    type Future: Future<Output = Result<(), Failure>> + Send;
+}
+
+impl<'a, F, Fut> EnvelopeHandler<'a> for F
+where
+    F: Fn(&'a mut UnitOfWork, &'a Envelope) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), Failure>> + Send,
+{
+    type Future = Fut;
+}
+
 /// A handler whose event type is erased.
 trait ErasedHandler: Send + Sync {
     fn handle<'a>(&'a self, work: &'a mut UnitOfWork, envelope: &'a Envelope) -> HandlerFuture<'a>;
@@ -129,5 +159,14 @@ impl<E: DomainEvent, H: for<'a> EventHandler<'a, E>> ErasedHandler for Typed<E, 
             let event = E::decode(envelope.version, &envelope.data)?;
             (self.handler)(work, &event, envelope).await
         })
+    }
+}
+
+/// A handler of events in their stored form.
+struct Stored<H>(H);
+
+impl<H: for<'a> EnvelopeHandler<'a>> ErasedHandler for Stored<H> {
+    fn handle<'a>(&'a self, work: &'a mut UnitOfWork, envelope: &'a Envelope) -> HandlerFuture<'a> {
+        Box::pin((self.0)(work, envelope))
     }
 }

@@ -57,6 +57,12 @@ pub enum Conflict {
         /// The reserved pieces.
         reserved: i64,
     },
+    /// 409: the webhook endpoint is not active: nothing is sent to it.
+    #[error("the webhook endpoint is not active")]
+    WebhookEndpointInactive,
+    /// 409: the store has as many webhook endpoints as it may have.
+    #[error("the store has as many webhook endpoints as it may have")]
+    TooManyWebhookEndpoints,
     /// 422: the idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyKeyReused,
@@ -77,6 +83,8 @@ impl Exception for Conflict {
             Self::LastAdmin => "last_admin",
             Self::CategoryInUse { .. } | Self::DiscountInUse => "in_use",
             Self::StockReserved { .. } => "stock_reserved",
+            Self::WebhookEndpointInactive => "webhook_endpoint_inactive",
+            Self::TooManyWebhookEndpoints => "too_many_webhook_endpoints",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
         }
@@ -93,6 +101,8 @@ impl Exception for Conflict {
             | Self::LastAdmin
             | Self::CategoryInUse { .. }
             | Self::DiscountInUse
+            | Self::WebhookEndpointInactive
+            | Self::TooManyWebhookEndpoints
             | Self::StockReserved { .. } => Kind::Refused,
         }
     }

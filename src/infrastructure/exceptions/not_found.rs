@@ -30,6 +30,10 @@ pub enum NotFound {
     Subscription,
     /// No such notification.
     Notification,
+    /// No such webhook endpoint.
+    WebhookEndpoint,
+    /// No such delivery to a webhook endpoint.
+    WebhookDelivery,
     /// No such event.
     Event,
     /// No such subscriber of events.
@@ -40,7 +44,7 @@ pub enum NotFound {
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -52,6 +56,8 @@ impl NotFound {
         Self::Review,
         Self::Subscription,
         Self::Notification,
+        Self::WebhookEndpoint,
+        Self::WebhookDelivery,
         Self::Event,
         Self::Subscriber,
         Self::DeadLetter,
@@ -72,6 +78,8 @@ impl Exception for NotFound {
             Self::Review => "review_not_found",
             Self::Subscription => "subscription_not_found",
             Self::Notification => "notification_not_found",
+            Self::WebhookEndpoint => "webhook_endpoint_not_found",
+            Self::WebhookDelivery => "webhook_delivery_not_found",
             Self::Event => "event_not_found",
             Self::Subscriber => "subscriber_not_found",
             Self::DeadLetter => "dead_letter_not_found",

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::database::{Conditions, Connection, ListError, Page, PageRequest, table};
+use super::database::{
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, table,
+};
 use crate::domain::ids::DeadLetterId;
 
 /// An event that a subscriber did not handle.
@@ -54,6 +56,16 @@ pub struct DeadLetterFilter {
 pub struct DeadLetterRepository<'a>(pub &'a mut Connection);
 
 impl DeadLetterRepository<'_> {
+    /// Removes the dead letter of a subscriber for the event at a position, if there is one.
+    pub(crate) async fn remove_of(
+        work: &mut UnitOfWork,
+        subscriber: &str,
+        position: i64,
+    ) -> Result<(), DatabaseError> {
+        let sql = "DELETE FROM dead_letters WHERE subscriber = $1 AND seq = $2";
+        work.execute(sql, &params![subscriber, position]).await.map(drop)
+    }
+
     /// Returns a page of dead letters, the last to fail first.
     pub async fn list(
         &mut self,

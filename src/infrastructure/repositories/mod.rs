@@ -34,6 +34,7 @@ mod shipping_repository;
 mod subscription_repository;
 mod tax_repository;
 mod user_repository;
+mod webhook_repository;
 
 pub use cart_repository::CartRepository;
 pub use catalogue_index::{
@@ -67,6 +68,7 @@ pub use shipping_repository::ShippingRepository;
 pub use subscription_repository::{SubscriptionFilter, SubscriptionRepository};
 pub use tax_repository::TaxRepository;
 pub use user_repository::{EraseError, UserFilter, UserRepository};
+pub use webhook_repository::{WebhookAttempt, WebhookDeliveryFilter, WebhookRepository};
 
 #[cfg(test)]
 mod adding_one {

@@ -71,6 +71,11 @@ impl UserRepository<'_> {
         self.0.one("SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin')", &[]).await
     }
 
+    /// Returns the ids of the administrators.
+    pub async fn admins(&mut self) -> Result<Vec<UserId>, DatabaseError> {
+        self.0.all("SELECT id FROM users WHERE role = 'admin' ORDER BY id", &[]).await
+    }
+
     /// Returns whether there is an administrator besides this user.
     pub async fn has_admin_besides(&mut self, user_id: UserId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND id <> $1)";

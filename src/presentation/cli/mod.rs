@@ -31,6 +31,7 @@ mod signals;
 mod torture;
 mod unquoted;
 mod verbosity;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -162,6 +163,8 @@ pub enum Command {
     Admin(admin::Admin),
     /// Show the log of events, and manage their delivery
     Events(events::Events),
+    /// Show webhook endpoints, test them, and retry deliveries
+    Webhooks(webhooks::Webhooks),
     /// Test races and crashes with a temporary store, and print the counts
     Torture(torture::Torture),
 }
@@ -190,6 +193,7 @@ impl Command {
             Self::Doctor(doctor) => doctor.run(settings).await,
             Self::Admin(admin) => admin.run(settings).await,
             Self::Events(events) => events.run(settings).await,
+            Self::Webhooks(webhooks) => webhooks.run(settings).await,
             Self::Torture(torture) => torture.run().await,
         }
     }

@@ -41,6 +41,7 @@ fn adapters(settings: &Settings) -> AdapterSettings {
         calls: CallLimits { timeout, concurrency },
         sandbox: settings.has_sandbox(),
         public_url: settings.public_url.clone(),
+        private_webhooks: settings.webhooks.allow_private,
     }
 }
 

@@ -35,7 +35,12 @@ impl SlowGateway {
     pub fn store(database: &Database, terms: Terms, limits: CallLimits) -> (Store, Arc<Self>) {
         let infrastructure = Infrastructure::new(
             database.clone(),
-            AdapterSettings { calls: limits, sandbox: true, public_url: String::new() },
+            AdapterSettings {
+                calls: limits,
+                sandbox: true,
+                public_url: String::new(),
+                private_webhooks: true,
+            },
         );
         let sandbox = Arc::clone(infrastructure.gateways.get("sandbox").unwrap());
         let (held, waiting) = (watch::Sender::new(&[][..]), AtomicUsize::new(0));

@@ -48,7 +48,12 @@ pub fn store(database: &Database, terms: Terms) -> Store {
     Store::new(
         Infrastructure::new(
             database.clone(),
-            AdapterSettings { calls: limits(), sandbox: true, public_url: String::new() },
+            AdapterSettings {
+                calls: limits(),
+                sandbox: true,
+                public_url: String::new(),
+                private_webhooks: true,
+            },
         ),
         terms,
     )

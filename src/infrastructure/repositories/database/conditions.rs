@@ -39,9 +39,17 @@ impl<'a> Conditions<'a> {
     }
 
     /// Adds the condition that a column has one of these values.
-    pub(crate) fn any_of(mut self, column: &str, values: &[&'a str]) -> Self {
-        let list: Vec<_> = values.iter().map(|&value| self.bind(value.into())).collect();
-        self.and(&format!("{column} IN ({})", list.join(", ")))
+    pub(crate) fn any_of<T: Into<Param<'a>>>(
+        mut self,
+        column: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let list: Vec<_> = values.into_iter().map(|value| self.bind(value.into())).collect();
+        self.and(&if list.is_empty() {
+            "FALSE".to_owned()
+        } else {
+            format!("{column} IN ({})", list.join(", "))
+        })
     }
 
     /// Returns the values of the parameters.

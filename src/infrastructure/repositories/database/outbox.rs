@@ -78,6 +78,6 @@ impl EventRange<'_> {
         Conditions::default()
             .compare("seq >", self.after)
             .compare("seq <=", self.until)
-            .any_of("type", self.types)
+            .any_of("type", self.types.iter().copied())
     }
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{CliError, counted, open_store::open_store};
-use crate::application::jobs::event_log;
-use crate::infrastructure::events::{Lag, Replay};
+use crate::application::jobs::event_log::{self, ReplayRequest};
+use crate::infrastructure::events::Lag;
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
 
@@ -67,15 +67,19 @@ impl Subscribers {
 fn describe(lag: &Lag) -> String {
     let Lag { subscriber, unread, oldest_unread_at, postponed, dead_letters, .. } = lag;
     let since = oldest_unread_at.map(|at| format!(" since {at}")).unwrap_or_default();
-    format!("{subscriber:<24}{unread} unread{since}, {postponed} postponed, {dead_letters} dead letters")
+    let dead = counted(u64::try_from(*dead_letters).unwrap_or(0), "dead letter", "dead letters");
+    format!("{subscriber:<24}{unread} unread{since}, {postponed} postponed, {dead}")
 }
 
 #[derive(Args, Debug)]
 struct ReplayEvents {
     /// The name of the subscriber; `events subscribers` lists them
     subscriber: String,
+    /// Deliver all events that are kept
+    #[arg(long, conflicts_with_all = ["event", "type", "since"])]
+    all: bool,
     /// Only the event with this id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["all", "type", "since"])]
     event: Option<Uuid>,
     /// Only events of this type, such as `order.paid`
     #[arg(long, value_name = "TYPE")]
@@ -88,8 +92,8 @@ struct ReplayEvents {
 impl ReplayEvents {
     async fn run(self, settings: Settings) -> Result<(), CliError> {
         let store = open_store(&settings, Setup::IfEmpty).await?;
-        let replay = Replay { event: self.event, event_type: self.r#type, since: self.since };
-        let events = event_log::replay(&store, &self.subscriber, replay).await.map_err(CliError::Store)?;
+        let request = ReplayRequest { event: self.event, event_type: self.r#type, since: self.since };
+        let events = event_log::replay(&store, &self.subscriber, request).await.map_err(CliError::Store)?;
         let events = counted(events, "event", "events");
         writeln!(stdout(), "{events} will be delivered to {}", self.subscriber).map_err(CliError::Output)
     }

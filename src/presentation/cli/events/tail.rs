@@ -26,8 +26,9 @@ pub(super) struct Tail {
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
     /// The number of past events
-    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 10)]
-    lines: usize,
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 10,
+        value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    lines: u16,
     /// End after the past events
     #[arg(long)]
     no_follow: bool,
@@ -44,13 +45,12 @@ impl Tail {
     async fn tail(&self, settings: &Settings, stop: &CancellationToken) -> Result<(), CliError> {
         let store = open_store(settings, Setup::ReadOnly).await?;
         let filter = EventFilter { event_type: self.r#type.clone(), subject: self.subject.clone() };
-        let source = if settings.public_url.is_empty() { "/" } else { settings.public_url.as_str() };
 
         let (mut events, mut position) =
-            event_log::last(&store, &filter, self.lines).await.map_err(CliError::Store)?;
+            event_log::last(&store, &filter, self.lines.into()).await.map_err(CliError::Store)?;
         loop {
             for event in &events {
-                print(self.json, &CloudEvent::new(event, source), &describe(event))?;
+                print(self.json, &CloudEvent::new(event), &describe(event))?;
             }
             if self.no_follow || stop.is_cancelled() {
                 return Ok(());

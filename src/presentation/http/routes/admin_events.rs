@@ -7,9 +7,9 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::application::jobs::event_log;
-use crate::infrastructure::events::{Envelope, EventFilter, Lag, Replay};
-use crate::infrastructure::exceptions::NotFound;
+use crate::application::jobs::event_log::{self, ReplayRequest};
+use crate::infrastructure::events::{Envelope, EventFilter, Lag};
+use crate::infrastructure::exceptions::{Fault, NotFound, ValidationException};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::Admin;
@@ -23,7 +23,7 @@ pub(super) fn routes() -> Routes {
         list_events,
         get_event: [NotFound::Event],
         list_subscribers,
-        replay_events: [NotFound::Subscriber],
+        replay_events: [NotFound::Subscriber, NotFound::Event],
     ]
 }
 
@@ -94,14 +94,7 @@ impl SubscriberBody {
     }
 }
 
-/// All subscribers.
-#[derive(Debug, Serialize, ToSchema)]
-struct SubscriberListBody {
-    /// The subscribers.
-    items: Vec<SubscriberBody>,
-}
-
-/// Which events are delivered again. If no member is given, all events that are kept.
+/// Which events are delivered again. At least one member is required.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReplayEvents {
@@ -154,16 +147,19 @@ async fn get_event(
 ///
 /// Returns each subscriber with the number of events that wait for it.
 #[utoipa::path(get, path = "/admin/v1/subscribers", tag = "admin-events",
-    responses((status = 200, body = SubscriberListBody)))]
-async fn list_subscribers(_: Admin, State(app): State<AppState>) -> HandlerResult<Json<SubscriberListBody>> {
-    let items = event_log::lag(&app.store).await?.into_iter().map(SubscriberBody::of).collect();
-    Ok(Json(SubscriberListBody { items }))
+    responses((status = 200, body = List<SubscriberBody>)))]
+async fn list_subscribers(
+    _: Admin,
+    State(app): State<AppState>,
+) -> HandlerResult<Json<List<SubscriberBody>>> {
+    Ok(Json(List::whole(event_log::lag(&app.store).await?, SubscriberBody::of)))
 }
 
 /// Replay events
 ///
 /// Delivers events that a subscriber has read to it once more, in their order. Later events of the same subjects are
-/// delivered after them.
+/// delivered after them. What the subscriber did for an event before is done again, such as a notification; only the
+/// subscriber `webhooks` sends no event to an endpoint twice.
 #[utoipa::path(post, path = "/admin/v1/subscribers/{name}/replay", tag = "admin-events",
     params(("name" = String, Path)), request_body = ReplayEvents, responses((status = 200, body = ReplayBody)))]
 async fn replay_events(
@@ -172,6 +168,9 @@ async fn replay_events(
     Path(name): Path<String>,
     Json(ReplayEvents { event_id, event_type, since }): Json<ReplayEvents>,
 ) -> HandlerResult<Json<ReplayBody>> {
-    let replay = Replay { event: event_id, event_type, since };
-    Ok(Json(ReplayBody { events: event_log::replay(&app.store, &name, replay).await? }))
+    let request = ReplayRequest { event: event_id, event_type, since };
+    if request.event.is_none() && request.event_type.is_none() && request.since.is_none() {
+        return Err(ValidationException::one("/since", Fault::Required).into());
+    }
+    Ok(Json(ReplayBody { events: event_log::replay(&app.store, &name, request).await? }))
 }

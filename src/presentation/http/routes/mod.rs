@@ -9,6 +9,7 @@ mod admin_products;
 mod admin_reviews;
 mod admin_subscriptions;
 mod admin_users;
+mod admin_webhooks;
 mod carts;
 mod categories;
 mod checkout;
@@ -39,6 +40,7 @@ pub fn each() -> Vec<Routes> {
         admin_products::routes(),
         admin_subscriptions::routes(),
         admin_users::routes(),
+        admin_webhooks::routes(),
         carts::routes(),
         categories::routes(),
         checkout::routes(),

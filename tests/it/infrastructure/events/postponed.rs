@@ -1,9 +1,13 @@
-//! An event that fails postpones the later events of its subject, and a replay those that it selects.
+//! An event that fails postpones the later events of its subject, a replay those that it selects, and a cursor passes
+//! over events of other types.
 
 use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+use undercroft::domain::events::UserErased;
 use undercroft::domain::ids::VariantId;
-use undercroft::infrastructure::events::{Replay, Subscriber};
-use undercroft::infrastructure::repositories::DatabaseError;
+use undercroft::infrastructure::events::{Envelope, Replay, Subscriber};
+use undercroft::infrastructure::exceptions::{Conflict, Failure};
+use undercroft::infrastructure::repositories::{DatabaseError, UnitOfWork};
 use uuid::Uuid;
 
 use super::{
@@ -70,8 +74,8 @@ async fn events_are_replayed_in_their_order_and_before_later_ones(shop: &Shop) {
     deliver_up_to(&dispatcher, database, 251).await;
     assert_in_order(database).await;
 
-    let id: Uuid = value(database, "SELECT id FROM outbox WHERE type = 'stock.changed' LIMIT 1", &[]).await;
-    let one = Replay { event: Some(id), ..Replay::default() };
+    let position = value(database, "SELECT seq FROM outbox WHERE type = 'stock.changed' LIMIT 1", &[]).await;
+    let one = Replay { position: Some(position), ..Replay::default() };
     assert_eq!(dispatcher.replay("notes", one).await.unwrap(), Some(1));
     let of_another_type = Replay { event_type: Some("stock.depleted".into()), ..Replay::default() };
     assert_eq!(dispatcher.replay("notes", of_another_type).await.unwrap(), Some(0));
@@ -79,3 +83,27 @@ async fn events_are_replayed_in_their_order_and_before_later_ones(shop: &Shop) {
     assert_eq!(dispatcher.replay("notes", later).await.unwrap(), Some(0));
     assert_eq!(dispatcher.replay("none", Replay::default()).await.unwrap(), None);
 }
+
+on_both_engines!(a_subscriber_passes_over_events_of_other_types);
+async fn a_subscriber_passes_over_events_of_other_types(shop: &Shop) {
+    async fn never(_: &mut UnitOfWork, _: &UserErased, _: &Envelope) -> Result<(), Failure> {
+        Err(Conflict::Stale.into())
+    }
+    for available in 0..3 {
+        publish(&shop.database, available).await;
+    }
+    let dispatcher = dispatcher(&shop.database, Subscriber::new("erasures").on(never));
+    assert_eq!(dispatcher.deliver(&CancellationToken::new()).await.unwrap(), 0);
+    let cursors = "SELECT COUNT(*) FROM event_cursors";
+    assert_eq!(value::<i64>(&shop.database, cursors, &[]).await, 0, "a few events move no cursor");
+    execute(&shop.database, &[INSERT_MANY]).await;
+    assert_eq!(dispatcher.deliver(&CancellationToken::new()).await.unwrap(), 0);
+    let unread = "SELECT COUNT(*) FROM outbox WHERE seq > (SELECT MAX(seq) FROM event_cursors)";
+    assert_eq!(value::<i64>(&shop.database, unread, &[]).await, 0);
+}
+
+/// Publishes 1,500 events.
+const INSERT_MANY: &str = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) \
+     SELECT first.id, 'test', 1, 's', first.occurred_at, '{}' FROM outbox AS first, \
+     (WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1500) \
+      SELECT n FROM numbers) AS many WHERE first.seq = (SELECT MIN(seq) FROM outbox)";

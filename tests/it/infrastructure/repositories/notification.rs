@@ -23,6 +23,7 @@ fn notification(number: u32, user_id: UserId, channel: Channel) -> Notification 
             order_number: Some(17),
             subscription_id: None,
             amount: Some(Money::new(1_299, Currency::EUR)),
+            url: None,
         },
         channel,
         delivery: DeliveryStatus::Pending,

@@ -73,7 +73,7 @@ fn subscribers_are_listed_and_events_replayed() {
     assert!(text.starts_with("notifications "), "{text}");
     let (code, text, _) = run(folder.path(), &["events", "replay", "notifications", "--type", "order.paid"]);
     assert_eq!((code, text.as_str()), (Some(0), "0 events will be delivered to notifications\n"));
-    let (code, _, errors) = run(folder.path(), &["events", "replay", "unknown"]);
+    let (code, _, errors) = run(folder.path(), &["events", "replay", "unknown", "--all"]);
     assert_eq!(code, Some(1));
     assert!(errors.contains("subscriber_not_found"), "{errors}");
 }

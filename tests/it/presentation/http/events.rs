@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::http::faults;
 use crate::support::orders::Sale;
 use crate::support::{Shop, TestClient};
 
@@ -62,9 +63,14 @@ async fn administrators_replay_events_to_a_subscriber(shop: &Shop) {
     wait_for_notifications(&user, 2).await;
     let later = json!({"type": "order.paid", "since": "2100-01-01T00:00:00Z"});
     assert_eq!(admin.post(path, later).await.expect(200), json!({"events": 0}));
-    let unknown = admin.post("/admin/v1/subscribers/unknown/replay", json!({})).await;
+    let unknown = admin.post("/admin/v1/subscribers/unknown/replay", json!({"type": "order.paid"})).await;
     assert_eq!(unknown.problem(404), "subscriber_not_found");
     user.post(path, json!({})).await.expect(403);
+    assert_eq!(admin.post(path, json!({})).await.faults(), faults([("/since", "required")]));
+    let of_another_type = admin.post(path, json!({"type": "order.eaten"})).await;
+    assert_eq!(of_another_type.faults(), faults([("/type", "not_allowed")]));
+    let unknown = json!({"event_id": "01890000-0000-7000-8000-000000000000"});
+    assert_eq!(admin.post(path, unknown).await.problem(404), "event_not_found");
 }
 
 async fn wait_for_notifications(user: &TestClient, count: usize) {

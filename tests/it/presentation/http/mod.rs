@@ -15,3 +15,4 @@ mod server;
 mod shown_totals;
 mod successes;
 mod validation;
+mod webhooks;

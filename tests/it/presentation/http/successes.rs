@@ -157,6 +157,7 @@ impl Resources<'_> {
                 self.server.guest().post("/v1/users", account.clone()).await.expect(201);
                 account
             }
+            ("POST", "/admin/v1/subscribers/{name}/replay") => json!({"type": "order.paid"}),
             ("POST", "/v1/users") => json!({"email": format!("{name}@example.org"), "password": PASSWORD}),
             _ => return None,
         };
@@ -177,6 +178,12 @@ impl Resources<'_> {
             "dead-letters" => self.dead_letter().await,
             "events" => self.event().await,
             "subscribers" => "notifications".to_owned(),
+            "webhook-endpoints" => self.created("webhook-endpoints", webhook_endpoint()).await,
+            "webhook-deliveries" => {
+                let endpoint = self.created("webhook-endpoints", webhook_endpoint()).await;
+                let test = format!("/admin/v1/webhook-endpoints/{endpoint}/test");
+                text(&self.admin.post(&test, json!({})).await.expect(202)["id"])
+            }
             "discounts" => self.created("discounts", discount(&unique("code"))).await,
             "inventory" => self.shop.product().create().await.to_string(),
             "notifications" => self.notification().await,
@@ -273,4 +280,8 @@ fn discount(code: &str) -> Value {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
+}
+
+fn webhook_endpoint() -> Value {
+    json!({"url": "https://hooks.example.com/orders"})
 }

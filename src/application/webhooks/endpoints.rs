@@ -1,0 +1,190 @@
+//! Webhook endpoints, as administrators manage them.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::domain::events::EVENT_TYPES;
+use crate::domain::ids::WebhookEndpointId;
+use crate::domain::webhook::{MAX_WEBHOOK_ENDPOINTS, WebhookEndpoint, WebhookSecret};
+use crate::infrastructure::adapters::{InvalidEndpoint, WebhookClient, new_webhook_secret};
+use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
+use crate::infrastructure::repositories::{Page, StoredResponse, UnitOfWork, WebhookRepository};
+
+use crate::application::idempotency::{Responder, once};
+use crate::application::{Change, Store, active_by_default, check_version};
+
+/// The webhook endpoint to create.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateWebhookEndpoint {
+    /// The URL to which events are sent: HTTPS, and a public address.
+    #[schema(min_length = 1, max_length = 2048, example = "https://example.com/hooks/orders")]
+    pub url: String,
+    /// A text for administrators.
+    #[serde(default)]
+    #[schema(default = "", max_length = 200)]
+    pub description: String,
+    /// The types of the events that are sent, such as `order.paid`. If it is empty or omitted, all are.
+    #[serde(default)]
+    #[schema(default = json!([]), max_items = 64)]
+    pub event_types: Vec<String>,
+    /// Whether events are sent.
+    #[serde(default = "active_by_default")]
+    #[schema(default = true)]
+    pub active: bool,
+}
+
+/// A partial update of a webhook endpoint: a member that is omitted keeps its value.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateWebhookEndpoint {
+    /// The URL to which events are sent: HTTPS, and a public address.
+    #[schema(nullable = false, min_length = 1, max_length = 2048)]
+    pub url: Option<String>,
+    /// A text for administrators.
+    #[schema(nullable = false, max_length = 200)]
+    pub description: Option<String>,
+    /// The types of the events that are sent; all if it is empty.
+    #[schema(nullable = false, max_items = 64)]
+    pub event_types: Option<Vec<String>>,
+    /// Whether events are sent. An endpoint that was deactivated because it failed is activated again by `true`; what
+    /// was published meanwhile is not sent to it.
+    #[schema(nullable = false)]
+    pub active: Option<bool>,
+}
+
+/// Returns a page of endpoints, newest first.
+pub async fn endpoints(
+    store: &Store,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Page<WebhookEndpoint>, Failure> {
+    let request = store.database().page_request(limit, cursor);
+    let mut connection = store.database().read().await?;
+    Ok(WebhookRepository(&mut connection).endpoints(&request).await?)
+}
+
+/// Returns an endpoint.
+pub async fn endpoint(store: &Store, id: WebhookEndpointId) -> Result<WebhookEndpoint, Failure> {
+    Ok(store.database().read().await?.find(id).await?.ok_or(NotFound::WebhookEndpoint)?)
+}
+
+/// Creates an endpoint with a new secret. Events that are published from now on are sent to it.
+pub async fn create(
+    store: &Store,
+    new: CreateWebhookEndpoint,
+    responder: Responder<WebhookEndpoint>,
+) -> Result<StoredResponse, Failure> {
+    check(&store.infrastructure.webhooks, Some(&new.url), Some(&new.event_types))?;
+    let secret = new_webhook_secret(store.database().context());
+    once(store, responder, (new, secret), create_in).await
+}
+
+async fn create_in(
+    work: &mut UnitOfWork,
+    (new, secret): &(CreateWebhookEndpoint, WebhookSecret),
+) -> Result<WebhookEndpoint, Failure> {
+    let CreateWebhookEndpoint { url, description, event_types, active } = new.clone();
+    if WebhookRepository::lock_count(work).await? >= MAX_WEBHOOK_ENDPOINTS {
+        return Err(Conflict::TooManyWebhookEndpoints.into());
+    }
+    let now = work.now();
+    let endpoint = WebhookEndpoint {
+        id: work.id(),
+        url,
+        description,
+        event_types,
+        secret: secret.clone(),
+        previous_secret: None,
+        previous_secret_until: None,
+        active,
+        failing_since: None,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    work.insert(&endpoint).await?;
+    Ok(endpoint)
+}
+
+/// Changes an endpoint.
+pub async fn update(
+    store: &Store,
+    id: WebhookEndpointId,
+    expected_version: Option<i64>,
+    change: UpdateWebhookEndpoint,
+) -> Result<WebhookEndpoint, Failure> {
+    check(&store.infrastructure.webhooks, change.url.as_deref(), change.event_types.as_deref())?;
+    let change = Change { id, expected_version, to: change };
+    store.database().write(change, async |work, change| update_in(work, change).await).await
+}
+
+async fn update_in(
+    work: &mut UnitOfWork,
+    change: &Change<WebhookEndpointId, UpdateWebhookEndpoint>,
+) -> Result<WebhookEndpoint, Failure> {
+    let Change { id, expected_version, to: change } = change;
+    let mut endpoint = find(work, *id, *expected_version).await?;
+    let is_other_url = change.url.as_ref().is_some_and(|url| *url != endpoint.url);
+    if is_other_url || change.active == Some(true) && !endpoint.active {
+        endpoint.failing_since = None;
+        WebhookRepository::set_failing(work, *id, None).await?;
+    }
+    let UpdateWebhookEndpoint { url, description, event_types, active } = change.clone();
+    endpoint.url = url.unwrap_or(endpoint.url);
+    endpoint.description = description.unwrap_or(endpoint.description);
+    endpoint.event_types = event_types.unwrap_or(endpoint.event_types);
+    endpoint.active = active.unwrap_or(endpoint.active);
+    work.update(&mut endpoint).await?;
+    Ok(endpoint)
+}
+
+/// Removes an endpoint with its deliveries.
+pub async fn remove(store: &Store, id: WebhookEndpointId) -> Result<(), Failure> {
+    let write = store.database().write(id, async |work, id| {
+        let removed = work.remove::<WebhookEndpoint>(*id).await?;
+        if removed { Ok(()) } else { Err(NotFound::WebhookEndpoint.into()) }
+    });
+    write.await
+}
+
+/// Gives an endpoint a new secret; see [`WebhookEndpoint::rotate_secret`].
+pub async fn rotate_secret(store: &Store, id: WebhookEndpointId) -> Result<WebhookEndpoint, Failure> {
+    let secret = new_webhook_secret(store.database().context());
+    let write = store.database().write((id, secret), async |work, (id, secret)| {
+        let mut endpoint = find(work, *id, None).await?;
+        endpoint.rotate_secret(secret.clone(), work.now());
+        work.update(&mut endpoint).await?;
+        Ok::<_, Failure>(endpoint)
+    });
+    write.await
+}
+
+async fn find(
+    work: &mut UnitOfWork,
+    id: WebhookEndpointId,
+    expected_version: Option<i64>,
+) -> Result<WebhookEndpoint, Failure> {
+    let endpoint: WebhookEndpoint = work.find(id).await?.ok_or(NotFound::WebhookEndpoint)?;
+    check_version(endpoint.version, expected_version)?;
+    Ok(endpoint)
+}
+
+/// Fails if an endpoint breaks a rule that the schema of the request cannot express.
+fn check(client: &WebhookClient, url: Option<&str>, types: Option<&[String]>) -> Result<(), Failure> {
+    let mut faults = ValidationException::none();
+    match url.map_or(Ok(()), |url| client.check(url)) {
+        Ok(()) => {}
+        Err(InvalidEndpoint::Url) => faults.add("/url", Fault::Format { format: "https-url".to_owned() }),
+        Err(InvalidEndpoint::Private) => {
+            faults.add("/url", Fault::Format { format: "public-url".to_owned() });
+        }
+    }
+    for (index, name) in types.into_iter().flatten().enumerate() {
+        let allowed = || EVENT_TYPES.iter().map(|&name| name.into()).collect();
+        if !EVENT_TYPES.contains(&name.as_str()) {
+            faults.add(format!("/event_types/{index}"), Fault::NotAllowed { allowed: allowed() });
+        }
+    }
+    faults.check()
+}

@@ -1,0 +1,209 @@
+//! The sender of webhooks: attempts the deliveries that are due, a limited number at the same time.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+
+use crate::domain::ids::{UserId, WebhookDeliveryId, WebhookEndpointId};
+use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
+use crate::domain::time::later;
+use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint, wait_after};
+use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookMessage, WebhookResponse};
+use crate::infrastructure::events::CloudEvent;
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{UnitOfWork, UserRepository, WebhookAttempt, WebhookRepository};
+
+use crate::application::Store;
+
+/// The wait for the next look for deliveries.
+const POLL: Duration = Duration::from_millis(500);
+/// The time after the time-out of an attempt at which another process may make the next one.
+const MARGIN: SignedDuration = SignedDuration::from_secs(15);
+/// The status by which an endpoint asks not to be sent to any more.
+const GONE: u16 = 410;
+
+/// Sends deliveries as they become due, a limited number to each endpoint at the same time. Does not end.
+///
+/// Dropping the future is safe: an attempt whose outcome was not recorded is made again after its time.
+pub(crate) async fn send(store: &Store) {
+    // tasks of their own, because an attempt is not to wait while others begin
+    let mut running = JoinSet::new();
+    // the number of running attempts of each endpoint
+    let mut busy = BTreeMap::<WebhookEndpointId, usize>::new();
+    loop {
+        let begun = begin(store, &busy).await.unwrap_or_else(|failure| {
+            tracing::warn!(failure = %failure.report(), "no webhook deliveries could be read");
+            Vec::new()
+        });
+        for (delivery, endpoint) in begun {
+            *busy.entry(endpoint.id).or_default() += 1;
+            running.spawn(attempt(store.clone(), delivery, endpoint));
+        }
+
+        tokio::select! {
+            Some(ended) = running.join_next() => {
+                // an attempt does not panic
+                if let Ok(endpoint_id) = ended
+                    && let Entry::Occupied(mut count) = busy.entry(endpoint_id)
+                {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
+                }
+            }
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+/// Begins the attempts that are due, as many to each endpoint as it may have beside those that are running.
+async fn begin(
+    store: &Store,
+    busy: &BTreeMap<WebhookEndpointId, usize>,
+) -> Result<Vec<(WebhookDelivery, WebhookEndpoint)>, Failure> {
+    let (now, mut due) = (store.now(), Vec::new());
+    {
+        let mut connection = store.database().read().await?;
+        let mut webhooks = WebhookRepository(&mut connection);
+        for endpoint in webhooks.active_endpoints().await? {
+            let running = busy.get(&endpoint.id).copied().unwrap_or(0);
+            let free = endpoint.concurrency().saturating_sub(running);
+            if free > 0 {
+                let ids = webhooks.due(endpoint.id, now, free).await?;
+                due.extend(ids.into_iter().map(|id| (id, endpoint.clone())));
+            }
+        }
+    }
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    store.database().write(due, async |work, due| lease(work, due).await).await
+}
+
+async fn lease(
+    work: &mut UnitOfWork,
+    due: &[(WebhookDeliveryId, WebhookEndpoint)],
+) -> Result<Vec<(WebhookDelivery, WebhookEndpoint)>, Failure> {
+    let seconds = i64::try_from(WEBHOOK_TIMEOUT.as_secs()).unwrap_or(i64::MAX);
+    let until = later(work.now(), SignedDuration::from_secs(seconds) + MARGIN);
+    let mut begun = Vec::with_capacity(due.len());
+    for (id, endpoint) in due {
+        if let Some(delivery) = WebhookRepository::lease(work, *id, until).await? {
+            begun.push((delivery, endpoint.clone()));
+        }
+    }
+    Ok(begun)
+}
+
+/// Makes an attempt and records its outcome; returns the endpoint.
+async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpoint) -> WebhookEndpointId {
+    let now = store.now();
+    let message = WebhookMessage {
+        url: &endpoint.url,
+        id: delivery.event_id,
+        at: now,
+        media_type: CloudEvent::MEDIA_TYPE,
+        body: &delivery.payload,
+    };
+    let (response, error) = match store.infrastructure.webhooks.send(&message, endpoint.secrets(now)).await {
+        Ok(response) if (200..300).contains(&response.status) => (Some(response), None),
+        Ok(response) => (Some(response), Some(format!("the response has the status {}", response.status))),
+        Err(error) => (None, Some(with_causes(&error))),
+    };
+
+    let endpoint_id = endpoint.id;
+    let given = (delivery, response, error);
+    let write = store.database().write(given, async |work, (delivery, response, error)| {
+        conclude(work, delivery, *response, error.as_deref()).await
+    });
+    if let Err(failure) = write.await {
+        tracing::warn!(failure = %failure.report(), "the outcome of a webhook delivery was not recorded; it is sent again");
+    }
+    endpoint_id
+}
+
+/// Returns an error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Records the outcome of an attempt, unless another process has begun one since.
+async fn conclude(
+    work: &mut UnitOfWork,
+    delivery: &WebhookDelivery,
+    response: Option<WebhookResponse>,
+    error: Option<&str>,
+) -> Result<(), Failure> {
+    let Some(lease) = delivery.lease else { return Ok(()) };
+    let (status, due_at) = match error {
+        None => (WebhookDeliveryStatus::Delivered, None),
+        Some(_) => next_attempt(work, delivery.attempts, response),
+    };
+    let recorded = WebhookAttempt {
+        id: delivery.id,
+        lease,
+        status,
+        due_at,
+        response_status: response.map(|response| response.status.into()),
+        error: error.map(str::to_owned),
+    };
+    if !WebhookRepository::record(work, &recorded).await? {
+        return Ok(());
+    }
+
+    let Some(mut endpoint) = work.find::<WebhookEndpoint>(delivery.endpoint_id).await? else { return Ok(()) };
+    let failing_since = error.map(|_| endpoint.failing_since.unwrap_or(work.now()));
+    if failing_since != endpoint.failing_since {
+        endpoint.failing_since = failing_since;
+        WebhookRepository::set_failing(work, endpoint.id, failing_since).await?;
+    }
+    let is_gone = response.is_some_and(|response| response.status == GONE);
+    let is_dead = status == WebhookDeliveryStatus::Failed && endpoint.is_dead(work.now());
+    if endpoint.active && (is_gone || is_dead) {
+        deactivate(work, endpoint).await?;
+    }
+    Ok(())
+}
+
+/// Returns the status of a delivery after so many failed attempts, and the time of the next one.
+fn next_attempt(
+    work: &UnitOfWork,
+    attempts: i64,
+    response: Option<WebhookResponse>,
+) -> (WebhookDeliveryStatus, Option<Timestamp>) {
+    let mut random = [0];
+    work.secret(&mut random);
+    let Some(wait) = wait_after(attempts, random[0]) else { return (WebhookDeliveryStatus::Failed, None) };
+    let asked = response.and_then(|response| response.retry_after).map(SignedDuration::from_secs);
+    (WebhookDeliveryStatus::Pending, Some(later(work.now(), wait.max(asked.unwrap_or(wait)))))
+}
+
+/// Deactivates an endpoint, and notifies the administrators. Its pending deliveries wait until it is activated again.
+async fn deactivate(work: &mut UnitOfWork, mut endpoint: WebhookEndpoint) -> Result<(), Failure> {
+    tracing::warn!(endpoint = %endpoint.id, "a webhook endpoint was deactivated because it fails");
+    endpoint.active = false;
+    work.update(&mut endpoint).await?;
+    for user_id in UserRepository(work).admins().await? {
+        let notification = notification(work, user_id, &endpoint.url);
+        work.insert(&notification).await?;
+    }
+    Ok(())
+}
+
+fn notification(work: &UnitOfWork, user_id: UserId, url: &str) -> Notification {
+    Notification {
+        id: work.id(),
+        user_id,
+        kind: "webhook_deactivated".to_owned(),
+        facts: NotificationFacts { url: Some(url.to_owned()), ..NotificationFacts::default() },
+        channel: Channel::InApp,
+        delivery: DeliveryStatus::Delivered,
+        read_at: None,
+        created_at: work.now(),
+    }
+}

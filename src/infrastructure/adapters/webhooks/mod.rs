@@ -1,0 +1,221 @@
+//! Sends messages to webhook endpoints, signed as the Standard Webhooks specification states.
+//!
+//! The URLs come from administrators, so a message is only sent to public addresses, and over HTTPS: the address that
+//! the name of the host resolves to is checked and then connected to, without a second resolution. A redirect is not
+//! followed: it is a failure. Settings allow any address and HTTP for development.
+//!
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
+
+mod address;
+mod connection;
+mod signature;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::{Request, Uri};
+use http_body_util::Full;
+use jiff::Timestamp;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use self::address::is_public;
+use self::connection::Connector;
+pub use self::signature::new_secret;
+use self::signature::sign;
+use crate::domain::webhook::WebhookSecret;
+
+/// The longest time from the resolution of the host to the head of the response.
+pub const TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest wait that a `Retry-After` can ask for, in seconds.
+const LONGEST_RETRY_AFTER: i64 = 24 * 60 * 60;
+
+/// Sends messages to webhook endpoints. Clones share everything.
+#[derive(Clone)]
+pub struct WebhookClient {
+    connector: Connector,
+    allow_private: bool,
+}
+
+/// A message to an endpoint.
+#[derive(Debug)]
+pub struct WebhookMessage<'a> {
+    /// The URL of the endpoint.
+    pub url: &'a str,
+    /// The id of the message, the same for each attempt.
+    pub id: Uuid,
+    /// The time of the attempt.
+    pub at: Timestamp,
+    /// The media type of the body.
+    pub media_type: &'static str,
+    /// The body.
+    pub body: &'a str,
+}
+
+/// The response of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebhookResponse {
+    /// The status.
+    pub status: u16,
+    /// The wait in seconds that the endpoint asks for, a day at most.
+    pub retry_after: Option<i64>,
+}
+
+/// Why a URL cannot be that of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEndpoint {
+    /// It is not an HTTPS URL with a host, or has a user, a password or a fragment.
+    #[error("not an HTTPS URL with a host")]
+    Url,
+    /// The host is an address that is not public.
+    #[error("not a public address")]
+    Private,
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// The URL is invalid, or the host has no public address.
+    #[error(transparent)]
+    Endpoint(#[from] InvalidEndpoint),
+    /// The name of the host cannot be resolved.
+    #[error("the name of the host cannot be resolved")]
+    Resolve(#[source] std::io::Error),
+    /// The connection failed.
+    #[error("the connection failed")]
+    Connect(#[source] std::io::Error),
+    /// The endpoint does not speak HTTP/1.1.
+    #[error("the request failed")]
+    Http(#[source] hyper::Error),
+    /// The response took too long.
+    #[error("no response within {} seconds", TIMEOUT.as_secs())]
+    TimedOut,
+}
+
+impl WebhookClient {
+    /// Returns a client. `allow_private` allows addresses that are not public, and HTTP.
+    pub(crate) fn new(allow_private: bool) -> Self {
+        Self { connector: Connector::new(), allow_private }
+    }
+
+    /// Checks the URL of an endpoint, as far as it can be checked without a resolution of its host.
+    pub fn check(&self, url: &str) -> Result<(), InvalidEndpoint> {
+        let (_, host, _) = self.parse(url)?;
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        if !self.allow_private && address.is_ok_and(|address| !is_public(address)) {
+            return Err(InvalidEndpoint::Private);
+        }
+        Ok(())
+    }
+
+    /// Sends a message, signed with each of the secrets; returns the response, whatever its status.
+    pub async fn send(
+        &self,
+        message: &WebhookMessage<'_>,
+        secrets: impl Iterator<Item = &WebhookSecret>,
+    ) -> Result<WebhookResponse, WebhookError> {
+        let signatures: Vec<_> = secrets.map(|secret| sign(secret, message)).collect();
+        timeout(TIMEOUT, self.exchange(message, &signatures.join(" ")))
+            .await
+            .unwrap_or(Err(WebhookError::TimedOut))
+    }
+
+    async fn exchange(
+        &self,
+        message: &WebhookMessage<'_>,
+        signatures: &str,
+    ) -> Result<WebhookResponse, WebhookError> {
+        let (uri, host, port) = self.parse(message.url)?;
+        let is_https = uri.scheme_str() == Some("https");
+        let allowed = |address| self.allow_private || is_public(address);
+        let mut sender = self.connector.connect(host, port, is_https, allowed).await?;
+
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let request = Request::post(path)
+            .header(HOST, uri.authority().map_or(host, |authority| authority.as_str()))
+            .header(USER_AGENT, concat!("undercroft/", env!("CARGO_PKG_VERSION")))
+            .header(CONTENT_TYPE, message.media_type)
+            .header("webhook-id", message.id.to_string())
+            .header("webhook-timestamp", message.at.as_second())
+            .header("webhook-signature", signatures)
+            .body(Full::new(Bytes::copy_from_slice(message.body.as_bytes())))
+            .map_err(|_| InvalidEndpoint::Url)?;
+        // the body of the response is not read: its status says whether the message is acknowledged
+        let response = sender.send_request(request).await.map_err(WebhookError::Http)?;
+        let retry_after =
+            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = retry_after.map(|seconds: i64| seconds.clamp(0, LONGEST_RETRY_AFTER));
+        Ok(WebhookResponse { status: response.status().as_u16(), retry_after })
+    }
+
+    /// Returns the URL with its host and port.
+    fn parse<'a>(&self, url: &'a str) -> Result<(Uri, &'a str, u16), InvalidEndpoint> {
+        let uri: Uri = url.parse().map_err(|_| InvalidEndpoint::Url)?;
+        let port = match uri.scheme_str() {
+            Some("https") => 443,
+            Some("http") if self.allow_private => 80,
+            _ => return Err(InvalidEndpoint::Url),
+        };
+        let authority = uri.authority().ok_or(InvalidEndpoint::Url)?.as_str();
+        if authority.contains('@') || url.contains('#') {
+            return Err(InvalidEndpoint::Url);
+        }
+        let port = uri.port_u16().unwrap_or(port);
+        // the host as it stands in the text, so that it outlives the parsed URL
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidEndpoint::Url)?;
+        let start = url.find(host).ok_or(InvalidEndpoint::Url)?;
+        let host = &url[start..start + host.len()];
+        Ok((uri, host, port))
+    }
+}
+
+impl std::fmt::Debug for WebhookClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookClient").field("allow_private", &self.allow_private).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_urls_of_public_hosts_are_endpoints() {
+        let client = WebhookClient::new(false);
+        for url in ["https://example.com", "https://example.com:8443/hooks?a=b", "https://[2606:4700::1111]/"]
+        {
+            assert_eq!(client.check(url), Ok(()), "{url}");
+        }
+        for url in [
+            "http://example.com/",
+            "ftp://example.com/",
+            "example.com/hooks",
+            "/hooks",
+            "https://",
+            "https://user:secret@example.com/",
+            "https://example.com/#part",
+            "not a URL",
+        ] {
+            assert_eq!(client.check(url), Err(InvalidEndpoint::Url), "{url}");
+        }
+        for url in ["https://127.0.0.1/", "https://10.0.0.1/", "https://[::1]/", "https://169.254.169.254/x"]
+        {
+            assert_eq!(client.check(url), Err(InvalidEndpoint::Private), "{url}");
+        }
+        assert_eq!(WebhookClient::new(true).check("http://127.0.0.1:9/"), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolves_to_a_private_address_is_not_connected_to() {
+        let message = WebhookMessage {
+            url: "https://localhost/",
+            id: Uuid::nil(),
+            at: Timestamp::UNIX_EPOCH,
+            media_type: "application/json",
+            body: "{}",
+        };
+        let sent = WebhookClient::new(false).send(&message, std::iter::empty()).await;
+        assert!(matches!(sent, Err(WebhookError::Endpoint(InvalidEndpoint::Private))), "{sent:?}");
+    }
+}
