@@ -161,12 +161,14 @@ impl CliError {
 /// Returns the exit code of a copy that is not complete.
 fn copy_exit(error: &CopyError) -> Exit {
     match error {
-        CopyError::Source(error)
-        | CopyError::Target(error)
-        | CopyError::WrittenMeanwhile(error)
-        | CopyError::Table { source: error, .. } => database_exit(error),
+        CopyError::Source(error) | CopyError::Target(error) | CopyError::Table { source: error, .. } => {
+            database_exit(error)
+        }
         CopyError::Same | CopyError::NotEmpty => Exit::Usage,
-        CopyError::SourceChanged(_) | CopyError::Columns(_) | CopyError::Differs(_) => Exit::Failure,
+        CopyError::SourceChanged(_)
+        | CopyError::Columns(_)
+        | CopyError::WrittenMeanwhile(_)
+        | CopyError::Differs(_) => Exit::Failure,
         CopyError::Stopped => Exit::Interrupted,
     }
 }

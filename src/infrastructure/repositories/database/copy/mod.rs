@@ -57,12 +57,12 @@ pub enum CopyError {
         /// The error of the target.
         source: DatabaseError,
     },
-    /// A row is in the target that this copy has not written.
+    /// The target has a row, or a schema, that this copy has not written.
     #[error(
         "the target was written to meanwhile, perhaps by another copy. If one is running, wait until it has ended, and \
          run the same command again"
     )]
-    WrittenMeanwhile(#[source] DatabaseError),
+    WrittenMeanwhile(#[source] Option<DatabaseError>),
     /// The observer ended the copy; the next one continues after the rows in the target.
     #[error("the copy was stopped")]
     Stopped,
@@ -273,12 +273,18 @@ async fn copy_table<O: CopyObserver>(
             return Ok(present);
         }
         let inserted = target.insert(table, &rows).await;
-        inserted.map_err(|source| match source {
-            // no two rows of the source have the same key
-            DatabaseError::Taken { .. } => CopyError::WrittenMeanwhile(source),
-            _ => CopyError::Table { table: table.name.clone(), source },
+        inserted.map_err(|error| {
+            write_failed(error, |source| CopyError::Table { table: table.name.clone(), source })
         })?;
         progress.add(rows.len())?;
+    }
+}
+
+/// Returns the error of a write to the target. No two rows that a copy writes have the same key.
+fn write_failed(error: DatabaseError, other: impl FnOnce(DatabaseError) -> CopyError) -> CopyError {
+    match error {
+        DatabaseError::Taken { .. } => CopyError::WrittenMeanwhile(Some(error)),
+        error => other(error),
     }
 }
 

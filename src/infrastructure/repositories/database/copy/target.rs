@@ -14,7 +14,7 @@ use super::super::sqlite_file;
 use super::super::unit_of_work::UnitOfWork;
 use super::super::{Backend, Database, DatabaseUrl};
 use super::catalog::CopyTable;
-use super::{CopyError, TableReport};
+use super::{CopyError, TableReport, write_failed};
 use crate::domain::context::Context;
 
 /// The marker: the tables of the source, with their content when the copy began.
@@ -84,7 +84,9 @@ impl Target {
             SchemaState::CopyIncomplete => {}
             SchemaState::Empty => {
                 let begun = database.write((), async |work, ()| begin(work).await).await;
-                begun.map_err(CopyError::Target)?;
+                if !begun.map_err(CopyError::Target)? {
+                    return Err(CopyError::WrittenMeanwhile(None));
+                }
             }
             // set up since it was looked at
             _ => return Err(CopyError::NotEmpty),
@@ -102,7 +104,8 @@ impl Target {
         let recorded: Vec<(String, i64, Vec<u8>)> =
             self.connection.all(sql, &[]).await.map_err(CopyError::Target)?;
         if recorded.is_empty() {
-            return self.record(source).await.map_err(CopyError::Target);
+            let recorded = self.record(source).await;
+            return recorded.map_err(|error| write_failed(error, CopyError::Target));
         }
         let is_recorded = |table: &&TableReport| {
             recorded
@@ -173,10 +176,12 @@ impl Target {
     }
 }
 
-/// Sets up the schema with the marker. On PostgreSQL it has no foreign keys until the copy is complete, and events keep
-/// the numbers of the source.
-async fn begin(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
-    migrations::apply(work).await?;
+/// Sets up the schema with the marker; returns `false` if another process has set it up. On PostgreSQL it has no
+/// foreign keys until the copy is complete, and events keep the numbers of the source.
+async fn begin(work: &mut UnitOfWork) -> Result<bool, DatabaseError> {
+    if !migrations::apply(work).await? {
+        return Ok(false);
+    }
     let engine = work.engine();
     work.script(&dialect::translate(engine, MARKER)).await?;
     if engine == Engine::Postgres {
@@ -186,7 +191,7 @@ async fn begin(work: &mut UnitOfWork) -> Result<(), DatabaseError> {
         }
         work.script("ALTER TABLE outbox DISABLE TRIGGER outbox_number").await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn check_foreign_keys(connection: &mut Connection) -> Result<(), DatabaseError> {
@@ -239,5 +244,18 @@ impl Serial {
                     .map(drop)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::new_database;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_was_set_up_meanwhile_gets_no_marker() {
+        let (_folder, database) = new_database().await;
+        assert!(!database.write((), async |work, ()| begin(work).await).await.unwrap());
+        assert!(matches!(migrations::state(&database).await.unwrap(), SchemaState::Current { .. }));
     }
 }
