@@ -5,7 +5,8 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::HOST;
+use http::header::{HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Version};
 use uuid::Uuid;
 
@@ -24,18 +25,39 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(BodyLimit::of(&app.http));
 
-    let response = if has_one_host(&request) {
-        next.run(request).await
-    } else {
-        Failure::from(RejectedRequest::NotOneHost).into_response()
+    let response = match check_head(&request) {
+        Ok(()) => next.run(request).await,
+        Err(rejected) => Failure::from(rejected).into_response(),
     };
     let response = with_instance(response, id);
     finish_response(response, id, &method, route.as_ref().map_or("-", MatchedPath::as_str), began)
 }
 
-/// Returns whether a request of HTTP/1.1 has exactly one `Host` (RFC 9112 section 3.2).
-fn has_one_host(request: &Request) -> bool {
-    request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
+/// Refuses a request of HTTP/1.1 without exactly one `Host` (RFC 9112 section 3.2), and a request whose `Host` is no
+/// host or whose body has a transfer coding other than `chunked` (section 6.1), which the server does not decode.
+fn check_head(request: &Request) -> Result<(), RejectedRequest> {
+    let hosts = request.headers().get_all(HOST);
+    if request.version() == Version::HTTP_11 && hosts.iter().count() != 1 {
+        return Err(RejectedRequest::NotOneHost);
+    }
+    if !hosts.iter().all(is_host) {
+        return Err(RejectedRequest::MalformedHeader {
+            header: "Host",
+            expected: "the name or address of a host, with a port if it is not the usual one",
+        });
+    }
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !request.headers().get_all(TRANSFER_ENCODING).iter().all(is_chunked) {
+        return Err(RejectedRequest::MalformedHeader { header: "Transfer-Encoding", expected: "chunked" });
+    }
+    Ok(())
+}
+
+/// Returns whether a value is a host with an optional port (RFC 9110 section 7.2).
+fn is_host(value: &HeaderValue) -> bool {
+    let Ok(authority) = Authority::try_from(value.as_bytes()) else { return false };
+    let has_port = authority.as_str().len() > authority.host().len() + 1;
+    !authority.as_str().contains('@') && (!has_port || authority.port_u16().is_some())
 }
 
 /// Adds the id to the response and logs the request.

@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep};
 use tower::Service;
 
 use super::deadline::Deadline;
-use super::phase::{Phase, TrackedBody, TrackedStream};
+use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
 use super::registry::{Registered, Registry};
 use crate::domain::context::Context;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, with_instance};
@@ -142,8 +142,25 @@ impl Connections {
             Body::new(TrackedBody::new(body, Arc::clone(tracker)))
         };
 
-        let mut response = pin!(self.router.clone().call(Request::from_parts(head, body)));
-        let response = poll_fn(|cx| match tracker.phase() {
+        let response = self.handle(Request::from_parts(head, body), tracker).await;
+        let mut response = response.unwrap_or_else(|failure: Failure| {
+            let id = self.context.ids.uuid();
+            finish_response(with_instance(failure.into_response(), id), id, &method, "-", began)
+        });
+        if tracker.is_body_unread() || response.status() == StatusCode::REQUEST_TIMEOUT {
+            // the rest of the body is not read, which ends the connection
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.headers_mut().insert(DATE, date(self.context.clock.now()));
+        registered.end_request();
+        self.served.fetch_add(1, Ordering::Relaxed);
+        Ok(response)
+    }
+
+    /// Calls the router; fails if it panics or exceeds its time.
+    async fn handle(&self, request: Request, tracker: &PhaseTracker) -> Result<Response, Failure> {
+        let mut response = pin!(self.router.clone().call(request));
+        poll_fn(|cx| match tracker.phase() {
             Phase::BodyLate => Poll::Ready(Err(RejectedRequest::TooSlow.into())),
             Phase::HandlerLate => {
                 let failure = Technical::new(TechnicalKind::TimedOut, "the handler exceeded its time");
@@ -154,16 +171,7 @@ impl Connections {
                 Err(panic) => Poll::Ready(Err(Technical::internal(panic_message(&*panic)).into())),
             },
         })
-        .await;
-
-        let mut response = response.unwrap_or_else(|failure: Failure| {
-            let id = self.context.ids.uuid();
-            finish_response(with_instance(failure_response(failure), id), id, &method, "-", began)
-        });
-        response.headers_mut().insert(DATE, date(self.context.clock.now()));
-        registered.end_request();
-        self.served.fetch_add(1, Ordering::Relaxed);
-        Ok(response)
+        .await
     }
 }
 
@@ -179,16 +187,6 @@ fn date(now: Timestamp) -> HeaderValue {
     let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
     // the years 0 to 9999 have such a text, and it is always valid in a header
     text.ok().and_then(|text| text.try_into().ok()).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// The response for a failure outside the router. The rest of a body that was too slow is not read, which ends the
-/// connection.
-fn failure_response(failure: Failure) -> Response {
-    let mut response = failure.into_response();
-    if response.status() == StatusCode::REQUEST_TIMEOUT {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 /// The message of a panic, for the log.

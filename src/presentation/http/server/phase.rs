@@ -101,6 +101,11 @@ impl PhaseTracker {
         self.change(Phase::Idle, |_| true);
     }
 
+    /// Returns whether the handler dropped the body before its end.
+    pub(super) fn is_body_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+
     /// Records that the deadline has passed; returns whether a request was in progress, which then gets a response.
     pub(super) fn expire(&self) -> bool {
         match self.phase() {
@@ -189,7 +194,7 @@ impl AsyncWrite for TrackedStream {
             self.tracker.change(Phase::Closing, |_| true);
         }
         let mut discarded = [0; 4096];
-        while self.tracker.unread.load(Relaxed) {
+        while self.tracker.is_body_unread() {
             let mut buf = ReadBuf::new(&mut discarded);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {

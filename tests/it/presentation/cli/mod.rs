@@ -10,6 +10,7 @@ mod import;
 mod import_dry_run;
 mod interrupts;
 mod read_only;
+mod request_heads;
 mod sandbox;
 mod torture;
 
@@ -366,20 +367,4 @@ fn the_doctor_reports_a_limit_on_open_files_that_is_too_low() {
     assert!(status.success());
     let text = String::from_utf8(stdout).unwrap();
     assert!(text.contains("512 files may be open: enough for 384 connections"), "{text}");
-}
-
-#[test]
-fn a_request_needs_exactly_one_host() {
-    let folder = TempDir::new().unwrap();
-    let (server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
-    for (head, status) in [
-        ("HTTP/1.1\r\nhost: shop\r\n", "HTTP/1.1 200 "),
-        ("HTTP/1.1\r\n", "HTTP/1.1 400 "),
-        ("HTTP/1.1\r\nhost: shop\r\nhost: shop\r\n", "HTTP/1.1 400 "),
-        ("HTTP/1.0\r\n", "HTTP/1.0 200 "),
-    ] {
-        let response = send(&address, &format!("GET /health/live {head}connection: close\r\n\r\n"));
-        assert!(response.starts_with(status), "{head}: {response}");
-    }
-    server.stop();
 }

@@ -2,7 +2,7 @@
 //!
 //! The tests wait for effects on the client. The time-out under test is short, all others are long.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -117,7 +117,10 @@ fn router(gate: &Arc<Gate>) -> Router {
         .route("/", get(|| async { "here" }))
         .route("/length", post(|body: Bytes| async move { body.len().to_string() }))
         .route("/refuse", post(|| async { "no" }))
-        .route("/wait", get(move || async move { waiting.pass().await }).post(std::future::pending::<()>))
+        .route(
+            "/wait",
+            get(move || async move { waiting.pass().await }).post(async |_: Bytes| pending::<()>().await),
+        )
         .route("/panic", get(|| async { panic!("on purpose") as &str }))
         .route("/status/{code}", get(|Path(code): Path<u16>| async move { code.to_string() }))
 }
@@ -274,6 +277,28 @@ async fn a_client_that_is_still_sending_can_read_the_response() {
     let response = client.response().await;
     assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("no"), "{response}");
     assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_response_to_a_request_whose_body_was_not_read_announces_the_end_of_the_connection() {
+    let server = Running::start(router(&Gate::new()), |_| {}).await;
+    for path in ["/refuse", "/none", "/status/9"] {
+        let mut client = server.connect().await;
+        client.send(&format!("POST {path} HTTP/1.1\r\nhost: shop\r\ncontent-length: 5\r\n\r\nab")).await;
+        let response = client.response().await;
+        assert!(response.contains("connection: close\r\n"), "{response}");
+        client.send("cde").await;
+        assert_eq!(client.rest().await, "");
+    }
+
+    let mut client = server.connect().await;
+    for (path, body) in [("/length", "abcde"), ("/refuse", "")] {
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: shop\r\ncontent-length: {length}\r\n\r\n");
+        client.send(&format!("{head}{body}")).await;
+        let response = client.response().await;
+        assert!(response.starts_with("HTTP/1.1 200 ") && !response.contains("connection:"), "{response}");
+    }
 }
 
 #[tokio::test]
