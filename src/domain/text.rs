@@ -14,6 +14,40 @@ pub fn is_text(text: &str) -> bool {
     text.chars().all(|character| !character.is_control() || matches!(character, '\t' | '\n' | '\r'))
 }
 
+/// Returns whether a text displays anything: it has a character that is neither a space nor invisible.
+pub fn is_visible(text: &str) -> bool {
+    text.chars()
+        .any(|character| !character.is_whitespace() && !character.is_control() && !is_invisible(character))
+}
+
+/// Returns whether a character displays nothing: it has the property `Default_Ignorable_Code_Point`, such as the zero
+/// width space, the soft hyphen and the byte order mark, or is the Braille pattern without dots.
+///
+/// Source: <https://www.unicode.org/Public/16.0.0/ucd/DerivedCoreProperties.txt>.
+pub fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
 fn is_separator(character: char) -> bool {
     matches!(character, '\u{2028}' | '\u{2029}')
 }
@@ -37,6 +71,16 @@ mod tests {
         }
         for character in ['\0', '\t', '\n', '\r', '\u{7f}', '\u{85}', '\u{2028}', '\u{202e}', '\u{2066}'] {
             assert!(!is_line(&format!("a{character}b")), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_spaces_and_invisible_characters_displays_nothing() {
+        for text in ["Ann", " .", "שלום", "日本", "👩\u{200d}🌾", "می\u{200c}خواهم"] {
+            assert!(is_visible(text), "{text:?}");
+        }
+        for text in ["", " \t\u{a0}\u{3000}", "\u{200b}\u{200d}\u{2060}\u{feff}", "\u{ad}\u{3164}\u{2800}"] {
+            assert!(!is_visible(text), "{text:?}");
         }
     }
 

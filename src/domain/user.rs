@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::ids::UserId;
 use super::money::Currency;
 use super::state::states;
-use super::text::is_line;
+use super::text::{is_invisible, is_line};
 
 states! {
     /// The role of a user.
@@ -95,8 +95,8 @@ pub fn email_key(email: &str) -> String {
     email.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect()
 }
 
-/// Returns whether a text has the form of an e-mail address: one `@`, no space, a host with a dot. Whether the address
-/// exists is not checked.
+/// Returns whether a text has the form of an e-mail address: one `@`, no space, no invisible character, by which two
+/// addresses would look alike, and a host with a dot. Whether the address exists is not checked.
 pub fn is_email(text: &str) -> bool {
     let Some((local, host)) = text.rsplit_once('@') else { return false };
     let is_label =
@@ -104,7 +104,7 @@ pub fn is_email(text: &str) -> bool {
     text.len() <= LONGEST_EMAIL
         && (1..=64).contains(&local.len())
         && is_line(text)
-        && !text.contains(|c: char| c.is_whitespace() || "()<>[]:;,\\\"".contains(c))
+        && !text.contains(|c: char| c.is_whitespace() || is_invisible(c) || "()<>[]:;,\\\"".contains(c))
         && !local.contains('@')
         && host.split('.').all(is_label)
         // The last label of an IP address is a number, that of a host name never is.
@@ -177,6 +177,10 @@ mod tests {
             "ann@example.org, bob@example.org",
             "ann\n@example.org",
             "ann\u{202e}@example.org",
+            "a\u{200b}nn@example.org",
+            "a\u{ad}nn@example.org",
+            "ann@exa\u{2060}mple.org",
+            "\u{feff}ann@example.org",
             &long,
         ] {
             assert!(!is_email(bad), "{bad:?}");

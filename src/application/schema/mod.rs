@@ -4,7 +4,7 @@
 //! `enum`, `oneOf`, `anyOf`, `allOf`, `$ref`, the inclusive bounds of numbers, the bounds of lengths and counts, and
 //! `format`. A `pattern` is documentation only: use a format that `format.rs` supports. Beside the schema, no text may
 //! contain control characters: not every database stores a NUL, and they could forge lines of a log or a header. Only
-//! those with the format `multiline` have tabs and line breaks.
+//! those with the format `multiline` have tabs and line breaks. A text with a minimum length has a visible character.
 
 mod choice;
 mod format;

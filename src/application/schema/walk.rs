@@ -11,7 +11,7 @@ use utoipa::{
 
 use super::pointer::escaped;
 use super::{Schema, format};
-use crate::domain::text::{is_line, is_text};
+use crate::domain::text::{is_line, is_text, is_visible};
 use crate::infrastructure::exceptions::Fault;
 
 /// The most faults that are listed.
@@ -146,6 +146,8 @@ impl Walk<'_> {
             self.add(at, Fault::TooLong { max_length });
         } else if let Some(min_length) = object.min_length.filter(|min| text.chars().count() < *min) {
             self.add(at, Fault::TooShort { min_length });
+        } else if object.min_length.is_some_and(|min| min > 0) && !is_visible(text) {
+            self.add(at, Fault::Blank);
         } else if let Some(name) = object.format.as_ref().and_then(|format| format::failed(format, text)) {
             self.add(at, Fault::Format { format: name.to_owned() });
         }

@@ -108,6 +108,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::Maximum { maximum: 9.into() },
         F::TooShort { min_length: 1 },
         F::TooLong { max_length: 9 },
+        F::Blank,
         F::TooFew { min_items: 1 },
         F::TooMany { max_items: 9 },
         F::Format { format },

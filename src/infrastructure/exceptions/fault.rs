@@ -78,6 +78,8 @@ pub enum Fault {
         /// The greatest number of characters.
         max_length: usize,
     },
+    /// The text has a minimum length, and no visible character.
+    Blank,
     /// The list has too few items.
     TooFew {
         /// The least number of items.
@@ -145,6 +147,7 @@ impl Fault {
             Self::Maximum { .. } => "maximum",
             Self::TooShort { .. } => "too_short",
             Self::TooLong { .. } => "too_long",
+            Self::Blank => "blank",
             Self::TooFew { .. } => "too_few",
             Self::TooMany { .. } => "too_many",
             Self::Format { .. } => "format",
@@ -183,6 +186,7 @@ impl Fault {
             Self::Required
             | Self::Unknown
             | Self::NotAnInteger
+            | Self::Blank
             | Self::Duplicate
             | Self::AmountTooLarge
             | Self::Character

@@ -22,7 +22,7 @@ async fn product(admin: &TestClient, name: &str, options: &[&str], variants: &[V
 async fn stock_up(admin: &TestClient) {
     let taxes = json!([{ "country": "DE", "tax_class": "books", "rate": { "basis_points": 700, "inclusive": true } }]);
     admin.put("/admin/v1/taxes", json!({ "items": taxes })).await.expect(200);
-    let parcel = json!({ "code": "parcel", "name": " ", "rates": [{ "currency": "EUR", "amount": 490 }] });
+    let parcel = json!({ "code": "parcel", "name": " ~", "rates": [{ "currency": "EUR", "amount": 490 }] });
     admin.put("/admin/v1/shipping-methods", json!({ "items": [parcel] })).await.expect(200);
     let ten =
         json!({ "code": "Ten", "kind": { "type": "percent", "basis_points": 1_000 }, "usage_limit": 5 });
@@ -33,7 +33,7 @@ async fn stock_up(admin: &TestClient) {
     let below = json!({ "name": "Becher", "parent_id": top["id"], "position": 3 });
     let below = admin.post("/admin/v1/categories", below).await.expect(201);
 
-    product(admin, " ", &["n"], &[variant("A-1", &[""]), variant("A-2", &[" "])]).await;
+    product(admin, " ~", &["n"], &[variant("A-1", &[""]), variant("A-2", &[" "])]).await;
     product(admin, &"안녕 ".repeat(160), &["size", "colour"], &[variant("B-1", &["", " "])]).await;
 
     let renamed = product(admin, "Renamed", &[], &[variant("C-1", &[])]).await;
