@@ -10,6 +10,7 @@ use tokio::task::JoinError;
 use super::backup::BackupError;
 use super::counted;
 use super::exit::{Exit, database_exit};
+use super::private_file::InvalidOutput;
 use super::torture::TortureError;
 use crate::application::{export::ExportError, import::run::ImportError};
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
@@ -86,6 +87,9 @@ pub enum CliError {
     /// The copy is not complete.
     #[error(transparent)]
     Copy(CopyError),
+    /// The command must not write to this file.
+    #[error(transparent)]
+    InvalidOutput(#[from] InvalidOutput),
     /// The output cannot be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -152,7 +156,7 @@ impl CliError {
             Self::Backup(error) => error.exit(),
             Self::Copy(error) => copy_exit(error),
             Self::Torture(error) => error.exit(),
-            Self::Password | Self::Target(_) | Self::Sandbox(_) => Exit::Usage,
+            Self::Password | Self::Target(_) | Self::Sandbox(_) | Self::InvalidOutput(_) => Exit::Usage,
             Self::Database(error) => database_exit(error),
         }
     }

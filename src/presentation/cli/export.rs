@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CliError, counted,
     open_store::open_store,
-    private_file::{create_new, part_of},
+    private_file::{check_output, create_new, part_of, rename_new},
     signals::interruptible,
     verbosity::Verbosity,
 };
@@ -60,6 +60,9 @@ impl Export {
     }
 
     async fn export(&self, settings: &Settings, stop: CancellationToken) -> Result<(), CliError> {
+        if let Some(path) = &self.output {
+            check_output(path, &settings.database)?;
+        }
         let store = open_store(settings, Setup::ReadOnly).await?;
         let Some(path) = &self.output else {
             export(&store, BufWriter::new(Stoppable { out: stdout(), stop }))
@@ -74,7 +77,8 @@ impl Export {
         }
 
         let part = part_of(path);
-        let written = write_file(&store, &part, path, stop).await;
+        let rename = if self.force { |part: &Path, path: &Path| fs::rename(part, path) } else { rename_new };
+        let written = write_file(&store, &part, path, rename, stop).await;
         if written.is_err() {
             // the file may not have been created
             let _ = fs::remove_file(&part);
@@ -114,15 +118,14 @@ async fn write_file(
     store: &Store,
     part: &Path,
     path: &Path,
+    rename: impl Fn(&Path, &Path) -> io::Result<()>,
     stop: CancellationToken,
 ) -> Result<u64, CliError> {
     let failed = |source| CliError::File { file: path.to_owned(), source };
-    // of an export that was killed
-    let _ = fs::remove_file(part);
     let file = create_new(part).map_err(failed)?;
     let (lines, out) =
         export(store, BufWriter::new(Stoppable { out: file, stop })).await.map_err(CliError::Export)?;
     let Stoppable { out: file, .. } = out.into_inner().map_err(|error| failed(error.into_error()))?;
-    file.sync_all().and_then(|()| fs::rename(part, path)).map_err(failed)?;
+    file.sync_all().and_then(|()| rename(part, path)).map_err(failed)?;
     Ok(lines)
 }

@@ -1,8 +1,34 @@
-//! Files with data of customers: on Unix, only the user of this process may read them.
+//! The files that commands write. They have data of customers: on Unix, only the user of this process may read them.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::domain::context::Context;
+use crate::infrastructure::repositories::{DatabaseUrl, sqlite_side_files};
+
+/// Why a command does not write to a file.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidOutput {
+    /// The file belongs to the database.
+    #[error("{} is the database of the store, or a file beside it: name another file", .0.display())]
+    Database(PathBuf),
+    /// The file exists, and cannot be replaced without harm.
+    #[error("{} exists and is no regular file, but a link, folder, pipe or device: name another file", .0.display())]
+    NotRegular(PathBuf),
+}
+
+/// Fails if a command must not write to `path`: to the database, to a file beside it, or to anything that exists and is
+/// no regular file.
+pub(super) fn check_output(path: &Path, database: &DatabaseUrl) -> Result<(), InvalidOutput> {
+    if database.file().is_some_and(|file| sqlite_side_files::include(file, path)) {
+        return Err(InvalidOutput::Database(path.to_owned()));
+    }
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(InvalidOutput::NotRegular(path.to_owned()));
+    }
+    Ok(())
+}
 
 /// Creates a file for writing; fails with [`io::ErrorKind::AlreadyExists`] if there is one.
 pub(super) fn create_new(path: &Path) -> io::Result<File> {
@@ -13,9 +39,23 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Returns the file that is renamed to `path` when it is complete.
+/// Returns an unused name beside `path`, for a file that is renamed to `path` when it is complete.
 pub(super) fn part_of(path: &Path) -> PathBuf {
+    let mut number = [0; 4];
+    Context::system().ids.secret(&mut number);
     let mut name = path.as_os_str().to_owned();
-    name.push(".part");
+    name.push(format!(".{:08x}.part", u32::from_ne_bytes(number)));
     name.into()
+}
+
+/// Renames a complete file to `path`; fails with [`io::ErrorKind::AlreadyExists`] if there is a file.
+pub(super) fn rename_new(part: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(part, path) {
+        Ok(()) => fs::remove_file(part),
+        // some file systems have no hard links
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => {
+            fs::rename(part, path)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -13,12 +13,27 @@ use super::error::DatabaseError;
 use super::sqlite::{ReadAccess, open_reader};
 use super::sqlite_file;
 
-/// Copies a database to a file, which is created for the user of this process alone.
+/// Copies a database to a file, which is created for the user of this process alone. Fails with
+/// [`DatabaseError::Schema`] if the file of the database was replaced after a crash.
 pub fn back_up(database: &Path, file: &Path) -> Result<(), DatabaseError> {
+    check_source(database)?;
     let source = open_reader(database, ReadAccess::alone(database))?;
     sqlite_file::create(file)?;
     let mut target = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     copy_pages(&source, &mut target)
+}
+
+/// Fails with [`DatabaseError::Schema`] if the file of a database was replaced after a crash: its FILE-wal has changes
+/// of another database. Only for use before this process opens the database.
+pub fn check_source(database: &Path) -> Result<(), DatabaseError> {
+    sqlite_file::check_instance(database)
+}
+
+/// Returns whether a database has no tables, of a store or of another program.
+pub fn is_empty(database: &Path) -> Result<bool, DatabaseError> {
+    sqlite_file::check(database)?;
+    let connection = open_reader(database, ReadAccess::alone(database))?;
+    Ok(connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?)
 }
 
 /// Leaves a file that can be read without files beside it.

@@ -46,10 +46,7 @@ pub(super) fn check(path: &Path) -> Result<(), DatabaseError> {
 
 /// Fails if the file or its folder cannot be written.
 pub(super) fn check_writable(path: &Path) -> Result<(), DatabaseError> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = sqlite_side_files::folder(path);
     for (path, mode) in [(path, Access::READ_OK | Access::WRITE_OK), (folder, Access::WRITE_OK)] {
         access(path, mode).map_err(|error| unusable(path, &error.into()))?;
     }

@@ -20,8 +20,8 @@ pub enum BackupError {
     /// The file of the backup exists.
     #[error("{} exists; a backup does not overwrite a file", .0.display())]
     Exists(PathBuf),
-    /// The database contains a store.
-    #[error("{} contains a store; `--force` replaces it", .0.display())]
+    /// The database has tables, of a store or of another program.
+    #[error("{} is not empty; `--force` replaces its content", .0.display())]
     NotEmpty(PathBuf),
     /// Another process uses the database.
     #[error("{} is in use; stop the server first", .0.display())]

@@ -2,16 +2,21 @@
 
 mod error;
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub(super) use self::error::BackupError;
-use super::{CliError, counted, private_file::part_of, verbosity::Verbosity};
+use super::{
+    CliError, counted,
+    private_file::{check_output, part_of, rename_new},
+    verbosity::Verbosity,
+};
 use crate::{
     application::consistency,
     domain::context::Context,
     infrastructure::repositories::{
-        Database, DatabaseError, DatabaseUrl, SchemaState, Setup, sqlite_backup, sqlite_side_files,
+        Database, DatabaseError, DatabaseUrl, Setup, sqlite_backup, sqlite_side_files,
     },
     settings::Settings,
 };
@@ -31,22 +36,34 @@ impl Backup {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         const INSTEAD: &str = "pg_dump --format=custom --file=FILE URL";
         let store = sqlite_file(&settings, "backup", INSTEAD)?;
-        if self.file.exists() {
-            return Err(BackupError::Exists(self.file).into());
+        check_output(&self.file, &settings.database)?;
+        // SQLite would apply a log that is beside the backup to it
+        if let Some(file) = sqlite_side_files::all(&self.file).into_iter().find(|file| file.exists()) {
+            return Err(BackupError::Exists(file).into());
         }
         let part = part_of(&self.file);
-        remove(&part);
-        sqlite_backup::back_up(&store, &part).map_err(BackupError::of(&store))?;
-        if let Err(error) = check_and_finish(&part).await {
+        let written = self.write(&store, &part).await;
+        if written.is_err() {
             remove(&part);
-            return Err(error.into());
         }
+        let bytes = written?;
+        self.verbosity.print(&format!("{}: {} KiB, checked", self.file.display(), bytes >> 10))
+    }
+
+    /// Writes the snapshot to `part`, checks it and renames it; returns its size in bytes.
+    async fn write(&self, store: &Path, part: &Path) -> Result<u64, CliError> {
+        sqlite_backup::back_up(store, part).map_err(BackupError::of(store))?;
+        check(part).await?;
+        sqlite_backup::finish(part).map_err(BackupError::of(part))?;
 
         let failed = |source| CliError::File { file: self.file.clone(), source };
-        let file = File::open(&part).map_err(failed)?;
-        file.sync_all().and_then(|()| fs::rename(&part, &self.file)).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
-        self.verbosity.print(&format!("{}: {} KiB, checked", self.file.display(), bytes >> 10))
+        let file = File::open(part).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        rename_new(part, &self.file).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::Exists(self.file.clone()).into(),
+            _ => failed(error),
+        })?;
+        Ok(file.metadata().map_err(failed)?.len())
     }
 }
 
@@ -68,7 +85,11 @@ impl Restore {
         const INSTEAD: &str =
             "pg_restore --clean --if-exists --no-owner --single-transaction --dbname=URL FILE";
         let store = sqlite_file(&settings, "restore", INSTEAD)?;
-        if store.exists() && !self.force && !is_empty(&store).await? {
+        sqlite_backup::check_source(&self.file).map_err(BackupError::of(&self.file))?;
+        if store.exists()
+            && !self.force
+            && !sqlite_backup::is_empty(&store).map_err(BackupError::of(&store))?
+        {
             return Err(BackupError::NotEmpty(store).into());
         }
         let is_new = !store.exists();
@@ -78,7 +99,6 @@ impl Restore {
         })?;
 
         let part = part_of(&store);
-        remove(&part);
         let restored = async {
             sqlite_backup::back_up(&self.file, &part).map_err(BackupError::of(&self.file))?;
             check(&part).await?;
@@ -104,17 +124,6 @@ fn sqlite_file(
     settings.database.file().cloned().ok_or(BackupError::Postgres { command, instead })
 }
 
-async fn is_empty(file: &Path) -> Result<bool, BackupError> {
-    let state = Database::look(&DatabaseUrl::Sqlite(file.to_owned()), Context::system()).await;
-    Ok(state.map_err(BackupError::of(file))? == SchemaState::Empty)
-}
-
-/// Checks a backup, and leaves a file that can be read without files beside it.
-async fn check_and_finish(file: &Path) -> Result<(), BackupError> {
-    check(file).await?;
-    sqlite_backup::finish(file).map_err(BackupError::of(file))
-}
-
 /// Checks a copy of a store: its pages and indexes, foreign keys, the version of the schema, and the rules of the data.
 async fn check(file: &Path) -> Result<(), BackupError> {
     let database =
@@ -133,6 +142,6 @@ async fn check(file: &Path) -> Result<(), BackupError> {
 
 /// Removes an incomplete database.
 fn remove(part: &Path) {
-    // it may not exist; what remains is replaced by the next backup
+    // it may not exist
     let _ = sqlite_side_files::remove(part);
 }

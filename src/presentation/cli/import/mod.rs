@@ -18,6 +18,7 @@ use self::trial_store::TrialStore;
 use super::{
     CliError,
     open_store::{currency, open_store},
+    private_file::check_output,
     signals::interruptible,
     verbosity::Verbosity,
 };
@@ -120,6 +121,7 @@ impl Import {
         stop: CancellationToken,
     ) -> Result<(), CliError> {
         let rejects = self.rejects.clone().unwrap_or_else(|| source.default_rejects());
+        check_output(&rejects, &settings.database)?;
         let mut progress = Progress::new(rejects, self.verbosity.progress_bar(), stop);
         // the future of an import is large
         let imported = Box::pin(self.import(source, settings, &mut progress)).await;

@@ -72,7 +72,7 @@ fn a_restore_replaces_a_store_only_by_force_and_never_one_in_use() {
 
     let (code, _, errors) = run(folder.path(), &["restore", "copy.db"]);
     assert_eq!(code, Some(2), "{errors}");
-    assert_eq!(errors, "undercroft: undercroft.db contains a store; `--force` replaces it\n");
+    assert_eq!(errors, "undercroft: undercroft.db is not empty; `--force` replaces its content\n");
     let (code, _, errors) = run(folder.path(), &["restore", "--force", "copy.db"]);
     assert_eq!(code, Some(4), "{errors}");
     assert_eq!(errors, "undercroft: undercroft.db is in use; stop the server first\n");

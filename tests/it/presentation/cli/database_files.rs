@@ -77,9 +77,18 @@ fn a_file_that_was_replaced_after_a_crash_is_refused_until_the_old_changes_are_d
     let crashed = fs::read(&file).unwrap();
 
     fs::write(&file, &backup).unwrap();
-    let (code, _, errors) = run(folder.path(), &SERVE);
-    assert_eq!(code, Some(4), "{errors}");
-    assert!(errors.contains("was replaced after a crash"), "{errors}");
+    for arguments in [
+        &SERVE[..],
+        &["export"],
+        &["backup", "copy.db"],
+        &["restore", "undercroft.db", "--database", "sqlite:new.db"],
+        &["restore", "undercroft.db", "--force"],
+    ] {
+        let (code, _, errors) = run(folder.path(), arguments);
+        assert_eq!(code, Some(4), "{arguments:?}: {errors}");
+        assert!(errors.contains("was replaced after a crash"), "{arguments:?}: {errors}");
+    }
+    assert!(!folder.path().join("copy.db").exists() && !folder.path().join("new.db").exists());
 
     fs::write(&file, &crashed).unwrap();
     serve(folder.path()).0.signal("KILL");

@@ -9,6 +9,7 @@ mod events;
 mod import;
 mod import_dry_run;
 mod interrupts;
+mod output_files;
 mod read_only;
 mod request_heads;
 mod sandbox;
