@@ -63,7 +63,8 @@ pub async fn tax_rules(store: &Store) -> Result<Vec<TaxRule>, Failure> {
     Ok(TaxRepository(&mut store.database().read().await?).all().await?)
 }
 
-/// Returns the tax classes in use that no rule names: what has them is sold without tax. `None` if there are no rules.
+/// Returns the tax classes in use that no rule names, other than `zero`: what has them is sold without tax. `None` if
+/// there are no rules.
 pub async fn classes_without_rule(store: &Store) -> Result<Option<Vec<TaxClass>>, Failure> {
     let mut connection = store.database().read().await?;
     let mut taxes = TaxRepository(&mut connection);

@@ -42,14 +42,15 @@ impl TaxRepository<'_> {
         self.0.all(&select::<TaxRule>("ORDER BY country, tax_class"), &[]).await
     }
 
-    /// Returns the tax classes of active products and of the categories and shipping methods that no rule names.
+    /// Returns the tax classes of active products and of the categories and shipping methods that no rule names,
+    /// without that of what is not taxed.
     pub async fn classes_without_rule(&mut self) -> Result<Vec<TaxClass>, DatabaseError> {
         let sql = "SELECT tax_class FROM (SELECT tax_class FROM products WHERE active \
                    UNION SELECT tax_class FROM categories \
                    UNION SELECT tax_class FROM shipping_methods WHERE active) AS used \
-                   WHERE tax_class IS NOT NULL AND tax_class NOT IN (SELECT tax_class FROM tax_rules) \
-                   ORDER BY tax_class";
-        self.0.all(sql, &[]).await
+                   WHERE tax_class IS NOT NULL AND tax_class <> $1 \
+                   AND tax_class NOT IN (SELECT tax_class FROM tax_rules) ORDER BY tax_class";
+        self.0.all(sql, &params![TaxClass::zero().as_str()]).await
     }
 
     /// Replaces all rules.

@@ -63,7 +63,8 @@ fn missing_administrators_and_tax_rules_are_warnings() {
         r#"{"type":"tax_rule","country":"DE","tax_class":"standard","basis_points":1900,"inclusive":true}"#;
     let parcel =
         r#"{"type":"shipping_method","id":"p","code":"p","name":"P","tax_class":"standrad","rates":[]}"#;
-    fs::write(folder.path().join("terms.jsonl"), format!("{rules}\n{parcel}\n")).unwrap();
+    let stamps = r#"{"type":"category","id":"s","name":"Stamps","tax_class":"zero"}"#;
+    fs::write(folder.path().join("terms.jsonl"), format!("{rules}\n{parcel}\n{stamps}\n")).unwrap();
     let (code, _, errors) = run(folder.path(), &["import", "terms.jsonl", "--database", "sqlite:shop.db"]);
     assert_eq!(code, Some(0), "{errors}");
     let (code, text) = doctor(&folder, "sqlite:shop.db");
