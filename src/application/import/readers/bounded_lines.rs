@@ -19,7 +19,8 @@ impl<R: BufRead> BoundedLines<R> {
     /// Reads from the beginning of `input`, after a byte order mark. `given` is the encoding of a file without one.
     pub(super) fn new(input: R, given: Option<Encoding>) -> Result<Self, ReadError> {
         let input = Utf8Text::new(input, given).map_err(|error| Fault::from(error).at_line(1))?;
-        Ok(Self { input, next: 1 })
+        let next = 1 + input.skipped_lines();
+        Ok(Self { input, next })
     }
 
     /// Returns the encoding of the file.

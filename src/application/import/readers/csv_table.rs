@@ -69,14 +69,17 @@ impl<R: BufRead> CsvTable<R> {
         }
     }
 
-    /// Reads a record into `raw` and returns the spans of its fields, none for an empty line; `None` at the end of the
-    /// file.
+    /// Reads a record into `raw` and returns the spans of its fields, none for an empty line, or one of white space
+    /// before the header; `None` at the end of the file.
     fn scan_record(&mut self, number: u64) -> Result<Option<Vec<Span>>, ReadError> {
         self.raw.clear();
         let mut scanner = Scanner::default();
         loop {
             let appended = self.lines.append_to(&mut self.raw)?;
             if self.separator.is_none() {
+                if appended == Appended::Line && self.raw.trim_ascii().is_empty() {
+                    return Ok(Some(Vec::new()));
+                }
                 let named = separator_line(&self.raw);
                 self.separator = named.or_else(|| Some(separator_of(&self.raw)));
                 if named.is_some() {

@@ -13,6 +13,8 @@ const BUFFER_BYTES: usize = 1 << 16;
 pub(super) struct Utf8Text<R> {
     input: R,
     encoding: Encoding,
+    /// The number of empty lines before the byte order mark.
+    skipped_lines: u64,
     /// Whether the encoding was given, or is that of the file's beginning.
     is_certain: bool,
     decoder: Option<Decoder>,
@@ -24,19 +26,22 @@ pub(super) struct Utf8Text<R> {
 }
 
 impl<R: BufRead> Utf8Text<R> {
-    /// Reads a file from its beginning. A byte order mark decides on the encoding, or else `given`, or else zeros,
-    /// which are those of UTF-16; otherwise it is UTF-8.
+    /// Reads a file from its beginning. A byte order mark, also after white space, decides on the encoding, or else
+    /// `given`, or else zeros, which are those of UTF-16; otherwise it is UTF-8.
     pub(super) fn new(mut input: R, given: Option<Encoding>) -> io::Result<Self> {
         let start = input.fill_buf()?;
-        let (known, mark) = match Encoding::of_mark(start) {
-            Some((encoding, length)) => (Some(encoding), length),
+        let blank = start.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let (known, skipped) = match Encoding::of_mark(&start[blank..]) {
+            Some((encoding, length)) => (Some(encoding), blank + length),
             None => (given.or_else(|| Encoding::of_zeros(start)), 0),
         };
-        input.consume(mark);
+        let skipped_lines = line_breaks(&start[..blank.min(skipped)]);
+        input.consume(skipped);
         let encoding = known.unwrap_or(Encoding::UTF_8);
         Ok(Self {
             input,
             encoding,
+            skipped_lines,
             is_certain: known.is_some(),
             decoder: encoding.decoder(),
             decoded: Vec::new(),
@@ -48,6 +53,11 @@ impl<R: BufRead> Utf8Text<R> {
     /// Returns the encoding.
     pub(super) fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// Returns the number of empty lines before the byte order mark, which are not part of the text.
+    pub(super) fn skipped_lines(&self) -> u64 {
+        self.skipped_lines
     }
 
     /// Returns whether the encoding was given, or is that of the file's beginning, and not just assumed.
@@ -77,6 +87,17 @@ impl<R: BufRead> Utf8Text<R> {
         }
         Ok(())
     }
+}
+
+/// Returns the number of line breaks: LF, CR LF or CR.
+fn line_breaks(text: &[u8]) -> u64 {
+    let mut previous = 0;
+    let is_new = |&&byte: &&u8| {
+        let is_new = byte == b'\r' || (byte == b'\n' && previous != b'\r');
+        previous = byte;
+        is_new
+    };
+    text.iter().filter(is_new).count() as u64
 }
 
 impl<R: BufRead> BufRead for Utf8Text<R> {

@@ -115,6 +115,19 @@ fn the_encoding_can_be_named_and_a_byte_order_mark_comes_first() {
 }
 
 #[test]
+fn white_space_before_the_header_and_a_byte_order_mark_is_skipped() {
+    let file = "ID;Type;SKU;Name;Regular price\n7;simple;;Cup;1,50\n8;simple;;;1,50\n";
+    for (before, line) in
+        [("\n", 4), ("\r\n \t\n", 5), ("\n\u{FEFF}", 4), ("\t\u{FEFF}", 3), (" \r\n\r\u{FEFF}\n", 6)]
+    {
+        let import = detected(format!("{before}{file}").as_bytes());
+        assert_eq!((names(&import), import.reasons()), (vec!["Cup"], vec![(line, "no_name")]), "{before:?}");
+    }
+    let json = "\n\u{FEFF}{\"type\":\"category\",\"id\":\"tea\",\"name\":\"Tea\"}";
+    assert_eq!(detected(json.as_bytes()).categories(), ["tea"]);
+}
+
+#[test]
 fn a_text_that_cannot_be_decoded_is_an_error_with_its_position() {
     let mut mixed = with_description("é".as_bytes());
     mixed.extend_from_slice(b"2,A,caf\xE9,1,2011-01-01 10:00:00,1.00,,France\n");
