@@ -61,8 +61,8 @@ pub(super) async fn products(
     products: &[&ImportedProduct],
 ) -> Result<Vec<RecordOutcome>, RecordError> {
     let ids: Vec<_> = products.iter().map(|imported| imported.product.id).collect();
-    let existing = ProductRepository(work).existing(&ids).await?;
-    let is_new = |imported: &&ImportedProduct| !existing.contains(&imported.product.id);
+    let existing = ProductRepository(work).currencies(&ids).await?;
+    let is_new = |imported: &&ImportedProduct| !existing.contains_key(&imported.product.id);
     let (new, known): (Vec<_>, Vec<_>) = products.iter().copied().partition(is_new);
 
     add_products(work, &new).await?;
@@ -73,14 +73,20 @@ pub(super) async fn products(
 
     let outcome = |imported: &&ImportedProduct| {
         let counts = Counts { products: 1, ..Counts::default() };
-        if is_new(imported) {
+        let id = imported.product.id;
+        let mut currencies = existing.get(&id).cloned().unwrap_or_default();
+        if is_new(imported) || updated.contains_key(&id) {
+            currencies.extend(imported.product.currencies());
+        }
+        let outcome = if is_new(imported) {
             let stock = imported.stock.values().copied().collect();
             RecordOutcome { stock, ..RecordOutcome::new(true, counts) }
-        } else if let Some(&stock) = updated.get(&imported.product.id) {
+        } else if let Some(&stock) = updated.get(&id) {
             RecordOutcome { updated: counts, stock, ..RecordOutcome::default() }
         } else {
             RecordOutcome::new(false, counts)
-        }
+        };
+        RecordOutcome { currencies, ..outcome }
     };
     Ok(products.iter().map(outcome).collect())
 }

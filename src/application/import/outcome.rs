@@ -1,5 +1,8 @@
 //! The outcome of writing a record.
 
+use std::collections::BTreeSet;
+
+use crate::domain::money::Currency;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{DatabaseError, SaveError, TreeError};
 
@@ -16,6 +19,8 @@ pub(super) struct RecordOutcome {
     pub unchanged: Counts,
     /// How the stock of the variants that were added was taken from the file.
     pub stock: StockCounts,
+    /// The currencies that a product of the store has prices in after the import.
+    pub currencies: BTreeSet<Currency>,
     /// The lines of an invoice that the store refused, by their index, each with the reason.
     pub refused_lines: Vec<(usize, String)>,
     /// Why the store refused the record as a whole.

@@ -23,7 +23,7 @@ pub struct Report {
     /// The currency of the amounts, if the lines have amounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
-    /// The number of accepted products that have a price in each currency.
+    /// The number of accepted products that have a price in each currency after the import.
     pub prices: BTreeMap<Currency, u64>,
     /// How the stock of the variants that were added was taken from the file.
     pub stock: StockCounts,

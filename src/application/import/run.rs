@@ -156,7 +156,7 @@ struct Run<'a> {
     /// The customers of the orders among the pending records.
     pending_customers: HashSet<UserId>,
     totals: LineTotals,
-    /// The number of accepted products that have a price in each currency.
+    /// The number of accepted products that have a price in each currency after the import.
     prices: BTreeMap<Currency, u64>,
     stock: StockCounts,
     added: Counts,
@@ -245,21 +245,15 @@ impl<'a> Run<'a> {
         self.updated += outcome.updated;
         self.unchanged += outcome.unchanged;
         self.stock += outcome.stock;
-        match record {
-            Record::Order(invoice) => {
-                let lines = invoice.lines.iter().enumerate();
-                let accepted = lines.filter(|(index, _)| outcome.rejection_of(*index).is_none());
-                let accepted = accepted.map(|(_, line)| line);
-                if let Some(customer) = invoice.customer {
-                    self.originals.add(OrderId(invoice.id), customer, accepted);
-                }
-            }
-            Record::Product(imported) if outcome.refused.is_none() => {
-                for currency in imported.product.currencies() {
-                    *self.prices.entry(currency).or_default() += 1;
-                }
-            }
-            _ => {}
+        if let Record::Order(invoice) = record
+            && let Some(customer) = invoice.customer
+        {
+            let lines = invoice.lines.iter().enumerate();
+            let accepted = lines.filter(|(index, _)| outcome.rejection_of(*index).is_none());
+            self.originals.add(OrderId(invoice.id), customer, accepted.map(|(_, line)| line));
+        }
+        for currency in &outcome.currencies {
+            *self.prices.entry(*currency).or_default() += 1;
         }
         for (index, line) in lines.into_iter().enumerate() {
             match outcome.rejection_of(index) {

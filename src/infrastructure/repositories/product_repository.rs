@@ -10,11 +10,12 @@ mod variants;
 pub use self::lists::SearchResults;
 pub use self::offers::Offer;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::catalogue_index::indexing;
-use super::database::{Connection, DatabaseError, Param, Root, UnitOfWork, key_lists, params};
+use super::database::{Connection, DatabaseError, Json, Param, Root, UnitOfWork, key_lists, params};
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
+use crate::domain::money::Currency;
 use crate::domain::product::{Product, ProductView};
 
 /// Queries on products.
@@ -56,14 +57,22 @@ impl ProductRepository<'_> {
         rows::several(self.0, ids).await
     }
 
-    /// Returns those of the ids that products have.
-    pub(crate) async fn existing(&mut self, ids: &[ProductId]) -> Result<HashSet<ProductId>, DatabaseError> {
-        let mut existing = HashSet::new();
+    /// Returns the currencies that the variants of each of these products have prices in; missing products are left
+    /// out.
+    pub(crate) async fn currencies(
+        &mut self,
+        ids: &[ProductId],
+    ) -> Result<HashMap<ProductId, BTreeSet<Currency>>, DatabaseError> {
+        let mut currencies: HashMap<_, BTreeSet<_>> = HashMap::new();
         for (keys, list) in key_lists(ids) {
-            let sql = format!("SELECT id FROM products WHERE id IN ({list})");
-            existing.extend(self.0.all::<ProductId>(&sql, &keys).await?);
+            let sql = format!("SELECT product_id, prices FROM variants WHERE product_id IN ({list})");
+            for (product, Json(prices)) in
+                self.0.all::<(ProductId, Json<BTreeMap<Currency, i64>>)>(&sql, &keys).await?
+            {
+                currencies.entry(product).or_default().extend(prices.into_keys());
+            }
         }
-        Ok(existing)
+        Ok(currencies)
     }
 
     /// Returns whether there is an active product with this id.
