@@ -1,10 +1,11 @@
 //! The trait that each format implements, and what a reader yields.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use super::field_parsing::LineError;
 use super::kept_columns::UnusedValues;
 use super::numbers::NumberColumns;
-use crate::application::import::line::{Rejection, SourceLine};
+use crate::application::import::line::{Reason, Rejection, SourceLine};
 use crate::application::records::Record;
 
 /// Turns the lines of one format into records.
@@ -14,6 +15,12 @@ pub(super) trait FormatReader: Send {
 
     /// Reads a line. Every line is added to `out` with an entry or a rejection, here or in `finish`.
     fn read(&mut self, line: SourceLine, out: &mut Outcomes);
+
+    /// Rejects a line that is malformed as a whole; with the other lines of its product, if it is known to belong to
+    /// one.
+    fn reject(&mut self, line: SourceLine, (reason, detail): LineError, out: &mut Outcomes) {
+        out.reject(line.reject(reason, detail));
+    }
 
     /// Adds the outcomes of the lines that depended on later lines.
     fn finish(&mut self, out: &mut Outcomes);
@@ -52,6 +59,22 @@ impl Outcomes {
 
     pub(super) fn reject(&mut self, rejection: Rejection) {
         self.0.push_back(Outcome::Rejected(rejection));
+    }
+
+    /// Rejects all lines of a product, in the order of the file, so that they can be corrected and imported together.
+    /// Those with a fault, by their numbers, have its reason; the others name the first of them.
+    pub(super) fn reject_product(
+        &mut self,
+        mut lines: Vec<SourceLine>,
+        mut faults: BTreeMap<u64, LineError>,
+    ) {
+        let cause = faults.keys().next().map_or_else(String::new, |first| format!("see line {first}"));
+        lines.sort_unstable_by_key(|line| line.number);
+        for line in lines {
+            let fault = faults.remove(&line.number);
+            let (reason, detail) = fault.unwrap_or_else(|| (Reason::ProductRejected, cause.clone()));
+            self.reject(line.reject(reason, detail));
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<Outcome> {

@@ -208,9 +208,9 @@ impl<R: BufRead> Reader<R> {
         let (expected, found) = (self.header.len(), line.fields.len());
         if found != expected {
             let detail = format!("{found} fields instead of {expected}");
-            self.ready.reject(line.reject(Reason::WrongFieldCount, detail));
+            self.parser.reject(line, (Reason::WrongFieldCount, detail), &mut self.ready);
         } else if line.fields.iter().any(|field| field.contains('\0')) {
-            self.ready.reject(line.reject(Reason::NulByte, ""));
+            self.parser.reject(line, (Reason::NulByte, String::new()), &mut self.ready);
         } else {
             self.numbers.add(&line);
             self.parser.read(line, &mut self.ready);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Imported;
-use crate::application::import::readers::UnusedValues;
+use crate::application::import::readers::{Format, UnusedValues};
 use crate::application::import::report::{Counts, StockCounts};
 use crate::application::import::write_options::ExistingProducts;
 use crate::domain::money::Currency;
@@ -49,6 +49,9 @@ pub(super) fn of(imported: &Imported, file: &Path, rejects: Option<&Path>) -> St
             &format!("the rejected lines are in {name}, each with the reason: correct them, and import"),
         );
         line(&mut text, "that file with the same options");
+        if report.format == Format::OnlineRetail {
+            line(&mut text, "an order that was imported without a rejected line stays as it is");
+        }
     }
     if imported.dry_run {
         line(&mut text, "dry run: the store stays as it was");

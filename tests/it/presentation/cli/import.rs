@@ -273,32 +273,6 @@ fn the_fault_of_a_file_is_reported_with_its_position_and_nothing_is_written() {
 }
 
 #[test]
-fn rejected_lines_are_imported_when_they_are_corrected() {
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/shopify-windows-1250.csv");
-    let (folder, _) = folder_with("shop.csv", fs::read(fixture).unwrap());
-    let options = ["--json", "--currency", "PLN", "--encoding", "windows-1250"];
-    let import = |file: &str| {
-        let (code, output, errors) = run(folder.path(), &[&["import", file], &options[..]].concat());
-        assert_eq!(code, Some(0), "{errors}");
-        serde_json::from_str::<Value>(&output).unwrap()
-    };
-    let first = import("shop.csv");
-    assert_eq!((&first["encoding"], &first["rejected"]["lines"]), (&"windows-1250".into(), &1.into()));
-
-    let rejected = fs::read_to_string(folder.path().join("shop.rejected.csv")).unwrap();
-    assert!(rejected.contains("Miseczka „Jaskółka”") && rejected.contains(";12;deny;;TRUE;"), "{rejected}");
-    let corrected = rejected.replace(";12;deny;;TRUE;", ";12;deny;49.00;TRUE;");
-    fs::write(folder.path().join("shop.rejected.csv"), corrected).unwrap();
-    let second = import("shop.rejected.csv");
-    assert_eq!(
-        (&second["added"]["products"], &second["rejected"]["lines"]),
-        (&1.into(), &0.into()),
-        "{second}"
-    );
-    assert!(export(folder.path(), None).contains("Miseczka „Jaskółka”"));
-}
-
-#[test]
 fn the_decimal_mark_can_be_set() {
     let file = "ID,Type,SKU,Name,Stock,Regular price\n1,simple,A,Lamp,\"1,000\",\"1,299\"\n";
     for (mark, price, stock) in [(".", "129900", "1000"), (",", "129", "1")] {
@@ -311,20 +285,6 @@ fn the_decimal_mark_can_be_set() {
         assert!(all.contains(&format!("\"amount\":{price},")), "{all}");
         assert!(all.contains(&format!("\"stock\":{stock}")), "{all}");
     }
-}
-
-#[test]
-fn rejected_json_lines_are_imported_when_they_are_corrected() {
-    let (folder, file) = folder_with("all.jsonl", "{\"type\":\"customer\",\"id\":\"ann\"}\n");
-    import(folder.path(), &file);
-    // a second time without a correction: the columns of the cause are not repeated
-    import(folder.path(), &folder.path().join("all.rejected.csv"));
-    let rejected = fs::read_to_string(folder.path().join("all.rejected.rejected.csv")).unwrap();
-    assert!(rejected.starts_with("line,reason,detail,record\n2,invalid_json,"), "{rejected}");
-    let corrected = rejected.replace("\"\"ann\"\"", "\"\"ann\"\",\"\"name\"\":\"\"Ann\"\"");
-    let corrected_file = folder.path().join("corrected.csv");
-    fs::write(&corrected_file, corrected).unwrap();
-    assert_eq!(import(folder.path(), &corrected_file)["added"]["customers"], 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod doctor;
 mod events;
 mod import;
 mod import_dry_run;
+mod import_rejections;
 mod interrupts;
 mod output_files;
 mod read_only;

@@ -111,7 +111,7 @@ impl SaleColumns {
         let text = self.invoice.of(line);
         let (is_cancellation, digits) = text.strip_prefix('C').map_or((false, text), |digits| (true, digits));
         if text.is_empty() {
-            return Err((Reason::NoKey, "no invoice number".to_owned()));
+            return Err((Reason::NoKey, "the column InvoiceNo is empty".to_owned()));
         }
         if digits.is_empty() || digits.len() > 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err((Reason::BadKey, format!("invoice number {}", quoted(text))));

@@ -88,10 +88,11 @@ impl ShopifyColumns {
         price(text, self.marks.price(text, currency))
     }
 
-    /// Returns whether a line contains only another picture.
-    pub(super) fn holds_only_a_picture(&self, line: &SourceLine) -> bool {
+    /// Returns whether a line of a product contains a variant, as the first one does, and not only another picture.
+    pub(super) fn is_variant(&self, line: &SourceLine, first: &SourceLine) -> bool {
         let values = self.options.map(|(_, value)| value);
-        [self.sku, self.price].into_iter().chain(values).all(|column| column.of(line).is_empty())
+        let mut columns = [self.sku, self.price].into_iter().chain(values);
+        line.number == first.number || columns.any(|column| !column.of(line).is_empty())
     }
 
     /// Returns the names of a product's options, and the columns of their values.

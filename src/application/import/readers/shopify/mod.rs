@@ -25,7 +25,7 @@ use super::Options;
 use super::category_tree::CategoryTree;
 use super::columns::{Column, Columns, Coverage};
 use super::error::Fault;
-use super::field_parsing::{LineError, required};
+use super::field_parsing::{LineError, quoted, required};
 use super::format::Format;
 use super::format_reader::{FormatReader, Outcomes};
 use super::kept_columns::{KeptColumns, UnusedValues};
@@ -58,6 +58,8 @@ pub(super) struct Shopify {
     handle: String,
     /// The lines of the product that is being read.
     lines: Vec<SourceLine>,
+    /// The faults of those lines that are malformed as a whole, by their numbers.
+    faults: BTreeMap<u64, LineError>,
     /// The handles of the products that were read to their last line.
     finished: HashSet<String>,
 }
@@ -81,55 +83,107 @@ impl Shopify {
             categories: CategoryTree::new(IDENTITY, options.created_at),
             handle: String::new(),
             lines: Vec::new(),
+            faults: BTreeMap::new(),
             finished: HashSet::new(),
         })
     }
 
-    /// Adds the outcomes of the product that is being read.
+    /// Adds a line to the product that it belongs to, with its fault if it is malformed as a whole.
+    fn add(&mut self, line: SourceLine, fault: Option<LineError>, out: &mut Outcomes) {
+        let handle = match self.columns.handle.of(&line) {
+            "" => uncut_slug(self.columns.title.of(&line)),
+            handle => handle.to_owned(),
+        };
+        let rejection = if slug(&handle).is_empty() {
+            Some((Reason::NoKey, missing_key(&handle)))
+        } else if self.finished.contains(&handle) {
+            Some((Reason::ScatteredProduct, handle.clone()))
+        } else {
+            None
+        };
+        if let Some(rejection) = rejection {
+            let (reason, detail) = fault.unwrap_or(rejection);
+            return out.reject(line.reject(reason, detail));
+        }
+
+        if handle != self.handle {
+            self.finish_product(out);
+            self.handle = handle;
+        }
+        if self.lines.len() == MAX_LINES {
+            return out.reject(line.reject(Reason::TooManyLines, format!("more than {MAX_LINES}")));
+        }
+        self.faults.extend(fault.map(|fault| (line.number, fault)));
+        self.lines.push(line);
+    }
+
+    /// Adds the outcomes of the product that is being read: one with a faulty line is rejected with all its lines.
     fn finish_product(&mut self, out: &mut Outcomes) {
         let lines = std::mem::take(&mut self.lines);
         let handle = std::mem::take(&mut self.handle);
+        let mut faults = std::mem::take(&mut self.faults);
         let Some(first) = lines.first() else { return };
         self.finished.insert(handle.clone());
-        let mut product = match self.product(first, &handle) {
+        let malformed = faults.get(&first.number).cloned();
+        let product = match malformed.map_or_else(|| self.product(first, &handle), Err) {
             Ok(product) => product,
-            Err((reason, detail)) => return reject_product(lines, reason, &detail, out),
+            Err(fault) => {
+                faults.insert(first.number, fault);
+                return out.reject_product(lines, faults);
+            }
         };
+
         let options = self.columns.options_of(first);
+        let mut imported = ImportedProduct::new(product);
+        for line in &lines {
+            if faults.contains_key(&line.number) || !self.columns.is_variant(line, first) {
+                continue;
+            }
+            match self.variant(line, &handle, &options, &imported.product) {
+                Ok((variant, stock)) => {
+                    if imported.product.variants.is_empty() {
+                        imported.product.tax_class = self.columns.tax_class(line);
+                    }
+                    imported.add(variant, stock);
+                }
+                Err(fault) => {
+                    faults.insert(line.number, fault);
+                }
+            }
+        }
+        if !faults.is_empty() {
+            return out.reject_product(lines, faults);
+        }
+        self.complete(&mut imported.product, first, &lines, out);
+        out.entry(Record::Product(imported), lines);
+    }
+
+    /// Adds the category, the kind and the metadata to a product with all its variants.
+    fn complete(
+        &mut self,
+        product: &mut Product,
+        first: &SourceLine,
+        lines: &[SourceLine],
+        out: &mut Outcomes,
+    ) {
         let category = self.columns.category.of(first);
         let path = if category.is_empty() { self.columns.r#type.of(first) } else { category };
         product.category_id = self.categories.at(path.split('>'), out);
         // a product of the store has no type beside its category
         let r#type = (!category.is_empty()).then_some(self.columns.r#type);
-        product.metadata = self.kept.metadata(&lines, self.unused.0.iter().copied().chain(r#type));
+        product.metadata = self.kept.metadata(lines, self.unused.0.iter().copied().chain(r#type));
 
-        let mut imported = ImportedProduct::new(product);
-        let (mut accepted, mut ships) = (Vec::with_capacity(lines.len()), false);
-        for (index, line) in lines.into_iter().enumerate() {
-            if index > 0 && self.columns.holds_only_a_picture(&line) {
-                self.kept.count(&line, &self.unused.1);
-                accepted.push(line);
-                continue;
-            }
-            match self.variant(&line, &handle, &options, &imported.product) {
-                Ok((mut variant, stock)) => {
-                    if imported.product.variants.is_empty() {
-                        imported.product.tax_class = self.columns.tax_class(&line);
-                    }
-                    variant.metadata =
-                        self.kept.metadata(slice::from_ref(&line), self.unused.1.iter().copied());
-                    ships |= !self.columns.shipping.of(&line).eq_ignore_ascii_case("false");
-                    imported.add(variant, stock);
-                    accepted.push(line);
-                }
-                Err((reason, detail)) => out.reject(line.reject(reason, detail)),
-            }
+        let (of_variants, of_pictures): (Vec<_>, Vec<_>) =
+            lines.iter().partition(|line| self.columns.is_variant(line, first));
+        for (variant, line) in product.variants.iter_mut().zip(&of_variants) {
+            variant.metadata = self.kept.metadata(slice::from_ref(*line), self.unused.1.iter().copied());
         }
-        if imported.product.variants.is_empty() {
-            return accepted.into_iter().for_each(|line| out.reject(line.reject(Reason::NoVariant, "")));
+        for line in of_pictures {
+            self.kept.count(line, &self.unused.1);
         }
-        imported.product.kind = if ships { ProductKind::Physical } else { ProductKind::Digital };
-        out.entry(Record::Product(imported), accepted);
+        let ships = |line: &&SourceLine| !self.columns.shipping.of(line).eq_ignore_ascii_case("false");
+        let is_physical = of_variants.iter().any(ships);
+        product.kind = if is_physical { ProductKind::Physical } else { ProductKind::Digital };
     }
 
     /// Returns the product of a first line, without category, kind and variants.
@@ -181,6 +235,16 @@ impl Shopify {
     }
 }
 
+/// Returns why a line has no key: its handle, or what follows from its title, is empty or has only other
+/// characters.
+fn missing_key(handle: &str) -> String {
+    if handle.is_empty() {
+        "the columns Handle and Title are empty".to_owned()
+    } else {
+        format!("the handle {} has neither a letter nor a digit", quoted(handle))
+    }
+}
+
 /// Returns how much of the format a header has.
 pub(super) fn coverage(header: &Fields) -> Coverage {
     let mut columns = Columns::of(header);
@@ -194,24 +258,12 @@ impl FormatReader for Shopify {
     }
 
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
-        let handle = match self.columns.handle.of(&line) {
-            "" => uncut_slug(self.columns.title.of(&line)),
-            handle => handle.to_owned(),
-        };
-        if slug(&handle).is_empty() {
-            return out.reject(line.reject(Reason::NoKey, "neither handle nor title"));
-        }
-        if self.finished.contains(&handle) {
-            return out.reject(line.reject(Reason::ScatteredProduct, handle));
-        }
-        if handle != self.handle {
-            self.finish_product(out);
-            self.handle = handle;
-        }
-        if self.lines.len() == MAX_LINES {
-            return out.reject(line.reject(Reason::TooManyLines, format!("more than {MAX_LINES}")));
-        }
-        self.lines.push(line);
+        self.add(line, None, out);
+    }
+
+    /// The handle is one of the first columns, so it is also that of a line with a wrong number of fields.
+    fn reject(&mut self, line: SourceLine, fault: LineError, out: &mut Outcomes) {
+        self.add(line, Some(fault), out);
     }
 
     fn finish(&mut self, out: &mut Outcomes) {
@@ -221,13 +273,4 @@ impl FormatReader for Shopify {
     fn unused_values(&self) -> UnusedValues {
         self.kept.values()
     }
-}
-
-/// Rejects all lines of a product.
-fn reject_product(lines: Vec<SourceLine>, reason: Reason, detail: &str, out: &mut Outcomes) {
-    let mut lines = lines.into_iter();
-    let Some(first) = lines.next() else { return };
-    let cause = format!("see line {}", first.number);
-    out.reject(first.reject(reason, detail));
-    lines.for_each(|line| out.reject(line.reject(Reason::ProductRejected, cause.as_str())));
 }

@@ -110,6 +110,11 @@ impl WoocommerceColumns {
         }
     }
 
+    /// Returns whether the file has a column of numbers.
+    pub(super) fn are_numbered(&self) -> bool {
+        self.id.exists()
+    }
+
     /// Returns whether a line has a number.
     pub(super) fn has_id(&self, line: &SourceLine) -> bool {
         !self.id.of(line).is_empty()

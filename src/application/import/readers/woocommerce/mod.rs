@@ -57,7 +57,8 @@ pub(super) struct Woocommerce {
     categories: CategoryTree,
     parents: Vec<Variable>,
     by_reference: HashMap<String, usize>,
-    variations: Vec<SourceLine>,
+    /// The lines of variations, each with its fault if it has one.
+    variations: Vec<(SourceLine, Option<LineError>)>,
 }
 
 /// Parses single lines.
@@ -96,9 +97,9 @@ impl Woocommerce {
 
     fn read_simple(&mut self, line: SourceLine, is_digital: bool, out: &mut Outcomes) {
         let parsed = self.parser.product(&line).and_then(|product| {
-            let (variant, stock) = self.parser.variant(&line, product.id)?;
+            let (mut variant, stock) = self.parser.variant(&line, product.id)?;
             let sku = self.skus.add(variant.sku.clone(), line.number)?;
-            let variant = self.parser.with_sku(&line, variant, sku);
+            self.parser.set_sku(&line, &mut variant, sku);
             Ok((product, variant, stock))
         });
         let (mut product, mut variant, stock) = match parsed {
@@ -124,7 +125,6 @@ impl Woocommerce {
             Err((reason, detail)) => return out.reject(line.reject(reason, detail)),
         };
         product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
-        product.metadata = self.parser.metadata(&line);
         let index = self.parents.len();
         let references =
             [format!("id:{}", self.parser.columns.key(&line)), self.parser.columns.sku(&line).to_owned()];
@@ -150,15 +150,14 @@ impl FormatReader for Woocommerce {
 
     fn read(&mut self, line: SourceLine, out: &mut Outcomes) {
         let columns = &self.parser.columns;
-        if columns.has_id(&line)
-            && let Err((reason, detail)) = self.ids.add(columns.key(&line), line.number)
-        {
-            return out.reject(line.reject(reason, detail));
-        }
+        let has_id = columns.has_id(&line);
+        let repeated = if has_id { self.ids.add(columns.key(&line), line.number).err() } else { None };
         let types = columns.types(&line);
         let is = |name: &str| types.iter().any(|known| known == name);
         if is("variation") {
-            self.variations.push(line);
+            self.variations.push((line, repeated));
+        } else if let Some((reason, detail)) = repeated {
+            out.reject(line.reject(reason, detail));
         } else if is("variable") {
             self.read_parent(line, out);
         } else if is("simple") {
@@ -169,15 +168,15 @@ impl FormatReader for Woocommerce {
     }
 
     fn finish(&mut self, out: &mut Outcomes) {
-        for line in std::mem::take(&mut self.variations) {
+        for (line, fault) in std::mem::take(&mut self.variations) {
             let parent = self.parser.columns.parent(&line);
             if let Some(variable) =
                 self.by_reference.get(parent).and_then(|index| self.parents.get_mut(*index))
             {
-                variable.add(line);
+                variable.add(line, fault);
             } else {
-                let detail = quoted(parent);
-                out.reject(line.reject(Reason::UnknownParent, detail));
+                let (reason, detail) = fault.unwrap_or_else(|| (Reason::UnknownParent, quoted(parent)));
+                out.reject(line.reject(reason, detail));
             }
         }
         for variable in std::mem::take(&mut self.parents) {
@@ -194,21 +193,21 @@ impl LineParser {
     /// Returns the product of a line, without category, kind, options and variants.
     fn product(&self, line: &SourceLine) -> Result<Product, LineError> {
         let columns = &self.columns;
-        let key = required(columns.key(line), Reason::NoKey)?;
+        let key = self.key(line)?;
         let name = required(columns.name(line), Reason::NoName)?;
-        let slug = joined_slug([name.as_str(), key.as_str()]);
+        let slug = joined_slug([name.as_str(), key]);
         Ok(Product {
             description: columns.text(line),
             active: columns.is_published(line),
             tax_class: columns.tax_class(line)?,
-            ..Product::new(IDENTITY.product(&key), slug, name, self.created_at)
+            ..Product::new(IDENTITY.product(key), slug, name, self.created_at)
         })
     }
 
     /// Returns the variant of a line without options, and its stock.
     fn variant(&self, line: &SourceLine, product: ProductId) -> Result<(Variant, Stock), LineError> {
         let columns = &self.columns;
-        let key = required(columns.key(line), Reason::NoKey)?;
+        let key = self.key(line)?;
         let amount = columns.price(line, self.currency)?;
         let stock = columns.stock(line)?;
         let sku = match columns.sku(line) {
@@ -216,7 +215,7 @@ impl LineParser {
             sku => sku.to_owned(),
         };
         let prices = BTreeMap::from([(self.currency, amount)]);
-        Ok((Variant::new(IDENTITY.variant(&key), product, sku, prices), stock))
+        Ok((Variant::new(IDENTITY.variant(key), product, sku, prices), stock))
     }
 
     /// Returns what the store does not use of a line.
@@ -225,13 +224,23 @@ impl LineParser {
         self.kept.metadata(slice::from_ref(line), columns)
     }
 
-    /// Returns a variant with another SKU, which is also its key if the line has no number.
-    fn with_sku(&self, line: &SourceLine, variant: Variant, sku: String) -> Variant {
-        if sku == variant.sku || self.columns.has_id(line) {
-            Variant { sku, ..variant }
-        } else {
-            Variant { id: IDENTITY.variant(&sku), sku, ..variant }
+    /// Returns the key of a line.
+    fn key<'a>(&self, line: &'a SourceLine) -> Result<&'a str, LineError> {
+        match self.columns.key(line) {
+            "" if self.columns.are_numbered() => {
+                Err((Reason::NoKey, "the columns ID and SKU are empty".to_owned()))
+            }
+            "" => Err((Reason::NoKey, "there is no column ID, and the column SKU is empty".to_owned())),
+            key => Ok(key),
         }
+    }
+
+    /// Sets the SKU of a variant, which is also its key if the line has no number.
+    fn set_sku(&self, line: &SourceLine, variant: &mut Variant, sku: String) {
+        if sku != variant.sku && !self.columns.has_id(line) {
+            variant.id = IDENTITY.variant(&sku);
+        }
+        variant.sku = sku;
     }
 }
 

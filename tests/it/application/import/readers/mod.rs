@@ -5,6 +5,7 @@ mod catalogues;
 mod encodings;
 mod online_retail;
 mod properties;
+mod rejected_products;
 mod translated_headers;
 
 use std::io::{BufReader, Read};
