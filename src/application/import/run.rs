@@ -11,7 +11,7 @@ use super::apply::{Task, apply_all};
 use super::line::{Fields, Reason, Rejection, SourceLine};
 use super::originals::{Originals, Traced};
 use super::outcome::RecordOutcome;
-use super::readers::{Dialect, Entry, Options, Outcome, ReadError, Reader, encoding_of};
+use super::readers::{Dialect, Entry, Fault, Options, Outcome, ReadError, Reader, encoding_of};
 use super::report::{Counts, Report, StockCounts};
 use super::totals::{LineTotals, TotalsMismatch};
 use super::write_options::{ExistingProducts, WriteOptions};
@@ -55,6 +55,13 @@ pub enum ImportError {
     /// The totals do not add up, which is an internal error.
     #[error("{0}")]
     Totals(TotalsMismatch),
+}
+
+impl ImportError {
+    /// Returns whether the file does not name the currency of its prices, and no option does.
+    pub fn needs_currency(&self) -> bool {
+        matches!(self, Self::Read(ReadError { fault: Fault::CurrencyNeeded, .. }))
+    }
 }
 
 impl From<ReadError> for ImportError {

@@ -138,6 +138,7 @@ impl CliError {
     /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self {
+            Self::Import { source, .. } if source.needs_currency() => Exit::Usage,
             Self::Listen { .. }
             | Self::Signals(_)
             | Self::CutOff

@@ -42,6 +42,9 @@ pub enum Fault {
     /// The header, which is described, belongs to no known format.
     #[error("unknown format. {0} Known formats are {known}; set one with --format", known = Format::names())]
     UnknownFormat(String),
+    /// The header is that of an export of other records than products, which are named.
+    #[error("these are {0}; of Shopify and WooCommerce only exports of products are imported")]
+    OtherRecords(&'static str),
     /// The header lacks columns.
     #[error("missing columns: {}; the file has {header}", missing.join(", "))]
     MissingColumns {
@@ -54,7 +57,9 @@ pub enum Fault {
     #[error("the column {0} occurs twice")]
     RepeatedColumn(String),
     /// The format does not name the currency of its prices, and no option does.
-    #[error("the file does not name the currency of its prices; set it with --currency")]
+    #[error(
+        "the file does not name the currency of its prices; set it with --currency, such as --currency EUR"
+    )]
     CurrencyNeeded,
     /// The file cannot be read.
     #[error("{0}")]

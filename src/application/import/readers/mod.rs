@@ -142,7 +142,10 @@ impl<R: BufRead> Reader<R> {
             (Format::Shopify, shopify::coverage(header)),
             (Format::Woocommerce, woocommerce::coverage(header)),
         ];
-        Fault::UnknownFormat(unknown_header::describe(header, coverages))
+        match unknown_header::other_records(header) {
+            Some(records) => Fault::OtherRecords(records),
+            None => Fault::UnknownFormat(unknown_header::describe(header, coverages)),
+        }
     }
 
     fn format_reader(

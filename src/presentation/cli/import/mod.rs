@@ -40,7 +40,9 @@ use crate::{
 pub struct Import {
     /// The file to import; `-` is standard input
     file: PathBuf,
-    /// The format: online-retail, shopify, woocommerce or json-lines [default: detected by the first line]
+    /// The format: shopify or woocommerce (an export of products, with their categories), online-retail (orders, with
+    /// their products and customers), or json-lines (what `export` writes, without orders, invoices, reviews and
+    /// subscriptions) [default: detected by the first line]
     #[arg(long)]
     format: Option<Format>,
     /// The encoding of a file without a byte order mark, such as windows-1252 [default: detected by the whole file]
@@ -50,7 +52,7 @@ pub struct Import {
     /// number is rejected if there are none]
     #[arg(long, value_name = "MARK")]
     decimal_mark: Option<DecimalMark>,
-    /// The currency of the prices, if the format does not contain it (Shopify, WooCommerce)
+    /// The currency of the prices, such as EUR; needed if the format does not contain it (Shopify, WooCommerce)
     #[arg(long, value_name = "CODE")]
     currency: Option<Currency>,
     /// The new file for rejected lines, each with the reason [default: NAME.rejected.csv in this folder, or the first

@@ -114,3 +114,12 @@ fn only_products_without_a_price_in_the_currency_of_the_store_are_named_as_not_s
         assert!(output.contains(expected), "{output}");
     }
 }
+
+#[test]
+fn a_currency_that_is_needed_and_missing_is_a_usage_error() {
+    let (folder, _) = folder_with("shop.csv", "Handle,Title,Variant Price\na,A,1.00\n");
+    let (code, output, errors) = run(folder.path(), &["import", "shop.csv"]);
+    assert_eq!((code, output.as_str()), (Some(2), ""), "{errors}");
+    assert!(errors.contains("set it with --currency, such as --currency EUR"), "{errors}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is written");
+}

@@ -63,6 +63,33 @@ fn an_unknown_header_is_shown_with_the_nearest_format_or_a_hint() {
 }
 
 #[test]
+fn an_export_of_orders_or_customers_is_named() {
+    for (header, expected) in [
+        (
+            "Name,Email,Financial Status,Paid at,Currency,Total,Lineitem quantity,Lineitem name,Lineitem price",
+            "orders of Shopify",
+        ),
+        (
+            "Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Total Spent,Total Orders,Note,Tags",
+            "customers of Shopify",
+        ),
+        (
+            "Date,Order #,N. Revenue (formatted),Status,Customer,Customer type,Product(s),Items sold,Coupon(s)",
+            "orders of WooCommerce",
+        ),
+        ("order_id,order_number,order_date,status,shipping_total,order_total", "orders of WooCommerce"),
+        (
+            "Order Number,Order Status,Order Date,First Name (Billing),SKU,Item Name,Quantity",
+            "orders of WooCommerce",
+        ),
+    ] {
+        let text = fault(format!("{header}\n")).2;
+        let only = "of Shopify and WooCommerce only exports of products are imported";
+        assert_eq!(text, format!("these are {expected}; {only}"));
+    }
+}
+
+#[test]
 fn the_format_can_be_set() {
     let options = Options { format: Some(Format::Shopify), ..with_currency(Currency::EUR) };
     let error = try_read(ONLINE_RETAIL.as_bytes(), &options).err().unwrap();
