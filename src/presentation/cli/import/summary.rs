@@ -94,9 +94,10 @@ fn currency_note(imported: &Imported) -> Option<String> {
     ))
 }
 
-/// Returns how the stock was taken from the file, where it is not simply the quantity in the file.
+/// Returns where the stock of the variants that were added comes from.
 fn stock_notes(stock: StockCounts) -> Vec<String> {
     let notes = [
+        (stock.given, "the quantity in the file".to_owned()),
         (stock.missing, "without a quantity in the file: 0 pieces until the stock is set".to_owned()),
         (stock.not_counted, "not counted: always available".to_owned()),
         (

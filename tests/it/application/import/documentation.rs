@@ -33,7 +33,7 @@ async fn the_documented_file_is_imported(shop: &Shop) {
     assert_eq!(progress.rejected, []);
     let expected = Counts {
         categories: 2,
-        tax_rules: 1,
+        tax_rules: 2,
         shipping_methods: 1,
         products: 1,
         discounts: 1,

@@ -91,6 +91,13 @@ fn the_summary_says_how_the_stock_was_taken() {
     let (_, output, _) = run(folder.path(), &["import", "shopify.csv", "--currency", "EUR"]);
     assert!(output.contains("\nstock of 2 variants: without a quantity in the file: 0 pieces"), "{output}");
     assert!(output.contains("\nstock of 1 variant: not counted: always available\n"), "{output}");
+    fs::write(
+        folder.path().join("more.csv"),
+        shopify.replace("shopify,,", "shopify,7,").replace(",A,", ",D,").replace("\na,", "\nd,"),
+    )
+    .unwrap();
+    let (_, output, _) = run(folder.path(), &["import", "more.csv", "--currency", "EUR"]);
+    assert!(output.contains("\nstock of 1 variant: the quantity in the file\n"), "{output}");
     fs::write(folder.path().join("sales.csv"), sales(1)).unwrap();
     let (_, output, _) = run(folder.path(), &["import", "sales.csv"]);
     let expected = "\nstock of 3 variants: assumed, not from the file: 100 pieces of each\n";
