@@ -3,8 +3,8 @@
 //! A handler runs in the unit of work that moves its subscriber's cursor past the event, so its changes of the database
 //! are committed exactly once. If it fails, its changes are rolled back to a savepoint, and the event is postponed: it
 //! is retried with exponential backoff, and after the last attempt it becomes a dead letter. Until then its subscriber
-//! gets no later event of the same subject. Retryable failures, such as a database that is unavailable, are not
-//! attempts: the whole batch is delivered again.
+//! gets no later event of the same subject. A retryable failure, such as a payment that another process changes, is no
+//! attempt. If the transaction itself fails, the whole batch is delivered again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl EventDispatcher {
     ///
     /// # Errors
     ///
-    /// The first retryable failure. The other subscribers have got their events nevertheless.
+    /// The first failure of a unit of work. The other subscribers have got their events nevertheless.
     pub async fn deliver(&self, stop: &CancellationToken) -> Result<u64, Failure> {
         let deliveries = self.subscribers.iter().map(|subscriber| self.deliver_to(subscriber, stop));
         join_all(deliveries).await.into_iter().sum()

@@ -32,6 +32,7 @@ mod torture;
 mod unquoted;
 mod verbosity;
 mod webhooks;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -137,6 +138,8 @@ impl Options {
 pub enum Command {
     /// Serve the HTTP API (the default)
     Serve(serve::Serve),
+    /// Deliver events, send webhooks, recover payments and renew subscriptions, beside servers without a worker
+    Worker(worker::Worker),
     /// Set up an empty database, or apply the migrations that it misses, all in one transaction
     Migrate(migrate::Migrate),
     /// Import a catalogue or orders from Shopify, WooCommerce, UCI Online Retail or JSON Lines
@@ -180,6 +183,7 @@ impl Command {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         match self {
             Self::Serve(serve) => serve.run(settings).await,
+            Self::Worker(worker) => worker.run(settings).await,
             Self::Migrate(migrate) => migrate.run(settings).await,
             Self::Import(import) => import.run(settings).await,
             Self::Export(export) => export.run(settings).await,

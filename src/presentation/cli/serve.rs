@@ -27,6 +27,9 @@ pub struct Serve {
     /// Start a new store without the demo catalogue
     #[arg(long)]
     no_demo: bool,
+    /// Leave events, webhooks, recovery and renewals to another process, such as `undercroft worker`
+    #[arg(long)]
+    no_worker: bool,
 }
 
 impl Serve {
@@ -49,7 +52,11 @@ impl Serve {
         }
 
         let stop = CancellationToken::new();
-        let worker = tokio::spawn(work(store.clone(), stop.clone()));
+        let worker = if self.no_worker {
+            tokio::spawn(stop.clone().cancelled_owned())
+        } else {
+            tokio::spawn(work(store.clone(), stop.clone()))
+        };
         let context = store.database().context().clone();
         // hashing the password takes longer than starting the server
         let admin = is_demo.then(|| store.clone());

@@ -168,6 +168,10 @@ async fn fill(shop: &Shop) -> VariantId {
          FROM purchases p JOIN orders ON id = order_id LIMIT 1",
         "INSERT INTO notifications SELECT id, id, 'test', '{}', 'in_app', 'delivered', NULL, created_at FROM users LIMIT 1",
         "INSERT INTO event_cursors (subscriber, seq) VALUES ('none', 1)",
+        "INSERT INTO webhook_endpoints SELECT id, 'https://example.com/', '', '[]', 'whsec_', NULL, NULL, TRUE, \
+           NULL, 1, occurred_at, occurred_at FROM outbox ORDER BY seq LIMIT 1",
+        "INSERT INTO webhook_deliveries SELECT id, id, id, type, '{}', 'pending', 0, occurred_at, NULL, NULL, NULL, \
+           occurred_at, NULL FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO postponed_events SELECT 'none', seq, subject, 0, occurred_at, NULL FROM outbox LIMIT 1",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",

@@ -18,7 +18,7 @@ fn product(id: &str, price: u32) -> String {
 }
 
 /// A store with the events of two products whose prices were changed.
-fn store() -> TempDir {
+pub(super) fn store() -> TempDir {
     let (folder, file) = folder_with("products.jsonl", product("A", 1) + &product("B", 1));
     import(folder.path(), &file);
     change(folder.path(), 2);

@@ -15,6 +15,7 @@ mod read_only;
 mod request_heads;
 mod sandbox;
 mod torture;
+mod worker;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
