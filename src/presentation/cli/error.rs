@@ -169,7 +169,7 @@ fn copy_exit(error: &CopyError) -> Exit {
         CopyError::Source(error) | CopyError::Target(error) | CopyError::Table { source: error, .. } => {
             database_exit(error)
         }
-        CopyError::Same | CopyError::NotEmpty => Exit::Usage,
+        CopyError::Same | CopyError::ForeignTables | CopyError::NotEmpty => Exit::Usage,
         CopyError::SourceChanged(_)
         | CopyError::Columns(_)
         | CopyError::WrittenMeanwhile(_)

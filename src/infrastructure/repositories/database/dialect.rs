@@ -80,6 +80,18 @@ pub(crate) fn table_exists(engine: Engine) -> &'static str {
     }
 }
 
+/// Returns the query for whether there are tables, of a store or of another program. Extensions of PostgreSQL have
+/// views.
+pub(crate) fn any_table_exists(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "SELECT EXISTS (SELECT 1 FROM sqlite_master)",
+        Engine::Postgres => {
+            "SELECT EXISTS (SELECT 1 FROM information_schema.tables \
+             WHERE table_schema = current_schema() AND table_type = 'BASE TABLE')"
+        }
+    }
+}
+
 /// Returns the statement that locks the schema until the transaction ends: other processes that set up the same
 /// database wait.
 pub(crate) fn lock_schema(engine: Engine) -> &'static str {

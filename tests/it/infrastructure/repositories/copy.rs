@@ -18,7 +18,7 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, 
 use crate::support::import::{ONLINE_RETAIL, import_all};
 use crate::support::orders::{Sale, checkout_request, key, submit};
 use crate::support::store::{cart, execute, store, terms, value};
-use crate::support::{EmptyPostgres, Shop, ShopOptions};
+use crate::support::{EmptyPostgres, Shop, ShopOptions, admin};
 
 /// The migrations, all in one text.
 const MIGRATIONS: &str = include_str!("../../../../migrations/0001_store.sql");
@@ -50,6 +50,14 @@ impl Target {
         match engine {
             Engine::Sqlite => Some(Self::sqlite()),
             Engine::Postgres => Self::postgres().await,
+        }
+    }
+
+    /// Runs statements without setting up a store.
+    async fn script(&self, sql: &str) {
+        match self.url.strip_prefix("sqlite:") {
+            Some(file) => rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap(),
+            None => admin(&self.url, sql).await,
         }
     }
 
@@ -264,6 +272,15 @@ async fn a_store_is_never_the_target_of_a_copy(shop: &Shop) {
         assert!(matches!(refused(&shop.url, &target.url).await, CopyError::NotEmpty));
     }
     assert!(matches!(refused(&shop.url, &shop.url).await, CopyError::Same));
+}
+
+on_both_engines!(a_database_of_another_program_is_never_the_target_of_a_copy);
+async fn a_database_of_another_program_is_never_the_target_of_a_copy(shop: &Shop) {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(target) = Target::on(engine).await else { return };
+        target.script("CREATE TABLE notes (a TEXT)").await;
+        assert!(matches!(refused(&shop.url, &target.url).await, CopyError::ForeignTables));
+    }
 }
 
 on_both_engines!(a_copy_that_is_complete_is_reported_again_until_a_store_changes);

@@ -35,6 +35,9 @@ pub enum CopyError {
     /// The target is the source.
     #[error("the source and the target are the same database")]
     Same,
+    /// The target has tables of another program.
+    #[error("the target has tables of another program; a copy needs an empty database")]
+    ForeignTables,
     /// The target contains a store that is neither an incomplete copy nor a complete one of the source.
     #[error(
         "the target contains a store; a copy needs an empty database, or its own target if it was interrupted"

@@ -66,7 +66,15 @@ pub(super) async fn look(
             return Err(CopyError::Same);
         }
     }
-    migrations::state(&target).await.map_err(CopyError::Target)
+    let state = migrations::state(&target).await.map_err(CopyError::Target)?;
+    if state == SchemaState::Empty {
+        let mut connection = target.read().await.map_err(CopyError::Target)?;
+        let any_table = connection.one(dialect::any_table_exists(target.engine()), &[]).await;
+        if any_table.map_err(CopyError::Target)? {
+            return Err(CopyError::ForeignTables);
+        }
+    }
+    Ok(state)
 }
 
 /// A database that is or becomes a copy.
