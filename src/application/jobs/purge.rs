@@ -44,7 +44,7 @@ pub(super) async fn purge_events(context: JobContext) -> Result<usize, Failure> 
     context.dispatcher.purge(LIMIT).await.map(count)
 }
 
-/// Deletes the webhook deliveries without a further attempt whose retention is over.
+/// Deletes the webhook deliveries whose retention is over, also those that wait for an endpoint that is not active.
 pub(super) async fn purge_webhook_deliveries(context: JobContext) -> Result<usize, Failure> {
     let purge = context.store.database().write((), async |work, ()| {
         let before = work.now().checked_sub(WEBHOOK_RETENTION).unwrap_or(Timestamp::MIN);

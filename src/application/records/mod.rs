@@ -104,19 +104,7 @@ pub struct ImportedCustomer {
 impl ImportedCustomer {
     /// Returns a customer without preferences.
     pub(crate) fn new(id: UserId, email: String, name: String, created_at: Timestamp) -> Self {
-        let user = User {
-            id,
-            email,
-            name,
-            password_hash: None,
-            role: Role::Customer,
-            birth_date: None,
-            email_verified_at: None,
-            erased_at: None,
-            version: 1,
-            created_at,
-            updated_at: created_at,
-        };
+        let user = User::new(id, email, name, Role::Customer, created_at);
         Self { user, preferences: None }
     }
 }

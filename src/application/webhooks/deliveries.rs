@@ -12,7 +12,7 @@ use crate::infrastructure::repositories::{Page, UnitOfWork, WebhookDeliveryFilte
 
 use crate::application::Store;
 
-/// The retention of a delivery without a further attempt.
+/// The retention of a delivery after its last attempt, or after its creation.
 pub const WEBHOOK_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The type of the event of a test.
 pub const TEST_EVENT: &str = "webhook.test";

@@ -13,7 +13,7 @@ use crate::domain::time::later;
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint, wait_after};
 use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookMessage, WebhookResponse};
 use crate::infrastructure::events::CloudEvent;
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, with_causes};
 use crate::infrastructure::repositories::{UnitOfWork, UserRepository, WebhookAttempt, WebhookRepository};
 
 use crate::application::Store;
@@ -112,7 +112,7 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
     let (response, error) = match store.infrastructure.webhooks.send(&message, endpoint.secrets(now)).await {
         Ok(response) if (200..300).contains(&response.status) => (Some(response), None),
         Ok(response) => (Some(response), Some(format!("the response has the status {}", response.status))),
-        Err(error) => (None, Some(with_causes(&error))),
+        Err(error) => (None, Some(with_causes(&error).to_string())),
     };
 
     let endpoint_id = endpoint.id;
@@ -124,12 +124,6 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
         tracing::warn!(failure = %failure.report(), "the outcome of a webhook delivery was not recorded; it is sent again");
     }
     endpoint_id
-}
-
-/// Returns an error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Records the outcome of an attempt, unless another process has begun one since.

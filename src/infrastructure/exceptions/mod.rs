@@ -60,7 +60,7 @@ pub use self::{
     not_ready::{NotReady, NotReadyReason},
     order_processing_exception::OrderProcessingException,
     payment_failed_exception::PaymentFailedException,
-    problem::{PROBLEM_JSON, with_instance},
+    problem::{PROBLEM_JSON, with_causes, with_instance},
     product_out_of_stock_exception::ProductOutOfStockException,
     rejected_request::RejectedRequest,
     subscription_expired_exception::SubscriptionExpiredException,

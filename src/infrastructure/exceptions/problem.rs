@@ -67,16 +67,21 @@ impl Failure {
 
     /// Returns the failure and its causes in one line, for a log or a terminal, never for a client.
     pub fn report(&self) -> impl fmt::Display {
-        fmt::from_fn(move |f| {
-            write!(f, "{self}")?;
-            let mut cause = self.source();
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
-            }
-            Ok(())
-        })
+        with_causes(self)
     }
+}
+
+/// Returns an error and its causes in one line, for a log or a terminal.
+pub fn with_causes(error: &dyn Error) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        write!(f, "{error}")?;
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    })
 }
 
 /// Adds the `detail` of a fault.

@@ -14,7 +14,7 @@ use super::private_file::InvalidOutput;
 use super::torture::TortureError;
 use crate::application::{export::ExportError, import::run::ImportError};
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, with_causes};
 use crate::infrastructure::repositories::{DatabaseError, InvalidDatabaseUrl, copy::CopyError};
 
 /// Why a command failed.
@@ -180,14 +180,7 @@ fn copy_exit(error: &CopyError) -> Exit {
 
 /// Prints the error and its causes to standard error, and returns the exit code.
 pub fn report_error(error: &dyn Error, exit: Exit) -> Exit {
-    let mut line = format!("undercroft: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
     // standard error may be closed
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "undercroft: {}", with_causes(error));
     exit
 }
