@@ -5,11 +5,15 @@ use crate::domain::ids::WebhookEndpointId;
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus};
 use crate::infrastructure::events::{CloudEvent, Envelope, Subscriber};
 use crate::infrastructure::exceptions::{Failure, Technical};
-use crate::infrastructure::repositories::{UnitOfWork, WebhookRepository};
+use crate::infrastructure::repositories::{Connection, UnitOfWork, WebhookRepository};
 
 /// The subscriber `webhooks`.
 pub(crate) fn subscriber() -> Subscriber {
-    Subscriber::new("webhooks").on_all(EVENT_TYPES, fan_out)
+    Subscriber::new("webhooks").on_all(EVENT_TYPES, fan_out).only_if(has_endpoints)
+}
+
+async fn has_endpoints(connection: &mut Connection) -> Result<bool, Failure> {
+    Ok(!WebhookRepository(connection).active_endpoints().await?.is_empty())
 }
 
 /// Creates a delivery of the event to each endpoint that receives its type.

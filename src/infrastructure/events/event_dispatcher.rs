@@ -158,7 +158,7 @@ impl EventDispatcher {
         if until > after {
             let range = EventRange { after, until, types: subscriber.types() };
             let any = !Outbox(&mut connection).read::<i64>(range, "seq", 1).await?.is_empty();
-            if any || until - after > SKIP {
+            if any && subscriber.handles_now(&mut connection).await? || until - after > SKIP {
                 return Ok(Some(until));
             }
         }
@@ -178,7 +178,9 @@ impl EventDispatcher {
 
             let range = EventRange { after, until: *until, types: subscriber.types() };
             let events: Vec<Envelope> = Outbox(work).read(range, Envelope::COLUMNS, BATCH).await?;
-            batch.deliver_new(work, &events).await?;
+            if !events.is_empty() && subscriber.handles_now(work).await? {
+                batch.deliver_new(work, &events).await?;
+            }
             let reached = match events.last() {
                 Some(last) if events.len() == BATCH => last.position,
                 _ => *until,

@@ -15,7 +15,7 @@ pub struct Lag {
     pub subscriber: &'static str,
     /// The types of events that are delivered to it.
     pub types: Vec<&'static str>,
-    /// The number of published events that it has not read.
+    /// The number of published events that it has not read, 0 while it passes over them.
     pub unread: i64,
     /// The time at which the first of them was published; `None` if there are none.
     pub oldest_unread_at: Option<Timestamp>,
@@ -41,7 +41,11 @@ async fn lag_of(connection: &mut Connection, subscriber: &Subscriber) -> Result<
     let (name, types) = (subscriber.name(), subscriber.types());
     let after = cursor::position(connection, name).await?;
     let unread = EventRange { after, until: i64::MAX, types };
-    let (unread, oldest_unread_at) = Outbox(connection).count(unread).await?;
+    let (unread, oldest_unread_at) = if subscriber.handles_now(connection).await? {
+        Outbox(connection).count(unread).await?
+    } else {
+        (0, None)
+    };
     let sql = "SELECT (SELECT COUNT(*) FROM postponed_events WHERE subscriber = $1), \
                (SELECT COUNT(*) FROM dead_letters WHERE subscriber = $1)";
     let (postponed, dead_letters) = connection.one(sql, &params![name]).await?;

@@ -28,7 +28,7 @@ pub use event_dispatcher::{EventDispatcher, RETENTION};
 pub use event_logger::{EventFilter, EventLogger};
 pub use lag::Lag;
 pub use replay::Replay;
-pub use subscriber::{EnvelopeHandler, EventHandler, Subscriber};
+pub use subscriber::{Condition, EnvelopeHandler, EventHandler, Subscriber};
 
 #[cfg(test)]
 mod adding_one {

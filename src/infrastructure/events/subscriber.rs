@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use super::envelope::Envelope;
 use crate::domain::events::DomainEvent;
 use crate::infrastructure::exceptions::{Failure, Technical};
-use crate::infrastructure::repositories::UnitOfWork;
+use crate::infrastructure::repositories::{Connection, UnitOfWork};
 
 /// A consumer of events. Its name identifies its cursor, so it must never change.
 #[derive(Clone)]
@@ -20,12 +20,14 @@ pub struct Subscriber {
     /// The type of events of each handler.
     types: Vec<&'static str>,
     handlers: Vec<Arc<dyn ErasedHandler>>,
+    /// Whether the subscriber has to handle events at all now.
+    condition: Option<Arc<dyn ErasedCondition>>,
 }
 
 impl Subscriber {
     /// Returns a subscriber without handlers.
     pub fn new(name: &'static str) -> Self {
-        Self { name, types: Vec::new(), handlers: Vec::new() }
+        Self { name, types: Vec::new(), handlers: Vec::new(), condition: None }
     }
 
     /// Adds a handler for the events of type `E`. What the handler changes is committed together with the
@@ -51,6 +53,14 @@ impl Subscriber {
         self
     }
 
+    /// Passes over new events while `condition` returns false, as if all handlers had succeeded. This costs less than
+    /// handlers that have nothing to do.
+    #[must_use]
+    pub fn only_if(mut self, condition: impl for<'a> Condition<'a>) -> Self {
+        self.condition = Some(Arc::new(condition));
+        self
+    }
+
     /// Returns the name.
     pub fn name(&self) -> &'static str {
         self.name
@@ -59,6 +69,14 @@ impl Subscriber {
     /// Returns the types of events that are delivered to it.
     pub fn types(&self) -> &[&'static str] {
         &self.types
+    }
+
+    /// Returns whether new events have to be handled now.
+    pub(super) async fn handles_now(&self, connection: &mut Connection) -> Result<bool, Failure> {
+        match &self.condition {
+            Some(condition) => condition.check(connection).await,
+            None => Ok(true),
+        }
     }
 
     /// Runs the handlers for an event. The inner result is that of the handlers: if they fail or panic, their changes
@@ -139,6 +157,33 @@ where
     Fut: Future<Output = Result<(), Failure>> + Send,
 {
     type Future = Fut;
+}
+
+/// An `async fn(&mut Connection) -> Result<bool, Failure>`; see [`EventHandler`].
+pub trait Condition<'a>: Fn(&'a mut Connection) -> Self::Future + Send + Sync + 'static {
+    /// The future that the function returns.
+    type Future: Future<Output = Result<bool, Failure>> + Send;
+}
+
+impl<'a, F, Fut> Condition<'a> for F
+where
+    F: Fn(&'a mut Connection) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<bool, Failure>> + Send,
+{
+    type Future = Fut;
+}
+
+/// A condition whose function is erased.
+trait ErasedCondition: Send + Sync {
+    fn check<'a>(&'a self, connection: &'a mut Connection) -> ConditionFuture<'a>;
+}
+
+type ConditionFuture<'a> = Pin<Box<dyn Future<Output = Result<bool, Failure>> + Send + 'a>>;
+
+impl<C: for<'a> Condition<'a>> ErasedCondition for C {
+    fn check<'a>(&'a self, connection: &'a mut Connection) -> ConditionFuture<'a> {
+        Box::pin(self(connection))
+    }
 }
 
 /// A handler whose event type is erased.

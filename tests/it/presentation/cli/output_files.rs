@@ -120,7 +120,10 @@ fn of_two_backups_with_one_name_one_succeeds_and_the_other_names_the_file() {
         let (code, _, errors) = run(folder.path(), &["export", "--database", &format!("sqlite:{name}")]);
         assert_eq!(code, Some(0), "{errors}");
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6, "no temporary file remains");
+    // SQLite leaves an empty FILE-wal if two processes close the same database at the same time
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let parts: Vec<_> = names.filter(|name| name.to_string_lossy().ends_with(".part")).collect();
+    assert!(parts.is_empty(), "{parts:?}");
 }
 
 #[test]

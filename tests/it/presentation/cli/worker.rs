@@ -16,9 +16,18 @@ fn unread(folder: &std::path::Path) -> i64 {
     subscribers.filter(|one| one["subscriber"] == "webhooks").map(|one| one["unread"].as_i64().unwrap()).sum()
 }
 
+/// Adds an endpoint: without one, the subscriber of webhooks has nothing to read.
+fn add_webhook_endpoint(folder: &std::path::Path) {
+    let sql = "INSERT INTO webhook_endpoints (id, url, description, event_types, secret, active, version, created_at, \
+               updated_at) VALUES (zeroblob(16), 'https://example.com/', '', '[]', '', TRUE, 1, ?1, ?1)";
+    let database = rusqlite::Connection::open(folder.join("undercroft.db")).unwrap();
+    assert_eq!(database.execute(sql, [0]).unwrap(), 1);
+}
+
 #[test]
 fn a_server_without_a_worker_leaves_the_events_to_another_process() {
     let folder = store();
+    add_webhook_endpoint(folder.path());
     assert!(unread(folder.path()) > 0);
     let arguments = ["serve", "--no-worker", "--no-demo", "--listen", "127.0.0.1:0"];
     let (server, _) = Server::start(&mut undercroft(folder.path(), &arguments));
