@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::domain::events::DomainEvent;
+use undercroft::domain::events::DurableEvent;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Failure, Fault, ValidationException};
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup, UnitOfWork};
@@ -21,7 +21,7 @@ pub struct ParcelSent {
     grams: i64,
 }
 
-impl DomainEvent for ParcelSent {
+impl DurableEvent for ParcelSent {
     const TYPE: &'static str = "parcel.sent";
 
     fn subject(&self) -> String {

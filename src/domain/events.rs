@@ -15,7 +15,7 @@ macro_rules! events {
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct $name { $($(#[$fdoc])* pub $field: $ty),+ }
 
-        impl DomainEvent for $name {
+        impl DurableEvent for $name {
             const TYPE: &'static str = $type;
             fn subject(&self) -> String { self.$subject.to_string() }
         }
@@ -26,8 +26,8 @@ macro_rules! events {
     };
 }
 
-/// A fact about the business, published in the transaction that caused it.
-pub trait DomainEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
+/// A fact that is published in the transaction that caused it, and stored with it.
+pub trait DurableEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The CloudEvents type.
     const TYPE: &'static str;
     /// The version of the data, from 1. It grows with every change that older readers would misunderstand.

@@ -6,6 +6,7 @@ pub mod exceptions;
 pub mod repositories;
 
 use self::adapters::{AdapterSettings, Gateways, WebhookClient};
+use self::events::EventBus;
 use self::repositories::Database;
 
 /// The assembled rooms of a store. Clones share everything.
@@ -13,6 +14,8 @@ use self::repositories::Database;
 pub struct Infrastructure {
     /// The open database.
     pub database: Database,
+    /// The bus of signals.
+    pub bus: EventBus,
     /// The payment providers.
     pub gateways: Gateways,
     /// Sends messages to webhook endpoints.
@@ -24,6 +27,6 @@ impl Infrastructure {
     pub fn new(database: Database, settings: AdapterSettings) -> Self {
         let webhooks = WebhookClient::new(settings.private_webhooks);
         let gateways = adapters::assemble(&database, settings);
-        Self { database, gateways, webhooks }
+        Self { database, bus: EventBus::default(), gateways, webhooks }
     }
 }

@@ -1,7 +1,7 @@
 //! The subscriber that writes notifications in the app about the orders and subscriptions of users.
 
 use crate::domain::events::{
-    DomainEvent, OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,
+    DurableEvent, OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,
 };
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
@@ -21,7 +21,7 @@ pub(crate) fn subscriber() -> Subscriber {
 }
 
 /// An event of which a user is notified.
-trait Notified: DomainEvent {
+trait Notified: DurableEvent {
     /// Returns the user, the kind of the notification and its facts; `None` for a guest, who has no notifications.
     fn notification(&self) -> Option<(UserId, String, NotificationFacts)>;
 }

@@ -1,32 +1,44 @@
 //! The events room: each published event is delivered to every subscriber at least once, in order.
 //!
+//! There are two kinds of events, told apart by their traits. A [`DurableEvent`] is published with a transaction by
+//! [`UnitOfWork::publish`], stored, and delivered to every subscriber. A [`Signal`] is emitted by [`EventBus::emit`] to
+//! subscriptions in this process, which may miss some. The technical events are the files `*_event.rs` here; those of
+//! the business are in `domain/events.rs`.
+//!
 //! # Adding one
 //!
 //! A subscriber is a name with handlers, each an async function over a [`UnitOfWork`], an event and its [`Envelope`].
 //! It is written in `application/`, next to what it does, and listed in `application/jobs/mod.rs`. The module
 //! `adding_one` below is a complete example. A new subscriber begins with the oldest event that is still kept.
 //!
-//! An event is added to `domain/events.rs` and published by [`UnitOfWork::publish`].
+//! An event of the business is added to `domain/events.rs`, a technical one is a file here.
 //!
+//! [`DurableEvent`]: crate::domain::events::DurableEvent
 //! [`UnitOfWork`]: crate::infrastructure::repositories::UnitOfWork
 //! [`UnitOfWork::publish`]: crate::infrastructure::repositories::UnitOfWork::publish
 
 mod batch;
 mod cloud_event;
 mod cursor;
+mod database_replication_event;
 mod envelope;
+mod event_bus;
 mod event_dispatcher;
 mod event_logger;
 mod lag;
+mod message_queue_event;
 mod postponed;
 mod replay;
 mod subscriber;
 
 pub use cloud_event::CloudEvent;
+pub use database_replication_event::{DatabaseReplicationEvent, ReplicatedOperation};
 pub use envelope::Envelope;
+pub use event_bus::{EventBus, Signal, Subscription};
 pub use event_dispatcher::{EventDispatcher, RETENTION};
 pub use event_logger::{EventFilter, EventLogger};
 pub use lag::Lag;
+pub use message_queue_event::{MessageDirection, MessageOutcome, MessageQueueEvent};
 pub use replay::Replay;
 pub use subscriber::{Condition, EnvelopeHandler, EventHandler, Subscriber};
 

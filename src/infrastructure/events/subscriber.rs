@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use super::envelope::Envelope;
-use crate::domain::events::DomainEvent;
+use crate::domain::events::DurableEvent;
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{Connection, UnitOfWork};
 
@@ -33,7 +33,7 @@ impl Subscriber {
     /// Adds a handler for the events of type `E`. What the handler changes is committed together with the
     /// subscriber's cursor, or rolled back and retried.
     #[must_use]
-    pub fn on<E: DomainEvent>(mut self, handler: impl for<'a> EventHandler<'a, E>) -> Self {
+    pub fn on<E: DurableEvent>(mut self, handler: impl for<'a> EventHandler<'a, E>) -> Self {
         self.types.push(E::TYPE);
         self.handlers.push(Arc::new(Typed { handler, event: PhantomData::<fn() -> E> }));
         self
@@ -198,7 +198,7 @@ struct Typed<E, H> {
     event: PhantomData<fn() -> E>,
 }
 
-impl<E: DomainEvent, H: for<'a> EventHandler<'a, E>> ErasedHandler for Typed<E, H> {
+impl<E: DurableEvent, H: for<'a> EventHandler<'a, E>> ErasedHandler for Typed<E, H> {
     fn handle<'a>(&'a self, work: &'a mut UnitOfWork, envelope: &'a Envelope) -> HandlerFuture<'a> {
         Box::pin(async move {
             let event = E::decode(envelope.version, &envelope.data)?;

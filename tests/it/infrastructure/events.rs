@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::domain::events::{DomainEvent, StockChanged, StockDepleted, UnreadableEvent};
+use undercroft::domain::events::{DurableEvent, StockChanged, StockDepleted, UnreadableEvent};
 use undercroft::domain::ids::{DeadLetterId, VariantId};
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Conflict, Failure, NotFound};
@@ -265,7 +265,7 @@ struct StockCounted {
     pieces: i64,
 }
 
-impl DomainEvent for StockCounted {
+impl DurableEvent for StockCounted {
     const TYPE: &'static str = StockChanged::TYPE;
     const VERSION: i64 = 2;
 

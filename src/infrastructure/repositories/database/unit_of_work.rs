@@ -17,7 +17,7 @@ use super::error::DatabaseError;
 use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
 use crate::domain::context::Context;
-use crate::domain::events::DomainEvent;
+use crate::domain::events::DurableEvent;
 
 /// An asynchronous function over a unit of work and its parameters, whose future can be sent to another thread.
 ///
@@ -155,7 +155,7 @@ impl UnitOfWork {
     }
 
     /// Publishes an event with this transaction: it is delivered if and only if the transaction commits.
-    pub async fn publish<E: DomainEvent>(&mut self, event: &E) -> Result<(), DatabaseError> {
+    pub async fn publish<E: DurableEvent>(&mut self, event: &E) -> Result<(), DatabaseError> {
         self.published = true;
         let id: Uuid = self.id();
         let values = params![id, E::TYPE, E::VERSION, event.subject(), self.now, Param::json(event)];
