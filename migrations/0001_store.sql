@@ -529,6 +529,31 @@ CREATE TABLE dead_letters (
 );
 CREATE INDEX dead_letters_by_time ON dead_letters (failed_at, id);
 
+CREATE TABLE jobs (
+    id UUID PRIMARY KEY,
+    name KEYTEXT NOT NULL,
+    arguments JSONB NOT NULL,
+    unique_key KEYTEXT NOT NULL,
+    priority BIGINT NOT NULL,
+    status KEYTEXT NOT NULL CHECK (status IN ('waiting', 'running', 'succeeded', 'failed', 'cancelled')),
+    due_at TIMESTAMPTZ NOT NULL,
+    attempts BIGINT NOT NULL,
+    processed BIGINT NOT NULL,
+    lease UUID,
+    renewals BIGINT NOT NULL,
+    cancel_requested BOOLEAN NOT NULL,
+    error TEXT,
+    created_at TIMESTAMPTZ NOT NULL,
+    started_at TIMESTAMPTZ,
+    ended_at TIMESTAMPTZ,
+    CHECK ((status = 'running') = (lease IS NOT NULL)),
+    CHECK ((status IN ('waiting', 'running')) = (ended_at IS NULL))
+);
+CREATE UNIQUE INDEX jobs_one_open_per_key ON jobs (unique_key) WHERE ended_at IS NULL;
+CREATE INDEX jobs_open ON jobs (due_at) WHERE ended_at IS NULL;
+CREATE INDEX jobs_by_time ON jobs (created_at, id);
+CREATE INDEX jobs_by_end ON jobs (ended_at) WHERE ended_at IS NOT NULL;
+
 CREATE TABLE webhook_endpoints (
     id UUID PRIMARY KEY,
     url TEXT NOT NULL,

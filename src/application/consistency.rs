@@ -158,12 +158,13 @@ const SETTLED: &[Rule] = &[
 
 /// Returns the violated rules. `at_rest` includes those that hold only while no payment operation is pending.
 pub async fn check(database: &Database, at_rest: bool) -> Result<Vec<Violation>, Failure> {
-    let settled = if at_rest { SETTLED } else { &[] };
     let since = database.context().clock.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
     database
-        .snapshot((settled, since), async |connection, (settled, since)| {
+        .snapshot((at_rest, since), async |connection, (at_rest, since)| {
             let mut found = violations(connection, ALWAYS, &[]).await?;
-            found.extend(violations(connection, settled, &[]).await?);
+            if at_rest {
+                found.extend(violations(connection, SETTLED, &[]).await?);
+            }
             found.extend(violations(connection, RECENT, &[since.into()]).await?);
             Ok(found)
         })

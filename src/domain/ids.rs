@@ -74,6 +74,8 @@ macro_rules! all_ids {
             NotificationId,
             /// The id of a dead letter.
             DeadLetterId,
+            /// The id of a job.
+            JobId,
             /// The id of a webhook endpoint.
             WebhookEndpointId,
             /// The id of a delivery of an event to a webhook endpoint.

@@ -9,6 +9,7 @@ pub mod discount;
 pub mod events;
 pub mod ids;
 pub mod invoice;
+pub mod job;
 pub mod language;
 pub mod metadata;
 pub mod money;

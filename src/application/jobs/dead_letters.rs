@@ -1,10 +1,14 @@
 //! Dead letters, as administrators manage them.
 
+use serde::Deserialize;
+
 use crate::domain::ids::DeadLetterId;
-use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::events::Subscriber;
+use crate::infrastructure::events::jobs::JobRun;
+use crate::infrastructure::exceptions::{Failure, Kind, NotFound};
 use crate::infrastructure::repositories::{DeadLetter, DeadLetterFilter, DeadLetterRepository, Page};
 
-use super::event_log::dispatcher;
+use super::JobContext;
 use crate::application::Store;
 
 /// Returns a page of dead letters, the last to fail first.
@@ -22,7 +26,7 @@ pub async fn dead_letters(
 /// Delivers the event of a dead letter to its subscriber once more; see
 /// [`EventDispatcher::retry`](crate::infrastructure::events::EventDispatcher::retry).
 pub async fn retry(store: &Store, id: DeadLetterId) -> Result<Option<DeadLetter>, Failure> {
-    dispatcher(store).retry(id).await
+    JobContext::new(store).dispatcher.retry(id).await
 }
 
 /// Removes a dead letter: its subscriber never handles the event.
@@ -36,4 +40,37 @@ pub async fn discard(store: &Store, id: DeadLetterId) -> Result<(), Failure> {
         if removed { Ok(()) } else { Err(NotFound::DeadLetter.into()) }
     });
     write.await
+}
+
+/// The most dead letters that [`retry_all`] retries in one call.
+const BATCH: usize = 100;
+
+/// Which dead letters [`retry_all`] retries.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetryAll {
+    /// Only those of this subscriber.
+    subscriber: Option<String>,
+}
+
+/// The job that retries the dead letters that failed before it was created, the first to fail first.
+pub(super) async fn retry_all(context: JobContext, run: JobRun<RetryAll>) -> Result<usize, Failure> {
+    // dead letters of a subscriber that is gone cannot be retried
+    let subscribers = context.dispatcher.subscribers().iter().map(Subscriber::name);
+    let subscribers: Vec<_> = match &run.arguments.subscriber {
+        Some(only) => subscribers.filter(|name| name == only).collect(),
+        None => subscribers.collect(),
+    };
+    let letters = {
+        let mut connection = context.store.database().read().await?;
+        DeadLetterRepository(&mut connection).failed_before(run.created_at, &subscribers, BATCH).await?
+    };
+    for &id in &letters {
+        match context.dispatcher.retry(id).await {
+            // it was retried or discarded meanwhile
+            Err(failure) if failure.kind() == Kind::Refused => {}
+            retried => drop(retried?),
+        }
+    }
+    Ok(letters.len())
 }

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::subscribers;
+use super::JobContext;
 use crate::application::Store;
-use crate::infrastructure::events::{Envelope, EventDispatcher, EventFilter, EventLogger, Lag, Replay};
+use crate::infrastructure::events::{Envelope, EventFilter, EventLogger, Lag, Replay};
 use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::Page;
 
@@ -60,7 +60,7 @@ pub async fn after(
 
 /// Returns each subscriber with the events that wait for it.
 pub async fn lag(store: &Store) -> Result<Vec<Lag>, Failure> {
-    dispatcher(store).lag().await
+    JobContext::new(store).dispatcher.lag().await
 }
 
 /// Which events are delivered again to a subscriber. If nothing is selected, all that are kept.
@@ -80,7 +80,7 @@ pub struct ReplayRequest {
 ///
 /// [`NotFound::Subscriber`], [`NotFound::Event`], and [`Fault::NotAllowed`] for a type that is not delivered to it.
 pub async fn replay(store: &Store, subscriber: &str, request: ReplayRequest) -> Result<u64, Failure> {
-    let dispatcher = dispatcher(store);
+    let dispatcher = JobContext::new(store).dispatcher;
     let found = dispatcher.subscribers().iter().find(|found| found.name() == subscriber);
     let types = found.ok_or(NotFound::Subscriber)?.types();
     if request.event_type.as_ref().is_some_and(|name| !types.contains(&name.as_str())) {
@@ -93,9 +93,4 @@ pub async fn replay(store: &Store, subscriber: &str, request: ReplayRequest) -> 
     };
     let replay = Replay { position, event_type: request.event_type, since: request.since };
     Ok(dispatcher.replay(subscriber, replay).await?.ok_or(NotFound::Subscriber)?)
-}
-
-/// Returns a dispatcher for the subscribers of the store.
-pub(super) fn dispatcher(store: &Store) -> EventDispatcher {
-    EventDispatcher::new(store.database().clone(), subscribers())
 }

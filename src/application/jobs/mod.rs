@@ -3,83 +3,148 @@
 //! # Adding one
 //!
 //! A subscriber is written in the folder of its capability and listed in [`subscribers`]. A job is an async function
-//! over a [`JobContext`] in the folder of its capability, and a line with its name and schedule in [`jobs`]. The module
+//! over a [`JobContext`] and a [`JobRun`] with its arguments, and a line with its name in [`job_types`]. The module
 //! `adding_one` below is a complete example of a job; `infrastructure/events` has that of a subscriber.
 
 pub mod dead_letters;
 pub mod event_log;
-mod job;
+mod payments;
 mod purge;
-pub mod shutdown;
 pub mod worker;
 
-use std::time::Duration;
+use jiff::civil::time;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
 
-pub use self::job::{Job, JobContext, Schedule};
-
-use crate::application::payments::provider_scope::ProviderScope;
-use crate::application::payments::recovery::{recover_payments, reschedule_open_payments};
 use crate::application::people::notify;
-use crate::application::subscriptions::renewals::renew_subscriptions;
 use crate::application::webhooks::fan_out;
-use crate::infrastructure::events::Subscriber;
+use crate::application::{Store, consistency};
+use crate::infrastructure::events::jobs::{JobQueue, JobRun, JobType, Schedule};
+use crate::infrastructure::events::{EventDispatcher, Subscriber};
+use crate::infrastructure::exceptions::{Failure, Technical};
 
-/// The schedule of jobs that process payments.
-const MONEY: Schedule = Schedule::Every(Duration::from_secs(5));
-/// The schedule of jobs that delete expired rows.
-const PURGE: Schedule = Schedule::Every(Duration::from_mins(10));
+/// The time between the ends of two runs of a job that deletes expired rows.
+const PURGE: Schedule = Schedule::Every(SignedDuration::from_mins(10));
+/// The time of the jobs that read much, UTC.
+const AT_NIGHT: Schedule = Schedule::Daily(time(3, 0, 0, 0));
+
+/// The store and the dispatcher that a job uses. Clones share everything.
+#[derive(Clone)]
+pub struct JobContext {
+    /// The store.
+    pub store: Store,
+    /// The dispatcher over the store's subscribers.
+    pub dispatcher: EventDispatcher,
+}
+
+impl JobContext {
+    /// Returns the context of the jobs of a store.
+    pub fn new(store: &Store) -> Self {
+        let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
+        Self { store: store.clone(), dispatcher }
+    }
+
+    /// Returns the time of the store's clock.
+    pub fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+}
+
+/// The arguments of a job that has none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoArguments {}
 
 /// Returns the subscribers of a store; a new subscriber is a line here.
 pub fn subscribers() -> Vec<Subscriber> {
     vec![notify::subscriber(), fan_out::subscriber()]
 }
 
-/// Returns the jobs of a store; a new job is a line here. Names are permanent. A job that calls payment providers is
-/// there once for each of the scopes.
-pub fn jobs(scopes: &[ProviderScope]) -> Vec<Job> {
-    let mut jobs = vec![
-        Job::new("reschedule_open_payments", Schedule::AtStart, async |context: JobContext| {
-            reschedule_open_payments(&context.store).await.map(|()| 0)
-        }),
-        Job::new("purge_carts", PURGE, purge::purge_carts),
-        Job::new("purge_idempotency_keys", PURGE, purge::purge_idempotency_keys),
-        Job::new("purge_sessions", PURGE, purge::purge_sessions),
-        Job::new("purge_events", PURGE, purge::purge_events),
-        Job::new("purge_webhook_deliveries", PURGE, purge::purge_webhook_deliveries),
-    ];
-    for &scope in scopes {
-        jobs.push(Job::new("recover_payments", MONEY, move |context: JobContext| async move {
-            recover_payments(&context.store, scope, context.now()).await
-        }));
-        jobs.push(Job::new("renew_subscriptions", MONEY, move |context: JobContext| async move {
-            renew_subscriptions(&context.store, scope, context.now()).await
-        }));
+/// Returns the types of the jobs of a store; a new one is a line here. Names are permanent.
+pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
+    vec![
+        payments::recover_payments(store),
+        payments::renew_subscriptions(store),
+        scheduled("purge_carts", PURGE, purge::purge_carts),
+        scheduled("purge_idempotency_keys", PURGE, purge::purge_idempotency_keys),
+        scheduled("purge_sessions", PURGE, purge::purge_sessions),
+        scheduled("purge_events", PURGE, purge::purge_events),
+        scheduled("purge_webhook_deliveries", PURGE, purge::purge_webhook_deliveries),
+        scheduled("purge_jobs", PURGE, purge::purge_jobs),
+        scheduled("check_consistency", AT_NIGHT, check_consistency).max_attempts(1),
+        JobType::new("retry_dead_letters", dead_letters::retry_all),
+    ]
+}
+
+/// Returns the jobs of a store.
+pub fn job_queue(store: &Store) -> JobQueue<JobContext> {
+    JobQueue::new(store.database().clone(), job_types(store))
+}
+
+/// Returns a type of jobs without arguments, of which one is run by a schedule.
+fn scheduled<F>(
+    name: &'static str,
+    schedule: Schedule,
+    run: impl Fn(JobContext) -> F + Send + Sync + 'static,
+) -> JobType<JobContext>
+where
+    F: Future<Output = Result<usize, Failure>> + Send + 'static,
+{
+    JobType::new(name, move |context, _: JobRun<NoArguments>| run(context)).scheduled(schedule, json!({}))
+}
+
+/// Checks the rules that the data must fulfil at all times. The job fails if one is violated, of which the
+/// administrators are notified.
+async fn check_consistency(context: JobContext) -> Result<usize, Failure> {
+    let violations = consistency::check(context.store.database(), false).await?;
+    if violations.is_empty() {
+        return Ok(0);
     }
-    jobs
+    let violated: Vec<_> =
+        violations.iter().map(|violation| format!("{} ({} rows)", violation.rule, violation.rows)).collect();
+    Err(Technical::internal(format!("rules are violated: {}", violated.join("; "))).into())
 }
 
 #[cfg(test)]
 mod adding_one {
     use std::collections::BTreeSet;
-    use std::time::Duration;
 
-    use super::{Job, JobContext, ProviderScope, Schedule, jobs};
+    use jiff::SignedDuration;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::{JobContext, JobRun, JobType, Schedule};
+    use crate::infrastructure::events::jobs::JobQueue;
     use crate::infrastructure::exceptions::Failure;
-    use crate::infrastructure::repositories::next_number;
+    use crate::infrastructure::repositories::{new_database, next_number};
+
+    /// The arguments of the job.
+    #[derive(Deserialize)]
+    struct Counter {
+        name: String,
+    }
 
     /// Counts the hours in which the store runs.
-    async fn count_hours(context: JobContext) -> Result<usize, Failure> {
-        let count = context.store.database().write((), async |work, ()| next_number(work, "hours").await);
+    async fn count_hours(context: JobContext, run: JobRun<Counter>) -> Result<usize, Failure> {
+        let count = context
+            .store
+            .database()
+            .write(run.arguments.name, async |work, name| next_number(work, name).await);
         count.await?;
         // there is nothing left to do until the next hour
         Ok(0)
     }
 
-    #[test]
-    fn a_job_is_a_value_with_its_own_name() {
-        let job = Job::new("count_hours", Schedule::Every(Duration::from_hours(1)), count_hours);
-        let jobs = jobs(&[ProviderScope::One("sandbox")]);
-        let names = jobs.iter().map(Job::name).chain([job.name()]).collect::<BTreeSet<_>>();
-        assert_eq!(names.len(), jobs.len() + 1, "{names:?}");
+    #[tokio::test]
+    async fn a_job_is_a_type_with_its_own_name() {
+        let hourly = Schedule::Every(SignedDuration::from_hours(1));
+        let job_type = JobType::new("count_hours", count_hours).scheduled(hourly, json!({"name": "hours"}));
+        let (_folder, database) = new_database().await;
+        let queue = JobQueue::new(database, [job_type]);
+        let job = queue.run("count_hours", json!({"name": "minutes"}), None).await.unwrap();
+        let same = queue.run("count_hours", json!({"name": "minutes"}), None).await.unwrap();
+        assert_eq!(BTreeSet::from([job.id, same.id]).len(), 1);
+        assert!(queue.run("count_hours", json!({"name": 1}), None).await.is_err());
     }
 }

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::job::JobContext;
+use super::JobContext;
 use crate::application::webhooks::WEBHOOK_RETENTION;
+use crate::infrastructure::events::jobs::HISTORY;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{
-    CartRepository, IdempotencyRepository, SessionRepository, WebhookRepository,
+    CartRepository, IdempotencyRepository, JobRepository, SessionRepository, WebhookRepository,
 };
 
 /// The most rows deleted in one unit of work.
@@ -49,6 +50,15 @@ pub(super) async fn purge_webhook_deliveries(context: JobContext) -> Result<usiz
     let purge = context.store.database().write((), async |work, ()| {
         let before = work.now().checked_sub(WEBHOOK_RETENTION).unwrap_or(Timestamp::MIN);
         Ok::<_, Failure>(WebhookRepository::purge(work, before, LIMIT).await?)
+    });
+    purge.await.map(count)
+}
+
+/// Deletes the jobs that ended some time ago.
+pub(super) async fn purge_jobs(context: JobContext) -> Result<usize, Failure> {
+    let purge = context.store.database().write((), async |work, ()| {
+        let before = work.now().checked_sub(HISTORY).unwrap_or(Timestamp::MIN);
+        Ok::<_, Failure>(JobRepository::purge(work, before, LIMIT).await?)
     });
     purge.await.map(count)
 }

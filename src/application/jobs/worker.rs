@@ -4,43 +4,72 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::event_log::dispatcher;
-use super::job::{Job, JobContext, Schedule};
-use super::jobs;
+use super::{JobContext, job_queue};
 use crate::application::Store;
-use crate::application::payments::provider_scope::ProviderScope;
-use crate::application::payments::recovery::process_notice;
+use crate::application::payments::recovery::{process_notice, reschedule_open_payments};
 use crate::application::webhooks::sender;
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::adapters::NoticeQueue;
 use crate::infrastructure::events::Subscriber;
+use crate::infrastructure::events::jobs::JobRunner;
 
 /// The longest wait for the next event. A commit ends it, except one of another process of which no notification came.
 const POLL: Duration = Duration::from_secs(2);
+
+/// The longest time to release the running jobs when the worker stops.
+const RELEASE: Duration = Duration::from_secs(1);
 
 /// Runs the worker of a store until `stop` is cancelled.
 ///
 /// What it does at that time is dropped, calls to payment providers included, so that it ends in a moment whatever a
 /// provider does. That is safe as a crash is: a unit of work is committed as a whole or not at all, an event that was
-/// not delivered is delivered later, and a payment without a known outcome is recovered at the next start.
+/// not delivered is delivered later, and a payment without a known outcome is recovered at the next start. Running jobs
+/// are released for another process.
 pub async fn work(store: Store, stop: CancellationToken) {
-    let jobs = jobs(&ProviderScope::all(&store));
-    let context = JobContext { dispatcher: dispatcher(&store), store };
+    let context = JobContext::new(&store);
+    let jobs = JobRunner::new(job_queue(&store), context.clone());
     let working = async {
         tokio::join!(
             deliver_events(&context, &stop),
             process_notices(&context.store),
             sender::send(&context.store),
             context.store.database().listen(),
-            run_jobs(&jobs, &context, &stop),
         )
     };
+    let working = async {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            _ = working => {}
+        }
+    };
+    let stopped = async {
+        stop.cancelled().await;
+        sleep(RELEASE).await;
+    };
+    let jobs = async {
+        reschedule(&store, &stop).await;
+        tokio::select! {
+            released = jobs.run(&stop) => tracing::debug!(released, "released the running jobs"),
+            () = stopped => tracing::warn!("running jobs could not be released; another process takes them over"),
+        }
+    };
+    tokio::join!(working, jobs);
+}
+
+/// Makes the payments due whose recovery a process that was killed may have begun.
+async fn reschedule(store: &Store, stop: &CancellationToken) {
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        _ = working => {}
+        rescheduled = reschedule_open_payments(store) => {
+            if let Err(failure) = rescheduled {
+                tracing::warn!(failure = %failure.report(), "open payments were not rescheduled");
+            }
+        }
     }
 }
 
@@ -60,7 +89,7 @@ async fn deliver_events_to(subscriber: &Subscriber, context: &JobContext, stop: 
         tokio::select! {
             () = stop.cancelled() => {}
             () = committed => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = sleep(POLL) => {}
         }
     }
 }
@@ -83,38 +112,5 @@ async fn process(store: &Store, payment_id: PaymentId) {
     if let Err(failure) = process_notice(store, payment_id).await {
         let failure = failure.report();
         tracing::warn!(payment = %payment_id, %failure, "the notice of a payment was not processed; the recovery replaces it");
-    }
-}
-
-/// Runs jobs by their schedules until `stop` is cancelled: those at the start one after the other, then the rest
-/// concurrently. A job that fails is logged, and run again by its schedule.
-pub async fn run_jobs(jobs: &[Job], context: &JobContext, stop: &CancellationToken) {
-    for job in jobs.iter().filter(|job| job.schedule() == Schedule::AtStart) {
-        run_until_done(job, context, stop).await;
-    }
-    join_all(jobs.iter().map(|job| async move {
-        let Schedule::Every(interval) = job.schedule() else { return };
-        while !stop.is_cancelled() {
-            run_until_done(job, context, stop).await;
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(interval) => {}
-            }
-        }
-    }))
-    .await;
-}
-
-/// Runs a job piece by piece until nothing is left to do, it fails, or `stop` is cancelled.
-async fn run_until_done(job: &Job, context: &JobContext, stop: &CancellationToken) {
-    while !stop.is_cancelled() {
-        match job.run(context).await {
-            Ok(0) => return,
-            Ok(processed) => tracing::debug!(job = job.name(), processed, "ran a job"),
-            Err(failure) => {
-                tracing::warn!(job = job.name(), failure = %failure.report(), "a job failed");
-                return;
-            }
-        }
     }
 }

@@ -29,6 +29,12 @@ impl ProviderScope {
         configured.chain([Self::NotConfigured]).collect()
     }
 
+    /// Returns whether a row with a provider of the scope is due at `by`.
+    pub(crate) async fn any_due<T: Due>(self, store: &Store, by: Timestamp) -> Result<bool, Failure> {
+        let providers = store.database().read().await?.due_providers::<T>(by).await?;
+        Ok(providers.iter().any(|provider| self.includes(store, provider)))
+    }
+
     /// Processes up to 100 rows with each provider of the scope that are due at `by`, a limited number at the same
     /// time. Returns for how many of them `process` returned `true`.
     pub(crate) async fn process_due<T, F>(

@@ -25,6 +25,7 @@ fn arguments(facts: &NotificationFacts) -> Map<String, Value> {
         ("order_number", facts.order_number.map(|number| number.to_string())),
         ("amount", facts.amount.map(|amount| amount.to_string())),
         ("url", facts.url.clone()),
+        ("job", facts.job.clone()),
     ];
     arguments.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
 }
@@ -68,6 +69,7 @@ mod tests {
         let subscriptions =
             SubscriptionStatus::ALL.iter().map(|status| format!("subscription_{}", status.name()));
         let others = [
+            "job_failed",
             "order_cancelled",
             "order_delivered",
             "order_fulfilled",

@@ -1,14 +1,18 @@
-//! The subscriber that writes notifications in the app about the orders and subscriptions of users.
+//! The subscriber that writes notifications in the app: to users about their orders and subscriptions, to
+//! administrators about jobs that failed.
+
+use jiff::Timestamp;
 
 use crate::domain::events::{
     DurableEvent, OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,
 };
 use crate::domain::ids::{OrderId, UserId};
+use crate::domain::job::JobStatus;
 use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
 use crate::domain::user::User;
-use crate::infrastructure::events::{Envelope, Subscriber};
+use crate::infrastructure::events::{BackgroundJobCompletedEvent, Envelope, Subscriber};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::UnitOfWork;
+use crate::infrastructure::repositories::{UnitOfWork, UserRepository};
 
 /// Returns the subscriber `notifications`.
 pub(crate) fn subscriber() -> Subscriber {
@@ -18,6 +22,7 @@ pub(crate) fn subscriber() -> Subscriber {
         .on(notify::<OrderFulfilled>)
         .on(notify::<PaymentRefunded>)
         .on(notify::<SubscriptionChanged>)
+        .on(report_failed_job)
 }
 
 /// An event of which a user is notified.
@@ -72,7 +77,49 @@ async fn notify<E: Notified>(work: &mut UnitOfWork, event: &E, envelope: &Envelo
     if is_erased(work, user_id).await? {
         return Ok(());
     }
-    let notification = Notification {
+    let notification = new_notification(work, user_id, kind, facts, envelope.occurred_at);
+    work.insert(&notification).await?;
+    // an erasure that began before the insert is committed now; a later one waits, and removes the notification
+    if is_erased(work, user_id).await? {
+        work.remove::<Notification>(notification.id).await?;
+    }
+    Ok(())
+}
+
+/// Notifies the administrators of a job that failed every attempt.
+async fn report_failed_job(
+    work: &mut UnitOfWork,
+    event: &BackgroundJobCompletedEvent,
+    _: &Envelope,
+) -> Result<(), Failure> {
+    if event.outcome != JobStatus::Failed {
+        return Ok(());
+    }
+    let facts = NotificationFacts { job: Some(event.name.clone()), ..NotificationFacts::default() };
+    notify_admins(work, "job_failed", &facts).await
+}
+
+/// Writes a notification to each administrator.
+pub(crate) async fn notify_admins(
+    work: &mut UnitOfWork,
+    kind: &str,
+    facts: &NotificationFacts,
+) -> Result<(), Failure> {
+    for user_id in UserRepository(work).admins().await? {
+        let notification = new_notification(work, user_id, kind.to_owned(), facts.clone(), work.now());
+        work.insert(&notification).await?;
+    }
+    Ok(())
+}
+
+fn new_notification(
+    work: &UnitOfWork,
+    user_id: UserId,
+    kind: String,
+    facts: NotificationFacts,
+    created_at: Timestamp,
+) -> Notification {
+    Notification {
         id: work.id(),
         user_id,
         kind,
@@ -80,14 +127,8 @@ async fn notify<E: Notified>(work: &mut UnitOfWork, event: &E, envelope: &Envelo
         channel: Channel::InApp,
         delivery: DeliveryStatus::Delivered,
         read_at: None,
-        created_at: envelope.occurred_at,
-    };
-    work.insert(&notification).await?;
-    // an erasure that began before the insert is committed now; a later one waits, and removes the notification
-    if is_erased(work, user_id).await? {
-        work.remove::<Notification>(notification.id).await?;
+        created_at,
     }
-    Ok(())
 }
 
 async fn is_erased(work: &mut UnitOfWork, id: UserId) -> Result<bool, Failure> {

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
-use crate::domain::ids::{UserId, WebhookDeliveryId, WebhookEndpointId};
-use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
+use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
+use crate::domain::notification::NotificationFacts;
 use crate::domain::time::later;
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint, wait_after};
-use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookError, WebhookMessage, WebhookResponse};
-use crate::infrastructure::events::{CallOutcome, CloudEvent, ThirdPartyApiResponseEvent};
+use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookMessage, WebhookResponse};
+use crate::infrastructure::events::CloudEvent;
 use crate::infrastructure::exceptions::{Failure, with_causes};
-use crate::infrastructure::repositories::{UnitOfWork, UserRepository, WebhookAttempt, WebhookRepository};
+use crate::infrastructure::repositories::{UnitOfWork, WebhookAttempt, WebhookRepository};
 
 use crate::application::Store;
+use crate::application::people::notify::notify_admins;
 
 /// The wait for the next look for deliveries.
 const POLL: Duration = Duration::from_millis(500);
@@ -110,11 +110,8 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
         media_type: CloudEvent::MEDIA_TYPE,
         body: &delivery.payload,
     };
-    let began = Instant::now();
-    let sent = store.infrastructure.webhooks.send(&message, endpoint.secrets(now)).await;
-    store.infrastructure.bus.emit(&signal(&sent, began.elapsed(), delivery.attempts));
-    let (response, error) = match sent {
-        Ok(response) if response.is_acknowledged() => (Some(response), None),
+    let (response, error) = match store.infrastructure.webhooks.send(&message, endpoint.secrets(now)).await {
+        Ok(response) if (200..300).contains(&response.status) => (Some(response), None),
         Ok(response) => (Some(response), Some(format!("the response has the status {}", response.status))),
         Err(error) => (None, Some(with_causes(&error).to_string())),
     };
@@ -128,24 +125,6 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
         tracing::warn!(failure = %failure.report(), "the outcome of a webhook delivery was not recorded; it is sent again");
     }
     endpoint_id
-}
-
-/// Returns the signal of an attempt.
-fn signal(
-    sent: &Result<WebhookResponse, WebhookError>,
-    latency: Duration,
-    attempt: i64,
-) -> ThirdPartyApiResponseEvent {
-    let outcome = match sent {
-        Ok(response) if response.is_acknowledged() => CallOutcome::Succeeded,
-        Ok(_) => CallOutcome::Refused,
-        Err(WebhookError::Endpoint(_) | WebhookError::Resolve(_) | WebhookError::Connect(_)) => {
-            CallOutcome::Unavailable
-        }
-        Err(WebhookError::Http(_) | WebhookError::TimedOut) => CallOutcome::NoResponse,
-    };
-    let status = sent.as_ref().ok().map(|response| response.status);
-    ThirdPartyApiResponseEvent { vendor: "webhook", operation: "deliver", status, outcome, latency, attempt }
 }
 
 /// Records the outcome of an attempt, unless another process has begun one since.
@@ -204,22 +183,6 @@ async fn deactivate(work: &mut UnitOfWork, mut endpoint: WebhookEndpoint) -> Res
     tracing::warn!(endpoint = %endpoint.id, "a webhook endpoint was deactivated because it fails");
     endpoint.active = false;
     work.update(&mut endpoint).await?;
-    for user_id in UserRepository(work).admins().await? {
-        let notification = notification(work, user_id, &endpoint.url);
-        work.insert(&notification).await?;
-    }
-    Ok(())
-}
-
-fn notification(work: &UnitOfWork, user_id: UserId, url: &str) -> Notification {
-    Notification {
-        id: work.id(),
-        user_id,
-        kind: "webhook_deactivated".to_owned(),
-        facts: NotificationFacts { url: Some(url.to_owned()), ..NotificationFacts::default() },
-        channel: Channel::InApp,
-        delivery: DeliveryStatus::Delivered,
-        read_at: None,
-        created_at: work.now(),
-    }
+    let facts = NotificationFacts { url: Some(endpoint.url), ..NotificationFacts::default() };
+    notify_admins(work, "webhook_deactivated", &facts).await
 }

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use jiff::{SignedDuration, Timestamp};
-
+use super::backoff::retry_at;
 use super::envelope::Envelope;
 use super::postponed::{NextAttempt, Postponed};
 use super::subscriber::Subscriber;
@@ -128,14 +127,4 @@ impl<'a> Batch<'a> {
         work.insert_new(&letter).await?;
         Ok(())
     }
-}
-
-/// Returns the time of the next attempt after `attempts` have failed: in 1 to 2 seconds, and twice as long after each
-/// further one. The random part spreads the attempts of events that failed together.
-fn retry_at(work: &UnitOfWork, attempts: i64) -> Timestamp {
-    let mut random = [0];
-    work.secret(&mut random);
-    let longest = 1000_i64 << attempts;
-    let wait = longest / 2 + longest / 2 * i64::from(random[0]) / 255;
-    work.now().checked_add(SignedDuration::from_millis(wait)).unwrap_or(work.now())
 }

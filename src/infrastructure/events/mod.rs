@@ -17,7 +17,8 @@
 //! [`UnitOfWork`]: crate::infrastructure::repositories::UnitOfWork
 //! [`UnitOfWork::publish`]: crate::infrastructure::repositories::UnitOfWork::publish
 
-mod api_request_received_event;
+mod background_job_completed_event;
+mod backoff;
 mod batch;
 mod cloud_event;
 mod cursor;
@@ -26,15 +27,14 @@ mod envelope;
 mod event_bus;
 mod event_dispatcher;
 mod event_logger;
+pub mod jobs;
 mod lag;
 mod message_queue_event;
 mod postponed;
 mod replay;
-mod service_shutdown_event;
 mod subscriber;
-mod third_party_api_response_event;
 
-pub use api_request_received_event::ApiRequestReceivedEvent;
+pub use background_job_completed_event::BackgroundJobCompletedEvent;
 pub use cloud_event::CloudEvent;
 pub use database_replication_event::{DatabaseReplicationEvent, ReplicatedOperation};
 pub use envelope::Envelope;
@@ -44,9 +44,7 @@ pub use event_logger::{EventFilter, EventLogger};
 pub use lag::Lag;
 pub use message_queue_event::{MessageDirection, MessageOutcome, MessageQueueEvent};
 pub use replay::Replay;
-pub use service_shutdown_event::{DrainedRequests, HandedOver, ServiceShutdownEvent};
 pub use subscriber::{Condition, EnvelopeHandler, EventHandler, Subscriber};
-pub use third_party_api_response_event::{CallOutcome, ThirdPartyApiResponseEvent};
 
 #[cfg(test)]
 mod adding_one {

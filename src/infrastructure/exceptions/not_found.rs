@@ -34,6 +34,8 @@ pub enum NotFound {
     WebhookEndpoint,
     /// No such delivery to a webhook endpoint.
     WebhookDelivery,
+    /// No such job.
+    Job,
     /// No such event.
     Event,
     /// No such subscriber of events.
@@ -44,7 +46,7 @@ pub enum NotFound {
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -58,6 +60,7 @@ impl NotFound {
         Self::Notification,
         Self::WebhookEndpoint,
         Self::WebhookDelivery,
+        Self::Job,
         Self::Event,
         Self::Subscriber,
         Self::DeadLetter,
@@ -80,6 +83,7 @@ impl Exception for NotFound {
             Self::Notification => "notification_not_found",
             Self::WebhookEndpoint => "webhook_endpoint_not_found",
             Self::WebhookDelivery => "webhook_delivery_not_found",
+            Self::Job => "job_not_found",
             Self::Event => "event_not_found",
             Self::Subscriber => "subscriber_not_found",
             Self::DeadLetter => "dead_letter_not_found",

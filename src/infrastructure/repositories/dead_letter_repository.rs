@@ -66,6 +66,20 @@ impl DeadLetterRepository<'_> {
         work.execute(sql, &params![subscriber, position]).await.map(drop)
     }
 
+    /// Returns up to `limit` dead letters of these subscribers that failed before a time, the first to fail first.
+    pub(crate) async fn failed_before(
+        &mut self,
+        before: Timestamp,
+        subscribers: &[&str],
+        limit: usize,
+    ) -> Result<Vec<DeadLetterId>, DatabaseError> {
+        let conditions = Conditions::default()
+            .compare("failed_at <", before)
+            .any_of("subscriber", subscribers.iter().copied());
+        let (sql, values) = conditions.first("SELECT id FROM dead_letters", "failed_at, id", limit);
+        self.0.all(&sql, &values).await
+    }
+
     /// Returns a page of dead letters, the last to fail first.
     pub async fn list(
         &mut self,

@@ -22,6 +22,7 @@ mod discount_repository;
 mod idempotency_repository;
 mod inventory_repository;
 mod invoice_repository;
+mod job_repository;
 mod notification_repository;
 mod order_repository;
 mod payment_repository;
@@ -44,10 +45,10 @@ pub use category_repository::{CategoryRepository, TreeError};
 #[cfg(test)]
 pub(crate) use database::new_database;
 pub use database::{
-    Conditions, Connection, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due, Engine, EventRange,
-    Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page,
-    PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn,
-    newest_first, next_number,
+    Conditions, Connection, Database, DatabaseError, DatabaseUrl, Due, Engine, EventRange, Field,
+    ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page, PageRequest,
+    Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first,
+    next_number,
 };
 pub use database::{copy, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column};
@@ -56,6 +57,7 @@ pub use discount_repository::DiscountRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};
 pub use inventory_repository::{InventoryRepository, ReserveError, StockSet};
 pub use invoice_repository::InvoiceRepository;
+pub use job_repository::{JobFilter, JobRelease, JobRepository};
 pub use notification_repository::{NotificationFilter, NotificationRepository};
 pub use order_repository::{OrderFilter, OrderRepository};
 pub use payment_repository::{PaymentRepository, Settlement};
@@ -68,7 +70,7 @@ pub use shipping_repository::ShippingRepository;
 pub use subscription_repository::{SubscriptionFilter, SubscriptionRepository};
 pub use tax_repository::TaxRepository;
 pub use user_repository::{EraseError, UserFilter, UserRepository};
-pub use webhook_repository::{WebhookAttempt, WebhookCounts, WebhookDeliveryFilter, WebhookRepository};
+pub use webhook_repository::{WebhookAttempt, WebhookDeliveryFilter, WebhookRepository};
 
 #[cfg(test)]
 mod adding_one {

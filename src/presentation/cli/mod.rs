@@ -19,6 +19,7 @@ mod events;
 mod exit;
 mod export;
 mod import;
+mod jobs;
 pub mod logging;
 mod man;
 mod migrate;
@@ -26,7 +27,6 @@ mod open_store;
 mod openapi;
 mod private_file;
 mod serve;
-mod service;
 mod settings;
 mod signals;
 mod torture;
@@ -35,9 +35,11 @@ mod verbosity;
 mod webhooks;
 mod worker;
 
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use serde::Serialize;
 
 pub use self::error::{CliError, report_error};
 pub use self::exit::Exit;
@@ -167,6 +169,8 @@ pub enum Command {
     Admin(admin::Admin),
     /// Show the log of events, and manage their delivery
     Events(events::Events),
+    /// Show, run or cancel jobs: work that a server or worker does outside of requests
+    Jobs(jobs::Jobs),
     /// Show webhook endpoints, test them, and retry deliveries
     Webhooks(webhooks::Webhooks),
     /// Test races and crashes with a temporary store, and print the counts
@@ -198,6 +202,7 @@ impl Command {
             Self::Doctor(doctor) => doctor.run(settings).await,
             Self::Admin(admin) => admin.run(settings).await,
             Self::Events(events) => events.run(settings).await,
+            Self::Jobs(jobs) => jobs.run(settings).await,
             Self::Webhooks(webhooks) => webhooks.run(settings).await,
             Self::Torture(torture) => torture.run().await,
         }
@@ -207,6 +212,17 @@ impl Command {
 /// Returns a number with the noun for one or for several.
 fn counted(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
+}
+
+/// Prints an item of a list: a line of JSON, or of text.
+fn print_item(json: bool, item: &impl Serialize, text: &str) -> Result<(), CliError> {
+    let line = if json {
+        // maps have text keys, so it can always be written as JSON
+        serde_json::to_string(item).unwrap_or_default()
+    } else {
+        text.to_owned()
+    };
+    writeln!(stdout(), "{line}").map_err(CliError::Output)
 }
 
 #[cfg(test)]

@@ -1,20 +1,17 @@
-//! The worker runs all due work at its start, and each job by its schedule.
+//! The worker runs all due work at its start, and reports jobs that failed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use undercroft::application::jobs::worker::{run_jobs, work};
-use undercroft::application::jobs::{Job, JobContext, Schedule, subscribers};
-use undercroft::domain::user::Session;
-use undercroft::infrastructure::events::EventDispatcher;
-use undercroft::infrastructure::exceptions::{Conflict, Failure};
+use undercroft::application::jobs::job_queue;
+use undercroft::application::jobs::worker::work;
+use undercroft::domain::user::{Role, Session};
 use undercroft::infrastructure::repositories::DatabaseError;
 
-use crate::support::Shop;
+use crate::support::builders::user;
 use crate::support::orders::Sale;
-use crate::support::store::value;
+use crate::support::store::{execute, fail_placed_orders, value};
+use crate::support::{Shop, ShopOptions};
 
 /// Works until a count is 0.
 async fn work_until_none(shop: &Shop, count: &str) {
@@ -58,76 +55,38 @@ async fn all_expired_sessions_are_deleted_at_the_start(shop: &Shop) {
     work_until_none(shop, "SELECT COUNT(*) FROM sessions").await;
 }
 
-fn context(shop: &Shop) -> JobContext {
-    let dispatcher = EventDispatcher::new(shop.database.clone(), subscribers());
-    JobContext { store: shop.store.clone(), dispatcher }
+on_both_engines!(
+    a_check_that_finds_violated_rules_notifies_the_administrators,
+    ShopOptions::default().unchecked("the test violates a rule")
+);
+async fn a_check_that_finds_violated_rules_notifies_the_administrators(shop: &Shop) {
+    user(&shop.store, Role::Admin).await;
+    shop.product().price(1000).stock(3).create().await;
+    execute(&shop.database, &["UPDATE inventory SET reserved = 1"]).await;
+    job_queue(&shop.store).run("check_consistency", serde_json::json!({}), None).await.unwrap();
+    work_until_none(shop, "SELECT 1 - COUNT(*) FROM notifications WHERE kind = 'job_failed'").await;
+    let error = "SELECT error FROM jobs WHERE name = 'check_consistency' AND status = 'failed'";
+    let error: String = value(&shop.database, error, &[]).await;
+    assert!(error.contains("the reserved stock is the sum of the reservations (1 rows)"), "{error}");
 }
 
-const SOON: Schedule = Schedule::Every(Duration::from_millis(1));
-
-on_both_engines!(a_job_that_fails_does_not_stop_the_others);
-async fn a_job_that_fails_does_not_stop_the_others(shop: &Shop) {
-    let failed = Arc::new(AtomicUsize::new(0));
-    let (stop, count) = (CancellationToken::new(), Arc::clone(&failed));
-    let fails = Job::new("fails", SOON, move |_| {
-        count.fetch_add(1, Ordering::SeqCst);
-        async { Err(Failure::from(Conflict::Stale)) }
-    });
-    let stops = {
-        let stop = stop.clone();
-        Job::new("stops", SOON, move |_| {
-            if failed.load(Ordering::SeqCst) >= 3 {
-                stop.cancel();
-            }
-            async { Ok(0) }
-        })
-    };
-    // ends when the failing job has run three times and the other one after it
-    run_jobs(&[fails, stops], &context(shop), &stop).await;
-}
-
-on_both_engines!(jobs_at_the_start_run_before_the_others);
-async fn jobs_at_the_start_run_before_the_others(shop: &Shop) {
-    let (stop, ran) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
-    let job = |name, schedule, last: bool| {
-        let (stop, ran) = (stop.clone(), Arc::clone(&ran));
-        Job::new(name, schedule, move |_| {
-            ran.lock().unwrap().push(name);
-            if last {
-                stop.cancel();
-            }
-            async { Ok(0) }
-        })
-    };
-    let jobs = [
-        job("periodic", SOON, true),
-        job("first", Schedule::AtStart, false),
-        job("second", Schedule::AtStart, false),
-    ];
-    run_jobs(&jobs, &context(shop), &stop).await;
-    assert_eq!(*ran.lock().unwrap(), ["first", "second", "periodic"]);
-}
-
-on_both_engines!(a_job_runs_until_no_work_is_left_and_stops_between_batches);
-async fn a_job_runs_until_no_work_is_left_and_stops_between_batches(shop: &Shop) {
-    let left = Arc::new(AtomicUsize::new(5));
-    let job = |stop: &CancellationToken, stop_at: usize| {
-        let (stop, left) = (stop.clone(), Arc::clone(&left));
-        // the interval is too long for a second run
-        Job::new("counts down", Schedule::Every(Duration::from_hours(1)), move |_| {
-            let before = left.load(Ordering::SeqCst);
-            left.store(before.saturating_sub(1), Ordering::SeqCst);
-            if before == stop_at {
-                stop.cancel();
-            }
-            async move { Ok(before) }
-        })
-    };
-    let stop = CancellationToken::new();
-    run_jobs(&[job(&stop, 3)], &context(shop), &stop).await;
-    assert_eq!(left.load(Ordering::SeqCst), 2, "it stopped with work left");
-
-    let stop = CancellationToken::new();
-    run_jobs(&[job(&stop, 0)], &context(shop), &stop).await;
-    assert_eq!(left.load(Ordering::SeqCst), 0);
+on_both_engines!(
+    a_job_retries_the_dead_letters_of_a_subscriber,
+    ShopOptions::default().unchecked("the test makes dead letters")
+);
+async fn a_job_retries_the_dead_letters_of_a_subscriber(shop: &Shop) {
+    for _ in 0..3 {
+        Sale::begin(shop, 5, "tok_ok").await;
+    }
+    fail_placed_orders(&shop.database).await;
+    execute(
+        &shop.database,
+        &["UPDATE dead_letters SET subscriber = 'gone' WHERE seq = (SELECT MIN(seq) FROM dead_letters)"],
+    )
+    .await;
+    let job = job_queue(&shop.store).run("retry_dead_letters", serde_json::json!({}), None).await.unwrap();
+    work_until_none(shop, "SELECT COUNT(*) FROM dead_letters WHERE subscriber <> 'gone'").await;
+    let job = job_queue(&shop.store).job(job.id).await.unwrap();
+    assert!(job.processed <= 2, "{job:?}");
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM dead_letters", &[]).await, 1);
 }

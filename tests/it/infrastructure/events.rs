@@ -2,6 +2,7 @@
 
 mod commit_order;
 mod example;
+mod jobs;
 mod postponed;
 
 use std::sync::atomic::{AtomicI64, Ordering};

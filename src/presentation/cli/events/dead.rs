@@ -5,12 +5,11 @@ use std::io::{Write, stdout};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::print;
 use crate::application::Store;
 use crate::application::jobs::dead_letters;
 use crate::domain::ids::DeadLetterId;
 use crate::infrastructure::repositories::{DeadLetter, DeadLetterFilter, Setup};
-use crate::presentation::cli::{CliError, open_store::open_store};
+use crate::presentation::cli::{CliError, open_store::open_store, print_item};
 use crate::settings::Settings;
 
 /// The number of dead letters that are read at once.
@@ -76,7 +75,7 @@ impl List {
                 .await
                 .map_err(CliError::Store)?;
             for letter in &page.items {
-                print(self.json, letter, &describe(letter))?;
+                print_item(self.json, letter, &describe(letter))?;
             }
             cursor = page.next;
             if cursor.is_none() {

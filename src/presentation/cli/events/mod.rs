@@ -7,10 +7,9 @@ use std::io::{Write, stdout};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::{CliError, counted, open_store::open_store};
+use super::{CliError, counted, open_store::open_store, print_item};
 use crate::application::jobs::event_log::{self, ReplayRequest};
 use crate::infrastructure::events::Lag;
 use crate::infrastructure::repositories::Setup;
@@ -58,7 +57,7 @@ impl Subscribers {
     async fn run(self, settings: Settings) -> Result<(), CliError> {
         let store = open_store(&settings, Setup::ReadOnly).await?;
         for lag in event_log::lag(&store).await.map_err(CliError::Store)? {
-            print(self.json, &lag, &describe(&lag))?;
+            print_item(self.json, &lag, &describe(&lag))?;
         }
         Ok(())
     }
@@ -97,15 +96,4 @@ impl ReplayEvents {
         let events = counted(events, "event", "events");
         writeln!(stdout(), "{events} will be delivered to {}", self.subscriber).map_err(CliError::Output)
     }
-}
-
-/// Prints a line: JSON, or text.
-fn print(json: bool, item: &impl Serialize, text: &str) -> Result<(), CliError> {
-    let line = if json {
-        // maps have text keys, so it can always be written as JSON
-        serde_json::to_string(item).unwrap_or_default()
-    } else {
-        text.to_owned()
-    };
-    writeln!(stdout(), "{line}").map_err(CliError::Output)
 }

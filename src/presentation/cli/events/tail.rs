@@ -5,11 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::print;
 use crate::application::jobs::event_log;
 use crate::infrastructure::events::{CloudEvent, Envelope, EventFilter};
 use crate::infrastructure::repositories::Setup;
-use crate::presentation::cli::{CliError, open_store::open_store, signals::interruptible};
+use crate::presentation::cli::{CliError, open_store::open_store, print_item, signals::interruptible};
 use crate::settings::Settings;
 
 /// The wait before the next look for new events.
@@ -50,7 +49,7 @@ impl Tail {
             event_log::last(&store, &filter, self.lines.into()).await.map_err(CliError::Store)?;
         loop {
             for event in &events {
-                print(self.json, &CloudEvent::new(event), &describe(event))?;
+                print_item(self.json, &CloudEvent::new(event), &describe(event))?;
             }
             if self.no_follow || stop.is_cancelled() {
                 return Ok(());

@@ -4,6 +4,7 @@ mod admin_categories;
 mod admin_dead_letters;
 mod admin_discounts;
 mod admin_events;
+mod admin_jobs;
 mod admin_orders;
 mod admin_products;
 mod admin_reviews;
@@ -34,6 +35,7 @@ pub fn each() -> Vec<Routes> {
         admin_categories::routes(),
         admin_dead_letters::routes(),
         admin_events::routes(),
+        admin_jobs::routes(),
         admin_discounts::routes(),
         admin_orders::routes(),
         admin_reviews::routes(),

@@ -24,6 +24,7 @@ fn notification(number: u32, user_id: UserId, channel: Channel) -> Notification 
             subscription_id: None,
             amount: Some(Money::new(1_299, Currency::EUR)),
             url: None,
+            job: None,
         },
         channel,
         delivery: DeliveryStatus::Pending,

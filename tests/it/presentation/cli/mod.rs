@@ -10,11 +10,11 @@ mod import;
 mod import_dry_run;
 mod import_rejections;
 mod interrupts;
+mod jobs;
 mod output_files;
 mod read_only;
 mod request_heads;
 mod sandbox;
-mod service;
 mod torture;
 mod worker;
 
@@ -22,7 +22,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -62,9 +62,10 @@ impl Server {
         signal(&self.child, name);
     }
 
-    /// Waits until the server logs a line with `text`, and returns the line.
-    fn wait_for_log(&mut self, text: &str) -> String {
-        wait_for_line(self.child.stderr.as_mut().unwrap(), text)
+    /// Waits until the server logs a line with `text`.
+    fn wait_for_log(&mut self, text: &str) {
+        let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains(text)), "the server ended without: {text}");
     }
 
     /// Waits until the server prints a line that begins with `start`, and returns the rest of it.
@@ -96,12 +97,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Waits until a process logs a line with `text`, and returns the line.
-fn wait_for_line(log: &mut ChildStderr, text: &str) -> String {
-    let mut lines = BufReader::new(log).lines().map(Result::unwrap);
-    lines.find(|line| line.contains(text)).unwrap_or_else(|| panic!("the process ended without: {text}"))
 }
 
 /// Sends a signal to a process.

@@ -108,6 +108,11 @@ struct Resources<'a> {
     user: &'a TestClient,
 }
 
+/// A job that waits for a long time.
+fn job(subscriber: &str) -> Value {
+    json!({"name": "retry_dead_letters", "arguments": {"subscriber": subscriber}, "due_at": "2100-01-01T00:00:00Z"})
+}
+
 impl Resources<'_> {
     async fn request(&self, operation: &Operation, document: &Value) -> Request {
         let body = operation.body().map(|schema| example(document, schema));
@@ -158,6 +163,7 @@ impl Resources<'_> {
                 account
             }
             ("POST", "/admin/v1/subscribers/{name}/replay") => json!({"type": "order.paid"}),
+            ("POST", "/admin/v1/jobs") => job(&name),
             ("POST", "/v1/users") => json!({"email": format!("{name}@example.org"), "password": PASSWORD}),
             _ => return None,
         };
@@ -177,6 +183,7 @@ impl Resources<'_> {
             "categories" => self.created("categories", json!({"name": unique("category")})).await,
             "dead-letters" => self.dead_letter().await,
             "events" => self.event().await,
+            "jobs" => text(&self.admin.post("/admin/v1/jobs", job(&unique("name"))).await.expect(202)["id"]),
             "subscribers" => "notifications".to_owned(),
             "webhook-endpoints" => self.created("webhook-endpoints", webhook_endpoint()).await,
             "webhook-deliveries" => {

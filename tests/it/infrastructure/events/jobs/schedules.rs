@@ -1,0 +1,102 @@
+//! Scheduled jobs, and the rows that remain of jobs.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::time::sleep;
+use undercroft::domain::job::JobStatus;
+use undercroft::infrastructure::events::jobs::{JobQueue, JobRun, JobType, Schedule};
+use undercroft::infrastructure::exceptions::{Conflict, Failure};
+use undercroft::infrastructure::repositories::{DatabaseError, JobFilter, JobRepository};
+
+use super::{Context, Named, Running, count, named, queue, record};
+use crate::support::{Shop, ShopOptions};
+
+on_both_engines!(a_schedule_has_one_job_which_is_kept_if_it_did_something);
+async fn a_schedule_has_one_job_which_is_kept_if_it_did_something(shop: &Shop) {
+    let hourly = Schedule::Every(SignedDuration::from_hours(1));
+    let work = JobType::new("work", async |log: Context, run: JobRun<Named>| {
+        log.begun.lock().unwrap().push(run.arguments.name);
+        // one item, and then nothing
+        Ok(log.running.fetch_add(1, Ordering::SeqCst).checked_sub(1).map_or(1, |_| 0))
+    });
+    let types =
+        [work.scheduled(hourly, named("w")), JobType::new("nothing", record).scheduled(hourly, named("n"))];
+    let queue = JobQueue::new(shop.database.clone(), types);
+    let log = Context::default();
+    let runners: Vec<_> = (0..3).map(|_| Running::start(&queue, &log)).collect();
+    while count(&shop.database, "status = 'waiting' AND started_at IS NOT NULL AND name = 'nothing'").await
+        == 0
+        || count(&shop.database, "status = 'succeeded'").await == 0
+    {
+        sleep(Duration::from_millis(50)).await;
+    }
+    for runner in runners {
+        runner.stop().await;
+    }
+    assert_eq!(log.begun(), ["n", "w", "w"]);
+    assert_eq!(count(&shop.database, "ended_at IS NULL").await, 2);
+    assert_eq!(count(&shop.database, "status = 'succeeded' AND processed = 1 AND name = 'work'").await, 1);
+    let filter = JobFilter { name: Some("work".into()), status: Some(JobStatus::Waiting) };
+    let next = queue.jobs(&filter, 10, None).await.unwrap().items.remove(0);
+    assert!(next.due_at > shop.now());
+
+    // a cancelled run does not end the schedule
+    queue.cancel(next.id).await.unwrap();
+    let runner = Running::start(&queue, &log);
+    while count(&shop.database, "ended_at IS NULL").await < 2 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    runner.stop().await;
+}
+
+on_both_engines!(a_scheduled_job_without_work_writes_nothing);
+async fn a_scheduled_job_without_work_writes_nothing(shop: &Shop) {
+    let job_type = JobType::new("record", record)
+        .scheduled(Schedule::Every(SignedDuration::from_millis(1)), named("r"))
+        .only_if(async |log: Context, _: JobRun<Named>| Ok(log.running.fetch_add(1, Ordering::SeqCst) >= 3));
+    let queue = queue(&shop.database, job_type);
+    let log = Context::default();
+    let runner = Running::start(&queue, &log);
+    while log.running.load(Ordering::SeqCst) < 3 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    while log.begun().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    runner.stop().await;
+    assert_eq!(count(&shop.database, "TRUE").await, 1);
+    assert!(log.running.load(Ordering::SeqCst) >= 4, "it was looked at until there was work");
+}
+
+on_both_engines!(jobs_that_ended_are_deleted_and_no_others, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn jobs_that_ended_are_deleted_and_no_others(shop: &Shop) {
+    let queue = queue(&shop.database, JobType::new("record", record));
+    for name in ["a", "b", "c"] {
+        let job = queue.run("record", named(name), None).await.unwrap();
+        if name != "c" {
+            queue.cancel(job.id).await.unwrap();
+        }
+    }
+    let before = shop.now().checked_add(SignedDuration::from_hours(1)).unwrap();
+    for expected in [1, 1, 0] {
+        let purge =
+            shop.database.write(before, async |work, before| JobRepository::purge(work, *before, 1).await);
+        let purged: Result<u64, DatabaseError> = purge.await;
+        assert_eq!(purged.unwrap(), expected);
+    }
+    assert_eq!(count(&shop.database, "status = 'waiting'").await, 1);
+}
+
+on_both_engines!(a_job_is_created_with_its_transaction_or_not_at_all);
+async fn a_job_is_created_with_its_transaction_or_not_at_all(shop: &Shop) {
+    let queue = queue(&shop.database, JobType::new("record", record));
+    let create = shop.database.write(queue, async |work, queue| {
+        let now = work.now();
+        queue.types()[0].create(work, named("r"), now).await?;
+        Err::<(), _>(Failure::from(Conflict::OpenOrders))
+    });
+    assert!(create.await.is_err());
+    assert_eq!(count(&shop.database, "TRUE").await, 0);
+}

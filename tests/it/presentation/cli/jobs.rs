@@ -1,0 +1,33 @@
+//! `undercroft jobs`: jobs are listed, run and cancelled beside a server.
+
+use serde_json::Value;
+
+use super::events::store;
+use super::run;
+
+#[test]
+fn jobs_are_run_listed_and_cancelled() {
+    let folder = store();
+    let jobs = |arguments: &[&str]| {
+        let (code, text, errors) = run(folder.path(), &[&["jobs"], arguments].concat());
+        assert_eq!(code, Some(0), "{arguments:?}: {errors}");
+        text
+    };
+    let arguments = r#"{"subscriber":"mail"}"#;
+    let created =
+        jobs(&["run", "retry_dead_letters", "--arguments", arguments, "--due-at", "2100-01-01T00:00:00Z"]);
+    assert!(created.contains(r#"retry_dead_letters {"subscriber":"mail"}  waiting"#), "{created}");
+    let id = created.split_once(' ').unwrap().0;
+    let listed: Value = serde_json::from_str(&jobs(&["list", "--status", "waiting", "--json"])).unwrap();
+    assert_eq!((listed["id"].as_str(), &listed["arguments"]["subscriber"]), (Some(id), &"mail".into()));
+    assert!(jobs(&["cancel", id]).contains("cancelled"));
+    assert_eq!(jobs(&["list", "--status", "waiting"]), "");
+
+    for arguments in
+        [&["run", "rm"][..], &["run", "purge_carts", "--arguments", "[]"], &["list", "--status", "done"]]
+    {
+        let (code, _, errors) = run(folder.path(), &[&["jobs"], arguments].concat());
+        assert!(code.is_some_and(|code| code != 0), "{arguments:?}");
+        assert!(!errors.is_empty());
+    }
+}
