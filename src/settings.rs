@@ -46,6 +46,8 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     /// The limits of the HTTP server.
     pub http: HttpSettings,
+    /// The metrics.
+    pub metrics: MetricsSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -60,6 +62,7 @@ impl Default for Settings {
             payments: PaymentSettings::default(),
             webhooks: WebhookSettings::default(),
             http: HttpSettings::default(),
+            metrics: MetricsSettings::default(),
             log: LogSettings::default(),
         }
     }
@@ -226,6 +229,15 @@ impl Default for HttpSettings {
     }
 }
 
+/// `[metrics]`: the metrics.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    /// The address and the port at which metrics are read; `None` if they are not.
+    #[serde(deserialize_with = "optional_socket_address")]
+    pub listen: Option<SocketAddr>,
+}
+
 /// `[log]`: the log.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -300,6 +312,19 @@ fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAd
     };
     text.parse().map_err(|_| {
         de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080"))
+    })
+}
+
+/// Reads an address, or an empty text for none.
+fn optional_socket_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:9464"))
     })
 }
 

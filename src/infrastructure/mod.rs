@@ -26,7 +26,8 @@ impl Infrastructure {
     /// Assembles the rooms on an open database, with the vendors of these settings.
     pub fn new(database: Database, settings: AdapterSettings) -> Self {
         let webhooks = WebhookClient::new(settings.private_webhooks);
-        let gateways = adapters::assemble(&database, settings);
-        Self { database, bus: EventBus::default(), gateways, webhooks }
+        let bus = EventBus::default();
+        let gateways = adapters::assemble(&database, &bus, settings);
+        Self { database, bus, gateways, webhooks }
     }
 }

@@ -10,6 +10,7 @@ pub mod dead_letters;
 pub mod event_log;
 mod payments;
 mod purge;
+pub mod shutdown;
 pub mod worker;
 
 use jiff::civil::time;

@@ -8,7 +8,9 @@ use crate::domain::ids::WebhookEndpointId;
 use crate::domain::webhook::{MAX_WEBHOOK_ENDPOINTS, WebhookEndpoint, WebhookSecret};
 use crate::infrastructure::adapters::{InvalidEndpoint, WebhookClient, new_webhook_secret};
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
-use crate::infrastructure::repositories::{Page, StoredResponse, UnitOfWork, WebhookRepository};
+use crate::infrastructure::repositories::{
+    Page, StoredResponse, UnitOfWork, WebhookCounts, WebhookRepository,
+};
 
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Change, Store, active_by_default, check_version};
@@ -67,6 +69,12 @@ pub async fn endpoints(
 /// Returns an endpoint.
 pub async fn endpoint(store: &Store, id: WebhookEndpointId) -> Result<WebhookEndpoint, Failure> {
     Ok(store.database().read().await?.find(id).await?.ok_or(NotFound::WebhookEndpoint)?)
+}
+
+/// Returns the numbers of endpoints and deliveries.
+pub async fn counts(store: &Store) -> Result<WebhookCounts, Failure> {
+    let mut connection = store.database().read().await?;
+    Ok(WebhookRepository(&mut connection).counts().await?)
 }
 
 /// Creates an endpoint with a new secret. Events that are published from now on are sent to it.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
 use crate::domain::notification::NotificationFacts;
 use crate::domain::time::later;
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint, wait_after};
-use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookMessage, WebhookResponse};
-use crate::infrastructure::events::CloudEvent;
+use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookError, WebhookMessage, WebhookResponse};
+use crate::infrastructure::events::{CallOutcome, CloudEvent, ThirdPartyApiResponseEvent};
 use crate::infrastructure::exceptions::{Failure, with_causes};
 use crate::infrastructure::repositories::{UnitOfWork, WebhookAttempt, WebhookRepository};
 
@@ -110,8 +111,11 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
         media_type: CloudEvent::MEDIA_TYPE,
         body: &delivery.payload,
     };
-    let (response, error) = match store.infrastructure.webhooks.send(&message, endpoint.secrets(now)).await {
-        Ok(response) if (200..300).contains(&response.status) => (Some(response), None),
+    let began = Instant::now();
+    let sent = store.infrastructure.webhooks.send(&message, endpoint.secrets(now)).await;
+    store.infrastructure.bus.emit(&signal(&sent, began.elapsed(), delivery.attempts));
+    let (response, error) = match sent {
+        Ok(response) if response.is_acknowledged() => (Some(response), None),
         Ok(response) => (Some(response), Some(format!("the response has the status {}", response.status))),
         Err(error) => (None, Some(with_causes(&error).to_string())),
     };
@@ -125,6 +129,24 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
         tracing::warn!(failure = %failure.report(), "the outcome of a webhook delivery was not recorded; it is sent again");
     }
     endpoint_id
+}
+
+/// Returns the signal of an attempt.
+fn signal(
+    sent: &Result<WebhookResponse, WebhookError>,
+    latency: Duration,
+    attempt: i64,
+) -> ThirdPartyApiResponseEvent {
+    let outcome = match sent {
+        Ok(response) if response.is_acknowledged() => CallOutcome::Succeeded,
+        Ok(_) => CallOutcome::Refused,
+        Err(WebhookError::Endpoint(_) | WebhookError::Resolve(_) | WebhookError::Connect(_)) => {
+            CallOutcome::Unavailable
+        }
+        Err(WebhookError::Http(_) | WebhookError::TimedOut) => CallOutcome::NoResponse,
+    };
+    let status = sent.as_ref().ok().map(|response| response.status);
+    ThirdPartyApiResponseEvent { vendor: "webhook", operation: "deliver", status, outcome, latency, attempt }
 }
 
 /// Records the outcome of an attempt, unless another process has begun one since.

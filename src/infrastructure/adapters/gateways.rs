@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::notice_queue::NoticeQueue;
 use super::timed_gateway::TimedGateway;
 use crate::domain::ports::PaymentGateway;
+use crate::infrastructure::events::EventBus;
 
 /// The limits of the calls to each payment provider.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +33,16 @@ struct Provider {
 
 impl Gateways {
     /// Returns these providers by their names, each with the queue of its notices. A call without a response within its
-    /// time-out fails as [`NoResponse`](crate::domain::ports::GatewayError::NoResponse).
+    /// time-out fails as [`NoResponse`](crate::domain::ports::GatewayError::NoResponse). The outcome of each call is
+    /// emitted on the bus.
     pub fn new(
         providers: impl IntoIterator<Item = (Arc<dyn PaymentGateway>, Arc<NoticeQueue>)>,
         limits: CallLimits,
+        bus: &EventBus,
     ) -> Self {
         let providers = providers.into_iter().map(|(gateway, notices)| {
             let name = gateway.name();
-            let gateway = Arc::new(TimedGateway::new(gateway, limits.timeout));
+            let gateway = Arc::new(TimedGateway::new(gateway, limits.timeout, bus.clone()));
             (name, Provider { gateway, notices })
         });
         Self { providers: Arc::new(providers.collect()), limits }

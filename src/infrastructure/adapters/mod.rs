@@ -31,6 +31,7 @@ pub use self::webhooks::{
     InvalidEndpoint, TIMEOUT as WEBHOOK_TIMEOUT, WebhookClient, WebhookError, WebhookMessage,
     WebhookResponse, new_secret as new_webhook_secret,
 };
+use super::events::EventBus;
 use super::repositories::Database;
 
 /// Which vendors a store has, and the limits of calls to them.
@@ -48,13 +49,13 @@ pub struct AdapterSettings {
 }
 
 /// Assembles the payment providers of a store; a new provider is a line here.
-pub(super) fn assemble(database: &Database, settings: AdapterSettings) -> Gateways {
+pub(super) fn assemble(database: &Database, bus: &EventBus, settings: AdapterSettings) -> Gateways {
     let sandbox = settings.sandbox.then(|| {
         let notices = Arc::new(NoticeQueue::default());
         let sandbox = SandboxPayments::new(database.clone(), notices.clone(), settings.public_url);
         (Arc::new(sandbox) as _, notices)
     });
-    Gateways::new(sandbox, settings.calls)
+    Gateways::new(sandbox, settings.calls, bus)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! [`UnitOfWork`]: crate::infrastructure::repositories::UnitOfWork
 //! [`UnitOfWork::publish`]: crate::infrastructure::repositories::UnitOfWork::publish
 
+mod api_request_received_event;
 mod background_job_completed_event;
 mod backoff;
 mod batch;
@@ -32,8 +33,11 @@ mod lag;
 mod message_queue_event;
 mod postponed;
 mod replay;
+mod service_shutdown_event;
 mod subscriber;
+mod third_party_api_response_event;
 
+pub use api_request_received_event::ApiRequestReceivedEvent;
 pub use background_job_completed_event::BackgroundJobCompletedEvent;
 pub use cloud_event::CloudEvent;
 pub use database_replication_event::{DatabaseReplicationEvent, ReplicatedOperation};
@@ -44,7 +48,9 @@ pub use event_logger::{EventFilter, EventLogger};
 pub use lag::Lag;
 pub use message_queue_event::{MessageDirection, MessageOutcome, MessageQueueEvent};
 pub use replay::Replay;
+pub use service_shutdown_event::{DrainedRequests, HandedOver, ServiceShutdownEvent};
 pub use subscriber::{Condition, EnvelopeHandler, EventHandler, Subscriber};
+pub use third_party_api_response_event::{CallOutcome, ThirdPartyApiResponseEvent};
 
 #[cfg(test)]
 mod adding_one {

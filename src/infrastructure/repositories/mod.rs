@@ -45,10 +45,10 @@ pub use category_repository::{CategoryRepository, TreeError};
 #[cfg(test)]
 pub(crate) use database::new_database;
 pub use database::{
-    Conditions, Connection, Database, DatabaseError, DatabaseUrl, Due, Engine, EventRange, Field,
-    ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page, PageRequest,
-    Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn, newest_first,
-    next_number,
+    Conditions, Connection, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due, Engine, EventRange,
+    Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page,
+    PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn,
+    newest_first, next_number,
 };
 pub use database::{copy, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column};
@@ -70,7 +70,7 @@ pub use shipping_repository::ShippingRepository;
 pub use subscription_repository::{SubscriptionFilter, SubscriptionRepository};
 pub use tax_repository::TaxRepository;
 pub use user_repository::{EraseError, UserFilter, UserRepository};
-pub use webhook_repository::{WebhookAttempt, WebhookDeliveryFilter, WebhookRepository};
+pub use webhook_repository::{WebhookAttempt, WebhookCounts, WebhookDeliveryFilter, WebhookRepository};
 
 #[cfg(test)]
 mod adding_one {

@@ -5,8 +5,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, column_list, params,
-    select, table,
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, column_list, from_row,
+    params, select, table,
 };
 use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint};
@@ -71,6 +71,21 @@ pub struct WebhookAttempt {
     pub error: Option<String>,
 }
 
+/// The numbers of endpoints and deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebhookCounts {
+    /// The active endpoints whose last attempt succeeded, or that had none.
+    pub active: i64,
+    /// The active endpoints whose last attempt failed.
+    pub failing: i64,
+    /// The endpoints that are not active.
+    pub inactive: i64,
+    /// The deliveries that wait for an attempt.
+    pub pending: i64,
+}
+
+from_row!(WebhookCounts { active, failing, inactive, pending });
+
 /// Queries on webhooks.
 pub struct WebhookRepository<'a>(pub &'a mut Connection);
 
@@ -83,6 +98,15 @@ impl WebhookRepository<'_> {
     /// Returns the active endpoints.
     pub async fn active_endpoints(&mut self) -> Result<Vec<WebhookEndpoint>, DatabaseError> {
         self.0.all(&select::<WebhookEndpoint>("WHERE active ORDER BY id"), &[]).await
+    }
+
+    /// Returns the numbers of endpoints and deliveries.
+    pub async fn counts(&mut self) -> Result<WebhookCounts, DatabaseError> {
+        let sql = "SELECT COUNT(CASE WHEN active AND failing_since IS NULL THEN 1 END), \
+                   COUNT(CASE WHEN active AND failing_since IS NOT NULL THEN 1 END), \
+                   COUNT(CASE WHEN NOT active THEN 1 END), \
+                   (SELECT COUNT(*) FROM webhook_deliveries WHERE due_at IS NOT NULL) FROM webhook_endpoints";
+        self.0.one(sql, &[]).await
     }
 
     /// Returns a page of deliveries, newest first.

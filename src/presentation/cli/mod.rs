@@ -27,6 +27,7 @@ mod open_store;
 mod openapi;
 mod private_file;
 mod serve;
+mod service;
 mod settings;
 mod signals;
 mod torture;

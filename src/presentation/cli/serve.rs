@@ -3,15 +3,19 @@
 use std::io::{Write, stdout};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
 
 use secrecy::ExposeSecret;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use super::service::{MetricsListener, record_end};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::application::people::users;
 use crate::application::{Store, demo};
+use crate::infrastructure::events::DrainedRequests;
 use crate::infrastructure::repositories::Setup;
 use crate::presentation::http::router::router;
 use crate::presentation::http::server::{self, DrainReport};
@@ -43,6 +47,7 @@ impl Serve {
         let failed = |source| CliError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let metrics = MetricsListener::bind(&settings).await?;
 
         let store = open_store(&settings, Setup::IfEmpty).await?;
         let is_demo =
@@ -61,8 +66,9 @@ impl Serve {
         // hashing the password takes longer than starting the server
         let admin = is_demo.then(|| store.clone());
         let has_admin = is_demo || users::has_admin(&store).await.map_err(CliError::Store)?;
-        let app = router(store, http.clone());
-        let serving = server::serve(listener, app, &http, context, stop.clone());
+        let _metrics = metrics.serve(&store);
+        let (app, bus) = (router(store.clone(), http.clone()), store.infrastructure.bus.clone());
+        let serving = server::serve(listener, app, &http, context, bus, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");
@@ -74,18 +80,25 @@ impl Serve {
             tokio::spawn(welcome(store, address));
         }
 
+        let first_signal = OnceLock::new();
         let second_signal = async {
             let signal = signals.next().await;
             tracing::info!(signal, "stopping");
+            // it is the only one that sets it
+            let _ = first_signal.set(signal);
             stop.cancel();
             signals.next().await;
         };
+        let ended = async {
+            let (worked, report) = served.await;
+            let reason = first_signal.get().copied().unwrap_or("worker_failed");
+            record_end(&store, "server", reason, Some(drained(report))).await;
+            let DrainReport { served, drained, cut_off } = report;
+            tracing::info!(reason, served, drained, cut_off, "stopped");
+            worked.map_err(CliError::Worker)
+        };
         tokio::select! {
-            served = served => {
-                let DrainReport { served, drained, cut_off } = served?;
-                tracing::info!(served, drained, cut_off, "stopped");
-                Ok(())
-            }
+            ended = ended => ended,
             () = second_signal => Err(CliError::CutOff),
         }
     }
@@ -118,21 +131,25 @@ fn within_file_limit(settings: &HttpSettings) -> HttpSettings {
     HttpSettings { max_connections: NonZeroU32::new(fitting).unwrap_or(wanted), ..settings.clone() }
 }
 
-/// Serves, and returns the outcome when the worker has ended too. If the worker ends because of an error, the server
-/// stops.
+/// Returns the requests of a server, for the record of its end.
+fn drained(report: DrainReport) -> DrainedRequests {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    DrainedRequests { served: report.served, drained: count(report.drained), cut_off: count(report.cut_off) }
+}
+
+/// Serves, and returns the outcomes of the worker and the server when both have ended. If the worker ends because of an
+/// error, the server stops.
 async fn serve_with_worker<T>(
     worker: JoinHandle<()>,
     stop: &CancellationToken,
     serving: impl Future<Output = T>,
-) -> Result<T, CliError> {
+) -> (Result<(), JoinError>, T) {
     let working = async {
         let worked = worker.await;
         stop.cancel();
         worked
     };
-    let (worked, served) = tokio::join!(working, serving);
-    worked.map_err(CliError::Worker)?;
-    Ok(served)
+    tokio::join!(working, serving)
 }
 
 /// Creates the administrator of a new store, and prints how to log in to standard output, which is not logged.
@@ -166,8 +183,8 @@ mod tests {
     async fn a_worker_that_fails_ends_the_server() {
         let stop = CancellationToken::new();
         let worker = tokio::spawn(async { panic!("a subscriber failed") });
-        let served = serve_with_worker(worker, &stop, stop.cancelled()).await;
-        assert!(matches!(served, Err(CliError::Worker(_))), "{served:?}");
+        let (worked, ()) = serve_with_worker(worker, &stop, stop.cancelled()).await;
+        assert!(worked.unwrap_err().is_panic());
     }
 
     #[tokio::test]
@@ -178,6 +195,6 @@ mod tests {
             async move { stop.cancelled().await }
         });
         stop.cancel();
-        assert_eq!(serve_with_worker(worker, &stop, async { 1 }).await.unwrap(), 1);
+        assert!(matches!(serve_with_worker(worker, &stop, async { 1 }).await, (Ok(()), 1)));
     }
 }

@@ -1,5 +1,6 @@
-//! The layer around every request: its id, the limit of its body, its line in the log.
+//! The layer around every request: its id, the limit of its body, its line in the log, its signal.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -7,14 +8,30 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, Method, Version};
+use http::{Extensions, HeaderName, HeaderValue, Method, Version};
 use uuid::Uuid;
 
 use super::body_limit::BodyLimit;
 use super::state::AppState;
+use crate::domain::ids::UserId;
+use crate::infrastructure::events::{ApiRequestReceivedEvent, EventBus};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, with_instance};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The user of a request, whom the extractors of principals find: an extension of the request.
+#[derive(Clone, Default)]
+pub(super) struct RequestUser(Arc<OnceLock<UserId>>);
+
+impl RequestUser {
+    /// Sets the user of a request.
+    pub(super) fn set(extensions: &Extensions, user_id: UserId) {
+        if let Some(Self(user)) = extensions.get() {
+            // a second extractor finds the same user
+            let _ = user.set(user_id);
+        }
+    }
+}
 
 /// Gives the request an id, logs it in one line, and returns the id in the response. The line has the route instead
 /// of the path and no query, since ids and queries may be personal data.
@@ -22,15 +39,18 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     let began = Instant::now();
     let id = app.store.database().context().ids.uuid();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let (route, user) = (request.extensions().get::<MatchedPath>().cloned(), RequestUser::default());
     request.extensions_mut().insert(BodyLimit::of(&app.http));
+    request.extensions_mut().insert(user.clone());
 
     let response = match check_head(&request) {
         Ok(()) => next.run(request).await,
         Err(rejected) => Failure::from(rejected).into_response(),
     };
     let response = with_instance(response, id);
-    finish_response(response, id, &method, route.as_ref().map_or("-", MatchedPath::as_str), began)
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let observed = Observed { id, method: &method, route, user_id: user.0.get().copied(), began };
+    observed.finish(response, &app.store.infrastructure.bus)
 }
 
 /// Refuses a request of HTTP/1.1 without exactly one `Host` (RFC 9112 section 3.2), and a request whose `Host` is no
@@ -60,25 +80,40 @@ fn is_host(value: &HeaderValue) -> bool {
     !authority.as_str().contains('@') && (!has_port || authority.port_u16().is_some())
 }
 
-/// Adds the id to the response and logs the request.
-pub(super) fn finish_response(
-    mut response: Response,
-    id: Uuid,
-    method: &Method,
-    route: &str,
-    began: Instant,
-) -> Response {
-    let mut text = Uuid::encode_buffer();
-    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
-        response.headers_mut().insert(REQUEST_ID, value);
+/// A request that is being finished.
+pub(super) struct Observed<'a> {
+    pub(super) id: Uuid,
+    pub(super) method: &'a Method,
+    pub(super) route: Option<&'a str>,
+    pub(super) user_id: Option<UserId>,
+    pub(super) began: Instant,
+}
+
+impl Observed<'_> {
+    /// Adds the id to the response, logs the request, and emits its signal.
+    pub(super) fn finish(self, mut response: Response, bus: &EventBus) -> Response {
+        let Self { id, method, route, user_id, began } = self;
+        let mut text = Uuid::encode_buffer();
+        if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let (status, latency) = (response.status(), began.elapsed());
+        tracing::info!(
+            %method,
+            route = route.unwrap_or("-"),
+            status = status.as_u16(),
+            microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+            request_id = %id,
+            "responded"
+        );
+        bus.emit(&ApiRequestReceivedEvent {
+            method: method.clone(),
+            route: route.map(Arc::from),
+            status,
+            latency,
+            user_id,
+            request_id: id,
+        });
+        response
     }
-    tracing::info!(
-        %method,
-        route,
-        status = response.status().as_u16(),
-        microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-        request_id = %id,
-        "responded"
-    );
-    response
 }

@@ -9,6 +9,7 @@ use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri, request::Parts};
 
+use super::observe::RequestUser;
 use super::operation::OperationDescription;
 use super::routing::{Access, Argument, Policy};
 use super::state::AppState;
@@ -125,7 +126,7 @@ impl FromRequestParts<AppState> for LoggedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
         let token = Token::of(parts)?.ok_or(UnauthorizedAccessException::NotLoggedIn)?;
-        let found = token.session(app).await?;
+        let found = token.session(app, parts).await?;
         found.ok_or_else(|| UnauthorizedAccessException::InvalidToken.into())
     }
 }
@@ -135,7 +136,7 @@ impl FromRequestParts<AppState> for Anyone {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
         let Some(token) = Token::of(parts)? else { return Ok(Self(None)) };
-        match token.session(app).await? {
+        match token.session(app, parts).await? {
             // A browser still sends the cookie of an ended session. The principal is a guest.
             None if !token.is_cookie => Err(UnauthorizedAccessException::InvalidToken.into()),
             found => Ok(Self(found)),
@@ -188,8 +189,12 @@ impl<'a> Token<'a> {
         Ok(Some(Self { text, is_cookie: true }))
     }
 
-    async fn session(&self, app: &AppState) -> Result<Option<LoggedIn>, Failure> {
+    /// Returns the user with the session, and sets the user of the request.
+    async fn session(&self, app: &AppState, parts: &Parts) -> Result<Option<LoggedIn>, Failure> {
         let found = sessions::by_token_hash(&app.store, &token_hash(self.text)).await?;
+        if let Some((_, user)) = &found {
+            RequestUser::set(&parts.extensions, user.id);
+        }
         Ok(found.map(|(session, user)| LoggedIn { user, session }))
     }
 }

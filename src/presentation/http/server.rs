@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::connection::Connections;
 pub use self::file_limit::{connections_within, greatest_file_limit, raise_file_limit};
 use crate::domain::context::Context;
+use crate::infrastructure::events::EventBus;
 use crate::settings::HttpSettings;
 
 /// The pause in accepting connections after the operating system had no file descriptor or memory for one.
@@ -44,15 +45,17 @@ pub struct DrainReport {
 }
 
 /// Serves `router` on `listener` until `shutdown` is cancelled and the requests then in progress have their responses,
-/// or the grace period is over. `context` has the clock of `Date` and the ids of the failures that occur here.
+/// or the grace period is over. `context` has the clock of `Date` and the ids of the failures that occur here, whose
+/// signals are emitted on `bus`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     settings: &HttpSettings,
     context: Context,
+    bus: EventBus,
     shutdown: CancellationToken,
 ) -> DrainReport {
-    let connections = Arc::new(Connections::new(router, settings.clone(), context));
+    let connections = Arc::new(Connections::new(router, settings.clone(), context, bus));
     let mut tasks = JoinSet::new();
     accept(&listener, &connections, &mut tasks, &shutdown).await;
     drop(listener);

@@ -57,8 +57,9 @@ impl TestServer {
         let http = HttpSettings::default();
         let router = router(store.clone(), http.clone());
         let (context, end) = (store.database().context().clone(), stop.clone());
+        let bus = store.infrastructure.bus.clone();
         let serving = tokio::spawn(async move {
-            server::serve(listener, router, &http, context, end).await;
+            server::serve(listener, router, &http, context, bus, end).await;
         });
         let working = tokio::spawn(work(store.clone(), stop.clone()));
         let running = Arc::new(Running { stop, tasks: Mutex::new(vec![serving, working]) });

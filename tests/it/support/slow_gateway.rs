@@ -47,7 +47,7 @@ impl SlowGateway {
         let slow = Arc::new(Self { sandbox: Arc::clone(&sandbox), held, waiting });
         let gateways: [Arc<dyn PaymentGateway>; 2] = [sandbox, Arc::<Self>::clone(&slow)];
         let gateways = gateways.map(|gateway| (gateway, Arc::new(NoticeQueue::default())));
-        let gateways = Gateways::new(gateways, limits);
+        let gateways = Gateways::new(gateways, limits, &infrastructure.bus);
         (Store::new(Infrastructure { gateways, ..infrastructure }, terms), slow)
     }
 

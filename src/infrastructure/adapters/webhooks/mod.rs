@@ -62,6 +62,13 @@ pub struct WebhookResponse {
     pub retry_after: Option<i64>,
 }
 
+impl WebhookResponse {
+    /// Returns whether the endpoint acknowledged the message.
+    pub fn is_acknowledged(self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 /// Why a URL cannot be that of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {

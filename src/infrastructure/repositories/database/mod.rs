@@ -79,6 +79,18 @@ pub struct Database {
     is_new: bool,
 }
 
+/// The connections of a database, and what waits for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseLoad {
+    /// The connections that are in use. On SQLite, those that read.
+    pub connections_in_use: usize,
+    /// The open connections that are not in use.
+    pub connections_idle: usize,
+    /// The number of reads and transactions that wait for a connection; on SQLite, of the transactions that wait for
+    /// the writer.
+    pub waiting: usize,
+}
+
 /// The engine of a database with its connections.
 enum Backend {
     Sqlite(SqliteDatabase),
@@ -171,6 +183,14 @@ impl Database {
     /// Returns the request for a page of at most `limit` items that begins at `cursor`, or for the first one.
     pub fn page_request<'a>(&'a self, limit: usize, cursor: Option<&'a str>) -> PageRequest<'a> {
         PageRequest { limit, cursor, key: &self.signing_key }
+    }
+
+    /// Returns the number of connections in use, and of the reads and transactions that wait for one.
+    pub fn load(&self) -> DatabaseLoad {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.load(),
+            Backend::Postgres(postgres) => postgres.load(),
+        }
     }
 
     /// Returns the notification of each commit that published events: by this process, and by others while

@@ -15,6 +15,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::DatabaseLoad;
 use super::error::DatabaseError;
 use super::postgres::PostgresConnection;
 
@@ -89,6 +90,14 @@ impl PostgresDatabase {
     /// Returns a connection for reads.
     pub(crate) async fn connection(&self) -> Result<PostgresConnection, DatabaseError> {
         self.get(None).await
+    }
+
+    /// Returns the connections of the pool, and what waits for one.
+    pub(crate) fn load(&self) -> DatabaseLoad {
+        let status = self.pool.status();
+        let connections_idle = status.available;
+        let connections_in_use = status.size.saturating_sub(connections_idle);
+        DatabaseLoad { connections_in_use, connections_idle, waiting: status.waiting }
     }
 
     /// Opens a connection that is not of the pool.

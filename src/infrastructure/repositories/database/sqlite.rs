@@ -13,6 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::DatabaseLoad;
 use super::constraints::unique_constraint;
 use super::error::DatabaseError;
 use super::param::Param;
@@ -106,6 +107,14 @@ impl SqliteDatabase {
             None => open_reader(&self.readers.path, self.readers.access)?,
         };
         Ok(SqliteConnection { connection: Some(connection), home: Some((Arc::clone(&self.readers), permit)) })
+    }
+
+    /// Returns the connections that read, and the units of work that wait for the writer.
+    pub(crate) fn load(&self) -> DatabaseLoad {
+        let waiting = self.writer.as_ref().map_or(0, |writer| writer.max_capacity() - writer.capacity());
+        let connections_in_use = READERS.saturating_sub(self.readers.permits.available_permits());
+        let connections_idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        DatabaseLoad { connections_in_use, connections_idle, waiting }
     }
 
     /// Returns a connection that writes beside the writer, without checking foreign keys.

@@ -30,8 +30,9 @@ use super::deadline::Deadline;
 use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
 use super::registry::{Registered, Registry};
 use crate::domain::context::Context;
+use crate::infrastructure::events::EventBus;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, with_instance};
-use crate::presentation::http::observe::finish_response;
+use crate::presentation::http::observe::Observed;
 use crate::settings::HttpSettings;
 
 /// The most bytes read of a head, and written ahead of a client that reads slowly.
@@ -42,6 +43,7 @@ pub(super) struct Connections {
     router: Router,
     pub(super) settings: HttpSettings,
     context: Context,
+    bus: EventBus,
     /// Set before `stop` is notified; reading it is cheaper than polling `stop` at each wake-up.
     stopping: AtomicBool,
     stop: Notify,
@@ -50,9 +52,10 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, settings: HttpSettings, context: Context) -> Self {
+    pub(super) fn new(router: Router, settings: HttpSettings, context: Context, bus: EventBus) -> Self {
         let (stopping, served) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { router, settings, context, stopping, stop: Notify::new(), served, registry: Registry::new() }
+        let (stop, registry) = (Notify::new(), Registry::new());
+        Self { router, settings, context, bus, stopping, stop, served, registry }
     }
 
     /// Ends each connection after its present request.
@@ -145,7 +148,8 @@ impl Connections {
         let response = self.handle(Request::from_parts(head, body), tracker).await;
         let mut response = response.unwrap_or_else(|failure: Failure| {
             let id = self.context.ids.uuid();
-            finish_response(with_instance(failure.into_response(), id), id, &method, "-", began)
+            let observed = Observed { id, method: &method, route: None, user_id: None, began };
+            observed.finish(with_instance(failure.into_response(), id), &self.bus)
         });
         if tracker.is_body_unread() || response.status() == StatusCode::REQUEST_TIMEOUT {
             // the rest of the body is not read, which ends the connection

@@ -15,6 +15,7 @@ mod output_files;
 mod read_only;
 mod request_heads;
 mod sandbox;
+mod service;
 mod torture;
 mod worker;
 
@@ -22,7 +23,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -62,10 +63,9 @@ impl Server {
         signal(&self.child, name);
     }
 
-    /// Waits until the server logs a line with `text`.
-    fn wait_for_log(&mut self, text: &str) {
-        let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.contains(text)), "the server ended without: {text}");
+    /// Waits until the server logs a line with `text`, and returns the line.
+    fn wait_for_log(&mut self, text: &str) -> String {
+        wait_for_line(self.child.stderr.as_mut().unwrap(), text)
     }
 
     /// Waits until the server prints a line that begins with `start`, and returns the rest of it.
@@ -97,6 +97,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits until a process logs a line with `text`, and returns the line.
+fn wait_for_line(log: &mut ChildStderr, text: &str) -> String {
+    let mut lines = BufReader::new(log).lines().map(Result::unwrap);
+    lines.find(|line| line.contains(text)).unwrap_or_else(|| panic!("the process ended without: {text}"))
 }
 
 /// Sends a signal to a process.

@@ -14,6 +14,7 @@ mod products;
 mod selling;
 mod server;
 mod shown_totals;
+mod signals;
 mod successes;
 mod validation;
 mod webhooks;

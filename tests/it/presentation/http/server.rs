@@ -19,6 +19,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use undercroft::infrastructure::events::EventBus;
 use undercroft::{
     domain::context::Context,
     presentation::http::server::{DrainReport, serve},
@@ -53,7 +54,7 @@ impl Running {
         change(&mut settings);
         let report = tokio::spawn({
             let (stop, context) = (stop.clone(), Context::system());
-            async move { serve(listener, router, &settings, context, stop).await }
+            async move { serve(listener, router, &settings, context, EventBus::default(), stop).await }
         });
         Self { address, stop, report }
     }

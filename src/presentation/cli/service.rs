@@ -1,0 +1,56 @@
+//! What the commands share that run until a signal stops them: the listener of the metrics, and the record of the end.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::CliError;
+use crate::application::Store;
+use crate::application::jobs::shutdown;
+use crate::infrastructure::events::DrainedRequests;
+use crate::presentation::metrics::Metrics;
+use crate::settings::Settings;
+
+/// The longest time to record the end of a service.
+const RECORD: Duration = Duration::from_secs(5);
+
+/// The listener of the metrics, if the settings have an address for it.
+pub(super) struct MetricsListener(Option<TcpListener>);
+
+impl MetricsListener {
+    /// Listens on the address of the settings.
+    pub(super) async fn bind(settings: &Settings) -> Result<Self, CliError> {
+        let Some(address) = settings.metrics.listen else { return Ok(Self(None)) };
+        let listener = TcpListener::bind(address).await;
+        listener.map(|listener| Self(Some(listener))).map_err(|source| CliError::Listen { address, source })
+    }
+
+    /// Serves the metrics of a store until the task is dropped.
+    pub(super) fn serve(self, store: &Store) -> Option<AbortOnDropHandle<()>> {
+        let listener = self.0?;
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "metrics are served");
+        }
+        let serving = Metrics::new(store.clone()).serve(listener, CancellationToken::new());
+        Some(AbortOnDropHandle::new(tokio::spawn(serving)))
+    }
+}
+
+/// Records the end of a service, in bounded time. A failure is logged: it does not keep the service from ending.
+pub(super) async fn record_end(
+    store: &Store,
+    service: &str,
+    reason: &str,
+    requests: Option<DrainedRequests>,
+) {
+    match timeout(RECORD, shutdown::record(store, service, reason, requests)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => {
+            tracing::warn!(failure = %failure.report(), "the event of the end was not published");
+        }
+        Err(_) => tracing::warn!("the event of the end was not published in {} seconds", RECORD.as_secs()),
+    }
+}

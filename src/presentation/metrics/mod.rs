@@ -1,0 +1,90 @@
+//! Metrics of the process and of the store, in the text format of `OpenMetrics`, on a listener of their own.
+//!
+//! Signals of the bus are counted as they are emitted (`signal_metrics.rs`); the state of the store is read when the
+//! metrics are requested (`state_metrics.rs`).
+//!
+//! <https://prometheus.io/docs/specs/om/open_metrics_spec/>
+
+mod signal_metrics;
+mod state_metrics;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use http::header::CONTENT_TYPE;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::signal_metrics::SignalMetrics;
+use self::state_metrics::StateMetrics;
+use crate::application::Store;
+use crate::infrastructure::events::EventBus;
+use crate::presentation::http::server;
+use crate::settings::HttpSettings;
+
+/// The media type of the text format of `OpenMetrics`.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The most connections to the listener of the metrics.
+const CONNECTIONS: u32 = 16;
+
+/// The metrics of a store. What happens from its creation on is counted.
+pub struct Metrics {
+    store: Store,
+    counted: SignalMetrics,
+    state: StateMetrics,
+}
+
+impl Metrics {
+    /// Returns the metrics of a store.
+    pub fn new(store: Store) -> Self {
+        let counted = SignalMetrics::new(&store.infrastructure.bus);
+        Self { store, counted, state: StateMetrics::default() }
+    }
+
+    /// Responds to `GET /metrics` on `listener` until `stop` is cancelled.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let most = HttpSettings::default().max_connections;
+        let settings = HttpSettings {
+            max_connections: NonZeroU32::new(CONNECTIONS).unwrap_or(most),
+            ..HttpSettings::default()
+        };
+        let context = self.store.database().context().clone();
+        let metrics = Arc::new(self);
+        let router = Router::new().route("/metrics", get(respond)).with_state(Arc::clone(&metrics));
+        // the signals of these requests are no metrics of the store
+        let serving = server::serve(listener, router, &settings, context, EventBus::default(), stop);
+        tokio::select! {
+            _ = serving => {}
+            () = metrics.counted.count() => {}
+        }
+    }
+
+    /// Returns the metrics as text.
+    async fn text(&self) -> String {
+        let state = self.state.read(&self.store).await;
+        let mut text = String::new();
+        // writing to a text does not fail
+        let _ = self.encode(&state, &mut text);
+        text
+    }
+
+    fn encode(&self, state: &Registry, text: &mut String) -> std::fmt::Result {
+        encode_registry(text, self.counted.registry())?;
+        encode_registry(text, state)?;
+        encode_eof(text)
+    }
+}
+
+async fn respond(State(metrics): State<Arc<Metrics>>) -> ([(http::HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text().await)
+}
+
+/// Returns an empty registry, in which every metric has the prefix `undercroft`.
+fn registry() -> Registry {
+    Registry::with_prefix("undercroft")
+}

@@ -1,0 +1,170 @@
+//! The metrics that signals of the bus are counted in.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::Mutex;
+
+use super::registry;
+use crate::infrastructure::events::{
+    ApiRequestReceivedEvent, EventBus, MessageQueueEvent, Subscription, ThirdPartyApiResponseEvent,
+};
+
+/// The upper bounds of the buckets of durations, in seconds.
+const SECONDS: [f64; 14] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The metrics of signals.
+pub(super) struct SignalMetrics {
+    registry: Registry,
+    subscriptions: Mutex<Subscriptions>,
+    requests: Durations<RequestLabels>,
+    calls: Durations<CallLabels>,
+    messages: Family<MessageLabels, Counter>,
+}
+
+/// The subscriptions whose signals are counted.
+struct Subscriptions {
+    requests: Subscription<ApiRequestReceivedEvent>,
+    calls: Subscription<ThirdPartyApiResponseEvent>,
+    messages: Subscription<MessageQueueEvent>,
+}
+
+/// Histograms of durations by their labels.
+type Durations<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: Cow<'static, str>,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    vendor: &'static str,
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MessageLabels {
+    broker: &'static str,
+    direction: &'static str,
+    outcome: &'static str,
+}
+
+impl SignalMetrics {
+    /// Returns the metrics of the signals that are emitted from now on, while [`SignalMetrics::count`] runs.
+    pub(super) fn new(bus: &EventBus) -> Self {
+        let subscriptions =
+            Subscriptions { requests: bus.subscribe(), calls: bus.subscribe(), messages: bus.subscribe() };
+        let mut metrics = Self {
+            registry: registry(),
+            subscriptions: Mutex::new(subscriptions),
+            requests: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            calls: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            messages: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let Self { registry, requests, calls, messages, .. } = self;
+        registry.register_with_unit(
+            "http_request_duration",
+            "The time from the head of a request to that of its response",
+            Unit::Seconds,
+            requests.clone(),
+        );
+        registry.register_with_unit(
+            "third_party_call_duration",
+            "The duration of a call of a payment provider or a webhook endpoint",
+            Unit::Seconds,
+            calls.clone(),
+        );
+        registry.register(
+            "broker_messages",
+            "The messages that were published to a broker or consumed from it",
+            messages.clone(),
+        );
+    }
+
+    /// Returns the registry of the metrics.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Counts signals. Does not end.
+    pub(super) async fn count(&self) {
+        let mut subscriptions = self.subscriptions.lock().await;
+        let Subscriptions { requests, calls, messages } = &mut *subscriptions;
+        tokio::join!(
+            async {
+                loop {
+                    self.count_request(requests.next().await);
+                }
+            },
+            async {
+                loop {
+                    self.count_call(&calls.next().await);
+                }
+            },
+            async {
+                loop {
+                    self.count_message(&messages.next().await);
+                }
+            },
+        );
+    }
+
+    fn count_request(&self, request: ApiRequestReceivedEvent) {
+        let labels = RequestLabels {
+            method: method_label(&request.method),
+            route: route_label(request.route),
+            status: class_label(request.status),
+        };
+        self.requests.get_or_create(&labels).observe(request.latency.as_secs_f64());
+    }
+
+    fn count_call(&self, call: &ThirdPartyApiResponseEvent) {
+        let ThirdPartyApiResponseEvent { vendor, operation, outcome, latency, .. } = *call;
+        let labels = CallLabels { vendor, operation, outcome: outcome.as_str() };
+        self.calls.get_or_create(&labels).observe(latency.as_secs_f64());
+    }
+
+    fn count_message(&self, message: &MessageQueueEvent) {
+        let MessageQueueEvent { broker, direction, outcome, .. } = *message;
+        let labels = MessageLabels { broker, direction: direction.as_str(), outcome: outcome.as_str() };
+        self.messages.get_or_create(&labels).inc();
+    }
+}
+
+/// Returns the label of a method. Clients can invent methods: unknown ones have one label.
+fn method_label(method: &Method) -> &'static str {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    METHODS.into_iter().find(|known| method == known).unwrap_or("other")
+}
+
+/// Returns the label of a route, `none` for requests without one.
+fn route_label(route: Option<Arc<str>>) -> Cow<'static, str> {
+    route.map_or(Cow::Borrowed("none"), |route| Cow::Owned(route.as_ref().to_owned()))
+}
+
+/// Returns the label of the class of a status.
+fn class_label(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}

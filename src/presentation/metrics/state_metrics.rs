@@ -1,0 +1,142 @@
+//! The metrics that are read from the store when they are requested.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info};
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::registry;
+use crate::application::Store;
+use crate::application::jobs::event_log;
+use crate::application::webhooks::endpoints;
+use crate::infrastructure::events::Lag;
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::WebhookCounts;
+
+/// The longest time to read the state of the store; then the metrics of the database are left out.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Reads the state of a store, once at the same time.
+#[derive(Default)]
+pub(super) struct StateMetrics(Mutex<()>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SubscriberLabels {
+    subscriber: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TypeLabels {
+    r#type: &'static str,
+}
+
+impl StateMetrics {
+    /// Returns the metrics of the present state of a store.
+    pub(super) async fn read(&self, store: &Store) -> Registry {
+        let read = timeout(LIMIT, async {
+            let _alone = self.0.lock().await;
+            read(store).await
+        });
+        let read = match read.await {
+            Ok(Ok(read)) => Some(read),
+            Ok(Err(failure)) => {
+                tracing::warn!(failure = %failure.report(), "the metrics of the database cannot be read");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "the metrics of the database were not read within {} seconds",
+                    LIMIT.as_secs()
+                );
+                None
+            }
+        };
+
+        let mut registry = registry();
+        register_process(&mut registry, store, read.is_some());
+        if let Some((lags, webhooks)) = read {
+            register_subscribers(&mut registry, &lags, store.database().context().clock.now());
+            register_webhooks(&mut registry, &webhooks);
+        }
+        registry
+    }
+}
+
+async fn read(store: &Store) -> Result<(Vec<Lag>, WebhookCounts), Failure> {
+    Ok((event_log::lag(store).await?, endpoints::counts(store).await?))
+}
+
+fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {
+    let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "The version of the program", build);
+    let up = gauge(registry, "database_up", "Whether the state of the store could be read from its database");
+    up.set(i64::from(is_up));
+
+    let connections = Family::<StateLabels, Gauge>::default();
+    let load = store.database().load();
+    connections.get_or_create(&StateLabels { state: "in_use" }).set(signed(load.connections_in_use));
+    connections.get_or_create(&StateLabels { state: "idle" }).set(signed(load.connections_idle));
+    registry.register("database_connections", "The connections to the database", connections);
+    let waiting =
+        gauge(registry, "database_waiting", "The reads and transactions that wait for a connection");
+    waiting.set(signed(load.waiting));
+
+    let signals = Family::<TypeLabels, Counter>::default();
+    for (r#type, dropped) in store.infrastructure.bus.dropped() {
+        signals.get_or_create(&TypeLabels { r#type }).inc_by(dropped);
+    }
+    registry.register("signals_dropped", "The signals that a slow subscription lost", signals);
+}
+
+fn register_subscribers(registry: &mut Registry, lags: &[Lag], now: Timestamp) {
+    let [unread, oldest, postponed, dead] = [(); 4].map(|()| Family::<SubscriberLabels, Gauge>::default());
+    for lag in lags {
+        let labels = SubscriberLabels { subscriber: lag.subscriber };
+        unread.get_or_create(&labels).set(lag.unread);
+        let age = lag.oldest_unread_at.map_or(0, |oldest| now.duration_since(oldest).as_secs().max(0));
+        oldest.get_or_create(&labels).set(age);
+        postponed.get_or_create(&labels).set(lag.postponed);
+        dead.get_or_create(&labels).set(lag.dead_letters);
+    }
+    registry.register("events_unread", "The published events that a subscriber has not read", unread);
+    registry.register_with_unit(
+        "events_oldest_unread_age",
+        "The age of the first event that a subscriber has not read, 0 if there is none",
+        Unit::Seconds,
+        oldest,
+    );
+    registry.register("events_postponed", "The events that wait for a further attempt", postponed);
+    registry.register("dead_letters", "The events whose handler failed every attempt", dead);
+}
+
+fn register_webhooks(registry: &mut Registry, counts: &WebhookCounts) {
+    let endpoints = Family::<StateLabels, Gauge>::default();
+    for (state, number) in
+        [("active", counts.active), ("failing", counts.failing), ("inactive", counts.inactive)]
+    {
+        endpoints.get_or_create(&StateLabels { state }).set(number);
+    }
+    registry.register("webhook_endpoints", "The webhook endpoints", endpoints);
+    gauge(registry, "webhook_deliveries_pending", "The deliveries that wait for an attempt")
+        .set(counts.pending);
+}
+
+/// Registers a gauge without labels.
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

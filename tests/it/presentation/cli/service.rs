@@ -1,0 +1,93 @@
+//! What `serve` and `worker` have in common: their metrics, and the event of their end.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Server, create_cart, get, run, signal, undercroft};
+
+/// Returns the events of ends, oldest first.
+fn ends(folder: &Path) -> Vec<Value> {
+    let arguments = ["events", "tail", "--no-follow", "--json", "--type", "service_shutdown"];
+    let (code, text, errors) = run(folder, &arguments);
+    assert_eq!(code, Some(0), "{errors}");
+    text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["data"].clone()).collect()
+}
+
+/// Starts a server with metrics; returns its address and that of the metrics.
+fn start(command: &mut Command) -> (Server, String, String) {
+    let (mut server, address) = Server::start(command.env("UNDERCROFT_METRICS__LISTEN", "127.0.0.1:0"));
+    let line = server.wait_for_log("metrics are served");
+    let metrics = line.split("address=").nth(1).expect(&line).trim().to_owned();
+    (server, address, metrics)
+}
+
+/// Returns the value of a metric.
+fn metric(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn metrics_count_requests_and_show_the_state_of_the_store() {
+    let folder = TempDir::new().unwrap();
+    let arguments = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
+    let (server, address, metrics) = start(&mut undercroft(folder.path(), &arguments));
+    assert!(create_cart(&address).starts_with("HTTP/1.1 201 "));
+    assert!(get(&address, "/metrics").starts_with("HTTP/1.1 404 "), "they are not public");
+
+    let carts =
+        "undercroft_http_request_duration_seconds_count{method=\"POST\",route=\"/v1/carts\",status=\"2xx\"}";
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let text = loop {
+        let text = get(&metrics, "/metrics");
+        if metric(&text, carts) == Some(1.0) {
+            break text;
+        }
+        assert!(Instant::now() < deadline, "{text}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("# EOF\n"), "{text}");
+    assert!(
+        text.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{text}"
+    );
+    let version = format!("undercroft_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(metric(&text, &version), Some(1.0), "{text}");
+    for (name, value) in [
+        ("undercroft_database_up", 1.0),
+        ("undercroft_events_oldest_unread_age_seconds{subscriber=\"notifications\"}", 0.0),
+        ("undercroft_dead_letters{subscriber=\"webhooks\"}", 0.0),
+        ("undercroft_webhook_endpoints{state=\"active\"}", 0.0),
+        ("undercroft_signals_dropped_total{type=\"api_request_received\"}", 0.0),
+    ] {
+        assert_eq!(metric(&text, name), Some(value), "{name} in {text}");
+    }
+    server.stop();
+}
+
+#[test]
+fn an_orderly_end_is_an_event_and_a_kill_is_none() {
+    let folder = TempDir::new().unwrap();
+    let arguments = ["serve", "--no-worker", "--no-demo", "--listen", "127.0.0.1:0"];
+    let (server, address) = Server::start(&mut undercroft(folder.path(), &arguments));
+    create_cart(&address);
+    server.stop();
+    let [end] = &ends(folder.path())[..] else { panic!("one end") };
+    assert_eq!((&end["service"], &end["reason"]), (&json!("server"), &json!("SIGTERM")));
+    assert_eq!(end["requests"], json!({"served": 1, "drained": 0, "cut_off": 0}));
+    assert_eq!(end["handed_over"]["postponed_events"], 0, "{end}");
+
+    let (server, _) = Server::start(&mut undercroft(folder.path(), &arguments));
+    server.signal("KILL");
+    server.exit();
+    let mut worker = undercroft(folder.path(), &["worker"]).stderr(Stdio::piped()).spawn().unwrap();
+    super::wait_for_line(worker.stderr.as_mut().unwrap(), "working");
+    signal(&worker, "INT");
+    assert_eq!(worker.wait().unwrap().code(), Some(0));
+    let [_, end] = &ends(folder.path())[..] else { panic!("an end without that of the killed server") };
+    assert_eq!((&end["service"], &end["reason"]), (&json!("worker"), &json!("SIGINT")));
+    assert_eq!(end["requests"], Value::Null);
+}
