@@ -495,10 +495,23 @@ BEGIN
 END $$;
 -- end
 
+-- a subscriber that one process at a time serves, such as the relay to a broker, has a lease
 CREATE TABLE event_cursors (
     subscriber KEYTEXT PRIMARY KEY,
-    seq BIGINT NOT NULL
+    seq BIGINT NOT NULL,
+    lease UUID,
+    leased_until TIMESTAMPTZ
 );
+
+-- events above the cursor of a subscriber that it has read, because a broker delivered them before earlier ones
+CREATE TABLE inbox (
+    subscriber KEYTEXT NOT NULL,
+    event_id UUID NOT NULL,
+    seq BIGINT NOT NULL,
+    received_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (subscriber, event_id)
+);
+CREATE UNIQUE INDEX inbox_by_position ON inbox (subscriber, seq);
 
 -- events that a subscriber has read and not handled: an attempt failed, they are replayed, or an earlier event of their
 -- subject is here

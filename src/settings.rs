@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, de};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::{country::Country, money::Currency};
+use crate::infrastructure::events::{EventsUrl, Mode};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
@@ -42,6 +43,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The limits of calls to payment providers.
     pub payments: PaymentSettings,
+    /// The broker that carries events.
+    pub events: EventSettings,
     /// Which webhook endpoints are allowed.
     pub webhooks: WebhookSettings,
     /// The limits of the HTTP server.
@@ -60,6 +63,7 @@ impl Default for Settings {
             public_url: String::new(),
             store: StoreSettings::default(),
             payments: PaymentSettings::default(),
+            events: EventSettings::default(),
             webhooks: WebhookSettings::default(),
             http: HttpSettings::default(),
             metrics: MetricsSettings::default(),
@@ -176,6 +180,26 @@ impl Default for PaymentSettings {
             provider_timeout: Duration::from_secs(20),
             provider_concurrency: non_zero(16),
         }
+    }
+}
+
+/// `[events]`: the broker that carries events.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventSettings {
+    /// The URL of the broker, or `database:`.
+    #[serde(deserialize_with = "events_url")]
+    pub url: EventsUrl,
+    /// The beginning of the names of all that the store has at the broker.
+    #[serde(deserialize_with = "broker_name")]
+    pub name: String,
+    /// How a message contains an event.
+    pub mode: Mode,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self { url: EventsUrl::Database, name: "undercroft".into(), mode: Mode::Structured }
     }
 }
 
@@ -344,6 +368,22 @@ fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
 /// Reads the URL of a database.
 fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DatabaseUrl, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+/// Reads the URL of a broker, which is not shown: it may contain a password.
+fn events_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventsUrl, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
+}
+
+/// Reads a name that every broker allows.
+fn broker_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=64).contains(&name.len()) && name.bytes().all(is_allowed) {
+        return Ok(name);
+    }
+    Err(de::Error::custom(format!("`{name}` is not a name of 1 to 64 letters, digits, `-` and `_`")))
 }
 
 /// Refuses a misspelt level, which `Targets` would read as the name of a module and thereby turn all others off.

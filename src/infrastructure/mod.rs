@@ -5,8 +5,11 @@ pub mod events;
 pub mod exceptions;
 pub mod repositories;
 
+use std::sync::Arc;
+
 use self::adapters::{AdapterSettings, Gateways, WebhookClient};
-use self::events::EventBus;
+use self::events::transports::Transport;
+use self::events::{Broker, EventBus, Mode};
 use self::repositories::Database;
 
 /// The assembled rooms of a store. Clones share everything.
@@ -20,6 +23,8 @@ pub struct Infrastructure {
     pub gateways: Gateways,
     /// Sends messages to webhook endpoints.
     pub webhooks: WebhookClient,
+    /// The broker that carries events, if there is one.
+    pub broker: Option<Broker>,
 }
 
 impl Infrastructure {
@@ -28,6 +33,13 @@ impl Infrastructure {
         let webhooks = WebhookClient::new(settings.private_webhooks);
         let bus = EventBus::default();
         let gateways = adapters::assemble(&database, &bus, settings);
-        Self { database, bus, gateways, webhooks }
+        Self { database, bus, gateways, webhooks, broker: None }
+    }
+
+    /// Lets a broker carry events, in messages that contain them in this way.
+    #[must_use]
+    pub fn with_broker(self, transport: Arc<dyn Transport>, mode: Mode) -> Self {
+        let bus = self.bus.clone();
+        Self { broker: Some(Broker { transport, mode, bus }), ..self }
     }
 }

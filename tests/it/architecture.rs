@@ -97,8 +97,10 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
         ([] | ["presentation", ..], _)
         | (["infrastructure", ..], "domain")
         | (["infrastructure"], "infrastructure") => true,
-        // one type knows what the URL of a database is
-        (["settings", ..], "infrastructure") => to[1..] == ["repositories", "DatabaseUrl"],
+        // types that know what the URL of a database or a broker is, and how messages contain events
+        (["settings", ..], "infrastructure") => {
+            matches!(to[1..], ["repositories", "DatabaseUrl"] | ["events", "EventsUrl" | "Mode"])
+        }
         (["settings", ..], layer) => ["domain", "settings"].contains(&layer),
         (["main"], layer) => ["infrastructure", "presentation", "settings"].contains(&layer),
         (["application", ..], layer) => ["application", "domain", "infrastructure"].contains(&layer),

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use crate::domain::ids::DeadLetterId;
-use crate::infrastructure::events::Subscriber;
 use crate::infrastructure::events::jobs::JobRun;
+use crate::infrastructure::events::{RELAY, Relay, Subscriber};
 use crate::infrastructure::exceptions::{Failure, Kind, NotFound};
 use crate::infrastructure::repositories::{DeadLetter, DeadLetterFilter, DeadLetterRepository, Page};
 
@@ -23,9 +23,17 @@ pub async fn dead_letters(
     Ok(DeadLetterRepository(&mut connection).list(filter, &request).await?)
 }
 
-/// Delivers the event of a dead letter to its subscriber once more; see
+/// Delivers the event of a dead letter to its subscriber once more, or publishes it to the broker; see
 /// [`EventDispatcher::retry`](crate::infrastructure::events::EventDispatcher::retry).
 pub async fn retry(store: &Store, id: DeadLetterId) -> Result<Option<DeadLetter>, Failure> {
+    if let Some(broker) = &store.infrastructure.broker {
+        let letter: DeadLetter =
+            store.database().read().await?.find(id).await?.ok_or(NotFound::DeadLetter)?;
+        if letter.subscriber == RELAY {
+            let relay = Relay::new(store.database().clone(), broker.clone(), Vec::new());
+            return relay.retry(letter).await;
+        }
+    }
     JobContext::new(store).dispatcher.retry(id).await
 }
 

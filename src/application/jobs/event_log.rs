@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::JobContext;
 use crate::application::Store;
+use crate::infrastructure::events::transports::TransportError;
 use crate::infrastructure::events::{Envelope, EventFilter, EventLogger, Lag, Replay};
 use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::Page;
@@ -93,4 +94,11 @@ pub async fn replay(store: &Store, subscriber: &str, request: ReplayRequest) -> 
     };
     let replay = Replay { position, event_type: request.event_type, since: request.since };
     Ok(dispatcher.replay(subscriber, replay).await?.ok_or(NotFound::Subscriber)?)
+}
+
+/// Returns the kind of the store's broker, and whether it has what the store needs; `None` without a broker.
+pub async fn broker_state(store: &Store) -> Option<(&'static str, Result<bool, TransportError>)> {
+    let transport = &store.infrastructure.broker.as_ref()?.transport;
+    let groups: Vec<_> = super::subscribers().iter().map(|subscriber| subscriber.name().to_owned()).collect();
+    Some((transport.kind(), transport.state(&groups).await.map(|state| state.is_some())))
 }

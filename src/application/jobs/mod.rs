@@ -7,6 +7,7 @@
 //! `adding_one` below is a complete example of a job; `infrastructure/events` has that of a subscriber.
 
 pub mod dead_letters;
+mod event_exchange;
 pub mod event_log;
 mod payments;
 mod purge;
@@ -42,7 +43,10 @@ pub struct JobContext {
 impl JobContext {
     /// Returns the context of the jobs of a store.
     pub fn new(store: &Store) -> Self {
-        let dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
+        let mut dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
+        if store.infrastructure.broker.is_some() {
+            dispatcher = dispatcher.behind_broker();
+        }
         Self { store: store.clone(), dispatcher }
     }
 

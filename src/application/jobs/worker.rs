@@ -7,6 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::event_exchange::EventExchange;
 use super::{JobContext, job_queue};
 use crate::application::Store;
 use crate::application::payments::recovery::{process_notice, reschedule_open_payments};
@@ -30,13 +31,14 @@ const RELEASE: Duration = Duration::from_secs(1);
 /// are released for another process.
 pub async fn work(store: Store, stop: CancellationToken) {
     let context = JobContext::new(&store);
-    let jobs = JobRunner::new(job_queue(&store), context.clone());
+    let (jobs, exchange) = (JobRunner::new(job_queue(&store), context.clone()), EventExchange::of(&context));
     let working = async {
         tokio::join!(
             deliver_events(&context, &stop),
             process_notices(&context.store),
             sender::send(&context.store),
             context.store.database().listen(),
+            exchange.run(&stop),
         )
     };
     let working = async {
@@ -45,6 +47,7 @@ pub async fn work(store: Store, stop: CancellationToken) {
             () = stop.cancelled() => {}
             _ = working => {}
         }
+        exchange.end().await;
     };
     let stopped = async {
         stop.cancelled().await;

@@ -3,15 +3,16 @@
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::envelope::Envelope;
+use super::transports::Message;
 
 /// The source of every event, a URI reference: the store, which may be reached by several URLs. Ids are unique among
 /// all stores.
-const SOURCE: &str = "/";
+pub(super) const SOURCE: &str = "/";
 
 /// An event as a CloudEvent. `source` and `id` together are unique.
 #[derive(Debug, Serialize)]
@@ -26,6 +27,9 @@ pub struct CloudEvent<'a> {
     datacontenttype: &'static str,
     /// An extension attribute: the version of the data, from 1.
     dataversion: i64,
+    /// An extension attribute: the position of the event among those of the store, with leading zeros, so that texts
+    /// have the order of the numbers.
+    sequence: String,
     data: &'a Value,
 }
 
@@ -44,7 +48,50 @@ impl<'a> CloudEvent<'a> {
             time: event.occurred_at,
             datacontenttype: "application/json",
             dataversion: event.version,
+            sequence: format!("{:020}", event.position),
             data: &event.data,
         }
     }
+
+    /// Returns the message of a broker.
+    pub(super) fn message(&self, mode: Mode) -> Message {
+        let (content_type, attributes, body) = match mode {
+            Mode::Structured => (Self::MEDIA_TYPE, Vec::new(), serde_json::to_vec(self)),
+            Mode::Binary => (self.datacontenttype, self.attributes(), serde_json::to_vec(self.data)),
+        };
+        Message {
+            id: self.id,
+            event_type: self.event_type.to_owned(),
+            subject: self.subject.to_owned(),
+            content_type,
+            attributes,
+            // maps have text keys, so it can always be written as JSON
+            body: body.unwrap_or_default().into(),
+        }
+    }
+
+    /// Returns the attributes, without the media type of the data.
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("specversion", self.specversion.to_owned()),
+            ("id", self.id.to_string()),
+            ("source", self.source.to_owned()),
+            ("type", self.event_type.to_owned()),
+            ("subject", self.subject.to_owned()),
+            ("time", self.time.to_string()),
+            ("dataversion", self.dataversion.to_string()),
+            ("sequence", self.sequence.clone()),
+        ]
+    }
+}
+
+/// How a message contains an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The body is the event in the JSON format.
+    #[default]
+    Structured,
+    /// The body is the data, and headers are the attributes.
+    Binary,
 }

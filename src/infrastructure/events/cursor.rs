@@ -1,6 +1,21 @@
 //! The cursors of subscribers: the rows of `event_cursors`.
 
-use crate::infrastructure::repositories::{Connection, DatabaseError, Outbox, UnitOfWork};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::infrastructure::repositories::{Connection, DatabaseError, Outbox, UnitOfWork, params};
+
+/// The name of the cursor of the relay, which publishes events to a broker.
+pub const RELAY: &str = "broker";
+
+/// The right of one process to move a cursor, until a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lease {
+    /// Identifies the lease.
+    pub(super) id: Uuid,
+    /// The time at which another process may lease the cursor.
+    pub(super) until: Timestamp,
+}
 
 /// Returns the position of the last event that a subscriber has read; that before all events if it has read none.
 pub(super) async fn position(connection: &mut Connection, subscriber: &str) -> Result<i64, DatabaseError> {
@@ -24,4 +39,40 @@ pub(super) async fn advance(
 ) -> Result<(), DatabaseError> {
     let sql = "UPDATE event_cursors SET seq = $2 WHERE subscriber = $1";
     work.execute(sql, &[subscriber.into(), position.into()]).await.map(drop)
+}
+
+/// Leases a cursor or extends the lease; returns the position, `None` while another process has the lease.
+pub(super) async fn lease(
+    work: &mut UnitOfWork,
+    subscriber: &str,
+    lease: Lease,
+) -> Result<Option<i64>, DatabaseError> {
+    let sql = "INSERT INTO event_cursors (subscriber, seq, lease, leased_until) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (subscriber) DO UPDATE SET lease = excluded.lease, leased_until = excluded.leased_until \
+               WHERE event_cursors.lease IS NULL OR event_cursors.lease = excluded.lease \
+               OR event_cursors.leased_until <= $5 RETURNING seq";
+    let values = params![subscriber, Outbox::START, lease.id, lease.until, work.now()];
+    work.first(sql, &values).await
+}
+
+/// Moves a leased cursor to `position`; returns whether the lease is still the one of the row.
+pub(super) async fn advance_leased(
+    work: &mut UnitOfWork,
+    subscriber: &str,
+    position: i64,
+    lease: Lease,
+) -> Result<bool, DatabaseError> {
+    let sql = "UPDATE event_cursors SET seq = $2 WHERE subscriber = $1 AND lease = $3";
+    Ok(work.execute(sql, &params![subscriber, position, lease.id]).await? == 1)
+}
+
+/// Ends a lease, so that another process can have the next one at once.
+pub(super) async fn release(
+    work: &mut UnitOfWork,
+    subscriber: &str,
+    lease: Uuid,
+) -> Result<(), DatabaseError> {
+    let sql =
+        "UPDATE event_cursors SET lease = NULL, leased_until = NULL WHERE subscriber = $1 AND lease = $2";
+    work.execute(sql, &params![subscriber, lease]).await.map(drop)
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::Batch;
 use super::cursor;
 use super::envelope::Envelope;
+use super::inbox;
 use super::postponed::Postponed;
 use super::subscriber::Subscriber;
 use crate::domain::ids::DeadLetterId;
@@ -27,6 +28,8 @@ pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The most new events, and the most postponed ones, delivered in one unit of work.
 const BATCH: usize = 100;
+/// The age of an event after which a subscriber reads it from the outbox, if no broker has delivered it.
+const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
 /// The number of events of other types after which the cursor of a subscriber is moved past them.
 const SKIP: i64 = 1000;
 
@@ -35,6 +38,8 @@ const SKIP: i64 = 1000;
 pub struct EventDispatcher {
     database: Database,
     subscribers: Arc<[Subscriber]>,
+    /// Whether a broker delivers new events.
+    behind_broker: bool,
 }
 
 impl EventDispatcher {
@@ -51,7 +56,14 @@ impl EventDispatcher {
             assert!(names.insert(subscriber.name()), "subscribers share a name: {}", subscriber.name());
             assert!(!subscriber.types().is_empty(), "a subscriber without handlers: {}", subscriber.name());
         }
-        Self { database, subscribers }
+        Self { database, subscribers, behind_broker: false }
+    }
+
+    /// Leaves new events to a [`Receiver`](super::Receiver): the dispatcher delivers those that are postponed, and
+    /// those that no broker has delivered 30 seconds after they were published.
+    #[must_use]
+    pub fn behind_broker(self) -> Self {
+        Self { behind_broker: true, ..self }
     }
 
     /// Returns the subscribers.
@@ -101,7 +113,7 @@ impl EventDispatcher {
             let subscriber = dispatcher.subscriber(&letter.subscriber).ok_or_else(missing)?;
             // no other process delivers to the subscriber meanwhile
             cursor::lock(work, subscriber.name()).await?;
-            let event = Outbox(work).get(letter.seq, Envelope::COLUMNS).await?;
+            let event: Envelope = Outbox(work).get(letter.seq, Envelope::COLUMNS).await?;
             let Err(failure) = subscriber.attempt(work, &event).await? else { return Ok(None) };
 
             let error = failure.report().to_string();
@@ -120,7 +132,8 @@ impl EventDispatcher {
         let write = self.database.write(given, async |work, (dispatcher, read_by_all, limit)| {
             for subscriber in dispatcher.subscribers() {
                 // no event is replayed meanwhile
-                cursor::lock(work, subscriber.name()).await?;
+                let reached = cursor::lock(work, subscriber.name()).await?;
+                inbox::clear(work, subscriber.name(), reached).await?;
             }
             let before = work.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
             Ok(Outbox(work).purge(*read_by_all, before, *limit).await?)
@@ -133,17 +146,24 @@ impl EventDispatcher {
         &self.database
     }
 
+    /// Returns whether a broker delivers new events.
+    pub(super) fn is_behind_broker(&self) -> bool {
+        self.behind_broker
+    }
+
     /// Returns the subscriber of this name.
     pub(super) fn subscriber(&self, name: &str) -> Option<&Subscriber> {
         self.subscribers.iter().find(|subscriber| subscriber.name() == name)
     }
 
-    /// Returns the position that every subscriber has reached; `None` without subscribers.
+    /// Returns the position that every subscriber has reached, and the relay if there is a broker; `None` without
+    /// subscribers.
     async fn first_position(&self) -> Result<Option<i64>, Failure> {
         let mut connection = self.database.read().await?;
         let mut first = None;
-        for subscriber in self.subscribers.iter() {
-            let position = cursor::position(&mut connection, subscriber.name()).await?;
+        let subscribers = self.subscribers.iter().map(Subscriber::name);
+        for name in subscribers.chain(self.behind_broker.then_some(cursor::RELAY)) {
+            let position = cursor::position(&mut connection, name).await?;
             first = Some(first.map_or(position, |first: i64| first.min(position)));
         }
         Ok(first)
@@ -153,18 +173,27 @@ impl EventDispatcher {
     /// than a unit of work that finds none.
     async fn deliverable_until(&self, subscriber: &Subscriber) -> Result<Option<i64>, Failure> {
         let mut connection = self.database.read().await?;
+        let now = self.database.context().clock.now();
         let until = Outbox(&mut connection).readable_until().await?;
         let after = cursor::position(&mut connection, subscriber.name()).await?;
         if until > after {
-            let range = EventRange { after, until, types: subscriber.types() };
-            let any = !Outbox(&mut connection).read::<i64>(range, "seq", 1).await?.is_empty();
-            if any && subscriber.handles_now(&mut connection).await? || until - after > SKIP {
+            let unread_by = subscriber.name();
+            let range = EventRange { after, until, types: subscriber.types(), unread_by };
+            let first: Vec<Timestamp> = Outbox(&mut connection).read(range, "occurred_at", 1).await?;
+            let any = first.iter().any(|published| self.is_due(*published, now));
+            if any && subscriber.handles_now(&mut connection).await?
+                || until - after > SKIP && (any || first.is_empty())
+            {
                 return Ok(Some(until));
             }
         }
-        let now = self.database.context().clock.now();
         let any_due = Postponed::any_due(&mut connection, subscriber.name(), now).await?;
         Ok(any_due.then_some(after))
+    }
+
+    /// Returns whether the dispatcher delivers an event that was published at a time, now: a broker does until then.
+    fn is_due(&self, published: Timestamp, now: Timestamp) -> bool {
+        !self.behind_broker || now.duration_since(published) >= OVERDUE
     }
 
     /// Delivers the next events up to a position, and the postponed ones that are due, in one unit of work; returns the
@@ -176,7 +205,8 @@ impl EventDispatcher {
             let due = Postponed::due(work, subscriber.name(), BATCH).await?;
             batch.deliver_postponed(work, &due).await?;
 
-            let range = EventRange { after, until: *until, types: subscriber.types() };
+            let unread_by = subscriber.name();
+            let range = EventRange { after, until: *until, types: subscriber.types(), unread_by };
             let events: Vec<Envelope> = Outbox(work).read(range, Envelope::COLUMNS, BATCH).await?;
             if !events.is_empty() && subscriber.handles_now(work).await? {
                 batch.deliver_new(work, &events).await?;

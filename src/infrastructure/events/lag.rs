@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::cursor::{self, RELAY};
 use super::event_dispatcher::EventDispatcher;
-use super::{cursor, subscriber::Subscriber};
+use super::subscriber::Subscriber;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{Connection, EventRange, Outbox, params};
 
@@ -13,7 +14,7 @@ use crate::infrastructure::repositories::{Connection, EventRange, Outbox, params
 pub struct Lag {
     /// The name of the subscriber.
     pub subscriber: &'static str,
-    /// The types of events that are delivered to it.
+    /// The types of events that are delivered to it; none are listed for the relay, to which all are.
     pub types: Vec<&'static str>,
     /// The number of published events that it has not read, 0 while it passes over them.
     pub unread: i64,
@@ -33,14 +34,26 @@ impl EventDispatcher {
         for subscriber in self.subscribers() {
             lags.push(lag_of(&mut connection, subscriber).await?);
         }
+        if self.is_behind_broker() {
+            lags.push(lag_of_relay(&mut connection).await?);
+        }
         Ok(lags)
     }
+}
+
+/// Returns the lag of the relay, to which events of all types are delivered.
+async fn lag_of_relay(connection: &mut Connection) -> Result<Lag, Failure> {
+    let after = cursor::position(connection, RELAY).await?;
+    let sql = "SELECT COUNT(*), MIN(occurred_at), (SELECT COUNT(*) FROM dead_letters WHERE subscriber = $2) \
+               FROM outbox WHERE seq > $1";
+    let (unread, oldest_unread_at, dead_letters) = connection.one(sql, &params![after, RELAY]).await?;
+    Ok(Lag { subscriber: RELAY, types: Vec::new(), unread, oldest_unread_at, postponed: 0, dead_letters })
 }
 
 async fn lag_of(connection: &mut Connection, subscriber: &Subscriber) -> Result<Lag, Failure> {
     let (name, types) = (subscriber.name(), subscriber.types());
     let after = cursor::position(connection, name).await?;
-    let unread = EventRange { after, until: i64::MAX, types };
+    let unread = EventRange { after, until: i64::MAX, types, unread_by: name };
     let (unread, oldest_unread_at) = if subscriber.handles_now(connection).await? {
         Outbox(connection).count(unread).await?
     } else {

@@ -13,6 +13,11 @@
 //!
 //! An event of the business is added to `domain/events.rs`, a technical one is a file here.
 //!
+//! # Brokers
+//!
+//! With a [`Broker`], the [`Relay`] publishes the durable events to it, and the [`Receiver`] gets those of each
+//! subscriber from it; `transports/` has the kinds of brokers.
+//!
 //! [`DurableEvent`]: crate::domain::events::DurableEvent
 //! [`UnitOfWork`]: crate::infrastructure::repositories::UnitOfWork
 //! [`UnitOfWork::publish`]: crate::infrastructure::repositories::UnitOfWork::publish
@@ -21,6 +26,7 @@ mod api_request_received_event;
 mod background_job_completed_event;
 mod backoff;
 mod batch;
+mod broker;
 mod cloud_event;
 mod cursor;
 mod database_replication_event;
@@ -28,29 +34,41 @@ mod envelope;
 mod event_bus;
 mod event_dispatcher;
 mod event_logger;
+mod inbox;
+mod incoming;
 pub mod jobs;
 mod lag;
 mod message_queue_event;
 mod postponed;
+mod receiver;
+mod reconnection;
+mod relay;
 mod replay;
 mod service_shutdown_event;
 mod subscriber;
 mod third_party_api_response_event;
+pub mod transports;
 
 pub use api_request_received_event::ApiRequestReceivedEvent;
 pub use background_job_completed_event::BackgroundJobCompletedEvent;
-pub use cloud_event::CloudEvent;
+pub use broker::Broker;
+pub use cloud_event::{CloudEvent, Mode};
+pub use cursor::RELAY;
 pub use database_replication_event::{DatabaseReplicationEvent, ReplicatedOperation};
 pub use envelope::Envelope;
 pub use event_bus::{EventBus, Signal, Subscription};
 pub use event_dispatcher::{EventDispatcher, RETENTION};
 pub use event_logger::{EventFilter, EventLogger};
+pub use incoming::{InvalidEvent, ReceivedEvent};
 pub use lag::Lag;
 pub use message_queue_event::{MessageDirection, MessageOutcome, MessageQueueEvent};
+pub use receiver::Receiver;
+pub use relay::Relay;
 pub use replay::Replay;
 pub use service_shutdown_event::{DrainedRequests, HandedOver, ServiceShutdownEvent};
 pub use subscriber::{Condition, EnvelopeHandler, EventHandler, Subscriber};
 pub use third_party_api_response_event::{CallOutcome, ThirdPartyApiResponseEvent};
+pub use transports::{EventsUrl, InvalidEventsUrl};
 
 #[cfg(test)]
 mod adding_one {

@@ -17,7 +17,10 @@ use crate::{
         pricing::{LINE_QUANTITY, PricingError},
         state::{ForbiddenTransition, State},
     },
-    infrastructure::repositories::{DatabaseError, ForeignCursor, ListError},
+    infrastructure::{
+        events::transports::TransportError,
+        repositories::{DatabaseError, ForeignCursor, ListError},
+    },
 };
 
 // Amounts come from requests, so errors that depend on their values are faults of the request. A use case that knows
@@ -119,6 +122,17 @@ impl From<GatewayError> for Failure {
             GatewayError::NoResponse(_) => TechnicalKind::TimedOut,
             GatewayError::Unavailable(_) => TechnicalKind::Unavailable,
             GatewayError::Refused(_) => TechnicalKind::Vendor,
+        };
+        Technical::new(kind, error).into()
+    }
+}
+
+// A relay and a receiver retry; their failures are logged.
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        let kind = match error {
+            TransportError::Unavailable(_) | TransportError::NotSetUp(_) => TechnicalKind::Unavailable,
+            TransportError::TooLarge { .. } => TechnicalKind::Vendor,
         };
         Technical::new(kind, error).into()
     }

@@ -8,6 +8,7 @@ use crate::{
     infrastructure::{
         Infrastructure,
         adapters::{AdapterSettings, CallLimits},
+        events::transports,
         repositories::{Database, DatabaseError, Setup},
     },
     settings::{Capture, PaymentSettings, Settings, StoreSettings},
@@ -17,7 +18,10 @@ use crate::{
 pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
     let database = Database::open(&settings.database, Context::system(), setup).await?;
     let currency = currency(&settings.store, &database).await?;
-    let infrastructure = Infrastructure::new(database, adapters(settings));
+    let mut infrastructure = Infrastructure::new(database, adapters(settings));
+    if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {
+        infrastructure = infrastructure.with_broker(transport, settings.events.mode);
+    }
     Ok(Store::new(infrastructure, terms(&settings.store, currency)))
 }
 

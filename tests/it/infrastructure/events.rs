@@ -4,6 +4,7 @@ mod commit_order;
 mod example;
 mod jobs;
 mod postponed;
+mod transports;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

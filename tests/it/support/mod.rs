@@ -6,7 +6,10 @@ mod round_trips;
 mod server;
 #[macro_use]
 mod shop;
+mod unsteady_proxy;
 
+#[macro_use]
+pub mod brokers;
 pub mod builders;
 pub mod http;
 pub mod import;
@@ -14,8 +17,9 @@ pub mod orders;
 pub mod slow_gateway;
 pub mod store;
 
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::sync::Once;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use undercroft::domain::context::Context;
@@ -25,6 +29,7 @@ pub use faulty_proxy::FaultyProxy;
 pub use round_trips::RoundTrips;
 pub use server::{TestClient, TestResponse, TestServer};
 pub use shop::{Shop, ShopOptions};
+pub use unsteady_proxy::{Line, UnsteadyProxy};
 
 /// The URL of PostgreSQL unless `UNDERCROFT_TEST_POSTGRES` is set.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
@@ -119,8 +124,6 @@ fn required() -> bool {
     std::env::var("UNDERCROFT_TEST_SERVICES").is_ok_and(|value| value == "required")
 }
 
-static SKIPPED: Once = Once::new();
-
 /// The URL of PostgreSQL, or `None` if it is not available and is not required.
 async fn postgres_url() -> Option<String> {
     let base = postgres_base();
@@ -128,19 +131,22 @@ async fn postgres_url() -> Option<String> {
         Ok(_) => Some(base),
         Err(error) if required() => panic!("PostgreSQL is required and is not available: {error}"),
         Err(_) => {
-            SKIPPED.call_once(report_skipped);
+            report_skipped(
+                "the tests on PostgreSQL, because none is available (UNDERCROFT_TEST_POSTGRES is its URL)",
+            );
             None
         }
     }
 }
 
-/// Reports once for all tests that those on PostgreSQL are skipped, on standard error: the harness shows the output of
-/// a test only if it fails.
+/// Reports that tests are skipped, once for all of them, on standard error: the harness shows the output of a test only
+/// if it fails.
 #[expect(clippy::explicit_write, reason = "the test harness captures eprintln!")]
-fn report_skipped() {
-    let message =
-        "\nSKIPPED: the tests on PostgreSQL, because none is available (UNDERCROFT_TEST_POSTGRES is its URL)";
-    writeln!(std::io::stderr(), "{message}").unwrap();
+fn report_skipped(what: &str) {
+    static REPORTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if REPORTED.lock().unwrap().insert(what.to_owned()) {
+        writeln!(std::io::stderr(), "\nSKIPPED: {what}").unwrap();
+    }
 }
 
 /// Executes statements in a session of their own.

@@ -24,6 +24,12 @@ impl<'a> Conditions<'a> {
         self.and(&format!("{comparison} {value}"))
     }
 
+    /// Adds a condition with a value between two texts, such as a subquery.
+    pub(crate) fn around(mut self, before: &str, value: impl Into<Param<'a>>, after: &str) -> Self {
+        let value = self.bind(value.into());
+        self.and(&format!("{before} {value} {after}"))
+    }
+
     /// Adds a comparison with a value, if there is one.
     pub(crate) fn compare_some(self, comparison: &str, value: Option<impl Into<Param<'a>>>) -> Self {
         match value {

@@ -25,6 +25,8 @@ pub struct EventRange<'a> {
     pub until: i64,
     /// The types of the events, such as `order.paid`.
     pub types: &'a [&'static str],
+    /// The subscriber that has not read the events: those in its inbox are not in the range.
+    pub unread_by: &'a str,
 }
 
 impl Outbox<'_> {
@@ -47,6 +49,19 @@ impl Outbox<'_> {
         limit: usize,
     ) -> Result<Vec<T>, DatabaseError> {
         let (sql, values) = range.conditions().first(&format!("SELECT {columns} FROM outbox"), "seq", limit);
+        self.0.all(&sql, &values).await
+    }
+
+    /// Returns these columns of the first `limit` events of a range that belong to some subjects, in their order.
+    pub async fn read_of<T: FromRow>(
+        &mut self,
+        range: EventRange<'_>,
+        subjects: &[&str],
+        columns: &str,
+        limit: usize,
+    ) -> Result<Vec<T>, DatabaseError> {
+        let conditions = range.conditions().any_of("subject", subjects.iter().copied());
+        let (sql, values) = conditions.first(&format!("SELECT {columns} FROM outbox"), "seq", limit);
         self.0.all(&sql, &values).await
     }
 
@@ -73,11 +88,16 @@ impl Outbox<'_> {
     }
 }
 
-impl EventRange<'_> {
-    fn conditions(&self) -> Conditions<'static> {
+impl<'a> EventRange<'a> {
+    fn conditions(&self) -> Conditions<'a> {
         Conditions::default()
             .compare("seq >", self.after)
             .compare("seq <=", self.until)
             .any_of("type", self.types.iter().copied())
+            .around(
+                "NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.subscriber =",
+                self.unread_by,
+                "AND inbox.seq = outbox.seq)",
+            )
     }
 }

@@ -40,6 +40,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
             findings.push(clock(&store).await);
             findings.extend(gateways(&store).await);
             findings.push(events(&store).await);
+            findings.extend(broker(&store).await);
             findings.push(administrator(&store).await);
             findings.push(taxes(&store).await);
             if books {
@@ -254,6 +255,24 @@ async fn events(store: &Store) -> Finding {
         );
     }
     Finding::ok("events", "no event is late, and there are no dead letters")
+}
+
+/// Checks that the broker that carries events responds and has what the store needs.
+async fn broker(store: &Store) -> Option<Finding> {
+    let (kind, state) = event_log::broker_state(store).await?;
+    Some(match state {
+        Ok(true) => Finding::ok("broker", format!("{kind} responds and is set up")),
+        Ok(false) => Finding::warning(
+            "broker",
+            format!("{kind} responds, and is not set up"),
+            "a running server or worker sets it up; until then events are delivered late",
+        ),
+        Err(error) => Finding::problem(
+            "broker",
+            format!("{kind}: {error}"),
+            "start the broker, or correct `events.url` in the settings; until then events are delivered late",
+        ),
+    })
 }
 
 /// Checks that there is an administrator.

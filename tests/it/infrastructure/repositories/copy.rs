@@ -144,7 +144,7 @@ fn tables_of_the_migrations() -> BTreeSet<String> {
 
 /// The tables whose content does not depend on the engine.
 fn independent(tables: &[TableReport]) -> Vec<&TableReport> {
-    let of_events = ["outbox", "event_cursors", "postponed_events", "dead_letters"];
+    let of_events = ["outbox", "event_cursors", "inbox", "postponed_events", "dead_letters"];
     tables.iter().filter(|table| !of_events.contains(&table.name.as_str())).collect()
 }
 
@@ -176,6 +176,7 @@ async fn fill(shop: &Shop) -> VariantId {
          FROM purchases p JOIN orders ON id = order_id LIMIT 1",
         "INSERT INTO notifications SELECT id, id, 'test', '{}', 'in_app', 'delivered', NULL, created_at FROM users LIMIT 1",
         "INSERT INTO event_cursors (subscriber, seq) VALUES ('none', 1)",
+        "INSERT INTO inbox SELECT 'none', id, seq, occurred_at FROM outbox LIMIT 1",
         "INSERT INTO webhook_endpoints SELECT id, 'https://example.com/', '', '[]', 'whsec_', NULL, NULL, TRUE, \
            NULL, 1, occurred_at, occurred_at FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO webhook_deliveries SELECT id, id, id, type, '{}', 'pending', 0, occurred_at, NULL, NULL, NULL, \

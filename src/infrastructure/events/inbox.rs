@@ -1,0 +1,47 @@
+//! The inbox: the rows of `inbox`, by which an event that a broker delivers twice is handled once.
+//!
+//! A row says that a subscriber has read an event above its cursor. The cursor follows over the events without a gap,
+//! and the rows up to it are deleted.
+
+use uuid::Uuid;
+
+use super::envelope::Envelope;
+use crate::infrastructure::repositories::{
+    Conditions, DatabaseError, EventRange, Outbox, UnitOfWork, params,
+};
+
+/// Returns those of the events at some positions that are in the outbox: the position, the id and the subject of each.
+pub(super) async fn known(
+    work: &mut UnitOfWork,
+    positions: impl Iterator<Item = i64>,
+) -> Result<Vec<(i64, Uuid, String)>, DatabaseError> {
+    let conditions = Conditions::default().any_of("seq", positions);
+    let sql = format!("SELECT seq, id, subject FROM outbox WHERE {conditions}");
+    work.all(&sql, conditions.values()).await
+}
+
+/// Records that a subscriber has read events.
+pub(super) async fn record(
+    work: &mut UnitOfWork,
+    subscriber: &str,
+    events: &[Envelope],
+) -> Result<(), DatabaseError> {
+    let sql = "INSERT INTO inbox (subscriber, event_id, seq, received_at) VALUES ($1, $2, $3, $4)";
+    for event in events {
+        let values = params![subscriber, event.id, event.position, work.now()];
+        work.execute(sql, &values).await?;
+    }
+    Ok(())
+}
+
+/// Returns the position up to which a subscriber has read every event of a range: that before the first unread one.
+pub(super) async fn read_until(work: &mut UnitOfWork, range: EventRange<'_>) -> Result<i64, DatabaseError> {
+    let first: Vec<i64> = Outbox(work).read(range, "seq", 1).await?;
+    Ok(first.first().map_or(range.until, |position| position - 1))
+}
+
+/// Deletes the rows up to a position.
+pub(super) async fn clear(work: &mut UnitOfWork, subscriber: &str, until: i64) -> Result<(), DatabaseError> {
+    let sql = "DELETE FROM inbox WHERE subscriber = $1 AND seq <= $2";
+    work.execute(sql, &params![subscriber, until]).await.map(drop)
+}

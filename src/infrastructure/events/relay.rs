@@ -1,0 +1,321 @@
+//! The relay: publishes the events of the outbox to a broker, from where other processes receive them.
+//!
+//! It has a cursor like a subscriber, and moves it after the broker has acknowledged the events. One process has the
+//! lease of the cursor; when it ends, another one takes over, and the cursor refuses what the first one still does. The
+//! events of one subject are published one after the other, those of different subjects at the same time. An event that
+//! the broker refuses for good becomes a dead letter of the relay and delays no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::broker::Broker;
+use super::cloud_event::CloudEvent;
+use super::cursor::{self, Lease, RELAY};
+use super::envelope::Envelope;
+use super::event_logger::{EventFilter, EventLogger};
+use super::message_queue_event::MessageOutcome;
+use super::reconnection::Backoff;
+use super::transports::TransportError;
+use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
+use crate::infrastructure::repositories::{Database, DeadLetter, Outbox, SettingsRepository, UnitOfWork};
+
+/// The most events that are read at once.
+const BATCH: usize = 500;
+/// The most subjects whose events are published at the same time.
+const CONCURRENCY: usize = 64;
+/// The time for which the cursor is leased.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// The part of a lease that must be left when a batch begins: longer than the batch may take.
+const LEFT: SignedDuration = SignedDuration::from_secs(20);
+/// The longest time that a batch may take. What was not acknowledged by then is published again.
+const BATCH_TIME: Duration = Duration::from_secs(15);
+/// The longest wait for the next event. A commit ends it, except one of another process of which no notification came.
+const POLL: Duration = Duration::from_secs(2);
+/// The time after which the relay looks again whether the broker still has what was published.
+const CHECK: Duration = Duration::from_secs(5);
+/// The setting with the identity of the broker.
+const IDENTITY: &str = "broker";
+
+/// Publishes the events of a store to a broker.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    database: Database,
+    broker: Broker,
+    /// The groups whose queues the relay sets up.
+    groups: Vec<String>,
+    lease: Uuid,
+}
+
+/// What the relay knows while it has the lease.
+struct Turn {
+    lease: Lease,
+    position: i64,
+    /// The time at which the state of the broker was checked.
+    checked: Option<Instant>,
+}
+
+/// The outcome of publishing a batch.
+#[derive(Debug, Default)]
+struct Published {
+    /// The positions of the events that the broker has stored.
+    stored: BTreeSet<i64>,
+    /// The events that the broker refused for good, with the reasons.
+    refused: BTreeMap<i64, TransportError>,
+    /// The first other error.
+    error: Option<TransportError>,
+}
+
+impl Relay {
+    /// Returns a relay that sets up queues for these groups.
+    pub fn new(database: Database, broker: Broker, groups: Vec<String>) -> Self {
+        let lease = database.context().ids.uuid();
+        Self { database, broker, groups, lease }
+    }
+
+    /// Publishes events as they are committed, until `stop` is cancelled.
+    pub async fn run(&self, stop: &CancellationToken) {
+        let (mut turn, mut backoff) = (None, Backoff::default());
+        while !stop.is_cancelled() {
+            let committed = self.database.committed().notified();
+            let Some(relayed) = stop.run_until_cancelled(self.relay(&mut turn)).await else { break };
+            let failed = relayed.err();
+            let wait = match &failed {
+                None => {
+                    backoff = Backoff::default();
+                    POLL
+                }
+                Some(failure) => {
+                    turn = None;
+                    let failure = failure.report();
+                    tracing::warn!(%failure, "events were not published to the broker, retrying");
+                    backoff.next(self.database.context())
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = committed, if failed.is_none() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Ends the lease after [`Relay::run`], so that another process can continue at once.
+    pub async fn release(&self) -> Result<(), Failure> {
+        let release = self
+            .database
+            .write(self.lease, async |work, lease| Ok(cursor::release(work, RELAY, *lease).await?));
+        release.await
+    }
+
+    /// Publishes the event of a dead letter of the relay once more. If the broker stores it, the dead letter is
+    /// removed; otherwise it is returned with the error.
+    pub async fn retry(&self, letter: DeadLetter) -> Result<Option<DeadLetter>, Failure> {
+        let event: Envelope =
+            Outbox(&mut self.database.read().await?).get(letter.seq, Envelope::COLUMNS).await?;
+        let published = self.publish_in_order(vec![&event]).await;
+        let error = published.into_iter().find_map(|(_, result)| result.err());
+        let write = self.database.write((letter, error), async |work, (letter, error)| {
+            work.remove::<DeadLetter>(letter.id).await?;
+            let Some(error) = error else { return Ok(None) };
+            let (attempts, error, failed_at) = (letter.attempts + 1, error.to_string(), work.now());
+            let letter = DeadLetter { attempts, error, failed_at, ..letter.clone() };
+            work.insert(&letter).await?;
+            Ok(Some(letter))
+        });
+        write.await
+    }
+
+    /// Publishes the events that are committed, if this process has the lease or gets it.
+    async fn relay(&self, turn: &mut Option<Turn>) -> Result<(), Failure> {
+        loop {
+            let Some(mine) = self.extend(turn.take()).await? else { return Ok(()) };
+            let mine = turn.insert(mine);
+            if mine.checked.is_none_or(|checked| checked.elapsed() >= CHECK) {
+                self.check(mine).await?;
+            }
+            let (events, _) = {
+                let mut connection = self.database.read().await?;
+                EventLogger(&mut connection).after(mine.position, &EventFilter::default(), BATCH).await?
+            };
+            if events.is_empty() {
+                return Ok(());
+            }
+            let mut published = self.publish(&events).await;
+            let error = published.error.take();
+            self.record(mine, events, published).await?;
+            if let Some(error) = error {
+                return Err(error.into());
+            }
+        }
+    }
+
+    /// Leases the cursor, or extends the lease if it ends soon; returns `None` while another process has it.
+    async fn extend(&self, turn: Option<Turn>) -> Result<Option<Turn>, Failure> {
+        let now = self.database.context().clock.now();
+        if let Some(turn) = turn.filter(|turn| turn.lease.until.duration_since(now) >= LEFT) {
+            return Ok(Some(turn));
+        }
+        let write = self.database.write(self.lease, async |work, &id| {
+            let lease = Lease { id, until: work.now().checked_add(LEASE).unwrap_or(Timestamp::MAX) };
+            Ok::<_, Failure>((cursor::lease(work, RELAY, lease).await?, lease))
+        });
+        let (position, lease) = write.await?;
+        Ok(position.map(|position| Turn { lease, position, checked: None }))
+    }
+
+    /// Checks whether the broker still has what was published to it. If it was wiped, or is another one, it is set up,
+    /// and the relay begins again with the oldest event that is kept: receivers ignore what they have handled.
+    async fn check(&self, turn: &mut Turn) -> Result<(), Failure> {
+        let known = SettingsRepository(&mut self.database.read().await?).find(IDENTITY).await?;
+        let transport = &self.broker.transport;
+        let mut found = transport.state(&self.groups).await?;
+        if found.is_none() {
+            // first, so that a crash in between is noticed, too
+            self.begin_again(turn, String::new()).await?;
+            transport.set_up(&self.groups).await?;
+            found = transport.state(&self.groups).await?;
+        }
+        let missing = || TransportError::NotSetUp("what was created is not there".to_owned());
+        let found = found.ok_or_else(missing)?;
+        if known.as_ref() != Some(&found) {
+            tracing::info!(broker = transport.kind(), "publishing all events that are kept to the broker");
+            self.begin_again(turn, found).await?;
+        }
+        turn.checked = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Moves the cursor before all events, and records the identity of the broker.
+    async fn begin_again(&self, turn: &mut Turn, identity: String) -> Result<(), Failure> {
+        let write = self.database.write((turn.lease, identity), async |work, (lease, identity)| {
+            SettingsRepository::set(work, IDENTITY, identity).await?;
+            move_to(work, *lease, Outbox::START).await
+        });
+        write.await?;
+        turn.position = Outbox::START;
+        Ok(())
+    }
+
+    /// Publishes events, those of each subject in their order and up to the first that fails.
+    async fn publish(&self, events: &[Envelope]) -> Published {
+        let mut subjects: BTreeMap<&str, Vec<&Envelope>> = BTreeMap::new();
+        for event in events {
+            subjects.entry(&event.subject).or_default().push(event);
+        }
+        let mut published = Published::default();
+        let mut running = Vec::with_capacity(subjects.len());
+        for events in subjects.into_values() {
+            running.push(self.publish_in_order(events).boxed());
+        }
+        let mut results = stream::iter(running).buffer_unordered(CONCURRENCY);
+        let collecting = async {
+            while let Some(results) = results.next().await {
+                for (position, result) in results {
+                    published.add(position, result);
+                }
+            }
+        };
+        if tokio::time::timeout(BATCH_TIME, collecting).await.is_err() {
+            let slow = || TransportError::Unavailable("the broker is slow".to_owned());
+            published.error.get_or_insert_with(slow);
+        }
+        published
+    }
+
+    /// Publishes the events of a subject up to the first that fails and may succeed later; returns the result of each.
+    async fn publish_in_order(&self, events: Vec<&Envelope>) -> Vec<(i64, Result<(), TransportError>)> {
+        let mut results = Vec::with_capacity(events.len());
+        for event in events {
+            let message = CloudEvent::new(event).message(self.broker.mode);
+            let result = self.broker.transport.publish(&message).await;
+            self.broker.published(&event.event_type, event.id, outcome(&result));
+            let ends = result.as_ref().is_err_and(|error| !error.is_permanent());
+            results.push((event.position, result));
+            if ends {
+                break;
+            }
+        }
+        results
+    }
+
+    /// Moves the cursor over the events that need not be published again, and makes those of them that were refused
+    /// dead letters.
+    async fn record(
+        &self,
+        turn: &mut Turn,
+        events: Vec<Envelope>,
+        published: Published,
+    ) -> Result<(), Failure> {
+        let is_done = |event: &&Envelope| {
+            published.stored.contains(&event.position) || published.refused.contains_key(&event.position)
+        };
+        let Some(last) = events.iter().take_while(is_done).last().map(|event| event.position) else {
+            return Ok(());
+        };
+        let given = (turn.lease, last, events, published.refused);
+        let write = self.database.write(given, async |work, (lease, last, events, refused)| {
+            for event in events.iter().filter(|event| event.position <= *last) {
+                if let Some(error) = refused.get(&event.position) {
+                    give_up(work, event, error).await?;
+                }
+            }
+            move_to(work, *lease, *last).await
+        });
+        write.await?;
+        turn.position = last;
+        Ok(())
+    }
+}
+
+impl Published {
+    fn add(&mut self, position: i64, result: Result<(), TransportError>) {
+        match result {
+            Ok(()) => drop(self.stored.insert(position)),
+            Err(error) if error.is_permanent() => drop(self.refused.insert(position, error)),
+            Err(error) => drop(self.error.get_or_insert(error)),
+        }
+    }
+}
+
+fn outcome(result: &Result<(), TransportError>) -> MessageOutcome {
+    match result {
+        Ok(()) => MessageOutcome::Acknowledged,
+        Err(error) if error.is_permanent() => MessageOutcome::Rejected,
+        Err(_) => MessageOutcome::Failed,
+    }
+}
+
+/// Moves the cursor, if this process still has the lease.
+async fn move_to(work: &mut UnitOfWork, lease: Lease, position: i64) -> Result<(), Failure> {
+    if cursor::advance_leased(work, RELAY, position, lease).await? {
+        return Ok(());
+    }
+    let lost = "another process has leased the cursor of the relay";
+    Err(Technical::new(TechnicalKind::Unavailable, lost).into())
+}
+
+/// Makes an event that the broker refuses a dead letter of the relay, unless it is one already.
+async fn give_up(work: &mut UnitOfWork, event: &Envelope, error: &TransportError) -> Result<(), Failure> {
+    let letter = DeadLetter {
+        id: work.id(),
+        subscriber: RELAY.to_owned(),
+        seq: event.position,
+        event_id: event.id,
+        event_type: event.event_type.clone(),
+        subject: event.subject.clone(),
+        attempts: 1,
+        error: error.to_string(),
+        failed_at: work.now(),
+    };
+    if work.insert_new(&letter).await? {
+        tracing::error!(event = %event.id, %error, "the broker refuses an event; it became a dead letter");
+    }
+    Ok(())
+}
