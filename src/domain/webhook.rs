@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::events::EVENT_TYPES;
 use super::ids::{WebhookDeliveryId, WebhookEndpointId};
 use super::state::states;
 use super::time::later;
@@ -50,7 +51,7 @@ pub struct WebhookEndpoint {
     pub url: String,
     /// A text for administrators.
     pub description: String,
-    /// The types of the events that are sent; all if it is empty.
+    /// The types of the events that are sent; those of the business if it is empty.
     pub event_types: Vec<String>,
     /// The secret that signs the messages.
     pub secret: WebhookSecret,
@@ -83,7 +84,11 @@ impl std::fmt::Debug for WebhookSecret {
 impl WebhookEndpoint {
     /// Returns whether an event of a type that was published at a time is sent to the endpoint.
     pub fn receives(&self, event_type: &str, published_at: Timestamp) -> bool {
-        let is_wanted = self.event_types.is_empty() || self.event_types.iter().any(|one| one == event_type);
+        let is_wanted = if self.event_types.is_empty() {
+            EVENT_TYPES.contains(&event_type)
+        } else {
+            self.event_types.iter().any(|one| one == event_type)
+        };
         self.active && is_wanted && published_at >= self.created_at
     }
 

@@ -31,6 +31,7 @@ impl Infrastructure {
     /// Assembles the rooms on an open database, with the vendors of these settings.
     pub fn new(database: Database, settings: AdapterSettings) -> Self {
         let webhooks = WebhookClient::new(settings.private_webhooks);
+        let database = database.publishing_tags(events::cache_invalidation);
         let bus = EventBus::default();
         let gateways = adapters::assemble(&database, &bus, settings);
         Self { database, bus, gateways, webhooks, broker: None }

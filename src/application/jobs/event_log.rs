@@ -6,12 +6,12 @@ use uuid::Uuid;
 use super::JobContext;
 use crate::application::Store;
 use crate::infrastructure::events::transports::TransportError;
-use crate::infrastructure::events::{Envelope, EventFilter, EventLogger, Lag, Replay};
+use crate::infrastructure::events::{self, Envelope, EventFilter, EventLogger, Lag, Replay};
 use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::Page;
 
 /// Returns a page of events, the last published first.
-pub async fn events(
+pub async fn list(
     store: &Store,
     filter: &EventFilter,
     limit: usize,
@@ -55,8 +55,21 @@ pub async fn after(
     filter: &EventFilter,
     limit: usize,
 ) -> Result<(Vec<Envelope>, i64), Failure> {
-    let mut connection = store.database().read().await?;
-    Ok(EventLogger(&mut connection).after(position, filter, limit).await?)
+    let given = (position, filter.clone(), limit);
+    let read = store.database().snapshot(given, async |connection, (position, filter, limit)| {
+        Ok(EventLogger(connection).after(position, &filter, limit).await?)
+    });
+    read.await
+}
+
+/// Returns a position as a signed text, for clients that continue after it.
+pub fn position_id(store: &Store, position: i64) -> Result<String, Failure> {
+    Ok(events::position_id(store.database().signing_key(), position)?)
+}
+
+/// Returns the position of a text that [`position_id`] returned; `None` for any other text.
+pub fn position_of_id(store: &Store, id: &str) -> Option<i64> {
+    events::position_of_id(store.database().signing_key(), id).ok()
 }
 
 /// Returns each subscriber with the events that wait for it.

@@ -7,6 +7,7 @@ use crate::domain::events::EVENT_TYPES;
 use crate::domain::ids::WebhookEndpointId;
 use crate::domain::webhook::{MAX_WEBHOOK_ENDPOINTS, WebhookEndpoint, WebhookSecret};
 use crate::infrastructure::adapters::{InvalidEndpoint, WebhookClient, new_webhook_secret};
+use crate::infrastructure::events::TECHNICAL_EVENT_TYPES;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::{
     Page, StoredResponse, UnitOfWork, WebhookCounts, WebhookRepository,
@@ -26,7 +27,8 @@ pub struct CreateWebhookEndpoint {
     #[serde(default)]
     #[schema(default = "", max_length = 200)]
     pub description: String,
-    /// The types of the events that are sent, such as `order.paid`. If it is empty or omitted, all are.
+    /// The types of the events that are sent, such as `order.paid`. If it is empty or omitted, all events of the
+    /// business are; technical ones, such as `cache_invalidation`, are sent only if they are named.
     #[serde(default)]
     #[schema(default = json!([]), max_items = 64)]
     pub event_types: Vec<String>,
@@ -46,7 +48,7 @@ pub struct UpdateWebhookEndpoint {
     /// A text for administrators.
     #[schema(nullable = false, max_length = 200)]
     pub description: Option<String>,
-    /// The types of the events that are sent; all if it is empty.
+    /// The types of the events that are sent; all of the business if it is empty.
     #[schema(nullable = false, max_items = 64)]
     pub event_types: Option<Vec<String>>,
     /// Whether events are sent. An endpoint that was deactivated because it failed is activated again by `true`; what
@@ -188,10 +190,11 @@ fn check(client: &WebhookClient, url: Option<&str>, types: Option<&[String]>) ->
             faults.add("/url", Fault::Format { format: "public-url".to_owned() });
         }
     }
+    let allowed = [EVENT_TYPES, TECHNICAL_EVENT_TYPES].concat();
     for (index, name) in types.into_iter().flatten().enumerate() {
-        let allowed = || EVENT_TYPES.iter().map(|&name| name.into()).collect();
-        if !EVENT_TYPES.contains(&name.as_str()) {
-            faults.add(format!("/event_types/{index}"), Fault::NotAllowed { allowed: allowed() });
+        if !allowed.contains(&name.as_str()) {
+            let allowed = allowed.iter().map(|&name| name.into()).collect();
+            faults.add(format!("/event_types/{index}"), Fault::NotAllowed { allowed });
         }
     }
     faults.check()

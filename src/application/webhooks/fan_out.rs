@@ -3,13 +3,16 @@
 use crate::domain::events::EVENT_TYPES;
 use crate::domain::ids::WebhookEndpointId;
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus};
-use crate::infrastructure::events::{CloudEvent, Envelope, Subscriber};
+use crate::infrastructure::events::{CloudEvent, Envelope, Subscriber, TECHNICAL_EVENT_TYPES};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{Connection, UnitOfWork, WebhookRepository};
 
 /// The subscriber `webhooks`.
 pub(crate) fn subscriber() -> Subscriber {
-    Subscriber::new("webhooks").on_all(EVENT_TYPES, fan_out).only_if(has_endpoints)
+    Subscriber::new("webhooks")
+        .on_all(EVENT_TYPES, fan_out)
+        .on_all(TECHNICAL_EVENT_TYPES, fan_out)
+        .only_if(has_endpoints)
 }
 
 async fn has_endpoints(connection: &mut Connection) -> Result<bool, Failure> {

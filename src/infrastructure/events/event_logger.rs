@@ -7,8 +7,11 @@ use uuid::Uuid;
 
 use super::envelope::Envelope;
 use crate::infrastructure::repositories::{
-    Conditions, Connection, DatabaseError, ListError, Outbox, Page, PageRequest,
+    Conditions, Connection, DatabaseError, ListError, Outbox, Page, PageRequest, SigningKey,
 };
+
+/// The list whose cursors are the ids of positions.
+const POSITIONS: &str = "positions of events";
 
 /// Which events are read. By default all are.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -77,6 +80,18 @@ impl EventLogger<'_> {
         };
         Ok((events, reached))
     }
+}
+
+/// Returns a position in the log as a signed text, for clients that continue after it.
+pub fn position_id(key: &SigningKey, position: i64) -> Result<String, ListError> {
+    let (cursors, _) = PageRequest { limit: 0, cursor: None, key }.cursors::<i64>(POSITIONS, &())?;
+    Ok(cursors.encode(&position)?)
+}
+
+/// Returns the position of a text that [`position_id`] returned.
+pub fn position_of_id(key: &SigningKey, id: &str) -> Result<i64, ListError> {
+    let (_, position) = PageRequest { limit: 0, cursor: Some(id), key }.cursors(POSITIONS, &())?;
+    Ok(position.unwrap_or(Outbox::START))
 }
 
 fn select() -> String {

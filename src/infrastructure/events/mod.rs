@@ -18,6 +18,37 @@
 //! With a [`Broker`], the [`Relay`] publishes the durable events to it, and the [`Receiver`] gets those of each
 //! subscriber from it; `transports/` has the kinds of brokers.
 //!
+//! # Publishing needs a transaction
+//!
+//! ```
+//! use undercroft::domain::events::StockDepleted;
+//! use undercroft::infrastructure::repositories::{Database, DatabaseError};
+//!
+//! async fn deplete(database: &Database, event: StockDepleted) -> Result<(), DatabaseError> {
+//!     database.write(event, async |work, event| work.publish(event).await).await
+//! }
+//! ```
+//!
+//! A durable event cannot be published without one, and it cannot be emitted as a signal:
+//!
+//! ```compile_fail,E0308
+//! use undercroft::domain::events::StockDepleted;
+//! use undercroft::infrastructure::repositories::{Database, DatabaseError, UnitOfWork};
+//!
+//! async fn deplete(mut database: Database, event: StockDepleted) -> Result<(), DatabaseError> {
+//!     UnitOfWork::publish(&mut database, &event).await
+//! }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use undercroft::domain::events::StockDepleted;
+//! use undercroft::infrastructure::events::EventBus;
+//!
+//! fn deplete(bus: &EventBus, event: StockDepleted) {
+//!     bus.emit(&event);
+//! }
+//! ```
+//!
 //! [`DurableEvent`]: crate::domain::events::DurableEvent
 //! [`UnitOfWork`]: crate::infrastructure::repositories::UnitOfWork
 //! [`UnitOfWork::publish`]: crate::infrastructure::repositories::UnitOfWork::publish
@@ -27,6 +58,7 @@ mod background_job_completed_event;
 mod backoff;
 mod batch;
 mod broker;
+mod cache_invalidation_event;
 mod cloud_event;
 mod cursor;
 mod database_replication_event;
@@ -52,13 +84,15 @@ pub mod transports;
 pub use api_request_received_event::ApiRequestReceivedEvent;
 pub use background_job_completed_event::BackgroundJobCompletedEvent;
 pub use broker::Broker;
+pub use cache_invalidation_event::CacheInvalidationEvent;
+pub(super) use cache_invalidation_event::cache_invalidation;
 pub use cloud_event::{CloudEvent, Mode};
 pub use cursor::RELAY;
 pub use database_replication_event::{DatabaseReplicationEvent, ReplicatedOperation};
 pub use envelope::Envelope;
 pub use event_bus::{EventBus, Signal, Subscription};
 pub use event_dispatcher::{EventDispatcher, RETENTION};
-pub use event_logger::{EventFilter, EventLogger};
+pub use event_logger::{EventFilter, EventLogger, position_id, position_of_id};
 pub use incoming::{InvalidEvent, ReceivedEvent};
 pub use lag::Lag;
 pub use message_queue_event::{MessageDirection, MessageOutcome, MessageQueueEvent};
@@ -69,6 +103,13 @@ pub use service_shutdown_event::{DrainedRequests, HandedOver, ServiceShutdownEve
 pub use subscriber::{Condition, EnvelopeHandler, EventHandler, Subscriber};
 pub use third_party_api_response_event::{CallOutcome, ThirdPartyApiResponseEvent};
 pub use transports::{EventsUrl, InvalidEventsUrl};
+
+use crate::domain::events::DurableEvent;
+
+/// The types of technical events that are stored. Those of the business are
+/// [`EVENT_TYPES`](crate::domain::events::EVENT_TYPES).
+pub const TECHNICAL_EVENT_TYPES: &[&str] =
+    &[BackgroundJobCompletedEvent::TYPE, CacheInvalidationEvent::TYPE, ServiceShutdownEvent::TYPE];
 
 #[cfg(test)]
 mod adding_one {

@@ -4,13 +4,14 @@ mod tree;
 
 pub use self::tree::TreeError;
 
-use super::database::{Connection, DatabaseError, params, select, table};
+use super::database::{CacheTag, Connection, DatabaseError, params, select, table};
 use crate::domain::category::Category;
 use crate::domain::ids::CategoryId;
 
 table! {
     // `CategoryRepository::move_to` alone changes the position in the tree, since it must check it.
-    Category in "categories", key CategoryId, versioned except [parent_id, position];
+    Category in "categories", key CategoryId, versioned except [parent_id, position],
+    shown as CacheTag::Category;
     id,
     slug,
     name,

@@ -14,7 +14,7 @@ pub use self::reservations::ReserveError;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::database::{Connection, DatabaseError, UnitOfWork, from_row, key_lists, params};
+use super::database::{CacheTag, Connection, DatabaseError, UnitOfWork, from_row, key_lists, params};
 use crate::domain::ids::VariantId;
 use crate::domain::product::Stock;
 
@@ -69,7 +69,10 @@ impl InventoryRepository<'_> {
                    RETURNING stock, reserved, version";
         let values = params![variant, stock, work.now(), expected];
         match work.first(sql, &values).await? {
-            Some(stock) => Ok(StockSet::Done(stock)),
+            Some(stock) => {
+                work.touch(CacheTag::Variant(variant));
+                Ok(StockSet::Done(stock))
+            }
             None => not_changed(work, variant, expected).await,
         }
     }
@@ -80,6 +83,7 @@ impl InventoryRepository<'_> {
                    WHERE variant_id = $1";
         for (variant, quantity) in summed(lines) {
             let values = params![variant, quantity, work.now()];
+            work.touch(CacheTag::Variant(variant));
             work.defer(sql, &values).await?;
         }
         Ok(())

@@ -45,10 +45,10 @@ pub use category_repository::{CategoryRepository, TreeError};
 #[cfg(test)]
 pub(crate) use database::new_database;
 pub use database::{
-    Conditions, Connection, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due, Engine, EventRange,
-    Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, Outbox, Page,
-    PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, UnitOfWork, Versioned, WorkFn,
-    newest_first, next_number,
+    CacheTag, Conditions, Connection, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due, Engine,
+    EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, NewEvent,
+    Outbox, Page, PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, TagEvent,
+    UnitOfWork, Versioned, WorkFn, newest_first, next_number,
 };
 pub use database::{copy, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, table,
+    CacheTag, Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, table,
 };
 use crate::domain::ids::{ProductId, ReviewId, UserId};
 use crate::domain::review::{Review, ReviewStatus};
@@ -106,5 +106,6 @@ async fn count(
     let sql = "UPDATE products SET rating_sum = rating_sum + $2, rating_count = rating_count + $3, \
                version = version + 1, updated_at = $4 WHERE id = $1";
     let now = work.now();
+    work.touch(CacheTag::Product(product_id));
     work.defer(sql, &params![product_id, stars, reviews, now]).await
 }

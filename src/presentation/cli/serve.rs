@@ -67,7 +67,8 @@ impl Serve {
         let admin = is_demo.then(|| store.clone());
         let has_admin = is_demo || users::has_admin(&store).await.map_err(CliError::Store)?;
         let _metrics = metrics.serve(&store);
-        let (app, bus) = (router(store.clone(), http.clone()), store.infrastructure.bus.clone());
+        let (app, bus) =
+            (router(store.clone(), http.clone(), stop.clone()), store.infrastructure.bus.clone());
         let serving = server::serve(listener, app, &http, context, bus, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use tokio_util::sync::CancellationToken;
 
 use super::state::AppState;
 use super::{observe::observe, openapi, routes};
@@ -11,9 +12,10 @@ use crate::application::Store;
 use crate::infrastructure::exceptions::{Failure, NotFound, RejectedRequest};
 use crate::settings::HttpSettings;
 
-/// Returns the HTTP API of a store: all routes, inside the layer that logs and limits each request.
-pub fn router(store: Store, http: HttpSettings) -> Router {
-    let state = AppState::new(store, http, openapi::document);
+/// Returns the HTTP API of a store: all routes, inside the layer that logs and limits each request. Streams end when
+/// `stop` is cancelled.
+pub fn router(store: Store, http: HttpSettings, stop: CancellationToken) -> Router {
+    let state = AppState::new(store, http, stop, openapi::document);
     routes::all()
         .into_router()
         .fallback(|| async { Failure::from(NotFound::Route) })

@@ -4,10 +4,15 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::settings::HttpSettings;
+
+/// The most streams of events at the same time.
+const STREAMS: usize = 32;
 
 /// The state of every handler: `State(app): State<AppState>`, then `&app.store`. Clones share everything.
 #[derive(Clone)]
@@ -21,6 +26,10 @@ pub struct App {
     pub http: HttpSettings,
     /// Checks whether the store can write.
     pub readiness: Readiness,
+    /// Cancelled when the server stops: responses that do not end by themselves end then.
+    pub stop: CancellationToken,
+    /// The streams of events that may still begin.
+    pub(super) streams: Arc<Semaphore>,
     generate_document: fn() -> Vec<u8>,
     document: OnceLock<Bytes>,
 }
@@ -34,10 +43,17 @@ impl App {
 
 impl AppState {
     /// Returns the state for a store, with these HTTP settings and the function that generates the OpenAPI document.
-    pub(super) fn new(store: Store, http: HttpSettings, generate_document: fn() -> Vec<u8>) -> Self {
+    pub(super) fn new(
+        store: Store,
+        http: HttpSettings,
+        stop: CancellationToken,
+        generate_document: fn() -> Vec<u8>,
+    ) -> Self {
         Self(Arc::new(App {
             store,
             http,
+            stop,
+            streams: Arc::new(Semaphore::new(STREAMS)),
             readiness: Readiness::default(),
             generate_document,
             document: OnceLock::new(),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use jiff::SignedDuration;
@@ -51,11 +52,15 @@ impl Drop for Running {
 impl TestServer {
     /// Serves this store and runs its worker.
     pub async fn start(store: Store) -> Self {
+        Self::start_with(store, HttpSettings::default()).await
+    }
+
+    /// Serves this store with these settings, and runs its worker.
+    pub async fn start_with(store: Store, http: HttpSettings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let http = HttpSettings::default();
-        let router = router(store.clone(), http.clone());
+        let router = router(store.clone(), http.clone(), stop.clone());
         let (context, end) = (store.database().context().clone(), stop.clone());
         let bus = store.infrastructure.bus.clone();
         let serving = tokio::spawn(async move {
@@ -130,6 +135,16 @@ impl TestClient {
     /// Sends a GET request.
     pub async fn get(&self, path: &str) -> TestResponse {
         self.send(Method::GET, path, None).await
+    }
+
+    /// Sends a GET request whose response does not end; returns its body.
+    pub async fn open(&self, path: &str) -> Incoming {
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = format!("http://{}{path}", self.address).parse().unwrap();
+        *request.headers_mut() = self.headers.clone();
+        let response = self.client.request(request).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.into_body()
     }
 
     /// Sends a POST request.

@@ -6,7 +6,7 @@ use super::CategoryRepository;
 use crate::domain::category::{Category, MAX_LEVELS};
 use crate::domain::ids::CategoryId;
 use crate::domain::tax::TaxClass;
-use crate::infrastructure::repositories::database::{DatabaseError, UnitOfWork, params};
+use crate::infrastructure::repositories::database::{CacheTag, DatabaseError, UnitOfWork, params};
 
 /// Why a category was not added to the tree, or not moved in it.
 #[derive(Debug, Error)]
@@ -117,10 +117,11 @@ impl CategoryRepository<'_> {
         let sql = "UPDATE categories SET parent_id = $2, position = $3, version = version + 1, updated_at = $4 \
                    WHERE id = $1";
         let now = work.now();
-        match work.execute(sql, &params![id, parent, position, now]).await? {
-            0 => Err(TreeError::Missing),
-            _ => Ok(()),
+        if work.execute(sql, &params![id, parent, position, now]).await? == 0 {
+            return Err(TreeError::Missing);
         }
+        work.touch(CacheTag::Category(id));
+        Ok(())
     }
 
     /// Removes a category that has neither children nor products; returns whether it was removed.
@@ -129,6 +130,7 @@ impl CategoryRepository<'_> {
         let sql = "DELETE FROM categories WHERE id = $1 \
                    AND NOT EXISTS (SELECT 1 FROM categories WHERE parent_id = $1) \
                    AND NOT EXISTS (SELECT 1 FROM products WHERE category_id = $1)";
+        work.touch(CacheTag::Category(id));
         Ok(work.execute(sql, &params![id]).await? == 1)
     }
 

@@ -34,6 +34,7 @@ impl UnitOfWork {
         }
         drop(params);
         *row = changed;
+        self.touch_row(row);
         Ok(())
     }
 
@@ -136,6 +137,7 @@ impl UnitOfWork {
         let sql = format!("UPDATE {} SET {} WHERE {}", T::NAME, sets.join(", "), key_condition::<T>(1));
         self.defer(&sql, &params).await?;
         self.locked[index].values = values.into();
+        self.touch_row(row);
         Ok(true)
     }
 

@@ -1,5 +1,6 @@
 //! The database: `sqlite:FILE` or `postgres://…`, with the same functions for both.
 
+mod cache_tag;
 mod conditions;
 mod connection;
 mod constraints;
@@ -8,8 +9,10 @@ mod counters;
 mod dialect;
 mod due;
 mod error;
+mod load;
 mod locked;
 mod migrations;
+mod new_event;
 mod outbox;
 mod page;
 mod param;
@@ -47,13 +50,16 @@ pub(crate) use self::row::{from_row, read_column};
 pub(crate) use self::statements::{column_list, key_lists, placeholders, select};
 pub(crate) use self::table::{Root, ToColumns, table};
 pub use self::{
+    cache_tag::{CacheTag, TagEvent},
     conditions::Conditions,
     connection::Connection,
     counters::next_number,
     dialect::Engine,
     due::Due,
     error::DatabaseError,
+    load::DatabaseLoad,
     migrations::SchemaState,
+    new_event::NewEvent,
     outbox::{EventRange, Outbox},
     page::{ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,
@@ -76,19 +82,8 @@ pub struct Database {
     context: Context,
     committed: Arc<Notify>,
     signing_key: SigningKey,
+    tag_event: Option<TagEvent>,
     is_new: bool,
-}
-
-/// The connections of a database, and what waits for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DatabaseLoad {
-    /// The connections that are in use. On SQLite, those that read.
-    pub connections_in_use: usize,
-    /// The open connections that are not in use.
-    pub connections_idle: usize,
-    /// The number of reads and transactions that wait for a connection; on SQLite, of the transactions that wait for
-    /// the writer.
-    pub waiting: usize,
 }
 
 /// The engine of a database with its connections.
@@ -153,8 +148,15 @@ impl Database {
             context,
             committed: Arc::new(Notify::new()),
             signing_key: SigningKey::default(),
+            tag_event: None,
             is_new: false,
         }
+    }
+
+    /// Returns the same database, which publishes an event with each unit of work that changes what public pages show.
+    #[must_use]
+    pub fn publishing_tags(self, event: TagEvent) -> Self {
+        Self { tag_event: Some(event), ..self }
     }
 
     /// Returns whether the database was empty when it was opened.
@@ -270,8 +272,9 @@ impl Database {
             let (result, published) = match &*self.backend {
                 Backend::Sqlite(sqlite) => {
                     let (reply, received) = oneshot::channel();
-                    let context = self.context.clone();
-                    let pending = PendingWork { given, work, context, result: None, published: false, reply };
+                    let (context, tag_event) = (self.context.clone(), self.tag_event);
+                    let (result, published) = (None, false);
+                    let pending = PendingWork { given, work, context, tag_event, result, published, reply };
                     sqlite.submit(Box::new(pending)).await?;
                     received
                         .await
@@ -326,9 +329,9 @@ impl Database {
             };
             connection.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
             let connection = Connection::new(EngineConnection::Postgres(connection));
-            let mut unit = UnitOfWork::new(connection, self.context.clone());
+            let mut unit = UnitOfWork::new(connection, self.context.clone(), self.tag_event);
 
-            let (result, retryable) = match work(&mut unit, given).await {
+            let (result, retryable) = match unit.run(work, given).await {
                 Ok(value) => match unit.commit().await {
                     Ok(()) => (Ok(value), false),
                     Err(error) => {

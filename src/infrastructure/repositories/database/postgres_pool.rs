@@ -15,8 +15,8 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::DatabaseLoad;
 use super::error::DatabaseError;
+use super::load::DatabaseLoad;
 use super::postgres::PostgresConnection;
 
 /// The most connections.

@@ -6,6 +6,7 @@ use super::param::Param;
 use super::row::FromRow;
 use super::statements::{insert, key_condition, key_lists, row_lists, select};
 use super::table::{Table, ToColumns};
+use super::unit_of_work::UnitOfWork;
 
 /// The most rows that [`Connection::scan`] returns in one call.
 const SCAN: i64 = 500;
@@ -30,18 +31,6 @@ impl Connection {
         let sql =
             format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {})", T::NAME, key_condition::<T>(key.len()));
         self.one(&sql, &key).await
-    }
-
-    /// Inserts a row. On PostgreSQL an error is returned by the next statement of the transaction or by the commit.
-    pub async fn insert<T: Table>(&mut self, row: &T) -> Result<(), DatabaseError> {
-        self.defer(&insert::<T>(), &row.values()).await
-    }
-
-    /// Inserts a row unless there is one with its key or another unique value of it; returns whether it was inserted.
-    pub async fn insert_new<T: Table>(&mut self, row: &T) -> Result<bool, DatabaseError> {
-        let values = row.values();
-        let sql = format!("{} ON CONFLICT DO NOTHING", insert::<T>());
-        Ok(self.execute(&sql, &values).await? == 1)
     }
 
     /// Inserts the rows whose keys do not exist yet; returns their number.
@@ -96,6 +85,33 @@ impl Connection {
             found.extend(self.all::<T>(&sql, &keys).await?);
         }
         Ok(found)
+    }
+}
+
+impl UnitOfWork {
+    /// Inserts a row. On PostgreSQL an error is returned by the next statement of the transaction or by the commit.
+    pub async fn insert<T: Table>(&mut self, row: &T) -> Result<(), DatabaseError> {
+        self.touch_row(row);
+        self.defer(&insert::<T>(), &row.values()).await
+    }
+
+    /// Inserts a row unless there is one with its key or another unique value of it; returns whether it was inserted.
+    pub async fn insert_new<T: Table>(&mut self, row: &T) -> Result<bool, DatabaseError> {
+        let values = row.values();
+        let sql = format!("{} ON CONFLICT DO NOTHING", insert::<T>());
+        let is_new = self.execute(&sql, &values).await? == 1;
+        drop(values);
+        if is_new {
+            self.touch_row(row);
+        }
+        Ok(is_new)
+    }
+
+    /// Records the change of a row that public pages show.
+    pub(super) fn touch_row<T: Table>(&mut self, row: &T) {
+        if let Some(tag) = row.tag() {
+            self.touch(tag);
+        }
     }
 }
 

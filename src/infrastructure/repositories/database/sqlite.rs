@@ -13,9 +13,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::DatabaseLoad;
 use super::constraints::unique_constraint;
 use super::error::DatabaseError;
+use super::load::DatabaseLoad;
 use super::param::Param;
 use super::row::Row;
 use super::sqlite_file::{self, OpenFile};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::cache_tag::CacheTag;
 use super::error::DatabaseError;
 use super::param::{Param, params};
 use super::row::{Field, FromRow, Row};
@@ -22,6 +23,11 @@ pub trait Table: Sized {
     /// Returns the names of the columns of the fields, the key first.
     fn columns() -> impl Iterator<Item = &'static str> {
         Self::FIELDS.iter().copied().flatten().copied()
+    }
+
+    /// Returns the tag of the row, if public pages show it: writing it changes them.
+    fn tag(&self) -> Option<CacheTag> {
+        None
     }
 
     /// Returns the values of [`Table::columns`], followed by those of [`Table::COMPUTED`].
@@ -144,6 +150,7 @@ impl FromRow for Option<Money> {
 /// - `computed email_key: |user| …`: a column that is only written.
 /// - `versioned` or `versioned except [used]`: see [`Versioned`].
 /// - `listed by created_at`: see [`ListedByTime`].
+/// - `shown as CacheTag::Product`: see [`Table::tag`].
 ///
 /// Tables whose rows are not read and written as a whole are not described: links between two aggregates (`purchases`,
 /// `discount_uses`), and tables of which a statement changes single columns or many rows (`inventory`, `listings`).
@@ -155,7 +162,8 @@ macro_rules! table {
         $(, with $parts:ident: $parts_type:ty)?
         $(, computed $computed:ident: $compute:expr)?
         $(, versioned $(except [$($except:ident),+])?)?
-        $(, listed by $time:ident)?;
+        $(, listed by $time:ident)?
+        $(, shown as $tag:path)?;
         $($field:ident $(as ($($column:ident),+))? $(: $form:ident $(($currency:ident))?)?),+ $(,)?
     ) => {
         impl $crate::infrastructure::repositories::Table for $type {
@@ -166,6 +174,10 @@ macro_rules! table {
                 $($crate::infrastructure::repositories::database::table::column_names!($field $(($($column),+))?),)+
             ];
             $(const COMPUTED: &'static [&'static str] = &[stringify!($computed)];)?
+
+            $(fn tag(&self) -> Option<$crate::infrastructure::repositories::CacheTag> {
+                Some($tag(self.id))
+            })?
 
             fn values(&self) -> Vec<$crate::infrastructure::repositories::Param<'_>> {
                 let mut values = Vec::with_capacity(Self::FIELDS.len());

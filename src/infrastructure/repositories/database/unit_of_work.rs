@@ -1,5 +1,6 @@
 //! A transaction: changes and events are committed together, or not at all.
 
+use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -11,9 +12,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::cache_tag::{CacheTag, TagEvent};
 use super::connection::{Connection, EngineConnection};
 use super::dialect::{self, Engine};
 use super::error::DatabaseError;
+use super::new_event::NewEvent;
 use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
 use crate::domain::context::Context;
@@ -56,6 +59,9 @@ pub struct UnitOfWork {
     context: Context,
     now: Timestamp,
     published: bool,
+    /// What the unit of work changed of what public pages show.
+    tags: BTreeSet<CacheTag>,
+    tag_event: Option<TagEvent>,
     pub(super) stale: bool,
     pub(super) locked: Vec<Locked>,
     /// The locked rows at each savepoint.
@@ -71,12 +77,14 @@ pub(super) struct Locked {
 }
 
 impl UnitOfWork {
-    pub(crate) fn new(connection: Connection, context: Context) -> Self {
+    pub(crate) fn new(connection: Connection, context: Context, tag_event: Option<TagEvent>) -> Self {
         Self {
             connection,
             now: context.clock.now(),
             context,
             published: false,
+            tags: BTreeSet::new(),
+            tag_event,
             stale: false,
             locked: Vec::new(),
             savepoints: Vec::new(),
@@ -156,11 +164,43 @@ impl UnitOfWork {
 
     /// Publishes an event with this transaction: it is delivered if and only if the transaction commits.
     pub async fn publish<E: DurableEvent>(&mut self, event: &E) -> Result<(), DatabaseError> {
+        self.publish_new(NewEvent::of(event)).await
+    }
+
+    /// Publishes an event that is written already.
+    async fn publish_new(&mut self, event: NewEvent) -> Result<(), DatabaseError> {
         self.published = true;
         let id: Uuid = self.id();
-        let values = params![id, E::TYPE, E::VERSION, event.subject(), self.now, Param::json(event)];
+        let NewEvent { event_type, version, subject, data } = event;
+        let values = params![id, event_type, version, subject, self.now, data];
         let sql = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)";
         self.connection.defer(sql, &values).await
+    }
+
+    /// Records that a statement changes what public pages show. The rows of a table with tags record it themselves.
+    pub(crate) fn touch(&mut self, tag: CacheTag) {
+        self.tags.insert(tag);
+    }
+
+    /// Publishes one event for all tags that the unit of work changed, if there are any.
+    async fn publish_tags(&mut self) -> Result<(), DatabaseError> {
+        let tags = std::mem::take(&mut self.tags);
+        match self.tag_event {
+            Some(event) if !tags.is_empty() => self.publish_new(event(&tags)).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs `work`, and publishes the event of what it changed of public pages.
+    pub(super) async fn run<A, T, E, F>(&mut self, work: &F, given: &A) -> Result<T, E>
+    where
+        A: 'static,
+        E: From<DatabaseError>,
+        F: for<'a> WorkFn<'a, A, Result<T, E>>,
+    {
+        let value = work(self, given).await?;
+        self.publish_tags().await?;
+        Ok(value)
     }
 
     /// Returns whether the transaction may succeed when it is run again: after a deadlock, a serialization failure, or
@@ -200,6 +240,7 @@ pub(crate) struct PendingWork<A, T, E, F> {
     pub(crate) given: A,
     pub(crate) work: F,
     pub(crate) context: Context,
+    pub(crate) tag_event: Option<TagEvent>,
     pub(crate) result: Option<Result<T, E>>,
     pub(crate) published: bool,
     pub(crate) reply: oneshot::Sender<(Result<T, E>, bool)>,
@@ -213,9 +254,9 @@ where
     F: for<'a> WorkFn<'a, A, Result<T, E>> + Send,
 {
     fn run(&mut self, connection: SqliteConnection) -> (SqliteConnection, bool) {
-        let mut work =
-            UnitOfWork::new(Connection::new(EngineConnection::Sqlite(connection)), self.context.clone());
-        let ran = catch_unwind(AssertUnwindSafe(|| complete((self.work)(&mut work, &self.given))));
+        let connection = Connection::new(EngineConnection::Sqlite(connection));
+        let mut work = UnitOfWork::new(connection, self.context.clone(), self.tag_event);
+        let ran = catch_unwind(AssertUnwindSafe(|| complete(work.run(&self.work, &self.given))));
         let result =
             ran.unwrap_or_else(|_| Err(DatabaseError::Internal("a unit of work panicked".into()).into()));
         self.published = work.published;

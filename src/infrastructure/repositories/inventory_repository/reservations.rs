@@ -3,7 +3,7 @@
 use super::{InventoryRepository, summed};
 use crate::domain::ids::{OrderId, VariantId};
 use crate::infrastructure::repositories::database::{
-    DatabaseError, Engine, Param, UnitOfWork, params, placeholders,
+    CacheTag, DatabaseError, Engine, Param, UnitOfWork, params, placeholders,
 };
 
 const RESERVE: &str = "UPDATE inventory SET reserved = reserved + $2 \
@@ -48,7 +48,10 @@ impl InventoryRepository<'_> {
         let mut depleted = Vec::new();
         for (&variant_id, &quantity) in &lines {
             match work.first::<Option<i64>>(RESERVE, &params![variant_id, quantity]).await? {
-                Some(Some(0)) => depleted.push(variant_id),
+                Some(Some(0)) => {
+                    work.touch(CacheTag::Variant(variant_id));
+                    depleted.push(variant_id);
+                }
                 Some(_) => {}
                 None => {
                     let stocks = InventoryRepository(work).stocks(&[variant_id]).await?;
@@ -84,7 +87,7 @@ impl InventoryRepository<'_> {
                    WHERE r.order_id = $1 AND inventory.variant_id = r.variant_id";
         let now = work.now();
         work.defer(sql, &params![order, now]).await?;
-        remove_reservations(work, order).await
+        work.defer("DELETE FROM reservations WHERE order_id = $1", &params![order]).await
     }
 
     /// Makes the reserved pieces of an order available again. Does nothing if that was done before.
@@ -93,7 +96,11 @@ impl InventoryRepository<'_> {
         let sql = "UPDATE inventory SET reserved = reserved - r.quantity FROM reservations r \
                    WHERE r.order_id = $1 AND inventory.variant_id = r.variant_id";
         work.defer(sql, &params![order]).await?;
-        remove_reservations(work, order).await
+        let sql = "DELETE FROM reservations WHERE order_id = $1 RETURNING variant_id";
+        for variant_id in work.all::<VariantId>(sql, &params![order]).await? {
+            work.touch(CacheTag::Variant(variant_id));
+        }
+        Ok(())
     }
 }
 
@@ -108,8 +115,4 @@ async fn lock_reserved(work: &mut UnitOfWork, order: OrderId) -> Result<(), Data
     let sql = "SELECT 1 FROM inventory WHERE variant_id IN (SELECT variant_id FROM reservations WHERE order_id = $1) \
                ORDER BY variant_id FOR NO KEY UPDATE";
     work.defer(sql, &params![order]).await
-}
-
-async fn remove_reservations(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
-    work.defer("DELETE FROM reservations WHERE order_id = $1", &params![order]).await
 }

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, ProductView, Stock, Variant};
 use crate::infrastructure::repositories::database::{
-    Connection, DatabaseError, Param, Root, Row, column_list, from_row, key_lists, select, table,
+    CacheTag, Connection, DatabaseError, Param, Root, Row, column_list, from_row, key_lists, select, table,
 };
 
 table! {
     // `ReviewRepository` changes the rating.
     Product in "products", key ProductId, with variants: Vec<Variant>,
-    versioned except [rating_sum, rating_count, created_at], listed by created_at;
+    versioned except [rating_sum, rating_count, created_at], listed by created_at, shown as CacheTag::Product;
     id,
     slug,
     name,

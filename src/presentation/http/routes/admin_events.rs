@@ -1,16 +1,25 @@
 //! Events and their subscribers.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::sse::Sse;
+use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::application::jobs::event_log::{self, ReplayRequest};
 use crate::infrastructure::events::{Envelope, EventFilter, Lag};
-use crate::infrastructure::exceptions::{Fault, NotFound, ValidationException};
+use crate::infrastructure::exceptions::{Fault, NotFound, RejectedRequest, ValidationException};
+use crate::presentation::http::event_stream::EventStream;
 use crate::presentation::http::json::Json;
+use crate::presentation::http::last_event_id::LastEventId;
 use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
@@ -22,6 +31,7 @@ pub(super) fn routes() -> Routes {
     routes![
         list_events,
         get_event: [NotFound::Event],
+        stream_events: [RejectedRequest::TooManyAtOnce],
         list_subscribers,
         replay_events: [NotFound::Subscriber, NotFound::Event],
     ]
@@ -40,7 +50,33 @@ struct EventQuery {
     subject: Option<String>,
 }
 
-/// A fact about the business, published in the transaction that caused it.
+/// The longest time between two messages of a stream, if connections may be idle for longer than twice that.
+const LONGEST_SILENCE: Duration = Duration::from_secs(15);
+/// The longest duration of a stream, in seconds: then the client shows its token again.
+const LONGEST_STREAM: u64 = 900;
+
+/// Which events a stream has, and its duration.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct StreamQuery {
+    /// Only events of this type.
+    #[serde(rename = "type")]
+    #[param(max_length = 64, example = "order.paid")]
+    event_type: Option<String>,
+    /// Only events of this aggregate, such as the id of an order.
+    #[param(max_length = 64)]
+    subject: Option<String>,
+    /// The longest duration of the stream, in seconds.
+    #[serde(default = "longest_stream")]
+    #[param(minimum = 1, maximum = 900, default = 900)]
+    seconds: u64,
+}
+
+fn longest_stream() -> u64 {
+    LONGEST_STREAM
+}
+
+/// A fact about the business or the service, published in the transaction that caused it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 struct EventBody {
@@ -128,8 +164,43 @@ async fn list_events(
 ) -> HandlerResult<Json<List<EventBody>>> {
     let ListQuery { filter: EventQuery { event_type, subject }, limit, cursor } = query;
     let filter = EventFilter { event_type, subject };
-    let page = event_log::events(&app.store, &filter, limit, cursor.as_deref()).await?;
+    let page = event_log::list(&app.store, &filter, limit, cursor.as_deref()).await?;
     Ok(Json(List::of(page, EventBody::of)))
+}
+
+/// Stream events
+///
+/// Responds with server-sent events: an event as it is published is a message whose data is a `CloudEvent` in JSON.
+/// The `id` of the last message, sent as `Last-Event-ID`, continues a stream that ended; events are kept for a week at
+/// least. A message without data is sent when there was no event for some time. The stream ends after `seconds`, and
+/// when the server stops; clients connect again, as browsers do by themselves.
+#[utoipa::path(get, path = "/admin/v1/events/stream", tag = "admin-events", params(StreamQuery),
+    responses((status = 200, body = String, content_type = "text/event-stream")))]
+async fn stream_events(
+    _: Admin,
+    State(app): State<AppState>,
+    Query(query): Query<StreamQuery>,
+    LastEventId(last): LastEventId,
+) -> HandlerResult<impl IntoResponse> {
+    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| RejectedRequest::TooManyAtOnce)?;
+    let StreamQuery { event_type, subject, seconds } = query;
+    let filter = EventFilter { event_type, subject };
+    let position = match last {
+        Some(position) => position,
+        None => event_log::last(&app.store, &filter, 0).await?.1,
+    };
+    let stream = EventStream {
+        store: app.store.clone(),
+        filter,
+        position,
+        ends_at: Instant::now() + Duration::from_secs(seconds),
+        heartbeat: LONGEST_SILENCE.min(app.http.idle_timeout / 2),
+        stop: app.stop.clone(),
+        _permit: permit,
+    };
+    // the proxy nginx would collect messages before it sends them
+    let unbuffered = [(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))];
+    Ok((unbuffered, Sse::new(stream.messages())))
 }
 
 /// Get an event

@@ -48,7 +48,7 @@ struct EndpointBody {
     url: String,
     /// A text for administrators.
     description: String,
-    /// The types of the events that are sent; all if it is empty.
+    /// The types of the events that are sent; all of the business if it is empty.
     event_types: Vec<String>,
     /// Whether events are sent. It becomes `false` when the endpoint has acknowledged nothing for five days and a
     /// message has failed every attempt, or when it responds with the status 410.

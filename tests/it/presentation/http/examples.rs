@@ -61,15 +61,16 @@ impl Operation {
         self.path.split('/').map(part).collect::<Vec<_>>().join("/")
     }
 
-    /// The path with its required parameters, to resources that do not exist.
+    /// The path with its required parameters, to resources that do not exist. A stream is as short as possible.
     pub fn path_to_missing(&self, document: &Value) -> String {
         let path = self.path_with(|_| Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).to_string());
         let query: Vec<_> = self
             .parameters("query")
-            .filter(|parameter| parameter["required"] == true)
+            .filter(|parameter| parameter["required"] == true || parameter["name"] == "seconds")
             .map(|parameter| {
                 let value = example(document, &parameter["schema"]);
-                format!("{}={}", parameter["name"].as_str().unwrap(), value.as_str().unwrap())
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                format!("{}={value}", parameter["name"].as_str().unwrap())
             })
             .collect();
         if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) }

@@ -4,6 +4,7 @@ mod carts;
 mod contract;
 mod dead_letters;
 mod entity_tags;
+mod event_stream;
 mod events;
 mod examples;
 mod framework;

@@ -129,7 +129,8 @@ impl Resources<'_> {
                 } else {
                     String::new()
                 };
-                operation.path_with(|_| id.clone())
+                let path = operation.path_with(|_| id.clone());
+                if operation.has_query("seconds") { format!("{path}?seconds=1") } else { path }
             }
         };
         if operation.path == "/v1/me/cart" {

@@ -1,0 +1,83 @@
+//! What public pages show was changed.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::events::DurableEvent;
+use crate::infrastructure::repositories::{CacheTag, NewEvent};
+
+/// The most rows of which the tags are listed.
+const MOST_ROWS: usize = 50;
+/// The tag of everything that public pages show.
+const ALL: &str = "catalogue";
+
+/// A transaction changed what public pages show. It is published once for each transaction, from the rows that it
+/// wrote, so that a cache in front of the store, or a storefront, drops the pages with these tags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheInvalidationEvent {
+    /// The tags: `product:ID` and `products` (the lists), `category:ID` and `categories` (the tree), and `variant:ID`
+    /// if its availability changed; or only `catalogue`, which is all of them, if there are many.
+    pub tags: Vec<String>,
+}
+
+impl DurableEvent for CacheInvalidationEvent {
+    const TYPE: &'static str = "cache_invalidation";
+
+    /// Returns the first tag.
+    fn subject(&self) -> String {
+        self.tags.first().cloned().unwrap_or_default()
+    }
+}
+
+impl CacheInvalidationEvent {
+    /// Returns the event of a transaction that changed these tags.
+    fn of(changed: &BTreeSet<CacheTag>) -> Self {
+        if changed.len() > MOST_ROWS {
+            return Self { tags: vec![ALL.to_owned()] };
+        }
+        let mut tags: Vec<_> = changed.iter().map(ToString::to_string).collect();
+        if changed.iter().any(|tag| matches!(tag, CacheTag::Category(_))) {
+            tags.push("categories".to_owned());
+        }
+        if changed.iter().any(|tag| matches!(tag, CacheTag::Product(_))) {
+            tags.push("products".to_owned());
+        }
+        Self { tags }
+    }
+}
+
+/// Returns the event of a transaction that changed these tags, as it is published.
+pub(crate) fn cache_invalidation(changed: &BTreeSet<CacheTag>) -> NewEvent {
+    NewEvent::of(&CacheInvalidationEvent::of(changed))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::{CategoryId, ProductId, VariantId};
+
+    #[test]
+    fn an_event_lists_the_tags_of_rows_and_of_lists() {
+        let [category, product, variant] = [1, 2, 3].map(Uuid::from_u128);
+        let changed = BTreeSet::from([
+            CacheTag::Product(ProductId(product)),
+            CacheTag::Variant(VariantId(variant)),
+            CacheTag::Category(CategoryId(category)),
+        ]);
+        let event = CacheInvalidationEvent::of(&changed);
+        let rows =
+            [format!("category:{category}"), format!("product:{product}"), format!("variant:{variant}")];
+        assert_eq!(event.tags, [&rows[..], &["categories".to_owned(), "products".to_owned()]].concat());
+        assert_eq!(event.subject(), rows[0]);
+    }
+
+    #[test]
+    fn many_rows_have_one_tag() {
+        let product = |id| CacheTag::Product(ProductId(Uuid::from_u128(id)));
+        let changed = (0..=MOST_ROWS as u128).map(product).collect();
+        assert_eq!(CacheInvalidationEvent::of(&changed).tags, ["catalogue"]);
+    }
+}
