@@ -503,11 +503,12 @@ CREATE TABLE event_cursors (
     leased_until TIMESTAMPTZ
 );
 
--- events above the cursor of a subscriber that it has read, because a broker delivered them before earlier ones
+-- events above the cursor of a subscriber that it has read, because a broker delivered them before earlier ones, and
+-- events of other services that were received, which have no position
 CREATE TABLE inbox (
     subscriber KEYTEXT NOT NULL,
     event_id UUID NOT NULL,
-    seq BIGINT NOT NULL,
+    seq BIGINT,
     received_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (subscriber, event_id)
 );

@@ -1,14 +1,28 @@
 //! The inbox: the rows of `inbox`, by which an event that a broker delivers twice is handled once.
 //!
 //! A row says that a subscriber has read an event above its cursor. The cursor follows over the events without a gap,
-//! and the rows up to it are deleted.
+//! and the rows up to it are deleted. Those of a group of another service have no position, and stay.
 
 use uuid::Uuid;
 
 use super::envelope::Envelope;
+use super::incoming::ReceivedEvent;
 use crate::infrastructure::repositories::{
     Conditions, DatabaseError, EventRange, Outbox, UnitOfWork, params,
 };
+
+/// Records that a group of another service has received an event; returns whether it is the first time. The service
+/// calls it in the unit of work that handles the event: so a message that comes again has no effect.
+pub async fn is_first(
+    work: &mut UnitOfWork,
+    group: &str,
+    event: &ReceivedEvent,
+) -> Result<bool, DatabaseError> {
+    let sql =
+        "INSERT INTO inbox (subscriber, event_id, received_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    let values = params![group, event.key(), work.now()];
+    Ok(work.execute(sql, &values).await? == 1)
+}
 
 /// Returns those of the events at some positions that are in the outbox: the position, the id and the subject of each.
 pub(super) async fn known(

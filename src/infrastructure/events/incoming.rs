@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::cloud_event::CloudEvent;
 use super::transports::{MAX_MESSAGE, Received};
@@ -80,6 +82,13 @@ impl ReceivedEvent {
             return Err(InvalidEvent::NoEvent);
         };
         Self::of(&attributes)
+    }
+
+    /// Returns an id that follows from the source and the id, which identify an event together.
+    pub(super) fn key(&self) -> Uuid {
+        let digest = Sha256::digest(format!("{}\n{}", self.source, self.id));
+        let bytes = digest.first_chunk().copied().unwrap_or_default();
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 
     fn of(attributes: &Map<String, Value>) -> Result<Self, InvalidEvent> {

@@ -93,6 +93,7 @@ pub use envelope::Envelope;
 pub use event_bus::{EventBus, Signal, Subscription};
 pub use event_dispatcher::{EventDispatcher, RETENTION};
 pub use event_logger::{EventFilter, EventLogger, position_id, position_of_id};
+pub use inbox::is_first;
 pub use incoming::{InvalidEvent, ReceivedEvent};
 pub use lag::Lag;
 pub use message_queue_event::{MessageDirection, MessageOutcome, MessageQueueEvent};

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::net::TcpStream;
 use undercroft::infrastructure::events::transports::{self, Transport};
 
@@ -15,6 +18,8 @@ use super::{report_skipped, required, unique};
 pub enum BrokerKind {
     /// NATS JetStream.
     Nats,
+    /// The broker RabbitMQ.
+    RabbitMq,
 }
 
 /// A broker with the names of one test; what is there by these names is removed when it is dropped.
@@ -48,6 +53,13 @@ macro_rules! on_each_broker {
                     super::$test(&broker).await;
                 }
             }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn rabbitmq() {
+                if let Some(broker) = TestBroker::new(BrokerKind::RabbitMq).await {
+                    super::$test(&broker).await;
+                }
+            }
         }
     };
 }
@@ -65,6 +77,11 @@ macro_rules! on_each_broker_and_engine {
             mod nats {
                 use super::*;
                 on_each_broker_and_engine!(@tests $test, $options, Nats);
+            }
+
+            mod rabbitmq {
+                use super::*;
+                on_each_broker_and_engine!(@tests $test, $options, RabbitMq);
             }
         }
     };
@@ -95,6 +112,7 @@ impl TestBroker {
     pub async fn new(kind: BrokerKind) -> Option<Self> {
         let (url, address) = match kind {
             BrokerKind::Nats => ("nats://127.0.0.1:4222", "127.0.0.1:4222"),
+            BrokerKind::RabbitMq => ("amqp://guest:guest@127.0.0.1:5672", "127.0.0.1:5672"),
         };
         if let Err(error) = TcpStream::connect(address).await {
             assert!(!required(), "{kind:?} is required and is not available: {error}");
@@ -138,6 +156,21 @@ impl TestBroker {
                 let sent = context.publish_with_headers(subject, all, body.to_vec().into()).await.unwrap();
                 sent.await.unwrap();
             }
+            BrokerKind::RabbitMq => {
+                let (_connection, channel) = channel(&self.url).await;
+                let (mut properties, mut all) = (BasicProperties::default(), FieldTable::default());
+                for (name, value) in headers {
+                    if *name == "content-type" {
+                        properties = properties.with_content_type((*value).into());
+                    } else {
+                        all.insert((*name).into(), AMQPValue::LongString((*value).into()));
+                    }
+                }
+                let (exchange, options) = (self.name.as_str().into(), BasicPublishOptions::default());
+                let properties = properties.with_headers(all);
+                let sent = channel.basic_publish(exchange, event_type.into(), options, body, properties);
+                sent.await.unwrap().await.unwrap();
+            }
         }
     }
 
@@ -145,6 +178,7 @@ impl TestBroker {
     pub fn binary<'a>(&self, attributes: &[(&str, &'a str)]) -> Vec<(&'static str, &'a str)> {
         let prefix = match self.kind {
             BrokerKind::Nats => "ce-",
+            BrokerKind::RabbitMq => "cloudEvents:",
         };
         let header = |&(name, value): &(&str, &'a str)| {
             let name: &'static str = Box::leak(format!("{prefix}{name}").into_boxed_str());
@@ -175,6 +209,22 @@ impl TestBroker {
                 });
                 rejected.collect().await
             }
+            BrokerKind::RabbitMq => {
+                let (_connection, channel) = channel(&self.url).await;
+                let queue = format!("{}.rejected", self.name);
+                let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+                let messages =
+                    channel.basic_consume(queue.into(), "".into(), options, arguments).await.unwrap();
+                let rejected = messages.take(number).map(|message| {
+                    let message = message.unwrap();
+                    let headers = message.properties.headers().clone().unwrap();
+                    let Some(AMQPValue::LongString(reason)) = headers.inner().get("undercroft-reason") else {
+                        panic!("no reason in {headers:?}")
+                    };
+                    Rejected { reason: reason.to_string(), body: message.data }
+                });
+                rejected.collect().await
+            }
         }
     }
 
@@ -184,6 +234,26 @@ impl TestBroker {
     }
 }
 
+/// The queues of the tests.
+const QUEUES: [&str; 9] = [
+    "all",
+    "notes",
+    "notifications",
+    "one",
+    "order=20counts",
+    "other=20service",
+    "rejected",
+    "two=20words",
+    "webhooks",
+];
+
+/// A channel of RabbitMQ, with its connection.
+async fn channel(url: &str) -> (Connection, Channel) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    (connection, channel)
+}
+
 async fn wipe(kind: BrokerKind, url: &str, name: &str) {
     match kind {
         BrokerKind::Nats => {
@@ -191,6 +261,14 @@ async fn wipe(kind: BrokerKind, url: &str, name: &str) {
             for stream in [name.to_owned(), format!("{name}-rejected")] {
                 // it may not have been created
                 let _ = context.delete_stream(stream).await;
+            }
+        }
+        BrokerKind::RabbitMq => {
+            let (_connection, channel) = channel(url).await;
+            channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await.unwrap();
+            for queue in QUEUES {
+                let options = QueueDeleteOptions::default();
+                channel.queue_delete(format!("{name}.{queue}").into(), options).await.unwrap();
             }
         }
     }

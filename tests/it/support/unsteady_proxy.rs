@@ -31,7 +31,8 @@ pub struct UnsteadyProxy {
 impl UnsteadyProxy {
     /// Starts a proxy in front of the server of a URL; returns it with the URL that leads through it.
     pub async fn before(url: &str) -> (Self, String) {
-        let server = url.split(['/', '@']).find(|part| part.contains(':') && !part.ends_with(':')).unwrap();
+        // a user and a password may be before the address
+        let server = url.rsplit(['/', '@']).find(|part| part.contains(':')).unwrap();
         let server = server.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

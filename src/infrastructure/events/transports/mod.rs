@@ -12,6 +12,8 @@
 
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod url;
 
 use std::fmt::Debug;
@@ -145,6 +147,8 @@ pub fn open(url: &EventsUrl, name: &str) -> Option<Arc<dyn Transport>> {
         EventsUrl::Database => None,
         #[cfg(feature = "nats")]
         EventsUrl::Nats(url) => Some(Arc::new(nats::Nats::new(url.clone(), name))),
+        #[cfg(feature = "rabbitmq")]
+        EventsUrl::RabbitMq(url) => Some(Arc::new(rabbitmq::RabbitMq::new(url, name))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The URL of the broker that carries events: `database:` or `nats://…`.
+//! The URL of the broker that carries events: `database:`, `nats://…` or `amqp://…`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,13 +15,18 @@ pub enum EventsUrl {
     /// NATS JetStream: `nats://`, or `tls://` with TLS.
     #[cfg(feature = "nats")]
     Nats(String),
+    /// RabbitMQ: `amqp://`, or `amqps://` with TLS.
+    #[cfg(feature = "rabbitmq")]
+    RabbitMq(String),
 }
 
 /// Why a text is not the URL of a broker that the program can use.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidEventsUrl {
     /// The text has another scheme, or no host. It is not shown, because it may contain a password.
-    #[error("neither `database:` nor the URL of a broker: nats://HOST or tls://HOST")]
+    #[error(
+        "neither `database:` nor the URL of a broker: nats://HOST, tls://HOST, amqp://HOST or amqps://HOST"
+    )]
     Malformed,
     /// The program was built without the Cargo feature of the broker.
     #[error("the URL of a broker for which this program was not built: build it with `--features {0}`")]
@@ -43,6 +48,10 @@ impl FromStr for EventsUrl {
             "nats" | "tls" => Ok(Self::Nats(text.to_owned())),
             #[cfg(not(feature = "nats"))]
             "nats" | "tls" => Err(InvalidEventsUrl::NotBuilt("nats")),
+            #[cfg(feature = "rabbitmq")]
+            "amqp" | "amqps" => Ok(Self::RabbitMq(text.to_owned())),
+            #[cfg(not(feature = "rabbitmq"))]
+            "amqp" | "amqps" => Err(InvalidEventsUrl::NotBuilt("rabbitmq")),
             _ => Err(InvalidEventsUrl::Malformed),
         }
     }
@@ -55,6 +64,8 @@ impl fmt::Debug for EventsUrl {
             Self::Database => "Database",
             #[cfg(feature = "nats")]
             Self::Nats(_) => "Nats",
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(_) => "RabbitMq",
         })
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn store() -> TempDir {
 }
 
 /// Imports the products with another price, which publishes events.
-fn change(folder: &Path, price: u32) {
+pub(super) fn change(folder: &Path, price: u32) {
     let (_changed, file) = folder_with("changed.jsonl", product("A", price) + &product("B", price));
     let (code, _, errors) = run(folder, &["import", "--update", file.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{errors}");

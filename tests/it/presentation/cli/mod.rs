@@ -1,6 +1,7 @@
 //! The commands: their output and exit codes.
 
 mod backup;
+mod broker;
 mod command_line;
 mod copy;
 mod database_files;

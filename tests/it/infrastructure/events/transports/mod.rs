@@ -4,3 +4,4 @@ mod delivery;
 mod messages;
 mod outages;
 mod rejected;
+mod services;

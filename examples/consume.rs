@@ -1,0 +1,83 @@
+//! Another service: it receives the events of a store from the store's broker, into a database of its own.
+//!
+//! `cargo run --example consume -- nats://127.0.0.1:4222` counts the orders that were paid. At RabbitMQ its queue must
+//! exist and be bound to the exchange `undercroft`: `undercroft.order=20counts`.
+
+use futures_util::StreamExt;
+use undercroft::domain::context::Context;
+use undercroft::domain::events::{DurableEvent, OrderPaid};
+use undercroft::infrastructure::events::transports::{self, Received, Settlement, Transport, TransportError};
+use undercroft::infrastructure::events::{ReceivedEvent, is_first};
+use undercroft::infrastructure::exceptions::Failure;
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup};
+
+/// The group of the service at the broker. It identifies what the service has received, so it must never change.
+pub const GROUP: &str = "order counts";
+
+/// Opens the database and creates the table of the service.
+pub async fn open(url: &str) -> Result<Database, Box<dyn std::error::Error + Send + Sync>> {
+    let database = Database::open(&url.parse()?, Context::system(), Setup::IfEmpty).await?;
+    let table = "CREATE TABLE IF NOT EXISTS order_counts (currency TEXT PRIMARY KEY, orders BIGINT NOT NULL)";
+    let created: Result<(), DatabaseError> =
+        database.write(table, async |work, table| work.script(table).await).await;
+    created?;
+    Ok(database)
+}
+
+/// Receives events until the first error of the broker; call it again after a wait.
+pub async fn receive(database: &Database, broker: &dyn Transport) -> Result<(), TransportError> {
+    let mut messages = broker.consume(GROUP).await?;
+    while let Some(message) = messages.next().await {
+        let message = message?;
+        let settlement = handle(database, &message).await;
+        message.receipt.settle(settlement).await?;
+    }
+    Ok(())
+}
+
+/// Handles a message, and returns how it is settled: it is acknowledged after the commit.
+async fn handle(database: &Database, message: &Received) -> Settlement {
+    let event = match ReceivedEvent::parse(message) {
+        Ok(event) => event,
+        Err(error) => return Settlement::Rejected(error.to_string()),
+    };
+    if event.event_type != OrderPaid::TYPE {
+        return Settlement::Handled;
+    }
+    let paid = match OrderPaid::decode(event.version, &event.data) {
+        Ok(paid) => paid,
+        Err(error) => return Settlement::Rejected(error.to_string()),
+    };
+    let counted: Result<(), Failure> = database
+        .write((event, paid), async |work, (event, paid)| {
+            // a message that comes again has no effect
+            if !is_first(work, GROUP, event).await? {
+                return Ok(());
+            }
+            let sql = "INSERT INTO order_counts (currency, orders) VALUES ($1, 1) \
+                       ON CONFLICT (currency) DO UPDATE SET orders = order_counts.orders + 1";
+            work.execute(sql, &[paid.total.currency.to_string().into()]).await?;
+            Ok(())
+        })
+        .await;
+    match counted {
+        Ok(()) => Settlement::Handled,
+        Err(failure) => {
+            eprintln!("an event was not handled, and comes again: {}", failure.report());
+            Settlement::Again
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let url = std::env::args().nth(1).ok_or("the URL of the broker is missing")?;
+    let broker = transports::open(&url.parse()?, "undercroft").ok_or("the database is no broker")?;
+    let database = open("sqlite:order-counts.db").await?;
+    loop {
+        if let Err(error) = receive(&database, broker.as_ref()).await {
+            eprintln!("no events were received, retrying: {error}");
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    }
+}

@@ -1,0 +1,67 @@
+//! A store whose events are carried by a broker.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::events::{change, store};
+use super::{SERVE, Server, undercroft};
+use crate::support::brokers::TestBroker;
+use crate::support::{Line, UnsteadyProxy};
+
+/// The command to run the binary with a broker.
+fn with_broker(folder: &Path, arguments: &[&str], url: &str, broker: &TestBroker) -> Command {
+    let mut command = undercroft(folder, arguments);
+    command.env("UNDERCROFT_EVENTS__URL", url).env("UNDERCROFT_EVENTS__NAME", &broker.name);
+    command
+}
+
+/// The standard output of a command.
+fn output(mut command: Command) -> String {
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
+/// The number of events that are not published to the broker.
+fn unpublished(folder: &Path, broker: &TestBroker) -> i64 {
+    let text = output(with_broker(folder, &["events", "subscribers", "--json"], &broker.url, broker));
+    let subscribers = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    subscribers.filter(|one| one["subscriber"] == "broker").map(|one| one["unread"].as_i64().unwrap()).sum()
+}
+
+/// Waits until all events are published, and the broker is set up.
+async fn wait_until_published(folder: &Path, broker: &TestBroker) {
+    let (groups, transport) = (["notifications".to_owned(), "webhooks".to_owned()], broker.transport());
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while unpublished(folder, broker) > 0 || transport.state(&groups).await.unwrap().is_none() {
+        assert!(Instant::now() < deadline, "events are not published");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+on_each_broker!(a_store_sells_while_its_broker_is_away_and_refills_one_that_was_wiped);
+async fn a_store_sells_while_its_broker_is_away_and_refills_one_that_was_wiped(broker: &TestBroker) {
+    let folder = store();
+    let (proxy, url) = UnsteadyProxy::before(&broker.url).await;
+    proxy.set(Line::Cut);
+    let (server, _) = Server::start(&mut with_broker(folder.path(), &SERVE, &url, broker));
+    change(folder.path(), 3);
+    let waiting = unpublished(folder.path(), broker);
+    assert!(waiting > 0);
+    let advice = output(with_broker(folder.path(), &["doctor"], &broker.url, broker));
+    assert!(advice.contains("responds, and is not set up"), "{advice}");
+
+    proxy.set(Line::Open);
+    wait_until_published(folder.path(), broker).await;
+    let advice = output(with_broker(folder.path(), &["doctor"], &broker.url, broker));
+    assert!(advice.contains("responds and is set up"), "{advice}");
+
+    broker.wipe().await;
+    wait_until_published(folder.path(), broker).await;
+    change(folder.path(), 4);
+    wait_until_published(folder.path(), broker).await;
+    let log = server.stop();
+    let refills = log.matches("publishing all events that are kept to the broker").count();
+    assert_eq!(refills, 2, "at the start and after the broker was wiped: {log}");
+}
