@@ -75,6 +75,11 @@ impl JobRepository<'_> {
         self.0.newest(filter, conditions, request).await
     }
 
+    /// Returns the number of jobs of each type and status, ended ones as long as they are kept.
+    pub async fn counts(&mut self) -> Result<Vec<(String, JobStatus, i64)>, DatabaseError> {
+        self.0.all("SELECT name, status, COUNT(*) FROM jobs GROUP BY name, status", &[]).await
+    }
+
     /// Returns the waiting or running job with a key.
     pub async fn open(&mut self, key: &str) -> Result<Option<Job>, DatabaseError> {
         let sql = select::<Job>("WHERE unique_key = $1 AND ended_at IS NULL");

@@ -1,14 +1,20 @@
-//! Writes log lines to standard error, as text or JSON.
+//! Writes log lines to standard error, as text or JSON, and emits warnings and errors as signals.
 
+use std::fmt::{Debug, Write};
 use std::io::{IsTerminal, stderr};
+use std::sync::OnceLock;
 
-use tracing_subscriber::{fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber, dispatcher};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::{fmt, registry, util::SubscriberInitExt};
 
+use crate::infrastructure::events::{EventBus, LogEvent};
 use crate::settings::{LogFormat, LogSettings};
 
 /// Starts logging for the whole process.
 pub fn start(settings: &LogSettings) {
-    let filtered = registry().with(settings.level.clone());
+    let filtered = registry().with(settings.level.clone()).with(SignalLayer::default());
     let lines = fmt::layer().with_writer(stderr);
     // a subscriber that was set before stays
     let _ = match settings.format {
@@ -16,4 +22,80 @@ pub fn start(settings: &LogSettings) {
         LogFormat::Text if stderr().is_terminal() => filtered.with(lines).try_init(),
         LogFormat::Text => filtered.with(lines.with_ansi(false)).try_init(),
     };
+}
+
+/// Emits the warnings and errors that are logged from now on by a bus. The first bus of a process stays.
+pub(super) fn emit_by(bus: &EventBus) {
+    dispatcher::get_default(|dispatch| {
+        if let Some(layer) = dispatch.downcast_ref::<SignalLayer>() {
+            // another bus was set before
+            let _ = layer.0.set(bus.clone());
+        }
+    });
+}
+
+/// Emits warnings and errors by a bus, once there is one.
+#[derive(Default)]
+struct SignalLayer(OnceLock<EventBus>);
+
+impl<S: Subscriber> Layer<S> for SignalLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warn",
+            _ => return,
+        };
+        let Some(bus) = self.0.get() else { return };
+        let mut texts = Texts::default();
+        event.record(&mut texts);
+        bus.emit(&LogEvent::new(level, event.metadata().target(), &texts.message, texts.fields));
+    }
+}
+
+/// The message and the fields of a line.
+#[derive(Default)]
+struct Texts {
+    message: String,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Visit for Texts {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            // writing to a text does not fail
+            let _ = write!(self.message, "{value:?}");
+        } else {
+            self.fields.push((field.name(), format!("{value:?}")));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.push((field.name(), value.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn warnings_and_errors_are_emitted_without_addresses() {
+        let bus = EventBus::default();
+        let mut lines = bus.subscribe::<LogEvent>();
+        tracing::subscriber::with_default(registry().with(SignalLayer::default()), || {
+            tracing::error!("no bus yet");
+            emit_by(&bus);
+            tracing::info!("no problem");
+            tracing::warn!(
+                to = "ann@example.org",
+                attempts = 2,
+                "the message of {} failed",
+                "ann@example.org"
+            );
+        });
+        let line = lines.next().await;
+        assert_eq!((line.level, line.message.as_str()), ("warn", "the message of *** failed"));
+        assert_eq!(line.fields, [("to", "***".to_owned()), ("attempts", "2".to_owned())]);
+        assert!(line.target.starts_with("undercroft::"), "{line:?}");
+    }
 }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::CliError;
+use super::{CliError, logging};
 use crate::application::Store;
 use crate::application::jobs::shutdown;
 use crate::infrastructure::events::DrainedRequests;
@@ -31,6 +31,7 @@ impl MetricsListener {
     /// Serves the metrics of a store until the task is dropped.
     pub(super) fn serve(self, store: &Store) -> Option<AbortOnDropHandle<()>> {
         let listener = self.0?;
+        logging::emit_by(&store.infrastructure.bus);
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "metrics are served");
         }

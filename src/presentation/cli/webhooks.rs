@@ -1,11 +1,10 @@
 //! `undercroft webhooks`: shows webhook endpoints, tests them, and retries deliveries.
 
-use std::io::{Write, stdout};
-
 use clap::{Args, Subcommand};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{CliError, open_store::open_store};
+use super::{CliError, open_store::open_store, print_item};
 use crate::application::Store;
 use crate::application::webhooks::{deliveries, endpoints};
 use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
@@ -27,7 +26,7 @@ pub struct Webhooks {
 #[derive(Debug, Subcommand)]
 enum WebhooksCommand {
     /// Show the endpoints
-    List,
+    List(List),
     /// Show the last deliveries to an endpoint
     Deliveries(Deliveries),
     /// Send an event of the type `webhook.test` to an endpoint; a running server sends it
@@ -37,53 +36,66 @@ enum WebhooksCommand {
 }
 
 #[derive(Args, Debug)]
+struct List {
+    /// Print a JSON object for each endpoint
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
 struct Deliveries {
     /// The id of the endpoint
     endpoint: Uuid,
     /// The number of deliveries
     #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 20)]
     lines: usize,
+    /// Print a JSON object for each delivery
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
 struct Id {
     /// The id
     id: Uuid,
+    /// Print the delivery as a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 impl Webhooks {
     /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let setup = match self.command {
-            WebhooksCommand::List | WebhooksCommand::Deliveries(_) => Setup::ReadOnly,
+            WebhooksCommand::List(_) | WebhooksCommand::Deliveries(_) => Setup::ReadOnly,
             WebhooksCommand::Test(_) | WebhooksCommand::Retry(_) => Setup::IfEmpty,
         };
         let store = open_store(&settings, setup).await?;
         match self.command {
-            WebhooksCommand::List => list(&store).await,
-            WebhooksCommand::Deliveries(Deliveries { endpoint, lines }) => {
+            WebhooksCommand::List(List { json }) => list(&store, json).await,
+            WebhooksCommand::Deliveries(Deliveries { endpoint, lines, json }) => {
                 let filter = WebhookDeliveryFilter { endpoint_id: WebhookEndpointId(endpoint), status: None };
                 let page =
                     deliveries::deliveries(&store, &filter, lines, None).await.map_err(CliError::Store)?;
-                page.items.iter().try_for_each(print_delivery)
+                page.items.iter().try_for_each(|delivery| print_delivery(delivery, json))
             }
-            WebhooksCommand::Test(Id { id }) => {
+            WebhooksCommand::Test(Id { id, json }) => {
                 let sent = deliveries::send_test(&store, WebhookEndpointId(id)).await;
-                print_delivery(&sent.map_err(CliError::Store)?)
+                print_delivery(&sent.map_err(CliError::Store)?, json)
             }
-            WebhooksCommand::Retry(Id { id }) => {
+            WebhooksCommand::Retry(Id { id, json }) => {
                 let retried = deliveries::retry(&store, WebhookDeliveryId(id)).await;
-                print_delivery(&retried.map_err(CliError::Store)?)
+                print_delivery(&retried.map_err(CliError::Store)?, json)
             }
         }
     }
 }
 
-async fn list(store: &Store) -> Result<(), CliError> {
+async fn list(store: &Store, json: bool) -> Result<(), CliError> {
     let mut cursor = None;
     loop {
         let page = endpoints::endpoints(store, PAGE, cursor.as_deref()).await.map_err(CliError::Store)?;
-        page.items.iter().try_for_each(print_endpoint)?;
+        page.items.iter().try_for_each(|endpoint| print_endpoint(endpoint, json))?;
         cursor = page.next;
         if cursor.is_none() {
             return Ok(());
@@ -91,17 +103,29 @@ async fn list(store: &Store) -> Result<(), CliError> {
     }
 }
 
-fn print_endpoint(endpoint: &WebhookEndpoint) -> Result<(), CliError> {
-    let WebhookEndpoint { id, url, active, failing_since, .. } = endpoint;
+/// Prints an endpoint, without its secret.
+fn print_endpoint(endpoint: &WebhookEndpoint, json: bool) -> Result<(), CliError> {
+    let WebhookEndpoint { id, url, description, event_types, active, failing_since, created_at, .. } =
+        endpoint;
+    let object = json!({
+        "id": id, "url": url, "description": description, "event_types": event_types, "active": active,
+        "failing_since": failing_since, "created_at": created_at,
+    });
     let state = if *active { "active" } else { "not active" };
     let failing = failing_since.map(|since| format!(", failing since {since}")).unwrap_or_default();
-    writeln!(stdout(), "{id}  {url}  {state}{failing}").map_err(CliError::Output)
+    print_item(json, &object, &format!("{id}  {url}  {state}{failing}"))
 }
 
-fn print_delivery(delivery: &WebhookDelivery) -> Result<(), CliError> {
+fn print_delivery(delivery: &WebhookDelivery, json: bool) -> Result<(), CliError> {
     let WebhookDelivery { id, event_type, status, attempts, error, created_at, .. } = delivery;
+    let object = json!({
+        "id": id, "endpoint_id": delivery.endpoint_id, "event_id": delivery.event_id, "event_type": event_type,
+        "status": status.name(), "attempts": attempts, "due_at": delivery.due_at,
+        "response_status": delivery.response_status, "error": error, "created_at": created_at,
+        "attempted_at": delivery.attempted_at,
+    });
     let (status, error) =
         (status.name(), error.as_deref().map(|error| format!(": {error}")).unwrap_or_default());
-    writeln!(stdout(), "{id}  {created_at}  {event_type}  {status}, {attempts} attempts{error}")
-        .map_err(CliError::Output)
+    let text = format!("{id}  {created_at}  {event_type}  {status}, {attempts} attempts{error}");
+    print_item(json, &object, &text)
 }

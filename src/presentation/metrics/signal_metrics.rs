@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::registry;
 use crate::infrastructure::events::{
-    ApiRequestReceivedEvent, EventBus, MessageQueueEvent, Subscription, ThirdPartyApiResponseEvent,
+    ApiRequestReceivedEvent, EventBus, LogEvent, MessageQueueEvent, Subscription, ThirdPartyApiResponseEvent,
 };
 
 /// The upper bounds of the buckets of durations, in seconds.
@@ -27,6 +27,7 @@ pub(super) struct SignalMetrics {
     requests: Durations<RequestLabels>,
     calls: Durations<CallLabels>,
     messages: Family<MessageLabels, Counter>,
+    lines: Family<LineLabels, Counter>,
 }
 
 /// The subscriptions whose signals are counted.
@@ -34,6 +35,7 @@ struct Subscriptions {
     requests: Subscription<ApiRequestReceivedEvent>,
     calls: Subscription<ThirdPartyApiResponseEvent>,
     messages: Subscription<MessageQueueEvent>,
+    lines: Subscription<LogEvent>,
 }
 
 /// Histograms of durations by their labels.
@@ -60,24 +62,34 @@ struct MessageLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LineLabels {
+    level: &'static str,
+}
+
 impl SignalMetrics {
     /// Returns the metrics of the signals that are emitted from now on, while [`SignalMetrics::count`] runs.
     pub(super) fn new(bus: &EventBus) -> Self {
-        let subscriptions =
-            Subscriptions { requests: bus.subscribe(), calls: bus.subscribe(), messages: bus.subscribe() };
+        let subscriptions = Subscriptions {
+            requests: bus.subscribe(),
+            calls: bus.subscribe(),
+            messages: bus.subscribe(),
+            lines: bus.subscribe(),
+        };
         let mut metrics = Self {
             registry: registry(),
             subscriptions: Mutex::new(subscriptions),
             requests: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             calls: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             messages: Family::default(),
+            lines: Family::default(),
         };
         metrics.register();
         metrics
     }
 
     fn register(&mut self) {
-        let Self { registry, requests, calls, messages, .. } = self;
+        let Self { registry, requests, calls, messages, lines, .. } = self;
         registry.register_with_unit(
             "http_request_duration",
             "The time from the head of a request to that of its response",
@@ -95,6 +107,7 @@ impl SignalMetrics {
             "The messages that were published to a broker or consumed from it",
             messages.clone(),
         );
+        registry.register("log_lines", "The warnings and errors that were logged", lines.clone());
     }
 
     /// Returns the registry of the metrics.
@@ -105,7 +118,7 @@ impl SignalMetrics {
     /// Counts signals. Does not end.
     pub(super) async fn count(&self) {
         let mut subscriptions = self.subscriptions.lock().await;
-        let Subscriptions { requests, calls, messages } = &mut *subscriptions;
+        let Subscriptions { requests, calls, messages, lines } = &mut *subscriptions;
         tokio::join!(
             async {
                 loop {
@@ -120,6 +133,12 @@ impl SignalMetrics {
             async {
                 loop {
                     self.count_message(&messages.next().await);
+                }
+            },
+            async {
+                loop {
+                    let LogEvent { level, .. } = lines.next().await;
+                    self.lines.get_or_create(&LineLabels { level }).inc();
                 }
             },
         );

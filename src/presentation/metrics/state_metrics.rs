@@ -13,9 +13,11 @@ use super::registry;
 use crate::application::Store;
 use crate::application::jobs::event_log;
 use crate::application::webhooks::endpoints;
+use crate::domain::job::JobStatus;
+use crate::domain::state::State;
 use crate::infrastructure::events::Lag;
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::WebhookCounts;
+use crate::infrastructure::repositories::{JobRepository, WebhookCounts};
 
 /// The longest time to read the state of the store; then the metrics of the database are left out.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -32,6 +34,12 @@ struct SubscriberLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabels {
+    name: String,
+    status: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,16 +71,26 @@ impl StateMetrics {
 
         let mut registry = registry();
         register_process(&mut registry, store, read.is_some());
-        if let Some((lags, webhooks)) = read {
+        if let Some(StoreState { lags, webhooks, jobs }) = read {
             register_subscribers(&mut registry, &lags, store.database().context().clock.now());
             register_webhooks(&mut registry, &webhooks);
+            register_jobs(&mut registry, jobs);
         }
         registry
     }
 }
 
-async fn read(store: &Store) -> Result<(Vec<Lag>, WebhookCounts), Failure> {
-    Ok((event_log::lag(store).await?, endpoints::counts(store).await?))
+/// What is read of a store.
+struct StoreState {
+    lags: Vec<Lag>,
+    webhooks: WebhookCounts,
+    jobs: Vec<(String, JobStatus, i64)>,
+}
+
+async fn read(store: &Store) -> Result<StoreState, Failure> {
+    let (lags, webhooks) = (event_log::lag(store).await?, endpoints::counts(store).await?);
+    let mut connection = store.database().read().await?;
+    Ok(StoreState { lags, webhooks, jobs: JobRepository(&mut connection).counts().await? })
 }
 
 fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {
@@ -128,6 +146,14 @@ fn register_webhooks(registry: &mut Registry, counts: &WebhookCounts) {
     registry.register("webhook_endpoints", "The webhook endpoints", endpoints);
     gauge(registry, "webhook_deliveries_pending", "The deliveries that wait for an attempt")
         .set(counts.pending);
+}
+
+fn register_jobs(registry: &mut Registry, jobs: Vec<(String, JobStatus, i64)>) {
+    let numbers = Family::<JobLabels, Gauge>::default();
+    for (name, status, number) in jobs {
+        numbers.get_or_create(&JobLabels { name, status: status.name() }).set(number);
+    }
+    registry.register("jobs", "The jobs, ended ones as long as they are kept", numbers);
 }
 
 /// Registers a gauge without labels.

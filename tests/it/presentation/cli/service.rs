@@ -36,6 +36,10 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
     let arguments = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
     let (server, address, metrics) = start(&mut undercroft(folder.path(), &arguments));
     assert!(create_cart(&address).starts_with("HTTP/1.1 201 "));
+    let job = r#"{"subscriber": "webhooks"}"#;
+    let run = ["jobs", "run", "retry_dead_letters", "--arguments", job, "--due-at", "2100-01-01T00:00:00Z"];
+    let (code, _, errors) = super::run(folder.path(), &run);
+    assert_eq!(code, Some(0), "{errors}");
     assert!(get(&address, "/metrics").starts_with("HTTP/1.1 404 "), "they are not public");
 
     let carts =
@@ -61,6 +65,7 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
         ("undercroft_events_oldest_unread_age_seconds{subscriber=\"notifications\"}", 0.0),
         ("undercroft_dead_letters{subscriber=\"webhooks\"}", 0.0),
         ("undercroft_webhook_endpoints{state=\"active\"}", 0.0),
+        ("undercroft_jobs{name=\"retry_dead_letters\",status=\"waiting\"}", 1.0),
         ("undercroft_signals_dropped_total{type=\"api_request_received\"}", 0.0),
     ] {
         assert_eq!(metric(&text, name), Some(value), "{name} in {text}");

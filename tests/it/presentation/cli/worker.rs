@@ -25,6 +25,17 @@ fn add_webhook_endpoint(folder: &std::path::Path) {
 }
 
 #[test]
+fn webhook_endpoints_are_listed_as_json_without_their_secrets() {
+    let folder = store();
+    add_webhook_endpoint(folder.path());
+    let (code, text, errors) = run(folder.path(), &["webhooks", "list", "--json"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let endpoint: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&endpoint["url"], &endpoint["active"]), (&"https://example.com/".into(), &true.into()));
+    assert!(endpoint.get("secret").is_none(), "{endpoint}");
+}
+
+#[test]
 fn a_server_without_a_worker_leaves_the_events_to_another_process() {
     let folder = store();
     add_webhook_endpoint(folder.path());
