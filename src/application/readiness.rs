@@ -25,6 +25,12 @@ impl Readiness {
     ///
     /// [`NotReady`], with the reason why the database cannot be written.
     pub async fn check(&self, store: &Store) -> Result<(), Failure> {
+        // a standby becomes ready at once, so its state is not kept
+        if let Ok(role) = store.database().role().await
+            && let Some(reason) = role.not_live()
+        {
+            return Err(NotReady::from(reason).into());
+        }
         let mut last = self.0.lock().await;
         if let Some((at, result)) = *last
             && at.elapsed() < VALIDITY
@@ -39,15 +45,16 @@ impl Readiness {
         });
         let result = written.await.map_err(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
-            NotReady { reason: reason(&error) }
+            not_ready(&error)
         });
         *last = Some((Instant::now(), result));
         Ok(result?)
     }
 }
 
-fn reason(error: &DatabaseError) -> NotReadyReason {
-    match error {
+fn not_ready(error: &DatabaseError) -> NotReady {
+    let reason = match error {
+        DatabaseError::NotLive(reason) => return NotReady::from(*reason),
         DatabaseError::Unavailable(_)
         | DatabaseError::OutcomeUnknown(_)
         | DatabaseError::Missing(_)
@@ -55,5 +62,6 @@ fn reason(error: &DatabaseError) -> NotReadyReason {
         DatabaseError::Full(_) => NotReadyReason::DiskFull,
         DatabaseError::ReadOnly(_) => NotReadyReason::ReadOnly,
         _ => NotReadyReason::DatabaseFailed,
-    }
+    };
+    NotReady { reason }
 }

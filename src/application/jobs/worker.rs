@@ -1,5 +1,6 @@
 //! The worker: delivers events, sends webhooks, processes notices of payments, and runs the jobs.
 
+use std::future::pending;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -23,13 +24,51 @@ const POLL: Duration = Duration::from_secs(2);
 /// The longest time to release the running jobs when the worker stops.
 const RELEASE: Duration = Duration::from_secs(1);
 
-/// Runs the worker of a store until `stop` is cancelled.
+/// How often the worker reads whether the database is live.
+const ROLE: Duration = Duration::from_millis(500);
+
+/// Runs the worker of a store until `stop` is cancelled. While the database is a standby, or if the store has moved to
+/// another one, the worker waits.
 ///
 /// What it does at that time is dropped, calls to payment providers included, so that it ends in a moment whatever a
 /// provider does. That is safe as a crash is: a unit of work is committed as a whole or not at all, an event that was
 /// not delivered is delivered later, and a payment without a known outcome is recovered at the next start. Running jobs
 /// are released for another process.
 pub async fn work(store: Store, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = until_live(&store, true) => {}
+        }
+        let ended = stop.child_token();
+        let watching = async {
+            until_live(&store, false).await;
+            tracing::info!("the database is not that of a store: the worker waits");
+            ended.cancel();
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = work_live(store.clone(), ended.clone()) => {}
+            () = watching => {}
+        }
+    }
+}
+
+/// Waits until the database is live, or until it is not.
+async fn until_live(store: &Store, wanted: bool) {
+    loop {
+        match store.database().role().await {
+            Ok(role) if role.not_live().is_none() == wanted => return,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the role of the database cannot be read"),
+        }
+        sleep(ROLE).await;
+    }
+}
+
+/// Runs the worker of a store whose database is live until `stop` is cancelled.
+async fn work_live(store: Store, stop: CancellationToken) {
     let context = JobContext::new(&store);
     let (jobs, exchange) = (JobRunner::new(job_queue(&store), context.clone()), EventExchange::of(&context));
     let working = async {

@@ -2,8 +2,8 @@
 //! use case that meets a new error does not compile until its conversion is decided here.
 
 use super::{
-    Conflict, Failure, Fault, Location, OrderProcessingException, Technical, TechnicalKind,
-    ValidationException,
+    Conflict, Failure, Fault, Location, NotReady, NotReadyReason, OrderProcessingException, Technical,
+    TechnicalKind, ValidationException,
 };
 use crate::{
     domain::{
@@ -19,7 +19,7 @@ use crate::{
     },
     infrastructure::{
         events::transports::TransportError,
-        repositories::{DatabaseError, ForeignCursor, ListError},
+        repositories::{DatabaseError, ForeignCursor, ListError, NotLive},
     },
 };
 
@@ -104,6 +104,7 @@ impl From<DatabaseError> for Failure {
             | DatabaseError::Full(_)
             | DatabaseError::ReadOnly(_)
             | DatabaseError::Retryable(_) => Technical::new(TechnicalKind::Unavailable, error).into(),
+            DatabaseError::NotLive(reason) => NotReady::from(reason).into(),
             DatabaseError::OutcomeUnknown(_) => Technical::new(TechnicalKind::TimedOut, error).into(),
             DatabaseError::Stale { .. } => Conflict::Stale.into(),
             DatabaseError::Taken { .. }
@@ -112,6 +113,16 @@ impl From<DatabaseError> for Failure {
             | DatabaseError::Schema(_)
             | DatabaseError::Internal(_) => Technical::internal(error).into(),
         }
+    }
+}
+
+impl From<NotLive> for NotReady {
+    fn from(reason: NotLive) -> Self {
+        let reason = match reason {
+            NotLive::Standby => NotReadyReason::Standby,
+            NotLive::Moved => NotReadyReason::Moved,
+        };
+        Self { reason }
     }
 }
 
@@ -234,6 +245,7 @@ mod tests {
             (DatabaseError::Full("/var".into()), 503, "unavailable"),
             (DatabaseError::ReadOnly("/var".into()), 503, "unavailable"),
             (DatabaseError::Retryable("deadlock".into()), 503, "unavailable"),
+            (DatabaseError::NotLive(NotLive::Standby), 503, "not_ready"),
             (DatabaseError::OutcomeUnknown("connection closed".into()), 504, "timed_out"),
             (DatabaseError::Stale { table: "products" }, 409, "stale"),
             (DatabaseError::Taken { constraint: constraint() }, 500, "internal"),

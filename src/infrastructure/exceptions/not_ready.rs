@@ -1,4 +1,4 @@
-//! The server is not ready: its database cannot be written.
+//! The store cannot write: its database fails, or is not the one that the store writes to.
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -26,12 +26,22 @@ pub enum NotReadyReason {
     ReadOnly,
     /// The database failed in another way, see the log.
     DatabaseFailed,
+    /// The database is a standby, until the store moves to it.
+    Standby,
+    /// The store has moved to another database.
+    Moved,
 }
 
 impl NotReadyReason {
     /// All variants.
-    pub(super) const ALL: [Self; 4] =
-        [Self::DatabaseUnavailable, Self::DiskFull, Self::ReadOnly, Self::DatabaseFailed];
+    pub(super) const ALL: [Self; 6] = [
+        Self::DatabaseUnavailable,
+        Self::DiskFull,
+        Self::ReadOnly,
+        Self::DatabaseFailed,
+        Self::Standby,
+        Self::Moved,
+    ];
 }
 
 impl Exception for NotReady {

@@ -50,7 +50,7 @@ pub use database::{
     Outbox, Page, PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, TagEvent,
     UnitOfWork, Versioned, WorkFn, newest_first, next_number,
 };
-pub use database::{copy, sqlite_backup, sqlite_side_files};
+pub use database::{NotLive, ReplicationState, Role, copy, replication, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column};
 pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};
 pub use discount_repository::DiscountRepository;

@@ -1,7 +1,7 @@
 //! `undercroft copy`: copies the whole store to another database.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
@@ -9,20 +9,19 @@ use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::interruptible;
+use super::target_url::TargetUrl;
 use super::unquoted::Unquoted;
 use super::verbosity::{Verbosity, style};
 use super::{CliError, counted};
 use crate::{
     domain::context::Context,
-    infrastructure::repositories::copy::{CopyError, CopyObserver, CopyReport, CopyStep, copy},
-    infrastructure::repositories::{DatabaseUrl, InvalidDatabaseUrl},
+    infrastructure::repositories::DatabaseUrl,
+    infrastructure::repositories::copy::{CopyError, CopyObserver, CopyReport, CopyStep, TableReport, copy},
     settings::Settings,
 };
 
 /// The bytes of a hash that are printed, each as two digits.
 const HASH_BYTES: usize = 8;
-/// The most bytes that are read from standard input.
-const MOST_BYTES: u64 = 4096;
 
 /// The arguments of `copy`.
 #[derive(clap::Args, Debug)]
@@ -32,27 +31,17 @@ pub struct Copy {
     from: Option<DatabaseUrl>,
     /// The database that becomes the copy: an empty one, or one with the same copy if it was interrupted; `-` reads the
     /// URL from standard input
-    #[arg(long, value_name = "URL", value_parser = Unquoted(target))]
-    to: Target,
+    #[arg(long, value_name = "URL", value_parser = Unquoted(TargetUrl::from_str))]
+    to: TargetUrl,
     #[command(flatten)]
     verbosity: Verbosity,
-}
-
-/// The target of a copy on the command line.
-#[derive(Debug, Clone)]
-enum Target {
-    Url(DatabaseUrl),
-    Input,
 }
 
 impl Copy {
     /// Copies the store, and prints each table with its number of rows and its hash.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let from = self.from.unwrap_or(settings.database);
-        let to = match self.to {
-            Target::Url(url) => url,
-            Target::Input => read_target()?,
-        };
+        let to = self.to.read()?;
         let report = interruptible(async |stop| {
             let bar = self.verbosity.progress_bar();
             let mut progress = Progress { bar, stop, step: None, rows: 0, of: 0 };
@@ -73,27 +62,23 @@ impl Copy {
     }
 }
 
-fn target(text: &str) -> Result<Target, InvalidDatabaseUrl> {
-    if text == "-" { Ok(Target::Input) } else { text.parse().map(Target::Url) }
-}
-
-/// Reads the URL of the target from standard input: one line.
-fn read_target() -> Result<DatabaseUrl, CliError> {
-    let mut line = String::new();
-    io::stdin().lock().take(MOST_BYTES).read_line(&mut line).map_err(CliError::Input)?;
-    line.trim_end().parse().map_err(CliError::Target)
-}
-
-/// Returns the tables with their rows and hashes.
-fn summary(report: &CopyReport) -> String {
+/// Returns a line for each table with its rows and its hash.
+pub(super) fn table_lines(tables: &[TableReport]) -> String {
     let mut text = String::new();
-    for table in &report.tables {
-        let mut hash = String::new();
-        for byte in table.hash.iter().take(HASH_BYTES) {
-            let _ = write!(hash, "{byte:02x}");
-        }
+    for table in tables {
+        let hash = hex_start(&table.hash);
         let _ = writeln!(text, "{:<24}{:>12}  {hash}", table.name, table.rows);
     }
+    text
+}
+
+/// Returns the first bytes of a hash in hexadecimal digits.
+pub(super) fn hex_start(hash: &[u8]) -> String {
+    hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+fn summary(report: &CopyReport) -> String {
+    let mut text = table_lines(&report.tables);
     let rows = report.tables.iter().map(|table| table.rows.cast_unsigned()).sum();
     let tables = counted(report.tables.len() as u64, "table", "tables");
     let earlier = match report.resumed {

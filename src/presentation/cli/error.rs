@@ -15,7 +15,9 @@ use super::torture::TortureError;
 use crate::application::{export::ExportError, import::run::ImportError};
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
 use crate::infrastructure::exceptions::{Failure, with_causes};
-use crate::infrastructure::repositories::{DatabaseError, InvalidDatabaseUrl, copy::CopyError};
+use crate::infrastructure::repositories::{
+    DatabaseError, InvalidDatabaseUrl, copy::CopyError, replication::ReplicationError,
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,9 @@ pub enum CliError {
     /// The copy is not complete.
     #[error(transparent)]
     Copy(CopyError),
+    /// A replication ended without its goal.
+    #[error(transparent)]
+    Replication(ReplicationError),
     /// The command must not write to this file.
     #[error(transparent)]
     InvalidOutput(#[from] InvalidOutput),
@@ -156,10 +161,34 @@ impl CliError {
             Self::Rejected(_) | Self::NotImported(_) => Exit::Rejected,
             Self::Backup(error) => error.exit(),
             Self::Copy(error) => copy_exit(error),
+            Self::Replication(error) => replication_exit(error),
             Self::Torture(error) => error.exit(),
             Self::Password | Self::Target(_) | Self::Sandbox(_) | Self::InvalidOutput(_) => Exit::Usage,
             Self::Database(error) => database_exit(error),
         }
+    }
+}
+
+/// Returns the exit code of a replication that ended without its goal.
+fn replication_exit(error: &ReplicationError) -> Exit {
+    use ReplicationError as R;
+    match error {
+        R::Copy(error) => copy_exit(error),
+        R::SourceIsStandby
+        | R::SourceHasMoved
+        | R::OtherSource
+        | R::OtherTarget
+        | R::NotReplicated
+        | R::NotSource
+        | R::CopyIncomplete => Exit::Usage,
+        R::NotRecorded(_)
+        | R::SourceRestored
+        | R::Differs(_)
+        | R::TooManyChanges
+        | R::TargetInUse(_)
+        | R::WritesNotHeld(_)
+        | R::TooSlow
+        | R::Unfinished(_) => Exit::Failure,
     }
 }
 

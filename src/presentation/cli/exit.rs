@@ -45,6 +45,7 @@ pub(super) fn database_exit(error: &DatabaseError) -> Exit {
         | DatabaseError::OutcomeUnknown(_)
         | DatabaseError::Missing(_)
         | DatabaseError::ReadOnly(_)
+        | DatabaseError::NotLive(_)
         | DatabaseError::Schema(_) => Exit::Database,
         _ => Exit::Failure,
     }

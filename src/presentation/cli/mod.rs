@@ -26,10 +26,12 @@ mod migrate;
 mod open_store;
 mod openapi;
 mod private_file;
+mod replicate;
 mod serve;
 mod service;
 mod settings;
 mod signals;
+mod target_url;
 mod torture;
 mod unquoted;
 mod verbosity;
@@ -156,6 +158,8 @@ pub enum Command {
     Restore(backup::Restore),
     /// Copy the whole store to another database, SQLite or PostgreSQL, with passwords, orders and payments
     Copy(copy::Copy),
+    /// Keep a second database in step with that of the store, and move the store to it without closing it
+    Replicate(replicate::Replicate),
     /// Print a settings file with all settings and their defaults, as a start: `undercroft settings > undercroft.toml`
     Settings(settings::PrintSettings),
     /// Print the `OpenAPI` document of the HTTP API
@@ -196,6 +200,7 @@ impl Command {
             Self::Backup(backup) => backup.run(settings).await,
             Self::Restore(restore) => restore.run(settings).await,
             Self::Copy(copy) => copy.run(settings).await,
+            Self::Replicate(replicate) => replicate.run(settings).await,
             Self::Settings(settings) => settings.run(),
             Self::Openapi(openapi) => openapi.run(),
             Self::Completions(completions) => completions.run(),

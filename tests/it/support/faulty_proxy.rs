@@ -57,6 +57,11 @@ impl FaultyProxy {
         self.close();
     }
 
+    /// Lets connections in again.
+    pub fn let_in(&self) {
+        *self.refusal.lock().unwrap() = None;
+    }
+
     /// Passes the next message that contains `text` on to the server, waits for its response, and closes the connection
     /// instead of passing the response on.
     pub fn lose_response_to(&self, text: &'static str) {

@@ -138,6 +138,17 @@ impl Connection {
         }
     }
 
+    /// Begins a transaction that writes. It is rolled back if the connection is dropped.
+    pub(super) fn begin(&mut self) -> Result<(), DatabaseError> {
+        match &mut self.inner {
+            EngineConnection::Sqlite(sqlite) => sqlite.script("BEGIN IMMEDIATE"),
+            EngineConnection::Postgres(postgres) => {
+                postgres.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
+                Ok(())
+            }
+        }
+    }
+
     /// Commits the transaction.
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
         match &mut self.inner {

@@ -101,6 +101,52 @@ pub(crate) fn lock_schema(engine: Engine) -> &'static str {
     }
 }
 
+/// Returns the expression of a JSON array with these members as a text.
+pub(crate) fn json_array_text(engine: Engine, members: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("json_array({members})"),
+        Engine::Postgres => format!("jsonb_build_array({members})::text"),
+    }
+}
+
+/// Returns the list of these tuples for `(columns) IN (list)`.
+pub(crate) fn list_of_tuples(engine: Engine, tuples: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("VALUES {tuples}"),
+        Engine::Postgres => tuples.to_owned(),
+    }
+}
+
+/// Returns the query for the position up to which a snapshot sees the changes of a source.
+pub(crate) fn seen_changes(engine: Engine) -> &'static str {
+    match engine {
+        // transactions do not overlap
+        Engine::Sqlite => "SELECT CAST(COALESCE(MAX(seq), 0) AS TEXT) FROM row_changes",
+        Engine::Postgres => "SELECT pg_current_snapshot()::text",
+    }
+}
+
+/// Returns the statement that deletes the changes that a snapshot with the position $1 sees, and no others.
+pub(crate) fn delete_seen_changes(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "DELETE FROM row_changes WHERE seq <= CAST($1 AS INTEGER)",
+        Engine::Postgres => {
+            "DELETE FROM row_changes WHERE pg_visible_in_snapshot(transaction_id, $1::text::pg_snapshot)"
+        }
+    }
+}
+
+/// Returns the query for the names of the triggers.
+pub(crate) fn trigger_names(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "SELECT name FROM sqlite_schema WHERE type = 'trigger'",
+        Engine::Postgres => {
+            "SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+             WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal"
+        }
+    }
+}
+
 /// Returns the clause that locks the rows of a query against changes; other rows may still reference them.
 pub(crate) fn lock_rows(engine: Engine) -> &'static str {
     match engine {

@@ -39,6 +39,9 @@ pub enum DatabaseError {
         /// The name of the CHECK constraint, or the column that must not be NULL, such as `orders.email`.
         constraint: String,
     },
+    /// The database is not the one that the store writes to. Nothing was changed.
+    #[error(transparent)]
+    NotLive(NotLive),
     /// A referenced row is missing, or a removed row is still referenced.
     #[error("a referenced row is missing or still referenced: {0}")]
     ForeignKey(String),
@@ -55,7 +58,37 @@ pub enum DatabaseError {
     Internal(String),
 }
 
+/// Why a database is not the one that a store writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotLive {
+    /// It is the target of a replication, and becomes live when its source is handed over.
+    #[error("the database is a standby, to which only its replication writes")]
+    Standby,
+    /// It was the source of a replication, and was handed over.
+    #[error("the store has moved to another database")]
+    Moved,
+}
+
+impl NotLive {
+    /// Returns the name of the constraint by which triggers refuse to write.
+    pub(super) fn constraint(self) -> &'static str {
+        match self {
+            Self::Standby => "store_is_standby",
+            Self::Moved => "store_has_moved",
+        }
+    }
+}
+
 impl DatabaseError {
+    /// Returns the error for a row or a statement that violates the named constraint.
+    pub(super) fn of_check(constraint: String) -> Self {
+        let reasons = [NotLive::Standby, NotLive::Moved];
+        match reasons.into_iter().find(|reason| reason.constraint() == constraint) {
+            Some(reason) => Self::NotLive(reason),
+            None => Self::CheckFailed { constraint },
+        }
+    }
+
     /// Returns the error of a commit for this error, which its statement failed with.
     pub(super) fn of_commit(self) -> Self {
         match self {

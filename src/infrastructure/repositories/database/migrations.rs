@@ -7,12 +7,21 @@ use sha2::{Digest, Sha256};
 use super::dialect;
 use super::error::DatabaseError;
 use super::param::params;
+use super::role::{self, Role};
 use super::scripts::{MIGRATIONS, Migration};
 use super::unit_of_work::UnitOfWork;
 use super::{Database, Setup};
 
 /// The table that a database has while a copy into it is not complete.
 pub(crate) const COPY_MARKER: &str = "copy_tables";
+
+/// Why a database that was handed over is refused.
+const MOVED: &str = "the store has moved to another database (`undercroft replicate --hand-over`): set `database` to that \
+                     one. In an emergency `undercroft replicate --make-live` makes this database that of the store again, \
+                     without what was written to the other one since";
+/// Why the schema of a database that is replicated is not changed.
+const REPLICATED: &str = "the database is replicated, and the other one would get another schema: complete the hand-over, \
+                          or run `undercroft replicate --stop`, before `undercroft migrate`";
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     version BIGINT PRIMARY KEY,
@@ -82,7 +91,14 @@ fn compare(applied: &[(i64, String)], migrations: &[Migration]) -> SchemaState {
 /// Applies missing migrations, if `setup` allows it; returns whether the database was empty before.
 pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, DatabaseError> {
     let refused = |reason: String| Err(DatabaseError::Schema(reason));
-    match (state(database).await?, setup) {
+    let state = state(database).await?;
+    if setup != Setup::ReadOnly
+        && state != SchemaState::CopyIncomplete
+        && database.role().await? == Role::Moved
+    {
+        return refused(MOVED.into());
+    }
+    match (state, setup) {
         (SchemaState::Current { .. }, _) => Ok(false),
         (SchemaState::Ahead { version }, _) => refused(format!(
             "the database is at version {version}, which this program does not know: it is older than the database"
@@ -91,7 +107,8 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
             refused(format!("migration {version} was changed after it had been applied"))
         }
         (SchemaState::CopyIncomplete, _) => refused(
-            "the database has an incomplete copy of another one: run the same `undercroft copy` again to complete it"
+            "the database has an incomplete copy of another one: run the same `undercroft copy` or `undercroft \
+             replicate` again to complete it"
                 .into(),
         ),
         (SchemaState::Empty, Setup::ReadOnly) => {
@@ -124,6 +141,9 @@ pub(crate) async fn apply(work: &mut UnitOfWork) -> Result<bool, DatabaseError> 
     let engine = work.engine();
     let mut applied = 0;
     work.script(dialect::lock_schema(engine)).await?;
+    if role::role(work).await? != Role::Live {
+        return Err(DatabaseError::Schema(REPLICATED.into()));
+    }
     work.script(&dialect::translate(engine, HISTORY)).await?;
     for migration in MIGRATIONS {
         let sql = "SELECT EXISTS (SELECT 1 FROM schema_migrations WHERE version = $1)";
@@ -150,7 +170,20 @@ fn checksum_of(migration: &Migration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::new_database;
     use super::*;
+
+    #[tokio::test]
+    async fn the_schema_of_a_database_that_is_replicated_is_not_changed() {
+        let (_folder, database) = new_database().await;
+        let applied = database.write((), async |work, ()| {
+            work.script("DELETE FROM schema_migrations; CREATE TABLE replication (role TEXT)").await?;
+            work.script("INSERT INTO replication VALUES ('source')").await?;
+            apply(work).await
+        });
+        let error = applied.await.unwrap_err();
+        assert!(matches!(&error, DatabaseError::Schema(text) if text == REPLICATED), "{error}");
+    }
 
     const KNOWN: [Migration; 3] = [
         Migration { version: 1, name: "one", script: "CREATE TABLE a (b BIGINT)" },

@@ -20,6 +20,8 @@ mod postgres;
 mod postgres_pool;
 mod postgres_wake_ups;
 mod records;
+pub mod replication;
+mod role;
 mod row;
 mod scripts;
 mod signing_key;
@@ -56,13 +58,14 @@ pub use self::{
     counters::next_number,
     dialect::Engine,
     due::Due,
-    error::DatabaseError,
+    error::{DatabaseError, NotLive},
     load::DatabaseLoad,
     migrations::SchemaState,
     new_event::NewEvent,
     outbox::{EventRange, Outbox},
     page::{ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,
+    role::{ReplicationState, Role},
     row::{Field, FromRow, Json, Row},
     signing_key::SigningKey,
     table::{Table, Versioned},
@@ -209,6 +212,14 @@ impl Database {
         Ok(Connection::new(match &*self.backend {
             Backend::Sqlite(sqlite) => EngineConnection::Sqlite(sqlite.reader().await?),
             Backend::Postgres(postgres) => EngineConnection::Postgres(postgres.connection().await?),
+        }))
+    }
+
+    /// Returns a connection that writes beside other units of work, on SQLite without checking foreign keys.
+    async fn unchecked_writer(&self) -> Result<Connection, DatabaseError> {
+        Ok(Connection::new(match &*self.backend {
+            Backend::Sqlite(sqlite) => EngineConnection::Sqlite(sqlite.unchecked_writer()?),
+            Backend::Postgres(postgres) => EngineConnection::Postgres(postgres.writer().await?),
         }))
     }
 

@@ -325,7 +325,7 @@ impl From<tokio_postgres::Error> for DatabaseError {
         let constraint = database.constraint().unwrap_or_default().to_owned();
         match database.code() {
             &SqlState::UNIQUE_VIOLATION => Self::Taken { constraint },
-            &SqlState::CHECK_VIOLATION => Self::CheckFailed { constraint },
+            &SqlState::CHECK_VIOLATION => Self::of_check(constraint),
             &SqlState::NOT_NULL_VIOLATION => {
                 let (table, column) = (database.table().unwrap_or("?"), database.column().unwrap_or("?"));
                 Self::CheckFailed { constraint: format!("{table}.{column}") }

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
@@ -26,6 +27,10 @@ const QUEUE: usize = 1024;
 const GROUP: usize = 256;
 /// The most read-only connections.
 const READERS: usize = 8;
+/// The longest wait for the lock of another process.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// The wait between two attempts to get the lock.
+const SHORT_WAIT: Duration = Duration::from_millis(1);
 /// The most prepared statements of a connection.
 const STATEMENTS: usize = 256;
 
@@ -148,12 +153,19 @@ impl Drop for SqliteDatabase {
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_handler(Some(wait_shortly))?;
     // otherwise a statement is prepared again each time a value is bound on which its plan may depend
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// Waits for a lock in short steps: a server under load holds it nearly all the time, and the steps of SQLite, up to
+/// 100 ms, would miss each of the moments in which it is free.
+fn wait_shortly(attempts: i32) -> bool {
+    std::thread::sleep(SHORT_WAIT);
+    SHORT_WAIT * attempts.unsigned_abs() < LOCK_WAIT
 }
 
 /// How connections that only read are opened.
@@ -353,7 +365,7 @@ impl From<rusqlite::Error> for DatabaseError {
                 Self::Taken { constraint: unique_constraint(&named("UNIQUE constraint failed: ")) }
             }
             ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_TRIGGER => {
-                Self::CheckFailed { constraint: named("CHECK constraint failed: ") }
+                Self::of_check(named("CHECK constraint failed: "))
             }
             ffi::SQLITE_CONSTRAINT_NOTNULL => {
                 Self::CheckFailed { constraint: named("NOT NULL constraint failed: ") }

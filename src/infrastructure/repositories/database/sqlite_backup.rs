@@ -7,11 +7,14 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::Database;
 use super::connection;
 use super::error::DatabaseError;
+use super::replication;
+use super::role::Role;
 use super::sqlite::{ReadAccess, open_reader};
 use super::sqlite_file;
+use super::{Database, DatabaseUrl};
+use crate::domain::context::Context;
 
 /// Copies a database to a file, which is created for the user of this process alone. Fails with
 /// [`DatabaseError::Schema`] if the file of the database was replaced after a crash.
@@ -34,6 +37,17 @@ pub fn is_empty(database: &Path) -> Result<bool, DatabaseError> {
     sqlite_file::check(database)?;
     let connection = open_reader(database, ReadAccess::alone(database))?;
     Ok(connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?)
+}
+
+/// Makes a copy of a database that is replicated that of a store which is not. One of a store that has moved remains
+/// so.
+pub async fn detach(file: &Path) -> Result<(), DatabaseError> {
+    let database = Database::connect_for_writing(&DatabaseUrl::Sqlite(file.to_owned()), Context::system())?;
+    let mut connection = database.unchecked_writer().await?;
+    if matches!(database.role().await?, Role::Source | Role::Standby) {
+        replication::detach(&mut connection).await?;
+    }
+    Ok(())
 }
 
 /// Leaves a file that can be read without files beside it.

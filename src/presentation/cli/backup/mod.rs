@@ -53,6 +53,7 @@ impl Backup {
     /// Writes the snapshot to `part`, checks it and renames it; returns its size in bytes.
     async fn write(&self, store: &Path, part: &Path) -> Result<u64, CliError> {
         sqlite_backup::back_up(store, part).map_err(BackupError::of(store))?;
+        sqlite_backup::detach(part).await.map_err(BackupError::of(part))?;
         check(part).await?;
         sqlite_backup::finish(part).map_err(BackupError::of(part))?;
 

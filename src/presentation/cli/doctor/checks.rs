@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{Access, access, statvfs};
 use tokio::net::TcpListener;
 
@@ -15,7 +15,7 @@ use crate::application::selling::rates;
 use crate::application::{Store, consistency as checker};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
-use crate::infrastructure::repositories::{Database, DatabaseError, SchemaState, Setup};
+use crate::infrastructure::repositories::{Database, DatabaseError, ReplicationState, SchemaState, Setup};
 use crate::presentation::http::server::{connections_within, greatest_file_limit};
 use crate::settings::{Sandbox, Settings};
 
@@ -38,6 +38,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     match open_store(settings, Setup::ReadOnly).await {
         Ok(store) => {
             findings.push(clock(&store).await);
+            findings.extend(replication(&store).await);
             findings.extend(gateways(&store).await);
             findings.push(events(&store).await);
             findings.extend(broker(&store).await);
@@ -137,7 +138,7 @@ async fn database(settings: &Settings) -> (Finding, bool) {
             (Finding::unusable(found, "run `undercroft migrate`", Exit::Database), false)
         }
         SchemaState::CopyIncomplete => {
-            let advice = "run the same `undercroft copy` again to complete it";
+            let advice = "run the same `undercroft copy` or `undercroft replicate` again to complete it";
             (Finding::unusable("has an incomplete copy of another database", advice, Exit::Database), false)
         }
         SchemaState::Ahead { version } => {
@@ -185,6 +186,47 @@ async fn clock(store: &Store) -> Finding {
         ),
         Ok(_) => Finding::ok("clock", format!("it is {here}, also in the database")),
         Err(error) => Finding::problem("clock", error.to_string(), "check the database"),
+    }
+}
+
+/// Checks whether the recorded changes of a database that is replicated are applied. A database that is not has no
+/// finding.
+async fn replication(store: &Store) -> Option<Finding> {
+    let (state, now) = match ReplicationState::read(store.database()).await {
+        Ok(Some(state)) => (state, store.now()),
+        Ok(None) => return None,
+        Err(error) => return Some(Finding::problem("replication", error.to_string(), "check the database")),
+    };
+    let is_late = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at) > LATE);
+    Some(match state {
+        ReplicationState::Source { waiting, oldest_at } if is_late(oldest_at) => {
+            let found = format!(
+                "{} wait, and none was applied for a while",
+                counted(waiting.cast_unsigned(), "change", "changes")
+            );
+            let advice =
+                "run `undercroft replicate`, or end the replication with `undercroft replicate --stop`";
+            Finding::warning("replication", found, advice)
+        }
+        ReplicationState::Source { waiting, .. } => {
+            Finding::ok("replication", format!("its changes are recorded for a standby; {waiting} wait"))
+        }
+        ReplicationState::Standby { equal_at } if is_late(equal_at) => {
+            Finding::warning("replication", standby(equal_at), "run `undercroft replicate`")
+        }
+        ReplicationState::Standby { equal_at } => Finding::ok("replication", standby(equal_at)),
+        ReplicationState::Moved => Finding::warning(
+            "replication",
+            "the store has moved to another database",
+            "set `database` to that one",
+        ),
+    })
+}
+
+fn standby(equal_at: Option<Timestamp>) -> String {
+    match equal_at {
+        Some(at) => format!("it is a standby, and equals its source as of {at}"),
+        None => "it is a standby that never was equal to its source".to_owned(),
     }
 }
 

@@ -27,14 +27,14 @@ const MIGRATIONS: &str = include_str!("../../../../migrations/0001_store.sql");
 const PAGE: i64 = 500;
 
 /// An empty database, removed when it is dropped.
-struct Target {
-    url: String,
+pub(super) struct Target {
+    pub(super) url: String,
     _folder: Option<TempDir>,
     _schema: Option<EmptyPostgres>,
 }
 
 impl Target {
-    fn sqlite() -> Self {
+    pub(super) fn sqlite() -> Self {
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite:{}", folder.path().join("copy.db").display());
         Self { url, _folder: Some(folder), _schema: None }
@@ -46,7 +46,7 @@ impl Target {
     }
 
     /// An empty database of this engine.
-    async fn on(engine: Engine) -> Option<Self> {
+    pub(super) async fn on(engine: Engine) -> Option<Self> {
         match engine {
             Engine::Sqlite => Some(Self::sqlite()),
             Engine::Postgres => Self::postgres().await,
@@ -54,14 +54,14 @@ impl Target {
     }
 
     /// Runs statements without setting up a store.
-    async fn script(&self, sql: &str) {
+    pub(super) async fn script(&self, sql: &str) {
         match self.url.strip_prefix("sqlite:") {
             Some(file) => rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap(),
             None => admin(&self.url, sql).await,
         }
     }
 
-    async fn open(&self) -> Result<Database, DatabaseError> {
+    pub(super) async fn open(&self) -> Result<Database, DatabaseError> {
         Database::open(&self.url.parse().unwrap(), Context::system(), Setup::IfEmpty).await
     }
 }
@@ -137,7 +137,7 @@ async fn kill(from: &str, to: &str, after: i64) {
     assert!(run.await.is_err(), "the copy was not killed");
 }
 
-fn tables_of_the_migrations() -> BTreeSet<String> {
+pub(super) fn tables_of_the_migrations() -> BTreeSet<String> {
     let names = MIGRATIONS.lines().filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" ("));
     names.map(str::to_owned).collect()
 }
@@ -149,7 +149,7 @@ fn independent(tables: &[TableReport]) -> Vec<&TableReport> {
 }
 
 /// Fills every table of a shop; returns a variant in stock.
-async fn fill(shop: &Shop) -> VariantId {
+pub(super) async fn fill(shop: &Shop) -> VariantId {
     import_all(&shop.store, ONLINE_RETAIL).await;
     let sale = Sale::begin(shop, 5, "tok_ok").await;
     assert_eq!(sale.run(OperationKind::Refund, Some(300)).await.0, 201);

@@ -19,6 +19,7 @@ mod erasure;
 mod lost_connections;
 mod notification;
 mod rates;
+mod replication;
 mod review;
 mod session;
 mod user;

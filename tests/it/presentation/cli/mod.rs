@@ -14,6 +14,7 @@ mod interrupts;
 mod jobs;
 mod output_files;
 mod read_only;
+mod replicate;
 mod request_heads;
 mod sandbox;
 mod service;

@@ -6,6 +6,7 @@ use super::super::connection::Connection;
 use super::super::dialect::Engine;
 use super::super::error::DatabaseError;
 use super::super::param::Param;
+use super::super::role;
 use super::super::row::{Json, Row};
 use super::super::statements::placeholders;
 
@@ -16,24 +17,25 @@ const VALUES: usize = 8000;
 
 /// A table, its column's types and its primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CopyTable {
-    pub(super) name: String,
-    columns: Vec<Column>,
+pub(in super::super) struct CopyTable {
+    pub(in super::super) name: String,
+    pub(super) columns: Vec<Column>,
     /// The indexes of the columns of the primary key, in its order.
-    key: Vec<usize>,
+    pub(super) key: Vec<usize>,
 }
 
+/// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Column {
-    name: String,
-    kind: ColumnType,
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) kind: ColumnType,
     /// Whether the database numbers the rows in this column.
     is_serial: bool,
 }
 
 /// The type of a column. On SQLite, [`Self::Integer`], [`Self::Text`] and [`Self::Bytes`] stand for all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ColumnType {
+pub(super) enum ColumnType {
     Integer,
     Boolean,
     Time,
@@ -57,7 +59,7 @@ impl ColumnType {
         })
     }
 
-    fn read(self, row: &mut Row<'_>) -> Result<Param<'static>, DatabaseError> {
+    pub(super) fn read(self, row: &mut Row<'_>) -> Result<Param<'static>, DatabaseError> {
         Ok(match self {
             Self::Integer => param(row.read()?, Param::Int),
             Self::Boolean => param(row.read()?, Param::Bool),
@@ -99,9 +101,11 @@ fn entries(engine: Engine) -> &'static str {
     }
 }
 
-/// Returns the tables of a database, ordered by name. A column of the store has one of the types of the migrations.
-pub(super) async fn tables(connection: &mut Connection) -> Result<Vec<CopyTable>, DatabaseError> {
-    let entries: Vec<Entry> = connection.all(entries(connection.engine()), &[]).await?;
+/// Returns the tables of a database, ordered by name, without those of a replication. A column of the store has one of
+/// the types of the migrations.
+pub(in super::super) async fn tables(connection: &mut Connection) -> Result<Vec<CopyTable>, DatabaseError> {
+    let mut entries: Vec<Entry> = connection.all(entries(connection.engine()), &[]).await?;
+    entries.retain(|(table, ..)| !role::TABLES.contains(&table.as_str()));
     let mut tables = Vec::new();
     for columns in entries.chunk_by(|one, next| one.0 == next.0) {
         tables.extend(table(columns)?);
@@ -137,17 +141,17 @@ impl CopyTable {
     }
 
     /// Returns the column in which the database numbers the rows.
-    pub(super) fn serial(&self) -> Option<&str> {
+    pub(in super::super) fn serial(&self) -> Option<&str> {
         self.columns.iter().find(|column| column.is_serial).map(|column| column.name.as_str())
     }
 
     /// Returns the pages of the table in the order of its key, after a key.
-    pub(super) fn pages(&self, after: Option<Vec<Param<'static>>>) -> Pages<'_> {
+    pub(in super::super) fn pages(&self, after: Option<Vec<Param<'static>>>) -> Pages<'_> {
         Pages { table: self, after, is_last: false }
     }
 
     /// Returns the greatest key in the table; `None` if it is empty.
-    pub(super) async fn last_key(
+    pub(in super::super) async fn last_key(
         &self,
         connection: &mut Connection,
     ) -> Result<Option<Vec<Param<'static>>>, DatabaseError> {
@@ -160,7 +164,7 @@ impl CopyTable {
     }
 
     /// Returns the number of rows.
-    pub(super) async fn count(&self, connection: &mut Connection) -> Result<i64, DatabaseError> {
+    pub(in super::super) async fn count(&self, connection: &mut Connection) -> Result<i64, DatabaseError> {
         connection.one(&format!("SELECT COUNT(*) FROM \"{}\"", self.name), &[]).await
     }
 
@@ -170,27 +174,32 @@ impl CopyTable {
         connection: &mut Connection,
         rows: &[Vec<Param<'static>>],
     ) -> Result<(), DatabaseError> {
+        connection.execute(&self.insertion(rows.len()), &rows.concat()).await.map(drop)
+    }
+
+    /// Returns the statement that adds a number of rows.
+    pub(super) fn insertion(&self, rows: usize) -> String {
         let columns: Vec<_> = self.columns.iter().collect();
         let width = columns.len();
         let tuples: Vec<_> =
-            (0..rows.len()).map(|row| format!("({})", placeholders(1 + row * width, width))).collect();
-        let sql = format!("INSERT INTO \"{}\" ({}) VALUES {}", self.name, list(&columns), tuples.join(","));
-        connection.execute(&sql, &rows.concat()).await.map(drop)
+            (0..rows).map(|row| format!("({})", placeholders(1 + row * width, width))).collect();
+        format!("INSERT INTO \"{}\" ({}) VALUES {}", self.name, list(&columns), tuples.join(","))
     }
 
-    fn page_rows(&self) -> usize {
+    /// Returns the most rows of a page.
+    pub(super) fn page_rows(&self) -> usize {
         ROWS.min(VALUES / self.columns.len())
     }
 }
 
 /// Returns the quoted names of columns, separated by commas.
-fn list(columns: &[&Column]) -> String {
+pub(super) fn list(columns: &[&Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     names.join(", ")
 }
 
 /// The pages of a table, in the order of its key.
-pub(super) struct Pages<'a> {
+pub(in super::super) struct Pages<'a> {
     table: &'a CopyTable,
     after: Option<Vec<Param<'static>>>,
     is_last: bool,
@@ -198,7 +207,7 @@ pub(super) struct Pages<'a> {
 
 impl Pages<'_> {
     /// Reads the next page; it is empty after the last one.
-    pub(super) async fn next(
+    pub(in super::super) async fn next(
         &mut self,
         connection: &mut Connection,
     ) -> Result<Vec<Vec<Param<'static>>>, DatabaseError> {

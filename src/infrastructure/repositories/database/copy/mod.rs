@@ -6,14 +6,15 @@
 //! of each table in the source, which the target records, shows whether the source has changed since. The copy is
 //! complete when the hashes of source and target are equal; a target that is complete already is only compared.
 
-mod catalog;
+pub(super) mod catalog;
+pub(super) mod keyed_rows;
 mod table_hash;
-mod target;
+pub(super) mod target;
 
 use std::ops::ControlFlow;
 
 use self::catalog::CopyTable;
-use self::table_hash::TableHash;
+pub(super) use self::table_hash::TableHash;
 use self::target::{Serial, Target};
 use super::connection::Connection;
 use super::error::DatabaseError;
@@ -124,7 +125,8 @@ pub async fn copy<O: CopyObserver>(
     let source = Database::open(from, context.clone(), Setup::ReadOnly).await.map_err(CopyError::Source)?;
     let mut snapshot = begin_snapshot(&source).await.map_err(CopyError::Source)?;
     match target::look(from, to, &mut snapshot, context.clone()).await? {
-        SchemaState::Empty | SchemaState::CopyIncomplete => {}
+        SchemaState::Empty => {}
+        SchemaState::CopyIncomplete if !target::is_replicated(to, context.clone()).await? => {}
         SchemaState::Current { .. } => return compare_complete(&mut snapshot, to, context, observer).await,
         _ => return Err(CopyError::NotEmpty),
     }
@@ -183,14 +185,14 @@ async fn compare_complete<O: CopyObserver>(
 }
 
 /// Returns a connection that reads one snapshot until it is dropped.
-async fn begin_snapshot(database: &Database) -> Result<Connection, DatabaseError> {
+pub(super) async fn begin_snapshot(database: &Database) -> Result<Connection, DatabaseError> {
     let mut connection = database.read().await?;
     connection.begin_snapshot()?;
     Ok(connection)
 }
 
 /// Returns the tables to copy, and the names of the tables of the source that the target does not have.
-async fn plan(
+pub(super) async fn plan(
     source: &mut Connection,
     target: &mut Connection,
 ) -> Result<(Vec<CopyTable>, Vec<String>), CopyError> {
@@ -210,11 +212,11 @@ async fn plan(
 }
 
 /// The progress of a step.
-struct Progress<'a, O> {
-    observer: &'a mut O,
-    step: CopyStep,
-    rows: i64,
-    of: Option<i64>,
+pub(super) struct Progress<'a, O> {
+    pub(super) observer: &'a mut O,
+    pub(super) step: CopyStep,
+    pub(super) rows: i64,
+    pub(super) of: Option<i64>,
 }
 
 impl<O: CopyObserver> Progress<'_, O> {
@@ -233,7 +235,7 @@ impl<O: CopyObserver> Progress<'_, O> {
 }
 
 /// Returns the hash of each table. `failed` names the database in an error.
-async fn hash<O: CopyObserver>(
+pub(super) async fn hash<O: CopyObserver>(
     connection: &mut Connection,
     tables: &[CopyTable],
     failed: fn(DatabaseError) -> CopyError,
@@ -260,7 +262,7 @@ async fn hash<O: CopyObserver>(
 }
 
 /// Copies the rows after the greatest key in the target; returns the number of those that were there.
-async fn copy_table<O: CopyObserver>(
+pub(super) async fn copy_table<O: CopyObserver>(
     source: &mut Connection,
     target: &mut Target,
     table: &CopyTable,
@@ -284,14 +286,17 @@ async fn copy_table<O: CopyObserver>(
 }
 
 /// Returns the error of a write to the target. No two rows that a copy writes have the same key.
-fn write_failed(error: DatabaseError, other: impl FnOnce(DatabaseError) -> CopyError) -> CopyError {
+pub(super) fn write_failed(
+    error: DatabaseError,
+    other: impl FnOnce(DatabaseError) -> CopyError,
+) -> CopyError {
     match error {
         DatabaseError::Taken { .. } => CopyError::WrittenMeanwhile(Some(error)),
         error => other(error),
     }
 }
 
-fn compare(expected: &[TableReport], found: &[TableReport]) -> Result<(), CopyError> {
+pub(super) fn compare(expected: &[TableReport], found: &[TableReport]) -> Result<(), CopyError> {
     let pairs = expected.iter().zip(found);
     let differing: Vec<_> =
         pairs.filter(|(one, other)| one != other).map(|(one, _)| one.name.as_str()).collect();

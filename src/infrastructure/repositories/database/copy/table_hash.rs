@@ -7,14 +7,14 @@ use super::super::param::Param;
 
 /// The SHA-256 of the rows of a table in the order of its key, and their number.
 #[derive(Default)]
-pub(super) struct TableHash {
+pub(in super::super) struct TableHash {
     digest: Sha256,
     pub(super) rows: i64,
 }
 
 impl TableHash {
     /// Adds a row.
-    pub(super) fn add(&mut self, row: &[Param<'_>]) {
+    pub(in super::super) fn add(&mut self, row: &[Param<'_>]) {
         self.rows += 1;
         for value in row {
             self.add_value(value);
@@ -22,7 +22,7 @@ impl TableHash {
     }
 
     /// Returns the hash of the rows that were added.
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(in super::super) fn finish(self) -> Vec<u8> {
         self.digest.finalize().to_vec()
     }
 

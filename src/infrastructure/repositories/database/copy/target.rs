@@ -4,15 +4,16 @@
 //! their names: on SQLite they are off, on PostgreSQL removed. The last transaction checks them, adds them again, sets
 //! the serial numbers and removes the marker.
 
-use super::super::connection::{Connection, EngineConnection};
+use super::super::connection::Connection;
 use super::super::dialect::{self, Engine};
 use super::super::error::DatabaseError;
 use super::super::migrations::{self, COPY_MARKER, SchemaState};
 use super::super::param::{Param, params};
+use super::super::role::Role;
 use super::super::sqlite_backup::tables_with_missing_references;
 use super::super::sqlite_file;
 use super::super::unit_of_work::UnitOfWork;
-use super::super::{Backend, Database, DatabaseUrl};
+use super::super::{Database, DatabaseUrl};
 use super::catalog::CopyTable;
 use super::{CopyError, TableReport, write_failed};
 use crate::domain::context::Context;
@@ -33,6 +34,8 @@ const RECORD_FOREIGN_KEYS: &str = "INSERT INTO copy_foreign_keys (name, statemen
     SELECT format('%s.%I', conrelid::regclass, conname), \
            format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) \
     FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
+/// Returns the statements that add the foreign keys again.
+pub(in super::super) const FOREIGN_KEYS: &str = "SELECT statement FROM copy_foreign_keys ORDER BY name";
 /// Returns the statements that remove the foreign keys.
 const DROP_FOREIGN_KEYS: &str = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) \
     FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
@@ -42,7 +45,7 @@ const PLACE: &str =
     "SELECT pg_postmaster_start_time()::text, current_database()::text, COALESCE(current_schema()::text, '')";
 
 /// Returns the state of the target; writes nothing, since it may be the source or another store.
-pub(super) async fn look(
+pub(in super::super) async fn look(
     from: &DatabaseUrl,
     to: &DatabaseUrl,
     source: &mut Connection,
@@ -77,16 +80,22 @@ pub(super) async fn look(
     Ok(state)
 }
 
+/// Returns whether the incomplete copy in the target is that of a replication.
+pub(super) async fn is_replicated(to: &DatabaseUrl, context: Context) -> Result<bool, CopyError> {
+    let target = Database::connect_for_reading(to, context).map_err(CopyError::Target)?;
+    Ok(target.role().await.map_err(CopyError::Target)? != Role::Live)
+}
+
 /// A database that is or becomes a copy.
-pub(super) struct Target {
+pub(in super::super) struct Target {
     /// The connection that writes, without foreign keys. It is closed before the database.
-    pub(super) connection: Connection,
+    pub(in super::super) connection: Connection,
     _database: Database,
 }
 
 impl Target {
     /// Opens a database that is empty, or in which a copy is not complete.
-    pub(super) async fn open(url: &DatabaseUrl, context: Context) -> Result<Self, CopyError> {
+    pub(in super::super) async fn open(url: &DatabaseUrl, context: Context) -> Result<Self, CopyError> {
         let database = Database::connect_for_writing(url, context).map_err(CopyError::Target)?;
         match migrations::state(&database).await.map_err(CopyError::Target)? {
             SchemaState::CopyIncomplete => {}
@@ -99,11 +108,12 @@ impl Target {
             // set up since it was looked at
             _ => return Err(CopyError::NotEmpty),
         }
-        let inner = match &*database.backend {
-            Backend::Sqlite(sqlite) => sqlite.unchecked_writer().map(EngineConnection::Sqlite),
-            Backend::Postgres(postgres) => postgres.writer().await.map(EngineConnection::Postgres),
-        };
-        Ok(Self { connection: Connection::new(inner.map_err(CopyError::Target)?), _database: database })
+        Self::of(database).await.map_err(CopyError::Target)
+    }
+
+    /// Returns an open database as the target of writes without foreign keys.
+    pub(in super::super) async fn of(database: Database) -> Result<Self, DatabaseError> {
+        Ok(Self { connection: database.unchecked_writer().await?, _database: database })
     }
 
     /// Records the content of the source, or compares it with what an earlier run recorded.
@@ -126,7 +136,7 @@ impl Target {
     }
 
     async fn record(&mut self, source: &[TableReport]) -> Result<(), DatabaseError> {
-        self.begin()?;
+        self.connection.begin()?;
         for table in source {
             let values = params![&table.name, table.rows, &table.hash];
             let sql = "INSERT INTO copy_tables (name, row_count, hash) VALUES ($1, $2, $3)";
@@ -141,7 +151,7 @@ impl Target {
         table: &CopyTable,
         rows: &[Vec<Param<'static>>],
     ) -> Result<(), DatabaseError> {
-        self.begin()?;
+        self.connection.begin()?;
         table.insert(&mut self.connection, rows).await?;
         self.connection.commit().await
     }
@@ -149,7 +159,7 @@ impl Target {
     /// Completes the copy in one transaction: foreign keys and serial numbers. After it, the target is a store. Does
     /// nothing if another copy has completed it.
     pub(super) async fn finish(&mut self, serials: &[Serial]) -> Result<(), DatabaseError> {
-        self.begin()?;
+        self.connection.begin()?;
         let engine = self.connection.engine();
         self.connection.script(dialect::lock_schema(engine)).await?;
         if !self.connection.one::<bool>(dialect::table_exists(engine), &params![COPY_MARKER]).await? {
@@ -158,8 +168,7 @@ impl Target {
         match engine {
             Engine::Sqlite => check_foreign_keys(&mut self.connection).await?,
             Engine::Postgres => {
-                let sql = "SELECT statement FROM copy_foreign_keys ORDER BY name";
-                for statement in self.connection.all::<String>(sql, &[]).await? {
+                for statement in self.connection.all::<String>(FOREIGN_KEYS, &[]).await? {
                     self.connection.script(&statement).await?;
                 }
                 self.connection.script("ALTER TABLE outbox ENABLE TRIGGER outbox_number").await?;
@@ -170,17 +179,6 @@ impl Target {
         }
         self.connection.script(&format!("DROP TABLE copy_foreign_keys; DROP TABLE {COPY_MARKER}")).await?;
         self.connection.commit().await
-    }
-
-    /// Begins a transaction; an error ends the copy, which rolls it back.
-    fn begin(&mut self) -> Result<(), DatabaseError> {
-        match self.connection.inner_mut() {
-            EngineConnection::Sqlite(sqlite) => sqlite.script("BEGIN IMMEDIATE"),
-            EngineConnection::Postgres(postgres) => {
-                postgres.begin("BEGIN");
-                Ok(())
-            }
-        }
     }
 }
 
@@ -208,7 +206,7 @@ async fn check_foreign_keys(connection: &mut Connection) -> Result<(), DatabaseE
 }
 
 /// The last number that a database gave to a row of a table.
-pub(super) struct Serial {
+pub(in super::super) struct Serial {
     table: String,
     column: String,
     last: i64,
@@ -216,27 +214,18 @@ pub(super) struct Serial {
 
 impl Serial {
     /// Reads the last number of a table; `None` if the table has none.
-    pub(super) async fn read(
+    pub(in super::super) async fn read(
         connection: &mut Connection,
         table: &CopyTable,
     ) -> Result<Option<Self>, DatabaseError> {
         let Some(column) = table.serial() else { return Ok(None) };
-        let last = match connection.engine() {
-            Engine::Sqlite => {
-                let sql = "SELECT seq FROM sqlite_sequence WHERE name = $1";
-                connection.first(sql, &params![&table.name]).await?
-            }
-            Engine::Postgres => {
-                let sql = "SELECT pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass)";
-                connection.one(sql, &params![&table.name, column]).await?
-            }
-        };
+        let last = last_number(connection, &table.name, column).await?;
         let (table, column) = (table.name.clone(), column.to_owned());
         Ok(last.map(|last| Self { table, column, last }))
     }
 
     /// Makes the next row get the next number.
-    async fn set(&self, connection: &mut Connection) -> Result<(), DatabaseError> {
+    pub(in super::super) async fn set(&self, connection: &mut Connection) -> Result<(), DatabaseError> {
         match connection.engine() {
             Engine::Sqlite => {
                 let sql = "DELETE FROM sqlite_sequence WHERE name = $1";
@@ -251,6 +240,24 @@ impl Serial {
                     .await
                     .map(drop)
             }
+        }
+    }
+}
+
+/// Returns the last number that a database gave to a row of a table; `None` if it has given none.
+pub(in super::super) async fn last_number(
+    connection: &mut Connection,
+    table: &str,
+    column: &str,
+) -> Result<Option<i64>, DatabaseError> {
+    match connection.engine() {
+        Engine::Sqlite => {
+            let sql = "SELECT seq FROM sqlite_sequence WHERE name = $1";
+            connection.first(sql, &params![table]).await
+        }
+        Engine::Postgres => {
+            let sql = "SELECT pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass)";
+            connection.one(sql, &params![table, column]).await
         }
     }
 }

@@ -1,0 +1,141 @@
+//! The hand-over: the store moves from the source to the target.
+//!
+//! What may take long comes first, while the source is written to: the comparison of all rows, and the locks of the
+//! target's tables. Then the source's writes are held by a lock, which ends if this process ends; the last changes are
+//! applied and compared, and the target gets its foreign keys and triggers, all in one transaction that is not
+//! committed yet. The commit of the source, which refuses writes from then on, is the point of no return; the commit
+//! of the target follows at once. At no time are both live. If this process ends between the two commits, the
+//! next run completes the hand-over.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::connection::Connection;
+use super::super::copy::CopyError;
+use super::super::copy::catalog::CopyTable;
+use super::super::copy::target::Target;
+use super::super::dialect::Engine;
+use super::super::error::DatabaseError;
+use super::super::param::params;
+use super::apply::Application;
+use super::pair::{Pair, begin, set_serials};
+use super::recording::HOLD_WRITES;
+use super::{ReplicationError, standby};
+
+/// The longest time for which the source's writes are held; after it they go on, and the hand-over is tried again.
+const LONGEST_STOP: Duration = Duration::from_secs(1);
+/// The most changes that are left to apply when the writes are held.
+const FEW: i64 = 500;
+/// The most rounds until few changes are left.
+const ROUNDS: u32 = 200;
+/// The most attempts of a hand-over.
+const ATTEMPTS: u32 = 3;
+/// The waits of the attempts to hold the writes on PostgreSQL, in milliseconds: if two transactions wait for each other
+/// meanwhile, those that already write would wait too.
+const HOLDS: [u32; 6] = [20, 40, 80, 160, 320, 640];
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Hands a source over to its target, which equals it; returns how long the writes were stopped.
+pub(super) async fn hand_over(pair: &mut Pair) -> Result<Duration, ReplicationError> {
+    let mut attempt = 1;
+    loop {
+        catch_up(pair).await?;
+        match try_hand_over(pair).await {
+            Err(error) if attempt < ATTEMPTS && error.is_momentary() => {
+                // there is no transaction if the writes were not held
+                let _ = pair.record.roll_back().await;
+                pair.target.connection.roll_back().await.map_err(CopyError::Target)?;
+                pair.generation -= 1;
+                tracing::info!(%error, attempt, "the writes of the source go on; trying again");
+                sleep(PAUSE * attempt).await;
+            }
+            outcome => return outcome,
+        }
+        attempt += 1;
+    }
+}
+
+/// Applies changes until few are left.
+async fn catch_up(pair: &mut Pair) -> Result<(), ReplicationError> {
+    for _ in 0..ROUNDS {
+        if pair.round(true).await?.waited <= FEW {
+            return Ok(());
+        }
+    }
+    Err(ReplicationError::TooManyChanges)
+}
+
+async fn try_hand_over(pair: &mut Pair) -> Result<Duration, ReplicationError> {
+    begin(&mut pair.target.connection, pair.id, &mut pair.generation).await?;
+    standby::lock(&mut pair.target.connection, &pair.tables).await.map_err(|error| match error {
+        DatabaseError::Unavailable(_) | DatabaseError::Retryable(_) => ReplicationError::TargetInUse(error),
+        error => CopyError::Target(error).into(),
+    })?;
+    let held_at = hold_writes(&mut pair.record).await?;
+
+    let prepared = timeout(LONGEST_STOP, prepare(&mut pair.record, &mut pair.target, &pair.tables)).await;
+    match prepared {
+        Ok(prepared) => prepared?,
+        // the connections are in use by what was dropped, and are opened anew
+        Err(_) => return Err(ReplicationError::TooSlow),
+    }
+    if held_at.elapsed() > LONGEST_STOP {
+        return Err(ReplicationError::TooSlow);
+    }
+    let sql = "UPDATE replication SET role = 'moved' WHERE id = $1 AND role = 'source'";
+    let moved = pair.record.execute(sql, &params![pair.id]).await.map_err(CopyError::Source)?;
+    if moved == 0 {
+        return Err(ReplicationError::OtherTarget);
+    }
+    pair.record.commit().await.map_err(CopyError::Source)?;
+    pair.target.connection.commit().await.map_err(ReplicationError::Unfinished)?;
+    Ok(held_at.elapsed())
+}
+
+/// Completes a hand-over after the point of no return.
+pub(super) async fn complete(pair: &mut Pair) -> Result<(), ReplicationError> {
+    begin(&mut pair.target.connection, pair.id, &mut pair.generation).await?;
+    standby::lock(&mut pair.target.connection, &pair.tables).await.map_err(ReplicationError::Unfinished)?;
+    prepare(&mut pair.record, &mut pair.target, &pair.tables).await?;
+    pair.target.connection.commit().await.map_err(ReplicationError::Unfinished)
+}
+
+/// Applies the last changes of a source whose writes are held, and makes the target live when it commits.
+async fn prepare(
+    source: &mut Connection,
+    target: &mut Target,
+    tables: &[CopyTable],
+) -> Result<(), ReplicationError> {
+    let application = Application { tables, copied: None, compared: true };
+    application.run(source, &mut target.connection).await?;
+    set_serials(source, &mut target.connection, tables).await?;
+    Ok(standby::become_live(&mut target.connection, tables).await.map_err(CopyError::Target)?)
+}
+
+/// Begins a transaction in which the source is not written to by others, who wait. Returns when they began to wait.
+async fn hold_writes(source: &mut Connection) -> Result<Instant, ReplicationError> {
+    if source.engine() == Engine::Sqlite {
+        let begun = source.begin().map(|()| Instant::now());
+        return begun.map_err(ReplicationError::WritesNotHeld);
+    }
+    let mut failure = DatabaseError::Unavailable(String::new());
+    for milliseconds in HOLDS {
+        source.begin().map_err(CopyError::Source)?;
+        let held_at = Instant::now();
+        let settings = format!(
+            "SET LOCAL lock_timeout = {milliseconds}; SET LOCAL idle_in_transaction_session_timeout = 2000"
+        );
+        let held = async {
+            source.script(&settings).await?;
+            source.execute(HOLD_WRITES, &[]).await
+        };
+        match held.await {
+            Ok(_) => return Ok(held_at),
+            Err(error) => failure = error,
+        }
+        source.roll_back().await.map_err(CopyError::Source)?;
+        sleep(PAUSE).await;
+    }
+    Err(ReplicationError::WritesNotHeld(failure))
+}
