@@ -552,6 +552,7 @@ CREATE TABLE jobs (
     status KEYTEXT NOT NULL CHECK (status IN ('waiting', 'running', 'succeeded', 'failed', 'cancelled')),
     due_at TIMESTAMPTZ NOT NULL,
     attempts BIGINT NOT NULL,
+    failures BIGINT NOT NULL,
     processed BIGINT NOT NULL,
     lease UUID,
     renewals BIGINT NOT NULL,
@@ -564,9 +565,28 @@ CREATE TABLE jobs (
     CHECK ((status IN ('waiting', 'running')) = (ended_at IS NULL))
 );
 CREATE UNIQUE INDEX jobs_one_open_per_key ON jobs (unique_key) WHERE ended_at IS NULL;
-CREATE INDEX jobs_open ON jobs (due_at) WHERE ended_at IS NULL;
+CREATE INDEX jobs_open ON jobs (priority DESC, due_at, id) WHERE ended_at IS NULL;
 CREATE INDEX jobs_by_time ON jobs (created_at, id);
 CREATE INDEX jobs_by_end ON jobs (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE emails (
+    id UUID PRIMARY KEY,
+    user_id UUID REFERENCES users (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    body TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'sent', 'failed')),
+    attempts BIGINT NOT NULL,
+    due_at TIMESTAMPTZ,
+    error TEXT,
+    created_at TIMESTAMPTZ NOT NULL,
+    ended_at TIMESTAMPTZ,
+    CHECK ((status = 'pending') = (due_at IS NOT NULL))
+);
+CREATE INDEX emails_due ON emails (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX emails_by_time ON emails (created_at, id);
+CREATE INDEX emails_by_user ON emails (user_id) WHERE user_id IS NOT NULL;
 
 CREATE TABLE webhook_endpoints (
     id UUID PRIMARY KEY,

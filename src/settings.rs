@@ -4,23 +4,27 @@
 //! all settings with their defaults.
 
 mod layers;
+mod readers;
 
 use std::{
-    fmt::Display,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
-    str::FromStr,
     time::Duration,
 };
 
 use http::Uri;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::{country::Country, money::Currency};
+use crate::infrastructure::adapters::{MailSender, MailUrl};
 use crate::infrastructure::events::{EventsUrl, Mode};
 use crate::infrastructure::repositories::DatabaseUrl;
 
+use self::readers::{
+    broker_name, currency_or_auto, database_url, events_url, log_level, mail_sender, mail_url,
+    optional_socket_address, parsed, positive_seconds, public_url, seconds, socket_address,
+};
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
 
 /// The example file: every key with its default.
@@ -45,6 +49,8 @@ pub struct Settings {
     pub payments: PaymentSettings,
     /// The broker that carries events.
     pub events: EventSettings,
+    /// The mail server.
+    pub mail: MailSettings,
     /// Which webhook endpoints are allowed.
     pub webhooks: WebhookSettings,
     /// The limits of the HTTP server.
@@ -64,6 +70,7 @@ impl Default for Settings {
             store: StoreSettings::default(),
             payments: PaymentSettings::default(),
             events: EventSettings::default(),
+            mail: MailSettings::default(),
             webhooks: WebhookSettings::default(),
             http: HttpSettings::default(),
             metrics: MetricsSettings::default(),
@@ -203,6 +210,18 @@ impl Default for EventSettings {
     }
 }
 
+/// `[mail]`: the mail server.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailSettings {
+    /// The URL of the mail server; `None` if the store sends no e-mails.
+    #[serde(deserialize_with = "mail_url")]
+    pub url: Option<MailUrl>,
+    /// The sender of the e-mails.
+    #[serde(deserialize_with = "mail_sender")]
+    pub sender: MailSender,
+}
+
 /// `[webhooks]`: which webhook endpoints are allowed.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -301,100 +320,4 @@ const fn non_zero(number: u32) -> NonZeroU32 {
         Some(number) => number,
         None => NonZeroU32::MIN,
     }
-}
-
-/// Reads a number of seconds, which may be 0.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    u32::deserialize(deserializer).map(|seconds| Duration::from_secs(seconds.into()))
-}
-
-/// Reads a number of seconds that is not 0.
-fn positive_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    NonZeroU32::deserialize(deserializer).map(|seconds| Duration::from_secs(seconds.get().into()))
-}
-
-/// Reads a code of the domain.
-fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
-    let code = String::deserialize(deserializer)?;
-    code.parse().map_err(|error: T::Err| de::Error::custom(format!("`{code}` is {error}")))
-}
-
-/// Reads a currency; `auto` is `None`.
-fn currency_or_auto<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Currency>, D::Error> {
-    let code = String::deserialize(deserializer)?;
-    let parsed = |error| de::Error::custom(format!("`{code}` is {error}, and not `auto`"));
-    if code == "auto" { Ok(None) } else { code.parse().map(Some).map_err(parsed) }
-}
-
-/// Reads an address. A text is expected, but a number is refused with the same example.
-fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    let value = toml::Value::deserialize(deserializer)?;
-    let text = match &value {
-        toml::Value::String(text) => text.clone(),
-        toml::Value::Integer(number) => number.to_string(),
-        other => other.type_str().to_owned(),
-    };
-    text.parse().map_err(|_| {
-        de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080"))
-    })
-}
-
-/// Reads an address, or an empty text for none.
-fn optional_socket_address<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<SocketAddr>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|_| {
-        de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:9464"))
-    })
-}
-
-/// Reads the URL at which clients reach the store; it may be empty.
-fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let url = text.trim_end_matches('/');
-    let is_url = url.parse::<Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
-    });
-    if url.is_empty() || is_url {
-        return Ok(url.to_owned());
-    }
-    Err(de::Error::custom(format!("`{text}` is not the URL of a store, such as https://shop.example.com")))
-}
-
-/// Reads the URL of a database.
-fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DatabaseUrl, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-}
-
-/// Reads the URL of a broker, which is not shown: it may contain a password.
-fn events_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventsUrl, D::Error> {
-    let url = String::deserialize(deserializer)?;
-    url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
-}
-
-/// Reads a name that every broker allows.
-fn broker_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if (1..=64).contains(&name.len()) && name.bytes().all(is_allowed) {
-        return Ok(name);
-    }
-    Err(de::Error::custom(format!("`{name}` is not a name of 1 to 64 letters, digits, `-` and `_`")))
-}
-
-/// Refuses a misspelt level, which `Targets` would read as the name of a module and thereby turn all others off.
-fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Targets, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    for part in text.split(',').map(str::trim) {
-        if !part.contains('=') && part.parse::<LevelFilter>().is_err() {
-            return Err(de::Error::custom(format!(
-                "`{part}` is neither a level (off, error, warn, info, debug, trace) nor target=level"
-            )));
-        }
-    }
-    text.parse().map_err(de::Error::custom)
 }

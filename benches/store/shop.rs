@@ -57,8 +57,13 @@ impl Shop {
         let variants = connection.all("SELECT id FROM variants ORDER BY id", &[]).await?;
         drop(connection);
         let calls = CallLimits { timeout: Duration::from_secs(20), concurrency: 16 };
-        let adapters =
-            AdapterSettings { calls, sandbox: true, public_url: String::new(), private_webhooks: true };
+        let adapters = AdapterSettings {
+            calls,
+            sandbox: true,
+            public_url: String::new(),
+            mail: None,
+            private_webhooks: true,
+        };
         let store = Store::new(Infrastructure::new(database, adapters), terms()?);
         Ok(Self { store, products, variants })
     }

@@ -8,6 +8,7 @@
 pub mod catalogue;
 pub mod consistency;
 pub mod demo;
+pub mod emails;
 pub mod export;
 pub mod idempotency;
 pub mod import;

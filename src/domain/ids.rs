@@ -76,6 +76,8 @@ macro_rules! all_ids {
             DeadLetterId,
             /// The id of a job.
             JobId,
+            /// The id of an e-mail.
+            EmailId,
             /// The id of a webhook endpoint.
             WebhookEndpointId,
             /// The id of a delivery of an event to a webhook endpoint.

@@ -41,8 +41,11 @@ pub struct Job {
     pub status: JobStatus,
     /// The earliest time of the next attempt.
     pub due_at: Timestamp,
-    /// The number of attempts that have begun.
+    /// The number of attempts that count: those that have begun, without retryable failures and those that a stop of
+    /// their process ended.
     pub attempts: i64,
+    /// The number of attempts that failed, also retryably. The wait before the next one grows with it.
+    pub failures: i64,
     /// The number of items that were processed in the last attempt.
     pub processed: i64,
     /// The attempt that is being made.

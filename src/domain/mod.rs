@@ -6,6 +6,7 @@ pub mod category;
 pub mod context;
 pub mod country;
 pub mod discount;
+pub mod email;
 pub mod events;
 pub mod ids;
 pub mod invoice;

@@ -97,10 +97,13 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
         ([] | ["presentation", ..], _)
         | (["infrastructure", ..], "domain")
         | (["infrastructure"], "infrastructure") => true,
-        // types that know what the URL of a database or a broker is, and how messages contain events
-        (["settings", ..], "infrastructure") => {
-            matches!(to[1..], ["repositories", "DatabaseUrl"] | ["events", "EventsUrl" | "Mode"])
-        }
+        // types that know what the URL of a database, a broker or a mail server is, and how messages contain events
+        (["settings", ..], "infrastructure") => matches!(
+            to[1..],
+            ["repositories", "DatabaseUrl"]
+                | ["events", "EventsUrl" | "Mode"]
+                | ["adapters", "MailSender" | "MailUrl"]
+        ),
         (["settings", ..], layer) => ["domain", "settings"].contains(&layer),
         (["main"], layer) => ["infrastructure", "presentation", "settings"].contains(&layer),
         (["application", ..], layer) => ["application", "domain", "infrastructure"].contains(&layer),

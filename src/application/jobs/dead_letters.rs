@@ -61,7 +61,7 @@ pub(super) struct RetryAll {
     subscriber: Option<String>,
 }
 
-/// The job that retries the dead letters that failed before it was created, the first to fail first.
+/// The job that retries the dead letters that failed before it began, the first to fail first.
 pub(super) async fn retry_all(context: JobContext, run: JobRun<RetryAll>) -> Result<usize, Failure> {
     // dead letters of a subscriber that is gone cannot be retried
     let subscribers = context.dispatcher.subscribers().iter().map(Subscriber::name);
@@ -71,7 +71,7 @@ pub(super) async fn retry_all(context: JobContext, run: JobRun<RetryAll>) -> Res
     };
     let letters = {
         let mut connection = context.store.database().read().await?;
-        DeadLetterRepository(&mut connection).failed_before(run.created_at, &subscribers, BATCH).await?
+        DeadLetterRepository(&mut connection).failed_before(run.started_at, &subscribers, BATCH).await?
     };
     for &id in &letters {
         match context.dispatcher.retry(id).await {

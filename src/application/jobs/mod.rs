@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::application::emails::{compose, digest, sender};
 use crate::application::people::notify;
 use crate::application::webhooks::fan_out;
 use crate::application::{Store, consistency};
@@ -28,6 +29,10 @@ use crate::infrastructure::exceptions::{Failure, Technical};
 
 /// The time between the ends of two runs of a job that deletes expired rows.
 const PURGE: Schedule = Schedule::Every(SignedDuration::from_mins(10));
+/// The time between the ends of two runs of a job that does what others wait for.
+const SOON: Schedule = Schedule::Every(SignedDuration::from_secs(5));
+/// The time of the digest, UTC.
+const IN_THE_MORNING: Schedule = Schedule::Daily(time(6, 0, 0, 0));
 /// The time of the jobs that read much, UTC.
 const AT_NIGHT: Schedule = Schedule::Daily(time(3, 0, 0, 0));
 
@@ -63,7 +68,7 @@ pub struct NoArguments {}
 
 /// Returns the subscribers of a store; a new subscriber is a line here.
 pub fn subscribers() -> Vec<Subscriber> {
-    vec![notify::subscriber(), fan_out::subscriber()]
+    vec![notify::subscriber(), compose::subscriber(), fan_out::subscriber()]
 }
 
 /// Returns the types of the jobs of a store; a new one is a line here. Names are permanent.
@@ -77,6 +82,11 @@ pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
         scheduled("purge_events", PURGE, purge::purge_events),
         scheduled("purge_webhook_deliveries", PURGE, purge::purge_webhook_deliveries),
         scheduled("purge_jobs", PURGE, purge::purge_jobs),
+        scheduled("purge_emails", PURGE, purge::purge_emails),
+        scheduled("send_emails", SOON, send_emails).only_if(
+            async |context: JobContext, _: JobRun<NoArguments>| sender::any_due(&context.store).await,
+        ),
+        scheduled("send_digest", IN_THE_MORNING, send_digest).max_attempts(1),
         scheduled("check_consistency", AT_NIGHT, check_consistency).max_attempts(1),
         JobType::new("retry_dead_letters", dead_letters::retry_all),
     ]
@@ -99,6 +109,14 @@ where
     JobType::new(name, move |context, _: JobRun<NoArguments>| run(context)).scheduled(schedule, json!({}))
 }
 
+async fn send_emails(context: JobContext) -> Result<usize, Failure> {
+    sender::send_due(&context.store).await
+}
+
+async fn send_digest(context: JobContext) -> Result<usize, Failure> {
+    digest::send(&context.store).await.map(|()| 0)
+}
+
 /// Checks the rules that the data must fulfil at all times. The job fails if one is violated, of which the
 /// administrators are notified.
 async fn check_consistency(context: JobContext) -> Result<usize, Failure> {
@@ -113,16 +131,14 @@ async fn check_consistency(context: JobContext) -> Result<usize, Failure> {
 
 #[cfg(test)]
 mod adding_one {
-    use std::collections::BTreeSet;
-
     use jiff::SignedDuration;
     use serde::Deserialize;
     use serde_json::json;
 
-    use super::{JobContext, JobRun, JobType, Schedule};
+    use super::{JobRun, JobType, Schedule};
     use crate::infrastructure::events::jobs::JobQueue;
     use crate::infrastructure::exceptions::Failure;
-    use crate::infrastructure::repositories::{new_database, next_number};
+    use crate::infrastructure::repositories::{Database, new_database, next_number};
 
     /// The arguments of the job.
     #[derive(Deserialize)]
@@ -130,13 +146,9 @@ mod adding_one {
         name: String,
     }
 
-    /// Counts the hours in which the store runs.
-    async fn count_hours(context: JobContext, run: JobRun<Counter>) -> Result<usize, Failure> {
-        let count = context
-            .store
-            .database()
-            .write(run.arguments.name, async |work, name| next_number(work, name).await);
-        count.await?;
+    /// Counts the hours in which a store runs.
+    async fn count_hours(database: Database, run: JobRun<Counter>) -> Result<usize, Failure> {
+        database.write(run.arguments.name, async |work, name| next_number(work, name).await).await?;
         // there is nothing left to do until the next hour
         Ok(0)
     }
@@ -148,8 +160,8 @@ mod adding_one {
         let (_folder, database) = new_database().await;
         let queue = JobQueue::new(database, [job_type]);
         let job = queue.run("count_hours", json!({"name": "minutes"}), None).await.unwrap();
-        let same = queue.run("count_hours", json!({"name": "minutes"}), None).await.unwrap();
-        assert_eq!(BTreeSet::from([job.id, same.id]).len(), 1);
+        let same = queue.run("count_hours", json!({"name": "minutes", "omitted": null}), None).await.unwrap();
+        assert_eq!(job.id, same.id);
         assert!(queue.run("count_hours", json!({"name": 1}), None).await.is_err());
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn recover_payments(store: &Store) -> JobType<JobContext> {
         recovery::recover_payments(&context.store, scope, context.now()).await
     });
     let job_type = job_type.only_if(async |context: JobContext, run: JobRun<Provider>| {
-        let Some(scope) = scope(&context, &run) else { return Ok(false) };
+        // one whose provider was removed ends by itself
+        let Some(scope) = scope(&context, &run) else { return Ok(true) };
         scope.any_due::<Payment>(&context.store, context.now()).await
     });
     for_each_provider(job_type, store)
@@ -46,7 +47,8 @@ pub(super) fn renew_subscriptions(store: &Store) -> JobType<JobContext> {
         renewals::renew_subscriptions(&context.store, scope, context.now()).await
     });
     let job_type = job_type.only_if(async |context: JobContext, run: JobRun<Provider>| {
-        let Some(scope) = scope(&context, &run) else { return Ok(false) };
+        // one whose provider was removed ends by itself
+        let Some(scope) = scope(&context, &run) else { return Ok(true) };
         scope.any_due::<Subscription>(&context.store, context.now()).await
     });
     for_each_provider(job_type, store)

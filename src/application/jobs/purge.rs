@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::JobContext;
+use crate::application::emails::sender;
 use crate::application::webhooks::WEBHOOK_RETENTION;
 use crate::infrastructure::events::jobs::HISTORY;
 use crate::infrastructure::exceptions::Failure;
@@ -61,6 +62,11 @@ pub(super) async fn purge_jobs(context: JobContext) -> Result<usize, Failure> {
         Ok::<_, Failure>(JobRepository::purge(work, before, LIMIT).await?)
     });
     purge.await.map(count)
+}
+
+/// Deletes e-mails that were sent or failed some time ago.
+pub(super) async fn purge_emails(context: JobContext) -> Result<usize, Failure> {
+    sender::purge(&context.store, LIMIT).await.map(count)
 }
 
 fn count(rows: u64) -> usize {

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_exchange::EventExchange;
 use super::{JobContext, job_queue};
-use crate::application::Store;
 use crate::application::payments::recovery::{process_notice, reschedule_open_payments};
 use crate::application::webhooks::sender;
+use crate::application::{Store, emails};
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::adapters::NoticeQueue;
 use crate::infrastructure::events::Subscriber;
@@ -93,7 +93,7 @@ async fn work_live(store: Store, stop: CancellationToken) {
         sleep(RELEASE).await;
     };
     let jobs = async {
-        reschedule(&store, &stop).await;
+        prepare(&store, &stop).await;
         tokio::select! {
             released = jobs.run(&stop) => tracing::debug!(released, "released the running jobs"),
             () = stopped => tracing::warn!("running jobs could not be released; another process takes them over"),
@@ -102,13 +102,18 @@ async fn work_live(store: Store, stop: CancellationToken) {
     tokio::join!(working, jobs);
 }
 
-/// Makes the payments due whose recovery a process that was killed may have begun.
-async fn reschedule(store: &Store, stop: &CancellationToken) {
+/// Does what has to precede the jobs.
+async fn prepare(store: &Store, stop: &CancellationToken) {
+    let prepared = async {
+        // a process that was killed may have begun their recovery
+        reschedule_open_payments(store).await?;
+        emails::begin(store).await
+    };
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        rescheduled = reschedule_open_payments(store) => {
-            if let Err(failure) = rescheduled {
+        prepared = prepared => {
+            if let Err(failure) = prepared {
                 tracing::warn!(failure = %failure.report(), "open payments were not rescheduled");
             }
         }

@@ -69,6 +69,7 @@ mod tests {
         let subscriptions =
             SubscriptionStatus::ALL.iter().map(|status| format!("subscription_{}", status.name()));
         let others = [
+            "email_bounced",
             "job_failed",
             "order_cancelled",
             "order_delivered",

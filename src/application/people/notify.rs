@@ -10,9 +10,11 @@ use crate::domain::ids::{OrderId, UserId};
 use crate::domain::job::JobStatus;
 use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
 use crate::domain::user::User;
-use crate::infrastructure::events::{BackgroundJobCompletedEvent, Envelope, Subscriber};
+use crate::infrastructure::events::{
+    BackgroundJobCompletedEvent, EmailDeliveryEvent, EmailOutcome, Envelope, Subscriber,
+};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{UnitOfWork, UserRepository};
+use crate::infrastructure::repositories::{JobRepository, UnitOfWork, UserRepository};
 
 /// Returns the subscriber `notifications`.
 pub(crate) fn subscriber() -> Subscriber {
@@ -23,6 +25,7 @@ pub(crate) fn subscriber() -> Subscriber {
         .on(notify::<PaymentRefunded>)
         .on(notify::<SubscriptionChanged>)
         .on(report_failed_job)
+        .on(report_bounce)
 }
 
 /// An event of which a user is notified.
@@ -71,9 +74,20 @@ fn order_facts(order_id: OrderId, number: i64) -> NotificationFacts {
     NotificationFacts { order_id: Some(order_id), order_number: Some(number), ..NotificationFacts::default() }
 }
 
-/// Writes the notification of an event, unless its user was erased.
+/// Writes the notification of an event.
 async fn notify<E: Notified>(work: &mut UnitOfWork, event: &E, envelope: &Envelope) -> Result<(), Failure> {
     let Some((user_id, kind, facts)) = event.notification() else { return Ok(()) };
+    write(work, user_id, kind, facts, envelope).await
+}
+
+/// Writes a notification to a user, unless the user was erased.
+async fn write(
+    work: &mut UnitOfWork,
+    user_id: UserId,
+    kind: String,
+    facts: NotificationFacts,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
     if is_erased(work, user_id).await? {
         return Ok(());
     }
@@ -92,11 +106,26 @@ async fn report_failed_job(
     event: &BackgroundJobCompletedEvent,
     _: &Envelope,
 ) -> Result<(), Failure> {
-    if event.outcome != JobStatus::Failed {
+    // of a job that fails again and again, the first failure is reported
+    if event.outcome != JobStatus::Failed || JobRepository(work).has_failed_before(event.job_id).await? {
         return Ok(());
     }
     let facts = NotificationFacts { job: Some(event.name.clone()), ..NotificationFacts::default() };
     notify_admins(work, "job_failed", &facts).await
+}
+
+/// Notifies a user whose address refuses e-mails.
+async fn report_bounce(
+    work: &mut UnitOfWork,
+    event: &EmailDeliveryEvent,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    match (event.outcome, event.user_id) {
+        (EmailOutcome::Bounced, Some(user_id)) => {
+            write(work, user_id, "email_bounced".to_owned(), NotificationFacts::default(), envelope).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a notification to each administrator.

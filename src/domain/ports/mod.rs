@@ -2,6 +2,7 @@
 
 mod confirmation_page;
 mod gateway_error;
+mod mailer;
 mod payment_gateway;
 mod payment_notices;
 
@@ -9,6 +10,7 @@ use std::pin::Pin;
 
 pub use confirmation_page::ConfirmationPage;
 pub use gateway_error::GatewayError;
+pub use mailer::{MailError, Mailer};
 pub use payment_gateway::{Authorization, Charge, ChargeStatus, DeclineReason, PaymentGateway};
 pub use payment_notices::PaymentNotices;
 

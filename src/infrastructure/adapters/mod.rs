@@ -16,6 +16,7 @@
 //! [`PaymentGateway`]: crate::domain::ports::PaymentGateway
 
 mod gateways;
+mod mail;
 mod notice_queue;
 mod sandbox;
 mod timed_gateway;
@@ -24,6 +25,7 @@ mod webhooks;
 use std::sync::Arc;
 
 pub use self::gateways::{CallLimits, Gateways};
+pub use self::mail::{InvalidMail, Mail, MailSender, MailUrl};
 pub use self::notice_queue::NoticeQueue;
 pub use self::sandbox::SANDBOX_RULES;
 use self::sandbox::SandboxPayments;
@@ -44,6 +46,8 @@ pub struct AdapterSettings {
     /// The URL at which shoppers reach the store, without a slash at the end. If it is empty, the URLs of pages of the
     /// store are relative.
     pub public_url: String,
+    /// The mailer; `None` if the store sends no e-mails.
+    pub mail: Option<Mail>,
     /// Whether webhooks may be sent to addresses that are not public, and over HTTP.
     pub private_webhooks: bool,
 }

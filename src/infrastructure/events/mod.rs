@@ -62,6 +62,7 @@ mod cache_invalidation_event;
 mod cloud_event;
 mod cursor;
 mod database_replication_event;
+mod email_delivery_event;
 mod envelope;
 mod event_bus;
 mod event_dispatcher;
@@ -90,6 +91,7 @@ pub(super) use cache_invalidation_event::cache_invalidation;
 pub use cloud_event::{CloudEvent, Mode};
 pub use cursor::RELAY;
 pub use database_replication_event::{DatabaseReplicationEvent, ReplicatedOperation};
+pub use email_delivery_event::{EmailDeliveryEvent, EmailOutcome};
 pub use envelope::Envelope;
 pub use event_bus::{EventBus, Signal, Subscription};
 pub use event_dispatcher::{EventDispatcher, RETENTION};
@@ -111,8 +113,12 @@ use crate::domain::events::DurableEvent;
 
 /// The types of technical events that are stored. Those of the business are
 /// [`EVENT_TYPES`](crate::domain::events::EVENT_TYPES).
-pub const TECHNICAL_EVENT_TYPES: &[&str] =
-    &[BackgroundJobCompletedEvent::TYPE, CacheInvalidationEvent::TYPE, ServiceShutdownEvent::TYPE];
+pub const TECHNICAL_EVENT_TYPES: &[&str] = &[
+    BackgroundJobCompletedEvent::TYPE,
+    CacheInvalidationEvent::TYPE,
+    EmailDeliveryEvent::TYPE,
+    ServiceShutdownEvent::TYPE,
+];
 
 #[cfg(test)]
 mod adding_one {

@@ -36,6 +36,8 @@ pub enum NotFound {
     WebhookDelivery,
     /// No such job.
     Job,
+    /// No such e-mail.
+    Email,
     /// No such event.
     Event,
     /// No such subscriber of events.
@@ -46,7 +48,7 @@ pub enum NotFound {
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -61,6 +63,7 @@ impl NotFound {
         Self::WebhookEndpoint,
         Self::WebhookDelivery,
         Self::Job,
+        Self::Email,
         Self::Event,
         Self::Subscriber,
         Self::DeadLetter,
@@ -84,6 +87,7 @@ impl Exception for NotFound {
             Self::WebhookEndpoint => "webhook_endpoint_not_found",
             Self::WebhookDelivery => "webhook_delivery_not_found",
             Self::Job => "job_not_found",
+            Self::Email => "email_not_found",
             Self::Event => "event_not_found",
             Self::Subscriber => "subscriber_not_found",
             Self::DeadLetter => "dead_letter_not_found",

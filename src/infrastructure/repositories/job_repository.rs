@@ -25,6 +25,7 @@ table! {
     status,
     due_at,
     attempts,
+    failures,
     processed,
     lease,
     renewals,
@@ -53,6 +54,8 @@ pub struct JobRelease {
     pub due_at: Timestamp,
     /// The attempts that count.
     pub attempts: i64,
+    /// The attempts that failed.
+    pub failures: i64,
     /// The number of items that were processed.
     pub processed: i64,
     /// Why the last attempt failed.
@@ -86,19 +89,43 @@ impl JobRepository<'_> {
         self.0.first(&sql, &params![key]).await
     }
 
-    /// Returns up to `limit` jobs of these types that are running or due at `now`, in the order in which they are run.
-    pub async fn candidates(
+    /// Returns the running jobs of these types.
+    pub async fn running(&mut self, names: &[&'static str]) -> Result<Vec<Job>, DatabaseError> {
+        let conditions = Conditions::default()
+            .compare("status =", JobStatus::Running)
+            .any_of("name", names.iter().copied());
+        let (sql, values) = conditions.and("ended_at IS NULL").first(&select::<Job>(""), "id", MOST_RUNNING);
+        self.0.all(&sql, &values).await
+    }
+
+    /// Returns up to `limit` waiting jobs of these types that are due at `now`, in the order in which they are run.
+    pub async fn due(
         &mut self,
         names: &[&'static str],
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Job>, DatabaseError> {
         let conditions = Conditions::default()
+            .compare("status =", JobStatus::Waiting)
             .compare("due_at <=", now)
             .any_of("name", names.iter().copied())
             .and("ended_at IS NULL");
         let (sql, values) = conditions.first(&select::<Job>(""), "priority DESC, due_at, id", limit);
         self.0.all(&sql, &values).await
+    }
+
+    /// Returns the number of waiting jobs that are due at `now`.
+    pub async fn count_due(&mut self, now: Timestamp) -> Result<i64, DatabaseError> {
+        let sql = "SELECT COUNT(*) FROM jobs WHERE ended_at IS NULL AND status = 'waiting' AND due_at <= $1";
+        self.0.one(sql, &params![now]).await
+    }
+
+    /// Returns whether the job with the same key that ended last before this one failed.
+    pub async fn has_failed_before(&mut self, id: JobId) -> Result<bool, DatabaseError> {
+        let sql = "SELECT status FROM jobs WHERE unique_key = (SELECT unique_key FROM jobs WHERE id = $1) \
+                   AND id <> $1 AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT 1";
+        let last: Option<JobStatus> = self.0.first(sql, &params![id]).await?;
+        Ok(last == Some(JobStatus::Failed))
     }
 
     /// Begins an attempt of a waiting job that is due now; `None` if it is not any more.
@@ -138,31 +165,40 @@ impl JobRepository<'_> {
         job: &Job,
         release: &JobRelease,
     ) -> Result<bool, DatabaseError> {
-        let JobRelease { status, due_at, attempts, processed, error } = release;
+        let JobRelease { status, due_at, attempts, failures, processed, error } = release;
         let ended_at = (*status != JobStatus::Waiting).then(|| work.now());
-        let sql = "UPDATE jobs SET status = $3, due_at = $4, attempts = $5, processed = $6, error = $7, \
-                   ended_at = $8, lease = NULL, cancel_requested = FALSE WHERE id = $1 AND lease = $2";
+        let sql = "UPDATE jobs SET status = $3, due_at = $4, attempts = $5, failures = $6, processed = $7, error = $8, \
+                   ended_at = $9, lease = NULL, cancel_requested = FALSE WHERE id = $1 AND lease = $2";
         let error = error.as_deref();
-        let values = params![job.id, job.lease, *status, *due_at, *attempts, *processed, error, ended_at];
+        let values =
+            params![job.id, job.lease, *status, *due_at, *attempts, *failures, *processed, error, ended_at];
         Ok(work.execute(sql, &values).await? == 1)
     }
 
-    /// Makes a waiting job due now; returns whether it was waiting.
-    pub async fn make_due(work: &mut UnitOfWork, id: JobId) -> Result<bool, DatabaseError> {
+    /// Makes a waiting job due at a time, if it is due later; returns whether it was.
+    pub async fn bring_forward(
+        work: &mut UnitOfWork,
+        id: JobId,
+        due_at: Timestamp,
+    ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE jobs SET due_at = $2 WHERE id = $1 AND status = 'waiting' AND due_at > $2";
-        let values = params![id, work.now()];
-        Ok(work.execute(sql, &values).await? == 1)
+        Ok(work.execute(sql, &params![id, due_at]).await? == 1)
     }
 
-    /// Cancels a waiting job, and requests the end of a running one; returns whether it was either.
-    pub async fn cancel(work: &mut UnitOfWork, id: JobId) -> Result<bool, DatabaseError> {
-        let sql = "UPDATE jobs SET status = 'cancelled', ended_at = $2 WHERE id = $1 AND status = 'waiting'";
-        let values = params![id, work.now()];
-        if work.execute(sql, &values).await? == 1 {
-            return Ok(true);
+    /// Cancels a waiting job, and requests the end of a running one; returns the status that it had, `None` if it had
+    /// ended.
+    pub async fn cancel(work: &mut UnitOfWork, id: JobId) -> Result<Option<JobStatus>, DatabaseError> {
+        // locks the row
+        let sql =
+            "UPDATE jobs SET cancel_requested = TRUE WHERE id = $1 AND ended_at IS NULL RETURNING status";
+        let status = work.first(sql, &params![id]).await?;
+        if status == Some(JobStatus::Waiting) {
+            let sql =
+                "UPDATE jobs SET status = 'cancelled', ended_at = $2, cancel_requested = FALSE WHERE id = $1";
+            let values = params![id, work.now()];
+            work.execute(sql, &values).await?;
         }
-        let sql = "UPDATE jobs SET cancel_requested = TRUE WHERE id = $1 AND status = 'running'";
-        Ok(work.execute(sql, &params![id]).await? == 1)
+        Ok(status)
     }
 
     /// Deletes up to `limit` jobs that ended before a time; returns their number.
@@ -175,4 +211,6 @@ impl JobRepository<'_> {
 
 /// The changes at the beginning of an attempt: the lease is $2, the time $3.
 const LEASE: &str = "status = 'running', lease = $2, renewals = 0, attempts = attempts + 1, processed = 0, \
-                     cancel_requested = FALSE, started_at = $3";
+                     started_at = $3";
+/// The most running jobs that are read.
+const MOST_RUNNING: usize = 1000;

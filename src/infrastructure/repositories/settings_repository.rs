@@ -30,4 +30,9 @@ impl SettingsRepository<'_> {
                    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         work.defer(sql, &params![key, value]).await
     }
+
+    /// Removes a key.
+    pub async fn remove(work: &mut UnitOfWork, key: &str) -> Result<(), DatabaseError> {
+        work.execute("DELETE FROM store_settings WHERE key = $1", &params![key]).await.map(drop)
+    }
 }

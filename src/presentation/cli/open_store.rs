@@ -7,7 +7,7 @@ use crate::{
     domain::{context::Context, money::Currency},
     infrastructure::{
         Infrastructure,
-        adapters::{AdapterSettings, CallLimits},
+        adapters::{AdapterSettings, CallLimits, Mail},
         events::transports,
         repositories::{Database, DatabaseError, Setup},
     },
@@ -45,6 +45,7 @@ fn adapters(settings: &Settings) -> AdapterSettings {
         calls: CallLimits { timeout, concurrency },
         sandbox: settings.has_sandbox(),
         public_url: settings.public_url.clone(),
+        mail: settings.mail.url.as_ref().and_then(|url| Mail::new(url, &settings.mail.sender).ok()),
         private_webhooks: settings.webhooks.allow_private,
     }
 }

@@ -13,7 +13,7 @@ use super::routes;
 use super::routing::{BEARER, COOKIE};
 
 /// The groups of operations in the order of the document, each with its description.
-const TAGS: [(&str, &str); 28] = [
+const TAGS: [(&str, &str); 29] = [
     ("products", "Product lists, searches and products."),
     ("categories", "The category tree."),
     ("carts", "Carts of guests and users."),
@@ -40,6 +40,7 @@ const TAGS: [(&str, &str); 28] = [
     ("admin-reviews", "The moderation of reviews."),
     ("admin-users", "Users, as administrators manage them."),
     ("admin-webhooks", "Servers that receive events, and the deliveries to them."),
+    ("admin-emails", "E-mails to customers and administrators."),
     ("admin-jobs", "Work that the store does outside of requests."),
     ("admin-events", "Events, the subscribers to which they are delivered, and dead letters."),
 ];

@@ -87,6 +87,6 @@ async fn a_job_retries_the_dead_letters_of_a_subscriber(shop: &Shop) {
     let job = job_queue(&shop.store).run("retry_dead_letters", serde_json::json!({}), None).await.unwrap();
     work_until_none(shop, "SELECT COUNT(*) FROM dead_letters WHERE subscriber <> 'gone'").await;
     let job = job_queue(&shop.store).job(job.id).await.unwrap();
-    assert!(job.processed <= 2, "{job:?}");
+    assert!(job.attempts >= 1, "{job:?}");
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM dead_letters", &[]).await, 1);
 }

@@ -3,6 +3,7 @@
 mod catalogue;
 mod consistency;
 mod demo;
+mod emails;
 mod export;
 mod import;
 mod jobs;

@@ -39,6 +39,7 @@ impl SlowGateway {
                 calls: limits,
                 sandbox: true,
                 public_url: String::new(),
+                mail: None,
                 private_webhooks: true,
             },
         );

@@ -52,6 +52,7 @@ pub fn store(database: &Database, terms: Terms) -> Store {
                 calls: limits(),
                 sandbox: true,
                 public_url: String::new(),
+                mail: None,
                 private_webhooks: true,
             },
         ),

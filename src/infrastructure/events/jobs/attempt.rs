@@ -4,8 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::job_queue::JobQueue;
@@ -16,6 +15,13 @@ use crate::infrastructure::events::background_job_completed_event::BackgroundJob
 use crate::infrastructure::events::backoff::retry_at;
 use crate::infrastructure::exceptions::{Failure, Kind, Technical};
 use crate::infrastructure::repositories::{JobRelease, JobRepository, UnitOfWork};
+
+/// The attempts of which each may end with its process, also if the type allows fewer.
+const TAKEOVERS: i64 = 3;
+/// How often the end of an attempt is recorded until it succeeds, before the lease expires.
+const RECORDS: usize = 5;
+/// The number of failures from which on a retryable one counts as an attempt: after about a day.
+const PATIENCE: i64 = 100;
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
@@ -54,18 +60,23 @@ impl<C: Clone + Send + Sync + 'static> Attempt<C> {
 
         let stopped = matches!(end, End::Stopped);
         let given = (self.queue.clone(), self.job.clone(), end, processed.into_inner());
-        let write = self.queue.database().write(given, async |work, (queue, job, end, processed)| {
-            let job_type = queue.job_type(&job.name).ok_or_else(|| Technical::internal("no such type"))?;
-            conclude(work, job_type, job, end, *processed).await
-        });
-        match write.await {
-            Ok(released) => stopped && released,
-            Err(failure) => {
-                let failure = failure.report();
-                tracing::warn!(job = %self.job.id, %failure, "the end of a job was not recorded; it is run again");
-                false
+        for _ in 0..RECORDS {
+            let write =
+                self.queue.database().write(given.clone(), async |work, (queue, job, end, processed)| {
+                    let job_type =
+                        queue.job_type(&job.name).ok_or_else(|| Technical::internal("no such type"))?;
+                    conclude(work, job_type, job, end, *processed).await
+                });
+            match write.await {
+                Ok(released) => return stopped && released,
+                Err(failure) => {
+                    tracing::warn!(job = %self.job.id, failure = %failure.report(), "the end of a job was not recorded");
+                }
             }
+            sleep(RENEWAL / 3).await;
         }
+        // its lease expires, and the job is run again
+        false
     }
 
     /// Runs the job; returns `None` if another process may have taken it over.
@@ -75,14 +86,17 @@ impl<C: Clone + Send + Sync + 'static> Attempt<C> {
         processed: &AtomicI64,
         stop: &CancellationToken,
     ) -> Option<End> {
-        if self.job.attempts > job_type.attempts() {
+        if self.job.cancel_requested {
+            return Some(End::Cancelled);
+        }
+        if self.job.attempts > job_type.attempts().max(TAKEOVERS) {
             let error = "the process that ran the job ended each time".to_owned();
             return Some(End::Failed { error, counts: true });
         }
         tokio::select! {
             biased;
-            () = stop.cancelled() => Some(End::Stopped),
             end = self.call(job_type, processed) => Some(end),
+            () = stop.cancelled() => Some(End::Stopped),
             end = self.keep_lease(processed) => end,
         }
     }
@@ -90,7 +104,8 @@ impl<C: Clone + Send + Sync + 'static> Attempt<C> {
     /// Calls the function until it has no more work or fails.
     async fn call(&self, job_type: &JobType<C>, processed: &AtomicI64) -> End {
         loop {
-            let piece = job_type.run(self.context.clone(), &self.job);
+            // the function may panic before it returns its future
+            let piece = async { job_type.run(self.context.clone(), &self.job).await };
             match AssertUnwindSafe(piece).catch_unwind().await {
                 Ok(Ok(0)) => return End::Succeeded,
                 Ok(Ok(count)) => {
@@ -106,13 +121,14 @@ impl<C: Clone + Send + Sync + 'static> Attempt<C> {
     async fn keep_lease(&self, processed: &AtomicI64) -> Option<End> {
         let mut renewed = self.leased;
         loop {
-            sleep(RENEWAL).await;
+            let give_up = renewed + HOLD;
+            sleep_until(give_up.min(Instant::now() + RENEWAL)).await;
             let begun = Instant::now();
             let given = (self.job.clone(), processed.load(Ordering::Relaxed));
             let renewal = self.queue.database().write(given, async |work, (job, processed)| {
                 Ok::<_, Failure>(JobRepository::renew(work, job, *processed).await?)
             });
-            match timeout(HOLD.saturating_sub(renewed.elapsed()), renewal).await {
+            match timeout_at(give_up, renewal).await {
                 Ok(Ok(Some(true))) => return Some(End::Cancelled),
                 Ok(Ok(Some(false))) => renewed = begun,
                 Ok(Ok(None)) | Err(_) => return None,
@@ -140,8 +156,19 @@ async fn conclude<C: Clone + Send + Sync + 'static>(
     end: &End,
     processed: i64,
 ) -> Result<bool, Failure> {
-    let next = job_type.schedule_of(&job.unique_key).map(|schedule| schedule.next(work.now()));
-    let release = release(work, job_type, job, end, processed, next);
+    // locks the row, so that a request to cancel it comes before this or finds the job ended
+    let Some(cancelled) = JobRepository::renew(work, job, processed).await? else { return Ok(false) };
+    let schedule = job_type.schedule_of(&job.unique_key);
+    let next = schedule.map(|schedule| schedule.next(work.now()));
+    let mut release = release(work, job_type, job, end, processed);
+    match (release.status, schedule, next) {
+        (JobStatus::Waiting, ..) if cancelled => release.status = JobStatus::Cancelled,
+        // it is not kept: it becomes the job of the next run
+        (JobStatus::Succeeded, Some(schedule), Some(due_at)) if processed == 0 || schedule.is_frequent() => {
+            release = JobRelease { status: JobStatus::Waiting, due_at, attempts: 0, failures: 0, ..release };
+        }
+        _ => {}
+    }
     if !JobRepository::release(work, job, &release).await? {
         return Ok(false);
     }
@@ -156,44 +183,40 @@ async fn conclude<C: Clone + Send + Sync + 'static>(
     Ok(true)
 }
 
-/// Returns what becomes of a job after an attempt. `next` is the next run of its schedule.
+/// Returns what becomes of a job after an attempt.
 fn release<C: Clone + Send + Sync + 'static>(
     work: &UnitOfWork,
     job_type: &JobType<C>,
     job: &Job,
     end: &End,
     processed: i64,
-    next: Option<Timestamp>,
 ) -> JobRelease {
-    let ended = JobRelease {
-        status: JobStatus::Succeeded,
-        due_at: job.due_at,
-        attempts: job.attempts,
-        processed,
-        error: None,
-    };
-    let uncounted = job.attempts - 1;
+    let Job { due_at, attempts, failures, .. } = *job;
+    let ended =
+        JobRelease { status: JobStatus::Succeeded, due_at, attempts, failures, processed, error: None };
     match end {
-        // a scheduled job that found nothing to do is not kept: it becomes that of the next run
-        End::Succeeded
-            if processed == 0
-                && let Some(due_at) = next =>
-        {
-            JobRelease { status: JobStatus::Waiting, due_at, attempts: 0, ..ended }
-        }
         End::Succeeded => ended,
         End::Cancelled => JobRelease { status: JobStatus::Cancelled, ..ended },
-        End::Stopped => {
-            JobRelease { status: JobStatus::Waiting, due_at: work.now(), attempts: uncounted, ..ended }
-        }
+        End::Stopped => JobRelease {
+            status: JobStatus::Waiting,
+            attempts: attempts - 1,
+            error: job.error.clone(),
+            ..ended
+        },
         End::Failed { error, counts } => {
-            let error = Some(error.clone());
-            if *counts && job.attempts >= job_type.attempts() {
-                return JobRelease { status: JobStatus::Failed, error, ..ended };
+            let (failures, error) = (failures + 1, Some(error.clone()));
+            let counts = *counts || failures >= PATIENCE;
+            if counts && attempts >= job_type.attempts() {
+                return JobRelease { status: JobStatus::Failed, failures, error, ..ended };
             }
-            let attempts = if *counts { job.attempts } else { uncounted };
-            let due_at = retry_at(work, job.attempts.min(job_type.attempts()));
-            JobRelease { status: JobStatus::Waiting, due_at, attempts, error, ..ended }
+            JobRelease {
+                status: JobStatus::Waiting,
+                due_at: retry_at(work, failures),
+                attempts: if counts { attempts } else { attempts - 1 },
+                failures,
+                error,
+                ..ended
+            }
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::domain::state::State;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::{Database, JobFilter, JobRepository, Page, UnitOfWork};
 
+/// The most bytes of arguments, as JSON. They are part of a unique key.
+const MAX_ARGUMENTS: usize = 2000;
+
 /// The jobs of some types. Clones share the types.
 pub struct JobQueue<C> {
     database: Database,
@@ -51,8 +54,9 @@ impl<C: Clone + Send + Sync + 'static> JobQueue<C> {
         let write = self.database.write(given, async |work, (queue, name, arguments, due_at)| {
             let job_type = queue.job_type(name).ok_or_else(|| queue.unknown_name())?;
             let job = job_type.create(work, arguments.clone(), due_at.unwrap_or(work.now())).await?;
-            if due_at.is_none() && JobRepository::make_due(work, job.id).await? {
-                return Ok(Job { due_at: work.now(), ..job });
+            let now = work.now();
+            if due_at.is_none() && JobRepository::bring_forward(work, job.id, now).await? {
+                return Ok(Job { due_at: now, ..job });
             }
             Ok(job)
         });
@@ -66,14 +70,22 @@ impl<C: Clone + Send + Sync + 'static> JobQueue<C> {
     ///
     /// [`NotFound::Job`], and [`Conflict::ForbiddenTransition`] if it has ended.
     pub async fn cancel(&self, id: JobId) -> Result<Job, Failure> {
-        let write = self.database.write(id, async |work, id| {
+        let write = self.database.write((self.clone(), id), async |work, (queue, id)| {
             let cancelled = JobRepository::cancel(work, *id).await?;
             let job: Job = work.find(*id).await?.ok_or(NotFound::Job)?;
-            if cancelled {
-                return Ok(job);
+            if cancelled.is_none() {
+                let (from, to) = (job.status.name(), JobStatus::Cancelled.name());
+                return Err(Conflict::ForbiddenTransition { what: JobStatus::WHAT, from, to }.into());
             }
-            let (from, to) = (job.status.name(), JobStatus::Cancelled.name());
-            Err(Conflict::ForbiddenTransition { what: JobStatus::WHAT, from, to }.into())
+            if cancelled == Some(JobStatus::Waiting)
+                && let Some(job_type) = queue.job_type(&job.name)
+                && let Some(schedule) = job_type.schedule_of(&job.unique_key)
+            {
+                let due_at = schedule.next(work.now());
+                let next = job_type.new_job(work, job.arguments.clone(), due_at);
+                work.insert_new(&next).await?;
+            }
+            Ok(job)
         });
         write.await
     }
@@ -99,32 +111,47 @@ impl<C: Clone + Send + Sync + 'static> JobQueue<C> {
         Ok(JobRepository(&mut connection).list(filter, &request).await?)
     }
 
-    /// Creates the jobs of schedules that have none.
+    /// Returns the number of waiting jobs that are due.
+    pub async fn count_due(&self) -> Result<i64, Failure> {
+        let now = self.database.context().clock.now();
+        let mut connection = self.database.read().await?;
+        Ok(JobRepository(&mut connection).count_due(now).await?)
+    }
+
+    /// Creates the jobs of schedules that have none, and brings those forward that are due later than their schedule
+    /// states, such as by a clock that was wrong.
     pub(super) async fn create_scheduled(&self) -> Result<(), Failure> {
-        let mut missing = Vec::new();
+        let (mut missing, mut late) = (Vec::new(), Vec::new());
         {
+            let now = self.database.context().clock.now();
             let mut connection = self.database.read().await?;
             for job_type in self.types.iter() {
                 for (schedule, arguments) in job_type.schedules() {
-                    let key = job_type.key(arguments);
-                    if JobRepository(&mut connection).open(&key).await?.is_none() {
-                        missing.push((job_type.name(), *schedule, arguments.clone()));
+                    let next = schedule.next(now);
+                    match JobRepository(&mut connection).open(&job_type.key(arguments)).await? {
+                        None => missing.push((job_type.name(), *schedule, arguments.clone())),
+                        Some(job) if job.failures == 0 && job.due_at > next => late.push((job.id, next)),
+                        Some(_) => {}
                     }
                 }
             }
         }
-        if missing.is_empty() {
+        if missing.is_empty() && late.is_empty() {
             return Ok(());
         }
-        let write = self.database.write((self.clone(), missing), async |work, (queue, missing)| {
-            for (name, schedule, arguments) in missing {
-                let job_type = queue.job_type(name).ok_or_else(|| queue.unknown_name())?;
-                let due_at = schedule.first(work.now());
-                let job = job_type.new_job(work, arguments.clone(), due_at);
-                work.insert_new(&job).await?;
-            }
-            Ok(())
-        });
+        let write =
+            self.database.write((self.clone(), missing, late), async |work, (queue, missing, late)| {
+                for (name, schedule, arguments) in missing {
+                    let job_type = queue.job_type(name).ok_or_else(|| queue.unknown_name())?;
+                    let due_at = schedule.first(work.now());
+                    let job = job_type.new_job(work, arguments.clone(), due_at);
+                    work.insert_new(&job).await?;
+                }
+                for &(id, due_at) in late {
+                    JobRepository::bring_forward(work, id, due_at).await?;
+                }
+                Ok(())
+            });
         write.await
     }
 
@@ -162,17 +189,34 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
         arguments: Value,
         due_at: Timestamp,
     ) -> Result<Job, Failure> {
-        if !self.accepts(&arguments) {
-            let format = format!("arguments of {}", self.name());
-            return Err(ValidationException::one("/arguments", Fault::Format { format }).into());
-        }
+        let arguments = self.checked(arguments)?;
         let job = self.new_job(work, arguments, due_at);
-        if work.insert_new(&job).await? {
-            return Ok(job);
+        loop {
+            if work.insert_new(&job).await? {
+                return Ok(job);
+            }
+            // unless it has ended since
+            if let Some(open) = JobRepository(work).open(&job.unique_key).await? {
+                return Ok(open);
+            }
         }
-        // it may have ended since
-        let open = JobRepository(work).open(&job.unique_key).await?;
-        Ok(open.ok_or(Conflict::Stale)?)
+    }
+
+    /// Returns the arguments without members that are `null`, which are those that are omitted.
+    fn checked(&self, mut arguments: Value) -> Result<Value, Failure> {
+        if let Some(members) = arguments.as_object_mut() {
+            members.retain(|_, value| !value.is_null());
+        }
+        let fault = if !self.accepts(&arguments) {
+            Fault::Format { format: format!("arguments of {}", self.name()) }
+        } else if arguments.to_string().len() > MAX_ARGUMENTS {
+            Fault::TooLong { max_length: MAX_ARGUMENTS }
+        } else if arguments.to_string().contains("\\u0000") {
+            Fault::Character
+        } else {
+            return Ok(arguments);
+        };
+        Err(ValidationException::one("/arguments", fault).into())
     }
 
     pub(super) fn new_job(&self, work: &UnitOfWork, arguments: Value, due_at: Timestamp) -> Job {
@@ -185,6 +229,7 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
             status: JobStatus::Waiting,
             due_at,
             attempts: 0,
+            failures: 0,
             processed: 0,
             lease: None,
             renewals: 0,

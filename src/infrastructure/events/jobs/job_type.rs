@@ -34,8 +34,8 @@ pub struct JobType<C> {
 pub struct JobRun<A> {
     /// The arguments.
     pub arguments: A,
-    /// When the job was created.
-    pub created_at: Timestamp,
+    /// When the attempt began, by the clock of this process.
+    pub started_at: Timestamp,
 }
 
 /// When a scheduled job is run. After a time in which no process ran it, it is run once and not for each time that was
@@ -184,6 +184,11 @@ impl Schedule {
         }
     }
 
+    /// Returns whether the runs are so frequent that they are not kept: their rows would be most of the history.
+    pub(super) fn is_frequent(self) -> bool {
+        matches!(self, Self::Every(interval) if interval < SignedDuration::from_mins(1))
+    }
+
     /// Returns the time of the first run of a schedule that begins at `now`.
     pub(super) fn first(self, now: Timestamp) -> Timestamp {
         match self {
@@ -205,7 +210,10 @@ where
     Fut: Future<Output = Result<R, Failure>> + Send + 'static,
 {
     Arc::new(move |context, job: &Job| match A::deserialize(&job.arguments) {
-        Ok(arguments) => Box::pin(function(context, JobRun { arguments, created_at: job.created_at })),
+        Ok(arguments) => {
+            let started_at = job.started_at.unwrap_or(job.due_at);
+            Box::pin(function(context, JobRun { arguments, started_at }))
+        }
         Err(error) => Box::pin(ready(Err(Technical::internal(error).into()))),
     })
 }

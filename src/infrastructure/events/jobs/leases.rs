@@ -43,3 +43,48 @@ impl Leases {
         self.0.retain(|id, _| running.contains(id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::job::JobStatus;
+
+    fn job(lease: u128, renewals: i64) -> Job {
+        Job {
+            id: JobId(Uuid::nil()),
+            name: "a".into(),
+            arguments: json!({}),
+            unique_key: "a".into(),
+            priority: 0,
+            status: JobStatus::Running,
+            due_at: Timestamp::UNIX_EPOCH,
+            attempts: 1,
+            failures: 0,
+            processed: 0,
+            lease: Some(Uuid::from_u128(lease)),
+            renewals,
+            cancel_requested: false,
+            error: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            ended_at: None,
+        }
+    }
+
+    #[test]
+    fn a_lease_expires_if_it_is_seen_unchanged_for_its_time() {
+        let (mut leases, start) = (Leases::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(!leases.is_expired(&job(1, 0), at(0)));
+        assert!(!leases.is_expired(&job(1, 0), at(9)));
+        assert!(!leases.is_expired(&job(1, 1), at(12)), "it was renewed");
+        assert!(!leases.is_expired(&job(2, 1), at(21)), "another process has it");
+        assert!(!leases.is_expired(&job(2, 1), at(30)));
+        assert!(leases.is_expired(&job(2, 1), at(31)));
+        leases.retain(&[]);
+        assert!(!leases.is_expired(&job(2, 1), at(40)), "it was released meanwhile");
+    }
+}

@@ -26,11 +26,12 @@ pub enum EraseError {
 }
 
 /// Removes what belongs to the user alone, and the payment method tokens, so that nothing more is charged.
-const STATEMENTS: [&str; 9] = [
+const STATEMENTS: [&str; 10] = [
     "DELETE FROM sessions WHERE user_id = $1",
     "DELETE FROM user_preferences WHERE user_id = $1",
     "DELETE FROM user_identities WHERE user_id = $1",
     "DELETE FROM notifications WHERE user_id = $1",
+    "DELETE FROM emails WHERE user_id = $1",
     // the response to the registration, whose key belongs to a guest
     "DELETE FROM idempotency_keys WHERE subject = $1",
     "DELETE FROM carts WHERE user_id = $1 AND status = 'open'",
@@ -53,8 +54,9 @@ impl UserRepository<'_> {
     ///
     /// - The row of the user is kept for the rows that reference it, without name, birth date and password, and with a
     ///   random e-mail address that cannot receive mail.
-    /// - Sessions, preferences, identities, notifications, open carts, the delivery details of other carts, the
-    ///   responses stored with idempotency keys and the payment method tokens are removed. Subscriptions are cancelled.
+    /// - Sessions, preferences, identities, notifications, e-mails, open carts, the delivery details of other carts,
+    ///   the responses stored with idempotency keys and the payment method tokens are removed. Subscriptions are
+    ///   cancelled.
     /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax. Their
     ///   tracking codes are removed, since a carrier shows by them who received a parcel.
     /// - Invoices and credit notes are kept unchanged, with their addresses, because the law requires it (article 17,

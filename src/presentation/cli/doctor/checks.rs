@@ -40,6 +40,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
             findings.push(clock(&store).await);
             findings.extend(replication(&store).await);
             findings.extend(gateways(&store).await);
+            findings.extend(mail(&store).await);
             findings.push(events(&store).await);
             findings.extend(broker(&store).await);
             findings.push(administrator(&store).await);
@@ -228,6 +229,19 @@ fn standby(equal_at: Option<Timestamp>) -> String {
         Some(at) => format!("it is a standby, and equals its source as of {at}"),
         None => "it is a standby that never was equal to its source".to_owned(),
     }
+}
+
+/// Checks whether the mail server responds and accepts the credentials.
+async fn mail(store: &Store) -> Option<Finding> {
+    let mail = store.infrastructure.mail.as_ref()?;
+    Some(match mail.mailer().check().await {
+        Ok(()) => Finding::ok("mail", format!("{} responds", mail.shown())),
+        Err(error) => Finding::problem(
+            "mail",
+            format!("{}: {error}", mail.shown()),
+            "start the mail server, or correct `mail.url` in the settings; e-mails wait for a day",
+        ),
+    })
 }
 
 /// Checks whether each payment provider responds.

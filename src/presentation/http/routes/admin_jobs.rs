@@ -63,7 +63,7 @@ struct JobBody {
     status: JobStatus,
     /// The earliest time of the next attempt. A scheduled job that has nothing to do stays due.
     due_at: Timestamp,
-    /// The number of attempts that have begun.
+    /// The number of attempts that count: not those that failed for a reason that passes, such as a lock.
     attempts: i64,
     /// The number of items that were processed in the last attempt; of a running job, a few seconds ago.
     processed: i64,
@@ -115,8 +115,8 @@ struct RunJob {
 
 /// List jobs
 ///
-/// Newest jobs come first. A job is kept for seven days after its end; a scheduled job that found nothing to do is not
-/// kept.
+/// Newest jobs come first. A job is kept for seven days after its end. A scheduled job is not kept if it found nothing
+/// to do, or is run every few seconds.
 #[utoipa::path(get, path = "/admin/v1/jobs", tag = "admin-jobs", responses((status = 200, body = List<JobBody>)))]
 async fn list_jobs(
     _: Admin,
@@ -156,8 +156,8 @@ async fn run_job(
 
 /// Cancel a job
 ///
-/// A waiting job ends at once. A running one ends within a few seconds; what it has done so far remains. The next run
-/// of a schedule is not affected.
+/// A waiting job ends at once. A running one ends within a few seconds; what it has done so far remains. A scheduled
+/// job is run again at the next time of its schedule.
 #[utoipa::path(post, path = "/admin/v1/jobs/{id}/cancel", tag = "admin-jobs", params(("id" = Uuid, Path)),
     responses((status = 200, body = JobBody)))]
 async fn cancel_job(

@@ -3,6 +3,7 @@
 mod admin_categories;
 mod admin_dead_letters;
 mod admin_discounts;
+mod admin_emails;
 mod admin_events;
 mod admin_jobs;
 mod admin_orders;
@@ -34,6 +35,7 @@ pub fn each() -> Vec<Routes> {
     vec![
         admin_categories::routes(),
         admin_dead_letters::routes(),
+        admin_emails::routes(),
         admin_events::routes(),
         admin_jobs::routes(),
         admin_discounts::routes(),

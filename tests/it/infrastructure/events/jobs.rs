@@ -26,6 +26,7 @@ use crate::support::{Shop, ShopOptions};
 struct Log {
     begun: Mutex<Vec<String>>,
     running: AtomicUsize,
+    looks: AtomicUsize,
 }
 
 impl Log {
@@ -112,6 +113,25 @@ fn until(
     }
 }
 
+/// Waits until so many jobs fulfil a condition.
+#[track_caller]
+fn until_count<'a>(
+    database: &'a Database,
+    condition: &'a str,
+    expected: i64,
+) -> impl Future<Output = ()> + 'a {
+    let caller = std::panic::Location::caller();
+    async move {
+        for _ in 0..1200 {
+            if count(database, condition).await == expected {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not {expected}: {condition} ({caller})");
+    }
+}
+
 async fn count(database: &Database, condition: &str) -> i64 {
     value(database, &format!("SELECT COUNT(*) FROM jobs WHERE {condition}"), &[]).await
 }
@@ -171,10 +191,10 @@ async fn due_jobs_are_ordered_by_priority_and_time(shop: &Shop) {
         queue.run(name, named(argument), Some(due_at)).await.unwrap();
     }
     let mut connection = shop.database.read().await.unwrap();
-    let due = JobRepository(&mut connection).candidates(&["low", "high"], now, 10).await.unwrap();
+    let due = JobRepository(&mut connection).due(&["low", "high"], now, 10).await.unwrap();
     let order: Vec<_> = due.iter().map(|job| job.arguments["name"].as_str().unwrap()).collect();
     assert_eq!(order, ["c", "d", "a", "b"]);
-    let due = JobRepository(&mut connection).candidates(&["low"], now, 10).await.unwrap();
+    let due = JobRepository(&mut connection).due(&["low"], now, 10).await.unwrap();
     assert_eq!(due.len(), 2, "jobs of types that a process does not know are left to others");
 }
 
@@ -187,9 +207,7 @@ async fn several_processes_run_each_job_once(shop: &Shop) {
     }
     let log = Context::default();
     let runners: Vec<_> = (0..4).map(|_| Running::start(&queue, &log)).collect();
-    while count(&shop.database, "status = 'succeeded'").await < 60 {
-        sleep(Duration::from_millis(50)).await;
-    }
+    until_count(&shop.database, "status = 'succeeded'", 60).await;
     for runner in runners {
         assert_eq!(runner.stop().await, 0);
     }
@@ -230,12 +248,10 @@ async fn a_retryable_failure_is_no_attempt_and_a_panic_is_one(shop: &Shop) {
     let runner = Running::start(&queue, &log);
     let failed = until(&queue, panicking.id, |job| job.ended_at.is_some()).await;
     assert_eq!((failed.status, failed.attempts), (JobStatus::Failed, 1));
-    while log.begun().len() < 2 {
-        sleep(Duration::from_millis(50)).await;
-    }
+    let waiting = until(&queue, retryable.id, |job| job.failures >= 2).await;
     runner.stop().await;
-    let waiting = queue.job(retryable.id).await.unwrap();
-    assert_eq!((waiting.status, waiting.attempts), (JobStatus::Waiting, 0));
+    assert_eq!(waiting.attempts, 0);
+    assert!(log.begun().len() >= 2);
 }
 
 on_both_engines!(a_cancelled_job_ends_whether_it_waits_or_runs);
@@ -274,6 +290,7 @@ async fn what_a_process_writes_after_another_took_over_is_refused(shop: &Shop) {
                 status: JobStatus::Succeeded,
                 due_at: first.due_at,
                 attempts: 1,
+                failures: 0,
                 processed: 3,
                 error: None,
             };
@@ -288,30 +305,73 @@ async fn what_a_process_writes_after_another_took_over_is_refused(shop: &Shop) {
 
 on_both_engines!(a_job_of_a_dead_process_is_taken_over_and_one_that_lives_is_not);
 async fn a_job_of_a_dead_process_is_taken_over_and_one_that_lives_is_not(shop: &Shop) {
-    let types = [JobType::new("hold", hold), JobType::new("record", record), JobType::new("crash", record)];
-    let queue = JobQueue::new(shop.database.clone(), types);
     let (first, second) = (Context::default(), Context::default());
-    let living = queue.run("hold", named("living"), None).await.unwrap();
-    let owner = Running::start(&queue, &first);
-    until(&queue, living.id, |job| job.status == JobStatus::Running).await;
+    let one = queue(&shop.database, JobType::new("hold", hold));
+    let living = one.run("hold", named("living"), None).await.unwrap();
+    let owner = Running::start(&one, &first);
+    until(&one, living.id, |job| job.status == JobStatus::Running).await;
 
-    let dead = queue.run("record", named("dead"), None).await.unwrap();
-    let crashed = queue.run("crash", named("crashed"), None).await.unwrap();
-    for id in [dead.id, crashed.id] {
-        // the owner may be faster
-        let _ = shop.database.write(id, async |work, id| JobRepository::lease(work, *id).await).await;
+    let types = [JobType::new("hold", hold), JobType::new("record", record)];
+    let all = JobQueue::new(shop.database.clone(), types);
+    let mut dead = Vec::new();
+    for name in ["dead", "crashes", "cancelled"] {
+        let job = all.run("record", named(name), None).await.unwrap();
+        dead.push(lease(&shop.database, job.id).await);
     }
-    execute(&shop.database, &["UPDATE jobs SET attempts = 8 WHERE name = 'crash' AND status = 'running'"])
-        .await;
-    let other = Running::start(&queue, &second);
-    until(&queue, dead.id, |job| job.status == JobStatus::Succeeded).await;
-    let crashed = until(&queue, crashed.id, |job| job.ended_at.is_some()).await;
-    assert!(matches!(crashed.status, JobStatus::Failed | JobStatus::Succeeded));
-    let renewed = until(&queue, living.id, |job| job.renewals >= 4).await;
+    execute(
+        &shop.database,
+        &["UPDATE jobs SET attempts = 8 WHERE id IN (SELECT id FROM jobs WHERE name = 'record' AND unique_key LIKE '%crashes%')"],
+    )
+    .await;
+    all.cancel(dead[2].id).await.unwrap();
+    let other = Running::start(&all, &second);
+    let taken = until(&all, dead[0].id, |job| job.ended_at.is_some()).await;
+    assert_eq!((taken.status, taken.attempts), (JobStatus::Succeeded, 2));
+    let crashed = until(&all, dead[1].id, |job| job.ended_at.is_some()).await;
+    assert_eq!(crashed.status, JobStatus::Failed);
+    assert!(crashed.error.unwrap().contains("ended each time"));
+    let cancelled = until(&all, dead[2].id, |job| job.ended_at.is_some()).await;
+    assert_eq!(cancelled.status, JobStatus::Cancelled);
+    assert_eq!(second.begun(), ["dead"]);
+
+    let renewed = until(&all, living.id, |job| job.renewals >= 4).await;
     assert_eq!((renewed.attempts, renewed.status), (1, JobStatus::Running));
     assert_eq!(second.running.load(Ordering::SeqCst), 0, "the lease was renewed");
     other.stop().await;
     assert_eq!(owner.stop().await, 1);
+}
+
+on_both_engines!(a_request_to_cancel_survives_a_failure_and_a_stop);
+async fn a_request_to_cancel_survives_a_failure_and_a_stop(shop: &Shop) {
+    let queue = queue(&shop.database, JobType::new("hold", hold));
+    let log = Context::default();
+    let job = queue.run("hold", named("h"), None).await.unwrap();
+    let runner = Running::start(&queue, &log);
+    until(&queue, job.id, |job| job.status == JobStatus::Running).await;
+    queue.cancel(job.id).await.unwrap();
+    runner.stop().await;
+    assert_eq!(queue.job(job.id).await.unwrap().status, JobStatus::Cancelled);
+}
+
+on_both_engines!(a_function_that_panics_at_once_does_not_stop_its_type);
+async fn a_function_that_panics_at_once_does_not_stop_its_type(shop: &Shop) {
+    #[expect(clippy::needless_pass_by_value, reason = "the function of a job owns its context")]
+    fn panics(log: Context, run: JobRun<Named>) -> std::future::Ready<Result<usize, Failure>> {
+        let name = run.arguments.name;
+        assert!(!name.starts_with("bad"), "a fault before the future");
+        log.begun.lock().unwrap().push(name);
+        std::future::ready(Ok(0))
+    }
+    let queue = queue(&shop.database, JobType::new("panics", panics).max_attempts(1));
+    for number in 0..6 {
+        queue.run("panics", named(&format!("bad {number}")), None).await.unwrap();
+    }
+    let good = queue.run("panics", named("good"), None).await.unwrap();
+    let log = Context::default();
+    let runner = Running::start(&queue, &log);
+    until(&queue, good.id, |job| job.status == JobStatus::Succeeded).await;
+    until_count(&shop.database, "status = 'failed'", 6).await;
+    runner.stop().await;
 }
 
 on_both_engines!(a_stop_releases_running_jobs_for_the_next_process);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::examples::{Operation, document, example, operations, resolve};
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
-use crate::support::store::{fail_placed_orders, manual_capture};
+use crate::support::store::{execute, fail_placed_orders, manual_capture};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, unique};
 
 const PASSWORD: &str = "correct horse";
@@ -183,6 +183,7 @@ impl Resources<'_> {
         match resource {
             "categories" => self.created("categories", json!({"name": unique("category")})).await,
             "dead-letters" => self.dead_letter().await,
+            "emails" => self.failed_email().await,
             "events" => self.event().await,
             "jobs" => text(&self.admin.post("/admin/v1/jobs", job(&unique("name"))).await.expect(202)["id"]),
             "subscribers" => "notifications".to_owned(),
@@ -259,6 +260,18 @@ impl Resources<'_> {
         self.bought().await;
         fail_placed_orders(&self.shop.database).await;
         let list = self.admin.get("/admin/v1/dead-letters").await.expect(200);
+        text(&list["items"][0]["id"])
+    }
+
+    /// Writes an e-mail that failed; returns its id.
+    async fn failed_email(&self) -> String {
+        const INSERT: &[&str] = &[
+            "INSERT INTO emails SELECT id, NULL, 'order_paid', 'a@example.com', 's', 'b', 'failed', 7, NULL, 'refused', \
+             created_at, created_at FROM users ORDER BY created_at LIMIT 1 ON CONFLICT (id) DO UPDATE SET \
+             status = 'failed', due_at = NULL",
+        ];
+        execute(&self.shop.database, INSERT).await;
+        let list = self.admin.get("/admin/v1/emails?status=failed").await.expect(200);
         text(&list["items"][0]["id"])
     }
 

@@ -10,7 +10,7 @@ use undercroft::infrastructure::events::jobs::{JobQueue, JobRun, JobType, Schedu
 use undercroft::infrastructure::exceptions::{Conflict, Failure};
 use undercroft::infrastructure::repositories::{DatabaseError, JobFilter, JobRepository};
 
-use super::{Context, Named, Running, count, named, queue, record};
+use super::{Context, Named, Running, count, named, queue, record, until_count};
 use crate::support::{Shop, ShopOptions};
 
 on_both_engines!(a_schedule_has_one_job_which_is_kept_if_it_did_something);
@@ -42,12 +42,35 @@ async fn a_schedule_has_one_job_which_is_kept_if_it_did_something(shop: &Shop) {
     let next = queue.jobs(&filter, 10, None).await.unwrap().items.remove(0);
     assert!(next.due_at > shop.now());
 
-    // a cancelled run does not end the schedule
+    // a run that is cancelled leaves the next one
     queue.cancel(next.id).await.unwrap();
-    let runner = Running::start(&queue, &log);
-    while count(&shop.database, "ended_at IS NULL").await < 2 {
-        sleep(Duration::from_millis(50)).await;
-    }
+    let after = queue.jobs(&filter, 10, None).await.unwrap().items.remove(0);
+    assert!(after.id != next.id && after.due_at > shop.now());
+}
+
+on_both_engines!(
+    a_scheduled_job_is_never_due_later_than_its_schedule,
+    ShopOptions::at("2026-01-01T00:00:00Z")
+);
+async fn a_scheduled_job_is_never_due_later_than_its_schedule(shop: &Shop) {
+    let hourly = Schedule::Every(SignedDuration::from_hours(1));
+    let queue = queue(&shop.database, JobType::new("record", record).scheduled(hourly, named("r")));
+    let far = "2100-01-01T00:00:00Z".parse().unwrap();
+    let job = queue.run("record", named("r"), Some(far)).await.unwrap();
+    let runner = Running::start(&queue, &Context::default());
+    super::until(&queue, job.id, |job| job.due_at < far).await;
+    runner.stop().await;
+    let due_at = queue.job(job.id).await.unwrap().due_at;
+    assert_eq!(due_at.duration_since(shop.now()), SignedDuration::from_hours(1));
+}
+
+on_both_engines!(a_job_that_is_not_scheduled_ends_without_work);
+async fn a_job_that_is_not_scheduled_ends_without_work(shop: &Shop) {
+    let job_type = JobType::new("record", record).only_if(async |_: Context, _: JobRun<Named>| Ok(false));
+    let queue = queue(&shop.database, job_type);
+    let job = queue.run("record", named("r"), None).await.unwrap();
+    let runner = Running::start(&queue, &Context::default());
+    super::until(&queue, job.id, |job| job.status == JobStatus::Succeeded).await;
     runner.stop().await;
 }
 
@@ -55,19 +78,27 @@ on_both_engines!(a_scheduled_job_without_work_writes_nothing);
 async fn a_scheduled_job_without_work_writes_nothing(shop: &Shop) {
     let job_type = JobType::new("record", record)
         .scheduled(Schedule::Every(SignedDuration::from_millis(1)), named("r"))
-        .only_if(async |log: Context, _: JobRun<Named>| Ok(log.running.fetch_add(1, Ordering::SeqCst) >= 3));
+        .only_if(async |log: Context, _: JobRun<Named>| {
+            // the test decides when there is work
+            log.looks.fetch_add(1, Ordering::SeqCst);
+            Ok(log.running.load(Ordering::SeqCst) > 0)
+        });
     let queue = queue(&shop.database, job_type);
     let log = Context::default();
     let runner = Running::start(&queue, &log);
-    while log.running.load(Ordering::SeqCst) < 3 {
-        sleep(Duration::from_millis(10)).await;
+    for _ in 0..1200 {
+        if log.looks.load(Ordering::SeqCst) >= 3 {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
     }
-    while log.begun().is_empty() {
-        sleep(Duration::from_millis(10)).await;
-    }
+    assert!(log.looks.load(Ordering::SeqCst) >= 3);
+    assert_eq!(count(&shop.database, "attempts = 0 AND started_at IS NULL AND status = 'waiting'").await, 1);
+
+    log.running.fetch_add(1, Ordering::SeqCst);
+    until_count(&shop.database, "started_at IS NOT NULL", 1).await;
     runner.stop().await;
     assert_eq!(count(&shop.database, "TRUE").await, 1);
-    assert!(log.running.load(Ordering::SeqCst) >= 4, "it was looked at until there was work");
 }
 
 on_both_engines!(jobs_that_ended_are_deleted_and_no_others, ShopOptions::at("2026-01-01T00:00:00Z"));

@@ -1,0 +1,131 @@
+//! The subscriber that writes e-mails about orders and subscriptions, to users and to guests.
+
+use serde_json::{Map, Value, json};
+
+use super::templates::texts;
+use super::{Draft, since, write};
+use crate::domain::events::{
+    OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,
+};
+use crate::domain::ids::OrderId;
+use crate::domain::order::{Order, OrderLine};
+use crate::domain::user::User;
+use crate::infrastructure::events::{Envelope, Subscriber};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{Connection, UnitOfWork};
+
+/// The statuses of subscriptions of which customers get an e-mail.
+const STATUSES: [&str; 3] = ["cancelled", "expired", "past_due"];
+
+/// Returns the subscriber `emails`. It passes over all events while the store sends no e-mails.
+pub(crate) fn subscriber() -> Subscriber {
+    Subscriber::new("emails")
+        .on(order_paid)
+        .on(order_cancelled)
+        .on(order_fulfilled)
+        .on(payment_refunded)
+        .on(subscription_changed)
+        .only_if(sends)
+}
+
+async fn sends(connection: &mut Connection) -> Result<bool, Failure> {
+    Ok(since(connection).await?.is_some())
+}
+
+async fn order_paid(work: &mut UnitOfWork, event: &OrderPaid, envelope: &Envelope) -> Result<(), Failure> {
+    about_order(work, event.order_id, "order_paid", json!({}), envelope).await
+}
+
+async fn order_cancelled(
+    work: &mut UnitOfWork,
+    event: &OrderCancelled,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    about_order(work, event.order_id, "order_cancelled", json!({}), envelope).await
+}
+
+async fn order_fulfilled(
+    work: &mut UnitOfWork,
+    event: &OrderFulfilled,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    let kind = if event.digital { "order_delivered" } else { "order_fulfilled" };
+    about_order(work, event.order_id, kind, json!({}), envelope).await
+}
+
+async fn payment_refunded(
+    work: &mut UnitOfWork,
+    event: &PaymentRefunded,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    let amount = json!({"amount": event.amount.to_string()});
+    about_order(work, event.order_id, "payment_refunded", amount, envelope).await
+}
+
+/// Writes an e-mail about an order, unless its customer was erased.
+async fn about_order(
+    work: &mut UnitOfWork,
+    order_id: OrderId,
+    kind: &str,
+    more: Value,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    if is_too_old(work, envelope).await? {
+        return Ok(());
+    }
+    let Some(order) = work.find::<Order>(order_id).await? else { return Ok(()) };
+    if let Some(user_id) = order.user_id
+        && work.find::<User>(user_id).await?.is_none_or(|user| user.erased_at.is_some())
+    {
+        return Ok(());
+    }
+    let mut arguments = order_arguments(&order);
+    arguments.extend(more.as_object().cloned().unwrap_or_default());
+    let (subject, body) = texts(kind, &arguments)?;
+    write(work, Draft { kind, user_id: order.user_id, recipient: order.email, subject, body }).await
+}
+
+fn order_arguments(order: &Order) -> Map<String, Value> {
+    let lines: Vec<_> = order.lines.iter().map(line).collect();
+    let tracking = order.tracking_code.as_ref().map(|code| format!("Tracking code: {code}."));
+    let arguments = [
+        ("order_number", order.number.to_string()),
+        ("seller", order.seller.clone()),
+        ("lines", lines.join("\n")),
+        ("total", order.total.to_string()),
+        ("tracking", tracking.unwrap_or_default()),
+    ];
+    arguments.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+}
+
+fn line(line: &OrderLine) -> String {
+    format!("{} x {}: {}", line.quantity, line.name, line.total)
+}
+
+async fn subscription_changed(
+    work: &mut UnitOfWork,
+    event: &SubscriptionChanged,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    if !STATUSES.contains(&event.status.as_str()) || is_too_old(work, envelope).await? {
+        return Ok(());
+    }
+    let user = work.find::<User>(event.user_id).await?;
+    let Some(user) = user.filter(|user| user.erased_at.is_none()) else { return Ok(()) };
+    let seller: Option<String> = work
+        .first(
+            "SELECT seller FROM orders WHERE user_id = $1 ORDER BY placed_at DESC, id DESC LIMIT 1",
+            &[event.user_id.into()],
+        )
+        .await?;
+    let arguments = Map::from_iter([("seller".to_owned(), seller.unwrap_or_default().into())]);
+    let kind = format!("subscription_{}", event.status);
+    let (subject, body) = texts(&kind, &arguments)?;
+    let draft = Draft { kind: &kind, user_id: Some(user.id), recipient: user.email, subject, body };
+    write(work, draft).await
+}
+
+/// Returns whether an event was published before the store began to send e-mails.
+async fn is_too_old(work: &mut UnitOfWork, envelope: &Envelope) -> Result<bool, Failure> {
+    Ok(since(work).await?.is_none_or(|since| envelope.occurred_at < since))
+}

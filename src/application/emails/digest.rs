@@ -1,0 +1,48 @@
+//! The job that sends administrators a digest of the last day.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+use super::templates::texts;
+use super::{Draft, write};
+use crate::application::Store;
+use crate::domain::user::User;
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{Digest, DigestRepository, UnitOfWork, UserRepository};
+
+/// Writes a digest to each administrator, if the store sends e-mails.
+pub(crate) async fn send(store: &Store) -> Result<(), Failure> {
+    if store.infrastructure.mail.is_none() {
+        return Ok(());
+    }
+    let write =
+        store.database().write(store.terms.name.clone(), async |work, seller| digest(work, seller).await);
+    write.await
+}
+
+async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
+    let since = work.now().checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let digest = DigestRepository(work).since(since).await?;
+    let (subject, body) = texts("digest", &arguments(&digest, seller))?;
+    for user_id in UserRepository(work).admins().await? {
+        let Some(user) = work.find::<User>(user_id).await? else { continue };
+        let (subject, body) = (subject.clone(), body.clone());
+        write(work, Draft { kind: "digest", user_id: Some(user_id), recipient: user.email, subject, body })
+            .await?;
+    }
+    Ok(())
+}
+
+fn arguments(digest: &Digest, seller: &str) -> Map<String, Value> {
+    let revenue: Vec<_> = digest.revenue.iter().map(ToString::to_string).collect();
+    let revenue = if revenue.is_empty() { "no revenue".to_owned() } else { revenue.join(", ") };
+    let arguments = [
+        ("seller", seller.to_owned()),
+        ("orders", digest.orders.to_string()),
+        ("revenue", revenue),
+        ("out_of_stock", digest.out_of_stock.to_string()),
+        ("dead_letters", digest.dead_letters.to_string()),
+        ("failed_jobs", digest.failed_jobs.to_string()),
+    ];
+    arguments.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+}

@@ -1,0 +1,99 @@
+//! The jobs that hand e-mails to the mail server, and delete those whose retention is over.
+
+use std::time::Instant;
+
+use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
+
+use super::EMAIL_RETENTION;
+use crate::application::Store;
+use crate::domain::email::{Email, EmailStatus, wait_after};
+use crate::domain::ports::MailError;
+use crate::domain::time::later;
+use crate::infrastructure::events::{
+    CallOutcome, EmailDeliveryEvent, EmailOutcome, ThirdPartyApiResponseEvent,
+};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{EmailAttempt, EmailRepository, UnitOfWork};
+
+/// The most e-mails of one piece of the job.
+const BATCH: usize = 100;
+/// The most e-mails that are sent at the same time.
+const CONCURRENCY: usize = 4;
+
+/// Returns whether e-mails are due.
+pub(crate) async fn any_due(store: &Store) -> Result<bool, Failure> {
+    if store.infrastructure.mail.is_none() {
+        return Ok(false);
+    }
+    let mut connection = store.database().read().await?;
+    Ok(!EmailRepository(&mut connection).due(store.now(), 1).await?.is_empty())
+}
+
+/// Sends the e-mails that are due; returns their number. After a crash, one whose outcome was not recorded is sent once
+/// more, with the same `Message-ID`.
+pub(crate) async fn send_due(store: &Store) -> Result<usize, Failure> {
+    if store.infrastructure.mail.is_none() {
+        return Ok(0);
+    }
+    let due = {
+        let mut connection = store.database().read().await?;
+        EmailRepository(&mut connection).due(store.now(), BATCH).await?
+    };
+    let sent = stream::iter(due).map(|email| send(store, email)).buffer_unordered(CONCURRENCY);
+    let outcomes: Vec<_> = sent.collect().await;
+    let count = outcomes.len();
+    outcomes.into_iter().collect::<Result<(), _>>()?;
+    Ok(count)
+}
+
+async fn send(store: &Store, email: Email) -> Result<(), Failure> {
+    let Some(mail) = &store.infrastructure.mail else { return Ok(()) };
+    let begun = Instant::now();
+    let result = mail.mailer().send(&email).await;
+    store.infrastructure.bus.emit(&ThirdPartyApiResponseEvent {
+        vendor: "mail",
+        operation: "send",
+        status: None,
+        outcome: match &result {
+            Ok(()) => CallOutcome::Succeeded,
+            Err(MailError::Refused(_)) => CallOutcome::Refused,
+            Err(MailError::Unavailable(_)) => CallOutcome::Unavailable,
+        },
+        latency: begun.elapsed(),
+        attempt: email.attempts + 1,
+    });
+    let write = store
+        .database()
+        .write((email, result), async |work, (email, result)| record(work, email, result).await);
+    write.await
+}
+
+/// Records the outcome of an attempt with its event.
+async fn record(work: &mut UnitOfWork, email: &Email, result: &Result<(), MailError>) -> Result<(), Failure> {
+    let attempts = email.attempts + 1;
+    let next = wait_after(attempts).map(|wait| later(work.now(), wait));
+    let (status, due_at, outcome) = match (result, next) {
+        (Ok(()), _) => (EmailStatus::Sent, None, EmailOutcome::Delivered),
+        (Err(MailError::Unavailable(_)), Some(next)) => {
+            (EmailStatus::Pending, Some(next), EmailOutcome::Deferred)
+        }
+        (Err(_), _) => (EmailStatus::Failed, None, EmailOutcome::Bounced),
+    };
+    let error = result.as_ref().err().map(MailError::to_string);
+    let attempt = EmailAttempt { id: email.id, status, due_at, error };
+    if !EmailRepository::record(work, &attempt).await? {
+        return Ok(());
+    }
+    let Email { id: email_id, user_id, kind, .. } = email.clone();
+    Ok(work.publish(&EmailDeliveryEvent { email_id, user_id, kind, outcome, attempts }).await?)
+}
+
+/// Deletes e-mails whose retention is over.
+pub(crate) async fn purge(store: &Store, limit: i64) -> Result<u64, Failure> {
+    let purge = store.database().write(limit, async |work, limit| {
+        let before = work.now().checked_sub(EMAIL_RETENTION).unwrap_or(Timestamp::MIN);
+        Ok::<_, Failure>(EmailRepository::purge(work, before, *limit).await?)
+    });
+    purge.await
+}

@@ -1,0 +1,162 @@
+//! Mail servers, by SMTP ([RFC 5321](https://www.rfc-editor.org/rfc/rfc5321)).
+//!
+//! `smtps://` begins with TLS (port 465). `smtp://` requires STARTTLS (port 587) unless the host is this machine (port
+//! 25), because credentials and addresses would be readable otherwise. The outcomes of RFC 5321, section 4.2.1: 2xx is
+//! accepted, 4xx is for now, 5xx for good.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lettre::message::header::ContentType;
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::InvalidMail;
+use crate::domain::email::Email;
+use crate::domain::ports::{MailError, Mailer, PortFuture};
+use crate::infrastructure::exceptions::with_causes;
+
+/// The longest wait for a response of the server.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+pub(super) struct SmtpAdapter {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    sender: Mailbox,
+    host: String,
+}
+
+impl SmtpAdapter {
+    /// Returns whether a URL names a mail server.
+    pub(super) fn accepts(url: &str) -> bool {
+        Server::parse(url).is_some()
+    }
+
+    pub(super) fn new(url: &SecretString, sender: Mailbox) -> Result<Self, InvalidMail> {
+        let server = Server::parse(url.expose_secret()).ok_or(InvalidMail::Url)?;
+        let parameters = || TlsParameters::new(server.host.clone()).map_err(|_| InvalidMail::Url);
+        let (tls, port) = match server.security {
+            Security::Tls => (Tls::Wrapper(parameters()?), 465),
+            Security::StartTls => (Tls::Required(parameters()?), 587),
+            Security::None => (Tls::None, 25),
+        };
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host)
+            .port(server.port.unwrap_or(port))
+            .tls(tls)
+            .timeout(Some(TIMEOUT));
+        if let Some(credentials) = server.credentials {
+            transport = transport.credentials(credentials);
+        }
+        Ok(Self { transport: transport.build(), sender, host: server.host })
+    }
+
+    /// Returns the host of the server.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn message(&self, email: &Email) -> Result<Message, MailError> {
+        let refused = |error: String| MailError::Refused(error);
+        let recipient: Mailbox = email.recipient.parse().map_err(|_| refused("no e-mail address".into()))?;
+        let domain = self.sender.email.domain();
+        Message::builder()
+            .from(self.sender.clone())
+            .to(recipient)
+            .subject(&email.subject)
+            .message_id(Some(format!("<{}@{domain}>", email.id)))
+            .header(ContentType::TEXT_PLAIN)
+            .body(email.body.clone())
+            .map_err(|error| refused(error.to_string()))
+    }
+}
+
+impl Mailer for SmtpAdapter {
+    fn send<'a>(&'a self, email: &'a Email) -> PortFuture<'a, (), MailError> {
+        Box::pin(async move {
+            let message = self.message(email)?;
+            self.transport.send(message).await.map(drop).map_err(|error| mail_error(&error))
+        })
+    }
+
+    fn check(&self) -> PortFuture<'_, (), MailError> {
+        Box::pin(async {
+            match self.transport.test_connection().await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(MailError::Unavailable("the server closed the connection".to_owned())),
+                Err(error) => Err(mail_error(&error)),
+            }
+        })
+    }
+}
+
+fn mail_error(error: &Error) -> MailError {
+    let text = with_causes(error).to_string();
+    if error.is_permanent() { MailError::Refused(text) } else { MailError::Unavailable(text) }
+}
+
+/// What a URL says about a server.
+struct Server {
+    security: Security,
+    host: String,
+    port: Option<u16>,
+    credentials: Option<Credentials>,
+}
+
+enum Security {
+    Tls,
+    StartTls,
+    None,
+}
+
+impl Server {
+    fn parse(url: &str) -> Option<Self> {
+        let url = Url::parse(url).ok()?;
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        let is_local =
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let security = match url.scheme() {
+            "smtps" => Security::Tls,
+            "smtp" if is_local => Security::None,
+            "smtp" => Security::StartTls,
+            _ => return None,
+        };
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return None;
+        }
+        let decoded =
+            |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().ok().map(String::from);
+        let credentials = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, Some(password)) => Some(Credentials::new(decoded(user)?, decoded(password)?)),
+            _ => return None,
+        };
+        Some(Self { security, host, port: url.port(), credentials })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_mail_servers_are_parsed() {
+        for url in ["smtp://localhost", "smtps://u%40x:p%2F@mail.example.com:2465", "smtp://127.0.0.1:2525/"]
+        {
+            assert!(SmtpAdapter::accepts(url), "{url}");
+        }
+        for url in
+            ["smtp://", "http://a", "smtp://user@host", "smtp://host/path", "smtp://host?tls=no", "local:x"]
+        {
+            assert!(!SmtpAdapter::accepts(url), "{url}");
+        }
+        let server = Server::parse("smtp://user:a%20b@mail.example.com").unwrap();
+        assert!(matches!(server.security, Security::StartTls), "credentials are never sent in the clear");
+        for local in ["smtp://127.0.0.1", "smtp://[::1]:2525", "smtp://localhost"] {
+            assert!(matches!(Server::parse(local).unwrap().security, Security::None), "{local}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! E-mails: those that are to be sent, and for some time those that were.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::database::{
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, select, table,
+};
+use crate::domain::email::{Email, EmailStatus};
+use crate::domain::ids::EmailId;
+
+table! {
+    Email in "emails", key EmailId, listed by created_at;
+    id,
+    user_id,
+    kind,
+    recipient,
+    subject,
+    body,
+    status,
+    attempts,
+    due_at,
+    error,
+    created_at,
+    ended_at,
+}
+
+/// Which e-mails a list shows.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct EmailFilter {
+    /// Only those with this status.
+    pub status: Option<EmailStatus>,
+}
+
+/// The outcome of an attempt.
+#[derive(Debug, Clone)]
+pub struct EmailAttempt {
+    /// The e-mail.
+    pub id: EmailId,
+    /// The status now.
+    pub status: EmailStatus,
+    /// The time of the next attempt, if there is one.
+    pub due_at: Option<Timestamp>,
+    /// Why the attempt failed.
+    pub error: Option<String>,
+}
+
+/// Queries on e-mails.
+pub struct EmailRepository<'a>(pub &'a mut Connection);
+
+impl EmailRepository<'_> {
+    /// Returns a page of e-mails, newest first.
+    pub async fn list(
+        &mut self,
+        filter: &EmailFilter,
+        request: &PageRequest<'_>,
+    ) -> Result<Page<Email>, ListError> {
+        let conditions = Conditions::default().compare_some("status =", filter.status);
+        self.0.newest(filter, conditions, request).await
+    }
+
+    /// Returns up to `limit` e-mails that are due at `now`, the earliest first.
+    pub async fn due(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Email>, DatabaseError> {
+        let sql = select::<Email>("WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2");
+        self.0.all(&sql, &params![now, limit]).await
+    }
+
+    /// Records the outcome of an attempt; returns whether the e-mail was still pending.
+    pub async fn record(work: &mut UnitOfWork, attempt: &EmailAttempt) -> Result<bool, DatabaseError> {
+        let EmailAttempt { id, status, due_at, error } = attempt;
+        let ended_at = due_at.is_none().then(|| work.now());
+        let sql = "UPDATE emails SET status = $2, due_at = $3, error = $4, ended_at = $5, attempts = attempts + 1 \
+                   WHERE id = $1 AND status = 'pending'";
+        let values = params![*id, *status, *due_at, error.as_deref(), ended_at];
+        Ok(work.execute(sql, &values).await? == 1)
+    }
+
+    /// Makes a failed e-mail pending and due now, with all of its attempts; returns whether it had failed.
+    pub async fn retry(work: &mut UnitOfWork, id: EmailId) -> Result<bool, DatabaseError> {
+        let sql = "UPDATE emails SET status = 'pending', attempts = 0, due_at = $2, ended_at = NULL \
+                   WHERE id = $1 AND status = 'failed'";
+        let values = params![id, work.now()];
+        Ok(work.execute(sql, &values).await? == 1)
+    }
+
+    /// Deletes up to `limit` e-mails that were sent or failed before a time; returns their number.
+    pub async fn purge(work: &mut UnitOfWork, before: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
+        let sql = "DELETE FROM emails WHERE id IN (SELECT id FROM emails WHERE created_at < $1 \
+                   AND status <> 'pending' ORDER BY created_at LIMIT $2)";
+        work.execute(sql, &params![before, limit]).await
+    }
+}

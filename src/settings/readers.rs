@@ -1,0 +1,128 @@
+//! Functions that read the values of settings and refuse invalid ones, with a text for operators.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::Uri;
+use serde::{Deserialize, Deserializer, de};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use crate::domain::money::Currency;
+use crate::infrastructure::adapters::{MailSender, MailUrl};
+use crate::infrastructure::events::EventsUrl;
+use crate::infrastructure::repositories::DatabaseUrl;
+
+/// Reads a number of seconds, which may be 0.
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u32::deserialize(deserializer).map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+/// Reads a number of seconds that is not 0.
+pub(super) fn positive_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    NonZeroU32::deserialize(deserializer).map(|seconds| Duration::from_secs(seconds.get().into()))
+}
+
+/// Reads a code of the domain.
+pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let code = String::deserialize(deserializer)?;
+    code.parse().map_err(|error: T::Err| de::Error::custom(format!("`{code}` is {error}")))
+}
+
+/// Reads a currency; `auto` is `None`.
+pub(super) fn currency_or_auto<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Currency>, D::Error> {
+    let code = String::deserialize(deserializer)?;
+    let parsed = |error| de::Error::custom(format!("`{code}` is {error}, and not `auto`"));
+    if code == "auto" { Ok(None) } else { code.parse().map(Some).map_err(parsed) }
+}
+
+/// Reads an address. A text is expected, but a number is refused with the same example.
+pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    let text = match &value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Integer(number) => number.to_string(),
+        other => other.type_str().to_owned(),
+    };
+    text.parse().map_err(|_| {
+        de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080"))
+    })
+}
+
+/// Reads an address, or an empty text for none.
+pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:9464"))
+    })
+}
+
+/// Reads the URL at which clients reach the store; it may be empty.
+pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = text.trim_end_matches('/');
+    let is_url = url.parse::<Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+    });
+    if url.is_empty() || is_url {
+        return Ok(url.to_owned());
+    }
+    Err(de::Error::custom(format!("`{text}` is not the URL of a store, such as https://shop.example.com")))
+}
+
+/// Reads the URL of a mail server, or an empty text for none. It may contain a password, so it is not in the message.
+pub(super) fn mail_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MailUrl>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
+}
+
+/// Reads the sender of e-mails.
+pub(super) fn mail_sender<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MailSender, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|error| de::Error::custom(format!("`{text}`: {error}")))
+}
+
+/// Reads the URL of a database.
+pub(super) fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DatabaseUrl, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+/// Reads the URL of a broker, which is not shown: it may contain a password.
+pub(super) fn events_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventsUrl, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
+}
+
+/// Reads a name that every broker allows.
+pub(super) fn broker_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=64).contains(&name.len()) && name.bytes().all(is_allowed) {
+        return Ok(name);
+    }
+    Err(de::Error::custom(format!("`{name}` is not a name of 1 to 64 letters, digits, `-` and `_`")))
+}
+
+/// Refuses a misspelt level, which `Targets` would read as the name of a module and thereby turn all others off.
+pub(super) fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Targets, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    for part in text.split(',').map(str::trim) {
+        if !part.contains('=') && part.parse::<LevelFilter>().is_err() {
+            return Err(de::Error::custom(format!(
+                "`{part}` is neither a level (off, error, warn, info, debug, trace) nor target=level"
+            )));
+        }
+    }
+    text.parse().map_err(de::Error::custom)
+}

@@ -1,0 +1,199 @@
+//! E-mails are written with their events, and handed to a mail server until it accepts or refuses them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use undercroft::application::Store;
+use undercroft::application::emails::{email, emails, retry};
+use undercroft::application::jobs::job_queue;
+use undercroft::application::jobs::worker::work;
+use undercroft::domain::email::{Email, EmailStatus};
+use undercroft::domain::ids::{EmailId, UserId};
+use undercroft::domain::user::Role;
+use undercroft::infrastructure::adapters::Mail;
+use undercroft::infrastructure::repositories::{DatabaseError, EmailFilter};
+
+use crate::support::Shop;
+use crate::support::builders::user;
+use crate::support::orders::Sale;
+use crate::support::store::value;
+
+/// A store that sends e-mails by the mailer of this URL.
+fn with_mail(shop: &Shop, url: &str) -> Store {
+    let mut store = shop.store.clone();
+    let sender = "Shop <shop@example.com>".parse().unwrap();
+    let mail = Mail::new(&url.parse().unwrap(), &sender).unwrap();
+    store.infrastructure.mail = Some(mail);
+    store
+}
+
+/// Works until a statement returns 0.
+async fn work_until_none(store: &Store, count: &str) {
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(work(store.clone(), stop.clone()));
+    for _ in 0..1200 {
+        if value::<i64>(store.database(), count, &[]).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    working.await.unwrap();
+    assert_eq!(value::<i64>(store.database(), count, &[]).await, 0, "{count}");
+}
+
+/// Writes an e-mail that is due; returns its id.
+async fn pending(store: &Store, recipient: &str, user_id: Option<UserId>) -> EmailId {
+    let given = (recipient.to_owned(), user_id);
+    let write = store.database().write(given, async |work, (recipient, user_id)| {
+        let email = Email {
+            id: work.id(),
+            user_id: *user_id,
+            kind: "order_paid".into(),
+            recipient: recipient.clone(),
+            subject: "Gr\u{fc}\u{df}e".into(),
+            body: "Line one\n.\nLine three \u{2713}".into(),
+            status: EmailStatus::Pending,
+            attempts: 0,
+            due_at: Some(Timestamp::UNIX_EPOCH),
+            error: None,
+            created_at: work.now(),
+            ended_at: None,
+        };
+        work.insert(&email).await?;
+        Ok(email.id)
+    });
+    let written: Result<EmailId, DatabaseError> = write.await;
+    written.unwrap()
+}
+
+on_both_engines!(a_customer_gets_e_mails_about_orders_since_the_store_sends_them);
+async fn a_customer_gets_e_mails_about_orders_since_the_store_sends_them(shop: &Shop) {
+    Sale::begin(shop, 5, "tok_ok").await;
+    let store = with_mail(shop, "local:");
+    user(&store, Role::Admin).await;
+    work_until_none(&store, "SELECT 1 - COUNT(*) FROM store_settings WHERE key = 'emails_since'").await;
+    let sale = Sale::begin(shop, 5, "tok_ok").await;
+    job_queue(&store).run("send_digest", serde_json::json!({}), None).await.unwrap();
+    work_until_none(&store, "SELECT 2 - COUNT(*) FROM emails WHERE status = 'sent'").await;
+
+    let all = emails(&store, &EmailFilter::default(), 10, None).await.unwrap().items;
+    let kinds: Vec<_> = all.iter().map(|email| email.kind.as_str()).collect();
+    assert!(kinds.contains(&"digest") && kinds.contains(&"order_paid"), "{kinds:?}");
+    for email in all {
+        assert!(!email.subject.contains(['{', '\n']) && !email.body.contains('{'), "{}", email.body);
+        if email.kind == "order_paid" {
+            let number = "SELECT number FROM orders WHERE id = $1";
+            let number: i64 = value(&shop.database, number, &[sale.id.into()]).await;
+            assert!(email.subject.ends_with(&format!("your order {number}")), "{}", email.subject);
+            assert!(email.body.contains("Total: "), "{}", email.body);
+        }
+    }
+    let events = "SELECT COUNT(*) FROM outbox WHERE type = 'email_delivery'";
+    assert_eq!(value::<i64>(&shop.database, events, &[]).await, 2);
+
+    // a store that sends no e-mails any more forgets since when it did
+    work_until_none(&shop.store, "SELECT COUNT(*) FROM store_settings WHERE key = 'emails_since'").await;
+}
+
+on_both_engines!(a_refused_e_mail_fails_and_a_deferred_one_is_sent_again);
+async fn a_refused_e_mail_fails_and_a_deferred_one_is_sent_again(shop: &Shop) {
+    let store = with_mail(shop, "local:");
+    let customer = shop.customer().await;
+    let refused = pending(&store, "a@bounce.test", Some(customer)).await;
+    let deferred = pending(&store, "a@busy.test", None).await;
+    work_until_none(&store, "SELECT COUNT(*) FROM emails WHERE attempts = 0").await;
+    let refused = email(&store, refused).await.unwrap();
+    assert_eq!((refused.status, refused.due_at), (EmailStatus::Failed, None));
+    assert!(refused.error.unwrap().contains("550"));
+    let deferred = email(&store, deferred).await.unwrap();
+    assert_eq!((deferred.status, deferred.attempts), (EmailStatus::Pending, 1));
+    assert!(deferred.due_at > Some(shop.now()));
+    work_until_none(&store, "SELECT 1 - COUNT(*) FROM notifications WHERE kind = 'email_bounced'").await;
+
+    assert_eq!(retry(&store, refused.id).await.unwrap().status, EmailStatus::Pending);
+    assert_eq!(retry(&store, refused.id).await.unwrap_err().code(), "forbidden_transition");
+}
+
+/// A mail server that refuses recipients at `bounce.test` and defers those at `busy.test`; returns its port. What it
+/// accepts is sent to the channel.
+async fn mail_server() -> (u16, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, accepted) = mpsc::channel(100);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, sender.clone()));
+        }
+    });
+    (port, accepted)
+}
+
+async fn serve(stream: TcpStream, accepted: mpsc::Sender<String>) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    stream.write_all(b"220 mail.example.com ESMTP\r\n").await?;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let response = match line.to_ascii_uppercase().split([' ', ':']).next().unwrap_or_default().trim() {
+            "EHLO" => "250-mail.example.com\r\n250 8BITMIME\r\n",
+            "RCPT" if line.contains("bounce.test") => "550 5.1.1 no such mailbox\r\n",
+            "RCPT" if line.contains("busy.test") => "451 4.3.0 try again later\r\n",
+            "DATA" => {
+                stream.write_all(b"354 go on\r\n").await?;
+                let mut message = String::new();
+                while !message.ends_with("\r\n.\r\n") {
+                    stream.read_line(&mut message).await?;
+                }
+                let _ = accepted.send(message).await;
+                "250 accepted\r\n"
+            }
+            "QUIT" => "221 bye\r\n",
+            _ => "250 ok\r\n",
+        };
+        stream.write_all(response.as_bytes()).await?;
+    }
+}
+
+on_both_engines!(e_mails_are_sent_by_smtp);
+async fn e_mails_are_sent_by_smtp(shop: &Shop) {
+    let (port, mut accepted) = mail_server().await;
+    let store = with_mail(shop, &format!("smtp://127.0.0.1:{port}"));
+    store.infrastructure.mail.as_ref().unwrap().mailer().check().await.unwrap();
+    let sent = pending(&store, "buyer@example.com", None).await;
+    let refused = pending(&store, "a@bounce.test", None).await;
+    let deferred = pending(&store, "a@busy.test", None).await;
+    let invalid = pending(&store, "no address", None).await;
+    work_until_none(&store, "SELECT COUNT(*) FROM emails WHERE attempts = 0").await;
+    for (id, status) in [
+        (sent, EmailStatus::Sent),
+        (refused, EmailStatus::Failed),
+        (deferred, EmailStatus::Pending),
+        (invalid, EmailStatus::Failed),
+    ] {
+        let email = email(&store, id).await.unwrap();
+        assert_eq!(email.status, status, "{:?}", email.error);
+    }
+    let message = accepted.recv().await.unwrap();
+    assert!(message.contains(&format!("Message-ID: <{sent}@example.com>")), "{message}");
+    assert!(message.contains("To: buyer@example.com") && message.contains("From: Shop <shop@example.com>"));
+    assert!(accepted.try_recv().is_err(), "one e-mail was accepted");
+}
+
+on_both_engines!(a_mail_server_that_is_away_is_asked_again);
+async fn a_mail_server_that_is_away_is_asked_again(shop: &Shop) {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let store = with_mail(shop, &format!("smtp://127.0.0.1:{unused}"));
+    let id = pending(&store, "buyer@example.com", None).await;
+    assert!(store.infrastructure.mail.as_ref().unwrap().mailer().check().await.is_err());
+    work_until_none(&store, "SELECT COUNT(*) FROM emails WHERE attempts = 0").await;
+    let email = email(&store, id).await.unwrap();
+    assert_eq!((email.status, email.attempts), (EmailStatus::Pending, 1));
+}
