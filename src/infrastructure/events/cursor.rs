@@ -41,6 +41,18 @@ pub(super) async fn advance(
     work.execute(sql, &[subscriber.into(), position.into()]).await.map(drop)
 }
 
+/// Returns whether another process has the lease of a cursor at `now`. This costs less than trying to get it.
+pub(super) async fn is_leased_by_other(
+    connection: &mut Connection,
+    subscriber: &str,
+    lease: Uuid,
+    now: Timestamp,
+) -> Result<bool, DatabaseError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM event_cursors \
+               WHERE subscriber = $1 AND lease <> $2 AND leased_until > $3)";
+    connection.one(sql, &params![subscriber, lease, now]).await
+}
+
 /// Leases a cursor or extends the lease; returns the position, `None` while another process has the lease.
 pub(super) async fn lease(
     work: &mut UnitOfWork,

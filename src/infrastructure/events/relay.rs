@@ -162,6 +162,11 @@ impl Relay {
         if let Some(turn) = turn.filter(|turn| turn.lease.until.duration_since(now) >= LEFT) {
             return Ok(Some(turn));
         }
+        let mut connection = self.database.read().await?;
+        if cursor::is_leased_by_other(&mut connection, RELAY, self.lease, now).await? {
+            return Ok(None);
+        }
+        drop(connection);
         let write = self.database.write(self.lease, async |work, &id| {
             let lease = Lease { id, until: work.now().checked_add(LEASE).unwrap_or(Timestamp::MAX) };
             Ok::<_, Failure>((cursor::lease(work, RELAY, lease).await?, lease))
@@ -173,12 +178,13 @@ impl Relay {
     /// Checks whether the broker still has what was published to it. If it was wiped, or is another one, it is set up,
     /// and the relay begins again with the oldest event that is kept: receivers ignore what they have handled.
     async fn check(&self, turn: &mut Turn) -> Result<(), Failure> {
-        let known = SettingsRepository(&mut self.database.read().await?).find(IDENTITY).await?;
+        let mut known = SettingsRepository(&mut self.database.read().await?).find(IDENTITY).await?;
         let transport = &self.broker.transport;
         let mut found = transport.state(&self.groups).await?;
         if found.is_none() {
             // first, so that a crash in between is noticed, too
             self.begin_again(turn, String::new()).await?;
+            known = None;
             transport.set_up(&self.groups).await?;
             found = transport.state(&self.groups).await?;
         }

@@ -110,7 +110,7 @@ impl EventBody {
 struct SubscriberBody {
     /// The name of the subscriber.
     name: &'static str,
-    /// The types of events that are delivered to it.
+    /// The types of events that are delivered to it; none are listed for `broker`, to which all are published.
     types: Vec<&'static str>,
     /// The number of published events that it has not read.
     unread: i64,
