@@ -74,11 +74,6 @@ async fn about_order(
         return Ok(());
     }
     let Some(order) = work.find::<Order>(order_id).await? else { return Ok(()) };
-    if let Some(user_id) = order.user_id
-        && work.find::<User>(user_id).await?.is_none_or(|user| user.erased_at.is_some())
-    {
-        return Ok(());
-    }
     let mut arguments = order_arguments(&order);
     arguments.extend(more.as_object().cloned().unwrap_or_default());
     let (subject, body) = texts(kind, &arguments)?;

@@ -14,6 +14,7 @@ use crate::application::Store;
 use crate::domain::email::{Email, EmailStatus};
 use crate::domain::ids::{EmailId, UserId};
 use crate::domain::state::State;
+use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
     Connection, EmailFilter, EmailRepository, Page, SettingsRepository, UnitOfWork,
@@ -100,7 +101,7 @@ struct Draft<'a> {
     body: String,
 }
 
-/// Writes an e-mail that is due now.
+/// Writes an e-mail that is due now, unless its user was erased.
 async fn write(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<(), Failure> {
     let email = Email {
         id: work.id(),
@@ -116,5 +117,12 @@ async fn write(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<(), Failure> {
         created_at: work.now(),
         ended_at: None,
     };
-    Ok(work.insert(&email).await?)
+    work.insert(&email).await?;
+    // an erasure that began before the insert is committed now; a later one waits, and removes the e-mail
+    if let Some(user_id) = email.user_id
+        && work.find::<User>(user_id).await?.is_none_or(|user| user.erased_at.is_some())
+    {
+        work.remove::<Email>(email.id).await?;
+    }
+    Ok(())
 }

@@ -49,6 +49,9 @@ pub(crate) async fn send_due(store: &Store) -> Result<usize, Failure> {
 
 async fn send(store: &Store, email: Email) -> Result<(), Failure> {
     let Some(mail) = &store.infrastructure.mail else { return Ok(()) };
+    // the user may have been erased since it was read
+    let present: Option<Email> = store.database().read().await?.find(email.id).await?;
+    let Some(email) = present.filter(|email| email.status == EmailStatus::Pending) else { return Ok(()) };
     let begun = Instant::now();
     let result = mail.mailer().send(&email).await;
     store.infrastructure.bus.emit(&ThirdPartyApiResponseEvent {
@@ -78,7 +81,8 @@ async fn record(work: &mut UnitOfWork, email: &Email, result: &Result<(), MailEr
         (Err(MailError::Unavailable(_)), Some(next)) => {
             (EmailStatus::Pending, Some(next), EmailOutcome::Deferred)
         }
-        (Err(_), _) => (EmailStatus::Failed, None, EmailOutcome::Bounced),
+        (Err(MailError::Unavailable(_)), None) => (EmailStatus::Failed, None, EmailOutcome::Expired),
+        (Err(MailError::Refused(_)), _) => (EmailStatus::Failed, None, EmailOutcome::Bounced),
     };
     let error = result.as_ref().err().map(MailError::to_string);
     let attempt = EmailAttempt { id: email.id, status, due_at, error };

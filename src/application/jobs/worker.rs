@@ -102,22 +102,20 @@ async fn work_live(store: Store, stop: CancellationToken) {
     tokio::join!(working, jobs);
 }
 
-/// Does what has to precede the jobs.
+/// Does what has to precede the jobs, again until it succeeds or `stop` is cancelled.
 async fn prepare(store: &Store, stop: &CancellationToken) {
     let prepared = async {
         // a process that was killed may have begun their recovery
-        reschedule_open_payments(store).await?;
-        emails::begin(store).await
-    };
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => {}
-        prepared = prepared => {
-            if let Err(failure) = prepared {
-                tracing::warn!(failure = %failure.report(), "open payments were not rescheduled");
-            }
+        while let Err(failure) = reschedule_open_payments(store).await {
+            tracing::warn!(failure = %failure.report(), "open payments were not rescheduled, retrying");
+            sleep(POLL).await;
         }
-    }
+        while let Err(failure) = emails::begin(store).await {
+            tracing::warn!(failure = %failure.report(), "no e-mails are written yet, retrying");
+            sleep(POLL).await;
+        }
+    };
+    stop.run_until_cancelled(prepared).await;
 }
 
 /// Delivers events as they are committed, to each subscriber at its own pace.

@@ -107,7 +107,7 @@ async fn report_failed_job(
     _: &Envelope,
 ) -> Result<(), Failure> {
     // of a job that fails again and again, the first failure is reported
-    if event.outcome != JobStatus::Failed || JobRepository(work).has_failed_before(event.job_id).await? {
+    if event.outcome != JobStatus::Failed || JobRepository(work).follows_failure(event.job_id).await? {
         return Ok(());
     }
     let facts = NotificationFacts { job: Some(event.name.clone()), ..NotificationFacts::default() };

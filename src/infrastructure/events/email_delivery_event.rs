@@ -28,8 +28,10 @@ pub enum EmailOutcome {
     Delivered,
     /// The server was not reached or asked to try again; a further attempt follows.
     Deferred,
-    /// The server refused the e-mail for good, or every attempt failed.
+    /// The server refused the e-mail for good.
     Bounced,
+    /// No attempt succeeded.
+    Expired,
 }
 
 impl DurableEvent for EmailDeliveryEvent {

@@ -24,6 +24,8 @@ use super::{cursor, inbox};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{EventRange, Outbox, UnitOfWork};
 
+/// The most characters of the reason why a message is rejected.
+const MAX_REASON: usize = 500;
 /// The most messages that are handled in one unit of work.
 const MESSAGES: usize = 100;
 /// The most events that are delivered in one unit of work. Messages of further ones come again.
@@ -155,7 +157,11 @@ fn settle(
     let settlement = match outcome {
         MessageOutcome::Acknowledged | MessageOutcome::Duplicate => Settlement::Handled,
         MessageOutcome::Returned | MessageOutcome::Failed => Settlement::Again,
-        MessageOutcome::Rejected => Settlement::Rejected(read.err().unwrap_or_else(|| UNKNOWN.to_owned())),
+        // the reason may quote the message
+        MessageOutcome::Rejected => {
+            let reason = read.err().unwrap_or_else(|| UNKNOWN.to_owned());
+            Settlement::Rejected(reason.chars().take(MAX_REASON).collect())
+        }
     };
     (outcome, settlement)
 }

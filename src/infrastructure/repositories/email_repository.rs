@@ -83,7 +83,7 @@ impl EmailRepository<'_> {
         Ok(work.execute(sql, &values).await? == 1)
     }
 
-    /// Deletes up to `limit` e-mails that were sent or failed before a time; returns their number.
+    /// Deletes up to `limit` e-mails that were created before a time and are not pending; returns their number.
     pub async fn purge(work: &mut UnitOfWork, before: Timestamp, limit: i64) -> Result<u64, DatabaseError> {
         let sql = "DELETE FROM emails WHERE id IN (SELECT id FROM emails WHERE created_at < $1 \
                    AND status <> 'pending' ORDER BY created_at LIMIT $2)";

@@ -120,12 +120,18 @@ impl JobRepository<'_> {
         self.0.one(sql, &params![now]).await
     }
 
-    /// Returns whether the job with the same key that ended last before this one failed.
-    pub async fn has_failed_before(&mut self, id: JobId) -> Result<bool, DatabaseError> {
-        let sql = "SELECT status FROM jobs WHERE unique_key = (SELECT unique_key FROM jobs WHERE id = $1) \
-                   AND id <> $1 AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT 1";
-        let last: Option<JobStatus> = self.0.first(sql, &params![id]).await?;
-        Ok(last == Some(JobStatus::Failed))
+    /// Returns whether a job follows one of its schedule that failed, without a run between them that succeeded.
+    pub async fn follows_failure(&mut self, id: JobId) -> Result<bool, DatabaseError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM jobs AS job JOIN jobs AS previous \
+                   ON previous.unique_key = job.unique_key AND previous.ended_at = job.created_at \
+                   WHERE job.id = $1 AND previous.status = 'failed')";
+        self.0.one(sql, &params![id]).await
+    }
+
+    /// Makes a job that is not kept the job of its next run, which begins now.
+    pub async fn renew_creation(work: &mut UnitOfWork, id: JobId) -> Result<(), DatabaseError> {
+        let values = params![id, work.now()];
+        work.execute("UPDATE jobs SET created_at = $2 WHERE id = $1", &values).await.map(drop)
     }
 
     /// Begins an attempt of a waiting job that is due now; `None` if it is not any more.

@@ -235,8 +235,9 @@ impl TestBroker {
 }
 
 /// The queues of the tests.
-const QUEUES: [&str; 9] = [
+const QUEUES: [&str; 10] = [
     "all",
+    "emails",
     "notes",
     "notifications",
     "one",

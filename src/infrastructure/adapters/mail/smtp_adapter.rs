@@ -1,8 +1,8 @@
 //! Mail servers, by SMTP ([RFC 5321](https://www.rfc-editor.org/rfc/rfc5321)).
 //!
 //! `smtps://` begins with TLS (port 465). `smtp://` requires STARTTLS (port 587) unless the host is this machine (port
-//! 25), because credentials and addresses would be readable otherwise. The outcomes of RFC 5321, section 4.2.1: 2xx is
-//! accepted, 4xx is for now, 5xx for good.
+//! 25), because credentials and addresses would be readable otherwise. The status codes are those of RFC 5321, section
+//! 4.2.3.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,6 +21,9 @@ use crate::domain::email::Email;
 use crate::domain::ports::{MailError, Mailer, PortFuture};
 use crate::infrastructure::exceptions::with_causes;
 
+/// The status codes by which a server refuses an e-mail for its recipient, size or content. Others, such as 535 for
+/// credentials, are faults of the configuration: the e-mail is sent when they are mended.
+const REFUSALS: [u16; 5] = [550, 551, 552, 553, 556];
 /// The longest wait for a response of the server.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -95,7 +98,8 @@ impl Mailer for SmtpAdapter {
 
 fn mail_error(error: &Error) -> MailError {
     let text = with_causes(error).to_string();
-    if error.is_permanent() { MailError::Refused(text) } else { MailError::Unavailable(text) }
+    let is_refused = error.status().is_some_and(|code| REFUSALS.contains(&u16::from(code)));
+    if is_refused { MailError::Refused(text) } else { MailError::Unavailable(text) }
 }
 
 /// What a URL says about a server.

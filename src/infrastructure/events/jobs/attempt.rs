@@ -173,6 +173,9 @@ async fn conclude<C: Clone + Send + Sync + 'static>(
         return Ok(false);
     }
     if release.status == JobStatus::Waiting {
+        if matches!(end, End::Succeeded) {
+            JobRepository::renew_creation(work, job.id).await?;
+        }
         return Ok(true);
     }
     if let Some(due_at) = next {

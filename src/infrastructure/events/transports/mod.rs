@@ -27,6 +27,8 @@ use uuid::Uuid;
 
 pub use self::url::{EventsUrl, InvalidEventsUrl};
 
+/// The bytes that a protocol adds to a message: names of headers, the media type, the id.
+const OVERHEAD: usize = 512;
 /// The largest message that is published, and that is read: the usual limit of NATS and of Kafka, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 20;
 /// The longest wait for the response of a broker.
@@ -80,7 +82,7 @@ impl Message {
     fn check_size(&self, limit: usize) -> Result<(), TransportError> {
         let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let (size, limit) = (self.body.len() + attributes, limit.min(MAX_MESSAGE));
-        if size > limit { Err(TransportError::TooLarge { size, limit }) } else { Ok(()) }
+        if size + OVERHEAD > limit { Err(TransportError::TooLarge { size, limit }) } else { Ok(()) }
     }
 }
 

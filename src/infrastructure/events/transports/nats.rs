@@ -218,13 +218,23 @@ impl NatsReceipt {
     /// Stores the message with the reason in the stream of rejected messages. A body without space for the reason is
     /// cut.
     async fn reject(&self, reason: &str) -> Result<(), TransportError> {
-        let mut headers = self.message.headers.clone().unwrap_or_default();
+        let (mut headers, mut size) = (HeaderMap::new(), 0);
+        // others would control the server
+        for (name, values) in self.message.headers.iter().flat_map(HeaderMap::iter) {
+            let text = AsRef::<str>::as_ref(name).to_ascii_lowercase();
+            if text == CONTENT_TYPE || text.starts_with(PREFIX) {
+                for value in values {
+                    size += text.len() + value.as_str().len();
+                    headers.append(text.as_str(), value.clone());
+                }
+            }
+        }
         // a header has one line
         headers.insert("undercroft-reason", reason.replace(['\r', '\n'], " "));
         headers.insert("undercroft-subject", self.message.subject.as_str());
         // the id of the message, which a producer chose, must not make the server ignore it
         headers.insert("Nats-Msg-Id", self.message.reply.as_deref().unwrap_or_default());
-        let space = self.context.client().max_payload().saturating_sub(REASON_SPACE);
+        let space = self.context.client().max_payload().saturating_sub(REASON_SPACE + size);
         let body = self.message.payload.slice(..self.message.payload.len().min(space));
         let publish = PublishMessage::build().payload(body).headers(headers);
         store(&self.context, self.rejected_subject.clone(), publish).await

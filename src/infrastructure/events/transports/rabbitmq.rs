@@ -287,7 +287,13 @@ struct RabbitMqReceipt {
 impl RabbitMqReceipt {
     /// Stores the message with the reason in the queue of rejected messages.
     async fn reject(&self, reason: &str) -> Result<(), TransportError> {
-        let mut headers = self.delivery.properties.headers().clone().unwrap_or_default();
+        let mut headers = FieldTable::default();
+        // others, such as CC, would control the server
+        for (name, value) in self.delivery.properties.headers().iter().flat_map(FieldTable::inner) {
+            if PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
         for (name, value) in [
             ("undercroft-reason", reason),
             ("undercroft-exchange", self.delivery.exchange.as_str()),
@@ -295,7 +301,10 @@ impl RabbitMqReceipt {
         ] {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
         }
-        let properties = self.delivery.properties.clone().with_headers(headers);
+        let mut properties = BasicProperties::default().with_headers(headers);
+        if let Some(content_type) = self.delivery.properties.content_type() {
+            properties = properties.with_content_type(content_type.clone());
+        }
         store(&self.channel, "", &self.rejected, &self.body, properties).await
     }
 }

@@ -57,6 +57,8 @@ where
 pub struct UnitOfWork {
     connection: Connection,
     context: Context,
+    /// The context of the database, which an import replaces.
+    own_context: Context,
     now: Timestamp,
     published: bool,
     /// What the unit of work changed of what public pages show.
@@ -81,6 +83,7 @@ impl UnitOfWork {
         Self {
             connection,
             now: context.clock.now(),
+            own_context: context.clone(),
             context,
             published: false,
             tags: BTreeSet::new(),
@@ -186,7 +189,11 @@ impl UnitOfWork {
     async fn publish_tags(&mut self) -> Result<(), DatabaseError> {
         let tags = std::mem::take(&mut self.tags);
         match self.tag_event {
-            Some(event) if !tags.is_empty() => self.publish_new(event(&tags)).await,
+            Some(event) if !tags.is_empty() => {
+                // the pages change now, also by rows of the past
+                self.set_context(self.own_context.clone());
+                self.publish_new(event(&tags)).await
+            }
             _ => Ok(()),
         }
     }
