@@ -1,6 +1,7 @@
 //! E-mails to customers and administrators.
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use super::ids::{EmailId, UserId};
 use super::state::states;
@@ -34,6 +35,8 @@ pub struct Email {
     pub id: EmailId,
     /// The user to whom it is sent; `None` for a guest.
     pub user_id: Option<UserId>,
+    /// The event that it is about; `None` if there is none. There is one e-mail for each.
+    pub event_id: Option<Uuid>,
     /// The kind, such as `order_paid`.
     pub kind: String,
     /// The address to which it is sent.

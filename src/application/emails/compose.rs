@@ -1,9 +1,10 @@
 //! The subscriber that writes e-mails about orders and subscriptions, to users and to guests.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::templates::texts;
-use super::{Draft, since, write};
+use super::{Draft, EMAIL_RETENTION, since, write};
 use crate::domain::events::{
     OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,
 };
@@ -17,7 +18,7 @@ use crate::infrastructure::repositories::{Connection, UnitOfWork};
 /// The statuses of subscriptions of which customers get an e-mail.
 const STATUSES: [&str; 3] = ["cancelled", "expired", "past_due"];
 
-/// Returns the subscriber `emails`. It passes over all events while the store sends no e-mails.
+/// Returns the subscriber `emails`. It passes over all events before the store sends e-mails.
 pub(crate) fn subscriber() -> Subscriber {
     Subscriber::new("emails")
         .on(order_paid)
@@ -77,7 +78,8 @@ async fn about_order(
     let mut arguments = order_arguments(&order);
     arguments.extend(more.as_object().cloned().unwrap_or_default());
     let (subject, body) = texts(kind, &arguments)?;
-    write(work, Draft { kind, user_id: order.user_id, recipient: order.email, subject, body }).await
+    let event_id = Some(envelope.id);
+    write(work, Draft { event_id, kind, user_id: order.user_id, recipient: order.email, subject, body }).await
 }
 
 fn order_arguments(order: &Order) -> Map<String, Value> {
@@ -105,8 +107,7 @@ async fn subscription_changed(
     if !STATUSES.contains(&event.status.as_str()) || is_too_old(work, envelope).await? {
         return Ok(());
     }
-    let user = work.find::<User>(event.user_id).await?;
-    let Some(user) = user.filter(|user| user.erased_at.is_none()) else { return Ok(()) };
+    let Some(user) = work.find::<User>(event.user_id).await? else { return Ok(()) };
     let seller: Option<String> = work
         .first(
             "SELECT seller FROM orders WHERE user_id = $1 ORDER BY placed_at DESC, id DESC LIMIT 1",
@@ -116,11 +117,14 @@ async fn subscription_changed(
     let arguments = Map::from_iter([("seller".to_owned(), seller.unwrap_or_default().into())]);
     let kind = format!("subscription_{}", event.status);
     let (subject, body) = texts(&kind, &arguments)?;
-    let draft = Draft { kind: &kind, user_id: Some(user.id), recipient: user.email, subject, body };
+    let (event_id, user_id) = (Some(envelope.id), Some(user.id));
+    let draft = Draft { event_id, kind: &kind, user_id, recipient: user.email, subject, body };
     write(work, draft).await
 }
 
-/// Returns whether an event was published before the store began to send e-mails.
+/// Returns whether an event causes no e-mail any more: it was published before the store began to send e-mails, or so
+/// long ago that its e-mail may have been deleted since.
 async fn is_too_old(work: &mut UnitOfWork, envelope: &Envelope) -> Result<bool, Failure> {
-    Ok(since(work).await?.is_none_or(|since| envelope.occurred_at < since))
+    let kept_since = work.now().checked_sub(EMAIL_RETENTION).unwrap_or(Timestamp::MIN);
+    Ok(since(work).await?.is_none_or(|since| envelope.occurred_at < since.max(kept_since)))
 }

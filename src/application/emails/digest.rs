@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::templates::texts;
-use super::{Draft, write};
+use super::{Draft, since, write};
 use crate::application::Store;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::Failure;
@@ -12,7 +12,7 @@ use crate::infrastructure::repositories::{Digest, DigestRepository, UnitOfWork, 
 
 /// Writes a digest to each administrator, if the store sends e-mails.
 pub(crate) async fn send(store: &Store) -> Result<(), Failure> {
-    if store.infrastructure.mail.is_none() {
+    if since(&mut store.database().read().await?).await?.is_none() {
         return Ok(());
     }
     let write =
@@ -26,9 +26,15 @@ async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
     let (subject, body) = texts("digest", &arguments(&digest, seller))?;
     for user_id in UserRepository(work).admins().await? {
         let Some(user) = work.find::<User>(user_id).await? else { continue };
-        let (subject, body) = (subject.clone(), body.clone());
-        write(work, Draft { kind: "digest", user_id: Some(user_id), recipient: user.email, subject, body })
-            .await?;
+        let draft = Draft {
+            event_id: None,
+            kind: "digest",
+            user_id: Some(user_id),
+            recipient: user.email,
+            subject: subject.clone(),
+            body: body.clone(),
+        };
+        write(work, draft).await?;
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! E-mails to customers about their orders and subscriptions, and to administrators.
 //!
-//! The subscriber of `compose` writes an e-mail in the unit of work that handles an event, exactly once. The job of
-//! `sender` hands each to the mail server until it is accepted or refused for good.
+//! The subscriber of `compose` writes an e-mail in the unit of work that handles an event, once for each event. The job
+//! of `sender` hands each to the mail server until it is accepted or refused for good.
+//!
+//! A store sends e-mails from the first start of a worker with a mailer on. From then on they are written by every
+//! worker and sent by those with a mailer; one that is due for [`EXPIRY`] and was not attempted fails.
 
 pub(crate) mod compose;
 pub(crate) mod digest;
@@ -9,12 +12,13 @@ pub(crate) mod sender;
 mod templates;
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use crate::application::Store;
+use crate::application::people::notify::is_erased;
 use crate::domain::email::{Email, EmailStatus};
 use crate::domain::ids::{EmailId, UserId};
 use crate::domain::state::State;
-use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
     Connection, EmailFilter, EmailRepository, Page, SettingsRepository, UnitOfWork,
@@ -22,6 +26,8 @@ use crate::infrastructure::repositories::{
 
 /// The retention of an e-mail that was sent or failed.
 pub const EMAIL_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The time after which an e-mail that is due is not sent any more, because no worker with a mailer ran.
+pub const EXPIRY: SignedDuration = SignedDuration::from_hours(48);
 /// The key of the time since which the store sends e-mails.
 const SINCE: &str = "emails_since";
 
@@ -66,22 +72,12 @@ pub async fn retry(store: &Store, id: EmailId) -> Result<Email, Failure> {
 
 /// Records since when the store sends e-mails, so that events from before cause none; for use at the start of a worker.
 pub(crate) async fn begin(store: &Store) -> Result<(), Failure> {
-    let sends = store.infrastructure.mail.is_some();
-    let begun = {
-        let mut connection = store.database().read().await?;
-        since(&mut connection).await?.is_some()
-    };
-    if sends == begun {
+    if store.infrastructure.mail.is_none() {
         return Ok(());
     }
-    let write = store.database().write(sends, async |work, sends| {
+    let write = store.database().write((), async |work, ()| {
         let now = work.now().to_string();
-        if *sends {
-            SettingsRepository::set(work, SINCE, &now).await?;
-        } else {
-            SettingsRepository::remove(work, SINCE).await?;
-        }
-        Ok(())
+        Ok(SettingsRepository::set_new(work, SINCE, &now).await?)
     });
     write.await
 }
@@ -94,6 +90,7 @@ async fn since(connection: &mut Connection) -> Result<Option<Timestamp>, Failure
 
 /// What an e-mail is about and to whom it is sent.
 struct Draft<'a> {
+    event_id: Option<Uuid>,
     kind: &'a str,
     user_id: Option<UserId>,
     recipient: String,
@@ -101,11 +98,12 @@ struct Draft<'a> {
     body: String,
 }
 
-/// Writes an e-mail that is due now, unless its user was erased.
+/// Writes an e-mail that is due now, unless there is one about its event or its user was erased.
 async fn write(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<(), Failure> {
     let email = Email {
         id: work.id(),
         user_id: draft.user_id,
+        event_id: draft.event_id,
         kind: draft.kind.to_owned(),
         recipient: draft.recipient,
         subject: draft.subject,
@@ -117,10 +115,12 @@ async fn write(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<(), Failure> {
         created_at: work.now(),
         ended_at: None,
     };
-    work.insert(&email).await?;
+    if !work.insert_new(&email).await? {
+        return Ok(());
+    }
     // an erasure that began before the insert is committed now; a later one waits, and removes the e-mail
     if let Some(user_id) = email.user_id
-        && work.find::<User>(user_id).await?.is_none_or(|user| user.erased_at.is_some())
+        && is_erased(work, user_id).await?
     {
         work.remove::<Email>(email.id).await?;
     }

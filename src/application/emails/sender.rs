@@ -1,11 +1,12 @@
-//! The jobs that hand e-mails to the mail server, and delete those whose retention is over.
+//! The jobs that hand e-mails to the mail server, and that end and delete those whose time is over.
 
 use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
 
-use super::EMAIL_RETENTION;
+use super::{EMAIL_RETENTION, EXPIRY};
 use crate::application::Store;
 use crate::domain::email::{Email, EmailStatus, wait_after};
 use crate::domain::ports::MailError;
@@ -20,31 +21,39 @@ use crate::infrastructure::repositories::{EmailAttempt, EmailRepository, UnitOfW
 const BATCH: usize = 100;
 /// The most e-mails that are sent at the same time.
 const CONCURRENCY: usize = 4;
+/// Why an e-mail that was not attempted in time failed.
+const NOT_SENT: &str = "no worker with `mail.url` ran for two days";
 
 /// Returns whether e-mails are due.
 pub(crate) async fn any_due(store: &Store) -> Result<bool, Failure> {
     if store.infrastructure.mail.is_none() {
         return Ok(false);
     }
-    let mut connection = store.database().read().await?;
-    Ok(!EmailRepository(&mut connection).due(store.now(), 1).await?.is_empty())
+    Ok(!due(store, 1).await?.is_empty())
 }
 
-/// Sends the e-mails that are due; returns their number. After a crash, one whose outcome was not recorded is sent once
-/// more, with the same `Message-ID`.
-pub(crate) async fn send_due(store: &Store) -> Result<usize, Failure> {
+/// Sends the e-mails that are due; returns their number. Once `stop` is cancelled, no further one is begun. After a
+/// crash, one whose outcome was not recorded is sent once more, with the same `Message-ID`.
+pub(crate) async fn send_due(store: &Store, stop: &CancellationToken) -> Result<usize, Failure> {
     if store.infrastructure.mail.is_none() {
         return Ok(0);
     }
-    let due = {
-        let mut connection = store.database().read().await?;
-        EmailRepository(&mut connection).due(store.now(), BATCH).await?
-    };
-    let sent = stream::iter(due).map(|email| send(store, email)).buffer_unordered(CONCURRENCY);
+    let due = stream::iter(due(store, BATCH).await?).take_until(stop.cancelled());
+    let sent = due.map(|email| send(store, email)).buffer_unordered(CONCURRENCY);
     let outcomes: Vec<_> = sent.collect().await;
     let count = outcomes.len();
     outcomes.into_iter().collect::<Result<(), _>>()?;
     Ok(count)
+}
+
+async fn due(store: &Store, limit: usize) -> Result<Vec<Email>, Failure> {
+    let now = store.now();
+    let mut connection = store.database().read().await?;
+    Ok(EmailRepository(&mut connection).due(before(now, EXPIRY), now, limit).await?)
+}
+
+fn before(now: Timestamp, duration: SignedDuration) -> Timestamp {
+    now.checked_sub(duration).unwrap_or(Timestamp::MIN)
 }
 
 async fn send(store: &Store, email: Email) -> Result<(), Failure> {
@@ -89,14 +98,36 @@ async fn record(work: &mut UnitOfWork, email: &Email, result: &Result<(), MailEr
     if !EmailRepository::record(work, &attempt).await? {
         return Ok(());
     }
+    publish(work, email, outcome, attempts).await
+}
+
+async fn publish(
+    work: &mut UnitOfWork,
+    email: &Email,
+    outcome: EmailOutcome,
+    attempts: i64,
+) -> Result<(), Failure> {
     let Email { id: email_id, user_id, kind, .. } = email.clone();
     Ok(work.publish(&EmailDeliveryEvent { email_id, user_id, kind, outcome, attempts }).await?)
+}
+
+/// Ends e-mails that no worker sent in time; returns their number.
+pub(crate) async fn expire(store: &Store, limit: i64) -> Result<usize, Failure> {
+    let expire = store.database().write(limit, async |work, limit| {
+        let before = before(work.now(), EXPIRY);
+        let expired = EmailRepository::expire(work, before, NOT_SENT, *limit).await?;
+        for email in &expired {
+            publish(work, email, EmailOutcome::Expired, email.attempts).await?;
+        }
+        Ok(expired.len())
+    });
+    expire.await
 }
 
 /// Deletes e-mails whose retention is over.
 pub(crate) async fn purge(store: &Store, limit: i64) -> Result<u64, Failure> {
     let purge = store.database().write(limit, async |work, limit| {
-        let before = work.now().checked_sub(EMAIL_RETENTION).unwrap_or(Timestamp::MIN);
+        let before = before(work.now(), EMAIL_RETENTION);
         Ok::<_, Failure>(EmailRepository::purge(work, before, *limit).await?)
     });
     purge.await

@@ -95,10 +95,9 @@ pub struct ReplayRequest {
 /// [`NotFound::Subscriber`], [`NotFound::Event`], and [`Fault::NotAllowed`] for a type that is not delivered to it.
 pub async fn replay(store: &Store, subscriber: &str, request: ReplayRequest) -> Result<u64, Failure> {
     let dispatcher = JobContext::new(store).dispatcher;
-    let found = dispatcher.subscribers().iter().find(|found| found.name() == subscriber);
-    let types = found.ok_or(NotFound::Subscriber)?.types();
-    if request.event_type.as_ref().is_some_and(|name| !types.contains(&name.as_str())) {
-        let allowed = types.iter().map(|&name| name.into()).collect();
+    let subscriber = dispatcher.subscriber(subscriber).ok_or(NotFound::Subscriber)?;
+    if request.event_type.as_ref().is_some_and(|name| !subscriber.types().contains(&name.as_str())) {
+        let allowed = subscriber.types().iter().map(|&name| name.into()).collect();
         return Err(ValidationException::one("/type", Fault::NotAllowed { allowed }).into());
     }
     let position = match request.event {
@@ -106,7 +105,7 @@ pub async fn replay(store: &Store, subscriber: &str, request: ReplayRequest) -> 
         None => None,
     };
     let replay = Replay { position, event_type: request.event_type, since: request.since };
-    Ok(dispatcher.replay(subscriber, replay).await?.ok_or(NotFound::Subscriber)?)
+    dispatcher.replay(subscriber, replay).await
 }
 
 /// Returns the kind of the store's broker, and whether it has what the store needs; `None` without a broker.

@@ -48,7 +48,10 @@ pub struct JobContext {
 impl JobContext {
     /// Returns the context of the jobs of a store.
     pub fn new(store: &Store) -> Self {
-        let mut dispatcher = EventDispatcher::new(store.database().clone(), subscribers());
+        let bus = &store.infrastructure.bus;
+        let subscribers: Vec<_> =
+            subscribers().into_iter().map(|subscriber| subscriber.reporting_to(bus.clone())).collect();
+        let mut dispatcher = EventDispatcher::new(store.database().clone(), subscribers);
         if store.infrastructure.broker.is_some() {
             dispatcher = dispatcher.behind_broker();
         }
@@ -82,10 +85,14 @@ pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
         scheduled("purge_events", PURGE, purge::purge_events),
         scheduled("purge_webhook_deliveries", PURGE, purge::purge_webhook_deliveries),
         scheduled("purge_jobs", PURGE, purge::purge_jobs),
+        scheduled("expire_emails", PURGE, purge::expire_emails),
         scheduled("purge_emails", PURGE, purge::purge_emails),
-        scheduled("send_emails", SOON, send_emails).only_if(
-            async |context: JobContext, _: JobRun<NoArguments>| sender::any_due(&context.store).await,
-        ),
+        JobType::new("send_emails", send_emails)
+            .only_if(async |context: JobContext, _: JobRun<NoArguments>| {
+                sender::any_due(&context.store).await
+            })
+            .completing()
+            .scheduled(SOON, json!({})),
         scheduled("send_digest", IN_THE_MORNING, send_digest).max_attempts(1),
         scheduled("check_consistency", AT_NIGHT, check_consistency).max_attempts(1),
         JobType::new("retry_dead_letters", dead_letters::retry_all),
@@ -109,8 +116,8 @@ where
     JobType::new(name, move |context, _: JobRun<NoArguments>| run(context)).scheduled(schedule, json!({}))
 }
 
-async fn send_emails(context: JobContext) -> Result<usize, Failure> {
-    sender::send_due(&context.store).await
+async fn send_emails(context: JobContext, run: JobRun<NoArguments>) -> Result<usize, Failure> {
+    sender::send_due(&context.store, &run.stop).await
 }
 
 async fn send_digest(context: JobContext) -> Result<usize, Failure> {

@@ -1,4 +1,4 @@
-//! The jobs that delete expired rows, a limited number in each unit of work.
+//! The jobs that end or delete expired rows, a limited number in each unit of work.
 
 use jiff::Timestamp;
 
@@ -62,6 +62,11 @@ pub(super) async fn purge_jobs(context: JobContext) -> Result<usize, Failure> {
         Ok::<_, Failure>(JobRepository::purge(work, before, LIMIT).await?)
     });
     purge.await.map(count)
+}
+
+/// Ends e-mails that no worker sent in time.
+pub(super) async fn expire_emails(context: JobContext) -> Result<usize, Failure> {
+    sender::expire(&context.store, LIMIT).await
 }
 
 /// Deletes e-mails that were sent or failed some time ago.

@@ -16,13 +16,13 @@ use crate::application::{Store, emails};
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::adapters::NoticeQueue;
 use crate::infrastructure::events::Subscriber;
-use crate::infrastructure::events::jobs::JobRunner;
+use crate::infrastructure::events::jobs::{COMPLETION, JobRunner};
 
 /// The longest wait for the next event. A commit ends it, except one of another process of which no notification came.
 const POLL: Duration = Duration::from_secs(2);
 
-/// The longest time to release the running jobs when the worker stops.
-const RELEASE: Duration = Duration::from_secs(1);
+/// The longest time to release the running jobs when the worker stops, some of which complete a piece before.
+const RELEASE: Duration = COMPLETION.saturating_add(Duration::from_secs(1));
 
 /// How often the worker reads whether the database is live.
 const ROLE: Duration = Duration::from_millis(500);
@@ -30,10 +30,10 @@ const ROLE: Duration = Duration::from_millis(500);
 /// Runs the worker of a store until `stop` is cancelled. While the database is a standby, or if the store has moved to
 /// another one, the worker waits.
 ///
-/// What it does at that time is dropped, calls to payment providers included, so that it ends in a moment whatever a
+/// What it does when it stops is dropped, calls to payment providers included, so that it ends in a moment whatever a
 /// provider does. That is safe as a crash is: a unit of work is committed as a whole or not at all, an event that was
 /// not delivered is delivered later, and a payment without a known outcome is recovered at the next start. Running jobs
-/// are released for another process.
+/// are released for another process; e-mails that are being sent are completed before, for up to [`COMPLETION`].
 pub async fn work(store: Store, stop: CancellationToken) {
     loop {
         tokio::select! {

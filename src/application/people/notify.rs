@@ -160,6 +160,7 @@ fn new_notification(
     }
 }
 
-async fn is_erased(work: &mut UnitOfWork, id: UserId) -> Result<bool, Failure> {
+/// Returns whether a user was erased.
+pub(crate) async fn is_erased(work: &mut UnitOfWork, id: UserId) -> Result<bool, Failure> {
     Ok(work.find::<User>(id).await?.is_none_or(|user| user.erased_at.is_some()))
 }

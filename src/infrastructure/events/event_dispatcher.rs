@@ -152,7 +152,7 @@ impl EventDispatcher {
     }
 
     /// Returns the subscriber of this name.
-    pub(super) fn subscriber(&self, name: &str) -> Option<&Subscriber> {
+    pub fn subscriber(&self, name: &str) -> Option<&Subscriber> {
         self.subscribers.iter().find(|subscriber| subscriber.name() == name)
     }
 

@@ -99,6 +99,12 @@ fn select() -> String {
 }
 
 impl EventFilter {
+    /// Returns whether the filter selects an event.
+    pub(super) fn selects(&self, event: &Envelope) -> bool {
+        self.event_type.as_ref().is_none_or(|event_type| *event_type == event.event_type)
+            && self.subject.as_ref().is_none_or(|subject| *subject == event.subject)
+    }
+
     fn conditions(&self) -> Conditions<'_> {
         Conditions::default()
             .compare_some("type =", self.event_type.as_deref())

@@ -9,18 +9,16 @@ const HIDDEN: &str = "***";
 /// The least number of characters of a word that may be a token.
 const TOKEN: usize = 32;
 
-/// A warning or an error was logged: a signal. Its texts contain no e-mail addresses, tokens or secrets of webhooks,
-/// even if a line of the log did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A warning or an error was logged: a signal. The texts that it returns contain no e-mail addresses, tokens or secrets
+/// of webhooks, even if the line of the log does.
+#[derive(Clone, PartialEq, Eq)]
 pub struct LogEvent {
     /// The level: `warn` or `error`.
     pub level: &'static str,
     /// The module that logged it.
     pub target: String,
-    /// The message.
-    pub message: String,
-    /// The other fields, by their names.
-    pub fields: Vec<(&'static str, String)>,
+    message: String,
+    fields: Vec<(&'static str, String)>,
 }
 
 impl Signal for LogEvent {
@@ -28,15 +26,32 @@ impl Signal for LogEvent {
 }
 
 impl LogEvent {
-    /// Returns the event of a line, with what must not be passed on hidden.
+    /// Returns the event of a line.
     pub fn new(
         level: &'static str,
         target: &str,
-        message: &str,
+        message: String,
         fields: Vec<(&'static str, String)>,
     ) -> Self {
-        let fields = fields.into_iter().map(|(name, value)| (name, redacted(&value))).collect();
-        Self { level, target: target.to_owned(), message: redacted(message), fields }
+        Self { level, target: target.to_owned(), message, fields }
+    }
+
+    /// Returns the message.
+    pub fn message(&self) -> String {
+        redacted(&self.message)
+    }
+
+    /// Returns the other fields, by their names.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.fields.iter().map(|(name, value)| (*name, redacted(value)))
+    }
+}
+
+impl std::fmt::Debug for LogEvent {
+    /// Without the texts, which are not redacted.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { level, target, .. } = self;
+        f.debug_struct("LogEvent").field("level", level).field("target", target).finish_non_exhaustive()
     }
 }
 

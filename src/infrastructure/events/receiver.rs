@@ -17,7 +17,7 @@ use super::cloud_event::SOURCE;
 use super::event_dispatcher::EventDispatcher;
 use super::incoming::ReceivedEvent;
 use super::message_queue_event::MessageOutcome;
-use super::reconnection::Backoff;
+use super::backoff::Backoff;
 use super::subscriber::Subscriber;
 use super::transports::{Messages, Received, Settlement, TransportError};
 use super::{cursor, inbox};

@@ -21,7 +21,7 @@ use super::cursor::{self, Lease, RELAY};
 use super::envelope::Envelope;
 use super::event_logger::{EventFilter, EventLogger};
 use super::message_queue_event::MessageOutcome;
-use super::reconnection::Backoff;
+use super::backoff::Backoff;
 use super::transports::TransportError;
 use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
 use crate::infrastructure::repositories::{Database, DeadLetter, Outbox, SettingsRepository, UnitOfWork};

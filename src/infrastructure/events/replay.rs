@@ -22,12 +22,11 @@ pub struct Replay {
 }
 
 impl EventDispatcher {
-    /// Schedules events for one more delivery to a subscriber, in their order; returns their number, `None` if there is
-    /// no such subscriber. Later events of their subjects are delivered after them. A subscriber that ignores repeated
-    /// events, such as that of webhooks, ignores these too.
-    pub async fn replay(&self, subscriber: &str, replay: Replay) -> Result<Option<u64>, Failure> {
-        let Some(subscriber) = self.subscriber(subscriber).cloned() else { return Ok(None) };
-        let (mut after, until) = self.kept(&subscriber, &replay).await?;
+    /// Schedules events for one more delivery to a subscriber, in their order; returns their number. Later events of
+    /// their subjects are delivered after them. A subscriber that ignores repeated events, such as those of webhooks and
+    /// e-mails, ignores these too.
+    pub async fn replay(&self, subscriber: &Subscriber, replay: Replay) -> Result<u64, Failure> {
+        let (mut after, until) = self.kept(subscriber, &replay).await?;
         let mut scheduled = 0;
         while after < until {
             let part = (after, until.min(after.saturating_add(POSITIONS)));
@@ -40,7 +39,7 @@ impl EventDispatcher {
         }
         // the events are delivered as if they had been published now
         self.database().committed().notify_waiters();
-        Ok(Some(scheduled))
+        Ok(scheduled)
     }
 
     /// Returns the positions between which the events are that a subscriber has read and a replay may select.

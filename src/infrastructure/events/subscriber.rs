@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use super::envelope::Envelope;
+use super::event_bus::{EventBus, Signal};
 use crate::domain::events::DurableEvent;
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{Connection, UnitOfWork};
@@ -22,12 +23,24 @@ pub struct Subscriber {
     handlers: Vec<Arc<dyn ErasedHandler>>,
     /// Whether the subscriber has to handle events at all now.
     condition: Option<Arc<dyn ErasedCondition>>,
+    bus: EventBus,
+}
+
+/// The handlers of a subscriber failed for an event: a signal for each attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerFailure {
+    /// The subscriber of the handler.
+    pub subscriber: &'static str,
+}
+
+impl Signal for HandlerFailure {
+    const TYPE: &'static str = "handler_failure";
 }
 
 impl Subscriber {
     /// Returns a subscriber without handlers.
     pub fn new(name: &'static str) -> Self {
-        Self { name, types: Vec::new(), handlers: Vec::new(), condition: None }
+        Self { name, types: Vec::new(), handlers: Vec::new(), condition: None, bus: EventBus::default() }
     }
 
     /// Adds a handler for the events of type `E`. What the handler changes is committed together with the
@@ -59,6 +72,12 @@ impl Subscriber {
     pub fn only_if(mut self, condition: impl for<'a> Condition<'a>) -> Self {
         self.condition = Some(Arc::new(condition));
         self
+    }
+
+    /// Emits the failures of its handlers by a bus.
+    #[must_use]
+    pub fn reporting_to(self, bus: EventBus) -> Self {
+        Self { bus, ..self }
     }
 
     /// Returns the name.
@@ -97,6 +116,7 @@ impl Subscriber {
         match handled {
             Err(failure) if work.must_retry() => Err(failure),
             Err(failure) => {
+                self.bus.emit(&HandlerFailure { subscriber: self.name });
                 work.rollback_to_savepoint().await?;
                 Ok(Err(failure))
             }

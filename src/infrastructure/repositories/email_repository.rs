@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, select, table,
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, column_list, params,
+    select, table,
 };
 use crate::domain::email::{Email, EmailStatus};
 use crate::domain::ids::EmailId;
@@ -13,6 +14,7 @@ table! {
     Email in "emails", key EmailId, listed by created_at;
     id,
     user_id,
+    event_id,
     kind,
     recipient,
     subject,
@@ -59,10 +61,15 @@ impl EmailRepository<'_> {
         self.0.newest(filter, conditions, request).await
     }
 
-    /// Returns up to `limit` e-mails that are due at `now`, the earliest first.
-    pub async fn due(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Email>, DatabaseError> {
-        let sql = select::<Email>("WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2");
-        self.0.all(&sql, &params![now, limit]).await
+    /// Returns up to `limit` e-mails that are due at `now`, and since `earliest` at the earliest, the first due first.
+    pub async fn due(
+        &mut self,
+        earliest: Timestamp,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Email>, DatabaseError> {
+        let sql = select::<Email>("WHERE due_at BETWEEN $1 AND $2 ORDER BY due_at, id LIMIT $3");
+        self.0.all(&sql, &params![earliest, now, limit]).await
     }
 
     /// Records the outcome of an attempt; returns whether the e-mail was still pending.
@@ -81,6 +88,22 @@ impl EmailRepository<'_> {
                    WHERE id = $1 AND status = 'failed'";
         let values = params![id, work.now()];
         Ok(work.execute(sql, &values).await? == 1)
+    }
+
+    /// Ends up to `limit` e-mails that were due before a time, as failed with this error; returns them.
+    pub async fn expire(
+        work: &mut UnitOfWork,
+        before: Timestamp,
+        error: &str,
+        limit: i64,
+    ) -> Result<Vec<Email>, DatabaseError> {
+        let sql = format!(
+            "UPDATE emails SET status = 'failed', due_at = NULL, error = $2, ended_at = $3 WHERE due_at < $1 AND id IN \
+             (SELECT id FROM emails WHERE due_at < $1 ORDER BY due_at LIMIT $4) RETURNING {}",
+            column_list::<Email>("")
+        );
+        let now = work.now();
+        work.all(&sql, &params![before, error, now, limit]).await
     }
 
     /// Deletes up to `limit` e-mails that were created before a time and are not pending; returns their number.

@@ -191,16 +191,20 @@ impl JobRepository<'_> {
         Ok(work.execute(sql, &params![id, due_at]).await? == 1)
     }
 
-    /// Cancels a waiting job, and requests the end of a running one; returns the status that it had, `None` if it had
-    /// ended.
-    pub async fn cancel(work: &mut UnitOfWork, id: JobId) -> Result<Option<JobStatus>, DatabaseError> {
+    /// Cancels a waiting job, and requests the end of a running one, or ends it at once unless `requested`;
+    /// returns the status that it had, `None` if it had ended.
+    pub async fn cancel(
+        work: &mut UnitOfWork,
+        id: JobId,
+        requested: bool,
+    ) -> Result<Option<JobStatus>, DatabaseError> {
         // locks the row
         let sql =
             "UPDATE jobs SET cancel_requested = TRUE WHERE id = $1 AND ended_at IS NULL RETURNING status";
         let status = work.first(sql, &params![id]).await?;
-        if status == Some(JobStatus::Waiting) {
-            let sql =
-                "UPDATE jobs SET status = 'cancelled', ended_at = $2, cancel_requested = FALSE WHERE id = $1";
+        if status == Some(JobStatus::Waiting) || status.is_some() && !requested {
+            let sql = "UPDATE jobs SET status = 'cancelled', ended_at = $2, lease = NULL, cancel_requested = FALSE \
+                       WHERE id = $1";
             let values = params![id, work.now()];
             work.execute(sql, &values).await?;
         }

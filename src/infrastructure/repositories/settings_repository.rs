@@ -31,8 +31,9 @@ impl SettingsRepository<'_> {
         work.defer(sql, &params![key, value]).await
     }
 
-    /// Removes a key.
-    pub async fn remove(work: &mut UnitOfWork, key: &str) -> Result<(), DatabaseError> {
-        work.execute("DELETE FROM store_settings WHERE key = $1", &params![key]).await.map(drop)
+    /// Sets the value of a key that has none.
+    pub async fn set_new(work: &mut UnitOfWork, key: &str, value: &str) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO store_settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
+        work.defer(sql, &params![key, value]).await
     }
 }

@@ -48,7 +48,7 @@ impl<S: Subscriber> Layer<S> for SignalLayer {
         let Some(bus) = self.0.get() else { return };
         let mut texts = Texts::default();
         event.record(&mut texts);
-        bus.emit(&LogEvent::new(level, event.metadata().target(), &texts.message, texts.fields));
+        bus.emit(&LogEvent::new(level, event.metadata().target(), texts.message, texts.fields));
     }
 }
 
@@ -94,8 +94,8 @@ mod tests {
             );
         });
         let line = lines.next().await;
-        assert_eq!((line.level, line.message.as_str()), ("warn", "the message of *** failed"));
-        assert_eq!(line.fields, [("to", "***".to_owned()), ("attempts", "2".to_owned())]);
+        assert_eq!((line.level, line.message()), ("warn", "the message of *** failed".to_owned()));
+        assert_eq!(line.fields().collect::<Vec<_>>(), [("to", "***".to_owned()), ("attempts", "2".to_owned())]);
         assert!(line.target.starts_with("undercroft::"), "{line:?}");
     }
 }

@@ -3,14 +3,13 @@
 use std::io::{Write, stdout};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
 
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::service::{MetricsListener, record_end};
+use super::service::{MetricsListener, record_end, until_signals};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::application::people::users;
@@ -40,7 +39,7 @@ impl Serve {
     /// Serves until SIGINT or SIGTERM, and then completes the running requests; a second signal ends it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         check_sandbox(&settings)?;
-        let mut signals = Signals::listen().map_err(CliError::Signals)?;
+        let signals = Signals::listen().map_err(CliError::Signals)?;
         let http = within_file_limit(&settings.http);
         // first, so that no store is set up if the address is in use
         let address = settings.listen;
@@ -81,27 +80,13 @@ impl Serve {
             tokio::spawn(welcome(store, address));
         }
 
-        let first_signal = OnceLock::new();
-        let second_signal = async {
-            let signal = signals.next().await;
-            tracing::info!(signal, "stopping");
-            // it is the only one that sets it
-            let _ = first_signal.set(signal);
-            stop.cancel();
-            signals.next().await;
-        };
-        let ended = async {
-            let (worked, report) = served.await;
-            let reason = first_signal.get().copied().unwrap_or("worker_failed");
+        until_signals(signals, &stop, served, async |(worked, report), reason| {
             record_end(&store, "server", reason, Some(drained(report))).await;
             let DrainReport { served, drained, cut_off } = report;
             tracing::info!(reason, served, drained, cut_off, "stopped");
             worked.map_err(CliError::Worker)
-        };
-        tokio::select! {
-            ended = ended => ended,
-            () = second_signal => Err(CliError::CutOff),
-        }
+        })
+        .await
     }
 }
 

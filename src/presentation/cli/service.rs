@@ -1,5 +1,6 @@
 //! What the commands share that run until a signal stops them: the listener of the metrics, and the record of the end.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -7,7 +8,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{CliError, logging};
+use super::{CliError, logging, signals::Signals};
 use crate::application::Store;
 use crate::application::jobs::shutdown;
 use crate::infrastructure::events::DrainedRequests;
@@ -37,6 +38,33 @@ impl MetricsListener {
         }
         let serving = Metrics::new(store.clone()).serve(listener, CancellationToken::new());
         Some(AbortOnDropHandle::new(tokio::spawn(serving)))
+    }
+}
+
+/// Runs a service and then `end`, with the outcome and the reason of the end. The first signal cancels `stop`; a second
+/// one ends both at once.
+pub(super) async fn until_signals<T>(
+    mut signals: Signals,
+    stop: &CancellationToken,
+    service: impl Future<Output = T>,
+    end: impl AsyncFnOnce(T, &'static str) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let first = OnceLock::new();
+    let second = async {
+        let signal = signals.next().await;
+        tracing::info!(signal, "stopping");
+        // it is the only one that sets it
+        let _ = first.set(signal);
+        stop.cancel();
+        signals.next().await;
+    };
+    let ended = async {
+        let outcome = service.await;
+        end(outcome, first.get().copied().unwrap_or("worker_failed")).await
+    };
+    tokio::select! {
+        ended = ended => ended,
+        _ = second => Err(CliError::CutOff),
     }
 }
 

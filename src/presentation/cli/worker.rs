@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::service::{MetricsListener, record_end};
+use super::service::{MetricsListener, record_end, until_signals};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::infrastructure::repositories::Setup;
@@ -16,27 +16,18 @@ impl Worker {
     /// Works until SIGINT or SIGTERM. What it does then is dropped, which is safe; see [`work`]. A second signal ends
     /// it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let mut signals = Signals::listen().map_err(CliError::Signals)?;
+        let signals = Signals::listen().map_err(CliError::Signals)?;
         let metrics = MetricsListener::bind(&settings).await?;
         let store = open_store(&settings, Setup::IfEmpty).await?;
         let _metrics = metrics.serve(&store);
         let stop = CancellationToken::new();
-        let mut working = tokio::spawn(work(store.clone(), stop.clone()));
+        let working = tokio::spawn(work(store.clone(), stop.clone()));
         tracing::info!("working");
-
-        let (reason, worked) = tokio::select! {
-            worked = &mut working => ("worker_failed", worked),
-            signal = signals.next() => {
-                tracing::info!(signal, "stopping");
-                stop.cancel();
-                (signal, tokio::select! {
-                    worked = working => worked,
-                    _ = signals.next() => return Err(CliError::CutOff),
-                })
-            }
-        };
-        record_end(&store, "worker", reason, None).await;
-        tracing::info!(reason, "stopped");
-        worked.map_err(CliError::Worker)
+        until_signals(signals, &stop, working, async |worked, reason| {
+            record_end(&store, "worker", reason, None).await;
+            tracing::info!(reason, "stopped");
+            worked.map_err(CliError::Worker)
+        })
+        .await
     }
 }

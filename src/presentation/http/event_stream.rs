@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::pin::pin;
 use std::time::Duration;
 
 use axum::response::sse::Event;
@@ -15,13 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::Store;
 use crate::application::jobs::event_log;
-use crate::infrastructure::events::{CloudEvent, Envelope, EventFilter};
+use crate::infrastructure::events::{CloudEvent, Envelope, EventFilter, Follower};
 use crate::infrastructure::exceptions::Failure;
 
 /// The most events in memory for a client that reads slowly.
 const BATCH: usize = 100;
-/// The longest wait for the next event, if no notification of a commit comes.
-const POLL: Duration = Duration::from_secs(2);
 /// The wait of a client before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
 /// The same, if the server stops.
@@ -31,6 +28,8 @@ const RETRY_AFTER_STOP: Duration = Duration::from_secs(5);
 pub(super) struct EventStream {
     /// The store.
     pub(super) store: Store,
+    /// Gets events as they are published.
+    pub(super) follower: Follower,
     /// Which events are sent.
     pub(super) filter: EventFilter,
     /// The position after which the events are sent.
@@ -62,10 +61,10 @@ struct Begun {
 enum Stage {
     /// The first message, with the wait before a client connects again.
     First,
-    /// The events that were published already.
+    /// Events of the log, up to the last one.
     Past,
     /// Events as they are published, and heartbeats.
-    Events,
+    New,
     /// Nothing more.
     End,
 }
@@ -91,7 +90,7 @@ impl Begun {
                 self.stage = Stage::Past;
                 self.position_alone().map(|message| message.retry(RETRY))
             }
-            Stage::Past | Stage::Events => self.next_event().await.unwrap_or_else(|failure| {
+            Stage::Past | Stage::New => self.next_event().await.unwrap_or_else(|failure| {
                 tracing::warn!(failure = %failure.report(), "a stream of events was ended");
                 None
             }),
@@ -110,24 +109,44 @@ impl Begun {
                 return Ok(self.message_of(&event));
             }
             self.stream.position = self.reached;
-            if self.stage == Stage::Events && self.stream.ends_at <= Instant::now() {
+            if self.stage == Stage::New && self.stream.ends_at <= Instant::now() {
                 return Ok(None);
             }
             if self.beat_at <= Instant::now() {
                 return Ok(self.position_alone());
             }
 
-            let EventStream { store, filter, position, stop, ends_at, .. } = &self.stream;
-            let mut committed = pin!(store.database().committed().notified());
-            let (read, reached) = event_log::after(store, *position, filter, BATCH).await?;
-            (self.read, self.reached, self.stage) = (read.into(), reached, Stage::Events);
-            if self.read.is_empty() {
-                let wake_up = self.beat_at.min(*ends_at).min(Instant::now() + POLL);
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = &mut committed => {}
-                    () = sleep_until(wake_up) => {}
+            if self.stage == Stage::New {
+                self.wait().await;
+            } else {
+                self.read_log().await?;
+            }
+        }
+    }
+
+    /// Reads the log after the present position.
+    async fn read_log(&mut self) -> Result<(), Failure> {
+        let EventStream { store, filter, position, .. } = &self.stream;
+        let (read, reached) = event_log::after(store, *position, filter, BATCH).await?;
+        if read.len() < BATCH {
+            self.stage = Stage::New;
+        }
+        (self.read, self.reached) = (read.into(), reached);
+        Ok(())
+    }
+
+    /// Waits for new events, the next heartbeat or the end. If events were missed, the log is read next.
+    async fn wait(&mut self) {
+        let EventStream { follower, filter, position, stop, ends_at, .. } = &mut self.stream;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep_until(self.beat_at.min(*ends_at)) => {}
+            part = follower.next(*position) => match part {
+                Some(part) => {
+                    self.read = part.select(*position, filter).cloned().collect();
+                    self.reached = part.reached();
                 }
+                None => self.stage = Stage::Past,
             }
         }
     }

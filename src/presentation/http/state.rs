@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::Store;
 use crate::application::readiness::Readiness;
+use crate::infrastructure::events::EventFeed;
 use crate::settings::HttpSettings;
 
 /// The most streams of events at the same time.
@@ -30,6 +31,8 @@ pub struct App {
     pub stop: CancellationToken,
     /// The streams of events that may still begin.
     pub(super) streams: Arc<Semaphore>,
+    /// The events that the streams send.
+    pub(super) feed: EventFeed,
     generate_document: fn() -> Vec<u8>,
     document: OnceLock<Bytes>,
 }
@@ -50,6 +53,7 @@ impl AppState {
         generate_document: fn() -> Vec<u8>,
     ) -> Self {
         Self(Arc::new(App {
+            feed: EventFeed::new(store.database().clone()),
             store,
             http,
             stop,

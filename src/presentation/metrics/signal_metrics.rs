@@ -11,9 +11,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::Mutex;
 
+use super::state_metrics::SubscriberLabels;
 use super::registry;
 use crate::infrastructure::events::{
-    ApiRequestReceivedEvent, EventBus, LogEvent, MessageQueueEvent, Subscription, ThirdPartyApiResponseEvent,
+    ApiRequestReceivedEvent, EventBus, HandlerFailure, LogEvent, MessageQueueEvent, Subscription,
+    ThirdPartyApiResponseEvent,
 };
 
 /// The upper bounds of the buckets of durations, in seconds.
@@ -27,6 +29,7 @@ pub(super) struct SignalMetrics {
     requests: Durations<RequestLabels>,
     calls: Durations<CallLabels>,
     messages: Family<MessageLabels, Counter>,
+    failures: Family<SubscriberLabels, Counter>,
     lines: Family<LineLabels, Counter>,
 }
 
@@ -35,6 +38,7 @@ struct Subscriptions {
     requests: Subscription<ApiRequestReceivedEvent>,
     calls: Subscription<ThirdPartyApiResponseEvent>,
     messages: Subscription<MessageQueueEvent>,
+    failures: Subscription<HandlerFailure>,
     lines: Subscription<LogEvent>,
 }
 
@@ -74,6 +78,7 @@ impl SignalMetrics {
             requests: bus.subscribe(),
             calls: bus.subscribe(),
             messages: bus.subscribe(),
+            failures: bus.subscribe(),
             lines: bus.subscribe(),
         };
         let mut metrics = Self {
@@ -82,6 +87,7 @@ impl SignalMetrics {
             requests: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             calls: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             messages: Family::default(),
+            failures: Family::default(),
             lines: Family::default(),
         };
         metrics.register();
@@ -89,7 +95,7 @@ impl SignalMetrics {
     }
 
     fn register(&mut self) {
-        let Self { registry, requests, calls, messages, lines, .. } = self;
+        let Self { registry, requests, calls, messages, failures, lines, .. } = self;
         registry.register_with_unit(
             "http_request_duration",
             "The time from the head of a request to that of its response",
@@ -107,6 +113,11 @@ impl SignalMetrics {
             "The messages that were published to a broker or consumed from it",
             messages.clone(),
         );
+        registry.register(
+            "handler_failures",
+            "The attempts of a subscriber's handlers that failed",
+            failures.clone(),
+        );
         registry.register("log_lines", "The warnings and errors that were logged", lines.clone());
     }
 
@@ -118,7 +129,7 @@ impl SignalMetrics {
     /// Counts signals. Does not end.
     pub(super) async fn count(&self) {
         let mut subscriptions = self.subscriptions.lock().await;
-        let Subscriptions { requests, calls, messages, lines } = &mut *subscriptions;
+        let Subscriptions { requests, calls, messages, failures, lines } = &mut *subscriptions;
         tokio::join!(
             async {
                 loop {
@@ -133,6 +144,12 @@ impl SignalMetrics {
             async {
                 loop {
                     self.count_message(&messages.next().await);
+                }
+            },
+            async {
+                loop {
+                    let HandlerFailure { subscriber } = failures.next().await;
+                    self.failures.get_or_create(&SubscriberLabels { subscriber }).inc();
                 }
             },
             async {

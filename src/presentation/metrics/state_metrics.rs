@@ -27,8 +27,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub(super) struct StateMetrics(Mutex<()>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SubscriberLabels {
-    subscriber: &'static str,
+pub(super) struct SubscriberLabels {
+    pub(super) subscriber: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -1,14 +1,16 @@
 //! E-mails are written with their events, and handed to a mail server until it accepts or refuses them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use undercroft::application::Store;
 use undercroft::application::emails::{email, emails, retry};
+use undercroft::application::jobs::event_log::{ReplayRequest, replay};
 use undercroft::application::jobs::job_queue;
 use undercroft::application::jobs::worker::work;
 use undercroft::domain::email::{Email, EmailStatus};
@@ -48,18 +50,29 @@ async fn work_until_none(store: &Store, count: &str) {
 
 /// Writes an e-mail that is due; returns its id.
 async fn pending(store: &Store, recipient: &str, user_id: Option<UserId>) -> EmailId {
-    let given = (recipient.to_owned(), user_id);
-    let write = store.database().write(given, async |work, (recipient, user_id)| {
+    pending_for(store, recipient, user_id, SignedDuration::ZERO).await
+}
+
+/// Writes an e-mail that has been due for some time; returns its id.
+async fn pending_for(
+    store: &Store,
+    recipient: &str,
+    user_id: Option<UserId>,
+    age: SignedDuration,
+) -> EmailId {
+    let given = (recipient.to_owned(), user_id, age);
+    let write = store.database().write(given, async |work, (recipient, user_id, age)| {
         let email = Email {
             id: work.id(),
             user_id: *user_id,
+            event_id: None,
             kind: "order_paid".into(),
             recipient: recipient.clone(),
             subject: "Gr\u{fc}\u{df}e".into(),
             body: "Line one\n.\nLine three \u{2713}".into(),
             status: EmailStatus::Pending,
             attempts: 0,
-            due_at: Some(Timestamp::UNIX_EPOCH),
+            due_at: Some(work.now() - *age),
             error: None,
             created_at: work.now(),
             ended_at: None,
@@ -96,8 +109,58 @@ async fn a_customer_gets_e_mails_about_orders_since_the_store_sends_them(shop: &
     let events = "SELECT COUNT(*) FROM outbox WHERE type = 'email_delivery'";
     assert_eq!(value::<i64>(&shop.database, events, &[]).await, 2);
 
-    // a store that sends no e-mails any more forgets since when it did
-    work_until_none(&shop.store, "SELECT COUNT(*) FROM store_settings WHERE key = 'emails_since'").await;
+    // a replay writes none again
+    let replayed = replay(&store, "emails", ReplayRequest::default()).await.unwrap();
+    assert!(replayed > 0);
+    work_until_none(&store, "SELECT COUNT(*) FROM postponed_events WHERE subscriber = 'emails'").await;
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM emails", &[]).await, 2);
+}
+
+on_both_engines!(e_mails_wait_for_a_worker_that_sends_them_and_fail_after_two_days);
+async fn e_mails_wait_for_a_worker_that_sends_them_and_fail_after_two_days(shop: &Shop) {
+    let (with, without) = (with_mail(shop, "local:"), &shop.store);
+    work_until_none(&with, "SELECT 1 - COUNT(*) FROM store_settings WHERE key = 'emails_since'").await;
+    let since = "SELECT value FROM store_settings WHERE key = 'emails_since'";
+    let begun: String = value(&shop.database, since, &[]).await;
+
+    let late = pending_for(without, "a@example.com", None, SignedDuration::from_hours(49)).await;
+    let soon = pending_for(without, "b@example.com", None, SignedDuration::from_hours(47)).await;
+    Sale::begin(shop, 5, "tok_ok").await;
+    work_until_none(without, "SELECT 1 - COUNT(*) FROM emails WHERE kind = 'order_paid' AND event_id IS NOT NULL")
+        .await;
+    job_queue(without).run("expire_emails", serde_json::json!({}), None).await.unwrap();
+    work_until_none(without, "SELECT 1 - COUNT(*) FROM emails WHERE status = 'failed'").await;
+    let late = email(without, late).await.unwrap();
+    assert_eq!((late.status, late.attempts), (EmailStatus::Failed, 0));
+    assert!(late.error.unwrap().contains("mail.url"));
+    let events = "SELECT COUNT(*) FROM outbox WHERE type = 'email_delivery'";
+    assert_eq!(value::<i64>(&shop.database, events, &[]).await, 1);
+
+    work_until_none(&with, "SELECT COUNT(*) FROM emails WHERE status = 'pending'").await;
+    assert_eq!(email(&with, soon).await.unwrap().status, EmailStatus::Sent);
+    assert_eq!(value::<String>(&shop.database, since, &[]).await, begun);
+}
+
+on_both_engines!(a_stop_waits_for_e_mails_that_are_being_sent);
+async fn a_stop_waits_for_e_mails_that_are_being_sent(shop: &Shop) {
+    let permits = Arc::new(Semaphore::new(0));
+    let (port, mut accepted) = mail_server(&permits).await;
+    let store = with_mail(shop, &format!("smtp://127.0.0.1:{port}"));
+    for number in 0..6 {
+        pending(&store, &format!("{number}@example.com"), None).await;
+    }
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(work(store.clone(), stop.clone()));
+    for _ in 0..4 {
+        accepted.recv().await.unwrap();
+    }
+    stop.cancel();
+    permits.add_permits(6);
+    working.await.unwrap();
+    let sent = "SELECT COUNT(*) FROM emails WHERE status = 'sent' AND attempts = 1";
+    assert_eq!(value::<i64>(&shop.database, sent, &[]).await, 4);
+    let waiting = "SELECT COUNT(*) FROM emails WHERE status = 'pending' AND attempts = 0";
+    assert_eq!(value::<i64>(&shop.database, waiting, &[]).await, 2, "none is begun after the stop");
 }
 
 on_both_engines!(a_refused_e_mail_fails_and_a_deferred_one_is_sent_again);
@@ -120,20 +183,25 @@ async fn a_refused_e_mail_fails_and_a_deferred_one_is_sent_again(shop: &Shop) {
 }
 
 /// A mail server that refuses recipients at `bounce.test` and defers those at `busy.test`; returns its port. What it
-/// accepts is sent to the channel.
-async fn mail_server() -> (u16, mpsc::Receiver<String>) {
+/// accepts is sent to the channel; it says so when there is a permit.
+async fn mail_server(permits: &Arc<Semaphore>) -> (u16, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, accepted) = mpsc::channel(100);
+    let permits = Arc::clone(permits);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, sender.clone()));
+            tokio::spawn(serve(stream, sender.clone(), Arc::clone(&permits)));
         }
     });
     (port, accepted)
 }
 
-async fn serve(stream: TcpStream, accepted: mpsc::Sender<String>) -> std::io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    accepted: mpsc::Sender<String>,
+    permits: Arc<Semaphore>,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 mail.example.com ESMTP\r\n").await?;
     let mut line = String::new();
@@ -153,6 +221,7 @@ async fn serve(stream: TcpStream, accepted: mpsc::Sender<String>) -> std::io::Re
                     stream.read_line(&mut message).await?;
                 }
                 let _ = accepted.send(message).await;
+                permits.acquire().await.unwrap().forget();
                 "250 accepted\r\n"
             }
             "QUIT" => "221 bye\r\n",
@@ -164,7 +233,7 @@ async fn serve(stream: TcpStream, accepted: mpsc::Sender<String>) -> std::io::Re
 
 on_both_engines!(e_mails_are_sent_by_smtp);
 async fn e_mails_are_sent_by_smtp(shop: &Shop) {
-    let (port, mut accepted) = mail_server().await;
+    let (port, mut accepted) = mail_server(&Arc::new(Semaphore::new(1))).await;
     let store = with_mail(shop, &format!("smtp://127.0.0.1:{port}"));
     store.infrastructure.mail.as_ref().unwrap().mailer().check().await.unwrap();
     let sent = pending(&store, "buyer@example.com", None).await;

@@ -2,6 +2,7 @@
 
 mod commit_order;
 mod example;
+mod feed;
 mod jobs;
 mod postponed;
 mod transports;

@@ -93,19 +93,30 @@ impl<C: Clone + Send + Sync + 'static> Attempt<C> {
             let error = "the process that ran the job ended each time".to_owned();
             return Some(End::Failed { error, counts: true });
         }
+        let ending = stop.child_token();
+        let interrupted = async {
+            let end = tokio::select! {
+                () = stop.cancelled() => Some(End::Stopped),
+                end = self.keep_lease(processed) => end,
+            };
+            ending.cancel();
+            if end.is_some() {
+                sleep(job_type.completion()).await;
+            }
+            end
+        };
         tokio::select! {
             biased;
-            end = self.call(job_type, processed) => Some(end),
-            () = stop.cancelled() => Some(End::Stopped),
-            end = self.keep_lease(processed) => end,
+            end = self.call(job_type, processed, &ending) => Some(end),
+            end = interrupted => end,
         }
     }
 
-    /// Calls the function until it has no more work or fails.
-    async fn call(&self, job_type: &JobType<C>, processed: &AtomicI64) -> End {
-        loop {
+    /// Calls the function until it has no more work, fails, or `ending` is cancelled.
+    async fn call(&self, job_type: &JobType<C>, processed: &AtomicI64, ending: &CancellationToken) -> End {
+        while !ending.is_cancelled() {
             // the function may panic before it returns its future
-            let piece = async { job_type.run(self.context.clone(), &self.job).await };
+            let piece = async { job_type.run(self.context.clone(), &self.job, ending).await };
             match AssertUnwindSafe(piece).catch_unwind().await {
                 Ok(Ok(0)) => return End::Succeeded,
                 Ok(Ok(count)) => {
@@ -115,6 +126,8 @@ impl<C: Clone + Send + Sync + 'static> Attempt<C> {
                 Err(_) => return End::of(&Technical::internal("the function of a job panicked").into()),
             }
         }
+        // a request to cancel the job is found when this is recorded
+        End::Stopped
     }
 
     /// Renews the lease until the job is cancelled; returns `None` if another process may have taken it over.

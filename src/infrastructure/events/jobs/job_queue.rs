@@ -63,15 +63,18 @@ impl<C: Clone + Send + Sync + 'static> JobQueue<C> {
         write.await
     }
 
-    /// Cancels a job. One that is running is cancelled by the process that runs it within a few seconds. A scheduled
-    /// job is run again at the next time of its schedule.
+    /// Cancels a job. One that is running is cancelled by the process that runs it within a few seconds, one of an
+    /// unknown type at once: it may be left by another version of the program. A scheduled job is run again at the next
+    /// time of its schedule.
     ///
     /// # Errors
     ///
     /// [`NotFound::Job`], and [`Conflict::ForbiddenTransition`] if it has ended.
     pub async fn cancel(&self, id: JobId) -> Result<Job, Failure> {
         let write = self.database.write((self.clone(), id), async |work, (queue, id)| {
-            let cancelled = JobRepository::cancel(work, *id).await?;
+            let found: Job = work.find(*id).await?.ok_or(NotFound::Job)?;
+            let is_known = queue.job_type(&found.name).is_some();
+            let cancelled = JobRepository::cancel(work, *id, is_known).await?;
             let job: Job = work.find(*id).await?.ok_or(NotFound::Job)?;
             if cancelled.is_none() {
                 let (from, to) = (job.status.name(), JobStatus::Cancelled.name());

@@ -1,6 +1,7 @@
 //! Runs the jobs that are due, each by one process at a time.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -38,8 +39,17 @@ pub struct JobRunner<C> {
     without_work: HashMap<JobId, Instant>,
     /// The jobs that this process runs, with their types.
     running: HashMap<Id, (JobId, &'static str)>,
-    /// Each returns whether its job was released because the process stops.
-    attempts: JoinSet<bool>,
+    /// The tasks that look for work and make the attempts.
+    attempts: JoinSet<Outcome>,
+}
+
+/// The outcome of a task.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    /// The job has no work, or was not begun; it is looked at again after a wait.
+    Waits(JobId, Duration),
+    /// The attempt ended; whether the job was released because the process stops.
+    Ended { released: bool },
 }
 
 impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
@@ -75,16 +85,14 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(ended) = self.attempts.join_next_with_id() => {
-                    self.running.remove(&ended.map_or_else(|error| error.id(), |(id, _)| id));
-                }
+                () = self.attempt_ended() => {}
                 () = sleep(POLL) => {}
             }
         }
 
         let mut released = 0;
         while let Some(ended) = self.attempts.join_next().await {
-            released += usize::from(ended.is_ok_and(|released| released));
+            released += usize::from(matches!(ended, Ok(Outcome::Ended { released: true })));
         }
         released
     }
@@ -104,85 +112,130 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
         self.without_work.retain(|_, at| *at > Instant::now());
 
         for job in running.into_iter().chain(due) {
-            let (id, name) = (job.id, job.name.clone());
-            match self.begin(job).await {
-                Ok(Some(attempt)) => self.spawn(attempt, stop),
-                Ok(None) => {}
-                Err(failure) => {
-                    tracing::warn!(job = %id, name, failure = %failure.report(), "a job was not begun");
-                }
+            if self.can_begin(&job) {
+                self.spawn(job, stop);
             }
         }
         Ok(())
+    }
+
+    /// Waits until an attempt has ended. Does not end while there is none.
+    async fn attempt_ended(&mut self) {
+        while let Some(joined) = self.attempts.join_next_with_id().await {
+            match joined {
+                Ok((task, Outcome::Waits(id, wait))) => {
+                    self.running.remove(&task);
+                    self.without_work.insert(id, Instant::now() + wait);
+                }
+                Ok((task, Outcome::Ended { .. })) => {
+                    self.running.remove(&task);
+                    return;
+                }
+                Err(error) => {
+                    self.running.remove(&error.id());
+                    return;
+                }
+            }
+        }
+        pending().await
     }
 
     fn running_of(&self, name: &str) -> usize {
         self.running.values().filter(|(_, running)| *running == name).count()
     }
 
-    fn spawn(&mut self, attempt: Attempt<C>, stop: &CancellationToken) {
-        let Some(name) = self.queue.job_type(&attempt.job.name).map(JobType::name) else { return };
-        let (id, stop) = (attempt.job.id, stop.clone());
-        let task = self.attempts.spawn(async move { attempt.make(&stop).await });
-        self.running.insert(task.id(), (id, name));
-    }
-
-    /// Leases a job, if it can be run now by this process.
-    async fn begin(&mut self, job: Job) -> Result<Option<Attempt<C>>, Failure> {
-        let queue = self.queue.clone();
-        let Some(job_type) = queue.job_type(&job.name) else { return Ok(None) };
+    /// Returns whether this process can begin an attempt of a job now, as far as it knows.
+    fn can_begin(&mut self, job: &Job) -> bool {
         let runs = self.running.values().any(|(id, _)| *id == job.id);
-        if runs || self.running_of(job_type.name()) >= CONCURRENCY {
-            return Ok(None);
-        }
-        let is_running = job.status == JobStatus::Running;
-        let is_ready = if is_running {
-            self.leases.is_expired(&job, Instant::now())
-        } else {
-            self.has_work(job_type, &job).await
-        };
-        if !is_ready {
-            return Ok(None);
-        }
-
-        let leased = Instant::now();
-        let write = queue.database().write((job, is_running), async |work, (job, is_running)| {
-            Ok::<_, Failure>(if *is_running {
-                JobRepository::take_over(work, job).await?
-            } else {
-                JobRepository::lease(work, job.id).await?
-            })
-        });
-        let Some(job) = write.await? else { return Ok(None) };
-        Ok(Some(Attempt { queue, context: self.context.clone(), job, leased }))
-    }
-
-    /// Returns whether a job that is due has work. A scheduled one that has none is looked at again after its interval.
-    async fn has_work(&mut self, job_type: &JobType<C>, job: &Job) -> bool {
-        // a job that is run once has no other occasion to end
-        let Some(schedule) = job_type.schedule_of(&job.unique_key) else { return true };
-        if self.without_work.contains_key(&job.id) {
+        if runs || self.running_of(&job.name) >= CONCURRENCY || self.without_work.contains_key(&job.id) {
             return false;
         }
-        let check = AssertUnwindSafe(async { job_type.has_work(&self.context, job).await }).catch_unwind();
-        let found = match timeout(CONDITION, check).await {
-            Ok(Ok(Ok(found))) => found,
-            Ok(Ok(Err(failure))) => {
-                tracing::warn!(name = job_type.name(), failure = %failure.report(), "no work could be looked for");
-                false
-            }
-            Ok(Err(_)) | Err(_) => {
-                tracing::warn!(name = job_type.name(), "the look for work panicked or took too long");
-                false
-            }
-        };
-        if !found {
-            let wait = match schedule {
-                Schedule::Every(interval) => Duration::try_from(interval).unwrap_or(POLL),
-                Schedule::Daily(_) => POLL,
-            };
-            self.without_work.insert(job.id, Instant::now() + wait);
-        }
-        found
+        job.status != JobStatus::Running || self.leases.is_expired(job, Instant::now())
     }
+
+    fn spawn(&mut self, job: Job, stop: &CancellationToken) {
+        let Some(name) = self.queue.job_type(&job.name).map(JobType::name) else { return };
+        let (id, given) = (job.id, (self.queue.clone(), self.context.clone(), stop.clone()));
+        let task = self.attempts.spawn(async move {
+            let (queue, context, stop) = given;
+            begin(queue, context, job, &stop).await
+        });
+        self.running.insert(task.id(), (id, name));
+    }
+}
+
+/// Makes an attempt of a job if it has work and can be leased. A scheduled one without work is looked at again after
+/// its interval.
+async fn begin<C: Clone + Send + Sync + 'static>(
+    queue: JobQueue<C>,
+    context: C,
+    job: Job,
+    stop: &CancellationToken,
+) -> Outcome {
+    const NOT_BEGUN: Outcome = Outcome::Ended { released: false };
+    let Some(job_type) = queue.job_type(&job.name) else { return NOT_BEGUN };
+    // a job that is run once has no other occasion to end
+    if let Some(schedule) = job_type.schedule_of(&job.unique_key)
+        && job.status == JobStatus::Waiting
+    {
+        let found = stop.run_until_cancelled(has_work(job_type, &context, &job, stop)).await;
+        match (found, schedule) {
+            (Some(true), _) => {}
+            (Some(false), Schedule::Every(interval)) => {
+                return Outcome::Waits(job.id, Duration::try_from(interval).unwrap_or(POLL));
+            }
+            (Some(false), Schedule::Daily(_)) => return Outcome::Waits(job.id, POLL),
+            (None, _) => return NOT_BEGUN,
+        }
+    }
+
+    let (id, leased) = (job.id, Instant::now());
+    match lease(&queue, job).await {
+        Ok(Some(job)) => {
+            let attempt = Attempt { queue, context, job, leased };
+            Outcome::Ended { released: attempt.make(stop).await }
+        }
+        Ok(None) => NOT_BEGUN,
+        Err(failure) => {
+            let (name, failure) = (job_type.name(), failure.report());
+            tracing::warn!(job = %id, name, %failure, "a job was not begun");
+            Outcome::Waits(id, POLL)
+        }
+    }
+}
+
+/// Returns whether a job that is due has work. It has none if that is not found out.
+async fn has_work<C: Clone + Send + Sync + 'static>(
+    job_type: &JobType<C>,
+    context: &C,
+    job: &Job,
+    stop: &CancellationToken,
+) -> bool {
+    let check = AssertUnwindSafe(async { job_type.has_work(context, job, stop).await }).catch_unwind();
+    match timeout(CONDITION, check).await {
+        Ok(Ok(Ok(found))) => found,
+        Ok(Ok(Err(failure))) => {
+            tracing::warn!(name = job_type.name(), failure = %failure.report(), "no work could be looked for");
+            false
+        }
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(name = job_type.name(), "the look for work panicked or took too long");
+            false
+        }
+    }
+}
+
+/// Leases a waiting job, or takes over one whose lease has expired; `None` if another process was faster.
+async fn lease<C: Clone + Send + Sync + 'static>(
+    queue: &JobQueue<C>,
+    job: Job,
+) -> Result<Option<Job>, Failure> {
+    let write = queue.database().write(job, async |work, job| {
+        Ok(if job.status == JobStatus::Running {
+            JobRepository::take_over(work, job).await?
+        } else {
+            JobRepository::lease(work, job.id).await?
+        })
+    });
+    write.await
 }

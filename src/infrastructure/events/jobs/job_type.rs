@@ -4,13 +4,16 @@ use std::fmt;
 use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
+use super::COMPLETION;
 use crate::domain::job::Job;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, Technical};
@@ -27,6 +30,7 @@ pub struct JobType<C> {
     schedules: Vec<(Schedule, Value)>,
     max_attempts: i64,
     priority: i64,
+    completes: bool,
 }
 
 /// What the function of a job is called with.
@@ -36,6 +40,8 @@ pub struct JobRun<A> {
     pub arguments: A,
     /// When the attempt began, by the clock of this process.
     pub started_at: Timestamp,
+    /// Cancelled when the job is stopped or cancelled.
+    pub stop: CancellationToken,
 }
 
 /// When a scheduled job is run. After a time in which no process ran it, it is run once and not for each time that was
@@ -53,8 +59,8 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
     ///
     /// The function does a bounded piece of the work and returns the number of items that it processed; it is called
     /// again until it returns 0, fails, or the job is cancelled. Its future may be dropped at any await: when the
-    /// process stops, when the job is cancelled or when another process has taken it over. So each piece must be safe
-    /// to begin again.
+    /// process stops or the job is cancelled, unless the type is [`JobType::completing`], and when another process has
+    /// taken it over. So each piece must be safe to begin again.
     pub fn new<A, Fut>(
         name: &'static str,
         function: impl Fn(C, JobRun<A>) -> Fut + Send + Sync + 'static,
@@ -71,6 +77,7 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
             schedules: Vec::new(),
             max_attempts: MAX_ATTEMPTS,
             priority: 0,
+            completes: false,
         }
     }
 
@@ -90,6 +97,16 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
         Fut: Future<Output = Result<bool, Failure>> + Send + 'static,
     {
         self.condition = Some(erase(condition));
+        self
+    }
+
+    /// Lets the function complete the piece that it is at when the job is stopped or cancelled, within [`COMPLETION`],
+    /// for effects that would be repeated otherwise. [`JobRun::stop`] is cancelled then.
+    ///
+    /// [`COMPLETION`]: super::COMPLETION
+    #[must_use]
+    pub fn completing(mut self) -> Self {
+        self.completes = true;
         self
     }
 
@@ -122,6 +139,11 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
         self.max_attempts
     }
 
+    /// Returns the time in which the function may complete a piece when its job is stopped or cancelled.
+    pub(super) fn completion(&self) -> Duration {
+        if self.completes { COMPLETION } else { Duration::ZERO }
+    }
+
     /// Returns the priority of new jobs.
     pub(super) fn new_priority(&self) -> i64 {
         self.priority
@@ -147,14 +169,19 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
     }
 
     /// Runs the function once for a job.
-    pub(super) fn run(&self, context: C, job: &Job) -> JobFuture<usize> {
-        (self.function)(context, job)
+    pub(super) fn run(&self, context: C, job: &Job, stop: &CancellationToken) -> JobFuture<usize> {
+        (self.function)(context, job, stop)
     }
 
     /// Returns whether a job that is due has work.
-    pub(super) async fn has_work(&self, context: &C, job: &Job) -> Result<bool, Failure> {
+    pub(super) async fn has_work(
+        &self,
+        context: &C,
+        job: &Job,
+        stop: &CancellationToken,
+    ) -> Result<bool, Failure> {
         match &self.condition {
-            Some(condition) => condition(context.clone(), job).await,
+            Some(condition) => condition(context.clone(), job, stop).await,
             None => Ok(true),
         }
     }
@@ -199,7 +226,7 @@ impl Schedule {
 }
 
 /// A function whose type of arguments is erased.
-type Erased<C, R> = dyn Fn(C, &Job) -> JobFuture<R> + Send + Sync;
+type Erased<C, R> = dyn Fn(C, &Job, &CancellationToken) -> JobFuture<R> + Send + Sync;
 
 type JobFuture<R> = Pin<Box<dyn Future<Output = Result<R, Failure>> + Send>>;
 
@@ -209,10 +236,10 @@ where
     R: Send + 'static,
     Fut: Future<Output = Result<R, Failure>> + Send + 'static,
 {
-    Arc::new(move |context, job: &Job| match A::deserialize(&job.arguments) {
+    Arc::new(move |context, job: &Job, stop: &CancellationToken| match A::deserialize(&job.arguments) {
         Ok(arguments) => {
             let started_at = job.started_at.unwrap_or(job.due_at);
-            Box::pin(function(context, JobRun { arguments, started_at }))
+            Box::pin(function(context, JobRun { arguments, started_at, stop: stop.clone() }))
         }
         Err(error) => Box::pin(ready(Err(Technical::internal(error).into()))),
     })

@@ -15,7 +15,12 @@ pub use job_queue::JobQueue;
 pub use job_runner::JobRunner;
 pub use job_type::{JobRun, JobType, Schedule};
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 /// The retention of a job after its end.
 pub const HISTORY: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The time in which a job that is stopped or cancelled may complete a piece of its work, if its type is
+/// [`JobType::completing`]. It is shorter than a lease, which is not renewed meanwhile.
+pub const COMPLETION: Duration = Duration::from_secs(4);

@@ -8,5 +8,11 @@ pub(super) struct Migration {
 }
 
 /// All migrations, in their order.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "store", script: include_str!("../../../../migrations/0001_store.sql") }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "store", script: include_str!("../../../../migrations/0001_store.sql") },
+    Migration {
+        version: 2,
+        name: "email_events",
+        script: include_str!("../../../../migrations/0002_email_events.sql"),
+    },
+];

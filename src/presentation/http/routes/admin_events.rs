@@ -191,6 +191,7 @@ async fn stream_events(
     };
     let stream = EventStream {
         store: app.store.clone(),
+        follower: app.feed.follow(),
         filter,
         position,
         ends_at: Instant::now() + Duration::from_secs(seconds),
@@ -229,8 +230,8 @@ async fn list_subscribers(
 /// Replay events
 ///
 /// Delivers events that a subscriber has read to it once more, in their order. Later events of the same subjects are
-/// delivered after them. What the subscriber did for an event before is done again, such as a notification; only the
-/// subscriber `webhooks` sends no event to an endpoint twice.
+/// delivered after them. What the subscriber did for an event before is done again, such as a notification; but the
+/// subscriber `webhooks` sends no event to an endpoint twice, and `emails` sends no e-mail twice.
 #[utoipa::path(post, path = "/admin/v1/subscribers/{name}/replay", tag = "admin-events",
     params(("name" = String, Path)), request_body = ReplayEvents, responses((status = 200, body = ReplayBody)))]
 async fn replay_events(

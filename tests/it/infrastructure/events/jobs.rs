@@ -1,6 +1,9 @@
 //! Jobs are run when they are due, by one process at a time, and end once.
 
+mod clocks;
+mod conflicts;
 mod schedules;
+mod stops;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

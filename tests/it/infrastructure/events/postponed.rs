@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::events::UserErased;
 use undercroft::domain::ids::VariantId;
-use undercroft::infrastructure::events::{Envelope, Replay, Subscriber};
+use undercroft::infrastructure::events::{Envelope, EventBus, HandlerFailure, Replay, Subscriber};
 use undercroft::infrastructure::exceptions::{Conflict, Failure};
 use undercroft::infrastructure::repositories::{DatabaseError, UnitOfWork};
 use uuid::Uuid;
@@ -24,8 +24,11 @@ async fn an_event_that_fails_delays_no_other_subject(shop: &Shop) {
         publish_about(database, variant_id, available).await;
         publish(database, 10 + available).await;
     }
-    let fails = dispatcher(database, Subscriber::new("fails").on(note_but_3));
+    let bus = EventBus::default();
+    let mut failures = bus.subscribe::<HandlerFailure>();
+    let fails = dispatcher(database, Subscriber::new("fails").on(note_but_3).reporting_to(bus));
     deliver_up_to(&fails, database, 3 + 4).await;
+    assert_eq!(failures.next().await, HandlerFailure { subscriber: "fails" });
     publish_about(database, variant_id, 4).await;
     publish(database, 14).await;
     deliver_up_to(&fails, database, 3 + 5).await;
@@ -64,24 +67,24 @@ async fn events_are_replayed_in_their_order_and_before_later_ones(shop: &Shop) {
         publish_about(database, variant_id, available).await;
     }
     let dispatcher = noting(database);
-    assert_eq!(dispatcher.replay("notes", Replay::default()).await.unwrap(), Some(0), "none was read");
+    let notes = &dispatcher.subscribers()[0];
+    assert_eq!(dispatcher.replay(notes, Replay::default()).await.unwrap(), 0, "none was read");
     deliver_up_to(&dispatcher, database, 250).await;
     execute(database, &["DELETE FROM counters WHERE name LIKE 'note-%'"]).await;
 
-    assert_eq!(dispatcher.replay("notes", Replay::default()).await.unwrap(), Some(250));
-    assert_eq!(dispatcher.replay("notes", Replay::default()).await.unwrap(), Some(0), "all are scheduled");
+    assert_eq!(dispatcher.replay(notes, Replay::default()).await.unwrap(), 250);
+    assert_eq!(dispatcher.replay(notes, Replay::default()).await.unwrap(), 0, "all are scheduled");
     publish_about(database, variant_id, 250).await;
     deliver_up_to(&dispatcher, database, 251).await;
     assert_in_order(database).await;
 
     let position = value(database, "SELECT seq FROM outbox WHERE type = 'stock.changed' LIMIT 1", &[]).await;
     let one = Replay { position: Some(position), ..Replay::default() };
-    assert_eq!(dispatcher.replay("notes", one).await.unwrap(), Some(1));
+    assert_eq!(dispatcher.replay(notes, one).await.unwrap(), 1);
     let of_another_type = Replay { event_type: Some("stock.depleted".into()), ..Replay::default() };
-    assert_eq!(dispatcher.replay("notes", of_another_type).await.unwrap(), Some(0));
+    assert_eq!(dispatcher.replay(notes, of_another_type).await.unwrap(), 0);
     let later = Replay { since: Some("2026-01-01T00:00:01Z".parse().unwrap()), ..Replay::default() };
-    assert_eq!(dispatcher.replay("notes", later).await.unwrap(), Some(0));
-    assert_eq!(dispatcher.replay("none", Replay::default()).await.unwrap(), None);
+    assert_eq!(dispatcher.replay(notes, later).await.unwrap(), 0);
 }
 
 on_both_engines!(a_subscriber_passes_over_events_of_other_types);

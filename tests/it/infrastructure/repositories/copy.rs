@@ -184,7 +184,7 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO jobs SELECT id, 'none', '{}', 'none', 0, 'waiting', occurred_at, 0, 0, 0, NULL, 0, FALSE, NULL, \
            occurred_at, NULL, NULL FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO emails SELECT id, NULL, 'digest', 'a@example.com', 's', 'b', 'pending', 0, occurred_at, NULL, \
-           occurred_at, NULL FROM outbox ORDER BY seq LIMIT 1",
+           occurred_at, NULL, id FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO postponed_events SELECT 'none', seq, subject, 0, occurred_at, NULL FROM outbox LIMIT 1",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",

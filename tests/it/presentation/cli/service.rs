@@ -96,3 +96,43 @@ fn an_orderly_end_is_an_event_and_a_kill_is_none() {
     assert_eq!((&end["service"], &end["reason"]), (&json!("worker"), &json!("SIGINT")));
     assert_eq!(end["requests"], Value::Null);
 }
+
+#[test]
+fn a_second_signal_ends_a_worker_that_records_its_end() {
+    let folder = super::events::store();
+    let mut command = undercroft(folder.path(), &["worker"]);
+    let command = command.env("UNDERCROFT_LOG__LEVEL", "undercroft=debug").stderr(Stdio::piped());
+    let mut worker = command.spawn().unwrap();
+    super::wait_for_line(worker.stderr.as_mut().unwrap(), "working");
+
+    // the record of the end waits for another writer
+    let database = rusqlite::Connection::open(folder.path().join("undercroft.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    signal(&worker, "TERM");
+    super::wait_for_line(worker.stderr.as_mut().unwrap(), "running jobs");
+    signal(&worker, "TERM");
+    assert_eq!(worker.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn failures_of_handlers_are_counted() {
+    let folder = TempDir::new().unwrap();
+    let arguments = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
+    let (server, _, metrics) = start(&mut undercroft(folder.path(), &arguments));
+    // of a version that the program does not know
+    let sql = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) \
+               VALUES (randomblob(16), 'order.paid', 99, 'a', 0, '{}')";
+    let database = rusqlite::Connection::open(folder.path().join("undercroft.db")).unwrap();
+    database.execute(sql, []).unwrap();
+    let failures = "undercroft_handler_failures_total{subscriber=\"notifications\"}";
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let text = get(&metrics, "/metrics");
+        if metric(&text, failures) >= Some(1.0) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    server.stop();
+}

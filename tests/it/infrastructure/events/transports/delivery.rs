@@ -263,8 +263,8 @@ async fn a_store_changes_between_its_database_and_a_broker(shop: &Shop, broker: 
         next += 20;
     }
     assert_eq!(alone.deliver(&stop).await.unwrap(), 0);
-    let replayed = alone.replay("notes", Replay::default()).await.unwrap();
-    assert_eq!(replayed, Some(40), "all of them have been read");
+    let replayed = alone.replay(&alone.subscribers()[0], Replay::default()).await.unwrap();
+    assert_eq!(replayed, 40, "all of them have been read");
 }
 
 /// Fails once at number 1.
