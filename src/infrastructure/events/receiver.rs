@@ -11,13 +11,13 @@ use futures_util::{FutureExt, StreamExt};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::backoff::Backoff;
 use super::batch::Batch;
 use super::broker::Broker;
 use super::cloud_event::SOURCE;
 use super::event_dispatcher::EventDispatcher;
 use super::incoming::ReceivedEvent;
 use super::message_queue_event::MessageOutcome;
-use super::backoff::Backoff;
 use super::subscriber::Subscriber;
 use super::transports::{Messages, Received, Settlement, TransportError};
 use super::{cursor, inbox};

@@ -15,13 +15,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::backoff::Backoff;
 use super::broker::Broker;
 use super::cloud_event::CloudEvent;
 use super::cursor::{self, Lease, RELAY};
 use super::envelope::Envelope;
 use super::event_logger::{EventFilter, EventLogger};
 use super::message_queue_event::MessageOutcome;
-use super::backoff::Backoff;
 use super::transports::TransportError;
 use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
 use crate::infrastructure::repositories::{Database, DeadLetter, Outbox, SettingsRepository, UnitOfWork};

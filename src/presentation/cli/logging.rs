@@ -95,7 +95,10 @@ mod tests {
         });
         let line = lines.next().await;
         assert_eq!((line.level, line.message()), ("warn", "the message of *** failed".to_owned()));
-        assert_eq!(line.fields().collect::<Vec<_>>(), [("to", "***".to_owned()), ("attempts", "2".to_owned())]);
+        assert_eq!(
+            line.fields().collect::<Vec<_>>(),
+            [("to", "***".to_owned()), ("attempts", "2".to_owned())]
+        );
         assert!(line.target.starts_with("undercroft::"), "{line:?}");
     }
 }

@@ -11,8 +11,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::Mutex;
 
-use super::state_metrics::SubscriberLabels;
 use super::registry;
+use super::state_metrics::SubscriberLabels;
 use crate::infrastructure::events::{
     ApiRequestReceivedEvent, EventBus, HandlerFailure, LogEvent, MessageQueueEvent, Subscription,
     ThirdPartyApiResponseEvent,

@@ -126,8 +126,11 @@ async fn e_mails_wait_for_a_worker_that_sends_them_and_fail_after_two_days(shop:
     let late = pending_for(without, "a@example.com", None, SignedDuration::from_hours(49)).await;
     let soon = pending_for(without, "b@example.com", None, SignedDuration::from_hours(47)).await;
     Sale::begin(shop, 5, "tok_ok").await;
-    work_until_none(without, "SELECT 1 - COUNT(*) FROM emails WHERE kind = 'order_paid' AND event_id IS NOT NULL")
-        .await;
+    work_until_none(
+        without,
+        "SELECT 1 - COUNT(*) FROM emails WHERE kind = 'order_paid' AND event_id IS NOT NULL",
+    )
+    .await;
     job_queue(without).run("expire_emails", serde_json::json!({}), None).await.unwrap();
     work_until_none(without, "SELECT 1 - COUNT(*) FROM emails WHERE status = 'failed'").await;
     let late = email(without, late).await.unwrap();

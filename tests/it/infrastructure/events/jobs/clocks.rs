@@ -28,10 +28,7 @@ fn types() -> [JobType<Context>; 3] {
     [hourly, daily, JobType::new("hold", hold)]
 }
 
-on_both_engines!(
-    processes_whose_clocks_disagree_run_each_job_once,
-    ShopOptions::at("2026-01-01T02:00:00Z")
-);
+on_both_engines!(processes_whose_clocks_disagree_run_each_job_once, ShopOptions::at("2026-01-01T02:00:00Z"));
 async fn processes_whose_clocks_disagree_run_each_job_once(shop: &Shop) {
     let ahead = JobQueue::new(with_clock(shop, 10).await, types());
     let behind = JobQueue::new(with_clock(shop, -10).await, types());
@@ -55,10 +52,7 @@ async fn processes_whose_clocks_disagree_run_each_job_once(shop: &Shop) {
     assert_eq!(first.stop().await, 2);
 }
 
-on_both_engines!(
-    after_a_downtime_each_schedule_is_run_once,
-    ShopOptions::at("2026-10-24T23:30:00Z")
-);
+on_both_engines!(after_a_downtime_each_schedule_is_run_once, ShopOptions::at("2026-10-24T23:30:00Z"));
 async fn after_a_downtime_each_schedule_is_run_once(shop: &Shop) {
     let queue = JobQueue::new(shop.database.clone(), types());
     let log = Context::default();
