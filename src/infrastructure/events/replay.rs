@@ -23,7 +23,7 @@ pub struct Replay {
 
 impl EventDispatcher {
     /// Schedules events for one more delivery to a subscriber, in their order; returns their number. Later events of
-    /// their subjects are delivered after them. A subscriber that ignores repeated events, such as that of e-mails, ignores
+    /// their subjects are delivered after them. A subscriber that ignores repeated events, such as `emails`, ignores
     /// these too.
     pub async fn replay(&self, subscriber: &Subscriber, replay: Replay) -> Result<u64, Failure> {
         let (mut after, until) = self.kept(subscriber, &replay).await?;

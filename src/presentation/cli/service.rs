@@ -64,7 +64,7 @@ pub(super) async fn until_signals<T>(
     };
     tokio::select! {
         ended = ended => ended,
-        _ = second => Err(CliError::CutOff),
+        () = second => Err(CliError::CutOff),
     }
 }
 

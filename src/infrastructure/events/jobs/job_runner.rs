@@ -137,7 +137,7 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
                 }
             }
         }
-        pending().await
+        pending::<()>().await;
     }
 
     fn running_of(&self, name: &str) -> usize {

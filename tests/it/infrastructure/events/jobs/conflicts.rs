@@ -10,6 +10,13 @@ use super::{Context, Named, Running, count, hold, lease, named, queue, record, u
 use crate::support::store::execute;
 use crate::support::{Shop, ShopOptions};
 
+/// How an open job may end.
+const ENDS: [&[&str]; 3] = [
+    &["UPDATE jobs SET status = 'succeeded', ended_at = created_at WHERE ended_at IS NULL"],
+    &["UPDATE jobs SET status = 'failed', ended_at = created_at WHERE ended_at IS NULL"],
+    &["UPDATE jobs SET status = 'cancelled', ended_at = created_at WHERE ended_at IS NULL"],
+];
+
 on_both_engines!(a_job_that_is_open_is_kept_and_made_due_now, ShopOptions::at("2026-01-01T00:00:00Z"));
 async fn a_job_that_is_open_is_kept_and_made_due_now(shop: &Shop) {
     let queue = queue(&shop.database, JobType::new("record", record));
@@ -31,11 +38,6 @@ async fn a_job_that_is_open_is_kept_and_made_due_now(shop: &Shop) {
     execute(&shop.database, &["UPDATE jobs SET status = 'waiting', lease = NULL, failures = 1"]).await;
     assert_eq!(queue.run("record", named("r"), None).await.unwrap().id, job.id);
 
-    const ENDS: [&[&str]; 3] = [
-        &["UPDATE jobs SET status = 'succeeded', ended_at = created_at WHERE ended_at IS NULL"],
-        &["UPDATE jobs SET status = 'failed', ended_at = created_at WHERE ended_at IS NULL"],
-        &["UPDATE jobs SET status = 'cancelled', ended_at = created_at WHERE ended_at IS NULL"],
-    ];
     for end in ENDS {
         let open = queue.run("record", named("r"), None).await.unwrap();
         execute(&shop.database, end).await;
