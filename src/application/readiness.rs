@@ -19,18 +19,13 @@ const VALIDITY: Duration = Duration::from_secs(1);
 pub struct Readiness(Mutex<Option<(Instant, Result<(), NotReady>)>>);
 
 impl Readiness {
-    /// Writes a text to the database, unless that was done less than a second ago.
+    /// Reads the role of the database, and writes a text to one that is live, unless that was done less than a second
+    /// ago.
     ///
     /// # Errors
     ///
     /// [`NotReady`], with the reason why the database cannot be written.
     pub async fn check(&self, store: &Store) -> Result<(), Failure> {
-        // a standby becomes ready at once, so its state is not kept
-        if let Ok(role) = store.database().role().await
-            && let Some(reason) = role.not_live()
-        {
-            return Err(NotReady::from(reason).into());
-        }
         let mut last = self.0.lock().await;
         if let Some((at, result)) = *last
             && at.elapsed() < VALIDITY
@@ -38,18 +33,27 @@ impl Readiness {
             return Ok(result?);
         }
 
-        let written = store.database().write((), async |work, ()| {
-            // pages that do not change are not written
-            let now = work.now().as_microsecond().to_string();
-            SettingsRepository::set(work, "readiness", &now.repeat(SIZE / now.len())).await
-        });
-        let result = written.await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
-            not_ready(&error)
-        });
+        let result = write(store).await;
         *last = Some((Instant::now(), result));
         Ok(result?)
     }
+}
+
+async fn write(store: &Store) -> Result<(), NotReady> {
+    if let Ok(role) = store.database().role().await
+        && let Some(reason) = role.not_live()
+    {
+        return Err(reason.into());
+    }
+    let written = store.database().write((), async |work, ()| {
+        // pages that do not change are not written
+        let now = work.now().as_microsecond().to_string();
+        SettingsRepository::set(work, "readiness", &now.repeat(SIZE / now.len())).await
+    });
+    written.await.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
+        not_ready(&error)
+    })
 }
 
 fn not_ready(error: &DatabaseError) -> NotReady {

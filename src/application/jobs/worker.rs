@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_secs(2);
 const RELEASE: Duration = COMPLETION.saturating_add(Duration::from_secs(1));
 
 /// How often the worker reads whether the database is live.
-const ROLE: Duration = Duration::from_millis(500);
+const ROLE: Duration = Duration::from_secs(1);
 
 /// Runs the worker of a store until `stop` is cancelled. While the database is a standby, or if the store has moved to
 /// another one, the worker waits.

@@ -181,8 +181,10 @@ fn replication_exit(error: &ReplicationError) -> Exit {
         | R::NotReplicated
         | R::NotSource
         | R::CopyIncomplete => Exit::Usage,
-        R::NotRecorded(_)
+        R::Ended
+        | R::NotRecorded(_)
         | R::SourceRestored
+        | R::TargetRestored
         | R::Differs(_)
         | R::TooManyChanges
         | R::TargetInUse(_)

@@ -2,17 +2,46 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::Host;
 
+/// A condition that is checked before each message.
+type Condition = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// The faults of the connections of a proxy.
+#[derive(Clone, Default)]
+struct Faults {
+    /// The text of the message whose response is lost.
+    fatal: Arc<Mutex<Option<&'static str>>>,
+    /// When all connections are refused.
+    refused_when: Arc<Mutex<Option<Condition>>>,
+    /// The SQLSTATE with which connections are refused.
+    refusal: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl Faults {
+    /// Returns whether connections are refused from now on, or were before.
+    async fn refuse(&self) -> bool {
+        let condition = self.refused_when.lock().unwrap().clone();
+        if let Some(condition) = condition
+            && condition().await
+        {
+            self.refused_when.lock().unwrap().take();
+            *self.refusal.lock().unwrap() = Some("57P03");
+        }
+        self.refusal.lock().unwrap().is_some()
+    }
+}
+
 /// A TCP proxy in front of PostgreSQL whose connections fail when a test demands it.
 pub struct FaultyProxy {
     accepting: JoinHandle<()>,
     connections: Arc<Mutex<Vec<JoinHandle<()>>>>,
-    fatal: Arc<Mutex<Option<&'static str>>>,
-    refusal: Arc<Mutex<Option<&'static str>>>,
+    faults: Faults,
 }
 
 impl FaultyProxy {
@@ -20,22 +49,21 @@ impl FaultyProxy {
     pub async fn before(url: &str) -> (Self, String) {
         let (listener, address, proxied) = listen_before(url).await;
         let connections = Arc::new(Mutex::new(Vec::new()));
-        let fatal = Arc::new(Mutex::new(None));
-        let refusal = Arc::new(Mutex::new(None));
-        let (opened, text, code) = (Arc::clone(&connections), Arc::clone(&fatal), Arc::clone(&refusal));
+        let faults = Faults::default();
+        let (opened, of_connections) = (Arc::clone(&connections), faults.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let code = *code.lock().unwrap();
+                let code = *of_connections.refusal.lock().unwrap();
                 if let Some(code) = code {
                     refuse(&mut client, code).await;
                     continue;
                 }
                 let server = TcpStream::connect(&address).await.unwrap();
-                let connection = tokio::spawn(forward(client, server, Arc::clone(&text)));
+                let connection = tokio::spawn(forward(client, server, of_connections.clone()));
                 opened.lock().unwrap().push(connection);
             }
         });
-        (Self { accepting, connections, fatal, refusal }, proxied)
+        (Self { accepting, connections, faults }, proxied)
     }
 
     /// Closes all connections and refuses new ones, like a server that was stopped.
@@ -53,19 +81,29 @@ impl FaultyProxy {
     /// Closes all connections and responds to new ones with an error of this SQLSTATE, like a server whose
     /// administrator does not let the store in.
     pub fn refuse(&self, code: &'static str) {
-        *self.refusal.lock().unwrap() = Some(code);
+        *self.faults.refusal.lock().unwrap() = Some(code);
         self.close();
+    }
+
+    /// Closes all connections and refuses new ones as soon as a condition is true, which is checked before each message
+    /// is passed on.
+    pub fn refuse_when<F: Future<Output = bool> + Send + 'static>(
+        &self,
+        condition: impl Fn() -> F + Send + Sync + 'static,
+    ) {
+        let condition: Condition = Arc::new(move || condition().boxed());
+        *self.faults.refused_when.lock().unwrap() = Some(condition);
     }
 
     /// Lets connections in again.
     pub fn let_in(&self) {
-        *self.refusal.lock().unwrap() = None;
+        *self.faults.refusal.lock().unwrap() = None;
     }
 
     /// Passes the next message that contains `text` on to the server, waits for its response, and closes the connection
     /// instead of passing the response on.
     pub fn lose_response_to(&self, text: &'static str) {
-        *self.fatal.lock().unwrap() = Some(text);
+        *self.faults.fatal.lock().unwrap() = Some(text);
     }
 }
 
@@ -75,15 +113,18 @@ impl Drop for FaultyProxy {
     }
 }
 
-/// Passes messages on in both directions until a side closes or a response is lost.
-async fn forward(mut client: TcpStream, mut server: TcpStream, fatal: Arc<Mutex<Option<&'static str>>>) {
+/// Passes messages on in both directions until a side closes, a response is lost or connections are refused.
+async fn forward(mut client: TcpStream, mut server: TcpStream, faults: Faults) {
     let (mut sent, mut received) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         tokio::select! {
             read = client.read(&mut sent) => {
                 let Ok(length @ 1..) = read else { return };
                 let message = &sent[..length];
-                let is_fatal = fatal.lock().unwrap().take_if(|text| contains(message, text)).is_some();
+                if faults.refuse().await {
+                    return;
+                }
+                let is_fatal = faults.fatal.lock().unwrap().take_if(|text| contains(message, text)).is_some();
                 if server.write_all(message).await.is_err() {
                     return;
                 }
@@ -94,6 +135,9 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, fatal: Arc<Mutex<
             }
             read = server.read(&mut received) => {
                 let Ok(length @ 1..) = read else { return };
+                if faults.refuse().await {
+                    return;
+                }
                 if client.write_all(&received[..length]).await.is_err() {
                     return;
                 }

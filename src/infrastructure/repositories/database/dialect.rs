@@ -61,11 +61,11 @@ fn replace_words(text: String, words: &[(&str, &str)]) -> String {
     words.iter().fold(text, |text, (from, to)| text.replace(from, to))
 }
 
-/// Returns the query for the time of the database's clock.
+/// Returns the query for the time of the database's clock, on PostgreSQL when the transaction began.
 pub(crate) fn time(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
-        Engine::Postgres => "SELECT clock_timestamp()",
+        Engine::Postgres => "SELECT now()",
     }
 }
 
@@ -74,8 +74,7 @@ pub(crate) fn table_exists(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1)",
         Engine::Postgres => {
-            "SELECT EXISTS (SELECT 1 FROM information_schema.tables \
-             WHERE table_schema = current_schema() AND table_name = $1)"
+            "SELECT to_regclass(format('%I.%I', current_schema(), $1::text)) IS NOT NULL"
         }
     }
 }

@@ -28,6 +28,11 @@ const WRITERS: usize = 12;
 const LOCK_WAIT: &str = "-c lock_timeout=5s";
 /// Makes PostgreSQL refuse to write.
 const READ_ONLY: &str = "-c default_transaction_read_only=on";
+/// After which time without traffic a connection is probed, the time between two probes, and the number of probes
+/// without a reply after which it is closed. The URL may have others (`keepalives_interval`).
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 4);
+/// The longest time for which what was sent is not acknowledged, unless the URL has another one (`tcp_user_timeout`).
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(30);
 /// The longest wait for a connection, until the database is reported as unavailable.
 const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 
@@ -124,6 +129,13 @@ fn configure(url: &str, read_only: bool) -> Result<Config, tokio_postgres::Error
         config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
     }
     config.connect_timeout(CONNECTION_WAIT);
+    if config.get_keepalives_interval().is_none() {
+        let (idle, interval, retries) = KEEPALIVE;
+        config.keepalives_idle(idle).keepalives_interval(interval).keepalives_retries(retries);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(ACKNOWLEDGEMENT);
+    }
     let access = if read_only { READ_ONLY } else { "" };
     let own = config.get_options().unwrap_or_default().to_owned();
     config.options(format!("{LOCK_WAIT} {access} {own}"));

@@ -11,9 +11,11 @@ use super::param::params;
 
 /// The table that a source and a standby have.
 pub(super) const TABLE: &str = "replication";
+/// The table with the id of the replication by which the store has moved to a database.
+pub(super) const ORIGIN: &str = "replication_origin";
 /// The tables of replications and copies in progress. No migration creates them, and no copy contains them.
-pub(super) const TABLES: [&str; 5] =
-    [TABLE, "row_changes", "replication_triggers", "copy_tables", "copy_foreign_keys"];
+pub(super) const TABLES: [&str; 6] =
+    [TABLE, ORIGIN, "row_changes", "replication_triggers", "copy_tables", "copy_foreign_keys"];
 
 /// The role of a database in a replication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Role {
     Live,
     /// It is the database of a store, and records the changes of its rows for a standby.
     Source,
+    /// It is the database of a store, and the end of its replication has begun: changes may not be recorded.
+    Stopping,
     /// It is kept in step with a source, and only the replication writes to it.
     Standby,
     /// It was handed over: the store uses another database.
@@ -32,7 +36,7 @@ impl Role {
     /// Returns why a store cannot write; `None` if it can.
     pub fn not_live(self) -> Option<NotLive> {
         match self {
-            Self::Live | Self::Source => None,
+            Self::Live | Self::Source | Self::Stopping => None,
             Self::Standby => Some(NotLive::Standby),
             Self::Moved => Some(NotLive::Moved),
         }
@@ -41,6 +45,7 @@ impl Role {
     fn parse(name: &str) -> Self {
         match name {
             "source" => Self::Source,
+            "stopping" => Self::Stopping,
             "moved" => Self::Moved,
             _ => Self::Standby,
         }
@@ -72,7 +77,7 @@ impl ReplicationState {
         let mut connection = database.read().await?;
         Ok(match role(&mut connection).await? {
             Role::Live => None,
-            Role::Source => {
+            Role::Source | Role::Stopping => {
                 let sql = "SELECT COUNT(*), MIN(changed_at) FROM row_changes";
                 let (waiting, oldest_at) = connection.one(sql, &[]).await?;
                 Some(Self::Source { waiting, oldest_at })

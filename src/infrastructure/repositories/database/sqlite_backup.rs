@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::connection;
 use super::error::DatabaseError;
 use super::replication;
-use super::role::Role;
+use super::role::{ORIGIN, Role};
 use super::sqlite::{ReadAccess, open_reader};
 use super::sqlite_file;
 use super::{Database, DatabaseUrl};
@@ -39,15 +39,15 @@ pub fn is_empty(database: &Path) -> Result<bool, DatabaseError> {
     Ok(connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?)
 }
 
-/// Makes a copy of a database that is replicated that of a store which is not. One of a store that has moved remains
-/// so.
+/// Makes a copy of a database that is replicated that of a store which is not, and to which none has moved. One of a
+/// store that has moved remains so.
 pub async fn detach(file: &Path) -> Result<(), DatabaseError> {
     let database = Database::connect_for_writing(&DatabaseUrl::Sqlite(file.to_owned()), Context::system())?;
     let mut connection = database.unchecked_writer().await?;
-    if matches!(database.role().await?, Role::Source | Role::Standby) {
+    if database.role().await? != Role::Moved {
         replication::detach(&mut connection).await?;
     }
-    Ok(())
+    connection.script(&format!("DROP TABLE IF EXISTS {ORIGIN}")).await
 }
 
 /// Leaves a file that can be read without files beside it.

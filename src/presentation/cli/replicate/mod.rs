@@ -91,8 +91,11 @@ impl Replicate {
         let mut progress = Progress::new(self.format(), stop.clone(), bus);
         let run = replication::replicate(databases, goal, Context::system(), &stop, &mut progress).await;
         run.map_err(|error| match error {
+            ReplicationError::Copy(CopyError::Stopped) if goal == Goal::HandOver => {
+                CliError::Interrupted("before the store has moved; the source is written to as before".into())
+            }
             ReplicationError::Copy(CopyError::Stopped) => CliError::Interrupted(
-                "; what was copied remains, and the same command continues from there".into(),
+                "before it was complete; what was copied remains, and the same command continues from there".into(),
             ),
             error => CliError::Replication(error),
         })

@@ -157,11 +157,11 @@ impl ReplicationObserver for Progress {
         );
     }
 
-    fn interrupted(&mut self, error: &ReplicationError, pause: Duration) {
+    fn interrupted(&mut self, error: &ReplicationError, delay: Duration) {
         self.printed_at = None;
-        let (error, seconds) = (with_causes(error).to_string(), pause.as_secs_f64());
+        let (error, seconds) = (with_causes(error).to_string(), delay.as_secs_f64());
         self.print(
-            || format!("{error}; trying again in {seconds} s"),
+            || format!("{error}; retrying in {seconds} s"),
             || json!({"state": "interrupted", "error": error, "retry_in_seconds": seconds}),
         );
     }

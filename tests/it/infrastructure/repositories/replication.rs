@@ -1,5 +1,7 @@
 //! Replications of a store that is written to, between the engines.
 
+mod end;
+mod faults;
 mod hand_over;
 mod refusals;
 
@@ -84,16 +86,21 @@ struct Running {
 impl Running {
     /// Starts a replication, and waits for its first round.
     async fn start(from: &str, to: &str) -> Self {
+        let running = Self::begin(from, to, Goal::Follow);
+        running.rounds(1).await;
+        running
+    }
+
+    /// Starts a replication.
+    fn begin(from: &str, to: &str, goal: Goal) -> Self {
         let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
         let (stop, mut watch) = (CancellationToken::new(), Watch::new());
         let (rounds, interruptions) = (Arc::clone(&watch.rounds), Arc::clone(&watch.interruptions));
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            replicate((&from, &to), Goal::Follow, Context::system(), &stopped, &mut watch).await
+            replicate((&from, &to), goal, Context::system(), &stopped, &mut watch).await
         });
-        let running = Self { task, stop, rounds, interruptions };
-        running.rounds(1).await;
-        running
+        Self { task, stop, rounds, interruptions }
     }
 
     /// Waits for some further rounds.
@@ -106,6 +113,54 @@ impl Running {
     async fn stop(self) {
         self.stop.cancel();
         assert_eq!(self.task.await.unwrap().unwrap(), Outcome::Stopped);
+    }
+
+    /// Waits for the error with which it ends.
+    async fn failed(self) -> ReplicationError {
+        let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("the error in time");
+        ended.unwrap().unwrap_err()
+    }
+}
+
+/// Runs a statement in a transaction, which is committed when the token is cancelled.
+async fn write_until_committed(
+    shop: &Shop,
+    sql: &'static str,
+) -> (JoinHandle<Result<(), DatabaseError>>, CancellationToken) {
+    let (begun, complete) = (CancellationToken::new(), CancellationToken::new());
+    let (database, given) = (shop.database.clone(), (begun.clone(), complete.clone()));
+    let writing = tokio::spawn(async move {
+        let written = database.write(given, async move |work, (begun, complete)| {
+            work.script(sql).await?;
+            begun.cancel();
+            match work.engine() {
+                Engine::Postgres => complete.cancelled().await,
+                // on its own thread
+                Engine::Sqlite => {
+                    while !complete.is_cancelled() {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                }
+            }
+            Ok::<_, DatabaseError>(())
+        });
+        written.await
+    });
+    begun.cancelled().await;
+    (writing, complete)
+}
+
+/// Returns a proxy in front of the database that is on PostgreSQL, and the URLs of source and target through it.
+async fn through_proxy(shop: &Shop, target: &Target) -> (FaultyProxy, String, String) {
+    match shop.database.engine() {
+        Engine::Postgres => {
+            let (proxy, from) = FaultyProxy::before(&shop.url).await;
+            (proxy, from, target.url.clone())
+        }
+        Engine::Sqlite => {
+            let (proxy, to) = FaultyProxy::before(&target.url).await;
+            (proxy, shop.url.clone(), to)
+        }
     }
 }
 
@@ -265,9 +320,8 @@ on_both_engines!(a_replication_waits_for_a_postgres_that_is_away);
 async fn a_replication_waits_for_a_postgres_that_is_away(shop: &Shop) {
     let Some(target) = Target::on(other(shop.database.engine())).await else { return };
     let of_source = shop.database.engine() == Engine::Postgres;
-    let (proxy, proxied) = FaultyProxy::before(if of_source { &shop.url } else { &target.url }).await;
-    let (from, to) = if of_source { (&proxied, &target.url) } else { (&shop.url, &proxied) };
-    let running = Running::start(from, to).await;
+    let (proxy, from, to) = through_proxy(shop, &target).await;
+    let running = Running::start(&from, &to).await;
     for away in 1..3 {
         proxy.refuse("57P03");
         eventually(async || running.interruptions.load(Ordering::SeqCst) >= away).await;

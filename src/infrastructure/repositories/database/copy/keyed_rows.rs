@@ -75,7 +75,12 @@ impl CopyTable {
         let key: Option<Key> =
             columns.iter().zip(&members).map(|(column, member)| column.kind.parse_member(member)).collect();
         key.filter(|key| key.len() == columns.len())
-            .ok_or_else(|| DatabaseError::Internal(format!("no key of {}: {text}", self.name)))
+            // the text may be personal data
+            .ok_or_else(|| {
+                let columns: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+                let columns = columns.join(", ");
+                DatabaseError::Internal(format!("a recorded change of {} has no key ({columns})", self.name))
+            })
     }
 
     /// Returns the rows with these keys, in any order. `until` leaves out those with a greater key.
@@ -152,4 +157,20 @@ impl CopyTable {
 fn padded<T: Clone>(items: &[T]) -> Vec<T> {
     let last = items.last().into_iter().cycle();
     items.iter().chain(last).take(items.len().next_power_of_two()).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::new_database;
+    use super::super::catalog;
+
+    #[tokio::test]
+    async fn the_error_of_a_key_names_its_columns_and_not_its_value() {
+        let (_folder, database) = new_database().await;
+        let tables = catalog::tables(&mut database.read().await.unwrap()).await.unwrap();
+        let table = tables.iter().find(|table| table.name == "invoices").unwrap();
+        let error = table.parse_key("[\"ada@example.com\"]").unwrap_err().to_string();
+        assert!(error.contains("invoices") && error.contains("(id)"), "{error}");
+        assert!(!error.contains("ada"), "{error}");
+    }
 }

@@ -291,7 +291,7 @@ pub(super) fn write_failed(
     other: impl FnOnce(DatabaseError) -> CopyError,
 ) -> CopyError {
     match error {
-        DatabaseError::Taken { .. } => CopyError::WrittenMeanwhile(Some(error)),
+        DatabaseError::Taken { .. } | DatabaseError::Stale { .. } => CopyError::WrittenMeanwhile(Some(error)),
         error => other(error),
     }
 }

@@ -90,6 +90,9 @@ pub(super) async fn is_replicated(to: &DatabaseUrl, context: Context) -> Result<
 pub(in super::super) struct Target {
     /// The connection that writes, without foreign keys. It is closed before the database.
     pub(in super::super) connection: Connection,
+    /// The number of transactions of its replication with which pages of the first copy are written. If another process
+    /// has taken the target over, it is another one.
+    pub(in super::super) fence: Option<i64>,
     _database: Database,
 }
 
@@ -113,7 +116,7 @@ impl Target {
 
     /// Returns an open database as the target of writes without foreign keys.
     pub(in super::super) async fn of(database: Database) -> Result<Self, DatabaseError> {
-        Ok(Self { connection: database.unchecked_writer().await?, _database: database })
+        Ok(Self { connection: database.unchecked_writer().await?, fence: None, _database: database })
     }
 
     /// Records the content of the source, or compares it with what an earlier run recorded.
@@ -152,6 +155,13 @@ impl Target {
         rows: &[Vec<Param<'static>>],
     ) -> Result<(), DatabaseError> {
         self.connection.begin()?;
+        if let Some(generation) = self.fence {
+            // locks the row, so that nothing is written after another process has taken over
+            let sql = "UPDATE replication SET generation = $1 WHERE generation = $1";
+            if self.connection.execute(sql, &params![generation]).await? == 0 {
+                return Err(DatabaseError::Stale { table: "replication" });
+            }
+        }
         table.insert(&mut self.connection, rows).await?;
         self.connection.commit().await
     }

@@ -12,11 +12,11 @@ use crate::domain::context::Context;
 /// Ends the replication of the source at `url`: its changes are not recorded any more. The target remains a standby.
 pub async fn stop(url: &DatabaseUrl, context: Context) -> Result<(), ReplicationError> {
     let (_database, mut connection) = open(url, context).await.map_err(CopyError::Source)?;
-    match role(&mut connection).await.map_err(CopyError::Source)? {
-        Role::Source => Ok(recording::end(&mut connection).await.map_err(CopyError::Source)?),
-        Role::Live => Err(ReplicationError::NotReplicated),
-        Role::Standby | Role::Moved => Err(ReplicationError::NotSource),
+    if role(&mut connection).await.map_err(CopyError::Source)? == Role::Live {
+        return Err(ReplicationError::NotReplicated);
     }
+    let ended = recording::end(&mut connection, "source").await.map_err(CopyError::Source)?;
+    if ended { Ok(()) } else { Err(ReplicationError::NotSource) }
 }
 
 /// Makes a database that is a standby, or was handed over, that of a store, whatever the other one is.
@@ -25,7 +25,7 @@ pub async fn make_live(url: &DatabaseUrl, context: Context) -> Result<(), Replic
     if migrations::state(&database).await.map_err(CopyError::Source)? == SchemaState::CopyIncomplete {
         return Err(ReplicationError::CopyIncomplete);
     }
-    if matches!(role(&mut connection).await.map_err(CopyError::Source)?, Role::Live | Role::Source) {
+    if role(&mut connection).await.map_err(CopyError::Source)?.not_live().is_none() {
         return Err(ReplicationError::NotReplicated);
     }
     Ok(detach(&mut connection).await.map_err(CopyError::Source)?)
@@ -44,12 +44,16 @@ async fn open(url: &DatabaseUrl, context: Context) -> Result<(Database, Connecti
 pub(in super::super) async fn detach(connection: &mut Connection) -> Result<(), DatabaseError> {
     match role(connection).await? {
         Role::Live => Ok(()),
-        Role::Source | Role::Moved => recording::end(connection).await,
+        Role::Source | Role::Stopping => recording::end(connection, "source").await.map(drop),
+        Role::Moved => recording::end(connection, "moved").await.map(drop),
         Role::Standby => {
             let tables = recording::tables(connection).await?;
             connection.begin()?;
             standby::lock(connection, &tables).await?;
-            standby::become_live(connection, &tables).await?;
+            // it may have become live meanwhile
+            if role(connection).await? == Role::Standby {
+                standby::become_live(connection, &tables).await?;
+            }
             connection.commit().await?;
             standby::check_foreign_keys(connection).await
         }

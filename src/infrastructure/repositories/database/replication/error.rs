@@ -18,6 +18,12 @@ pub enum ReplicationError {
          `undercroft replicate --make-live` makes this database the store again in an emergency"
     )]
     SourceHasMoved,
+    /// The end of the replication has begun.
+    #[error(
+        "the replication was ended by `undercroft replicate --stop` (which completes that if it was interrupted): a new \
+         one needs an empty target"
+    )]
+    Ended,
     /// The target belongs to another source, or to a replication that was stopped.
     #[error(
         "the target belongs to another replication, or to one that was stopped: a new one needs an empty database"
@@ -40,6 +46,12 @@ pub enum ReplicationError {
          target and begin again"
     )]
     SourceRestored,
+    /// The target is older than what the source has recorded of it.
+    #[error(
+        "the target is older than before, as if its file was replaced by a backup, and changes since then are not \
+         recorded any more: run `undercroft replicate --stop`, empty the target and begin again"
+    )]
+    TargetRestored,
     /// Tables of source and target differ.
     #[error(
         "these tables of source and target differ: {0}. Run `undercroft replicate --stop`, empty the target and begin \
@@ -47,7 +59,7 @@ pub enum ReplicationError {
     )]
     Differs(String),
     /// More changes are recorded than are applied.
-    #[error("the source changes faster than the target: try the hand-over again when it is changed less")]
+    #[error("the source changes faster than the target: run the hand-over again when it is changed less")]
     TooManyChanges,
     /// Tables of the target are in use.
     #[error(
@@ -56,16 +68,19 @@ pub enum ReplicationError {
     TargetInUse(#[source] DatabaseError),
     /// The writes of the source could not be held.
     #[error(
-        "a transaction of the source takes long, such as an import; the source is written to as before. Try again when \
-         it has ended"
+        "a transaction of the source takes long, such as an import; the source is written to as before. Run this \
+         again when it has ended"
     )]
     WritesNotHeld(#[source] DatabaseError),
     /// The last step took too long.
     #[error("the last changes could not be applied within a second; the source is written to as before")]
     TooSlow,
-    /// The source has moved, and the target is not live yet: neither is written to until it is.
-    #[error("the source has moved, and the target is not live yet: this must be run again until it is")]
-    Unfinished(#[source] DatabaseError),
+    /// The source has moved, or may have, and the target is not live yet: neither is written to until it is.
+    #[error(
+        "the hand-over is not complete: the source may have moved, and the target is not live yet. Run the same command \
+         again until it is"
+    )]
+    Unfinished(#[source] Option<DatabaseError>),
     /// There is nothing to stop or to make live.
     #[error("the database is not replicated")]
     NotReplicated,
@@ -99,6 +114,6 @@ impl ReplicationError {
 
     /// Returns whether a hand-over may succeed a moment later.
     pub(super) fn is_momentary(&self) -> bool {
-        matches!(self, Self::TargetInUse(_) | Self::WritesNotHeld(_) | Self::TooSlow)
+        matches!(self, Self::TargetInUse(_) | Self::WritesNotHeld(_))
     }
 }

@@ -39,13 +39,13 @@ pub use self::{
     error::ReplicationError,
 };
 
-/// The wait after a round. Each one is a transaction of the source, whose writers wait for it on SQLite.
+/// The delay after a round. Each one is a transaction of the source, whose writers wait for it on SQLite.
 const POLL: Duration = Duration::from_millis(100);
 /// The number of changes in a round after which the next one follows at once.
 const MANY: i64 = 1000;
 /// How often the target records that it equals the source while there are no changes.
 const TOUCH: Duration = Duration::from_secs(5);
-/// The waits before a lost connection is opened again: the first one, doubled up to the last.
+/// The delays before a lost connection is opened again: the first one, doubled up to the last.
 const RECONNECT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
 
 /// What a replication is run for.
@@ -83,7 +83,7 @@ pub struct Round {
     pub waited: i64,
     /// The age of the oldest of them.
     pub lag: Duration,
-    /// The time of the snapshot of the source that the target equals now, by the source's clock.
+    /// A time by the source's clock: the target has all that was committed before it.
     pub equal_at: Timestamp,
     /// The changed rows.
     pub changes: Changes,
@@ -94,13 +94,14 @@ pub trait ReplicationObserver: CopyObserver {
     /// Receives each round.
     fn applied(&mut self, round: &Round);
     /// Receives an error after which the replication continues, and the time until it does.
-    fn interrupted(&mut self, error: &ReplicationError, pause: Duration);
+    fn interrupted(&mut self, error: &ReplicationError, delay: Duration);
 }
 
 /// Replicates the store at `from` to the database at `to`, which is empty or belongs to this replication, until `stop`
 /// is cancelled or the goal is reached.
 ///
-/// A connection that is lost after the start is opened again. The process may end at any time.
+/// A connection that is lost after the start is opened again. The process may end at any time. Another process that
+/// replicates to the same target ends with an error.
 pub async fn replicate<O: ReplicationObserver>(
     (from, to): (&DatabaseUrl, &DatabaseUrl),
     goal: Goal,
@@ -109,10 +110,11 @@ pub async fn replicate<O: ReplicationObserver>(
     observer: &mut O,
 ) -> Result<Outcome, ReplicationError> {
     let mut opened = pair::open(from, to, &context).await;
-    let mut pause = RECONNECT[0];
-    let mut has_opened = false;
+    let mut delay = RECONNECT[0];
+    let (mut has_opened, mut may_have_moved) = (false, false);
     loop {
         has_opened |= opened.is_ok();
+        may_have_moved |= matches!(opened, Ok(Opened::Moving(_)));
         let began = Instant::now();
         let error = match opened {
             Ok(opened) => match run(opened, goal, stop, observer).await {
@@ -125,15 +127,26 @@ pub async fn replicate<O: ReplicationObserver>(
             return Err(error);
         }
         if began.elapsed() > RECONNECT[1] {
-            pause = RECONNECT[0];
+            delay = RECONNECT[0];
         }
-        observer.interrupted(&error, pause);
+        observer.interrupted(&error, delay);
+        may_have_moved |= matches!(error, ReplicationError::Unfinished(_));
         tokio::select! {
-            () = stop.cancelled() => return Ok(Outcome::Stopped),
-            () = sleep(pause) => {}
+            () = stop.cancelled() => {
+                return if may_have_moved { Err(ReplicationError::Unfinished(None)) } else { stopped(goal) };
+            }
+            () = sleep(delay) => {}
         }
-        pause = RECONNECT[1].min(pause * 2);
+        delay = RECONNECT[1].min(delay * 2);
         opened = pair::open(from, to, &context).await;
+    }
+}
+
+/// Returns the outcome of a replication that was stopped: an error if its goal is to come to an end.
+fn stopped(goal: Goal) -> Result<Outcome, ReplicationError> {
+    match goal {
+        Goal::Follow => Ok(Outcome::Stopped),
+        Goal::Verify | Goal::HandOver => Err(CopyError::Stopped.into()),
     }
 }
 
@@ -146,11 +159,16 @@ async fn run<O: ReplicationObserver>(
 ) -> Result<Outcome, ReplicationError> {
     let mut pair = match opened {
         Opened::Copying(mut pair) => {
+            pair.take_over().await?;
             pair.copy(observer).await?;
             pair
         }
-        Opened::Following(pair) => pair,
+        Opened::Following(mut pair) => {
+            pair.take_over().await?;
+            pair
+        }
         Opened::Moving(mut pair) if goal == Goal::HandOver => {
+            pair.take_over().await?;
             hand_over::complete(&mut pair).await?;
             standby::check_foreign_keys(&mut pair.target.connection).await.map_err(CopyError::Target)?;
             return Ok(Outcome::HandedOver { tables: Vec::new(), stop: None });
@@ -189,7 +207,7 @@ async fn follow<O: ReplicationObserver>(
                 Goal::Follow => continue,
                 Goal::Verify => return Ok(Outcome::Verified(tables)),
                 Goal::HandOver => {
-                    let stopped = hand_over::hand_over(pair).await?;
+                    let stopped = hand_over::hand_over(pair, stop).await?;
                     standby::check_foreign_keys(&mut pair.target.connection)
                         .await
                         .map_err(CopyError::Target)?;
@@ -206,5 +224,5 @@ async fn follow<O: ReplicationObserver>(
             () = sleep(POLL) => {}
         }
     }
-    Ok(Outcome::Stopped)
+    stopped(goal)
 }

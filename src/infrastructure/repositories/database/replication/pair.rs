@@ -15,6 +15,7 @@ use super::super::param::params;
 use super::super::role::{Role, role};
 use super::super::{Database, DatabaseUrl, SchemaState, Setup};
 use super::apply::{Application, Changes};
+use super::recording::SourceState;
 use super::standby::TargetState;
 use super::{ReplicationError, ReplicationObserver, Round, recording, standby};
 use crate::domain::context::Context;
@@ -61,19 +62,25 @@ pub(super) async fn open(
     if source_role == Role::Standby {
         return Err(ReplicationError::SourceIsStandby);
     }
+    if source_role == Role::Stopping {
+        return Err(ReplicationError::Ended);
+    }
     let state = look(from, to, &mut reader, context.clone()).await?;
     let found = if state == SchemaState::Empty { None } else { find_target(to, context).await? };
-    drop(reader);
     match (&state, source_role, found) {
         (SchemaState::Empty, Role::Live | Role::Source, _)
         | (SchemaState::CopyIncomplete, Role::Live | Role::Source, None)
         | (SchemaState::CopyIncomplete | SchemaState::Current { .. }, _, Some(_)) => {}
         (SchemaState::Current { .. }, Role::Moved, None) => {
-            let target = Database::connect_for_writing(to, context.clone()).map_err(CopyError::Target)?;
-            return Ok(Opened::Moved(Target::of(target).await.map_err(CopyError::Target)?));
+            let SourceState { id, .. } = recording::state(&mut reader).await.map_err(CopyError::Source)?;
+            let mut target = open_target(to, context, &state).await?;
+            let origin = standby::origin(&mut target.connection).await.map_err(CopyError::Target)?;
+            let is_target = origin == Some(id);
+            return if is_target { Ok(Opened::Moved(target)) } else { Err(ReplicationError::SourceHasMoved) };
         }
         _ => return Err(CopyError::NotEmpty.into()),
     }
+    drop(reader);
 
     let mut record = source.unchecked_writer().await.map_err(CopyError::Source)?;
     let (id, claimed) = match (source_role, found) {
@@ -87,7 +94,7 @@ pub(super) async fn open(
     };
     let target = open_target(to, context, &state).await?;
     let mut pair = Pair::new(id, source, record, target).await?;
-    pair.claim(found, claimed).await?;
+    pair.claim(found.is_some(), claimed).await?;
     Ok(match (state, source_role) {
         (SchemaState::Current { .. }, Role::Moved) => Opened::Moving(pair),
         (SchemaState::Current { .. }, _) => Opened::Following(pair),
@@ -102,7 +109,7 @@ async fn find_target(to: &DatabaseUrl, context: &Context) -> Result<Option<Targe
     match role(&mut connection).await.map_err(CopyError::Target)? {
         Role::Live => Ok(None),
         // a source of another replication is a store
-        Role::Source | Role::Moved => Err(CopyError::NotEmpty),
+        Role::Source | Role::Stopping | Role::Moved => Err(CopyError::NotEmpty),
         Role::Standby => standby::state(&mut connection).await.map(Some).map_err(CopyError::Target),
     }
 }
@@ -113,9 +120,11 @@ async fn resume(
     record: &mut Connection,
     found: Option<TargetState>,
 ) -> Result<(Uuid, bool), ReplicationError> {
-    let (id, claimed) = recording::state(record).await.map_err(CopyError::Source)?;
+    let SourceState { id, claimed, generation } =
+        recording::state(record).await.map_err(CopyError::Source)?;
     match found {
         Some(target) if target.id != id => return Err(ReplicationError::OtherSource),
+        Some(target) if target.generation < generation => return Err(ReplicationError::TargetRestored),
         None if claimed => return Err(ReplicationError::OtherTarget),
         _ => {}
     }
@@ -155,12 +164,9 @@ impl Pair {
     }
 
     /// Makes the target that of the source, if it is not yet.
-    async fn claim(&mut self, found: Option<TargetState>, claimed: bool) -> Result<(), ReplicationError> {
+    async fn claim(&mut self, is_target: bool, claimed: bool) -> Result<(), ReplicationError> {
         let target = &mut self.target.connection;
-        if let Some(found) = found {
-            (self.generation, self.applied, self.verified) =
-                (found.generation, found.applied, found.verified);
-        } else {
+        if !is_target {
             // otherwise it is that of `copy`
             let copied: i64 =
                 target.one("SELECT COUNT(*) FROM copy_tables", &[]).await.map_err(CopyError::Target)?;
@@ -175,13 +181,34 @@ impl Pair {
         Ok(())
     }
 
+    /// Makes this process the one that writes to the target.
+    pub(super) async fn take_over(&mut self) -> Result<(), ReplicationError> {
+        let taken = standby::take_over(&mut self.target.connection).await;
+        let TargetState { generation, applied, verified, .. } = taken.map_err(CopyError::Target)?;
+        (self.generation, self.applied, self.verified) = (generation, applied, verified);
+        Ok(())
+    }
+
+    /// Begins a snapshot of the source; returns it with the recorded changes that it sees.
+    async fn begin_snapshot(&mut self) -> Result<(Connection, Waiting), ReplicationError> {
+        let mut snapshot = begin_snapshot(&self.source).await.map_err(CopyError::Source)?;
+        // before the snapshot, which begins with the first row that is read
+        let at = snapshot.one(dialect::time(snapshot.engine()), &[]).await.map_err(CopyError::Source)?;
+        match role(&mut snapshot).await.map_err(CopyError::Source)? {
+            Role::Source => {}
+            Role::Moved => return Err(ReplicationError::SourceHasMoved),
+            Role::Live | Role::Stopping | Role::Standby => return Err(ReplicationError::Ended),
+        }
+        let waiting = Waiting::read(&mut snapshot, at).await.map_err(CopyError::Source)?;
+        Ok((snapshot, waiting))
+    }
+
     /// Completes the first copy, after which the target is a standby that equals a snapshot of the source.
     pub(super) async fn copy<O: ReplicationObserver>(
         &mut self,
         observer: &mut O,
     ) -> Result<(), ReplicationError> {
-        let mut snapshot = begin_snapshot(&self.source).await.map_err(CopyError::Source)?;
-        let waiting = Waiting::read(&mut snapshot).await.map_err(CopyError::Source)?;
+        let (mut snapshot, waiting) = self.begin_snapshot().await?;
         let (mut copied, mut all) = (Vec::new(), 0);
         for table in &self.tables {
             copied.push(table.last_key(&mut self.target.connection).await.map_err(CopyError::Target)?);
@@ -195,6 +222,7 @@ impl Pair {
             self.end("copying", &waiting).await?;
         }
 
+        self.target.fence = Some(self.generation);
         let mut progress = Progress { observer, step: CopyStep::Copying, rows: 0, of: Some(all) };
         for table in &self.tables {
             copy_table(&mut snapshot, &mut self.target, table, &mut progress).await?;
@@ -209,8 +237,7 @@ impl Pair {
 
     /// Applies the changes that the source has recorded, after which the target equals a snapshot of the source.
     pub(super) async fn round(&mut self, compared: bool) -> Result<Round, ReplicationError> {
-        let mut snapshot = begin_snapshot(&self.source).await.map_err(CopyError::Source)?;
-        let waiting = Waiting::read(&mut snapshot).await.map_err(CopyError::Source)?;
+        let (mut snapshot, waiting) = self.begin_snapshot().await?;
         let changes = if waiting.count == 0 {
             Changes::new()
         } else {
@@ -225,8 +252,7 @@ impl Pair {
         &mut self,
         observer: &mut O,
     ) -> Result<Vec<TableReport>, ReplicationError> {
-        let mut snapshot = begin_snapshot(&self.source).await.map_err(CopyError::Source)?;
-        let waiting = Waiting::read(&mut snapshot).await.map_err(CopyError::Source)?;
+        let (mut snapshot, waiting) = self.begin_snapshot().await?;
         self.apply(&mut snapshot, &waiting, false).await?;
 
         let mut reading = Progress { observer: &mut *observer, step: CopyStep::Reading, rows: 0, of: None };
@@ -288,20 +314,14 @@ impl Pair {
         if waiting.count == 0 {
             return Ok(());
         }
-        let engine = self.record.engine();
-        let deleted =
-            self.record.execute(dialect::delete_seen_changes(engine), &params![&waiting.seen]).await;
-        match deleted {
-            Err(DatabaseError::Unavailable(reason)) if engine == Engine::Sqlite => {
-                tracing::debug!(reason, "other writers have the lock; the changes will be applied once more");
-                Ok(())
-            }
-            deleted => deleted.map(drop).map_err(CopyError::Source),
-        }
+        let forgotten = recording::forget(&mut self.record, &waiting.seen, self.generation).await;
+        forgotten.map_err(CopyError::Source)
     }
 }
 
-/// Begins a transaction of the target. Fails if another process writes to it for a replication.
+/// Begins a transaction of the target. Fails if another process has taken it over. On PostgreSQL the server ends the
+/// transaction if nothing comes from this process for half a minute, as when the network fails: its locks would
+/// remain otherwise.
 pub(super) async fn begin(
     target: &mut Connection,
     id: Uuid,
@@ -311,6 +331,9 @@ pub(super) async fn begin(
                WHERE id = $1 AND generation = $2 AND role IN ('copying', 'standby')";
     let begun = async {
         target.begin()?;
+        if target.engine() == Engine::Postgres {
+            target.defer_script("SET LOCAL idle_in_transaction_session_timeout = '30s'")?;
+        }
         target.execute(sql, &params![id, *generation]).await
     };
     if begun.await.map_err(CopyError::Target)? == 0 {
@@ -335,22 +358,20 @@ pub(super) async fn set_serials(
 }
 
 /// The recorded changes that a snapshot of the source sees.
-pub(super) struct Waiting {
-    pub(super) count: i64,
+struct Waiting {
+    count: i64,
     /// The last number of a change, 0 if there is none.
     last: i64,
     oldest: Option<Timestamp>,
-    /// The time of the snapshot by the source's clock.
+    /// A time by the source's clock: the snapshot has all that was committed before it.
     at: Timestamp,
     /// The position up to which it sees changes.
     seen: String,
 }
 
 impl Waiting {
-    pub(super) async fn read(snapshot: &mut Connection) -> Result<Self, DatabaseError> {
-        let engine = snapshot.engine();
-        let seen = snapshot.one(dialect::seen_changes(engine), &[]).await?;
-        let at = snapshot.one(dialect::time(engine), &[]).await?;
+    async fn read(snapshot: &mut Connection, at: Timestamp) -> Result<Self, DatabaseError> {
+        let seen = snapshot.one(dialect::seen_changes(snapshot.engine()), &[]).await?;
         let sql = "SELECT COUNT(*), COALESCE(MAX(seq), 0), MIN(changed_at) FROM row_changes";
         let (count, last, oldest) = snapshot.one(sql, &[]).await?;
         Ok(Self { count, last, oldest, at, seen })

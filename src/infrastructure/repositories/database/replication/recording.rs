@@ -16,9 +16,9 @@ use super::super::param::params;
 use super::super::role;
 use super::tables::create_state;
 
-/// The most attempts to lock a table of PostgreSQL, and the wait after each.
+/// The most attempts to lock a table of PostgreSQL, and the delay after each.
 const ATTEMPTS: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(500);
+const BACKOFF: Duration = Duration::from_millis(500);
 /// The table of the migrations, which source and target have each of their own.
 const MIGRATIONS: &str = "schema_migrations";
 
@@ -89,8 +89,17 @@ pub(super) async fn missing(connection: &mut Connection) -> Result<Vec<CopyTable
     Ok(tables)
 }
 
-/// Ends the record and removes its tables.
-pub(super) async fn end(connection: &mut Connection) -> Result<(), DatabaseError> {
+/// Ends the record of a database with the role `from`, and removes its tables. Returns `false` if it has another role,
+/// or if it was changed meanwhile.
+///
+/// The role changes first, in a transaction of its own: the database cannot be handed over any more, and each snapshot
+/// with a change that was not recorded has this role. An end that was interrupted is completed by the next one.
+pub(super) async fn end(connection: &mut Connection, from: &str) -> Result<bool, DatabaseError> {
+    let sql = "UPDATE replication SET role = 'stopping' WHERE role IN ('stopping', $1)";
+    if connection.execute(sql, &params![from]).await? == 0 {
+        return Ok(false);
+    }
+
     let engine = connection.engine();
     let tables = self::tables(connection).await?;
     if engine == Engine::Postgres {
@@ -110,7 +119,8 @@ pub(super) async fn end(connection: &mut Connection) -> Result<(), DatabaseError
         connection.script("DROP FUNCTION begin_recorded_changes").await?;
     }
     connection.script(&format!("DROP TABLE row_changes; DROP TABLE {}", role::TABLE)).await?;
-    connection.commit().await
+    connection.commit().await?;
+    Ok(true)
 }
 
 /// Runs a script that locks a table of PostgreSQL, in short attempts: those that write to the table wait meanwhile.
@@ -123,7 +133,7 @@ async fn locking(connection: &mut Connection, script: &str) -> Result<(), Databa
             Ok(()) => return connection.commit().await,
             Err(DatabaseError::Unavailable(_) | DatabaseError::Retryable(_)) if attempt < ATTEMPTS => {
                 connection.roll_back().await?;
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(BACKOFF).await;
             }
             Err(error) => return Err(error),
         }
@@ -214,9 +224,39 @@ fn changed_key(table: &CopyTable) -> String {
     pairs.map(|(new, old)| format!("{new} <> {old}")).collect::<Vec<_>>().join(" OR ")
 }
 
-/// Returns the id of the replication of a database, and whether a target belongs to it.
-pub(super) async fn state(connection: &mut Connection) -> Result<(Uuid, bool), DatabaseError> {
-    connection.one("SELECT id, claimed FROM replication", &[]).await
+/// The state of the replication in a source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SourceState {
+    pub(super) id: Uuid,
+    pub(super) claimed: bool,
+    pub(super) generation: i64,
+}
+
+/// Returns the state of the replication in a source.
+pub(super) async fn state(connection: &mut Connection) -> Result<SourceState, DatabaseError> {
+    let sql = "SELECT id, claimed, generation FROM replication";
+    let (id, claimed, generation) = connection.one(sql, &[]).await?;
+    Ok(SourceState { id, claimed, generation })
+}
+
+/// Deletes the recorded changes that the snapshot with the position `seen` saw, which the target has since its
+/// transaction of this number. Does nothing if others write to SQLite for long.
+pub(super) async fn forget(
+    connection: &mut Connection,
+    seen: &str,
+    generation: i64,
+) -> Result<(), DatabaseError> {
+    match connection.begin() {
+        Err(DatabaseError::Unavailable(reason)) => {
+            tracing::debug!(reason, "other writers have the lock; the changes will be applied once more");
+            return Ok(());
+        }
+        begun => begun?,
+    }
+    let sql = "UPDATE replication SET generation = $1";
+    connection.execute(sql, &params![generation]).await?;
+    connection.execute(dialect::delete_seen_changes(connection.engine()), &params![seen]).await?;
+    connection.commit().await
 }
 
 /// Records that a target belongs to a source.

@@ -9,6 +9,8 @@ use super::super::copy::catalog::CopyTable;
 use super::super::copy::target::FOREIGN_KEYS;
 use super::super::dialect::{self, Engine};
 use super::super::error::DatabaseError;
+use super::super::param::params;
+use super::super::role::{ORIGIN, Role, role};
 use super::tables::create_state;
 
 /// The table with the triggers of the schema that were removed (SQLite).
@@ -35,6 +37,33 @@ pub(super) async fn state(connection: &mut Connection) -> Result<TargetState, Da
     let sql = "SELECT id, generation, applied, verified_at IS NOT NULL FROM replication";
     let (id, generation, applied, verified) = connection.one(sql, &[]).await?;
     Ok(TargetState { id, generation, applied, verified })
+}
+
+/// Makes this process the one that writes to a target: waits for a transaction of another one, or of a lost connection,
+/// and makes their next one fail. Returns the state from then on.
+pub(super) async fn take_over(connection: &mut Connection) -> Result<TargetState, DatabaseError> {
+    let taken = connection.execute("UPDATE replication SET generation = generation + 1", &[]).await;
+    match taken {
+        Err(_) if role(connection).await? == Role::Live => {
+            Err(DatabaseError::Retryable("the target has become live meanwhile".into()))
+        }
+        Err(error) => Err(error),
+        Ok(_) => state(connection).await,
+    }
+}
+
+/// Returns the id of the replication by which the store has moved to this database; `None` if it has not.
+pub(super) async fn origin(connection: &mut Connection) -> Result<Option<Uuid>, DatabaseError> {
+    if !connection.one::<bool>(dialect::table_exists(connection.engine()), &params![ORIGIN]).await? {
+        return Ok(None);
+    }
+    connection.first(&format!("SELECT id FROM {ORIGIN}"), &[]).await
+}
+
+/// Records that the store moves to this database by its replication, within the transaction that makes it live.
+pub(super) async fn record_origin(connection: &mut Connection) -> Result<(), DatabaseError> {
+    let script = format!("DROP TABLE IF EXISTS {ORIGIN}; CREATE TABLE {ORIGIN} AS SELECT id FROM replication");
+    connection.script(&script).await
 }
 
 /// Makes an incomplete copy that of a replication: removes the triggers of the schema.
@@ -97,14 +126,18 @@ fn refusing_names(table: &CopyTable) -> [String; 3] {
     ["insert", "update", "delete"].map(|event| format!("standby_{}_{event}", table.name))
 }
 
-/// Locks the tables until the transaction ends, so that [`become_live`] waits for no reader (PostgreSQL).
+/// Locks the tables until the transaction ends, so that [`become_live`] waits for no reader (PostgreSQL). If nothing
+/// comes from this process for ten seconds, as when the network fails, the server ends it.
 pub(super) async fn lock(connection: &mut Connection, tables: &[CopyTable]) -> Result<(), DatabaseError> {
     match connection.engine() {
         Engine::Sqlite => Ok(()),
         Engine::Postgres => {
             let names: Vec<_> = tables.iter().map(|table| format!("\"{}\"", table.name)).collect();
             let names = names.join(", ");
-            let sql = format!("SET LOCAL lock_timeout = '2s'; LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE");
+            let sql = format!(
+                "SET LOCAL lock_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '10s'; \
+                 LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"
+            );
             connection.script(&sql).await
         }
     }

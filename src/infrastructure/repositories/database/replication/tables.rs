@@ -8,15 +8,17 @@ use super::super::error::DatabaseError;
 use super::super::param::params;
 
 /// The table with the state of the replication, one row:
-/// - `role`: `source` or `moved`; `copying` during the first copy, `standby`, and `applying` within a transaction;
+/// - `role`: `source`, `stopping` from the begin of its end, or `moved`; `copying` during the first copy, `standby`, and
+///   `applying` within a transaction;
 /// - `claimed` (of a source): whether a target belongs to it, after which recorded changes are deleted;
-/// - `generation` (of a target): counts the transactions of the replication, so that only one process writes;
+/// - `generation`: of a target, counts the transactions of the replication and the processes that took it over, so that
+///   only one process writes; of a source, that of the target when recorded changes were last deleted;
 /// - `applied` (of a target): the last number of a recorded change that was applied;
 /// - `equal_at`, `verified_at` (of a target): the time of the last snapshot of the source that it equals, and of the
 ///   last one with which all its rows were compared.
 const STATE: &str = "CREATE TABLE replication (
     id UUID PRIMARY KEY,
-    role TEXT NOT NULL CHECK (role IN ('source', 'moved', 'copying', 'standby', 'applying')),
+    role TEXT NOT NULL CHECK (role IN ('source', 'stopping', 'moved', 'copying', 'standby', 'applying')),
     claimed BOOLEAN NOT NULL,
     generation BIGINT NOT NULL,
     applied BIGINT NOT NULL,

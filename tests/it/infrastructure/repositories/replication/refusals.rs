@@ -120,3 +120,20 @@ async fn a_source_that_was_restored_is_refused(shop: &Shop) {
     assert!(matches!(refused(&shop.url, &target.url).await, ReplicationError::SourceRestored));
     stop(&shop.url.parse().unwrap(), Context::system()).await.unwrap();
 }
+
+on_both_engines!(a_standby_that_was_restored_is_refused);
+async fn a_standby_that_was_restored_is_refused(shop: &Shop) {
+    let target = Target::sqlite();
+    shop.product().create().await;
+    verified(&shop.url, &target.url).await;
+    let file = target.url.strip_prefix("sqlite:").unwrap();
+    let backup = format!("{file}.backup");
+    std::fs::copy(file, &backup).unwrap();
+    execute(&shop.database, &["UPDATE products SET description = 'changed'"]).await;
+    verified(&shop.url, &target.url).await;
+
+    std::fs::copy(&backup, file).unwrap();
+    let error = refused(&shop.url, &target.url).await;
+    assert!(matches!(error, ReplicationError::TargetRestored), "{error}");
+    stop(&shop.url.parse().unwrap(), Context::system()).await.unwrap();
+}
