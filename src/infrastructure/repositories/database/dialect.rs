@@ -73,9 +73,7 @@ pub(crate) fn time(engine: Engine) -> &'static str {
 pub(crate) fn table_exists(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1)",
-        Engine::Postgres => {
-            "SELECT to_regclass(format('%I.%I', current_schema(), $1::text)) IS NOT NULL"
-        }
+        Engine::Postgres => "SELECT to_regclass(format('%I.%I', current_schema(), $1::text)) IS NOT NULL",
     }
 }
 

@@ -95,7 +95,8 @@ impl Replicate {
                 CliError::Interrupted("before the store has moved; the source is written to as before".into())
             }
             ReplicationError::Copy(CopyError::Stopped) => CliError::Interrupted(
-                "before it was complete; what was copied remains, and the same command continues from there".into(),
+                "before it was complete; what was copied remains, and the same command continues from there"
+                    .into(),
             ),
             error => CliError::Replication(error),
         })

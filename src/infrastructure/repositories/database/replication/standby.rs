@@ -62,7 +62,8 @@ pub(super) async fn origin(connection: &mut Connection) -> Result<Option<Uuid>, 
 
 /// Records that the store moves to this database by its replication, within the transaction that makes it live.
 pub(super) async fn record_origin(connection: &mut Connection) -> Result<(), DatabaseError> {
-    let script = format!("DROP TABLE IF EXISTS {ORIGIN}; CREATE TABLE {ORIGIN} AS SELECT id FROM replication");
+    let script =
+        format!("DROP TABLE IF EXISTS {ORIGIN}; CREATE TABLE {ORIGIN} AS SELECT id FROM replication");
     connection.script(&script).await
 }
 

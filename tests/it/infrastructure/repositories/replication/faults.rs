@@ -175,8 +175,7 @@ impl ReplicationObserver for Stopping {
 async fn replicate_stopped(from: &str, to: &str) -> ReplicationError {
     let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
     let stop = CancellationToken::new();
-    let outcome =
-        replicate((&from, &to), Goal::Follow, Context::system(), &stop, &mut Stopping).await;
+    let outcome = replicate((&from, &to), Goal::Follow, Context::system(), &stop, &mut Stopping).await;
     outcome.unwrap_err()
 }
 
@@ -188,12 +187,8 @@ async fn a_first_copy_ends_when_another_process_takes_it_over(shop: &Shop) {
         let (from, to) = (shop.url.parse().unwrap(), target.url.parse().unwrap());
         let mut observer = TakenOver { by: Some((shop.url.clone(), target.url.clone())) };
         let stopped = CancellationToken::new();
-        let copied =
-            replicate((&from, &to), Goal::Verify, Context::system(), &stopped, &mut observer).await;
-        assert!(
-            matches!(copied, Err(ReplicationError::Copy(CopyError::WrittenMeanwhile(_)))),
-            "{copied:?}"
-        );
+        let copied = replicate((&from, &to), Goal::Verify, Context::system(), &stopped, &mut observer).await;
+        assert!(matches!(copied, Err(ReplicationError::Copy(CopyError::WrittenMeanwhile(_)))), "{copied:?}");
         verified(&shop.url, &target.url).await;
         stop(&shop.url).await;
     }
