@@ -1,7 +1,7 @@
 //! Another service: it receives the events of a store from the store's broker, into a database of its own.
 //!
 //! `cargo run --example consume -- nats://127.0.0.1:4222` counts the orders that were paid. At RabbitMQ its queue must
-//! exist and be bound to the exchange `undercroft`: `undercroft.order=20counts`.
+//! exist and be bound to the exchange `undercroft`: `undercroft.order=20counts`. Kafka needs `--features kafka`.
 
 use futures_util::StreamExt;
 use undercroft::domain::context::Context;

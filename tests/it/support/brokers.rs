@@ -20,6 +20,9 @@ pub enum BrokerKind {
     Nats,
     /// The broker RabbitMQ.
     RabbitMq,
+    /// Kafka: a cluster in this process, or the one at `UNDERCROFT_TEST_KAFKA`, such as `127.0.0.1:9092`.
+    #[cfg(feature = "kafka")]
+    Kafka,
 }
 
 /// A broker with the names of one test; what is there by these names is removed when it is dropped.
@@ -30,6 +33,8 @@ pub struct TestBroker {
     pub url: String,
     /// The beginning of the names.
     pub name: String,
+    #[cfg(feature = "kafka")]
+    cluster: Option<super::kafka::TestCluster>,
 }
 
 /// A rejected message.
@@ -60,6 +65,14 @@ macro_rules! on_each_broker {
                     super::$test(&broker).await;
                 }
             }
+
+            #[cfg(feature = "kafka")]
+            #[tokio::test(flavor = "multi_thread")]
+            async fn kafka() {
+                if let Some(broker) = TestBroker::new(BrokerKind::Kafka).await {
+                    super::$test(&broker).await;
+                }
+            }
         }
     };
 }
@@ -82,6 +95,12 @@ macro_rules! on_each_broker_and_engine {
             mod rabbitmq {
                 use super::*;
                 on_each_broker_and_engine!(@tests $test, $options, RabbitMq);
+            }
+
+            #[cfg(feature = "kafka")]
+            mod kafka {
+                use super::*;
+                on_each_broker_and_engine!(@tests $test, $options, Kafka);
             }
         }
     };
@@ -110,16 +129,36 @@ macro_rules! on_each_broker_and_engine {
 impl TestBroker {
     /// The broker at its usual address, `None` with a message if there is none.
     pub async fn new(kind: BrokerKind) -> Option<Self> {
-        let (url, address) = match kind {
-            BrokerKind::Nats => ("nats://127.0.0.1:4222", "127.0.0.1:4222"),
-            BrokerKind::RabbitMq => ("amqp://guest:guest@127.0.0.1:5672", "127.0.0.1:5672"),
+        let url = match kind {
+            BrokerKind::Nats => "nats://127.0.0.1:4222".to_owned(),
+            BrokerKind::RabbitMq => "amqp://guest:guest@127.0.0.1:5672".to_owned(),
+            #[cfg(feature = "kafka")]
+            BrokerKind::Kafka => match super::kafka::servers() {
+                Some(servers) => format!("kafka://{servers}"),
+                None => return Some(Self::in_process()),
+            },
         };
-        if let Err(error) = TcpStream::connect(address).await {
+        if let Err(error) = TcpStream::connect(url.rsplit(['/', '@']).next().unwrap()).await {
             assert!(!required(), "{kind:?} is required and is not available: {error}");
             report_skipped(&format!("the tests on {kind:?}, because none is available at {url}"));
             return None;
         }
-        Some(Self { kind, url: url.to_owned(), name: unique("undercroft_test") })
+        let name = unique("undercroft_test");
+        Some(Self {
+            kind,
+            url,
+            name,
+            #[cfg(feature = "kafka")]
+            cluster: None,
+        })
+    }
+
+    /// A Kafka cluster in this process.
+    #[cfg(feature = "kafka")]
+    fn in_process() -> Self {
+        let cluster = super::kafka::TestCluster::start();
+        let (url, name) = (cluster.url.clone(), unique("undercroft_test"));
+        Self { kind: BrokerKind::Kafka, url, name, cluster: Some(cluster) }
     }
 
     /// A new connection.
@@ -171,6 +210,8 @@ impl TestBroker {
                 let sent = channel.basic_publish(exchange, event_type.into(), options, body, properties);
                 sent.await.unwrap().await.unwrap();
             }
+            #[cfg(feature = "kafka")]
+            BrokerKind::Kafka => super::kafka::send(&self.url, &self.name, event_type, headers, body).await,
         }
     }
 
@@ -179,6 +220,8 @@ impl TestBroker {
         let prefix = match self.kind {
             BrokerKind::Nats => "ce-",
             BrokerKind::RabbitMq => "cloudEvents:",
+            #[cfg(feature = "kafka")]
+            BrokerKind::Kafka => "ce_",
         };
         let header = |&(name, value): &(&str, &'a str)| {
             let name: &'static str = Box::leak(format!("{prefix}{name}").into_boxed_str());
@@ -225,11 +268,19 @@ impl TestBroker {
                 });
                 rejected.collect().await
             }
+            #[cfg(feature = "kafka")]
+            BrokerKind::Kafka => {
+                super::kafka::read_rejected(&self.url, &format!("{}-rejected", self.name), number).await
+            }
         }
     }
 
     /// Removes all that is there by the names of the test.
     pub async fn wipe(&self) {
+        #[cfg(feature = "kafka")]
+        if let Some(cluster) = &self.cluster {
+            return cluster.wipe().await;
+        }
         wipe(self.kind, &self.url, &self.name).await;
     }
 }
@@ -272,11 +323,17 @@ async fn wipe(kind: BrokerKind, url: &str, name: &str) {
                 channel.queue_delete(format!("{name}.{queue}").into(), options).await.unwrap();
             }
         }
+        #[cfg(feature = "kafka")]
+        BrokerKind::Kafka => super::kafka::delete(url, &[name, &format!("{name}-rejected")]).await,
     }
 }
 
 impl Drop for TestBroker {
     fn drop(&mut self) {
+        #[cfg(feature = "kafka")]
+        if self.cluster.is_some() {
+            return;
+        }
         let (kind, url, name) = (self.kind, self.url.clone(), self.name.clone());
         // a new runtime, because the test's own one may be shutting down
         let removed = std::thread::spawn(move || {

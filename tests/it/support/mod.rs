@@ -2,6 +2,8 @@
 
 mod documented;
 mod faulty_proxy;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod round_trips;
 mod server;
 #[macro_use]

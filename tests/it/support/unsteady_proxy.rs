@@ -35,8 +35,9 @@ impl UnsteadyProxy {
         let server = url.rsplit(['/', '@']).find(|part| part.contains(':')).unwrap();
         let server = server.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let proxied = url.replacen(&server, &address, 1);
+        let address = listener.local_addr().unwrap();
+        let (from, to) = (server.rsplit(':').next().unwrap().parse().unwrap(), address.port());
+        let proxied = url.replacen(&server, &address.to_string(), 1);
         let (line, state) = watch::channel(Line::Open);
         let connections = Arc::new(Mutex::new(Vec::new()));
         let opened = Arc::clone(&connections);
@@ -51,8 +52,8 @@ impl UnsteadyProxy {
                 let (there, back) = (state.clone(), state.clone());
                 opened.lock().unwrap().push(tokio::spawn(async move {
                     tokio::select! {
-                        () = forward(client_reads, server_writes, there) => {}
-                        () = forward(server_reads, client_writes, back) => {}
+                        () = forward(client_reads, server_writes, there, |_| {}) => {}
+                        () = forward(server_reads, client_writes, back, |sent| move_kafka(sent, from, to)) => {}
                     }
                 }));
             }
@@ -83,14 +84,27 @@ impl Drop for UnsteadyProxy {
     }
 }
 
-/// Passes on what one side sends, until it closes.
+/// Replaces the address of a broker of Kafka in what it sends. Clients connect to the addresses that the broker names: the
+/// host as a text, and the port as a number of four bytes.
+pub(super) fn move_kafka(sent: &mut [u8], from: u16, to: u16) {
+    let address = |port: u16| [b"127.0.0.1".as_slice(), &u32::from(port).to_be_bytes()].concat();
+    let (from, to) = (address(from), address(to));
+    let found: Vec<_> = (0..sent.len()).filter(|&start| sent[start..].starts_with(&from)).collect();
+    for start in found {
+        sent[start..start + to.len()].copy_from_slice(&to);
+    }
+}
+
+/// Passes on what one side sends, with changes, until it closes.
 async fn forward(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     mut line: watch::Receiver<Line>,
+    change: impl Fn(&mut [u8]),
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        change(&mut buffer[..length]);
         let state = *line.borrow();
         match state {
             Line::Slow(delay) => tokio::time::sleep(delay).await,

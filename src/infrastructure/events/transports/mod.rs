@@ -10,6 +10,8 @@
 //! 2. Add its scheme to [`EventsUrl`](super::EventsUrl) and a line to [`open`].
 //! 3. Add it to the suite in `tests/it/infrastructure/events/transports`, which checks the promises of the trait.
 
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "rabbitmq")]
@@ -25,6 +27,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
+#[cfg(feature = "kafka")]
+pub use self::url::KafkaUrl;
 pub use self::url::{EventsUrl, InvalidEventsUrl};
 
 /// The bytes that a protocol adds to a message: names of headers, the media type, the id.
@@ -33,6 +37,15 @@ const OVERHEAD: usize = 512;
 pub const MAX_MESSAGE: usize = 1 << 20;
 /// The longest wait for the response of a broker.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// The time after which a refused message comes again.
+#[cfg(any(feature = "kafka", feature = "nats"))]
+const AGAIN: Duration = Duration::from_secs(1);
+/// The space for the reason in a rejected message, in bytes.
+#[cfg(any(feature = "kafka", feature = "nats"))]
+const REASON_SPACE: usize = 4096;
+/// The header with the media type of the body.
+#[cfg(any(feature = "kafka", feature = "nats"))]
+const CONTENT_TYPE: &str = "content-type";
 
 /// A broker. Clones of the `Arc` share its connections, which are opened when they are needed, and again after a
 /// failure.
@@ -96,13 +109,41 @@ pub struct Received {
     /// The body.
     pub body: Bytes,
     /// Settles the message.
-    pub receipt: Box<dyn Receipt>,
+    pub receipt: Receipt,
 }
 
 /// The receipt of a message. A message whose receipt is dropped comes again.
-pub trait Receipt: Debug + Send + Sync {
+#[derive(Debug)]
+pub struct Receipt(Option<Box<dyn Settle>>);
+
+/// Settles a message of one kind of broker.
+pub trait Settle: Debug + Send + Sync {
     /// Settles the message at the broker. If this fails, the message comes again.
     fn settle(self: Box<Self>, settlement: Settlement) -> BoxFuture<'static, Result<(), TransportError>>;
+}
+
+impl Receipt {
+    /// Returns the receipt of a message that is settled by `settle`.
+    pub fn new(settle: impl Settle + 'static) -> Self {
+        Self(Some(Box::new(settle)))
+    }
+
+    /// Settles the message at the broker. If this fails, the message comes again.
+    pub async fn settle(mut self, settlement: Settlement) -> Result<(), TransportError> {
+        match self.0.take() {
+            Some(message) => message.settle(settlement).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let (Some(message), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            // if the consumer has ended, too, this fails, and the broker delivers the message to another one
+            runtime.spawn(message.settle(Settlement::Again));
+        }
+    }
 }
 
 /// What becomes of a received message.
@@ -147,6 +188,8 @@ impl TransportError {
 pub fn open(url: &EventsUrl, name: &str) -> Option<Arc<dyn Transport>> {
     match url {
         EventsUrl::Database => None,
+        #[cfg(feature = "kafka")]
+        EventsUrl::Kafka(url) => Some(Arc::new(kafka::Kafka::new(url, name))),
         #[cfg(feature = "nats")]
         EventsUrl::Nats(url) => Some(Arc::new(nats::Nats::new(url.clone(), name))),
         #[cfg(feature = "rabbitmq")]
@@ -164,6 +207,31 @@ fn group_name(group: &str) -> String {
     group.bytes().map(encode).collect()
 }
 
+/// Returns the media type and the attributes of an event in binary mode that are among the headers of a message.
+#[cfg(any(feature = "kafka", feature = "nats"))]
+fn read_headers<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+    prefix: &str,
+) -> (Option<String>, Vec<(String, String)>) {
+    let (mut content_type, mut attributes) = (None, Vec::new());
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        if name == CONTENT_TYPE {
+            content_type = Some(value.to_owned());
+        } else if let Some(name) = name.strip_prefix(prefix) {
+            attributes.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    (content_type, attributes)
+}
+
+/// Returns the body of a rejected message: cut if a message of `limit` bytes has no space for it beside headers of
+/// `headers` bytes and the reason.
+#[cfg(any(feature = "kafka", feature = "nats"))]
+fn rejected_body(body: &Bytes, headers: usize, limit: usize) -> Bytes {
+    body.slice(..body.len().min(limit.saturating_sub(REASON_SPACE + headers)))
+}
+
 /// Waits for the response of a broker, at most [`TIMEOUT`].
 async fn in_time<T, E: std::fmt::Display>(
     response: impl Future<Output = Result<T, E>>,
@@ -176,7 +244,23 @@ async fn in_time<T, E: std::fmt::Display>(
 
 #[cfg(test)]
 mod tests {
-    use super::group_name;
+    use super::*;
+
+    #[test]
+    fn the_password_of_a_broker_is_not_shown() {
+        let urls = [
+            #[cfg(feature = "kafka")]
+            "kafka://ann:secret@localhost",
+            #[cfg(feature = "nats")]
+            "nats://ann:secret@localhost",
+            #[cfg(feature = "rabbitmq")]
+            "amqp://ann:secret@localhost",
+        ];
+        for url in urls {
+            let shown = format!("{:?}", open(&url.parse().unwrap(), "name"));
+            assert!(shown.contains("name") && !shown.contains("secret"), "{shown}");
+        }
+    }
 
     #[test]
     fn the_names_of_groups_stay_distinct() {

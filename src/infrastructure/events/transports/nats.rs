@@ -16,15 +16,16 @@ use async_nats::jetstream::{self, AckKind, Context};
 use async_nats::{ConnectOptions, HeaderMap};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use super::{
-    Message, Messages, Receipt, Received, Settlement, TIMEOUT, Transport, TransportError, group_name, in_time,
+    AGAIN, CONTENT_TYPE, Message, Messages, Receipt, Received, Settle, Settlement, TIMEOUT, Transport,
+    TransportError, group_name, in_time, read_headers, rejected_body,
 };
 
 /// The prefix of the attributes of an event in binary mode.
 const PREFIX: &str = "ce-";
-const CONTENT_TYPE: &str = "content-type";
 /// How long the stream keeps an event.
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 /// How long the stream keeps a rejected message.
@@ -33,17 +34,13 @@ const REJECTED_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(10);
 /// The time after which a message without an acknowledgement comes again.
 const ACK_WAIT: Duration = Duration::from_secs(15);
-/// The time after which a refused message comes again.
-const AGAIN: Duration = Duration::from_secs(1);
 /// The most messages that a consumer has received and not acknowledged.
 const MAX_UNSETTLED: usize = 500;
-/// The space for the reason in a rejected message, in bytes.
-const REASON_SPACE: usize = 4096;
 
 /// NATS JetStream.
 #[derive(Debug)]
 pub(super) struct Nats {
-    url: String,
+    url: SecretString,
     name: String,
     /// The connection reconnects by itself.
     context: OnceCell<Context>,
@@ -51,7 +48,7 @@ pub(super) struct Nats {
 
 impl Nats {
     pub(super) fn new(url: String, name: &str) -> Self {
-        Self { url, name: name.to_owned(), context: OnceCell::new() }
+        Self { url: url.into(), name: name.to_owned(), context: OnceCell::new() }
     }
 
     async fn context(&self) -> Result<&Context, TransportError> {
@@ -61,7 +58,7 @@ impl Nats {
                 .connection_timeout(TIMEOUT)
                 .request_timeout(Some(TIMEOUT))
                 .max_reconnects(None);
-            let client = in_time(options.connect(self.url.as_str()).boxed()).await?;
+            let client = in_time(options.connect(self.url.expose_secret()).boxed()).await?;
             Ok(jetstream::new(client))
         };
         self.context.get_or_try_init(|| connect).await
@@ -191,20 +188,13 @@ async fn store(context: &Context, subject: String, message: PublishMessage) -> R
 }
 
 fn received(message: jetstream::Message, context: &Context, rejected_subject: &str) -> Received {
-    let (mut content_type, mut attributes) = (None, Vec::new());
-    for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
-        let Some(value) = values.first() else { continue };
-        let name = AsRef::<str>::as_ref(name).to_ascii_lowercase();
-        if name == CONTENT_TYPE {
-            content_type = Some(value.to_string());
-        } else if let Some(name) = name.strip_prefix(PREFIX) {
-            attributes.push((name.to_owned(), value.to_string()));
-        }
-    }
+    let headers = message.headers.iter().flat_map(HeaderMap::iter);
+    let firsts = headers.filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str())));
+    let (content_type, attributes) = read_headers(firsts, PREFIX);
     let body = message.payload.clone();
     let receipt =
         NatsReceipt { message, context: context.clone(), rejected_subject: rejected_subject.to_owned() };
-    Received { content_type, attributes, body, receipt: Box::new(receipt) }
+    Received { content_type, attributes, body, receipt: Receipt::new(receipt) }
 }
 
 #[derive(Debug)]
@@ -234,14 +224,13 @@ impl NatsReceipt {
         headers.insert("undercroft-subject", self.message.subject.as_str());
         // the id of the message, which a producer chose, must not make the server ignore it
         headers.insert("Nats-Msg-Id", self.message.reply.as_deref().unwrap_or_default());
-        let space = self.context.client().max_payload().saturating_sub(REASON_SPACE + size);
-        let body = self.message.payload.slice(..self.message.payload.len().min(space));
+        let body = rejected_body(&self.message.payload, size, self.context.client().max_payload());
         let publish = PublishMessage::build().payload(body).headers(headers);
         store(&self.context, self.rejected_subject.clone(), publish).await
     }
 }
 
-impl Receipt for NatsReceipt {
+impl Settle for NatsReceipt {
     fn settle(self: Box<Self>, settlement: Settlement) -> BoxFuture<'static, Result<(), TransportError>> {
         async move {
             let kind = match settlement {

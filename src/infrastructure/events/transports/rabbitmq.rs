@@ -20,11 +20,12 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use super::{
-    MAX_MESSAGE, Message, Messages, Receipt, Received, Settlement, Transport, TransportError, group_name,
-    in_time,
+    MAX_MESSAGE, Message, Messages, Receipt, Received, Settle, Settlement, Transport, TransportError,
+    group_name, in_time,
 };
 
 /// The prefixes of the attributes of an event in binary mode; the first one is published.
@@ -41,7 +42,7 @@ const HEARTBEAT: &str = "heartbeat=10";
 /// The broker RabbitMQ.
 #[derive(Debug)]
 pub(super) struct RabbitMq {
-    url: String,
+    url: SecretString,
     name: String,
     /// The connection, until it fails.
     connected: Mutex<Option<Arc<Connected>>>,
@@ -58,7 +59,7 @@ impl RabbitMq {
         let joint = if url.contains('?') { '&' } else { '?' };
         let url =
             if url.contains("heartbeat=") { url.to_owned() } else { format!("{url}{joint}{HEARTBEAT}") };
-        Self { url, name: name.to_owned(), connected: Mutex::new(None) }
+        Self { url: url.into(), name: name.to_owned(), connected: Mutex::new(None) }
     }
 
     /// Returns the connection, a new one if the last one failed.
@@ -68,7 +69,7 @@ impl RabbitMq {
             return Ok(Arc::clone(connected));
         }
         let properties = ConnectionProperties::default().with_connection_name("undercroft".into());
-        let connection = in_time(Connection::connect(&self.url, properties)).await?;
+        let connection = in_time(Connection::connect(self.url.expose_secret(), properties)).await?;
         let publishing = in_time(connection.create_channel()).await?;
         in_time(publishing.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(Arc::clone(slot.insert(Arc::new(Connected { connection, publishing }))))
@@ -139,8 +140,7 @@ impl Transport for RabbitMq {
         async move {
             let channel = in_time(self.connected().await?.connection.create_channel()).await?;
             match timed(self.declare(&channel, groups, true)).await {
-                // what identifies another server, and is no secret
-                Ok(()) => Ok(Some(self.url.rsplit('@').next().unwrap_or_default().to_owned())),
+                Ok(()) => Ok(Some(server(self.url.expose_secret()).to_owned())),
                 Err(TransportError::NotSetUp(_)) => Ok(None),
                 Err(error) => Err(error),
             }
@@ -201,6 +201,12 @@ impl Transport for RabbitMq {
     }
 }
 
+/// Returns what identifies another server, and is no secret: the address and the virtual host of a URL.
+fn server(url: &str) -> &str {
+    let without_parameters = url.split('?').next().unwrap_or_default();
+    without_parameters.rsplit('@').next().unwrap_or_default()
+}
+
 /// Returns the arguments of a quorum queue.
 fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
@@ -252,7 +258,7 @@ fn received(
             .map(|media_type| media_type.as_str().to_owned()),
         attributes,
         body: body.clone(),
-        receipt: Box::new(RabbitMqReceipt {
+        receipt: Receipt::new(RabbitMqReceipt {
             delivery,
             body,
             channel: channel.clone(),
@@ -309,7 +315,7 @@ impl RabbitMqReceipt {
     }
 }
 
-impl Receipt for RabbitMqReceipt {
+impl Settle for RabbitMqReceipt {
     fn settle(self: Box<Self>, settlement: Settlement) -> BoxFuture<'static, Result<(), TransportError>> {
         async move {
             if let Settlement::Rejected(reason) = &settlement {
@@ -347,5 +353,17 @@ impl From<lapin::Error> for TransportError {
             }
             _ => Self::Unavailable(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server;
+
+    #[test]
+    fn parameters_and_passwords_identify_no_server() {
+        let url = "amqp://ann:secret@host:5672/store";
+        assert_eq!(server(&format!("{url}?heartbeat=10&frame_max=8192")), "host:5672/store");
+        assert_eq!(server(&format!("{url}?heartbeat=5&password=a@b")), server(url));
     }
 }
