@@ -34,7 +34,7 @@ pub struct TestBroker {
     /// The beginning of the names.
     pub name: String,
     #[cfg(feature = "kafka")]
-    cluster: Option<super::kafka::TestCluster>,
+    cluster: Option<Arc<super::kafka::TestCluster>>,
 }
 
 /// A rejected message.
@@ -158,7 +158,19 @@ impl TestBroker {
     fn in_process() -> Self {
         let cluster = super::kafka::TestCluster::start();
         let (url, name) = (cluster.url.clone(), unique("undercroft_test"));
-        Self { kind: BrokerKind::Kafka, url, name, cluster: Some(cluster) }
+        Self { kind: BrokerKind::Kafka, url, name, cluster: Some(Arc::new(cluster)) }
+    }
+
+    /// The same broker for another store.
+    pub fn beside(&self) -> Self {
+        let (url, name) = (self.url.clone(), unique("undercroft_test"));
+        Self {
+            kind: self.kind,
+            url,
+            name,
+            #[cfg(feature = "kafka")]
+            cluster: self.cluster.clone(),
+        }
     }
 
     /// A new connection.
@@ -286,9 +298,10 @@ impl TestBroker {
 }
 
 /// The queues of the tests.
-const QUEUES: [&str; 10] = [
+const QUEUES: [&str; 11] = [
     "all",
     "emails",
+    "late",
     "notes",
     "notifications",
     "one",

@@ -1,9 +1,9 @@
 //! Apache Kafka: a topic of events, a consumer group for each group, and a topic of rejected messages.
 //!
-//! Quirks: a consumer commits an offset, not a message, so the offset up to which every message is settled is committed,
-//! and a refused message waits in this process. The client creates no topic, but that of another service may create one
-//! with the same name; that the relay has set the topics up is therefore marked by an offset, which the broker removes
-//! together with the topic. The client is built without TLS, gzip and zstd.
+//! Quirks: a consumer commits an offset, not a message. So what is committed is the offset up to which every message is
+//! settled, and a refused message waits in this process. The client of another service may create a topic that is
+//! missing. That the relay has set the topics up is therefore marked by an offset, which the broker removes together
+//! with the topic. The client is built without TLS, gzip and zstd.
 //!
 //! <https://kafka.apache.org/documentation/#design>,
 //! <https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md>, and the binding of CloudEvents,

@@ -230,7 +230,8 @@ struct KafkaReceipt {
 }
 
 impl KafkaReceipt {
-    /// Stores the message with the reason in the topic of rejected messages. A body without space for the reason is cut.
+    /// Stores the message with the reason in the topic of rejected messages. A body without space for the reason is
+    /// cut.
     async fn reject(&self, reason: &str) -> Result<(), TransportError> {
         let Delivery { partition, offset, key, content_type, attributes, body, .. } = &self.delivery;
         let mut size = key.as_ref().map_or(0, Vec::len);

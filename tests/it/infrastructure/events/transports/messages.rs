@@ -25,23 +25,25 @@ fn message(subject: &str, body: impl Into<Bytes>) -> Message {
 }
 
 /// Publishes numbered messages of a subject, one after the other.
-async fn publish(transport: &dyn Transport, subject: &str, numbers: std::ops::Range<usize>) {
+pub async fn publish(transport: &dyn Transport, subject: &str, numbers: std::ops::Range<usize>) {
     for number in numbers {
         transport.publish(&message(subject, format!("{subject} {number}"))).await.unwrap();
     }
 }
 
-fn text(received: &Received) -> String {
+/// The text of a message.
+pub fn text(received: &Received) -> String {
     String::from_utf8(received.body.to_vec()).unwrap()
 }
 
-async fn next(messages: &mut Messages) -> Received {
+/// Waits for the next message.
+pub async fn next(messages: &mut Messages) -> Received {
     let next = tokio::time::timeout(Duration::from_mins(1), messages.next()).await;
     next.expect("no message came in a minute").unwrap().unwrap()
 }
 
 /// Receives and settles this number of messages; returns their texts.
-async fn take(messages: &mut Messages, number: usize) -> Vec<String> {
+pub async fn take(messages: &mut Messages, number: usize) -> Vec<String> {
     let mut texts = Vec::new();
     for _ in 0..number {
         let received = next(messages).await;

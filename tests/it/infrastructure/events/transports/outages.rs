@@ -13,7 +13,7 @@ use crate::support::store::{execute, value};
 use crate::support::{Line, Shop, ShopOptions, UnsteadyProxy};
 
 /// Whether the relay has published every event.
-const RELAYED: &str = "SELECT COUNT(*) FROM event_cursors \
+pub const RELAYED: &str = "SELECT COUNT(*) FROM event_cursors \
                        WHERE subscriber = 'broker' AND seq = (SELECT MAX(seq) FROM outbox)";
 
 on_each_broker_and_engine!(events_are_published_while_the_broker_is_away_and_delivered_afterwards);
