@@ -17,12 +17,12 @@ use serde::Deserialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::{country::Country, money::Currency};
-use crate::infrastructure::adapters::{MailSender, MailUrl};
+use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::events::{EventsUrl, Mode};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 use self::readers::{
-    broker_name, currency_or_auto, database_url, events_url, log_level, mail_sender, mail_url,
+    broker_name, currency_or_auto, database_url, events_url, files_url, log_level, mail_sender, mail_url,
     optional_socket_address, parsed, positive_seconds, public_url, seconds, socket_address,
 };
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
@@ -51,6 +51,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// The mail server.
     pub mail: MailSettings,
+    /// The file storage.
+    pub files: FileSettings,
     /// Which webhook endpoints are allowed.
     pub webhooks: WebhookSettings,
     /// The limits of the HTTP server.
@@ -71,6 +73,7 @@ impl Default for Settings {
             payments: PaymentSettings::default(),
             events: EventSettings::default(),
             mail: MailSettings::default(),
+            files: FileSettings::default(),
             webhooks: WebhookSettings::default(),
             http: HttpSettings::default(),
             metrics: MetricsSettings::default(),
@@ -220,6 +223,23 @@ pub struct MailSettings {
     /// The sender of the e-mails.
     #[serde(deserialize_with = "mail_sender")]
     pub sender: MailSender,
+}
+
+/// `[files]`: the file storage.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileSettings {
+    /// The URL of the file storage.
+    #[serde(deserialize_with = "files_url")]
+    pub url: FilesUrl,
+    /// The largest file, in bytes.
+    pub limit_bytes: NonZeroU32,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        Self { url: FilesUrl::Folder("./files".into()), limit_bytes: non_zero(20 << 20) }
+    }
 }
 
 /// `[webhooks]`: which webhook endpoints are allowed.

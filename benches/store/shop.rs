@@ -15,7 +15,7 @@ use undercroft::domain::product::{Product, Variant};
 use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
 use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits};
+use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Files, FilesUrl};
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, ProductRepository, SaveError, Setup, TaxRepository, UnitOfWork,
 };
@@ -62,6 +62,7 @@ impl Shop {
             sandbox: true,
             public_url: String::new(),
             mail: None,
+            files: Files::new(&FilesUrl::Folder("files".into()), Path::new("/nonexistent"), 0),
             private_webhooks: true,
         };
         let store = Store::new(Infrastructure::new(database, adapters), terms()?);

@@ -10,6 +10,7 @@ pub mod consistency;
 pub mod demo;
 pub mod emails;
 pub mod export;
+pub mod files;
 pub mod idempotency;
 pub mod import;
 pub mod jobs;

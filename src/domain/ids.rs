@@ -78,6 +78,8 @@ macro_rules! all_ids {
             JobId,
             /// The id of an e-mail.
             EmailId,
+            /// The id of a file.
+            FileId,
             /// The id of a webhook endpoint.
             WebhookEndpointId,
             /// The id of a delivery of an event to a webhook endpoint.

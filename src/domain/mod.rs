@@ -8,6 +8,7 @@ pub mod country;
 pub mod discount;
 pub mod email;
 pub mod events;
+pub mod file;
 pub mod ids;
 pub mod invoice;
 pub mod job;

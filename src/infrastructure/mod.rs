@@ -7,7 +7,7 @@ pub mod repositories;
 
 use std::sync::Arc;
 
-use self::adapters::{AdapterSettings, Gateways, Mail, WebhookClient};
+use self::adapters::{AdapterSettings, Files, Gateways, Mail, WebhookClient};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
 use self::repositories::Database;
@@ -23,6 +23,8 @@ pub struct Infrastructure {
     pub gateways: Gateways,
     /// The mailer; `None` if the store sends no e-mails.
     pub mail: Option<Mail>,
+    /// The file storage.
+    pub files: Files,
     /// Sends messages to webhook endpoints.
     pub webhooks: WebhookClient,
     /// The broker that carries events, if there is one.
@@ -35,9 +37,9 @@ impl Infrastructure {
         let webhooks = WebhookClient::new(settings.private_webhooks);
         let database = database.publishing_tags(events::cache_invalidation);
         let bus = EventBus::default();
-        let mail = settings.mail.clone();
+        let (mail, files) = (settings.mail.clone(), settings.files.clone());
         let gateways = adapters::assemble(&database, &bus, settings);
-        Self { database, bus, gateways, mail, webhooks, broker: None }
+        Self { database, bus, gateways, mail, files, webhooks, broker: None }
     }
 
     /// Lets a broker carry events, in messages that contain them in this way.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::money::Currency;
-use crate::infrastructure::adapters::{MailSender, MailUrl};
+use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::events::EventsUrl;
 use crate::infrastructure::repositories::DatabaseUrl;
 
@@ -85,6 +85,12 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
 pub(super) fn mail_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MailUrl>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
+}
+
+/// Reads the URL of a file storage.
+pub(super) fn files_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FilesUrl, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|error| de::Error::custom(format!("`{text}`: {error}")))
 }
 
 /// Reads the sender of e-mails.

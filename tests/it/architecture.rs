@@ -97,12 +97,12 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
         ([] | ["presentation", ..], _)
         | (["infrastructure", ..], "domain")
         | (["infrastructure"], "infrastructure") => true,
-        // types that know what the URL of a database, a broker or a mail server is, and how messages contain events
+        // types that know the URLs of databases, brokers, mail servers and file storages, and the forms of messages
         (["settings", ..], "infrastructure") => matches!(
             to[1..],
             ["repositories", "DatabaseUrl"]
                 | ["events", "EventsUrl" | "Mode"]
-                | ["adapters", "MailSender" | "MailUrl"]
+                | ["adapters", "FilesUrl" | "MailSender" | "MailUrl"]
         ),
         (["settings", ..], layer) => ["domain", "settings"].contains(&layer),
         (["main"], layer) => ["infrastructure", "presentation", "settings"].contains(&layer),

@@ -87,6 +87,7 @@ pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
         scheduled("purge_jobs", PURGE, purge::purge_jobs),
         scheduled("expire_emails", PURGE, purge::expire_emails),
         scheduled("purge_emails", PURGE, purge::purge_emails),
+        scheduled("clean_files", PURGE, purge::clean_files),
         JobType::new("send_emails", send_emails)
             .only_if(async |context: JobContext, _: JobRun<NoArguments>| {
                 sender::any_due(&context.store).await

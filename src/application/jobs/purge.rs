@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::JobContext;
 use crate::application::emails::sender;
+use crate::application::files;
 use crate::application::webhooks::WEBHOOK_RETENTION;
 use crate::infrastructure::events::jobs::HISTORY;
 use crate::infrastructure::exceptions::Failure;
@@ -72,6 +73,11 @@ pub(super) async fn expire_emails(context: JobContext) -> Result<usize, Failure>
 /// Deletes e-mails that were sent or failed some time ago.
 pub(super) async fn purge_emails(context: JobContext) -> Result<usize, Failure> {
     sender::purge(&context.store, LIMIT).await.map(count)
+}
+
+/// Removes contents of uploads that were interrupted and of files that were deleted.
+pub(super) async fn clean_files(context: JobContext) -> Result<usize, Failure> {
+    files::clean(&context.store).await
 }
 
 fn count(rows: u64) -> usize {

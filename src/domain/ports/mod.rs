@@ -1,6 +1,7 @@
 //! The ports: traits that the adapters of vendors implement, or through which they report. One trait per purpose.
 
 mod confirmation_page;
+mod file_storage;
 mod gateway_error;
 mod mailer;
 mod payment_gateway;
@@ -9,6 +10,7 @@ mod payment_notices;
 use std::pin::Pin;
 
 pub use confirmation_page::ConfirmationPage;
+pub use file_storage::{FileContent, FileError, FileStorage, Interrupted};
 pub use gateway_error::GatewayError;
 pub use mailer::{MailError, Mailer};
 pub use payment_gateway::{Authorization, Charge, ChargeStatus, DeclineReason, PaymentGateway};

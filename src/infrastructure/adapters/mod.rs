@@ -15,6 +15,7 @@
 //!
 //! [`PaymentGateway`]: crate::domain::ports::PaymentGateway
 
+mod files;
 mod gateways;
 mod mail;
 mod notice_queue;
@@ -24,6 +25,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
+pub use self::files::{Files, FilesUrl, InvalidFilesUrl};
 pub use self::gateways::{CallLimits, Gateways};
 pub use self::mail::{InvalidMail, Mail, MailSender, MailUrl};
 pub use self::notice_queue::NoticeQueue;
@@ -48,6 +50,8 @@ pub struct AdapterSettings {
     pub public_url: String,
     /// The mailer; `None` if the store sends no e-mails.
     pub mail: Option<Mail>,
+    /// The file storage.
+    pub files: Files,
     /// Whether webhooks may be sent to addresses that are not public, and over HTTP.
     pub private_webhooks: bool,
 }

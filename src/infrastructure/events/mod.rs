@@ -68,6 +68,7 @@ mod event_bus;
 mod event_dispatcher;
 mod event_feed;
 mod event_logger;
+mod file_upload_completed_event;
 mod inbox;
 mod incoming;
 pub mod jobs;
@@ -97,6 +98,7 @@ pub use event_bus::{EventBus, Signal, Subscription};
 pub use event_dispatcher::{EventDispatcher, RETENTION};
 pub use event_feed::{EventFeed, Follower, Part};
 pub use event_logger::{EventFilter, EventLogger, position_id, position_of_id};
+pub use file_upload_completed_event::FileUploadCompletedEvent;
 pub use inbox::is_first;
 pub use incoming::{InvalidEvent, ReceivedEvent};
 pub use lag::Lag;
@@ -118,6 +120,7 @@ pub const TECHNICAL_EVENT_TYPES: &[&str] = &[
     BackgroundJobCompletedEvent::TYPE,
     CacheInvalidationEvent::TYPE,
     EmailDeliveryEvent::TYPE,
+    FileUploadCompletedEvent::TYPE,
     ServiceShutdownEvent::TYPE,
 ];
 

@@ -13,7 +13,7 @@ use crate::{
         order::OrderStatus,
         payment::{OperationStatus, PaymentStatus},
         placed_order::{CancellationRefusal, TransitionError},
-        ports::GatewayError,
+        ports::{FileError, GatewayError},
         pricing::{LINE_QUANTITY, PricingError},
         state::{ForbiddenTransition, State},
     },
@@ -146,6 +146,17 @@ impl From<TransportError> for Failure {
             TransportError::TooLarge { .. } => TechnicalKind::Vendor,
         };
         Technical::new(kind, error).into()
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Missing => Technical::internal(error).into(),
+            FileError::Interrupted(_) | FileError::Unavailable(_) => {
+                Technical::new(TechnicalKind::Unavailable, error).into()
+            }
+        }
     }
 }
 

@@ -76,6 +76,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         .extend([R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from));
     examples.push(R::MalformedHeader { header: "If-Match", expected: "a list of entity tags" }.into());
     examples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
+    examples.push(R::RangeNotSatisfiable { size: 9 }.into());
     examples.extend(DeclineReason::ALL.iter().map(|&reason| PaymentFailedException { reason }.into()));
     let reasons = [
         None,

@@ -38,6 +38,8 @@ pub enum NotFound {
     Job,
     /// No such e-mail.
     Email,
+    /// No such file.
+    File,
     /// No such event.
     Event,
     /// No such subscriber of events.
@@ -48,7 +50,7 @@ pub enum NotFound {
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -64,6 +66,7 @@ impl NotFound {
         Self::WebhookDelivery,
         Self::Job,
         Self::Email,
+        Self::File,
         Self::Event,
         Self::Subscriber,
         Self::DeadLetter,
@@ -88,6 +91,7 @@ impl Exception for NotFound {
             Self::WebhookDelivery => "webhook_delivery_not_found",
             Self::Job => "job_not_found",
             Self::Email => "email_not_found",
+            Self::File => "file_not_found",
             Self::Event => "event_not_found",
             Self::Subscriber => "subscriber_not_found",
             Self::DeadLetter => "dead_letter_not_found",

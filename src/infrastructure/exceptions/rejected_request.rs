@@ -1,5 +1,6 @@
 //! A request is rejected before its content is looked at: syntax, size, media type, rate.
 
+use http::header::CONTENT_RANGE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -48,6 +49,12 @@ pub enum RejectedRequest {
         /// The supported media type.
         expected: &'static str,
     },
+    /// 416: the resource has none of the requested bytes.
+    #[error("none of {size} bytes are in the range")]
+    RangeNotSatisfiable {
+        /// The number of bytes of the resource.
+        size: u64,
+    },
     /// 429: the greatest number of such requests is in progress.
     #[error("too many such requests are in progress")]
     TooManyAtOnce,
@@ -64,6 +71,7 @@ impl Exception for RejectedRequest {
             Self::TooSlow => "request_too_slow",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
+            Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::TooManyAtOnce => "too_many_requests",
         }
     }
@@ -76,7 +84,8 @@ impl Exception for RejectedRequest {
             | Self::NotOneHost
             | Self::MethodNotAllowed
             | Self::BodyTooLarge { .. }
-            | Self::UnsupportedMediaType { .. } => Kind::Invalid,
+            | Self::UnsupportedMediaType { .. }
+            | Self::RangeNotSatisfiable { .. } => Kind::Invalid,
         }
     }
 
@@ -90,6 +99,7 @@ impl Exception for RejectedRequest {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -102,6 +112,7 @@ impl Exception for RejectedRequest {
             }
             Self::BodyTooLarge { limit } => facts([("limit", json!(limit))]),
             Self::UnsupportedMediaType { expected } => facts([("expected", json!(expected))]),
+            Self::RangeNotSatisfiable { size } => facts([("size", json!(size))]),
             Self::BodyIncomplete
             | Self::NotOneHost
             | Self::MethodNotAllowed
@@ -113,6 +124,10 @@ impl Exception for RejectedRequest {
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
             Self::TooManyAtOnce => retry_after_a_second(),
+            Self::RangeNotSatisfiable { size } => {
+                let value = HeaderValue::from_str(&format!("bytes */{size}"));
+                value.into_iter().map(|value| (CONTENT_RANGE, value)).collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -21,6 +21,7 @@ mod dead_letter_repository;
 mod digest_repository;
 mod discount_repository;
 mod email_repository;
+mod file_repository;
 mod idempotency_repository;
 mod inventory_repository;
 mod invoice_repository;
@@ -58,6 +59,7 @@ pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterReposit
 pub use digest_repository::{Digest, DigestRepository};
 pub use discount_repository::DiscountRepository;
 pub use email_repository::{EmailAttempt, EmailFilter, EmailRepository};
+pub use file_repository::FileRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};
 pub use inventory_repository::{InventoryRepository, ReserveError, StockSet};
 pub use invoice_repository::InvoiceRepository;

@@ -23,8 +23,8 @@ use crate::{
 };
 
 /// The note on standard error after an export.
-const NOT_EXPORTED: &str = "not exported: passwords, sessions, payment method tokens, carts, notifications, idempotency \
-                            keys, counters and events; this is no backup (`undercroft backup`, `pg_dump`), and \
+const NOT_EXPORTED: &str = "not exported: passwords, sessions, payment method tokens, carts, notifications, files, \
+                            idempotency keys, counters and events; this is no backup (`undercroft backup`, `pg_dump`), and \
                             `undercroft copy` moves a whole store";
 
 /// The arguments of `export`.

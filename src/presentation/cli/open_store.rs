@@ -1,5 +1,7 @@
 //! Opens the store that the settings describe, for all commands.
 
+use std::path::Path;
+
 use jiff::SignedDuration;
 
 use crate::{
@@ -7,7 +9,7 @@ use crate::{
     domain::{context::Context, money::Currency},
     infrastructure::{
         Infrastructure,
-        adapters::{AdapterSettings, CallLimits, Mail},
+        adapters::{AdapterSettings, CallLimits, Files, Mail},
         events::transports,
         repositories::{Database, DatabaseError, Setup},
     },
@@ -46,8 +48,16 @@ fn adapters(settings: &Settings) -> AdapterSettings {
         sandbox: settings.has_sandbox(),
         public_url: settings.public_url.clone(),
         mail: settings.mail.url.as_ref().and_then(|url| Mail::new(url, &settings.mail.sender).ok()),
+        files: files(settings),
         private_webhooks: settings.webhooks.allow_private,
     }
+}
+
+/// Returns the file storage. A folder that is not absolute is beside the file of the database, if it is one.
+fn files(settings: &Settings) -> Files {
+    let beside = settings.database.file().and_then(|file| file.parent()).unwrap_or_else(|| Path::new(""));
+    let limit = usize::try_from(settings.files.limit_bytes.get()).unwrap_or(usize::MAX);
+    Files::new(&settings.files.url, beside, limit)
 }
 
 /// Returns the store's terms.

@@ -49,7 +49,8 @@ impl IfNoneMatch {
         }
     }
 
-    fn contains(&self, tag: &HeaderValue) -> bool {
+    /// Returns whether the client has the representation with this entity tag.
+    pub(super) fn contains(&self, tag: &HeaderValue) -> bool {
         let known = self.0.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
         known.map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     }

@@ -3,8 +3,9 @@
 //! A key is valid for one user, one method and one path. Guests share one scope, so the key of a guest must be long
 //! enough that it cannot be guessed, such as a UUID (`docs/decisions/0009-idempotency-keys-of-guests.md`).
 
-use axum::extract::{FromRequest, Request};
-use http::{HeaderMap, Method, StatusCode};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -53,40 +54,93 @@ impl<T> Idempotent<T> {
         user_id: Option<UserId>,
         render: impl Render<R>,
     ) -> Result<(T, Responder<R>), Failure> {
-        let key = self.key(user_id);
+        let key = self.key.map(|key| key.scoped(user_id));
         if user_id.is_none() && key.as_ref().is_some_and(|key| key.key.len() < MIN_LENGTH_OF_GUESTS) {
             let fault = Fault::TooShort { min_length: MIN_LENGTH_OF_GUESTS };
             return Err(ValidationException::one(Location::Header(IDEMPOTENCY_KEY), fault).into());
         }
         Ok((self.body, Responder::new(key, render)))
     }
+}
 
-    /// The key, in the scope of this user or, if `None`, of guests.
-    fn key(&self, user_id: Option<UserId>) -> Option<IdempotencyKey> {
-        self.key.as_ref().map(|sent| IdempotencyKey {
-            scope: match user_id {
-                Some(user_id) => format!("{user_id} {} {}", sent.method, sent.path),
-                None => format!("guest {} {}", sent.method, sent.path),
-            },
-            key: sent.key.clone(),
-            request_hash: sent.request_hash.clone(),
-        })
+/// A request whose body is read as a stream, with its idempotency key, if there is one.
+#[derive(Debug, Clone)]
+pub struct StreamedRequest {
+    key: Option<String>,
+    method: Method,
+    uri: Uri,
+}
+
+impl StreamedRequest {
+    /// Returns how the use case responds, under the key of this user; `content` is what distinguishes the body.
+    pub fn responder<R: ?Sized + 'static>(
+        self,
+        user_id: UserId,
+        content: &[&[u8]],
+        render: impl Render<R>,
+    ) -> Responder<R> {
+        let Self { key, method, uri } = self;
+        let key = key.map(|key| SentKey::new(key, method, &uri, content).scoped(Some(user_id)));
+        Responder::new(key, render)
+    }
+}
+
+impl SentKey {
+    fn new(key: String, method: Method, uri: &Uri, content: &[&[u8]]) -> Self {
+        let hash = Sha256::new()
+            .chain_update(method.as_str())
+            .chain_update([0])
+            .chain_update(uri.path_and_query().map_or("", |whole| whole.as_str()))
+            .chain_update([0]);
+        let hash = content.iter().fold(hash, |hash, part| hash.chain_update(part));
+        Self { key, method, path: uri.path().to_owned(), request_hash: hash.finalize().to_vec() }
+    }
+
+    /// Returns the key in the scope of this user or, if `None`, of guests.
+    fn scoped(&self, user_id: Option<UserId>) -> IdempotencyKey {
+        let Self { key, method, path, request_hash } = self;
+        let scope = match user_id {
+            Some(user_id) => format!("{user_id} {method} {path}"),
+            None => format!("guest {method} {path}"),
+        };
+        IdempotencyKey { scope, key: key.clone(), request_hash: request_hash.clone() }
     }
 }
 
 impl<T> Argument for Idempotent<T> {
     fn describe(operation: &mut OperationDescription<'_>) {
-        let description = format!(
-            "A name for this request that cannot be guessed, such as a UUID: 1 to {MAX_LENGTH} visible ASCII characters, \
-             at least {MIN_LENGTH_OF_GUESTS} in the request of a guest. A repeated request with the same key and body has no \
-             second effect and gets the same response."
-        );
-        let bounds =
-            ObjectBuilder::new().min_length(Some(1)).max_length(Some(MAX_LENGTH)).pattern(Some("^[!-~]+$"));
-        operation.request_header_of("Idempotency-Key", &description, bounds);
-        operation.response_header(StatusCode::CREATED, "Location", "The URL of the new resource.");
+        describe(operation);
         operation.fails_body();
-        operation.fails_idempotency();
+    }
+}
+
+impl Argument for StreamedRequest {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        describe(operation);
+    }
+}
+
+/// Adds the header of the request with the key, and what follows from it.
+fn describe(operation: &mut OperationDescription<'_>) {
+    let description = format!(
+        "A name for this request that cannot be guessed, such as a UUID: 1 to {MAX_LENGTH} visible ASCII characters, at \
+         least {MIN_LENGTH_OF_GUESTS} in the request of a guest. A repeated request with the same key and body has no second \
+         effect and gets the same response."
+    );
+    let bounds =
+        ObjectBuilder::new().min_length(Some(1)).max_length(Some(MAX_LENGTH)).pattern(Some("^[!-~]+$"));
+    operation.request_header_of("Idempotency-Key", &description, bounds);
+    operation.response_header(StatusCode::CREATED, "Location", "The URL of the new resource.");
+    operation.fails_validation();
+    operation.fails_idempotency();
+}
+
+impl<S: Sync> FromRequestParts<S> for StreamedRequest {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let key = key(&parts.headers)?;
+        Ok(Self { key, method: parts.method.clone(), uri: parts.uri.clone() })
     }
 }
 
@@ -97,18 +151,7 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Idemp
         let key = key(request.headers())?;
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let body = json::read_or_empty(request).await?;
-        let key = key.map(|key| {
-            let path = uri.path().to_owned();
-            let request_hash = Sha256::new()
-                .chain_update(method.as_str())
-                .chain_update([0])
-                .chain_update(uri.path_and_query().map_or("", |whole| whole.as_str()))
-                .chain_update([0])
-                .chain_update(&body)
-                .finalize()
-                .to_vec();
-            SentKey { key, method, path, request_hash }
-        });
+        let key = key.map(|key| SentKey::new(key, method, &uri, &[&body]));
         Ok(Self { body: json::parse(&body)?, key })
     }
 }
@@ -141,19 +184,23 @@ mod tests {
         Idempotent::from_request(request.body(Body::from(body.to_owned())).unwrap(), &()).await
     }
 
+    fn scoped<T>(request: &Idempotent<T>, user_id: Option<UserId>) -> Option<IdempotencyKey> {
+        request.key.as_ref().map(|key| key.scoped(user_id))
+    }
+
     #[tokio::test]
     async fn a_key_is_valid_for_one_user_and_path_and_holds_the_hash_of_its_request() {
         let user = Some(UserId(uuid::Uuid::nil()));
         let first = keyed("/a", &["k"], "1").await.unwrap();
-        let (guests, users) = (first.key(None).unwrap(), first.key(user).unwrap());
+        let (guests, users) = (scoped(&first, None).unwrap(), scoped(&first, user).unwrap());
         assert_ne!(guests.scope, users.scope);
-        assert_eq!(guests, keyed("/a", &["k"], "1").await.unwrap().key(None).unwrap());
+        assert_eq!(guests, scoped(&keyed("/a", &["k"], "1").await.unwrap(), None).unwrap());
         assert_ne!(
             guests.request_hash,
-            keyed("/a", &["k"], "1 ").await.unwrap().key(None).unwrap().request_hash
+            scoped(&keyed("/a", &["k"], "1 ").await.unwrap(), None).unwrap().request_hash
         );
-        assert_ne!(guests.scope, keyed("/b", &["k"], "1").await.unwrap().key(None).unwrap().scope);
-        assert_eq!(keyed("/a", &[], "1").await.unwrap().key(None), None);
+        assert_ne!(guests.scope, scoped(&keyed("/b", &["k"], "1").await.unwrap(), None).unwrap().scope);
+        assert_eq!(scoped(&keyed("/a", &[], "1").await.unwrap(), None), None);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::routes;
 use super::routing::{BEARER, COOKIE};
 
 /// The groups of operations in the order of the document, each with its description.
-const TAGS: [(&str, &str); 29] = [
+const TAGS: [(&str, &str); 31] = [
     ("products", "Product lists, searches and products."),
     ("categories", "The category tree."),
     ("carts", "Carts of guests and users."),
@@ -27,6 +27,7 @@ const TAGS: [(&str, &str); 29] = [
     ("reviews", "Reviews of products."),
     ("subscriptions", "Variants that are bought again every interval."),
     ("notifications", "Messages to users."),
+    ("files", "The contents of files, such as images of products."),
     ("sandbox", "The sandbox payment provider, for tests."),
     ("health", "The state of the server."),
     ("documentation", "This document."),
@@ -41,6 +42,7 @@ const TAGS: [(&str, &str); 29] = [
     ("admin-users", "Users, as administrators manage them."),
     ("admin-webhooks", "Servers that receive events, and the deliveries to them."),
     ("admin-emails", "E-mails to customers and administrators."),
+    ("admin-files", "Files, as administrators manage them."),
     ("admin-jobs", "Work that the store does outside of requests."),
     ("admin-events", "Events, the subscribers to which they are delivered, and dead letters."),
 ];

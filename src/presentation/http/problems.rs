@@ -20,7 +20,7 @@ const UNEXPECTED: &str = "UnexpectedProblem";
 const FAULT: &str = "Fault";
 
 /// The members that problem documents of one code, or faults of one code, have beside those of all.
-const FACTS: [(&str, &str); 30] = [
+const FACTS: [(&str, &str); 31] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
@@ -49,6 +49,7 @@ const FACTS: [(&str, &str); 30] = [
     ("reason", "The reason, for programs."),
     ("requested", "The number of pieces that were requested."),
     ("reserved", "The number of pieces that orders have reserved."),
+    ("size", "The number of bytes of the resource."),
     ("sku", "The merchant's code of the variant."),
     ("subcategories", "The number of categories directly below the category."),
     ("to", "The status that was requested."),

@@ -124,6 +124,11 @@ pub struct TestClient {
 }
 
 impl TestClient {
+    /// A header of its requests.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
     /// The same client with one more header.
     #[must_use]
     pub fn with(&self, name: &'static str, value: &str) -> Self {

@@ -15,7 +15,7 @@ use undercroft::infrastructure::repositories::Database;
 
 use super::builders::{ProductBuilder, discount, user};
 use super::orders::{recover_payments, violations};
-use super::store::{store, terms};
+use super::store::{files, store, terms};
 use super::{TestDatabase, TestServer};
 
 /// Makes two tests of `async fn name(shop: &Shop)`: `name::sqlite` and `name::postgres`.
@@ -115,6 +115,7 @@ pub struct Parts {
     server: OnceCell<TestServer>,
     checked: bool,
     _database: TestDatabase,
+    _files: tempfile::TempDir,
 }
 
 impl Deref for Shop {
@@ -139,14 +140,18 @@ impl Shop {
     }
 
     fn on(test: TestDatabase, clock: Option<Arc<ManualClock>>, options: ShopOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(&test.database, options.terms);
+        store.infrastructure.files = files(folder.path());
         Self(Arc::new(Parts {
-            store: store(&test.database, options.terms),
+            store,
             database: test.database.clone(),
             url: test.url.clone(),
             clock,
             server: OnceCell::new(),
             checked: options.checked,
             _database: test,
+            _files: folder,
         }))
     }
 

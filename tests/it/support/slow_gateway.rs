@@ -1,5 +1,6 @@
 //! A payment provider that does not respond to some of its calls until a test releases them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +13,8 @@ use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Gateways, NoticeQueue};
 use undercroft::infrastructure::repositories::Database;
 use uuid::Uuid;
+
+use super::store::files;
 
 /// A call of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,7 @@ impl SlowGateway {
                 sandbox: true,
                 public_url: String::new(),
                 mail: None,
+                files: files(Path::new("/nonexistent")),
                 private_webhooks: true,
             },
         );

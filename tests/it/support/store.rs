@@ -1,5 +1,6 @@
 //! A store for tests, and helpers for its use cases.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -14,7 +15,7 @@ use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
 use undercroft::domain::money::Currency;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits};
+use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Files, FilesUrl};
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Field, Param, StoredResponse};
 
@@ -43,6 +44,11 @@ pub fn limits() -> CallLimits {
     CallLimits { timeout: Duration::from_secs(20), concurrency: 16 }
 }
 
+/// The file storage in a folder. It accepts files of up to 1 MiB.
+pub fn files(folder: &Path) -> Files {
+    Files::new(&FilesUrl::Folder("files".into()), folder, 1 << 20)
+}
+
 /// A store on this database, whose payment provider is the sandbox.
 pub fn store(database: &Database, terms: Terms) -> Store {
     Store::new(
@@ -53,6 +59,7 @@ pub fn store(database: &Database, terms: Terms) -> Store {
                 sandbox: true,
                 public_url: String::new(),
                 mail: None,
+                files: files(Path::new("/nonexistent")),
                 private_webhooks: true,
             },
         ),

@@ -15,4 +15,5 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "email_events",
         script: include_str!("../../../../migrations/0002_email_events.sql"),
     },
+    Migration { version: 3, name: "files", script: include_str!("../../../../migrations/0003_files.sql") },
 ];

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::super::{Exit, counted, exit::database_exit, open_store::open_store};
 use super::Finding;
+use crate::application::files::{FileCheck, check as check_files};
 use crate::application::jobs::event_log;
 use crate::application::people::users;
 use crate::application::selling::rates;
@@ -41,6 +42,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
             findings.extend(replication(&store).await);
             findings.extend(gateways(&store).await);
             findings.extend(mail(&store).await);
+            findings.push(stored_files(&store).await);
             findings.push(events(&store).await);
             findings.extend(broker(&store).await);
             findings.push(administrator(&store).await);
@@ -242,6 +244,23 @@ async fn mail(store: &Store) -> Option<Finding> {
             "start the mail server, or correct `mail.url` in the settings; e-mails wait for a day",
         ),
     })
+}
+
+/// Checks that the file storage has the content of each file.
+async fn stored_files(store: &Store) -> Finding {
+    let shown = store.infrastructure.files.shown();
+    let advice = "copy the missing contents into the file storage, or correct `files.url` in the settings";
+    match check_files(store).await {
+        Ok(FileCheck { files, missing: 0, damaged: 0 }) => {
+            Finding::ok("storage", format!("{shown} has {}", counted(files, "file", "files")))
+        }
+        Ok(FileCheck { files, missing, damaged }) => {
+            let found =
+                format!("of {files} files, {missing} are not in {shown}, and {damaged} have another size there");
+            Finding::problem("storage", found, advice)
+        }
+        Err(failure) => Finding::problem("storage", format!("{shown}: {}", failure.report()), advice),
+    }
 }
 
 /// Checks whether each payment provider responds.

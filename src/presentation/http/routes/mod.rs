@@ -5,6 +5,7 @@ mod admin_dead_letters;
 mod admin_discounts;
 mod admin_emails;
 mod admin_events;
+mod admin_files;
 mod admin_jobs;
 mod admin_orders;
 mod admin_products;
@@ -16,6 +17,7 @@ mod carts;
 mod categories;
 mod checkout;
 mod documentation;
+mod files;
 mod health;
 mod me;
 mod notifications;
@@ -37,6 +39,7 @@ pub fn each() -> Vec<Routes> {
         admin_dead_letters::routes(),
         admin_emails::routes(),
         admin_events::routes(),
+        admin_files::routes(),
         admin_jobs::routes(),
         admin_discounts::routes(),
         admin_orders::routes(),
@@ -49,6 +52,7 @@ pub fn each() -> Vec<Routes> {
         categories::routes(),
         checkout::routes(),
         documentation::routes(),
+        files::routes(),
         health::routes(),
         me::routes(),
         notifications::routes(),

@@ -21,7 +21,10 @@ use crate::support::store::{cart, execute, store, terms, value};
 use crate::support::{EmptyPostgres, Shop, ShopOptions, admin};
 
 /// The migrations, all in one text.
-const MIGRATIONS: &str = include_str!("../../../../migrations/0001_store.sql");
+const MIGRATIONS: &str = concat!(
+    include_str!("../../../../migrations/0001_store.sql"),
+    include_str!("../../../../migrations/0003_files.sql"),
+);
 
 /// The most rows of a page.
 const PAGE: i64 = 500;
@@ -185,6 +188,8 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
            occurred_at, NULL, NULL FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO emails SELECT id, NULL, 'digest', 'a@example.com', 's', 'b', 'pending', 0, occurred_at, NULL, \
            occurred_at, NULL, id FROM outbox ORDER BY seq LIMIT 1",
+        "INSERT INTO files SELECT user_id, user_id, 'a', 'image/png', 1, token_hash, created_at FROM sessions LIMIT 1",
+        "INSERT INTO unused_files SELECT id, created_at FROM users LIMIT 1",
         "INSERT INTO postponed_events SELECT 'none', seq, subject, 0, occurred_at, NULL FROM outbox LIMIT 1",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",

@@ -6,6 +6,7 @@ mod dead_letters;
 mod entity_tags;
 mod event_stream;
 mod events;
+mod files;
 mod examples;
 mod framework;
 mod fuzz;

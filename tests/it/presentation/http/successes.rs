@@ -130,7 +130,11 @@ impl Resources<'_> {
                     String::new()
                 };
                 let path = operation.path_with(|_| id.clone());
-                if operation.has_query("seconds") { format!("{path}?seconds=1") } else { path }
+                match resource {
+                    "events" if operation.has_query("seconds") => format!("{path}?seconds=1"),
+                    "files" if operation.method == Method::POST => format!("{path}?name=a.json"),
+                    _ => path,
+                }
             }
         };
         if operation.path == "/v1/me/cart" {
@@ -165,6 +169,7 @@ impl Resources<'_> {
             }
             ("POST", "/admin/v1/subscribers/{name}/replay") => json!({"type": "order.paid"}),
             ("POST", "/admin/v1/jobs") => job(&name),
+            ("POST", "/admin/v1/files") => json!("the content of a file"),
             ("POST", "/v1/users") => json!({"email": format!("{name}@example.org"), "password": PASSWORD}),
             _ => return None,
         };
@@ -185,6 +190,7 @@ impl Resources<'_> {
             "dead-letters" => self.dead_letter().await,
             "emails" => self.failed_email().await,
             "events" => self.event().await,
+            "files" => self.created("files?name=a.json", json!("the content of a file")).await,
             "jobs" => text(&self.admin.post("/admin/v1/jobs", job(&unique("name"))).await.expect(202)["id"]),
             "subscribers" => "notifications".to_owned(),
             "webhook-endpoints" => self.created("webhook-endpoints", webhook_endpoint()).await,

@@ -1,0 +1,60 @@
+//! Files: uploaded, read and deleted, with their contents in the file storage.
+//!
+//! The database and the storage have no common transaction. Therefore the id of a file is recorded as unused before its
+//! content is stored and when the file is deleted. The transaction that adds the file removes the record, and so does
+//! the removal of the content. What is interrupted between them is completed by a job.
+
+mod check;
+mod cleaning;
+mod upload;
+
+use std::ops::Range;
+
+pub use self::check::{FileCheck, check};
+pub(crate) use self::cleaning::clean;
+pub use self::upload::{Upload, upload};
+
+use crate::application::Store;
+use crate::domain::file::StoredFile;
+use crate::domain::ids::FileId;
+use crate::domain::ports::FileContent;
+use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::repositories::{FileRepository, Page};
+
+/// Returns a page of files, newest first.
+pub async fn files(store: &Store, limit: usize, cursor: Option<&str>) -> Result<Page<StoredFile>, Failure> {
+    let request = store.database().page_request(limit, cursor);
+    let mut connection = store.database().read().await?;
+    Ok(FileRepository(&mut connection).list(&request).await?)
+}
+
+/// Returns a file.
+///
+/// # Errors
+///
+/// [`NotFound::File`].
+pub async fn file(store: &Store, id: FileId) -> Result<StoredFile, Failure> {
+    Ok(store.database().read().await?.find(id).await?.ok_or(NotFound::File)?)
+}
+
+/// Returns these bytes of the content of a file.
+pub async fn content(store: &Store, id: FileId, bytes: Range<u64>) -> Result<Box<dyn FileContent>, Failure> {
+    Ok(store.infrastructure.files.storage().get(id, bytes).await?)
+}
+
+/// Deletes a file and its content.
+///
+/// # Errors
+///
+/// [`NotFound::File`].
+pub async fn delete(store: &Store, id: FileId) -> Result<(), Failure> {
+    let write = store.database().write(id, async |work, id| {
+        if !work.remove::<StoredFile>(*id).await? {
+            return Err(Failure::from(NotFound::File));
+        }
+        Ok(FileRepository::add_unused(work, *id).await?)
+    });
+    write.await?;
+    cleaning::remove_now(store, id).await;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Files in a folder of this machine, or of a network file system that all servers mount.
+//!
+//! A content is written to a temporary file, flushed to the disk, and renamed to the id of its file, so that it is
+//! there as a whole or not at all. The first five digits of an id change about every three days; they name a subfolder.
+//! Only the user of the process can read the files.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
+use tokio::task::spawn_blocking;
+
+use crate::domain::ids::FileId;
+use crate::domain::ports::{FileContent, FileError, FileStorage, Interrupted, PortFuture};
+
+/// The number of digits that name a subfolder.
+const DIGITS: usize = 5;
+/// The most bytes that are read together.
+const PART: u64 = 64 << 10;
+
+pub(super) struct FolderAdapter {
+    folder: PathBuf,
+}
+
+impl FolderAdapter {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Returns the file of a content.
+    fn path(&self, id: FileId) -> PathBuf {
+        let name = id.to_string();
+        self.folder.join(&name[..DIGITS]).join(name)
+    }
+
+    async fn write(&self, id: FileId, content: &mut dyn FileContent) -> Result<(), FileError> {
+        let path = self.path(id);
+        let part = blocking({
+            let path = path.clone();
+            move || create(&path)
+        });
+        // it is removed when it is dropped
+        let part = part.await?;
+        let mut file = tokio::fs::File::from_std(part.as_file().try_clone().map_err(unavailable)?);
+        while let Some(bytes) = content.next().await? {
+            file.write_all(&bytes).await.map_err(unavailable)?;
+        }
+        file.flush().await.map_err(unavailable)?;
+        file.sync_all().await.map_err(unavailable)?;
+        blocking(move || complete(part, &path)).await
+    }
+}
+
+impl FileStorage for FolderAdapter {
+    fn put<'a>(&'a self, id: FileId, content: &'a mut dyn FileContent) -> PortFuture<'a, (), FileError> {
+        Box::pin(self.write(id, content))
+    }
+
+    fn get(&self, id: FileId, bytes: Range<u64>) -> PortFuture<'_, Box<dyn FileContent>, FileError> {
+        Box::pin(async move {
+            let mut file = tokio::fs::File::open(self.path(id)).await.map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => FileError::Missing,
+                _ => unavailable(error),
+            })?;
+            file.seek(SeekFrom::Start(bytes.start)).await.map_err(unavailable)?;
+            let left = bytes.end.saturating_sub(bytes.start);
+            Ok(Box::new(Reader { file, left }) as Box<dyn FileContent>)
+        })
+    }
+
+    fn size(&self, id: FileId) -> PortFuture<'_, Option<u64>, FileError> {
+        Box::pin(async move {
+            match tokio::fs::metadata(self.path(id)).await {
+                Ok(found) => Ok(Some(found.len())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(unavailable(error)),
+            }
+        })
+    }
+
+    fn remove(&self, id: FileId) -> PortFuture<'_, (), FileError> {
+        let path = self.path(id);
+        Box::pin(blocking(move || {
+            for path in [part_of(&path), path] {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+            Ok(())
+        }))
+    }
+}
+
+/// Creates the temporary file of a content, and the folders that are missing.
+fn create(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        let mut folders = DirBuilder::new();
+        folders.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
+        folders.create(folder)?;
+        File::open(folder_of(folder))?.sync_all()?;
+    }
+    let part = part_of(path);
+    let name = part.file_name().unwrap_or_default();
+    tempfile::Builder::new().prefix(name).rand_bytes(0).tempfile_in(folder)
+}
+
+/// Renames a temporary file to that of its content, durably.
+fn complete(part: NamedTempFile, path: &Path) -> io::Result<()> {
+    part.persist(path).map_err(|error| error.error)?;
+    File::open(folder_of(path))?.sync_all()
+}
+
+fn part_of(path: &Path) -> PathBuf {
+    path.with_extension("part")
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Runs a function that waits for the disk in a thread of its own.
+async fn blocking<T: Send + 'static>(
+    function: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, FileError> {
+    match spawn_blocking(function).await {
+        Ok(result) => result.map_err(unavailable),
+        Err(error) => Err(FileError::Unavailable(error.to_string())),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the error of a result")]
+fn unavailable(error: io::Error) -> FileError {
+    FileError::Unavailable(error.to_string())
+}
+
+/// A part of a file.
+struct Reader {
+    file: tokio::fs::File,
+    left: u64,
+}
+
+impl FileContent for Reader {
+    fn next(&mut self) -> PortFuture<'_, Option<Bytes>, Interrupted> {
+        Box::pin(async move {
+            if self.left == 0 {
+                return Ok(None);
+            }
+            let most = usize::try_from(self.left.min(PART)).map_err(|_| Interrupted)?;
+            let mut bytes = BytesMut::with_capacity(most);
+            (&mut self.file).take(self.left.min(PART)).read_buf(&mut bytes).await.map_err(|_| Interrupted)?;
+            if bytes.is_empty() {
+                return Err(Interrupted);
+            }
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+            Ok(Some(bytes.freeze()))
+        })
+    }
+}

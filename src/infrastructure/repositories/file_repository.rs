@@ -1,0 +1,60 @@
+//! Files, and the ids whose contents in the file storage no file uses.
+
+use jiff::Timestamp;
+
+use super::database::{
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, Param, UnitOfWork, params, table,
+};
+use crate::domain::file::StoredFile;
+use crate::domain::ids::FileId;
+
+table! {
+    StoredFile in "files", key FileId, listed by created_at;
+    id,
+    owner_id,
+    name,
+    content_type,
+    size,
+    sha256,
+    created_at,
+}
+
+/// Queries on files.
+pub struct FileRepository<'a>(pub &'a mut Connection);
+
+impl FileRepository<'_> {
+    /// Returns a page of files, newest first.
+    pub async fn list(&mut self, request: &PageRequest<'_>) -> Result<Page<StoredFile>, ListError> {
+        self.0.newest(&(), Conditions::default(), request).await
+    }
+
+    /// Returns the next files in the order of their ids; see [`Connection::scan`].
+    pub async fn scan(
+        &mut self,
+        last: &mut Option<Param<'static>>,
+    ) -> Result<Option<Vec<StoredFile>>, DatabaseError> {
+        self.0.scan::<StoredFile>("id", last, |file| file.id.into()).await
+    }
+
+    /// Returns whether an id may have a content that no file uses.
+    pub async fn is_unused(&mut self, id: FileId) -> Result<bool, DatabaseError> {
+        self.0.one("SELECT EXISTS (SELECT 1 FROM unused_files WHERE id = $1)", &params![id]).await
+    }
+
+    /// Returns up to `limit` ids that have been unused since before a time.
+    pub async fn unused(&mut self, before: Timestamp, limit: usize) -> Result<Vec<FileId>, DatabaseError> {
+        let sql = "SELECT id FROM unused_files WHERE since < $1 ORDER BY since LIMIT $2";
+        self.0.all(sql, &params![before, limit]).await
+    }
+
+    /// Records that an id may have a content that no file uses, from now on.
+    pub async fn add_unused(work: &mut UnitOfWork, id: FileId) -> Result<(), DatabaseError> {
+        let values = params![id, work.now()];
+        work.execute("INSERT INTO unused_files (id, since) VALUES ($1, $2)", &values).await.map(drop)
+    }
+
+    /// Records that an id has no unused content any more; returns whether it might have had one.
+    pub async fn remove_unused(work: &mut UnitOfWork, id: FileId) -> Result<bool, DatabaseError> {
+        Ok(work.execute("DELETE FROM unused_files WHERE id = $1", &params![id]).await? == 1)
+    }
+}
