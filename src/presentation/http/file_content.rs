@@ -22,8 +22,10 @@ use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 const UNKNOWN: &str = "application/octet-stream";
 /// The greatest length of a media type.
 const MAX_LENGTH: usize = 127;
-const NOT_A_TYPE: RejectedRequest =
-    RejectedRequest::MalformedHeader { header: "Content-Type", expected: "a media type, such as `image/png`" };
+const NOT_A_TYPE: RejectedRequest = RejectedRequest::MalformedHeader {
+    header: "Content-Type",
+    expected: "a media type, such as `image/png`",
+};
 const NOT_A_DIGEST: RejectedRequest = RejectedRequest::MalformedHeader {
     header: "Content-Digest",
     expected: "a dictionary of digests, such as `sha-256=:BASE64:`",
@@ -144,7 +146,8 @@ mod tests {
         let parsed = |value| content_type(&headers("content-type", value)).ok();
         assert_eq!(parsed("Image/PNG; charset=x").as_deref(), Some("image/png"));
         assert_eq!(content_type(&HeaderMap::new()).unwrap(), UNKNOWN);
-        for value in ["", "image", "image/", "/png", "image/p ng", "a/b/c", &format!("a/{}", "b".repeat(200))] {
+        for value in ["", "image", "image/", "/png", "image/p ng", "a/b/c", &format!("a/{}", "b".repeat(200))]
+        {
             assert_eq!(parsed(value), None, "{value}");
         }
     }

@@ -68,8 +68,11 @@ fn bounds(headers: &HeaderMap) -> Option<Bounds> {
 impl Argument for RequestedRange {
     fn describe(operation: &mut OperationDescription<'_>) {
         operation.request_header("Range", "One range of bytes, such as `bytes=1000-`; others are ignored.");
-        operation.request_header("If-Range", "The `ETag` of which the client has a part: if it is another one, the \
-                                              response is the whole.");
+        operation.request_header(
+            "If-Range",
+            "The `ETag` of which the client has a part: if it is another one, the \
+                                              response is the whole.",
+        );
         operation.response(StatusCode::PARTIAL_CONTENT, "The requested range.");
         operation.fails(RejectedRequest::RangeNotSatisfiable { size: 0 });
     }
@@ -95,10 +98,20 @@ mod tests {
 
     #[test]
     fn one_range_of_bytes_is_read() {
-        for (text, expected) in [("bytes=0-0", 0..1), ("bytes=2-", 2..10), ("Bytes=4-99", 4..10), ("bytes=-3", 7..10)] {
+        for (text, expected) in
+            [("bytes=0-0", 0..1), ("bytes=2-", 2..10), ("Bytes=4-99", 4..10), ("bytes=-3", 7..10)]
+        {
             assert_eq!(range(text), Ok(Some(expected)), "{text}");
         }
-        for text in ["bytes=0-1,4-5", "items=0-1", "bytes=3-2", "bytes=-", "bytes=+1-", "bytes", "bytes=1-99999999999999999999"] {
+        for text in [
+            "bytes=0-1,4-5",
+            "items=0-1",
+            "bytes=3-2",
+            "bytes=-",
+            "bytes=+1-",
+            "bytes",
+            "bytes=1-99999999999999999999",
+        ] {
             assert_eq!(range(text), Ok(None), "{text}");
         }
         for text in ["bytes=10-", "bytes=-0", "bytes=99-100"] {

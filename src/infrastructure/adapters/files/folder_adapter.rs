@@ -62,10 +62,11 @@ impl FileStorage for FolderAdapter {
 
     fn get(&self, id: FileId, bytes: Range<u64>) -> PortFuture<'_, Box<dyn FileContent>, FileError> {
         Box::pin(async move {
-            let mut file = tokio::fs::File::open(self.path(id)).await.map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => FileError::Missing,
-                _ => unavailable(error),
-            })?;
+            let mut file =
+                tokio::fs::File::open(self.path(id)).await.map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => FileError::Missing,
+                    _ => unavailable(error),
+                })?;
             file.seek(SeekFrom::Start(bytes.start)).await.map_err(unavailable)?;
             let left = bytes.end.saturating_sub(bytes.start);
             Ok(Box::new(Reader { file, left }) as Box<dyn FileContent>)

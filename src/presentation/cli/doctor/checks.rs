@@ -255,8 +255,9 @@ async fn stored_files(store: &Store) -> Finding {
             Finding::ok("storage", format!("{shown} has {}", counted(files, "file", "files")))
         }
         Ok(FileCheck { files, missing, damaged }) => {
-            let found =
-                format!("of {files} files, {missing} are not in {shown}, and {damaged} have another size there");
+            let found = format!(
+                "of {files} files, {missing} are not in {shown}, and {damaged} have another size there"
+            );
             Finding::problem("storage", found, advice)
         }
         Err(failure) => Finding::problem("storage", format!("{shown}: {}", failure.report()), advice),

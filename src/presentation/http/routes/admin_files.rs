@@ -105,9 +105,10 @@ async fn upload_file(
     FileUpload { content_type, sha256, content }: FileUpload,
 ) -> HandlerResult<StoredResponse> {
     let owner_id = admin.user_id();
-    let render = created(|file: &StoredFile| format!("/admin/v1/files/{}", file.id), |file| {
-        untagged(&FileBody::of(file))
-    });
+    let render = created(
+        |file: &StoredFile| format!("/admin/v1/files/{}", file.id),
+        |file| untagged(&FileBody::of(file)),
+    );
     let about = content_type.clone();
     let upload = Upload { owner_id, name, content_type, sha256, content };
     let responder = move |digest: &[u8]| request.responder(owner_id, &[about.as_bytes(), digest], render);

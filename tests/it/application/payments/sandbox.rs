@@ -27,8 +27,14 @@ async fn an_unknown_token_is_refused_with_the_known_ones(shop: &Shop) {
 on_both_engines!(the_confirmation_page_has_the_public_url_of_the_store);
 async fn the_confirmation_page_has_the_public_url_of_the_store(shop: &Shop) {
     let public_url = "https://shop.example.com".to_owned();
-    let adapters =
-        AdapterSettings { calls: limits(), sandbox: true, public_url, mail: None, files: shop.store.infrastructure.files.clone(), private_webhooks: false };
+    let adapters = AdapterSettings {
+        calls: limits(),
+        sandbox: true,
+        public_url,
+        mail: None,
+        files: shop.store.infrastructure.files.clone(),
+        private_webhooks: false,
+    };
     let store = Store::new(Infrastructure::new(shop.database.clone(), adapters), terms());
     let server = shop.server_of(store).await;
     let variant = shop.product().price(500).stock(100).create().await;

@@ -70,9 +70,13 @@ async fn a_file_is_uploaded_downloaded_and_deleted(shop: &Shop) {
     let event = "SELECT data FROM outbox WHERE type = 'file_upload_completed'";
     let undercroft::infrastructure::repositories::Json(event) =
         value::<undercroft::infrastructure::repositories::Json<Value>>(&shop.database, event, &[]).await;
-    for (member, of_file) in
-        [("file_id", "id"), ("sha256", "sha256"), ("size", "size"), ("owner_id", "owner_id"), ("content_type", "content_type")]
-    {
+    for (member, of_file) in [
+        ("file_id", "id"),
+        ("sha256", "sha256"),
+        ("size", "size"),
+        ("owner_id", "owner_id"),
+        ("content_type", "content_type"),
+    ] {
         assert_eq!(event[member], file[of_file], "{member}");
     }
 
@@ -149,7 +153,10 @@ async fn a_name_is_no_path_and_a_file_that_may_contain_scripts_is_saved(shop: &S
         assert_eq!(file["name"], "../../a\"; b.svg");
         let response = server.guest().get(file["url"].as_str().unwrap()).await;
         assert_eq!(response.header("content-type"), "application/octet-stream", "{content_type}");
-        assert_eq!(response.header("content-disposition"), "attachment; filename*=UTF-8''..%2F..%2Fa%22%3B%20b.svg");
+        assert_eq!(
+            response.header("content-disposition"),
+            "attachment; filename*=UTF-8''..%2F..%2Fa%22%3B%20b.svg"
+        );
         assert_eq!(response.header("x-content-type-options"), "nosniff");
         assert_eq!(response.header("content-security-policy"), "default-src 'none'");
         assert_eq!(&response.body[..], script);
