@@ -40,12 +40,15 @@ impl StoredFile {
     }
 }
 
+/// Whether bytes are the beginning of a file of a media type.
+type Beginning = fn(&[u8]) -> bool;
+
 /// The number of bytes by which [`begins_like`] recognizes a file.
 pub const BEGINNING: usize = 12;
 
 /// The media types of files that browsers may show, each with how they begin. SVG is none of them, because it may
 /// contain scripts.
-const SHOWN: [(&str, fn(&[u8]) -> bool); 6] = [
+const SHOWN: [(&str, Beginning); 6] = [
     ("application/pdf", |beginning| beginning.starts_with(b"%PDF-")),
     ("image/avif", |beginning| matches!(beginning.get(4..12), Some(b"ftypavif" | b"ftypavis"))),
     ("image/gif", |beginning| beginning.starts_with(b"GIF87a") || beginning.starts_with(b"GIF89a")),

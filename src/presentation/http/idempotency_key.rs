@@ -92,7 +92,7 @@ impl SentKey {
             .chain_update([0])
             .chain_update(uri.path_and_query().map_or("", |whole| whole.as_str()))
             .chain_update([0]);
-        let hash = content.iter().fold(hash, |hash, part| hash.chain_update(part));
+        let hash = content.iter().fold(hash, Sha256::chain_update);
         Self { key, method, path: uri.path().to_owned(), request_hash: hash.finalize().to_vec() }
     }
 
