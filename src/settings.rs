@@ -272,7 +272,10 @@ pub struct HttpSettings {
     pub request_timeout: Duration,
     /// The most open connections.
     pub max_connections: NonZeroU32,
-    /// The longest time for running requests to complete when the server stops.
+    /// The time for which the server still accepts requests when it stops, so that load balancers notice.
+    #[serde(rename = "shutdown_delay_seconds", deserialize_with = "seconds")]
+    pub shutdown_delay: Duration,
+    /// The longest time for running requests to complete after that.
     #[serde(rename = "shutdown_grace_seconds", deserialize_with = "seconds")]
     pub shutdown_grace: Duration,
 }
@@ -287,6 +290,7 @@ impl Default for HttpSettings {
             idle_timeout: Duration::from_mins(1),
             request_timeout: Duration::from_mins(1),
             max_connections: non_zero(10_000),
+            shutdown_delay: Duration::ZERO,
             shutdown_grace: Duration::from_secs(30),
         }
     }

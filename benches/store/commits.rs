@@ -16,9 +16,10 @@ use undercroft::domain::ports::{Charge, ChargeStatus};
 use undercroft::infrastructure::exceptions::Failure;
 
 use crate::Outcome;
+use crate::events::cost_of_publishing;
 use crate::figures::{each, median, rate};
 use crate::process::own_cpu;
-use crate::raw::{self, Checkout, rows_a_checkout};
+use crate::raw::{self, Checkout, OUTBOX, rows_a_checkout};
 use crate::shop::{Shop, address, copy, folder};
 
 /// The concurrent clients.
@@ -57,12 +58,17 @@ pub(crate) async fn measure(quick: bool) -> Outcome<()> {
 
     let (mut ours, mut single, mut by_hand, mut by_hand_grouped) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut shares = Vec::new();
     for round in 0..sizes.rounds {
         let name = |what: &str| format!("{what}-{round}.db");
         let file = copy(&template, &name("ours"))?;
         let shop = Shop::open(&format!("sqlite:{}", file.display())).await?;
         ours.push(by_store(&shop, CLIENTS, sizes.grouped).await?);
         let written = rows_a_checkout(&raw::open(&file)?, sizes.grouped)?;
+        if let (Some(ours), Some(&events)) = (ours.last(), written.get(OUTBOX)) {
+            let cost = cost_of_publishing(shop.store.database()).await?;
+            shares.push(cost * f64::from(u32::try_from(events)?) / ours.cpu);
+        }
         single.push(by_store(&shop, 1, sizes.alone).await?);
 
         let file = copy(&template, &name("by-hand"))?;
@@ -95,6 +101,7 @@ pub(crate) async fn measure(quick: bool) -> Outcome<()> {
         "  CPU of the store against SQL by hand in groups: {:.2} times",
         ratio(&ours, &by_hand_grouped, |round| round.cpu)
     );
+    println!("  the outbox: {:.1} % of the CPU of a checkout (aim: 15)", median(shares) * 100.0);
     Ok(())
 }
 

@@ -1,17 +1,19 @@
 //! The cost of the store as ratios within one run and as CPU time per operation. Elapsed times are printed for context
 //! only: they depend on the machine.
 //!
-//! `cargo bench --bench store -- [--quick] [--postgres URL] [commits] [http] [start]`. `--quick` runs for about
-//! twenty seconds; its figures are noisy. CPU and memory of a server are read from `/proc`, so that part needs
+//! `cargo bench --bench store -- [--quick] [--postgres URL] [commits] [events] [http] [start]`. `--quick` runs for
+//! about half a minute; its figures are noisy. CPU and memory of a server are read from `/proc`, so that part needs
 //! Linux.
 
 mod bare;
 mod commits;
+mod events;
 mod figures;
 mod http;
 mod load;
 mod process;
 mod raw;
+mod raw_events;
 mod schema;
 mod shop;
 mod start;
@@ -25,10 +27,10 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>
 
 #[derive(Parser)]
 struct Options {
-    /// Run for about twenty seconds; the figures are noisy
+    /// Run for about half a minute; the figures are noisy
     #[arg(long)]
     quick: bool,
-    /// Measure HTTP on this PostgreSQL as well (`postgres://…`), in a temporary schema
+    /// Measure events and HTTP on this PostgreSQL as well (`postgres://…`), in a temporary schema
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
     /// Measure these parts only
@@ -47,6 +49,8 @@ enum Part {
     Commits,
     /// Requests over HTTP, and bare axum
     Http,
+    /// Delivery of events, the bus of signals, and a full outbox
+    Events,
     /// Start to first response, and idle memory
     Start,
 }
@@ -63,6 +67,9 @@ async fn main() -> Outcome<()> {
     }
     if wanted(Part::Commits) {
         commits::measure(options.quick).await?;
+    }
+    if wanted(Part::Events) {
+        events::measure(options.quick, options.postgres.as_deref()).await?;
     }
     if wanted(Part::Http) {
         http::measure(options.quick, options.postgres.as_deref()).await?;

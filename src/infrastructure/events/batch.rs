@@ -75,10 +75,16 @@ impl<'a> Batch<'a> {
             self.waiting =
                 Postponed::subjects(work, self.subscriber.name(), subjects).await?.into_iter().collect();
         }
+        // all together first, which takes one savepoint and one round trip
+        let ready: Vec<_> = events.iter().filter(|event| !self.waiting.contains(&event.subject)).collect();
+        let together = ready.len() > 1 && self.subscriber.attempt(work, &ready).await?.is_ok();
+        if together {
+            self.delivered += ready.len() as u64;
+        }
         for event in events {
             if self.waiting.contains(&event.subject) {
                 Postponed::put_behind(work, self.subscriber.name(), event).await?;
-            } else {
+            } else if !together {
                 self.attempt(work, event, 0).await?;
             }
         }
@@ -92,7 +98,7 @@ impl<'a> Batch<'a> {
         event: &Envelope,
         attempts: i64,
     ) -> Result<Outcome, Failure> {
-        let Err(failure) = self.subscriber.attempt(work, event).await? else {
+        let Err(failure) = self.subscriber.attempt(work, &[event]).await? else {
             self.delivered += 1;
             return Ok(Outcome::Handled);
         };

@@ -1,10 +1,11 @@
 //! Delivers the events of the outbox to each subscriber, in order and at its own pace.
 //!
 //! A handler runs in the unit of work that moves its subscriber's cursor past the event, so its changes of the database
-//! are committed exactly once. If it fails, its changes are rolled back to a savepoint, and the event is postponed: it
-//! is retried with exponential backoff, and after the last attempt it becomes a dead letter. Until then its subscriber
-//! gets no later event of the same subject. A retryable failure, such as a payment that another process changes, is no
-//! attempt. If the transaction itself fails, the whole batch is delivered again.
+//! are committed exactly once. The events of a unit of work are attempted together; if a handler fails, all are rolled
+//! back, and each is attempted by itself. If it fails then, its changes are rolled back to a savepoint, and the event is
+//! postponed: it is retried with exponential backoff, and after the last attempt it becomes a dead letter. Until then its
+//! subscriber gets no later event of the same subject. A retryable failure, such as a payment that another process
+//! changes, is no attempt. If the transaction itself fails, the whole batch is delivered again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -114,7 +115,7 @@ impl EventDispatcher {
             // no other process delivers to the subscriber meanwhile
             cursor::lock(work, subscriber.name()).await?;
             let event: Envelope = Outbox(work).get(letter.seq, Envelope::COLUMNS).await?;
-            let Err(failure) = subscriber.attempt(work, &event).await? else { return Ok(None) };
+            let Err(failure) = subscriber.attempt(work, &[&event]).await? else { return Ok(None) };
 
             let error = failure.report().to_string();
             let letter = DeadLetter { attempts: letter.attempts + 1, error, failed_at: work.now(), ..letter };

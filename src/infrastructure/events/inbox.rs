@@ -43,7 +43,7 @@ pub(super) async fn record(
     let sql = "INSERT INTO inbox (subscriber, event_id, seq, received_at) VALUES ($1, $2, $3, $4)";
     for event in events {
         let values = params![subscriber, event.id, event.position, work.now()];
-        work.execute(sql, &values).await?;
+        work.defer(sql, &values).await?;
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ impl Postponed {
                    WHERE subscriber = $1 AND subject = $2 GROUP BY subscriber, subject \
                    ON CONFLICT (subscriber, seq) DO NOTHING";
         let values = params![subscriber, event.subject.as_str(), event.position];
-        work.execute(sql, &values).await.map(drop)
+        work.defer(sql, &values).await
     }
 
     /// Removes a postponed event, which its subscriber has handled or will never handle.

@@ -98,15 +98,16 @@ impl Subscriber {
         }
     }
 
-    /// Runs the handlers for an event. The inner result is that of the handlers: if they fail or panic, their changes
-    /// are rolled back. The outer error ends the unit of work: the transaction failed, or its connection.
+    /// Runs the handlers for events, in their order. The inner result is that of the handlers: if one fails or panics,
+    /// the changes of all are rolled back. The outer error ends the unit of work: the transaction failed, or its
+    /// connection.
     pub(super) async fn attempt(
         &self,
         work: &mut UnitOfWork,
-        event: &Envelope,
+        events: &[&Envelope],
     ) -> Result<Result<(), Failure>, Failure> {
         work.savepoint()?;
-        let run = AssertUnwindSafe(self.handle(work, event)).catch_unwind().await;
+        let run = AssertUnwindSafe(self.handle_all(work, events)).catch_unwind().await;
         let handled = match run {
             // on PostgreSQL this returns the errors of the statements that the handlers queued
             Ok(Ok(())) => work.release_savepoint().await.map_err(Failure::from),
@@ -122,6 +123,13 @@ impl Subscriber {
             }
             Ok(()) => Ok(Ok(())),
         }
+    }
+
+    async fn handle_all(&self, work: &mut UnitOfWork, events: &[&Envelope]) -> Result<(), Failure> {
+        for event in events {
+            self.handle(work, event).await?;
+        }
+        Ok(())
     }
 
     /// Runs the handlers for the event's type.

@@ -30,17 +30,20 @@ pub enum NotReadyReason {
     Standby,
     /// The store has moved to another database.
     Moved,
+    /// The server is stopping.
+    Stopping,
 }
 
 impl NotReadyReason {
     /// All variants.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::DatabaseUnavailable,
         Self::DiskFull,
         Self::ReadOnly,
         Self::DatabaseFailed,
         Self::Standby,
         Self::Moved,
+        Self::Stopping,
     ];
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::connection::Connections;
@@ -44,8 +44,9 @@ pub struct DrainReport {
     pub cut_off: usize,
 }
 
-/// Serves `router` on `listener` until `shutdown` is cancelled and the requests then in progress have their responses,
-/// or the grace period is over. `context` has the clock of `Date` and the ids of the failures that occur here, whose
+/// Serves `router` on `listener` until `shutdown` is cancelled, the delay of the settings has passed, and the requests
+/// then in progress have their responses, or the grace period is over. During the delay each response ends its
+/// connection. `context` has the clock of `Date` and the ids of the failures that occur here, whose
 /// signals are emitted on `bus`.
 pub async fn serve(
     listener: TcpListener,
@@ -57,7 +58,14 @@ pub async fn serve(
 ) -> DrainReport {
     let connections = Arc::new(Connections::new(router, settings.clone(), context, bus));
     let mut tasks = JoinSet::new();
-    accept(&listener, &connections, &mut tasks, &shutdown).await;
+    let stop = async {
+        shutdown.cancelled().await;
+        if !settings.shutdown_delay.is_zero() {
+            connections.close_after_responses();
+            sleep(settings.shutdown_delay).await;
+        }
+    };
+    accept(&listener, &connections, &mut tasks, stop).await;
     drop(listener);
 
     connections.stop();
@@ -72,16 +80,16 @@ pub async fn serve(
     DrainReport { served: connections.served(), drained, cut_off: tasks.len() }
 }
 
-/// Accepts connections until `shutdown` is cancelled, up to the greatest number that may be open at once. Beyond that,
+/// Accepts connections until `stop` is ready, up to the greatest number that may be open at once. Beyond that,
 /// each new connection closes the longest idle ones; while all have requests, new ones wait.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
     tasks: &mut JoinSet<bool>,
-    shutdown: &CancellationToken,
+    stop: impl Future<Output = ()>,
 ) {
     let limit = connections.settings.max_connections.get() as usize;
-    let mut stop = pin!(shutdown.cancelled());
+    let mut stop = pin!(stop);
     loop {
         tokio::select! {
             biased;
@@ -100,8 +108,7 @@ async fn accept(
                 Err(error) => {
                     let closed = connections.close_idle();
                     tracing::warn!(%error, closed, "no connection can be accepted; idle ones are closed");
-                    let _ = timeout(PAUSE_AFTER_ERROR, &mut stop).await;
-                    if shutdown.is_cancelled() {
+                    if timeout(PAUSE_AFTER_ERROR, &mut stop).await.is_ok() {
                         return;
                     }
                 }

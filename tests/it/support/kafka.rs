@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::brokers::Rejected;
-use super::unsteady_proxy::move_kafka;
+use super::proxy::move_kafka;
 
 const API_VERSIONS: i16 = 18;
 const CREATE_TOPICS: i16 = 19;

@@ -8,7 +8,8 @@ mod round_trips;
 mod server;
 #[macro_use]
 mod shop;
-mod unsteady_proxy;
+#[path = "../../../src/presentation/cli/torture/events/proxy.rs"]
+mod proxy;
 
 #[macro_use]
 pub mod brokers;
@@ -28,10 +29,10 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
 pub use faulty_proxy::FaultyProxy;
+pub(crate) use proxy::{Line, Proxy};
 pub use round_trips::RoundTrips;
 pub use server::{TestClient, TestResponse, TestServer};
 pub use shop::{Shop, ShopOptions};
-pub use unsteady_proxy::{Line, UnsteadyProxy};
 
 /// The URL of PostgreSQL unless `UNDERCROFT_TEST_POSTGRES` is set.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";

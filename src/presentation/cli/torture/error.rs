@@ -35,6 +35,24 @@ pub enum TortureError {
         /// The repeated requests with another response.
         changed: u64,
     },
+    /// Events were handled out of order, before their commit or not at all, or a job was run by two processes at once.
+    #[error("{}", counted(*.0, "event or job was not processed as promised", "events or jobs were not processed as promised"))]
+    WrongDeliveries(u64),
+    /// Requests failed while servers were restarted, or servers did not end successfully.
+    #[error(
+        "{} failed, and {} not end successfully",
+        counted(*failed, "request", "requests"),
+        counted(*unclean, "server did", "servers did")
+    )]
+    FailedRequests {
+        /// The requests that failed.
+        failed: u64,
+        /// The servers that ended with an error.
+        unclean: u64,
+    },
+    /// Events or jobs are left, and nothing has happened for two minutes.
+    #[error("events or jobs are left, and there is no progress: {0}")]
+    Stuck(String),
     /// Invariants of the store are violated.
     #[error("{} violated", counted(*.0, "invariant is", "invariants are"))]
     Violations(u64),
@@ -50,6 +68,9 @@ impl TortureError {
             | Self::OutcomesUnknown
             | Self::WrongRounds(_)
             | Self::BrokenPromise { .. }
+            | Self::WrongDeliveries(_)
+            | Self::FailedRequests { .. }
+            | Self::Stuck(_)
             | Self::Violations(_) => Exit::Failure,
         }
     }

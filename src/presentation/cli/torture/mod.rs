@@ -4,10 +4,13 @@
 //! with the default settings, sends the requests of many shoppers at once, kills the server in the crash test, and
 //! finally checks the invariants of the store. The SQLite file is removed unless the test failed.
 
+mod balancer;
 mod client;
 mod crashes;
 mod error;
+mod events;
 mod races;
+mod restarts;
 mod test_store;
 
 use std::io::{Write, stdout};
@@ -46,6 +49,13 @@ enum Test {
     Races(races::Races),
     /// Kill the server under load, and check every response after the restart
     Crashes(crashes::Crashes),
+    /// Publish, deliver and run jobs in several processes, kill them, and cut them off
+    Events(events::Events),
+    /// Restart two servers behind a load balancer, one after the other, under load
+    Restarts(restarts::Restarts),
+    /// A process of `events`
+    #[command(hide = true)]
+    Process(events::Process),
 }
 
 /// What a test counted, and the promise of the store that it found broken.
@@ -58,10 +68,16 @@ struct Outcome {
 impl Torture {
     /// Runs the test with the default settings. Fails if a promise of the store is broken.
     pub async fn run(self) -> Result<(), CliError> {
+        if let Test::Process(process) = &self.test {
+            return Box::pin(process.run()).await;
+        }
         let store = TestStore::open(self.on, &self.folder).await?;
         let Outcome { counts, error } = match self.test {
             Test::Races(races) => races.run(&store).await?,
             Test::Crashes(crashes) => crashes.run(&store).await?,
+            Test::Events(events) => events.run(&store).await?,
+            Test::Restarts(restarts) => restarts.run(&store).await?,
+            Test::Process(_) => return Ok(()),
         };
         let mut violations = check(store.database(), true).await.map_err(CliError::Store)?;
         violations.extend(check_rules(store.database(), SANDBOX_RULES).await.map_err(CliError::Store)?);

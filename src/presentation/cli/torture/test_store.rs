@@ -9,6 +9,7 @@ use std::process::Stdio;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Method;
 use jiff::SignedDuration;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -25,7 +26,7 @@ use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{
     Database, DatabaseUrl, ProductRepository, Setup, UnitOfWork, sqlite_side_files,
 };
-use crate::settings;
+use crate::settings::{PREFIX, environment};
 
 /// A temporary store.
 pub(super) struct TestStore {
@@ -72,6 +73,11 @@ impl TestStore {
         &self.database
     }
 
+    /// Returns the URL of the database, with its password.
+    pub(super) fn url(&self) -> String {
+        self.url.expose_secret()
+    }
+
     /// Creates a product with `stock` pieces of one variant, and returns the variant.
     pub(super) async fn product(&self, stock: i64) -> Result<VariantId, CliError> {
         self.database.write(stock, product).await.map_err(CliError::Store)
@@ -79,16 +85,22 @@ impl TestStore {
 
     /// Starts the server with the default settings: neither the variables nor the file of this process change them.
     pub(super) async fn serve(&self) -> Result<Server, CliError> {
+        self.serve_with(&[]).await
+    }
+
+    /// Starts the server with the default settings except some, each a name without the prefix and a value.
+    pub(super) async fn serve_with(&self, settings: &[(&str, &str)]) -> Result<Server, CliError> {
         let program = std::env::current_exe().map_err(TortureError::Child)?;
         let mut command = Command::new(program);
-        for (name, _) in settings::environment().filter(|(name, _)| is_setting(name)) {
+        for (name, _) in environment().filter(|(name, _)| is_setting(name)) {
             command.env_remove(name);
         }
         let mut child = command
             // an empty file, in place of an undercroft.toml in this folder
             .args(["serve", "--no-demo", "--config", "/dev/null"])
             .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
-            .env(format!("{}DATABASE", settings::PREFIX), self.url.expose_secret())
+            .env(format!("{PREFIX}DATABASE"), self.url())
+            .envs(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -124,6 +136,19 @@ impl Server {
         Client::new(self.address, Some(self.token.clone()))
     }
 
+    /// Returns the address of the server.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops the server (SIGTERM), and waits until it has ended; returns whether it ended successfully.
+    pub(super) async fn stop(mut self) -> Result<bool, CliError> {
+        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let id = id.ok_or(TortureError::ChildUnresponsive)?;
+        kill_process(id, Signal::TERM).map_err(|error| TortureError::Child(error.into()))?;
+        Ok(self.child.wait().await.map_err(TortureError::Child)?.success())
+    }
+
     /// Kills the server (SIGKILL).
     pub(super) async fn kill(mut self) -> Result<(), CliError> {
         Ok(self.child.kill().await.map_err(TortureError::Child)?)
@@ -132,7 +157,7 @@ impl Server {
 
 /// Returns whether an environment variable is a setting.
 fn is_setting(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(settings::PREFIX.as_bytes())
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
 /// Creates a cart with one piece of a variant, and returns its id.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::infrastructure::exceptions::{Failure, NotReady};
+use crate::infrastructure::exceptions::{Failure, NotReady, NotReadyReason};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
@@ -34,9 +34,13 @@ async fn get_liveness(_: Public) -> Json<Health> {
 
 /// Check whether the server is ready
 ///
-/// The server is ready if its database can be written. If not, the request fails with `not_ready` and the reason.
+/// The server is ready if its database can be written and it is not stopping. If it is not ready, the request fails
+/// with `not_ready` and the reason.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, body = Health)))]
 async fn get_readiness(_: Public, State(app): State<AppState>) -> Result<Json<Health>, Failure> {
+    if app.stop.is_cancelled() {
+        return Err(NotReady { reason: NotReadyReason::Stopping }.into());
+    }
     app.readiness.check(&app.store).await?;
     Ok(OK)
 }

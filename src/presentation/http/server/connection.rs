@@ -44,6 +44,8 @@ pub(super) struct Connections {
     pub(super) settings: HttpSettings,
     context: Context,
     bus: EventBus,
+    /// Whether each response ends its connection.
+    closing: AtomicBool,
     /// Set before `stop` is notified; reading it is cheaper than polling `stop` at each wake-up.
     stopping: AtomicBool,
     stop: Notify,
@@ -53,9 +55,14 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(router: Router, settings: HttpSettings, context: Context, bus: EventBus) -> Self {
-        let (stopping, served) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (closing, stopping, served) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
         let (stop, registry) = (Notify::new(), Registry::new());
-        Self { router, settings, context, bus, stopping, stop, served, registry }
+        Self { router, settings, context, bus, closing, stopping, stop, served, registry }
+    }
+
+    /// Ends each connection after its next response.
+    pub(super) fn close_after_responses(&self) {
+        self.closing.store(true, Ordering::Relaxed);
     }
 
     /// Ends each connection after its present request.
@@ -151,8 +158,9 @@ impl Connections {
             let observed = Observed { id, method: &method, route: None, user_id: None, began };
             observed.finish(with_instance(failure.into_response(), id), &self.bus)
         });
-        if tracker.is_body_unread() || response.status() == StatusCode::REQUEST_TIMEOUT {
-            // the rest of the body is not read, which ends the connection
+        // the rest of a body that is not read ends the connection
+        let is_unread = tracker.is_body_unread() || response.status() == StatusCode::REQUEST_TIMEOUT;
+        if is_unread || self.closing.load(Ordering::Relaxed) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.headers_mut().insert(DATE, date(self.context.clock.now()));

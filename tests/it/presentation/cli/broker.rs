@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::events::{change, store};
 use super::{SERVE, Server, undercroft};
 use crate::support::brokers::TestBroker;
-use crate::support::{Line, UnsteadyProxy};
+use crate::support::{Line, Proxy};
 
 /// The command to run the binary with a broker.
 fn with_broker(folder: &Path, arguments: &[&str], url: &str, broker: &TestBroker) -> Command {
@@ -43,7 +43,7 @@ async fn wait_until_published(folder: &Path, broker: &TestBroker) {
 on_each_broker!(a_store_sells_while_its_broker_is_away_and_refills_one_that_was_wiped);
 async fn a_store_sells_while_its_broker_is_away_and_refills_one_that_was_wiped(broker: &TestBroker) {
     let folder = store();
-    let (proxy, url) = UnsteadyProxy::before(&broker.url).await;
+    let (proxy, url) = Proxy::before(&broker.url).await.unwrap();
     proxy.set(Line::Cut);
     let (server, _) = Server::start(&mut with_broker(folder.path(), &SERVE, &url, broker));
     change(folder.path(), 3);

@@ -1,9 +1,10 @@
-//! Short runs of `undercroft torture`: races and crashes with a real server.
+//! Short runs of `undercroft torture`: races, crashes and restarts of real servers, and events over several processes.
 
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::brokers::TestBroker;
 use crate::support::store::value;
 use crate::support::{EmptyPostgres, Shop};
 
@@ -67,6 +68,51 @@ fn a_killed_server_loses_no_acknowledged_order_on_sqlite() {
 async fn a_killed_server_loses_no_acknowledged_order_on_postgres() {
     let Some(postgres) = EmptyPostgres::new().await else { return };
     crashes(&on(&postgres));
+}
+
+fn restarts(on: &[&str]) {
+    let counts = torture(on, &["restarts", "--restarts", "2", "--buyers", "4"]);
+    assert_eq!((&counts["failed"], &counts["unclean_ends"]), (&0.into(), &0.into()), "{counts}");
+    assert!(counts["orders"].as_u64().unwrap() > 0, "{counts}");
+}
+
+#[test]
+fn no_request_fails_while_servers_are_restarted_on_sqlite() {
+    restarts(&[]);
+}
+
+#[tokio::test]
+async fn no_request_fails_while_servers_are_restarted_on_postgres() {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    restarts(&on(&postgres));
+}
+
+/// Publishes 1,000 events, which three subscribers must handle once each, and runs ten jobs.
+fn events(on: &[&str], arguments: &[&str]) -> Value {
+    let what = ["events", "--events", "1000", "--writers", "16", "--jobs", "10"];
+    let counts = torture(on, &[&what[..], arguments].concat());
+    assert_eq!((&counts["published"], &counts["handled"]), (&1000.into(), &3000.into()), "{counts}");
+    assert_eq!(counts["jobs"], 10, "{counts}");
+    counts
+}
+
+#[test]
+fn each_event_is_handled_once_by_killed_processes_on_sqlite() {
+    events(&[], &["--processes", "1", "--kills", "3"]);
+}
+
+#[tokio::test]
+async fn each_event_is_handled_once_by_killed_processes_on_postgres() {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    events(&on(&postgres), &["--processes", "2", "--kills", "3"]);
+}
+
+on_each_broker!(each_event_is_handled_once_through_a_broker_and_a_database_that_were_away);
+async fn each_event_is_handled_once_through_a_broker_and_a_database_that_were_away(broker: &TestBroker) {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    let through = ["--broker", &broker.url, "--name", &broker.name];
+    let counts = events(&on(&postgres), &[&through[..], &["--processes", "2", "--outage", "1"]].concat());
+    assert!(counts.get("broker_catch_up_ms").is_some() && counts.get("database_catch_up_ms").is_some());
 }
 
 on_both_engines!(an_existing_store_is_refused);

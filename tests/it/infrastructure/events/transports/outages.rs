@@ -10,7 +10,7 @@ use undercroft::infrastructure::events::transports::Settlement;
 use super::delivery::{OTHER, Process, assert_read, publish, wait_for, wait_for_notes};
 use crate::support::brokers::TestBroker;
 use crate::support::store::{execute, value};
-use crate::support::{Line, Shop, ShopOptions, UnsteadyProxy};
+use crate::support::{Line, Proxy, Shop, ShopOptions};
 
 /// Whether the relay has published every event.
 pub const RELAYED: &str = "SELECT COUNT(*) FROM event_cursors \
@@ -22,7 +22,7 @@ async fn events_are_published_while_the_broker_is_away_and_delivered_afterwards(
     broker: &TestBroker,
 ) {
     let database = &shop.database;
-    let (proxy, url) = UnsteadyProxy::before(&broker.url).await;
+    let (proxy, url) = Proxy::before(&broker.url).await.unwrap();
     proxy.set(Line::Cut);
     let process = Process::start(database, broker.transport_at(&url), Mode::Structured);
     publish(database, 1, 0..50).await;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::support::orders::Sale;
 use crate::support::store::{execute, value};
-use crate::support::{FaultyProxy, Line, Shop, ShopOptions, UnsteadyProxy};
+use crate::support::{FaultyProxy, Line, Proxy, Shop, ShopOptions};
 
 /// Counts in a product until the store has moved; returns the number of committed changes.
 async fn count_until_moved(database: Database) -> i64 {
@@ -80,7 +80,7 @@ async fn lose_network(shop: &Shop, target: &Target) {
     shop.product().create().await;
     verified(&shop.url, &target.url).await;
     let standby = open(&target.url).await;
-    let (proxy, to) = UnsteadyProxy::before(&target.url).await;
+    let (proxy, to) = Proxy::before(&target.url).await.unwrap();
     let (writing, complete) = write_until_committed(shop, "UPDATE products SET name = 'x'").await;
     let running = Running::begin(&shop.url, &to, Goal::HandOver);
     let locks = "SELECT COUNT(*) FROM pg_locks \
