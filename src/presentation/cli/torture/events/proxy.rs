@@ -103,8 +103,8 @@ async fn accept(
     }
 }
 
-/// Replaces the address of a broker of Kafka in what it sends. Clients connect to the addresses that the broker names: the
-/// host as a text, and the port as a number of four bytes.
+/// Replaces the address of a broker of Kafka in what it sends. Clients connect to the addresses that the broker names:
+/// the host as a text, and the port as a number of four bytes.
 pub(crate) fn move_kafka(sent: &mut [u8], from: u16, to: u16) {
     let address = |port: u16| [b"127.0.0.1".as_slice(), &u32::from(port).to_be_bytes()].concat();
     let (from, to) = (address(from), address(to));
