@@ -12,7 +12,7 @@ use undercroft::infrastructure::repositories::UnitOfWork;
 use super::delivery::{OTHER, Process, assert_read, publish, wait_for, wait_for_notes};
 use crate::support::brokers::TestBroker;
 use crate::support::store::value;
-use crate::support::{Line, Shop, UnsteadyProxy};
+use crate::support::{Line, Proxy, Shop};
 
 on_each_broker_and_engine!(a_silent_consumer_changes_no_order);
 async fn a_silent_consumer_changes_no_order(shop: &Shop, broker: &TestBroker) {
@@ -83,7 +83,7 @@ async fn a_late_subscriber_gets_every_event_that_is_kept(shop: &Shop, broker: &T
 on_each_broker_and_engine!(a_process_ends_whatever_its_broker_does);
 async fn a_process_ends_whatever_its_broker_does(shop: &Shop, broker: &TestBroker) {
     let database = &shop.database;
-    let (proxy, url) = UnsteadyProxy::before(&broker.url).await;
+    let (proxy, url) = Proxy::before(&broker.url).await.unwrap();
     let mut next = 0;
     for line in [Line::Open, Line::Silent, Line::Cut] {
         let process = Process::start(database, broker.transport_at(&url), Mode::Structured);
