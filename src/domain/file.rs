@@ -38,6 +38,11 @@ impl StoredFile {
     pub fn is_shown(&self) -> bool {
         SHOWN.iter().any(|(content_type, _)| *content_type == self.content_type)
     }
+
+    /// Returns whether the file is an image that browsers may show.
+    pub fn is_image(&self) -> bool {
+        self.is_shown() && self.content_type.starts_with("image/")
+    }
 }
 
 /// Whether bytes are the beginning of a file of a media type.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{CategoryId, ProductId, VariantId};
+use super::ids::{CategoryId, FileId, ProductId, VariantId};
 use super::metadata::Metadata;
 use super::money::{Currency, Money};
 use super::state::states;
@@ -58,6 +58,19 @@ impl Default for ProductKind {
     }
 }
 
+/// An image of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProductImage {
+    /// The file, which is an image.
+    #[schema(value_type = Uuid)]
+    pub file_id: FileId,
+    /// What the image shows, for people who do not see it; empty if it only decorates.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    pub alternative_text: String,
+}
+
 /// A product with its variants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
@@ -87,6 +100,8 @@ pub struct Product {
     pub translations: Translations,
     /// The merchant's own values, which shoppers do not see.
     pub metadata: Metadata,
+    /// The images, in order.
+    pub images: Vec<ProductImage>,
     /// The sum of the approved ratings.
     pub rating_sum: i64,
     /// The number of approved ratings.
@@ -172,6 +187,7 @@ impl Product {
             options: Vec::new(),
             translations: Translations::new(),
             metadata: Metadata::default(),
+            images: Vec::new(),
             rating_sum: 0,
             rating_count: 0,
             version: 1,

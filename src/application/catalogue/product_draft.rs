@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::metadata::Metadata;
 use crate::domain::money::Money;
-use crate::domain::product::{BillingInterval, Product, ProductKind, Translations, Variant};
+use crate::domain::product::{BillingInterval, Product, ProductImage, ProductKind, Translations, Variant};
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
 use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
-use crate::infrastructure::repositories::{CategoryRepository, Connection};
+use crate::infrastructure::repositories::{CategoryRepository, Connection, FileRepository};
 
 use super::naming::{check_slug, check_translations};
 use crate::application::active_by_default;
@@ -60,6 +60,9 @@ pub struct ProductDraft {
     /// The merchant's own values, which shoppers do not see. If omitted, a new product has none, and those of an
     /// existing product stay.
     pub metadata: Option<Metadata>,
+    /// The images, in order. If omitted, a new product has none, and those of an existing product stay.
+    #[schema(max_items = 50)]
+    pub images: Option<Vec<ProductImage>>,
     /// The variants, in order.
     #[schema(min_items = 1, max_items = 200)]
     pub variants: Vec<VariantDraft>,
@@ -127,6 +130,9 @@ pub(super) async fn describe(
     product.translations.clone_from(&draft.translations);
     if let Some(metadata) = &draft.metadata {
         product.metadata.clone_from(metadata);
+    }
+    if let Some(images) = &draft.images {
+        product.images.clone_from(images);
     }
 
     let existing = std::mem::take(&mut product.variants);
@@ -247,5 +253,29 @@ async fn check(connection: &mut Connection, draft: &ProductDraft) -> Result<(), 
     {
         faults.add("/category_id", Fault::NotFound);
     }
+    check_images(connection, draft.images.as_deref().unwrap_or_default(), &mut faults).await?;
     faults.check()
+}
+
+/// Adds the faults of images: a file that is missing, there twice, or no image.
+async fn check_images(
+    connection: &mut Connection,
+    images: &[ProductImage],
+    faults: &mut ValidationException,
+) -> Result<(), Failure> {
+    if images.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = images.iter().map(|image| image.file_id).collect();
+    let files = FileRepository(connection).by_ids(&ids).await?;
+    for (i, id) in ids.iter().enumerate() {
+        let fault = match files.iter().find(|file| file.id == *id) {
+            None => Fault::NotFound,
+            Some(_) if ids[..i].contains(id) => Fault::Duplicate,
+            Some(file) if !file.is_image() => Fault::Invalid,
+            Some(_) => continue,
+        };
+        faults.add(format!("/images/{i}/file_id"), fault);
+    }
+    Ok(())
 }

@@ -7,8 +7,8 @@ use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::product::{Product, ProductView};
 use crate::infrastructure::exceptions::{CategoryNotFoundException, Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
-    AdminProductFilter, CategoryRepository, Connection, Page, ProductFilter, ProductRepository, SaveError,
-    SearchResults, StoredResponse, UnitOfWork,
+    AdminProductFilter, CategoryRepository, Connection, DatabaseError, FileRepository, Page, ProductFilter,
+    ProductRepository, SaveError, SearchResults, StoredResponse, UnitOfWork,
 };
 
 use super::product_draft::{ProductDraft, derived_slug, describe};
@@ -90,6 +90,7 @@ async fn create_in(work: &mut UnitOfWork, draft: &ProductDraft) -> Result<Produc
     let mut product = Product::new(id, slug, draft.name.clone(), work.now());
     let stock = describe(work, &mut product, draft).await?;
     ProductRepository::insert(work, &product, &stock).await.map_err(|error| refused(error, draft))?;
+    use_images(work, id, draft).await?;
     saved(work, id).await
 }
 
@@ -117,7 +118,19 @@ async fn replace_in(
     }
     let stock = describe(work, &mut product, draft).await?;
     ProductRepository::update(work, &mut product, &stock).await.map_err(|error| refused(error, draft))?;
+    use_images(work, id, draft).await?;
     saved(work, id).await
+}
+
+/// Keeps the files of the images of a draft from being deleted.
+async fn use_images(work: &mut UnitOfWork, id: ProductId, draft: &ProductDraft) -> Result<(), Failure> {
+    let Some(images) = &draft.images else { return Ok(()) };
+    let files = images.iter().map(|image| image.file_id);
+    FileRepository::set_used(work, id, files).await.map_err(|error| match error {
+        // a file was deleted since it was read
+        DatabaseError::ForeignKey(_) => Conflict::Stale.into(),
+        error => error.into(),
+    })
 }
 
 /// Deactivates a product: shoppers no longer see it. Orders keep what was sold of it.

@@ -18,8 +18,8 @@ use crate::application::Store;
 use crate::domain::file::StoredFile;
 use crate::domain::ids::FileId;
 use crate::domain::ports::FileContent;
-use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::{FileRepository, Page};
+use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
+use crate::infrastructure::repositories::{DatabaseError, FileRepository, Page};
 
 /// Returns a page of files, newest first.
 pub async fn files(store: &Store, limit: usize, cursor: Option<&str>) -> Result<Page<StoredFile>, Failure> {
@@ -46,13 +46,15 @@ pub async fn content(store: &Store, id: FileId, bytes: Range<u64>) -> Result<Box
 ///
 /// # Errors
 ///
-/// [`NotFound::File`].
+/// [`NotFound::File`], and [`Conflict::FileInUse`] if it is an image of a product.
 pub async fn delete(store: &Store, id: FileId) -> Result<(), Failure> {
     let write = store.database().write(id, async |work, id| {
-        if !work.remove::<StoredFile>(*id).await? {
-            return Err(Failure::from(NotFound::File));
+        match work.remove::<StoredFile>(*id).await {
+            Ok(true) => Ok(FileRepository::add_unused(work, *id).await?),
+            Ok(false) => Err(Failure::from(NotFound::File)),
+            Err(DatabaseError::ForeignKey(_)) => Err(Conflict::FileInUse.into()),
+            Err(error) => Err(error.into()),
         }
-        Ok(FileRepository::add_unused(work, *id).await?)
     });
     write.await?;
     cleaning::remove_now(store, id).await;

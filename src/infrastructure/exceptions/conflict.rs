@@ -51,6 +51,9 @@ pub enum Conflict {
     /// 409: orders used the discount.
     #[error("orders used the discount")]
     DiscountInUse,
+    /// 409: the file is an image of a product.
+    #[error("the file is an image of a product")]
+    FileInUse,
     /// 409: the stock would be less than what orders have reserved.
     #[error("orders have reserved {reserved} pieces")]
     StockReserved {
@@ -81,7 +84,7 @@ impl Exception for Conflict {
             Self::ForbiddenTransition { .. } => "forbidden_transition",
             Self::OpenOrders => "open_orders",
             Self::LastAdmin => "last_admin",
-            Self::CategoryInUse { .. } | Self::DiscountInUse => "in_use",
+            Self::CategoryInUse { .. } | Self::DiscountInUse | Self::FileInUse => "in_use",
             Self::StockReserved { .. } => "stock_reserved",
             Self::WebhookEndpointInactive => "webhook_endpoint_inactive",
             Self::TooManyWebhookEndpoints => "too_many_webhook_endpoints",
@@ -101,6 +104,7 @@ impl Exception for Conflict {
             | Self::LastAdmin
             | Self::CategoryInUse { .. }
             | Self::DiscountInUse
+            | Self::FileInUse
             | Self::WebhookEndpointInactive
             | Self::TooManyWebhookEndpoints
             | Self::StockReserved { .. } => Kind::Refused,
@@ -128,6 +132,7 @@ impl Exception for Conflict {
                 ("subcategories", json!(subcategories)),
             ]),
             Self::DiscountInUse => facts([("what", json!("discount"))]),
+            Self::FileInUse => facts([("what", json!("file"))]),
             _ => Map::new(),
         }
     }

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, Param, UnitOfWork, params, table,
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, Param, UnitOfWork, key_lists, params,
+    select, table,
 };
 use crate::domain::file::StoredFile;
-use crate::domain::ids::FileId;
+use crate::domain::ids::{FileId, ProductId};
 
 table! {
     StoredFile in "files", key FileId, listed by created_at;
@@ -34,6 +35,29 @@ impl FileRepository<'_> {
         last: &mut Option<Param<'static>>,
     ) -> Result<Option<Vec<StoredFile>>, DatabaseError> {
         self.0.scan::<StoredFile>("id", last, |file| file.id.into()).await
+    }
+
+    /// Returns the files with these ids, in no order.
+    pub async fn by_ids(&mut self, ids: &[FileId]) -> Result<Vec<StoredFile>, DatabaseError> {
+        let mut files = Vec::with_capacity(ids.len());
+        for (keys, list) in key_lists(ids) {
+            files.extend(self.0.all(&select::<StoredFile>(&format!("WHERE id IN ({list})")), &keys).await?);
+        }
+        Ok(files)
+    }
+
+    /// Records which files a product uses: these cannot be deleted.
+    pub async fn set_used(
+        work: &mut UnitOfWork,
+        product_id: ProductId,
+        ids: impl Iterator<Item = FileId>,
+    ) -> Result<(), DatabaseError> {
+        work.execute("DELETE FROM product_files WHERE product_id = $1", &params![product_id]).await?;
+        for id in ids {
+            let sql = "INSERT INTO product_files (product_id, file_id) VALUES ($1, $2)";
+            work.execute(sql, &params![product_id, id]).await?;
+        }
+        Ok(())
     }
 
     /// Returns whether an id may have a content that no file uses.

@@ -16,4 +16,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         script: include_str!("../../../../migrations/0002_email_events.sql"),
     },
     Migration { version: 3, name: "files", script: include_str!("../../../../migrations/0003_files.sql") },
+    Migration {
+        version: 4,
+        name: "product_images",
+        script: include_str!("../../../../migrations/0004_product_images.sql"),
+    },
 ];

@@ -25,6 +25,7 @@ table! {
     options: json,
     translations: json,
     metadata: json,
+    images: json,
     rating_sum,
     rating_count,
     version,

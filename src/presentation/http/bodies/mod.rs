@@ -15,6 +15,7 @@ pub use category::{CategoryBody, CategoryTreeBody};
 pub use invoice::InvoiceBody;
 pub use order::OrderBody;
 pub use payment::{PaymentBody, PaymentOperationBody};
+pub(super) use product::file_url;
 pub use product::{AdminProductBody, ProductBody};
 pub use review::ReviewBody;
 pub use subscription::SubscriptionBody;

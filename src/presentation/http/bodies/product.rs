@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::ids::{CategoryId, ProductId, VariantId};
+use crate::domain::ids::{CategoryId, FileId, ProductId, VariantId};
 use crate::domain::metadata::Metadata;
 use crate::domain::money::{Currency, Money};
-use crate::domain::product::{BillingInterval, ProductKind, ProductView, Stock, Texts, Variant};
+use crate::domain::product::{
+    BillingInterval, ProductImage, ProductKind, ProductView, Stock, Texts, Variant,
+};
 use crate::domain::tax::TaxClass;
 use crate::presentation::http::languages::Languages;
 use crate::presentation::http::response::{StoredResponse, tagged};
@@ -36,6 +38,8 @@ pub struct ProductBody<'a> {
     minimum_age: Option<i64>,
     /// The names of the options in which the variants differ.
     options: &'a [String],
+    /// The images, in their order.
+    images: Vec<ImageBody<'a>>,
     /// The variants that can be bought.
     variants: Vec<VariantBody<'a>>,
     /// The rating; `null` if there is no approved review.
@@ -44,6 +48,31 @@ pub struct ProductBody<'a> {
     created_at: Timestamp,
     /// The time of the last change.
     updated_at: Timestamp,
+}
+
+/// An image of a product.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductImageLink)]
+struct ImageBody<'a> {
+    /// The file.
+    file_id: FileId,
+    /// The URL of the image.
+    #[schema(example = "/v1/files/01900000-0000-7000-8000-000000000001")]
+    url: String,
+    /// What the image shows, for people who do not see it; empty if it only decorates.
+    alternative_text: &'a str,
+}
+
+impl<'a> ImageBody<'a> {
+    fn of(image: &'a ProductImage) -> Self {
+        let ProductImage { file_id, alternative_text } = image;
+        Self { file_id: *file_id, url: file_url(*file_id), alternative_text }
+    }
+}
+
+/// Returns the URL of the content of a file.
+pub(in crate::presentation::http) fn file_url(id: FileId) -> String {
+    format!("/v1/files/{id}")
 }
 
 /// A variant that can be bought.
@@ -88,6 +117,7 @@ impl<'a> ProductBody<'a> {
             billing_interval: product.billing_interval,
             minimum_age: product.minimum_age,
             options: &product.options,
+            images: product.images.iter().map(ImageBody::of).collect(),
             variants: view
                 .offered()
                 .map(|(variant, available)| VariantBody {
@@ -138,6 +168,8 @@ pub struct AdminProductBody<'a> {
     translations: &'a BTreeMap<String, Texts>,
     /// The merchant's own values, such as those of an imported file; shoppers do not see them.
     metadata: &'a Metadata,
+    /// The images, in their order.
+    images: Vec<ImageBody<'a>>,
     /// The variants, in their order.
     variants: Vec<AdminVariantBody<'a>>,
     /// The version of the product.
@@ -195,6 +227,7 @@ impl<'a> AdminProductBody<'a> {
             options: &product.options,
             translations: &product.translations,
             metadata: &product.metadata,
+            images: product.images.iter().map(ImageBody::of).collect(),
             variants: product.variants.iter().zip(&view.stock).map(AdminVariantBody::of).collect(),
             version: product.version,
             created_at: product.created_at,

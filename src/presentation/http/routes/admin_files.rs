@@ -9,7 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::files::{self, Upload};
 use crate::domain::file::StoredFile;
 use crate::domain::ids::{FileId, UserId};
-use crate::infrastructure::exceptions::NotFound;
+use crate::infrastructure::exceptions::{Conflict, NotFound};
+use crate::presentation::http::bodies::file_url;
 use crate::presentation::http::file_content::{FileBytes, FileUpload};
 use crate::presentation::http::idempotency_key::StreamedRequest;
 use crate::presentation::http::json::Json;
@@ -25,7 +26,7 @@ pub(super) fn routes() -> Routes {
         list_files,
         upload_file,
         get_file: [NotFound::File],
-        delete_file: [NotFound::File],
+        delete_file: [NotFound::File, Conflict::FileInUse],
     ]
 }
 
@@ -66,7 +67,7 @@ impl FileBody {
     fn of(file: &StoredFile) -> Self {
         Self {
             id: file.id,
-            url: format!("/v1/files/{}", file.id),
+            url: file_url(file.id),
             name: file.name.clone(),
             content_type: file.content_type.clone(),
             size: file.size,
@@ -130,7 +131,7 @@ async fn get_file(
 
 /// Delete a file
 ///
-/// Removes a file and its content. Caches may have it for longer.
+/// Removes a file and its content, unless it is an image of a product. Caches may have it for longer.
 #[utoipa::path(delete, path = "/admin/v1/files/{id}", tag = "admin-files", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn delete_file(

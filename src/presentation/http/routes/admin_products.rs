@@ -28,9 +28,9 @@ const PRODUCT_BYTES: usize = 1 << 20;
 pub(super) fn routes() -> Routes {
     routes![
         list_products,
-        create_product: [Conflict::AlreadyExists { field: "slug" }],
+        create_product: [Conflict::AlreadyExists { field: "slug" }, Conflict::Stale],
         get_product: [NotFound::Product],
-        replace_product: [NotFound::Product, Conflict::AlreadyExists { field: "slug" }],
+        replace_product: [NotFound::Product, Conflict::AlreadyExists { field: "slug" }, Conflict::Stale],
         deactivate_product: [NotFound::Product, Conflict::Stale],
         get_stock: [NotFound::Variant],
         set_stock: [NotFound::Variant, Conflict::StockReserved { reserved: 1 }],

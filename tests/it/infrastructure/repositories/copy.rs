@@ -24,6 +24,7 @@ use crate::support::{EmptyPostgres, Shop, ShopOptions, admin};
 const MIGRATIONS: &str = concat!(
     include_str!("../../../../migrations/0001_store.sql"),
     include_str!("../../../../migrations/0003_files.sql"),
+    include_str!("../../../../migrations/0004_product_images.sql"),
 );
 
 /// The most rows of a page.
@@ -189,6 +190,7 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO emails SELECT id, NULL, 'digest', 'a@example.com', 's', 'b', 'pending', 0, occurred_at, NULL, \
            occurred_at, NULL, id FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO files SELECT user_id, user_id, 'a', 'image/png', 1, token_hash, created_at FROM sessions LIMIT 1",
+        "INSERT INTO product_files SELECT products.id, files.id FROM products, files LIMIT 1",
         "INSERT INTO unused_files SELECT id, created_at FROM users LIMIT 1",
         "INSERT INTO postponed_events SELECT 'none', seq, subject, 0, occurred_at, NULL FROM outbox LIMIT 1",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",

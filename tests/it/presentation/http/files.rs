@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -215,6 +215,48 @@ async fn two_uploads_with_one_key_are_one_file(shop: &Shop) {
     assert_eq!(stored(shop).len(), 1);
 }
 
+on_both_engines!(a_product_has_images_whose_files_are_kept);
+async fn a_product_has_images_whose_files_are_kept(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let file = upload(&admin, CUP, "image/png", PNG).await.expect(201);
+    let text = upload(&admin, "/admin/v1/files?name=a.txt", "text/plain", b"a").await.expect(201);
+    let price = json!({"amount": 900, "currency": "EUR"});
+    let draft = |images: Value| {
+        let variants = json!([{"sku": "CUP", "price": price, "stock": 3}]);
+        json!({"name": "Cup", "images": images, "variants": variants})
+    };
+    let image = json!({"file_id": file["id"], "alternative_text": "A red cup"});
+    let missing = json!({"file_id": Uuid::nil()});
+    let faulty = draft(json!([image, missing, image, {"file_id": text["id"]}]));
+    let faults = admin.post("/admin/v1/products", faulty).await.faults();
+    let at = |number: usize| format!("/images/{number}/file_id");
+    let code = |code: &str| code.to_owned();
+    assert_eq!(faults, [(at(1), code("not_found")), (at(2), code("duplicate")), (at(3), code("invalid"))]);
+
+    let product = admin.post("/admin/v1/products", draft(json!([image]))).await.expect(201);
+    let path = format!("/admin/v1/products/{}", product["id"].as_str().unwrap());
+    let shown = server.guest().get(&format!("/v1/products/{}", product["id"].as_str().unwrap())).await.expect(200);
+    let link = json!({"file_id": file["id"], "url": file["url"], "alternative_text": "A red cup"});
+    assert_eq!((&shown["images"], &product["images"]), (&json!([link]), &json!([link])));
+    assert_eq!(server.guest().get(link["url"].as_str().unwrap()).await.body, PNG);
+    let listed = server.guest().get("/v1/products").await.expect(200);
+    assert_eq!(listed["items"][0]["images"], json!([link]));
+
+    // a file in use is kept
+    let delete = format!("/admin/v1/files/{}", file["id"].as_str().unwrap());
+    let refused = admin.delete(&delete).await;
+    assert_eq!(refused.problem(409), "in_use");
+    assert_eq!(refused.json()["what"], "file");
+    let mut without = draft(json!([]));
+    without.as_object_mut().unwrap().remove("images");
+    let same = admin.put(&path, without).await.expect(200);
+    assert_eq!(same["images"], json!([link]), "images that are omitted stay");
+    assert_eq!(admin.delete(&delete).await.problem(409), "in_use");
+    assert_eq!(admin.put(&path, draft(json!([]))).await.expect(200)["images"], json!([]));
+    admin.delete(&delete).await.expect(204);
+}
+
 /// A content of some bytes.
 struct Bytes(Option<&'static [u8]>);
 
@@ -241,7 +283,7 @@ async fn contents_that_no_file_uses_are_removed(shop: &Shop) {
     storage.put(recent, &mut Bytes(Some(PNG))).await.unwrap();
     record(shop, recent).await;
     undercroft::application::jobs::job_queue(&shop.store)
-        .run("clean_files", serde_json::json!({}), None)
+        .run("clean_files", json!({}), None)
         .await
         .unwrap();
     until(async || count(shop, "unused_files").await == 1).await;
