@@ -48,13 +48,11 @@ pub async fn content(store: &Store, id: FileId, bytes: Range<u64>) -> Result<Box
 ///
 /// [`NotFound::File`], and [`Conflict::FileInUse`] if it is an image of a product.
 pub async fn delete(store: &Store, id: FileId) -> Result<(), Failure> {
-    let write = store.database().write(id, async |work, id| {
-        match work.remove::<StoredFile>(*id).await {
-            Ok(true) => Ok(FileRepository::add_unused(work, *id).await?),
-            Ok(false) => Err(Failure::from(NotFound::File)),
-            Err(DatabaseError::ForeignKey(_)) => Err(Conflict::FileInUse.into()),
-            Err(error) => Err(error.into()),
-        }
+    let write = store.database().write(id, async |work, id| match work.remove::<StoredFile>(*id).await {
+        Ok(true) => Ok(FileRepository::add_unused(work, *id).await?),
+        Ok(false) => Err(Failure::from(NotFound::File)),
+        Err(DatabaseError::ForeignKey(_)) => Err(Conflict::FileInUse.into()),
+        Err(error) => Err(error.into()),
     });
     write.await?;
     cleaning::remove_now(store, id).await;

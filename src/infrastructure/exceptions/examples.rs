@@ -64,7 +64,9 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     examples.extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
     examples.push(C::StockReserved { reserved: 3 }.into());
     examples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
-    examples.extend([C::AlreadyReviewed, C::OpenOrders, C::LastAdmin, C::DiscountInUse, C::FileInUse].map(Failure::from));
+    examples.extend(
+        [C::AlreadyReviewed, C::OpenOrders, C::LastAdmin, C::DiscountInUse, C::FileInUse].map(Failure::from),
+    );
     examples.extend([C::WebhookEndpointInactive, C::TooManyWebhookEndpoints].map(Failure::from));
     examples.push(C::CategoryInUse { products: 2, subcategories: 1 }.into());
     examples.push(C::ForbiddenTransition { what: "review", from: "approved", to: "pending" }.into());

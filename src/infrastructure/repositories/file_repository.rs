@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, Param, UnitOfWork, key_lists, params,
-    select, table,
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, Param, UnitOfWork, key_lists,
+    params, select, table,
 };
 use crate::domain::file::StoredFile;
 use crate::domain::ids::{FileId, ProductId};

@@ -236,7 +236,8 @@ async fn a_product_has_images_whose_files_are_kept(shop: &Shop) {
 
     let product = admin.post("/admin/v1/products", draft(json!([image]))).await.expect(201);
     let path = format!("/admin/v1/products/{}", product["id"].as_str().unwrap());
-    let shown = server.guest().get(&format!("/v1/products/{}", product["id"].as_str().unwrap())).await.expect(200);
+    let shown =
+        server.guest().get(&format!("/v1/products/{}", product["id"].as_str().unwrap())).await.expect(200);
     let link = json!({"file_id": file["id"], "url": file["url"], "alternative_text": "A red cup"});
     assert_eq!((&shown["images"], &product["images"]), (&json!([link]), &json!([link])));
     assert_eq!(server.guest().get(link["url"].as_str().unwrap()).await.body, PNG);
@@ -282,10 +283,7 @@ async fn contents_that_no_file_uses_are_removed(shop: &Shop) {
     shop.clock().advance(SignedDuration::from_mins(61));
     storage.put(recent, &mut Bytes(Some(PNG))).await.unwrap();
     record(shop, recent).await;
-    undercroft::application::jobs::job_queue(&shop.store)
-        .run("clean_files", json!({}), None)
-        .await
-        .unwrap();
+    undercroft::application::jobs::job_queue(&shop.store).run("clean_files", json!({}), None).await.unwrap();
     until(async || count(shop, "unused_files").await == 1).await;
     let mut names: Vec<_> =
         stored(shop).iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
