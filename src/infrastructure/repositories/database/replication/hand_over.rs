@@ -32,8 +32,8 @@ const FEW: i64 = 500;
 const ROUNDS: u32 = 200;
 /// The most attempts of a hand-over.
 const ATTEMPTS: u32 = 3;
-/// The longest waits for the lock that holds the writes on PostgreSQL, in milliseconds: if two transactions wait for each other
-/// meanwhile, those that already write would wait too.
+/// The longest waits for the lock that holds the writes on PostgreSQL, in milliseconds: if two transactions wait for
+/// each other meanwhile, those that already write would wait too.
 const HOLDS: [u64; 5] = [20, 40, 80, 160, 320];
 const BACKOFF: Duration = Duration::from_millis(50);
 
@@ -131,8 +131,8 @@ async fn prepare(
     Ok(standby::become_live(&mut target.connection, tables).await.map_err(CopyError::Target)?)
 }
 
-/// Begins a transaction in which the source is not written to by others, who wait. Returns when they began to wait; adds
-/// the time of waits without success to `held`.
+/// Begins a transaction in which the source is not written to by others, who wait. Returns when they began to wait;
+/// adds the time of waits without success to `held`.
 async fn hold_writes(source: &mut Connection, held: &mut Duration) -> Result<Instant, ReplicationError> {
     if source.engine() == Engine::Sqlite {
         let begun = source.begin().map(|()| Instant::now());

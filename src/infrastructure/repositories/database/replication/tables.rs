@@ -8,11 +8,11 @@ use super::super::error::DatabaseError;
 use super::super::param::params;
 
 /// The table with the state of the replication, one row:
-/// - `role`: `source`, `stopping` from the begin of its end, or `moved`; `copying` during the first copy, `standby`, and
+/// - `role`: `source`, `stopping` when its end has begun, or `moved`; `copying` during the first copy, `standby`, and
 ///   `applying` within a transaction;
 /// - `claimed` (of a source): whether a target belongs to it, after which recorded changes are deleted;
-/// - `generation`: of a target, counts the transactions of the replication and the processes that took it over, so that
-///   only one process writes; of a source, that of the target when recorded changes were last deleted;
+/// - `generation`: of a target, counts the transactions of the replication and the processes that took it over, so
+///   that only one process writes; of a source, that of the target when recorded changes were last deleted;
 /// - `applied` (of a target): the last number of a recorded change that was applied;
 /// - `equal_at`, `verified_at` (of a target): the time of the last snapshot of the source that it equals, and of the
 ///   last one with which all its rows were compared.
