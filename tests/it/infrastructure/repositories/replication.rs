@@ -86,7 +86,7 @@ struct Running {
 impl Running {
     /// Starts a replication, and waits for its first round.
     async fn start(from: &str, to: &str) -> Self {
-        let running = Self::begin(from, to, Goal::Follow);
+        let mut running = Self::begin(from, to, Goal::Follow);
         running.rounds(1).await;
         running
     }
@@ -104,10 +104,12 @@ impl Running {
     }
 
     /// Waits for some further rounds.
-    async fn rounds(&self, further: i64) {
+    async fn rounds(&mut self, further: i64) {
         let until = self.rounds.load(Ordering::SeqCst) + further;
         eventually(async || self.rounds.load(Ordering::SeqCst) >= until || self.task.is_finished()).await;
-        assert!(!self.task.is_finished(), "the replication has ended");
+        if self.task.is_finished() {
+            panic!("the replication has ended: {:?}", (&mut self.task).await);
+        }
     }
 
     async fn stop(self) {
@@ -194,7 +196,7 @@ async fn every_change_of_every_table_is_replicated(shop: &Shop) {
             continue;
         }
         // the first copy has nearly no rows; all come as changes
-        let running = Running::start(&shop.url, &target.url).await;
+        let mut running = Running::start(&shop.url, &target.url).await;
         fill(shop).await;
         let tables = all_tables(shop).await;
         let names: BTreeSet<_> = tables.iter().map(|table| table.name.clone()).collect();
@@ -321,7 +323,7 @@ async fn a_replication_waits_for_a_postgres_that_is_away(shop: &Shop) {
     let Some(target) = Target::on(other(shop.database.engine())).await else { return };
     let of_source = shop.database.engine() == Engine::Postgres;
     let (proxy, from, to) = through_proxy(shop, &target).await;
-    let running = Running::start(&from, &to).await;
+    let mut running = Running::start(&from, &to).await;
     for away in 1..3 {
         proxy.refuse("57P03");
         eventually(async || running.interruptions.load(Ordering::SeqCst) >= away).await;

@@ -65,6 +65,11 @@ pub(super) async fn open(
     if source_role == Role::Stopping {
         return Err(ReplicationError::Ended);
     }
+    // before that of the target, which another process may change: the target is never older than this
+    let recorded = match source_role {
+        Role::Source | Role::Moved => Some(recording::state(&mut reader).await.map_err(CopyError::Source)?),
+        Role::Live | Role::Stopping | Role::Standby => None,
+    };
     let state = look(from, to, &mut reader, context.clone()).await?;
     let found = if state == SchemaState::Empty { None } else { find_target(to, context).await? };
     match (&state, source_role, found) {
@@ -72,10 +77,9 @@ pub(super) async fn open(
         | (SchemaState::CopyIncomplete, Role::Live | Role::Source, None)
         | (SchemaState::CopyIncomplete | SchemaState::Current { .. }, _, Some(_)) => {}
         (SchemaState::Current { .. }, Role::Moved, None) => {
-            let SourceState { id, .. } = recording::state(&mut reader).await.map_err(CopyError::Source)?;
             let mut target = open_target(to, context, &state).await?;
             let origin = standby::origin(&mut target.connection).await.map_err(CopyError::Target)?;
-            let is_target = origin == Some(id);
+            let is_target = origin == recorded.map(|source| source.id);
             return if is_target { Ok(Opened::Moved(target)) } else { Err(ReplicationError::SourceHasMoved) };
         }
         _ => return Err(CopyError::NotEmpty.into()),
@@ -83,14 +87,14 @@ pub(super) async fn open(
     drop(reader);
 
     let mut record = source.unchecked_writer().await.map_err(CopyError::Source)?;
-    let (id, claimed) = match (source_role, found) {
-        (Role::Live, Some(_)) => return Err(ReplicationError::OtherSource),
-        (Role::Live, None) => {
+    let (id, claimed) = match (recorded, found) {
+        (None, Some(_)) => return Err(ReplicationError::OtherSource),
+        (None, None) => {
             let id = context.ids.uuid();
             recording::begin(&mut record, id).await.map_err(CopyError::Source)?;
             (id, false)
         }
-        _ => resume(&mut record, found).await?,
+        (Some(recorded), found) => resume(&mut record, recorded, found).await?,
     };
     let target = open_target(to, context, &state).await?;
     let mut pair = Pair::new(id, source, record, target).await?;
@@ -118,10 +122,9 @@ async fn find_target(to: &DatabaseUrl, context: &Context) -> Result<Option<Targe
 /// is missing in the record.
 async fn resume(
     record: &mut Connection,
+    SourceState { id, claimed, generation }: SourceState,
     found: Option<TargetState>,
 ) -> Result<(Uuid, bool), ReplicationError> {
-    let SourceState { id, claimed, generation } =
-        recording::state(record).await.map_err(CopyError::Source)?;
     match found {
         Some(target) if target.id != id => return Err(ReplicationError::OtherSource),
         Some(target) if target.generation < generation => return Err(ReplicationError::TargetRestored),

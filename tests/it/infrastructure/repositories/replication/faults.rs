@@ -114,7 +114,7 @@ async fn a_replication_waits_for_the_commit_of_its_lost_connection(shop: &Shop) 
     target.script(slow_commit).await;
     let standby = open(&target.url).await;
     let (proxy, to) = FaultyProxy::before(&target.url).await;
-    let running = Running::start(&shop.url, &to).await;
+    let mut running = Running::start(&shop.url, &to).await;
     execute(&shop.database, &["UPDATE products SET description = 'changed'"]).await;
     let committing = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' \
                       AND application_name = current_setting('application_name')";
@@ -130,16 +130,22 @@ async fn a_replication_waits_for_the_commit_of_its_lost_connection(shop: &Shop) 
     stop(&shop.url).await;
 }
 
-/// Begins another replication of the same databases once rows were copied, which is stopped at once.
+/// Begins another replication of the same databases once rows were copied, which is stopped at once. No rows may be
+/// copied after it.
 struct TakenOver {
     by: Option<(String, String)>,
+    rows: i64,
 }
 
 impl CopyObserver for TakenOver {
     fn progressed(&mut self, _: CopyStep, rows: i64, _: Option<i64>) -> ControlFlow<()> {
+        if self.by.is_none() {
+            assert_eq!(rows, self.rows, "rows were copied after another process has taken over");
+        }
         if rows > 0
             && let Some((from, to)) = self.by.take()
         {
+            self.rows = rows;
             let other = std::thread::spawn(move || {
                 let outcome = replicate_stopped(&from, &to);
                 tokio::runtime::Runtime::new().unwrap().block_on(outcome)
@@ -185,7 +191,7 @@ async fn a_first_copy_ends_when_another_process_takes_it_over(shop: &Shop) {
         let Some(target) = Target::on(engine).await else { return };
         Sale::begin(shop, 5, "tok_ok").await;
         let (from, to) = (shop.url.parse().unwrap(), target.url.parse().unwrap());
-        let mut observer = TakenOver { by: Some((shop.url.clone(), target.url.clone())) };
+        let mut observer = TakenOver { by: Some((shop.url.clone(), target.url.clone())), rows: 0 };
         let stopped = CancellationToken::new();
         let copied = replicate((&from, &to), Goal::Verify, Context::system(), &stopped, &mut observer).await;
         assert!(matches!(copied, Err(ReplicationError::Copy(CopyError::WrittenMeanwhile(_)))), "{copied:?}");

@@ -100,7 +100,7 @@ async fn a_store_moves_while_orders_are_placed_and_none_is_lost(shop: &Shop) {
     placed(20).await;
     // the replication is cut twice
     for _ in 0..2 {
-        let running = Running::start(&shop.url, &target.url).await;
+        let mut running = Running::start(&shop.url, &target.url).await;
         placed(10).await;
         running.rounds(2).await;
         running.task.abort();
@@ -248,7 +248,7 @@ async fn a_standby_whose_source_is_lost_becomes_live(shop: &Shop) {
     for engine in [shop.database.engine(), other(shop.database.engine())] {
         let Some(target) = Target::on(engine).await else { return };
         let variant = shop.product().create().await;
-        let running = Running::start(&shop.url, &target.url).await;
+        let mut running = Running::start(&shop.url, &target.url).await;
         Sale::of(&shop.store, variant, "tok_ok").await;
         running.rounds(3).await;
         running.stop().await;
