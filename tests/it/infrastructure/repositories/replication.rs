@@ -107,9 +107,7 @@ impl Running {
     async fn rounds(&mut self, further: i64) {
         let until = self.rounds.load(Ordering::SeqCst) + further;
         eventually(async || self.rounds.load(Ordering::SeqCst) >= until || self.task.is_finished()).await;
-        if self.task.is_finished() {
-            panic!("the replication has ended: {:?}", (&mut self.task).await);
-        }
+        assert!(!self.task.is_finished(), "the replication has ended: {:?}", (&mut self.task).await);
     }
 
     async fn stop(self) {
