@@ -64,7 +64,8 @@ pub(super) struct RetryAll {
 /// The job that retries the dead letters that failed before it began, the first to fail first.
 pub(super) async fn retry_all(context: JobContext, run: JobRun<RetryAll>) -> Result<usize, Failure> {
     // dead letters of a subscriber that is gone cannot be retried
-    let subscribers = context.dispatcher.subscribers().iter().map(Subscriber::name);
+    let relay = context.store.infrastructure.broker.as_ref().map(|_| RELAY);
+    let subscribers = context.dispatcher.subscribers().iter().map(Subscriber::name).chain(relay);
     let subscribers: Vec<_> = match &run.arguments.subscriber {
         Some(only) => subscribers.filter(|name| name == only).collect(),
         None => subscribers.collect(),
@@ -74,7 +75,7 @@ pub(super) async fn retry_all(context: JobContext, run: JobRun<RetryAll>) -> Res
         DeadLetterRepository(&mut connection).failed_before(run.started_at, &subscribers, BATCH).await?
     };
     for &id in &letters {
-        match context.dispatcher.retry(id).await {
+        match retry(&context.store, id).await {
             // it was retried or discarded meanwhile
             Err(failure) if failure.kind() == Kind::Refused => {}
             retried => drop(retried?),

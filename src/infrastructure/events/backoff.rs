@@ -15,8 +15,9 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 const MOST_ATTEMPTS: i64 = 10;
 /// The longest wait after the first failure of a connection.
 const CONNECTION: Duration = Duration::from_millis(500);
-/// The number of failures after which the wait for a connection does not grow: at most half a minute.
-const MOST_FAILURES: u32 = 6;
+/// The number of failures after which the wait for a connection does not grow: at most 4 seconds, so that
+/// what was interrupted continues soon.
+const MOST_FAILURES: u32 = 3;
 
 /// Returns the time of the next attempt after `attempts` have failed: in 1 to 2 seconds, and twice as long after each
 /// further one.

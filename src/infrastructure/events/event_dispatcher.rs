@@ -20,6 +20,7 @@ use super::envelope::Envelope;
 use super::inbox;
 use super::postponed::Postponed;
 use super::subscriber::Subscriber;
+use super::transports;
 use crate::domain::ids::DeadLetterId;
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::infrastructure::repositories::{Database, DeadLetter, EventRange, Outbox};
@@ -48,12 +49,14 @@ impl EventDispatcher {
     ///
     /// # Panics
     ///
-    /// If two subscribers have the same name: they would share a cursor, and each would miss events. If a subscriber
-    /// has no handler.
+    /// If two subscribers have the same name: they would share a cursor, and each would miss events. If one has the name
+    /// of the relay or of the rejected messages, or no handler.
     pub fn new(database: Database, subscribers: impl Into<Arc<[Subscriber]>>) -> Self {
         let subscribers = subscribers.into();
         let mut names = BTreeSet::new();
         for subscriber in subscribers.iter() {
+            let reserved = [cursor::RELAY, transports::REJECTED].contains(&subscriber.name());
+            assert!(!reserved, "the name of a subscriber is reserved: {}", subscriber.name());
             assert!(names.insert(subscriber.name()), "subscribers share a name: {}", subscriber.name());
             assert!(!subscriber.types().is_empty(), "a subscriber without handlers: {}", subscriber.name());
         }
@@ -136,6 +139,7 @@ impl EventDispatcher {
                 let reached = cursor::lock(work, subscriber.name()).await?;
                 inbox::clear(work, subscriber.name(), reached).await?;
             }
+            inbox::purge(work, *limit).await?;
             let before = work.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
             Ok(Outbox(work).purge(*read_by_all, before, *limit).await?)
         });

@@ -1,8 +1,9 @@
 //! The inbox: the rows of `inbox`, by which an event that a broker delivers twice is handled once.
 //!
 //! A row says that a subscriber has read an event above its cursor. The cursor follows over the events without a gap,
-//! and the rows up to it are deleted. Those of a group of another service have no position, and stay.
+//! and the rows up to it are deleted. Those of a group of another service have no position, and are deleted by [`purge`].
 
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::envelope::Envelope;
@@ -10,6 +11,9 @@ use super::incoming::ReceivedEvent;
 use crate::infrastructure::repositories::{
     Conditions, DatabaseError, EventRange, Outbox, UnitOfWork, params,
 };
+
+/// How long [`is_first`] remembers an event: four times as long as brokers keep it.
+const FOREIGN_RETENTION: SignedDuration = SignedDuration::from_hours(28 * 24);
 
 /// Records that a group of another service has received an event; returns whether it is the first time. The service
 /// calls it in the unit of work that handles the event: so a message that comes again has no effect.
@@ -52,6 +56,15 @@ pub(super) async fn record(
 pub(super) async fn read_until(work: &mut UnitOfWork, range: EventRange<'_>) -> Result<i64, DatabaseError> {
     let first: Vec<i64> = Outbox(work).read(range, "seq", 1).await?;
     Ok(first.first().map_or(range.until, |position| position - 1))
+}
+
+/// Deletes up to `limit` rows without a position that are older than [`FOREIGN_RETENTION`]; returns their number. A
+/// service that calls [`is_first`] calls this from time to time.
+pub async fn purge(work: &mut UnitOfWork, limit: i64) -> Result<u64, DatabaseError> {
+    let sql = "DELETE FROM inbox WHERE (subscriber, event_id) IN (SELECT subscriber, event_id FROM inbox \
+               WHERE seq IS NULL AND received_at < $1 LIMIT $2)";
+    let before = work.now().checked_sub(FOREIGN_RETENTION).unwrap_or(Timestamp::MIN);
+    work.execute(sql, &params![before, limit]).await
 }
 
 /// Deletes the rows up to a position.

@@ -99,7 +99,7 @@ pub use event_dispatcher::{EventDispatcher, RETENTION};
 pub use event_feed::{EventFeed, Follower, Part};
 pub use event_logger::{EventFilter, EventLogger, position_id, position_of_id};
 pub use file_upload_completed_event::FileUploadCompletedEvent;
-pub use inbox::is_first;
+pub use inbox::{is_first, purge as purge_inbox};
 pub use incoming::{InvalidEvent, ReceivedEvent};
 pub use lag::Lag;
 pub use log_event::LogEvent;

@@ -6,6 +6,7 @@
 //! the broker refuses for good becomes a dead letter of the relay and delays no other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -23,7 +24,7 @@ use super::envelope::Envelope;
 use super::event_logger::{EventFilter, EventLogger};
 use super::message_queue_event::MessageOutcome;
 use super::transports::TransportError;
-use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
+use crate::infrastructure::exceptions::{Failure, NotFound, Technical, TechnicalKind};
 use crate::infrastructure::repositories::{Database, DeadLetter, Outbox, SettingsRepository, UnitOfWork};
 
 /// The most events that are read at once.
@@ -93,6 +94,8 @@ impl Relay {
                 }
                 Some(failure) => {
                     turn = None;
+                    // the broker may be reached from another process
+                    let _ = self.release().await;
                     let failure = failure.report();
                     tracing::warn!(%failure, "events were not published to the broker, retrying");
                     backoff.next(self.database.context())
@@ -119,10 +122,15 @@ impl Relay {
     pub async fn retry(&self, letter: DeadLetter) -> Result<Option<DeadLetter>, Failure> {
         let event: Envelope =
             Outbox(&mut self.database.read().await?).get(letter.seq, Envelope::COLUMNS).await?;
-        let published = self.publish_in_order(vec![&event]).await;
-        let error = published.into_iter().find_map(|(_, result)| result.err());
+        let published = Mutex::default();
+        self.publish_in_order(vec![&event], &published).await;
+        let Published { refused, error, .. } = published.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let error = error.or_else(|| refused.into_values().next());
         let write = self.database.write((letter, error), async |work, (letter, error)| {
-            work.remove::<DeadLetter>(letter.id).await?;
+            // of concurrent attempts one removes it
+            if !work.remove::<DeadLetter>(letter.id).await? {
+                return Err(NotFound::DeadLetter.into());
+            }
             let Some(error) = error else { return Ok(None) };
             let (attempts, error, failed_at) = (letter.attempts + 1, error.to_string(), work.now());
             let letter = DeadLetter { attempts, error, failed_at, ..letter.clone() };
@@ -215,40 +223,34 @@ impl Relay {
         for event in events {
             subjects.entry(&event.subject).or_default().push(event);
         }
-        let mut published = Published::default();
+        let published = Mutex::default();
         let mut running = Vec::with_capacity(subjects.len());
         for events in subjects.into_values() {
-            running.push(self.publish_in_order(events).boxed());
+            running.push(self.publish_in_order(events, &published).boxed());
         }
-        let mut results = stream::iter(running).buffer_unordered(CONCURRENCY);
-        let collecting = async {
-            while let Some(results) = results.next().await {
-                for (position, result) in results {
-                    published.add(position, result);
-                }
-            }
-        };
-        if tokio::time::timeout(BATCH_TIME, collecting).await.is_err() {
+        let publishing = stream::iter(running).buffer_unordered(CONCURRENCY).for_each(async |()| {});
+        // what is acknowledged by then need not be published again
+        let in_time = tokio::time::timeout(BATCH_TIME, publishing).await;
+        let mut published = published.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if in_time.is_err() {
             let slow = || TransportError::Unavailable("the broker is slow".to_owned());
             published.error.get_or_insert_with(slow);
         }
         published
     }
 
-    /// Publishes the events of a subject up to the first that fails and may succeed later; returns the result of each.
-    async fn publish_in_order(&self, events: Vec<&Envelope>) -> Vec<(i64, Result<(), TransportError>)> {
-        let mut results = Vec::with_capacity(events.len());
+    /// Publishes the events of a subject up to the first that fails and may succeed later, and adds the result of each.
+    async fn publish_in_order(&self, events: Vec<&Envelope>, published: &Mutex<Published>) {
         for event in events {
             let message = CloudEvent::new(event).message(self.broker.mode);
             let result = self.broker.transport.publish(&message).await;
             self.broker.published(&event.event_type, event.id, outcome(&result));
             let ends = result.as_ref().is_err_and(|error| !error.is_permanent());
-            results.push((event.position, result));
+            published.lock().unwrap_or_else(PoisonError::into_inner).add(event.position, result);
             if ends {
                 break;
             }
         }
-        results
     }
 
     /// Moves the cursor over the events that need not be published again, and makes those of them that were refused
@@ -324,4 +326,63 @@ async fn give_up(work: &mut UnitOfWork, event: &Envelope, error: &TransportError
         tracing::error!(event = %event.id, %error, "the broker refuses an event; it became a dead letter");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::{BoxFuture, pending, ready};
+    use serde_json::json;
+
+    use super::*;
+    use crate::infrastructure::events::transports::{Message, Messages, Transport};
+    use crate::infrastructure::events::{EventBus, Mode};
+    use crate::infrastructure::repositories::new_database;
+
+    /// A broker that stores the events of type `stored`, and does not respond to others.
+    #[derive(Debug)]
+    struct Slow;
+
+    impl Transport for Slow {
+        fn kind(&self) -> &'static str {
+            "slow"
+        }
+
+        fn state<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Option<String>, TransportError>> {
+            ready(Ok(None)).boxed()
+        }
+
+        fn set_up<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<(), TransportError>> {
+            ready(Ok(())).boxed()
+        }
+
+        fn publish<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), TransportError>> {
+            if message.event_type == "stored" { ready(Ok(())).boxed() } else { pending().boxed() }
+        }
+
+        fn consume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Messages, TransportError>> {
+            pending().boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_slow_broker_has_stored_is_not_published_again() {
+        let (_folder, database) = new_database().await;
+        let broker = Broker { transport: Arc::new(Slow), mode: Mode::Structured, bus: EventBus::default() };
+        let event = |position, event_type: &str| Envelope {
+            position,
+            id: Uuid::from_u128(1),
+            event_type: event_type.to_owned(),
+            version: 1,
+            subject: "subject".to_owned(),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            data: json!({}),
+        };
+        let relay = Relay::new(database, broker, Vec::new());
+        tokio::time::pause();
+        let published = relay.publish(&[event(1, "stored"), event(2, "stored"), event(3, "other")]).await;
+        assert_eq!(published.stored, BTreeSet::from([1, 2]));
+        assert!(matches!(published.error, Some(TransportError::Unavailable(_))));
+    }
 }

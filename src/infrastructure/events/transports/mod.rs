@@ -35,6 +35,8 @@ pub use self::url::{EventsUrl, InvalidEventsUrl};
 const OVERHEAD: usize = 512;
 /// The largest message that is published, and that is read: the usual limit of NATS and of Kafka, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 20;
+/// The name of the queue of rejected messages, which no group may have.
+pub(super) const REJECTED: &str = "rejected";
 /// The longest wait for the response of a broker.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// The time after which a refused message comes again.

@@ -64,14 +64,15 @@ impl Nats {
         self.context.get_or_try_init(|| connect).await
     }
 
-    async fn stream(&self) -> Result<Stream, TransportError> {
-        let context = self.context().await?;
-        let Ok(found) = tokio::time::timeout(TIMEOUT, context.get_stream(&self.name)).await else {
+    /// Returns the stream of events, or that of rejected messages.
+    async fn stream(&self, rejected: bool) -> Result<Stream, TransportError> {
+        let (context, name) = (self.context().await?, self.config(rejected).name);
+        let Ok(found) = tokio::time::timeout(TIMEOUT, context.get_stream(&name)).await else {
             return Err(TransportError::Unavailable("no response in time".to_owned()));
         };
         found.map_err(|error| match error.kind() {
             jetstream::context::GetStreamErrorKind::JetStream(cause) if cause.code() == 404 => {
-                TransportError::NotSetUp(format!("there is no stream {}", self.name))
+                TransportError::NotSetUp(format!("there is no stream {name}"))
             }
             _ => TransportError::Unavailable(error.to_string()),
         })
@@ -102,7 +103,8 @@ impl Transport for Nats {
 
     fn state<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Option<String>, TransportError>> {
         async move {
-            match self.stream().await {
+            let found = async { self.stream(true).await.and(self.stream(false).await) };
+            match found.await {
                 Ok(stream) => Ok(Some(stream.cached_info().created.unix_timestamp_nanos().to_string())),
                 Err(TransportError::NotSetUp(_)) => Ok(None),
                 Err(error) => Err(error),
@@ -142,7 +144,7 @@ impl Transport for Nats {
 
     fn consume<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<Messages, TransportError>> {
         async move {
-            let (context, stream) = (self.context().await?.clone(), self.stream().await?);
+            let (context, stream) = (self.context().await?.clone(), self.stream(false).await?);
             let name = group_name(group);
             let config = pull::Config {
                 durable_name: Some(name.clone()),

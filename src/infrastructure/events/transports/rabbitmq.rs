@@ -2,13 +2,14 @@
 //!
 //! Quirks: a queue gets what is published after it was created, so the store publishes again what it has when a queue
 //! is missing. A check of something that is missing closes the channel. From version 4 on, the server moves a message
-//! that was refused 20 times to the queue of rejected messages.
+//! that was refused 20 times to the queue of rejected messages, unless the queue has another limit.
 //!
 //! <https://www.rabbitmq.com/docs/quorum-queues>, <https://www.rabbitmq.com/docs/confirms>. CloudEvents has no binding
 //! of AMQP 0.9.1: the names of the headers are those of the binding of AMQP 1.0, in both of its forms,
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md>
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -24,14 +25,18 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use super::{
-    MAX_MESSAGE, Message, Messages, Receipt, Received, Settle, Settlement, Transport, TransportError,
-    group_name, in_time,
+    MAX_MESSAGE, Message, Messages, REJECTED, Receipt, Received, Settle, Settlement, Transport,
+    TransportError, group_name, in_time,
 };
 
 /// The prefixes of the attributes of an event in binary mode; the first one is published.
 const PREFIXES: [&str; 2] = ["cloudEvents:", "cloudEvents_"];
 /// The most messages that a consumer has received and not acknowledged.
 const MAX_UNSETTLED: u16 = 500;
+/// The number of deliveries of a message after which the server rejects it: none, as events wait for their handlers.
+const DELIVERIES: i64 = i32::MAX as i64;
+/// The wait before a message is refused.
+const AGAIN: Duration = Duration::from_millis(200);
 /// The delivery mode of messages that are stored.
 const PERSISTENT: u8 = 2;
 /// The code of the error that something does not exist.
@@ -75,9 +80,10 @@ impl RabbitMq {
         Ok(Arc::clone(slot.insert(Arc::new(Connected { connection, publishing }))))
     }
 
-    /// Closes the connection after an error: the next call opens a new one.
-    async fn disconnect(&self) {
-        self.connected.lock().await.take();
+    /// Closes a connection after an error: the next call opens a new one, unless another call has.
+    async fn disconnect(&self, failed: &Arc<Connected>) {
+        let mut slot = self.connected.lock().await;
+        slot.take_if(|connected| Arc::ptr_eq(connected, failed));
     }
 
     fn queue(&self, group: &str) -> String {
@@ -85,7 +91,7 @@ impl RabbitMq {
     }
 
     fn rejected(&self) -> String {
-        format!("{}.rejected", self.name)
+        format!("{}.{REJECTED}", self.name)
     }
 
     /// Declares the exchange and the queues on a channel; those that are missing are created unless it only checks.
@@ -108,12 +114,11 @@ impl RabbitMq {
             let rejected = AMQPValue::LongString(self.rejected().into());
             arguments.insert("x-dead-letter-routing-key".into(), rejected);
             channel.queue_declare(queue.as_str().into(), queue_options, arguments).await?;
-            if !only_checks {
-                let options = QueueBindOptions::default();
-                channel
-                    .queue_bind(queue.into(), exchange.into(), "#".into(), options, FieldTable::default())
-                    .await?;
-            }
+            // also as a check: a binding that was removed cannot be read
+            let options = QueueBindOptions::default();
+            channel
+                .queue_bind(queue.into(), exchange.into(), "#".into(), options, FieldTable::default())
+                .await?;
         }
         Ok(())
     }
@@ -173,7 +178,7 @@ impl Transport for RabbitMq {
                 store(&connected.publishing, &self.name, &message.event_type, &message.body, properties)
                     .await;
             if stored.is_err() {
-                self.disconnect().await;
+                self.disconnect(&connected).await;
             }
             stored
         }
@@ -211,6 +216,7 @@ fn server(url: &str) -> &str {
 fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERIES));
     arguments
 }
 
@@ -326,6 +332,8 @@ impl Settle for RabbitMqReceipt {
                     timed(self.delivery.acker.ack(BasicAckOptions::default())).await?
                 }
                 Settlement::Again => {
+                    // the server delivers it at once
+                    tokio::time::sleep(AGAIN).await;
                     let options = BasicNackOptions { requeue: true, ..Default::default() };
                     timed(self.delivery.acker.nack(options)).await?
                 }
