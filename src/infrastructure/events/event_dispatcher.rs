@@ -1,11 +1,11 @@
 //! Delivers the events of the outbox to each subscriber, in order and at its own pace.
 //!
-//! A handler runs in the unit of work that moves its subscriber's cursor past the event, so its changes of the database
-//! are committed exactly once. The events of a unit of work are attempted together; if a handler fails, all are rolled
-//! back, and each is attempted by itself. If it fails then, its changes are rolled back to a savepoint, and the event is
-//! postponed: it is retried with exponential backoff, and after the last attempt it becomes a dead letter. Until then its
-//! subscriber gets no later event of the same subject. A retryable failure, such as a payment that another process
-//! changes, is no attempt. If the transaction itself fails, the whole batch is delivered again.
+//! A handler runs in the unit of work that moves its subscriber's cursor past the event, so its changes of the
+//! database are committed exactly once. The events of a unit of work are attempted together; if a handler fails, all
+//! are rolled back, and each is attempted by itself. If it fails then, its changes are rolled back to a savepoint,
+//! and the event is postponed: it is retried with exponential backoff, and after the last attempt it becomes a dead
+//! letter. Until then its subscriber gets no later event of the same subject. A retryable failure, such as a payment
+//! that another process changes, is no attempt. If the transaction itself fails, the whole batch is delivered again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,8 +49,8 @@ impl EventDispatcher {
     ///
     /// # Panics
     ///
-    /// If two subscribers have the same name: they would share a cursor, and each would miss events. If one has the name
-    /// of the relay or of the rejected messages, or no handler.
+    /// If two subscribers have the same name: they would share a cursor, and each would miss events. If one has the
+    /// name of the relay or of the rejected messages, or no handler.
     pub fn new(database: Database, subscribers: impl Into<Arc<[Subscriber]>>) -> Self {
         let subscribers = subscribers.into();
         let mut names = BTreeSet::new();

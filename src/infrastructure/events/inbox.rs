@@ -1,7 +1,8 @@
 //! The inbox: the rows of `inbox`, by which an event that a broker delivers twice is handled once.
 //!
 //! A row says that a subscriber has read an event above its cursor. The cursor follows over the events without a gap,
-//! and the rows up to it are deleted. Those of a group of another service have no position, and are deleted by [`purge`].
+//! and the rows up to it are deleted. Those of a group of another service have no position, and are deleted by
+//! [`purge`].
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;

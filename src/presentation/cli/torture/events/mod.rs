@@ -158,8 +158,8 @@ impl Run<'_> {
     }
 
     /// Keeps the processes from the broker, and then from the database: half of the time connections are cut, then
-    /// nothing is passed on. For a moment before and after it, all is passed on slowly. Returns how many deliveries were
-    /// missing at the end, and the milliseconds until they were made.
+    /// nothing is passed on. For a moment before and after it, all is passed on slowly. Returns how many deliveries
+    /// were missing at the end, and the milliseconds until they were made.
     async fn interrupt(&self, outage: Duration) -> Result<Vec<(&'static str, u64)>, CliError> {
         let mut counts = Vec::new();
         for (what, proxy) in &self.proxies {
