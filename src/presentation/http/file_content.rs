@@ -33,7 +33,7 @@ const NOT_A_DIGEST: RejectedRequest = RejectedRequest::MalformedHeader {
 
 /// The bytes of a file, in the API document.
 #[derive(ToSchema)]
-#[schema(value_type = String, format = Binary)]
+#[schema(value_type = String, format = Binary, min_length = 1)]
 pub(super) struct FileBytes(#[expect(dead_code, reason = "describes bodies")] Vec<u8>);
 
 /// A body that is a file. It is read as it is stored.

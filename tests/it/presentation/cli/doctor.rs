@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::run;
+use super::{run, undercroft};
 use crate::support::EmptyPostgres;
 
 /// Runs `doctor` on a database; returns its exit code and its output with the errors.
@@ -71,4 +71,21 @@ fn missing_administrators_and_tax_rules_are_warnings() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("there is no administrator"), "{text}");
     assert!(text.contains("no tax rule names standrad: what has it is sold without tax"), "{text}");
+}
+
+#[test]
+fn a_folder_for_files_that_is_not_absolute_is_beside_the_database() {
+    let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (code, _, errors) = run(folder.path(), &["migrate", "--database", "sqlite:shop.db"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, text) = doctor(&other, &format!("sqlite:{}", folder.path().join("shop.db").display()));
+    assert_eq!(code, Some(0), "{text}");
+    let files = folder.path().join("./files");
+    assert!(text.contains(&format!("file:{} has 0 files", files.display())), "{text}");
+
+    let mut command = undercroft(folder.path(), &["doctor", "--database", "sqlite:shop.db"]);
+    let refused = command.env("UNDERCROFT_FILES__URL", "s3://bucket").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let errors = String::from_utf8(refused.stderr).unwrap();
+    assert!(errors.contains("UNDERCROFT_FILES__URL: files.url: `s3://bucket`: it is not `file:FOLDER`"), "{errors}");
 }
