@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::sync::Barrier;
@@ -62,7 +63,8 @@ async fn a_stop_does_not_wait_for_conditions(shop: &Shop) {
 async fn complete(log: Context, run: JobRun<Named>) -> Result<usize, Failure> {
     log.begun.lock().unwrap().push(run.arguments.name);
     run.stop.cancelled().await;
-    tokio::task::yield_now().await;
+    // an effect that takes some time
+    tokio::time::sleep(Duration::from_millis(200)).await;
     log.running.fetch_add(1, Ordering::SeqCst);
     Ok(1)
 }
