@@ -87,5 +87,8 @@ fn a_folder_for_files_that_is_not_absolute_is_beside_the_database() {
     let refused = command.env("UNDERCROFT_FILES__URL", "s3://bucket").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     let errors = String::from_utf8(refused.stderr).unwrap();
-    assert!(errors.contains("UNDERCROFT_FILES__URL: files.url: `s3://bucket`: it is not `file:FOLDER`"), "{errors}");
+    assert!(
+        errors.contains("UNDERCROFT_FILES__URL: files.url: `s3://bucket`: it is not `file:FOLDER`"),
+        "{errors}"
+    );
 }
