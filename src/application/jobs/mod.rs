@@ -7,7 +7,6 @@
 //! `adding_one` below is a complete example of a job; `infrastructure/events` has that of a subscriber.
 
 pub mod dead_letters;
-mod event_exchange;
 pub mod event_log;
 mod payments;
 mod purge;

@@ -8,17 +8,16 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::event_exchange::EventExchange;
 use super::{JobContext, job_queue};
 use crate::application::payments::recovery::{process_notice, reschedule_open_payments};
 use crate::application::webhooks::sender;
 use crate::application::{Store, emails};
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::adapters::NoticeQueue;
-use crate::infrastructure::events::Subscriber;
+use crate::infrastructure::events::BrokerTasks;
 use crate::infrastructure::events::jobs::{COMPLETION, JobRunner};
 
-/// The longest wait for the next event. A commit ends it, except one of another process of which no notification came.
+/// The wait before what has to precede the jobs is repeated.
 const POLL: Duration = Duration::from_secs(2);
 
 /// The longest time to release the running jobs when the worker stops, some of which complete a piece before.
@@ -70,14 +69,20 @@ async fn until_live(store: &Store, wanted: bool) {
 /// Runs the worker of a store whose database is live until `stop` is cancelled.
 async fn work_live(store: Store, stop: CancellationToken) {
     let context = JobContext::new(&store);
-    let (jobs, exchange) = (JobRunner::new(job_queue(&store), context.clone()), EventExchange::of(&context));
+    let jobs = JobRunner::new(job_queue(&store), context.clone());
+    let broker = store.infrastructure.broker.clone();
+    let broker = broker.map(|broker| BrokerTasks::new(context.dispatcher.clone(), broker));
     let working = async {
         tokio::join!(
-            deliver_events(&context, &stop),
+            context.dispatcher.run(&stop),
             process_notices(&context.store),
             sender::send(&context.store),
             context.store.database().listen(),
-            exchange.run(&stop),
+            async {
+                if let Some(broker) = &broker {
+                    broker.run(&stop).await;
+                }
+            },
         )
     };
     let working = async {
@@ -86,7 +91,9 @@ async fn work_live(store: Store, stop: CancellationToken) {
             () = stop.cancelled() => {}
             _ = working => {}
         }
-        exchange.end().await;
+        if let Some(broker) = &broker {
+            broker.end().await;
+        }
     };
     let stopped = async {
         stop.cancelled().await;
@@ -116,27 +123,6 @@ async fn prepare(store: &Store, stop: &CancellationToken) {
         }
     };
     stop.run_until_cancelled(prepared).await;
-}
-
-/// Delivers events as they are committed, to each subscriber at its own pace.
-async fn deliver_events(context: &JobContext, stop: &CancellationToken) {
-    let subscribers = context.dispatcher.subscribers().iter();
-    join_all(subscribers.map(|subscriber| deliver_events_to(subscriber, context, stop))).await;
-}
-
-async fn deliver_events_to(subscriber: &Subscriber, context: &JobContext, stop: &CancellationToken) {
-    while !stop.is_cancelled() {
-        let committed = context.store.database().committed().notified();
-        if let Err(failure) = context.dispatcher.deliver_to(subscriber, stop).await {
-            let (subscriber, failure) = (subscriber.name(), failure.report());
-            tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = committed => {}
-            () = sleep(POLL) => {}
-        }
-    }
 }
 
 /// Processes the notices of each provider, a limited number of each at the same time.

@@ -1,11 +1,10 @@
 //! The sender of webhooks: attempts the deliveries that are due, a limited number at the same time.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
@@ -33,29 +32,22 @@ const GONE: u16 = 410;
 pub(crate) async fn send(store: &Store) {
     // tasks of their own, because an attempt is not to wait while others begin
     let mut running = JoinSet::new();
-    // the number of running attempts of each endpoint
-    let mut busy = BTreeMap::<WebhookEndpointId, usize>::new();
+    // the endpoint of each
+    let mut endpoints = HashMap::<Id, WebhookEndpointId>::new();
     loop {
-        let begun = begin(store, &busy).await.unwrap_or_else(|failure| {
+        let begun = begin(store, &endpoints).await.unwrap_or_else(|failure| {
             tracing::warn!(failure = %failure.report(), "no webhook deliveries could be read");
             Vec::new()
         });
         for (delivery, endpoint) in begun {
-            *busy.entry(endpoint.id).or_default() += 1;
-            running.spawn(attempt(store.clone(), delivery, endpoint));
+            let id = endpoint.id;
+            let task = running.spawn(attempt(store.clone(), delivery, endpoint));
+            endpoints.insert(task.id(), id);
         }
 
         tokio::select! {
-            Some(ended) = running.join_next() => {
-                // an attempt does not panic
-                if let Ok(endpoint_id) = ended
-                    && let Entry::Occupied(mut count) = busy.entry(endpoint_id)
-                {
-                    *count.get_mut() -= 1;
-                    if *count.get() == 0 {
-                        count.remove();
-                    }
-                }
+            Some(ended) = running.join_next_with_id() => {
+                endpoints.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
             }
             () = tokio::time::sleep(POLL) => {}
         }
@@ -65,15 +57,15 @@ pub(crate) async fn send(store: &Store) {
 /// Begins the attempts that are due, as many to each endpoint as it may have beside those that are running.
 async fn begin(
     store: &Store,
-    busy: &BTreeMap<WebhookEndpointId, usize>,
+    running: &HashMap<Id, WebhookEndpointId>,
 ) -> Result<Vec<(WebhookDelivery, WebhookEndpoint)>, Failure> {
     let (now, mut due) = (store.now(), Vec::new());
     {
         let mut connection = store.database().read().await?;
         let mut webhooks = WebhookRepository(&mut connection);
         for endpoint in webhooks.active_endpoints().await? {
-            let running = busy.get(&endpoint.id).copied().unwrap_or(0);
-            let free = endpoint.concurrency().saturating_sub(running);
+            let sending = running.values().filter(|id| **id == endpoint.id).count();
+            let free = endpoint.concurrency().saturating_sub(sending);
             if free > 0 {
                 let ids = webhooks.due(endpoint.id, now, free).await?;
                 due.extend(ids.into_iter().map(|id| (id, endpoint.clone())));
@@ -101,8 +93,8 @@ async fn lease(
     Ok(begun)
 }
 
-/// Makes an attempt and records its outcome; returns the endpoint.
-async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpoint) -> WebhookEndpointId {
+/// Makes an attempt and records its outcome.
+async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpoint) {
     let now = store.now();
     let message = WebhookMessage {
         url: &endpoint.url,
@@ -120,7 +112,6 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
         Err(error) => (None, Some(with_causes(&error).to_string())),
     };
 
-    let endpoint_id = endpoint.id;
     let given = (delivery, response, error);
     let write = store.database().write(given, async |work, (delivery, response, error)| {
         conclude(work, delivery, *response, error.as_deref()).await
@@ -128,7 +119,6 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
     if let Err(failure) = write.await {
         tracing::warn!(failure = %failure.report(), "the outcome of a webhook delivery was not recorded; it is sent again");
     }
-    endpoint_id
 }
 
 /// Returns the signal of an attempt.

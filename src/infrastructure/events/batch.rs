@@ -102,6 +102,7 @@ impl<'a> Batch<'a> {
             self.delivered += 1;
             return Ok(Outcome::Handled);
         };
+        self.subscriber.count_failure();
         let error = failure.report().to_string();
         let counted = attempts + i64::from(failure.kind() != Kind::Retryable);
         if counted < MAX_ATTEMPTS {

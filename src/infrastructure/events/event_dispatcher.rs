@@ -1,7 +1,7 @@
 //! Delivers the events of the outbox to each subscriber, in order and at its own pace.
 //!
 //! A handler runs in the unit of work that moves its subscriber's cursor past the event, so its changes of the
-//! database are committed exactly once. The events of a unit of work are attempted together; if a handler fails, all
+//! database are committed exactly once. The new events of a unit of work are attempted together; if a handler fails, all
 //! are rolled back, and each is attempted by itself. If it fails then, its changes are rolled back to a savepoint,
 //! and the event is postponed: it is retried with exponential backoff, and after the last attempt it becomes a dead
 //! letter. Until then its subscriber gets no later event of the same subject. A retryable failure, such as a payment
@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +21,7 @@ use super::envelope::Envelope;
 use super::inbox;
 use super::postponed::Postponed;
 use super::subscriber::Subscriber;
+use super::tasks::run_all;
 use super::transports;
 use crate::domain::ids::DeadLetterId;
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
@@ -28,6 +30,8 @@ use crate::infrastructure::repositories::{Database, DeadLetter, EventRange, Outb
 /// The shortest retention of an event; one that a subscriber has not read is kept longer.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// The longest wait for the next event. A commit ends it, except one of another process of which no notification came.
+const POLL: Duration = Duration::from_secs(2);
 /// The most new events, and the most postponed ones, delivered in one unit of work.
 const BATCH: usize = 100;
 /// The age of an event after which a subscriber reads it from the outbox, if no broker has delivered it.
@@ -75,6 +79,31 @@ impl EventDispatcher {
         &self.subscribers
     }
 
+    /// Delivers events as they are committed, to each subscriber at its own pace, until `stop` is cancelled.
+    pub async fn run(&self, stop: &CancellationToken) {
+        let subscribers = self.subscribers.iter().cloned();
+        let running = subscribers.map(|subscriber| {
+            let (dispatcher, stop) = (self.clone(), stop.clone());
+            async move { dispatcher.run_for(&subscriber, &stop).await }
+        });
+        run_all(running).await;
+    }
+
+    async fn run_for(&self, subscriber: &Subscriber, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let committed = self.database.committed().notified();
+            if let Err(failure) = self.deliver_to(subscriber, stop).await {
+                let (subscriber, failure) = (subscriber.name(), failure.report());
+                tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = committed => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
     /// Delivers every event that can be delivered now, to all subscribers at the same time; returns the number of
     /// events that need no further attempt. Stops between two units of work once `stop` is cancelled.
     ///
@@ -109,17 +138,18 @@ impl EventDispatcher {
     pub async fn retry(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, Failure> {
         let write = self.database.write((self.clone(), id), async |work, (dispatcher, id)| {
             let letter: DeadLetter = work.find(*id).await?.ok_or(NotFound::DeadLetter)?;
-            // of concurrent attempts one removes it
-            if !work.remove::<DeadLetter>(*id).await? {
-                return Err(NotFound::DeadLetter.into());
-            }
             let missing = || Technical::internal(format!("there is no subscriber {}", letter.subscriber));
             let subscriber = dispatcher.subscriber(&letter.subscriber).ok_or_else(missing)?;
             // no other process delivers to the subscriber meanwhile
             cursor::lock(work, subscriber.name()).await?;
+            // of concurrent attempts one removes it
+            if !work.remove::<DeadLetter>(*id).await? {
+                return Err(NotFound::DeadLetter.into());
+            }
             let event: Envelope = Outbox(work).get(letter.seq, Envelope::COLUMNS).await?;
             let Err(failure) = subscriber.attempt(work, &[&event]).await? else { return Ok(None) };
 
+            subscriber.count_failure();
             let error = failure.report().to_string();
             let letter = DeadLetter { attempts: letter.attempts + 1, error, failed_at: work.now(), ..letter };
             work.insert(&letter).await?;

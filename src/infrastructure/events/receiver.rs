@@ -19,6 +19,7 @@ use super::event_dispatcher::EventDispatcher;
 use super::incoming::ReceivedEvent;
 use super::message_queue_event::MessageOutcome;
 use super::subscriber::Subscriber;
+use super::tasks::run_all;
 use super::transports::{Messages, Received, Settlement, TransportError};
 use super::{cursor, inbox};
 use crate::infrastructure::exceptions::Failure;
@@ -55,8 +56,12 @@ impl Receiver {
 
     /// Receives for every subscriber, until `stop` is cancelled.
     pub async fn run(&self, stop: &CancellationToken) {
-        let subscribers = self.dispatcher.subscribers().iter();
-        join_all(subscribers.map(|subscriber| self.receive_for(subscriber, stop))).await;
+        let subscribers = self.dispatcher.subscribers().iter().cloned();
+        let receiving = subscribers.map(|subscriber| {
+            let (receiver, stop) = (self.clone(), stop.clone());
+            async move { receiver.receive_for(&subscriber, &stop).await }
+        });
+        run_all(receiving).await;
     }
 
     async fn receive_for(&self, subscriber: &Subscriber, stop: &CancellationToken) {

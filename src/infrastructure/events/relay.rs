@@ -55,7 +55,7 @@ pub struct Relay {
 }
 
 /// What the relay knows while it has the lease.
-struct Turn {
+struct Held {
     lease: Lease,
     position: i64,
     /// The time at which the state of the broker was checked.
@@ -82,10 +82,10 @@ impl Relay {
 
     /// Publishes events as they are committed, until `stop` is cancelled.
     pub async fn run(&self, stop: &CancellationToken) {
-        let (mut turn, mut backoff) = (None, Backoff::default());
+        let (mut held, mut backoff) = (None, Backoff::default());
         while !stop.is_cancelled() {
             let committed = self.database.committed().notified();
-            let Some(relayed) = stop.run_until_cancelled(self.relay(&mut turn)).await else { break };
+            let Some(relayed) = stop.run_until_cancelled(self.relay(&mut held)).await else { break };
             let failed = relayed.err();
             let wait = match &failed {
                 None => {
@@ -93,7 +93,7 @@ impl Relay {
                     POLL
                 }
                 Some(failure) => {
-                    turn = None;
+                    held = None;
                     // the broker may be reached from another process
                     let _ = self.release().await;
                     let failure = failure.report();
@@ -141,12 +141,14 @@ impl Relay {
     }
 
     /// Publishes the events that are committed, if this process has the lease or gets it.
-    async fn relay(&self, turn: &mut Option<Turn>) -> Result<(), Failure> {
+    async fn relay(&self, held: &mut Option<Held>) -> Result<(), Failure> {
         loop {
-            let Some(mine) = self.extend(turn.take()).await? else { return Ok(()) };
-            let mine = turn.insert(mine);
+            let Some(mine) = self.extend(held.take()).await? else { return Ok(()) };
+            let mine = held.insert(mine);
             if mine.checked.is_none_or(|checked| checked.elapsed() >= CHECK) {
                 self.check(mine).await?;
+                // that may have taken most of the lease
+                continue;
             }
             let (events, _) = {
                 let mut connection = self.database.read().await?;
@@ -165,10 +167,10 @@ impl Relay {
     }
 
     /// Leases the cursor, or extends the lease if it ends soon; returns `None` while another process has it.
-    async fn extend(&self, turn: Option<Turn>) -> Result<Option<Turn>, Failure> {
+    async fn extend(&self, held: Option<Held>) -> Result<Option<Held>, Failure> {
         let now = self.database.context().clock.now();
-        if let Some(turn) = turn.filter(|turn| turn.lease.until.duration_since(now) >= LEFT) {
-            return Ok(Some(turn));
+        if let Some(held) = held.filter(|held| held.lease.until.duration_since(now) >= LEFT) {
+            return Ok(Some(held));
         }
         let mut connection = self.database.read().await?;
         if cursor::is_leased_by_other(&mut connection, RELAY, self.lease, now).await? {
@@ -180,18 +182,18 @@ impl Relay {
             Ok::<_, Failure>((cursor::lease(work, RELAY, lease).await?, lease))
         });
         let (position, lease) = write.await?;
-        Ok(position.map(|position| Turn { lease, position, checked: None }))
+        Ok(position.map(|position| Held { lease, position, checked: None }))
     }
 
     /// Checks whether the broker still has what was published to it. If it was wiped, or is another one, it is set up,
     /// and the relay begins again with the oldest event that is kept: receivers ignore what they have handled.
-    async fn check(&self, turn: &mut Turn) -> Result<(), Failure> {
+    async fn check(&self, held: &mut Held) -> Result<(), Failure> {
         let mut known = SettingsRepository(&mut self.database.read().await?).find(IDENTITY).await?;
         let transport = &self.broker.transport;
         let mut found = transport.state(&self.groups).await?;
         if found.is_none() {
             // first, so that a crash in between is noticed, too
-            self.begin_again(turn, String::new()).await?;
+            self.begin_again(held, String::new()).await?;
             known = None;
             transport.set_up(&self.groups).await?;
             found = transport.state(&self.groups).await?;
@@ -200,20 +202,20 @@ impl Relay {
         let found = found.ok_or_else(missing)?;
         if known.as_ref() != Some(&found) {
             tracing::info!(broker = transport.kind(), "publishing all events that are kept to the broker");
-            self.begin_again(turn, found).await?;
+            self.begin_again(held, found).await?;
         }
-        turn.checked = Some(Instant::now());
+        held.checked = Some(Instant::now());
         Ok(())
     }
 
     /// Moves the cursor before all events, and records the identity of the broker.
-    async fn begin_again(&self, turn: &mut Turn, identity: String) -> Result<(), Failure> {
-        let write = self.database.write((turn.lease, identity), async |work, (lease, identity)| {
+    async fn begin_again(&self, held: &mut Held, identity: String) -> Result<(), Failure> {
+        let write = self.database.write((held.lease, identity), async |work, (lease, identity)| {
             SettingsRepository::set(work, IDENTITY, identity).await?;
             move_to(work, *lease, Outbox::START).await
         });
         write.await?;
-        turn.position = Outbox::START;
+        held.position = Outbox::START;
         Ok(())
     }
 
@@ -257,7 +259,7 @@ impl Relay {
     /// dead letters.
     async fn record(
         &self,
-        turn: &mut Turn,
+        held: &mut Held,
         events: Vec<Envelope>,
         published: Published,
     ) -> Result<(), Failure> {
@@ -267,7 +269,7 @@ impl Relay {
         let Some(last) = events.iter().take_while(is_done).last().map(|event| event.position) else {
             return Ok(());
         };
-        let given = (turn.lease, last, events, published.refused);
+        let given = (held.lease, last, events, published.refused);
         let write = self.database.write(given, async |work, (lease, last, events, refused)| {
             for event in events.iter().filter(|event| event.position <= *last) {
                 if let Some(error) = refused.get(&event.position) {
@@ -277,7 +279,7 @@ impl Relay {
             move_to(work, *lease, *last).await
         });
         write.await?;
-        turn.position = last;
+        held.position = last;
         Ok(())
     }
 }

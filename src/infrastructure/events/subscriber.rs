@@ -106,7 +106,7 @@ impl Subscriber {
         work: &mut UnitOfWork,
         events: &[&Envelope],
     ) -> Result<Result<(), Failure>, Failure> {
-        work.savepoint()?;
+        work.savepoint_now().await?;
         let run = AssertUnwindSafe(self.handle_all(work, events)).catch_unwind().await;
         let handled = match run {
             // on PostgreSQL this returns the errors of the statements that the handlers queued
@@ -115,14 +115,18 @@ impl Subscriber {
             Err(_) => Err(Technical::internal("a handler panicked").into()),
         };
         match handled {
-            Err(failure) if work.must_retry() => Err(failure),
+            Err(failure) if work.is_aborted() => Err(failure),
             Err(failure) => {
-                self.bus.emit(&HandlerFailure { subscriber: self.name });
                 work.rollback_to_savepoint().await?;
                 Ok(Err(failure))
             }
             Ok(()) => Ok(Ok(())),
         }
+    }
+
+    /// Emits the signal that handlers failed.
+    pub(super) fn count_failure(&self) {
+        self.bus.emit(&HandlerFailure { subscriber: self.name });
     }
 
     async fn handle_all(&self, work: &mut UnitOfWork, events: &[&Envelope]) -> Result<(), Failure> {

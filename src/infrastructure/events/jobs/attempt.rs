@@ -1,10 +1,11 @@
 //! An attempt of a job: its function is called until it has no more work, while its lease is renewed.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::job_queue::JobQueue;
@@ -95,15 +96,22 @@ impl<C: Clone + Send + Sync + 'static> Attempt<C> {
         }
         let ending = stop.child_token();
         let interrupted = async {
-            let end = tokio::select! {
-                () = stop.cancelled() => Some(End::Stopped),
-                end = self.keep_lease(processed) => end,
-            };
-            ending.cancel();
-            if end.is_some() {
-                sleep(job_type.completion()).await;
+            let mut keeping = pin!(self.keep_lease(processed));
+            tokio::select! {
+                () = stop.cancelled() => {
+                    ending.cancel();
+                    // the lease is renewed meanwhile
+                    let lost = timeout(job_type.completion(), keeping).await;
+                    lost.unwrap_or(Some(End::Stopped))
+                }
+                end = &mut keeping => {
+                    ending.cancel();
+                    if end.is_some() {
+                        sleep(job_type.completion()).await;
+                    }
+                    end
+                }
             }
-            end
         };
         tokio::select! {
             biased;

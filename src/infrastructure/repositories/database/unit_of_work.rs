@@ -130,6 +130,13 @@ impl UnitOfWork {
         self.defer_script("SAVEPOINT changes")
     }
 
+    /// Sets a savepoint at once: on PostgreSQL [`UnitOfWork::savepoint`] sends it with the next statement, and not at all
+    /// if that is malformed.
+    pub(crate) async fn savepoint_now(&mut self) -> Result<(), DatabaseError> {
+        self.savepoints.push(self.locked.clone());
+        self.script("SAVEPOINT changes").await
+    }
+
     /// Removes the last savepoint and keeps the changes since then.
     pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
         self.savepoints.pop();
@@ -140,6 +147,7 @@ impl UnitOfWork {
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
         const SCRIPT: &str = "ROLLBACK TO SAVEPOINT changes; RELEASE SAVEPOINT changes";
         self.locked = self.savepoints.pop().unwrap_or_default();
+        self.stale = false;
         match self.connection.inner_mut() {
             EngineConnection::Sqlite(sqlite) => sqlite.script(SCRIPT),
             EngineConnection::Postgres(postgres) => postgres.roll_back_to(SCRIPT).await,
@@ -214,6 +222,12 @@ impl UnitOfWork {
     /// a change of a row that another transaction changed after this one had read it.
     pub(crate) fn must_retry(&self) -> bool {
         self.stale || self.connection.must_retry()
+    }
+
+    /// Returns whether the transaction failed as a whole, by a deadlock or a serialization failure, and may succeed when
+    /// it is run again.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.connection.must_retry()
     }
 
     /// Returns whether an event was published.

@@ -50,6 +50,9 @@ pub enum TortureError {
         /// The servers that ended with an error.
         unclean: u64,
     },
+    /// All events were published before the end of an outage, which so proves nothing.
+    #[error("all events were published before the end of an outage: publish more, or with a longer interval")]
+    NoLoad,
     /// Events or jobs are left, and nothing has happened for two minutes.
     #[error("events or jobs are left, and there is no progress: {0}")]
     Stuck(String),
@@ -62,7 +65,7 @@ impl TortureError {
     /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NotEmpty => Exit::Usage,
+            Self::NotEmpty | Self::NoLoad => Exit::Usage,
             Self::Child(_)
             | Self::ChildUnresponsive
             | Self::OutcomesUnknown

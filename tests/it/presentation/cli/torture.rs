@@ -111,7 +111,10 @@ on_each_broker!(each_event_is_handled_once_through_a_broker_and_a_database_that_
 async fn each_event_is_handled_once_through_a_broker_and_a_database_that_were_away(broker: &TestBroker) {
     let Some(postgres) = EmptyPostgres::new().await else { return };
     let through = ["--broker", &broker.url, "--name", &broker.name];
-    let counts = events(&on(&postgres), &[&through[..], &["--processes", "2", "--outage", "1"]].concat());
+    let counts = events(
+        &on(&postgres),
+        &[&through[..], &["--processes", "2", "--outage", "1", "--interval", "2000"]].concat(),
+    );
     assert!(counts.get("broker_catch_up_ms").is_some() && counts.get("database_catch_up_ms").is_some());
 }
 

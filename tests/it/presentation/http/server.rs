@@ -334,6 +334,27 @@ async fn a_graceful_shutdown_completes_running_requests_and_accepts_no_new_ones(
 }
 
 #[tokio::test]
+async fn requests_are_accepted_during_the_delay_and_end_their_connections() {
+    let gate = Gate::new();
+    let server = Running::start(router(&gate), |http| http.shutdown_delay = PATIENCE / 10).await;
+    let mut kept = server.connect().await;
+    assert!(!kept.get("/").await.contains("connection: close"));
+    server.stop.cancel();
+    let mut new = server.connect().await;
+    for client in [&mut kept, &mut new] {
+        client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+        let response = client.rest().await;
+        assert!(
+            response.starts_with("HTTP/1.1 200 ") && response.contains("connection: close"),
+            "{response}"
+        );
+    }
+    let address = server.address;
+    assert_eq!(server.stopped().await, DrainReport { served: 3, drained: 0, cut_off: 0 });
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
 async fn requests_that_outlast_the_grace_period_are_cut_off_and_counted() {
     let gate = Gate::new();
     let server = Running::start(router(&gate), |http| http.shutdown_grace = SHORT).await;

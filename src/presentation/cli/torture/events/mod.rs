@@ -1,6 +1,5 @@
 //! Processes publish numbered events, deliver them and run jobs, while they are killed and the broker and the database
-//! cannot be reached. Each subscriber must handle each event once and in the order of its subject, none before its
-//! commit; each job must be run to its end, by one process at a time.
+//! cannot be reached. Each subscriber must handle each event once and in the order of its subject; each job must be run to its end, by one process at a time.
 
 mod jobs;
 mod process;
@@ -14,11 +13,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 pub(super) use self::process::Process;
 use self::process::{Child, Plan};
 use self::proxy::{Line, Proxy};
+use self::publishers::random;
 use self::tables::Progress;
 use super::super::CliError;
 use super::super::unquoted::Unquoted;
@@ -48,6 +49,12 @@ pub(super) struct Events {
     /// The number of times a process is killed
     #[arg(long, default_value_t = 0)]
     kills: u32,
+    /// The longest life of a process before it is killed; the first process, if there are several, is not killed
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 600)]
+    life: u64,
+    /// The number of times a process is stopped for twelve seconds, after which others take over what it did
+    #[arg(long, default_value_t = 0)]
+    freezes: u32,
     /// The broker that carries the events
     #[arg(long, value_name = "URL", value_parser = Unquoted(broker))]
     broker: Option<String>,
@@ -63,8 +70,8 @@ pub(super) struct Events {
 const LOOK: Duration = Duration::from_millis(100);
 /// The longest time without progress.
 const STUCK: Duration = Duration::from_mins(2);
-/// The life of a process before it is killed.
-const LIFE: Duration = Duration::from_millis(300);
+/// How long a process is stopped: longer than the lease of a job.
+const FREEZE: Duration = Duration::from_secs(12);
 /// The delay of what a slow proxy passes on.
 const SLOW: Duration = Duration::from_millis(100);
 /// The longest time in which a process ends when it is stopped.
@@ -89,11 +96,14 @@ impl Events {
 
         let mut counts = vec![("kills", self.kills.into())];
         for kill in 0..self.kills {
-            sleep(LIFE).await;
-            run.replace(kill as usize).await?;
+            sleep(random(store.database().context(), self.life)).await;
+            run.replace(kill).await?;
+        }
+        for freeze in 0..self.freezes {
+            run.freeze(freeze).await?;
         }
         if self.outage > 0 {
-            counts.extend(run.interrupt(Duration::from_secs(self.outage)).await?);
+            counts.extend(run.interrupt(Duration::from_secs(self.outage), self.number).await?);
         }
         let progress = run.wait_until_done(self.number, self.jobs).await?;
         let seconds = run.began.elapsed().as_secs();
@@ -104,14 +114,13 @@ impl Events {
             ("published", progress.published),
             ("handled", progress.handled),
             ("out_of_order", found.out_of_order),
-            ("early", found.early),
             ("dead_letters", found.dead_letters),
             ("jobs", progress.jobs),
             ("job_overlaps", found.overlaps),
             ("not_stopped", unstopped),
             ("seconds", seconds),
         ]);
-        let wrong = found.out_of_order + found.early + found.dead_letters + found.overlaps + unstopped;
+        let wrong = found.out_of_order + found.dead_letters + found.overlaps + unstopped;
         Ok(Outcome { counts, error: (wrong > 0).then_some(TortureError::WrongDeliveries(wrong)) })
     }
 
@@ -149,18 +158,34 @@ impl Events {
 }
 
 impl Run<'_> {
+    /// Returns one of the processes that are killed and stopped: the others take over what it did.
+    fn chosen(&self, number: u32) -> usize {
+        let others = self.plans.len().saturating_sub(1);
+        if others == 0 { 0 } else { 1 + number as usize % others }
+    }
+
     /// Kills a process (SIGKILL), and starts another one in its place.
-    async fn replace(&mut self, number: usize) -> Result<(), TortureError> {
-        let number = number % self.plans.len();
-        self.processes[number].kill().await?;
-        self.processes[number] = Child::start(&self.plans[number]).await?;
+    async fn replace(&mut self, number: u32) -> Result<(), TortureError> {
+        let chosen = self.chosen(number);
+        self.processes[chosen].kill().await?;
+        self.processes[chosen] = Child::start(&self.plans[chosen]).await?;
+        Ok(())
+    }
+
+    /// Stops a process (SIGSTOP) until its leases have ended, and lets it continue.
+    async fn freeze(&self, number: u32) -> Result<(), TortureError> {
+        let process = &self.processes[self.chosen(number)];
+        process.signal(Signal::STOP)?;
+        sleep(FREEZE).await;
+        process.signal(Signal::CONT)?;
+        sleep(FREEZE / 12).await;
         Ok(())
     }
 
     /// Keeps the processes from the broker, and then from the database: half of the time connections are cut, then
     /// nothing is passed on. For a moment before and after it, all is passed on slowly. Returns how many deliveries
     /// were missing at the end, and the milliseconds until they were made.
-    async fn interrupt(&self, outage: Duration) -> Result<Vec<(&'static str, u64)>, CliError> {
+    async fn interrupt(&self, outage: Duration, events: u32) -> Result<Vec<(&'static str, u64)>, CliError> {
         let mut counts = Vec::new();
         for (what, proxy) in &self.proxies {
             proxy.set(Line::Slow(SLOW));
@@ -176,6 +201,9 @@ impl Run<'_> {
             let restored = Instant::now();
             let then = tables::progress(self.store.database()).await?;
             let published = then.published;
+            if published >= events.into() {
+                return Err(TortureError::NoLoad.into());
+            }
             let backlog = then.unhandled();
             self.wait(|now| now.handled_by_all_at_least(published)).await?;
             let caught_up = u64::try_from(restored.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::join_all;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{self, ChildStdin, Command};
@@ -19,11 +20,11 @@ use super::{jobs, publishers};
 use crate::domain::context::Context;
 use crate::infrastructure::events::jobs::JobRunner;
 use crate::infrastructure::events::{
-    Broker, EventBus, EventDispatcher, EventsUrl, Mode, Receiver, Relay, Subscriber, transports,
+    Broker, BrokerTasks, EventBus, EventDispatcher, EventsUrl, Mode, transports,
 };
 use crate::infrastructure::repositories::{Database, DatabaseError, DatabaseUrl, Setup};
 
-/// The wait after a failure, and the longest one for the next event.
+/// The wait after a failure.
 const POLL: Duration = Duration::from_secs(1);
 
 /// The arguments of the hidden command `torture process`: none, the plan comes by standard input.
@@ -80,7 +81,14 @@ impl Child {
         self.child.kill().await.map_err(TortureError::Child)
     }
 
-    /// Stops the process; returns whether it ended successfully within `limit`.
+    /// Stops (SIGSTOP) or continues (SIGCONT) the process.
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), TortureError> {
+        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let id = id.ok_or(TortureError::ChildUnresponsive)?;
+        kill_process(id, signal).map_err(|error| TortureError::Child(error.into()))
+    }
+
+    /// Ends the process; returns whether it ended successfully within `limit`.
     pub(super) async fn stop(self, limit: Duration) -> Result<bool, TortureError> {
         let Self { mut child, stdin } = self;
         drop(stdin);
@@ -130,26 +138,21 @@ async fn work(database: Database, plan: &Plan, stop: &CancellationToken) -> Resu
         publishers::publish(&database, (writer.into(), limit), plan.interval, stop)
     });
     let mut dispatcher = EventDispatcher::new(database.clone(), publishers::subscribers());
-    let mut exchange = None;
+    let mut broker = None;
     if let Some(url) = &plan.broker {
         let url: EventsUrl = url.parse().map_err(|_| TortureError::ChildUnresponsive)?;
         if let Some(transport) = transports::open(&url, &plan.name) {
             dispatcher = dispatcher.behind_broker();
-            let broker = Broker { transport, mode: Mode::Structured, bus: EventBus::default() };
-            let groups = dispatcher.subscribers().iter().map(|subscriber| subscriber.name().to_owned());
-            let relay = Relay::new(database.clone(), broker.clone(), groups.collect());
-            exchange = Some((relay, Receiver::new(dispatcher.clone(), broker)));
+            let carrier = Broker { transport, mode: Mode::Structured, bus: EventBus::default() };
+            broker = Some(BrokerTasks::new(dispatcher.clone(), carrier));
         }
     }
-    let deliveries =
-        dispatcher.subscribers().iter().map(|subscriber| deliver(&database, &dispatcher, subscriber, stop));
     let queue = jobs::queue(&database);
     let runner = JobRunner::new(queue.clone(), jobs::JobContext::new(database.clone(), plan.folder.clone()));
-    let exchanging = async {
-        if let Some((relay, receiver)) = &exchange {
-            tokio::join!(relay.run(stop), receiver.run(stop));
-            // otherwise another process has it when the lease has ended
-            let _ = relay.release().await;
+    let carrying = async {
+        if let Some(broker) = &broker {
+            broker.run(stop).await;
+            broker.end().await;
         }
     };
     let creating = async {
@@ -163,29 +166,11 @@ async fn work(database: Database, plan: &Plan, stop: &CancellationToken) -> Resu
     let listening = stop.run_until_cancelled(database.listen());
     tokio::join!(
         join_all(writers),
-        join_all(deliveries),
-        exchanging,
+        dispatcher.run(stop),
+        carrying,
         stop.run_until_cancelled(creating),
         listening,
         runner.run(stop),
     );
     Ok(())
-}
-
-/// Delivers events to a subscriber as they are committed.
-async fn deliver(
-    database: &Database,
-    dispatcher: &EventDispatcher,
-    subscriber: &Subscriber,
-    stop: &CancellationToken,
-) {
-    while !stop.is_cancelled() {
-        let committed = database.committed().notified();
-        let delivered = dispatcher.deliver_to(subscriber, stop).await.is_ok();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = committed, if delivered => {}
-            () = sleep(POLL) => {}
-        }
-    }
 }

@@ -21,7 +21,6 @@ pub(super) struct Progress {
 /// The faults that were found.
 pub(super) struct Found {
     pub out_of_order: u64,
-    pub early: u64,
     pub dead_letters: u64,
     pub overlaps: u64,
 }
@@ -44,8 +43,7 @@ pub(super) async fn create(database: &Database, writers: u32) -> Result<(), Data
         work.script(
             "CREATE TABLE torture_writers (writer BIGINT PRIMARY KEY, published BIGINT NOT NULL); \
              CREATE TABLE torture_handled (subscriber BIGINT NOT NULL, writer BIGINT NOT NULL, \
-             handled BIGINT NOT NULL, out_of_order BIGINT NOT NULL, early BIGINT NOT NULL, \
-             PRIMARY KEY (subscriber, writer)); \
+             handled BIGINT NOT NULL, out_of_order BIGINT NOT NULL, PRIMARY KEY (subscriber, writer)); \
              CREATE TABLE torture_jobs (number BIGINT PRIMARY KEY, pieces BIGINT NOT NULL, overlapping BIGINT NOT NULL)",
         )
         .await?;
@@ -53,8 +51,8 @@ pub(super) async fn create(database: &Database, writers: u32) -> Result<(), Data
             let sql = "INSERT INTO torture_writers (writer, published) VALUES ($1, 0)";
             work.execute(sql, &params![writer]).await?;
             for subscriber in 0..SUBSCRIBERS.cast_signed() {
-                let sql = "INSERT INTO torture_handled (subscriber, writer, handled, out_of_order, early) \
-                           VALUES ($1, $2, 0, 0, 0)";
+                let sql = "INSERT INTO torture_handled (subscriber, writer, handled, out_of_order) \
+                           VALUES ($1, $2, 0, 0)";
                 work.execute(sql, &params![subscriber, writer]).await?;
             }
         }
@@ -81,12 +79,11 @@ pub(super) async fn progress(database: &Database) -> Result<Progress, DatabaseEr
 /// Returns the faults that were found.
 pub(super) async fn found(database: &Database) -> Result<Found, DatabaseError> {
     const SQL: &str = "SELECT (SELECT CAST(SUM(out_of_order) AS BIGINT) FROM torture_handled), \
-                       (SELECT CAST(SUM(early) AS BIGINT) FROM torture_handled), \
                        (SELECT COUNT(*) FROM dead_letters), \
                        (SELECT CAST(COALESCE(SUM(overlapping), 0) AS BIGINT) FROM torture_jobs)";
-    let (out_of_order, early, dead_letters, overlaps): (i64, i64, i64, i64) =
+    let (out_of_order, dead_letters, overlaps): (i64, i64, i64) =
         database.read().await?.one(SQL, &[]).await?;
-    let [out_of_order, early, dead_letters, overlaps] =
-        [out_of_order, early, dead_letters, overlaps].map(i64::cast_unsigned);
-    Ok(Found { out_of_order, early, dead_letters, overlaps })
+    let [out_of_order, dead_letters, overlaps] =
+        [out_of_order, dead_letters, overlaps].map(i64::cast_unsigned);
+    Ok(Found { out_of_order, dead_letters, overlaps })
 }
