@@ -31,8 +31,8 @@ const ROLE: Duration = Duration::from_secs(1);
 ///
 /// What it does when it stops is dropped, calls to payment providers included, so that it ends in a moment whatever a
 /// provider does. That is safe as a crash is: a unit of work is committed as a whole or not at all, an event that was
-/// not delivered is delivered later, and a payment without a known outcome is recovered at the next start. Running jobs
-/// are released for another process; e-mails that are being sent are completed before, for up to [`COMPLETION`].
+/// not delivered is delivered later, and a payment without a known outcome is recovered at the next start. Running
+/// jobs are released for another process; e-mails that are being sent are completed before, for up to [`COMPLETION`].
 pub async fn work(store: Store, stop: CancellationToken) {
     loop {
         tokio::select! {

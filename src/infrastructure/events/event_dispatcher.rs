@@ -1,11 +1,12 @@
 //! Delivers the events of the outbox to each subscriber, in order and at its own pace.
 //!
 //! A handler runs in the unit of work that moves its subscriber's cursor past the event, so its changes of the
-//! database are committed exactly once. The new events of a unit of work are attempted together; if a handler fails, all
-//! are rolled back, and each is attempted by itself. If it fails then, its changes are rolled back to a savepoint,
-//! and the event is postponed: it is retried with exponential backoff, and after the last attempt it becomes a dead
-//! letter. Until then its subscriber gets no later event of the same subject. A retryable failure, such as a payment
-//! that another process changes, is no attempt. If the transaction itself fails, the whole batch is delivered again.
+//! database are committed exactly once. The new events of a unit of work are attempted together; if a handler fails,
+//! all are rolled back, and each is attempted by itself. If it fails then, its changes are rolled back to a
+//! savepoint, and the event is postponed: it is retried with exponential backoff, and after the last attempt it
+//! becomes a dead letter. Until then its subscriber gets no later event of the same subject. A retryable failure,
+//! such as a payment that another process changes, is no attempt. If the transaction itself fails, the whole batch is
+//! delivered again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -158,8 +159,8 @@ impl EventDispatcher {
         write.await
     }
 
-    /// Deletes up to `limit` events that every subscriber has read and that are older than [`RETENTION`]; returns their
-    /// number. Events that are postponed or have dead letters are kept.
+    /// Deletes up to `limit` events that every subscriber has read and that are older than [`RETENTION`]; returns
+    /// their number. Events that are postponed or have dead letters are kept.
     pub async fn purge(&self, limit: i64) -> Result<u64, Failure> {
         let Some(read_by_all) = self.first_position().await? else { return Ok(0) };
         let given = (self.clone(), read_by_all, limit);
@@ -231,8 +232,8 @@ impl EventDispatcher {
         !self.behind_broker || now.duration_since(published) >= OVERDUE
     }
 
-    /// Delivers the next events up to a position, and the postponed ones that are due, in one unit of work; returns the
-    /// number of events that need no further attempt.
+    /// Delivers the next events up to a position, and the postponed ones that are due, in one unit of work; returns
+    /// the number of events that need no further attempt.
     async fn deliver_batch(&self, subscriber: &Subscriber, until: i64) -> Result<u64, Failure> {
         let write = self.database.write((subscriber.clone(), until), async |work, (subscriber, until)| {
             let after = cursor::lock(work, subscriber.name()).await?;

@@ -1,9 +1,9 @@
 //! The events room: each published event is delivered to every subscriber at least once, in order.
 //!
 //! There are two kinds of events, told apart by their traits. A [`DurableEvent`] is published with a transaction by
-//! [`UnitOfWork::publish`], stored, and delivered to every subscriber. A [`Signal`] is emitted by [`EventBus::emit`] to
-//! subscriptions in this process, which may miss some. The technical events are the files `*_event.rs` here; those of
-//! the business are in `domain/events.rs`.
+//! [`UnitOfWork::publish`], stored, and delivered to every subscriber. A [`Signal`] is emitted by [`EventBus::emit`]
+//! to subscriptions in this process, which may miss some. The technical events are the files `*_event.rs` here; those
+//! of the business are in `domain/events.rs`.
 //!
 //! # Adding one
 //!

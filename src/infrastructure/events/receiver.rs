@@ -131,8 +131,8 @@ async fn next(messages: &mut Messages) -> Result<Vec<Received>, Failure> {
     Ok(batch)
 }
 
-/// Returns the event that a message names; `None` if the subscriber does not receive its type, an error with the reason
-/// if the message is rejected.
+/// Returns the event that a message names; `None` if the subscriber does not receive its type, an error with the
+/// reason if the message is rejected.
 fn read(message: &Received, subscriber: &Subscriber) -> Result<Option<Named>, String> {
     let event = ReceivedEvent::parse(message).map_err(|error| error.to_string())?;
     if event.source != SOURCE {

@@ -1,9 +1,9 @@
 //! The relay: publishes the events of the outbox to a broker, from where other processes receive them.
 //!
 //! It has a cursor like a subscriber, and moves it after the broker has acknowledged the events. One process has the
-//! lease of the cursor; when it ends, another one takes over, and the cursor refuses what the first one still does. The
-//! events of one subject are published one after the other, those of different subjects at the same time. An event that
-//! the broker refuses for good becomes a dead letter of the relay and delays no other.
+//! lease of the cursor; when it ends, another one takes over, and the cursor refuses what the first one still does.
+//! The events of one subject are published one after the other, those of different subjects at the same time. An
+//! event that the broker refuses for good becomes a dead letter of the relay and delays no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -241,7 +241,8 @@ impl Relay {
         published
     }
 
-    /// Publishes the events of a subject up to the first that fails and may succeed later, and adds the result of each.
+    /// Publishes the events of a subject up to the first that fails and may succeed later, and adds the result of
+    /// each.
     async fn publish_in_order(&self, events: Vec<&Envelope>, published: &Mutex<Published>) {
         for event in events {
             let message = CloudEvent::new(event).message(self.broker.mode);

@@ -24,8 +24,8 @@ use crate::domain::events::DurableEvent;
 
 /// An asynchronous function over a unit of work and its parameters, whose future can be sent to another thread.
 ///
-/// Any `async |work, given| …` that awaits nothing but the unit of work is one. [`AsyncFn`] alone does not say that the
-/// future is `Send`; with both bounds the closure's types are inferred and its future can be sent.
+/// Any `async |work, given| …` that awaits nothing but the unit of work is one. [`AsyncFn`] alone does not say that
+/// the future is `Send`; with both bounds the closure's types are inferred and its future can be sent.
 pub trait WorkFn<'a, A: 'a, R>: Fn(&'a mut UnitOfWork, &'a A) -> Self::Fut {
     /// The future that the function returns.
     type Fut: Future<Output = R> + Send;
@@ -130,8 +130,8 @@ impl UnitOfWork {
         self.defer_script("SAVEPOINT changes")
     }
 
-    /// Sets a savepoint at once: on PostgreSQL [`UnitOfWork::savepoint`] sends it with the next statement, and not at all
-    /// if that is malformed.
+    /// Sets a savepoint at once: on PostgreSQL [`UnitOfWork::savepoint`] sends it with the next statement, and not at
+    /// all if that is malformed.
     pub(crate) async fn savepoint_now(&mut self) -> Result<(), DatabaseError> {
         self.savepoints.push(self.locked.clone());
         self.script("SAVEPOINT changes").await
@@ -224,8 +224,8 @@ impl UnitOfWork {
         self.stale || self.connection.must_retry()
     }
 
-    /// Returns whether the transaction failed as a whole, by a deadlock or a serialization failure, and may succeed when
-    /// it is run again.
+    /// Returns whether the transaction failed as a whole, by a deadlock or a serialization failure, and may succeed
+    /// when it is run again.
     pub(crate) fn is_aborted(&self) -> bool {
         self.connection.must_retry()
     }

@@ -1,5 +1,6 @@
-//! Processes publish numbered events, deliver them and run jobs, while they are killed and the broker and the database
-//! cannot be reached. Each subscriber must handle each event once and in the order of its subject; each job must be run to its end, by one process at a time.
+//! Processes publish numbered events, deliver them and run jobs, while they are killed and the broker and the
+//! database cannot be reached. Each subscriber must handle each event once and in the order of its subject; each job
+//! must be run to its end, by one process at a time.
 
 mod jobs;
 mod process;
