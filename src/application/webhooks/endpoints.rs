@@ -3,16 +3,15 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::events::EVENT_TYPES;
 use crate::domain::ids::WebhookEndpointId;
 use crate::domain::webhook::{MAX_WEBHOOK_ENDPOINTS, WebhookEndpoint, WebhookSecret};
 use crate::infrastructure::adapters::{InvalidEndpoint, WebhookClient, new_webhook_secret};
-use crate::infrastructure::events::TECHNICAL_EVENT_TYPES;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::{
     Page, StoredResponse, UnitOfWork, WebhookCounts, WebhookRepository,
 };
 
+use crate::application::event_type::EventType;
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Change, Store, active_by_default, check_version};
 
@@ -30,7 +29,7 @@ pub struct CreateWebhookEndpoint {
     /// The types of the events that are sent, such as `order.paid`. If it is empty or omitted, all events of the
     /// business are; technical ones, such as `cache_invalidation`, are sent only if they are named.
     #[serde(default)]
-    #[schema(default = json!([]), max_items = 64)]
+    #[schema(value_type = Vec<EventType>, default = json!([]), max_items = 64)]
     pub event_types: Vec<String>,
     /// Whether events are sent.
     #[serde(default = "active_by_default")]
@@ -49,7 +48,7 @@ pub struct UpdateWebhookEndpoint {
     #[schema(nullable = false, max_length = 200)]
     pub description: Option<String>,
     /// The types of the events that are sent; all of the business if it is empty.
-    #[schema(nullable = false, max_items = 64)]
+    #[schema(value_type = Option<Vec<EventType>>, nullable = false, max_items = 64)]
     pub event_types: Option<Vec<String>>,
     /// Whether events are sent. An endpoint that was deactivated because it failed is activated again by `true`; what
     /// was published meanwhile is not sent to it.
@@ -85,7 +84,7 @@ pub async fn create(
     new: CreateWebhookEndpoint,
     responder: Responder<WebhookEndpoint>,
 ) -> Result<StoredResponse, Failure> {
-    check(&store.infrastructure.webhooks, Some(&new.url), Some(&new.event_types))?;
+    check_url(&store.infrastructure.webhooks, &new.url)?;
     let secret = new_webhook_secret(store.database().context());
     once(store, responder, (new, secret), create_in).await
 }
@@ -124,7 +123,9 @@ pub async fn update(
     expected_version: Option<i64>,
     change: UpdateWebhookEndpoint,
 ) -> Result<WebhookEndpoint, Failure> {
-    check(&store.infrastructure.webhooks, change.url.as_deref(), change.event_types.as_deref())?;
+    if let Some(url) = &change.url {
+        check_url(&store.infrastructure.webhooks, url)?;
+    }
     let change = Change { id, expected_version, to: change };
     store.database().write(change, async |work, change| update_in(work, change).await).await
 }
@@ -180,22 +181,12 @@ async fn find(
     Ok(endpoint)
 }
 
-/// Fails if an endpoint breaks a rule that the schema of the request cannot express.
-fn check(client: &WebhookClient, url: Option<&str>, types: Option<&[String]>) -> Result<(), Failure> {
-    let mut faults = ValidationException::none();
-    match url.map_or(Ok(()), |url| client.check(url)) {
-        Ok(()) => {}
-        Err(InvalidEndpoint::Url) => faults.add("/url", Fault::Format { format: "https-url".to_owned() }),
-        Err(InvalidEndpoint::Private) => {
-            faults.add("/url", Fault::Format { format: "public-url".to_owned() });
-        }
-    }
-    let allowed = [EVENT_TYPES, TECHNICAL_EVENT_TYPES].concat();
-    for (index, name) in types.into_iter().flatten().enumerate() {
-        if !allowed.contains(&name.as_str()) {
-            let allowed = allowed.iter().map(|&name| name.into()).collect();
-            faults.add(format!("/event_types/{index}"), Fault::NotAllowed { allowed });
-        }
-    }
-    faults.check()
+/// Fails if a URL cannot be that of an endpoint.
+fn check_url(client: &WebhookClient, url: &str) -> Result<(), Failure> {
+    let format = match client.check(url) {
+        Ok(()) => return Ok(()),
+        Err(InvalidEndpoint::Url) => "https-url",
+        Err(InvalidEndpoint::Private) => "public-url",
+    };
+    Err(ValidationException::one("/url", Fault::Format { format: format.to_owned() }).into())
 }

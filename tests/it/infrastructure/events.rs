@@ -1,6 +1,7 @@
 //! Events are delivered to every subscriber in order, and each handler takes effect once.
 
 mod commit_order;
+mod documentation;
 mod example;
 mod feed;
 mod inbox;

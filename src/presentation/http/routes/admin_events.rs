@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::application::event_type::EventType;
 use crate::application::jobs::event_log::{self, ReplayRequest};
 use crate::infrastructure::events::{Envelope, EventFilter, Lag};
 use crate::infrastructure::exceptions::{Fault, NotFound, RejectedRequest, ValidationException};
@@ -43,7 +44,7 @@ pub(super) fn routes() -> Routes {
 struct EventQuery {
     /// Only events of this type.
     #[serde(rename = "type")]
-    #[param(max_length = 64, example = "order.paid")]
+    #[param(inline, value_type = Option<EventType>, example = "order.paid")]
     event_type: Option<String>,
     /// Only events of this aggregate, such as the id of an order.
     #[param(max_length = 64)]
@@ -61,7 +62,7 @@ const LONGEST_STREAM: u64 = 900;
 struct StreamQuery {
     /// Only events of this type.
     #[serde(rename = "type")]
-    #[param(max_length = 64, example = "order.paid")]
+    #[param(inline, value_type = Option<EventType>, example = "order.paid")]
     event_type: Option<String>,
     /// Only events of this aggregate, such as the id of an order.
     #[param(max_length = 64)]
@@ -82,7 +83,7 @@ fn longest_stream() -> u64 {
 struct EventBody {
     /// The id of the event.
     id: Uuid,
-    /// The type of the event.
+    /// The type of the event, an `EventType`.
     #[serde(rename = "type")]
     #[schema(example = "order.paid")]
     event_type: String,
@@ -111,6 +112,7 @@ struct SubscriberBody {
     /// The name of the subscriber.
     name: &'static str,
     /// The types of events that are delivered to it; none are listed for `broker`, to which all are published.
+    #[schema(value_type = Vec<EventType>)]
     types: Vec<&'static str>,
     /// The number of published events that it has not read.
     unread: i64,
@@ -138,7 +140,7 @@ struct ReplayEvents {
     event_id: Option<Uuid>,
     /// Only events of this type.
     #[serde(rename = "type")]
-    #[schema(max_length = 64, example = "order.paid")]
+    #[schema(value_type = Option<EventType>, example = "order.paid")]
     event_type: Option<String>,
     /// Only events that were published at this time or later.
     since: Option<Timestamp>,

@@ -122,7 +122,7 @@ async fn a_stream_without_events_outlasts_the_longest_idle_time(shop: &Shop) {
     let http = HttpSettings { idle_timeout, ..HttpSettings::default() };
     let server = TestServer::start_with(shop.store.clone(), http).await;
     let admin = server.admin().await;
-    let mut body = admin.open(&format!("{STREAM}?type=none")).await;
+    let mut body = admin.open(&format!("{STREAM}?subject=none")).await;
     let mut text = String::new();
     // half the idle time after each other
     while messages(&text).len() < 5 {
