@@ -9,7 +9,6 @@ pub mod catalogue;
 pub mod consistency;
 pub mod demo;
 pub mod emails;
-pub mod event_type;
 pub mod export;
 pub mod files;
 pub mod idempotency;

@@ -7,6 +7,7 @@
 //! those with the format `multiline` have tabs and line breaks. A text with a minimum length has a visible character.
 
 mod choice;
+pub(crate) mod event_type;
 mod format;
 pub(crate) mod pointer;
 mod walk;

@@ -11,7 +11,7 @@ use crate::infrastructure::repositories::{
     Page, StoredResponse, UnitOfWork, WebhookCounts, WebhookRepository,
 };
 
-use crate::application::event_type::EventType;
+use crate::application::schema::event_type::EventType;
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Change, Store, active_by_default, check_version};
 

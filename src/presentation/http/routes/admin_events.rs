@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::application::event_type::EventType;
+use crate::application::schema::event_type::EventType;
 use crate::application::jobs::event_log::{self, ReplayRequest};
 use crate::infrastructure::events::{Envelope, EventFilter, Lag};
 use crate::infrastructure::exceptions::{Fault, NotFound, RejectedRequest, ValidationException};

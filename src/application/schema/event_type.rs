@@ -8,7 +8,7 @@ use crate::infrastructure::events::TECHNICAL_EVENT_TYPES;
 
 /// The schema of the type of an event of the store: one of [`EVENT_TYPES`] and [`TECHNICAL_EVENT_TYPES`].
 #[derive(Debug)]
-pub struct EventType;
+pub(crate) struct EventType;
 
 impl PartialSchema for EventType {
     fn schema() -> RefOr<Schema> {
