@@ -11,8 +11,8 @@ use crate::infrastructure::repositories::{
     Page, StoredResponse, UnitOfWork, WebhookCounts, WebhookRepository,
 };
 
-use crate::application::schema::event_type::EventType;
 use crate::application::idempotency::{Responder, once};
+use crate::application::schema::event_type::EventType;
 use crate::application::{Change, Store, active_by_default, check_version};
 
 /// The webhook endpoint to create.

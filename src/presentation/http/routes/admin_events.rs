@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::application::schema::event_type::EventType;
 use crate::application::jobs::event_log::{self, ReplayRequest};
+use crate::application::schema::event_type::EventType;
 use crate::infrastructure::events::{Envelope, EventFilter, Lag};
 use crate::infrastructure::exceptions::{Fault, NotFound, RejectedRequest, ValidationException};
 use crate::presentation::http::event_stream::EventStream;
