@@ -143,7 +143,7 @@ impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         let kind = match error {
             TransportError::Unavailable(_) | TransportError::NotSetUp(_) => TechnicalKind::Unavailable,
-            TransportError::TooLarge { .. } => TechnicalKind::Vendor,
+            TransportError::TooLarge { .. } | TransportError::Refused(_) => TechnicalKind::Vendor,
         };
         Technical::new(kind, error).into()
     }

@@ -227,6 +227,18 @@ impl TestBroker {
         }
     }
 
+    /// Lets the broker refuse messages that are larger than a number of bytes; returns whether this kind can.
+    pub async fn limit_messages(&self, bytes: i32) -> bool {
+        if self.kind != BrokerKind::Nats {
+            return false;
+        }
+        let context = async_nats::jetstream::new(async_nats::connect(&self.url).await.unwrap());
+        let mut config = context.get_stream(&self.name).await.unwrap().cached_info().config.clone();
+        config.max_message_size = bytes;
+        context.update_stream(config).await.unwrap();
+        true
+    }
+
     /// The headers of an event in binary mode.
     pub fn binary<'a>(&self, attributes: &[(&str, &'a str)]) -> Vec<(&'static str, &'a str)> {
         let prefix = match self.kind {

@@ -176,12 +176,15 @@ pub enum TransportError {
         /// The limit of the broker, in bytes.
         limit: usize,
     },
+    /// The broker refuses the message for what it contains, such as its size; the text is its error.
+    #[error("the broker refuses the message: {0}")]
+    Refused(String),
 }
 
 impl TransportError {
     /// Returns whether another attempt with the same message fails, too.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::TooLarge { .. })
+        matches!(self, Self::TooLarge { .. } | Self::Refused(_))
     }
 }
 

@@ -6,13 +6,14 @@
 //! <https://docs.nats.io/nats-concepts/jetstream>, and the binding of CloudEvents,
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/nats-protocol-binding.md>
 
+use std::error::Error;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, StorageType, Stream};
-use async_nats::jetstream::{self, AckKind, Context};
+use async_nats::jetstream::{self, AckKind, Context, ErrorCode};
 use async_nats::{ConnectOptions, HeaderMap};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -34,6 +35,10 @@ const REJECTED_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(10);
 /// The time after which a message without an acknowledgement comes again.
 const ACK_WAIT: Duration = Duration::from_secs(15);
+/// The errors of a stream that follow from the message: it, or its headers, are larger than the stream accepts.
+/// <https://github.com/nats-io/nats-server/blob/main/server/errors.json>
+const REFUSALS: [ErrorCode; 2] =
+    [ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM, ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM];
 /// The most messages that a consumer has received and not acknowledged.
 const MAX_UNSETTLED: usize = 500;
 
@@ -185,8 +190,16 @@ async fn store(context: &Context, subject: String, message: PublishMessage) -> R
     };
     stored.map_err(|error| match error.kind() {
         PublishErrorKind::StreamNotFound => TransportError::NotSetUp(error.to_string()),
+        PublishErrorKind::MaxPayloadExceeded => TransportError::Refused(error.to_string()),
+        _ if is_refusal(&error) => TransportError::Refused(error.to_string()),
         _ => TransportError::Unavailable(error.to_string()),
     })
+}
+
+/// Returns whether a stream refuses a message for what it contains.
+fn is_refusal(error: &PublishError) -> bool {
+    let cause = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    cause.is_some_and(|cause| REFUSALS.contains(&cause.error_code()))
 }
 
 fn received(message: jetstream::Message, context: &Context, rejected_subject: &str) -> Received {

@@ -220,6 +220,22 @@ fn quorum() -> FieldTable {
     arguments
 }
 
+/// Returns the error of a message of `size` bytes. The server closes the channel because of a message that is larger
+/// than its `max_message_size`, and all messages on the channel fail with that error: only those that are larger are
+/// refused.
+/// <https://github.com/rabbitmq/rabbitmq-server/blob/main/deps/rabbit/src/rabbit_channel.erl>
+fn if_too_large(error: TransportError, size: usize) -> TransportError {
+    let limit = match &error {
+        TransportError::Unavailable(text) => text.split_once("is larger than configured max size "),
+        _ => None,
+    };
+    let limit = limit.and_then(|(_, limit)| limit.split(|digit: char| !digit.is_ascii_digit()).next()?.parse().ok());
+    match limit {
+        Some(limit) if size > limit => TransportError::TooLarge { size, limit },
+        _ => error,
+    }
+}
+
 /// Publishes a message that must reach a queue, and waits until it is stored.
 async fn store(
     channel: &Channel,
@@ -233,7 +249,7 @@ async fn store(
     let storing = async {
         channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await?.await
     };
-    let confirmation = timed(storing).await?;
+    let confirmation = timed(storing).await.map_err(|error| if_too_large(error, body.len()))?;
     if !confirmation.is_ack() {
         return Err(TransportError::Unavailable("the server did not store the message".to_owned()));
     }
@@ -366,7 +382,17 @@ impl From<lapin::Error> for TransportError {
 
 #[cfg(test)]
 mod tests {
-    use super::server;
+    use super::{TransportError, if_too_large, server};
+
+    #[test]
+    fn of_the_messages_on_a_channel_the_larger_ones_are_refused() {
+        let text = "PRECONDITION_FAILED - message size 300 is larger than configured max size 200";
+        let error = || TransportError::Unavailable(format!("protocol error: {text}, class 60"));
+        assert_eq!(if_too_large(error(), 300), TransportError::TooLarge { size: 300, limit: 200 });
+        assert_eq!(if_too_large(error(), 200), error());
+        let other = || TransportError::Unavailable("CONNECTION_FORCED".to_owned());
+        assert_eq!(if_too_large(other(), 300), other());
+    }
 
     #[test]
     fn parameters_and_passwords_identify_no_server() {

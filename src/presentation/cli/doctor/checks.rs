@@ -16,6 +16,7 @@ use crate::application::selling::rates;
 use crate::application::{Store, consistency as checker};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
+use crate::infrastructure::events::RELAY;
 use crate::infrastructure::repositories::{Database, DatabaseError, ReplicationState, SchemaState, Setup};
 use crate::presentation::http::server::{connections_within, greatest_file_limit};
 use crate::settings::{Sandbox, Settings};
@@ -26,6 +27,9 @@ const LOW_SPACE: u64 = 1 << 30;
 const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
 /// The age of an undelivered event above which it is reported.
 const LATE: SignedDuration = SignedDuration::from_mins(10);
+/// The age of an event above which it is reported that it is not published to the broker: longer than the lease of a
+/// process that ended.
+const UNPUBLISHED: SignedDuration = SignedDuration::from_mins(1);
 
 /// Runs all checks; those that need the database are skipped if there is none.
 pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
@@ -43,7 +47,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
             findings.extend(gateways(&store).await);
             findings.extend(mail(&store).await);
             findings.push(stored_files(&store).await);
-            findings.push(events(&store).await);
+            findings.extend(events(&store).await);
             findings.extend(broker(&store).await);
             findings.push(administrator(&store).await);
             findings.push(taxes(&store).await);
@@ -308,29 +312,33 @@ fn sandbox(settings: &Settings) -> Finding {
     }
 }
 
-/// Checks that events are delivered.
-async fn events(store: &Store) -> Finding {
+/// Checks that events are delivered, and published to the broker if there is one.
+async fn events(store: &Store) -> Vec<Finding> {
     let lags = match event_log::lag(store).await {
         Ok(lags) => lags,
         Err(failure) => {
-            return Finding::problem("events", failure.report().to_string(), "check the database");
+            return vec![Finding::problem("events", failure.report().to_string(), "check the database")];
         }
     };
-    let (dead, now) = (lags.iter().map(|lag| lag.dead_letters).sum::<i64>(), store.now());
+    let (mut findings, now) = (Vec::new(), store.now());
+    let mut late = lags.iter().filter_map(|lag| Some((lag.subscriber, lag.oldest_unread_at?)));
+    let is_late = |&(subscriber, at): &(&str, Timestamp)| {
+        now.duration_since(at) > if subscriber == RELAY { UNPUBLISHED } else { LATE }
+    };
+    if let Some((subscriber, at)) = late.find(is_late) {
+        let found = format!("{subscriber} has not read the events since {at}");
+        let advice = "is a server running? its log says why events are not delivered";
+        findings.push(Finding::warning("events", found, advice));
+    }
+    let dead = lags.iter().map(|lag| lag.dead_letters).sum::<i64>();
     if let Ok(dead @ 1..) = u64::try_from(dead) {
         let found = format!("{} could not be delivered", counted(dead, "event", "events"));
-        return Finding::warning("events", found, "`undercroft events dead list` shows the reasons");
+        findings.push(Finding::warning("events", found, "`undercroft events dead list` shows the reasons"));
     }
-    let mut late = lags.iter().filter_map(|lag| Some((lag.subscriber, lag.oldest_unread_at?)));
-    if let Some((subscriber, at)) = late.find(|&(_, at)| now.duration_since(at) > LATE) {
-        let found = format!("{subscriber} has not read the events since {at}");
-        return Finding::warning(
-            "events",
-            found,
-            "is a server running? its log says why events are not delivered",
-        );
+    if findings.is_empty() {
+        findings.push(Finding::ok("events", "no event is late, and there are no dead letters"));
     }
-    Finding::ok("events", "no event is late, and there are no dead letters")
+    findings
 }
 
 /// Checks that the broker that carries events responds and has what the store needs.

@@ -5,7 +5,8 @@ use undercroft::domain::events::{DurableEvent, StockChanged};
 use undercroft::infrastructure::events::Mode;
 use undercroft::infrastructure::events::transports::MAX_MESSAGE;
 
-use super::delivery::{Process, publish, wait_for, wait_for_notes};
+use super::delivery::{OTHER, Process, publish, wait_for, wait_for_notes};
+use super::outages::RELAYED;
 use crate::support::Shop;
 use crate::support::brokers::TestBroker;
 use crate::support::store::value;
@@ -89,9 +90,27 @@ impl DurableEvent for Large {
 
 on_each_broker_and_engine!(an_event_that_is_too_large_becomes_a_dead_letter_of_the_relay);
 async fn an_event_that_is_too_large_becomes_a_dead_letter_of_the_relay(shop: &Shop, broker: &TestBroker) {
+    let error = refused(shop, broker, 10 * MAX_MESSAGE).await;
+    assert!(error.contains("at most 1048576 are accepted"), "{error}");
+}
+
+on_each_broker_and_engine!(an_event_that_a_limited_stream_refuses_becomes_a_dead_letter_of_the_relay);
+async fn an_event_that_a_limited_stream_refuses_becomes_a_dead_letter_of_the_relay(
+    shop: &Shop,
+    broker: &TestBroker,
+) {
+    broker.set_up(&["notes", OTHER]).await;
+    if broker.limit_messages(2000).await {
+        let error = refused(shop, broker, 3000).await;
+        assert!(error.contains("message size exceeds maximum allowed"), "{error}");
+    }
+}
+
+/// Publishes an event with a text of this size among others; returns the error of its dead letter.
+async fn refused(shop: &Shop, broker: &TestBroker, size: usize) -> String {
     let database = &shop.database;
     publish(database, 1, 0..2).await;
-    let large = Large { text: "a".repeat(10 * MAX_MESSAGE) };
+    let large = Large { text: "a".repeat(size) };
     let published: Result<(), undercroft::infrastructure::repositories::DatabaseError> =
         database.write(large, async |work, large| work.publish(large).await).await;
     published.unwrap();
@@ -100,7 +119,7 @@ async fn an_event_that_is_too_large_becomes_a_dead_letter_of_the_relay(shop: &Sh
     wait_for_notes(database, 4).await;
     let dead = "SELECT COUNT(*) FROM dead_letters WHERE subscriber = 'broker' AND event_type = 'large'";
     wait_for(database, dead, 1).await;
-    let error: String = value(database, "SELECT error FROM dead_letters", &[]).await;
-    assert!(error.contains("at most 1048576 are accepted"), "{error}");
+    wait_for(database, RELAYED, 1).await;
     process.end().await;
+    value(database, "SELECT error FROM dead_letters", &[]).await
 }
