@@ -44,13 +44,25 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     request.extensions_mut().insert(user.clone());
 
     let response = match check_head(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => unless_not_live(&app, &method, next.run(request).await).await,
         Err(rejected) => Failure::from(rejected).into_response(),
     };
     let response = with_instance(response, id);
     let route = route.as_ref().map(MatchedPath::as_str);
     let observed = Observed { id, method: &method, route, user_id: user.0.get().copied(), began };
     observed.finish(response, &app.store.infrastructure.bus)
+}
+
+/// Returns the response to a request; `not_ready` instead of a refusal of a write if the database is not that of the
+/// store: what it was refused for, such as a cart that does not exist, may be different in the one that is.
+async fn unless_not_live(app: &AppState, method: &Method, response: Response) -> Response {
+    if method.is_safe() || !response.status().is_client_error() {
+        return response;
+    }
+    match app.readiness.check_live(&app.store).await {
+        Ok(()) => response,
+        Err(not_ready) => Failure::from(not_ready).into_response(),
+    }
 }
 
 /// Refuses a request of HTTP/1.1 without exactly one `Host` (RFC 9112 section 3.2), and a request whose `Host` is no

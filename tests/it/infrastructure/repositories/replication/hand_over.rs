@@ -132,6 +132,12 @@ async fn a_store_moves_while_orders_are_placed_and_none_is_lost(shop: &Shop) {
         late.status == 503 && late.json()["reason"] == "moved"
     })
     .await;
+    // what was created at the target is not refused as missing
+    let cart = servers[1].guest().post("/v1/carts", json!({})).await.expect(201);
+    let path = format!("/v1/carts/{}/items/{variant}", cart["id"].as_str().unwrap());
+    let late = servers[0].guest().put(&path, json!({"quantity": 1})).await;
+    assert_eq!((late.problem(503).as_str(), &late.json()["reason"]), ("not_ready", &json!("moved")));
+    servers[1].guest().put(&path, json!({"quantity": 1})).await.expect(200);
     eventually(async || ready(&servers[1]).await.status == 200).await;
     let unread = "SELECT COUNT(*) FROM outbox WHERE seq > (SELECT MAX(seq) FROM event_cursors)";
     eventually(async || value::<i64>(&standby, unread, &[]).await == 0).await;
