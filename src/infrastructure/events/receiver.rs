@@ -5,6 +5,7 @@
 //! receive for one subscriber. The inbox recognizes repeated messages. A message is acknowledged after the commit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
@@ -31,6 +32,10 @@ const MAX_REASON: usize = 500;
 const MESSAGES: usize = 100;
 /// The most events that are delivered in one unit of work. Messages of further ones come again.
 const EVENTS: usize = 200;
+/// The wait before a receiver looks again whether the relay has set up the broker.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it looks before it reports that the broker is not set up.
+const LOOKS: usize = 20;
 /// Why a message is rejected that names no event of the outbox.
 const UNKNOWN: &str = "the store has published no event with this id and sequence";
 
@@ -80,12 +85,26 @@ impl Receiver {
 
     /// Receives messages until the first failure.
     async fn receive(&self, subscriber: &Subscriber, backoff: &mut Backoff) -> Result<(), Failure> {
-        let mut messages = self.broker.transport.consume(subscriber.name()).await?;
+        let mut messages = self.consume(subscriber).await?;
         loop {
             let batch = next(&mut messages).await?;
             self.handle(subscriber, batch).await?;
             *backoff = Backoff::default();
         }
+    }
+
+    /// Returns the messages of a subscriber. Waits for the relay, which may be setting up the broker.
+    async fn consume(&self, subscriber: &Subscriber) -> Result<Messages, TransportError> {
+        for _ in 0..LOOKS {
+            match self.broker.transport.consume(subscriber.name()).await {
+                Err(TransportError::NotSetUp(missing)) => {
+                    tracing::debug!(subscriber = subscriber.name(), missing, "the broker is not set up yet");
+                    tokio::time::sleep(LOOK).await;
+                }
+                consumed => return consumed,
+            }
+        }
+        self.broker.transport.consume(subscriber.name()).await
     }
 
     /// Handles messages and settles them. If the unit of work fails, all of them come again.

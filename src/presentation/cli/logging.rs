@@ -5,16 +5,23 @@ use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
 
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber, dispatcher};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{fmt, registry, util::SubscriberInitExt};
 
 use crate::infrastructure::events::{EventBus, LogEvent};
 use crate::settings::{LogFormat, LogSettings};
 
+/// The levels of libraries, unless `log.level` names them. All errors of `lapin` are returned to the store, which logs
+/// them if they are any: the library also logs the expected one that something is not set up.
+const LIBRARIES: [(&str, LevelFilter); 2] =
+    [("async_nats", LevelFilter::WARN), ("lapin", LevelFilter::OFF)];
+
 /// Starts logging for the whole process.
 pub fn start(settings: &LogSettings) {
-    let filtered = registry().with(settings.level.clone()).with(SignalLayer::default());
+    let filtered = registry().with(with_libraries(settings.level.clone())).with(SignalLayer::default());
     let lines = fmt::layer().with_writer(stderr);
     // a subscriber that was set before stays
     let _ = match settings.format {
@@ -22,6 +29,15 @@ pub fn start(settings: &LogSettings) {
         LogFormat::Text if stderr().is_terminal() => filtered.with(lines).try_init(),
         LogFormat::Text => filtered.with(lines.with_ansi(false)).try_init(),
     };
+}
+
+/// Adds the levels of libraries that are not named.
+fn with_libraries(levels: Targets) -> Targets {
+    let greatest = levels.default_level().unwrap_or(LevelFilter::OFF);
+    LIBRARIES.into_iter().fold(levels, |levels, (name, level)| {
+        let is_named = levels.iter().any(|(target, _)| target.split("::").next() == Some(name));
+        if is_named { levels } else { levels.with_target(name, level.min(greatest)) }
+    })
 }
 
 /// Emits the warnings and errors that are logged from now on by a bus. The first bus of a process stays.
@@ -77,6 +93,17 @@ impl Visit for Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_log_what_their_users_do_not_report_unless_they_are_named() {
+        let levels = |text: &str| with_libraries(text.parse().unwrap());
+        let info = levels("info");
+        assert!(info.would_enable("undercroft", &Level::INFO));
+        assert!(info.would_enable("async_nats::connector", &Level::WARN));
+        assert!(!info.would_enable("async_nats", &Level::INFO) && !info.would_enable("lapin", &Level::ERROR));
+        assert!(!levels("error").would_enable("async_nats", &Level::WARN));
+        assert!(levels("info,lapin::channel=debug").would_enable("lapin::channel", &Level::DEBUG));
+    }
 
     #[tokio::test]
     async fn warnings_and_errors_are_emitted_without_addresses() {

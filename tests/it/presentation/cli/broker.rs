@@ -5,10 +5,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::repositories::{Database, Setup};
 
 use super::events::{change, store};
 use super::{SERVE, Server, undercroft};
 use crate::support::brokers::TestBroker;
+use crate::support::store::execute;
 use crate::support::{Line, Proxy};
 
 /// The command to run the binary with a broker.
@@ -40,9 +43,26 @@ async fn wait_until_published(folder: &Path, broker: &TestBroker) {
     }
 }
 
+on_each_broker!(a_first_start_logs_no_alarm);
+async fn a_first_start_logs_no_alarm(broker: &TestBroker) {
+    let folder = store();
+    let (server, _) = Server::start(&mut with_broker(folder.path(), &SERVE, &broker.url, broker));
+    wait_until_published(folder.path(), broker).await;
+    let log = server.stop();
+    assert!(!log.contains(" WARN ") && !log.contains(" ERROR "), "{log}");
+    assert!(!log.contains(" async_nats: ") && !log.contains(" lapin"), "{log}");
+}
+
 on_each_broker!(a_store_sells_while_its_broker_is_away_and_refills_one_that_was_wiped);
 async fn a_store_sells_while_its_broker_is_away_and_refills_one_that_was_wiped(broker: &TestBroker) {
     let folder = store();
+    let url = format!("sqlite:{}", folder.path().join("undercroft.db").display());
+    let database = Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
+    execute(&database, &["UPDATE outbox SET occurred_at = occurred_at - 5 * 60 * 1000000"]).await;
+    drop(database);
+    let advice = output(with_broker(folder.path(), &["doctor"], &broker.url, broker));
+    assert!(advice.contains("broker has not read the events since"), "{advice}");
+
     let (proxy, url) = Proxy::before(&broker.url).await.unwrap();
     proxy.set(Line::Cut);
     let (server, _) = Server::start(&mut with_broker(folder.path(), &SERVE, &url, broker));
