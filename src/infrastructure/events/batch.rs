@@ -105,6 +105,8 @@ impl<'a> Batch<'a> {
         self.subscriber.count_failure();
         let error = failure.report().to_string();
         let counted = attempts + i64::from(failure.kind() != Kind::Retryable);
+        let (subscriber, event_type) = (self.subscriber.name(), event.event_type.as_str());
+        tracing::warn!(subscriber, event = %event.id, event_type, attempts = counted, error, "the handler of an event failed");
         if counted < MAX_ATTEMPTS {
             let next = NextAttempt { attempts: counted, due_at: retry_at(work, attempts + 1), error };
             Postponed::put(work, self.subscriber.name(), event, &next).await?;

@@ -22,6 +22,10 @@ pub struct Lag {
     pub oldest_unread_at: Option<Timestamp>,
     /// The number of events that it has read and that wait for an attempt.
     pub postponed: i64,
+    /// The time of the next of these attempts; `None` if there is none.
+    pub next_attempt_at: Option<Timestamp>,
+    /// The error of the last attempt of the event that is attempted next of those that failed; `None` if none failed.
+    pub last_error: Option<String>,
     /// The number of its dead letters.
     pub dead_letters: i64,
 }
@@ -47,7 +51,16 @@ async fn lag_of_relay(connection: &mut Connection) -> Result<Lag, Failure> {
     let sql = "SELECT COUNT(*), MIN(occurred_at), (SELECT COUNT(*) FROM dead_letters WHERE subscriber = $2) \
                FROM outbox WHERE seq > $1";
     let (unread, oldest_unread_at, dead_letters) = connection.one(sql, &params![after, RELAY]).await?;
-    Ok(Lag { subscriber: RELAY, types: Vec::new(), unread, oldest_unread_at, postponed: 0, dead_letters })
+    Ok(Lag {
+        subscriber: RELAY,
+        types: Vec::new(),
+        unread,
+        oldest_unread_at,
+        postponed: 0,
+        next_attempt_at: None,
+        last_error: None,
+        dead_letters,
+    })
 }
 
 async fn lag_of(connection: &mut Connection, subscriber: &Subscriber) -> Result<Lag, Failure> {
@@ -59,8 +72,19 @@ async fn lag_of(connection: &mut Connection, subscriber: &Subscriber) -> Result<
     } else {
         (0, None)
     };
-    let sql = "SELECT (SELECT COUNT(*) FROM postponed_events WHERE subscriber = $1), \
-               (SELECT COUNT(*) FROM dead_letters WHERE subscriber = $1)";
-    let (postponed, dead_letters) = connection.one(sql, &params![name]).await?;
-    Ok(Lag { subscriber: name, types: types.to_vec(), unread, oldest_unread_at, postponed, dead_letters })
+    let sql = "SELECT COUNT(*), MIN(due_at), (SELECT error FROM postponed_events \
+               WHERE subscriber = $1 AND error IS NOT NULL ORDER BY due_at, seq LIMIT 1), \
+               (SELECT COUNT(*) FROM dead_letters WHERE subscriber = $1) \
+               FROM postponed_events WHERE subscriber = $1";
+    let (postponed, next_attempt_at, last_error, dead_letters) = connection.one(sql, &params![name]).await?;
+    Ok(Lag {
+        subscriber: name,
+        types: types.to_vec(),
+        unread,
+        oldest_unread_at,
+        postponed,
+        next_attempt_at,
+        last_error,
+        dead_letters,
+    })
 }

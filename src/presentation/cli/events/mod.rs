@@ -64,10 +64,14 @@ impl Subscribers {
 }
 
 fn describe(lag: &Lag) -> String {
-    let Lag { subscriber, unread, oldest_unread_at, postponed, dead_letters, .. } = lag;
+    let Lag { subscriber, unread, oldest_unread_at, postponed, dead_letters, next_attempt_at, last_error, .. } =
+        lag;
     let since = oldest_unread_at.map(|at| format!(" since {at}")).unwrap_or_default();
     let dead = counted(u64::try_from(*dead_letters).unwrap_or(0), "dead letter", "dead letters");
-    format!("{subscriber:<24}{unread} unread{since}, {postponed} postponed, {dead}")
+    let next = next_attempt_at.map(|at| format!(" until {at}")).unwrap_or_default();
+    let error = last_error.as_deref().map(|error| format!("; the last attempt failed: {error}"));
+    let error = error.unwrap_or_default();
+    format!("{subscriber:<24}{unread} unread{since}, {postponed} postponed{next}, {dead}{error}")
 }
 
 #[derive(Args, Debug)]

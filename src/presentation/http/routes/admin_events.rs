@@ -121,14 +121,28 @@ struct SubscriberBody {
     /// The number of events that it has read and that wait for an attempt: one failed, or they are replayed, or they
     /// come after such an event of the same subject.
     postponed: i64,
+    /// The time of the next of these attempts, UTC; `null` if there is none.
+    next_attempt_at: Option<Timestamp>,
+    /// Why the last attempt failed of the event that is attempted next, of those that failed; `null` if none failed.
+    last_error: Option<String>,
     /// The number of its dead letters.
     dead_letters: i64,
 }
 
 impl SubscriberBody {
     fn of(lag: Lag) -> Self {
-        let Lag { subscriber: name, types, unread, oldest_unread_at, postponed, dead_letters } = lag;
-        Self { name, types, unread, oldest_unread_at, postponed, dead_letters }
+        let Lag { subscriber, types, unread, oldest_unread_at, postponed, .. } = lag;
+        let Lag { next_attempt_at, last_error, dead_letters, .. } = lag;
+        Self {
+            name: subscriber,
+            types,
+            unread,
+            oldest_unread_at,
+            postponed,
+            next_attempt_at,
+            last_error,
+            dead_letters,
+        }
     }
 }
 

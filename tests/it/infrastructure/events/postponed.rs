@@ -35,6 +35,9 @@ async fn an_event_that_fails_delays_no_other_subject(shop: &Shop) {
     assert_eq!(postponed(database).await, 2, "the event that failed and the one behind it");
     let lag = fails.lag().await.unwrap().remove(0);
     assert_eq!((lag.subscriber, lag.unread, lag.postponed, lag.dead_letters), ("fails", 0, 2, 0));
+    let next = lag.next_attempt_at.unwrap().duration_since(shop.now());
+    assert!(SignedDuration::ZERO < next && next <= SignedDuration::from_secs(2), "{next}");
+    assert!(lag.last_error.is_some_and(|error| !error.is_empty()));
 
     // another release handles it
     shop.clock().advance(SignedDuration::from_hours(1));
