@@ -16,8 +16,7 @@ use crate::settings::{LogFormat, LogSettings};
 
 /// The levels of libraries, unless `log.level` names them. All errors of `lapin` are returned to the store, which logs
 /// them if they are any: the library also logs the expected one that something is not set up.
-const LIBRARIES: [(&str, LevelFilter); 2] =
-    [("async_nats", LevelFilter::WARN), ("lapin", LevelFilter::OFF)];
+const LIBRARIES: [(&str, LevelFilter); 2] = [("async_nats", LevelFilter::WARN), ("lapin", LevelFilter::OFF)];
 
 /// Starts logging for the whole process.
 pub fn start(settings: &LogSettings) {

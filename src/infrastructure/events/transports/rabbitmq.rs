@@ -229,7 +229,8 @@ fn if_too_large(error: TransportError, size: usize) -> TransportError {
         TransportError::Unavailable(text) => text.split_once("is larger than configured max size "),
         _ => None,
     };
-    let limit = limit.and_then(|(_, limit)| limit.split(|digit: char| !digit.is_ascii_digit()).next()?.parse().ok());
+    let limit =
+        limit.and_then(|(_, limit)| limit.split(|digit: char| !digit.is_ascii_digit()).next()?.parse().ok());
     match limit {
         Some(limit) if size > limit => TransportError::TooLarge { size, limit },
         _ => error,

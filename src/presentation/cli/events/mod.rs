@@ -64,8 +64,16 @@ impl Subscribers {
 }
 
 fn describe(lag: &Lag) -> String {
-    let Lag { subscriber, unread, oldest_unread_at, postponed, dead_letters, next_attempt_at, last_error, .. } =
-        lag;
+    let Lag {
+        subscriber,
+        unread,
+        oldest_unread_at,
+        postponed,
+        dead_letters,
+        next_attempt_at,
+        last_error,
+        ..
+    } = lag;
     let since = oldest_unread_at.map(|at| format!(" since {at}")).unwrap_or_default();
     let dead = counted(u64::try_from(*dead_letters).unwrap_or(0), "dead letter", "dead letters");
     let next = next_attempt_at.map(|at| format!(" until {at}")).unwrap_or_default();
