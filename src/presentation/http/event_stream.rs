@@ -16,9 +16,12 @@ use crate::application::Store;
 use crate::application::jobs::event_log;
 use crate::infrastructure::events::{CloudEvent, Envelope, EventFilter, Follower};
 use crate::infrastructure::exceptions::Failure;
+use crate::presentation::http::principal::Admin;
 
 /// The most events in memory for a client that reads slowly.
 const BATCH: usize = 100;
+/// How often it is checked that the administrator is still logged in, and still one.
+const CHECK: Duration = Duration::from_secs(2);
 /// The wait of a client before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
 /// The same, if the server stops.
@@ -28,6 +31,8 @@ const RETRY_AFTER_STOP: Duration = Duration::from_secs(5);
 pub(super) struct EventStream {
     /// The store.
     pub(super) store: Store,
+    /// Who reads the stream.
+    pub(super) admin: Admin,
     /// Gets events as they are published.
     pub(super) follower: Follower,
     /// Which events are sent.
@@ -53,6 +58,8 @@ struct Begun {
     reached: i64,
     /// The time of the next heartbeat.
     beat_at: Instant,
+    /// The time of the next check of the administrator.
+    check_at: Instant,
     stage: Stage,
 }
 
@@ -72,8 +79,15 @@ enum Stage {
 impl EventStream {
     /// Returns the messages of the stream.
     pub(super) fn messages(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-        let (reached, beat_at) = (self.position, Instant::now() + self.heartbeat);
-        let begun = Begun { stream: self, read: VecDeque::new(), reached, beat_at, stage: Stage::First };
+        let (reached, now) = (self.position, Instant::now());
+        let begun = Begun {
+            beat_at: now + self.heartbeat,
+            check_at: now + CHECK,
+            stream: self,
+            read: VecDeque::new(),
+            reached,
+            stage: Stage::First,
+        };
         unfold(begun, async |mut begun| {
             let message = begun.next().await?;
             begun.beat_at = Instant::now() + begun.stream.heartbeat;
@@ -103,6 +117,12 @@ impl Begun {
             if self.stream.stop.is_cancelled() {
                 self.stage = Stage::End;
                 return Ok(self.position_alone().map(|message| message.retry(RETRY_AFTER_STOP)));
+            }
+            if self.check_at <= Instant::now() {
+                if !self.stream.admin.is_still_allowed(&self.stream.store).await? {
+                    return Ok(None);
+                }
+                self.check_at = Instant::now() + CHECK;
             }
             if let Some(event) = self.read.pop_front() {
                 self.stream.position = event.position;
@@ -140,7 +160,7 @@ impl Begun {
         let EventStream { follower, filter, position, stop, ends_at, .. } = &mut self.stream;
         tokio::select! {
             () = stop.cancelled() => {}
-            () = sleep_until(self.beat_at.min(*ends_at)) => {}
+            () = sleep_until(self.beat_at.min(*ends_at).min(self.check_at)) => {}
             part = follower.next(*position) => match part {
                 Some(part) => {
                     self.read = part.select(*position, filter).cloned().collect();

@@ -13,6 +13,7 @@ use super::observe::RequestUser;
 use super::operation::OperationDescription;
 use super::routing::{Access, Argument, Policy};
 use super::state::AppState;
+use crate::application::Store;
 use crate::application::people::sessions;
 use crate::domain::ids::UserId;
 use crate::domain::user::{Role, Session, User, token_hash};
@@ -88,6 +89,13 @@ impl Admin {
     /// The id of the user.
     pub fn user_id(&self) -> UserId {
         self.0.user.id
+    }
+
+    /// Returns whether the session has not ended since, and the user is still an administrator: for responses that take
+    /// long.
+    pub async fn is_still_allowed(&self, store: &Store) -> Result<bool, Failure> {
+        let found = sessions::by_token_hash(store, &self.0.session.token_hash).await?;
+        Ok(found.is_some_and(|(_, user)| user.role == Role::Admin))
     }
 }
 

@@ -188,12 +188,13 @@ async fn list_events(
 ///
 /// Responds with server-sent events: an event as it is published is a message whose data is a `CloudEvent` in JSON.
 /// The `id` of the last message, sent as `Last-Event-ID`, continues a stream that ended; events are kept for a week at
-/// least. A message without data is sent when there was no event for some time. The stream ends after `seconds`, and
-/// when the server stops; clients connect again, as browsers do by themselves.
+/// least. A message without data is sent when there was no event for some time. The stream ends after `seconds`,
+/// when the server stops, and when the session of the administrator ends; clients connect again, as browsers do by
+/// themselves.
 #[utoipa::path(get, path = "/admin/v1/events/stream", tag = "admin-events", params(StreamQuery),
     responses((status = 200, body = String, content_type = "text/event-stream")))]
 async fn stream_events(
-    _: Admin,
+    admin: Admin,
     State(app): State<AppState>,
     Query(query): Query<StreamQuery>,
     LastEventId(last): LastEventId,
@@ -207,6 +208,7 @@ async fn stream_events(
     };
     let stream = EventStream {
         store: app.store.clone(),
+        admin,
         follower: app.feed.follow(),
         filter,
         position,

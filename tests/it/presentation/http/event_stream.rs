@@ -152,3 +152,15 @@ async fn the_number_of_streams_is_bounded(shop: &Shop) {
     }
     panic!("{}", json!("no stream ended"));
 }
+
+on_both_engines!(a_stream_ends_with_the_session_of_its_reader);
+async fn a_stream_ends_with_the_session_of_its_reader(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let mut body = admin.open(STREAM).await;
+    let begun = read_until(&mut body, "", "retry").await;
+    assert_eq!(messages(&begun).len(), 1);
+    assert_eq!(admin.delete("/v1/sessions").await.status, 204);
+    let rest = tokio::time::timeout(std::time::Duration::from_mins(1), body.collect()).await;
+    assert!(rest.expect("the stream ends").is_ok());
+}

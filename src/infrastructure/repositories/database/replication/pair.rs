@@ -265,6 +265,8 @@ impl Pair {
         let found =
             hash(&mut self.target.connection, &self.tables, CopyError::Target, &mut comparing).await?;
         if let Err(CopyError::Differs(tables)) = compare(&expected, &found) {
+            // another process may have continued the replication, or moved the store, since
+            self.check_current().await?;
             return Err(ReplicationError::Differs(tables));
         }
         let sql = "UPDATE replication SET verified_at = $1";
@@ -272,6 +274,16 @@ impl Pair {
         self.verified = true;
         self.forget(snapshot, &waiting).await?;
         Ok(expected)
+    }
+
+    /// Fails if another process has written to the target since.
+    async fn check_current(&mut self) -> Result<(), ReplicationError> {
+        let sql = "SELECT COUNT(*) FROM replication WHERE generation = $1";
+        let current: Result<i64, _> = self.target.connection.one(sql, &params![self.generation]).await;
+        match current.map_err(CopyError::Target)? {
+            0 => Err(CopyError::WrittenMeanwhile(None).into()),
+            _ => Ok(()),
+        }
     }
 
     /// Records that the target still equals the source, when there were no changes.

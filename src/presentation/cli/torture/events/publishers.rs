@@ -132,7 +132,7 @@ impl Transaction {
         }
         if !this.wait.is_zero() {
             // sends the events, so that they have their positions before the wait
-            work.one::<i64>("SELECT 1", &[]).await?;
+            work.one::<i64>("SELECT CAST(1 AS BIGINT)", &[]).await?;
             sleep(this.wait).await;
         }
         if this.rolls_back {
