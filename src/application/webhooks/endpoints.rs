@@ -183,10 +183,25 @@ async fn find(
 
 /// Fails if a URL cannot be that of an endpoint.
 fn check_url(client: &WebhookClient, url: &str) -> Result<(), Failure> {
-    let format = match client.check(url) {
+    let fault = match client.check(url) {
         Ok(()) => return Ok(()),
-        Err(InvalidEndpoint::Url) => "https-url",
-        Err(InvalidEndpoint::Private) => "public-url",
+        Err(InvalidEndpoint::Url) => Fault::Format { format: "https-url".to_owned() },
+        Err(InvalidEndpoint::Private) => Fault::PrivateUrl,
     };
-    Err(ValidationException::one("/url", Fault::Format { format: format.to_owned() }).into())
+    Err(ValidationException::one("/url", fault).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_private_url_names_the_setting_that_allows_it() {
+        let explained = |url| check_url(&WebhookClient::new(false), url).map_err(|failure| failure.explanation());
+        for url in ["http://example.com", "https://127.0.0.1"] {
+            let refused = explained(url).unwrap_err();
+            assert!(refused.contains("/url: ") && refused.contains("`webhooks.allow_private`"), "{refused}");
+        }
+        assert_eq!(explained("https://example.com"), Ok(()));
+    }
 }

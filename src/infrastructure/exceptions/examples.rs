@@ -121,6 +121,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::NotFound,
         F::DoesNotShip { country: Country::DE, currency: Currency::EUR },
         F::NotSoldIn { currency: Currency::EUR },
+        F::PrivateUrl,
         F::WrongPassword,
         F::Cycle,
         F::InvalidCursor,

@@ -125,6 +125,8 @@ pub enum Fault {
         /// The currency of the cart.
         currency: Currency,
     },
+    /// The URL of a webhook endpoint is HTTP, or its host is an address that is not public.
+    PrivateUrl,
     /// The password is not that of the user.
     WrongPassword,
     /// The category would be below itself.
@@ -159,6 +161,7 @@ impl Fault {
             Self::NotFound => "not_found",
             Self::DoesNotShip { .. } => "does_not_ship",
             Self::NotSoldIn { .. } => "not_sold_in",
+            Self::PrivateUrl => "private_url",
             Self::WrongPassword => "wrong_password",
             Self::Cycle => "cycle",
             Self::InvalidCursor => "invalid_cursor",
@@ -191,6 +194,7 @@ impl Fault {
             | Self::AmountTooLarge
             | Self::Character
             | Self::NotFound
+            | Self::PrivateUrl
             | Self::WrongPassword
             | Self::Cycle
             | Self::InvalidCursor

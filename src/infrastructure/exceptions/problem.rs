@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Failure, Technical, messages::Messages};
+use super::{Failure, Technical, ValidationException, messages::Messages};
 
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -65,19 +65,42 @@ impl Failure {
         self.problem(Messages::english(), None)
     }
 
+    /// Returns the code with the English detail, or those of each fault with its location, for a terminal. That of a
+    /// technical failure has its causes, and is not for a client.
+    pub fn explanation(&self) -> String {
+        if self.is::<Technical>() {
+            return self.report().to_string();
+        }
+        let (code, messages) = (self.code(), Messages::english());
+        let faults: Vec<_> = self.downcast_ref::<ValidationException>().map_or_else(Vec::new, |invalid| {
+            let explained = invalid.faults().iter().map(|(location, fault)| {
+                let detail = messages.fault(fault.code(), &fault.params()).unwrap_or_default();
+                format!("{}: {detail}", location.member().1)
+            });
+            explained.collect()
+        });
+        let detail = if faults.is_empty() { messages.detail(code, &self.details()) } else { None };
+        format!("{code}: {}", detail.unwrap_or_else(|| faults.join(" ")))
+    }
+
     /// Returns the failure and its causes in one line, for a log or a terminal, never for a client.
     pub fn report(&self) -> impl fmt::Display {
         with_causes(self)
     }
 }
 
-/// Returns an error and its causes in one line, for a log or a terminal.
+/// Returns an error and its causes in one line, for a log or a terminal. A cause with which the text before it ends
+/// already is not repeated.
 pub fn with_causes(error: &dyn Error) -> impl fmt::Display {
     fmt::from_fn(move |f| {
-        write!(f, "{error}")?;
+        let mut text = error.to_string();
+        f.write_str(&text)?;
         let mut cause = error.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let before = std::mem::replace(&mut text, error.to_string());
+            if !before.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
             cause = error.source();
         }
         Ok(())
@@ -191,6 +214,29 @@ mod tests {
             "the first instance stays"
         );
         assert!(!body.to_string().contains("password"), "{body}");
+    }
+
+    #[test]
+    fn a_cause_that_an_error_repeats_is_shown_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("not connected: {0}")]
+        struct Repeating(#[source] std::io::Error);
+
+        let cause = std::io::Error::other("Connection refused");
+        assert_eq!(with_causes(&Repeating(cause)).to_string(), "not connected: Connection refused");
+    }
+
+    #[test]
+    fn a_terminal_shows_the_detail_of_each_fault() {
+        let mut faults = ValidationException::none();
+        faults.add("/type", Fault::NotAllowed { allowed: vec!["order.paid".into(), "order.placed".into()] });
+        faults.add("/since", Fault::Required);
+        let explained = Failure::from(faults).explanation();
+        let expected = "validation: /type: The value must be one of order.paid, order.placed. /since: The value is required.";
+        assert_eq!(explained, expected);
+        let cause = std::io::Error::other("disk");
+        let technical = Failure::from(Technical::new(TechnicalKind::Unavailable, cause));
+        assert_eq!(technical.explanation(), "unavailable: disk");
     }
 
     #[tokio::test]

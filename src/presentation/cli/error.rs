@@ -49,7 +49,7 @@ pub enum CliError {
     #[error("the worker stopped unexpectedly")]
     Worker(#[source] JoinError),
     /// A use case of the store failed.
-    #[error("{}", .0.report())]
+    #[error("{}", .0.explanation())]
     Store(Failure),
     /// A torture test was not run, or found that a promise of the store is broken.
     #[error(transparent)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{CliError, open_store::open_store, print_item};
+use super::{CliError, counted, open_store::open_store, print_item};
 use crate::application::Store;
 use crate::application::jobs::job_queue;
 use crate::domain::ids::JobId;
@@ -51,7 +51,9 @@ struct List {
 
 #[derive(Args, Debug)]
 struct Run {
-    /// The name of the type, such as `check_consistency` or `retry_dead_letters`
+    /// The name of the type: `check_consistency`, `clean_files`, `expire_emails`, `purge_carts`, `purge_emails`,
+    /// `purge_events`, `purge_idempotency_keys`, `purge_jobs`, `purge_sessions`, `purge_webhook_deliveries`,
+    /// `recover_payments`, `renew_subscriptions`, `retry_dead_letters`, `send_digest` or `send_emails`
     name: String,
     /// The arguments of the type: a JSON object
     #[arg(long, value_name = "JSON", default_value = "{}", value_parser = object)]
@@ -122,8 +124,9 @@ fn describe(job: &Job) -> String {
     };
     let cancelled = if *cancel_requested { ", cancelled" } else { "" };
     let error = error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+    let attempts = counted(attempts.cast_unsigned(), "attempt", "attempts");
     format!(
-        "{id}  {name}{arguments}  {}{cancelled}, due {due_at}, {attempts} attempts, {processed} processed{error}",
+        "{id}  {name}{arguments}  {}{cancelled}, due {due_at}, {attempts}, {processed} processed{error}",
         status.name()
     )
 }

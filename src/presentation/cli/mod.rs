@@ -41,7 +41,7 @@ mod worker;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use serde::Serialize;
 
 pub use self::error::{CliError, report_error};
@@ -63,7 +63,9 @@ pub struct Cli {
 impl Cli {
     /// Parses the command line. Help, version and errors are printed, and returned as the exit code.
     pub fn parse() -> Result<Self, Exit> {
-        Self::try_parse().and_then(Self::checked).map_err(|error| {
+        let matches = with_short_help(Self::command()).try_get_matches();
+        let parsed = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.and_then(Self::checked).map_err(|error| {
             // if it cannot be printed, the exit code remains
             let _ = error.print();
             match error.kind() {
@@ -99,6 +101,18 @@ impl Cli {
         use Command::{Completions, Man, Openapi, Settings, Torture};
         !matches!(self.command, Some(Completions(_) | Man(_) | Openapi(_) | Settings(_) | Torture(_)))
     }
+}
+
+/// Returns a command whose subcommands have the settings, and do not list them in their help.
+fn with_short_help(command: clap::Command) -> clap::Command {
+    let shared: Vec<_> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    let hidden: Vec<_> = shared.into_iter().map(|arg| arg.hide(true)).collect();
+    command.mut_subcommands(|subcommand| without_settings(subcommand, &hidden))
+}
+
+fn without_settings(command: clap::Command, hidden: &[clap::Arg]) -> clap::Command {
+    let command = command.args(hidden).after_help("`undercroft --help` lists the options for settings.");
+    command.mut_subcommands(|subcommand| without_settings(subcommand, hidden))
 }
 
 /// Settings on the command line, before or after the command.
@@ -238,11 +252,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+        with_short_help(Cli::command()).debug_assert();
     }
 
     #[test]
     fn settings_may_come_before_and_after_the_command() {
-        let cli = Cli::try_parse_from(["undercroft", "--listen", "a", "serve", "--log-level", "b"]).unwrap();
+        let line = ["undercroft", "--listen", "a", "events", "tail", "--log-level", "b"];
+        let matches = with_short_help(Cli::command()).try_get_matches_from(line).unwrap();
+        let cli = Cli::from_arg_matches(&matches).unwrap();
         assert_eq!(cli.options.flags(), [("listen", "a".to_owned()), ("log.level", "b".to_owned())]);
     }
 }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CliError, open_store::open_store, print_item};
+use super::{CliError, counted, open_store::open_store, print_item};
 use crate::application::Store;
 use crate::application::webhooks::{deliveries, endpoints};
 use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
@@ -126,6 +126,7 @@ fn print_delivery(delivery: &WebhookDelivery, json: bool) -> Result<(), CliError
     });
     let (status, error) =
         (status.name(), error.as_deref().map(|error| format!(": {error}")).unwrap_or_default());
-    let text = format!("{id}  {created_at}  {event_type}  {status}, {attempts} attempts{error}");
+    let attempts = counted(attempts.cast_unsigned(), "attempt", "attempts");
+    let text = format!("{id}  {created_at}  {event_type}  {status}, {attempts}{error}");
     print_item(json, &object, &text)
 }

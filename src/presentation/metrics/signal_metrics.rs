@@ -104,7 +104,7 @@ impl SignalMetrics {
         );
         registry.register_with_unit(
             "third_party_call_duration",
-            "The duration of a call of a payment provider or a webhook endpoint",
+            "The duration of a call of a payment provider, a webhook endpoint or the mail server",
             Unit::Seconds,
             calls.clone(),
         );

@@ -75,8 +75,8 @@ pub enum InvalidEndpoint {
     /// It is not an HTTPS URL with a host, or has a user, a password or a fragment.
     #[error("not an HTTPS URL with a host")]
     Url,
-    /// The host is an address that is not public.
-    #[error("not a public address")]
+    /// It is an HTTP URL, or the host is an address that is not public: settings allow both.
+    #[error("not HTTPS and a public address, which `webhooks.allow_private` would allow")]
     Private,
 }
 
@@ -162,6 +162,7 @@ impl WebhookClient {
         let port = match uri.scheme_str() {
             Some("https") => 443,
             Some("http") if self.allow_private => 80,
+            Some("http") => return Err(InvalidEndpoint::Private),
             _ => return Err(InvalidEndpoint::Url),
         };
         let authority = uri.authority().ok_or(InvalidEndpoint::Url)?.as_str();
@@ -195,7 +196,6 @@ mod tests {
             assert_eq!(client.check(url), Ok(()), "{url}");
         }
         for url in [
-            "http://example.com/",
             "ftp://example.com/",
             "example.com/hooks",
             "/hooks",
@@ -206,8 +206,13 @@ mod tests {
         ] {
             assert_eq!(client.check(url), Err(InvalidEndpoint::Url), "{url}");
         }
-        for url in ["https://127.0.0.1/", "https://10.0.0.1/", "https://[::1]/", "https://169.254.169.254/x"]
-        {
+        for url in [
+            "http://example.com/",
+            "https://127.0.0.1/",
+            "https://10.0.0.1/",
+            "https://[::1]/",
+            "https://169.254.169.254/x",
+        ] {
             assert_eq!(client.check(url), Err(InvalidEndpoint::Private), "{url}");
         }
         assert_eq!(WebhookClient::new(true).check("http://127.0.0.1:9/"), Ok(()));

@@ -90,8 +90,8 @@ impl fmt::Display for Finding {
     /// Writes the finding and its advice, each on a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { check, status, found, advice, .. } = self;
-        writeln!(f, "{status:<9}{check:<11}{found}")?;
-        advice.map_or(Ok(()), |advice| writeln!(f, "{:20}→ {advice}", ""))
+        writeln!(f, "{status:<9}{check:<13}{found}")?;
+        advice.map_or(Ok(()), |advice| writeln!(f, "{:22}→ {advice}", ""))
     }
 }
 

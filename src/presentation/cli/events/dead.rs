@@ -9,7 +9,7 @@ use crate::application::Store;
 use crate::application::jobs::dead_letters;
 use crate::domain::ids::DeadLetterId;
 use crate::infrastructure::repositories::{DeadLetter, DeadLetterFilter, Setup};
-use crate::presentation::cli::{CliError, open_store::open_store, print_item};
+use crate::presentation::cli::{CliError, counted, open_store::open_store, print_item};
 use crate::settings::Settings;
 
 /// The number of dead letters that are read at once.
@@ -87,7 +87,8 @@ impl List {
 
 fn describe(letter: &DeadLetter) -> String {
     let DeadLetter { id, subscriber, event_type, subject, attempts, error, failed_at, .. } = letter;
-    format!("{id}  {failed_at}  {subscriber}  {event_type} {subject}, {attempts} attempts: {error}")
+    let attempts = counted(attempts.cast_unsigned(), "attempt", "attempts");
+    format!("{id}  {failed_at}  {subscriber}  {event_type} {subject}, {attempts}: {error}")
 }
 
 /// Retries a dead letter. If its handler fails again, so does the command.

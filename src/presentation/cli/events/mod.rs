@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::{CliError, counted, open_store::open_store, print_item};
 use crate::application::jobs::event_log::{self, ReplayRequest};
-use crate::infrastructure::events::Lag;
+use crate::application::jobs::subscribers;
+use crate::infrastructure::events::{Lag, Subscriber};
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
 
@@ -29,6 +30,9 @@ enum EventsCommand {
     /// Show the subscribers, and the number of events that wait for each
     Subscribers(Subscribers),
     /// Deliver events that a subscriber has read to it once more
+    ///
+    /// What the subscriber did for them is done again, such as a notification. But `emails` writes no e-mail again, and
+    /// `webhooks` sends nothing to an endpoint that has a delivery of the event: `webhooks retry` sends it once more.
     Replay(ReplayEvents),
     /// Show, retry or discard dead letters: events whose handler failed every attempt
     Dead(dead::Dead),
@@ -84,13 +88,21 @@ fn describe(lag: &Lag) -> String {
 
 #[derive(Args, Debug)]
 struct ReplayEvents {
-    /// The name of the subscriber; `events subscribers` lists them
+    #[arg(help = subscriber_help())]
     subscriber: String,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// Which events are delivered; at least one argument is required.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+struct Selection {
     /// Deliver all events that are kept
     #[arg(long, conflicts_with_all = ["event", "type", "since"])]
     all: bool,
     /// Only the event with this id
-    #[arg(long, value_name = "ID", required_unless_present_any = ["all", "type", "since"])]
+    #[arg(long, value_name = "ID")]
     event: Option<Uuid>,
     /// Only events of this type, such as `order.paid`
     #[arg(long, value_name = "TYPE")]
@@ -100,10 +112,16 @@ struct ReplayEvents {
     since: Option<Timestamp>,
 }
 
+fn subscriber_help() -> String {
+    let names: Vec<_> = subscribers().iter().map(Subscriber::name).collect();
+    format!("The subscriber: {}", names.join(", "))
+}
+
 impl ReplayEvents {
     async fn run(self, settings: Settings) -> Result<(), CliError> {
         let store = open_store(&settings, Setup::IfEmpty).await?;
-        let request = ReplayRequest { event: self.event, event_type: self.r#type, since: self.since };
+        let Selection { event, r#type, since, .. } = self.selection;
+        let request = ReplayRequest { event, event_type: r#type, since };
         let events = event_log::replay(&store, &self.subscriber, request).await.map_err(CliError::Store)?;
         let events = counted(events, "event", "events");
         writeln!(stdout(), "{events} will be delivered to {}", self.subscriber).map_err(CliError::Output)

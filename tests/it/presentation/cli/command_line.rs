@@ -59,6 +59,19 @@ fn completions_are_printed_for_each_shell() {
 }
 
 #[test]
+fn only_the_help_of_the_program_lists_the_options_for_settings() {
+    let folder = TempDir::new().unwrap();
+    let (code, help, _) = run(folder.path(), &["--help"]);
+    assert_eq!(code, Some(0));
+    assert!(help.contains("--log-format"), "{help}");
+    for arguments in [&["serve", "--help"][..], &["events", "replay", "--help"], &["help", "jobs", "run"]] {
+        let (code, help, _) = run(folder.path(), arguments);
+        assert_eq!(code, Some(0));
+        assert!(!help.contains("--log-format") && help.contains("`undercroft --help`"), "{help}");
+    }
+}
+
+#[test]
 fn manual_pages_are_written_for_each_command() {
     let folder = TempDir::new().unwrap();
     let (code, output, errors) = run(folder.path(), &["man", "pages/man1"]);

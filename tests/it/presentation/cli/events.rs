@@ -75,7 +75,20 @@ fn subscribers_are_listed_and_events_replayed() {
     assert_eq!((code, text.as_str()), (Some(0), "0 events will be delivered to notifications\n"));
     let (code, _, errors) = run(folder.path(), &["events", "replay", "unknown", "--all"]);
     assert_eq!(code, Some(1));
-    assert!(errors.contains("subscriber_not_found"), "{errors}");
+    assert_eq!(errors, "undercroft: subscriber_not_found: There is no such subscriber of events.\n");
+}
+
+#[test]
+fn the_help_and_the_errors_of_a_replay_name_what_it_takes() {
+    let folder = store();
+    let (_, help, _) = run(folder.path(), &["events", "replay", "--help"]);
+    assert!(help.contains("notifications, emails, webhooks"), "{help}");
+    let (code, _, errors) = run(folder.path(), &["events", "replay", "emails"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("<--all|--event <ID>|--type <TYPE>|--since <TIME>>"), "{errors}");
+    let (code, _, errors) = run(folder.path(), &["events", "replay", "emails", "--type", "user.erased"]);
+    assert_eq!(code, Some(1));
+    assert!(errors.starts_with("undercroft: validation: /type: The value must be one of order.paid, "), "{errors}");
 }
 
 #[test]
@@ -98,7 +111,7 @@ fn dead_letters_are_listed_retried_and_discarded() {
     assert_eq!((code, text.as_str()), (Some(0), "the event was handled\n"));
     let (code, _, errors) = run(folder.path(), &["events", "dead", "discard", id]);
     assert_eq!(code, Some(1));
-    assert!(errors.contains("dead_letter_not_found"), "{errors}");
+    assert_eq!(errors, "undercroft: dead_letter_not_found: There is no such dead letter.\n");
     let (_, text, _) = run(folder.path(), &["events", "dead", "list", "--subscriber", "notifications"]);
     assert_eq!(text.lines().count(), dead - 1);
     let (_, text, _) = run(folder.path(), &["events", "dead", "list", "--subscriber", "unknown"]);

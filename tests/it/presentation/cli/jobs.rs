@@ -23,6 +23,12 @@ fn jobs_are_run_listed_and_cancelled() {
     assert!(jobs(&["cancel", id]).contains("cancelled"));
     assert_eq!(jobs(&["list", "--status", "waiting"]), "");
 
+    let (_, help, _) = run(folder.path(), &["jobs", "run", "--help"]);
+    let (_, _, errors) = run(folder.path(), &["jobs", "run", "rm"]);
+    let (_, types) = errors.trim_end_matches(['.', '\n']).split_once("must be one of ").unwrap();
+    assert!(types.split(", ").count() > 10, "{errors}");
+    assert!(types.split(", ").all(|name| help.contains(&format!("`{name}`"))), "{types}: {help}");
+
     for arguments in
         [&["run", "rm"][..], &["run", "purge_carts", "--arguments", "[]"], &["list", "--status", "done"]]
     {
