@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn the_error_of_a_private_url_names_the_setting_that_allows_it() {
-        let explained = |url| check_url(&WebhookClient::new(false), url).map_err(|failure| failure.explanation());
+        let explained =
+            |url| check_url(&WebhookClient::new(false), url).map_err(|failure| failure.explanation());
         for url in ["http://example.com", "https://127.0.0.1"] {
             let refused = explained(url).unwrap_err();
             assert!(refused.contains("/url: ") && refused.contains("`webhooks.allow_private`"), "{refused}");

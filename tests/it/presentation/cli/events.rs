@@ -88,7 +88,10 @@ fn the_help_and_the_errors_of_a_replay_name_what_it_takes() {
     assert!(errors.contains("<--all|--event <ID>|--type <TYPE>|--since <TIME>>"), "{errors}");
     let (code, _, errors) = run(folder.path(), &["events", "replay", "emails", "--type", "user.erased"]);
     assert_eq!(code, Some(1));
-    assert!(errors.starts_with("undercroft: validation: /type: The value must be one of order.paid, "), "{errors}");
+    assert!(
+        errors.starts_with("undercroft: validation: /type: The value must be one of order.paid, "),
+        "{errors}"
+    );
 }
 
 #[test]
