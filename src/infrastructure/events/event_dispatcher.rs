@@ -37,8 +37,9 @@ const POLL: Duration = Duration::from_secs(2);
 const BATCH: usize = 100;
 /// The age of an event after which a subscriber reads it from the outbox, if no broker has delivered it.
 const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
-/// The number of events of other types after which the cursor of a subscriber is moved past them.
-const SKIP: i64 = 1000;
+/// The most positions that a unit of work reads the events of: with a long backlog, a database would sort all of it to
+/// find the first ones.
+pub(super) const POSITIONS: i64 = 1000;
 
 /// Delivers events to subscribers. Clones share the subscribers.
 #[derive(Clone)]
@@ -212,13 +213,14 @@ impl EventDispatcher {
         let now = self.database.context().clock.now();
         let until = Outbox(&mut connection).readable_until().await?;
         let after = cursor::position(&mut connection, subscriber.name()).await?;
+        let until = until.min(after.saturating_add(POSITIONS));
         if until > after {
             let unread_by = subscriber.name();
             let range = EventRange { after, until, types: subscriber.types(), unread_by };
             let first: Vec<Timestamp> = Outbox(&mut connection).read(range, "occurred_at", 1).await?;
             let any = first.iter().any(|published| self.is_due(*published, now));
             if any && subscriber.handles_now(&mut connection).await?
-                || until - after > SKIP && (any || first.is_empty())
+                || until - after >= POSITIONS && (any || first.is_empty())
             {
                 return Ok(Some(until));
             }

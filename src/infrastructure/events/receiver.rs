@@ -16,7 +16,7 @@ use super::backoff::Backoff;
 use super::batch::Batch;
 use super::broker::Broker;
 use super::cloud_event::SOURCE;
-use super::event_dispatcher::EventDispatcher;
+use super::event_dispatcher::{EventDispatcher, POSITIONS};
 use super::incoming::ReceivedEvent;
 use super::message_queue_event::MessageOutcome;
 use super::subscriber::Subscriber;
@@ -232,7 +232,11 @@ async fn deliver(
     }
     inbox::record(work, name, &events).await?;
 
-    let reached = inbox::read_until(work, EventRange { until: until.max(after), ..unread }).await?;
+    let reached = inbox::read_until(
+        work,
+        EventRange { until: until.clamp(after, after.saturating_add(POSITIONS)), ..unread },
+    )
+    .await?;
     if reached > after {
         cursor::advance(work, name, reached).await?;
         inbox::clear(work, name, reached).await?;
