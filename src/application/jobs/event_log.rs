@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use super::JobContext;
 use crate::application::Store;
-use crate::infrastructure::events::transports::TransportError;
 use crate::infrastructure::events::{self, Envelope, EventFilter, EventLogger, Lag, Replay};
 use crate::infrastructure::exceptions::{Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::Page;
@@ -109,8 +108,12 @@ pub async fn replay(store: &Store, subscriber: &str, request: ReplayRequest) -> 
 }
 
 /// Returns the kind of the store's broker, and whether it has what the store needs; `None` without a broker.
-pub async fn broker_state(store: &Store) -> Option<(&'static str, Result<bool, TransportError>)> {
-    let transport = &store.infrastructure.broker.as_ref()?.transport;
+pub async fn broker_state(store: &Store) -> Option<(&'static str, Result<bool, Failure>)> {
+    let broker = store.infrastructure.broker.as_ref()?;
     let groups: Vec<_> = super::subscribers().iter().map(|subscriber| subscriber.name().to_owned()).collect();
-    Some((transport.kind(), transport.state(&groups).await.map(|state| state.is_some())))
+    let state = async {
+        broker.check_owner(store.database()).await?;
+        Ok(broker.transport.state(&groups).await?.is_some())
+    };
+    Some((broker.transport.kind(), state.await))
 }

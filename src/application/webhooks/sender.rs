@@ -172,7 +172,7 @@ async fn conclude(
     let is_gone = response.is_some_and(|response| response.status == GONE);
     let is_dead = status == WebhookDeliveryStatus::Failed && endpoint.is_dead(work.now());
     if endpoint.active && (is_gone || is_dead) {
-        deactivate(work, endpoint).await?;
+        deactivate(work, endpoint, is_gone).await?;
     }
     Ok(())
 }
@@ -191,8 +191,14 @@ fn next_attempt(
 }
 
 /// Deactivates an endpoint, and notifies the administrators. Its pending deliveries wait until it is activated again.
-async fn deactivate(work: &mut UnitOfWork, mut endpoint: WebhookEndpoint) -> Result<(), Failure> {
-    tracing::warn!(endpoint = %endpoint.id, "a webhook endpoint was deactivated because it fails");
+async fn deactivate(
+    work: &mut UnitOfWork,
+    mut endpoint: WebhookEndpoint,
+    is_gone: bool,
+) -> Result<(), Failure> {
+    let reason =
+        if is_gone { "it responded that it is gone (410)" } else { "it acknowledged no event for days" };
+    tracing::warn!(endpoint = %endpoint.id, reason, "a webhook endpoint was deactivated");
     endpoint.active = false;
     work.update(&mut endpoint).await?;
     let facts = NotificationFacts { url: Some(endpoint.url), ..NotificationFacts::default() };

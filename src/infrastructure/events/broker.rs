@@ -7,7 +7,12 @@ use uuid::Uuid;
 use super::cloud_event::Mode;
 use super::event_bus::EventBus;
 use super::message_queue_event::{MessageDirection, MessageOutcome, MessageQueueEvent};
-use super::transports::Transport;
+use super::transports::{Transport, TransportError};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{Database, SettingsRepository};
+
+/// The setting with the id of the store, which brokers record.
+const STORE: &str = "store_id";
 
 /// A broker that carries the events of a store. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -21,6 +26,34 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Checks that the name at the broker does not belong to another store; returns whether the broker has recorded
+    /// that it belongs to this one.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::OtherStore`], as a failure.
+    pub async fn check_owner(&self, database: &Database) -> Result<bool, Failure> {
+        let Some(owner) = self.transport.owner().await? else { return Ok(false) };
+        let store = SettingsRepository(&mut database.read().await?).find(STORE).await?;
+        if store == Some(owner) { Ok(true) } else { Err(TransportError::OtherStore.into()) }
+    }
+
+    /// Records at the broker that its name belongs to this store.
+    pub(super) async fn claim(&self, database: &Database) -> Result<(), Failure> {
+        let mut store = SettingsRepository(&mut database.read().await?).find(STORE).await?;
+        if store.is_none() {
+            let write = database.write((), async |work, ()| {
+                let id: Uuid = work.id();
+                SettingsRepository::set_new(work, STORE, &id.to_string()).await?;
+                Ok::<_, Failure>(SettingsRepository(work).find(STORE).await?)
+            });
+            store = write.await?;
+        }
+        self.transport.set_owner(&store.unwrap_or_default()).await?;
+        // another store may do the same at this moment
+        self.check_owner(database).await.map(drop)
+    }
+
     /// Emits the signal that an event was published.
     pub(super) fn published(&self, event_type: &str, id: Uuid, outcome: MessageOutcome) {
         self.emit(MessageDirection::Published, event_type, Some(id), outcome);

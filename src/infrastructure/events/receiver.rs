@@ -94,17 +94,18 @@ impl Receiver {
     }
 
     /// Returns the messages of a subscriber. Waits for the relay, which may be setting up the broker.
-    async fn consume(&self, subscriber: &Subscriber) -> Result<Messages, TransportError> {
+    async fn consume(&self, subscriber: &Subscriber) -> Result<Messages, Failure> {
+        self.broker.check_owner(self.dispatcher.database()).await?;
         for _ in 0..LOOKS {
             match self.broker.transport.consume(subscriber.name()).await {
                 Err(TransportError::NotSetUp(missing)) => {
                     tracing::debug!(subscriber = subscriber.name(), missing, "the broker is not set up yet");
                     tokio::time::sleep(LOOK).await;
                 }
-                consumed => return consumed,
+                consumed => return Ok(consumed?),
             }
         }
-        self.broker.transport.consume(subscriber.name()).await
+        Ok(self.broker.transport.consume(subscriber.name()).await?)
     }
 
     /// Handles messages and settles them. If the unit of work fails, all of them come again.

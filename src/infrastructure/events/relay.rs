@@ -186,8 +186,10 @@ impl Relay {
     }
 
     /// Checks whether the broker still has what was published to it. If it was wiped, or is another one, it is set up,
-    /// and the relay begins again with the oldest event that is kept: receivers ignore what they have handled.
+    /// and the relay begins again with the oldest event that is kept: receivers ignore what they have handled. Fails if
+    /// its name there belongs to another store.
     async fn check(&self, held: &mut Held) -> Result<(), Failure> {
+        let is_owned = self.broker.check_owner(&self.database).await?;
         let mut known = SettingsRepository(&mut self.database.read().await?).find(IDENTITY).await?;
         let transport = &self.broker.transport;
         let mut found = transport.state(&self.groups).await?;
@@ -200,6 +202,9 @@ impl Relay {
         }
         let missing = || TransportError::NotSetUp("what was created is not there".to_owned());
         let found = found.ok_or_else(missing)?;
+        if !is_owned {
+            self.broker.claim(&self.database).await?;
+        }
         if known.as_ref() != Some(&found) {
             tracing::info!(broker = transport.kind(), "publishing all events that are kept to the broker");
             self.begin_again(held, found).await?;

@@ -142,7 +142,9 @@ impl From<GatewayError> for Failure {
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         let kind = match error {
-            TransportError::Unavailable(_) | TransportError::NotSetUp(_) => TechnicalKind::Unavailable,
+            TransportError::Unavailable(_) | TransportError::NotSetUp(_) | TransportError::OtherStore => {
+                TechnicalKind::Unavailable
+            }
             TransportError::TooLarge { .. } | TransportError::Refused(_) => TechnicalKind::Vendor,
         };
         Technical::new(kind, error).into()

@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
@@ -61,6 +62,17 @@ pub trait Transport: Debug + Send + Sync {
 
     /// Creates what is missing: the place to which events are published, and a queue for each group of consumers.
     fn set_up<'a>(&'a self, groups: &'a [String]) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Returns the id of the store that the name belongs to; `None` if none is recorded, or if this kind of broker
+    /// records none.
+    fn owner(&self) -> BoxFuture<'_, Result<Option<String>, TransportError>> {
+        ready(Ok(None)).boxed()
+    }
+
+    /// Records the id of the store that the name belongs to, if this kind of broker can. It is set up.
+    fn set_owner<'a>(&'a self, _store: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        ready(Ok(())).boxed()
+    }
 
     /// Publishes a message; returns after the broker has acknowledged that it is stored. A repeated call may store it
     /// again.
@@ -168,6 +180,9 @@ pub enum TransportError {
     /// The broker lacks something of [`Transport::set_up`].
     #[error("the broker is not set up: {0}")]
     NotSetUp(String),
+    /// The name of the store at the broker belongs to another store.
+    #[error("the name at the broker belongs to another store: each needs its own `events.name`")]
+    OtherStore,
     /// The message is larger than the broker accepts.
     #[error("the message has {size} bytes, and at most {limit} are accepted")]
     TooLarge {

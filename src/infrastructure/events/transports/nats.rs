@@ -39,6 +39,8 @@ const ACK_WAIT: Duration = Duration::from_secs(15);
 /// <https://github.com/nats-io/nats-server/blob/main/server/errors.json>
 const REFUSALS: [ErrorCode; 2] =
     [ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM, ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM];
+/// The description of a stream of events, before the id of its store. Servers before 2.10 store no metadata.
+const OWNER: &str = "undercroft store ";
 /// The most messages that a consumer has received and not acknowledged.
 const MAX_UNSETTLED: usize = 500;
 
@@ -125,6 +127,27 @@ impl Transport for Nats {
                 in_time(context.get_or_create_stream(self.config(rejected))).await?;
             }
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn owner(&self) -> BoxFuture<'_, Result<Option<String>, TransportError>> {
+        async move {
+            let stream = match self.stream(false).await {
+                Err(TransportError::NotSetUp(_)) => return Ok(None),
+                stream => stream?,
+            };
+            let description = stream.cached_info().config.description.as_deref();
+            Ok(description.and_then(|text| text.strip_prefix(OWNER)).map(str::to_owned))
+        }
+        .boxed()
+    }
+
+    fn set_owner<'a>(&'a self, store: &'a str) -> BoxFuture<'a, Result<(), TransportError>> {
+        async move {
+            let mut config = self.stream(false).await?.cached_info().config.clone();
+            config.description = Some(format!("{OWNER}{store}"));
+            in_time(self.context().await?.update_stream(config)).await.map(drop)
         }
         .boxed()
     }

@@ -8,15 +8,13 @@ use rustix::fs::{Access, access, statvfs};
 use tokio::net::TcpListener;
 
 use super::super::{Exit, counted, exit::database_exit, open_store::open_store};
-use super::Finding;
+use super::{Finding, LATE, deliveries};
 use crate::application::files::{FileCheck, check as check_files};
-use crate::application::jobs::event_log;
 use crate::application::people::users;
 use crate::application::selling::rates;
 use crate::application::{Store, consistency as checker};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
-use crate::infrastructure::events::RELAY;
 use crate::infrastructure::repositories::{Database, DatabaseError, ReplicationState, SchemaState, Setup};
 use crate::presentation::http::server::{connections_within, greatest_file_limit};
 use crate::settings::{Sandbox, Settings};
@@ -25,11 +23,6 @@ use crate::settings::{Sandbox, Settings};
 const LOW_SPACE: u64 = 1 << 30;
 /// The accepted difference between two clocks.
 const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
-/// The age of an undelivered event above which it is reported.
-const LATE: SignedDuration = SignedDuration::from_mins(10);
-/// The age of an event above which it is reported that it is not published to the broker: longer than the lease of a
-/// process that ended.
-const UNPUBLISHED: SignedDuration = SignedDuration::from_mins(1);
 
 /// Runs all checks; those that need the database are skipped if there is none.
 pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
@@ -47,8 +40,9 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
             findings.extend(gateways(&store).await);
             findings.extend(mail(&store).await);
             findings.push(stored_files(&store).await);
-            findings.extend(events(&store).await);
-            findings.extend(broker(&store).await);
+            findings.extend(deliveries::events(&store).await);
+            findings.extend(deliveries::broker(&store).await);
+            findings.extend(deliveries::webhooks(&store).await);
             findings.push(administrator(&store).await);
             findings.push(taxes(&store).await);
             if books {
@@ -310,53 +304,6 @@ fn sandbox(settings: &Settings) -> Finding {
         ),
         (Sandbox::Disabled, _) => Finding::ok("sandbox", "disabled"),
     }
-}
-
-/// Checks that events are delivered, and published to the broker if there is one.
-async fn events(store: &Store) -> Vec<Finding> {
-    let lags = match event_log::lag(store).await {
-        Ok(lags) => lags,
-        Err(failure) => {
-            return vec![Finding::problem("events", failure.report().to_string(), "check the database")];
-        }
-    };
-    let (mut findings, now) = (Vec::new(), store.now());
-    let mut late = lags.iter().filter_map(|lag| Some((lag.subscriber, lag.oldest_unread_at?)));
-    let is_late = |&(subscriber, at): &(&str, Timestamp)| {
-        now.duration_since(at) > if subscriber == RELAY { UNPUBLISHED } else { LATE }
-    };
-    if let Some((subscriber, at)) = late.find(is_late) {
-        let found = format!("{subscriber} has not read the events since {at}");
-        let advice = "is a server running? its log says why events are not delivered";
-        findings.push(Finding::warning("events", found, advice));
-    }
-    let dead = lags.iter().map(|lag| lag.dead_letters).sum::<i64>();
-    if let Ok(dead @ 1..) = u64::try_from(dead) {
-        let found = format!("{} could not be delivered", counted(dead, "event", "events"));
-        findings.push(Finding::warning("events", found, "`undercroft events dead list` shows the reasons"));
-    }
-    if findings.is_empty() {
-        findings.push(Finding::ok("events", "no event is late, and there are no dead letters"));
-    }
-    findings
-}
-
-/// Checks that the broker that carries events responds and has what the store needs.
-async fn broker(store: &Store) -> Option<Finding> {
-    let (kind, state) = event_log::broker_state(store).await?;
-    Some(match state {
-        Ok(true) => Finding::ok("broker", format!("{kind} responds and is set up")),
-        Ok(false) => Finding::warning(
-            "broker",
-            format!("{kind} responds, and is not set up"),
-            "a running server or worker sets it up; until then events are delivered late",
-        ),
-        Err(error) => Finding::problem(
-            "broker",
-            format!("{kind}: {error}"),
-            "start the broker, or correct `events.url` in the settings; until then events are delivered late",
-        ),
-    })
 }
 
 /// Checks that there is an administrator.

@@ -1,14 +1,19 @@
 //! `undercroft doctor`: checks what a store depends on, and advises how to fix problems.
 
 mod checks;
+mod deliveries;
 
 use std::fmt;
 use std::io::{Write, stdout};
 
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::{CliError, Exit, verbosity::Verbosity};
 use crate::settings::Settings;
+
+/// The age of an event or a change that waits above which it is reported.
+const LATE: SignedDuration = SignedDuration::from_mins(10);
 
 /// The arguments of `doctor`.
 #[derive(clap::Args, Debug)]

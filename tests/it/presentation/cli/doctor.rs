@@ -3,9 +3,12 @@
 use std::fs;
 
 use tempfile::TempDir;
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::repositories::{Database, Setup};
 
 use super::{run, undercroft};
 use crate::support::EmptyPostgres;
+use crate::support::store::execute;
 
 /// Runs `doctor` on a database; returns its exit code and its output with the errors.
 fn doctor(folder: &TempDir, database: &str) -> (Option<i32>, String) {
@@ -71,6 +74,28 @@ fn missing_administrators_and_tax_rules_are_warnings() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("there is no administrator"), "{text}");
     assert!(text.contains("no tax rule names standrad: what has it is sold without tax"), "{text}");
+}
+
+#[tokio::test]
+async fn webhook_endpoints_that_fail_or_are_deactivated_are_warnings() {
+    let folder = TempDir::new().unwrap();
+    let (code, _, errors) = run(folder.path(), &["migrate", "--database", "sqlite:shop.db"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let (_, text) = doctor(&folder, "sqlite:shop.db");
+    assert!(!text.contains("webhooks"), "{text}");
+    let url = format!("sqlite:{}", folder.path().join("shop.db").display());
+    let database = Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
+    const ENDPOINT: &str = "INSERT INTO webhook_endpoints (id, url, description, event_types, secret, active, version, \
+                    created_at, updated_at) VALUES (randomblob(16), 'https://example.com', '', '[]', 's', 1, 1, 0, 0)";
+    execute(&database, &[ENDPOINT]).await;
+    let (_, text) = doctor(&folder, "sqlite:shop.db");
+    assert!(text.contains("1 endpoint acknowledges the events"), "{text}");
+    execute(&database, &["UPDATE webhook_endpoints SET failing_since = 0"]).await;
+    let (_, text) = doctor(&folder, "sqlite:shop.db");
+    assert!(text.contains("the last delivery to 1 endpoint failed"), "{text}");
+    execute(&database, &["UPDATE webhook_endpoints SET active = 0"]).await;
+    let (code, text) = doctor(&folder, "sqlite:shop.db");
+    assert!(code == Some(0) && text.contains("1 endpoint is deactivated and gets no events"), "{text}");
 }
 
 #[test]

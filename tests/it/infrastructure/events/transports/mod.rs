@@ -4,6 +4,7 @@ mod consumers;
 mod delivery;
 mod messages;
 mod outages;
+mod owners;
 mod processes;
 mod rejected;
 mod services;
