@@ -61,7 +61,8 @@ pub(super) struct RetryAll {
     subscriber: Option<String>,
 }
 
-/// The job that retries the dead letters that failed before it began, the first to fail first.
+/// The job that retries the dead letters that failed before it began, the first to fail first; returns the number of
+/// those whose events are handled now. It does not end with a batch in which all fail again.
 pub(super) async fn retry_all(context: JobContext, run: JobRun<RetryAll>) -> Result<usize, Failure> {
     // dead letters of a subscriber that is gone cannot be retried
     let relay = context.store.infrastructure.broker.as_ref().map(|_| RELAY);
@@ -70,16 +71,21 @@ pub(super) async fn retry_all(context: JobContext, run: JobRun<RetryAll>) -> Res
         Some(only) => subscribers.filter(|name| name == only).collect(),
         None => subscribers.collect(),
     };
-    let letters = {
-        let mut connection = context.store.database().read().await?;
-        DeadLetterRepository(&mut connection).failed_before(run.started_at, &subscribers, BATCH).await?
-    };
-    for &id in &letters {
-        match retry(&context.store, id).await {
-            // it was retried or discarded meanwhile
-            Err(failure) if failure.kind() == Kind::Refused => {}
-            retried => drop(retried?),
+    loop {
+        let letters = {
+            let mut connection = context.store.database().read().await?;
+            DeadLetterRepository(&mut connection).failed_before(run.started_at, &subscribers, BATCH).await?
+        };
+        let mut handled = 0;
+        for &id in &letters {
+            match retry(&context.store, id).await {
+                // it was retried or discarded meanwhile
+                Err(failure) if failure.kind() == Kind::Refused => {}
+                retried => handled += usize::from(retried?.is_none()),
+            }
+        }
+        if handled > 0 || letters.is_empty() || run.stop.is_cancelled() {
+            return Ok(handled);
         }
     }
-    Ok(letters.len())
 }

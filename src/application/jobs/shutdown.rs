@@ -1,6 +1,6 @@
 //! The end of a service, which its last event records.
 
-use super::{event_log, job_queue};
+use super::{JobContext, event_log, job_queue};
 use crate::application::Store;
 use crate::application::webhooks::endpoints;
 use crate::infrastructure::events::{DrainedRequests, HandedOver, ServiceShutdownEvent};
@@ -28,6 +28,6 @@ async fn handed_over(store: &Store) -> Result<HandedOver, Failure> {
         unread_events: lags.iter().map(|lag| lag.unread).sum(),
         postponed_events: lags.iter().map(|lag| lag.postponed).sum(),
         webhook_deliveries: endpoints::counts(store).await?.pending,
-        jobs: job_queue(store).count_due().await?,
+        jobs: job_queue(store).count_due(&JobContext::new(store)).await?,
     })
 }

@@ -37,7 +37,7 @@ pub struct HandedOver {
     pub postponed_events: i64,
     /// The deliveries to webhook endpoints that wait for an attempt, or for the outcome of one.
     pub webhook_deliveries: i64,
-    /// The jobs that are due, with those that this service released.
+    /// The jobs that are due and have work, with those that this service released.
     pub jobs: i64,
 }
 

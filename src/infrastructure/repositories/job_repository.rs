@@ -114,12 +114,6 @@ impl JobRepository<'_> {
         self.0.all(&sql, &values).await
     }
 
-    /// Returns the number of waiting jobs that are due at `now`.
-    pub async fn count_due(&mut self, now: Timestamp) -> Result<i64, DatabaseError> {
-        let sql = "SELECT COUNT(*) FROM jobs WHERE ended_at IS NULL AND status = 'waiting' AND due_at <= $1";
-        self.0.one(sql, &params![now]).await
-    }
-
     /// Returns whether a job follows one of its schedule that failed, without a run between them that succeeded.
     pub async fn follows_failure(&mut self, id: JobId) -> Result<bool, DatabaseError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM jobs AS job JOIN jobs AS previous \

@@ -190,6 +190,7 @@ fn replication_exit(error: &ReplicationError) -> Exit {
         | R::TargetInUse(_)
         | R::WritesNotHeld(_)
         | R::TooSlow
+        | R::TakenOver
         | R::Unfinished(_) => Exit::Failure,
     }
 }

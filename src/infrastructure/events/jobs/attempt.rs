@@ -185,7 +185,9 @@ async fn conclude<C: Clone + Send + Sync + 'static>(
     match (release.status, schedule, next) {
         (JobStatus::Waiting, ..) if cancelled => release.status = JobStatus::Cancelled,
         // it is not kept: it becomes the job of the next run
-        (JobStatus::Succeeded, Some(schedule), Some(due_at)) if processed == 0 || schedule.is_frequent() => {
+        (JobStatus::Succeeded, Some(schedule), Some(due_at))
+            if schedule.is_frequent() || processed == 0 && schedule.includes(job.due_at) =>
+        {
             release = JobRelease { status: JobStatus::Waiting, due_at, attempts: 0, failures: 0, ..release };
         }
         _ => {}

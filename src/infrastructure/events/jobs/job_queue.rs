@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::job_type::JobType;
 use crate::domain::ids::JobId;
@@ -15,6 +16,9 @@ use crate::infrastructure::repositories::{Database, JobFilter, JobRepository, Pa
 
 /// The most bytes of arguments, as JSON. They are part of a unique key.
 const MAX_ARGUMENTS: usize = 2000;
+
+/// The most jobs that [`JobQueue::count_due`] counts.
+const MOST_COUNTED: usize = 1000;
 
 /// The jobs of some types. Clones share the types.
 pub struct JobQueue<C> {
@@ -114,11 +118,20 @@ impl<C: Clone + Send + Sync + 'static> JobQueue<C> {
         Ok(JobRepository(&mut connection).list(filter, &request).await?)
     }
 
-    /// Returns the number of waiting jobs that are due.
-    pub async fn count_due(&self) -> Result<i64, Failure> {
+    /// Returns the number of waiting jobs that are due and have work, at most [`MOST_COUNTED`].
+    pub async fn count_due(&self, context: &C) -> Result<i64, Failure> {
+        let names: Vec<_> = self.types.iter().map(JobType::name).collect();
         let now = self.database.context().clock.now();
-        let mut connection = self.database.read().await?;
-        Ok(JobRepository(&mut connection).count_due(now).await?)
+        let due = JobRepository(&mut self.database.read().await?).due(&names, now, MOST_COUNTED).await?;
+        let (mut count, stop) = (0, CancellationToken::new());
+        for job in &due {
+            let Some(job_type) = self.job_type(&job.name) else { continue };
+            let is_scheduled = job_type.schedule_of(&job.unique_key).is_some();
+            if !is_scheduled || job_type.has_work(context, job, &stop).await? {
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     /// Creates the jobs of schedules that have none, and brings those forward that are due later than their schedule

@@ -211,6 +211,15 @@ impl Schedule {
         }
     }
 
+    /// Returns whether a run may be due at a time by the schedule. If it is due at another one, its job was asked for,
+    /// or it is a retry.
+    pub(super) fn includes(self, at: Timestamp) -> bool {
+        match self {
+            Self::Every(_) => true,
+            Self::Daily(time) => at.to_zoned(TimeZone::UTC).time() == time,
+        }
+    }
+
     /// Returns whether the runs are so frequent that they are not kept: their rows would be most of the history.
     pub(super) fn is_frequent(self) -> bool {
         matches!(self, Self::Every(interval) if interval < SignedDuration::from_mins(1))

@@ -29,6 +29,9 @@ pub enum ReplicationError {
         "the target belongs to another replication, or to one that was stopped: a new one needs an empty database"
     )]
     OtherSource,
+    /// Another process replicates to the target since.
+    #[error("another process has taken over the replication to the target; it continues there")]
+    TakenOver,
     /// The source has another target.
     #[error(
         "the source is replicated to another database already; `undercroft replicate --stop` ends that replication"

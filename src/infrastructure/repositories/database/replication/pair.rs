@@ -290,11 +290,7 @@ impl Pair {
     pub(super) async fn touch(&mut self, at: Timestamp) -> Result<(), ReplicationError> {
         let sql = "UPDATE replication SET equal_at = $1 WHERE generation = $2";
         let touched = self.target.connection.execute(sql, &params![at, self.generation]).await;
-        if touched.map_err(CopyError::Target)? == 1 {
-            Ok(())
-        } else {
-            Err(CopyError::WrittenMeanwhile(None).into())
-        }
+        if touched.map_err(CopyError::Target)? == 1 { Ok(()) } else { Err(ReplicationError::TakenOver) }
     }
 
     async fn apply(
@@ -352,7 +348,7 @@ pub(super) async fn begin(
         target.execute(sql, &params![id, *generation]).await
     };
     if begun.await.map_err(CopyError::Target)? == 0 {
-        return Err(CopyError::WrittenMeanwhile(None).into());
+        return Err(ReplicationError::TakenOver);
     }
     *generation += 1;
     Ok(())

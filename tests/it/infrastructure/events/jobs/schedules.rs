@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use jiff::civil::time;
 use tokio::time::sleep;
 use undercroft::domain::job::JobStatus;
 use undercroft::infrastructure::events::jobs::{JobQueue, JobRun, JobType, Schedule};
@@ -64,6 +65,21 @@ async fn a_scheduled_job_is_never_due_later_than_its_schedule(shop: &Shop) {
     assert_eq!(due_at.duration_since(shop.now()), SignedDuration::from_hours(1));
 }
 
+on_both_engines!(a_daily_job_that_was_asked_for_is_kept, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn a_daily_job_that_was_asked_for_is_kept(shop: &Shop) {
+    let daily = Schedule::Daily(time(3, 0, 0, 0));
+    let queue = queue(&shop.database, JobType::new("record", record).scheduled(daily, named("r")));
+    let runner = Running::start(&queue, &Context::default());
+    until_count(&shop.database, "status = 'waiting'", 1).await;
+    let job = queue.run("record", named("r"), None).await.unwrap();
+    super::until(&queue, job.id, |job| job.status == JobStatus::Succeeded).await;
+
+    shop.clock().advance(SignedDuration::from_hours(4));
+    until_count(&shop.database, "status = 'waiting' AND started_at IS NOT NULL", 1).await;
+    runner.stop().await;
+    assert_eq!(count(&shop.database, "TRUE").await, 2, "the run by the schedule is not kept");
+}
+
 on_both_engines!(a_job_that_is_not_scheduled_ends_without_work);
 async fn a_job_that_is_not_scheduled_ends_without_work(shop: &Shop) {
     let job_type = JobType::new("record", record).only_if(async |_: Context, _: JobRun<Named>| Ok(false));
@@ -94,8 +110,12 @@ async fn a_scheduled_job_without_work_writes_nothing(shop: &Shop) {
     }
     assert!(log.looks.load(Ordering::SeqCst) >= 3);
     assert_eq!(count(&shop.database, "attempts = 0 AND started_at IS NULL AND status = 'waiting'").await, 1);
+    runner.stop().await;
+    assert_eq!(queue.count_due(&log).await.unwrap(), 0, "it is due, and has no work");
 
     log.running.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(queue.count_due(&log).await.unwrap(), 1);
+    let runner = Running::start(&queue, &log);
     until_count(&shop.database, "started_at IS NOT NULL", 1).await;
     runner.stop().await;
     assert_eq!(count(&shop.database, "TRUE").await, 1);

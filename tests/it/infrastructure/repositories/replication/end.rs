@@ -28,6 +28,16 @@ async fn a_replication_that_is_handed_over_meanwhile_is_not_ended(shop: &Shop) {
     assert_eq!(shop.database.role().await.unwrap(), Role::Moved);
 }
 
+on_both_engines!(a_replication_ends_when_another_process_takes_it_over);
+async fn a_replication_ends_when_another_process_takes_it_over(shop: &Shop) {
+    let target = Target::sqlite();
+    let replaced = Running::start(&shop.url, &target.url).await;
+    verified(&shop.url, &target.url).await;
+    let error = replaced.failed().await;
+    assert!(matches!(error, ReplicationError::TakenOver), "{error}");
+    stop(&shop.url.parse().unwrap(), Context::system()).await.unwrap();
+}
+
 on_both_engines!(no_change_is_applied_after_the_end_has_begun);
 async fn no_change_is_applied_after_the_end_has_begun(shop: &Shop) {
     let target = Target::sqlite();
