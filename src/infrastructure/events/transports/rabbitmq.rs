@@ -221,7 +221,7 @@ fn quorum() -> FieldTable {
 }
 
 /// Returns the error of a message of `size` bytes. For one above its `max_message_size` the server closes the channel,
-/// and all messages on it fail with that error (deps/rabbit/src/rabbit_channel.erl of the server).
+/// and all messages on it fail with that error (`rabbit_channel.erl` of the server).
 fn if_too_large(error: TransportError, size: usize) -> TransportError {
     let TransportError::Unavailable(text) = &error else { return error };
     let limit = text.split_once("is larger than configured max size ");
