@@ -76,6 +76,10 @@ fn missing_administrators_and_tax_rules_are_warnings() {
     assert!(text.contains("no tax rule names standrad: what has it is sold without tax"), "{text}");
 }
 
+/// Creates an active webhook endpoint.
+const ENDPOINT: &str = "INSERT INTO webhook_endpoints (id, url, description, event_types, secret, active, version, \
+                    created_at, updated_at) VALUES (randomblob(16), 'https://example.com', '', '[]', 's', 1, 1, 0, 0)";
+
 #[tokio::test]
 async fn webhook_endpoints_that_fail_or_are_deactivated_are_warnings() {
     let folder = TempDir::new().unwrap();
@@ -85,8 +89,6 @@ async fn webhook_endpoints_that_fail_or_are_deactivated_are_warnings() {
     assert!(!text.contains("webhooks"), "{text}");
     let url = format!("sqlite:{}", folder.path().join("shop.db").display());
     let database = Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
-    const ENDPOINT: &str = "INSERT INTO webhook_endpoints (id, url, description, event_types, secret, active, version, \
-                    created_at, updated_at) VALUES (randomblob(16), 'https://example.com', '', '[]', 's', 1, 1, 0, 0)";
     execute(&database, &[ENDPOINT]).await;
     let (_, text) = doctor(&folder, "sqlite:shop.db");
     assert!(text.contains("1 endpoint acknowledges the events"), "{text}");
