@@ -105,7 +105,7 @@ async fn a_subscriber_passes_over_events_of_other_types(shop: &Shop) {
     execute(&shop.database, &[INSERT_MANY]).await;
     assert_eq!(dispatcher.deliver(&CancellationToken::new()).await.unwrap(), 0);
     let unread = "SELECT COUNT(*) FROM outbox WHERE seq > (SELECT MAX(seq) FROM event_cursors)";
-    assert_eq!(value::<i64>(&shop.database, unread, &[]).await, 0);
+    assert!(value::<i64>(&shop.database, unread, &[]).await < 1000, "the cursor is moved by a thousand");
 }
 
 /// Publishes 1,500 events.
