@@ -173,7 +173,7 @@ async fn fill(database: &Database, events: i64) -> Outcome<()> {
         Engine::Postgres => {
             "INSERT INTO outbox (id, type, version, subject, occurred_at, data) \
              SELECT gen_random_uuid(), type, version, subject, occurred_at, data \
-             FROM generate_series(1, $1), (SELECT * FROM outbox LIMIT 1) AS event"
+             FROM generate_series(CAST(1 AS BIGINT), $1), (SELECT * FROM outbox LIMIT 1) AS event"
         }
     };
     let write = database.write(events, async |work, &events| work.execute(sql, &[events.into()]).await);
