@@ -281,7 +281,7 @@ impl Pair {
         let sql = "SELECT COUNT(*) FROM replication WHERE generation = $1";
         let current: Result<i64, _> = self.target.connection.one(sql, &params![self.generation]).await;
         match current.map_err(CopyError::Target)? {
-            0 => Err(CopyError::WrittenMeanwhile(None).into()),
+            0 => Err(ReplicationError::TakenOver),
             _ => Ok(()),
         }
     }
