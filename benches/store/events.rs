@@ -66,7 +66,7 @@ pub(crate) async fn measure(quick: bool, postgres: Option<&str>) -> Outcome<()> 
 async fn on_engine(url: &str, file: Option<&Path>, sizes: &Sizes) -> Outcome<()> {
     let database = Database::open(&url.parse()?, Context::system(), Setup::IfEmpty).await?;
     let few = publishing(&database, sizes.rounds).await?;
-    for first in (0..sizes.events).step_by(100) {
+    for first in (0..sizes.events).step_by(usize::try_from(TOGETHER)?) {
         publish(&database, first..first + TOGETHER).await?;
     }
     delivery(&database, url, file, sizes).await?;

@@ -1,8 +1,8 @@
 //! Rules that the data must fulfil: payments, stock, numbers and events agree with each other.
 
-use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::domain::time::earlier;
 use crate::infrastructure::events::RETENTION;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{Connection, Database, Param};
@@ -158,7 +158,7 @@ const SETTLED: &[Rule] = &[
 
 /// Returns the violated rules. `at_rest` includes those that hold only while no payment operation is pending.
 pub async fn check(database: &Database, at_rest: bool) -> Result<Vec<Violation>, Failure> {
-    let since = database.context().clock.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
+    let since = earlier(database.context().clock.now(), RETENTION);
     database
         .snapshot((at_rest, since), async |connection, (at_rest, since)| {
             let mut found = violations(connection, ALWAYS, &[]).await?;

@@ -12,3 +12,8 @@ pub(crate) fn is_accepted(at: Timestamp) -> bool {
 pub(crate) fn later(at: Timestamp, span: SignedDuration) -> Timestamp {
     at.checked_add(span).unwrap_or(Timestamp::MAX)
 }
+
+/// Returns the instant `span` before `at`, at least [`Timestamp::MIN`].
+pub(crate) fn earlier(at: Timestamp, span: SignedDuration) -> Timestamp {
+    at.checked_sub(span).unwrap_or(Timestamp::MIN)
+}

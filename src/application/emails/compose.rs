@@ -1,6 +1,5 @@
 //! The subscriber that writes e-mails about orders and subscriptions, to users and to guests.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::templates::texts;
@@ -10,6 +9,7 @@ use crate::domain::events::{
 };
 use crate::domain::ids::OrderId;
 use crate::domain::order::{Order, OrderLine};
+use crate::domain::time::earlier;
 use crate::domain::user::User;
 use crate::infrastructure::events::{Envelope, Subscriber};
 use crate::infrastructure::exceptions::Failure;
@@ -125,6 +125,6 @@ async fn subscription_changed(
 /// Returns whether an event causes no e-mail any more: it was published before the store began to send e-mails, or so
 /// long ago that its e-mail may have been deleted since.
 async fn is_too_old(work: &mut UnitOfWork, envelope: &Envelope) -> Result<bool, Failure> {
-    let kept_since = work.now().checked_sub(EMAIL_RETENTION).unwrap_or(Timestamp::MIN);
+    let kept_since = earlier(work.now(), EMAIL_RETENTION);
     Ok(since(work).await?.is_none_or(|since| envelope.occurred_at < since.max(kept_since)))
 }

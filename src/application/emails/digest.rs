@@ -1,11 +1,12 @@
 //! The job that sends administrators a digest of the last day.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
 use super::templates::texts;
 use super::{Draft, since, write};
 use crate::application::Store;
+use crate::domain::time::earlier;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{Digest, DigestRepository, UnitOfWork, UserRepository};
@@ -21,7 +22,7 @@ pub(crate) async fn send(store: &Store) -> Result<(), Failure> {
 }
 
 async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
-    let since = work.now().checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let since = earlier(work.now(), SignedDuration::from_hours(24));
     let digest = DigestRepository(work).since(since).await?;
     let (subject, body) = texts("digest", &arguments(&digest, seller))?;
     for user_id in UserRepository(work).admins().await? {

@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
-use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{EMAIL_RETENTION, EXPIRY};
 use crate::application::Store;
 use crate::domain::email::{Email, EmailStatus, wait_after};
 use crate::domain::ports::MailError;
-use crate::domain::time::later;
+use crate::domain::time::{earlier, later};
 use crate::infrastructure::events::{
     CallOutcome, EmailDeliveryEvent, EmailOutcome, ThirdPartyApiResponseEvent,
 };
@@ -49,11 +48,7 @@ pub(crate) async fn send_due(store: &Store, stop: &CancellationToken) -> Result<
 async fn due(store: &Store, limit: usize) -> Result<Vec<Email>, Failure> {
     let now = store.now();
     let mut connection = store.database().read().await?;
-    Ok(EmailRepository(&mut connection).due(before(now, EXPIRY), now, limit).await?)
-}
-
-fn before(now: Timestamp, duration: SignedDuration) -> Timestamp {
-    now.checked_sub(duration).unwrap_or(Timestamp::MIN)
+    Ok(EmailRepository(&mut connection).due(earlier(now, EXPIRY), now, limit).await?)
 }
 
 async fn send(store: &Store, email: Email) -> Result<(), Failure> {
@@ -114,7 +109,7 @@ async fn publish(
 /// Ends e-mails that no worker sent in time; returns their number.
 pub(crate) async fn expire(store: &Store, limit: i64) -> Result<usize, Failure> {
     let expire = store.database().write(limit, async |work, limit| {
-        let before = before(work.now(), EXPIRY);
+        let before = earlier(work.now(), EXPIRY);
         let expired = EmailRepository::expire(work, before, NOT_SENT, *limit).await?;
         for email in &expired {
             publish(work, email, EmailOutcome::Expired, email.attempts).await?;
@@ -127,7 +122,7 @@ pub(crate) async fn expire(store: &Store, limit: i64) -> Result<usize, Failure> 
 /// Deletes e-mails whose retention is over.
 pub(crate) async fn purge(store: &Store, limit: i64) -> Result<u64, Failure> {
     let purge = store.database().write(limit, async |work, limit| {
-        let before = before(work.now(), EMAIL_RETENTION);
+        let before = earlier(work.now(), EMAIL_RETENTION);
         Ok::<_, Failure>(EmailRepository::purge(work, before, *limit).await?)
     });
     purge.await

@@ -1,9 +1,10 @@
 //! The removal of contents that no file uses.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::application::Store;
 use crate::domain::ids::FileId;
+use crate::domain::time::earlier;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::FileRepository;
 
@@ -14,7 +15,7 @@ const BATCH: usize = 100;
 
 /// Removes contents of uploads that were interrupted and of files that were deleted; returns their number.
 pub(crate) async fn clean(store: &Store) -> Result<usize, Failure> {
-    let before = store.now().checked_sub(INTERRUPTED).unwrap_or(Timestamp::MIN);
+    let before = earlier(store.now(), INTERRUPTED);
     let unused = {
         let mut connection = store.database().read().await?;
         FileRepository(&mut connection).unused(before, BATCH).await?

@@ -1,11 +1,10 @@
 //! The jobs that end or delete expired rows, a limited number in each unit of work.
 
-use jiff::Timestamp;
-
 use super::JobContext;
 use crate::application::emails::sender;
 use crate::application::files;
 use crate::application::webhooks::WEBHOOK_RETENTION;
+use crate::domain::time::earlier;
 use crate::infrastructure::events::jobs::HISTORY;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{
@@ -50,7 +49,7 @@ pub(super) async fn purge_events(context: JobContext) -> Result<usize, Failure> 
 /// Deletes the webhook deliveries whose retention is over, also those that wait for an endpoint that is not active.
 pub(super) async fn purge_webhook_deliveries(context: JobContext) -> Result<usize, Failure> {
     let purge = context.store.database().write((), async |work, ()| {
-        let before = work.now().checked_sub(WEBHOOK_RETENTION).unwrap_or(Timestamp::MIN);
+        let before = earlier(work.now(), WEBHOOK_RETENTION);
         Ok::<_, Failure>(WebhookRepository::purge(work, before, LIMIT).await?)
     });
     purge.await.map(count)
@@ -59,7 +58,7 @@ pub(super) async fn purge_webhook_deliveries(context: JobContext) -> Result<usiz
 /// Deletes the jobs that ended some time ago.
 pub(super) async fn purge_jobs(context: JobContext) -> Result<usize, Failure> {
     let purge = context.store.database().write((), async |work, ()| {
-        let before = work.now().checked_sub(HISTORY).unwrap_or(Timestamp::MIN);
+        let before = earlier(work.now(), HISTORY);
         Ok::<_, Failure>(JobRepository::purge(work, before, LIMIT).await?)
     });
     purge.await.map(count)

@@ -25,6 +25,7 @@ use super::subscriber::Subscriber;
 use super::tasks::run_all;
 use super::transports;
 use crate::domain::ids::DeadLetterId;
+use crate::domain::time::earlier;
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::infrastructure::repositories::{Database, DeadLetter, EventRange, Outbox};
 
@@ -172,7 +173,7 @@ impl EventDispatcher {
                 inbox::clear(work, subscriber.name(), reached).await?;
             }
             inbox::purge(work, *limit).await?;
-            let before = work.now().checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
+            let before = earlier(work.now(), RETENTION);
             Ok(Outbox(work).purge(*read_by_all, before, *limit).await?)
         });
         write.await

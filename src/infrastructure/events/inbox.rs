@@ -4,11 +4,12 @@
 //! and the rows up to it are deleted. Those of a group of another service have no position, and are deleted by
 //! [`purge`].
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::envelope::Envelope;
 use super::incoming::ReceivedEvent;
+use crate::domain::time::earlier;
 use crate::infrastructure::repositories::{
     Conditions, DatabaseError, EventRange, Outbox, UnitOfWork, params,
 };
@@ -64,7 +65,7 @@ pub(super) async fn read_until(work: &mut UnitOfWork, range: EventRange<'_>) -> 
 pub async fn purge(work: &mut UnitOfWork, limit: i64) -> Result<u64, DatabaseError> {
     let sql = "DELETE FROM inbox WHERE (subscriber, event_id) IN (SELECT subscriber, event_id FROM inbox \
                WHERE seq IS NULL AND received_at < $1 LIMIT $2)";
-    let before = work.now().checked_sub(FOREIGN_RETENTION).unwrap_or(Timestamp::MIN);
+    let before = earlier(work.now(), FOREIGN_RETENTION);
     work.execute(sql, &params![before, limit]).await
 }
 

@@ -126,10 +126,7 @@ impl<C: Clone + Send + Sync + 'static> JobQueue<C> {
         let (mut count, stop) = (0, CancellationToken::new());
         for job in &due {
             let Some(job_type) = self.job_type(&job.name) else { continue };
-            let is_scheduled = job_type.schedule_of(&job.unique_key).is_some();
-            if !is_scheduled || job_type.has_work(context, job, &stop).await? {
-                count += 1;
-            }
+            count += i64::from(job_type.has_work(context, job, &stop).await?);
         }
         Ok(count)
     }

@@ -174,7 +174,6 @@ async fn begin<C: Clone + Send + Sync + 'static>(
 ) -> Outcome {
     const NOT_BEGUN: Outcome = Outcome::Ended { released: false };
     let Some(job_type) = queue.job_type(&job.name) else { return NOT_BEGUN };
-    // a job that is run once has no other occasion to end
     if let Some(schedule) = job_type.schedule_of(&job.unique_key)
         && job.status == JobStatus::Waiting
     {

@@ -173,7 +173,7 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
         (self.function)(context, job, stop)
     }
 
-    /// Returns whether a job that is due has work.
+    /// Returns whether a job that is due has work. One that is run once always has: it has no other occasion to end.
     pub(super) async fn has_work(
         &self,
         context: &C,
@@ -181,8 +181,10 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
         stop: &CancellationToken,
     ) -> Result<bool, Failure> {
         match &self.condition {
-            Some(condition) => condition(context.clone(), job, stop).await,
-            None => Ok(true),
+            Some(condition) if self.schedule_of(&job.unique_key).is_some() => {
+                condition(context.clone(), job, stop).await
+            }
+            _ => Ok(true),
         }
     }
 }

@@ -143,9 +143,7 @@ impl Server {
 
     /// Stops the server (SIGTERM), and waits until it has ended; returns whether it ended successfully.
     pub(super) async fn stop(mut self) -> Result<bool, CliError> {
-        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let id = id.ok_or(TortureError::ChildUnresponsive)?;
-        kill_process(id, Signal::TERM).map_err(|error| TortureError::Child(error.into()))?;
+        signal(&self.child, Signal::TERM)?;
         Ok(self.child.wait().await.map_err(TortureError::Child)?.success())
     }
 
@@ -153,6 +151,13 @@ impl Server {
     pub(super) async fn kill(mut self) -> Result<(), CliError> {
         Ok(self.child.kill().await.map_err(TortureError::Child)?)
     }
+}
+
+/// Sends a signal to a process that was started.
+pub(super) fn signal(child: &Child, signal: Signal) -> Result<(), TortureError> {
+    let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let id = id.ok_or(TortureError::ChildUnresponsive)?;
+    kill_process(id, signal).map_err(|error| TortureError::Child(error.into()))
 }
 
 /// Returns whether an environment variable is a setting.

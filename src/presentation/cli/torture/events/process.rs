@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::join_all;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{self, ChildStdin, Command};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::super::CliError;
 use super::super::error::TortureError;
+use super::super::test_store;
 use super::{jobs, publishers};
 use crate::domain::context::Context;
 use crate::infrastructure::events::jobs::JobRunner;
@@ -83,9 +84,7 @@ impl Child {
 
     /// Stops (SIGSTOP) or continues (SIGCONT) the process.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), TortureError> {
-        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let id = id.ok_or(TortureError::ChildUnresponsive)?;
-        kill_process(id, signal).map_err(|error| TortureError::Child(error.into()))
+        test_store::signal(&self.child, signal)
     }
 
     /// Ends the process; returns whether it ended successfully within `limit`.
