@@ -96,13 +96,15 @@ pub fn email_key(email: &str) -> String {
 }
 
 /// Returns whether a text has the form of an e-mail address: one `@`, no space, no invisible character, by which two
-/// addresses would look alike, and a host with a dot. Whether the address exists is not checked.
+/// addresses would look alike, before the `@` no dot at an end or after another one (RFC 5321 section 4.1.2), and a
+/// host with a dot. Whether the address exists is not checked.
 pub fn is_email(text: &str) -> bool {
     let Some((local, host)) = text.rsplit_once('@') else { return false };
     let is_label =
         |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
     text.len() <= LONGEST_EMAIL
         && (1..=64).contains(&local.len())
+        && local.split('.').all(|atom| !atom.is_empty())
         && is_line(text)
         && !text.contains(|c: char| c.is_whitespace() || is_invisible(c) || "()<>[]:;,\\\"".contains(c))
         && !local.contains('@')
@@ -168,6 +170,9 @@ mod tests {
             "@example.org",
             "ann@example",
             "a@b@example.org",
+            ".a@example.org",
+            "a.@example.org",
+            "a..b@example.org",
             "ann @example.org",
             "ann@exam ple.org",
             "ann@.org",

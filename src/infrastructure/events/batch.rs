@@ -7,7 +7,7 @@ use super::envelope::Envelope;
 use super::postponed::{NextAttempt, Postponed};
 use super::subscriber::Subscriber;
 use crate::infrastructure::exceptions::{Failure, Kind};
-use crate::infrastructure::repositories::{DeadLetter, DeadLetterRepository, UnitOfWork};
+use crate::infrastructure::repositories::{DeadLetterRepository, UnitOfWork};
 
 /// The number of failed attempts after which an event becomes a dead letter.
 const MAX_ATTEMPTS: i64 = 8;
@@ -25,15 +25,18 @@ enum Outcome {
 /// What a unit of work delivers to a subscriber: first the postponed events that are due, then new ones.
 pub(super) struct Batch<'a> {
     subscriber: &'a Subscriber,
+    /// Whether the subscriber had postponed events at the beginning.
+    any_postponed: bool,
     /// The subjects whose later events have to wait.
     waiting: HashSet<String>,
     delivered: u64,
 }
 
 impl<'a> Batch<'a> {
-    /// Returns a batch that has delivered nothing.
-    pub(super) fn new(subscriber: &'a Subscriber) -> Self {
-        Self { subscriber, waiting: HashSet::new(), delivered: 0 }
+    /// Returns a batch that has delivered nothing. The cursor of the subscriber is locked.
+    pub(super) async fn begin(work: &mut UnitOfWork, subscriber: &'a Subscriber) -> Result<Self, Failure> {
+        let any_postponed = Postponed::any(work, subscriber.name()).await?;
+        Ok(Self { subscriber, any_postponed, waiting: HashSet::new(), delivered: 0 })
     }
 
     /// Returns the number of events that need no further attempt.
@@ -41,13 +44,17 @@ impl<'a> Batch<'a> {
         self.delivered
     }
 
-    /// Delivers postponed events. One that fails is postponed again, and those after it of its subject stay postponed.
+    /// Delivers up to `limit` postponed events that are due. One that fails is postponed again, and those after it of
+    /// its subject stay postponed.
     pub(super) async fn deliver_postponed(
         &mut self,
         work: &mut UnitOfWork,
-        events: &[Postponed],
+        limit: usize,
     ) -> Result<(), Failure> {
-        for Postponed { event, attempts } in events {
+        if !self.any_postponed {
+            return Ok(());
+        }
+        for Postponed { event, attempts } in &Postponed::due(work, self.subscriber.name(), limit).await? {
             if self.waiting.contains(&event.subject) {
                 continue;
             }
@@ -70,7 +77,7 @@ impl<'a> Batch<'a> {
         work: &mut UnitOfWork,
         events: &[Envelope],
     ) -> Result<(), Failure> {
-        if !events.is_empty() {
+        if self.any_postponed && !events.is_empty() {
             let subjects = events.iter().map(|event| event.subject.as_str());
             self.waiting =
                 Postponed::subjects(work, self.subscriber.name(), subjects).await?.into_iter().collect();
@@ -122,17 +129,7 @@ impl<'a> Batch<'a> {
     async fn give_up(&self, work: &mut UnitOfWork, event: &Envelope, error: String) -> Result<(), Failure> {
         let subscriber = self.subscriber.name();
         tracing::error!(subscriber, event = %event.id, error, "an event became a dead letter");
-        let letter = DeadLetter {
-            id: work.id(),
-            subscriber: subscriber.to_owned(),
-            seq: event.position,
-            event_id: event.id,
-            event_type: event.event_type.clone(),
-            subject: event.subject.clone(),
-            attempts: MAX_ATTEMPTS,
-            error,
-            failed_at: work.now(),
-        };
+        let letter = event.dead_letter(work, subscriber, MAX_ATTEMPTS, error);
         work.insert_new(&letter).await?;
         Ok(())
     }

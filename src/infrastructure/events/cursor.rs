@@ -23,12 +23,18 @@ pub(super) async fn position(connection: &mut Connection, subscriber: &str) -> R
     Ok(connection.first(sql, &[subscriber.into()]).await?.unwrap_or(Outbox::START))
 }
 
+const LOCK: &str = "INSERT INTO event_cursors (subscriber, seq) VALUES ($1, $2) \
+                    ON CONFLICT (subscriber) DO UPDATE SET seq = event_cursors.seq RETURNING seq";
+
 /// Locks the cursor of a subscriber, so that two processes do not deliver the same events to it, and returns its
 /// position. A subscriber without a cursor gets one at the start.
 pub(super) async fn lock(work: &mut UnitOfWork, subscriber: &str) -> Result<i64, DatabaseError> {
-    let sql = "INSERT INTO event_cursors (subscriber, seq) VALUES ($1, $2) \
-               ON CONFLICT (subscriber) DO UPDATE SET seq = event_cursors.seq RETURNING seq";
-    work.one(sql, &[subscriber.into(), Outbox::START.into()]).await
+    work.one(LOCK, &params![subscriber, Outbox::START]).await
+}
+
+/// Sends the statement of [`lock`] together with the next one, which begins when the cursor is locked.
+pub(super) fn lock_ahead(work: &mut UnitOfWork, subscriber: &str) {
+    work.send_ahead(LOCK, &params![subscriber, Outbox::START]);
 }
 
 /// Moves the cursor of a subscriber to `position`.
@@ -38,7 +44,7 @@ pub(super) async fn advance(
     position: i64,
 ) -> Result<(), DatabaseError> {
     let sql = "UPDATE event_cursors SET seq = $2 WHERE subscriber = $1";
-    work.execute(sql, &[subscriber.into(), position.into()]).await.map(drop)
+    work.defer(sql, &params![subscriber, position]).await
 }
 
 /// Returns whether another process has the lease of a cursor at `now`. This costs less than trying to get it.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::infrastructure::repositories::from_row;
+use crate::infrastructure::repositories::{DeadLetter, UnitOfWork, from_row};
 
 /// A published event.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,4 +30,25 @@ from_row!(Envelope { position, id, event_type, version, subject, occurred_at, da
 impl Envelope {
     /// The columns of the outbox that make an envelope.
     pub(super) const COLUMNS: &'static str = "seq, id, type, version, subject, occurred_at, data";
+
+    /// Returns the dead letter of a subscriber for the event, which failed now for the last time.
+    pub(super) fn dead_letter(
+        &self,
+        work: &UnitOfWork,
+        subscriber: &str,
+        attempts: i64,
+        error: String,
+    ) -> DeadLetter {
+        DeadLetter {
+            id: work.id(),
+            subscriber: subscriber.to_owned(),
+            seq: self.position,
+            event_id: self.id,
+            event_type: self.event_type.clone(),
+            subject: self.subject.clone(),
+            attempts,
+            error,
+            failed_at: work.now(),
+        }
+    }
 }

@@ -27,7 +27,9 @@ use super::transports;
 use crate::domain::ids::DeadLetterId;
 use crate::domain::time::earlier;
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
-use crate::infrastructure::repositories::{Database, DeadLetter, EventRange, Outbox};
+use crate::infrastructure::repositories::{
+    Database, DatabaseError, DeadLetter, EventRange, Outbox, UnitOfWork,
+};
 
 /// The shortest retention of an event; one that a subscriber has not read is kept longer.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -126,8 +128,15 @@ impl EventDispatcher {
     ) -> Result<u64, Failure> {
         let mut delivered = 0;
         while !stop.is_cancelled() {
-            let Some(until) = self.deliverable_until(subscriber).await? else { break };
-            delivered += self.deliver_batch(subscriber, until).await?;
+            let mut next = self.deliverable(subscriber).await?;
+            if next.is_none() {
+                break;
+            }
+            while let Some(positions) = next.filter(|_| !stop.is_cancelled()) {
+                let batch = self.deliver_batch(subscriber, positions).await?;
+                delivered += batch.delivered;
+                next = batch.rest;
+            }
         }
         Ok(delivered)
     }
@@ -207,9 +216,9 @@ impl EventDispatcher {
         Ok(first)
     }
 
-    /// Returns the position up to which events can be delivered to a subscriber, if there are any now. This costs less
-    /// than a unit of work that finds none.
-    async fn deliverable_until(&self, subscriber: &Subscriber) -> Result<Option<i64>, Failure> {
+    /// Returns the positions whose events can be delivered to a subscriber, if there are any now or postponed ones are
+    /// due. This costs less than a unit of work that finds none.
+    async fn deliverable(&self, subscriber: &Subscriber) -> Result<Option<Positions>, Failure> {
         let mut connection = self.database.read().await?;
         let now = self.database.context().clock.now();
         let until = Outbox(&mut connection).readable_until().await?;
@@ -223,11 +232,11 @@ impl EventDispatcher {
             if any && subscriber.handles_now(&mut connection).await?
                 || until - after >= POSITIONS && (any || first.is_empty())
             {
-                return Ok(Some(until));
+                return Ok(Some(Positions { after, until }));
             }
         }
         let any_due = Postponed::any_due(&mut connection, subscriber.name(), now).await?;
-        Ok(any_due.then_some(after))
+        Ok(any_due.then_some(Positions { after, until: after }))
     }
 
     /// Returns whether the dispatcher delivers an event that was published at a time, now: a broker does until then.
@@ -235,30 +244,67 @@ impl EventDispatcher {
         !self.behind_broker || now.duration_since(published) >= OVERDUE
     }
 
-    /// Delivers the next events up to a position, and the postponed ones that are due, in one unit of work; returns
-    /// the number of events that need no further attempt.
-    async fn deliver_batch(&self, subscriber: &Subscriber, until: i64) -> Result<u64, Failure> {
-        let write = self.database.write((subscriber.clone(), until), async |work, (subscriber, until)| {
-            let after = cursor::lock(work, subscriber.name()).await?;
-            let mut batch = Batch::new(subscriber);
-            let due = Postponed::due(work, subscriber.name(), BATCH).await?;
-            batch.deliver_postponed(work, &due).await?;
+    /// Delivers the first events of these positions, and the postponed ones that are due, in one unit of work.
+    async fn deliver_batch(
+        &self,
+        subscriber: &Subscriber,
+        positions: Positions,
+    ) -> Result<Delivered, Failure> {
+        let given = (subscriber.clone(), positions);
+        let write = self.database.write(given, async |work, (subscriber, Positions { after, until })| {
+            let (name, until) = (subscriber.name(), *until);
+            // on PostgreSQL these and the first read take one round trip
+            cursor::lock_ahead(work, name);
+            Postponed::send_any_ahead(work, name);
+            let mut events = read_new(work, subscriber, *after, until).await?;
+            let reached = cursor::lock(work, name).await?;
+            if reached != *after {
+                // another process has delivered since
+                events = read_new(work, subscriber, reached, until).await?;
+            }
 
-            let unread_by = subscriber.name();
-            let range = EventRange { after, until: *until, types: subscriber.types(), unread_by };
-            let events: Vec<Envelope> = Outbox(work).read(range, Envelope::COLUMNS, BATCH).await?;
+            let mut batch = Batch::begin(work, subscriber).await?;
+            batch.deliver_postponed(work, BATCH).await?;
             if !events.is_empty() && subscriber.handles_now(work).await? {
                 batch.deliver_new(work, &events).await?;
             }
-            let reached = match events.last() {
-                Some(last) if events.len() == BATCH => last.position,
-                _ => *until,
-            };
-            if reached > after {
-                cursor::advance(work, subscriber.name(), reached).await?;
+
+            let rest = events.last().filter(|_| events.len() == BATCH).map(|last| last.position);
+            let read = rest.unwrap_or(until);
+            if read > reached {
+                cursor::advance(work, name, read).await?;
             }
-            Ok(batch.delivered())
+            let rest = rest.map(|after| Positions { after, until });
+            Ok(Delivered { delivered: batch.delivered(), rest })
         });
         write.await
     }
+}
+
+/// Positions of the outbox: those after one, up to another.
+#[derive(Debug, Clone, Copy)]
+struct Positions {
+    after: i64,
+    until: i64,
+}
+
+/// What a unit of work has delivered.
+#[derive(Debug)]
+struct Delivered {
+    /// The number of events that need no further attempt.
+    delivered: u64,
+    /// The positions that may have further events.
+    rest: Option<Positions>,
+}
+
+/// Reads the first events for a subscriber between two positions.
+async fn read_new(
+    work: &mut UnitOfWork,
+    subscriber: &Subscriber,
+    after: i64,
+    until: i64,
+) -> Result<Vec<Envelope>, DatabaseError> {
+    let unread_by = subscriber.name();
+    let range = EventRange { after, until, types: subscriber.types(), unread_by };
+    Outbox(work).read(range, Envelope::COLUMNS, BATCH).await
 }

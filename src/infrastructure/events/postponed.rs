@@ -38,6 +38,8 @@ const DUE: &str = "subscriber = $1 AND due_at <= $2 AND NOT EXISTS (SELECT 1 FRO
                    WHERE earlier.subscriber = $1 AND earlier.subject = postponed.subject \
                    AND earlier.seq < postponed.seq AND earlier.due_at > $2)";
 
+const ANY: &str = "SELECT EXISTS (SELECT 1 FROM postponed_events WHERE subscriber = $1)";
+
 impl Postponed {
     /// Returns those of the subjects of which a subscriber has postponed events.
     pub(super) async fn subjects<'a>(
@@ -49,6 +51,16 @@ impl Postponed {
             Conditions::default().compare("subscriber =", subscriber).any_of("subject", subjects);
         let sql = format!("SELECT DISTINCT subject FROM postponed_events WHERE {conditions}");
         work.all(&sql, conditions.values()).await
+    }
+
+    /// Returns whether a subscriber has postponed events.
+    pub(super) async fn any(work: &mut UnitOfWork, subscriber: &str) -> Result<bool, DatabaseError> {
+        work.one(ANY, &params![subscriber]).await
+    }
+
+    /// Sends the statement of [`Postponed::any`] together with the next one.
+    pub(super) fn send_any_ahead(work: &mut UnitOfWork, subscriber: &str) {
+        work.send_ahead(ANY, &params![subscriber]);
     }
 
     /// Returns whether [`Postponed::due`] has events at `now`.

@@ -229,7 +229,7 @@ async fn deliver(
     let subjects: Vec<_> = subjects.into_iter().collect();
     let events = Outbox(work).read_of(unread, &subjects, super::Envelope::COLUMNS, EVENTS).await?;
     if subscriber.handles_now(work).await? {
-        Batch::new(subscriber).deliver_new(work, &events).await?;
+        Batch::begin(work, subscriber).await?.deliver_new(work, &events).await?;
     }
     inbox::record(work, name, &events).await?;
 

@@ -319,17 +319,7 @@ async fn move_to(work: &mut UnitOfWork, lease: Lease, position: i64) -> Result<(
 
 /// Makes an event that the broker refuses a dead letter of the relay, unless it is one already.
 async fn give_up(work: &mut UnitOfWork, event: &Envelope, error: &TransportError) -> Result<(), Failure> {
-    let letter = DeadLetter {
-        id: work.id(),
-        subscriber: RELAY.to_owned(),
-        seq: event.position,
-        event_id: event.id,
-        event_type: event.event_type.clone(),
-        subject: event.subject.clone(),
-        attempts: 1,
-        error: error.to_string(),
-        failed_at: work.now(),
-    };
+    let letter = event.dead_letter(work, RELAY, 1, error.to_string());
     if work.insert_new(&letter).await? {
         tracing::error!(event = %event.id, %error, "the broker refuses an event; it became a dead letter");
     }

@@ -1,5 +1,6 @@
 //! Events are delivered to every subscriber in order, and each handler takes effect once.
 
+mod cloud_event;
 mod commit_order;
 mod documentation;
 mod example;

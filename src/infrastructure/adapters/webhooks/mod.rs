@@ -169,7 +169,12 @@ impl WebhookClient {
         if authority.contains('@') || url.contains('#') {
             return Err(InvalidEndpoint::Url);
         }
-        let port = uri.port_u16().unwrap_or(port);
+        let port = match uri.port() {
+            None => port,
+            Some(stated) => {
+                stated.as_str().parse().ok().filter(|port| *port != 0).ok_or(InvalidEndpoint::Url)?
+            }
+        };
         // the host as it stands in the text, so that it outlives the parsed URL
         let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidEndpoint::Url)?;
         let start = url.find(host).ok_or(InvalidEndpoint::Url)?;

@@ -281,8 +281,10 @@ async fn invalid_endpoints_are_refused(shop: &Shop) {
     let body = json!({"url": "https://example.com", "event_types": ["order.paid", "order.eaten"]});
     let refused = admin.post(ENDPOINTS, body).await;
     assert_eq!(refused.faults(), faults([("/event_types/1", "not_allowed")]));
-    let refused = admin.post(ENDPOINTS, json!({"url": "ftp://example.com"})).await;
-    assert_eq!(refused.faults(), faults([("/url", "format")]));
+    for url in ["ftp://example.com", "https://example.com:0", "https://example.com:99999"] {
+        let refused = admin.post(ENDPOINTS, json!({"url": url})).await;
+        assert_eq!(refused.faults(), faults([("/url", "format")]), "{url}");
+    }
     let created = endpoint(&admin, "https://example.com/hook").await;
     let refused = admin.patch(&path_of(&created), json!({"url": "https://user@example.com"})).await;
     assert_eq!(refused.faults(), faults([("/url", "format")]));
