@@ -1,7 +1,7 @@
 //! The settings of a store. The file overrides the defaults, the environment the file, and flags the environment.
 //!
-//! An invalid value is refused at the start, with its file or variable and its key. `undercroft.example.toml` documents
-//! all settings with their defaults.
+//! An invalid value is refused at the start, with its file or variable and its key. `undercroft.example.toml`
+//! documents all settings with their defaults.
 
 mod layers;
 mod readers;
@@ -23,7 +23,7 @@ use crate::infrastructure::repositories::DatabaseUrl;
 
 use self::readers::{
     broker_name, currency_or_auto, database_url, events_url, files_url, log_level, mail_sender, mail_url,
-    optional_socket_address, parsed, positive_seconds, public_url, seconds, socket_address,
+    optional_socket_address, page_url, parsed, positive_seconds, public_url, seconds, socket_address,
 };
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub public_url: String,
     /// The terms of the store.
     pub store: StoreSettings,
+    /// The pages of the shop to which e-mails lead.
+    pub pages: PageSettings,
     /// The limits of calls to payment providers.
     pub payments: PaymentSettings,
     /// The broker that carries events.
@@ -70,6 +72,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             public_url: String::new(),
             store: StoreSettings::default(),
+            pages: PageSettings::default(),
             payments: PaymentSettings::default(),
             events: EventSettings::default(),
             mail: MailSettings::default(),
@@ -90,6 +93,13 @@ impl Settings {
             Sandbox::Enabled => true,
             Sandbox::Disabled => false,
         }
+    }
+
+    /// Returns whether developers read e-mails in the sandbox: with the sandbox, if only this machine reaches the
+    /// store, and no mail server gets them.
+    pub fn has_sandbox_emails(&self) -> bool {
+        let has_server = matches!(self.mail.url, Some(MailUrl::Smtp(_)));
+        self.has_sandbox() && self.public_address().is_none() && !has_server
     }
 
     /// Returns the address at which other machines reach the store, directly or through a proxy; `None` if both
@@ -129,6 +139,18 @@ pub struct StoreSettings {
     pub idempotency_hours: NonZeroU32,
     /// When a payment is captured.
     pub capture: Capture,
+}
+
+/// `[pages]`: the pages of the shop to which e-mails lead.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PageSettings {
+    /// The URL of the page that verifies an e-mail address, with `{token}`; `None` if there is none.
+    #[serde(deserialize_with = "page_url")]
+    pub email_verification: Option<String>,
+    /// The URL of the page that sets a new password, with `{token}`; `None` if there is none.
+    #[serde(deserialize_with = "page_url")]
+    pub password_reset: Option<String>,
 }
 
 /// When a payment is captured.

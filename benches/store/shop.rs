@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use undercroft::application::{Store, Terms};
+use undercroft::application::{AccountPages, Store, Terms};
 use undercroft::domain::address::Address;
 use undercroft::domain::category::Category;
 use undercroft::domain::context::Context;
@@ -108,6 +108,8 @@ fn terms() -> Outcome<Terms> {
         cancellation: SignedDuration::from_hours(24),
         idempotency: SignedDuration::from_hours(24),
         capture_at_checkout: true,
+        pages: AccountPages::default(),
+        sandbox_emails: false,
     })
 }
 

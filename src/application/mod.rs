@@ -28,14 +28,18 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use crate::domain::country::Country;
 use crate::domain::money::Currency;
 use crate::infrastructure::Infrastructure;
 use crate::infrastructure::exceptions::{Conflict, Failure};
-use crate::infrastructure::repositories::Database;
+use crate::infrastructure::repositories::{Database, SigningKey};
 
 use crate::application::people::passwords::Passwords;
+
+/// The most password resets that are processed at the same time.
+const MAX_PASSWORD_RESETS: usize = 64;
 
 /// A store: the infrastructure and the terms. Clones share both.
 #[derive(Debug, Clone)]
@@ -46,18 +50,26 @@ pub struct Store {
     pub terms: Arc<Terms>,
     /// Hashes passwords, a bounded number at the same time.
     pub passwords: Passwords,
+    /// The password resets that may still be processed at the same time.
+    pub(crate) password_resets: Arc<Semaphore>,
 }
 
 impl Store {
     /// Returns a store with this infrastructure and these terms.
     pub fn new(infrastructure: Infrastructure, terms: Terms) -> Self {
         let passwords = Passwords::new(Arc::clone(&infrastructure.database.context().ids));
-        Self { infrastructure, terms: Arc::new(terms), passwords }
+        let password_resets = Arc::new(Semaphore::new(MAX_PASSWORD_RESETS));
+        Self { infrastructure, terms: Arc::new(terms), passwords, password_resets }
     }
 
     /// Returns the database.
     pub fn database(&self) -> &Database {
         &self.infrastructure.database
+    }
+
+    /// Returns what e-mails about accounts are made from.
+    pub(crate) fn mailing(&self) -> Mailing {
+        Mailing { key: self.database().signing_key().clone(), terms: Arc::clone(&self.terms) }
     }
 
     /// Returns the time of the store's clock.
@@ -87,6 +99,29 @@ pub struct Terms {
     pub idempotency: SignedDuration,
     /// Whether a checkout captures the payment, or only authorizes it until an administrator captures it.
     pub capture_at_checkout: bool,
+    /// The pages of the shop to which e-mails about accounts lead.
+    pub pages: AccountPages,
+    /// Whether everyone can read the last e-mails to an address, as developers need it. Only for a store that no
+    /// other machine reaches.
+    pub sandbox_emails: bool,
+}
+
+/// The URLs of pages of the shop, with `{token}` where the token is inserted. An e-mail without one has the token
+/// alone.
+#[derive(Debug, Clone, Default)]
+pub struct AccountPages {
+    /// The page that verifies an e-mail address.
+    pub email_verification: Option<String>,
+    /// The page that sets a new password.
+    pub password_reset: Option<String>,
+}
+
+/// What e-mails about accounts are made from, as a parameter of transactions.
+pub(crate) struct Mailing {
+    /// The secret from which tokens follow.
+    pub(crate) key: SigningKey,
+    /// The terms.
+    pub(crate) terms: Arc<Terms>,
 }
 
 /// Fails with [`Conflict::PreconditionFailed`] if a version is expected and differs from the current one.

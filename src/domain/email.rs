@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::ids::{EmailId, UserId};
+use super::ids::{EmailId, UserId, UserTokenId};
 use super::state::states;
 
 /// The waits before the attempts after the first: about a day in all.
@@ -57,6 +57,8 @@ pub struct Email {
     pub created_at: Timestamp,
     /// When the e-mail was sent or failed.
     pub ended_at: Option<Timestamp>,
+    /// The token that replaces `{token}` in the text when the e-mail is handed to the mail server.
+    pub token_id: Option<UserTokenId>,
 }
 
 impl std::fmt::Debug for Email {

@@ -32,5 +32,6 @@ pub(crate) mod template;
 pub mod text;
 pub(crate) mod time;
 pub mod user;
+pub mod user_token;
 pub mod webhook;
 pub mod words;

@@ -81,6 +81,24 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
     Err(de::Error::custom(format!("`{text}` is not the URL of a store, such as https://shop.example.com")))
 }
 
+/// Reads the URL of a page of the shop, or an empty text for none.
+pub(super) fn page_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let filled = text.replace("{token}", "x");
+    let is_url = filled.parse::<Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if is_url && filled != text {
+        return Ok(Some(text));
+    }
+    Err(de::Error::custom(format!(
+        "`{text}` is not the URL of a page with `{{token}}`, such as https://shop.example.com/reset#{{token}}"
+    )))
+}
+
 /// Reads the URL of a mail server, or an empty text for none. It may contain a password, so it is not in the message.
 pub(super) fn mail_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MailUrl>, D::Error> {
     let text = String::deserialize(deserializer)?;

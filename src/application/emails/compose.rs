@@ -79,7 +79,16 @@ async fn about_order(
     arguments.extend(more.as_object().cloned().unwrap_or_default());
     let (subject, body) = texts(kind, &arguments)?;
     let event_id = Some(envelope.id);
-    write(work, Draft { event_id, kind, user_id: order.user_id, recipient: order.email, subject, body }).await
+    let draft = Draft {
+        event_id,
+        token_id: None,
+        kind,
+        user_id: order.user_id,
+        recipient: order.email,
+        subject,
+        body,
+    };
+    write(work, draft).await
 }
 
 fn order_arguments(order: &Order) -> Map<String, Value> {
@@ -118,7 +127,8 @@ async fn subscription_changed(
     let kind = format!("subscription_{}", event.status);
     let (subject, body) = texts(&kind, &arguments)?;
     let (event_id, user_id) = (Some(envelope.id), Some(user.id));
-    let draft = Draft { event_id, kind: &kind, user_id, recipient: user.email, subject, body };
+    let draft =
+        Draft { event_id, token_id: None, kind: &kind, user_id, recipient: user.email, subject, body };
     write(work, draft).await
 }
 

@@ -29,6 +29,7 @@ async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
         let Some(user) = work.find::<User>(user_id).await? else { continue };
         let draft = Draft {
             event_id: None,
+            token_id: None,
             kind: "digest",
             user_id: Some(user_id),
             recipient: user.email,

@@ -1,11 +1,13 @@
 //! E-mails to customers about their orders and subscriptions, and to administrators.
 //!
-//! The subscriber of `compose` writes an e-mail in the unit of work that handles an event, once for each event. The job
-//! of `sender` hands each to the mail server until it is accepted or refused for good.
+//! Use cases write those about accounts (`accounts`). The subscriber of `compose` writes an e-mail in the unit of
+//! work that handles an event, once for each event. The job of `sender` hands each to the mail server until it is
+//! accepted or refused for good.
 //!
 //! A store sends e-mails from the first start of a worker with a mailer on. From then on they are written by every
 //! worker and sent by those with a mailer; one that is due for [`EXPIRY`] and was not attempted fails.
 
+pub(crate) mod accounts;
 pub(crate) mod compose;
 pub(crate) mod digest;
 pub(crate) mod sender;
@@ -15,19 +17,20 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::application::Store;
-use crate::application::people::notify::is_erased;
 use crate::domain::email::{Email, EmailStatus};
-use crate::domain::ids::{EmailId, UserId};
+use crate::domain::ids::{EmailId, UserId, UserTokenId};
 use crate::domain::state::State;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
-    Connection, EmailFilter, EmailRepository, Page, SettingsRepository, UnitOfWork,
+    Connection, EmailFilter, EmailRepository, Page, SettingsRepository, UnitOfWork, UserRepository,
 };
 
 /// The retention of an e-mail that was sent or failed.
 pub const EMAIL_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The time after which an e-mail that is due is not sent any more, because no worker with a mailer ran.
 pub const EXPIRY: SignedDuration = SignedDuration::from_hours(48);
+/// The most e-mails of an address that the sandbox shows.
+const SHOWN: usize = 20;
 /// The key of the time since which the store sends e-mails.
 const SINCE: &str = "emails_since";
 
@@ -52,6 +55,23 @@ pub async fn email(store: &Store, id: EmailId) -> Result<Email, Failure> {
     Ok(store.database().read().await?.find(id).await?.ok_or(NotFound::Email)?)
 }
 
+/// Returns the last e-mails to an address as their recipient gets them, with their tokens, newest first.
+///
+/// They are for developers, and only of a store whose terms allow it: whoever reads a token can use it. Those to
+/// administrators are not among them.
+///
+/// # Errors
+///
+/// [`NotFound::Email`] if the store does not allow it.
+pub async fn in_sandbox(store: &Store, address: &str) -> Result<Vec<Email>, Failure> {
+    if !store.terms.sandbox_emails {
+        return Err(NotFound::Email.into());
+    }
+    let found = EmailRepository(&mut store.database().read().await?).to_address(address, SHOWN).await?;
+    let key = store.database().signing_key();
+    Ok(found.into_iter().map(|email| accounts::with_token(key, email)).collect())
+}
+
 /// Sends an e-mail that failed once more, with as many attempts as a new one.
 ///
 /// # Errors
@@ -70,7 +90,8 @@ pub async fn retry(store: &Store, id: EmailId) -> Result<Email, Failure> {
     write.await
 }
 
-/// Records since when the store sends e-mails, so that events from before cause none; for use at the start of a worker.
+/// Records since when the store sends e-mails, so that events from before cause none; for use at the start of a
+/// worker.
 pub(crate) async fn begin(store: &Store) -> Result<(), Failure> {
     if store.infrastructure.mail.is_none() {
         return Ok(());
@@ -91,6 +112,7 @@ async fn since(connection: &mut Connection) -> Result<Option<Timestamp>, Failure
 /// What an e-mail is about and to whom it is sent.
 struct Draft<'a> {
     event_id: Option<Uuid>,
+    token_id: Option<UserTokenId>,
     kind: &'a str,
     user_id: Option<UserId>,
     recipient: String,
@@ -114,13 +136,14 @@ async fn write(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<(), Failure> {
         error: None,
         created_at: work.now(),
         ended_at: None,
+        token_id: draft.token_id,
     };
     if !work.insert_new(&email).await? {
         return Ok(());
     }
     // an erasure that began before the insert is committed now; a later one waits, and removes the e-mail
     if let Some(user_id) = email.user_id
-        && is_erased(work, user_id).await?
+        && UserRepository(work).is_erased(user_id).await?
     {
         work.remove::<Email>(email.id).await?;
     }

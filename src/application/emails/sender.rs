@@ -5,11 +5,13 @@ use std::time::Instant;
 use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
+use super::accounts::with_token;
 use super::{EMAIL_RETENTION, EXPIRY};
 use crate::application::Store;
 use crate::domain::email::{Email, EmailStatus, wait_after};
 use crate::domain::ports::MailError;
 use crate::domain::time::{earlier, later};
+use crate::domain::user_token::UserToken;
 use crate::infrastructure::events::{
     CallOutcome, EmailDeliveryEvent, EmailOutcome, ThirdPartyApiResponseEvent,
 };
@@ -22,6 +24,8 @@ const BATCH: usize = 100;
 const CONCURRENCY: usize = 4;
 /// Why an e-mail that was not attempted in time failed.
 const NOT_SENT: &str = "no worker with `mail.url` ran for two days";
+/// Why an e-mail with a token was not sent.
+const TOKEN_EXPIRED: &str = "its token has expired, was used or was replaced";
 
 /// Returns whether e-mails are due.
 pub(crate) async fn any_due(store: &Store) -> Result<bool, Failure> {
@@ -56,6 +60,10 @@ async fn send(store: &Store, email: Email) -> Result<(), Failure> {
     // the user may have been erased since it was read
     let present: Option<Email> = store.database().read().await?.find(email.id).await?;
     let Some(email) = present.filter(|email| email.status == EmailStatus::Pending) else { return Ok(()) };
+    if !has_valid_token(store, &email).await? {
+        return store.database().write(email, async |work, email| end_expired(work, email).await).await;
+    }
+    let email = with_token(store.database().signing_key(), email);
     let begun = Instant::now();
     let result = mail.mailer().send(&email).await;
     store.infrastructure.bus.emit(&ThirdPartyApiResponseEvent {
@@ -74,6 +82,23 @@ async fn send(store: &Store, email: Email) -> Result<(), Failure> {
         .database()
         .write((email, result), async |work, (email, result)| record(work, email, result).await);
     write.await
+}
+
+/// Returns whether the token of an e-mail is valid, if it has one.
+async fn has_valid_token(store: &Store, email: &Email) -> Result<bool, Failure> {
+    let Some(id) = email.token_id else { return Ok(true) };
+    let token: Option<UserToken> = store.database().read().await?.find(id).await?;
+    Ok(token.is_some_and(|token| token.expires_at > store.now()))
+}
+
+/// Ends an e-mail whose token is not valid any more.
+async fn end_expired(work: &mut UnitOfWork, email: &Email) -> Result<(), Failure> {
+    let error = Some(TOKEN_EXPIRED.to_owned());
+    let attempt = EmailAttempt { id: email.id, status: EmailStatus::Failed, due_at: None, error };
+    if !EmailRepository::record(work, &attempt).await? {
+        return Ok(());
+    }
+    publish(work, email, EmailOutcome::Expired, email.attempts + 1).await
 }
 
 /// Records the outcome of an attempt with its event.

@@ -49,10 +49,14 @@ mod tests {
         kinds.sort_unstable();
         let known = [
             "digest",
+            "email_change",
+            "email_change_requested",
+            "email_verification",
             "order_cancelled",
             "order_delivered",
             "order_fulfilled",
             "order_paid",
+            "password_reset",
             "payment_refunded",
             "subscription_cancelled",
             "subscription_expired",

@@ -81,6 +81,7 @@ pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
         scheduled("purge_carts", PURGE, purge::purge_carts),
         scheduled("purge_idempotency_keys", PURGE, purge::purge_idempotency_keys),
         scheduled("purge_sessions", PURGE, purge::purge_sessions),
+        scheduled("purge_user_tokens", PURGE, purge::purge_user_tokens),
         scheduled("purge_events", PURGE, purge::purge_events),
         scheduled("purge_webhook_deliveries", PURGE, purge::purge_webhook_deliveries),
         scheduled("purge_jobs", PURGE, purge::purge_jobs),

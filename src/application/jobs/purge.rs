@@ -3,12 +3,14 @@
 use super::JobContext;
 use crate::application::emails::sender;
 use crate::application::files;
+use crate::application::people::tokens::TOKEN_RETENTION;
 use crate::application::webhooks::WEBHOOK_RETENTION;
 use crate::domain::time::earlier;
 use crate::infrastructure::events::jobs::HISTORY;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{
-    CartRepository, IdempotencyRepository, JobRepository, SessionRepository, WebhookRepository,
+    CartRepository, IdempotencyRepository, JobRepository, SessionRepository, UserTokenRepository,
+    WebhookRepository,
 };
 
 /// The most rows deleted in one unit of work.
@@ -38,6 +40,15 @@ pub(super) async fn purge_sessions(context: JobContext) -> Result<usize, Failure
         .store
         .database()
         .write((), async |work, ()| Ok::<_, Failure>(SessionRepository::purge_expired(work, LIMIT).await?));
+    purge.await.map(count)
+}
+
+/// Deletes tokens of users that have expired.
+pub(super) async fn purge_user_tokens(context: JobContext) -> Result<usize, Failure> {
+    let purge = context.store.database().write((), async |work, ()| {
+        let before = earlier(work.now(), TOKEN_RETENTION);
+        Ok::<_, Failure>(UserTokenRepository::purge(work, before, LIMIT).await?)
+    });
     purge.await.map(count)
 }
 

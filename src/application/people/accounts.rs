@@ -13,6 +13,7 @@ use crate::infrastructure::repositories::{
     UserRepository,
 };
 
+use super::email_addresses;
 use crate::application::Store;
 use crate::application::idempotency::{Responder, once};
 
@@ -39,7 +40,7 @@ pub struct CreateUser {
     pub locale: Option<String>,
 }
 
-/// Creates the account of a customer.
+/// Creates the account of a customer, and sends a token to its address.
 ///
 /// The response says whether the address has an account already; docs/decisions/0006-account-enumeration.md
 /// explains why.
@@ -52,9 +53,10 @@ pub async fn register(
         responder.key = Some(store.passwords.blind(key).await?);
     }
     let password_hash = store.passwords.hash(&new.password).await?;
-    let given = (new, password_hash, responder.key.clone());
-    let registered = once(store, responder, given, async |work, (new, hash, key)| {
+    let given = (new, password_hash, responder.key.clone(), store.mailing());
+    let registered = once(store, responder, given, async |work, (new, hash, key, mailing)| {
         let user = insert(work, new, hash, Role::Customer).await?;
+        email_addresses::welcome(work, mailing, &user).await?;
         if let Some(key) = key {
             // an erasure of the user deletes the stored response
             IdempotencyRepository(work).set_subject(key, user.id.0).await?;

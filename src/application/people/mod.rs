@@ -1,11 +1,14 @@
 //! Users, their sessions, preferences and notifications.
 
 pub mod accounts;
+pub mod email_addresses;
 pub mod notification_text;
 pub mod notifications;
 pub mod notify;
+pub mod password_resets;
 pub mod passwords;
 pub mod preferences;
 pub mod profile;
 pub mod sessions;
+pub(crate) mod tokens;
 pub mod users;

@@ -9,7 +9,6 @@ use crate::domain::events::{
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::job::JobStatus;
 use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
-use crate::domain::user::User;
 use crate::infrastructure::events::{
     BackgroundJobCompletedEvent, EmailDeliveryEvent, EmailOutcome, Envelope, Subscriber,
 };
@@ -88,13 +87,13 @@ async fn write(
     facts: NotificationFacts,
     envelope: &Envelope,
 ) -> Result<(), Failure> {
-    if is_erased(work, user_id).await? {
+    if UserRepository(work).is_erased(user_id).await? {
         return Ok(());
     }
     let notification = new_notification(work, user_id, kind, facts, envelope.occurred_at);
     work.insert(&notification).await?;
     // an erasure that began before the insert is committed now; a later one waits, and removes the notification
-    if is_erased(work, user_id).await? {
+    if UserRepository(work).is_erased(user_id).await? {
         work.remove::<Notification>(notification.id).await?;
     }
     Ok(())
@@ -158,9 +157,4 @@ fn new_notification(
         read_at: None,
         created_at,
     }
-}
-
-/// Returns whether a user was erased.
-pub(crate) async fn is_erased(work: &mut UnitOfWork, id: UserId) -> Result<bool, Failure> {
-    Ok(work.find::<User>(id).await?.is_none_or(|user| user.erased_at.is_some()))
 }

@@ -5,10 +5,11 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
-use crate::domain::user::{Preferences, User};
-use crate::infrastructure::exceptions::{Failure, UserNotFoundException};
+use crate::domain::user::Preferences;
+use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{PreferencesRepository, UnitOfWork};
 
+use super::users::lock_not_erased;
 use crate::application::{Store, check_version};
 
 /// The new preferences of a user.
@@ -54,8 +55,7 @@ async fn replace_in(
     new: &ReplacePreferences,
 ) -> Result<Preferences, Failure> {
     // an erasure waits for the lock, and removes what is written here
-    let user = work.lock::<User>(user_id).await?.filter(|user| user.erased_at.is_none());
-    user.ok_or(UserNotFoundException { id: user_id })?;
+    lock_not_erased(work, user_id).await?;
     let mut preferences = PreferencesRepository(work).of(user_id).await?;
     check_version(preferences.version, expected_version)?;
 

@@ -10,12 +10,13 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
 };
-use crate::infrastructure::repositories::{SessionRepository, UnitOfWork};
+use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserTokenRepository};
 
 use super::accounts::check_birth_date;
-use super::users;
+use super::{email_addresses, users};
+use crate::application::emails::accounts::are_sent;
 use crate::application::partial_update::nullable;
-use crate::application::{Store, check_version};
+use crate::application::{Mailing, Store, check_version};
 
 /// A partial update of an account: a member that is omitted keeps its value.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -28,7 +29,8 @@ pub struct UpdateAccount {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<Date>)]
     pub birth_date: Option<Option<Date>>,
-    /// The e-mail address. Requires `current_password`.
+    /// The new e-mail address. Requires `current_password`. If the store sends e-mails, it becomes that of the
+    /// account when the token in the e-mail to it is used; until then the account keeps its address.
     #[schema(nullable = false, format = "email", max_length = 254)]
     pub email: Option<String>,
     /// The new password. Requires `current_password`, and ends all other sessions of the user.
@@ -62,11 +64,11 @@ pub async fn update(store: &Store, owner: AccountOwner, change: UpdateAccount) -
         None => None,
     };
 
-    let given = (owner, change, Hashes { proven, new: password_hash });
-    store
-        .database()
-        .write(given, async |work, (owner, change, hashes)| apply(work, owner, change, hashes).await)
-        .await
+    let given = (owner, change, Hashes { proven, new: password_hash }, store.mailing());
+    let write = store.database().write(given, async |work, (owner, change, hashes, mailing)| {
+        apply(work, (owner, mailing), change, hashes).await
+    });
+    write.await
 }
 
 /// A request to erase the own account.
@@ -104,7 +106,8 @@ struct Hashes {
     new: Option<String>,
 }
 
-/// Returns the stored hash of a user's password, and fails if `password` is not the user's. Attempts count as log-ins.
+/// Returns the stored hash of a user's password, and fails if `password` is not the user's. Attempts count as
+/// log-ins.
 async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) -> Result<String, Failure> {
     let fault = |fault| ValidationException::one("/current_password", fault);
     let password = password.ok_or_else(|| fault(Fault::Required))?;
@@ -118,11 +121,11 @@ async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) 
 
 async fn apply(
     work: &mut UnitOfWork,
-    owner: &AccountOwner,
+    (owner, mailing): (&AccountOwner, &Mailing),
     change: &UpdateAccount,
     hashes: &Hashes,
 ) -> Result<User, Failure> {
-    let mut user = users::find_not_erased(work, owner.user_id).await?;
+    let mut user = users::lock_not_erased(work, owner.user_id).await?;
     check_version(user.version, owner.expected_version)?;
     if hashes.proven.is_some() && hashes.proven != user.password_hash {
         return Err(Conflict::Stale.into());
@@ -131,6 +134,11 @@ async fn apply(
     set_members(&mut user, change, work.now())?;
     if let Some(hash) = &hashes.new {
         user.password_hash = Some(hash.clone());
+        // who knew the former password may have requested them
+        UserTokenRepository::end_all_of(work, user.id).await?;
+    }
+    if let Some(email) = change.email.as_ref().filter(|email| **email != user.email) {
+        change_email(work, mailing, &mut user, email).await?;
     }
     match work.update(&mut user).await {
         Err(error) if error.is_taken("users_email") => return Err(EmailAlreadyUsedException.into()),
@@ -152,11 +160,21 @@ fn set_members(user: &mut User, change: &UpdateAccount, now: Timestamp) -> Resul
         check_birth_date(birth_date, now)?;
         user.birth_date = birth_date;
     }
-    if let Some(email) = &change.email
-        && *email != user.email
-    {
-        user.email.clone_from(email);
-        user.email_verified_at = None;
-    }
     Ok(())
+}
+
+/// Sends a token to the new address of a user, whose use changes the address. If the store sends no e-mails, the
+/// address is changed at once, and is not verified.
+async fn change_email(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    user: &mut User,
+    email: &str,
+) -> Result<(), Failure> {
+    if are_sent(work, &mailing.terms).await? {
+        return email_addresses::begin_change(work, mailing, user, email).await;
+    }
+    email.clone_into(&mut user.email);
+    user.email_verified_at = None;
+    Ok(UserTokenRepository::end_all_of(work, user.id).await?)
 }

@@ -87,6 +87,12 @@ pub(super) async fn find_not_erased(work: &mut UnitOfWork, id: UserId) -> Result
     found.ok_or_else(|| UserNotFoundException { id }.into())
 }
 
+/// Locks a user that was not erased, and returns it.
+pub(super) async fn lock_not_erased(work: &mut UnitOfWork, id: UserId) -> Result<User, Failure> {
+    let found = work.lock::<User>(id).await?.filter(|user| user.erased_at.is_none());
+    found.ok_or_else(|| UserNotFoundException { id }.into())
+}
+
 /// Fails if there is no administrator other than `id`.
 async fn check_other_admin(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
     // Without the lock, two administrators removed at the same time would each be seen by the other's check.

@@ -66,6 +66,9 @@ pub enum Conflict {
     /// 409: the store has as many webhook endpoints as it may have.
     #[error("the store has as many webhook endpoints as it may have")]
     TooManyWebhookEndpoints,
+    /// 409: the store sends no e-mails.
+    #[error("the store sends no e-mails")]
+    NoEmails,
     /// 422: the idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyKeyReused,
@@ -88,6 +91,7 @@ impl Exception for Conflict {
             Self::StockReserved { .. } => "stock_reserved",
             Self::WebhookEndpointInactive => "webhook_endpoint_inactive",
             Self::TooManyWebhookEndpoints => "too_many_webhook_endpoints",
+            Self::NoEmails => "no_emails",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
         }
@@ -107,6 +111,7 @@ impl Exception for Conflict {
             | Self::FileInUse
             | Self::WebhookEndpointInactive
             | Self::TooManyWebhookEndpoints
+            | Self::NoEmails
             | Self::StockReserved { .. } => Kind::Refused,
         }
     }

@@ -68,14 +68,21 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         [C::AlreadyReviewed, C::OpenOrders, C::LastAdmin, C::DiscountInUse, C::FileInUse].map(Failure::from),
     );
     examples.extend([C::WebhookEndpointInactive, C::TooManyWebhookEndpoints].map(Failure::from));
+    examples.push(C::NoEmails.into());
     examples.push(C::CategoryInUse { products: 2, subcategories: 1 }.into());
     examples.push(C::ForbiddenTransition { what: "review", from: "approved", to: "pending" }.into());
     examples.extend(
         [R::BodyIncomplete, R::NotOneHost, R::MethodNotAllowed, R::TooSlow, R::TooManyAtOnce]
             .map(Failure::from),
     );
-    examples
-        .extend([R::BodyTooLarge { limit: 9 }, R::MalformedJson { line: 1, column: 2 }].map(Failure::from));
+    examples.extend(
+        [
+            R::TooManyEmails { retry_after: 9 },
+            R::BodyTooLarge { limit: 9 },
+            R::MalformedJson { line: 1, column: 2 },
+        ]
+        .map(Failure::from),
+    );
     examples.push(R::MalformedHeader { header: "If-Match", expected: "a list of entity tags" }.into());
     examples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
     examples.push(R::RangeNotSatisfiable { size: 9 }.into());
@@ -123,6 +130,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::NotSoldIn { currency: Currency::EUR },
         F::PrivateUrl,
         F::WrongPassword,
+        F::InvalidToken,
         F::Cycle,
         F::InvalidCursor,
         F::AmountTooLarge,

@@ -129,6 +129,8 @@ pub enum Fault {
     PrivateUrl,
     /// The password is not that of the user.
     WrongPassword,
+    /// The token is not known, has expired or was used.
+    InvalidToken,
     /// The category would be below itself.
     Cycle,
     /// The cursor was not issued by this store, or belongs to another list.
@@ -163,6 +165,7 @@ impl Fault {
             Self::NotSoldIn { .. } => "not_sold_in",
             Self::PrivateUrl => "private_url",
             Self::WrongPassword => "wrong_password",
+            Self::InvalidToken => "invalid_token",
             Self::Cycle => "cycle",
             Self::InvalidCursor => "invalid_cursor",
             Self::Invalid => "invalid",
@@ -196,6 +199,7 @@ impl Fault {
             | Self::NotFound
             | Self::PrivateUrl
             | Self::WrongPassword
+            | Self::InvalidToken
             | Self::Cycle
             | Self::InvalidCursor
             | Self::Invalid => Map::new(),

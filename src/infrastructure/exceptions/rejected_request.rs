@@ -1,6 +1,6 @@
 //! A request is rejected before its content is looked at: syntax, size, media type, rate.
 
-use http::header::CONTENT_RANGE;
+use http::header::{CONTENT_RANGE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -58,6 +58,12 @@ pub enum RejectedRequest {
     /// 429: the greatest number of such requests is in progress.
     #[error("too many such requests are in progress")]
     TooManyAtOnce,
+    /// 429: the account was sent the greatest number of such e-mails in the last hour.
+    #[error("the account was sent too many such e-mails")]
+    TooManyEmails {
+        /// The seconds until a further one is sent.
+        retry_after: u64,
+    },
 }
 
 impl Exception for RejectedRequest {
@@ -73,12 +79,15 @@ impl Exception for RejectedRequest {
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::TooManyAtOnce => "too_many_requests",
+            Self::TooManyEmails { .. } => "too_many_emails",
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
-            Self::BodyIncomplete | Self::TooSlow | Self::TooManyAtOnce => Kind::Retryable,
+            Self::BodyIncomplete | Self::TooSlow | Self::TooManyAtOnce | Self::TooManyEmails { .. } => {
+                Kind::Retryable
+            }
             Self::MalformedJson { .. }
             | Self::MalformedHeader { .. }
             | Self::NotOneHost
@@ -100,7 +109,7 @@ impl Exception for RejectedRequest {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyAtOnce | Self::TooManyEmails { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -117,13 +126,15 @@ impl Exception for RejectedRequest {
             | Self::NotOneHost
             | Self::MethodNotAllowed
             | Self::TooSlow
-            | Self::TooManyAtOnce => Map::new(),
+            | Self::TooManyAtOnce
+            | Self::TooManyEmails { .. } => Map::new(),
         }
     }
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
             Self::TooManyAtOnce => retry_after_a_second(),
+            Self::TooManyEmails { retry_after } => vec![(RETRY_AFTER, (*retry_after).into())],
             Self::RangeNotSatisfiable { size } => {
                 let value = HeaderValue::from_str(&format!("bytes */{size}"));
                 value.into_iter().map(|value| (CONTENT_RANGE, value)).collect()

@@ -25,6 +25,7 @@ table! {
     error,
     created_at,
     ended_at,
+    token_id,
 }
 
 /// Which e-mails a list shows.
@@ -59,6 +60,15 @@ impl EmailRepository<'_> {
     ) -> Result<Page<Email>, ListError> {
         let conditions = Conditions::default().compare_some("status =", filter.status);
         self.0.newest(filter, conditions, request).await
+    }
+
+    /// Returns the last e-mails to an address that no administrator has, newest first.
+    pub async fn to_address(&mut self, address: &str, limit: usize) -> Result<Vec<Email>, DatabaseError> {
+        let sql = select::<Email>(
+            "WHERE recipient = $1 AND (user_id IS NULL OR user_id NOT IN (SELECT id FROM users WHERE role = 'admin')) \
+             ORDER BY created_at DESC, id DESC LIMIT $2",
+        );
+        self.0.all(&sql, &params![address, limit]).await
     }
 
     /// Returns up to `limit` e-mails that are due at `now`, and since `earliest` at the earliest, the first due first.

@@ -38,6 +38,7 @@ mod shipping_repository;
 mod subscription_repository;
 mod tax_repository;
 mod user_repository;
+mod user_token_repository;
 mod webhook_repository;
 
 pub use cart_repository::CartRepository;
@@ -76,6 +77,7 @@ pub use shipping_repository::ShippingRepository;
 pub use subscription_repository::{SubscriptionFilter, SubscriptionRepository};
 pub use tax_repository::TaxRepository;
 pub use user_repository::{EraseError, UserFilter, UserRepository};
+pub use user_token_repository::{UserTokenRepository, token_text};
 pub use webhook_repository::{WebhookAttempt, WebhookCounts, WebhookDeliveryFilter, WebhookRepository};
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ impl UserRepository<'_> {
         self.0.first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)]).await
     }
 
+    /// Returns whether a user was erased.
+    pub async fn is_erased(&mut self, id: UserId) -> Result<bool, DatabaseError> {
+        Ok(self.0.find::<User>(id).await?.is_none_or(|user| user.erased_at.is_some()))
+    }
+
     /// Returns a page of users, newest first.
     pub async fn list(
         &mut self,

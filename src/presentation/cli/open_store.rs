@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 
 use crate::{
-    application::{Store, Terms, catalogue::store_currency},
+    application::{AccountPages, Store, Terms, catalogue::store_currency},
     domain::{context::Context, money::Currency},
     infrastructure::{
         Infrastructure,
@@ -24,7 +24,7 @@ pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Stor
     if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {
         infrastructure = infrastructure.with_broker(transport, settings.events.mode);
     }
-    Ok(Store::new(infrastructure, terms(&settings.store, currency)))
+    Ok(Store::new(infrastructure, terms(settings, currency)))
 }
 
 /// Returns the currency of requests that name none: that of the settings, or of the store's first import.
@@ -61,7 +61,9 @@ fn files(settings: &Settings) -> Files {
 }
 
 /// Returns the store's terms.
-fn terms(settings: &StoreSettings, default_currency: Currency) -> Terms {
+fn terms(settings: &Settings, default_currency: Currency) -> Terms {
+    let (sandbox_emails, pages) = (settings.has_sandbox_emails(), settings.pages.clone());
+    let settings = &settings.store;
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
     Terms {
         name: settings.name.clone(),
@@ -73,5 +75,10 @@ fn terms(settings: &StoreSettings, default_currency: Currency) -> Terms {
         cancellation: days(settings.cancellation_days),
         idempotency: SignedDuration::from_hours(settings.idempotency_hours.get().into()),
         capture_at_checkout: settings.capture == Capture::Automatic,
+        pages: AccountPages {
+            email_verification: pages.email_verification,
+            password_reset: pages.password_reset,
+        },
+        sandbox_emails,
     }
 }

@@ -13,6 +13,7 @@ use undercroft::application::emails::{email, emails, retry};
 use undercroft::application::jobs::event_log::{ReplayRequest, replay};
 use undercroft::application::jobs::job_queue;
 use undercroft::application::jobs::worker::work;
+use undercroft::application::people::email_addresses::{VerifyEmail, send_verification, verify};
 use undercroft::domain::email::{Email, EmailStatus};
 use undercroft::domain::ids::{EmailId, UserId};
 use undercroft::domain::user::Role;
@@ -76,6 +77,7 @@ async fn pending_for(
             error: None,
             created_at: work.now(),
             ended_at: None,
+            token_id: None,
         };
         work.insert(&email).await?;
         Ok(email.id)
@@ -257,6 +259,24 @@ async fn e_mails_are_sent_by_smtp(shop: &Shop) {
     assert!(message.contains(&format!("Message-ID: <{sent}@example.com>")), "{message}");
     assert!(message.contains("To: buyer@example.com") && message.contains("From: Shop <shop@example.com>"));
     assert!(accepted.try_recv().is_err(), "one e-mail was accepted");
+}
+
+on_both_engines!(the_mail_server_alone_gets_a_token_and_not_an_expired_one);
+async fn the_mail_server_alone_gets_a_token_and_not_an_expired_one(shop: &Shop) {
+    let (port, mut accepted) = mail_server(&Arc::new(Semaphore::new(1))).await;
+    let store = with_mail(shop, &format!("smtp://127.0.0.1:{port}"));
+    work_until_none(&store, "SELECT 1 - COUNT(*) FROM store_settings WHERE key = 'emails_since'").await;
+    let customer = shop.customer().await;
+    send_verification(&shop.store, customer).await.unwrap();
+    send_verification(&shop.store, customer).await.unwrap();
+    work_until_none(&store, "SELECT COUNT(*) FROM emails WHERE status = 'pending'").await;
+    let replaced = "SELECT COUNT(*) FROM emails WHERE status = 'failed' AND error LIKE '%token%'";
+    assert_eq!(value::<i64>(&shop.database, replaced, &[]).await, 1);
+
+    let message = accepted.recv().await.unwrap();
+    let token = message.lines().find_map(|line| line.strip_prefix("Token: ")).unwrap();
+    verify(&shop.store, VerifyEmail { token: token.trim().into() }).await.unwrap();
+    assert!(accepted.try_recv().is_err(), "the e-mail with the replaced token is not sent");
 }
 
 on_both_engines!(a_mail_server_that_is_away_is_asked_again);

@@ -14,6 +14,7 @@ mod proxy;
 #[macro_use]
 pub mod brokers;
 pub mod builders;
+pub mod emails;
 pub mod http;
 pub mod import;
 pub mod orders;

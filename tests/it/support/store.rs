@@ -8,7 +8,7 @@ use undercroft::application::idempotency::{Render, Responder};
 use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector};
 use undercroft::application::selling::orders::OperationOutcome;
 use undercroft::application::selling::priced_cart::PricedCart;
-use undercroft::application::{Store, Terms};
+use undercroft::application::{AccountPages, Store, Terms};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::CartLine;
 use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
@@ -31,12 +31,19 @@ pub fn terms() -> Terms {
         cancellation: SignedDuration::from_hours(14 * 24),
         idempotency: SignedDuration::from_hours(24),
         capture_at_checkout: true,
+        pages: AccountPages::default(),
+        sandbox_emails: false,
     }
 }
 
 /// The terms of a shop that only authorizes payments at checkout.
 pub fn manual_capture() -> Terms {
     Terms { capture_at_checkout: false, ..terms() }
+}
+
+/// The terms of a shop whose e-mails developers read in the sandbox.
+pub fn sandbox_emails() -> Terms {
+    Terms { sandbox_emails: true, ..terms() }
 }
 
 /// The limits of calls to the payment providers of tests.

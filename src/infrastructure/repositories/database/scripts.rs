@@ -21,4 +21,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "product_images",
         script: include_str!("../../../../migrations/0004_product_images.sql"),
     },
+    Migration {
+        version: 5,
+        name: "user_tokens",
+        script: include_str!("../../../../migrations/0005_user_tokens.sql"),
+    },
 ];

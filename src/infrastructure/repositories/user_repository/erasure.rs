@@ -26,8 +26,9 @@ pub enum EraseError {
 }
 
 /// Removes what belongs to the user alone, and the payment method tokens, so that nothing more is charged.
-const STATEMENTS: [&str; 10] = [
+const STATEMENTS: [&str; 11] = [
     "DELETE FROM sessions WHERE user_id = $1",
+    "DELETE FROM user_tokens WHERE user_id = $1",
     "DELETE FROM user_preferences WHERE user_id = $1",
     "DELETE FROM user_identities WHERE user_id = $1",
     "DELETE FROM notifications WHERE user_id = $1",
@@ -54,7 +55,7 @@ impl UserRepository<'_> {
     ///
     /// - The row of the user is kept for the rows that reference it, without name, birth date and password, and with a
     ///   random e-mail address that cannot receive mail.
-    /// - Sessions, preferences, identities, notifications, e-mails, open carts, the delivery details of other carts,
+    /// - Sessions, tokens, preferences, identities, notifications, e-mails, open carts, the delivery details of other carts,
     ///   the responses stored with idempotency keys and the payment method tokens are removed. Subscriptions are
     ///   cancelled.
     /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax. Their

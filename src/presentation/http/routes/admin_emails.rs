@@ -113,7 +113,7 @@ async fn list_emails(
 
 /// Get an e-mail
 ///
-/// Returns an e-mail with its text.
+/// Returns an e-mail with its text. `{token}` stands for a token, which only the recipient gets.
 #[utoipa::path(get, path = "/admin/v1/emails/{id}", tag = "admin-emails", params(("id" = Uuid, Path)),
     responses((status = 200, body = EmailWithTextBody)))]
 async fn get_email(

@@ -2,16 +2,18 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::sessions::logged_out;
+use crate::application::people::email_addresses;
 use crate::application::people::preferences::{self, ReplacePreferences};
 use crate::application::people::profile::{self, AccountOwner, EraseAccount, UpdateAccount};
 use crate::domain::money::Currency;
 use crate::domain::user::Preferences;
-use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException};
+use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException, RejectedRequest};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
@@ -24,7 +26,15 @@ use crate::presentation::http::state::AppState;
 pub(super) fn routes() -> Routes {
     routes![
         get_account,
-        update_account: [any::<EmailAlreadyUsedException>(), Conflict::Stale],
+        update_account: [
+            any::<EmailAlreadyUsedException>(),
+            Conflict::Stale,
+            RejectedRequest::TooManyEmails { retry_after: 60 },
+        ],
+        send_email_verification: [
+            Conflict::NoEmails,
+            RejectedRequest::TooManyEmails { retry_after: 60 },
+        ],
         erase_account: [Conflict::OpenOrders, Conflict::LastAdmin, Conflict::Stale],
         get_preferences,
         replace_preferences,
@@ -56,6 +66,10 @@ async fn get_account(principal: LoggedIn, if_none_match: IfNoneMatch) -> Respons
 /// Update the account
 ///
 /// A change of the e-mail address or password requires the current password. A new password ends all other sessions.
+///
+/// If the store sends e-mails, a new e-mail address gets a token, and the present one a notice; the new one becomes
+/// that of the account when the token is used ("Verify an e-mail address"). If it sends none, the address changes at
+/// once and is not verified; the request then fails with `email_already_used` if the address has another account.
 #[utoipa::path(patch, path = "/v1/me", tag = "account", request_body = UpdateAccount,
     responses((status = 200, body = UserBody)))]
 async fn update_account(
@@ -71,6 +85,19 @@ async fn update_account(
     };
     let user = profile::update(&app.store, owner, change).await?;
     Ok(UserBody::response(&user))
+}
+
+/// Send a token to verify the e-mail address
+///
+/// Sends a token to the e-mail address of the account, which is valid for 24 hours, unless the address is verified.
+/// At most five are sent in an hour.
+#[utoipa::path(post, path = "/v1/me/email-verification", tag = "account", responses((status = 202)))]
+async fn send_email_verification(
+    principal: LoggedIn,
+    State(app): State<AppState>,
+) -> HandlerResult<StatusCode> {
+    email_addresses::send_verification(&app.store, principal.user_id()).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Erase the account

@@ -17,11 +17,13 @@ mod carts;
 mod categories;
 mod checkout;
 mod documentation;
+mod email_verifications;
 mod files;
 mod health;
 mod me;
 mod notifications;
 mod orders;
+mod password_resets;
 mod products;
 mod rates;
 mod reviews;
@@ -52,11 +54,13 @@ pub fn each() -> Vec<Routes> {
         categories::routes(),
         checkout::routes(),
         documentation::routes(),
+        email_verifications::routes(),
         files::routes(),
         health::routes(),
         me::routes(),
         notifications::routes(),
         orders::routes(),
+        password_resets::routes(),
         rates::routes(),
         reviews::routes(),
         products::routes(),

@@ -1,13 +1,19 @@
-//! The confirmation page of the sandbox payment provider. No money moves here.
+//! The sandbox: the confirmation page of its payment provider, where no money moves, and e-mails for developers.
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
-use serde::Deserialize;
+use http::header::CACHE_CONTROL;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::application::emails;
 use crate::application::payments::confirmation;
+use crate::domain::email::Email;
 use crate::domain::payment::PaymentStatus;
 use crate::infrastructure::exceptions::NotFound;
+use crate::presentation::http::json::Json;
+use crate::presentation::http::list::List;
 use crate::presentation::http::principal::{Public, SameSite};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
@@ -21,6 +27,7 @@ pub(super) fn routes() -> Routes {
     routes![
         show_payment: [NotFound::Payment],
         decide_payment: [NotFound::Payment],
+        list_sandbox_emails: [NotFound::Email],
     ]
 }
 
@@ -32,6 +39,30 @@ struct Confirmation {
     /// Whether the shopper approves or declines the payment.
     #[param(inline)]
     decision: Decision,
+}
+
+/// Whose e-mails are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Recipient {
+    /// The address to which the e-mails were sent, as it was written.
+    #[param(max_length = 254)]
+    address: String,
+}
+
+/// An e-mail as its recipient gets it.
+#[derive(Debug, Serialize, ToSchema)]
+struct SandboxEmail {
+    /// The kind.
+    #[schema(example = "password_reset")]
+    kind: String,
+    /// The subject.
+    subject: String,
+    /// The text, with the token.
+    body: String,
+    /// The time at which the e-mail was created.
+    created_at: Timestamp,
 }
 
 /// A decision about a payment.
@@ -69,10 +100,33 @@ async fn show_payment(
     Ok(page(&body))
 }
 
+/// List the last e-mails to an address
+///
+/// Returns up to 20 e-mails, newest first, with the tokens in them: for developers, while a store has no mail
+/// server. Not for e-mails to administrators. Only if no other machine reaches the store; the request fails with
+/// `email_not_found` if not.
+#[utoipa::path(get, path = "/sandbox/emails", tag = "sandbox",
+    responses((status = 200, body = List<SandboxEmail>)))]
+async fn list_sandbox_emails(
+    _: Public,
+    State(app): State<AppState>,
+    _: SameSite,
+    Query(Recipient { address }): Query<Recipient>,
+) -> HandlerResult {
+    let emails = emails::in_sandbox(&app.store, &address).await?;
+    let list = List::whole(emails, |Email { kind, subject, body, created_at, .. }| SandboxEmail {
+        kind,
+        subject,
+        body,
+        created_at,
+    });
+    Ok(([(CACHE_CONTROL, "no-store")], Json(list)).into_response())
+}
+
 /// Approve or decline a sandbox payment
 ///
-/// Records the decision of the shopper and applies it to the payment and its order. A request that another site caused
-/// is refused.
+/// Records the decision of the shopper and applies it to the payment and its order. A request that another site
+/// caused is refused.
 #[utoipa::path(post, path = "/sandbox/3ds/{reference}", tag = "sandbox",
     params(("reference" = String, Path, description = "The reference of the payment, as in its `action_url`.",
         pattern = r"^[!-~]+$")),

@@ -21,7 +21,8 @@ pub(super) fn routes() -> Routes {
 
 /// Register a customer
 ///
-/// Creates an account. The request fails with `email_already_used` if the e-mail address has an account.
+/// Creates an account, and sends a token to verify its e-mail address, if the store sends e-mails. The request fails
+/// with `email_already_used` if the e-mail address has an account.
 #[utoipa::path(post, path = "/v1/users", tag = "users", request_body = CreateUser,
     responses((status = 201, body = UserBody)))]
 async fn create_user(

@@ -5,6 +5,7 @@ mod administrators;
 mod notifications;
 mod preferences;
 mod sessions;
+mod tokens;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use undercroft::application::Terms;
 
 use super::examples::{Operation, document, example, operations, resolve};
+use crate::support::emails::token_to;
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
 use crate::support::store::{execute, fail_placed_orders, manual_capture};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, unique};
@@ -14,7 +16,7 @@ const PASSWORD: &str = "correct horse";
 
 on_both_engines!(
     every_operation_succeeds_as_it_is_documented,
-    ShopOptions::default().terms(manual_capture())
+    ShopOptions::default().terms(Terms { sandbox_emails: true, ..manual_capture() })
 );
 async fn every_operation_succeeds_as_it_is_documented(shop: &Shop) {
     let server = shop.server().await;
@@ -133,6 +135,7 @@ impl Resources<'_> {
                 match resource {
                     "events" if operation.has_query("seconds") => format!("{path}?seconds=1"),
                     "files" if operation.method == Method::POST => format!("{path}?name=a.json"),
+                    "emails" if path.starts_with("/sandbox") => format!("{path}?address=a@example.org"),
                     _ => path,
                 }
             }
@@ -171,9 +174,24 @@ impl Resources<'_> {
             ("POST", "/admin/v1/jobs") => job(&name),
             ("POST", "/admin/v1/files") => json!("the content of a file"),
             ("POST", "/v1/users") => json!({"email": format!("{name}@example.org"), "password": PASSWORD}),
+            ("POST", "/v1/email-verifications") => json!({"token": self.token("email-verification").await}),
+            ("POST", "/v1/password-resets/confirm") => {
+                json!({"token": self.token("password-reset").await, "password": "another horse"})
+            }
             _ => return None,
         };
         Some(body)
+    }
+
+    /// Requests an e-mail to the user; returns the token in it.
+    async fn token(&self, what: &str) -> String {
+        let email = text(&self.user.get("/v1/me").await.expect(200)["email"]);
+        if what == "password-reset" {
+            self.user.post("/v1/password-resets", json!({"email": email})).await.expect(202);
+        } else {
+            self.user.post("/v1/me/email-verification", json!({})).await.expect(202);
+        }
+        token_to(self.server, &email).await
     }
 
     /// Creates a resource as an administrator; returns its id.
@@ -273,7 +291,7 @@ impl Resources<'_> {
     async fn failed_email(&self) -> String {
         const INSERT: &[&str] = &[
             "INSERT INTO emails SELECT id, NULL, 'order_paid', 'a@example.com', 's', 'b', 'failed', 7, NULL, 'refused', \
-             created_at, created_at, NULL FROM users ORDER BY created_at LIMIT 1 ON CONFLICT (id) DO UPDATE SET \
+             created_at, created_at, NULL, NULL FROM users ORDER BY created_at LIMIT 1 ON CONFLICT (id) DO UPDATE SET \
              status = 'failed', due_at = NULL",
         ];
         execute(&self.shop.database, INSERT).await;

@@ -1,0 +1,88 @@
+//! The e-mail addresses of accounts: verified and changed by tokens in e-mails.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::tokens;
+use super::users::lock_not_erased;
+use crate::application::emails::accounts::{are_sent, write_notice};
+use crate::application::{Mailing, Store};
+use crate::domain::ids::UserId;
+use crate::domain::user::User;
+use crate::domain::user_token::TokenPurpose;
+use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException, Failure};
+use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
+
+/// The purposes of tokens that verify an address.
+const PURPOSES: [TokenPurpose; 2] = [TokenPurpose::EmailVerification, TokenPurpose::EmailChange];
+
+/// A token that was sent to an e-mail address.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyEmail {
+    /// The token of the e-mail.
+    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    pub token: SecretString,
+}
+
+/// Sends a token to the address of a user, unless it is verified already.
+///
+/// # Errors
+///
+/// [`Conflict::NoEmails`], and `TooManyEmails`.
+pub async fn send_verification(store: &Store, user_id: UserId) -> Result<(), Failure> {
+    let write = store.database().write((store.mailing(), user_id), async |work, (mailing, user_id)| {
+        if !are_sent(work, &mailing.terms).await? {
+            return Err(Conflict::NoEmails.into());
+        }
+        let user = lock_not_erased(work, *user_id).await?;
+        if user.email_verified_at.is_some() {
+            return Ok(());
+        }
+        tokens::issue(work, mailing, (user.id, TokenPurpose::EmailVerification), &user.email).await
+    });
+    write.await
+}
+
+/// Sends a token to the address of a user who has just registered, if the store sends e-mails.
+pub(super) async fn welcome(work: &mut UnitOfWork, mailing: &Mailing, user: &User) -> Result<(), Failure> {
+    if !are_sent(work, &mailing.terms).await? {
+        return Ok(());
+    }
+    tokens::issue(work, mailing, (user.id, TokenPurpose::EmailVerification), &user.email).await
+}
+
+/// Begins the change of a user's address: the new one gets a token, the present one a notice. Whether the new one
+/// has an account is not looked up, so that nothing reveals it: the use of the token fails if it has.
+pub(super) async fn begin_change(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    user: &User,
+    email: &str,
+) -> Result<(), Failure> {
+    tokens::issue(work, mailing, (user.id, TokenPurpose::EmailChange), email).await?;
+    write_notice(work, &mailing.terms, "email_change_requested", (user.id, &user.email)).await
+}
+
+/// Verifies the address to which a token was sent. The token of a change makes it the address of the account.
+pub async fn verify(store: &Store, request: VerifyEmail) -> Result<(), Failure> {
+    let write = store.database().write(request, async |work, request| verify_in(work, &request.token).await);
+    write.await
+}
+
+async fn verify_in(work: &mut UnitOfWork, text: &SecretString) -> Result<(), Failure> {
+    let (token, mut user) = tokens::use_once(work, text, &PURPOSES).await?;
+    if token.purpose == TokenPurpose::EmailChange {
+        user.email = token.email;
+        // those that were sent to the former address
+        UserTokenRepository::end_all_of(work, user.id).await?;
+    } else if token.email != user.email {
+        return Err(tokens::invalid());
+    }
+    user.email_verified_at = Some(work.now());
+    match work.update(&mut user).await {
+        Err(error) if error.is_taken("users_email") => Err(EmailAlreadyUsedException.into()),
+        updated => Ok(updated?),
+    }
+}

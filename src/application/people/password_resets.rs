@@ -1,0 +1,103 @@
+//! Password resets: a token in an e-mail allows its holder to set a new password.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::tokens;
+use super::users::lock_not_erased;
+use crate::application::emails::accounts::are_sent;
+use crate::application::{Mailing, Store};
+use crate::domain::user_token::TokenPurpose;
+use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
+use crate::infrastructure::repositories::{
+    SessionRepository, UnitOfWork, UserRepository, UserTokenRepository,
+};
+
+/// The purpose of the tokens.
+const PURPOSES: [TokenPurpose; 1] = [TokenPurpose::PasswordReset];
+
+/// The account whose password was forgotten.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestPasswordReset {
+    /// The e-mail address of the account, in any spelling.
+    #[schema(max_length = 254)]
+    pub email: String,
+}
+
+/// A new password, with the token that allows it.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResetPassword {
+    /// The token of the e-mail.
+    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    pub token: SecretString,
+    /// The new password.
+    #[schema(value_type = String, min_length = 8, max_length = 128)]
+    pub password: SecretString,
+}
+
+/// Sends a token to the address of an account, if there is one.
+///
+/// The account is looked for after the response, in a task of its own: neither the response nor its time depends on
+/// it. If the process ends before, no e-mail is sent.
+///
+/// # Errors
+///
+/// [`Conflict::NoEmails`], and [`RejectedRequest::TooManyAtOnce`].
+pub async fn request(store: &Store, request: RequestPasswordReset) -> Result<(), Failure> {
+    if !are_sent(&mut store.database().read().await?, &store.terms).await? {
+        return Err(Conflict::NoEmails.into());
+    }
+    let permit = Arc::clone(&store.password_resets).try_acquire_owned();
+    let permit = permit.map_err(|_| RejectedRequest::TooManyAtOnce)?;
+    let store = store.clone();
+    tokio::spawn(async move {
+        let _permit = permit;
+        if let Err(failure) = send(&store, request).await {
+            tracing::error!(failure = %failure.report(), "the e-mail of a password reset was not written");
+        }
+    });
+    Ok(())
+}
+
+async fn send(store: &Store, request: RequestPasswordReset) -> Result<(), Failure> {
+    let write = store.database().write((store.mailing(), request), async |work, (mailing, request)| {
+        send_in(work, mailing, &request.email).await
+    });
+    match write.await {
+        // the owner has as many e-mails as they may have
+        Err(failure) if matches!(failure.downcast_ref(), Some(RejectedRequest::TooManyEmails { .. })) => {
+            Ok(())
+        }
+        sent => sent,
+    }
+}
+
+async fn send_in(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Result<(), Failure> {
+    let Some(user) = UserRepository(work).by_email(email).await? else { return Ok(()) };
+    let user = lock_not_erased(work, user.id).await?;
+    tokens::issue(work, mailing, (user.id, TokenPurpose::PasswordReset), &user.email).await
+}
+
+/// Sets the password of the user whom a token was sent to, ends all of their sessions and other tokens, and verifies
+/// the address to which the token was sent.
+pub async fn reset(store: &Store, request: ResetPassword) -> Result<(), Failure> {
+    tokens::check(store, &request.token, &PURPOSES).await?;
+    let hash = store.passwords.hash(&request.password).await?;
+    let write = store.database().write((request.token, hash), async |work, (token, hash)| {
+        let (token, mut user) = tokens::use_once(work, token, &PURPOSES).await?;
+        if token.email == user.email && user.email_verified_at.is_none() {
+            user.email_verified_at = Some(work.now());
+        }
+        user.password_hash = Some(hash.clone());
+        work.update(&mut user).await?;
+        UserTokenRepository::end_all_of(work, user.id).await?;
+        SessionRepository::remove_all_of(work, user.id).await?;
+        Ok::<_, Failure>(())
+    });
+    write.await
+}

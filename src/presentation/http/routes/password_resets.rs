@@ -1,0 +1,49 @@
+//! Password resets.
+
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::application::people::password_resets::{self, RequestPasswordReset, ResetPassword};
+use crate::infrastructure::exceptions::{Conflict, RejectedRequest};
+use crate::presentation::http::json::Json;
+use crate::presentation::http::principal::Public;
+use crate::presentation::http::response::HandlerResult;
+use crate::presentation::http::routing::{Routes, routes};
+use crate::presentation::http::state::AppState;
+
+pub(super) fn routes() -> Routes {
+    routes![
+        request_password_reset: [Conflict::NoEmails, RejectedRequest::TooManyAtOnce],
+        reset_password,
+    ]
+}
+
+/// Request a password reset
+///
+/// Sends a token to the e-mail address of an account, which is valid for an hour, and at most five in an hour. The
+/// response and its time are the same whether the address has an account or not.
+#[utoipa::path(post, path = "/v1/password-resets", tag = "users", request_body = RequestPasswordReset,
+    responses((status = 202)))]
+async fn request_password_reset(
+    _: Public,
+    State(app): State<AppState>,
+    Json(request): Json<RequestPasswordReset>,
+) -> HandlerResult<StatusCode> {
+    password_resets::request(&app.store, request).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Set a new password by a token
+///
+/// Uses the token of the e-mail of a password reset. All sessions of the user end, and the e-mail address is
+/// verified.
+#[utoipa::path(post, path = "/v1/password-resets/confirm", tag = "users", request_body = ResetPassword,
+    responses((status = 204)))]
+async fn reset_password(
+    _: Public,
+    State(app): State<AppState>,
+    Json(request): Json<ResetPassword>,
+) -> HandlerResult<StatusCode> {
+    password_resets::reset(&app.store, request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

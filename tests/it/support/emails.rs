@@ -1,0 +1,35 @@
+//! E-mails, as the sandbox shows them.
+
+use std::time::Duration;
+
+use super::TestServer;
+
+/// The last e-mails to an address, newest first: the kind and the text of each.
+pub async fn emails_to(server: &TestServer, address: &str) -> Vec<(String, String)> {
+    let path = format!("/sandbox/emails?address={address}");
+    let list = server.guest().get(&path).await.expect(200);
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|email| (text(&email["kind"]), text(&email["body"])))
+        .collect()
+}
+
+/// Waits for an e-mail with a token; returns the token of the newest.
+pub async fn token_to(server: &TestServer, address: &str) -> String {
+    for _ in 0..600 {
+        let emails = emails_to(server, address).await;
+        if let Some(token) = emails.iter().find_map(|(_, body)| token_in(body)) {
+            return token;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no e-mail with a token");
+}
+
+/// The token in the text of an e-mail.
+pub fn token_in(body: &str) -> Option<String> {
+    body.lines().find_map(|line| line.strip_prefix("Token: ")).map(str::to_owned)
+}
