@@ -3,6 +3,7 @@
 //! An invalid value is refused at the start, with its file or variable and its key. `undercroft.example.toml`
 //! documents all settings with their defaults.
 
+mod http_settings;
 mod layers;
 mod readers;
 
@@ -21,9 +22,10 @@ use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::events::{EventsUrl, Mode};
 use crate::infrastructure::repositories::DatabaseUrl;
 
+pub use self::http_settings::{CookieSameSite, HttpSettings};
 use self::readers::{
     broker_name, currency_or_auto, database_url, events_url, files_url, log_level, mail_sender, mail_url,
-    optional_socket_address, page_url, parsed, positive_seconds, public_url, seconds, socket_address,
+    optional_socket_address, page_url, parsed, positive_seconds, public_url, socket_address,
 };
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
 
@@ -270,52 +272,6 @@ impl Default for FileSettings {
 pub struct WebhookSettings {
     /// Whether endpoints may have addresses that are not public, and HTTP.
     pub allow_private: bool,
-}
-
-/// `[http]`: the limits of the HTTP server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpSettings {
-    /// Whether browsers send the session cookie over HTTPS only.
-    pub secure_cookies: bool,
-    /// The largest request body, in bytes; 1 MiB at least where products are written.
-    pub body_limit_bytes: NonZeroU32,
-    /// The longest time to receive the head of a request.
-    #[serde(rename = "header_timeout_seconds", deserialize_with = "positive_seconds")]
-    pub header_timeout: Duration,
-    /// The longest time to receive the body of a request.
-    #[serde(rename = "body_timeout_seconds", deserialize_with = "positive_seconds")]
-    pub body_timeout: Duration,
-    /// The longest time between two requests on a connection.
-    #[serde(rename = "idle_timeout_seconds", deserialize_with = "positive_seconds")]
-    pub idle_timeout: Duration,
-    /// The longest time from a request to the start of its response.
-    #[serde(rename = "request_timeout_seconds", deserialize_with = "positive_seconds")]
-    pub request_timeout: Duration,
-    /// The most open connections.
-    pub max_connections: NonZeroU32,
-    /// The time for which the server still accepts requests when it stops, so that load balancers notice.
-    #[serde(rename = "shutdown_delay_seconds", deserialize_with = "seconds")]
-    pub shutdown_delay: Duration,
-    /// The longest time for running requests to complete after that.
-    #[serde(rename = "shutdown_grace_seconds", deserialize_with = "seconds")]
-    pub shutdown_grace: Duration,
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        Self {
-            secure_cookies: false,
-            body_limit_bytes: non_zero(64 << 10),
-            header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_mins(1),
-            request_timeout: Duration::from_mins(1),
-            max_connections: non_zero(10_000),
-            shutdown_delay: Duration::ZERO,
-            shutdown_grace: Duration::from_secs(30),
-        }
-    }
 }
 
 /// `[metrics]`: the metrics.

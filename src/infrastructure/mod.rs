@@ -3,6 +3,7 @@
 pub mod adapters;
 pub mod events;
 pub mod exceptions;
+pub mod middleware;
 pub mod repositories;
 
 use std::sync::Arc;

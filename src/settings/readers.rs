@@ -13,6 +13,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use crate::domain::money::Currency;
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::events::EventsUrl;
+use crate::infrastructure::middleware::Origin;
 use crate::infrastructure::repositories::DatabaseUrl;
 
 /// Reads a number of seconds, which may be 0.
@@ -97,6 +98,14 @@ pub(super) fn page_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     Err(de::Error::custom(format!(
         "`{text}` is not the URL of a page with `{{token}}`, such as https://shop.example.com/reset#{{token}}"
     )))
+}
+
+/// Reads the origins of pages.
+pub(super) fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Origin>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parsed =
+        |text: String| text.parse().map_err(|error| de::Error::custom(format!("`{text}` is {error}")));
+    texts.into_iter().map(parsed).collect()
 }
 
 /// Reads the URL of a mail server, or an empty text for none. It may contain a password, so it is not in the message.

@@ -97,11 +97,13 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
         ([] | ["presentation", ..], _)
         | (["infrastructure", ..], "domain")
         | (["infrastructure"], "infrastructure") => true,
-        // types that know the URLs of databases, brokers, mail servers and file storages, and the forms of messages
+        // types that know the URLs of databases, brokers, mail servers and file storages, the forms of messages, and
+        // the origins of pages
         (["settings", ..], "infrastructure") => matches!(
             to[1..],
             ["repositories", "DatabaseUrl"]
                 | ["events", "EventsUrl" | "Mode"]
+                | ["middleware", "Origin"]
                 | ["adapters", "FilesUrl" | "MailSender" | "MailUrl"]
         ),
         (["settings", ..], layer) => ["domain", "settings"].contains(&layer),

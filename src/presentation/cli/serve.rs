@@ -16,6 +16,7 @@ use crate::application::people::users;
 use crate::application::{Store, demo};
 use crate::infrastructure::events::DrainedRequests;
 use crate::infrastructure::repositories::Setup;
+use crate::presentation::http::middleware::chain;
 use crate::presentation::http::router::router;
 use crate::presentation::http::server::{self, DrainReport};
 use crate::settings::{HttpSettings, Sandbox, Settings};
@@ -68,7 +69,8 @@ impl Serve {
         let _metrics = metrics.serve(&store);
         let (app, bus) =
             (router(store.clone(), http.clone(), stop.clone()), store.infrastructure.bus.clone());
-        let serving = server::serve(listener, app, &http, context, bus, stop.clone());
+        let chain = chain(&http, &settings.public_url);
+        let serving = server::serve(listener, app, chain, &http, context, bus, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");

@@ -11,6 +11,7 @@ pub mod json;
 pub mod languages;
 mod last_event_id;
 pub mod list;
+pub mod middleware;
 mod observe;
 pub mod openapi;
 pub mod operation;

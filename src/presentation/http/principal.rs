@@ -2,8 +2,8 @@
 //!
 //! The token of a session comes in `Authorization: Bearer …` or in a cookie. A browser sends the cookie with every
 //! request, also with one that another site caused. Therefore a request that changes something and has a cookie must
-//! come from the same origin: browsers state it in `Sec-Fetch-Site` or `Origin`. A client that sends neither is not a
-//! browser.
+//! come from the same origin or from one that the settings name: browsers state it in `Sec-Fetch-Site` or `Origin`. A
+//! client that sends neither is not a browser.
 
 use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
@@ -18,6 +18,8 @@ use crate::application::people::sessions;
 use crate::domain::ids::UserId;
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+use crate::infrastructure::middleware::FromNamedOrigin;
+use crate::settings::{CookieSameSite, HttpSettings};
 
 /// The cookie with the token of a session.
 pub const SESSION_COOKIE: &str = "undercroft_session";
@@ -117,7 +119,7 @@ impl<S: Sync> FromRequestParts<S> for SameSite {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        check_same_site(&parts.headers).map(|()| Self)
+        check_same_site(parts).map(|()| Self)
     }
 }
 
@@ -167,9 +169,21 @@ impl FromRequestParts<AppState> for Admin {
 /// The value of `Set-Cookie` with the token of a session, for a number of seconds. With 0 the browser removes the
 /// cookie.
 pub fn session_cookie(app: &AppState, token: &str, seconds: i64) -> Option<HeaderValue> {
-    let secure = if app.http.secure_cookies { "; Secure" } else { "" };
-    let text = format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    let attributes = attributes(&app.http);
+    let text = format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; {attributes}");
     HeaderValue::from_str(&text).ok()
+}
+
+/// Returns the attributes of a cookie that depend on the settings.
+fn attributes(http: &HttpSettings) -> &'static str {
+    match (http.cookie_same_site, http.secure_cookies) {
+        (CookieSameSite::Strict, true) => "SameSite=Strict; Secure",
+        (CookieSameSite::Strict, false) => "SameSite=Strict",
+        (CookieSameSite::Lax, true) => "SameSite=Lax; Secure",
+        (CookieSameSite::Lax, false) => "SameSite=Lax",
+        // browsers refuse it without `Secure`
+        (CookieSameSite::None, _) => "SameSite=None; Secure",
+    }
 }
 
 /// The token of a request.
@@ -192,7 +206,7 @@ impl<'a> Token<'a> {
         }
         let Some(text) = cookie(&parts.headers) else { return Ok(None) };
         if !parts.method.is_safe() {
-            check_same_site(&parts.headers)?;
+            check_same_site(parts)?;
         }
         Ok(Some(Self { text, is_cookie: true }))
     }
@@ -218,9 +232,10 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
         .find_map(|(name, value)| (name == SESSION_COOKIE && !value.is_empty()).then_some(value))
 }
 
-/// Refuses a request of which a browser states that another site caused it.
-fn check_same_site(headers: &HeaderMap) -> Result<(), Failure> {
-    if is_cross_site(headers) { Err(UnauthorizedAccessException::ForeignOrigin.into()) } else { Ok(()) }
+/// Refuses a request of which a browser states that another site caused it, unless the settings name its origin.
+fn check_same_site(parts: &Parts) -> Result<(), Failure> {
+    let is_allowed = parts.extensions.get::<FromNamedOrigin>().is_some() || !is_cross_site(&parts.headers);
+    if is_allowed { Ok(()) } else { Err(UnauthorizedAccessException::ForeignOrigin.into()) }
 }
 
 /// Returns whether a browser states that another site caused the request.
@@ -293,6 +308,9 @@ mod tests {
             assert!(token(Method::POST, &[cookie, host, own]).is_ok(), "{own:?}");
         }
         assert!(token(Method::POST, &[cookie, host]).is_ok(), "not a browser");
+        let mut named = parts(Method::POST, &[cookie, host, ("sec-fetch-site", "cross-site")]);
+        named.extensions.insert(FromNamedOrigin);
+        assert!(Token::of(&named).is_ok());
         let bearer = ("authorization", "Bearer abc");
         assert!(token(Method::POST, &[bearer, host, ("origin", "https://evil.example")]).is_ok());
     }

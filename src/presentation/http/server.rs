@@ -3,11 +3,13 @@
 //! `axum::serve` has no time-outs: a head that was half sent keeps its connection open for ever. Here the time of a
 //! client is limited for the head of a request, for its body and between two requests, and so is that of a handler. A
 //! handler is dropped when its time is over or the client disconnects, so work that must not stop half-way (money,
-//! stock) runs in a task of its own. A handler that panics leads to status 500.
+//! stock) runs in a task of its own. A handler that panics leads to status 500. The middleware surrounds these
+//! responses, too.
 
 mod connection;
 mod deadline;
 mod file_limit;
+mod handling;
 mod phase;
 mod registry;
 
@@ -26,6 +28,7 @@ use self::connection::Connections;
 pub use self::file_limit::{connections_within, greatest_file_limit, raise_file_limit};
 use crate::domain::context::Context;
 use crate::infrastructure::events::EventBus;
+use crate::infrastructure::middleware::Chain;
 use crate::settings::HttpSettings;
 
 /// The pause in accepting connections after the operating system had no file descriptor or memory for one.
@@ -44,19 +47,20 @@ pub struct DrainReport {
     pub cut_off: usize,
 }
 
-/// Serves `router` on `listener` until `shutdown` is cancelled, the delay of the settings has passed, and the requests
-/// then in progress have their responses, or the grace period is over. During the delay each response ends its
-/// connection. `context` has the clock of `Date` and the ids of the failures that occur here, whose
-/// signals are emitted on `bus`.
+/// Serves `router`, surrounded by the middleware of `chain`, on `listener` until `shutdown` is cancelled, the delay of
+/// the settings has passed, and the requests then in progress have their responses, or the grace period is over. During
+/// the delay each response ends its connection. `context` has the clock of `Date` and the ids of the failures that
+/// occur here, whose signals are emitted on `bus`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    chain: Chain,
     settings: &HttpSettings,
     context: Context,
     bus: EventBus,
     shutdown: CancellationToken,
 ) -> DrainReport {
-    let connections = Arc::new(Connections::new(router, settings.clone(), context, bus));
+    let connections = Arc::new(Connections::new(router, chain, settings.clone(), context, bus));
     let mut tasks = JoinSet::new();
     let stop = async {
         shutdown.cancelled().await;

@@ -24,6 +24,7 @@ use self::signal_metrics::SignalMetrics;
 use self::state_metrics::StateMetrics;
 use crate::application::Store;
 use crate::infrastructure::events::EventBus;
+use crate::infrastructure::middleware::Chain;
 use crate::presentation::http::server;
 use crate::settings::HttpSettings;
 
@@ -57,7 +58,8 @@ impl Metrics {
         let metrics = Arc::new(self);
         let router = Router::new().route("/metrics", get(respond)).with_state(Arc::clone(&metrics));
         // the signals of these requests are no metrics of the store
-        let serving = server::serve(listener, router, &settings, context, EventBus::default(), stop);
+        let serving =
+            server::serve(listener, router, Chain::default(), &settings, context, EventBus::default(), stop);
         tokio::select! {
             _ = serving => {}
             () = metrics.counted.count() => {}

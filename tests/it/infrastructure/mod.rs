@@ -1,4 +1,5 @@
 //! The rooms.
 
 mod events;
+mod middleware;
 mod repositories;

@@ -18,6 +18,7 @@ use undercroft::application::Store;
 use undercroft::application::jobs::worker::work;
 use undercroft::domain::user::{Role, Session, token_hash};
 use undercroft::infrastructure::repositories::DatabaseError;
+use undercroft::presentation::http::middleware::chain;
 use undercroft::presentation::http::router::router;
 use undercroft::presentation::http::server;
 use undercroft::settings::HttpSettings;
@@ -64,7 +65,8 @@ impl TestServer {
         let (context, end) = (store.database().context().clone(), stop.clone());
         let bus = store.infrastructure.bus.clone();
         let serving = tokio::spawn(async move {
-            server::serve(listener, router, &http, context, bus, end).await;
+            let chain = chain(&http, "");
+            server::serve(listener, router, chain, &http, context, bus, end).await;
         });
         let working = tokio::spawn(work(store.clone(), stop.clone()));
         let running = Arc::new(Running { stop, tasks: Mutex::new(vec![serving, working]) });

@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use http::header::CONTENT_TYPE;
+use http::HeaderValue;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use utoipa_swagger_ui::Config;
 
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
@@ -13,6 +14,10 @@ use crate::presentation::http::principal::Public;
 use crate::presentation::http::response::JSON;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
+
+/// What the viewer loads and runs: its own files, which insert styles and have images in `data:` URLs.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
 
 pub(super) fn routes() -> Routes {
     routes![get_openapi_document]
@@ -37,5 +42,10 @@ fn viewer(file: &str) -> Result<Response, Failure> {
         LazyLock::new(|| Arc::new(Config::from("/openapi.json").validator_url("none")));
     let found = utoipa_swagger_ui::serve(file, Arc::clone(&CONFIG));
     let file = found.map_err(|error| Technical::internal(error.to_string()))?.ok_or(NotFound::Route)?;
-    Ok(([(CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response())
+    let policy = HeaderValue::from_static(POLICY);
+    let headers = [
+        (CONTENT_TYPE, file.content_type.parse().map_err(Technical::internal)?),
+        (CONTENT_SECURITY_POLICY, policy),
+    ];
+    Ok((headers, file.bytes.into_owned()).into_response())
 }

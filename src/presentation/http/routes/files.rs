@@ -82,6 +82,8 @@ fn headers(file: &StoredFile, tag: &str) -> HeaderMap {
         (ACCEPT_RANGES, "bytes"),
         (CACHE_CONTROL, "public, max-age=31536000, immutable"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'"),
+        // pages of every origin may show an image
+        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
+use http::HeaderName;
 use http::header::CACHE_CONTROL;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -148,6 +149,9 @@ async fn decide_payment(
 }
 
 fn page(body: &str) -> Response {
-    Html(format!("<!doctype html><html lang=en><meta charset=utf-8><title>Sandbox bank</title>{body}</html>"))
-        .into_response()
+    // the page of a shop may have opened it, and wait until it is closed
+    let opener = (HeaderName::from_static("cross-origin-opener-policy"), "unsafe-none");
+    let text =
+        format!("<!doctype html><html lang=en><meta charset=utf-8><title>Sandbox bank</title>{body}</html>");
+    ([opener], Html(text)).into_response()
 }

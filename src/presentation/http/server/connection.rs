@@ -1,9 +1,7 @@
 //! One connection: its requests, each with its time-outs.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +10,7 @@ use std::task::{Poll, ready};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{
     HeaderValue, StatusCode,
     header::{CONNECTION, DATE},
@@ -27,12 +25,12 @@ use tokio::time::{Instant, sleep};
 use tower::Service;
 
 use super::deadline::Deadline;
-use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
+use super::handling::{Tracked, with_failures};
+use super::phase::{TrackedBody, TrackedStream};
 use super::registry::{Registered, Registry};
 use crate::domain::context::Context;
 use crate::infrastructure::events::EventBus;
-use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, with_instance};
-use crate::presentation::http::observe::Observed;
+use crate::infrastructure::middleware::Chain;
 use crate::settings::HttpSettings;
 
 /// The most bytes read of a head, and written ahead of a client that reads slowly.
@@ -43,7 +41,6 @@ pub(super) struct Connections {
     router: Router,
     pub(super) settings: HttpSettings,
     context: Context,
-    bus: EventBus,
     /// Whether each response ends its connection.
     closing: AtomicBool,
     /// Set before `stop` is notified; reading it is cheaper than polling `stop` at each wake-up.
@@ -54,10 +51,17 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, settings: HttpSettings, context: Context, bus: EventBus) -> Self {
+    pub(super) fn new(
+        router: Router,
+        chain: Chain,
+        settings: HttpSettings,
+        context: Context,
+        bus: EventBus,
+    ) -> Self {
+        let router = chain.apply(with_failures(router, context.clone(), bus));
         let (closing, stopping, served) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
         let (stop, registry) = (Notify::new(), Registry::new());
-        Self { router, settings, context, bus, closing, stopping, stop, served, registry }
+        Self { router, settings, context, closing, stopping, stop, served, registry }
     }
 
     /// Ends each connection after its next response.
@@ -136,7 +140,7 @@ impl Connections {
         was_running
     }
 
-    /// Responds to one request: with the router's response, or a failure if it panics or exceeds its time.
+    /// Responds to one request.
     async fn respond(
         &self,
         request: Request<Incoming>,
@@ -144,20 +148,15 @@ impl Connections {
     ) -> Result<Response, Infallible> {
         let tracker = &registered.entry.tracker;
         tracker.begin_request();
-        let (began, method) = (std::time::Instant::now(), request.method().clone());
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let body = if hyper::body::Body::is_end_stream(&body) {
             Body::empty()
         } else {
             Body::new(TrackedBody::new(body, Arc::clone(tracker)))
         };
 
-        let response = self.handle(Request::from_parts(head, body), tracker).await;
-        let mut response = response.unwrap_or_else(|failure: Failure| {
-            let id = self.context.ids.uuid();
-            let observed = Observed { id, method: &method, route: None, user_id: None, began };
-            observed.finish(with_instance(failure.into_response(), id), &self.bus)
-        });
+        head.extensions.insert(Tracked(Arc::clone(tracker)));
+        let Ok(mut response) = self.router.clone().call(Request::from_parts(head, body)).await;
         // the rest of a body that is not read ends the connection
         let is_unread = tracker.is_body_unread() || response.status() == StatusCode::REQUEST_TIMEOUT;
         if is_unread || self.closing.load(Ordering::Relaxed) {
@@ -167,23 +166,6 @@ impl Connections {
         registered.end_request();
         self.served.fetch_add(1, Ordering::Relaxed);
         Ok(response)
-    }
-
-    /// Calls the router; fails if it panics or exceeds its time.
-    async fn handle(&self, request: Request, tracker: &PhaseTracker) -> Result<Response, Failure> {
-        let mut response = pin!(self.router.clone().call(request));
-        poll_fn(|cx| match tracker.phase() {
-            Phase::BodyLate => Poll::Ready(Err(RejectedRequest::TooSlow.into())),
-            Phase::HandlerLate => {
-                let failure = Technical::new(TechnicalKind::TimedOut, "the handler exceeded its time");
-                Poll::Ready(Err(failure.into()))
-            }
-            _ => match catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx))) {
-                Ok(response) => response.map(|Ok(response)| Ok(response)),
-                Err(panic) => Poll::Ready(Err(Technical::internal(panic_message(&*panic)).into())),
-            },
-        })
-        .await
     }
 }
 
@@ -199,10 +181,4 @@ fn date(now: Timestamp) -> HeaderValue {
     let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
     // the years 0 to 9999 have such a text, and it is always valid in a header
     text.ok().and_then(|text| text.try_into().ok()).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// The message of a panic, for the log.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    format!("a handler panicked: {}", text.unwrap_or("without a message"))
 }

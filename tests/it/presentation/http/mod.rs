@@ -2,6 +2,7 @@
 
 mod carts;
 mod contract;
+mod cross_origin;
 mod dead_letters;
 mod entity_tags;
 mod event_stream;

@@ -20,6 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use undercroft::infrastructure::events::EventBus;
+use undercroft::infrastructure::middleware::Chain;
 use undercroft::{
     domain::context::Context,
     presentation::http::server::{DrainReport, serve},
@@ -54,7 +55,10 @@ impl Running {
         change(&mut settings);
         let report = tokio::spawn({
             let (stop, context) = (stop.clone(), Context::system());
-            async move { serve(listener, router, &settings, context, EventBus::default(), stop).await }
+            async move {
+                let chain = Chain::default();
+                serve(listener, router, chain, &settings, context, EventBus::default(), stop).await
+            }
         });
         Self { address, stop, report }
     }

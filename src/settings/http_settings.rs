@@ -1,0 +1,75 @@
+//! The settings of the HTTP server.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::non_zero;
+use super::readers::{origins, positive_seconds, seconds};
+use crate::infrastructure::middleware::Origin;
+
+/// `[http]`: the limits of the HTTP server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSettings {
+    /// Whether browsers send the session cookie over HTTPS only.
+    pub secure_cookies: bool,
+    /// With which requests that another site causes browsers send the session cookie.
+    pub cookie_same_site: CookieSameSite,
+    /// The origins whose pages may use the store, also with the session cookie.
+    #[serde(deserialize_with = "origins")]
+    pub allowed_origins: Vec<Origin>,
+    /// The largest request body, in bytes; 1 MiB at least where products are written.
+    pub body_limit_bytes: NonZeroU32,
+    /// The longest time to receive the head of a request.
+    #[serde(rename = "header_timeout_seconds", deserialize_with = "positive_seconds")]
+    pub header_timeout: Duration,
+    /// The longest time to receive the body of a request.
+    #[serde(rename = "body_timeout_seconds", deserialize_with = "positive_seconds")]
+    pub body_timeout: Duration,
+    /// The longest time between two requests on a connection.
+    #[serde(rename = "idle_timeout_seconds", deserialize_with = "positive_seconds")]
+    pub idle_timeout: Duration,
+    /// The longest time from a request to the start of its response.
+    #[serde(rename = "request_timeout_seconds", deserialize_with = "positive_seconds")]
+    pub request_timeout: Duration,
+    /// The most open connections.
+    pub max_connections: NonZeroU32,
+    /// The time for which the server still accepts requests when it stops, so that load balancers notice.
+    #[serde(rename = "shutdown_delay_seconds", deserialize_with = "seconds")]
+    pub shutdown_delay: Duration,
+    /// The longest time for running requests to complete after that.
+    #[serde(rename = "shutdown_grace_seconds", deserialize_with = "seconds")]
+    pub shutdown_grace: Duration,
+}
+
+/// With which requests that another site causes browsers send a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CookieSameSite {
+    /// With none, not even if a shopper follows a link.
+    Strict,
+    /// If a shopper follows a link.
+    Lax,
+    /// With all, over HTTPS only.
+    None,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            secure_cookies: false,
+            cookie_same_site: CookieSameSite::Lax,
+            allowed_origins: Vec::new(),
+            body_limit_bytes: non_zero(64 << 10),
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_mins(1),
+            request_timeout: Duration::from_mins(1),
+            max_connections: non_zero(10_000),
+            shutdown_delay: Duration::ZERO,
+            shutdown_grace: Duration::from_secs(30),
+        }
+    }
+}
