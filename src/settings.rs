@@ -5,6 +5,7 @@
 
 mod http_settings;
 mod layers;
+mod rate_limits;
 mod readers;
 
 use std::{
@@ -19,13 +20,15 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::{country::Country, money::Currency};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
+use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::{EventsUrl, Mode};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 pub use self::http_settings::{CookieSameSite, HttpSettings};
+pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
-    broker_name, currency_or_auto, database_url, events_url, files_url, log_level, mail_sender, mail_url,
-    optional_socket_address, page_url, parsed, positive_seconds, public_url, socket_address,
+    broker_name, cache_url, currency_or_auto, database_url, events_url, files_url, log_level, mail_sender,
+    mail_url, optional_socket_address, page_url, parsed, positive_seconds, public_url, socket_address,
 };
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
 
@@ -45,6 +48,9 @@ pub struct Settings {
     /// The URL at which clients reach the store, without a slash at the end; empty if it is not known.
     #[serde(deserialize_with = "public_url")]
     pub public_url: String,
+    /// Where the processes of the store have what they share and may lose.
+    #[serde(deserialize_with = "cache_url")]
+    pub cache: CacheUrl,
     /// The terms of the store.
     pub store: StoreSettings,
     /// The pages of the shop to which e-mails lead.
@@ -61,6 +67,8 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     /// The limits of the HTTP server.
     pub http: HttpSettings,
+    /// How often something may be done.
+    pub rate_limits: RateLimitSettings,
     /// The metrics.
     pub metrics: MetricsSettings,
     /// The log.
@@ -73,6 +81,7 @@ impl Default for Settings {
             database: DatabaseUrl::Sqlite("undercroft.db".into()),
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             public_url: String::new(),
+            cache: CacheUrl::Memory,
             store: StoreSettings::default(),
             pages: PageSettings::default(),
             payments: PaymentSettings::default(),
@@ -81,6 +90,7 @@ impl Default for Settings {
             files: FileSettings::default(),
             webhooks: WebhookSettings::default(),
             http: HttpSettings::default(),
+            rate_limits: RateLimitSettings::default(),
             metrics: MetricsSettings::default(),
             log: LogSettings::default(),
         }
@@ -292,11 +302,14 @@ pub struct LogSettings {
     /// The log level, with the exceptions of single modules.
     #[serde(deserialize_with = "log_level")]
     pub level: Targets,
+    /// What the log shows of the addresses of clients.
+    pub client_address: ClientAddress,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: Targets::new().with_default(LevelFilter::INFO) }
+        let level = Targets::new().with_default(LevelFilter::INFO);
+        Self { format: LogFormat::Text, level, client_address: ClientAddress::default() }
     }
 }
 
@@ -308,6 +321,19 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// What the log shows of the address of a client.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAddress {
+    /// The address.
+    Full,
+    /// Its network: /24 of IPv4, /48 of IPv6.
+    #[default]
+    Truncated,
+    /// It does not show it.
+    None,
 }
 
 /// Returns whether the host of a URL is not this machine.

@@ -25,10 +25,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the store in `folder`, on the database at `url` or on its default.
+    /// Starts the store in `folder`, on the database at `url` or on its default. Its clients have one address, so
+    /// nothing is limited for an address.
     pub(crate) async fn store(folder: &Path, url: Option<&str>) -> Outcome<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_undercroft"));
         command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(folder);
+        command.env("UNDERCROFT_RATE_LIMITS__ENABLED", "false");
         if let Some(url) = url {
             command.env("UNDERCROFT_DATABASE", url);
         }

@@ -1,6 +1,7 @@
 //! The infrastructure rooms, and [`Infrastructure`], which assembles them.
 
 pub mod adapters;
+pub mod cache;
 pub mod events;
 pub mod exceptions;
 pub mod middleware;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use self::adapters::{AdapterSettings, Files, Gateways, Mail, WebhookClient};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
+use self::middleware::RateLimiter;
 use self::repositories::Database;
 
 /// The assembled rooms of a store. Clones share everything.
@@ -30,6 +32,8 @@ pub struct Infrastructure {
     pub webhooks: WebhookClient,
     /// The broker that carries events, if there is one.
     pub broker: Option<Broker>,
+    /// Counts what has a rate limit.
+    pub limiter: RateLimiter,
 }
 
 impl Infrastructure {
@@ -40,7 +44,8 @@ impl Infrastructure {
         let bus = EventBus::default();
         let (mail, files) = (settings.mail.clone(), settings.files.clone());
         let gateways = adapters::assemble(&database, &bus, settings);
-        Self { database, bus, gateways, mail, files, webhooks, broker: None }
+        let limiter = RateLimiter::in_process(Arc::clone(&database.context().clock));
+        Self { database, bus, gateways, mail, files, webhooks, broker: None, limiter }
     }
 
     /// Lets a broker carry events, in messages that contain them in this way.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::non_zero;
-use super::readers::{origins, positive_seconds, seconds};
-use crate::infrastructure::middleware::Origin;
+use super::readers::{origins, positive_seconds, seconds, trusted_proxies};
+use crate::infrastructure::middleware::{Origin, TrustedProxies};
 
 /// `[http]`: the limits of the HTTP server.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,6 +15,9 @@ use crate::infrastructure::middleware::Origin;
 pub struct HttpSettings {
     /// Whether browsers send the session cookie over HTTPS only.
     pub secure_cookies: bool,
+    /// The proxies that report the client of a request.
+    #[serde(deserialize_with = "trusted_proxies")]
+    pub trusted_proxies: TrustedProxies,
     /// With which requests that another site causes browsers send the session cookie.
     pub cookie_same_site: CookieSameSite,
     /// The origins whose pages may use the store, also with the session cookie.
@@ -60,6 +63,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             secure_cookies: false,
+            trusted_proxies: TrustedProxies::default(),
             cookie_same_site: CookieSameSite::Lax,
             allowed_origins: Vec::new(),
             body_limit_bytes: non_zero(64 << 10),

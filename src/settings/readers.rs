@@ -12,8 +12,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::money::Currency;
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
+use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::EventsUrl;
-use crate::infrastructure::middleware::Origin;
+use crate::infrastructure::middleware::{Origin, Quota, TrustedProxies};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 /// Reads a number of seconds, which may be 0.
@@ -67,6 +68,27 @@ pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
     text.parse().map(Some).map_err(|_| {
         de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:9464"))
     })
+}
+
+/// Reads the URL of a cache, which is not shown: it may contain a password.
+pub(super) fn cache_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheUrl, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
+}
+
+/// Reads a quota; `none` is `None`.
+pub(super) fn quota<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Quota>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let invalid = |error| de::Error::custom(format!("`{text}` is {error}"));
+    if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(invalid) }
+}
+
+/// Reads a list of IP addresses and networks.
+pub(super) fn trusted_proxies<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<TrustedProxies, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    TrustedProxies::parse(texts.iter().map(String::as_str)).map_err(de::Error::custom)
 }
 
 /// Reads the URL at which clients reach the store; it may be empty.

@@ -97,14 +97,14 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
         ([] | ["presentation", ..], _)
         | (["infrastructure", ..], "domain")
         | (["infrastructure"], "infrastructure") => true,
-        // types that know the URLs of databases, brokers, mail servers and file storages, the forms of messages, and
-        // the origins of pages
+        // types that know URLs of databases, brokers and the like, proxies, origins and quotas, and the forms of messages
         (["settings", ..], "infrastructure") => matches!(
             to[1..],
             ["repositories", "DatabaseUrl"]
                 | ["events", "EventsUrl" | "Mode"]
-                | ["middleware", "Origin"]
                 | ["adapters", "FilesUrl" | "MailSender" | "MailUrl"]
+                | ["cache", "CacheUrl"]
+                | ["middleware", "Origin" | "Quota" | "TrustedProxies"]
         ),
         (["settings", ..], layer) => ["domain", "settings"].contains(&layer),
         (["main"], layer) => ["infrastructure", "presentation", "settings"].contains(&layer),

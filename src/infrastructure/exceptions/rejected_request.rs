@@ -64,6 +64,12 @@ pub enum RejectedRequest {
         /// The seconds until a further one is sent.
         retry_after: u64,
     },
+    /// 429: there were too many such requests in some time.
+    #[error("too many such requests; the next one is allowed in {retry_after} s")]
+    TooMany {
+        /// The seconds until one more is allowed.
+        retry_after: u64,
+    },
 }
 
 impl Exception for RejectedRequest {
@@ -78,16 +84,18 @@ impl Exception for RejectedRequest {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
-            Self::TooManyAtOnce => "too_many_requests",
+            Self::TooManyAtOnce | Self::TooMany { .. } => "too_many_requests",
             Self::TooManyEmails { .. } => "too_many_emails",
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
-            Self::BodyIncomplete | Self::TooSlow | Self::TooManyAtOnce | Self::TooManyEmails { .. } => {
-                Kind::Retryable
-            }
+            Self::BodyIncomplete
+            | Self::TooSlow
+            | Self::TooManyAtOnce
+            | Self::TooMany { .. }
+            | Self::TooManyEmails { .. } => Kind::Retryable,
             Self::MalformedJson { .. }
             | Self::MalformedHeader { .. }
             | Self::NotOneHost
@@ -109,7 +117,9 @@ impl Exception for RejectedRequest {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::TooManyAtOnce | Self::TooManyEmails { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyAtOnce | Self::TooMany { .. } | Self::TooManyEmails { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
         }
     }
 
@@ -127,6 +137,7 @@ impl Exception for RejectedRequest {
             | Self::MethodNotAllowed
             | Self::TooSlow
             | Self::TooManyAtOnce
+            | Self::TooMany { .. }
             | Self::TooManyEmails { .. } => Map::new(),
         }
     }
@@ -134,7 +145,9 @@ impl Exception for RejectedRequest {
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
             Self::TooManyAtOnce => retry_after_a_second(),
-            Self::TooManyEmails { retry_after } => vec![(RETRY_AFTER, (*retry_after).into())],
+            Self::TooMany { retry_after } | Self::TooManyEmails { retry_after } => {
+                vec![(RETRY_AFTER, (*retry_after).max(1).into())]
+            }
             Self::RangeNotSatisfiable { size } => {
                 let value = HeaderValue::from_str(&format!("bytes */{size}"));
                 value.into_iter().map(|value| (CONTENT_RANGE, value)).collect()

@@ -4,6 +4,10 @@
 //! response to an unknown route included. [`Chain`] is the one ordered list of them. A member knows no route and no
 //! body of the store: what it needs of a response it reads from headers and extensions.
 //!
+//! `client.rs` finds the client of a request, behind the proxies that the operator trusts. `rate_limits/` counts what
+//! has a limit; its middleware is applied within the layer that logs requests, so that refused ones are logged, and is
+//! not in the chain.
+//!
 //! # Adding one
 //!
 //! 1. Write `<name>_middleware.rs` with a type `<Name>Middleware` and its `apply`, over the layer of `tower-http` where
@@ -11,15 +15,27 @@
 //! 2. Add its `mod` and `pub use` lines, a field of [`Chain`], and its place in `Chain::members` with the reason (a
 //!    test fails until its file is in the list).
 
+mod client;
 mod cors_middleware;
+mod forwarded;
+mod host;
 mod origin;
+mod rate_limits;
 mod security_headers_middleware;
+mod trusted_proxies;
 
 use axum::Router;
 
+pub use self::client::Client;
 pub use self::cors_middleware::{CorsMiddleware, FromNamedOrigin};
+pub use self::host::is_host;
 pub use self::origin::{NotAnOrigin, Origin};
+pub use self::rate_limits::{
+    Decision, InvalidQuota, MemoryStore, Partition, Quota, RateClass, RateKey, RateLimit, RateLimitStore,
+    RateLimiter, RateLimitingMiddleware, RedisStore, RequestLimits,
+};
 pub use self::security_headers_middleware::SecurityHeadersMiddleware;
+pub use self::trusted_proxies::{InvalidNetwork, TrustedProxies};
 
 /// The middleware of a service.
 #[derive(Clone, Debug, Default)]

@@ -206,7 +206,8 @@ impl Command {
     /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         match self {
-            Self::Serve(serve) => serve.run(settings).await,
+            // on the heap, since it is large
+            Self::Serve(serve) => Box::pin(serve.run(settings)).await,
             Self::Worker(worker) => worker.run(settings).await,
             Self::Migrate(migrate) => migrate.run(settings).await,
             Self::Import(import) => import.run(settings).await,

@@ -1,6 +1,7 @@
 //! Opens the store that the settings describe, for all commands.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 
@@ -11,6 +12,7 @@ use crate::{
         Infrastructure,
         adapters::{AdapterSettings, CallLimits, Files, Mail},
         events::transports,
+        middleware::RateLimiter,
         repositories::{Database, DatabaseError, Setup},
     },
     settings::{Capture, PaymentSettings, Settings, StoreSettings},
@@ -20,7 +22,12 @@ use crate::{
 pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
     let database = Database::open(&settings.database, Context::system(), setup).await?;
     let currency = currency(&settings.store, &database).await?;
+    let clock = Arc::clone(&database.context().clock);
     let mut infrastructure = Infrastructure::new(database, adapters(settings));
+    // the reader of the setting has checked the URL, and Redis need not be there yet
+    if let Ok(limiter) = RateLimiter::open(&settings.cache, clock) {
+        infrastructure.limiter = limiter;
+    }
     if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {
         infrastructure = infrastructure.with_broker(transport, settings.events.mode);
     }

@@ -67,10 +67,10 @@ impl Serve {
         let admin = is_demo.then(|| store.clone());
         let has_admin = is_demo || users::has_admin(&store).await.map_err(CliError::Store)?;
         let _metrics = metrics.serve(&store);
-        let (app, bus) =
-            (router(store.clone(), http.clone(), stop.clone()), store.infrastructure.bus.clone());
-        let chain = chain(&http, &settings.public_url);
-        let serving = server::serve(listener, app, chain, &http, context, bus, stop.clone());
+        let settings = Settings { http, ..settings };
+        let app = router(store.clone(), &settings, stop.clone());
+        let (chain, bus) = (chain(&settings.http, &settings.public_url), store.infrastructure.bus.clone());
+        let serving = server::serve(listener, app, chain, &settings, context, bus, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");

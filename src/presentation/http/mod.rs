@@ -20,6 +20,7 @@ pub mod principal;
 mod problems;
 pub mod query;
 mod range;
+mod rate_classes;
 pub mod response;
 pub mod router;
 pub mod routes;

@@ -1,5 +1,6 @@
 //! The layer around every request: its id, the limit of its body, its line in the log, its signal.
 
+use std::fmt::{self, Display};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -7,8 +8,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{HOST, TRANSFER_ENCODING};
-use http::uri::Authority;
 use http::{Extensions, HeaderName, HeaderValue, Method, Version};
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::body_limit::BodyLimit;
@@ -16,6 +17,8 @@ use super::state::AppState;
 use crate::domain::ids::UserId;
 use crate::infrastructure::events::{ApiRequestReceivedEvent, EventBus};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, with_instance};
+use crate::infrastructure::middleware::{Client, is_host};
+use crate::settings::ClientAddress;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -39,6 +42,8 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     let began = Instant::now();
     let id = app.store.database().context().ids.uuid();
     let method = request.method().clone();
+    let client =
+        request.extensions().get().and_then(|client: &Client| logged_address(app.client_address, client));
     let (route, user) = (request.extensions().get::<MatchedPath>().cloned(), RequestUser::default());
     request.extensions_mut().insert(BodyLimit::of(&app.http));
     request.extensions_mut().insert(user.clone());
@@ -49,7 +54,7 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     };
     let response = with_instance(response, id);
     let route = route.as_ref().map(MatchedPath::as_str);
-    let observed = Observed { id, method: &method, route, user_id: user.0.get().copied(), began };
+    let observed = Observed { id, method: &method, route, user_id: user.0.get().copied(), client, began };
     observed.finish(response, &app.store.infrastructure.bus)
 }
 
@@ -72,7 +77,7 @@ fn check_head(request: &Request) -> Result<(), RejectedRequest> {
     if request.version() == Version::HTTP_11 && hosts.iter().count() != 1 {
         return Err(RejectedRequest::NotOneHost);
     }
-    if !hosts.iter().all(is_host) {
+    if !hosts.iter().all(|host| is_host(host.as_bytes())) {
         return Err(RejectedRequest::MalformedHeader {
             header: "Host",
             expected: "the name or address of a host, with a port if it is not the usual one",
@@ -85,11 +90,20 @@ fn check_head(request: &Request) -> Result<(), RejectedRequest> {
     Ok(())
 }
 
-/// Returns whether a value is a host with an optional port (RFC 9110 section 7.2).
-fn is_host(value: &HeaderValue) -> bool {
-    let Ok(authority) = Authority::try_from(value.as_bytes()) else { return false };
-    let has_port = authority.as_str().len() > authority.host().len() + 1;
-    !authority.as_str().contains('@') && (!has_port || authority.port_u16().is_some())
+/// Returns what the log shows of the address of a client.
+pub(super) fn logged_address(form: ClientAddress, client: &Client) -> Option<IpNet> {
+    match form {
+        ClientAddress::Full => Some(client.address.into()),
+        ClientAddress::Truncated => Some(client.network()),
+        ClientAddress::None => None,
+    }
+}
+
+/// Renders a network, and one of a single address without its length.
+fn shown(network: IpNet) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        if network.prefix_len() == network.max_prefix_len() { network.addr().fmt(f) } else { network.fmt(f) }
+    })
 }
 
 /// A request that is being finished.
@@ -98,13 +112,15 @@ pub(super) struct Observed<'a> {
     pub(super) method: &'a Method,
     pub(super) route: Option<&'a str>,
     pub(super) user_id: Option<UserId>,
+    /// The address of the client, as the log shows it.
+    pub(super) client: Option<IpNet>,
     pub(super) began: Instant,
 }
 
 impl Observed<'_> {
     /// Adds the id to the response, logs the request, and emits its signal.
     pub(super) fn finish(self, mut response: Response, bus: &EventBus) -> Response {
-        let Self { id, method, route, user_id, began } = self;
+        let Self { id, method, route, user_id, client, began } = self;
         let mut text = Uuid::encode_buffer();
         if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -115,6 +131,7 @@ impl Observed<'_> {
             route = route.unwrap_or("-"),
             status = status.as_u16(),
             microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+            client = client.map(|address| display(shown(address))),
             request_id = %id,
             "responded"
         );

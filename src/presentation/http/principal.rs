@@ -18,7 +18,7 @@ use crate::application::people::sessions;
 use crate::domain::ids::UserId;
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
-use crate::infrastructure::middleware::FromNamedOrigin;
+use crate::infrastructure::middleware::{Client, FromNamedOrigin, Partition, RequestLimits};
 use crate::settings::{CookieSameSite, HttpSettings};
 
 /// The cookie with the token of a session.
@@ -211,11 +211,14 @@ impl<'a> Token<'a> {
         Ok(Some(Self { text, is_cookie: true }))
     }
 
-    /// Returns the user with the session, and sets the user of the request.
+    /// Returns the user with the session, sets the user of the request, and counts the request for the user.
     async fn session(&self, app: &AppState, parts: &Parts) -> Result<Option<LoggedIn>, Failure> {
         let found = sessions::by_token_hash(&app.store, &token_hash(self.text)).await?;
         if let Some((_, user)) = &found {
             RequestUser::set(&parts.extensions, user.id);
+            if let Some(limits) = parts.extensions.get::<RequestLimits>() {
+                limits.count_user(Partition::User(user.id.0)).await?;
+            }
         }
         Ok(found.map(|(session, user)| LoggedIn { user, session }))
     }
@@ -234,19 +237,22 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 
 /// Refuses a request of which a browser states that another site caused it, unless the settings name its origin.
 fn check_same_site(parts: &Parts) -> Result<(), Failure> {
-    let is_allowed = parts.extensions.get::<FromNamedOrigin>().is_some() || !is_cross_site(&parts.headers);
+    let is_allowed = parts.extensions.get::<FromNamedOrigin>().is_some() || !is_cross_site(parts);
     if is_allowed { Ok(()) } else { Err(UnauthorizedAccessException::ForeignOrigin.into()) }
 }
 
-/// Returns whether a browser states that another site caused the request.
-fn is_cross_site(headers: &HeaderMap) -> bool {
+/// Returns whether a browser states that another site caused the request. The host is that which the browser sees, also
+/// behind a proxy.
+fn is_cross_site(parts: &Parts) -> bool {
+    let headers = &parts.headers;
     if let Some(site) = headers.get("sec-fetch-site") {
         return site != "same-origin" && site != "none";
     }
     let Some(origin) = headers.get(ORIGIN) else { return false };
     let origin = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
     let authority = origin.as_ref().and_then(Uri::authority).map(|authority| authority.as_str().as_bytes());
-    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    let reported = parts.extensions.get::<Client>().and_then(|client| client.host.as_ref());
+    let host = reported.or(headers.get(HOST)).map(HeaderValue::as_bytes);
     authority.is_none() || authority != host
 }
 

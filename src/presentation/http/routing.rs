@@ -5,7 +5,8 @@
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
 //! [`LoggedIn`], [`Admin`] or [`TokenHolder`]. [`routes!`] takes no handler that begins with anything else. The other
 //! arguments are [`Argument`]s, which add to the API document what they read and how they fail; the failures of the
-//! handler itself are listed in [`routes!`]. The module `adding_one` below is a complete example. The file's `routes`
+//! handler itself are listed in [`routes!`]. The rate of requests to a route is limited as that of all others, unless
+//! [`Routes::limited`] states another class. The module `adding_one` below is a complete example. The file's `routes`
 //! is then listed in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
@@ -14,6 +15,7 @@
 //! [`Admin`]: super::principal::Admin
 //! [`TokenHolder`]: super::principal::TokenHolder
 
+use std::collections::HashMap;
 use std::future::ready;
 
 use axum::Router;
@@ -22,8 +24,8 @@ use axum::handler::Handler;
 use axum::middleware::{map_request, map_response};
 use axum::response::Response;
 use axum::routing::MethodRouter;
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, VARY};
+use http::{HeaderValue, Method};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -32,7 +34,8 @@ use super::body_limit::BodyLimit;
 use super::operation::OperationDescription;
 use super::state::AppState;
 use crate::domain::user::Role;
-use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+use crate::infrastructure::exceptions::{Failure, RejectedRequest, UnauthorizedAccessException};
+use crate::infrastructure::middleware::RateClass;
 
 /// The name of the scheme in the API document by which a request sends the token of its session in a header.
 pub(super) const BEARER: &str = "session_token";
@@ -131,8 +134,11 @@ pub struct Routes {
 /// What is known of an operation beside what `#[utoipa::path]` says.
 struct Described {
     operation_id: String,
+    method: Method,
+    path: String,
     signature: Signature,
     failures: fn() -> Vec<Failure>,
+    class: RateClass,
 }
 
 impl Routes {
@@ -145,11 +151,12 @@ impl Routes {
         failures: fn() -> Vec<Failure>,
     ) -> Self {
         for (path, item) in &mut paths.paths {
-            for (_, operation) in operations(item) {
+            for (method, operation) in operations(item) {
                 let function = operation.operation_id.take().unwrap_or_default();
                 let operation_id = operation_id(path, &function);
                 operation.operation_id = Some(operation_id.clone());
-                self.described.push(Described { operation_id, signature, failures });
+                let (path, class) = (path.clone(), RateClass::General);
+                self.described.push(Described { operation_id, method, path, signature, failures, class });
             }
         }
         let router = match signature.access {
@@ -157,6 +164,23 @@ impl Routes {
             Access::Anyone | Access::LoggedIn | Access::Admin => router.layer(map_response(private)),
         };
         Self { router: self.router.routes((schemas, paths, router)), ..self }
+    }
+
+    /// Sets the class by which the rate of requests to all of these routes is limited; that of others is general.
+    #[must_use]
+    pub fn limited(mut self, class: RateClass) -> Self {
+        for described in &mut self.described {
+            described.class = class;
+        }
+        self
+    }
+
+    /// The routes whose class is not the general one, each a method and a path.
+    pub fn classes(&self) -> HashMap<(Method, String), RateClass> {
+        let others = self.described.iter().filter(|described| described.class != RateClass::General);
+        others
+            .map(|described| ((described.method.clone(), described.path.clone()), described.class))
+            .collect()
     }
 
     /// Accepts bodies of up to this many bytes, if the setting allows fewer.
@@ -191,13 +215,13 @@ impl Routes {
     /// The documentation.
     pub fn into_document(self) -> OpenApi {
         let mut document = self.router.split_for_parts().1;
-        for (is_safe, operation) in document.paths.paths.values_mut().flat_map(operations) {
+        for (method, operation) in document.paths.paths.values_mut().flat_map(operations) {
             let described = self
                 .described
                 .iter()
                 .find(|known| Some(&known.operation_id) == operation.operation_id.as_ref());
             if let Some(described) = described {
-                described.apply(operation, is_safe);
+                described.apply(operation, method.is_safe());
             }
         }
         document
@@ -221,6 +245,9 @@ impl Described {
         describe(&mut description);
         for failure in (self.failures)() {
             description.fails(failure);
+        }
+        if self.class != RateClass::Exempt {
+            description.fails(RejectedRequest::TooMany { retry_after: 1 });
         }
         description.finish();
     }
@@ -261,11 +288,17 @@ fn operation_id(path: &str, function: &str) -> String {
     words.fold(first, |id, (letter, rest)| id + &letter.to_uppercase() + rest)
 }
 
-/// The operations of a path, and whether they only read.
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+/// The operations of a path with their methods.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
-    let changing = [put, post, delete, patch].into_iter().flatten().map(|operation| (false, operation));
-    get.iter_mut().map(|operation| (true, operation)).chain(changing)
+    let methods = [
+        (Method::GET, get),
+        (Method::PUT, put),
+        (Method::POST, post),
+        (Method::DELETE, delete),
+        (Method::PATCH, patch),
+    ];
+    methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 #[cfg(test)]
@@ -315,7 +348,7 @@ mod adding_one {
         assert_eq!(operation["summary"], "Get a parcel");
         assert_eq!(operation["security"][0]["session_token"], serde_json::json!([]));
         let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
-        assert_eq!(statuses, ["200", "401", "404", "422", "default"]);
+        assert_eq!(statuses, ["200", "401", "404", "422", "429", "default"]);
         assert_eq!(operation["responses"]["404"]["description"], "`order_not_found`: Order not found.");
     }
 }

@@ -29,7 +29,7 @@ pub use self::file_limit::{connections_within, greatest_file_limit, raise_file_l
 use crate::domain::context::Context;
 use crate::infrastructure::events::EventBus;
 use crate::infrastructure::middleware::Chain;
-use crate::settings::HttpSettings;
+use crate::settings::Settings;
 
 /// The pause in accepting connections after the operating system had no file descriptor or memory for one.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -49,18 +49,20 @@ pub struct DrainReport {
 
 /// Serves `router`, surrounded by the middleware of `chain`, on `listener` until `shutdown` is cancelled, the delay of
 /// the settings has passed, and the requests then in progress have their responses, or the grace period is over. During
-/// the delay each response ends its connection. `context` has the clock of `Date` and the ids of the failures that
-/// occur here, whose signals are emitted on `bus`.
+/// the delay each response ends its connection. Of `settings`, those of the HTTP server are used, and what the log shows
+/// of addresses. `context` has the clock of `Date` and the ids of the failures that occur here, whose signals are
+/// emitted on `bus`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     chain: Chain,
-    settings: &HttpSettings,
+    settings: &Settings,
     context: Context,
     bus: EventBus,
     shutdown: CancellationToken,
 ) -> DrainReport {
-    let connections = Arc::new(Connections::new(router, chain, settings.clone(), context, bus));
+    let connections = Arc::new(Connections::new(router, chain, settings, context, bus));
+    let settings = &settings.http;
     let mut tasks = JoinSet::new();
     let stop = async {
         shutdown.cancelled().await;
@@ -100,13 +102,13 @@ async fn accept(
             () = &mut stop => return,
             Some(_) = tasks.join_next() => {}
             accepted = listener.accept(), if tasks.len() < limit + SPARE => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     if tasks.len() >= limit {
                         connections.close_idle();
                     }
                     // responses are small and written at once: Nagle's algorithm would only delay them
                     let _ = stream.set_nodelay(true);
-                    tasks.spawn(Arc::clone(connections).serve(stream));
+                    tasks.spawn(Arc::clone(connections).serve(stream, peer.ip()));
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {

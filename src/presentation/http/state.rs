@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::infrastructure::events::EventFeed;
-use crate::settings::HttpSettings;
+use crate::settings::{ClientAddress, HttpSettings, Settings};
 
 /// The most streams of events at the same time.
 const STREAMS: usize = 32;
@@ -25,6 +25,8 @@ pub struct App {
     pub store: Store,
     /// The limits of requests and the attributes of cookies.
     pub http: HttpSettings,
+    /// What the log shows of the addresses of clients.
+    pub client_address: ClientAddress,
     /// Checks whether the store can write.
     pub readiness: Readiness,
     /// Cancelled when the server stops: responses that do not end by themselves end then.
@@ -45,17 +47,18 @@ impl App {
 }
 
 impl AppState {
-    /// Returns the state for a store, with these HTTP settings and the function that generates the OpenAPI document.
+    /// Returns the state for a store, with these settings and the function that generates the OpenAPI document.
     pub(super) fn new(
         store: Store,
-        http: HttpSettings,
+        settings: &Settings,
         stop: CancellationToken,
         generate_document: fn() -> Vec<u8>,
     ) -> Self {
         Self(Arc::new(App {
             feed: EventFeed::new(store.database().clone()),
             store,
-            http,
+            http: settings.http.clone(),
+            client_address: settings.log.client_address,
             stop,
             streams: Arc::new(Semaphore::new(STREAMS)),
             readiness: Readiness::default(),

@@ -26,7 +26,7 @@ use crate::application::Store;
 use crate::infrastructure::events::EventBus;
 use crate::infrastructure::middleware::Chain;
 use crate::presentation::http::server;
-use crate::settings::HttpSettings;
+use crate::settings::{HttpSettings, Settings};
 
 /// The media type of the text format of `OpenMetrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,10 +50,11 @@ impl Metrics {
     /// Responds to `GET /metrics` on `listener` until `stop` is cancelled.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let most = HttpSettings::default().max_connections;
-        let settings = HttpSettings {
+        let http = HttpSettings {
             max_connections: NonZeroU32::new(CONNECTIONS).unwrap_or(most),
             ..HttpSettings::default()
         };
+        let settings = Settings { http, ..Settings::default() };
         let context = self.store.database().context().clone();
         let metrics = Arc::new(self);
         let router = Router::new().route("/metrics", get(respond)).with_state(Arc::clone(&metrics));

@@ -21,7 +21,7 @@ use undercroft::infrastructure::repositories::DatabaseError;
 use undercroft::presentation::http::middleware::chain;
 use undercroft::presentation::http::router::router;
 use undercroft::presentation::http::server;
-use undercroft::settings::HttpSettings;
+use undercroft::settings::{HttpSettings, RateLimitSettings, Settings};
 
 use super::builders::{ProductBuilder, user};
 use super::documented::assert_documented;
@@ -56,17 +56,23 @@ impl TestServer {
         Self::start_with(store, HttpSettings::default()).await
     }
 
-    /// Serves this store with these settings, and runs its worker.
+    /// Serves this store with these settings of the HTTP server and without rate limits, and runs its worker.
     pub async fn start_with(store: Store, http: HttpSettings) -> Self {
+        let rate_limits = RateLimitSettings { enabled: false, ..RateLimitSettings::default() };
+        Self::start_with_all(store, Settings { http, rate_limits, ..Settings::default() }).await
+    }
+
+    /// Serves this store with these settings, and runs its worker.
+    pub async fn start_with_all(store: Store, settings: Settings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let router = router(store.clone(), http.clone(), stop.clone());
+        let router = router(store.clone(), &settings, stop.clone());
         let (context, end) = (store.database().context().clone(), stop.clone());
         let bus = store.infrastructure.bus.clone();
         let serving = tokio::spawn(async move {
-            let chain = chain(&http, "");
-            server::serve(listener, router, chain, &http, context, bus, end).await;
+            let chain = chain(&settings.http, "");
+            server::serve(listener, router, chain, &settings, context, bus, end).await;
         });
         let working = tokio::spawn(work(store.clone(), stop.clone()));
         let running = Arc::new(Running { stop, tasks: Mutex::new(vec![serving, working]) });

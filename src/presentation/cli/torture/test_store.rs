@@ -83,12 +83,13 @@ impl TestStore {
         self.database.write(stock, product).await.map_err(CliError::Store)
     }
 
-    /// Starts the server with the default settings: neither the variables nor the file of this process change them.
+    /// Starts the server with the default settings but without rate limits: neither the variables nor the file of this
+    /// process change them.
     pub(super) async fn serve(&self) -> Result<Server, CliError> {
         self.serve_with(&[]).await
     }
 
-    /// Starts the server with the default settings except some, each a name without the prefix and a value.
+    /// Starts the server as [`serve`](Self::serve) with other settings, each a name without the prefix and a value.
     pub(super) async fn serve_with(&self, settings: &[(&str, &str)]) -> Result<Server, CliError> {
         let program = std::env::current_exe().map_err(TortureError::Child)?;
         let mut command = Command::new(program);
@@ -100,6 +101,7 @@ impl TestStore {
             .args(["serve", "--no-demo", "--config", "/dev/null"])
             .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
             .env(format!("{PREFIX}DATABASE"), self.url())
+            .env(format!("{PREFIX}RATE_LIMITS__ENABLED"), "false")
             .envs(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -17,22 +17,26 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::{Anyone, LoggedIn};
 use crate::presentation::http::query::Path;
+use crate::presentation::http::rate_classes::DISCOUNT_CODE;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![
+    let discount_code = routes![
+        set_cart_discount: [NotFound::Cart, any::<InvalidDiscountCodeException>(), any::<OrderProcessingException>()],
+    ];
+    let others = routes![
         create_cart,
         get_cart: [NotFound::Cart],
         get_own_cart: [NotFound::Cart],
         add_cart_item: [NotFound::Cart, any::<OrderProcessingException>()],
         set_cart_item: [NotFound::Cart, any::<OrderProcessingException>()],
         remove_cart_item: [NotFound::Cart, NotFound::Variant, any::<OrderProcessingException>()],
-        set_cart_discount: [NotFound::Cart, any::<InvalidDiscountCodeException>(), any::<OrderProcessingException>()],
         remove_cart_discount: [NotFound::Cart, any::<OrderProcessingException>()],
         set_cart_delivery: [NotFound::Cart, any::<OrderProcessingException>()],
-    ]
+    ];
+    others.and(discount_code.limited(DISCOUNT_CODE))
 }
 
 /// The cart to create.

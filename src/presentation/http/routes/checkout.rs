@@ -20,12 +20,13 @@ use crate::presentation::http::operation::any;
 use crate::presentation::http::order_token::token;
 use crate::presentation::http::principal::Anyone;
 use crate::presentation::http::query::Path;
+use crate::presentation::http::rate_classes::CHECKOUT;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created, tagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![
+    let checkout = routes![
         checkout_cart: [
             NotFound::Cart,
             any::<ProductOutOfStockException>(),
@@ -35,7 +36,8 @@ pub(super) fn routes() -> Routes {
             any::<OrderProcessingException>(),
             UnauthorizedAccessException::AgeRestricted,
         ],
-    ]
+    ];
+    checkout.limited(CHECKOUT)
 }
 
 /// How an order is delivered and paid.

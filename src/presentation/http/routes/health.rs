@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::infrastructure::exceptions::{Failure, NotReady, NotReadyReason};
+use crate::infrastructure::middleware::RateClass;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
@@ -12,7 +13,7 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![get_liveness, get_readiness: [any::<NotReady>()]]
+    routes![get_liveness, get_readiness: [any::<NotReady>()]].limited(RateClass::Exempt)
 }
 
 /// The state of the server.

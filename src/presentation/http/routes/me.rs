@@ -19,26 +19,30 @@ use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::LoggedIn;
+use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![
-        get_account,
+    let with_password = routes![
         update_account: [
             any::<EmailAlreadyUsedException>(),
             Conflict::Stale,
             RejectedRequest::TooManyEmails { retry_after: 60 },
         ],
+        erase_account: [Conflict::OpenOrders, Conflict::LastAdmin, Conflict::Stale],
+    ];
+    let others = routes![
+        get_account,
         send_email_verification: [
             Conflict::NoEmails,
             RejectedRequest::TooManyEmails { retry_after: 60 },
         ],
-        erase_account: [Conflict::OpenOrders, Conflict::LastAdmin, Conflict::Stale],
         get_preferences,
         replace_preferences,
-    ]
+    ];
+    others.and(with_password.limited(PASSWORD))
 }
 
 /// The preferences of a user.

@@ -9,23 +9,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::application::people::sessions::{self, CreateSession, CreatedSession};
-use crate::infrastructure::exceptions::{RejectedRequest, UnauthorizedAccessException};
+use crate::infrastructure::exceptions::UnauthorizedAccessException;
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::{LoggedIn, Public, TokenHolder, session_cookie};
+use crate::presentation::http::rate_classes::LOG_IN;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![
-        create_session: [
-            UnauthorizedAccessException::WrongCredentials,
-            RejectedRequest::TooManyAtOnce,
-        ],
-        delete_session,
-        delete_all_sessions,
-    ]
+    let log_in = routes![create_session: [UnauthorizedAccessException::WrongCredentials]];
+    routes![delete_session, delete_all_sessions].and(log_in.limited(LOG_IN))
 }
 
 /// A session of a user.

@@ -9,14 +9,13 @@ use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
+use crate::presentation::http::rate_classes::SIGN_UP;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![
-        create_user: [any::<EmailAlreadyUsedException>()],
-    ]
+    routes![create_user: [any::<EmailAlreadyUsedException>()]].limited(SIGN_UP)
 }
 
 /// Register a customer

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,8 +31,8 @@ use super::phase::{TrackedBody, TrackedStream};
 use super::registry::{Registered, Registry};
 use crate::domain::context::Context;
 use crate::infrastructure::events::EventBus;
-use crate::infrastructure::middleware::Chain;
-use crate::settings::HttpSettings;
+use crate::infrastructure::middleware::{Chain, Client};
+use crate::settings::{HttpSettings, Settings};
 
 /// The most bytes read of a head, and written ahead of a client that reads slowly.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -54,11 +55,12 @@ impl Connections {
     pub(super) fn new(
         router: Router,
         chain: Chain,
-        settings: HttpSettings,
+        settings: &Settings,
         context: Context,
         bus: EventBus,
     ) -> Self {
-        let router = chain.apply(with_failures(router, context.clone(), bus));
+        let failing = with_failures(router, settings.log.client_address, context.clone(), bus);
+        let (router, settings) = (chain.apply(failing), settings.http.clone());
         let (closing, stopping, served) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
         let (stop, registry) = (Notify::new(), Registry::new());
         Self { router, settings, context, closing, stopping, stop, served, registry }
@@ -85,13 +87,14 @@ impl Connections {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Serves the requests of one connection; returns whether one was in progress when the server was stopped.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream) -> bool {
+    /// Serves the requests of one connection from the address `peer`; returns whether one was in progress when the
+    /// server was stopped.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr) -> bool {
         let registered = self.registry.register();
         let entry = Arc::clone(&registered.entry);
         let tracker = &entry.tracker;
         let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(tracker)));
-        let service = service_fn(|request| self.respond(request, &registered));
+        let service = service_fn(|request| self.respond(request, peer, &registered));
         let mut connection = pin!(builder().serve_connection(io, service));
 
         let mut deadline = Deadline::new(&self.settings, tracker.snapshot());
@@ -144,11 +147,13 @@ impl Connections {
     async fn respond(
         &self,
         request: Request<Incoming>,
+        peer: IpAddr,
         registered: &Registered<'_>,
     ) -> Result<Response, Infallible> {
         let tracker = &registered.entry.tracker;
         tracker.begin_request();
         let (mut head, body) = request.into_parts();
+        head.extensions.insert(Client::of(&head.headers, peer, &self.settings.trusted_proxies));
         let body = if hyper::body::Body::is_end_stream(&body) {
             Body::empty()
         } else {

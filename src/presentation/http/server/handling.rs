@@ -17,25 +17,35 @@ use super::phase::{Phase, PhaseTracker};
 use crate::domain::context::Context;
 use crate::infrastructure::events::EventBus;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, with_instance};
-use crate::presentation::http::observe::Observed;
+use crate::infrastructure::middleware::Client;
+use crate::presentation::http::observe::{Observed, logged_address};
+use crate::settings::ClientAddress;
 
 /// The tracker of the connection of a request: an extension of the request.
 #[derive(Clone)]
 pub(super) struct Tracked(pub(super) Arc<PhaseTracker>);
 
-/// The ids of failures, and the bus of their signals.
+/// The ids of failures, what the log shows of the addresses of clients, and the bus of their signals.
 struct Handling {
+    client_address: ClientAddress,
     context: Context,
     bus: EventBus,
 }
 
 /// Surrounds all routes of a router, so that a handler that panics or exceeds its time leads to a response.
-pub(super) fn with_failures(router: Router, context: Context, bus: EventBus) -> Router {
-    router.layer(from_fn_with_state(Arc::new(Handling { context, bus }), handle))
+pub(super) fn with_failures(
+    router: Router,
+    client_address: ClientAddress,
+    context: Context,
+    bus: EventBus,
+) -> Router {
+    router.layer(from_fn_with_state(Arc::new(Handling { client_address, context, bus }), handle))
 }
 
 async fn handle(State(handling): State<Arc<Handling>>, request: Request, next: Next) -> Response {
     let (began, method) = (Instant::now(), request.method().clone());
+    let client = request.extensions().get();
+    let client = client.and_then(|client: &Client| logged_address(handling.client_address, client));
     let tracked = request.extensions().get::<Tracked>().cloned();
     let phase = || tracked.as_ref().map(|Tracked(tracker)| tracker.phase());
     let mut response = pin!(next.run(request));
@@ -53,7 +63,7 @@ async fn handle(State(handling): State<Arc<Handling>>, request: Request, next: N
 
     handled.await.unwrap_or_else(|failure| {
         let id = handling.context.ids.uuid();
-        let observed = Observed { id, method: &method, route: None, user_id: None, began };
+        let observed = Observed { id, method: &method, route: None, user_id: None, client, began };
         observed.finish(with_instance(failure.into_response(), id), &handling.bus)
     })
 }

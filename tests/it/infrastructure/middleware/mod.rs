@@ -1,6 +1,7 @@
 //! The middleware, around routes of an axum service that is no store.
 
 mod cors;
+mod rate_limits;
 mod security_headers;
 
 use axum::Router;

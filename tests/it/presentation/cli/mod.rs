@@ -12,6 +12,7 @@ mod import_dry_run;
 mod import_rejections;
 mod interrupts;
 mod jobs;
+mod log_lines;
 mod output_files;
 mod read_only;
 mod replicate;

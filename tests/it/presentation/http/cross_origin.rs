@@ -14,7 +14,7 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::events::EventBus;
 use undercroft::presentation::http::middleware::chain;
 use undercroft::presentation::http::server::serve;
-use undercroft::settings::{CookieSameSite, HttpSettings};
+use undercroft::settings::{CookieSameSite, HttpSettings, Settings};
 
 use crate::support::{Shop, TestClient, TestServer};
 
@@ -80,8 +80,10 @@ async fn head_of(request: &str, http: HttpSettings) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let chain = chain(&http, "https://api.shop.example");
+    let settings = Settings { http, ..Settings::default() };
     let (context, bus, end) = (Context::system(), EventBus::default(), stop.clone());
-    let serving = tokio::spawn(async move { serve(listener, router, chain, &http, context, bus, end).await });
+    let serving =
+        tokio::spawn(async move { serve(listener, router, chain, &settings, context, bus, end).await });
 
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(request.as_bytes()).await.unwrap();

@@ -1,6 +1,7 @@
 //! The HTTP API: its operations, their documentation, the checks of requests, and the server.
 
 mod carts;
+mod clients;
 mod contract;
 mod cross_origin;
 mod dead_letters;
@@ -14,6 +15,7 @@ mod fuzz;
 mod jobs;
 mod partial_updates;
 mod products;
+mod rate_limits;
 mod selling;
 mod server;
 mod shown_totals;

@@ -24,7 +24,7 @@ use undercroft::infrastructure::middleware::Chain;
 use undercroft::{
     domain::context::Context,
     presentation::http::server::{DrainReport, serve},
-    settings::HttpSettings,
+    settings::{HttpSettings, Settings},
 };
 
 /// Longer than every time-out under test; a test that waits for it fails.
@@ -56,7 +56,8 @@ impl Running {
         let report = tokio::spawn({
             let (stop, context) = (stop.clone(), Context::system());
             async move {
-                let chain = Chain::default();
+                let (chain, settings) =
+                    (Chain::default(), Settings { http: settings, ..Settings::default() });
                 serve(listener, router, chain, &settings, context, EventBus::default(), stop).await
             }
         });

@@ -1,0 +1,10 @@
+//! The syntax of `Host`.
+
+use http::uri::Authority;
+
+/// Returns whether a value is a host with an optional port (RFC 9110 section 7.2).
+pub fn is_host(value: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(value) else { return false };
+    let has_port = authority.as_str().len() > authority.host().len() + 1;
+    !authority.as_str().contains('@') && (!has_port || authority.port_u16().is_some())
+}

@@ -1,0 +1,162 @@
+//! Limits the rate of requests, and says so in each response.
+//!
+//! Every request is counted for the address of its client. A class of routes, such as the log-in, has a limit of its
+//! own beside that, and so has each user. A response has `RateLimit` and `RateLimit-Policy` with the limits that its
+//! request was counted for (draft-ietf-httpapi-ratelimit-headers-10), and status 429 has `Retry-After`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::gcra::Decision;
+use super::quota::Quota;
+use super::{Partition, RateLimit, RateLimiter};
+use crate::infrastructure::exceptions::{Failure, RejectedRequest};
+use crate::infrastructure::middleware::client::Client;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The name of the limit of all requests of an address.
+const GENERAL: &str = "general";
+/// The name of the limit of all requests of a user.
+const USER: &str = "user";
+
+/// Which limits a route has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateClass {
+    /// That of all requests of an address.
+    #[default]
+    General,
+    /// That, and the limit of this name for an address.
+    Named(&'static str),
+    /// None: for health checks.
+    Exempt,
+}
+
+/// The limits of a service. A limit that is not there does not limit.
+#[derive(Clone, Debug)]
+pub struct RateLimitingMiddleware {
+    /// Counts the requests.
+    pub limiter: RateLimiter,
+    /// All requests of an address.
+    pub general: Option<Quota>,
+    /// All requests of a user.
+    pub user: Option<Quota>,
+    /// The requests of an address to the routes of a class, by its name.
+    pub named: BTreeMap<&'static str, Quota>,
+    /// The routes that are not of the general class, each a method with a path of the router.
+    pub classes: HashMap<(Method, String), RateClass>,
+}
+
+/// The limits that a request was counted for: an extension of the request.
+#[derive(Clone)]
+pub struct RequestLimits {
+    middleware: Arc<RateLimitingMiddleware>,
+    counted: Arc<Mutex<Vec<(RateLimit, Decision)>>>,
+}
+
+impl RateLimitingMiddleware {
+    /// Limits the requests to all routes of a router.
+    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        router.layer(from_fn_with_state(Arc::new(self), limit))
+    }
+
+    /// The class of the route of a request.
+    fn class(&self, request: &Request) -> RateClass {
+        let Some(path) = request.extensions().get::<MatchedPath>() else { return RateClass::General };
+        // a handler of GET responds to HEAD, too
+        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        self.classes.get(&(method.clone(), path.as_str().to_owned())).copied().unwrap_or_default()
+    }
+
+    /// The limits of a class.
+    fn limits(&self, class: RateClass) -> impl Iterator<Item = RateLimit> {
+        let general = self.general.map(|quota| RateLimit { name: GENERAL, quota });
+        let named = match class {
+            RateClass::Named(name) => self.named.get(name).map(|quota| RateLimit { name, quota: *quota }),
+            RateClass::General | RateClass::Exempt => None,
+        };
+        general.into_iter().chain(named)
+    }
+}
+
+impl RequestLimits {
+    /// Counts the request for its user, once it is known, or for an API token.
+    pub async fn count_user(&self, partition: Partition) -> Result<(), RejectedRequest> {
+        match self.middleware.user {
+            Some(quota) => self.count(RateLimit { name: USER, quota }, partition).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn count(&self, limit: RateLimit, partition: Partition) -> Result<(), RejectedRequest> {
+        let decision = self.middleware.limiter.count(limit, partition).await;
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).push((limit, decision));
+        if decision.is_allowed {
+            return Ok(());
+        }
+        Err(RejectedRequest::TooMany { retry_after: decision.retry_after(limit.quota) })
+    }
+
+    /// Adds the headers to a response.
+    fn describe(&self, headers: &mut HeaderMap) {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut policies, mut states) = (String::new(), String::new());
+        for (RateLimit { name, quota }, decision) in counted.iter() {
+            let comma = if policies.is_empty() { "" } else { ", " };
+            let (limit, window) = (quota.limit(), quota.window().as_secs());
+            let (remaining, reset) = (decision.remaining(*quota), decision.reset_after());
+            // writing to a text does not fail
+            let _ = write!(policies, "{comma}\"{name}\";q={limit};w={window}");
+            let _ = write!(states, "{comma}\"{name}\";r={remaining};t={reset}");
+        }
+        for (header, text) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, states)] {
+            if let Ok(value) = HeaderValue::try_from(text)
+                && !value.is_empty()
+            {
+                headers.insert(header, value);
+            }
+        }
+    }
+}
+
+/// Counts a request, and refuses it if there are too many.
+async fn limit(
+    State(middleware): State<Arc<RateLimitingMiddleware>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let class = middleware.class(&request);
+    let Some(partition) = address(&request).filter(|_| class != RateClass::Exempt) else {
+        return next.run(request).await;
+    };
+    let limits = RequestLimits { middleware: Arc::clone(&middleware), counted: Arc::default() };
+    for limit in middleware.limits(class) {
+        if let Err(rejected) = limits.count(limit, partition).await {
+            let mut response = Failure::from(rejected).into_response();
+            limits.describe(response.headers_mut());
+            return response;
+        }
+    }
+
+    request.extensions_mut().insert(limits.clone());
+    let mut response = next.run(request).await;
+    limits.describe(response.headers_mut());
+    response
+}
+
+/// The address of the client: behind trusted proxies if the service finds it, or that of the connection.
+fn address(request: &Request) -> Option<Partition> {
+    let extensions = request.extensions();
+    let client = extensions.get().map(|client: &Client| client.address);
+    let peer = || extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+    client.or_else(peer).map(Partition::Address)
+}

@@ -1,0 +1,148 @@
+//! Rate limits: how often something may be done, counted in this process or in Redis with the same results.
+//!
+//! The algorithm is GCRA (generic cell rate algorithm): `gcra.rs` computes it in whole microseconds, and a store keeps
+//! one number for each key. docs/decisions/0016-rate-limits.md has the reasons.
+
+mod gcra;
+mod limiting;
+mod memory_store;
+mod quota;
+mod redis_store;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ::redis::RedisError;
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+pub use self::gcra::Decision;
+pub use self::limiting::{RateClass, RateLimitingMiddleware, RequestLimits};
+pub use self::memory_store::MemoryStore;
+pub use self::quota::{InvalidQuota, Quota};
+pub use self::redis_store::RedisStore;
+use crate::domain::context::Clock;
+use crate::infrastructure::cache::{CacheUrl, Redis};
+
+/// A limit with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// The name, which clients read in `RateLimit`.
+    pub name: &'static str,
+    /// How many in which time.
+    pub quota: Quota,
+}
+
+/// For whom a limit is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Partition {
+    /// A client's address. One network of IPv6 (/64) is one client, which may use all of its addresses.
+    Address(IpAddr),
+    /// A user.
+    User(Uuid),
+    /// An API token, by the beginning of its hash.
+    Token([u8; 16]),
+    /// Something else, by the beginning of its hash.
+    Digest([u8; 16]),
+}
+
+/// What is counted: a limit and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RateKey {
+    name: &'static str,
+    partition: Partition,
+}
+
+/// Keeps the numbers of keys.
+pub trait RateLimitStore: Send + Sync {
+    /// Counts one at `now`, in microseconds since 1970, if the quota allows it.
+    fn count(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, Decision>;
+
+    /// Takes back one that was counted.
+    fn uncount(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, ()>;
+}
+
+/// Applies rate limits. Clones share their store.
+#[derive(Clone)]
+pub struct RateLimiter {
+    store: Arc<dyn RateLimitStore>,
+    clock: Arc<dyn Clock>,
+}
+
+impl RateLimiter {
+    /// Returns the limiter that counts in a store.
+    pub fn new(store: Arc<dyn RateLimitStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Returns the limiter that counts in this process.
+    pub fn in_process(clock: Arc<dyn Clock>) -> Self {
+        Self::new(Arc::new(MemoryStore::default()), clock)
+    }
+
+    /// Returns the limiter that counts where a URL says.
+    pub fn open(url: &CacheUrl, clock: Arc<dyn Clock>) -> Result<Self, RedisError> {
+        match url {
+            CacheUrl::Memory => Ok(Self::in_process(clock)),
+            CacheUrl::Redis(url) => Ok(Self::new(Arc::new(RedisStore::new(Redis::new(url)?)), clock)),
+        }
+    }
+
+    /// Counts one, if the limit allows it.
+    pub async fn count(&self, limit: RateLimit, partition: Partition) -> Decision {
+        self.store.count(RateKey::new(limit, partition), limit.quota, self.now()).await
+    }
+
+    /// Takes back one that was counted.
+    pub async fn uncount(&self, limit: RateLimit, partition: Partition) {
+        self.store.uncount(RateKey::new(limit, partition), limit.quota, self.now()).await;
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_microsecond()
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter").finish_non_exhaustive()
+    }
+}
+
+impl RateKey {
+    fn new(limit: RateLimit, partition: Partition) -> Self {
+        Self { name: limit.name, partition: partition.canonical() }
+    }
+}
+
+/// The key at Redis.
+impl fmt::Display for RateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, partition } = self;
+        match partition {
+            Partition::Address(address) => write!(f, "undercroft:limit:{name}:address:{address}"),
+            Partition::User(id) => write!(f, "undercroft:limit:{name}:user:{}", id.simple()),
+            Partition::Token(hash) => {
+                write!(f, "undercroft:limit:{name}:token:{:x}", u128::from_be_bytes(*hash))
+            }
+            Partition::Digest(hash) => {
+                write!(f, "undercroft:limit:{name}:digest:{:x}", u128::from_be_bytes(*hash))
+            }
+        }
+    }
+}
+
+impl Partition {
+    /// Returns the partition with one address for each network of IPv6.
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        match self {
+            Self::Address(address) => Self::Address(match address.to_canonical() {
+                IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+                address @ IpAddr::V4(_) => address,
+            }),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Keeps the numbers of keys at Redis, for all processes of a store; while it is away, each process counts for itself.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use redis::Script;
+
+use super::gcra::Decision;
+use super::memory_store::MemoryStore;
+use super::quota::Quota;
+use super::{RateKey, RateLimitStore};
+use crate::infrastructure::cache::{Redis, RedisUnavailable};
+
+/// The functions of `gcra.rs`. The numbers of Lua are exact up to 2^53, which are microseconds until the year 2255.
+/// `%.0f` writes all digits, which the usual conversion does not. The last argument is 1 to count, and -1 to take back.
+const SCRIPT: &str = "
+local now, interval, full, step = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local kept = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
+local until_ = math.min(math.max(kept, now), now + full)
+local next = until_ + step * interval
+local allowed = 1
+if next - now > full then
+    allowed = 0
+    next = until_
+end
+if next <= now then
+    redis.call('DEL', KEYS[1])
+elseif next ~= kept then
+    redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', string.format('%.0f', math.ceil((next - now) / 1000)))
+end
+return {allowed, next - now}
+";
+
+/// The keys of all processes.
+#[derive(Debug)]
+pub struct RedisStore {
+    redis: Redis,
+    script: Script,
+    /// The keys of this process while Redis is away.
+    own: MemoryStore,
+}
+
+impl RedisStore {
+    /// Returns the store of a Redis.
+    pub fn new(redis: Redis) -> Self {
+        Self { redis, script: Script::new(SCRIPT), own: MemoryStore::default() }
+    }
+
+    async fn run(
+        &self,
+        key: RateKey,
+        quota: Quota,
+        now: i64,
+        step: i64,
+    ) -> Result<Decision, RedisUnavailable> {
+        let mut script = self.script.key(key.to_string());
+        script.arg(now).arg(quota.interval()).arg(quota.full()).arg(step);
+        let (is_allowed, pending): (bool, i64) = self.redis.run(&script).await?;
+        Ok(Decision { is_allowed, pending })
+    }
+}
+
+impl RateLimitStore for RedisStore {
+    fn count(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, Decision> {
+        async move {
+            match self.run(key, quota, now, 1).await {
+                Ok(decision) => decision,
+                Err(RedisUnavailable) => self.own.count_now(key, quota, now),
+            }
+        }
+        .boxed()
+    }
+
+    fn uncount(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, ()> {
+        async move {
+            if self.run(key, quota, now, -1).await.is_err() {
+                self.own.uncount_now(key, quota, now);
+            }
+        }
+        .boxed()
+    }
+}
