@@ -372,4 +372,4 @@ pub fn return_wait(operations: &[PaymentOperation], kind: OperationKind) -> Opti
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

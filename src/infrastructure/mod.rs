@@ -4,6 +4,7 @@ pub mod adapters;
 pub mod cache;
 pub mod events;
 pub mod exceptions;
+pub mod guards;
 pub mod middleware;
 pub mod repositories;
 

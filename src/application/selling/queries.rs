@@ -62,19 +62,13 @@ pub async fn order_with_operations(
 ///
 /// # Errors
 ///
-/// Those of `check`, which decides whether the principal may read the order; [`NotFound`] for an order or an invoice
-/// that does not exist.
-pub async fn invoice(
-    store: &Store,
-    id: OrderId,
-    check: impl FnOnce(&Order) -> Result<(), Failure>,
-) -> Result<(Invoice, Vec<Invoice>), Failure> {
+/// [`NotFound`] for an order or an invoice that does not exist.
+pub async fn invoice(store: &Store, id: OrderId) -> Result<(Invoice, Vec<Invoice>), Failure> {
     let read = store.database().snapshot(id, async |connection, id| {
-        let order: Order = connection.find(id).await?.ok_or(NotFound::Order)?;
-        Ok::<_, Failure>((order, InvoiceRepository(connection).by_order(id).await?))
+        connection.find::<Order>(id).await?.ok_or(NotFound::Order)?;
+        Ok::<_, Failure>(InvoiceRepository(connection).by_order(id).await?)
     });
-    let (order, documents) = read.await?;
-    check(&order)?;
+    let documents = read.await?;
 
     let (invoices, credit_notes): (Vec<_>, Vec<_>) =
         documents.into_iter().partition(|document| document.kind == InvoiceKind::Invoice);

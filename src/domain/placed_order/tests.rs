@@ -12,7 +12,7 @@ fn eur(amount: i64) -> Money {
     Money::new(amount, Currency::EUR)
 }
 
-fn placed(order: OrderStatus, payment: PaymentStatus) -> PlacedOrder {
+pub(crate) fn placed(order: OrderStatus, payment: PaymentStatus) -> PlacedOrder {
     let country = "DE".parse().unwrap();
     let (name, line1, city) = ("Ann".to_owned(), "Street 1".to_owned(), "Berlin".to_owned());
     let postal_code = "10115".to_owned();

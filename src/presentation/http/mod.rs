@@ -6,6 +6,7 @@ pub mod conditional;
 mod document;
 mod event_stream;
 mod file_content;
+pub mod guarded;
 pub mod idempotency_key;
 pub mod json;
 pub mod languages;

@@ -1,4 +1,6 @@
-//! Order tokens: with the token that the checkout returned, a guest gets the order. Only this store can make one.
+//! The orders of a principal: the order whose id, or that of its payment, is in the path, checked by
+//! [`OrderOwnershipGuard`]. With the token that the checkout returned, a guest gets the order. Only this store can make
+//! one.
 
 use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,14 +9,17 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use utoipa::IntoParams;
 
+use super::guarded::{DescribeGuard, Guarded, LoadFacts};
 use super::operation::OperationDescription;
 use super::principal::Anyone;
-use super::query;
-use super::routing::Argument;
+use super::query::{self, Path};
+use super::routing::Access;
 use super::state::AppState;
-use crate::domain::ids::OrderId;
-use crate::domain::order::Order;
+use crate::application::selling::{orders, queries};
+use crate::domain::ids::{OrderId, PaymentId};
+use crate::domain::placed_order::PlacedOrder;
 use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::guards::{OrderFacts, OrderOwnershipGuard};
 use crate::infrastructure::repositories::SigningKey;
 
 /// The header with a token.
@@ -27,9 +32,15 @@ pub fn token(key: &SigningKey, id: OrderId) -> String {
     URL_SAFE_NO_PAD.encode(&key.sign("order", id.0.as_bytes())[..LENGTH])
 }
 
+/// The order with the id in the path, which the principal may see.
+pub type OwnOrder = Guarded<OrderOwnershipGuard, OrderId>;
+
+/// The order of the payment with the id in the path, which the principal may see.
+pub type OwnPayment = Guarded<OrderOwnershipGuard, PaymentId>;
+
 /// The order token of a request, in a header or in the query.
 #[derive(Debug, Clone)]
-pub struct OrderToken(Option<String>);
+struct OrderToken(Option<String>);
 
 /// The parameter with a token.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -41,7 +52,9 @@ struct OrderTokenParameter {
     token: Option<String>,
 }
 
-impl Argument for OrderToken {
+impl<Id> DescribeGuard<Id> for OrderOwnershipGuard {
+    const ACCESS: Access = Access::Anyone;
+
     fn describe(operation: &mut OperationDescription<'_>) {
         operation.request_header("Order-Token", "The token of a guest's order, as the checkout returned it.");
         operation.parameters(OrderTokenParameter::into_params(|| None));
@@ -49,24 +62,53 @@ impl Argument for OrderToken {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for OrderToken {
-    type Rejection = Failure;
+impl LoadFacts<OrderOwnershipGuard, OrderId> for AppState {
+    async fn load_facts(&self, parts: &mut Parts) -> Result<OrderFacts, Failure> {
+        let asking = Asking::of(parts, self).await?;
+        let Path(id) = Path::from_request_parts(parts, self).await?;
+        Ok(asking.for_order(self, orders::order(&self.store, id).await?, NotFound::Order))
+    }
+}
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let header = parts.headers.get(ORDER_TOKEN).and_then(|value| value.to_str().ok());
-        let parameter = query::parse::<OrderTokenParameter>(&parts.uri)?.token;
-        Ok(Self(header.map(str::to_owned).or(parameter)))
+impl LoadFacts<OrderOwnershipGuard, PaymentId> for AppState {
+    async fn load_facts(&self, parts: &mut Parts) -> Result<OrderFacts, Failure> {
+        let asking = Asking::of(parts, self).await?;
+        let Path(id) = Path::from_request_parts(parts, self).await?;
+        let placed = queries::order_of_payment(&self.store, id).await?;
+        Ok(asking.for_order(self, placed, NotFound::Payment))
+    }
+}
+
+/// The principal who asks for an order, and the order token of the request.
+struct Asking {
+    principal: Anyone,
+    token: OrderToken,
+}
+
+impl Asking {
+    async fn of(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
+        let principal = Anyone::from_request_parts(parts, app).await?;
+        Ok(Self { principal, token: OrderToken::of(parts)? })
+    }
+
+    /// Returns the facts with this order.
+    fn for_order(self, app: &AppState, placed: PlacedOrder, hidden: NotFound) -> OrderFacts {
+        let user_id = self.principal.user_id();
+        let has_token = self.token.is_of(app.store.database().signing_key(), placed.order.id);
+        OrderFacts { placed, user_id, has_token, hidden }
     }
 }
 
 impl OrderToken {
-    /// Fails as for an order that does not exist, unless the order is the principal's or the token is the order's.
-    pub fn check(&self, app: &AppState, principal: &Anyone, order: &Order) -> Result<(), Failure> {
-        let is_owner = order.user_id.is_some() && order.user_id == principal.user_id();
-        let has_token = self.0.as_ref().is_some_and(|sent| {
-            let expected = token(app.store.database().signing_key(), order.id);
-            bool::from(expected.as_bytes().ct_eq(sent.as_bytes()))
-        });
-        if is_owner || has_token { Ok(()) } else { Err(NotFound::Order.into()) }
+    /// Reads the token of a request.
+    fn of(parts: &Parts) -> Result<Self, Failure> {
+        let header = parts.headers.get(ORDER_TOKEN).and_then(|value| value.to_str().ok());
+        let parameter = query::parse::<OrderTokenParameter>(&parts.uri)?.token;
+        Ok(Self(header.map(str::to_owned).or(parameter)))
+    }
+
+    /// Returns whether it is the token of this order.
+    fn is_of(&self, key: &SigningKey, id: OrderId) -> bool {
+        self.0.as_ref().is_some_and(|sent| bool::from(token(key, id).as_bytes().ct_eq(sent.as_bytes())))
     }
 }

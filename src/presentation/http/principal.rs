@@ -1,14 +1,18 @@
-//! Principals: the extractors with which a handler begins. Each is the proof that the principal may call the handler.
+//! Principals: the extractors with which a handler begins. Each is the proof that the principal may call the handler;
+//! those that refuse one are guards, whose facts are the credentials of the request.
 //!
 //! The token of a session comes in `Authorization: Bearer …` or in a cookie. A browser sends the cookie with every
 //! request, also with one that another site caused. Therefore a request that changes something and has a cookie must
 //! come from the same origin or from one that the settings name: browsers state it in `Sec-Fetch-Site` or `Origin`. A
 //! client that sends neither is not a browser.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri, request::Parts};
 
+use super::guarded::{DescribeGuard, Guarded, LoadFacts};
 use super::observe::RequestUser;
 use super::operation::OperationDescription;
 use super::routing::{Access, Argument, Policy};
@@ -16,8 +20,9 @@ use super::state::AppState;
 use crate::application::Store;
 use crate::application::people::sessions;
 use crate::domain::ids::UserId;
-use crate::domain::user::{Role, Session, User, token_hash};
+use crate::domain::user::token_hash;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+use crate::infrastructure::guards::{AdminGuard, AuthenticationGuard, Credentials, Guard, Principal};
 use crate::infrastructure::middleware::{Client, FromNamedOrigin, Partition, RequestLimits};
 use crate::settings::{CookieSameSite, HttpSettings};
 
@@ -34,20 +39,13 @@ pub struct SameSite;
 
 /// Any principal: a user with a session, or a guest (`None`).
 #[derive(Debug, Clone)]
-pub struct Anyone(pub Option<LoggedIn>);
+pub struct Anyone(pub Option<AuthenticationGuard>);
 
 /// A user with a session.
-#[derive(Debug, Clone)]
-pub struct LoggedIn {
-    /// The user.
-    pub user: User,
-    /// The session.
-    pub session: Session,
-}
+pub type LoggedIn = Guarded<AuthenticationGuard>;
 
 /// An administrator with a session.
-#[derive(Debug, Clone)]
-pub struct Admin(pub LoggedIn);
+pub type Admin = Guarded<AdminGuard>;
 
 /// Any principal, with the hash of the token, which is not verified.
 #[derive(Debug, Clone)]
@@ -65,39 +63,28 @@ impl Policy for Anyone {
     const ACCESS: Access = Access::Anyone;
 }
 
-impl Policy for LoggedIn {
+impl DescribeGuard for AuthenticationGuard {
     const ACCESS: Access = Access::LoggedIn;
 }
 
-impl Policy for Admin {
+impl DescribeGuard for AdminGuard {
     const ACCESS: Access = Access::Admin;
 }
 
 impl Anyone {
     /// The id of the user; `None` for a guest.
     pub fn user_id(&self) -> Option<UserId> {
-        self.0.as_ref().map(LoggedIn::user_id)
-    }
-}
-
-impl LoggedIn {
-    /// The id of the user.
-    pub fn user_id(&self) -> UserId {
-        self.user.id
+        self.0.as_ref().map(AuthenticationGuard::user_id)
     }
 }
 
 impl Admin {
-    /// The id of the user.
-    pub fn user_id(&self) -> UserId {
-        self.0.user.id
-    }
-
     /// Returns whether the session has not ended since, and the user is still an administrator: for responses that take
     /// long.
     pub async fn is_still_allowed(&self, store: &Store) -> Result<bool, Failure> {
-        let found = sessions::by_token_hash(store, &self.0.session.token_hash).await?;
-        Ok(found.is_some_and(|(_, user)| user.role == Role::Admin))
+        let found = sessions::by_token_hash(store, &self.session.token_hash).await?;
+        let found = found.map(|(session, user)| Principal { user, session });
+        Ok(AdminGuard::check(credentials(found)).is_ok())
     }
 }
 
@@ -131,13 +118,18 @@ impl<S: Sync> FromRequestParts<S> for TokenHolder {
     }
 }
 
-impl FromRequestParts<AppState> for LoggedIn {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
-        let token = Token::of(parts)?.ok_or(UnauthorizedAccessException::NotLoggedIn)?;
-        let found = token.session(app, parts).await?;
-        found.ok_or_else(|| UnauthorizedAccessException::InvalidToken.into())
+/// The credentials of the request, which are loaded once.
+impl<G: Guard<Facts = Credentials>> LoadFacts<G> for AppState {
+    async fn load_facts(&self, parts: &mut Parts) -> Result<Credentials, Failure> {
+        if let Some(known) = parts.extensions.get::<Credentials>() {
+            return Ok(known.clone());
+        }
+        let loaded = match Token::of(parts)? {
+            Some(token) => credentials(token.session(self, parts).await?),
+            None => Credentials::Missing,
+        };
+        parts.extensions.insert(loaded.clone());
+        Ok(loaded)
     }
 }
 
@@ -145,25 +137,19 @@ impl FromRequestParts<AppState> for Anyone {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
-        let Some(token) = Token::of(parts)? else { return Ok(Self(None)) };
-        match token.session(app, parts).await? {
+        let credentials = LoadFacts::<AuthenticationGuard>::load_facts(app, parts).await?;
+        match credentials {
             // A browser still sends the cookie of an ended session. The principal is a guest.
-            None if !token.is_cookie => Err(UnauthorizedAccessException::InvalidToken.into()),
-            found => Ok(Self(found)),
+            Credentials::Invalid if !parts.headers.contains_key(AUTHORIZATION) => Ok(Self(None)),
+            Credentials::Missing => Ok(Self(None)),
+            other => AuthenticationGuard::check(other).map(|user| Self(Some(user))),
         }
     }
 }
 
-impl FromRequestParts<AppState> for Admin {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
-        let principal = LoggedIn::from_request_parts(parts, app).await?;
-        match principal.user.role {
-            Role::Admin => Ok(Self(principal)),
-            Role::Customer => Err(UnauthorizedAccessException::NotAllowed.into()),
-        }
-    }
+/// Returns the credentials of a token, with the principal that was found by it.
+fn credentials(found: Option<Principal>) -> Credentials {
+    found.map_or(Credentials::Invalid, |principal| Credentials::Valid(Arc::new(principal)))
 }
 
 /// The value of `Set-Cookie` with the token of a session, for a number of seconds. With 0 the browser removes the
@@ -189,7 +175,6 @@ fn attributes(http: &HttpSettings) -> &'static str {
 /// The token of a request.
 struct Token<'a> {
     text: &'a str,
-    is_cookie: bool,
 }
 
 impl<'a> Token<'a> {
@@ -199,7 +184,7 @@ impl<'a> Token<'a> {
             let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
             return match bearer {
                 Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => {
-                    Ok(Some(Self { text: text.trim(), is_cookie: false }))
+                    Ok(Some(Self { text: text.trim() }))
                 }
                 _ => Err(UnauthorizedAccessException::InvalidToken.into()),
             };
@@ -208,11 +193,11 @@ impl<'a> Token<'a> {
         if !parts.method.is_safe() {
             check_same_site(parts)?;
         }
-        Ok(Some(Self { text, is_cookie: true }))
+        Ok(Some(Self { text }))
     }
 
     /// Returns the user with the session, sets the user of the request, and counts the request for the user.
-    async fn session(&self, app: &AppState, parts: &Parts) -> Result<Option<LoggedIn>, Failure> {
+    async fn session(&self, app: &AppState, parts: &Parts) -> Result<Option<Principal>, Failure> {
         let found = sessions::by_token_hash(&app.store, &token_hash(self.text)).await?;
         if let Some((_, user)) = &found {
             RequestUser::set(&parts.extensions, user.id);
@@ -220,7 +205,7 @@ impl<'a> Token<'a> {
                 limits.count_user(Partition::User(user.id.0)).await?;
             }
         }
-        Ok(found.map(|(session, user)| LoggedIn { user, session }))
+        Ok(found.map(|(session, user)| Principal { user, session }))
     }
 }
 

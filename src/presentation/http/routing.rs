@@ -3,7 +3,7 @@
 //! # Adding one
 //!
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
-//! [`LoggedIn`], [`Admin`] or [`TokenHolder`]. [`routes!`] takes no handler that begins with anything else. The other
+//! [`TokenHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`]. [`routes!`] takes no handler that begins with anything else. The other
 //! arguments are [`Argument`]s, which add to the API document what they read and how they fail; the failures of the
 //! handler itself are listed in [`routes!`]. The rate of requests to a route is limited as that of all others, unless
 //! [`Routes::limited`] states another class. The module `adding_one` below is a complete example. The file's `routes`
@@ -13,6 +13,7 @@
 //! [`Anyone`]: super::principal::Anyone
 //! [`LoggedIn`]: super::principal::LoggedIn
 //! [`Admin`]: super::principal::Admin
+//! [`Guarded`]: super::guarded::Guarded
 //! [`TokenHolder`]: super::principal::TokenHolder
 
 use std::collections::HashMap;
@@ -59,6 +60,9 @@ pub enum Access {
 pub trait Policy {
     /// The principals that may call the route.
     const ACCESS: Access;
+
+    /// Adds to the description of an operation what the policy reads, and how it fails.
+    fn describe(_: &mut OperationDescription<'_>) {}
 }
 
 /// An argument of a handler, which adds to the API document what it reads and how it fails.
@@ -70,7 +74,7 @@ pub trait Argument {
 impl<T> Argument for State<T> {}
 
 /// The arguments of a handler that begin with a [`Policy`].
-pub trait Guarded {
+pub trait BeginsWithPolicy {
     /// The policy and what the arguments read.
     const SIGNATURE: Signature;
 }
@@ -82,31 +86,31 @@ pub struct Signature {
     describe: fn(&mut OperationDescription<'_>),
 }
 
-macro_rules! guarded {
+macro_rules! begins_with_policy {
     ($($argument:ident)*) => {
-        impl<M, P: Policy, $($argument: Argument),*> Guarded for (M, P, $($argument,)*) {
+        impl<M, P: Policy, $($argument: Argument),*> BeginsWithPolicy for (M, P, $($argument,)*) {
             const SIGNATURE: Signature = Signature {
                 access: P::ACCESS,
-                describe: |_description| { $($argument::describe(_description);)* },
+                describe: |description| { P::describe(description); $($argument::describe(description);)* },
             };
         }
     };
 }
 
-guarded!();
-guarded!(A);
-guarded!(A B);
-guarded!(A B C);
-guarded!(A B C D);
-guarded!(A B C D E);
-guarded!(A B C D E F);
-guarded!(A B C D E F G);
+begins_with_policy!();
+begins_with_policy!(A);
+begins_with_policy!(A B);
+begins_with_policy!(A B C);
+begins_with_policy!(A B C D);
+begins_with_policy!(A B C D E);
+begins_with_policy!(A B C D E F);
+begins_with_policy!(A B C D E F G);
 
 /// Returns the policy of `handler`, and what its arguments read.
 pub fn signature<H, T>(_: &H) -> Signature
 where
     H: Handler<T, AppState>,
-    T: Guarded,
+    T: BeginsWithPolicy,
 {
     T::SIGNATURE
 }

@@ -138,7 +138,7 @@ async fn get_order_invoice(
     State(app): State<AppState>,
     Path(id): Path<OrderId>,
 ) -> HandlerResult<Json<InvoiceBody>> {
-    let (invoice, credit_notes) = queries::invoice(&app.store, id, |_| Ok(())).await?;
+    let (invoice, credit_notes) = queries::invoice(&app.store, id).await?;
     Ok(Json(InvoiceBody::with_credit_notes(invoice, credit_notes)))
 }
 

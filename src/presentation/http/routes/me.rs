@@ -84,7 +84,7 @@ async fn update_account(
 ) -> HandlerResult<StoredResponse> {
     let owner = AccountOwner {
         user_id: principal.user_id(),
-        token_hash: principal.session.token_hash,
+        token_hash: principal.session.token_hash.clone(),
         expected_version,
     };
     let user = profile::update(&app.store, owner, change).await?;

@@ -1,13 +1,13 @@
 //! The orders of a buyer, with their payments and invoices.
 
 use axum::extract::State;
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::application::selling::orders::{self, CancelledBy};
 use crate::application::selling::queries;
-use crate::domain::ids::{OrderId, PaymentId};
-use crate::domain::order::{Order, OrderStatus};
+use crate::domain::order::OrderStatus;
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException};
 use crate::infrastructure::repositories::OrderFilter;
 use crate::presentation::http::bodies::{InvoiceBody, OrderBody, PaymentBody};
@@ -16,9 +16,9 @@ use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
 use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::operation::any;
-use crate::presentation::http::order_token::OrderToken;
-use crate::presentation::http::principal::{Anyone, LoggedIn};
-use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::order_token::{OwnOrder, OwnPayment};
+use crate::presentation::http::principal::LoggedIn;
+use crate::presentation::http::query::Query;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
@@ -26,9 +26,9 @@ use crate::presentation::http::state::AppState;
 pub(super) fn routes() -> Routes {
     routes![
         list_orders,
-        get_order: [NotFound::Order],
-        cancel_order: [NotFound::Order, any::<OrderProcessingException>()],
-        get_invoice: [NotFound::Order, NotFound::Invoice],
+        get_order,
+        cancel_order: [any::<OrderProcessingException>()],
+        get_invoice: [NotFound::Invoice],
         get_payment: [NotFound::Payment],
     ]
 }
@@ -61,16 +61,8 @@ async fn list_orders(
 /// Returns an order of the user, or of the guest who sends its token.
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = OrderBody)))]
-async fn get_order(
-    principal: Anyone,
-    State(app): State<AppState>,
-    Path(id): Path<OrderId>,
-    order_token: OrderToken,
-    if_none_match: IfNoneMatch,
-) -> HandlerResult {
-    let placed = orders::order(&app.store, id).await?;
-    order_token.check(&app, &principal, &placed.order)?;
-    Ok(if_none_match.respond(placed.order.version, &OrderBody::of(&placed)))
+async fn get_order(own: OwnOrder, if_none_match: IfNoneMatch) -> Response {
+    if_none_match.respond(own.order.version, &OrderBody::of(&own))
 }
 
 /// Cancel an order
@@ -82,15 +74,12 @@ async fn get_order(
 #[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path)),
     request_body = Option<EmptyBody>, responses((status = 200, body = OrderBody)))]
 async fn cancel_order(
-    principal: Anyone,
+    own: OwnOrder,
     State(app): State<AppState>,
-    Path(id): Path<OrderId>,
-    order_token: OrderToken,
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
-    order_token.check(&app, &principal, &orders::order(&app.store, id).await?.order)?;
-    let (_, responder) = request.into_parts(principal.user_id(), changed(OrderBody::response))?;
-    orders::cancel_once(&app.store, id, CancelledBy::Buyer, responder).await
+    let (_, responder) = request.into_parts(own.user_id(), changed(OrderBody::response))?;
+    orders::cancel_once(&app.store, own.order.id, CancelledBy::Buyer, responder).await
 }
 
 /// Get the invoice of an order
@@ -98,14 +87,8 @@ async fn cancel_order(
 /// Returns the invoice of a paid order with its credit notes.
 #[utoipa::path(get, path = "/v1/orders/{id}/invoice", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = InvoiceBody)))]
-async fn get_invoice(
-    principal: Anyone,
-    State(app): State<AppState>,
-    Path(id): Path<OrderId>,
-    order_token: OrderToken,
-) -> HandlerResult<Json<InvoiceBody>> {
-    let check = |order: &Order| order_token.check(&app, &principal, order);
-    let (invoice, credit_notes) = queries::invoice(&app.store, id, check).await?;
+async fn get_invoice(own: OwnOrder, State(app): State<AppState>) -> HandlerResult<Json<InvoiceBody>> {
+    let (invoice, credit_notes) = queries::invoice(&app.store, own.order.id).await?;
     Ok(Json(InvoiceBody::with_credit_notes(invoice, credit_notes)))
 }
 
@@ -114,14 +97,6 @@ async fn get_invoice(
 /// Returns a payment of the user, or of the guest who sends the token of its order.
 #[utoipa::path(get, path = "/v1/payments/{id}", tag = "payments", params(("id" = Uuid, Path)),
     responses((status = 200, body = PaymentBody)))]
-async fn get_payment(
-    principal: Anyone,
-    State(app): State<AppState>,
-    Path(id): Path<PaymentId>,
-    order_token: OrderToken,
-    if_none_match: IfNoneMatch,
-) -> HandlerResult {
-    let placed = queries::order_of_payment(&app.store, id).await?;
-    order_token.check(&app, &principal, &placed.order).map_err(|_| NotFound::Payment)?;
-    Ok(if_none_match.respond(placed.payment.version, &PaymentBody::of(&placed.payment)))
+async fn get_payment(own: OwnPayment, if_none_match: IfNoneMatch) -> Response {
+    if_none_match.respond(own.payment.version, &PaymentBody::of(&own.payment))
 }

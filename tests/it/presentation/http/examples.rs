@@ -61,9 +61,15 @@ impl Operation {
         self.path.split('/').map(part).collect::<Vec<_>>().join("/")
     }
 
-    /// The path with its required parameters, to resources that do not exist. A stream is as short as possible.
+    /// The path with its required parameters, to resources that do not exist.
     pub fn path_to_missing(&self, document: &Value) -> String {
-        let path = self.path_with(|_| Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).to_string());
+        let missing = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+        self.path_to(document, |_| missing.to_string())
+    }
+
+    /// The path with its required parameters; `fill` gives those of the path. A stream is as short as possible.
+    pub fn path_to(&self, document: &Value, fill: impl Fn(&str) -> String) -> String {
+        let path = self.path_with(fill);
         let query: Vec<_> = self
             .parameters("query")
             .filter(|parameter| parameter["required"] == true || parameter["name"] == "seconds")

@@ -1,5 +1,6 @@
 //! The HTTP API: its operations, their documentation, the checks of requests, and the server.
 
+mod access;
 mod carts;
 mod clients;
 mod contract;

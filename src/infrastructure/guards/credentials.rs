@@ -1,0 +1,62 @@
+//! The credentials of a request: who sends it, as far as that is known.
+
+use std::sync::Arc;
+
+use crate::domain::ids::UserId;
+use crate::domain::user::{Session, User};
+use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+
+/// A user with a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The user.
+    pub user: User,
+    /// The session.
+    pub session: Session,
+}
+
+/// The credentials of a request. Clones share the principal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// The request has none: a guest.
+    Missing,
+    /// The session has ended, or there never was one.
+    Invalid,
+    /// Those of a user.
+    Valid(Arc<Principal>),
+}
+
+impl Credentials {
+    /// Returns the principal.
+    ///
+    /// # Errors
+    ///
+    /// [`UnauthorizedAccessException::NotLoggedIn`] and [`UnauthorizedAccessException::InvalidToken`].
+    pub(super) fn principal(self) -> Result<Arc<Principal>, Failure> {
+        match self {
+            Self::Missing => Err(UnauthorizedAccessException::NotLoggedIn.into()),
+            Self::Invalid => Err(UnauthorizedAccessException::InvalidToken.into()),
+            Self::Valid(principal) => Ok(principal),
+        }
+    }
+
+    /// Returns the id of the user, if there is one.
+    pub fn user_id(&self) -> Option<UserId> {
+        match self {
+            Self::Missing | Self::Invalid => None,
+            Self::Valid(principal) => Some(principal.user.id),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Credentials {
+    /// Returns the credentials of a new user of this role.
+    pub(super) fn of(id: u128, role: crate::domain::user::Role) -> Self {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let user =
+            User::new(UserId(uuid::Uuid::from_u128(id)), "ann@shop.example".into(), String::new(), role, now);
+        let session = Session { token_hash: Vec::new(), user_id: user.id, created_at: now, expires_at: now };
+        Self::Valid(Arc::new(Principal { user, session }))
+    }
+}

@@ -1,0 +1,186 @@
+//! The guards room: what a request must fulfil before a handler or a use case goes on.
+//!
+//! The value of a guard is the proof that its check succeeded, and has what the code after it needs: the user, the order,
+//! the payment. Nothing else creates one, so that a function that takes a guard cannot be called without the check. A
+//! check is a pure function of its facts: those who load them are an extractor (`presentation/http/guarded.rs`), once for
+//! each request, or a use case, in its transaction. A refused check is a typed exception; what the principal may not see
+//! is a [`NotFound`](crate::infrastructure::exceptions::NotFound).
+//!
+//! [`And`], [`Or`] and [`Not`] combine guards. The room knows nothing of HTTP. Rules that guard money are rules of the
+//! database, too.
+//!
+//! # Adding one
+//!
+//! 1. Write `<name>_guard.rs` with the facts, and a type with private fields that implements [`Guard`]; the module
+//!    `adding_one` below is a complete example.
+//! 2. Add its `mod` and `pub use` lines here.
+//! 3. For a handler, load its facts in `presentation/http`: `impl LoadFacts<NameGuard> for AppState`.
+
+mod admin_guard;
+mod authentication_guard;
+mod credentials;
+mod order_ownership_guard;
+
+use std::marker::PhantomData;
+
+pub use self::admin_guard::AdminGuard;
+pub use self::authentication_guard::AuthenticationGuard;
+pub use self::credentials::{Credentials, Principal};
+pub use self::order_ownership_guard::{OrderFacts, OrderOwnershipGuard};
+use super::exceptions::{Failure, UnauthorizedAccessException};
+
+/// A check whose success is proved by a value.
+pub trait Guard: Sized {
+    /// What the check looks at.
+    type Facts;
+
+    /// Checks the facts.
+    ///
+    /// # Errors
+    ///
+    /// One of [`refusals`](Self::refusals) if they do not fulfil the guard.
+    fn check(facts: Self::Facts) -> Result<Self, Failure>;
+
+    /// Returns an example of each failure of the check, for the API document.
+    fn refusals() -> Vec<Failure>;
+}
+
+/// Both guards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct And<A, B>(pub A, pub B);
+
+impl<A: Guard, B: Guard> Guard for And<A, B> {
+    type Facts = (A::Facts, B::Facts);
+
+    /// Checks the first guard, then the second.
+    fn check((first, second): Self::Facts) -> Result<Self, Failure> {
+        Ok(Self(A::check(first)?, B::check(second)?))
+    }
+
+    fn refusals() -> Vec<Failure> {
+        [A::refusals(), B::refusals()].concat()
+    }
+}
+
+/// One of two guards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Or<A, B> {
+    /// The first.
+    First(A),
+    /// The second; the first was refused.
+    Second(B),
+}
+
+impl<A: Guard, B: Guard> Guard for Or<A, B> {
+    type Facts = (A::Facts, B::Facts);
+
+    /// Checks the first guard, and the second if it is refused; fails as the second.
+    fn check((first, second): Self::Facts) -> Result<Self, Failure> {
+        A::check(first).map(Self::First).or_else(|_| B::check(second).map(Self::Second))
+    }
+
+    fn refusals() -> Vec<Failure> {
+        B::refusals()
+    }
+}
+
+/// The opposite of a guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Not<A>(PhantomData<A>);
+
+impl<A: Guard> Guard for Not<A> {
+    type Facts = A::Facts;
+
+    /// Fails with [`UnauthorizedAccessException::NotAllowed`] if the guard is not refused.
+    fn check(facts: Self::Facts) -> Result<Self, Failure> {
+        match A::check(facts) {
+            Ok(_) => Err(UnauthorizedAccessException::NotAllowed.into()),
+            Err(_) => Ok(Self(PhantomData)),
+        }
+    }
+
+    fn refusals() -> Vec<Failure> {
+        vec![UnauthorizedAccessException::NotAllowed.into()]
+    }
+}
+
+#[cfg(test)]
+mod adding_one {
+    use super::{And, Guard, Not, Or};
+    use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
+
+    /// The proof that a parcel was sent by this user.
+    #[derive(Debug, PartialEq)]
+    struct SenderGuard {
+        parcel: u32,
+    }
+
+    /// A parcel, its sender and the user.
+    #[derive(Clone, Copy)]
+    struct ParcelFacts {
+        parcel: u32,
+        sender: &'static str,
+        user: Option<&'static str>,
+    }
+
+    impl Guard for SenderGuard {
+        type Facts = ParcelFacts;
+
+        fn check(facts: ParcelFacts) -> Result<Self, Failure> {
+            let is_sender = facts.user == Some(facts.sender);
+            if is_sender { Ok(Self { parcel: facts.parcel }) } else { Err(NotFound::Order.into()) }
+        }
+
+        fn refusals() -> Vec<Failure> {
+            vec![NotFound::Order.into()]
+        }
+    }
+
+    /// The proof that a number is even.
+    #[derive(Debug, PartialEq)]
+    struct EvenGuard;
+
+    impl Guard for EvenGuard {
+        type Facts = u32;
+
+        fn check(number: u32) -> Result<Self, Failure> {
+            let refusal = UnauthorizedAccessException::NotAllowed;
+            if number.is_multiple_of(2) { Ok(Self) } else { Err(refusal.into()) }
+        }
+
+        fn refusals() -> Vec<Failure> {
+            vec![UnauthorizedAccessException::NotAllowed.into()]
+        }
+    }
+
+    const OWN: ParcelFacts = ParcelFacts { parcel: 7, sender: "ann", user: Some("ann") };
+    const FOREIGN: ParcelFacts = ParcelFacts { user: Some("bob"), ..OWN };
+
+    fn code<G: Guard>(facts: G::Facts) -> Option<&'static str> {
+        G::check(facts).err().map(|failure| failure.code())
+    }
+
+    #[test]
+    fn a_guard_has_what_its_check_looked_at() {
+        assert_eq!(SenderGuard::check(OWN).unwrap().parcel, 7);
+        assert_eq!(code::<SenderGuard>(FOREIGN), Some("order_not_found"));
+    }
+
+    #[test]
+    fn guards_are_combined() {
+        type Both = And<SenderGuard, EvenGuard>;
+        assert_eq!(Both::check((OWN, 2)).unwrap(), And(SenderGuard { parcel: 7 }, EvenGuard));
+        assert_eq!(code::<Both>((FOREIGN, 1)), Some("order_not_found"));
+        assert_eq!(code::<Both>((OWN, 1)), Some("unauthorized_access"));
+        assert_eq!(Both::refusals().len(), 2);
+
+        type Either = Or<SenderGuard, EvenGuard>;
+        assert_eq!(Either::check((OWN, 1)).unwrap(), Or::First(SenderGuard { parcel: 7 }));
+        assert_eq!(Either::check((FOREIGN, 2)).unwrap(), Or::Second(EvenGuard));
+        assert_eq!(code::<Either>((FOREIGN, 1)), Some("unauthorized_access"));
+
+        assert_eq!(code::<Not<EvenGuard>>(2), Some("unauthorized_access"));
+        assert_eq!(code::<Not<EvenGuard>>(1), None);
+        assert_eq!(code::<And<Not<EvenGuard>, Not<SenderGuard>>>((1, FOREIGN)), None);
+    }
+}

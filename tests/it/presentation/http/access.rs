@@ -1,0 +1,284 @@
+//! The access matrix: every operation, called by every kind of principal with every kind of credentials.
+//!
+//! The policies of the routes are stated here once more: a route that has another one, and a new route that is not for
+//! users only, fail until it is decided here.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::contract::resources_of;
+use super::examples::{Operation, document, example, operations};
+use crate::support::{Shop, TestClient, TestResponse, TestServer};
+
+/// The operations for everyone, by which no token is read.
+const PUBLIC: &[&str] = &[
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /openapi.json",
+    "GET /sandbox/3ds/{reference}",
+    "GET /sandbox/emails",
+    "GET /v1/categories",
+    "GET /v1/categories/{id_or_slug}",
+    "GET /v1/files/{id}",
+    "GET /v1/products",
+    "GET /v1/products/{id}",
+    "GET /v1/products/{id}/reviews",
+    "GET /v1/shipping-methods",
+    "POST /sandbox/3ds/{reference}",
+    "POST /v1/email-verifications",
+    "POST /v1/password-resets",
+    "POST /v1/password-resets/confirm",
+    "POST /v1/sessions",
+    "POST /v1/users",
+];
+/// The operations for everyone, whose outcome depends on the user.
+const ANYONE: &[&str] = &[
+    "DELETE /v1/carts/{id}/discount",
+    "DELETE /v1/carts/{id}/items/{variant_id}",
+    LOG_OUT,
+    "GET /v1/carts/{id}",
+    "GET /v1/orders/{id}",
+    "GET /v1/orders/{id}/invoice",
+    "GET /v1/payments/{id}",
+    "POST /v1/carts",
+    "POST /v1/carts/{id}/checkout",
+    "POST /v1/carts/{id}/items",
+    "POST /v1/orders/{id}/cancel",
+    "PUT /v1/carts/{id}/delivery",
+    "PUT /v1/carts/{id}/discount",
+    "PUT /v1/carts/{id}/items/{variant_id}",
+];
+/// The operation that accepts a token which is not valid any more.
+const LOG_OUT: &str = "DELETE /v1/sessions";
+/// The ids in paths of resources without an owner, by the path before them.
+const WITHOUT_OWNER: &[&str] = &["/v1/products", "/v1/files"];
+
+/// The principals for whom an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Policy {
+    Public,
+    Anyone,
+    Users,
+    Administrators,
+}
+
+impl Policy {
+    /// The policy that is stated above.
+    fn stated(operation: &Operation) -> Self {
+        let name = operation.to_string();
+        match () {
+            () if operation.path.starts_with("/admin/") => Self::Administrators,
+            () if PUBLIC.contains(&name.as_str()) => Self::Public,
+            () if ANYONE.contains(&name.as_str()) => Self::Anyone,
+            () => Self::Users,
+        }
+    }
+
+    /// The policy of the route, as the API document has it.
+    fn documented(operation: &Operation) -> Self {
+        let schemes = operation.described["security"].as_array().unwrap();
+        match () {
+            () if operation.described["x-required-role"] == "admin" => Self::Administrators,
+            () if schemes.is_empty() => Self::Public,
+            () if operation.is_open() => Self::Anyone,
+            () => Self::Users,
+        }
+    }
+}
+
+#[test]
+fn every_operation_has_the_policy_that_is_stated_for_it() {
+    let document = document();
+    let operations = operations(&document);
+    for operation in &operations {
+        assert_eq!(Policy::documented(operation), Policy::stated(operation), "{operation}");
+    }
+    let names: BTreeSet<_> = operations.iter().map(ToString::to_string).collect();
+    for stated in PUBLIC.iter().chain(ANYONE) {
+        assert!(names.contains(*stated), "{stated} does not exist");
+    }
+}
+
+/// The principals of the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Guest,
+    Owner,
+    OtherCustomer,
+    Administrator,
+    EndedSession,
+}
+
+/// A caller with credentials of one kind.
+struct Row {
+    caller: Caller,
+    is_bearer: bool,
+    client: TestClient,
+}
+
+/// What the policy and the ownership of the resource require.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// The handler responds.
+    Allowed,
+    /// Refused with this status.
+    Refused(u16),
+}
+
+impl Row {
+    /// What is expected of an operation; `is_owned` if its resource is that of the owner.
+    fn expects(&self, operation: &Operation, is_owned: bool) -> Expected {
+        let has_session = !matches!(self.caller, Caller::Guest | Caller::EndedSession);
+        match Policy::stated(operation) {
+            Policy::Public => return Expected::Allowed,
+            Policy::Anyone if operation.to_string() == LOG_OUT => return Expected::Allowed,
+            Policy::Anyone if self.caller == Caller::EndedSession && self.is_bearer => {
+                return Expected::Refused(401);
+            }
+            Policy::Users | Policy::Administrators if !has_session => return Expected::Refused(401),
+            Policy::Administrators if self.caller == Caller::Administrator => return Expected::Allowed,
+            Policy::Administrators => return Expected::Refused(403),
+            Policy::Anyone | Policy::Users => {}
+        }
+        let is_foreign = is_owned && self.caller != Caller::Owner;
+        if is_foreign { Expected::Refused(404) } else { Expected::Allowed }
+    }
+}
+
+/// The client with its token in a header, and the one with it in a cookie.
+fn with_each_credential(server: &TestServer, bearer: TestClient) -> [(bool, TestClient); 2] {
+    let token = bearer.header("authorization").trim_start_matches("Bearer ").to_owned();
+    let cookie = server.guest().with("cookie", &format!("undercroft_session={token}"));
+    [(true, bearer), (false, cookie)]
+}
+
+async fn rows(server: &TestServer, owner: &TestClient) -> Vec<Row> {
+    let ended = server.customer().await;
+    ended.delete("/v1/sessions").await.expect(204);
+    let callers = [
+        (Caller::Owner, owner.clone()),
+        (Caller::OtherCustomer, server.customer().await),
+        (Caller::Administrator, server.admin().await),
+        (Caller::EndedSession, ended),
+    ];
+    let mut rows = vec![Row { caller: Caller::Guest, is_bearer: false, client: server.guest() }];
+    for (caller, client) in callers {
+        let clients = with_each_credential(server, client);
+        rows.extend(clients.map(|(is_bearer, client)| Row { caller, is_bearer, client }));
+    }
+    rows
+}
+
+/// The owner's resource that an operation is about; `None` if it is about none.
+fn owned<'a>(operation: &Operation, resources: &'a [(&'static str, String)]) -> Option<&'a str> {
+    let has_kind = |(kind, _): &&(&str, String)| operation.path.starts_with(&format!("/v1/{kind}/{{id}}"));
+    let found = resources.iter().find(has_kind).map(|(_, id)| id.as_str());
+    let before = operation.path.split("/{id}").next().filter(|before| *before != operation.path);
+    let is_known =
+        before.is_none_or(|before| before.starts_with("/admin/") || WITHOUT_OWNER.contains(&before));
+    assert!(found.is_some() || is_known, "{operation}: add a resource of its owner to the matrix");
+    found
+}
+
+async fn call(client: &TestClient, operation: &Operation, path: &str, document: &Value) -> TestResponse {
+    let body = operation.body().map(|schema| example(document, schema));
+    client.send(operation.method.clone(), path, body).await
+}
+
+/// Asserts that a response is what is expected.
+fn assert_expected(what: &str, expected: Expected, response: &TestResponse) {
+    let problem = if response.status >= 400 { response.json() } else { Value::Null };
+    let reason = problem["reason"].as_str().unwrap_or_default();
+    let is_refused = ["not_logged_in", "invalid_token", "not_allowed", "foreign_origin"].contains(&reason);
+    match expected {
+        Expected::Allowed => assert!(!is_refused && response.status < 500, "{what}: {response}"),
+        Expected::Refused(status) => {
+            assert_eq!(response.status, status, "{what}: {response}");
+            assert_eq!(is_refused, status != 404, "{what}: {response}");
+            assert_eq!(
+                response.headers.contains_key("www-authenticate"),
+                status == 401,
+                "{what}: {response}"
+            );
+        }
+    }
+}
+
+/// What the owner reads of the own resources.
+async fn owners_reads(owner: &TestClient, resources: &[(&'static str, String)]) -> Vec<Value> {
+    let mut read = Vec::new();
+    for (kind, id) in resources {
+        if *kind == "notifications" {
+            let list = owner.get("/v1/notifications").await.expect(200)["items"].clone();
+            read.push(list.as_array().unwrap().iter().find(|item| item["id"] == *id).unwrap().clone());
+        } else {
+            read.push(owner.get(&format!("/v1/{kind}/{id}")).await.expect(200));
+        }
+    }
+    for path in ["/v1/me", "/v1/me/preferences"] {
+        read.push(owner.get(path).await.expect(200));
+    }
+    read
+}
+
+on_both_engines!(every_principal_reaches_what_its_policy_allows_and_nothing_of_others);
+async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(shop: &Shop) {
+    let server = shop.server().await;
+    let (owner, document) = (server.customer().await, document());
+    let resources = resources_of(server, &owner).await;
+    let before = owners_reads(&owner, &resources).await;
+    let account = owner.get("/v1/me").await.expect(200);
+    let marks: Vec<&str> = resources
+        .iter()
+        .map(|(_, id)| id.as_str())
+        .chain([&account["id"], &account["email"]].map(|member| member.as_str().unwrap()))
+        .collect();
+    let rows = rows(server, &owner).await;
+    let operations = operations(&document);
+    let missing = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).to_string();
+    let (mut refused, mut allowed) = (0, 0);
+
+    // first what must change nothing of the owner's
+    for operation in &operations {
+        let resource = owned(operation, &resources);
+        let fill = |name: &str| resource.filter(|_| name == "id").unwrap_or(&missing).to_owned();
+        let path = operation.path_to(&document, fill);
+        for row in &rows {
+            let expected = row.expects(operation, resource.is_some());
+            if expected == Expected::Allowed && !operation.method.is_safe() {
+                continue;
+            }
+            let what = format!("{operation} by {:?}, bearer: {}", row.caller, row.is_bearer);
+            let response = call(&row.client, operation, &path, &document).await;
+            assert_expected(&what, expected, &response);
+            let may_see = row.caller == Caller::Owner || path.starts_with("/admin/");
+            let text = String::from_utf8_lossy(&response.body);
+            let seen = marks.iter().find(|mark| expected == Expected::Allowed && text.contains(**mark));
+            assert!(may_see || seen.is_none(), "{what} shows {seen:?} of the owner: {text}");
+            refused += usize::from(expected != Expected::Allowed);
+        }
+    }
+    assert_eq!(owners_reads(&owner, &resources).await, before, "a refused request changed something");
+
+    // what is allowed, of resources that do not exist, by a new user each
+    for operation in operations.iter().filter(|operation| !operation.method.is_safe()) {
+        let path = operation.path_to_missing(&document);
+        for row in rows.iter().filter(|row| row.expects(operation, false) == Expected::Allowed) {
+            let client = match row.caller {
+                Caller::Guest | Caller::EndedSession => row.client.clone(),
+                Caller::Owner | Caller::OtherCustomer => server.customer().await,
+                Caller::Administrator => server.admin().await,
+            };
+            let client = match row.caller {
+                Caller::Guest | Caller::EndedSession => client,
+                _ => with_each_credential(server, client)[usize::from(!row.is_bearer)].1.clone(),
+            };
+            let what = format!("{operation} by {:?}, bearer: {}", row.caller, row.is_bearer);
+            assert_expected(&what, Expected::Allowed, &call(&client, operation, &path, &document).await);
+            allowed += 1;
+        }
+    }
+    assert!(refused > 500 && allowed > 200, "{refused} refused, {allowed} allowed");
+}
