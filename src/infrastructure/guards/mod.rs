@@ -1,10 +1,10 @@
 //! The guards room: what a request must fulfil before a handler or a use case goes on.
 //!
-//! The value of a guard is the proof that its check succeeded, and has what the code after it needs: the user, the order,
-//! the payment. Nothing else creates one, so that a function that takes a guard cannot be called without the check. A
-//! check is a pure function of its facts: those who load them are an extractor (`presentation/http/guarded.rs`), once for
-//! each request, or a use case, in its transaction. A refused check is a typed exception; what the principal may not see
-//! is a [`NotFound`](crate::infrastructure::exceptions::NotFound).
+//! The value of a guard is the proof that its check succeeded, and has what the code after it needs: the user, the
+//! order, the payment. Nothing else creates one, so that a function that takes a guard cannot be called without the
+//! check. A check is a pure function of its facts: those who load them are an extractor
+//! (`presentation/http/guarded.rs`), once for each request, or a use case, in its transaction. A refused check is a
+//! typed exception; what the principal may not see is a [`NotFound`](crate::infrastructure::exceptions::NotFound).
 //!
 //! [`And`], [`Or`] and [`Not`] combine guards. The room knows nothing of HTTP. Rules that guard money are rules of the
 //! database, too.
@@ -166,15 +166,16 @@ mod adding_one {
         assert_eq!(code::<SenderGuard>(FOREIGN), Some("order_not_found"));
     }
 
+    type Both = And<SenderGuard, EvenGuard>;
+    type Either = Or<SenderGuard, EvenGuard>;
+
     #[test]
     fn guards_are_combined() {
-        type Both = And<SenderGuard, EvenGuard>;
         assert_eq!(Both::check((OWN, 2)).unwrap(), And(SenderGuard { parcel: 7 }, EvenGuard));
         assert_eq!(code::<Both>((FOREIGN, 1)), Some("order_not_found"));
         assert_eq!(code::<Both>((OWN, 1)), Some("unauthorized_access"));
         assert_eq!(Both::refusals().len(), 2);
 
-        type Either = Or<SenderGuard, EvenGuard>;
         assert_eq!(Either::check((OWN, 1)).unwrap(), Or::First(SenderGuard { parcel: 7 }));
         assert_eq!(Either::check((FOREIGN, 2)).unwrap(), Or::Second(EvenGuard));
         assert_eq!(code::<Either>((FOREIGN, 1)), Some("unauthorized_access"));

@@ -20,8 +20,8 @@ pub struct OrderFacts {
     pub hidden: NotFound,
 }
 
-/// The proof that the principal is the buyer of an order, who sends its token or is logged in, and may see and cancel it.
-/// An administrator has routes of its own, for which [`AdminGuard`](super::AdminGuard) decides.
+/// The proof that the principal is the buyer of an order, who sends its token or is logged in, and may see and
+/// cancel it. An administrator has routes of its own, for which [`AdminGuard`](super::AdminGuard) decides.
 #[derive(Debug, Clone)]
 pub struct OrderOwnershipGuard {
     placed: PlacedOrder,

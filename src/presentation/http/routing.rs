@@ -3,11 +3,11 @@
 //! # Adding one
 //!
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
-//! [`TokenHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`]. [`routes!`] takes no handler that begins with anything else. The other
-//! arguments are [`Argument`]s, which add to the API document what they read and how they fail; the failures of the
-//! handler itself are listed in [`routes!`]. The rate of requests to a route is limited as that of all others, unless
-//! [`Routes::limited`] states another class. The module `adding_one` below is a complete example. The file's `routes`
-//! is then listed in `routes/mod.rs`.
+//! [`TokenHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`]. [`routes!`] takes no
+//! handler that begins with anything else. The other arguments are [`Argument`]s, which add to the API document what
+//! they read and how they fail; the failures of the handler itself are listed in [`routes!`]. The rate of requests to a
+//! route is limited as that of all others, unless [`Routes::limited`] states another class. The module `adding_one`
+//! below is a complete example. The file's `routes` is then listed in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone
