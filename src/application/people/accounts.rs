@@ -13,6 +13,7 @@ use crate::infrastructure::repositories::{
     UserRepository,
 };
 
+use super::common_passwords::check_password;
 use super::email_addresses;
 use crate::application::Store;
 use crate::application::idempotency::{Responder, once};
@@ -52,6 +53,7 @@ pub async fn register(
     if let Some(key) = responder.key.take() {
         responder.key = Some(store.passwords.blind(key).await?);
     }
+    check(&new)?;
     let password_hash = store.passwords.hash(&new.password).await?;
     let given = (new, password_hash, responder.key.clone(), store.mailing());
     let registered = once(store, responder, given, async |work, (new, hash, key, mailing)| {
@@ -68,6 +70,7 @@ pub async fn register(
 
 /// Creates an administrator, as [`make_admin`] does, in a transaction of its own.
 pub async fn create_admin(store: &Store, new: CreateUser) -> Result<User, Failure> {
+    check(&new)?;
     let password_hash = store.passwords.hash(&new.password).await?;
     let given = (new, password_hash);
     store.database().write(given, async |work, (new, hash)| make_admin(work, new, hash).await).await
@@ -87,6 +90,11 @@ pub async fn make_admin(work: &mut UnitOfWork, new: &CreateUser, hash: &str) -> 
     work.update(&mut user).await?;
     SessionRepository::remove_all_of(work, user.id).await?;
     Ok(user)
+}
+
+/// Refuses a password that is guessed first.
+fn check(new: &CreateUser) -> Result<(), Failure> {
+    check_password(&new.password, &new.email, new.name.as_deref().unwrap_or_default())
 }
 
 async fn insert(work: &mut UnitOfWork, new: &CreateUser, hash: &str, role: Role) -> Result<User, Failure> {

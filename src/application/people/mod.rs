@@ -1,6 +1,7 @@
 //! Users, their sessions, preferences and notifications.
 
 pub mod accounts;
+pub mod common_passwords;
 pub mod email_addresses;
 pub mod notification_text;
 pub mod notifications;

@@ -6,10 +6,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::common_passwords::check_password;
 use super::tokens;
 use super::users::lock_not_erased;
 use crate::application::emails::accounts::are_sent;
 use crate::application::{Mailing, Store};
+use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
 use crate::infrastructure::repositories::{
@@ -86,7 +88,10 @@ async fn send_in(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Resul
 /// Sets the password of the user whom a token was sent to, ends all of their sessions and other tokens, and verifies
 /// the address to which the token was sent.
 pub async fn reset(store: &Store, request: ResetPassword) -> Result<(), Failure> {
-    tokens::check(store, &request.token, &PURPOSES).await?;
+    let user_id = tokens::check(store, &request.token, &PURPOSES).await?.user_id;
+    let user: Option<User> = store.database().read().await?.find(user_id).await?;
+    let user = user.ok_or_else(tokens::invalid)?;
+    check_password(&request.password, &user.email, &user.name)?;
     let hash = store.passwords.hash(&request.password).await?;
     let write = store.database().write((request.token, hash), async |work, (token, hash)| {
         let (token, mut user) = tokens::use_once(work, token, &PURPOSES).await?;

@@ -111,6 +111,15 @@ impl Passwords {
         .await
     }
 
+    /// Returns whether a hash was computed with the algorithm and the parameters of today.
+    pub fn is_current(hash: &str) -> bool {
+        let [stored, current] = [hash, DUMMY_HASH].map(|hash| PasswordHash::new(hash).ok());
+        stored.zip(current).is_some_and(|(stored, current)| {
+            (stored.algorithm, stored.version, stored.params)
+                == (current.algorithm, current.version, current.params)
+        })
+    }
+
     /// Returns the key of a request that contains a password. The stored hash of the request could be used to try
     /// passwords, so it is replaced by one that is as expensive as the hash of the password.
     pub async fn blind(&self, key: IdempotencyKey) -> Result<IdempotencyKey, Failure> {
@@ -181,6 +190,10 @@ mod tests {
         let real = PasswordHash::new(&passwords().hash(&"correct horse".into()).await.unwrap()).unwrap();
         assert_eq!((dummy.algorithm, dummy.version), (real.algorithm, real.version));
         assert_eq!(dummy.params, real.params);
+        let old = "$argon2id$v=19$m=4096,t=3,p=1$bm9ib2R5J3Mgc2FsdC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        for (hash, current) in [(DUMMY_HASH, true), (&*real.to_string(), true), (old, false), ("", false)] {
+            assert_eq!(Passwords::is_current(hash), current, "{hash}");
+        }
         let lengths = |hash: &PasswordHash| (hash.salt.unwrap().len(), hash.hash.unwrap().len());
         assert_eq!(lengths(&dummy), lengths(&real));
         for hash in [None, Some(""), Some("$argon2id$")] {

@@ -13,6 +13,7 @@ use crate::infrastructure::exceptions::{
 use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserTokenRepository};
 
 use super::accounts::check_birth_date;
+use super::common_passwords::check_password;
 use super::{email_addresses, users};
 use crate::application::emails::accounts::are_sent;
 use crate::application::partial_update::nullable;
@@ -60,7 +61,10 @@ pub async fn update(store: &Store, owner: AccountOwner, change: UpdateAccount) -
         None
     };
     let password_hash = match &change.password {
-        Some(password) => Some(store.passwords.hash(password).await?),
+        Some(password) => {
+            check_new_password(store, owner.user_id, password, &change).await?;
+            Some(store.passwords.hash(password).await?)
+        }
         None => None,
     };
 
@@ -69,6 +73,19 @@ pub async fn update(store: &Store, owner: AccountOwner, change: UpdateAccount) -
         apply(work, (owner, mailing), change, hashes).await
     });
     write.await
+}
+
+/// Refuses a new password that is guessed first by what is known of the user after the change.
+async fn check_new_password(
+    store: &Store,
+    user_id: UserId,
+    password: &SecretString,
+    change: &UpdateAccount,
+) -> Result<(), Failure> {
+    let user: Option<User> = store.database().read().await?.find(user_id).await?;
+    let user = user.ok_or(UserNotFoundException { id: user_id })?;
+    let (email, name) = (change.email.as_ref().unwrap_or(&user.email), change.name.as_ref().unwrap_or(&user.name));
+    check_password(password, email, name)
 }
 
 /// A request to erase the own account.

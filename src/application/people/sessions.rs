@@ -15,6 +15,7 @@ use crate::domain::user::{Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository};
 
+use super::passwords::Passwords;
 use crate::application::selling::cart;
 use crate::application::{Store, Terms};
 use crate::domain::time::later;
@@ -59,22 +60,38 @@ pub async fn log_in(store: &Store, request: CreateSession) -> Result<CreatedSess
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
 
-    let given = (Arc::clone(&store.terms), user, hash, request.cart_id);
-    let write = store.database().write(given, async |work, (terms, user, hash, cart_id)| {
-        create(work, terms, user, hash, *cart_id).await
+    let rehashed = match Passwords::is_current(&hash) {
+        true => None,
+        false => Some(store.passwords.hash(&request.password).await?),
+    };
+
+    let given = (Arc::clone(&store.terms), user, Hashes { stored: hash, rehashed }, request.cart_id);
+    let write = store.database().write(given, async |work, (terms, user, hashes, cart_id)| {
+        create(work, terms, user, hashes, *cart_id).await
     });
     write.await
+}
+
+/// The hashes of the password with which a user logs in.
+struct Hashes {
+    /// The stored hash.
+    stored: String,
+    /// The hash with the parameters of today, if the stored one has others.
+    rehashed: Option<String>,
 }
 
 async fn create(
     work: &mut UnitOfWork,
     terms: &Terms,
     user: &User,
-    password_hash: &str,
+    hashes: &Hashes,
     cart_id: Option<CartId>,
 ) -> Result<CreatedSession, Failure> {
-    if !UserRepository::lock_password(work, user.id, password_hash).await? {
+    if !UserRepository::lock_password(work, user.id, &hashes.stored).await? {
         return Err(UnauthorizedAccessException::WrongCredentials.into());
+    }
+    if let Some(rehashed) = &hashes.rehashed {
+        UserRepository::set_password_hash(work, user.id, rehashed).await?;
     }
     let mut secret = [0; TOKEN_BYTES];
     work.secret(&mut secret);

@@ -47,16 +47,16 @@ async fn check_limit(work: &mut UnitOfWork, user_id: UserId, purpose: TokenPurpo
     Ok(())
 }
 
-/// Fails if a token is not valid for one of these purposes. The check saves the cost of a request that would fail.
+/// Returns a valid token for one of these purposes, without using it.
 pub(super) async fn check(
     store: &Store,
     text: &SecretString,
     purposes: &[TokenPurpose],
-) -> Result<(), Failure> {
+) -> Result<UserToken, Failure> {
     let now = store.now();
     let mut connection = store.database().read().await?;
     let found = UserTokenRepository(&mut connection).by_text(text.expose_secret(), now).await?;
-    found.filter(|token| purposes.contains(&token.purpose)).map(drop).ok_or_else(invalid)
+    found.filter(|token| purposes.contains(&token.purpose)).ok_or_else(invalid)
 }
 
 /// Uses a valid token for one of these purposes; returns it with its user, whose row is locked.

@@ -131,6 +131,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::NotSoldIn { currency: Currency::EUR },
         F::PrivateUrl,
         F::WrongPassword,
+        F::PasswordTooCommon,
         F::InvalidToken,
         F::Cycle,
         F::InvalidCursor,

@@ -129,6 +129,8 @@ pub enum Fault {
     PrivateUrl,
     /// The password is not that of the user.
     WrongPassword,
+    /// The password is guessed first: it is common, or the user's own address or name.
+    PasswordTooCommon,
     /// The token is not known, has expired or was used.
     InvalidToken,
     /// The category would be below itself.
@@ -165,6 +167,7 @@ impl Fault {
             Self::NotSoldIn { .. } => "not_sold_in",
             Self::PrivateUrl => "private_url",
             Self::WrongPassword => "wrong_password",
+            Self::PasswordTooCommon => "password_too_common",
             Self::InvalidToken => "invalid_token",
             Self::Cycle => "cycle",
             Self::InvalidCursor => "invalid_cursor",
@@ -199,6 +202,7 @@ impl Fault {
             | Self::NotFound
             | Self::PrivateUrl
             | Self::WrongPassword
+            | Self::PasswordTooCommon
             | Self::InvalidToken
             | Self::Cycle
             | Self::InvalidCursor

@@ -92,6 +92,16 @@ impl UserRepository<'_> {
         work.insert_new(user).await
     }
 
+    /// Replaces the hash of a password by another hash of it. The account does not change.
+    pub async fn set_password_hash(
+        work: &mut UnitOfWork,
+        user_id: UserId,
+        password_hash: &str,
+    ) -> Result<(), DatabaseError> {
+        let sql = "UPDATE users SET password_hash = $2 WHERE id = $1";
+        work.defer(sql, &params![user_id, password_hash]).await
+    }
+
     /// Locks a user until the transaction ends; returns whether the password hash still is `password_hash`.
     pub async fn lock_password(
         work: &mut UnitOfWork,

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{CliError, open_store::open_store};
 use crate::application::people::accounts::{CreateUser, create_admin};
+use crate::application::people::common_passwords::check_password;
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User, is_email};
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
@@ -45,6 +46,8 @@ impl Admin {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let AdminCommand::Create(Create { email, name, password_stdin: _ }) = self.command;
         let password = password()?;
+        check_password(&password, &email, name.as_deref().unwrap_or_default())
+            .map_err(|_| CliError::CommonPassword)?;
         let store = open_store(&settings, Setup::IfEmpty).await?;
         let new = CreateUser { email, password, name, birth_date: None, locale: None };
         let User { id, email, version, .. } = create_admin(&store, new).await.map_err(CliError::Store)?;

@@ -63,6 +63,9 @@ pub enum CliError {
     /// The text on standard input is not a valid password.
     #[error("a password is one line of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")]
     Password,
+    /// The text on standard input is a password that is guessed first.
+    #[error("the password is common, or the address or name of the administrator: choose another one")]
+    CommonPassword,
     /// The file was not imported, or only in part.
     #[error("{}", file.display())]
     Import {
@@ -163,7 +166,11 @@ impl CliError {
             Self::Copy(error) => copy_exit(error),
             Self::Replication(error) => replication_exit(error),
             Self::Torture(error) => error.exit(),
-            Self::Password | Self::Target(_) | Self::Sandbox(_) | Self::InvalidOutput(_) => Exit::Usage,
+            Self::Password
+            | Self::CommonPassword
+            | Self::Target(_)
+            | Self::Sandbox(_)
+            | Self::InvalidOutput(_) => Exit::Usage,
             Self::Database(error) => database_exit(error),
         }
     }

@@ -6,9 +6,10 @@ use sha2::{Digest, Sha256};
 use undercroft::infrastructure::repositories::UserRepository;
 
 use super::{PASSWORD, erase, log_in, new_key, newcomer, register, try_log_in};
-use crate::support::Shop;
+use crate::support::emails::{emails_to, token_in};
 use crate::support::http::{created, faults};
-use crate::support::store::value;
+use crate::support::store::{sandbox_emails, value};
+use crate::support::{Shop, ShopOptions};
 
 on_both_engines!(an_account_is_what_was_registered_without_the_password);
 async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
@@ -31,7 +32,7 @@ async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
     assert_eq!(ann.with("if-none-match", me.header("etag")).get("/v1/me").await.status, 304);
     assert_eq!(ann.get("/v1/me/preferences").await.expect(200)["locale"], "pt-BR");
 
-    let least = json!({"email": "bob@example.org", "password": "12345678"});
+    let least = json!({"email": "bob@example.org", "password": "x12z45q8"});
     assert_eq!(server.guest().post("/v1/users", least).await.expect(201)["name"], "");
     let events = "SELECT COUNT(*) FROM outbox WHERE type = 'user.registered'";
     assert_eq!(value::<i64>(&shop.database, events, &[]).await, 2);
@@ -89,8 +90,39 @@ async fn each_fault_of_a_registration_has_its_location(shop: &Shop) {
     let body = json!({"email": "ann@example.org", "password": PASSWORD, "birth_date": "2999-01-01"});
     assert_eq!(post(body).await, faults([("/birth_date", "invalid")]));
     assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);
-    let body = json!({"email": "ann@example.org", "password": "é".repeat(128)});
+    let body = json!({"email": "ann@example.org", "password": "éà".repeat(64)});
     server.guest().post("/v1/users", body).await.expect(201);
+}
+
+on_both_engines!(a_password_that_is_guessed_first_is_refused_wherever_one_is_set, {
+    ShopOptions::default().terms(sandbox_emails())
+});
+async fn a_password_that_is_guessed_first_is_refused_wherever_one_is_set(shop: &Shop) {
+    let server = shop.server().await;
+    let expected = faults([("/password", "password_too_common")]);
+    let ann = newcomer(server, "ann.smith@example.org").await;
+    server.guest().post("/v1/password-resets", json!({"email": "ann.smith@example.org"})).await.expect(202);
+    let reset = loop {
+        let emails = emails_to(server, "ann.smith@example.org").await;
+        if let Some((_, body)) = emails.iter().find(|email| email.0 == "password_reset") {
+            break token_in(body).unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    for password in ["password1", "Iloveyou2", "ann.smith", "ANN.SMITH@example.org", "        "] {
+        let new = json!({"email": "ann.smith@example.com", "password": password});
+        let change = json!({"password": password, "current_password": PASSWORD});
+        let confirm = json!({"token": reset, "password": password});
+        let found = [
+            server.guest().post("/v1/users", new).await,
+            ann.patch("/v1/me", change).await,
+            server.guest().post("/v1/password-resets/confirm", confirm).await,
+        ];
+        for response in found {
+            assert!([&expected, &faults([("/password", "blank")])].contains(&&response.faults()), "{response}");
+        }
+    }
+    log_in(server, "ann.smith@example.org", PASSWORD).await;
 }
 
 on_both_engines!(the_erasure_of_a_user_includes_the_response_to_the_registration);

@@ -278,6 +278,11 @@ fn an_invalid_administrator_is_refused_and_no_store_is_set_up() {
         assert_eq!((code, output.as_str()), (Some(2), ""), "{errors}");
         assert!(errors.ends_with("a password is one line of 8 to 128 characters\n"), "{errors}");
     }
+    for password in ["        ", "password1", "Root@example.org"] {
+        let (code, output, errors) = admin(folder.path(), &create, password);
+        assert_eq!((code, output.as_str()), (Some(2), ""), "{errors}");
+        assert!(errors.contains("the password is common"), "{errors}");
+    }
     for arguments in [
         &["admin", "create", "--email", "root", "--password-stdin"][..],
         &["admin", "create", "--password-stdin"],
