@@ -141,6 +141,8 @@ pub struct StoreSettings {
     pub default_country: Country,
     /// The lifetime of a session, in days.
     pub session_days: NonZeroU32,
+    /// The time after which a session that is not used ends, in hours.
+    pub session_idle_hours: NonZeroU32,
     /// The retention of a cart that is not changed, in days.
     pub cart_days: NonZeroU32,
     /// How long stock is reserved for a pending order, in minutes.
@@ -183,6 +185,7 @@ impl Default for StoreSettings {
             default_currency: None,
             default_country: Country::DE,
             session_days: non_zero(30),
+            session_idle_hours: non_zero(14 * 24),
             cart_days: non_zero(30),
             reservation_minutes: non_zero(30),
             cancellation_days: 14,

@@ -103,6 +103,7 @@ fn terms() -> Outcome<Terms> {
         default_currency: Currency::EUR,
         default_country: "DE".parse()?,
         session: SignedDuration::from_hours(24),
+        session_idle: SignedDuration::from_hours(24),
         cart: SignedDuration::from_hours(24),
         reservation: SignedDuration::from_mins(30),
         cancellation: SignedDuration::from_hours(24),

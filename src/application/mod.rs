@@ -89,6 +89,8 @@ pub struct Terms {
     pub default_country: Country,
     /// The lifetime of a session.
     pub session: SignedDuration,
+    /// The time after which a session that is not used ends.
+    pub session_idle: SignedDuration,
     /// The retention of a cart that is not changed.
     pub cart: SignedDuration,
     /// How long stock is reserved for a pending order.

@@ -46,6 +46,8 @@ macro_rules! all_ids {
         $macro! {
             /// The id of a user: a customer or an administrator.
             UserId,
+            /// The id of a session.
+            SessionId,
             /// The id of a token that is sent by e-mail.
             UserTokenId,
             /// The id of a product.

@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-use super::ids::UserId;
+use super::ids::{SessionId, UserId};
 use super::money::Currency;
 use super::state::states;
 use super::text::{is_invisible, is_line};
@@ -89,8 +89,8 @@ impl User {
 
 /// Returns the key of an e-mail address: two spellings of one address have the same key.
 ///
-/// The key is the whole address in NFKC and lower case. The part before the `@` may be case-sensitive (RFC 5321 section
-/// 2.4), but no provider uses that, and accounts for both `Ann@` and `ann@` would allow impersonation.
+/// The key is the whole address in NFKC and lower case. The part before the `@` may be case-sensitive (RFC 5321
+/// section 2.4), but no provider uses that, and accounts for both `Ann@` and `ann@` would allow impersonation.
 pub fn email_key(email: &str) -> String {
     email.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect()
 }
@@ -148,6 +148,26 @@ pub struct Session {
     pub created_at: Timestamp,
     /// The time at which the session ends, UTC.
     pub expires_at: Timestamp,
+    /// The time of the last use that was recorded, UTC; `None` if none was since the session was created.
+    pub last_used_at: Option<Timestamp>,
+    /// What the client that logged in called itself.
+    pub user_agent: Option<String>,
+}
+
+impl Session {
+    /// Returns the id, by which the owner names the session. It follows from the hash of the token and does not
+    /// reveal it (a UUID version 8, RFC 9562 section 5.8).
+    pub fn id(&self) -> SessionId {
+        let digest = Sha256::new().chain_update("session").chain_update(&self.token_hash).finalize();
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest).for_each(|(byte, from)| *byte = from);
+        SessionId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// Returns the time of the last use that is known: the creation, if no later one was recorded.
+    pub fn used_at(&self) -> Timestamp {
+        self.last_used_at.unwrap_or(self.created_at)
+    }
 }
 
 #[cfg(test)]

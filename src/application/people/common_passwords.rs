@@ -11,7 +11,8 @@ use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 static COMMON: LazyLock<Vec<&str>> =
     LazyLock::new(|| include_str!("../../../data/common_passwords.txt").lines().collect());
 
-/// Refuses a password that is common, repeats one character, or is the user's own address or name, in any letter case.
+/// Refuses a password that is common, repeats one character, or is the user's own address or name, in any letter
+/// case.
 ///
 /// # Errors
 ///

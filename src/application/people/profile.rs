@@ -10,11 +10,11 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
 };
-use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserTokenRepository};
+use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
 
 use super::accounts::check_birth_date;
 use super::common_passwords::check_password;
-use super::{email_addresses, users};
+use super::{email_addresses, sessions, users};
 use crate::application::emails::accounts::are_sent;
 use crate::application::partial_update::nullable;
 use crate::application::{Mailing, Store, check_version};
@@ -53,8 +53,21 @@ pub struct AccountOwner {
     pub expected_version: Option<i64>,
 }
 
-/// Changes an account. A new password ends every session but the one that sends the change.
-pub async fn update(store: &Store, owner: AccountOwner, change: UpdateAccount) -> Result<User, Failure> {
+/// An account after a change.
+#[derive(Clone)]
+pub struct UpdatedAccount {
+    /// The user.
+    pub user: User,
+    /// The new token of the session that sent the change, if the password changed.
+    pub token: Option<String>,
+}
+
+/// Changes an account. A new password ends every session but the one that sends the change, which gets a new token.
+pub async fn update(
+    store: &Store,
+    owner: AccountOwner,
+    change: UpdateAccount,
+) -> Result<UpdatedAccount, Failure> {
     let proven = if change.email.is_some() || change.password.is_some() {
         Some(prove(store, owner.user_id, change.current_password.as_ref()).await?)
     } else {
@@ -84,7 +97,8 @@ async fn check_new_password(
 ) -> Result<(), Failure> {
     let user: Option<User> = store.database().read().await?.find(user_id).await?;
     let user = user.ok_or(UserNotFoundException { id: user_id })?;
-    let (email, name) = (change.email.as_ref().unwrap_or(&user.email), change.name.as_ref().unwrap_or(&user.name));
+    let (email, name) =
+        (change.email.as_ref().unwrap_or(&user.email), change.name.as_ref().unwrap_or(&user.name));
     check_password(password, email, name)
 }
 
@@ -141,7 +155,7 @@ async fn apply(
     (owner, mailing): (&AccountOwner, &Mailing),
     change: &UpdateAccount,
     hashes: &Hashes,
-) -> Result<User, Failure> {
+) -> Result<UpdatedAccount, Failure> {
     let mut user = users::lock_not_erased(work, owner.user_id).await?;
     check_version(user.version, owner.expected_version)?;
     if hashes.proven.is_some() && hashes.proven != user.password_hash {
@@ -163,10 +177,11 @@ async fn apply(
     }
 
     // After the update: it waits for a concurrent login with the old password, whose session is removed here.
-    if hashes.new.is_some() {
-        SessionRepository::remove_others_of(work, user.id, &owner.token_hash).await?;
-    }
-    Ok(user)
+    let token = match hashes.new {
+        Some(_) => sessions::rotate(work, user.id, &owner.token_hash).await?,
+        None => None,
+    };
+    Ok(UpdatedAccount { user, token })
 }
 
 fn set_members(user: &mut User, change: &UpdateAccount, now: Timestamp) -> Result<(), Failure> {

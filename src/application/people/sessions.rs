@@ -6,24 +6,27 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::ids::{CartId, UserId};
+use crate::domain::ids::{CartId, SessionId, UserId};
 use crate::domain::user::{Session, User, token_hash};
-use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository};
 
 use super::passwords::Passwords;
 use crate::application::selling::cart;
 use crate::application::{Store, Terms};
-use crate::domain::time::later;
+use crate::domain::time::{earlier, later};
 
 /// The length of a token in bytes.
 const TOKEN_BYTES: usize = 32;
 /// The most sessions of a user; a further one ends the oldest.
 const MAX_SESSIONS: i64 = 100;
+/// The least time between two recorded uses of a session.
+const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
 
 /// The credentials of a user.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -50,8 +53,13 @@ pub struct CreatedSession {
     pub user: User,
 }
 
-/// Creates a session. An unknown address and a wrong password give the same failure after the same time.
-pub async fn log_in(store: &Store, request: CreateSession) -> Result<CreatedSession, Failure> {
+/// Creates a session for the client that calls itself `user_agent`. An unknown address and a wrong password give the
+/// same failure after the same time.
+pub async fn log_in(
+    store: &Store,
+    request: CreateSession,
+    user_agent: Option<String>,
+) -> Result<CreatedSession, Failure> {
     let _permit = store.passwords.begin(&request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
@@ -60,16 +68,24 @@ pub async fn log_in(store: &Store, request: CreateSession) -> Result<CreatedSess
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
 
-    let rehashed = match Passwords::is_current(&hash) {
-        true => None,
-        false => Some(store.passwords.hash(&request.password).await?),
+    let rehashed = if Passwords::is_current(&hash) {
+        None
+    } else {
+        Some(store.passwords.hash(&request.password).await?)
     };
 
-    let given = (Arc::clone(&store.terms), user, Hashes { stored: hash, rehashed }, request.cart_id);
-    let write = store.database().write(given, async |work, (terms, user, hashes, cart_id)| {
-        create(work, terms, user, hashes, *cart_id).await
+    let client = Client { user_agent, cart_id: request.cart_id };
+    let given = (Arc::clone(&store.terms), user, Hashes { stored: hash, rehashed }, client);
+    let write = store.database().write(given, async |work, (terms, user, hashes, client)| {
+        create(work, terms, user, hashes, client).await
     });
     write.await
+}
+
+/// The client that logs in.
+struct Client {
+    user_agent: Option<String>,
+    cart_id: Option<CartId>,
 }
 
 /// The hashes of the password with which a user logs in.
@@ -85,7 +101,7 @@ async fn create(
     terms: &Terms,
     user: &User,
     hashes: &Hashes,
-    cart_id: Option<CartId>,
+    client: &Client,
 ) -> Result<CreatedSession, Failure> {
     if !UserRepository::lock_password(work, user.id, &hashes.stored).await? {
         return Err(UnauthorizedAccessException::WrongCredentials.into());
@@ -93,28 +109,86 @@ async fn create(
     if let Some(rehashed) = &hashes.rehashed {
         UserRepository::set_password_hash(work, user.id, rehashed).await?;
     }
-    let mut secret = [0; TOKEN_BYTES];
-    work.secret(&mut secret);
-    let (token, now) = (URL_SAFE_NO_PAD.encode(secret), work.now());
+    let (token, now) = (new_token(work), work.now());
     let session = Session {
         token_hash: token_hash(&token),
         user_id: user.id,
         created_at: now,
         expires_at: later(now, terms.session),
+        last_used_at: None,
+        user_agent: client.user_agent.clone(),
     };
     work.insert(&session).await?;
     SessionRepository::keep_newest(work, user.id, MAX_SESSIONS).await?;
-    if let Some(cart_id) = cart_id {
+    if let Some(cart_id) = client.cart_id {
         cart::merge(work, terms, user.id, cart_id).await?;
     }
     Ok(CreatedSession { token, session, user: user.clone() })
 }
 
-/// Returns the session with this hash of its token, and its user; `None` if the session has ended.
+fn new_token(work: &UnitOfWork) -> String {
+    let mut secret = [0; TOKEN_BYTES];
+    work.secret(&mut secret);
+    URL_SAFE_NO_PAD.encode(secret)
+}
+
+/// Gives a session another token and ends all other sessions of the user; returns the token, `None` if the session
+/// has ended.
+pub(super) async fn rotate(
+    work: &mut UnitOfWork,
+    user_id: UserId,
+    hash: &[u8],
+) -> Result<Option<String>, Failure> {
+    SessionRepository::remove_others_of(work, user_id, hash).await?;
+    let token = new_token(work);
+    let rotated = SessionRepository::rotate(work, hash, &token_hash(&token)).await?;
+    Ok(rotated.then_some(token))
+}
+
+/// Returns the session with this hash of its token, and its user; `None` if the session has ended. The use is
+/// recorded, at most once in [`USE_INTERVAL`].
 pub async fn by_token_hash(store: &Store, token_hash: &[u8]) -> Result<Option<(Session, User)>, Failure> {
     let now = store.now();
+    let idle_since = earlier(now, store.terms.session_idle);
     let mut connection = store.database().read().await?;
-    Ok(SessionRepository(&mut connection).by_token_hash(token_hash, now).await?)
+    let found = SessionRepository(&mut connection).by_token_hash(token_hash, now, idle_since).await?;
+    drop(connection);
+    if let Some((session, _)) = &found
+        && session.used_at() <= earlier(now, USE_INTERVAL)
+    {
+        record_use(store, token_hash).await;
+    }
+    Ok(found)
+}
+
+/// Records the use of a session. A store that cannot write, such as a standby, still serves reads.
+async fn record_use(store: &Store, token_hash: &[u8]) {
+    let write = store.database().write(token_hash.to_vec(), async |work, token_hash| {
+        let before = earlier(work.now(), USE_INTERVAL);
+        SessionRepository::record_use(work, token_hash, before).await
+    });
+    if let Err(error) = write.await {
+        tracing::debug!(%error, "the use of a session was not recorded");
+    }
+}
+
+/// Returns the sessions of a user that have not ended, the newest first.
+pub async fn of_user(store: &Store, user_id: UserId) -> Result<Vec<Session>, Failure> {
+    let now = store.now();
+    let idle_since = earlier(now, store.terms.session_idle);
+    let mut connection = store.database().read().await?;
+    Ok(SessionRepository(&mut connection).of_user(user_id, now, idle_since).await?)
+}
+
+/// Ends a session of a user.
+///
+/// # Errors
+///
+/// [`NotFound::Session`].
+pub async fn end(store: &Store, user_id: UserId, id: SessionId) -> Result<(), Failure> {
+    let sessions = of_user(store, user_id).await?;
+    let session = sessions.into_iter().find(|session| session.id() == id).ok_or(NotFound::Session)?;
+    log_out(store, session.token_hash).await
 }
 
 /// Ends a session, if it has not ended before.

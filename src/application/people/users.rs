@@ -6,7 +6,9 @@ use crate::domain::state::State;
 use crate::domain::subscription::SubscriptionStatus;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::{Conflict, Failure, UserNotFoundException};
-use crate::infrastructure::repositories::{EraseError, Page, UnitOfWork, UserFilter, UserRepository};
+use crate::infrastructure::repositories::{
+    EraseError, Page, SessionRepository, UnitOfWork, UserFilter, UserRepository,
+};
 
 use crate::application::{Change, Store, check_version};
 
@@ -28,7 +30,7 @@ pub async fn user(store: &Store, id: UserId) -> Result<User, Failure> {
     found.ok_or_else(|| UserNotFoundException { id }.into())
 }
 
-/// Changes the role of a user.
+/// Changes the role of a user, and ends their sessions: a token has the rights with which it was issued.
 pub async fn change_role(
     store: &Store,
     id: UserId,
@@ -51,6 +53,7 @@ async fn change_role_in(work: &mut UnitOfWork, change: &Change<UserId, Role>) ->
     }
     user.role = role;
     work.update(&mut user).await?;
+    SessionRepository::remove_all_of(work, id).await?;
     Ok(user)
 }
 

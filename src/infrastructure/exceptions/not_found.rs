@@ -36,6 +36,8 @@ pub enum NotFound {
     WebhookDelivery,
     /// No such job.
     Job,
+    /// No such session.
+    Session,
     /// No such e-mail.
     Email,
     /// No such file.
@@ -50,7 +52,7 @@ pub enum NotFound {
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -65,6 +67,7 @@ impl NotFound {
         Self::WebhookEndpoint,
         Self::WebhookDelivery,
         Self::Job,
+        Self::Session,
         Self::Email,
         Self::File,
         Self::Event,
@@ -90,6 +93,7 @@ impl Exception for NotFound {
             Self::WebhookEndpoint => "webhook_endpoint_not_found",
             Self::WebhookDelivery => "webhook_delivery_not_found",
             Self::Job => "job_not_found",
+            Self::Session => "session_not_found",
             Self::Email => "email_not_found",
             Self::File => "file_not_found",
             Self::Event => "event_not_found",

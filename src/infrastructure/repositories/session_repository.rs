@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, UnitOfWork, column_list, params, table};
+use super::database::{Connection, DatabaseError, UnitOfWork, column_list, params, select, table};
 use crate::domain::ids::UserId;
 use crate::domain::user::{Session, User};
 
@@ -12,30 +12,69 @@ table! {
     user_id,
     created_at,
     expires_at,
+    last_used_at,
+    user_agent,
 }
 
 /// Queries on sessions.
 pub struct SessionRepository<'a>(pub &'a mut Connection);
 
 impl SessionRepository<'_> {
-    /// Returns the session with this token and its user, unless it has expired at `now`.
+    /// Returns the session with this token and its user, unless it has expired at `now`, or was not used since
+    /// `idle_since`.
     pub async fn by_token_hash(
         &mut self,
         token_hash: &[u8],
         now: Timestamp,
+        idle_since: Timestamp,
     ) -> Result<Option<(Session, User)>, DatabaseError> {
         // The subquery renames `created_at`, which `users` has too.
         let sql = format!(
-            "SELECT {}, began_at, expires_at FROM users JOIN \
-             (SELECT user_id, created_at AS began_at, expires_at FROM sessions \
-              WHERE token_hash = $1 AND expires_at > $2) AS session ON user_id = id",
+            "SELECT {}, token_hash, user_id, began_at, expires_at, last_used_at, user_agent FROM users JOIN \
+             (SELECT token_hash, user_id, created_at AS began_at, expires_at, last_used_at, user_agent FROM sessions \
+              WHERE token_hash = $1 AND expires_at > $2 AND COALESCE(last_used_at, created_at) > $3) AS session \
+             ON user_id = id",
             column_list::<User>("")
         );
-        let found: Option<(User, Timestamp, Timestamp)> =
-            self.0.first(&sql, &params![token_hash, now]).await?;
-        Ok(found.map(|(user, created_at, expires_at)| {
-            (Session { token_hash: token_hash.to_vec(), user_id: user.id, created_at, expires_at }, user)
-        }))
+        let found: Option<(User, Session)> =
+            self.0.first(&sql, &params![token_hash, now, idle_since]).await?;
+        Ok(found.map(|(user, session)| (session, user)))
+    }
+
+    /// Returns the sessions of a user that have not ended, the newest first.
+    pub async fn of_user(
+        &mut self,
+        user_id: UserId,
+        now: Timestamp,
+        idle_since: Timestamp,
+    ) -> Result<Vec<Session>, DatabaseError> {
+        let sql = select::<Session>(
+            "WHERE user_id = $1 AND expires_at > $2 AND COALESCE(last_used_at, created_at) > $3 \
+             ORDER BY created_at DESC, token_hash",
+        );
+        self.0.all(&sql, &params![user_id, now, idle_since]).await
+    }
+
+    /// Records that a session is used now, unless a use since `before` is recorded.
+    pub async fn record_use(
+        work: &mut UnitOfWork,
+        token_hash: &[u8],
+        before: Timestamp,
+    ) -> Result<(), DatabaseError> {
+        let sql = "UPDATE sessions SET last_used_at = $2 \
+                   WHERE token_hash = $1 AND COALESCE(last_used_at, created_at) <= $3";
+        let now = work.now();
+        work.defer(sql, &params![token_hash, now, before]).await
+    }
+
+    /// Gives a session another token; returns whether there was one. The former token is not valid any more.
+    pub async fn rotate(
+        work: &mut UnitOfWork,
+        token_hash: &[u8],
+        new_hash: &[u8],
+    ) -> Result<bool, DatabaseError> {
+        let sql = "UPDATE sessions SET token_hash = $2 WHERE token_hash = $1";
+        Ok(work.execute(sql, &params![token_hash, new_hash]).await? == 1)
     }
 
     /// Removes a session; returns whether there was one.

@@ -77,6 +77,7 @@ fn terms(settings: &Settings, default_currency: Currency) -> Terms {
         default_currency,
         default_country: settings.default_country,
         session: days(settings.session_days.get()),
+        session_idle: SignedDuration::from_hours(settings.session_idle_hours.get().into()),
         cart: days(settings.cart_days.get()),
         reservation: SignedDuration::from_mins(settings.reservation_minutes.get().into()),
         cancellation: days(settings.cancellation_days),

@@ -28,3 +28,4 @@ pub mod routes;
 pub mod routing;
 pub mod server;
 pub mod state;
+pub mod user_agent;

@@ -110,7 +110,9 @@ impl TestServer {
         let user_id = user(&self.store, role).await;
         let created_at = database.context().clock.now();
         let expires_at = created_at + SignedDuration::from_hours(1);
-        let session = Session { token_hash: token_hash(&token), user_id, created_at, expires_at };
+        let token_hash = token_hash(&token);
+        let (last_used_at, user_agent) = (None, None);
+        let session = Session { token_hash, user_id, created_at, expires_at, last_used_at, user_agent };
         let inserted: Result<(), DatabaseError> =
             database.write(session, async |work, session| work.insert(session).await).await;
         inserted.unwrap();

@@ -26,4 +26,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "user_tokens",
         script: include_str!("../../../../migrations/0005_user_tokens.sql"),
     },
+    Migration {
+        version: 6,
+        name: "session_use",
+        script: include_str!("../../../../migrations/0006_session_use.sql"),
+    },
 ];

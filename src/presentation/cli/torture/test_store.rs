@@ -207,6 +207,8 @@ async fn admin(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<(), Failure> 
         user_id: user.id,
         created_at: now,
         expires_at: now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?,
+        last_used_at: None,
+        user_agent: None,
     };
     Ok(work.insert(&session).await?)
 }

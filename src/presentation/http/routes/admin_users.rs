@@ -80,7 +80,7 @@ async fn get_user(
 
 /// Change the role of a user
 ///
-/// The request fails with `last_admin` if no administrator would be left.
+/// The sessions of the user end. The request fails with `last_admin` if no administrator would be left.
 #[utoipa::path(patch, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     request_body = UpdateUser, responses((status = 200, body = UserBody)))]
 async fn update_user(

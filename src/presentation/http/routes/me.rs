@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::sessions::logged_out;
 use crate::application::people::email_addresses;
 use crate::application::people::preferences::{self, ReplacePreferences};
-use crate::application::people::profile::{self, AccountOwner, EraseAccount, UpdateAccount};
+use crate::application::people::profile::{self, AccountOwner, EraseAccount, UpdateAccount, UpdatedAccount};
 use crate::domain::money::Currency;
 use crate::domain::user::Preferences;
 use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException, RejectedRequest};
@@ -18,7 +18,7 @@ use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
-use crate::presentation::http::principal::LoggedIn;
+use crate::presentation::http::principal::{LoggedIn, session_cookie};
 use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
@@ -69,26 +69,42 @@ async fn get_account(principal: LoggedIn, if_none_match: IfNoneMatch) -> Respons
 
 /// Update the account
 ///
-/// A change of the e-mail address or password requires the current password. A new password ends all other sessions.
+/// A change of the e-mail address or password requires the current password. A new password ends all other sessions,
+/// and gives that of the request a new token, in the header `Session-Token` and the cookie.
 ///
 /// If the store sends e-mails, a new e-mail address gets a token, and the present one a notice; the new one becomes
 /// that of the account when the token is used ("Verify an e-mail address"). If it sends none, the address changes at
 /// once and is not verified; the request then fails with `email_already_used` if the address has another account.
 #[utoipa::path(patch, path = "/v1/me", tag = "account", request_body = UpdateAccount,
-    responses((status = 200, body = UserBody)))]
+    responses((status = 200, body = UserBody,
+        headers(("session-token" = Option<String>, description = "The new token of the session, if the password changed.")))))]
 async fn update_account(
     principal: LoggedIn,
     State(app): State<AppState>,
     IfMatch(expected_version): IfMatch,
     Json(change): Json<UpdateAccount>,
 ) -> HandlerResult<StoredResponse> {
+    let remaining = principal.session.expires_at.duration_since(app.store.now()).as_secs();
     let owner = AccountOwner {
         user_id: principal.user_id(),
         token_hash: principal.session.token_hash.clone(),
         expected_version,
     };
-    let user = profile::update(&app.store, owner, change).await?;
-    Ok(UserBody::response(&user))
+    let UpdatedAccount { user, token } = profile::update(&app.store, owner, change).await?;
+    let mut response = UserBody::response(&user);
+    if let Some(token) = token {
+        response.headers.extend(rotated(&app, &token, remaining));
+    }
+    Ok(response)
+}
+
+/// The headers of a response with the new token of a session that ends after some seconds.
+fn rotated(app: &AppState, token: &str, seconds: i64) -> Vec<(String, String)> {
+    let cookie = session_cookie(app, token, seconds);
+    let cookie = cookie.as_ref().and_then(|cookie| cookie.to_str().ok());
+    let headers =
+        [("session-token", Some(token)), ("set-cookie", cookie), ("cache-control", Some("no-store"))];
+    headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }
 
 /// Send a token to verify the e-mail address

@@ -9,18 +9,29 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::application::people::sessions::{self, CreateSession, CreatedSession};
-use crate::infrastructure::exceptions::UnauthorizedAccessException;
+use crate::domain::ids::SessionId;
+use crate::domain::user::Session;
+use crate::infrastructure::exceptions::{NotFound, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
+use crate::presentation::http::list::List;
 use crate::presentation::http::principal::{LoggedIn, Public, TokenHolder, session_cookie};
+use crate::presentation::http::query::Path;
 use crate::presentation::http::rate_classes::LOG_IN;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
+use crate::presentation::http::user_agent::UserAgent;
 
 pub(super) fn routes() -> Routes {
     let log_in = routes![create_session: [UnauthorizedAccessException::WrongCredentials]];
-    routes![delete_session, delete_all_sessions].and(log_in.limited(LOG_IN))
+    let others = routes![
+        delete_session,
+        list_sessions,
+        delete_session_by_id: [NotFound::Session],
+        delete_all_sessions,
+    ];
+    others.and(log_in.limited(LOG_IN))
 }
 
 /// A session of a user.
@@ -37,18 +48,20 @@ struct SessionBody {
 
 /// Log in
 ///
-/// Creates a session. An unknown e-mail address and a wrong password give the same response after the same time.
-/// The operation takes no idempotency key, since the token would have to be stored with it: a repeated request creates
-/// a second session.
+/// Creates a session. An unknown e-mail address and a wrong password give the same response after the same time. The
+/// operation takes no idempotency key, since the token would have to be stored with it: a repeated request creates a
+/// second session.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = CreateSession,
     responses((status = 201, body = SessionBody,
         headers(("set-cookie" = String, description = "The token as a cookie, for browsers.")))))]
 async fn create_session(
     _: Public,
     State(app): State<AppState>,
+    UserAgent(user_agent): UserAgent,
     Json(credentials): Json<CreateSession>,
 ) -> HandlerResult {
-    let CreatedSession { token, session, user } = sessions::log_in(&app.store, credentials).await?;
+    let CreatedSession { token, session, user } =
+        sessions::log_in(&app.store, credentials, user_agent).await?;
     let cookie = session_cookie(&app, &token, app.store.terms.session.as_secs());
     let body = SessionBody { token, expires_at: session.expires_at, user: UserBody::of(&user) };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
@@ -66,6 +79,57 @@ async fn delete_session(TokenHolder(token_hash): TokenHolder, State(app): State<
         sessions::log_out(&app.store, token_hash).await?;
     }
     Ok(logged_out(&app))
+}
+
+/// A session of the user, without its token.
+#[derive(Debug, Serialize, ToSchema)]
+struct OwnSession {
+    /// The id of the session.
+    id: SessionId,
+    /// Whether the request belongs to this session.
+    current: bool,
+    /// What the client that logged in called itself.
+    user_agent: Option<String>,
+    /// The time at which the session was created.
+    created_at: Timestamp,
+    /// The time of the last use, to five minutes.
+    last_used_at: Timestamp,
+    /// The time at which the session ends. It ends earlier if it is not used.
+    expires_at: Timestamp,
+}
+
+/// List the sessions of the user
+///
+/// Newest sessions come first, and only those that have not ended. There are at most 100.
+#[utoipa::path(get, path = "/v1/me/sessions", tag = "sessions", responses((status = 200, body = List<OwnSession>)))]
+async fn list_sessions(
+    principal: LoggedIn,
+    State(app): State<AppState>,
+) -> HandlerResult<Json<List<OwnSession>>> {
+    let sessions = sessions::of_user(&app.store, principal.user_id()).await?;
+    let body = |session: Session| OwnSession {
+        id: session.id(),
+        current: session.token_hash == principal.session.token_hash,
+        last_used_at: session.used_at(),
+        user_agent: session.user_agent,
+        created_at: session.created_at,
+        expires_at: session.expires_at,
+    };
+    Ok(Json(List::whole(sessions, body)))
+}
+
+/// End a session of the user
+///
+/// Ends any session of the user, also that of the request.
+#[utoipa::path(delete, path = "/v1/me/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)),
+    responses((status = 204)))]
+async fn delete_session_by_id(
+    principal: LoggedIn,
+    State(app): State<AppState>,
+    Path(id): Path<SessionId>,
+) -> HandlerResult<StatusCode> {
+    sessions::end(&app.store, principal.user_id(), id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Log out everywhere

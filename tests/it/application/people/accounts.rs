@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use undercroft::infrastructure::repositories::UserRepository;
 
-use super::{PASSWORD, erase, log_in, new_key, newcomer, register, try_log_in};
+use super::{PASSWORD, bearer, erase, log_in, new_key, newcomer, register, try_log_in};
 use crate::support::emails::{emails_to, token_in};
 use crate::support::http::{created, faults};
 use crate::support::store::{sandbox_emails, value};
@@ -119,7 +119,10 @@ async fn a_password_that_is_guessed_first_is_refused_wherever_one_is_set(shop: &
             server.guest().post("/v1/password-resets/confirm", confirm).await,
         ];
         for response in found {
-            assert!([&expected, &faults([("/password", "blank")])].contains(&&response.faults()), "{response}");
+            assert!(
+                [&expected, &faults([("/password", "blank")])].contains(&&response.faults()),
+                "{response}"
+            );
         }
     }
     log_in(server, "ann.smith@example.org", PASSWORD).await;
@@ -189,8 +192,16 @@ async fn a_new_password_requires_the_current_one_and_ends_other_sessions(shop: &
     elsewhere.get("/v1/me").await.expect(200);
 
     let right = json!({"password": "battery staple", "current_password": PASSWORD});
-    ann.patch("/v1/me", right).await.expect(200);
-    ann.get("/v1/me").await.expect(200);
+    let changed = ann.patch("/v1/me", right).await;
+    let user = changed.expect(200);
+    assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
+    let token = changed.header("session-token");
+    assert!(
+        changed.header("set-cookie").starts_with(&format!("undercroft_session={token}; ")),
+        "{changed:?}"
+    );
+    assert_eq!(changed.header("cache-control"), "no-store");
+    assert_eq!(bearer(server, token).get("/v1/me").await.expect(200), user);
     bob.get("/v1/me").await.expect(200);
     assert_eq!(elsewhere.get("/v1/me").await.problem(401), "unauthorized_access");
     assert_eq!(try_log_in(server, "ann@example.org", PASSWORD).await.status, 401);

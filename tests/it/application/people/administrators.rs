@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{PASSWORD, erase, newcomer, register, try_log_in};
+use super::{PASSWORD, erase, log_in, newcomer, register, try_log_in};
 use crate::support::http::faults;
 use crate::support::{Shop, ShopOptions, TestClient};
 
@@ -86,9 +86,12 @@ async fn a_new_role_applies_to_the_next_request_and_one_administrator_remains(sh
     assert_eq!(changed.expect(200)["role"], "admin");
     let stale = root.with("if-match", seen.header("etag")).patch(&of_ann, json!({"role": "customer"})).await;
     assert_eq!(stale.problem(412), "precondition_failed");
+    // the sessions from before the change have ended
+    assert_eq!(ann.get("/v1/me").await.status, 401);
+    let ann = log_in(server, "ann@example.org", PASSWORD).await;
     ann.get("/admin/v1/users").await.expect(200);
     ann.patch(&of_root, json!({"role": "customer"})).await.expect(200);
-    assert_eq!(root.get("/admin/v1/users").await.status, 403);
+    assert_eq!(root.get("/admin/v1/users").await.status, 401);
     assert_eq!(erase(&ann).await.problem(409), "last_admin");
 
     assert_eq!(

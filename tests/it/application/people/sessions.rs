@@ -4,13 +4,17 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
+use argon2::password_hash::PasswordHasher;
+use argon2::{Algorithm, Argon2, Params, Version};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
+use undercroft::application::Terms;
 use undercroft::application::people::passwords::Passwords;
 
 use super::{PASSWORD, bearer, erase, log_in, newcomer, register, try_log_in};
+use crate::support::store::{terms, value};
 use crate::support::{Shop, ShopOptions, TestResponse};
 
 /// The name and value of the cookie that a response sets, and its attributes.
@@ -144,15 +148,88 @@ async fn a_session_expires(shop: &Shop) {
     ann.delete("/v1/sessions").await.expect(204);
 }
 
+on_both_engines!(
+    a_session_that_is_not_used_ends,
+    ShopOptions::manual_clock().terms(Terms { session_idle: SignedDuration::from_hours(2), ..terms() })
+);
+async fn a_session_that_is_not_used_ends(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let recorded = async || {
+        let list = ann.get("/v1/me/sessions").await.expect(200);
+        list["items"][0]["last_used_at"].as_str().unwrap().parse::<Timestamp>().unwrap()
+    };
+    let begun = shop.now();
+    shop.clock().advance(SignedDuration::from_secs(299));
+    assert_eq!(recorded().await, begun, "a use in the first five minutes is not recorded");
+    for _ in 0..3 {
+        shop.clock().advance(SignedDuration::from_mins(119));
+        ann.get("/v1/me").await.expect(200);
+        assert_eq!(recorded().await, shop.now());
+    }
+    shop.clock().advance(SignedDuration::from_hours(2));
+    assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
+}
+
+on_both_engines!(a_user_lists_the_own_sessions_and_ends_them);
+async fn a_user_lists_the_own_sessions_and_ends_them(shop: &Shop) {
+    let server = shop.server().await;
+    let bob = newcomer(server, "bob@example.org").await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let phone = server.guest().with("user-agent", &format!("Phone {}", "x".repeat(300)));
+    let account = json!({"email": "ann@example.org", "password": PASSWORD});
+    let created = phone.post("/v1/sessions", account).await.expect(201);
+    let token = created["token"].as_str().unwrap();
+    let phone = bearer(server, token);
+
+    let response = phone.get("/v1/me/sessions").await;
+    let list = response.expect(200);
+    let [first, second] = &list["items"].as_array().unwrap()[..] else { panic!("{response}") };
+    assert_eq!((&first["current"], &second["current"]), (&json!(true), &json!(false)));
+    assert_eq!(first["user_agent"].as_str().unwrap().len(), 200);
+    assert_eq!((&second["user_agent"], &first["expires_at"]), (&Value::Null, &created["expires_at"]));
+    assert!(!response.to_string().contains(token) && !response.to_string().contains("hash"), "{response}");
+
+    let path = |session: &Value| format!("/v1/me/sessions/{}", session["id"].as_str().unwrap());
+    assert_eq!(bob.delete(&path(second)).await.problem(404), "session_not_found");
+    phone.delete(&path(second)).await.expect(204);
+    assert_eq!(phone.delete(&path(second)).await.problem(404), "session_not_found");
+    assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
+    phone.delete(&path(first)).await.expect(204);
+    assert_eq!(phone.get("/v1/me").await.problem(401), "unauthorized_access");
+    bob.get("/v1/me").await.expect(200);
+}
+
+on_both_engines!(a_password_is_hashed_anew_at_log_in_if_its_hash_is_weaker);
+async fn a_password_is_hashed_anew_at_log_in_if_its_hash_is_weaker(shop: &Shop) {
+    let server = shop.server().await;
+    register(server, "ann@example.org").await;
+    let weaker = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(4_096, 1, 1, None).unwrap());
+    let hash = weaker.hash_password_with_salt(PASSWORD.as_bytes(), &[7; 16]).unwrap().to_string();
+    let write = shop.database.write(hash.clone(), async |work, hash| {
+        work.execute("UPDATE users SET password_hash = $1", &[hash.as_str().into()]).await
+    });
+    write.await.unwrap();
+
+    let stored = async || value::<String>(&shop.database, "SELECT password_hash FROM users", &[]).await;
+    assert_eq!(try_log_in(server, "ann@example.org", "wrong password").await.status, 401);
+    assert_eq!(stored().await, hash);
+    log_in(server, "ann@example.org", PASSWORD).await;
+    let rehashed = stored().await;
+    assert!(rehashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{rehashed}");
+    log_in(server, "ann@example.org", PASSWORD).await;
+    assert_eq!(stored().await, rehashed);
+}
+
 on_both_engines!(a_session_with_the_old_password_ends_with_its_change);
 async fn a_session_with_the_old_password_ends_with_its_change(shop: &Shop) {
     let server = shop.server().await;
-    let ann = newcomer(server, "ann@example.org").await;
+    let mut ann = newcomer(server, "ann@example.org").await;
     for number in 0..6 {
         let (old, new) = (format!("password {number}"), format!("password {}", number + 1));
         if number == 0 {
             let first = json!({"password": old, "current_password": PASSWORD});
-            ann.patch("/v1/me", first).await.expect(200);
+            ann = bearer(server, ann.patch("/v1/me", first).await.header("session-token"));
         }
         let running: Vec<_> = (0..4)
             .map(|_| {
@@ -160,7 +237,8 @@ async fn a_session_with_the_old_password_ends_with_its_change(shop: &Shop) {
                 tokio::spawn(async move { try_log_in(&server, "ann@example.org", &old).await })
             })
             .collect();
-        ann.patch("/v1/me", json!({"password": new, "current_password": old})).await.expect(200);
+        let changed = ann.patch("/v1/me", json!({"password": new, "current_password": old})).await;
+        ann = bearer(server, changed.header("session-token"));
         for one in running {
             let response = one.await.unwrap();
             if response.status == 201 {

@@ -12,13 +12,15 @@ async fn log_in(shop: &Shop, user: &User, token_hash: &[u8], until: i64) {
         user_id: user.id,
         created_at: at(0),
         expires_at: at(until),
+        last_used_at: None,
+        user_agent: None,
     };
     insert(shop, &session).await.unwrap();
 }
 
 async fn found(shop: &Shop, token_hash: &[u8], now: i64) -> Option<(Session, User)> {
     let mut connection = shop.database.read().await.unwrap();
-    SessionRepository(&mut connection).by_token_hash(token_hash, at(now)).await.unwrap()
+    SessionRepository(&mut connection).by_token_hash(token_hash, at(now), at(-100)).await.unwrap()
 }
 
 on_both_engines!(a_token_leads_to_its_user_until_it_expires);

@@ -209,6 +209,7 @@ impl Resources<'_> {
             "emails" => self.failed_email().await,
             "events" => self.event().await,
             "files" => self.created("files?name=a.json", json!("the content of a file")).await,
+            "me" => text(&self.user.get("/v1/me/sessions").await.expect(200)["items"][0]["id"]),
             "jobs" => text(&self.admin.post("/admin/v1/jobs", job(&unique("name"))).await.expect(202)["id"]),
             "subscribers" => "notifications".to_owned(),
             "webhook-endpoints" => self.created("webhook-endpoints", webhook_endpoint()).await,
