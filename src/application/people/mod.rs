@@ -8,6 +8,7 @@ pub mod notifications;
 pub mod notify;
 pub mod password_resets;
 pub mod passwords;
+pub mod personal_data;
 pub mod preferences;
 pub mod profile;
 pub mod sessions;

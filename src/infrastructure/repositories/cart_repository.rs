@@ -44,6 +44,17 @@ impl CartRepository<'_> {
         self.0.all(LINES, &params![id]).await
     }
 
+    /// Returns all carts of a user, oldest first.
+    pub async fn of_user(&mut self, user_id: UserId) -> Result<Vec<Cart>, DatabaseError> {
+        let sql = select::<Cart>("WHERE user_id = $1 ORDER BY created_at, id");
+        let mut carts = Vec::new();
+        for root in self.0.all::<Root<Cart>>(&sql, &params![user_id]).await? {
+            let lines = self.lines(root.row().id).await?;
+            carts.push(root.with(lines));
+        }
+        Ok(carts)
+    }
+
     /// Returns the open cart of a user, the newest if there are several.
     pub async fn open_of(&mut self, user_id: UserId, now: Timestamp) -> Result<Option<Cart>, DatabaseError> {
         let sql = select::<Cart>(

@@ -81,8 +81,13 @@ struct InvoiceTaxBody {
 impl InvoiceBody {
     /// The body of an invoice with its credit notes.
     pub fn with_credit_notes(invoice: Invoice, credit_notes: Vec<Invoice>) -> Self {
-        let credit_notes = credit_notes.into_iter().map(|note| Self::of(note, Vec::new())).collect();
+        let credit_notes = credit_notes.into_iter().map(Self::alone).collect();
         Self::of(invoice, credit_notes)
+    }
+
+    /// The body of an invoice or a credit note.
+    pub fn alone(document: Invoice) -> Self {
+        Self::of(document, Vec::new())
     }
 
     fn of(invoice: Invoice, credit_notes: Vec<Self>) -> Self {

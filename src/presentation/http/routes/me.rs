@@ -48,7 +48,7 @@ pub(super) fn routes() -> Routes {
 /// The preferences of a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Preferences)]
-struct PreferencesBody {
+pub(super) struct PreferencesBody {
     /// The user's language, a BCP 47 tag.
     locale: Option<String>,
     /// The currency in which the user sees prices.
@@ -164,7 +164,8 @@ async fn replace_preferences(
 }
 
 impl PreferencesBody {
-    fn of(preferences: &Preferences) -> Self {
+    /// The body of preferences.
+    pub(super) fn of(preferences: &Preferences) -> Self {
         Self {
             locale: preferences.locale.clone(),
             currency: preferences.currency,

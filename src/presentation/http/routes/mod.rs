@@ -24,6 +24,7 @@ mod me;
 mod notifications;
 mod orders;
 mod password_resets;
+mod personal_data;
 mod products;
 mod rates;
 mod reviews;
@@ -61,6 +62,7 @@ pub fn each() -> Vec<Routes> {
         notifications::routes(),
         orders::routes(),
         password_resets::routes(),
+        personal_data::routes(),
         rates::routes(),
         reviews::routes(),
         products::routes(),

@@ -53,7 +53,7 @@ struct InboxBody {
 /// A message to a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Notification)]
-struct NotificationBody {
+pub(super) struct NotificationBody {
     /// The id of the notification.
     id: NotificationId,
     /// The kind of the notification, for programs.
@@ -125,7 +125,8 @@ impl InboxBody {
 }
 
 impl NotificationBody {
-    fn of(notification: &Notification) -> Self {
+    /// The body of a notification.
+    pub(super) fn of(notification: &Notification) -> Self {
         let facts = &notification.facts;
         Self {
             id: notification.id,

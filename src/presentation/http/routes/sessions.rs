@@ -83,7 +83,7 @@ async fn delete_session(TokenHolder(token_hash): TokenHolder, State(app): State<
 
 /// A session of the user, without its token.
 #[derive(Debug, Serialize, ToSchema)]
-struct OwnSession {
+pub(super) struct OwnSession {
     /// The id of the session.
     id: SessionId,
     /// Whether the request belongs to this session.
@@ -107,15 +107,21 @@ async fn list_sessions(
     State(app): State<AppState>,
 ) -> HandlerResult<Json<List<OwnSession>>> {
     let sessions = sessions::of_user(&app.store, principal.user_id()).await?;
-    let body = |session: Session| OwnSession {
-        id: session.id(),
-        current: session.token_hash == principal.session.token_hash,
-        last_used_at: session.used_at(),
-        user_agent: session.user_agent,
-        created_at: session.created_at,
-        expires_at: session.expires_at,
-    };
-    Ok(Json(List::whole(sessions, body)))
+    Ok(Json(List::whole(sessions, |session| OwnSession::of(session, &principal.session))))
+}
+
+impl OwnSession {
+    /// The body of a session; `current` is that of the request.
+    pub(super) fn of(session: Session, current: &Session) -> Self {
+        Self {
+            id: session.id(),
+            current: session.token_hash == current.token_hash,
+            last_used_at: session.used_at(),
+            user_agent: session.user_agent,
+            created_at: session.created_at,
+            expires_at: session.expires_at,
+        }
+    }
 }
 
 /// End a session of the user

@@ -3,6 +3,7 @@
 mod accounts;
 mod administrators;
 mod notifications;
+mod personal_data;
 mod preferences;
 mod sessions;
 mod tokens;

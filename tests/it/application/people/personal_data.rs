@@ -1,0 +1,152 @@
+//! The export of the own data, and that an erasure leaves nothing of it but the books.
+
+use serde_json::{Value, json};
+use undercroft::infrastructure::repositories::Engine;
+
+use super::{PASSWORD, bearer, erase, newcomer};
+use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
+use crate::support::store::{address, sandbox_emails, value};
+use crate::support::{Shop, ShopOptions, TestClient};
+
+/// The beginning of each text by which the personal data of the test is recognized.
+const CANARY: &str = "canary";
+
+/// The tables that keep texts of an erased user, each with the reason.
+const KEPT: [(&str, &str); 3] = [
+    ("invoices", "the law requires the addresses on invoices and credit notes"),
+    ("payment_operations", "the ledger has the reason of a refund, which an administrator wrote"),
+    ("reviews", "a published review has no author's name"),
+];
+
+on_both_engines!(an_export_has_all_that_an_erasure_removes, ShopOptions::default().terms(sandbox_emails()));
+async fn an_export_has_all_that_an_erasure_removes(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, bob) = (server.admin().await, newcomer(server, "bob@example.org").await);
+    order_of(&bob, shop.product().create().await).await;
+    let ann = fill(shop, &admin).await;
+
+    let response = ann.get("/v1/me/export").await;
+    let export = response.expect(200);
+    assert_eq!(response.header("cache-control"), "no-store");
+    let text = export.to_string();
+    for canary in [
+        "canary-account@example.org",
+        "canary name",
+        "canary agent",
+        "canary postal",
+        "canary-cart@example.org",
+        "canary-order@example.org",
+        "canary shipping",
+        "canary billing",
+        "canary tracking",
+        "canary refund",
+        "canary identity",
+        "canary title",
+        "canary text",
+        "1990-03-07",
+        "pt-BR",
+    ] {
+        assert!(text.contains(canary), "{canary}: {text}");
+    }
+    for member in
+        ["sessions", "carts", "orders", "invoices", "reviews", "subscriptions", "notifications", "emails"]
+    {
+        assert!(!export[member].as_array().unwrap().is_empty(), "{member}: {text}");
+    }
+    assert!(!text.contains("bob@example.org") && !text.contains("argon2"), "{text}");
+    assert!(!text.contains(ann.header("authorization").trim_start_matches("Bearer ")), "{text}");
+    let found = tables_with(shop, CANARY).await;
+    assert!(found.len() > KEPT.len() && found.contains(&"users".to_owned()), "{found:?}");
+
+    erase(&ann).await.expect(204);
+    let kept: Vec<_> = KEPT.iter().map(|(table, _)| (*table).to_owned()).collect();
+    assert_eq!(tables_with(shop, CANARY).await, kept);
+}
+
+/// A customer with rows in every table that has personal data, logged in.
+async fn fill(shop: &Shop, admin: &TestClient) -> TestClient {
+    let server = shop.server().await;
+    let new = json!({"email": "canary-account@example.org", "password": PASSWORD, "name": "canary name",
+                     "birth_date": "1990-03-07", "locale": "pt-BR"});
+    server.guest().post("/v1/users", new).await.expect(201);
+    let account = json!({"email": "canary-account@example.org", "password": PASSWORD});
+    let session = server.guest().with("user-agent", "canary agent").post("/v1/sessions", account).await;
+    let ann = bearer(server, session.expect(201)["token"].as_str().unwrap());
+
+    let product = shop.product().create().await;
+    for variant in [product, shop.product().subscription().create().await] {
+        let order = buy(&ann, variant).await;
+        let path = format!("/admin/v1/orders/{}", order["id"].as_str().unwrap());
+        let fulfil = json!({"tracking_code": "canary tracking"});
+        admin.post(&format!("{path}/fulfil"), fulfil).await.expect(200);
+        if variant == product {
+            let refund = json!({"amount": {"amount": 1, "currency": "EUR"}, "reason": "canary refund"});
+            admin.post(&format!("{path}/refund"), refund).await.expect(201);
+            let path = format!("/v1/products/{}/reviews", order["items"][0]["product_id"].as_str().unwrap());
+            let review = json!({"rating": 5, "title": "canary title", "body": "canary text"});
+            ann.post(&path, review).await.expect(201);
+        }
+    }
+    let delivery =
+        json!({"country": "DE", "postal_code": "canary postal", "email": "canary-cart@example.org"});
+    ann.put(&format!("{}/delivery", new_cart(&ann).await), delivery).await.expect(200);
+
+    let id: uuid::Uuid = ann.get("/v1/me").await.expect(200)["id"].as_str().unwrap().parse().unwrap();
+    let write = shop.database.write(id, async |work, id| {
+        let sql = "INSERT INTO user_identities SELECT 'oidc', 'canary identity', id, created_at FROM users WHERE id = $1";
+        work.execute(sql, &[(*id).into()]).await
+    });
+    write.await.unwrap();
+    while ann.get("/v1/notifications").await.expect(200)["items"].as_array().unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    ann
+}
+
+/// Buys one piece with addresses of its own; returns the order.
+async fn buy(ann: &TestClient, variant: impl ToString) -> Value {
+    let named = |name: &str| {
+        let mut address = json!(address());
+        address["name"] = name.into();
+        address
+    };
+    let mut checkout = checkout_body("tok_ok");
+    checkout["email"] = "canary-order@example.org".into();
+    checkout["shipping_address"] = named("canary shipping");
+    checkout["billing_address"] = named("canary billing");
+    let cart = cart_of(ann, variant, 1).await;
+    ann.post(&format!("{cart}/checkout"), checkout).await.expect(201)
+}
+
+/// The tables of which any column of any row contains a text.
+async fn tables_with(shop: &Shop, text: &str) -> Vec<String> {
+    let columns = match shop.database.engine() {
+        Engine::Sqlite => {
+            "SELECT m.name, p.name, 'TEXT' FROM sqlite_master m, pragma_table_info(m.name) p \
+             WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
+        }
+        Engine::Postgres => {
+            "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns \
+             WHERE table_schema = current_schema() ORDER BY 1, 2"
+        }
+    };
+    let mut connection = shop.database.read().await.unwrap();
+    let columns: Vec<(String, String, String)> = connection.all(columns, &[]).await.unwrap();
+    assert!(columns.len() > 200, "{} columns", columns.len());
+    drop(connection);
+
+    let mut found = Vec::new();
+    for (table, column, data_type) in columns {
+        let shown = match data_type.as_str() {
+            "bytea" => format!("encode(\"{column}\", 'escape')"),
+            _ => format!("CAST(\"{column}\" AS TEXT)"),
+        };
+        let sql = format!("SELECT COUNT(*) FROM \"{table}\" WHERE {shown} LIKE $1");
+        let pattern = format!("%{text}%");
+        if value::<i64>(&shop.database, &sql, &[pattern.as_str().into()]).await > 0 && !found.contains(&table)
+        {
+            found.push(table);
+        }
+    }
+    found
+}
