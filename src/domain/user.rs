@@ -155,6 +155,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Returns a session that was not used yet.
+    pub fn new(token_hash: Vec<u8>, user_id: UserId, created_at: Timestamp, expires_at: Timestamp) -> Self {
+        Self { token_hash, user_id, created_at, expires_at, last_used_at: None, user_agent: None }
+    }
+
     /// Returns the id, by which the owner names the session. It follows from the hash of the token and does not
     /// reveal it (a UUID version 8, RFC 9562 section 5.8).
     pub fn id(&self) -> SessionId {

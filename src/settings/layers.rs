@@ -303,6 +303,32 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_a_url_with_a_place_for_the_token() {
+        for url in ["/reset#{token}", "https://shop.example/reset", "ftp://shop.example/{token}", "{token}"] {
+            let error = from_environment(&[("UNDERCROFT_PAGES__PASSWORD_RESET", url)]).unwrap_err();
+            assert!(error.contains("is not the URL of a page with `{token}`"), "{error}");
+        }
+        let url = "https://shop.example/reset#{token}";
+        let settings = from_environment(&[("UNDERCROFT_PAGES__PASSWORD_RESET", url)]).unwrap();
+        assert_eq!(
+            (settings.pages.password_reset.as_deref(), settings.pages.email_verification),
+            (Some(url), None)
+        );
+    }
+
+    #[test]
+    fn developers_read_e_mails_of_a_local_store_without_a_mail_server_alone() {
+        let has = |variables: &[(&str, &str)]| from_environment(variables).unwrap().has_sandbox_emails();
+        assert!(has(&[]) && has(&[("UNDERCROFT_MAIL__URL", "local:")]));
+        let enabled = ("UNDERCROFT_PAYMENTS__SANDBOX", "enabled");
+        assert!(has(&[enabled]));
+        assert!(!has(&[("UNDERCROFT_PAYMENTS__SANDBOX", "disabled")]));
+        assert!(!has(&[("UNDERCROFT_MAIL__URL", "smtp://127.0.0.1")]));
+        assert!(!has(&[enabled, ("UNDERCROFT_LISTEN", "0.0.0.0:8080")]));
+        assert!(!has(&[enabled, ("UNDERCROFT_PUBLIC_URL", "https://shop.example.com")]));
+    }
+
+    #[test]
     fn a_named_file_that_does_not_exist_is_an_error() {
         let error = load(Some(Path::new("/no/such/file.toml")), [], &[]).unwrap_err();
         assert_eq!(error.to_string(), "cannot read /no/such/file.toml");

@@ -57,8 +57,8 @@ pub async fn email(store: &Store, id: EmailId) -> Result<Email, Failure> {
 
 /// Returns the last e-mails to an address as their recipient gets them, with their tokens, newest first.
 ///
-/// They are for developers, and only of a store whose terms allow it: whoever reads a token can use it. Those to
-/// administrators are not among them.
+/// They are for developers, and only of a store whose terms allow it: a token can be used by all who read it. Those
+/// to administrators are not among them.
 ///
 /// # Errors
 ///

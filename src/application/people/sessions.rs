@@ -111,12 +111,8 @@ async fn create(
     }
     let (token, now) = (new_token(work), work.now());
     let session = Session {
-        token_hash: token_hash(&token),
-        user_id: user.id,
-        created_at: now,
-        expires_at: later(now, terms.session),
-        last_used_at: None,
         user_agent: client.user_agent.clone(),
+        ..Session::new(token_hash(&token), user.id, now, later(now, terms.session))
     };
     work.insert(&session).await?;
     SessionRepository::keep_newest(work, user.id, MAX_SESSIONS).await?;

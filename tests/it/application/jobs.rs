@@ -46,7 +46,7 @@ async fn all_expired_sessions_are_deleted_at_the_start(shop: &Shop) {
             let now = work.now();
             for number in 0..2_500_u32 {
                 let token_hash = number.to_be_bytes().to_vec();
-                work.insert(&Session { token_hash, user_id, created_at: now, expires_at: now }).await?;
+                work.insert(&Session::new(token_hash, user_id, now, now)).await?;
             }
             Ok(())
         })

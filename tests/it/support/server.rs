@@ -111,8 +111,7 @@ impl TestServer {
         let created_at = database.context().clock.now();
         let expires_at = created_at + SignedDuration::from_hours(1);
         let token_hash = token_hash(&token);
-        let (last_used_at, user_agent) = (None, None);
-        let session = Session { token_hash, user_id, created_at, expires_at, last_used_at, user_agent };
+        let session = Session::new(token_hash, user_id, created_at, expires_at);
         let inserted: Result<(), DatabaseError> =
             database.write(session, async |work, session| work.insert(session).await).await;
         inserted.unwrap();

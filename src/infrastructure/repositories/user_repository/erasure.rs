@@ -55,9 +55,9 @@ impl UserRepository<'_> {
     ///
     /// - The row of the user is kept for the rows that reference it, without name, birth date and password, and with a
     ///   random e-mail address that cannot receive mail.
-    /// - Sessions, tokens, preferences, identities, notifications, e-mails, open carts, the delivery details of other carts,
-    ///   the responses stored with idempotency keys and the payment method tokens are removed. Subscriptions are
-    ///   cancelled.
+    /// - Sessions, tokens, preferences, identities, notifications, e-mails, open carts, the delivery details of
+    ///   other carts, the responses stored with idempotency keys and the payment method tokens are removed.
+    ///   Subscriptions are cancelled.
     /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax. Their
     ///   tracking codes are removed, since a carrier shows by them who received a parcel.
     /// - Invoices and credit notes are kept unchanged, with their addresses, because the law requires it (article 17,

@@ -202,14 +202,8 @@ async fn admin(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<(), Failure> 
     let now = work.now();
     let user = User::new(work.id(), "torture@example.invalid".into(), "Torture".into(), Role::Admin, now);
     work.insert(&user).await?;
-    let session = Session {
-        token_hash: token_hash.to_owned(),
-        user_id: user.id,
-        created_at: now,
-        expires_at: now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?,
-        last_used_at: None,
-        user_agent: None,
-    };
+    let expires_at = now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?;
+    let session = Session::new(token_hash.to_owned(), user.id, now, expires_at);
     Ok(work.insert(&session).await?)
 }
 

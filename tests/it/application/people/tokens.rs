@@ -115,7 +115,7 @@ async fn a_password_reset_ends_every_session_and_verifies_the_address(shop: &Sho
     let (ann, bob) = (newcomer(server, ANN).await, newcomer(server, "bob@example.org").await);
     let verification = token_to(server, ANN).await;
     let known = forget(server, " Ann@Example.org").await;
-    let unknown = forget(server, "nobody@example.org").await;
+    let unknown = forget(server, "unknown@example.org").await;
     assert_eq!((known.status, &known.body), (202, &unknown.body));
     assert_eq!(unknown.status, 202);
     let names = |response: &TestResponse| response.headers.keys().cloned().collect::<Vec<_>>();
@@ -130,7 +130,7 @@ async fn a_password_reset_ends_every_session_and_verifies_the_address(shop: &Sho
     assert_eq!(try_log_in(server, ANN, PASSWORD).await.status, 401);
     let ann = log_in(server, ANN, "battery staple").await;
     assert!(verified_at(&ann).await.is_string());
-    assert!(emails_to(server, "nobody@example.org").await.is_empty());
+    assert!(emails_to(server, "unknown@example.org").await.is_empty());
 }
 
 on_both_engines!(a_reset_token_is_valid_for_an_hour, with_emails());
@@ -223,7 +223,7 @@ async fn without_e_mails_there_are_no_tokens(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;
     assert_eq!(send_verification(&ann).await.problem(409), "no_emails");
-    for email in [ANN, "nobody@example.org"] {
+    for email in [ANN, "unknown@example.org"] {
         assert_eq!(forget(server, email).await.problem(409), "no_emails");
     }
     let sandbox = server.guest().get("/sandbox/emails?address=ann@example.org").await;

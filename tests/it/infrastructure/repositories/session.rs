@@ -7,14 +7,7 @@ use super::{at, insert, number, register, user};
 use crate::support::Shop;
 
 async fn log_in(shop: &Shop, user: &User, token_hash: &[u8], until: i64) {
-    let session = Session {
-        token_hash: token_hash.to_vec(),
-        user_id: user.id,
-        created_at: at(0),
-        expires_at: at(until),
-        last_used_at: None,
-        user_agent: None,
-    };
+    let session = Session::new(token_hash.to_vec(), user.id, at(0), at(until));
     insert(shop, &session).await.unwrap();
 }
 
@@ -66,8 +59,7 @@ async fn only_expired_sessions_are_deleted(shop: &Shop) {
     log_in(shop, &ann, b"over", 10).await;
     let far = jiff::SignedDuration::from_hours(24);
     let later = shop.database.context().clock.now() + far;
-    let lasting =
-        Session { token_hash: b"on".to_vec(), user_id: ann.id, created_at: at(0), expires_at: later };
+    let lasting = Session::new(b"on".to_vec(), ann.id, at(0), later);
     insert(shop, &lasting).await.unwrap();
 
     let purged = shop
