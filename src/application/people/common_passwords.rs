@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 
-/// The common passwords with their source: `data/README.md`. Each is as [`fold`] returns it.
+/// The common passwords, each as [`fold`] returns it. A text beside the file names their source.
 static COMMON: LazyLock<Vec<&str>> =
     LazyLock::new(|| include_str!("../../../data/common_passwords.txt").lines().collect());
 
