@@ -7,6 +7,7 @@ use crate::application::people::password_resets::{self, RequestPasswordReset, Re
 use crate::infrastructure::exceptions::{Conflict, RejectedRequest};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::Public;
+use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
@@ -16,6 +17,7 @@ pub(super) fn routes() -> Routes {
         request_password_reset: [Conflict::NoEmails, RejectedRequest::TooManyAtOnce],
         reset_password,
     ]
+    .limited(PASSWORD)
 }
 
 /// Request a password reset
