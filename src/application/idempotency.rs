@@ -12,9 +12,7 @@ use uuid::Uuid;
 use super::Store;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Conflict, Failure, Technical, UnauthorizedAccessException};
-use crate::infrastructure::repositories::{
-    Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, WorkFn,
-};
+use crate::infrastructure::repositories::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, WorkFn, spawn_in_trace};
 
 /// How long a request has the claim to its key, beside two calls to a payment provider. A repeated request continues an
 /// earlier one after that.
@@ -182,7 +180,7 @@ pub(crate) async fn request_provider<R: ProviderRequest>(
     responder: Responder<R::Value>,
 ) -> Result<StoredResponse, Failure> {
     let store = store.clone();
-    let task = tokio::spawn(async move {
+    let task = spawn_in_trace(async move {
         let given = (store.clone(), request, responder.clone());
         let begun = match store.database().write(given, begin_request::<R>).await {
             Ok(Progress::Begun(begun)) => begun,

@@ -31,6 +31,7 @@ pub mod tax;
 pub(crate) mod template;
 pub mod text;
 pub(crate) mod time;
+pub mod trace;
 pub mod user;
 pub mod user_token;
 pub mod webhook;

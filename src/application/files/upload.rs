@@ -13,7 +13,7 @@ use crate::infrastructure::events::FileUploadCompletedEvent;
 use crate::infrastructure::exceptions::{
     Failure, Fault, Location, RejectedRequest, Technical, TechnicalKind, ValidationException,
 };
-use crate::infrastructure::repositories::{FileRepository, StoredResponse, UnitOfWork};
+use crate::infrastructure::repositories::{FileRepository, StoredResponse, UnitOfWork, spawn_in_trace};
 
 /// A file that is uploaded.
 pub struct Upload {
@@ -42,7 +42,7 @@ pub async fn upload(
     responder: impl FnOnce(&[u8]) -> Responder<StoredFile> + Send + 'static,
 ) -> Result<StoredResponse, Failure> {
     let store = store.clone();
-    let task = tokio::spawn(async move {
+    let task = spawn_in_trace(async move {
         let id = FileId(store.database().context().ids.uuid());
         let begin =
             store.database().write(id, async |work, id| Ok(FileRepository::add_unused(work, *id).await?));

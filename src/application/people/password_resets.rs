@@ -14,9 +14,7 @@ use crate::application::{Mailing, Store};
 use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
-use crate::infrastructure::repositories::{
-    SessionRepository, UnitOfWork, UserRepository, UserTokenRepository,
-};
+use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository, UserTokenRepository, spawn_in_trace};
 
 /// The purpose of the tokens.
 const PURPOSES: [TokenPurpose; 1] = [TokenPurpose::PasswordReset];
@@ -57,7 +55,7 @@ pub async fn request(store: &Store, request: RequestPasswordReset) -> Result<(),
     let permit = Arc::clone(&store.password_resets).try_acquire_owned();
     let permit = permit.map_err(|_| RejectedRequest::TooManyAtOnce)?;
     let store = store.clone();
-    tokio::spawn(async move {
+    spawn_in_trace(async move {
         let _permit = permit;
         if let Err(failure) = send(&store, request).await {
             tracing::error!(failure = %failure.report(), "the e-mail of a password reset was not written");

@@ -69,6 +69,7 @@ pub async fn send_test(store: &Store, id: WebhookEndpointId) -> Result<WebhookDe
             subject: id.to_string(),
             occurred_at: work.now(),
             data: json!({"webhook_endpoint_id": id}),
+            trace: None,
         };
         let payload = serde_json::to_string(&CloudEvent::new(&event)).map_err(Technical::internal)?;
         let delivery = new_delivery(work, *id, &event, payload);

@@ -30,6 +30,9 @@ pub struct CloudEvent<'a> {
     /// An extension attribute: the position of the event among those of the store, with leading zeros, so that texts
     /// have the order of the numbers.
     sequence: String,
+    /// An extension attribute: the trace of the request that published the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     data: &'a Value,
 }
 
@@ -49,6 +52,7 @@ impl<'a> CloudEvent<'a> {
             datacontenttype: "application/json",
             dataversion: event.version,
             sequence: format!("{:020}", event.position),
+            traceparent: event.trace.map(|trace| trace.to_string()),
             data: &event.data,
         }
     }
@@ -72,7 +76,7 @@ impl<'a> CloudEvent<'a> {
 
     /// Returns the attributes, without the media type of the data.
     fn attributes(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut attributes = vec![
             ("specversion", self.specversion.to_owned()),
             ("id", self.id.to_string()),
             ("source", self.source.to_owned()),
@@ -81,7 +85,9 @@ impl<'a> CloudEvent<'a> {
             ("time", self.time.to_string()),
             ("dataversion", self.dataversion.to_string()),
             ("sequence", self.sequence.clone()),
-        ]
+        ];
+        attributes.extend(self.traceparent.clone().map(|trace| ("traceparent", trace)));
+        attributes
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::domain::trace::TraceContext;
 use crate::infrastructure::repositories::{DeadLetter, UnitOfWork, from_row};
 
 /// A published event.
@@ -23,13 +24,15 @@ pub struct Envelope {
     pub occurred_at: Timestamp,
     /// The event's own data.
     pub data: Value,
+    /// The trace of the request that published the event.
+    pub trace: Option<TraceContext>,
 }
 
-from_row!(Envelope { position, id, event_type, version, subject, occurred_at, data: json });
+from_row!(Envelope { position, id, event_type, version, subject, occurred_at, data: json, trace });
 
 impl Envelope {
     /// The columns of the outbox that make an envelope.
-    pub(super) const COLUMNS: &'static str = "seq, id, type, version, subject, occurred_at, data";
+    pub(super) const COLUMNS: &'static str = "seq, id, type, version, subject, occurred_at, data, trace";
 
     /// Returns the dead letter of a subscriber for the event, which failed now for the last time.
     pub(super) fn dead_letter(

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::cloud_event::CloudEvent;
 use super::transports::{MAX_MESSAGE, Received};
+use crate::domain::trace::TraceContext;
 
 /// An event that was received.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,8 @@ pub struct ReceivedEvent {
     pub time: Option<Timestamp>,
     /// The position of the event among those of its source: the extension attribute `sequence`.
     pub position: Option<i64>,
+    /// The trace in which it happened: the extension attribute `traceparent`, `None` if it is malformed.
+    pub trace: Option<TraceContext>,
     /// The data, `null` if there is none.
     pub data: Value,
 }
@@ -111,6 +114,7 @@ impl ReceivedEvent {
                 None => None,
             },
             position: number(attributes, "sequence")?,
+            trace: optional(attributes, "traceparent")?.and_then(|trace| trace.parse().ok()),
             data: attributes.get("data").cloned().unwrap_or(Value::Null),
         })
     }

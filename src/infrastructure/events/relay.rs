@@ -376,6 +376,7 @@ mod tests {
             subject: "subject".to_owned(),
             occurred_at: Timestamp::UNIX_EPOCH,
             data: json!({}),
+            trace: None,
         };
         let relay = Relay::new(database, broker, Vec::new());
         tokio::time::pause();

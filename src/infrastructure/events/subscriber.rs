@@ -138,6 +138,8 @@ impl Subscriber {
 
     /// Runs the handlers for the event's type.
     async fn handle(&self, work: &mut UnitOfWork, event: &Envelope) -> Result<(), Failure> {
+        // what the handlers publish was caused by the same request
+        work.set_trace(event.trace);
         for (event_type, handler) in self.types.iter().zip(&self.handlers) {
             if *event_type == event.event_type {
                 handler.handle(work, event).await?;

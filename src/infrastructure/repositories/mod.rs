@@ -53,10 +53,10 @@ pub use database::{
     CacheTag, Conditions, Connection, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due, Engine,
     EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, NewEvent,
     Outbox, Page, PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, TagEvent,
-    UnitOfWork, Versioned, WorkFn, newest_first, next_number,
+    UnitOfWork, Versioned, WorkFn, in_trace, newest_first, next_number,
 };
 pub use database::{NotLive, ReplicationState, Role, copy, replication, sqlite_backup, sqlite_side_files};
-pub(crate) use database::{from_row, next_number_ahead, params, read_column};
+pub(crate) use database::{from_row, next_number_ahead, params, read_column, spawn_in_trace};
 pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};
 pub use digest_repository::{Digest, DigestRepository};
 pub use discount_repository::DiscountRepository;

@@ -6,6 +6,7 @@ mod connection;
 mod constraints;
 pub mod copy;
 mod counters;
+mod current_trace;
 mod dialect;
 mod due;
 mod error;
@@ -44,8 +45,12 @@ use self::postgres_pool::PostgresDatabase;
 use self::sqlite::SqliteDatabase;
 use self::unit_of_work::{PendingWork, complete};
 use crate::domain::context::Context;
+use crate::domain::trace::TraceContext;
+
+use self::current_trace::current_trace;
 
 pub(crate) use self::counters::next_number_ahead;
+pub(crate) use self::current_trace::spawn_in_trace;
 pub(crate) use self::dialect::lock_rows;
 pub(crate) use self::param::params;
 pub(crate) use self::row::{from_row, read_column};
@@ -56,6 +61,7 @@ pub use self::{
     conditions::Conditions,
     connection::Connection,
     counters::next_number,
+    current_trace::in_trace,
     dialect::Engine,
     due::Due,
     error::{DatabaseError, NotLive},
@@ -279,19 +285,21 @@ impl Database {
         E: From<DatabaseError> + Send + 'static,
         F: for<'a> WorkFn<'a, A, Result<T, E>> + Send + Sync + 'static,
     {
+        let trace = current_trace();
         async move {
             let (result, published) = match &*self.backend {
                 Backend::Sqlite(sqlite) => {
                     let (reply, received) = oneshot::channel();
                     let (context, tag_event) = (self.context.clone(), self.tag_event);
                     let (result, published) = (None, false);
-                    let pending = PendingWork { given, work, context, tag_event, result, published, reply };
+                    let pending =
+                        PendingWork { given, work, context, tag_event, trace, result, published, reply };
                     sqlite.submit(Box::new(pending)).await?;
                     received
                         .await
                         .map_err(|_| DatabaseError::OutcomeUnknown("the writer has stopped".into()))?
                 }
-                Backend::Postgres(postgres) => self.transact(postgres, &given, &work).await,
+                Backend::Postgres(postgres) => self.transact(postgres, &given, &work, trace).await,
             };
             if published && result.is_ok() {
                 self.committed.notify_waiters();
@@ -326,6 +334,7 @@ impl Database {
         postgres: &PostgresDatabase,
         given: &A,
         work: &F,
+        trace: Option<TraceContext>,
     ) -> (Result<T, E>, bool)
     where
         A: Sync + 'static,
@@ -340,7 +349,7 @@ impl Database {
             };
             connection.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
             let connection = Connection::new(EngineConnection::Postgres(connection));
-            let mut unit = UnitOfWork::new(connection, self.context.clone(), self.tag_event);
+            let mut unit = UnitOfWork::new(connection, self.context.clone(), self.tag_event, trace);
 
             let (result, retryable) = match unit.run(work, given).await {
                 Ok(value) => match unit.commit().await {

@@ -14,6 +14,7 @@ use crate::domain::ids;
 use crate::domain::money::Currency;
 use crate::domain::state::State;
 use crate::domain::tax::TaxClass;
+use crate::domain::trace::TraceContext;
 
 /// A parameter of a statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +87,7 @@ from_value! {
     Date => |value| Self::Text(value.to_string().into()),
     Currency => |value| Self::Text(value.code().into()),
     Country => |value| Self::Text(value.code().into()),
+    TraceContext => |value| Self::Text(value.to_string().into()),
 }
 
 /// Implements `From` for ids.

@@ -13,6 +13,7 @@ use crate::domain::ids;
 use crate::domain::money::Currency;
 use crate::domain::state::State;
 use crate::domain::tax::TaxClass;
+use crate::domain::trace::TraceContext;
 use crate::domain::webhook::WebhookSecret;
 
 /// A row of a result. Each call of [`Row::read`] reads the columns that follow those read before.
@@ -162,7 +163,7 @@ macro_rules! fields_within {
 }
 
 fields_within!(i64, |value| value.try_into().ok(), |field| *field; u16, u32);
-fields_within!(String, |value| value.parse().ok(), |field| *field; Currency, Country, Date);
+fields_within!(String, |value| value.parse().ok(), |field| *field; Currency, Country, Date, TraceContext);
 fields_within!(String, |value| value.parse().ok(), |field| field; TaxClass);
 fields_within!(String, |value| Some(Self(value)), |field| &field.0; WebhookSecret);
 /// Implements [`Field`] for ids.

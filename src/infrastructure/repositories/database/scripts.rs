@@ -31,4 +31,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "session_use",
         script: include_str!("../../../../migrations/0006_session_use.sql"),
     },
+    Migration {
+        version: 7,
+        name: "event_traces",
+        script: include_str!("../../../../migrations/0007_event_traces.sql"),
+    },
 ];

@@ -21,6 +21,7 @@ use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
 use crate::domain::context::Context;
 use crate::domain::events::DurableEvent;
+use crate::domain::trace::TraceContext;
 
 /// An asynchronous function over a unit of work and its parameters, whose future can be sent to another thread.
 ///
@@ -64,6 +65,8 @@ pub struct UnitOfWork {
     /// What the unit of work changed of what public pages show.
     tags: BTreeSet<CacheTag>,
     tag_event: Option<TagEvent>,
+    /// The trace that its events belong to.
+    trace: Option<TraceContext>,
     pub(super) stale: bool,
     pub(super) locked: Vec<Locked>,
     /// The locked rows at each savepoint.
@@ -79,7 +82,12 @@ pub(super) struct Locked {
 }
 
 impl UnitOfWork {
-    pub(crate) fn new(connection: Connection, context: Context, tag_event: Option<TagEvent>) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        context: Context,
+        tag_event: Option<TagEvent>,
+        trace: Option<TraceContext>,
+    ) -> Self {
         Self {
             connection,
             now: context.clock.now(),
@@ -88,6 +96,7 @@ impl UnitOfWork {
             published: false,
             tags: BTreeSet::new(),
             tag_event,
+            trace,
             stale: false,
             locked: Vec::new(),
             savepoints: Vec::new(),
@@ -113,6 +122,11 @@ impl UnitOfWork {
     pub fn set_context(&mut self, context: Context) {
         self.now = context.clock.now();
         self.context = context;
+    }
+
+    /// Lets what follows belong to a trace.
+    pub fn set_trace(&mut self, trace: Option<TraceContext>) {
+        self.trace = trace;
     }
 
     /// Lets PostgreSQL plan its statements anew for the rows that the tables have now. After many rows were inserted,
@@ -183,8 +197,9 @@ impl UnitOfWork {
         self.published = true;
         let id: Uuid = self.id();
         let NewEvent { event_type, version, subject, data } = event;
-        let values = params![id, event_type, version, subject, self.now, data];
-        let sql = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)";
+        let values = params![id, event_type, version, subject, self.now, data, self.trace];
+        let sql = "INSERT INTO outbox (id, type, version, subject, occurred_at, data, trace) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
         self.connection.defer(sql, &values).await
     }
 
@@ -262,6 +277,7 @@ pub(crate) struct PendingWork<A, T, E, F> {
     pub(crate) work: F,
     pub(crate) context: Context,
     pub(crate) tag_event: Option<TagEvent>,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) result: Option<Result<T, E>>,
     pub(crate) published: bool,
     pub(crate) reply: oneshot::Sender<(Result<T, E>, bool)>,
@@ -276,7 +292,7 @@ where
 {
     fn run(&mut self, connection: SqliteConnection) -> (SqliteConnection, bool) {
         let connection = Connection::new(EngineConnection::Sqlite(connection));
-        let mut work = UnitOfWork::new(connection, self.context.clone(), self.tag_event);
+        let mut work = UnitOfWork::new(connection, self.context.clone(), self.tag_event, self.trace);
         let ran = catch_unwind(AssertUnwindSafe(|| complete(work.run(&self.work, &self.given))));
         let result =
             ran.unwrap_or_else(|_| Err(DatabaseError::Internal("a unit of work panicked".into()).into()));

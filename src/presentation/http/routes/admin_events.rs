@@ -96,12 +96,15 @@ struct EventBody {
     /// The data of the event.
     #[schema(value_type = Object)]
     data: Value,
+    /// The id of the trace of the request that published the event, which the log has too; `null` if no request did.
+    trace_id: Option<String>,
 }
 
 impl EventBody {
     fn of(event: Envelope) -> Self {
-        let Envelope { id, event_type, version, subject, occurred_at, data, .. } = event;
-        Self { id, event_type, version, subject, time: occurred_at, data }
+        let Envelope { id, event_type, version, subject, occurred_at, data, trace, .. } = event;
+        let trace_id = trace.map(|trace| trace.trace_id());
+        Self { id, event_type, version, subject, time: occurred_at, data, trace_id }
     }
 }
 

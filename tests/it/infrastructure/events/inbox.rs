@@ -21,6 +21,7 @@ async fn events_of_other_services_are_remembered_for_four_weeks(shop: &Shop) {
             subject: None,
             time: None,
             position: None,
+            trace: None,
             data: serde_json::Value::Null,
         };
         let received = database.write(event, async |work, event| {

@@ -38,6 +38,29 @@ async fn administrators_list_events_newest_first(shop: &Shop) {
     assert_eq!(admin.get(&of_another_filter).await.problem(422), "validation");
 }
 
+on_both_engines!(what_a_request_causes_belongs_to_its_trace);
+async fn what_a_request_causes_belongs_to_its_trace(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, user) = (server.admin().await, server.customer().await);
+    let variant = shop.product().create().await;
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traced = user.with("traceparent", &format!("00-{trace_id}-00f067aa0ba902b7-01"));
+    let order = crate::support::http::order_of(&traced, variant).await;
+    let path = format!("/admin/v1/events?subject={}", text(&order["id"]));
+    let events = admin.get(&path).await.expect(200)["items"].clone();
+    let types: Vec<_> = events.as_array().unwrap().iter().map(|event| text(&event["type"])).collect();
+    assert!(types.contains(&"order.placed") && types.contains(&"order.paid"), "{types:?}");
+    for event in events.as_array().unwrap() {
+        assert_eq!(event["trace_id"], trace_id, "{event}");
+    }
+
+    let malformed = user.with("traceparent", "00-none-of-this");
+    let order = crate::support::http::order_of(&malformed, variant).await;
+    let path = format!("/admin/v1/events?type=order.placed&subject={}", text(&order["id"]));
+    let event = &admin.get(&path).await.expect(200)["items"][0];
+    assert_eq!(event["trace_id"].as_str().map(str::len), Some(32), "a new trace: {event}");
+}
+
 on_both_engines!(administrators_replay_events_to_a_subscriber);
 async fn administrators_replay_events_to_a_subscriber(shop: &Shop) {
     let server = shop.server().await;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use undercroft::domain::events::{DurableEvent, OrderPaid};
 use undercroft::infrastructure::events::transports::{Messages, Settlement};
 use undercroft::infrastructure::events::{CloudEvent, Mode, ReceivedEvent};
+use undercroft::infrastructure::repositories::in_trace;
 
 use super::delivery::{OTHER, Process, publish, wait_for, wait_for_notes};
 use crate::support::brokers::TestBroker;
@@ -51,9 +52,10 @@ fn assert_valid(event: &Map<String, Value>) {
 on_each_broker_and_engine!(each_mode_contains_the_whole_event_by_the_rules_of_cloud_events);
 async fn each_mode_contains_the_whole_event_by_the_rules_of_cloud_events(shop: &Shop, broker: &TestBroker) {
     let database = &shop.database;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok();
     for (number, mode) in [(0, Mode::Structured), (1, Mode::Binary)] {
         let process = Process::start(database, broker.transport(), mode);
-        publish(database, 1, number..number + 1).await;
+        in_trace(trace, publish(database, 1, number..number + 1)).await;
         wait_for_notes(database, number + 1).await;
         let mut messages = broker.transport().consume(OTHER).await.unwrap();
         let (event, attributes) = next(&mut messages).await;
@@ -62,6 +64,7 @@ async fn each_mode_contains_the_whole_event_by_the_rules_of_cloud_events(shop: &
         assert_eq!((event.subject.as_deref(), event.version), (Some(subject), 1));
         assert_eq!((event.event_type.as_str(), &event.data["available"]), ("stock.changed", &number.into()));
         assert!(event.position.is_some() && event.time.is_some());
+        assert!(event.trace.is_some() && event.trace == trace);
         process.end().await;
     }
 }
