@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::Store;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Conflict, Failure, Technical, UnauthorizedAccessException};
-use crate::infrastructure::repositories::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, WorkFn, spawn_in_trace};
+use crate::infrastructure::repositories::{
+    Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse, UnitOfWork, WorkFn, spawn_in_trace,
+};
 
 /// How long a request has the claim to its key, beside two calls to a payment provider. A repeated request continues an
 /// earlier one after that.

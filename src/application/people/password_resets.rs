@@ -14,7 +14,9 @@ use crate::application::{Mailing, Store};
 use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
-use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository, UserTokenRepository, spawn_in_trace};
+use crate::infrastructure::repositories::{
+    SessionRepository, UnitOfWork, UserRepository, UserTokenRepository, spawn_in_trace,
+};
 
 /// The purpose of the tokens.
 const PURPOSES: [TokenPurpose; 1] = [TokenPurpose::PasswordReset];

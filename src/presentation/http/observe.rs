@@ -8,19 +8,23 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{HOST, TRANSFER_ENCODING};
-use http::{Extensions, HeaderName, HeaderValue, Method, Version};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Version};
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::body_limit::BodyLimit;
 use super::state::AppState;
 use crate::domain::ids::UserId;
+use crate::domain::trace::TraceContext;
 use crate::infrastructure::events::{ApiRequestReceivedEvent, EventBus};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, with_instance};
 use crate::infrastructure::middleware::{Client, is_host};
+use crate::infrastructure::repositories::in_trace;
 use crate::settings::ClientAddress;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header with the trace that a request belongs to (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
 
 /// The user of a request, whom the extractors of principals find: an extension of the request.
 #[derive(Clone, Default)]
@@ -47,15 +51,25 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     let (route, user) = (request.extensions().get::<MatchedPath>().cloned(), RequestUser::default());
     request.extensions_mut().insert(BodyLimit::of(&app.http));
     request.extensions_mut().insert(user.clone());
+    let trace = TraceContext::of_request(id, cause(request.headers()));
 
     let response = match check_head(&request) {
-        Ok(()) => unless_not_live(&app, &method, next.run(request).await).await,
+        Ok(()) => {
+            let response = in_trace(Some(trace), next.run(request)).await;
+            unless_not_live(&app, &method, response).await
+        }
         Err(rejected) => Failure::from(rejected).into_response(),
     };
     let response = with_instance(response, id);
     let route = route.as_ref().map(MatchedPath::as_str);
-    let observed = Observed { id, method: &method, route, user_id: user.0.get().copied(), client, began };
+    let observed =
+        Observed { id, trace, method: &method, route, user_id: user.0.get().copied(), client, began };
     observed.finish(response, &app.store.infrastructure.bus)
+}
+
+/// Returns the trace context of the request or operation that caused a request, if the client names it.
+pub(super) fn cause(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 /// Returns the response to a request; `not_ready` instead of a refusal of a write if the database is not that of the
@@ -109,6 +123,7 @@ fn shown(network: IpNet) -> impl fmt::Display {
 /// A request that is being finished.
 pub(super) struct Observed<'a> {
     pub(super) id: Uuid,
+    pub(super) trace: TraceContext,
     pub(super) method: &'a Method,
     pub(super) route: Option<&'a str>,
     pub(super) user_id: Option<UserId>,
@@ -120,7 +135,7 @@ pub(super) struct Observed<'a> {
 impl Observed<'_> {
     /// Adds the id to the response, logs the request, and emits its signal.
     pub(super) fn finish(self, mut response: Response, bus: &EventBus) -> Response {
-        let Self { id, method, route, user_id, client, began } = self;
+        let Self { id, trace, method, route, user_id, client, began } = self;
         let mut text = Uuid::encode_buffer();
         if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -133,6 +148,8 @@ impl Observed<'_> {
             microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             client = client.map(|address| display(shown(address))),
             request_id = %id,
+            trace_id = trace.trace_id(),
+            user_id = user_id.map(|user| display(user.0)),
             "responded"
         );
         bus.emit(&ApiRequestReceivedEvent {

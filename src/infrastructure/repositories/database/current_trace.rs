@@ -9,7 +9,10 @@ tokio::task_local! {
 }
 
 /// Runs a future within a trace: the events that it publishes have it.
-pub fn in_trace<F: Future>(trace: Option<TraceContext>, future: F) -> TaskLocalFuture<Option<TraceContext>, F> {
+pub fn in_trace<F: Future>(
+    trace: Option<TraceContext>,
+    future: F,
+) -> TaskLocalFuture<Option<TraceContext>, F> {
     CURRENT.scope(trace, future)
 }
 

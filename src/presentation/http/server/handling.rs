@@ -15,10 +15,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::phase::{Phase, PhaseTracker};
 use crate::domain::context::Context;
+use crate::domain::trace::TraceContext;
 use crate::infrastructure::events::EventBus;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind, with_instance};
 use crate::infrastructure::middleware::Client;
-use crate::presentation::http::observe::{Observed, logged_address};
+use crate::presentation::http::observe::{Observed, cause, logged_address};
 use crate::settings::ClientAddress;
 
 /// The tracker of the connection of a request: an extension of the request.
@@ -43,7 +44,7 @@ pub(super) fn with_failures(
 }
 
 async fn handle(State(handling): State<Arc<Handling>>, request: Request, next: Next) -> Response {
-    let (began, method) = (Instant::now(), request.method().clone());
+    let (began, method, cause) = (Instant::now(), request.method().clone(), cause(request.headers()));
     let client = request.extensions().get();
     let client = client.and_then(|client: &Client| logged_address(handling.client_address, client));
     let tracked = request.extensions().get::<Tracked>().cloned();
@@ -63,7 +64,8 @@ async fn handle(State(handling): State<Arc<Handling>>, request: Request, next: N
 
     handled.await.unwrap_or_else(|failure| {
         let id = handling.context.ids.uuid();
-        let observed = Observed { id, method: &method, route: None, user_id: None, client, began };
+        let trace = TraceContext::of_request(id, cause);
+        let observed = Observed { id, trace, method: &method, route: None, user_id: None, client, began };
         observed.finish(with_instance(failure.into_response(), id), &handling.bus)
     })
 }
