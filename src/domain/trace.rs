@@ -47,7 +47,8 @@ impl Display for TraceContext {
     }
 }
 
-/// Reads the value of the header `traceparent`. A later version is read as version 00, and may be longer (section 3.2.4).
+/// Reads the value of the header `traceparent`. A later version is read as version 00, and may be longer (section
+/// 3.2.4).
 impl FromStr for TraceContext {
     type Err = InvalidTraceContext;
 
