@@ -23,6 +23,14 @@ pub struct HttpSettings {
     /// The origins whose pages may use the store, also with the session cookie.
     #[serde(deserialize_with = "origins")]
     pub allowed_origins: Vec<Origin>,
+    /// The smallest body of a response that is compressed, in bytes; with 0, none is.
+    pub compress_from_bytes: u32,
+    /// How long caches use the public responses of the catalogue without asking.
+    #[serde(rename = "public_max_age_seconds", deserialize_with = "seconds")]
+    pub public_max_age: Duration,
+    /// How long caches may use them after that, while they ask.
+    #[serde(rename = "public_stale_seconds", deserialize_with = "seconds")]
+    pub public_stale: Duration,
     /// The largest request body, in bytes; 1 MiB at least where products are written.
     pub body_limit_bytes: NonZeroU32,
     /// The longest time to receive the head of a request.
@@ -66,6 +74,9 @@ impl Default for HttpSettings {
             trusted_proxies: TrustedProxies::default(),
             cookie_same_site: CookieSameSite::Lax,
             allowed_origins: Vec::new(),
+            compress_from_bytes: 1024,
+            public_max_age: Duration::from_secs(10),
+            public_stale: Duration::from_mins(1),
             body_limit_bytes: non_zero(64 << 10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

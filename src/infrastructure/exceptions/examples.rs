@@ -85,6 +85,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     );
     examples.push(R::MalformedHeader { header: "If-Match", expected: "a list of entity tags" }.into());
     examples.push(R::UnsupportedMediaType { expected: "application/json" }.into());
+    examples.push(R::UnsupportedContentCoding { expected: "gzip" }.into());
     examples.push(R::RangeNotSatisfiable { size: 9 }.into());
     examples.push(R::TooMany { retry_after: 9 }.into());
     examples.extend(DeclineReason::ALL.iter().map(|&reason| PaymentFailedException { reason }.into()));

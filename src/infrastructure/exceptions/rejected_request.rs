@@ -1,6 +1,6 @@
 //! A request is rejected before its content is looked at: syntax, size, media type, rate.
 
-use http::header::{CONTENT_RANGE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, CONTENT_RANGE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -49,6 +49,12 @@ pub enum RejectedRequest {
         /// The supported media type.
         expected: &'static str,
     },
+    /// 415: the body has a content coding that is not decoded (RFC 9110 section 15.5.16).
+    #[error("the content coding of the body must be {expected}")]
+    UnsupportedContentCoding {
+        /// The content coding that is accepted.
+        expected: &'static str,
+    },
     /// 416: the resource has none of the requested bytes.
     #[error("none of {size} bytes are in the range")]
     RangeNotSatisfiable {
@@ -83,6 +89,7 @@ impl Exception for RejectedRequest {
             Self::TooSlow => "request_too_slow",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
+            Self::UnsupportedContentCoding { .. } => "unsupported_content_coding",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::TooManyAtOnce | Self::TooMany { .. } => "too_many_requests",
             Self::TooManyEmails { .. } => "too_many_emails",
@@ -102,6 +109,7 @@ impl Exception for RejectedRequest {
             | Self::MethodNotAllowed
             | Self::BodyTooLarge { .. }
             | Self::UnsupportedMediaType { .. }
+            | Self::UnsupportedContentCoding { .. }
             | Self::RangeNotSatisfiable { .. } => Kind::Invalid,
         }
     }
@@ -115,7 +123,9 @@ impl Exception for RejectedRequest {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType { .. } | Self::UnsupportedContentCoding { .. } => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooManyAtOnce | Self::TooMany { .. } | Self::TooManyEmails { .. } => {
                 StatusCode::TOO_MANY_REQUESTS
@@ -130,7 +140,9 @@ impl Exception for RejectedRequest {
                 facts([("header", json!(header)), ("expected", json!(expected))])
             }
             Self::BodyTooLarge { limit } => facts([("limit", json!(limit))]),
-            Self::UnsupportedMediaType { expected } => facts([("expected", json!(expected))]),
+            Self::UnsupportedMediaType { expected } | Self::UnsupportedContentCoding { expected } => {
+                facts([("expected", json!(expected))])
+            }
             Self::RangeNotSatisfiable { size } => facts([("size", json!(size))]),
             Self::BodyIncomplete
             | Self::NotOneHost
@@ -147,6 +159,9 @@ impl Exception for RejectedRequest {
             Self::TooManyAtOnce => retry_after_a_second(),
             Self::TooMany { retry_after } | Self::TooManyEmails { retry_after } => {
                 vec![(RETRY_AFTER, (*retry_after).max(1).into())]
+            }
+            Self::UnsupportedContentCoding { expected } => {
+                vec![(ACCEPT_ENCODING, HeaderValue::from_static(expected))]
             }
             Self::RangeNotSatisfiable { size } => {
                 let value = HeaderValue::from_str(&format!("bytes */{size}"));

@@ -15,8 +15,11 @@
 //! 2. Add its `mod` and `pub use` lines, a field of [`Chain`], and its place in `Chain::members` with the reason (a
 //!    test fails until its file is in the list).
 
+mod cache_middleware;
 mod client;
+mod compression_middleware;
 mod cors_middleware;
+mod entity_tags;
 mod forwarded;
 mod host;
 mod origin;
@@ -26,8 +29,11 @@ mod trusted_proxies;
 
 use axum::Router;
 
+pub use self::cache_middleware::{CacheMiddleware, PublicResponse};
 pub use self::client::Client;
+pub use self::compression_middleware::CompressionMiddleware;
 pub use self::cors_middleware::{CorsMiddleware, FromNamedOrigin};
+pub use self::entity_tags::{client_has, entity_tags};
 pub use self::host::is_host;
 pub use self::origin::{NotAnOrigin, Origin};
 pub use self::rate_limits::{
@@ -44,6 +50,10 @@ pub struct Chain {
     pub security_headers: SecurityHeadersMiddleware,
     /// Lets pages of named origins use the service.
     pub cors: CorsMiddleware,
+    /// Compresses bodies of responses and decodes those of requests.
+    pub compression: CompressionMiddleware,
+    /// Says how responses are cached, and responds to conditional requests.
+    pub cache: CacheMiddleware,
 }
 
 /// A member of the chain, with its settings.
@@ -61,13 +71,17 @@ impl Chain {
     }
 
     /// The members, outermost first.
-    fn members<S: Clone + Send + Sync + 'static>(self) -> [Member<S>; 2] {
-        let Self { security_headers, cors } = self;
+    fn members<S: Clone + Send + Sync + 'static>(self) -> [Member<S>; 4] {
+        let Self { security_headers, cors, compression, cache } = self;
         [
             // every response has them, also one that another member makes
-            member("security_headers", |router| security_headers.apply(router)),
+            member("security_headers", move |router| security_headers.apply(router)),
             // a page of a named origin can read every response, also a refusal by the members below
-            member("cors", |router| cors.apply(router)),
+            member("cors", move |router| cors.apply(router)),
+            // it compresses by what the cache says, and each coding has its own entity tag
+            member("compression", move |router| compression.apply(router)),
+            // it reads the response as the routes made it
+            member("cache", move |router| cache.apply(router)),
         ]
     }
 }
@@ -91,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_order_of_the_members_is_pinned() {
-        assert_eq!(names(), ["security_headers", "cors"]);
+        assert_eq!(names(), ["security_headers", "cors", "compression", "cache"]);
     }
 
     #[test]

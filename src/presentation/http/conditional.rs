@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
-use http::{HeaderValue, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use utoipa::openapi::ObjectBuilder;
 
@@ -18,10 +18,11 @@ use super::operation::OperationDescription;
 use super::response::tagged;
 use super::routing::Argument;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
+use crate::infrastructure::middleware::{client_has, entity_tags};
 
 /// The entity tags of the representations that the client has.
 #[derive(Debug, Clone, Default)]
-pub struct IfNoneMatch(Vec<HeaderValue>);
+pub struct IfNoneMatch(HeaderMap);
 
 /// The values that clients send as `If-Match`: `*` or a list of entity tags.
 const ENTITY_TAGS_PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
@@ -51,8 +52,7 @@ impl IfNoneMatch {
 
     /// Returns whether the client has the representation with this entity tag.
     pub(super) fn contains(&self, tag: &HeaderValue) -> bool {
-        let known = self.0.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
-        known.map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+        client_has(&self.0, tag)
     }
 }
 
@@ -81,7 +81,8 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.headers.get_all(IF_NONE_MATCH).iter().cloned().collect()))
+        let lists = parts.headers.get_all(IF_NONE_MATCH).iter();
+        Ok(Self(lists.map(|list| (IF_NONE_MATCH, list.clone())).collect()))
     }
 }
 
@@ -106,32 +107,6 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// Splits a list of entity tags (RFC 9110 section 8.8.3), which may be empty between its commas. Returns `None` if it
-/// is not such a list.
-fn entity_tags(mut list: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut tags = Vec::new();
-    loop {
-        list = list.trim_ascii_start();
-        let opaque = list.strip_prefix(b"W/").unwrap_or(list);
-        if let Some(rest) = opaque.strip_prefix(b"\"") {
-            let length = rest.iter().position(|byte| *byte == b'"')?;
-            let (text, rest) = rest.split_at(length);
-            if text.iter().any(u8::is_ascii_whitespace) {
-                return None;
-            }
-            let (tag, _) = list.split_at(list.len() - rest.len() + 1);
-            tags.push(tag);
-            list = rest[1..].trim_ascii_start();
-        }
-        match list.split_first() {
-            None if tags.is_empty() => return None,
-            None => return Some(tags),
-            Some((b',', rest)) => list = rest,
-            Some(_) => return None,
-        }
-    }
-}
-
 /// Parses the version of an entity tag. A weak tag has none, since `If-Match` compares strongly.
 fn version(tag: &[u8]) -> Option<i64> {
     let tag = std::str::from_utf8(tag).ok()?.strip_prefix('"')?.strip_suffix('"')?;
@@ -145,13 +120,14 @@ mod tests {
     use http::Request;
 
     fn if_none_match(text: &str) -> IfNoneMatch {
-        IfNoneMatch(vec!["\"other\"".parse().unwrap(), text.parse().unwrap()])
+        let lists = ["\"other\"", text].map(|list| (IF_NONE_MATCH, list.parse().unwrap()));
+        IfNoneMatch(HeaderMap::from_iter(lists))
     }
 
     #[test]
     fn a_representation_that_the_client_has_is_not_sent_again() {
         let body = ["a"];
-        let first = IfNoneMatch(Vec::new()).respond(3, &body);
+        let first = IfNoneMatch::default().respond(3, &body);
         assert_eq!(first.status(), StatusCode::OK);
         let tag = first.headers()[ETAG].to_str().unwrap().to_owned();
         for header in [tag.clone(), format!("\"x\", W/{tag}"), "*".to_owned()] {
@@ -167,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn if_match_gives_the_version_of_a_tag() {
-        let tag = IfNoneMatch(Vec::new()).respond(7, &()).headers()[ETAG].clone();
+        let tag = IfNoneMatch::default().respond(7, &()).headers()[ETAG].clone();
         let extract = async |value: &HeaderValue| {
             let mut parts = Request::builder().header(IF_MATCH, value).body(()).unwrap().into_parts().0;
             IfMatch::from_request_parts(&mut parts, &()).await

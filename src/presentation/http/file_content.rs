@@ -55,6 +55,7 @@ impl Argument for FileUpload {
             RejectedRequest::BodyIncomplete,
             RejectedRequest::TooSlow,
             RejectedRequest::BodyTooLarge { limit: 0 },
+            RejectedRequest::UnsupportedContentCoding { expected: "identity" },
             NOT_A_TYPE,
         ] {
             operation.fails(failure);

@@ -1,5 +1,9 @@
 //! JSON bodies: parsed, validated against the schema in the API document, and then deserialized.
 
+use std::error::Error;
+use std::io;
+use std::iter::successors;
+
 use axum::{
     body::HttpBody,
     extract::{FromRequest, Request},
@@ -12,13 +16,17 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
 use super::{
-    body_limit::BodyLimit, document, operation::OperationDescription, response::JSON, routing::Argument,
+    body_limit::BodyLimit,
+    document,
+    operation::{NOT_CODED, OperationDescription},
+    response::JSON,
+    routing::Argument,
 };
 use crate::application::schema::{Schema, pointer};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
 
-/// A JSON body. As an extractor it fails with 415 for another media type, 413 for too many bytes, 400 for text that is
-/// not JSON, and 422 with all faults for a value that does not match the schema.
+/// A JSON body. As an extractor it fails with 415 for another media type or charset, 413 for too many bytes, 400 for
+/// text that is not JSON, and 422 with all faults for a value that does not match the schema.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
@@ -57,8 +65,18 @@ pub async fn read(request: Request) -> Result<Bytes, Failure> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(RejectedRequest::BodyTooLarge { limit }.into()),
+        Err(error) if is_not_coded(&*error) => Err(NOT_CODED.into()),
         Err(_) => Err(RejectedRequest::BodyIncomplete.into()),
     }
+}
+
+/// Returns whether a body could not be decoded.
+fn is_not_coded(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = successors(Some(error), |error| Error::source(*error));
+    causes.any(|error| {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
+    })
 }
 
 /// Reads a body like [`read`]; a request without one has the body `{}`.
@@ -93,9 +111,17 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Whether the media type is JSON or based on it (RFC 6839 section 3.1).
+/// Whether the media type is JSON or based on it (RFC 6839 section 3.1), in UTF-8 (RFC 8259 section 8.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == JSON || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+    let mut parts = declared.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_json =
+        media_type == JSON || (media_type.starts_with("application/") && media_type.ends_with("+json"));
+    is_json && parts.filter_map(|part| part.split_once('=')).all(is_utf8)
+}
+
+/// Returns whether a parameter of a media type is no `charset`, or UTF-8.
+fn is_utf8((name, value): (&str, &str)) -> bool {
+    !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
 }

@@ -1,5 +1,6 @@
 //! The middleware of the store, with the settings of its API.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::header::{
@@ -8,7 +9,9 @@ use http::header::{
 };
 use http::{HeaderName, Method};
 
-use crate::infrastructure::middleware::{Chain, CorsMiddleware, SecurityHeadersMiddleware};
+use crate::infrastructure::middleware::{
+    CacheMiddleware, Chain, CompressionMiddleware, CorsMiddleware, SecurityHeadersMiddleware,
+};
 use crate::settings::HttpSettings;
 
 /// How long a browser may keep the response to a preflight request: the longest time that Chromium allows.
@@ -38,6 +41,11 @@ pub fn chain(http: &HttpSettings, public_url: &str) -> Chain {
             response_headers: response_headers(),
             max_age: PREFLIGHT_AGE,
         },
+        compression: CompressionMiddleware {
+            threshold: NonZeroU32::new(http.compress_from_bytes).map(|bytes| bytes.get().into()),
+            ..CompressionMiddleware::default()
+        },
+        cache: CacheMiddleware { max_age: http.public_max_age, stale_while_revalidate: http.public_stale },
     }
 }
 

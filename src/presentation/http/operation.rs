@@ -17,6 +17,12 @@ use crate::infrastructure::exceptions::{
     Conflict, Exception, Failure, Fault, RejectedRequest, ValidationException, failure_examples,
 };
 
+/// The body is not coded as its head says.
+pub(super) const NOT_CODED: RejectedRequest = RejectedRequest::MalformedHeader {
+    header: "Content-Encoding",
+    expected: "the content coding of the body",
+};
+
 /// An operation that is being described.
 pub struct OperationDescription<'a> {
     operation: &'a mut Operation,
@@ -72,6 +78,8 @@ impl<'a> OperationDescription<'a> {
         self.fails(RejectedRequest::TooSlow);
         self.fails(RejectedRequest::BodyTooLarge { limit: 0 });
         self.fails(RejectedRequest::UnsupportedMediaType { expected: JSON });
+        self.fails(RejectedRequest::UnsupportedContentCoding { expected: "gzip" });
+        self.fails(NOT_CODED);
         self.fails_validation();
     }
 

@@ -36,7 +36,7 @@ use super::operation::OperationDescription;
 use super::state::AppState;
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, UnauthorizedAccessException};
-use crate::infrastructure::middleware::RateClass;
+use crate::infrastructure::middleware::{PublicResponse, RateClass};
 
 /// The name of the scheme in the API document by which a request sends the token of its session in a header.
 pub(super) const BEARER: &str = "session_token";
@@ -198,6 +198,17 @@ impl Routes {
         Self { router: self.router.layer(map_request(raise)), ..self }
     }
 
+    /// Lets caches store the responses to successful reads, those of public operations only: for as long as the
+    /// settings say.
+    #[must_use]
+    pub fn publicly_cached(self) -> Self {
+        let mark = async |mut response: Response| {
+            response.extensions_mut().insert(PublicResponse);
+            response
+        };
+        Self { router: self.router.layer(map_response(mark)), ..self }
+    }
+
     /// Adds a page for browsers, which is public and not part of the API.
     #[must_use]
     pub fn page(self, path: &str, page: MethodRouter<AppState>) -> Self {
@@ -232,10 +243,10 @@ impl Routes {
     }
 }
 
-/// Keeps shared caches from storing a response that depends on the principal (RFC 9111 section 5.2.2).
+/// Keeps caches from storing a response that depends on the principal (RFC 9111 section 5.2.2).
 async fn private(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.append(VARY, HeaderValue::from_static("authorization, cookie"));
     response
 }

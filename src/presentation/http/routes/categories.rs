@@ -20,6 +20,7 @@ pub(super) fn routes() -> Routes {
         list_categories,
         get_category: [any::<CategoryNotFoundException>()],
     ]
+    .publicly_cached()
 }
 
 /// The version in the entity tag of a tree, which has no version of its own: the digest of its body suffices.

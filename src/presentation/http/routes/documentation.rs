@@ -24,6 +24,7 @@ pub(super) fn routes() -> Routes {
         .page("/docs", get(async || Redirect::permanent("/docs/")))
         .page("/docs/", get(async || viewer("")))
         .page("/docs/{*file}", get(async |Path(file): Path<String>| viewer(&file)))
+        .publicly_cached()
 }
 
 /// Get the OpenAPI document

@@ -29,6 +29,7 @@ pub(super) fn routes() -> Routes {
         list_products: [any::<CategoryNotFoundException>()],
         get_product: [NotFound::Product],
     ]
+    .publicly_cached()
 }
 
 /// Which products are listed, and how.

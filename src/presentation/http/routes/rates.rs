@@ -28,6 +28,7 @@ pub(super) fn routes() -> Routes {
         replace_shipping_methods,
     ]
     .accept_bodies(RATES_BYTES)
+    .publicly_cached()
 }
 
 /// A shipping method.

@@ -27,6 +27,7 @@ pub(super) fn routes() -> Routes {
             Conflict::AlreadyReviewed,
         ],
     ]
+    .publicly_cached()
 }
 
 /// List the reviews of a product

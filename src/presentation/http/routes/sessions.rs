@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, SET_COOKIE};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::SET_COOKIE;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -65,7 +65,6 @@ async fn create_session(
     let cookie = session_cookie(&app, &token, app.store.terms.session.as_secs());
     let body = SessionBody { token, expires_at: session.expires_at, user: UserBody::of(&user) };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
     Ok(response)
 }

@@ -14,7 +14,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::{
     HeaderValue, StatusCode,
-    header::{CONNECTION, DATE},
+    header::{CONNECTION, CONTENT_LENGTH, DATE},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -166,6 +166,10 @@ impl Connections {
         let is_unread = tracker.is_body_unread() || response.status() == StatusCode::REQUEST_TIMEOUT;
         if is_unread || self.closing.load(Ordering::Relaxed) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // it would be the length of the response with its body (RFC 9110 section 8.6), which the router has not
+            response.headers_mut().remove(CONTENT_LENGTH);
         }
         response.headers_mut().insert(DATE, date(self.context.clock.now()));
         registered.end_request();

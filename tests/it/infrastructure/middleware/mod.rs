@@ -1,5 +1,7 @@
 //! The middleware, around routes of an axum service that is no store.
 
+mod cache;
+mod compression;
 mod cors;
 mod rate_limits;
 mod security_headers;

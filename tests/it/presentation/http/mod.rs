@@ -3,6 +3,7 @@
 mod access;
 mod carts;
 mod clients;
+mod coded_bodies;
 mod contract;
 mod cross_origin;
 mod dead_letters;

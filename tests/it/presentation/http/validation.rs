@@ -301,13 +301,25 @@ async fn media_types_other_than_json_are_refused() {
                 .unwrap(),
         )
     };
-    for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "json", ""] {
+    for media_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonx",
+        "json",
+        "",
+        "application/json; charset=latin1",
+        "application/json;charset=\"utf-16\"",
+    ] {
         let (status, body) = with(media_type).await;
         assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{media_type}");
         assert_eq!(body["expected"], "application/json");
     }
-    for media_type in ["application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"]
-    {
+    for media_type in [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/merge-patch+json",
+        "application/json; a=b; Charset=\"UTF-8\"",
+    ] {
         assert_eq!(with(media_type).await.0, StatusCode::OK, "{media_type}");
     }
     let without = send(Request::post("/parcels").body(good().to_string().into()).unwrap()).await;

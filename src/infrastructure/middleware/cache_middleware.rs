@@ -1,0 +1,115 @@
+//! HTTP caching (RFC 9111): each response says who may store it and for how long, a response that caches may store has
+//! a strong entity tag, and a client that has it gets 304 (RFC 9110 section 13).
+//!
+//! A response is not stored by anyone unless a handler or a route says otherwise: by `Cache-Control`, or by the
+//! extension [`PublicResponse`], whose times are those of the settings.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use sha2::{Digest, Sha256};
+
+use super::entity_tags::client_has;
+
+/// The largest body of which an entity tag is computed, in bytes.
+const MOST_TAGGED: u64 = 4 << 20;
+
+/// Says how responses are cached, and responds to conditional requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CacheMiddleware {
+    /// How long caches use a public response without asking.
+    pub max_age: Duration,
+    /// How long caches may still use it after that, while they ask (RFC 5861).
+    pub stale_while_revalidate: Duration,
+}
+
+/// An extension of a response which is the same for everyone, so that shared caches may store it. It concerns
+/// successful responses to `GET` and `HEAD` that have no `Cache-Control`.
+#[derive(Clone, Copy, Debug)]
+pub struct PublicResponse;
+
+impl CacheMiddleware {
+    /// Surrounds all routes of a router.
+    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        // the texts are numbers and words, which are always valid
+        let public = HeaderValue::try_from(self.public()).unwrap_or(NOT_STORED);
+        router.layer(from_fn_with_state(Arc::new(public), respond))
+    }
+
+    /// The `Cache-Control` of public responses.
+    fn public(self) -> String {
+        let mut text = format!("public, max-age={}", self.max_age.as_secs());
+        let stale = self.stale_while_revalidate.as_secs();
+        if stale > 0 {
+            // writing to a text does not fail
+            let _ = write!(text, ", stale-while-revalidate={stale}");
+        }
+        text
+    }
+}
+
+/// The `Cache-Control` of all other responses.
+const NOT_STORED: HeaderValue = HeaderValue::from_static("no-store");
+
+async fn respond(State(public): State<Arc<HeaderValue>>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let conditions =
+        request.headers().get_all(IF_NONE_MATCH).iter().map(|list| (IF_NONE_MATCH, list.clone()));
+    let conditions: HeaderMap = conditions.collect();
+    let mut response = next.run(request).await;
+
+    let is_found = matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);
+    let is_public = reads && is_found && response.extensions_mut().remove::<PublicResponse>().is_some();
+    let control = if is_public { &*public } else { &NOT_STORED };
+    response.headers_mut().entry(CACHE_CONTROL).or_insert_with(|| control.clone());
+    if is_public && response.status() == StatusCode::OK && !response.headers().contains_key(ETAG) {
+        response = with_entity_tag(response).await;
+    }
+
+    match response.headers().get(ETAG) {
+        Some(tag) if reads && response.status() == StatusCode::OK && client_has(&conditions, tag) => {
+            not_modified(response)
+        }
+        _ => response,
+    }
+}
+
+/// Adds the digest of the body as the entity tag, if the body is in memory.
+async fn with_entity_tag(response: Response) -> Response {
+    let size = response.body().size_hint().exact();
+    let Some(size) = size.filter(|size| *size <= MOST_TAGGED).and_then(|size| usize::try_from(size).ok())
+    else {
+        return response;
+    };
+    let (mut head, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, size).await else {
+        // a body in memory does not fail
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let digest = Sha256::digest(&bytes);
+    let number = digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{number:032x}\"")) {
+        head.headers.insert(ETAG, tag);
+    }
+    Response::from_parts(head, Body::from(bytes))
+}
+
+/// Returns a response as 304, with the headers that a cache updates.
+fn not_modified(response: Response) -> Response {
+    let mut response = response.map(|_| Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    for name in [CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING] {
+        response.headers_mut().remove(name);
+    }
+    response
+}

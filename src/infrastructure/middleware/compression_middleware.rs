@@ -1,0 +1,215 @@
+//! The content coding `gzip` of bodies (RFC 9110 section 8.4): of responses to clients that accept it, and of requests.
+//!
+//! The layers of `tower-http` code and decode. Here is what they leave open:
+//!
+//! - What is compressed: text of a known size from a threshold on. A response that no cache may store or that sets a
+//!   cookie is not: its length would reveal secrets to a page that can choose a part of it (BREACH).
+//! - Entity tags: a strong one identifies the bytes of one coding (RFC 9110 section 8.8.3.3). That of a compressed
+//!   response ends with `-gzip`, which is removed from the conditions of requests, so that `If-Match` compares it, too.
+//! - Which bodies of requests are decoded: only JSON, since a file is stored as it was sent. The limit of a body counts
+//!   decoded bytes, and decoding stops there.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, Entry, IF_MATCH,
+    IF_NONE_MATCH, SET_COOKIE, VARY,
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request as HttpRequest, Response as HttpResponse, StatusCode,
+};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::CompressionLevel;
+use tower_http::compression::{CompressionLayer, Predicate};
+use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
+
+use super::entity_tags::client_has;
+use crate::infrastructure::exceptions::{Failure, RejectedRequest};
+
+/// The end of the entity tag of a compressed response.
+const TAG_END: &str = "-gzip\"";
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+/// The media types that are compressed, beside those whose name ends with `+json`.
+const COMPRESSED: [&str; 6] = [
+    "application/json",
+    "application/javascript",
+    "image/svg+xml",
+    "text/css",
+    "text/html",
+    "text/javascript",
+];
+
+/// Compresses bodies of responses and decodes those of requests.
+#[derive(Clone, Copy, Debug)]
+pub struct CompressionMiddleware {
+    /// The smallest body that is compressed, in bytes; `None` compresses none.
+    pub threshold: Option<u64>,
+    /// The level of gzip, from 1 (fast) to 9 (small).
+    pub level: u8,
+}
+
+impl Default for CompressionMiddleware {
+    fn default() -> Self {
+        Self { threshold: Some(1024), level: 4 }
+    }
+}
+
+struct Coding {
+    rule: Rule,
+    encode: CompressionLayer<Rule>,
+    decode: RequestDecompressionLayer,
+}
+
+/// Which responses are compressed.
+#[derive(Clone, Copy)]
+struct Rule {
+    threshold: Option<u64>,
+}
+
+impl CompressionMiddleware {
+    /// Surrounds all routes of a router.
+    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        let rule = Rule { threshold: self.threshold };
+        let level = CompressionLevel::Precise(self.level.into());
+        let encode = CompressionLayer::new().quality(level).compress_when(rule);
+        let coding = Coding { rule, encode, decode: RequestDecompressionLayer::new() };
+        router.layer(from_fn_with_state(Arc::new(coding), respond))
+    }
+}
+
+async fn respond(State(coding): State<Arc<Coding>>, mut request: Request, next: Next) -> Response {
+    let accepts = accepts_gzip(request.headers());
+    let known = conditions(request.headers());
+    remove_ends(request.headers_mut(), IF_MATCH);
+    if accepts {
+        // a client that does not accept the coding cannot use the compressed response that it has
+        remove_ends(request.headers_mut(), IF_NONE_MATCH);
+    }
+    let is_coded = match decoding(&mut request) {
+        Ok(is_coded) => is_coded,
+        Err(rejected) => return Failure::from(rejected).into_response(),
+    };
+
+    let mut response = if is_coded {
+        decode(&coding.decode, request, next).await
+    } else if accepts {
+        let Ok(response) = coding.encode.layer(next).oneshot(request).await;
+        response.map(Body::new)
+    } else {
+        next.run(request).await
+    };
+    let is_compressed = response.headers().get(CONTENT_ENCODING) == Some(&GZIP);
+    let is_unmodified = response.status() == StatusCode::NOT_MODIFIED;
+    if !is_compressed && (is_unmodified || coding.rule.should_compress(&response)) {
+        add_vary(response.headers_mut());
+    }
+    let is_known = |tag: &HeaderValue| is_unmodified && accepts && client_has(&known, tag);
+    let compressed = response.headers().get(ETAG).and_then(compressed_tag);
+    if let Some(tag) = compressed.filter(|tag| is_compressed || is_known(tag)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Returns whether the body of a request must be decoded. Fails for a coding that is not.
+fn decoding(request: &mut Request) -> Result<bool, RejectedRequest> {
+    if !request.headers().contains_key(CONTENT_ENCODING) || request.body().is_end_stream() {
+        return Ok(false);
+    }
+    let headers = request.headers_mut();
+    let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| is_type_of(value, &["application/json"]));
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    let coding = match (codings.next(), codings.next()) {
+        (Some(coding), None) => coding.as_bytes().to_ascii_lowercase(),
+        _ => Vec::new(),
+    };
+    match &*coding {
+        b"identity" => {
+            headers.remove(CONTENT_ENCODING);
+            Ok(false)
+        }
+        b"gzip" | b"x-gzip" if is_json => {
+            headers.insert(CONTENT_ENCODING, GZIP);
+            Ok(true)
+        }
+        _ => {
+            let expected = if is_json { "gzip" } else { "identity" };
+            Err(RejectedRequest::UnsupportedContentCoding { expected })
+        }
+    }
+}
+
+/// Sends a request whose body is decoded while it is read.
+async fn decode(layer: &RequestDecompressionLayer, request: Request, next: Next) -> Response {
+    let decoded = service_fn(|request: HttpRequest<DecompressionBody<Body>>| {
+        let next = next.clone();
+        async move { Ok::<_, Infallible>(next.run(request.map(Body::new)).await) }
+    });
+    let Ok(response) = layer.layer(decoded).oneshot(request).await;
+    response.map(Body::new)
+}
+
+/// Returns whether a client accepts gzip (RFC 9110 section 12.5.3). One that accepts all codings with `*` gets none.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|part| {
+        let (coding, weight) = part.split_once(';').unwrap_or((part, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        coding.trim().eq_ignore_ascii_case("gzip") && weight.is_ok_and(|weight| weight > 0.0)
+    })
+}
+
+/// Returns the `If-None-Match` of a request.
+fn conditions(headers: &HeaderMap) -> HeaderMap {
+    headers.get_all(IF_NONE_MATCH).iter().map(|list| (IF_NONE_MATCH, list.clone())).collect()
+}
+
+/// Removes the end of the entity tags of compressed responses.
+fn remove_ends(headers: &mut HeaderMap, name: HeaderName) {
+    let Entry::Occupied(mut lists) = headers.entry(name) else { return };
+    for list in lists.iter_mut() {
+        let removed = list.to_str().map(|text| text.replace(TAG_END, "\""));
+        if let Some(value) = removed.ok().and_then(|text| HeaderValue::try_from(text).ok()) {
+            *list = value;
+        }
+    }
+}
+
+/// Returns the entity tag of the compressed response. A weak tag is that of all codings.
+fn compressed_tag(tag: &HeaderValue) -> Option<HeaderValue> {
+    let text = tag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
+    HeaderValue::try_from(format!("\"{text}{TAG_END}")).ok()
+}
+
+/// Says that the response depends on `Accept-Encoding`.
+fn add_vary(headers: &mut HeaderMap) {
+    headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+}
+
+/// Returns whether a media type is one of these, or JSON by its suffix (RFC 6839 section 3.1).
+fn is_type_of(value: &HeaderValue, types: &[&str]) -> bool {
+    let text = value.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    types.contains(&&*essence) || essence.starts_with("application/") && essence.ends_with("+json")
+}
+
+impl Predicate for Rule {
+    fn should_compress<B: HttpBody>(&self, response: &HttpResponse<B>) -> bool {
+        let headers = response.headers();
+        let control =
+            headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok()).unwrap_or_default();
+        let is_secret = control.contains("no-store") || headers.contains_key(SET_COOKIE);
+        let size = response.body().size_hint().exact();
+        let is_large = self.threshold.is_some_and(|threshold| size.is_some_and(|size| size >= threshold));
+        let is_text = headers.get(CONTENT_TYPE).is_some_and(|value| is_type_of(value, &COMPRESSED));
+        // a response with ranges is identified by its bytes as they are
+        let is_whole = !headers.contains_key(ACCEPT_RANGES) && !headers.contains_key(CONTENT_ENCODING);
+        is_large && is_text && is_whole && !is_secret
+    }
+}
