@@ -97,7 +97,7 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
         ([] | ["presentation", ..], _)
         | (["infrastructure", ..], "domain")
         | (["infrastructure"], "infrastructure") => true,
-        // types that know URLs of databases, brokers and the like, proxies, origins and quotas, and the forms of messages
+        // types that know URLs of databases, brokers and the like, proxies, origins, quotas, and forms of messages
         (["settings", ..], "infrastructure") => matches!(
             to[1..],
             ["repositories", "DatabaseUrl"]

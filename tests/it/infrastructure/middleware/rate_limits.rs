@@ -75,7 +75,7 @@ async fn every_store_decides_as_the_model() {
     let mut random = Random::new();
     for (name, store) in stores().await {
         for (text, most, interval) in
-            [("7/second", 7, 142_858), ("3/minute", 3, 20_000_000), ("100/hour", 100, 36_000_000)]
+            [("7/second", 7, 142_858), ("3/minute", 3, 20_000_000), ("20/hour", 20, 180_000_000)]
         {
             let (limit, clock) = (limit(text), clock());
             let limiter = limiter(Arc::clone(&store), &clock);
