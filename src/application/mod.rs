@@ -36,6 +36,7 @@ use crate::infrastructure::Infrastructure;
 use crate::infrastructure::exceptions::{Conflict, Failure};
 use crate::infrastructure::repositories::{Database, SigningKey};
 
+use crate::application::people::log_in_limits::LogInLimits;
 use crate::application::people::passwords::Passwords;
 
 /// The most password resets that are processed at the same time.
@@ -50,6 +51,8 @@ pub struct Store {
     pub terms: Arc<Terms>,
     /// Hashes passwords, a bounded number at the same time.
     pub passwords: Passwords,
+    /// How many log-ins may fail; no limits unless the owner of the store sets them.
+    pub log_in_limits: LogInLimits,
     /// The password resets that may still be processed at the same time.
     pub(crate) password_resets: Arc<Semaphore>,
 }
@@ -59,7 +62,8 @@ impl Store {
     pub fn new(infrastructure: Infrastructure, terms: Terms) -> Self {
         let passwords = Passwords::new(Arc::clone(&infrastructure.database.context().ids));
         let password_resets = Arc::new(Semaphore::new(MAX_PASSWORD_RESETS));
-        Self { infrastructure, terms: Arc::new(terms), passwords, password_resets }
+        let log_in_limits = LogInLimits::default();
+        Self { infrastructure, terms: Arc::new(terms), passwords, log_in_limits, password_resets }
     }
 
     /// Returns the database.

@@ -20,6 +20,15 @@ pub struct RateLimitSettings {
     /// Log-ins from an address, also those that succeed.
     #[serde(deserialize_with = "quota")]
     pub log_in: Option<Quota>,
+    /// Log-ins that fail, for an account from one address or known device.
+    #[serde(deserialize_with = "quota")]
+    pub failed_log_ins: Option<Quota>,
+    /// Log-ins that fail, from one address.
+    #[serde(deserialize_with = "quota")]
+    pub failed_log_ins_address: Option<Quota>,
+    /// Log-ins that fail, for an account from all addresses together.
+    #[serde(deserialize_with = "quota")]
+    pub failed_log_ins_account: Option<Quota>,
     /// Registrations from an address.
     #[serde(deserialize_with = "quota")]
     pub sign_up: Option<Quota>,
@@ -42,6 +51,9 @@ impl Default for RateLimitSettings {
             general: quota("6000/minute"),
             user: quota("1200/minute"),
             log_in: quota("60/minute"),
+            failed_log_ins: quota("20/hour"),
+            failed_log_ins_address: quota("200/hour"),
+            failed_log_ins_account: quota("100/hour"),
             sign_up: quota("120/hour"),
             password: quota("30/minute"),
             discount_code: quota("60/minute"),

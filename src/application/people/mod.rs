@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod common_passwords;
 pub mod email_addresses;
+mod known_devices;
+pub mod log_in_limits;
 pub mod notification_text;
 pub mod notifications;
 pub mod notify;

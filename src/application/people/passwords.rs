@@ -2,10 +2,11 @@
 //!
 //! A hash takes 19 MiB and some 20 ms of a core, by design. Therefore at most half of the cores compute hashes at once,
 //! outside of the threads that serve requests. A request that has waited for a permit for some seconds fails as
-//! `unavailable`, so that the queue cannot grow without bound. The number of concurrent log-ins for one address is
-//! limited, so that trying passwords for one address does not block the others.
+//! `unavailable`, so that the queue cannot grow without bound. The number of concurrent requests of one client address
+//! is limited, and of those for one account, so that no client has all permits or the whole queue.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -22,10 +23,13 @@ use unicode_normalization::UnicodeNormalization;
 use crate::domain::context::IdSource;
 use crate::domain::user::email_key;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind};
+use crate::infrastructure::middleware::Partition;
 use crate::infrastructure::repositories::IdempotencyKey;
 
-/// The most concurrent log-ins for one e-mail address.
-const MAX_LOG_INS_PER_ADDRESS: usize = 8;
+/// The most concurrent requests with a password of one client address.
+const MOST_OF_ADDRESS: usize = 16;
+/// The most of these for one e-mail address.
+const MOST_OF_ACCOUNT: usize = 8;
 /// How long a computation waits for a permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,23 +43,29 @@ pub struct Passwords {
     ids: Arc<dyn IdSource>,
     permits: Arc<Semaphore>,
     permit_timeout: Duration,
-    log_ins: Arc<Mutex<HashMap<String, usize>>>,
+    running: Arc<Mutex<Running>>,
 }
 
-/// The permit to check a password for an address; returned when it is dropped.
+/// The keys of the e-mail addresses whose passwords are being checked, by the address of the client.
+type Running = HashMap<Option<Partition>, Vec<String>>;
+
+/// The permit to check a password for a client; returned when it is dropped.
 #[derive(Debug)]
 pub struct LogInPermit {
-    log_ins: Arc<Mutex<HashMap<String, usize>>>,
+    running: Arc<Mutex<Running>>,
+    client: Option<Partition>,
     email_key: String,
 }
 
 impl Drop for LogInPermit {
     fn drop(&mut self) {
-        let mut log_ins = self.log_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = log_ins.get_mut(&self.email_key) {
-            *count -= 1;
-            if *count == 0 {
-                log_ins.remove(&self.email_key);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = running.get_mut(&self.client) {
+            if let Some(at) = keys.iter().position(|key| *key == self.email_key) {
+                keys.swap_remove(at);
+            }
+            if keys.is_empty() {
+                running.remove(&self.client);
             }
         }
     }
@@ -70,20 +80,23 @@ impl Passwords {
 
     /// Computes `permits` hashes at once; a further one waits for at most `permit_timeout`.
     pub fn bounded(ids: Arc<dyn IdSource>, permits: usize, permit_timeout: Duration) -> Self {
-        Self { ids, permits: Arc::new(Semaphore::new(permits)), permit_timeout, log_ins: Arc::default() }
+        Self { ids, permits: Arc::new(Semaphore::new(permits)), permit_timeout, running: Arc::default() }
     }
 
-    /// Returns a permit to log in with an e-mail address, in any spelling. Fails if too many are in use.
-    pub fn begin(&self, email: &str) -> Result<LogInPermit, Failure> {
-        let email_key = email_key(email);
-        let mut log_ins = self.log_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = log_ins.entry(email_key.clone()).or_default();
-        if *count == MAX_LOG_INS_PER_ADDRESS {
+    /// Returns a permit for a client's request with the password of an e-mail address, in any spelling. Fails if too
+    /// many of the client are in use. If the address of the client is not known, only those of the account count.
+    pub fn begin(&self, address: Option<IpAddr>, email: &str) -> Result<LogInPermit, Failure> {
+        let (client, email_key) =
+            (address.map(|address| Partition::Address(address).canonical()), email_key(email));
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = running.entry(client).or_default();
+        let of_account = keys.iter().filter(|key| **key == email_key).count();
+        if of_account == MOST_OF_ACCOUNT || (client.is_some() && keys.len() == MOST_OF_ADDRESS) {
             return Err(RejectedRequest::TooManyAtOnce.into());
         }
-        *count += 1;
-        drop(log_ins);
-        Ok(LogInPermit { log_ins: Arc::clone(&self.log_ins), email_key })
+        keys.push(email_key.clone());
+        drop(running);
+        Ok(LogInPermit { running: Arc::clone(&self.running), client, email_key })
     }
 
     /// Returns the hash of a password.
@@ -218,18 +231,26 @@ mod tests {
     }
 
     #[test]
-    fn the_concurrent_log_ins_for_one_address_are_limited() {
+    fn the_concurrent_requests_of_one_client_are_limited() {
         let passwords = passwords();
+        let client = |text: &str| Some(text.parse().unwrap());
+        let near = client("2001:db8::1");
         let mut begun: Vec<_> =
-            (0..MAX_LOG_INS_PER_ADDRESS).map(|_| passwords.begin("ann@example.org").unwrap()).collect();
-        let refused = passwords.begin(" Ann@Example.org").unwrap_err();
+            (0..MOST_OF_ACCOUNT).map(|_| passwords.begin(near, "ann@example.org").unwrap()).collect();
+        let refused = passwords.begin(client("2001:db8::2"), " Ann@Example.org").unwrap_err();
         assert_eq!((refused.status().as_u16(), refused.code()), (429, "too_many_requests"));
         assert_eq!(refused.headers()[0].1, "1");
-        assert!(passwords.begin("bob@example.org").is_ok());
-        begun.pop();
-        assert!(passwords.begin("ann@example.org").is_ok());
+        let elsewhere = client("2001:db8:0:1::1");
+        begun.push(passwords.begin(elsewhere, "ann@example.org").unwrap());
+        for number in MOST_OF_ACCOUNT..MOST_OF_ADDRESS {
+            begun.push(passwords.begin(near, &format!("{number}@example.org")).unwrap());
+        }
+        assert!(passwords.begin(near, "bob@example.org").is_err());
+        assert!(passwords.begin(elsewhere, "bob@example.org").is_ok());
+        begun.remove(0);
+        assert!(passwords.begin(near, "bob@example.org").is_ok());
         begun.clear();
-        assert!(passwords.log_ins.lock().unwrap().is_empty(), "no address is kept after its log-ins");
+        assert!(passwords.running.lock().unwrap().is_empty(), "no address is kept after its requests");
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
 
 use super::accounts::check_birth_date;
 use super::common_passwords::check_password;
-use super::{email_addresses, sessions, users};
+use super::{email_addresses, log_in_limits, sessions, users};
 use crate::application::emails::accounts::are_sent;
 use crate::application::partial_update::nullable;
 use crate::application::{Mailing, Store, check_version};
@@ -144,9 +144,14 @@ async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) 
     let password = password.ok_or_else(|| fault(Fault::Required))?;
     let user = store.database().read().await?.find::<User>(user_id).await?;
     let user = user.ok_or(UserNotFoundException { id: user_id })?;
-    let _permit = store.passwords.begin(&user.email)?;
+    let attempt = log_in_limits::begin_in_session(store, user_id).await?;
+    let _permit = store.passwords.begin(None, &user.email)?;
     let hash = user.password_hash;
-    let matches = store.passwords.matches(password, hash.as_deref()).await?;
+    let matches = store.passwords.matches(password, hash.as_deref()).await;
+    if !matches!(matches, Ok(false)) {
+        attempt.take_back().await;
+    }
+    let matches = matches?;
     Ok(hash.filter(|_| matches).ok_or_else(|| fault(Fault::WrongPassword))?)
 }
 

@@ -16,6 +16,8 @@ use crate::domain::user::{Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository};
 
+use super::known_devices;
+use super::log_in_limits::{self, LogInOrigin};
 use super::passwords::Passwords;
 use crate::application::selling::cart;
 use crate::application::{Store, Terms};
@@ -51,20 +53,28 @@ pub struct CreatedSession {
     pub session: Session,
     /// The user.
     pub user: User,
+    /// The token by which the device is known from now on; `None` if it was known.
+    pub device: Option<String>,
 }
 
 /// Creates a session for the client that calls itself `user_agent`. An unknown address and a wrong password give the
-/// same failure after the same time.
+/// same failure after the same time; if too many log-ins have failed, no password is checked.
 pub async fn log_in(
     store: &Store,
     request: CreateSession,
+    origin: &LogInOrigin,
     user_agent: Option<String>,
 ) -> Result<CreatedSession, Failure> {
-    let _permit = store.passwords.begin(&request.email)?;
+    let _permit = store.passwords.begin(origin.address, &request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
+    let user_id = found.as_ref().map(|user| user.id);
+    let attempt = log_in_limits::begin(store, &request.email, user_id, origin).await?;
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
-    let matches = store.passwords.matches(&request.password, hash.as_deref()).await?;
-    let (Some(user), Some(hash), true) = (found, hash, matches) else {
+    let matches = store.passwords.matches(&request.password, hash.as_deref()).await;
+    if !matches!(matches, Ok(false)) {
+        attempt.take_back().await;
+    }
+    let (Some(user), Some(hash), true) = (found, hash, matches?) else {
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
 
@@ -74,12 +84,14 @@ pub async fn log_in(
         Some(store.passwords.hash(&request.password).await?)
     };
 
+    let known = origin.device.as_deref().and_then(|token| known_devices::verify(store, user.id, token));
+    let device = known.is_none().then(|| known_devices::issue(store, user.id));
     let client = Client { user_agent, cart_id: request.cart_id };
     let given = (Arc::clone(&store.terms), user, Hashes { stored: hash, rehashed }, client);
     let write = store.database().write(given, async |work, (terms, user, hashes, client)| {
         create(work, terms, user, hashes, client).await
     });
-    write.await
+    Ok(CreatedSession { device, ..write.await? })
 }
 
 /// The client that logs in.
@@ -119,7 +131,7 @@ async fn create(
     if let Some(cart_id) = client.cart_id {
         cart::merge(work, terms, user.id, cart_id).await?;
     }
-    Ok(CreatedSession { token, session, user: user.clone() })
+    Ok(CreatedSession { token, session, user: user.clone(), device: None })
 }
 
 fn new_token(work: &UnitOfWork) -> String {

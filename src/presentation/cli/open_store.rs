@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::{
-    application::{AccountPages, Store, Terms, catalogue::store_currency},
+    application::{
+        AccountPages, Store, Terms, catalogue::store_currency, people::log_in_limits::LogInLimits,
+    },
     domain::{context::Context, money::Currency},
     infrastructure::{
         Infrastructure,
@@ -15,7 +17,7 @@ use crate::{
         middleware::RateLimiter,
         repositories::{Database, DatabaseError, Setup},
     },
-    settings::{Capture, PaymentSettings, Settings, StoreSettings},
+    settings::{Capture, PaymentSettings, RateLimitSettings, Settings, StoreSettings},
 };
 
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
@@ -31,7 +33,9 @@ pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Stor
     if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {
         infrastructure = infrastructure.with_broker(transport, settings.events.mode);
     }
-    Ok(Store::new(infrastructure, terms(settings, currency)))
+    let mut store = Store::new(infrastructure, terms(settings, currency));
+    store.log_in_limits = log_in_limits(&settings.rate_limits);
+    Ok(store)
 }
 
 /// Returns the currency of requests that name none: that of the settings, or of the store's first import.
@@ -65,6 +69,18 @@ fn files(settings: &Settings) -> Files {
     let beside = settings.database.file().and_then(|file| file.parent()).unwrap_or_else(|| Path::new(""));
     let limit = usize::try_from(settings.files.limit_bytes.get()).unwrap_or(usize::MAX);
     Files::new(&settings.files.url, beside, limit)
+}
+
+/// Returns how many log-ins may fail.
+fn log_in_limits(settings: &RateLimitSettings) -> LogInLimits {
+    if !settings.enabled {
+        return LogInLimits::default();
+    }
+    LogInLimits {
+        account_and_address: settings.failed_log_ins,
+        address: settings.failed_log_ins_address,
+        account: settings.failed_log_ins_account,
+    }
 }
 
 /// Returns the store's terms.

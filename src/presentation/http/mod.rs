@@ -12,6 +12,7 @@ pub mod json;
 pub mod languages;
 mod last_event_id;
 pub mod list;
+mod log_in_origin;
 pub mod middleware;
 mod observe;
 pub mod openapi;

@@ -189,7 +189,7 @@ impl<'a> Token<'a> {
                 _ => Err(UnauthorizedAccessException::InvalidToken.into()),
             };
         }
-        let Some(text) = cookie(&parts.headers) else { return Ok(None) };
+        let Some(text) = cookie(&parts.headers, SESSION_COOKIE) else { return Ok(None) };
         if !parts.method.is_safe() {
             check_same_site(parts)?;
         }
@@ -209,15 +209,15 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Returns the value of the session's cookie.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// Returns the value of a cookie.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == SESSION_COOKIE && !value.is_empty()).then_some(value))
+        .find_map(|(name, value)| (name == wanted && !value.is_empty()).then_some(value))
 }
 
 /// Refuses a request of which a browser states that another site caused it, unless the settings name its origin.

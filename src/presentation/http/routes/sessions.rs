@@ -15,6 +15,7 @@ use crate::infrastructure::exceptions::{NotFound, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
+use crate::presentation::http::log_in_origin::{Origin, device_cookie};
 use crate::presentation::http::principal::{LoggedIn, Public, TokenHolder, session_cookie};
 use crate::presentation::http::query::Path;
 use crate::presentation::http::rate_classes::LOG_IN;
@@ -48,24 +49,29 @@ struct SessionBody {
 
 /// Log in
 ///
-/// Creates a session. An unknown e-mail address and a wrong password give the same response after the same time. The
-/// operation takes no idempotency key, since the token would have to be stored with it: a repeated request creates a
-/// second session.
+/// Creates a session. An unknown e-mail address and a wrong password give the same response after the same time.
+/// The operation takes no idempotency key, since the token would have to be stored with it: a repeated request creates
+/// a second session. After too many failed attempts the request fails with `too_many_requests`, and no password is
+/// checked; a device that has logged in before is known by a cookie, and failed attempts of others do not count for it.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = CreateSession,
     responses((status = 201, body = SessionBody,
         headers(("set-cookie" = String, description = "The token as a cookie, for browsers.")))))]
 async fn create_session(
     _: Public,
     State(app): State<AppState>,
+    Origin(origin): Origin,
     UserAgent(user_agent): UserAgent,
     Json(credentials): Json<CreateSession>,
 ) -> HandlerResult {
-    let CreatedSession { token, session, user } =
-        sessions::log_in(&app.store, credentials, user_agent).await?;
+    let CreatedSession { token, session, user, device } =
+        sessions::log_in(&app.store, credentials, &origin, user_agent).await?;
     let cookie = session_cookie(&app, &token, app.store.terms.session.as_secs());
     let body = SessionBody { token, expires_at: session.expires_at, user: UserBody::of(&user) };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
-    response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
+    let device = device.and_then(|token| device_cookie(&app, &token));
+    for cookie in cookie.into_iter().chain(device) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     Ok(response)
 }
 

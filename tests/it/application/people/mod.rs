@@ -2,6 +2,7 @@
 
 mod accounts;
 mod administrators;
+mod log_in_limits;
 mod notifications;
 mod personal_data;
 mod preferences;

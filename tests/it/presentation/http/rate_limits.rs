@@ -18,6 +18,7 @@ async fn limited(shop: &Shop) -> TestServer {
         password: quota("1/hour"),
         discount_code: quota("1/hour"),
         checkout: quota("1/hour"),
+        ..RateLimitSettings::default()
     };
     TestServer::start_with_all(shop.store.clone(), Settings { rate_limits, ..Settings::default() }).await
 }

@@ -1,0 +1,116 @@
+//! Limits of failed log-ins, so that one host cannot guess passwords and nobody can lock out the owner of an account.
+//!
+//! An attempt is counted before the password is checked, and taken back unless the password was wrong: attempts at the
+//! same time are all counted. It is counted for the account and the address together, for the address, and, less
+//! strictly, for the account. A known device (`known_devices.rs`) has a limit of its own instead, so that failed
+//! attempts of strangers, also from the same address, do not keep the owner from logging in. An address without an
+//! account is counted as one with an account.
+
+use std::net::IpAddr;
+
+use sha2::{Digest, Sha256};
+
+use super::known_devices;
+use crate::application::Store;
+use crate::domain::ids::UserId;
+use crate::domain::user::email_key;
+use crate::infrastructure::exceptions::{Failure, RejectedRequest};
+use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
+
+/// How many log-ins may fail. A limit that is `None` does not limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogInLimits {
+    /// For an account from one address or known device.
+    pub account_and_address: Option<Quota>,
+    /// From one address.
+    pub address: Option<Quota>,
+    /// For an account, from all addresses together.
+    pub account: Option<Quota>,
+}
+
+/// Where a log-in comes from.
+#[derive(Clone, Debug, Default)]
+pub struct LogInOrigin {
+    /// The address of the client; `None` if it is not known, and then only the account is counted.
+    pub address: Option<IpAddr>,
+    /// The token of a known device, which is not verified.
+    pub device: Option<String>,
+}
+
+/// An attempt that was counted.
+pub(super) struct Attempt<'a> {
+    store: &'a Store,
+    counted: Vec<(RateLimit, Partition)>,
+}
+
+/// Counts an attempt to log in with an e-mail address, which is that of `user_id` if it has an account. Fails if too
+/// many have failed.
+pub(super) async fn begin<'a>(
+    store: &'a Store,
+    email: &str,
+    user_id: Option<UserId>,
+    origin: &LogInOrigin,
+) -> Result<Attempt<'a>, Failure> {
+    let LogInLimits { account_and_address, address, account } = store.log_in_limits;
+    let email = email_key(email);
+    let device = user_id.and_then(|user_id| known_devices::verify(store, user_id, origin.device.as_deref()?));
+    let wanted = match (device, origin.address) {
+        (Some(device), _) => {
+            [Some(("failed_log_ins_device", account_and_address, digest(&[&device]))), None, None]
+        }
+        (None, from) => {
+            let shown = from.map(|from| from.to_string()).unwrap_or_default();
+            [
+                from.map(|_| {
+                    ("failed_log_ins", account_and_address, digest(&[email.as_bytes(), shown.as_bytes()]))
+                }),
+                from.map(|from| ("failed_log_ins_address", address, Partition::Address(from))),
+                Some(("failed_log_ins_account", account, digest(&[email.as_bytes()]))),
+            ]
+        }
+    };
+
+    count(store, wanted).await
+}
+
+/// Counts an attempt of a user with a session to prove the password. Fails if too many have failed.
+pub(super) async fn begin_in_session(store: &Store, user_id: UserId) -> Result<Attempt<'_>, Failure> {
+    let partition = Partition::User(user_id.0);
+    count(store, [Some(("failed_log_ins_session", store.log_in_limits.account_and_address, partition))]).await
+}
+
+/// Counts an attempt for each of these limits, or for none if one is exceeded.
+async fn count<'a, const N: usize>(
+    store: &'a Store,
+    wanted: [Option<(&'static str, Option<Quota>, Partition)>; N],
+) -> Result<Attempt<'a>, Failure> {
+    let mut attempt = Attempt { store, counted: Vec::new() };
+    for (name, quota, partition) in wanted.into_iter().flatten() {
+        let Some(quota) = quota else { continue };
+        let limit = RateLimit { name, quota };
+        let decision = store.infrastructure.limiter.count(limit, partition).await;
+        if !decision.is_allowed {
+            attempt.take_back().await;
+            return Err(RejectedRequest::TooMany { retry_after: decision.retry_after(quota) }.into());
+        }
+        attempt.counted.push((limit, partition));
+    }
+    Ok(attempt)
+}
+
+impl Attempt<'_> {
+    /// Takes the attempt back: it did not fail by a wrong password.
+    pub(super) async fn take_back(self) {
+        for (limit, partition) in self.counted {
+            self.store.infrastructure.limiter.uncount(limit, partition).await;
+        }
+    }
+}
+
+/// The partition of a text, whose content is not kept.
+fn digest(parts: &[&[u8]]) -> Partition {
+    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
+    let mut beginning = [0; 16];
+    beginning.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+    Partition::Digest(beginning)
+}

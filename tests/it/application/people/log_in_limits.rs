@@ -1,0 +1,92 @@
+//! Limits of failed log-ins: one host cannot guess, and no one is locked out.
+
+use serde_json::json;
+use undercroft::application::people::log_in_limits::LogInLimits;
+use undercroft::infrastructure::middleware::TrustedProxies;
+use undercroft::settings::HttpSettings;
+
+use super::{PASSWORD, register};
+use crate::support::{Shop, TestResponse, TestServer};
+
+/// Starts a server behind a proxy, where few log-ins may fail.
+async fn limited(shop: &Shop) -> TestServer {
+    let mut store = shop.store.clone();
+    let quota = |text: &str| text.parse().ok();
+    store.log_in_limits = LogInLimits {
+        account_and_address: quota("3/hour"),
+        address: quota("7/hour"),
+        account: quota("5/hour"),
+    };
+    let trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+    TestServer::start_with(store, HttpSettings { trusted_proxies, ..HttpSettings::default() }).await
+}
+
+/// Logs in from an address, with the cookies of a device.
+async fn log_in(server: &TestServer, from: &str, email: &str, password: &str, cookies: &str) -> TestResponse {
+    let client = server.guest().with("x-forwarded-for", from).with("cookie", cookies);
+    client.post("/v1/sessions", json!({"email": email, "password": password})).await
+}
+
+/// The cookie of the device that a response sets.
+fn device(response: &TestResponse) -> String {
+    let cookies = response.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+    let found = cookies.filter_map(|text| text.split_once(';')).map(|(pair, _)| pair);
+    found.filter(|pair| pair.starts_with("undercroft_device=")).collect::<Vec<_>>().join("; ")
+}
+
+on_both_engines!(a_host_that_guesses_is_stopped_and_locks_out_no_one_elsewhere);
+async fn a_host_that_guesses_is_stopped_and_locks_out_no_one_elsewhere(shop: &Shop) {
+    let server = limited(shop).await;
+    register(&server, "ann@example.org").await;
+    for email in ["ann@example.org", "nobody@example.org"] {
+        for _ in 0..3 {
+            assert_eq!(log_in(&server, "192.0.2.1", email, "guessed", "").await.status, 401, "{email}");
+        }
+        let refused = log_in(&server, "192.0.2.1", email, PASSWORD, "").await;
+        assert_eq!(refused.problem(429), "too_many_requests", "{email}");
+        assert!(refused.header("retry-after").parse::<u32>().unwrap() > 1_000, "{refused}");
+    }
+    assert_eq!(log_in(&server, "192.0.2.1", "third@example.org", "guessed", "").await.status, 401);
+    let next = log_in(&server, "192.0.2.1", "fourth@example.org", "guessed", "").await;
+    assert_eq!(next.problem(429), "too_many_requests", "the limit of the address");
+    log_in(&server, "192.0.2.2", "ann@example.org", PASSWORD, "").await.expect(201);
+}
+
+on_both_engines!(log_ins_that_succeed_are_not_counted);
+async fn log_ins_that_succeed_are_not_counted(shop: &Shop) {
+    let server = limited(shop).await;
+    register(&server, "ann@example.org").await;
+    for _ in 0..9 {
+        log_in(&server, "192.0.2.1", "ann@example.org", PASSWORD, "").await.expect(201);
+    }
+}
+
+on_both_engines!(guesses_from_many_addresses_do_not_lock_out_a_known_device);
+async fn guesses_from_many_addresses_do_not_lock_out_a_known_device(shop: &Shop) {
+    let server = limited(shop).await;
+    let [ann, bob] = ["ann@example.org", "bob@example.org"];
+    register(&server, ann).await;
+    register(&server, bob).await;
+    let known = device(&log_in(&server, "192.0.2.1", ann, PASSWORD, "").await);
+    let of_bob = device(&log_in(&server, "192.0.2.1", bob, PASSWORD, "").await);
+    assert!(known.len() > 70 && of_bob.len() > 70);
+
+    for number in 0..5 {
+        let from = format!("198.51.100.{number}");
+        assert_eq!(log_in(&server, &from, ann, "guessed", "").await.status, 401);
+    }
+    let forged = known[..known.len() - 4].to_owned() + "AAAA";
+    for cookies in ["", of_bob.as_str(), "undercroft_device=x", forged.as_str()] {
+        let stranger = log_in(&server, "203.0.113.1", ann, "guessed", cookies).await;
+        assert_eq!(stranger.problem(429), "too_many_requests", "{cookies}");
+    }
+    let again = log_in(&server, "203.0.113.2", ann, PASSWORD, &known).await;
+    again.expect(201);
+    assert_eq!(device(&again), "", "it is known already");
+
+    for _ in 0..3 {
+        assert_eq!(log_in(&server, "203.0.113.2", ann, "guessed", &known).await.status, 401);
+    }
+    let stolen = log_in(&server, "203.0.113.3", ann, "guessed", &known).await;
+    assert_eq!(stolen.problem(429), "too_many_requests", "a device has a limit of its own");
+}
