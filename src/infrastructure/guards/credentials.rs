@@ -56,7 +56,7 @@ impl Credentials {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let user =
             User::new(UserId(uuid::Uuid::from_u128(id)), "ann@shop.example".into(), String::new(), role, now);
-        let session = Session { token_hash: Vec::new(), user_id: user.id, created_at: now, expires_at: now };
+        let session = Session::new(Vec::new(), user.id, now, now);
         Self::Valid(Arc::new(Principal { user, session }))
     }
 }
