@@ -1,4 +1,5 @@
-//! Limits of failed log-ins, so that one host cannot guess passwords and nobody can lock out the owner of an account.
+//! Limits of failed log-ins, so that one host cannot guess passwords and no other can lock out the owner of an
+//! account.
 //!
 //! An attempt is counted before the password is checked, and taken back unless the password was wrong: attempts at the
 //! same time are all counted. It is counted for the account and the address together, for the address, and, less
@@ -28,7 +29,7 @@ pub struct LogInLimits {
     pub account: Option<Quota>,
 }
 
-/// Where a log-in comes from.
+/// Where a request to log in comes from.
 #[derive(Clone, Debug, Default)]
 pub struct LogInOrigin {
     /// The address of the client; `None` if it is not known, and then only the account is counted.

@@ -1,4 +1,4 @@
-//! Where a log-in comes from: the address of the client, and the cookie of a known device.
+//! Where a request to log in comes from: the address of the client, and the cookie of a known device.
 
 use std::convert::Infallible;
 

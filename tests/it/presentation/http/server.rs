@@ -1,4 +1,5 @@
-//! Time-outs, connection limits and the graceful shutdown of the HTTP server. The tests wait for effects on the client. The time-out under test is short, all others are long.
+//! Time-outs, connection limits and the graceful shutdown of the HTTP server. The tests wait for effects on the client.
+//! The time-out under test is short, all others are long.
 
 use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
