@@ -268,10 +268,7 @@ impl Database {
         self.submit(given, work).await
     }
 
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "the future is stated to be `Send` here, where its types are generic"
-    )]
+    /// The future is stated to be `Send` here, where its types are generic.
     fn submit<A, T, E, F>(&self, given: A, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         A: Send + Sync + 'static,
