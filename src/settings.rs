@@ -7,6 +7,7 @@ mod http_settings;
 mod layers;
 mod rate_limits;
 mod readers;
+mod requirements;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -30,6 +31,7 @@ use self::readers::{
     broker_name, cache_url, currency_or_auto, database_url, events_url, files_url, log_level, mail_sender,
     mail_url, optional_socket_address, page_url, parsed, positive_seconds, public_url, socket_address,
 };
+pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
 
 /// The example file: every key with its default.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub cache: CacheUrl,
     /// The terms of the store.
     pub store: StoreSettings,
+    /// What the store requires of carts and users.
+    pub requirements: RequirementSettings,
     /// The pages of the shop to which e-mails lead.
     pub pages: PageSettings,
     /// The limits of calls to payment providers.
@@ -83,6 +87,7 @@ impl Default for Settings {
             public_url: String::new(),
             cache: CacheUrl::Memory,
             store: StoreSettings::default(),
+            requirements: RequirementSettings::default(),
             pages: PageSettings::default(),
             payments: PaymentSettings::default(),
             events: EventSettings::default(),

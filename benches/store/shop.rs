@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use undercroft::application::{AccountPages, Store, Terms};
+use undercroft::application::{AccountPages, Store, Terms, VerifiedEmail};
 use undercroft::domain::address::Address;
 use undercroft::domain::category::Category;
 use undercroft::domain::context::Context;
@@ -109,6 +110,9 @@ fn terms() -> Outcome<Terms> {
         cancellation: SignedDuration::from_hours(24),
         idempotency: SignedDuration::from_hours(24),
         capture_at_checkout: true,
+        cart_bounds: Arc::default(),
+        age_rules: Arc::new([]),
+        verified_email: VerifiedEmail::default(),
         pages: AccountPages::default(),
         sandbox_emails: false,
     })

@@ -10,6 +10,7 @@ pub mod consistency;
 pub mod demo;
 pub mod emails;
 pub mod export;
+pub mod features;
 pub mod files;
 pub mod idempotency;
 pub mod import;
@@ -30,12 +31,15 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
+use crate::domain::age::AgeRule;
 use crate::domain::country::Country;
 use crate::domain::money::Currency;
 use crate::infrastructure::Infrastructure;
 use crate::infrastructure::exceptions::{Conflict, Failure};
+use crate::infrastructure::guards::CartBounds;
 use crate::infrastructure::repositories::{Database, SigningKey};
 
+use crate::application::features::Features;
 use crate::application::people::log_in_limits::LogInLimits;
 use crate::application::people::passwords::Passwords;
 
@@ -53,6 +57,8 @@ pub struct Store {
     pub passwords: Passwords,
     /// How many log-ins may fail; no limits unless the owner of the store sets them.
     pub log_in_limits: LogInLimits,
+    /// The feature flags, read for a short time.
+    pub(crate) features: Features,
     /// The password resets that may still be processed at the same time.
     pub(crate) password_resets: Arc<Semaphore>,
 }
@@ -63,7 +69,14 @@ impl Store {
         let passwords = Passwords::new(Arc::clone(&infrastructure.database.context().ids));
         let password_resets = Arc::new(Semaphore::new(MAX_PASSWORD_RESETS));
         let log_in_limits = LogInLimits::default();
-        Self { infrastructure, terms: Arc::new(terms), passwords, log_in_limits, password_resets }
+        Self {
+            infrastructure,
+            terms: Arc::new(terms),
+            passwords,
+            log_in_limits,
+            features: Features::default(),
+            password_resets,
+        }
     }
 
     /// Returns the database.
@@ -105,11 +118,26 @@ pub struct Terms {
     pub idempotency: SignedDuration,
     /// Whether a checkout captures the payment, or only authorizes it until an administrator captures it.
     pub capture_at_checkout: bool,
+    /// The bounds of carts.
+    pub cart_bounds: Arc<CartBounds>,
+    /// The minimum ages of countries.
+    pub age_rules: Arc<[AgeRule]>,
+    /// What requires a verified e-mail address.
+    pub verified_email: VerifiedEmail,
     /// The pages of the shop to which e-mails about accounts lead.
     pub pages: AccountPages,
     /// Whether everyone can read the last e-mails to an address, as developers need it. Only for a store that no
     /// other machine reaches.
     pub sandbox_emails: bool,
+}
+
+/// What requires a verified e-mail address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VerifiedEmail {
+    /// A checkout, which guests then cannot do.
+    pub for_checkout: bool,
+    /// A review.
+    pub for_reviews: bool,
 }
 
 /// The URLs of pages of the shop, with `{token}` where the token is inserted. An e-mail without one has the token

@@ -1,6 +1,7 @@
 //! Entities, money, pricing, state machines and ports. No I/O, no async runtime.
 
 pub mod address;
+pub mod age;
 pub mod cart;
 pub mod category;
 pub mod context;
@@ -8,6 +9,7 @@ pub mod country;
 pub mod discount;
 pub mod email;
 pub mod events;
+pub mod feature_flag;
 pub mod file;
 pub mod ids;
 pub mod invoice;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::non_zero;
-use super::readers::{origins, positive_seconds, seconds, trusted_proxies};
+use super::readers::{parsed_list, positive_seconds, seconds, trusted_proxies};
 use crate::infrastructure::middleware::{Origin, TrustedProxies};
 
 /// `[http]`: the limits of the HTTP server.
@@ -21,7 +21,7 @@ pub struct HttpSettings {
     /// With which requests that another site causes browsers send the session cookie.
     pub cookie_same_site: CookieSameSite,
     /// The origins whose pages may use the store, also with the session cookie.
-    #[serde(deserialize_with = "origins")]
+    #[serde(deserialize_with = "parsed_list")]
     pub allowed_origins: Vec<Origin>,
     /// The smallest body of a response that is compressed, in bytes; with 0, none is.
     pub compress_from_bytes: u32,

@@ -10,11 +10,11 @@ use http::Uri;
 use serde::{Deserialize, Deserializer, de};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, Money};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::EventsUrl;
-use crate::infrastructure::middleware::{Origin, Quota, TrustedProxies};
+use crate::infrastructure::middleware::{Quota, TrustedProxies};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 /// Reads a number of seconds, which may be 0.
@@ -33,6 +33,31 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
 ) -> Result<T, D::Error> {
     let code = String::deserialize(deserializer)?;
     code.parse().map_err(|error: T::Err| de::Error::custom(format!("`{code}` is {error}")))
+}
+
+/// Reads a list of values of the domain.
+pub(super) fn parsed_list<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parsed = |text: String| {
+        text.parse().map_err(|error: T::Err| de::Error::custom(format!("`{text}` is {error}")))
+    };
+    texts.into_iter().map(parsed).collect()
+}
+
+/// Reads the least subtotals, each in minor units of a currency.
+pub(super) fn subtotals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Money>, D::Error> {
+    let parsed = |text: &String| {
+        let (amount, currency) = text.split_once(' ')?;
+        let amount = amount.parse().ok().filter(|amount: &i64| *amount >= 0)?;
+        Some(Money::new(amount, currency.parse().ok()?))
+    };
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let invalid = |text: &String| {
+        de::Error::custom(format!("`{text}` is not an amount in minor units, such as 1000 EUR"))
+    };
+    texts.iter().map(|text| parsed(text).ok_or_else(|| invalid(text))).collect()
 }
 
 /// Reads a currency; `auto` is `None`.
@@ -120,14 +145,6 @@ pub(super) fn page_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     Err(de::Error::custom(format!(
         "`{text}` is not the URL of a page with `{{token}}`, such as https://shop.example.com/reset#{{token}}"
     )))
-}
-
-/// Reads the origins of pages.
-pub(super) fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Origin>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let parsed =
-        |text: String| text.parse().map_err(|error| de::Error::custom(format!("`{text}` is {error}")));
-    texts.into_iter().map(parsed).collect()
 }
 
 /// Reads the URL of a mail server, or an empty text for none. It may contain a password, so it is not in the message.

@@ -1,5 +1,7 @@
 //! Reviews: a buyer writes one for a product, and it is published when moderation approves it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -7,13 +9,15 @@ use crate::domain::events::{ProductChanged, ReviewWritten};
 use crate::domain::ids::{ProductId, ReviewId, UserId};
 use crate::domain::review::{Review, ReviewStatus};
 use crate::domain::state::State;
+use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound, UnauthorizedAccessException};
+use crate::infrastructure::guards::{EmailFacts, EmailVerifiedGuard, Guard};
 use crate::infrastructure::repositories::{
     Connection, Page, ProductRepository, ReviewFilter, ReviewRepository, StoredResponse, UnitOfWork,
 };
 
-use crate::application::Store;
 use crate::application::idempotency::{Responder, once};
+use crate::application::{Store, Terms};
 
 /// The review to create.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -40,21 +44,24 @@ pub async fn create(
     new: CreateReview,
     responder: Responder<Review>,
 ) -> Result<StoredResponse, Failure> {
-    let given = (product_id, user_id, new);
-    once(store, responder, given, async |work, (product_id, user_id, new)| {
-        create_in(work, *product_id, *user_id, new).await
+    let given = (Arc::clone(&store.terms), product_id, user_id, new);
+    once(store, responder, given, async |work, (terms, product_id, user_id, new)| {
+        create_in(work, terms, *product_id, *user_id, new).await
     })
     .await
 }
 
 async fn create_in(
     work: &mut UnitOfWork,
+    terms: &Terms,
     product_id: ProductId,
     user_id: UserId,
     new: &CreateReview,
 ) -> Result<Review, Failure> {
     let now = work.now();
     check_visible(work, product_id).await?;
+    let user: Option<User> = work.find(user_id).await?;
+    EmailVerifiedGuard::check(EmailFacts::of(user.as_ref(), terms.verified_email.for_reviews))?;
     if !ReviewRepository(work).has_bought(user_id, product_id).await? {
         return Err(UnauthorizedAccessException::NotBought.into());
     }

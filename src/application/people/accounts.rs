@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::events::UserRegistered;
+use crate::domain::feature_flag::EvaluationContext;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::{EmailAlreadyUsedException, Failure, Fault, ValidationException};
 use crate::infrastructure::repositories::{
@@ -16,6 +17,7 @@ use crate::infrastructure::repositories::{
 use super::common_passwords::check_password;
 use super::email_addresses;
 use crate::application::Store;
+use crate::application::features::{self, Feature};
 use crate::application::idempotency::{Responder, once};
 
 /// The oldest age in years that a birth date may give.
@@ -50,6 +52,7 @@ pub async fn register(
     new: CreateUser,
     mut responder: Responder<User>,
 ) -> Result<StoredResponse, Failure> {
+    features::require(store, Feature::SignUp, &EvaluationContext::default()).await?;
     if let Some(key) = responder.key.take() {
         responder.key = Some(store.passwords.blind(key).await?);
     }

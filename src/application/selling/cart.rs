@@ -6,14 +6,16 @@
 
 use std::sync::Arc;
 
-use crate::domain::cart::{Cart, CartLine, CartStatus, Delivery, MAX_LINES, MAX_QUANTITY};
+use crate::domain::cart::{Cart, CartLine, CartStatus, Delivery, MAX_QUANTITY};
 use crate::domain::ids::{CartId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::state::State;
 use crate::domain::time::later;
+use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Failure, Fault, Location, NotFound, OrderProcessingException, ValidationException,
 };
+use crate::infrastructure::guards::{AgeFacts, AgeVerificationGuard, CartFacts, CartGuard, Guard};
 use crate::infrastructure::repositories::{
     CartRepository, Offer, ProductRepository, StoredResponse, UnitOfWork,
 };
@@ -70,10 +72,12 @@ async fn create_in(
     currency: Option<Currency>,
 ) -> Result<PricedCart, Failure> {
     let now = work.now();
+    let currency = currency.unwrap_or(terms.default_currency);
+    check_bounds(terms, currency, 0, "/currency".into())?;
     let cart = Cart {
         id: work.id(),
         user_id,
-        currency: currency.unwrap_or(terms.default_currency),
+        currency,
         status: CartStatus::Open,
         discount_code: None,
         delivery: Delivery::default(),
@@ -142,9 +146,10 @@ async fn change_in(
 ) -> Result<PricedCart, Failure> {
     let mut cart = lock_to_change(work, terms, selector).await?;
     match change {
-        CartChange::AddLine(line) => add_line(work, &mut cart, *line).await?,
+        CartChange::AddLine(line) => add_line(work, terms, &mut cart, *line).await?,
         CartChange::SetLine(line) => {
-            check_variant(work, &cart, line.variant_id, Location::Parameter("variant_id".into())).await?;
+            let location = Location::Parameter("variant_id".into());
+            check_variant(work, terms, &cart, line.variant_id, location).await?;
             CartRepository::set_line(work, &mut cart, *line).await?;
         }
         CartChange::RemoveLine(variant_id) if !has(&cart, *variant_id) => {
@@ -183,8 +188,13 @@ async fn change_in(
 }
 
 /// Adds pieces of a variant to those in the cart.
-async fn add_line(work: &mut UnitOfWork, cart: &mut Cart, line: CartLine) -> Result<(), Failure> {
-    check_variant(work, cart, line.variant_id, "/variant_id".into()).await?;
+async fn add_line(
+    work: &mut UnitOfWork,
+    terms: &Terms,
+    cart: &mut Cart,
+    line: CartLine,
+) -> Result<(), Failure> {
+    check_variant(work, terms, cart, line.variant_id, "/variant_id".into()).await?;
     let known = cart.lines.iter().find(|known| known.variant_id == line.variant_id);
     let quantity = known.map_or(0, |known| known.quantity).saturating_add(line.quantity);
     if quantity > MAX_QUANTITY {
@@ -216,7 +226,7 @@ pub async fn merge(
     // Another user may have logged in with the cart before it was locked.
     let guest = CartRepository::lock(work, guest).await?.filter(is_guests);
     let Some(mut guest) = guest else { return Ok(()) };
-    match own.filter(|own| fits(own, &guest)) {
+    match own.filter(|own| fits(terms, own, &guest)) {
         Some(mut own) => {
             for line in &guest.lines {
                 let there = own.lines.iter().find(|own| own.variant_id == line.variant_id);
@@ -240,9 +250,9 @@ pub async fn merge(
 }
 
 /// Returns whether a guest's cart fits into a user's: same currency, and not too many lines.
-fn fits(own: &Cart, guest: &Cart) -> bool {
+fn fits(terms: &Terms, own: &Cart, guest: &Cart) -> bool {
     let new = guest.lines.iter().filter(|line| !has(own, line.variant_id)).count();
-    own.currency == guest.currency && own.lines.len() + new <= MAX_LINES
+    own.currency == guest.currency && own.lines.len() + new <= terms.cart_bounds.max_lines
 }
 
 fn is_of(cart: &Cart, user_id: Option<UserId>) -> bool {
@@ -285,9 +295,11 @@ async fn lock_to_change(
     Ok(cart)
 }
 
-/// Fails if a variant cannot be added to a cart: it is not sold in the cart's currency, or there are too many lines.
+/// Fails if a variant cannot be added to a cart: it is not sold in the cart's currency, there are too many lines, or
+/// the user is known to be too young.
 async fn check_variant(
     work: &mut UnitOfWork,
+    terms: &Terms,
     cart: &Cart,
     variant_id: VariantId,
     location: Location,
@@ -301,10 +313,37 @@ async fn check_variant(
     if let Some(fault) = fault {
         return Err(ValidationException::one(location, fault).into());
     }
-    if cart.lines.len() >= MAX_LINES && !has(cart, variant_id) {
-        return Err(ValidationException::one(location, Fault::TooMany { max_items: MAX_LINES }).into());
+    if !has(cart, variant_id) {
+        check_bounds(terms, cart.currency, cart.lines.len() + 1, location)?;
     }
-    Ok(())
+    let minimum_age = offers.first().and_then(|offer| offer.minimum_age);
+    check_age(work, terms, cart, minimum_age).await
+}
+
+/// Fails if a cart with this currency and number of lines is not within the bounds of the store.
+fn check_bounds(terms: &Terms, currency: Currency, lines: usize, location: Location) -> Result<(), Failure> {
+    let bounds = Arc::clone(&terms.cart_bounds);
+    CartGuard::check(CartFacts { bounds, currency, lines, subtotal: None, location }).map(drop)
+}
+
+/// Fails if the user is known to be younger than a product allows. A shopper whose age is not known may still log in
+/// before the checkout.
+async fn check_age(
+    work: &mut UnitOfWork,
+    terms: &Terms,
+    cart: &Cart,
+    minimum_age: Option<i64>,
+) -> Result<(), Failure> {
+    let (Some(user_id), Some(_)) = (cart.user_id, minimum_age) else { return Ok(()) };
+    let user: Option<User> = work.find(user_id).await?;
+    let today = work.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let age = user.and_then(|user| user.age_on(today));
+    if age.is_none() {
+        return Ok(());
+    }
+    let country = cart.delivery.country().unwrap_or(terms.default_country);
+    let rules = Arc::clone(&terms.age_rules);
+    AgeVerificationGuard::check(AgeFacts { minimum_age, country, rules, age }).map(drop)
 }
 
 fn is_for_sale(offer: &Offer, currency: Currency) -> bool {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::address::Address;
 use crate::domain::cart::{Cart, CartStatus};
+use crate::domain::feature_flag::EvaluationContext;
 use crate::domain::ids::{CartId, OrderId, UserId};
 use crate::domain::money::Money;
 use crate::domain::order::Order;
@@ -17,16 +18,18 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Failure, Fault, PaymentFailedException, UnauthorizedAccessException, ValidationException,
 };
+use crate::infrastructure::guards::{EmailFacts, EmailVerifiedGuard, Guard};
 use crate::infrastructure::repositories::{CartRepository, PaymentRepository, StoredResponse, UnitOfWork};
 
 use super::cart::{CartSelector, lock};
 use super::place_order::{OrderDraft, place_order};
 use super::quote::ShippingChoice;
-use crate::application::Store;
+use crate::application::features::{self, Feature};
 use crate::application::idempotency::{ProviderRequest, Responder, request_provider};
 use crate::application::payments::apply_payment::apply_payment;
 use crate::application::payments::gateway_calls::{authorize, check_payment_method};
 use crate::application::payments::placed_orders;
+use crate::application::{Store, Terms};
 
 /// A request to check out a cart.
 #[derive(Debug, Clone)]
@@ -64,6 +67,9 @@ pub async fn checkout(
     request: Checkout,
     responder: Responder<PlacedOrder>,
 ) -> Result<StoredResponse, Failure> {
+    if request.user_id.is_none() {
+        features::require(store, Feature::GuestCheckout, &EvaluationContext::default()).await?;
+    }
     check_payment_method(store, &request.provider, &request.token)?;
     request_provider(store, request, responder).await
 }
@@ -83,7 +89,7 @@ impl ProviderRequest for Checkout {
     /// Places the order of the cart.
     async fn begin(&self, work: &mut UnitOfWork, store: &Store, id: Uuid) -> Result<Payment, Failure> {
         let mut cart = cart_with_lines(work, self).await?;
-        let draft = draft(work, OrderId(id), &cart, self).await?;
+        let draft = draft(work, &store.terms, OrderId(id), &cart, self).await?;
         let placed = place_order(work, &store.terms, &draft).await?;
         // an erasure that was committed since the user was read is seen here; a later one waits for the order
         buyer(work, self.user_id).await?;
@@ -147,11 +153,13 @@ async fn buyer(work: &mut UnitOfWork, id: Option<UserId>) -> Result<Option<User>
 
 async fn draft(
     work: &mut UnitOfWork,
+    terms: &Terms,
     order_id: OrderId,
     cart: &Cart,
     request: &Checkout,
 ) -> Result<OrderDraft, Failure> {
     let user = buyer(work, request.user_id).await?;
+    EmailVerifiedGuard::check(EmailFacts::of(user.as_ref(), terms.verified_email.for_checkout))?;
     let delivery = &cart.delivery;
     let email = request.email.as_ref().or(delivery.email.as_ref());
     let email = email.or(user.as_ref().map(|user| &user.email)).cloned();

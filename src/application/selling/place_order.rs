@@ -3,6 +3,8 @@
 //! One unit of work prices the lines, reserves their stock, redeems the discount, and writes the order, the payment and
 //! the events. Conditional updates of the database keep concurrent orders within the stock and the usage limit.
 
+use std::sync::Arc;
+
 use crate::domain::address::Address;
 use crate::domain::discount::DiscountRejection;
 use crate::domain::events::{OrderPlaced, StockDepleted};
@@ -17,6 +19,7 @@ use crate::infrastructure::exceptions::{
     Failure, Fault, InvalidDiscountCodeException, ProductOutOfStockException, TotalChangedException,
     UnauthorizedAccessException, ValidationException,
 };
+use crate::infrastructure::guards::{AgeFacts, AgeVerificationGuard, CartFacts, CartGuard, Guard};
 use crate::infrastructure::repositories::{
     DiscountRepository, InventoryRepository, Offer, ReserveError, UnitOfWork, next_number, next_number_ahead,
 };
@@ -86,7 +89,7 @@ pub async fn place_order(
         shipping: &draft.shipping,
     };
     let quote = quote(work, request, &draft.lines).await?;
-    admit(draft, &quote)?;
+    admit(terms, draft, &quote)?;
 
     // sent together; the order number is last, since other transactions wait for its lock
     let now = work.now();
@@ -121,20 +124,33 @@ pub async fn place_order(
 }
 
 /// Checks that the buyer may order these variants to this address.
-fn admit(draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
+fn admit(terms: &Terms, draft: &OrderDraft, quote: &Quote) -> Result<(), Failure> {
     if let Some(refused) = &quote.refused_discount {
         return Err(refused.clone().into());
     }
     // what was sold outside the store was allowed there
     let sold_here = |(line, _): &(&QuoteLine, &Offer)| !matches!(line.price, LinePrice::Paid(_));
     let lines = || draft.lines.iter().zip(&quote.offers).filter(sold_here);
-    let needed = lines().filter_map(|(_, offer)| offer.minimum_age).max();
-    if needed.is_some_and(|needed| draft.age.is_none_or(|age| age < needed)) {
-        return Err(UnauthorizedAccessException::AgeRestricted.into());
+    for (_, offer) in lines() {
+        AgeVerificationGuard::check(AgeFacts {
+            minimum_age: offer.minimum_age,
+            country: draft.shipping_address.country,
+            rules: Arc::clone(&terms.age_rules),
+            age: draft.age,
+        })?;
     }
     let recurring = lines().any(|(line, offer)| line.price.billing_interval(offer).is_some());
     if recurring && draft.user_id.is_none() {
         return Err(UnauthorizedAccessException::NotLoggedIn.into());
+    }
+    if draft.cart_id.is_some() {
+        CartGuard::check(CartFacts {
+            bounds: Arc::clone(&terms.cart_bounds),
+            currency: draft.currency,
+            lines: draft.lines.len(),
+            subtotal: Some(quote.priced.totals.subtotal),
+            location: "".into(),
+        })?;
     }
     if quote.undeliverable {
         let country = draft.shipping_address.country;

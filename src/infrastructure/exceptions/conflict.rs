@@ -66,6 +66,9 @@ pub enum Conflict {
     /// 409: the store has as many webhook endpoints as it may have.
     #[error("the store has as many webhook endpoints as it may have")]
     TooManyWebhookEndpoints,
+    /// 409: the store has as many feature flags as it may have.
+    #[error("the store has as many feature flags as it may have")]
+    TooManyFeatureFlags,
     /// 409: the store sends no e-mails.
     #[error("the store sends no e-mails")]
     NoEmails,
@@ -91,6 +94,7 @@ impl Exception for Conflict {
             Self::StockReserved { .. } => "stock_reserved",
             Self::WebhookEndpointInactive => "webhook_endpoint_inactive",
             Self::TooManyWebhookEndpoints => "too_many_webhook_endpoints",
+            Self::TooManyFeatureFlags => "too_many_feature_flags",
             Self::NoEmails => "no_emails",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
@@ -111,6 +115,7 @@ impl Exception for Conflict {
             | Self::FileInUse
             | Self::WebhookEndpointInactive
             | Self::TooManyWebhookEndpoints
+            | Self::TooManyFeatureFlags
             | Self::NoEmails
             | Self::StockReserved { .. } => Kind::Refused,
         }

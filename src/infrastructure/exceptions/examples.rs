@@ -32,6 +32,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         ValidationException::one("/name", Fault::Required).into(),
         OrderProcessingException::Forbidden { what: "order", from: "pending", to: "refunded" }.into(),
         OrderProcessingException::CartOrdered.into(),
+        OrderProcessingException::BelowMinimum { minimum: Money::new(5000, Currency::EUR) }.into(),
         CancellationRefusal::DigitalGoods.into(),
         CancellationRefusal::Subscription.into(),
         CancellationRefusal::TooLate { until: Timestamp::UNIX_EPOCH }.into(),
@@ -58,6 +59,8 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
             U::NotAllowed,
             U::AgeRestricted,
             U::NotBought,
+            U::EmailNotVerified,
+            U::FeatureOff,
         ]
         .map(Failure::from),
     );
@@ -68,7 +71,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         [C::AlreadyReviewed, C::OpenOrders, C::LastAdmin, C::DiscountInUse, C::FileInUse].map(Failure::from),
     );
     examples.extend([C::WebhookEndpointInactive, C::TooManyWebhookEndpoints].map(Failure::from));
-    examples.push(C::NoEmails.into());
+    examples.extend([C::TooManyFeatureFlags, C::NoEmails].map(Failure::from));
     examples.push(C::CategoryInUse { products: 2, subcategories: 1 }.into());
     examples.push(C::ForbiddenTransition { what: "review", from: "approved", to: "pending" }.into());
     examples.extend(

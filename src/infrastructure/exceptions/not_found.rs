@@ -34,6 +34,8 @@ pub enum NotFound {
     WebhookEndpoint,
     /// No such delivery to a webhook endpoint.
     WebhookDelivery,
+    /// No such feature flag.
+    FeatureFlag,
     /// No such job.
     Job,
     /// No such session.
@@ -52,7 +54,7 @@ pub enum NotFound {
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -66,6 +68,7 @@ impl NotFound {
         Self::Notification,
         Self::WebhookEndpoint,
         Self::WebhookDelivery,
+        Self::FeatureFlag,
         Self::Job,
         Self::Session,
         Self::Email,
@@ -92,6 +95,7 @@ impl Exception for NotFound {
             Self::Notification => "notification_not_found",
             Self::WebhookEndpoint => "webhook_endpoint_not_found",
             Self::WebhookDelivery => "webhook_delivery_not_found",
+            Self::FeatureFlag => "feature_flag_not_found",
             Self::Job => "job_not_found",
             Self::Session => "session_not_found",
             Self::Email => "email_not_found",

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{Exception, Kind, facts, retry_after_a_second};
+use crate::domain::money::Money;
 use crate::domain::placed_order::CancellationRefusal;
 
 /// The order, or the cart of an order, was not changed.
@@ -22,6 +23,12 @@ pub enum OrderProcessingException {
     /// The cart is already ordered.
     #[error("the cart is already ordered")]
     CartOrdered,
+    /// The price of the cart's lines is less than what the store delivers.
+    #[error("the subtotal is not at least {}", minimum.amount)]
+    BelowMinimum {
+        /// The least subtotal.
+        minimum: Money,
+    },
     /// The buyer cannot cancel the order; an administrator can.
     #[error("the buyer cannot cancel the order: {0}")]
     NotCancellable(CancellationRefusal),
@@ -37,7 +44,10 @@ impl Exception for OrderProcessingException {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Forbidden { .. } | Self::CartOrdered | Self::NotCancellable(_) => Kind::Refused,
+            Self::Forbidden { .. }
+            | Self::CartOrdered
+            | Self::BelowMinimum { .. }
+            | Self::NotCancellable(_) => Kind::Refused,
             Self::InProgress => Kind::Retryable,
         }
     }
@@ -55,6 +65,9 @@ impl Exception for OrderProcessingException {
                 ("to", json!(to)),
             ]),
             Self::CartOrdered => facts([("reason", json!("cart_ordered"))]),
+            Self::BelowMinimum { minimum } => {
+                facts([("reason", json!("below_minimum")), ("minimum", json!(minimum))])
+            }
             Self::NotCancellable(CancellationRefusal::DigitalGoods) => {
                 facts([("reason", json!("digital_goods"))])
             }
@@ -70,8 +83,8 @@ impl Exception for OrderProcessingException {
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
-            Self::Forbidden { .. } | Self::CartOrdered | Self::NotCancellable(_) => Vec::new(),
             Self::InProgress => retry_after_a_second(),
+            _ => Vec::new(),
         }
     }
 }

@@ -33,6 +33,12 @@ pub enum UnauthorizedAccessException {
     /// 403: only users who bought a product may review it.
     #[error("not a buyer")]
     NotBought,
+    /// 403: the store requires a verified e-mail address, and that of the user is not verified.
+    #[error("the e-mail address is not verified")]
+    EmailNotVerified,
+    /// 403: an administrator switched the feature off, for all users or for this one.
+    #[error("the feature is off")]
+    FeatureOff,
 }
 
 impl Exception for UnauthorizedAccessException {
@@ -46,10 +52,8 @@ impl Exception for UnauthorizedAccessException {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::ForeignOrigin | Self::NotAllowed | Self::AgeRestricted | Self::NotBought => {
-                StatusCode::FORBIDDEN
-            }
-            _ => StatusCode::UNAUTHORIZED,
+            Self::NotLoggedIn | Self::InvalidToken | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::FORBIDDEN,
         }
     }
 
@@ -60,11 +64,9 @@ impl Exception for UnauthorizedAccessException {
     // RFC 9110 section 11.6.1 requires the challenge with every 401; RFC 6750 section 3 defines its parameters.
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let challenge = match self {
-            Self::ForeignOrigin | Self::NotAllowed | Self::AgeRestricted | Self::NotBought => {
-                return Vec::new();
-            }
             Self::InvalidToken => r#"Bearer realm="undercroft", error="invalid_token""#,
             Self::NotLoggedIn | Self::WrongCredentials => r#"Bearer realm="undercroft""#,
+            _ => return Vec::new(),
         };
         vec![(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))]
     }

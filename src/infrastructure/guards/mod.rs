@@ -17,15 +17,23 @@
 //! 3. For a handler, load its facts in `presentation/http`: `impl LoadFacts<NameGuard> for AppState`.
 
 mod admin_guard;
+mod age_verification_guard;
 mod authentication_guard;
+mod cart_guard;
 mod credentials;
+mod email_verified_guard;
+mod feature_flag_guard;
 mod order_ownership_guard;
 
 use std::marker::PhantomData;
 
 pub use self::admin_guard::AdminGuard;
+pub use self::age_verification_guard::{AgeFacts, AgeVerificationGuard};
 pub use self::authentication_guard::AuthenticationGuard;
+pub use self::cart_guard::{CartBounds, CartFacts, CartGuard};
 pub use self::credentials::{Credentials, Principal};
+pub use self::email_verified_guard::{EmailFacts, EmailVerifiedGuard};
+pub use self::feature_flag_guard::FeatureFlagGuard;
 pub use self::order_ownership_guard::{OrderFacts, OrderOwnershipGuard};
 use super::exceptions::{Failure, UnauthorizedAccessException};
 

@@ -21,6 +21,7 @@ mod dead_letter_repository;
 mod digest_repository;
 mod discount_repository;
 mod email_repository;
+mod feature_flag_repository;
 mod file_repository;
 mod idempotency_repository;
 mod inventory_repository;
@@ -61,6 +62,7 @@ pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterReposit
 pub use digest_repository::{Digest, DigestRepository};
 pub use discount_repository::DiscountRepository;
 pub use email_repository::{EmailAttempt, EmailFilter, EmailRepository};
+pub use feature_flag_repository::FeatureFlagRepository;
 pub use file_repository::FileRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};
 pub use inventory_repository::{InventoryRepository, ReserveError, StockSet};

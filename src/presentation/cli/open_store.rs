@@ -7,17 +7,22 @@ use jiff::SignedDuration;
 
 use crate::{
     application::{
-        AccountPages, Store, Terms, catalogue::store_currency, people::log_in_limits::LogInLimits,
+        AccountPages, Store, Terms, VerifiedEmail, catalogue::store_currency,
+        people::log_in_limits::LogInLimits,
     },
-    domain::{context::Context, money::Currency},
+    domain::{cart::MAX_LINES, context::Context, money::Currency},
     infrastructure::{
         Infrastructure,
         adapters::{AdapterSettings, CallLimits, Files, Mail},
         events::transports,
+        guards::CartBounds,
         middleware::RateLimiter,
         repositories::{Database, DatabaseError, Setup},
     },
-    settings::{Capture, PaymentSettings, RateLimitSettings, Settings, StoreSettings},
+    settings::{
+        Capture, PaymentSettings, RateLimitSettings, RequirementSettings, Settings, StoreSettings,
+        VerifiedEmailFor,
+    },
 };
 
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
@@ -86,6 +91,7 @@ fn log_in_limits(settings: &RateLimitSettings) -> LogInLimits {
 /// Returns the store's terms.
 fn terms(settings: &Settings, default_currency: Currency) -> Terms {
     let (sandbox_emails, pages) = (settings.has_sandbox_emails(), settings.pages.clone());
+    let requirements = &settings.requirements;
     let settings = &settings.store;
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
     Terms {
@@ -99,10 +105,27 @@ fn terms(settings: &Settings, default_currency: Currency) -> Terms {
         cancellation: days(settings.cancellation_days),
         idempotency: SignedDuration::from_hours(settings.idempotency_hours.get().into()),
         capture_at_checkout: settings.capture == Capture::Automatic,
+        cart_bounds: Arc::new(cart_bounds(requirements)),
+        age_rules: requirements.minimum_ages.as_slice().into(),
+        verified_email: VerifiedEmail {
+            for_checkout: requirements.verified_email_for.contains(&VerifiedEmailFor::Checkout),
+            for_reviews: requirements.verified_email_for.contains(&VerifiedEmailFor::Reviews),
+        },
         pages: AccountPages {
             email_verification: pages.email_verification,
             password_reset: pages.password_reset,
         },
         sandbox_emails,
+    }
+}
+
+/// Returns the bounds of carts.
+fn cart_bounds(settings: &RequirementSettings) -> CartBounds {
+    let subtotals = settings.cart_minimum_subtotals.iter();
+    CartBounds {
+        max_lines: usize::try_from(settings.cart_max_lines.get())
+            .map_or(MAX_LINES, |lines| lines.min(MAX_LINES)),
+        minimum_subtotals: subtotals.map(|minimum| (minimum.currency, minimum.amount)).collect(),
+        currencies: settings.cart_currencies.iter().copied().collect(),
     }
 }

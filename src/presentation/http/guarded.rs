@@ -10,7 +10,7 @@ use http::request::Parts;
 use super::operation::OperationDescription;
 use super::routing::{Access, Policy};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::guards::{And, Guard, Or};
+use crate::infrastructure::guards::{And, Guard};
 
 /// The proof of a guard, for a handler of any axum service whose state implements [`LoadFacts`] for it. `By` says by
 /// what the facts are found, such as the type of the id in the path.
@@ -67,19 +67,6 @@ where
     }
 }
 
-impl<S, A, B, ByA, ByB> LoadFacts<Or<A, B>, (ByA, ByB)> for S
-where
-    S: LoadFacts<A, ByA> + LoadFacts<B, ByB>,
-    A: Guard<Facts: Send>,
-    B: Guard<Facts: Send>,
-{
-    async fn load_facts(&self, parts: &mut Parts) -> Result<(A::Facts, B::Facts), Failure> {
-        let first = LoadFacts::<A, ByA>::load_facts(self, parts).await?;
-        let second = LoadFacts::<B, ByB>::load_facts(self, parts).await?;
-        Ok((first, second))
-    }
-}
-
 /// What a guard adds to the API document: the principals that may call the route, and what its facts are loaded from.
 pub trait DescribeGuard<By = ()>: Guard {
     /// The principals that may call the route.
@@ -87,6 +74,16 @@ pub trait DescribeGuard<By = ()>: Guard {
 
     /// Adds what the facts are loaded from to the description of an operation.
     fn describe(_: &mut OperationDescription<'_>) {}
+}
+
+/// The principals are those of the first guard.
+impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA, ByB)> for And<A, B> {
+    const ACCESS: Access = A::ACCESS;
+
+    fn describe(operation: &mut OperationDescription<'_>) {
+        A::describe(operation);
+        B::describe(operation);
+    }
 }
 
 impl<G: DescribeGuard<By>, By> Policy for Guarded<G, By> {

@@ -5,6 +5,7 @@ pub mod body_limit;
 pub mod conditional;
 mod document;
 mod event_stream;
+pub mod feature;
 mod file_content;
 pub mod guarded;
 pub mod idempotency_key;

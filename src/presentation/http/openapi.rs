@@ -13,7 +13,7 @@ use super::routes;
 use super::routing::{BEARER, COOKIE};
 
 /// The groups of operations in the order of the document, each with its description.
-const TAGS: [(&str, &str); 31] = [
+const TAGS: [(&str, &str); 33] = [
     ("products", "Product lists, searches and products."),
     ("categories", "The category tree."),
     ("carts", "Carts of guests and users."),
@@ -28,6 +28,7 @@ const TAGS: [(&str, &str); 31] = [
     ("subscriptions", "Variants that are bought again every interval."),
     ("notifications", "Messages to users."),
     ("files", "The contents of files, such as images of products."),
+    ("feature-flags", "Features that are on or off."),
     ("sandbox", "The sandbox payment provider and e-mails, for tests."),
     ("health", "The state of the server."),
     ("documentation", "This document."),
@@ -43,6 +44,7 @@ const TAGS: [(&str, &str); 31] = [
     ("admin-webhooks", "Servers that receive events, and the deliveries to them."),
     ("admin-emails", "E-mails to customers and administrators."),
     ("admin-files", "Files, as administrators manage them."),
+    ("admin-feature-flags", "Features that administrators switch on and off, for all users or for some."),
     ("admin-jobs", "Work that the store does outside of requests."),
     ("admin-events", "Events, the subscribers to which they are delivered, and dead letters."),
 ];

@@ -1,6 +1,7 @@
 //! A store for tests, and helpers for its use cases.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -8,7 +9,7 @@ use undercroft::application::idempotency::{Render, Responder};
 use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector};
 use undercroft::application::selling::orders::OperationOutcome;
 use undercroft::application::selling::priced_cart::PricedCart;
-use undercroft::application::{AccountPages, Store, Terms};
+use undercroft::application::{AccountPages, Store, Terms, VerifiedEmail};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::CartLine;
 use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
@@ -32,6 +33,9 @@ pub fn terms() -> Terms {
         cancellation: SignedDuration::from_hours(14 * 24),
         idempotency: SignedDuration::from_hours(24),
         capture_at_checkout: true,
+        cart_bounds: Arc::default(),
+        age_rules: Arc::new([]),
+        verified_email: VerifiedEmail::default(),
         pages: AccountPages::default(),
         sandbox_emails: false,
     }

@@ -36,4 +36,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "event_traces",
         script: include_str!("../../../../migrations/0007_event_traces.sql"),
     },
+    Migration {
+        version: 8,
+        name: "feature_flags",
+        script: include_str!("../../../../migrations/0008_feature_flags.sql"),
+    },
 ];

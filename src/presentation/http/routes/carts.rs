@@ -9,7 +9,9 @@ use crate::application::selling::priced_cart::PricedCart;
 use crate::domain::cart::{CartLine, Delivery};
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
-use crate::infrastructure::exceptions::{InvalidDiscountCodeException, NotFound, OrderProcessingException};
+use crate::infrastructure::exceptions::{
+    InvalidDiscountCodeException, NotFound, OrderProcessingException, UnauthorizedAccessException,
+};
 use crate::presentation::http::bodies::CartBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::idempotency_key::Idempotent;
@@ -30,8 +32,8 @@ pub(super) fn routes() -> Routes {
         create_cart,
         get_cart: [NotFound::Cart],
         get_own_cart: [NotFound::Cart],
-        add_cart_item: [NotFound::Cart, any::<OrderProcessingException>()],
-        set_cart_item: [NotFound::Cart, any::<OrderProcessingException>()],
+        add_cart_item: [NotFound::Cart, UnauthorizedAccessException::AgeRestricted, any::<OrderProcessingException>()],
+        set_cart_item: [NotFound::Cart, UnauthorizedAccessException::AgeRestricted, any::<OrderProcessingException>()],
         remove_cart_item: [NotFound::Cart, NotFound::Variant, any::<OrderProcessingException>()],
         remove_cart_discount: [NotFound::Cart, any::<OrderProcessingException>()],
         set_cart_delivery: [NotFound::Cart, any::<OrderProcessingException>()],

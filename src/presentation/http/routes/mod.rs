@@ -5,6 +5,7 @@ mod admin_dead_letters;
 mod admin_discounts;
 mod admin_emails;
 mod admin_events;
+mod admin_feature_flags;
 mod admin_files;
 mod admin_jobs;
 mod admin_orders;
@@ -18,6 +19,7 @@ mod categories;
 mod checkout;
 mod documentation;
 mod email_verifications;
+mod feature_flags;
 mod files;
 mod health;
 mod me;
@@ -42,6 +44,7 @@ pub fn each() -> Vec<Routes> {
         admin_dead_letters::routes(),
         admin_emails::routes(),
         admin_events::routes(),
+        admin_feature_flags::routes(),
         admin_files::routes(),
         admin_jobs::routes(),
         admin_discounts::routes(),
@@ -56,6 +59,7 @@ pub fn each() -> Vec<Routes> {
         checkout::routes(),
         documentation::routes(),
         email_verifications::routes(),
+        feature_flags::routes(),
         files::routes(),
         health::routes(),
         me::routes(),

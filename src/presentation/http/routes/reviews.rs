@@ -6,8 +6,11 @@ use crate::application::catalogue::reviews::{self, CreateReview};
 use crate::domain::ids::ProductId;
 use crate::domain::review::Review;
 use crate::infrastructure::exceptions::{Conflict, NotFound, UnauthorizedAccessException};
+use crate::infrastructure::guards::{And, AuthenticationGuard, FeatureFlagGuard};
 use crate::infrastructure::repositories::ReviewFilter;
 use crate::presentation::http::bodies::ReviewBody;
+use crate::presentation::http::feature::ReviewsFeature;
+use crate::presentation::http::guarded::Guarded;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
@@ -24,6 +27,7 @@ pub(super) fn routes() -> Routes {
         create_review: [
             NotFound::Product,
             UnauthorizedAccessException::NotBought,
+            UnauthorizedAccessException::EmailNotVerified,
             Conflict::AlreadyReviewed,
         ],
     ]
@@ -67,12 +71,12 @@ async fn list_own_reviews(
 #[utoipa::path(post, path = "/v1/products/{id}/reviews", tag = "reviews", params(("id" = Uuid, Path)),
     request_body = CreateReview, responses((status = 201, body = ReviewBody)))]
 async fn create_review(
-    principal: LoggedIn,
+    principal: Guarded<And<AuthenticationGuard, FeatureFlagGuard>, ((), ReviewsFeature)>,
     State(app): State<AppState>,
     Path(product_id): Path<ProductId>,
     request: Idempotent<CreateReview>,
 ) -> HandlerResult<StoredResponse> {
-    let user_id = principal.user_id();
+    let user_id = principal.0.user_id();
     let render = created(
         |_: &Review| "/v1/me/reviews".to_owned(),
         |review| tagged(review.version, &ReviewBody::of(review)),

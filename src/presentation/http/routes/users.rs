@@ -4,7 +4,7 @@ use axum::extract::State;
 
 use crate::application::people::accounts::{self, CreateUser};
 use crate::domain::user::User;
-use crate::infrastructure::exceptions::EmailAlreadyUsedException;
+use crate::infrastructure::exceptions::{EmailAlreadyUsedException, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::log_in_origin::Origin;
@@ -16,7 +16,8 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::AppState;
 
 pub(super) fn routes() -> Routes {
-    routes![create_user: [any::<EmailAlreadyUsedException>()]].limited(SIGN_UP)
+    routes![create_user: [any::<EmailAlreadyUsedException>(), UnauthorizedAccessException::FeatureOff]]
+        .limited(SIGN_UP)
 }
 
 /// Register a customer

@@ -5,4 +5,5 @@ mod concurrent_changes;
 mod discounts;
 mod races;
 mod rates;
+mod requirements;
 mod round_trips;

@@ -26,6 +26,7 @@ const MIGRATIONS: &str = concat!(
     include_str!("../../../../migrations/0003_files.sql"),
     include_str!("../../../../migrations/0004_product_images.sql"),
     include_str!("../../../../migrations/0005_user_tokens.sql"),
+    include_str!("../../../../migrations/0008_feature_flags.sql"),
 );
 
 /// The most rows of a page.
@@ -196,6 +197,7 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO product_files SELECT products.id, files.id FROM products, files LIMIT 1",
         "INSERT INTO unused_files SELECT id, created_at FROM users LIMIT 1",
         "INSERT INTO postponed_events SELECT 'none', seq, subject, 0, occurred_at, NULL FROM outbox LIMIT 1",
+        "INSERT INTO feature_flags SELECT 'a', '', TRUE, FALSE, '[]', 10, 1, created_at, created_at FROM users LIMIT 1",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",
         "INSERT INTO discount_uses SELECT o.id, d.id FROM orders o, discounts d WHERE o.status = 'paid' LIMIT 1",

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::contract::resources_of;
@@ -45,6 +45,7 @@ const ANYONE: &[&str] = &[
     "POST /v1/carts",
     "POST /v1/carts/{id}/checkout",
     "POST /v1/carts/{id}/items",
+    "POST /v1/feature-flags/evaluations",
     "POST /v1/orders/{id}/cancel",
     "PUT /v1/carts/{id}/delivery",
     "PUT /v1/carts/{id}/discount",
@@ -210,9 +211,10 @@ fn assert_expected(what: &str, expected: Expected, response: &TestResponse) {
 async fn owners_reads(owner: &TestClient, resources: &[(&'static str, String)]) -> Vec<Value> {
     let mut read = Vec::new();
     for (kind, id) in resources {
-        if *kind == "notifications" {
-            let list = owner.get("/v1/notifications").await.expect(200)["items"].clone();
-            read.push(list.as_array().unwrap().iter().find(|item| item["id"] == *id).unwrap().clone());
+        if ["notifications", "me/sessions"].contains(kind) {
+            let list = owner.get(&format!("/v1/{kind}")).await.expect(200)["items"].clone();
+            let item = list.as_array().unwrap().iter().find(|item| item["id"] == *id).unwrap().clone();
+            read.push(json!([item["id"], item["read_at"]]));
         } else {
             read.push(owner.get(&format!("/v1/{kind}/{id}")).await.expect(200));
         }
@@ -227,7 +229,9 @@ on_both_engines!(every_principal_reaches_what_its_policy_allows_and_nothing_of_o
 async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(shop: &Shop) {
     let server = shop.server().await;
     let (owner, document) = (server.customer().await, document());
-    let resources = resources_of(server, &owner).await;
+    let mut resources = resources_of(server, &owner).await;
+    let session = owner.get("/v1/me/sessions").await.expect(200)["items"][0]["id"].clone();
+    resources.push(("me/sessions", session.as_str().unwrap().to_owned()));
     let before = owners_reads(&owner, &resources).await;
     let account = owner.get("/v1/me").await.expect(200);
     let marks: Vec<&str> = resources

@@ -11,6 +11,7 @@ mod entity_tags;
 mod event_stream;
 mod events;
 mod examples;
+mod feature_flags;
 mod files;
 mod framework;
 mod fuzz;

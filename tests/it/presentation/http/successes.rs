@@ -219,6 +219,11 @@ impl Resources<'_> {
                 text(&self.admin.post(&test, json!({})).await.expect(202)["id"])
             }
             "discounts" => self.created("discounts", discount(&unique("code"))).await,
+            "feature-flags" => {
+                let flag = json!({"enabled": true, "public": true, "rules": [{"value": true}]});
+                self.admin.put("/admin/v1/feature-flags/gift_wrap", flag).await.expect(200);
+                "gift_wrap".to_owned()
+            }
             "inventory" => self.shop.product().create().await.to_string(),
             "notifications" => self.notification().await,
             "orders" => {

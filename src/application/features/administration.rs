@@ -1,0 +1,131 @@
+//! Feature flags as administrators manage them.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::application::{Change, Store, check_version};
+use crate::domain::feature_flag::{EVERYONE, FeatureFlag, TargetingRule};
+use crate::infrastructure::exceptions::{Conflict, Failure, Fault, Location, NotFound, ValidationException};
+use crate::infrastructure::repositories::{FeatureFlagRepository, UnitOfWork};
+
+/// The most flags of a store: all of them are in memory.
+const MAX_FLAGS: usize = 200;
+
+/// The values of a flag.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceFeatureFlag {
+    /// The description, for administrators.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    pub description: String,
+    /// Whether rules and roll-out apply. If not, the feature is off for everyone.
+    pub enabled: bool,
+    /// Whether pages of the shop may evaluate the flag.
+    #[serde(default)]
+    pub public: bool,
+    /// The rules, of which the first that matches decides.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    pub rules: Vec<TargetingRule>,
+    /// The share of the users for whom no rule matches that have the feature, in basis points: 10000 is everyone. A
+    /// user always has the same result, and keeps the feature when the share grows. Guests who send no targeting key
+    /// have it only if everyone has.
+    #[serde(default = "everyone")]
+    #[schema(minimum = 0, maximum = 10_000, default = 10_000)]
+    pub rollout: i64,
+}
+
+fn everyone() -> i64 {
+    EVERYONE
+}
+
+/// Returns all flags by their keys.
+pub async fn flags(store: &Store) -> Result<Vec<FeatureFlag>, Failure> {
+    Ok(FeatureFlagRepository(&mut store.database().read().await?).all().await?)
+}
+
+/// Returns a flag.
+///
+/// # Errors
+///
+/// [`NotFound::FeatureFlag`].
+pub async fn flag(store: &Store, key: String) -> Result<FeatureFlag, Failure> {
+    Ok(store.database().read().await?.find(key).await?.ok_or(NotFound::FeatureFlag)?)
+}
+
+/// Replaces the values of a flag; creates it if there is none.
+///
+/// # Errors
+///
+/// A [`ValidationException`] for a key that no flag can have, [`Conflict::TooManyFeatureFlags`], and
+/// [`Conflict::PreconditionFailed`] if the flag has another version than the expected one, or does not exist.
+pub async fn replace(
+    store: &Store,
+    key: String,
+    expected_version: Option<i64>,
+    values: ReplaceFeatureFlag,
+) -> Result<FeatureFlag, Failure> {
+    check_key(&key)?;
+    let change = Change { id: key, expected_version, to: values };
+    let write = store.database().write(change, async |work, change| replace_in(work, change).await);
+    let flag = write.await;
+    store.features.forget();
+    flag
+}
+
+async fn replace_in(
+    work: &mut UnitOfWork,
+    change: &Change<String, ReplaceFeatureFlag>,
+) -> Result<FeatureFlag, Failure> {
+    work.lock_name("feature_flags").await?;
+    let now = work.now();
+    let ReplaceFeatureFlag { description, enabled, public, rules, rollout } = change.to.clone();
+    let new = FeatureFlag {
+        key: change.id.clone(),
+        description,
+        enabled,
+        public,
+        rules,
+        rollout,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let Some(known) = work.find::<FeatureFlag>(change.id.clone()).await? else {
+        check_version(0, change.expected_version)?;
+        if FeatureFlagRepository(work).all().await?.len() >= MAX_FLAGS {
+            return Err(Conflict::TooManyFeatureFlags.into());
+        }
+        work.insert(&new).await?;
+        return Ok(new);
+    };
+    check_version(known.version, change.expected_version)?;
+    let mut flag = FeatureFlag { version: known.version, created_at: known.created_at, ..new };
+    work.update(&mut flag).await?;
+    Ok(flag)
+}
+
+/// Checks that a text can be the key of a flag: 1 to 100 small letters, digits, `.`, `_` and `-`.
+fn check_key(key: &str) -> Result<(), Failure> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    if (1..=100).contains(&key.len()) && key.chars().all(is_allowed) {
+        return Ok(());
+    }
+    Err(ValidationException::one(Location::Parameter("key".to_owned()), Fault::Invalid).into())
+}
+
+/// Deletes a flag. A feature of the store that had it is on again.
+///
+/// # Errors
+///
+/// [`NotFound::FeatureFlag`].
+pub async fn remove(store: &Store, key: String) -> Result<(), Failure> {
+    let write = store.database().write(key, async |work, key| {
+        let removed = work.remove::<FeatureFlag>(key.clone()).await?;
+        if removed { Ok(()) } else { Err(Failure::from(NotFound::FeatureFlag)) }
+    });
+    let removed = write.await;
+    store.features.forget();
+    removed
+}

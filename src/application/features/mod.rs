@@ -1,0 +1,135 @@
+//! Feature flags: evaluated for users and pages, and changed by administrators.
+//!
+//! All flags of a store are read together, at most every two seconds by a process: a change is effective on every
+//! server within that time, and at once on the one that made it.
+
+mod administration;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::administration::{ReplaceFeatureFlag, flag, flags, remove, replace};
+use crate::application::Store;
+use crate::domain::feature_flag::{Evaluation, EvaluationContext, EvaluationError, FeatureFlag};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::guards::{FeatureFlagGuard, Guard};
+use crate::infrastructure::repositories::FeatureFlagRepository;
+
+/// How long flags that were read are used.
+const READ_FOR: SignedDuration = SignedDuration::from_secs(2);
+
+/// The features of the store that have a flag. Without one in the database they are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feature {
+    /// Customers register.
+    SignUp,
+    /// Guests check out.
+    GuestCheckout,
+    /// Buyers write reviews.
+    Reviews,
+}
+
+impl Feature {
+    /// Returns the key of the flag.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign_up",
+            Self::GuestCheckout => "guest_checkout",
+            Self::Reviews => "reviews",
+        }
+    }
+}
+
+/// Flags by their keys.
+type Flags = BTreeMap<String, FeatureFlag>;
+
+/// The flags as they were read last. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Features(Arc<RwLock<Option<ReadFlags>>>);
+
+/// Flags with the time at which they were read.
+#[derive(Debug, Clone)]
+struct ReadFlags {
+    read_at: Timestamp,
+    flags: Arc<Flags>,
+}
+
+impl Features {
+    /// Returns the flags that were read within the last two seconds.
+    fn recent(&self, now: Timestamp) -> Option<Arc<Flags>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .as_ref()
+            .filter(|known| (known.read_at..known.read_at + READ_FOR).contains(&now))
+            .map(|known| Arc::clone(&known.flags))
+    }
+
+    /// Uses these flags for two seconds.
+    fn set(&self, now: Timestamp, flags: Arc<Flags>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(ReadFlags { read_at: now, flags });
+    }
+
+    /// Lets the flags be read before they are used again.
+    fn forget(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Returns all flags, which may be two seconds old.
+async fn known(store: &Store) -> Result<Arc<Flags>, Failure> {
+    let now = store.now();
+    if let Some(flags) = store.features.recent(now) {
+        return Ok(flags);
+    }
+    let flags = FeatureFlagRepository(&mut store.database().read().await?).all().await?;
+    let flags: Flags = flags.into_iter().map(|flag| (flag.key.clone(), flag)).collect();
+    let flags = Arc::new(flags);
+    store.features.set(now, Arc::clone(&flags));
+    Ok(flags)
+}
+
+/// Evaluates the flag of a feature of the store.
+pub async fn evaluate(
+    store: &Store,
+    feature: Feature,
+    context: &EvaluationContext,
+) -> Result<Evaluation, Failure> {
+    let flags = known(store).await?;
+    let flag = flags.get(feature.key());
+    Ok(flag.map_or(Evaluation::built_in(true), |flag| flag.evaluate(context)))
+}
+
+/// Fails unless a feature is on.
+///
+/// # Errors
+///
+/// Those of [`FeatureFlagGuard`].
+pub(crate) async fn require(
+    store: &Store,
+    feature: Feature,
+    context: &EvaluationContext,
+) -> Result<FeatureFlagGuard, Failure> {
+    FeatureFlagGuard::check(evaluate(store, feature, context).await?)
+}
+
+/// Evaluates the flags that pages may evaluate: those with these keys, or all of them.
+pub async fn evaluate_public(
+    store: &Store,
+    keys: Option<&[String]>,
+    context: &EvaluationContext,
+) -> Result<Vec<(String, Evaluation)>, Failure> {
+    let flags = known(store).await?;
+    let public = |key: &String| flags.get(key).filter(|flag| flag.public);
+    let Some(keys) = keys else {
+        let all = flags.values().filter(|flag| flag.public);
+        return Ok(all.map(|flag| (flag.key.clone(), flag.evaluate(context))).collect());
+    };
+    let missing = Evaluation::failed(EvaluationError::FlagNotFound);
+    let evaluated = keys.iter().map(|key| {
+        let evaluation = public(key).map_or(missing, |flag| flag.evaluate(context));
+        (key.clone(), evaluation)
+    });
+    Ok(evaluated.collect())
+}

@@ -1,0 +1,52 @@
+//! What the store requires of carts and users.
+
+use std::num::NonZeroU32;
+
+use serde::Deserialize;
+
+use super::non_zero;
+use super::readers::{parsed_list, subtotals};
+use crate::domain::age::AgeRule;
+use crate::domain::cart::MAX_LINES;
+use crate::domain::money::{Currency, Money};
+
+/// `[requirements]`: what the store requires of carts and users.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequirementSettings {
+    /// The most lines of a cart; at most [`MAX_LINES`] count.
+    pub cart_max_lines: NonZeroU32,
+    /// The least subtotal of an order in each currency that has one.
+    #[serde(deserialize_with = "subtotals")]
+    pub cart_minimum_subtotals: Vec<Money>,
+    /// The currencies that a cart may have; every one if there are none.
+    #[serde(deserialize_with = "parsed_list")]
+    pub cart_currencies: Vec<Currency>,
+    /// The minimum ages of countries.
+    #[serde(deserialize_with = "parsed_list")]
+    pub minimum_ages: Vec<AgeRule>,
+    /// What requires a verified e-mail address.
+    pub verified_email_for: Vec<VerifiedEmailFor>,
+}
+
+/// What may require a verified e-mail address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerifiedEmailFor {
+    /// A checkout.
+    Checkout,
+    /// A review.
+    Reviews,
+}
+
+impl Default for RequirementSettings {
+    fn default() -> Self {
+        Self {
+            cart_max_lines: non_zero(u32::try_from(MAX_LINES).unwrap_or(u32::MAX)),
+            cart_minimum_subtotals: Vec::new(),
+            cart_currencies: Vec::new(),
+            minimum_ages: Vec::new(),
+            verified_email_for: Vec::new(),
+        }
+    }
+}
