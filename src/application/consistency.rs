@@ -73,6 +73,10 @@ const ALWAYS: &[Rule] = &[
         "a refunded payment has nothing left authorized",
         "SELECT COUNT(*) FROM payments WHERE status = 'refunded' AND (captured <> refunded OR authorized <> captured)",
     ),
+    (
+        "the entries of the audit log are numbered without gaps",
+        "SELECT COALESCE(MAX(number), 0) - COUNT(*) FROM audit_log",
+    ),
     ("order numbers have no gaps", "SELECT COALESCE(MAX(number), 0) - COUNT(*) FROM orders"),
     (
         "invoice numbers have no gaps",

@@ -5,6 +5,7 @@
 //! routes; but the input of a use case may be the body of a request (serde, utoipa), and [`idempotency`] stores
 //! responses to repeat them.
 
+pub mod audit;
 pub mod catalogue;
 pub mod consistency;
 pub mod demo;
@@ -32,6 +33,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::domain::age::AgeRule;
+use crate::domain::audit::Actor;
 use crate::domain::country::Country;
 use crate::domain::money::Currency;
 use crate::infrastructure::Infrastructure;
@@ -77,6 +79,14 @@ impl Store {
             features: Features::default(),
             password_resets,
         }
+    }
+
+    /// Returns the same store, whose transactions record this actor in the audit log.
+    #[must_use]
+    pub fn acting(&self, actor: Arc<Actor>) -> Self {
+        let mut store = self.clone();
+        store.infrastructure.database = store.infrastructure.database.acting(actor);
+        store
     }
 
     /// Returns the database.

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod age;
+pub mod audit;
 pub mod cart;
 pub mod category;
 pub mod context;

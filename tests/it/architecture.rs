@@ -45,8 +45,15 @@ const OUTSIDE_OF_THE_DOMAIN: [&str; 13] = [
 /// The folders with files of ours.
 const FOLDERS: [&str; 7] = ["src", "tests", "benches", "examples", "docs", "locales", "migrations"];
 /// The files of the application that belong to no capability.
-const APPLICATION: [&str; 6] =
-    ["consistency.rs", "demo.rs", "idempotency.rs", "mod.rs", "partial_update.rs", "readiness.rs"];
+const APPLICATION: [&str; 7] = [
+    "audit.rs",
+    "consistency.rs",
+    "demo.rs",
+    "idempotency.rs",
+    "mod.rs",
+    "partial_update.rs",
+    "readiness.rs",
+];
 
 #[derive(Clone)]
 struct Source {

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::domain::audit::SecurityAction;
 use crate::domain::events::UserRegistered;
 use crate::domain::feature_flag::EvaluationContext;
 use crate::domain::user::{Role, User};
@@ -91,6 +92,7 @@ pub async fn make_admin(work: &mut UnitOfWork, new: &CreateUser, hash: &str) -> 
         user.name.clone_from(name);
     }
     work.update(&mut user).await?;
+    work.record(SecurityAction::AdministratorMade, Some(user.id));
     SessionRepository::remove_all_of(work, user.id).await?;
     Ok(user)
 }
@@ -118,6 +120,13 @@ async fn insert(work: &mut UnitOfWork, new: &CreateUser, hash: &str, role: Role)
         preferences.locale.clone_from(&new.locale);
         PreferencesRepository::save(work, &mut preferences).await?;
     }
+    work.record(
+        match role {
+            Role::Customer => SecurityAction::Registered,
+            Role::Admin => SecurityAction::AdministratorMade,
+        },
+        Some(user.id),
+    );
     work.publish(&UserRegistered { user_id: user.id }).await?;
     Ok(user)
 }

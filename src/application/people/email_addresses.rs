@@ -8,6 +8,7 @@ use super::tokens;
 use super::users::lock_not_erased;
 use crate::application::emails::accounts::{are_sent, write_notice};
 use crate::application::{Mailing, Store};
+use crate::domain::audit::SecurityAction;
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
@@ -61,6 +62,7 @@ pub(super) async fn begin_change(
     user: &User,
     email: &str,
 ) -> Result<(), Failure> {
+    work.record(SecurityAction::EmailChangeRequested, Some(user.id));
     tokens::issue(work, mailing, (user.id, TokenPurpose::EmailChange), email).await?;
     write_notice(work, &mailing.terms, "email_change_requested", (user.id, &user.email)).await
 }
@@ -75,12 +77,14 @@ async fn verify_in(work: &mut UnitOfWork, text: &SecretString) -> Result<(), Fai
     let (token, mut user) = tokens::use_once(work, text, &PURPOSES).await?;
     if token.purpose == TokenPurpose::EmailChange {
         user.email = token.email;
+        work.record(SecurityAction::EmailChanged, Some(user.id));
         // those that were sent to the former address
         UserTokenRepository::end_all_of(work, user.id).await?;
     } else if token.email != user.email {
         return Err(tokens::invalid());
     }
     user.email_verified_at = Some(work.now());
+    work.record(SecurityAction::EmailVerified, Some(user.id));
     match work.update(&mut user).await {
         Err(error) if error.is_taken("users_email") => Err(EmailAlreadyUsedException.into()),
         updated => Ok(updated?),

@@ -11,6 +11,7 @@ use super::tokens;
 use super::users::lock_not_erased;
 use crate::application::emails::accounts::are_sent;
 use crate::application::{Mailing, Store};
+use crate::domain::audit::SecurityAction;
 use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
@@ -82,6 +83,7 @@ async fn send(store: &Store, request: RequestPasswordReset) -> Result<(), Failur
 async fn send_in(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Result<(), Failure> {
     let Some(user) = UserRepository(work).by_email(email).await? else { return Ok(()) };
     let user = lock_not_erased(work, user.id).await?;
+    work.record(SecurityAction::PasswordResetRequested, Some(user.id));
     tokens::issue(work, mailing, (user.id, TokenPurpose::PasswordReset), &user.email).await
 }
 
@@ -99,6 +101,7 @@ pub async fn reset(store: &Store, request: ResetPassword) -> Result<(), Failure>
             user.email_verified_at = Some(work.now());
         }
         user.password_hash = Some(hash.clone());
+        work.record(SecurityAction::PasswordReset, Some(user.id));
         work.update(&mut user).await?;
         UserTokenRepository::end_all_of(work, user.id).await?;
         SessionRepository::remove_all_of(work, user.id).await?;

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::domain::audit::SecurityAction;
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
@@ -152,6 +153,9 @@ async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) 
         attempt.take_back().await;
     }
     let matches = matches?;
+    if !matches {
+        sessions::record(store, SecurityAction::PasswordRefused, Some(user_id)).await?;
+    }
     Ok(hash.filter(|_| matches).ok_or_else(|| fault(Fault::WrongPassword))?)
 }
 
@@ -170,6 +174,7 @@ async fn apply(
     set_members(&mut user, change, work.now())?;
     if let Some(hash) = &hashes.new {
         user.password_hash = Some(hash.clone());
+        work.record(SecurityAction::PasswordChanged, Some(user.id));
         // who knew the former password may have requested them
         UserTokenRepository::end_all_of(work, user.id).await?;
     }
@@ -212,6 +217,7 @@ async fn change_email(
         return email_addresses::begin_change(work, mailing, user, email).await;
     }
     email.clone_into(&mut user.email);
+    work.record(SecurityAction::EmailChanged, Some(user.id));
     user.email_verified_at = None;
     Ok(UserTokenRepository::end_all_of(work, user.id).await?)
 }

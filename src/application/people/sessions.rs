@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::domain::audit::SecurityAction;
 use crate::domain::ids::{CartId, SessionId, UserId};
 use crate::domain::user::{Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
@@ -75,6 +76,7 @@ pub async fn log_in(
         attempt.take_back().await;
     }
     let (Some(user), Some(hash), true) = (found, hash, matches?) else {
+        record(store, SecurityAction::LogInRefused, user_id).await?;
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
 
@@ -91,7 +93,27 @@ pub async fn log_in(
     let write = store.database().write(given, async |work, (terms, user, hashes, client)| {
         create(work, terms, user, hashes, client).await
     });
-    Ok(CreatedSession { device, ..write.await? })
+    let created = write.await;
+    let is_refused = |failure: &Failure| {
+        matches!(failure.downcast_ref(), Some(UnauthorizedAccessException::WrongCredentials))
+    };
+    if created.as_ref().is_err_and(is_refused) {
+        record(store, SecurityAction::LogInRefused, user_id).await?;
+    }
+    Ok(CreatedSession { device, ..created? })
+}
+
+/// Records an action that changed nothing, such as an attempt with a wrong password.
+pub(super) async fn record(
+    store: &Store,
+    action: SecurityAction,
+    user_id: Option<UserId>,
+) -> Result<(), Failure> {
+    let write = store.database().write((action, user_id), async |work, &(action, user_id)| {
+        work.record(action, user_id);
+        Ok(())
+    });
+    write.await
 }
 
 /// The client that logs in.
@@ -128,6 +150,7 @@ async fn create(
     };
     work.insert(&session).await?;
     SessionRepository::keep_newest(work, user.id, MAX_SESSIONS).await?;
+    work.record(SecurityAction::LoggedIn, Some(user.id));
     if let Some(cart_id) = client.cart_id {
         cart::merge(work, terms, user.id, cart_id).await?;
     }
@@ -202,14 +225,18 @@ pub async fn end(store: &Store, user_id: UserId, id: SessionId) -> Result<(), Fa
 /// Ends a session, if it has not ended before.
 pub async fn log_out(store: &Store, token_hash: Vec<u8>) -> Result<(), Failure> {
     let write = store.database().write(token_hash, async |work, token_hash| {
-        SessionRepository::remove(work, token_hash).await.map_err(Failure::from)
+        if let Some(user_id) = SessionRepository::remove(work, token_hash).await? {
+            work.record(SecurityAction::LoggedOut, Some(user_id));
+        }
+        Ok(())
     });
-    write.await.map(drop)
+    write.await
 }
 
 /// Ends all sessions of a user.
 pub async fn log_out_everywhere(store: &Store, user_id: UserId) -> Result<(), Failure> {
     let write = store.database().write(user_id, async |work, user_id| {
+        work.record(SecurityAction::LoggedOutEverywhere, Some(*user_id));
         SessionRepository::remove_all_of(work, *user_id).await.map_err(Failure::from)
     });
     write.await.map(drop)

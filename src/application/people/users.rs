@@ -1,5 +1,6 @@
 //! Users, as administrators manage them: listed, given a role, erased. The last administrator cannot be removed.
 
+use crate::domain::audit::SecurityAction;
 use crate::domain::events::{SubscriptionChanged, UserErased};
 use crate::domain::ids::UserId;
 use crate::domain::state::State;
@@ -52,6 +53,7 @@ async fn change_role_in(work: &mut UnitOfWork, change: &Change<UserId, Role>) ->
         check_other_admin(work, id).await?;
     }
     user.role = role;
+    work.record(SecurityAction::RoleChanged, Some(id));
     work.update(&mut user).await?;
     SessionRepository::remove_all_of(work, id).await?;
     Ok(user)
@@ -76,6 +78,7 @@ pub(super) async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Fa
         let status = SubscriptionStatus::Cancelled.name().to_owned();
         work.publish(&SubscriptionChanged { subscription_id, user_id: id, status }).await?;
     }
+    work.record(SecurityAction::Erased, Some(id));
     Ok(work.publish(&UserErased { user_id: id }).await?)
 }
 

@@ -13,6 +13,7 @@
 //! 2. Add its `mod` and `pub use` lines here.
 //! 3. Add a new type of id to `domain/ids.rs`.
 
+mod audit_repository;
 mod cart_repository;
 mod catalogue_index;
 mod category_repository;
@@ -43,6 +44,7 @@ mod user_repository;
 mod user_token_repository;
 mod webhook_repository;
 
+pub use audit_repository::{AuditFilter, AuditRepository};
 pub use cart_repository::CartRepository;
 pub use catalogue_index::{
     AdminProductFilter, Facets, ListPosition, NEWEST_POSTINGS, PriceBand, ProductFilter, ProductSort,

@@ -77,9 +77,9 @@ impl SessionRepository<'_> {
         Ok(work.execute(sql, &params![token_hash, new_hash]).await? == 1)
     }
 
-    /// Removes a session; returns whether there was one.
-    pub async fn remove(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<bool, DatabaseError> {
-        work.remove::<Session>(token_hash.to_vec()).await
+    /// Removes a session; returns its user, if there was one.
+    pub async fn remove(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<Option<UserId>, DatabaseError> {
+        work.first("DELETE FROM sessions WHERE token_hash = $1 RETURNING user_id", &params![token_hash]).await
     }
 
     /// Removes all sessions of a user; returns their number.

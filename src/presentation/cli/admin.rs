@@ -5,11 +5,10 @@ use std::io::{Read, Write, stdin, stdout};
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CliError, open_store::open_store};
+use super::{CliError, open_store::open_to_change};
 use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::application::people::common_passwords::check_password;
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User, is_email};
-use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
 
 /// The most bytes that are read from standard input; no valid password has more.
@@ -48,7 +47,7 @@ impl Admin {
         let password = password()?;
         check_password(&password, &email, name.as_deref().unwrap_or_default())
             .map_err(|_| CliError::CommonPassword)?;
-        let store = open_store(&settings, Setup::IfEmpty).await?;
+        let store = open_to_change(&settings, "admin create").await?;
         let new = CreateUser { email, password, name, birth_date: None, locale: None };
         let User { id, email, version, .. } = create_admin(&store, new).await.map_err(CliError::Store)?;
         let existed = if version > 1 { "; the password was replaced, and its sessions ended" } else { "" };

@@ -13,6 +13,7 @@ use super::exit::{Exit, database_exit};
 use super::private_file::InvalidOutput;
 use super::torture::TortureError;
 use crate::application::{export::ExportError, import::run::ImportError};
+use crate::domain::audit::BrokenChain;
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
 use crate::infrastructure::exceptions::{Failure, with_causes};
 use crate::infrastructure::repositories::{
@@ -125,6 +126,9 @@ pub enum CliError {
         /// The error of the attempt.
         error: String,
     },
+    /// The audit log is not what was written.
+    #[error("the audit log is not what was written")]
+    Audit(#[source] BrokenChain),
     /// The database cannot be used.
     #[error(transparent)]
     Database(DatabaseError),
@@ -158,6 +162,7 @@ impl CliError {
             | Self::Export(_)
             | Self::Output(_)
             | Self::DeadLetter { .. }
+            | Self::Audit(_)
             | Self::File { .. } => Exit::Failure,
             Self::Interrupted(_) => Exit::Interrupted,
             Self::Problems { exit, .. } => *exit,

@@ -7,7 +7,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{CliError, counted, open_store::open_store, print_item};
+use super::{
+    CliError, counted,
+    open_store::{open_store, open_to_change},
+    print_item,
+};
 use crate::application::Store;
 use crate::application::jobs::job_queue;
 use crate::domain::ids::JobId;
@@ -81,11 +85,11 @@ fn object(text: &str) -> Result<Map<String, Value>, serde_json::Error> {
 impl Jobs {
     /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let setup = match self.command {
-            JobsCommand::List(_) => Setup::ReadOnly,
-            JobsCommand::Run(_) | JobsCommand::Cancel(_) => Setup::IfEmpty,
+        let store = match self.command {
+            JobsCommand::List(_) => open_store(&settings, Setup::ReadOnly).await?,
+            JobsCommand::Run(_) => open_to_change(&settings, "jobs run").await?,
+            JobsCommand::Cancel(_) => open_to_change(&settings, "jobs cancel").await?,
         };
-        let store = open_store(&settings, setup).await?;
         match self.command {
             JobsCommand::List(list) => list.run(&store).await,
             JobsCommand::Run(Run { name, arguments, due_at }) => {

@@ -10,6 +10,7 @@
 //! 3. If it can fail in a new way, add a variant to [`CliError`] with its [`Exit`]; several are an enum of the command.
 
 mod admin;
+mod audit;
 mod backup;
 mod completions;
 mod copy;
@@ -186,6 +187,8 @@ pub enum Command {
     Doctor(doctor::Doctor),
     /// Manage administrators
     Admin(admin::Admin),
+    /// Export or verify the audit log
+    Audit(audit::Audit),
     /// Show the log of events, and manage their delivery
     Events(events::Events),
     /// Show, run or cancel jobs: work that a server or worker does outside of requests
@@ -222,6 +225,7 @@ impl Command {
             Self::Man(man) => man.run(),
             Self::Doctor(doctor) => doctor.run(settings).await,
             Self::Admin(admin) => admin.run(settings).await,
+            Self::Audit(audit) => audit.run(settings).await,
             Self::Events(events) => events.run(settings).await,
             Self::Jobs(jobs) => jobs.run(settings).await,
             Self::Webhooks(webhooks) => webhooks.run(settings).await,

@@ -10,7 +10,7 @@ use crate::{
         AccountPages, Store, Terms, VerifiedEmail, catalogue::store_currency,
         people::log_in_limits::LogInLimits,
     },
-    domain::{cart::MAX_LINES, context::Context, money::Currency},
+    domain::{audit::Actor, cart::MAX_LINES, context::Context, money::Currency},
     infrastructure::{
         Infrastructure,
         adapters::{AdapterSettings, CallLimits, Files, Mail},
@@ -41,6 +41,12 @@ pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Stor
     let mut store = Store::new(infrastructure, terms(settings, currency));
     store.log_in_limits = log_in_limits(&settings.rate_limits);
     Ok(store)
+}
+
+/// Opens the store for a command that changes it, such as `jobs run`; the audit log records the command.
+pub(super) async fn open_to_change(settings: &Settings, command: &str) -> Result<Store, DatabaseError> {
+    let store = open_store(settings, Setup::IfEmpty).await?;
+    Ok(store.acting(Arc::new(Actor::command(command))))
 }
 
 /// Returns the currency of requests that name none: that of the settings, or of the store's first import.

@@ -4,7 +4,11 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CliError, counted, open_store::open_store, print_item};
+use super::{
+    CliError, counted,
+    open_store::{open_store, open_to_change},
+    print_item,
+};
 use crate::application::Store;
 use crate::application::webhooks::{deliveries, endpoints};
 use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
@@ -66,11 +70,13 @@ struct Id {
 impl Webhooks {
     /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let setup = match self.command {
-            WebhooksCommand::List(_) | WebhooksCommand::Deliveries(_) => Setup::ReadOnly,
-            WebhooksCommand::Test(_) | WebhooksCommand::Retry(_) => Setup::IfEmpty,
+        let store = match self.command {
+            WebhooksCommand::List(_) | WebhooksCommand::Deliveries(_) => {
+                open_store(&settings, Setup::ReadOnly).await?
+            }
+            WebhooksCommand::Test(_) => open_to_change(&settings, "webhooks test").await?,
+            WebhooksCommand::Retry(_) => open_to_change(&settings, "webhooks retry").await?,
         };
-        let store = open_store(&settings, setup).await?;
         match self.command {
             WebhooksCommand::List(List { json }) => list(&store, json).await,
             WebhooksCommand::Deliveries(Deliveries { endpoint, lines, json }) => {

@@ -1,5 +1,6 @@
 //! The HTTP API: routes, request and response bodies, validation and the API document.
 
+mod actor;
 pub mod bodies;
 pub mod body_limit;
 pub mod conditional;

@@ -1,17 +1,18 @@
 //! The layer around every request: its id, the limit of its body, its line in the log, its signal.
 
 use std::fmt::{self, Display};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{HOST, TRANSFER_ENCODING};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::actor::{RequestOrigin, RequestUser};
 use super::body_limit::BodyLimit;
 use super::state::AppState;
 use crate::domain::ids::UserId;
@@ -26,29 +27,20 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header with the trace that a request belongs to (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
 
-/// The user of a request, whom the extractors of principals find: an extension of the request.
-#[derive(Clone, Default)]
-pub(super) struct RequestUser(Arc<OnceLock<UserId>>);
-
-impl RequestUser {
-    /// Sets the user of a request.
-    pub(super) fn set(extensions: &Extensions, user_id: UserId) {
-        if let Some(Self(user)) = extensions.get() {
-            // a second extractor finds the same user
-            let _ = user.set(user_id);
-        }
-    }
-}
-
 /// Gives the request an id, logs it in one line, and returns the id in the response. The line has the route instead
 /// of the path and no query, since ids and queries may be personal data.
 pub(super) async fn observe(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = app.store.database().context().ids.uuid();
     let method = request.method().clone();
-    let client =
-        request.extensions().get().and_then(|client: &Client| logged_address(app.client_address, client));
+    let client = request.extensions().get::<Client>();
+    let origin = RequestOrigin {
+        request_id: id,
+        network: client.filter(|_| app.client_address != ClientAddress::None).map(Client::network),
+    };
+    let client = client.and_then(|client| logged_address(app.client_address, client));
     let (route, user) = (request.extensions().get::<MatchedPath>().cloned(), RequestUser::default());
+    request.extensions_mut().insert(origin);
     request.extensions_mut().insert(BodyLimit::of(&app.http));
     request.extensions_mut().insert(user.clone());
     let trace = TraceContext::of_request(id, cause(request.headers()));
@@ -62,8 +54,8 @@ pub(super) async fn observe(State(app): State<AppState>, mut request: Request, n
     };
     let response = with_instance(response, id);
     let route = route.as_ref().map(MatchedPath::as_str);
-    let observed =
-        Observed { id, trace, method: &method, route, user_id: user.0.get().copied(), client, began };
+    let user_id = user.get().map(|user| user.user_id);
+    let observed = Observed { id, trace, method: &method, route, user_id, client, began };
     observed.finish(response, &app.store.infrastructure.bus)
 }
 

@@ -13,7 +13,7 @@ use super::routes;
 use super::routing::{BEARER, COOKIE};
 
 /// The groups of operations in the order of the document, each with its description.
-const TAGS: [(&str, &str); 33] = [
+const TAGS: [(&str, &str); 34] = [
     ("products", "Product lists, searches and products."),
     ("categories", "The category tree."),
     ("carts", "Carts of guests and users."),
@@ -46,6 +46,7 @@ const TAGS: [(&str, &str); 33] = [
     ("admin-files", "Files, as administrators manage them."),
     ("admin-feature-flags", "Features that administrators switch on and off, for all users or for some."),
     ("admin-jobs", "Work that the store does outside of requests."),
+    ("admin-audit-log", "What administrators did, and what concerns the security of accounts."),
     ("admin-events", "Events, the subscribers to which they are delivered, and dead letters."),
 ];
 

@@ -12,8 +12,8 @@ use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri, request::Parts};
 
+use super::actor::{ActingUser, RequestUser};
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
-use super::observe::RequestUser;
 use super::operation::OperationDescription;
 use super::routing::{Access, Argument, Policy};
 use super::state::AppState;
@@ -199,8 +199,9 @@ impl<'a> Token<'a> {
     /// Returns the user with the session, sets the user of the request, and counts the request for the user.
     async fn session(&self, app: &AppState, parts: &Parts) -> Result<Option<Principal>, Failure> {
         let found = sessions::by_token_hash(&app.store, &token_hash(self.text)).await?;
-        if let Some((_, user)) = &found {
-            RequestUser::set(&parts.extensions, user.id);
+        if let Some((session, user)) = &found {
+            let acting = ActingUser { user_id: user.id, session_id: session.id() };
+            RequestUser::set(&parts.extensions, acting);
             if let Some(limits) = parts.extensions.get::<RequestLimits>() {
                 limits.count_user(Partition::User(user.id.0)).await?;
             }

@@ -19,8 +19,9 @@
 use std::collections::HashMap;
 use std::future::ready;
 
+use axum::Extension;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::handler::Handler;
 use axum::middleware::{map_request, map_response};
 use axum::response::Response;
@@ -31,9 +32,10 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+use super::actor::AdministrationId;
 use super::body_limit::BodyLimit;
 use super::operation::OperationDescription;
-use super::state::AppState;
+use super::state::{AppState, State};
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, UnauthorizedAccessException};
 use crate::infrastructure::middleware::{PublicResponse, RateClass};
@@ -71,7 +73,7 @@ pub trait Argument {
     fn describe(_: &mut OperationDescription<'_>) {}
 }
 
-impl<T> Argument for State<T> {}
+impl Argument for State<AppState> {}
 
 /// The arguments of a handler that begin with a [`Policy`].
 pub trait BeginsWithPolicy {
@@ -154,19 +156,22 @@ impl Routes {
         signature: Signature,
         failures: fn() -> Vec<Failure>,
     ) -> Self {
+        let mut router = match signature.access {
+            Access::Public => router,
+            Access::Anyone | Access::LoggedIn | Access::Admin => router.layer(map_response(private)),
+        };
         for (path, item) in &mut paths.paths {
             for (method, operation) in operations(item) {
                 let function = operation.operation_id.take().unwrap_or_default();
                 let operation_id = operation_id(path, &function);
                 operation.operation_id = Some(operation_id.clone());
+                if signature.access == Access::Admin {
+                    router = router.layer(Extension(AdministrationId(operation_id.as_str().into())));
+                }
                 let (path, class) = (path.clone(), RateClass::General);
                 self.described.push(Described { operation_id, method, path, signature, failures, class });
             }
         }
-        let router = match signature.access {
-            Access::Public => router,
-            Access::Anyone | Access::LoggedIn | Access::Admin => router.layer(map_response(private)),
-        };
         Self { router: self.router.routes((schemas, paths, router)), ..self }
     }
 
@@ -318,7 +323,6 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
 
 #[cfg(test)]
 mod adding_one {
-    use axum::extract::State;
     use serde::Serialize;
     use utoipa::ToSchema;
     use uuid::Uuid;
@@ -329,7 +333,7 @@ mod adding_one {
     use crate::presentation::http::principal::LoggedIn;
     use crate::presentation::http::query::Path;
     use crate::presentation::http::response::HandlerResult;
-    use crate::presentation::http::state::AppState;
+    use crate::presentation::http::state::{AppState, State};
 
     fn routes() -> Routes {
         routes![get_parcel: [NotFound::Order]]

@@ -1,12 +1,16 @@
 //! The state that handlers share.
 
+use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use axum::extract::FromRequestParts;
 use bytes::Bytes;
+use http::request::Parts;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::actor::actor_of;
 use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::infrastructure::events::EventFeed;
@@ -19,10 +23,20 @@ const STREAMS: usize = 32;
 #[derive(Clone)]
 pub struct AppState(Arc<App>);
 
-/// The store and the HTTP settings behind the routes.
+/// The extractor of the state. The transactions of its store record the actor of the request in the audit log; a
+/// handler cannot take axum's extractor, which knows no actor.
+#[derive(Clone)]
+pub struct State<S>(pub S);
+
+/// The store as an actor uses it, with what all requests share.
 pub struct App {
     /// The store.
     pub store: Store,
+    shared: Arc<Shared>,
+}
+
+/// The HTTP settings behind the routes, and what the process has once.
+pub struct Shared {
     /// The limits of requests and the attributes of cookies.
     pub http: HttpSettings,
     /// What the log shows of the addresses of clients.
@@ -39,7 +53,7 @@ pub struct App {
     document: OnceLock<Bytes>,
 }
 
-impl App {
+impl Shared {
     /// Returns the OpenAPI document, which the first request for it generates.
     pub(super) fn openapi_document(&self) -> Bytes {
         self.document.get_or_init(|| (self.generate_document)().into()).clone()
@@ -54,9 +68,8 @@ impl AppState {
         stop: CancellationToken,
         generate_document: fn() -> Vec<u8>,
     ) -> Self {
-        Self(Arc::new(App {
+        let shared = Shared {
             feed: EventFeed::new(store.database().clone()),
-            store,
             http: settings.http.clone(),
             client_address: settings.log.client_address,
             stop,
@@ -64,7 +77,26 @@ impl AppState {
             readiness: Readiness::default(),
             generate_document,
             document: OnceLock::new(),
-        }))
+        };
+        Self(Arc::new(App { store, shared: Arc::new(shared) }))
+    }
+}
+
+impl FromRequestParts<AppState> for State<AppState> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
+        let Some(actor) = actor_of(parts) else { return Ok(Self(app.clone())) };
+        let (store, shared) = (app.store.acting(Arc::new(actor)), Arc::clone(&app.shared));
+        Ok(Self(AppState(Arc::new(App { store, shared }))))
+    }
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
     }
 }
 

@@ -1,5 +1,6 @@
 //! The use cases.
 
+mod audit;
 mod catalogue;
 mod consistency;
 mod demo;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::Database;
 use super::new_event::NewEvent;
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 
@@ -30,3 +31,12 @@ impl fmt::Display for CacheTag {
 
 /// Makes the event that is published with a unit of work which changed these tags.
 pub type TagEvent = fn(&BTreeSet<CacheTag>) -> NewEvent;
+
+impl Database {
+    /// Returns the same database, which publishes an event with each unit of work that changes what public pages show.
+    #[must_use]
+    pub fn publishing_tags(mut self, event: TagEvent) -> Self {
+        self.origin.tag_event = Some(event);
+        self
+    }
+}

@@ -17,6 +17,11 @@ impl UnitOfWork {
     pub async fn update<T: Versioned + Clone>(&mut self, row: &mut T) -> Result<(), DatabaseError> {
         let mut changed = row.clone();
         changed.set_changed(self.now());
+        let differing = if self.audit.lists_columns() {
+            self.differing_columns::<T>(&changed.values()).await?
+        } else {
+            String::new()
+        };
         let (mut params, mut sets) = (Vec::new(), Vec::new());
         for (column, param) in T::columns().chain(T::COMPUTED.iter().copied()).zip(changed.values()) {
             if !T::EXCEPT.contains(&column) {
@@ -32,6 +37,7 @@ impl UnitOfWork {
             self.stale = true;
             return Err(DatabaseError::Stale { table: T::NAME });
         }
+        self.record_updated::<T>(&params[0], differing.split_whitespace());
         drop(params);
         *row = changed;
         self.touch_row(row);
@@ -126,14 +132,16 @@ impl UnitOfWork {
                 _ => {}
             }
         }
-        let (mut params, mut sets) = (vec![values[0].clone()], Vec::new());
+        let (mut params, mut sets, mut changed_columns) = (vec![values[0].clone()], Vec::new(), Vec::new());
         let columns = T::columns().chain(T::COMPUTED.iter().copied());
         for ((column, new), stored) in columns.zip(&values).zip(stored.iter()) {
             if new != stored {
                 params.push(new.clone());
                 sets.push(format!("{column} = ${}", params.len()));
+                changed_columns.push(column);
             }
         }
+        self.record_updated::<T>(&params[0], changed_columns);
         let sql = format!("UPDATE {} SET {} WHERE {}", T::NAME, sets.join(", "), key_condition::<T>(1));
         self.defer(&sql, &params).await?;
         self.locked[index].values = values.into();

@@ -1,5 +1,7 @@
 //! The database: `sqlite:FILE` or `postgres://…`, with the same functions for both.
 
+mod audit;
+mod audit_record;
 mod cache_tag;
 mod conditions;
 mod connection;
@@ -43,11 +45,12 @@ use tokio::sync::{Notify, oneshot};
 use self::connection::EngineConnection;
 use self::postgres_pool::PostgresDatabase;
 use self::sqlite::SqliteDatabase;
-use self::unit_of_work::{PendingWork, complete};
+use self::unit_of_work::{Origin, PendingWork, complete};
 use crate::domain::context::Context;
 
 use self::current_trace::current_trace;
 
+pub(crate) use self::audit::SERIES as AUDIT_SERIES;
 pub(crate) use self::counters::next_number_ahead;
 pub(crate) use self::current_trace::spawn_in_trace;
 pub(crate) use self::dialect::lock_rows;
@@ -85,7 +88,7 @@ pub struct Database {
     context: Context,
     committed: Arc<Notify>,
     signing_key: SigningKey,
-    tag_event: Option<TagEvent>,
+    origin: Origin,
     is_new: bool,
 }
 
@@ -151,15 +154,9 @@ impl Database {
             context,
             committed: Arc::new(Notify::new()),
             signing_key: SigningKey::default(),
-            tag_event: None,
+            origin: Origin::default(),
             is_new: false,
         }
-    }
-
-    /// Returns the same database, which publishes an event with each unit of work that changes what public pages show.
-    #[must_use]
-    pub fn publishing_tags(self, event: TagEvent) -> Self {
-        Self { tag_event: Some(event), ..self }
     }
 
     /// Returns whether the database was empty when it was opened.
@@ -281,10 +278,10 @@ impl Database {
             let (result, published) = match &*self.backend {
                 Backend::Sqlite(sqlite) => {
                     let (reply, received) = oneshot::channel();
-                    let (context, tag_event) = (self.context.clone(), self.tag_event);
+                    let (context, origin) = (self.context.clone(), self.origin.clone());
                     let (result, published) = (None, false);
                     let pending =
-                        PendingWork { given, work, context, tag_event, trace, result, published, reply };
+                        PendingWork { given, work, context, origin, trace, result, published, reply };
                     sqlite.submit(Box::new(pending)).await?;
                     received
                         .await

@@ -7,6 +7,7 @@ use super::row::FromRow;
 use super::statements::{insert, key_condition, key_lists, row_lists, select};
 use super::table::{Table, ToColumns};
 use super::unit_of_work::UnitOfWork;
+use crate::domain::audit::RowChange;
 
 /// The most rows that [`Connection::scan`] returns in one call.
 const SCAN: i64 = 500;
@@ -47,13 +48,6 @@ impl Connection {
         Ok(added)
     }
 
-    /// Removes a row; returns whether it was there.
-    pub async fn remove<T: Table>(&mut self, key: T::Key) -> Result<bool, DatabaseError> {
-        let key = key_params(&key);
-        let sql = format!("DELETE FROM {} WHERE {}", T::NAME, key_condition::<T>(key.len()));
-        Ok(self.execute(&sql, &key).await? == 1)
-    }
-
     /// Returns the next rows of a whole table in the order of a column whose values are unique, `None` at the end. For
     /// tables that do not fit into memory, as in an export.
     ///
@@ -89,10 +83,24 @@ impl Connection {
 }
 
 impl UnitOfWork {
+    /// Removes a row; returns whether it was there.
+    pub async fn remove<T: Table>(&mut self, key: T::Key) -> Result<bool, DatabaseError> {
+        let params = key_params(&key);
+        let sql = format!("DELETE FROM {} WHERE {}", T::NAME, key_condition::<T>(params.len()));
+        let was_there = self.execute(&sql, &params).await? == 1;
+        drop(params);
+        if was_there {
+            self.record_row::<T>(&key, RowChange::Removed);
+        }
+        Ok(was_there)
+    }
+
     /// Inserts a row. On PostgreSQL an error is returned by the next statement of the transaction or by the commit.
     pub async fn insert<T: Table>(&mut self, row: &T) -> Result<(), DatabaseError> {
         self.touch_row(row);
-        self.defer(&insert::<T>(), &row.values()).await
+        let values = row.values();
+        self.record_inserted::<T>(&values);
+        self.defer(&insert::<T>(), &values).await
     }
 
     /// Inserts a row unless there is one with its key or another unique value of it; returns whether it was inserted.
@@ -100,8 +108,8 @@ impl UnitOfWork {
         let values = row.values();
         let sql = format!("{} ON CONFLICT DO NOTHING", insert::<T>());
         let is_new = self.execute(&sql, &values).await? == 1;
-        drop(values);
         if is_new {
+            self.record_inserted::<T>(&values);
             self.touch_row(row);
         }
         Ok(is_new)

@@ -41,4 +41,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "feature_flags",
         script: include_str!("../../../../migrations/0008_feature_flags.sql"),
     },
+    Migration {
+        version: 9,
+        name: "audit_log",
+        script: include_str!("../../../../migrations/0009_audit_log.sql"),
+    },
 ];

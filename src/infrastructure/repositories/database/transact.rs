@@ -36,7 +36,7 @@ impl Database {
             };
             connection.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
             let connection = Connection::new(EngineConnection::Postgres(connection));
-            let mut unit = UnitOfWork::new(connection, self.context.clone(), self.tag_event, trace);
+            let mut unit = UnitOfWork::new(connection, self.context.clone(), self.origin.clone(), trace);
 
             let (result, retryable) = match unit.run(work, given).await {
                 Ok(value) => match unit.commit().await {

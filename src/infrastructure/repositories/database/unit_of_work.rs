@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::audit_record::{AuditMark, AuditRecord};
 use super::cache_tag::{CacheTag, TagEvent};
 use super::connection::{Connection, EngineConnection};
 use super::dialect::{self, Engine};
@@ -19,6 +20,7 @@ use super::error::DatabaseError;
 use super::new_event::NewEvent;
 use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
+use crate::domain::audit::Actor;
 use crate::domain::context::Context;
 use crate::domain::events::DurableEvent;
 use crate::domain::trace::TraceContext;
@@ -67,10 +69,20 @@ pub struct UnitOfWork {
     tag_event: Option<TagEvent>,
     /// The trace that its events belong to.
     trace: Option<TraceContext>,
+    pub(super) audit: AuditRecord,
     pub(super) stale: bool,
     pub(super) locked: Vec<Locked>,
-    /// The locked rows at each savepoint.
-    savepoints: Vec<Vec<Locked>>,
+    /// The locked rows and the record of the audit log at each savepoint.
+    savepoints: Vec<(Vec<Locked>, AuditMark)>,
+}
+
+/// What a database passes to its units of work.
+#[derive(Clone, Default)]
+pub(crate) struct Origin {
+    /// Makes the event of the public pages that a unit of work changes.
+    pub(crate) tag_event: Option<TagEvent>,
+    /// Who acts.
+    pub(crate) actor: Option<Arc<Actor>>,
 }
 
 /// A locked row as it is stored.
@@ -85,11 +97,13 @@ impl UnitOfWork {
     pub(crate) fn new(
         connection: Connection,
         context: Context,
-        tag_event: Option<TagEvent>,
+        origin: Origin,
         trace: Option<TraceContext>,
     ) -> Self {
+        let Origin { tag_event, actor } = origin;
         Self {
             connection,
+            audit: AuditRecord::new(actor),
             now: context.clock.now(),
             own_context: context.clone(),
             context,
@@ -106,6 +120,11 @@ impl UnitOfWork {
     /// Returns the time at which the unit of work began, the same for all of its changes.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Returns the time of the database's clock, also while an import writes rows of the past.
+    pub(super) fn own_now(&self) -> Timestamp {
+        self.own_context.clock.now()
     }
 
     /// Returns a new id.
@@ -140,14 +159,14 @@ impl UnitOfWork {
 
     /// Sets a savepoint, within which the work that follows can be rolled back alone.
     pub fn savepoint(&mut self) -> Result<(), DatabaseError> {
-        self.savepoints.push(self.locked.clone());
+        self.savepoints.push((self.locked.clone(), self.audit.mark()));
         self.defer_script("SAVEPOINT changes")
     }
 
     /// Sets a savepoint at once: on PostgreSQL [`UnitOfWork::savepoint`] sends it with the next statement, and not at
     /// all if that is malformed.
     pub(crate) async fn savepoint_now(&mut self) -> Result<(), DatabaseError> {
-        self.savepoints.push(self.locked.clone());
+        self.savepoints.push((self.locked.clone(), self.audit.mark()));
         self.script("SAVEPOINT changes").await
     }
 
@@ -160,7 +179,10 @@ impl UnitOfWork {
     /// Rolls back to the last savepoint and removes it. Rows that were locked before it stay locked.
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
         const SCRIPT: &str = "ROLLBACK TO SAVEPOINT changes; RELEASE SAVEPOINT changes";
-        self.locked = self.savepoints.pop().unwrap_or_default();
+        if let Some((locked, mark)) = self.savepoints.pop() {
+            self.locked = locked;
+            self.audit.return_to(mark);
+        }
         self.stale = false;
         match self.connection.inner_mut() {
             EngineConnection::Sqlite(sqlite) => sqlite.script(SCRIPT),
@@ -221,7 +243,7 @@ impl UnitOfWork {
         }
     }
 
-    /// Runs `work`, and publishes the event of what it changed of public pages.
+    /// Runs `work`, publishes the event of what it changed of public pages, and writes its entries of the audit log.
     pub(super) async fn run<A, T, E, F>(&mut self, work: &F, given: &A) -> Result<T, E>
     where
         A: 'static,
@@ -230,6 +252,7 @@ impl UnitOfWork {
     {
         let value = work(self, given).await?;
         self.publish_tags().await?;
+        self.append_entries().await?;
         Ok(value)
     }
 
@@ -276,7 +299,7 @@ pub(crate) struct PendingWork<A, T, E, F> {
     pub(crate) given: A,
     pub(crate) work: F,
     pub(crate) context: Context,
-    pub(crate) tag_event: Option<TagEvent>,
+    pub(crate) origin: Origin,
     pub(crate) trace: Option<TraceContext>,
     pub(crate) result: Option<Result<T, E>>,
     pub(crate) published: bool,
@@ -292,7 +315,7 @@ where
 {
     fn run(&mut self, connection: SqliteConnection) -> (SqliteConnection, bool) {
         let connection = Connection::new(EngineConnection::Sqlite(connection));
-        let mut work = UnitOfWork::new(connection, self.context.clone(), self.tag_event, self.trace);
+        let mut work = UnitOfWork::new(connection, self.context.clone(), self.origin.clone(), self.trace);
         let ran = catch_unwind(AssertUnwindSafe(|| complete(work.run(&self.work, &self.given))));
         let result =
             ran.unwrap_or_else(|_| Err(DatabaseError::Internal("a unit of work panicked".into()).into()));

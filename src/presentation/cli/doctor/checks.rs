@@ -12,7 +12,8 @@ use super::{Finding, LATE, deliveries};
 use crate::application::files::{FileCheck, check as check_files};
 use crate::application::people::users;
 use crate::application::selling::rates;
-use crate::application::{Store, consistency as checker};
+use crate::application::{Store, audit, consistency as checker};
+use crate::domain::audit::{ChainCheck, hex};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::repositories::{Database, DatabaseError, ReplicationState, SchemaState, Setup};
@@ -44,6 +45,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
             findings.extend(deliveries::broker(&store).await);
             findings.extend(deliveries::webhooks(&store).await);
             findings.push(administrator(&store).await);
+            findings.push(audit_log(&store).await);
             findings.push(taxes(&store).await);
             if books {
                 findings.push(self::books(&store).await);
@@ -316,6 +318,22 @@ async fn administrator(store: &Store) -> Finding {
             "create one: `undercroft admin create --email you@example.com --password-stdin`",
         ),
         Err(failure) => Finding::problem("admin", failure.report().to_string(), "check the database"),
+    }
+}
+
+/// Verifies the audit log.
+async fn audit_log(store: &Store) -> Finding {
+    match audit::verify(store, None).await {
+        Ok((ChainCheck { number: 0, .. }, None)) => Finding::ok("audit", "there are no entries"),
+        Ok((ChainCheck { number, hash }, None)) => {
+            Finding::ok("audit", format!("no entry was changed; the last is {number}:{}", hex(&hash)))
+        }
+        Ok((_, Some(broken))) => Finding::problem(
+            "audit",
+            broken.to_string(),
+            "the database was written to by other programs: compare the audit log with a backup",
+        ),
+        Err(error) => Finding::problem("audit", error.to_string(), "check the database"),
     }
 }
 

@@ -9,7 +9,11 @@ use crate::application::Store;
 use crate::application::jobs::dead_letters;
 use crate::domain::ids::DeadLetterId;
 use crate::infrastructure::repositories::{DeadLetter, DeadLetterFilter, Setup};
-use crate::presentation::cli::{CliError, counted, open_store::open_store, print_item};
+use crate::presentation::cli::{
+    CliError, counted,
+    open_store::{open_store, open_to_change},
+    print_item,
+};
 use crate::settings::Settings;
 
 /// The number of dead letters that are read at once.
@@ -55,11 +59,11 @@ impl Dead {
                 list.run(&store).await
             }
             DeadCommand::Retry(Id { id }) => {
-                let store = open_store(&settings, Setup::IfEmpty).await?;
+                let store = open_to_change(&settings, "events dead retry").await?;
                 retry(&store, DeadLetterId(id)).await
             }
             DeadCommand::Discard(Id { id }) => {
-                let store = open_store(&settings, Setup::IfEmpty).await?;
+                let store = open_to_change(&settings, "events dead discard").await?;
                 dead_letters::discard(&store, DeadLetterId(id)).await.map_err(CliError::Store)
             }
         }

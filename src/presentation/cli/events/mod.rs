@@ -9,7 +9,11 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{CliError, counted, open_store::open_store, print_item};
+use super::{
+    CliError, counted,
+    open_store::{open_store, open_to_change},
+    print_item,
+};
 use crate::application::jobs::event_log::{self, ReplayRequest};
 use crate::application::jobs::subscribers;
 use crate::infrastructure::events::{Lag, Subscriber};
@@ -119,7 +123,7 @@ fn subscriber_help() -> String {
 
 impl ReplayEvents {
     async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let store = open_store(&settings, Setup::IfEmpty).await?;
+        let store = open_to_change(&settings, "events replay").await?;
         let Selection { event, r#type, since, .. } = self.selection;
         let request = ReplayRequest { event, event_type: r#type, since };
         let events = event_log::replay(&store, &self.subscriber, request).await.map_err(CliError::Store)?;

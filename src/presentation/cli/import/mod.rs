@@ -17,7 +17,7 @@ use self::source::Source;
 use self::trial_store::TrialStore;
 use super::{
     CliError,
-    open_store::{currency, open_store},
+    open_store::{currency, open_to_change},
     private_file::check_output,
     signals::interruptible,
     verbosity::Verbosity,
@@ -30,7 +30,7 @@ use crate::{
         write_options::ExistingProducts,
     },
     domain::money::Currency,
-    infrastructure::repositories::{Setup, copy::CopyError},
+    infrastructure::repositories::copy::CopyError,
     settings::Settings,
 };
 
@@ -163,7 +163,7 @@ impl Import {
         let trial =
             if self.dry_run { Some(TrialStore::copy_of(settings, progress.stop()).await?) } else { None };
         let settings = trial.as_ref().map_or(settings, |trial| &trial.settings);
-        let store = open_store(settings, Setup::IfEmpty).await?;
+        let store = open_to_change(settings, "import").await?;
 
         let started = Instant::now();
         let existing = if self.update { ExistingProducts::Update } else { ExistingProducts::Keep };

@@ -1,6 +1,5 @@
 //! The category tree, as administrators manage it.
 
-use axum::extract::State;
 use http::StatusCode;
 
 use crate::application::catalogue::categories::{self, CreateCategory, MoveCategory, UpdateCategory};
@@ -17,7 +16,7 @@ use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::Path;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

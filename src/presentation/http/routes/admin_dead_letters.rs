@@ -1,6 +1,5 @@
 //! Dead letters: events that a subscriber did not handle.
 
-use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use jiff::Timestamp;
@@ -18,7 +17,7 @@ use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

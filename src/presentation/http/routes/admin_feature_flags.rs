@@ -1,6 +1,5 @@
 //! Feature flags, as administrators manage them.
 
-use axum::extract::State;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +15,7 @@ use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::Path;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

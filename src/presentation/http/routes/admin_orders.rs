@@ -1,6 +1,5 @@
 //! Orders, as administrators manage them.
 
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,7 +22,7 @@ use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created, untagged};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

@@ -1,6 +1,5 @@
 //! Products and their stock, as administrators manage them.
 
-use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created, tagged};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 /// The most bytes of a product with its variants and translations.
 const PRODUCT_BYTES: usize = 1 << 20;

@@ -1,6 +1,5 @@
 //! The moderation of reviews.
 
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -17,7 +16,7 @@ use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

@@ -1,6 +1,5 @@
 //! Carts.
 
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -22,7 +21,7 @@ use crate::presentation::http::query::Path;
 use crate::presentation::http::rate_classes::DISCOUNT_CODE;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     let discount_code = routes![

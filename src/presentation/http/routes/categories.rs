@@ -1,7 +1,5 @@
 //! The category tree, as shoppers see it.
 
-use axum::extract::State;
-
 use crate::application::catalogue::categories;
 use crate::domain::category::Subtree;
 use crate::infrastructure::exceptions::CategoryNotFoundException;
@@ -13,7 +11,7 @@ use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::Path;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

@@ -1,6 +1,5 @@
 //! From a cart to an order.
 
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -23,7 +22,7 @@ use crate::presentation::http::query::Path;
 use crate::presentation::http::rate_classes::CHECKOUT;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created, tagged};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     let checkout = routes![

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use http::HeaderValue;
@@ -13,7 +13,7 @@ use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::response::JSON;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 /// What the viewer loads and runs: its own files, which insert styles and have images in `data:` URLs.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; \

@@ -1,6 +1,5 @@
 //! The verification of e-mail addresses.
 
-use axum::extract::State;
 use http::StatusCode;
 
 use crate::application::people::email_addresses::{self, VerifyEmail};
@@ -10,7 +9,7 @@ use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

@@ -1,6 +1,5 @@
 //! Feature flags, as pages of the shop evaluate them.
 
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,7 +10,7 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::Anyone;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![evaluate_feature_flags]

@@ -1,6 +1,5 @@
 //! The user's own account and preferences.
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use jiff::Timestamp;
@@ -22,7 +21,7 @@ use crate::presentation::http::principal::{LoggedIn, session_cookie};
 use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     let with_password = routes![

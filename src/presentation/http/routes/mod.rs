@@ -1,5 +1,6 @@
 //! The routes, one file for each resource. A handler reads the request, calls a use case and renders the response.
 
+mod admin_audit_log;
 mod admin_categories;
 mod admin_dead_letters;
 mod admin_discounts;
@@ -40,6 +41,7 @@ use super::routing::Routes;
 /// Returns the routes of each file.
 pub fn each() -> Vec<Routes> {
     vec![
+        admin_audit_log::routes(),
         admin_categories::routes(),
         admin_dead_letters::routes(),
         admin_emails::routes(),

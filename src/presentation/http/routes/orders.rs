@@ -1,6 +1,5 @@
 //! The orders of a buyer, with their payments and invoices.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -21,7 +20,7 @@ use crate::presentation::http::principal::LoggedIn;
 use crate::presentation::http::query::Query;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

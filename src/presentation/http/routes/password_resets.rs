@@ -1,6 +1,5 @@
 //! Password resets.
 
-use axum::extract::State;
 use http::StatusCode;
 
 use crate::application::people::password_resets::{self, RequestPasswordReset, ResetPassword};
@@ -10,7 +9,7 @@ use crate::presentation::http::principal::Public;
 use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

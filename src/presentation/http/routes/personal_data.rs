@@ -1,6 +1,5 @@
 //! The export of the user's own data.
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use jiff::Timestamp;
@@ -24,7 +23,7 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::LoggedIn;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![export_account]

@@ -1,6 +1,5 @@
 //! The catalogue, as shoppers see it: product lists, searches and products.
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::VARY;
@@ -22,7 +21,7 @@ use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

@@ -1,6 +1,5 @@
 //! Taxes and shipping methods.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,7 +13,7 @@ use crate::presentation::http::list::List;
 use crate::presentation::http::principal::{Admin, Public};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 /// The size of a body with the most tax rules, or with a rate of each of the most shipping methods for each country.
 const RATES_BYTES: usize = 4 << 20;

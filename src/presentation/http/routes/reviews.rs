@@ -1,7 +1,5 @@
 //! Reviews of products.
 
-use axum::extract::State;
-
 use crate::application::catalogue::reviews::{self, CreateReview};
 use crate::domain::ids::ProductId;
 use crate::domain::review::Review;
@@ -18,7 +16,7 @@ use crate::presentation::http::principal::{LoggedIn, Public};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created, tagged};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

@@ -1,6 +1,5 @@
 //! The sandbox: the confirmation page of its payment provider, where no money moves, and e-mails for developers.
 
-use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use http::HeaderName;
 use http::header::CACHE_CONTROL;
@@ -19,7 +18,7 @@ use crate::presentation::http::principal::{Public, SameSite};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 /// The payment provider whose page this is.
 const PROVIDER: &str = "sandbox";

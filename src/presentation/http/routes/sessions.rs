@@ -1,6 +1,5 @@
 //! Log in, log out.
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::SET_COOKIE;
@@ -21,7 +20,7 @@ use crate::presentation::http::query::Path;
 use crate::presentation::http::rate_classes::LOG_IN;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 use crate::presentation::http::user_agent::UserAgent;
 
 pub(super) fn routes() -> Routes {

@@ -1,6 +1,5 @@
 //! The subscriptions of a user. The checkout of a product of kind `subscription` creates one.
 
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -20,7 +19,7 @@ use crate::presentation::http::principal::LoggedIn;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![

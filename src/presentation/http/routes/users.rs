@@ -1,7 +1,5 @@
 //! Registration.
 
-use axum::extract::State;
-
 use crate::application::people::accounts::{self, CreateUser};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{EmailAlreadyUsedException, UnauthorizedAccessException};
@@ -13,7 +11,7 @@ use crate::presentation::http::principal::Public;
 use crate::presentation::http::rate_classes::SIGN_UP;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, created};
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::AppState;
+use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![create_user: [any::<EmailAlreadyUsedException>(), UnauthorizedAccessException::FeatureOff]]

@@ -3,7 +3,6 @@
 mod cache;
 mod compression;
 mod cors;
-mod example;
 mod rate_limits;
 mod security_headers;
 

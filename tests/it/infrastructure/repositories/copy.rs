@@ -27,6 +27,7 @@ const MIGRATIONS: &str = concat!(
     include_str!("../../../../migrations/0004_product_images.sql"),
     include_str!("../../../../migrations/0005_user_tokens.sql"),
     include_str!("../../../../migrations/0008_feature_flags.sql"),
+    include_str!("../../../../migrations/0009_audit_log.sql"),
 );
 
 /// The most rows of a page.

@@ -1,5 +1,6 @@
 //! The commands: their output and exit codes.
 
+mod audit;
 mod backup;
 mod broker;
 mod command_line;

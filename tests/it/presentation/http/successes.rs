@@ -9,7 +9,7 @@ use undercroft::application::Terms;
 use super::examples::{Operation, document, example, operations, resolve};
 use crate::support::emails::token_to;
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
-use crate::support::store::{execute, fail_placed_orders, manual_capture};
+use crate::support::store::{execute, fail_placed_orders, manual_capture, value};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, unique};
 
 const PASSWORD: &str = "correct horse";
@@ -29,8 +29,20 @@ async fn every_operation_succeeds_as_it_is_documented(shop: &Shop) {
         let client = if operation.is_for_administrators() { &admin } else { &user };
         let response = client.send(operation.method.clone(), &request.path, request.body).await;
         faults.extend(faults_of(&operation, &document, &response));
+        if operation.is_for_administrators() && operation.method != Method::GET {
+            faults.extend(fault_of_audit_log(shop, &operation, &response).await);
+        }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The fault of a change by an administrator that is not in the audit log.
+async fn fault_of_audit_log(shop: &Shop, operation: &Operation, response: &TestResponse) -> Option<String> {
+    let sql = "SELECT COUNT(*) FROM audit_log WHERE action = $1 AND request_id = $2 AND user_id IS NOT NULL";
+    let request_id: uuid::Uuid = response.header("x-request-id").parse().unwrap();
+    let action = operation.described["operationId"].as_str().unwrap();
+    let entries: i64 = value(&shop.database, sql, &[action.into(), request_id.into()]).await;
+    (entries == 0).then(|| format!("{operation}: not in the audit log"))
 }
 
 /// The faults of a response: its status is no documented success, or its body differs from its schema.

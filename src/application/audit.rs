@@ -1,0 +1,160 @@
+//! The audit log: listed, exported and verified.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::audit::{ActorKind, AuditChange, AuditEntry, BrokenChain, ChainCheck, hex};
+use crate::domain::ids::{SessionId, UserId};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::repositories::{AuditFilter, AuditRepository, Connection, DatabaseError, Page};
+
+use super::Store;
+
+/// An entry of the audit log. It has ids and no other data of users.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct AuditEntryBody {
+    /// The number: 1, 2, 3 … without gaps.
+    pub number: i64,
+    /// The time of the action.
+    pub occurred_at: Timestamp,
+    /// The kind of the actor.
+    #[schema(inline)]
+    pub actor: ActorKind,
+    /// The user who acted; `null` for a client without a session, and for a command.
+    pub user_id: Option<UserId>,
+    /// The session of the user.
+    pub session_id: Option<SessionId>,
+    /// The id of the request. An action of several transactions has an entry for each.
+    pub request_id: Option<Uuid>,
+    /// The network of the client's address.
+    pub network: Option<String>,
+    /// The action: the id of the operation in this document, such as `adminUpdateProduct`; a command, such as
+    /// `undercroft admin create`; or one that concerns the security of an account, such as `session.created`.
+    pub action: String,
+    /// The id of what the action changed: that in the path of the request, or of the first row that was written. If
+    /// the action concerns the security of an account, the user.
+    pub subject_id: Option<Uuid>,
+    /// The rows that an administrative action wrote, with the names of changed columns and without their values.
+    #[schema(inline)]
+    pub changes: Vec<AuditChange>,
+    /// The hash of the entry before it, in hexadecimal.
+    pub previous_hash: String,
+    /// The SHA-256 hash of the entry, in hexadecimal.
+    pub hash: String,
+}
+
+impl From<AuditEntry> for AuditEntryBody {
+    fn from(entry: AuditEntry) -> Self {
+        Self {
+            number: entry.number,
+            occurred_at: entry.occurred_at,
+            actor: entry.actor,
+            user_id: entry.user_id,
+            session_id: entry.session_id,
+            request_id: entry.request_id,
+            network: entry.network,
+            action: entry.action,
+            subject_id: entry.subject_id,
+            changes: entry.changes,
+            previous_hash: hex(&entry.previous_hash),
+            hash: hex(&entry.hash),
+        }
+    }
+}
+
+/// Why the audit log was not exported.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditExportError {
+    /// The output cannot be written.
+    #[error("the audit log cannot be written")]
+    Write(#[from] io::Error),
+    /// The database cannot be read.
+    #[error("the store cannot be read")]
+    Database(#[from] DatabaseError),
+}
+
+/// A number of an entry and its hash, as they were noted outside of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotedEntry {
+    /// The number.
+    pub number: i64,
+    /// The hash in hexadecimal.
+    pub hash: String,
+}
+
+/// Returns a page of the audit log, newest first.
+pub async fn list(
+    store: &Store,
+    filter: &AuditFilter,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Page<AuditEntry>, Failure> {
+    let request = store.database().page_request(limit, cursor);
+    let mut connection = store.database().read().await?;
+    Ok(AuditRepository(&mut connection).list(filter, &request).await?)
+}
+
+/// Writes all entries to `out` as JSON Lines, in the order of their numbers; returns `out`.
+pub async fn export<W: Write + Send + 'static>(store: &Store, out: W) -> Result<W, AuditExportError> {
+    store.database().snapshot(out, async |connection, out| export_all(connection, out).await).await
+}
+
+async fn export_all<W: Write>(connection: &mut Connection, mut out: W) -> Result<W, AuditExportError> {
+    let mut number = 0;
+    loop {
+        let entries = AuditRepository(connection).after(number).await?;
+        let Some(last) = entries.last() else { break };
+        number = last.number;
+        for entry in entries {
+            serde_json::to_writer(&mut out, &AuditEntryBody::from(entry)).map_err(io::Error::from)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    out.flush()?;
+    Ok(out)
+}
+
+/// Verifies the chain of all entries, and that an entry is the one that was noted; returns the last entry that is
+/// right, and what is wrong after it.
+pub async fn verify(
+    store: &Store,
+    noted: Option<NotedEntry>,
+) -> Result<(ChainCheck, Option<BrokenChain>), DatabaseError> {
+    let verified = store.database().snapshot(noted, async |connection, noted| {
+        let mut check = ChainCheck::default();
+        let broken = verify_all(connection, noted.as_ref(), &mut check).await?.err();
+        Ok((check, broken))
+    });
+    verified.await
+}
+
+async fn verify_all(
+    connection: &mut Connection,
+    noted: Option<&NotedEntry>,
+    check: &mut ChainCheck,
+) -> Result<Result<(), BrokenChain>, DatabaseError> {
+    let counted = AuditRepository(connection).counted().await?;
+    loop {
+        let entries = AuditRepository(connection).after(check.number).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries {
+            let differs =
+                noted.filter(|noted| noted.number == entry.number && noted.hash != hex(&entry.hash));
+            if differs.is_some() {
+                return Ok(Err(BrokenChain::Replaced(entry.number)));
+            }
+            if let Err(broken) = check.next(&entry) {
+                return Ok(Err(broken));
+            }
+        }
+    }
+    let expected = noted.map_or(counted, |noted| counted.max(noted.number));
+    Ok(if check.number == expected { Ok(()) } else { Err(BrokenChain::Cut(check.number)) })
+}

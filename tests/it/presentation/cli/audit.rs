@@ -1,0 +1,55 @@
+//! `undercroft audit` exports and verifies the audit log.
+
+use serde_json::Value;
+use tempfile::TempDir;
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::repositories::{Database, Setup};
+
+use super::{admin, run};
+use crate::support::store::execute;
+
+/// Changes an entry, as only who owns the database can.
+const CHANGE: &[&str] = &[
+    "DROP TRIGGER audit_log_immutable",
+    "UPDATE audit_log SET action = 'undercroft jobs run' WHERE number = 1",
+];
+
+#[tokio::test]
+async fn a_command_is_recorded_and_a_changed_log_is_found() {
+    let folder = TempDir::new().unwrap();
+    let database = ["--database", "sqlite:shop.db"];
+    let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
+    let (code, _, errors) = admin(folder.path(), &[&create[..], &database].concat(), "battery staple");
+    assert_eq!(code, Some(0), "{errors}");
+
+    let (code, lines, errors) = run(folder.path(), &[&["audit", "export"][..], &database].concat());
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    let entries: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<_> = entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["undercroft admin create", "administrator.made"]);
+    assert_eq!(
+        (&entries[0]["actor"], &entries[0]["changes"][0]["table"]),
+        (&"command".into(), &"users".into())
+    );
+    assert!(!lines.contains("root"), "{lines}");
+
+    let verify =
+        |arguments: &[&str]| run(folder.path(), &[&["audit", "verify"], arguments, &database].concat());
+    let (code, last, _) = verify(&[]);
+    assert_eq!((code, last.trim_end()), (Some(0), &*format!("2:{}", entries[1]["hash"].as_str().unwrap())));
+    assert_eq!(verify(&["--entry", last.trim_end()]).0, Some(0));
+    let another = format!("2:{}", "0".repeat(64));
+    let (code, _, errors) = verify(&["--entry", &another]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("entry 2 has another hash than the one that was noted"), "{errors}");
+    assert_eq!(verify(&["--entry", "2"]).0, Some(2));
+
+    let url = format!("sqlite:{}", folder.path().join("shop.db").display()).parse().unwrap();
+    let opened = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    execute(&opened, CHANGE).await;
+    let (code, _, errors) = verify(&[]);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("entry 1 was changed"), "{errors}");
+    let (_, text, _) = run(folder.path(), &[&["doctor", "--listen", "127.0.0.1:0"][..], &database].concat());
+    assert!(text.contains("PROBLEM  audit        entry 1 was changed"), "{text}");
+}
