@@ -3,6 +3,7 @@
 mod cache;
 mod compression;
 mod cors;
+mod example;
 mod rate_limits;
 mod security_headers;
 

@@ -1,0 +1,47 @@
+//! The example of a service of its own on the rooms of middleware and guards.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::{Request, Response, request::Builder};
+
+use super::{send, text};
+
+#[path = "../../../../examples/edge.rs"]
+#[expect(dead_code, reason = "the example is a program of its own")]
+mod edge;
+
+async fn request(service: &Router, request: Builder) -> Response<Body> {
+    let peer = ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 50_000)));
+    send(service, request.extension(peer).body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn only_members_read_the_news() {
+    let service = edge::service().unwrap();
+    for (token, status) in [("Bearer member-ada", 200), ("Bearer ada", 401)] {
+        let response = request(&service, Request::get("/news").header("authorization", token)).await;
+        assert_eq!(response.status(), status, "{token}");
+    }
+    let response = request(&service, Request::get("/news")).await;
+    assert_eq!(response.status(), 401);
+    assert_eq!(text(response.headers(), "content-type"), "application/problem+json");
+}
+
+#[tokio::test]
+async fn a_page_of_the_named_origin_reads_every_response_also_a_refusal() {
+    let service = edge::service().unwrap();
+    let from = |origin| Request::get("/news").header("origin", origin);
+    let mut statuses = Vec::new();
+    for _ in 0..61 {
+        let response = request(&service, from("https://club.example")).await;
+        assert_eq!(text(response.headers(), "access-control-allow-origin"), "https://club.example");
+        statuses.push(response.status().as_u16());
+    }
+    assert_eq!((statuses[59], statuses[60]), (401, 429));
+    let other = request(&service, from("https://evil.example")).await;
+    assert_eq!(text(other.headers(), "access-control-allow-origin"), "");
+    assert_eq!(request(&service, Request::get("/health")).await.status(), 200, "it has no limit");
+}
