@@ -50,8 +50,8 @@ pub struct DrainReport {
 /// Serves `router`, surrounded by the middleware of `chain`, on `listener` until `shutdown` is cancelled, the delay of
 /// the settings has passed, and the requests then in progress have their responses, or the grace period is over.
 /// During the delay each response ends its connection. Of `settings`, those of the HTTP server are used, and what the
-/// log shows of addresses. `context` has the clock of `Date` and the ids of the failures that occur here, whose signals are
-/// emitted on `bus`.
+/// log shows of addresses. `context` has the clock of `Date` and the ids of the failures that occur here, whose
+/// signals are emitted on `bus`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
