@@ -1,8 +1,8 @@
 //! Limits the rate of requests, and says so in each response.
 //!
-//! Every request is counted for the address of its client. A class of routes, such as that of log-ins, has a limit of
-//! its own beside that, and so has each user. A response has `RateLimit` and `RateLimit-Policy` with the limits that its
-//! request was counted for (draft-ietf-httpapi-ratelimit-headers-10), and status 429 has `Retry-After`.
+//! Every request is counted for the address of its client. A class of routes, such as that of log-ins, has a limit
+//! of its own beside that, and so has each user. A response has `RateLimit` and `RateLimit-Policy` with the limits
+//! that its request was counted for (draft-ietf-httpapi-ratelimit-headers-10), and status 429 has `Retry-After`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
