@@ -169,14 +169,13 @@ impl WebhookClient {
         if authority.contains('@') || url.contains('#') {
             return Err(InvalidEndpoint::Url);
         }
-        let port = match uri.port() {
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidEndpoint::Url)?;
+        // the parsed URL has no port if the number is too large
+        let port = match authority.strip_prefix(host).and_then(|rest| rest.strip_prefix(':')) {
             None => port,
-            Some(stated) => {
-                stated.as_str().parse().ok().filter(|port| *port != 0).ok_or(InvalidEndpoint::Url)?
-            }
+            Some(stated) => stated.parse().ok().filter(|port| *port != 0).ok_or(InvalidEndpoint::Url)?,
         };
         // the host as it stands in the text, so that it outlives the parsed URL
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidEndpoint::Url)?;
         let start = url.find(host).ok_or(InvalidEndpoint::Url)?;
         let host = &url[start..start + host.len()];
         Ok((uri, host, port))
