@@ -21,6 +21,7 @@ pub mod money;
 pub mod notification;
 pub mod order;
 pub mod payment;
+pub mod permission;
 pub mod placed_order;
 pub mod ports;
 pub mod pricing;

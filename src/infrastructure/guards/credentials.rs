@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::ids::UserId;
-use crate::domain::user::{Session, User};
+use crate::domain::permission::Permissions;
+use crate::domain::user::{Role, Session, User};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
 /// A user with a session.
@@ -13,6 +14,19 @@ pub struct Principal {
     pub user: User,
     /// The session.
     pub session: Session,
+    /// What the user may do as an administrator.
+    pub permissions: Permissions,
+}
+
+impl Principal {
+    /// Returns a user with a session, who has all permissions as an administrator and none as a customer.
+    pub fn new(user: User, session: Session) -> Self {
+        let permissions = match user.role {
+            Role::Admin => Permissions::ALL,
+            Role::Customer => Permissions::NONE,
+        };
+        Self { user, session, permissions }
+    }
 }
 
 /// The credentials of a request. Clones share the principal.
@@ -52,11 +66,11 @@ impl Credentials {
 #[cfg(test)]
 impl Credentials {
     /// Returns the credentials of a new user of this role.
-    pub(super) fn of(id: u128, role: crate::domain::user::Role) -> Self {
+    pub(super) fn of(id: u128, role: Role) -> Self {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let user =
             User::new(UserId(uuid::Uuid::from_u128(id)), "ann@shop.example".into(), String::new(), role, now);
         let session = Session::new(Vec::new(), user.id, now, now);
-        Self::Valid(Arc::new(Principal { user, session }))
+        Self::Valid(Arc::new(Principal::new(user, session)))
     }
 }

@@ -83,7 +83,7 @@ impl Admin {
     /// long.
     pub async fn is_still_allowed(&self, store: &Store) -> Result<bool, Failure> {
         let found = sessions::by_token_hash(store, &self.session.token_hash).await?;
-        let found = found.map(|(session, user)| Principal { user, session });
+        let found = found.map(|(session, user)| Principal::new(user, session));
         Ok(AdminGuard::check(credentials(found)).is_ok())
     }
 }
@@ -206,7 +206,7 @@ impl<'a> Token<'a> {
                 limits.count_user(Partition::User(user.id.0)).await?;
             }
         }
-        Ok(found.map(|(session, user)| Principal { user, session }))
+        Ok(found.map(|(session, user)| Principal::new(user, session)))
     }
 }
 
