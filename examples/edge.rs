@@ -1,10 +1,13 @@
 //! A service of its own on the rooms of middleware and guards: pages of one origin may use it, each address sends at
-//! most 60 requests in a minute, and only members read the news.
+//! most 60 requests in a minute, only members read the news, and requests beyond what the service can serve are refused
+//! at once. Each request is logged, and every error is a problem document in the language of the client: also a handler
+//! that panics, or takes longer than five seconds.
 //!
 //! `cargo run --example edge` serves `GET /news` on port 3000.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -15,7 +18,9 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use undercroft::infrastructure::guards::Guard;
 use undercroft::infrastructure::middleware::{
-    Chain, CorsMiddleware, RateClass, RateLimiter, RateLimitingMiddleware,
+    Chain, CorsMiddleware, Credential, ErrorHandlingMiddleware, LimitRange, LoggingMiddleware,
+    OverloadLimiter, OverloadMiddleware, Priority, RateClass, RateLimiter, RateLimitingMiddleware,
+    VerifyCredential, authenticate,
 };
 
 /// The proof that a request is that of a member.
@@ -23,15 +28,27 @@ pub struct MemberGuard {
     name: String,
 }
 
+/// Knows the members.
+#[derive(Clone, Copy)]
+pub struct Members;
+
+/// Verifies what `Authorization: Bearer …` has, once for each request that needs it.
+impl VerifyCredential for Members {
+    type Principal = String;
+
+    async fn verify(&self, _: &Parts, credential: Credential<'_>) -> Result<String, Failure> {
+        let name = credential.text().strip_prefix("member-");
+        Ok(name.ok_or(UnauthorizedAccessException::InvalidToken)?.to_owned())
+    }
+}
+
 impl Guard for MemberGuard {
-    /// The value of `Authorization`.
+    /// The name of the member; `None` for a guest.
     type Facts = Option<String>;
 
-    fn check(credentials: Option<String>) -> Result<Self, Failure> {
-        let credentials = credentials.ok_or(UnauthorizedAccessException::NotLoggedIn)?;
-        let name = credentials.strip_prefix("Bearer member-");
-        let name = name.ok_or(UnauthorizedAccessException::InvalidToken)?;
-        Ok(Self { name: name.to_owned() })
+    fn check(name: Option<String>) -> Result<Self, Failure> {
+        let name = name.ok_or(UnauthorizedAccessException::NotLoggedIn)?;
+        Ok(Self { name })
     }
 
     fn refusals() -> Vec<Failure> {
@@ -42,12 +59,11 @@ impl Guard for MemberGuard {
 }
 
 /// Loads the facts of the guard and checks them: a handler with this argument cannot be called without the proof.
-impl<S: Sync> FromRequestParts<S> for MemberGuard {
+impl FromRequestParts<Members> for MemberGuard {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let credentials = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        Self::check(credentials.map(str::to_owned))
+    async fn from_request_parts(parts: &mut Parts, members: &Members) -> Result<Self, Failure> {
+        Self::check(authenticate(members, parts).await?)
     }
 }
 
@@ -71,7 +87,17 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
         request_headers: vec![AUTHORIZATION],
         ..CorsMiddleware::default()
     };
-    Ok(Chain { cors, ..Chain::default() }.apply(limits.apply(routes)))
+    let overload = Some(OverloadMiddleware {
+        limiter: OverloadLimiter::new(LimitRange::default(), None),
+        priority: |_, route| if route == Some("/health") { Priority::Exempt } else { Priority::Normal },
+    });
+    let error_handling = ErrorHandlingMiddleware {
+        timeout: Some(Duration::from_secs(5)),
+        ..ErrorHandlingMiddleware::default()
+    };
+    let logging = Some(LoggingMiddleware::default());
+    let chain = Chain { overload, logging, cors, error_handling, ..Chain::default() };
+    Ok(chain.apply(limits.apply(routes)).with_state(Members))
 }
 
 #[tokio::main]

@@ -3,11 +3,15 @@
 //! An invalid value is refused at the start, with its file or variable and its key. `undercroft.example.toml`
 //! documents all settings with their defaults.
 
+mod authentication;
+mod holds;
 mod http_settings;
 mod layers;
+mod overload;
 mod rate_limits;
 mod readers;
 mod requirements;
+mod telemetry;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -25,13 +29,17 @@ use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::{EventsUrl, Mode};
 use crate::infrastructure::repositories::DatabaseUrl;
 
+pub use self::authentication::AuthenticationSettings;
+pub use self::holds::HoldSettings;
 pub use self::http_settings::{CookieSameSite, HttpSettings};
+pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
     broker_name, cache_url, currency_or_auto, database_url, events_url, files_url, log_level, mail_sender,
     mail_url, optional_socket_address, page_url, parsed, positive_seconds, public_url, socket_address,
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
+pub use self::telemetry::TelemetrySettings;
 pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
 
 /// The example file: every key with its default.
@@ -57,6 +65,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// What the store requires of carts and users.
     pub requirements: RequirementSettings,
+    /// What buyers may hold at once with orders that are not paid.
+    pub holds: HoldSettings,
     /// The pages of the shop to which e-mails lead.
     pub pages: PageSettings,
     /// The limits of calls to payment providers.
@@ -71,10 +81,16 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     /// The limits of the HTTP server.
     pub http: HttpSettings,
+    /// By whom users are authenticated beside the store.
+    pub authentication: AuthenticationSettings,
     /// How often something may be done.
     pub rate_limits: RateLimitSettings,
+    /// What happens to requests when there are too many.
+    pub overload: OverloadSettings,
     /// The metrics.
     pub metrics: MetricsSettings,
+    /// The collector of traces and metrics.
+    pub telemetry: TelemetrySettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -88,6 +104,7 @@ impl Default for Settings {
             cache: CacheUrl::Memory,
             store: StoreSettings::default(),
             requirements: RequirementSettings::default(),
+            holds: HoldSettings::default(),
             pages: PageSettings::default(),
             payments: PaymentSettings::default(),
             events: EventSettings::default(),
@@ -95,8 +112,11 @@ impl Default for Settings {
             files: FileSettings::default(),
             webhooks: WebhookSettings::default(),
             http: HttpSettings::default(),
+            authentication: AuthenticationSettings::default(),
             rate_limits: RateLimitSettings::default(),
+            overload: OverloadSettings::default(),
             metrics: MetricsSettings::default(),
+            telemetry: TelemetrySettings::default(),
             log: LogSettings::default(),
         }
     }
@@ -119,11 +139,14 @@ impl Settings {
         self.has_sandbox() && self.public_address().is_none() && !has_server
     }
 
-    /// Returns the address at which other machines reach the store, directly or through a proxy; `None` if both
-    /// addresses are those of this machine.
+    /// Returns the address at which other machines reach the store, directly or through a proxy; `None` if all are
+    /// those of this machine, and no proxy is trusted.
     pub fn public_address(&self) -> Option<String> {
         if !self.listen.ip().is_loopback() {
             return Some(self.listen.to_string());
+        }
+        if !self.http.trusted_proxies.is_empty() {
+            return Some("the proxies of `http.trusted_proxies`".to_owned());
         }
         let is_public = self.public_url.parse::<Uri>().is_ok_and(|url| url.host().is_some_and(is_other_host));
         is_public.then(|| self.public_url.clone())
@@ -150,8 +173,10 @@ pub struct StoreSettings {
     pub session_idle_hours: NonZeroU32,
     /// The retention of a cart that is not changed, in days.
     pub cart_days: NonZeroU32,
-    /// How long stock is reserved for a pending order, in minutes.
+    /// How long stock is reserved for a pending order of a user, in minutes.
     pub reservation_minutes: NonZeroU32,
+    /// How long stock is reserved for a pending order of a guest, in minutes.
+    pub guest_reservation_minutes: NonZeroU32,
     /// How long after the checkout a buyer may cancel a paid order, in days.
     pub cancellation_days: u32,
     /// The retention of the response to a request with an idempotency key, in hours.
@@ -193,6 +218,7 @@ impl Default for StoreSettings {
             session_idle_hours: non_zero(14 * 24),
             cart_days: non_zero(30),
             reservation_minutes: non_zero(30),
+            guest_reservation_minutes: non_zero(15),
             cancellation_days: 14,
             idempotency_hours: non_zero(24),
             capture: Capture::Automatic,
@@ -344,8 +370,19 @@ pub enum ClientAddress {
     None,
 }
 
+impl ClientAddress {
+    /// Returns how many bits the log shows of an address of IPv4 and of IPv6; `None` if it shows none.
+    pub fn bits(self) -> Option<[u8; 2]> {
+        match self {
+            Self::Full => Some([32, 128]),
+            Self::Truncated => Some([24, 48]),
+            Self::None => None,
+        }
+    }
+}
+
 /// Returns whether the host of a URL is not this machine.
-fn is_other_host(host: &str) -> bool {
+pub(crate) fn is_other_host(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     !host.eq_ignore_ascii_case("localhost") && !address.is_ok_and(|address| address.is_loopback())
 }

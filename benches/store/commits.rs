@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use undercroft::application::payments::apply_payment::apply_payment;
+use undercroft::application::selling::holds::Holders;
 use undercroft::application::selling::place_order::{OrderDraft, place_order};
 use undercroft::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 use undercroft::domain::context::Context;
@@ -145,6 +146,7 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
                     shipping: ShippingChoice::Cheapest,
                     shipping_address: address.clone(),
                     billing_address: address.clone(),
+                    holders: Holders::none(),
                     provider: "sandbox".into(),
                     token: "tok_ok".into(),
                 };

@@ -83,7 +83,37 @@ async fn serve(folder: &Path, url: &str, effort: Effort) -> Outcome<()> {
     run(&server, carts, effort).await?.print("add to cart", "≤ 0.15");
     let buyers = Buyer::each(server.address, &variants);
     run(&server, buyers, effort).await?.print("whole order", "≤ 1.0");
-    server.end().await
+    server.end().await?;
+    refusals(folder, url, &paths[0], effort).await
+}
+
+/// Measures requests that are refused by a rate limit and for overload, beside bare axum's response to an unknown path.
+async fn refusals(folder: &Path, url: &str, path: &str, effort: Effort) -> Outcome<()> {
+    let limited = Server::store_with(folder, Some(url), ("RATE_LIMITS__GENERAL", "1/day")).await?;
+    Caller::new(limited.address).expect(path, 200).await?;
+    let (overloaded, bare) = (Server::refusing().await?, Server::bare(&folder.join("product.json")).await?);
+    let refused = |server: &Server, path, status| Refused::each(server.address, path, status);
+    let mut all = [
+        ("bare axum, 404", refused(&bare, "/none", 404), bare, Figures::default()),
+        ("refused by a limit", refused(&limited, path, 429), limited, Figures::default()),
+        ("refused for overload", refused(&overloaded, path, 503), overloaded, Figures::default()),
+    ];
+    for round in 0..=effort.rounds {
+        for (_, shoppers, server, figures) in &mut all {
+            figures.add(round, server, shoppers, effort.span).await?;
+        }
+    }
+    for (name, _, _, figures) in &mut all {
+        figures.print(name, "");
+    }
+    let [(.., bare), others @ ..] = &all;
+    for (name, _, _, figures) in others {
+        println!(
+            "    {name}: {:.2} times the CPU of bare axum (aim ≤ 1.5)",
+            figures.ratio(bare, |figures| &figures.cpu)
+        );
+    }
+    Ok(())
 }
 
 /// Runs the shoppers for all rounds.
@@ -146,6 +176,26 @@ impl Shopper for Reader {
     async fn run_once(&mut self) -> Outcome<()> {
         self.at = (self.at + 1) % self.paths.len();
         self.caller.get(&self.paths[self.at]).await.map(drop)
+    }
+}
+
+/// A shopper whose requests have one status.
+struct Refused {
+    caller: Caller,
+    path: String,
+    status: u16,
+}
+
+impl Refused {
+    fn each(address: std::net::SocketAddr, path: &str, status: u16) -> Vec<Self> {
+        let refused = |_| Self { caller: Caller::new(address), path: path.to_owned(), status };
+        (0..CONNECTIONS).map(refused).collect()
+    }
+}
+
+impl Shopper for Refused {
+    async fn run_once(&mut self) -> Outcome<()> {
+        self.caller.expect(&self.path, self.status).await
     }
 }
 

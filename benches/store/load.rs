@@ -35,6 +35,15 @@ impl Caller {
         self.send(Method::GET, path, Bytes::new(), None).await
     }
 
+    /// Sends a GET request whose response must have this status.
+    pub(crate) async fn expect(&mut self, path: &str, status: u16) -> Outcome<()> {
+        let request = Request::get(path).header(header::HOST, "store").body(Full::default())?;
+        let response = self.connected().await?.send_request(request).await?;
+        let found = response.status();
+        response.into_body().collect().await?;
+        if found == status { Ok(()) } else { Err(format!("{path} → {found}").into()) }
+    }
+
     /// Sends JSON and returns the body of the response, which must be a success.
     pub(crate) async fn send(
         &mut self,

@@ -38,6 +38,9 @@ struct Options {
     /// Serve the bytes of a file with bare axum, for comparison
     #[arg(long, hide = true, value_name = "FILE")]
     bare: Option<PathBuf>,
+    /// Refuse each request for overload, for comparison
+    #[arg(long, hide = true)]
+    refuse: bool,
     /// Passed by cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -60,6 +63,9 @@ async fn main() -> Outcome<()> {
     let options = Options::parse();
     if let Some(file) = options.bare {
         return bare::serve(&file).await;
+    }
+    if options.refuse {
+        return bare::refuse().await;
     }
     let wanted = |part| options.parts.is_empty() || options.parts.contains(&part);
     if wanted(Part::Start) {

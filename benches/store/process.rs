@@ -28,9 +28,18 @@ impl Server {
     /// Starts the store in `folder`, on the database at `url` or on its default. Its clients have one address, so
     /// nothing is limited for an address.
     pub(crate) async fn store(folder: &Path, url: Option<&str>) -> Outcome<Self> {
+        Self::store_with(folder, url, ("RATE_LIMITS__ENABLED", "false")).await
+    }
+
+    /// Starts the store as [`store`](Self::store) with one setting instead, a name without the prefix and a value.
+    pub(crate) async fn store_with(
+        folder: &Path,
+        url: Option<&str>,
+        (name, value): (&str, &str),
+    ) -> Outcome<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_undercroft"));
         command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(folder);
-        command.env("UNDERCROFT_RATE_LIMITS__ENABLED", "false");
+        command.env(format!("UNDERCROFT_{name}"), value);
         if let Some(url) = url {
             command.env("UNDERCROFT_DATABASE", url);
         }
@@ -41,6 +50,13 @@ impl Server {
     pub(crate) async fn bare(file: &Path) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([OsStr::new("--bare"), file.as_os_str()]);
+        Self::start(command).await
+    }
+
+    /// Starts the server of the store, which refuses each request for overload.
+    pub(crate) async fn refusing() -> Outcome<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--refuse");
         Self::start(command).await
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use undercroft::application::{AccountPages, Store, Terms, VerifiedEmail};
+use undercroft::application::{AccountPages, AccountTerms, IdentityTerms, Store, Terms, VerifiedEmail};
 use undercroft::domain::address::Address;
 use undercroft::domain::category::Category;
 use undercroft::domain::context::Context;
@@ -101,18 +101,23 @@ pub(crate) fn address() -> Outcome<Address> {
 fn terms() -> Outcome<Terms> {
     Ok(Terms {
         name: "Bench".into(),
+        identities: IdentityTerms::default(),
+        issuer: "https://shop.example".into(),
         default_currency: Currency::EUR,
         default_country: "DE".parse()?,
         session: SignedDuration::from_hours(24),
         session_idle: SignedDuration::from_hours(24),
         cart: SignedDuration::from_hours(24),
         reservation: SignedDuration::from_mins(30),
+        guest_reservation: SignedDuration::from_mins(30),
+        holds: None,
         cancellation: SignedDuration::from_hours(24),
         idempotency: SignedDuration::from_hours(24),
         capture_at_checkout: true,
         cart_bounds: Arc::default(),
         age_rules: Arc::new([]),
         verified_email: VerifiedEmail::default(),
+        accounts: AccountTerms::default(),
         pages: AccountPages::default(),
         sandbox_emails: false,
     })

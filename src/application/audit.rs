@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::audit::{ActorKind, AuditChange, AuditEntry, BrokenChain, ChainCheck, hex};
-use crate::domain::ids::{SessionId, UserId};
+use crate::domain::ids::{ApiKeyId, SessionId, UserId};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{AuditFilter, AuditRepository, Connection, DatabaseError, Page};
 
@@ -23,12 +23,13 @@ pub struct AuditEntryBody {
     /// The time of the action.
     pub occurred_at: Timestamp,
     /// The kind of the actor.
-    #[schema(inline)]
     pub actor: ActorKind,
     /// The user who acted; `null` for a client without a session, and for a command.
     pub user_id: Option<UserId>,
     /// The session of the user.
     pub session_id: Option<SessionId>,
+    /// The API key by which the user acted.
+    pub api_key_id: Option<ApiKeyId>,
     /// The id of the request. An action of several transactions has an entry for each.
     pub request_id: Option<Uuid>,
     /// The network of the client's address.
@@ -37,7 +38,7 @@ pub struct AuditEntryBody {
     /// `undercroft admin create`; or one that concerns the security of an account, such as `session.created`.
     pub action: String,
     /// The id of what the action changed: that in the path of the request, or of the first row that was written. If
-    /// the action concerns the security of an account, the user.
+    /// the action concerns the security of an account, the user or the API key.
     pub subject_id: Option<Uuid>,
     /// The rows that an administrative action wrote, with the names of changed columns and without their values.
     #[schema(inline)]
@@ -56,6 +57,7 @@ impl From<AuditEntry> for AuditEntryBody {
             actor: entry.actor,
             user_id: entry.user_id,
             session_id: entry.session_id,
+            api_key_id: entry.api_key_id,
             request_id: entry.request_id,
             network: entry.network,
             action: entry.action,

@@ -37,6 +37,10 @@ const ALWAYS: &[Rule] = &[
          (SELECT 1 FROM reservations r WHERE r.order_id = o.id)",
     ),
     (
+        "orders with reserved stock have holds, and no others",
+        "SELECT COUNT(*) FROM holds h WHERE NOT EXISTS (SELECT 1 FROM reservations r WHERE r.order_id = h.order_id)",
+    ),
+    (
         "a paid order has its total authorized",
         "SELECT COUNT(*) FROM orders o LEFT JOIN payments p ON p.order_id = o.id \
          WHERE o.status IN ('paid', 'fulfilled') AND (p.id IS NULL OR p.authorized < o.total)",

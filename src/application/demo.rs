@@ -75,7 +75,7 @@ pub async fn admin(store: &Store) -> Result<Login, Failure> {
     let password_hash = store.passwords.hash(&password).await?;
     let write = store.database().write((new, password_hash), async |work, (new, password_hash)| {
         SettingsRepository::set(work, PROGRESS, DONE).await?;
-        make_admin(work, new, password_hash).await
+        make_admin(work, new, None, password_hash).await
     });
     write.await?;
     Ok(Login { email, password })

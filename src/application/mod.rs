@@ -35,6 +35,7 @@ use tokio::sync::Semaphore;
 use crate::domain::age::AgeRule;
 use crate::domain::audit::Actor;
 use crate::domain::country::Country;
+use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
 use crate::infrastructure::Infrastructure;
 use crate::infrastructure::exceptions::{Conflict, Failure};
@@ -44,6 +45,7 @@ use crate::infrastructure::repositories::{Database, SigningKey};
 use crate::application::features::Features;
 use crate::application::people::log_in_limits::LogInLimits;
 use crate::application::people::passwords::Passwords;
+use crate::application::selling::holds::HoldLimits;
 
 /// The most password resets that are processed at the same time.
 const MAX_PASSWORD_RESETS: usize = 64;
@@ -110,6 +112,10 @@ impl Store {
 pub struct Terms {
     /// The seller's name, which is written on invoices.
     pub name: String,
+    /// How users of the identity provider become users of the store.
+    pub identities: IdentityTerms,
+    /// The issuer and the audience of access tokens: the URL of the store, if it is known.
+    pub issuer: String,
     /// The currency of a cart that is created without one.
     pub default_currency: Currency,
     /// The country whose taxes apply until there is an address.
@@ -120,8 +126,12 @@ pub struct Terms {
     pub session_idle: SignedDuration,
     /// The retention of a cart that is not changed.
     pub cart: SignedDuration,
-    /// How long stock is reserved for a pending order.
+    /// How long stock is reserved for a pending order of a user.
     pub reservation: SignedDuration,
+    /// How long stock is reserved for a pending order of a guest.
+    pub guest_reservation: SignedDuration,
+    /// What buyers may hold at once with orders that are not paid; any number if `None`.
+    pub holds: Option<HoldLimits>,
     /// How long after the checkout a buyer may cancel a paid order.
     pub cancellation: SignedDuration,
     /// The retention of the response to a request with an idempotency key.
@@ -134,11 +144,29 @@ pub struct Terms {
     pub age_rules: Arc<[AgeRule]>,
     /// What requires a verified e-mail address.
     pub verified_email: VerifiedEmail,
+    /// What the store requires of accounts.
+    pub accounts: AccountTerms,
     /// The pages of the shop to which e-mails about accounts lead.
     pub pages: AccountPages,
     /// Whether everyone can read the last e-mails to an address, as developers need it. Only for a store that no
     /// other machine reaches.
     pub sandbox_emails: bool,
+}
+
+/// How users of the identity provider become users of the store; by default they do not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IdentityTerms {
+    /// Whether a new customer is created for a subject with a verified e-mail address.
+    pub creates_users: bool,
+    /// Whether a subject with a verified e-mail address becomes the customer with the same verified address.
+    pub links_by_email: bool,
+}
+
+impl Terms {
+    /// Returns how long stock is reserved for a pending order of a user, or of a guest (`None`).
+    pub(crate) fn reservation_of(&self, user_id: Option<UserId>) -> SignedDuration {
+        if user_id.is_some() { self.reservation } else { self.guest_reservation }
+    }
 }
 
 /// What requires a verified e-mail address.
@@ -148,6 +176,16 @@ pub struct VerifiedEmail {
     pub for_checkout: bool,
     /// A review.
     pub for_reviews: bool,
+}
+
+/// What the store requires of accounts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AccountTerms {
+    /// Whether administrators need one-time passwords: one without them may only enrol an app.
+    pub administrators_use_one_time_passwords: bool,
+    /// Whether no response says that an e-mail address has an account, if the store sends e-mails: customers then log
+    /// in after their address is verified.
+    pub hide_registered_addresses: bool,
 }
 
 /// The URLs of pages of the shop, with `{token}` where the token is inserted. An e-mail without one has the token

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::ids::{SessionId, UserId};
+use super::ids::{ApiKeyId, SessionId, UserId};
 use super::state::states;
 
 states! {
@@ -28,7 +28,7 @@ states! {
 }
 
 states! {
-    /// An action that concerns the security of an account. The subject of its entry is the user.
+    /// An action that concerns the security of an account. The subject of its entry is the user, or the API key.
     SecurityAction, "security action", {
         /// An account was created.
         Registered = "user.registered" -> [],
@@ -40,8 +40,24 @@ states! {
         LoggedOut = "session.ended" -> [],
         /// All sessions of a user were ended.
         LoggedOutEverywhere = "sessions.ended" -> [],
+        /// The account at an identity provider was connected to a user.
+        IdentityConnected = "identity.connected" -> [],
+        /// An API key was created.
+        ApiKeyCreated = "api_key.created" -> [],
+        /// An API key was revoked.
+        ApiKeyRevoked = "api_key.revoked" -> [],
         /// A password was changed by its owner.
         PasswordChanged = "password.changed" -> [],
+        /// One-time passwords are required from now on.
+        OneTimePasswordsEnabled = "totp.enabled" -> [],
+        /// One-time passwords are not required any more.
+        OneTimePasswordsDisabled = "totp.disabled" -> [],
+        /// A one-time password or a recovery code was wrong.
+        OneTimePasswordRefused = "totp.refused" -> [],
+        /// A recovery code was used.
+        RecoveryCodeUsed = "recovery_code.used" -> [],
+        /// The recovery codes were replaced.
+        RecoveryCodesReplaced = "recovery_codes.replaced" -> [],
         /// The password in a request of its owner was wrong.
         PasswordRefused = "password.refused" -> [],
         /// A token that resets a password was sent.
@@ -89,6 +105,8 @@ pub struct Actor {
     pub user_id: Option<UserId>,
     /// The session of the user.
     pub session_id: Option<SessionId>,
+    /// The API key by which the user acts.
+    pub api_key_id: Option<ApiKeyId>,
     /// The id of the request.
     pub request_id: Option<Uuid>,
     /// The network of the client's address.
@@ -109,7 +127,15 @@ pub struct Administration {
 impl Actor {
     /// Returns an actor of whom only the kind is known.
     pub fn new(kind: ActorKind) -> Self {
-        Self { kind, user_id: None, session_id: None, request_id: None, network: None, administration: None }
+        Self {
+            kind,
+            user_id: None,
+            session_id: None,
+            api_key_id: None,
+            request_id: None,
+            network: None,
+            administration: None,
+        }
     }
 
     /// Returns a command on the command line, such as `admin create`.
@@ -132,6 +158,8 @@ pub struct AuditEntry {
     pub user_id: Option<UserId>,
     /// The session of the user.
     pub session_id: Option<SessionId>,
+    /// The API key by which the user acted.
+    pub api_key_id: Option<ApiKeyId>,
     /// The id of the request.
     pub request_id: Option<Uuid>,
     /// The network of the client's address.
@@ -177,6 +205,8 @@ struct Hashed<'a> {
     action: &'a str,
     subject_id: Option<Uuid>,
     changes: &'a [AuditChange],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_id: Option<ApiKeyId>,
 }
 
 impl AuditEntry {
@@ -194,6 +224,7 @@ impl AuditEntry {
             action: &self.action,
             subject_id: self.subject_id,
             changes: &self.changes,
+            api_key_id: self.api_key_id,
         };
         // keys are text, so that it can always be written as JSON
         let json = serde_json::to_vec(&hashed).unwrap_or_default();
@@ -281,6 +312,7 @@ mod tests {
             actor: ActorKind::User,
             user_id: Some(UserId(Uuid::from_u128(1))),
             session_id: None,
+            api_key_id: None,
             request_id: None,
             network: Some("192.0.2.0/24".into()),
             action: action.into(),

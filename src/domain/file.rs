@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::ids::{FileId, UserId};
+use super::ids::{FileId, ProductId, UserId};
 
 /// A file. Its content is in the file storage, and never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct StoredFile {
     pub id: FileId,
     /// The administrator who uploaded it.
     pub owner_id: UserId,
+    /// The product whose content the file is, for its buyers and subscribers only; `None` is a public file.
+    pub product_id: Option<ProductId>,
     /// The name for people, such as `cup.png`.
     pub name: String,
     /// The media type, without parameters.

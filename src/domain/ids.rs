@@ -48,6 +48,10 @@ macro_rules! all_ids {
             UserId,
             /// The id of a session.
             SessionId,
+            /// The id of a key that signs access tokens.
+            AccessTokenKeyId,
+            /// The id of an API key.
+            ApiKeyId,
             /// The id of a token that is sent by e-mail.
             UserTokenId,
             /// The id of a product.

@@ -1,7 +1,9 @@
 //! Entities, money, pricing, state machines and ports. No I/O, no async runtime.
 
+pub mod access_token;
 pub mod address;
 pub mod age;
+pub mod api_key;
 pub mod audit;
 pub mod cart;
 pub mod category;
@@ -19,6 +21,7 @@ pub mod language;
 pub mod metadata;
 pub mod money;
 pub mod notification;
+pub mod one_time_password;
 pub mod order;
 pub mod payment;
 pub mod permission;
@@ -29,6 +32,7 @@ pub mod product;
 pub mod review;
 pub mod shipping;
 pub mod slug;
+pub mod staff_role;
 pub mod state;
 pub mod subscription;
 pub mod tax;
@@ -36,6 +40,7 @@ pub(crate) mod template;
 pub mod text;
 pub(crate) mod time;
 pub mod trace;
+pub mod unique_members;
 pub mod user;
 pub mod user_token;
 pub mod webhook;

@@ -124,6 +124,18 @@ impl Payment {
         self.watched_until.is_some_and(|until| now < until)
     }
 
+    /// Returns whether the provider has authorized the amount, or nothing is to be paid.
+    pub fn is_authorized(&self) -> bool {
+        matches!(self.status, PaymentStatus::Authorized | PaymentStatus::Captured)
+    }
+
+    /// Returns whether the whole amount is captured, and not all of it is refunded or being refunded.
+    pub fn is_captured(&self) -> bool {
+        let returned = self.refunded.amount.saturating_add(self.refunding.amount);
+        let is_returned = self.captured.is_positive() && returned >= self.captured.amount;
+        self.is_authorized() && self.captured.amount >= self.amount.amount && !is_returned
+    }
+
     /// Returns the amount that an operation of this kind can move: what is authorized, or captured, and not pending.
     pub fn left(&self, kind: OperationKind) -> Result<Money, MoneyError> {
         match kind {

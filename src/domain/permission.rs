@@ -19,31 +19,31 @@ states! {
         ApiKeys = "api-keys" -> [],
         /// The audit log.
         AuditLog = "audit-log" -> [],
-        /// Categories.
+        /// The category tree.
         Categories = "categories" -> [],
         /// Events that a subscriber could not handle.
         DeadLetters = "dead-letters" -> [],
-        /// Discounts.
+        /// Discounts and their codes.
         Discounts = "discounts" -> [],
-        /// E-mails.
+        /// E-mails that the store sends.
         Emails = "emails" -> [],
-        /// Events.
+        /// The log of events.
         Events = "events" -> [],
         /// Feature flags.
         FeatureFlags = "feature-flags" -> [],
-        /// Files.
+        /// Files of products.
         Files = "files" -> [],
         /// The stock of variants.
         Inventory = "inventory" -> [],
-        /// Jobs.
+        /// Jobs and schedules.
         Jobs = "jobs" -> [],
         /// Orders with their payments and invoices.
         Orders = "orders" -> [],
-        /// Products.
+        /// Products with their variants.
         Products = "products" -> [],
         /// Refunds of orders.
         Refunds = "refunds" -> [],
-        /// Reviews.
+        /// Reviews of products.
         Reviews = "reviews" -> [],
         /// Roles, and which users have them.
         Roles = "roles" -> [],
@@ -51,11 +51,11 @@ states! {
         ShippingMethods = "shipping-methods" -> [],
         /// Subscribers of events.
         Subscribers = "subscribers" -> [],
-        /// Subscriptions.
+        /// Subscriptions of customers.
         Subscriptions = "subscriptions" -> [],
         /// Tax rules.
         Taxes = "taxes" -> [],
-        /// Users.
+        /// Users and their accounts.
         Users = "users" -> [],
         /// Deliveries to webhook endpoints.
         WebhookDeliveries = "webhook-deliveries" -> [],

@@ -9,6 +9,10 @@ use uuid::Uuid;
 
 /// The length of a trace context as a text of version 00.
 const LENGTH: usize = 55;
+/// The flag of a trace that is recorded.
+const SAMPLED: u8 = 1;
+/// The number of values of the random bits of a trace id.
+const RANDOM_VALUES: u64 = 1 << 56;
 
 /// A trace, and the operation in it that caused what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +28,14 @@ pub struct TraceContext {
 pub struct InvalidTraceContext;
 
 impl TraceContext {
-    /// Returns the context of a request with this id: in the trace of the one that caused it, or in a new trace.
-    pub fn of_request(id: Uuid, caused_by: Option<Self>) -> Self {
+    /// Returns the context of a request with this id: in the trace of the one that caused it, or in a new trace, of
+    /// which the share `sampled` is sampled, from 0 to 1.
+    pub fn of_request(id: Uuid, caused_by: Option<Self>, sampled: f64) -> Self {
         // the lower half of a UUID of version 7 is random, except for its variant, which is not 0
         let (_, parent_id) = id.as_u64_pair();
         match caused_by {
             Some(cause) => Self { parent_id, ..cause },
-            None => Self { trace_id: id.as_u128(), parent_id, flags: 0 },
+            None => Self { trace_id: id.as_u128(), parent_id, flags: u8::from(is_within(id, sampled)) },
         }
     }
 
@@ -38,6 +43,26 @@ impl TraceContext {
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace_id)
     }
+
+    /// Returns the id of the operation, the span: 16 hexadecimal digits.
+    pub fn span_id(&self) -> String {
+        format!("{:016x}", self.parent_id)
+    }
+
+    /// Returns whether the trace is recorded (section 3.2.2.5.1).
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+}
+
+/// Returns whether a trace is in the share that is sampled, by the 56 random bits of its id (W3C Trace Context level 2,
+/// section 3.2.2.3.2), which a UUID of version 7 has at its end.
+fn is_within(id: Uuid, sampled: f64) -> bool {
+    let (_, random) = id.as_u64_pair();
+    // the 53 bits that a number with a fraction has exactly
+    #[expect(clippy::cast_precision_loss, reason = "they are exact")]
+    let at = ((random & (RANDOM_VALUES - 1)) >> 3) as f64 / (RANDOM_VALUES >> 3) as f64;
+    at < sampled
 }
 
 /// Writes the value of the header `traceparent`.
@@ -87,11 +112,24 @@ mod tests {
         let cause: TraceContext = EXAMPLE.parse().unwrap();
         assert_eq!(cause.to_string(), EXAMPLE);
         let id = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
-        let request = TraceContext::of_request(id, Some(cause));
+        let request = TraceContext::of_request(id, Some(cause), 0.0);
         assert_eq!(request.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-8000000000000001-01");
         assert_eq!(request.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        let first = TraceContext::of_request(id, None);
+        let first = TraceContext::of_request(id, None, 0.0);
         assert_eq!(first.to_string(), "00-01900000000070008000000000000001-8000000000000001-00");
+    }
+
+    #[test]
+    fn a_share_of_new_traces_is_sampled() {
+        let sampled = |random: u64, share| {
+            let id = Uuid::from_u64_pair(0x0190_0000_0000_7000, 0x8000_0000_0000_0000 | random);
+            TraceContext::of_request(id, None, share).is_sampled()
+        };
+        let half = 1 << 55;
+        assert!(sampled(0, 0.5) && sampled(half - 8, 0.5) && !sampled(half, 0.5));
+        assert!(sampled(RANDOM_VALUES - 1, 1.0) && !sampled(0, 0.0));
+        let cause: TraceContext = EXAMPLE.parse().unwrap();
+        assert!(TraceContext::of_request(Uuid::nil(), Some(cause), 0.0).is_sampled(), "as its cause is");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::ids::{SessionId, UserId};
 use super::money::Currency;
+use super::permission::Permissions;
 use super::state::states;
 use super::text::{is_invisible, is_line};
 
@@ -39,10 +40,14 @@ pub struct User {
     pub password_hash: Option<String>,
     /// The role.
     pub role: Role,
+    /// The name of the role of the staff of an administrator; one without it may do everything.
+    pub staff_role: Option<String>,
     /// The birth date, for products with a minimum age.
     pub birth_date: Option<Date>,
     /// The time at which the e-mail address was verified, UTC.
     pub email_verified_at: Option<Timestamp>,
+    /// The time since which logging in requires a one-time password, UTC; `None` if it does not.
+    pub totp_since: Option<Timestamp>,
     /// The time at which the personal data was removed, UTC.
     pub erased_at: Option<Timestamp>,
     /// The number of changes, from 1.
@@ -69,12 +74,23 @@ impl User {
             name,
             password_hash: None,
             role,
+            staff_role: None,
             birth_date: None,
             email_verified_at: None,
+            totp_since: None,
             erased_at: None,
             version: 1,
             created_at,
             updated_at: created_at,
+        }
+    }
+
+    /// Returns what the user may do as an administrator; `of_role` are the permissions of the role of the staff.
+    pub fn permissions(&self, of_role: Option<Permissions>) -> Permissions {
+        match (self.role, &self.staff_role) {
+            (Role::Customer, _) => Permissions::NONE,
+            (Role::Admin, None) => Permissions::ALL,
+            (Role::Admin, Some(_)) => of_role.unwrap_or_default(),
         }
     }
 

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use self::adapters::{AdapterSettings, Files, Gateways, Mail, WebhookClient};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
-use self::middleware::RateLimiter;
+use self::middleware::jwt::TrustedIssuer;
+use self::middleware::{LimitRange, OverloadLimiter, RateLimiter};
 use self::repositories::Database;
 
 /// The assembled rooms of a store. Clones share everything.
@@ -35,6 +36,10 @@ pub struct Infrastructure {
     pub broker: Option<Broker>,
     /// Counts what has a rate limit.
     pub limiter: RateLimiter,
+    /// The identity provider whose tokens are accepted, if there is one.
+    pub issuer: Option<TrustedIssuer>,
+    /// Limits the requests in progress by how long they wait, also for the database.
+    pub overload: OverloadLimiter,
 }
 
 impl Infrastructure {
@@ -43,10 +48,15 @@ impl Infrastructure {
         let webhooks = WebhookClient::new(settings.private_webhooks);
         let database = database.publishing_tags(events::cache_invalidation);
         let bus = EventBus::default();
+        let observer = bus.clone();
+        let database = database.observed_by(move |work| observer.emit(work));
         let (mail, files) = (settings.mail.clone(), settings.files.clone());
         let gateways = adapters::assemble(&database, &bus, settings);
         let limiter = RateLimiter::in_process(Arc::clone(&database.context().clock));
-        Self { database, bus, gateways, mail, files, webhooks, broker: None, limiter }
+        let waits = database.clone();
+        let overload =
+            OverloadLimiter::new(LimitRange::default(), Some(Arc::new(move || waits.take_least_wait())));
+        Self { database, bus, gateways, mail, files, webhooks, broker: None, limiter, issuer: None, overload }
     }
 
     /// Lets a broker carry events, in messages that contain them in this way.

@@ -39,6 +39,9 @@ pub struct HttpSettings {
     /// The longest time to receive the body of a request.
     #[serde(rename = "body_timeout_seconds", deserialize_with = "positive_seconds")]
     pub body_timeout: Duration,
+    /// The longest time in which a client reads nothing of a response that is sent to it.
+    #[serde(rename = "send_timeout_seconds", deserialize_with = "positive_seconds")]
+    pub send_timeout: Duration,
     /// The longest time between two requests on a connection.
     #[serde(rename = "idle_timeout_seconds", deserialize_with = "positive_seconds")]
     pub idle_timeout: Duration,
@@ -78,8 +81,9 @@ impl Default for HttpSettings {
             public_max_age: Duration::from_secs(10),
             public_stale: Duration::from_mins(1),
             body_limit_bytes: non_zero(64 << 10),
-            header_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(8),
             body_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(8),
             idle_timeout: Duration::from_mins(1),
             request_timeout: Duration::from_mins(1),
             max_connections: non_zero(10_000),

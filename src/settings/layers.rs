@@ -326,6 +326,7 @@ mod tests {
         assert!(!has(&[("UNDERCROFT_MAIL__URL", "smtp://127.0.0.1")]));
         assert!(!has(&[enabled, ("UNDERCROFT_LISTEN", "0.0.0.0:8080")]));
         assert!(!has(&[enabled, ("UNDERCROFT_PUBLIC_URL", "https://shop.example.com")]));
+        assert!(!has(&[enabled, ("UNDERCROFT_HTTP__TRUSTED_PROXIES", "[\"127.0.0.1\"]")]));
     }
 
     #[test]

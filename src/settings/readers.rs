@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::money::{Currency, Money};
-use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
+use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl, OtlpUrl};
 use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::EventsUrl;
 use crate::infrastructure::middleware::{Quota, TrustedProxies};
@@ -27,12 +27,44 @@ pub(super) fn positive_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Re
     NonZeroU32::deserialize(deserializer).map(|seconds| Duration::from_secs(seconds.get().into()))
 }
 
+/// Reads a share from 0 to 1.
+pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    let is_share = (0.0..=1.0).contains(&share);
+    if is_share { Ok(share) } else { Err(de::Error::custom(format!("`{share}` is not from 0 to 1"))) }
+}
+
+/// Reads the URL of a collector, or an empty text for none. The text is not shown, because it may contain a password.
+pub(super) fn collector_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OtlpUrl>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error| de::Error::custom(format!("it is {error}")))
+}
+
 /// Reads a code of the domain.
 pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     let code = String::deserialize(deserializer)?;
     code.parse().map_err(|error: T::Err| de::Error::custom(format!("`{code}` is {error}")))
+}
+
+/// Reads the URL of an issuer: HTTPS, or HTTP of this machine.
+pub(super) fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let url: Option<Uri> = text.parse().ok();
+    let is_local = |url: &Uri| matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let is_valid = url.is_some_and(|url| match url.scheme_str() {
+        Some("https") => url.host().is_some() && url.query().is_none(),
+        Some("http") => is_local(&url),
+        _ => false,
+    });
+    if is_valid { Ok(Some(text)) } else { Err(de::Error::custom(format!("`{text}` is not an HTTPS URL"))) }
 }
 
 /// Reads a list of values of the domain.

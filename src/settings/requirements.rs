@@ -25,6 +25,10 @@ pub struct RequirementSettings {
     /// The minimum ages of countries.
     #[serde(deserialize_with = "parsed_list")]
     pub minimum_ages: Vec<AgeRule>,
+    /// Whether administrators need one-time passwords.
+    pub administrators_use_one_time_passwords: bool,
+    /// Whether no response says that an e-mail address has an account.
+    pub hide_registered_addresses: bool,
     /// What requires a verified e-mail address.
     pub verified_email_for: Vec<VerifiedEmailFor>,
 }
@@ -46,6 +50,8 @@ impl Default for RequirementSettings {
             cart_minimum_subtotals: Vec::new(),
             cart_currencies: Vec::new(),
             minimum_ages: Vec::new(),
+            administrators_use_one_time_passwords: false,
+            hide_registered_addresses: false,
             verified_email_for: Vec::new(),
         }
     }

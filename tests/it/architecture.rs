@@ -1,6 +1,7 @@
 //! The rules of docs/ARCHITECTURE.md, checked on the source: directions of use, members of rooms, names and lengths of
 //! files, words, and paths in documents. Each rule is also tested with a source that breaks it.
 
+mod asvs;
 mod circles;
 mod documents;
 mod paths;
@@ -109,9 +110,10 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
             to[1..],
             ["repositories", "DatabaseUrl"]
                 | ["events", "EventsUrl" | "Mode"]
-                | ["adapters", "FilesUrl" | "MailSender" | "MailUrl"]
+                | ["adapters", "FilesUrl" | "MailSender" | "MailUrl" | "OtlpUrl"]
                 | ["cache", "CacheUrl"]
                 | ["middleware", "Origin" | "Quota" | "TrustedProxies"]
+                | ["middleware", "jwt", "Algorithm"]
         ),
         (["settings", ..], layer) => ["domain", "settings"].contains(&layer),
         (["main"], layer) => ["infrastructure", "presentation", "settings"].contains(&layer),

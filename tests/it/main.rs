@@ -8,5 +8,6 @@ mod support;
 mod application;
 mod architecture;
 mod domain;
+mod fuzz_targets;
 mod infrastructure;
 mod presentation;

@@ -272,7 +272,8 @@ async fn check_images(
         let fault = match files.iter().find(|file| file.id == *id) {
             None => Fault::NotFound,
             Some(_) if ids[..i].contains(id) => Fault::Duplicate,
-            Some(file) if !file.is_image() => Fault::Invalid,
+            // shoppers could not see the content of a product
+            Some(file) if !file.is_image() || file.product_id.is_some() => Fault::Invalid,
             Some(_) => continue,
         };
         faults.add(format!("/images/{i}/file_id"), fault);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::templates::texts;
 use super::{Draft, since, write};
-use crate::application::{AccountPages, Terms};
+use crate::application::{AccountPages, Mailing, Terms};
 use crate::domain::email::Email;
 use crate::domain::ids::UserId;
 use crate::domain::state::State;
@@ -51,6 +51,20 @@ pub(crate) async fn write_notice(
     let (subject, body) = texts(kind, &arguments(terms, []))?;
     let (user_id, recipient) = (Some(user_id), recipient.to_owned());
     write(work, Draft { event_id: None, token_id: None, kind, user_id, recipient, subject, body }).await
+}
+
+/// Writes a notice about the security of an account to its owner, if the store sends e-mails.
+pub(crate) async fn write_security_notice(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    kind: &str,
+    to: (UserId, &str),
+) -> Result<(), Failure> {
+    if are_sent(work, &mailing.terms).await? {
+        write_notice(work, &mailing.terms, kind, to).await
+    } else {
+        Ok(())
+    }
 }
 
 /// Returns an e-mail as its recipient gets it.

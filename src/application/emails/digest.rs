@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 use super::templates::texts;
 use super::{Draft, since, write};
 use crate::application::Store;
+use crate::domain::permission::{Permission, Resource};
 use crate::domain::time::earlier;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{Digest, DigestRepository, UnitOfWork, UserRepository};
 
-/// Writes a digest to each administrator, if the store sends e-mails.
+/// Writes a digest to each administrator who may read orders, if the store sends e-mails.
 pub(crate) async fn send(store: &Store) -> Result<(), Failure> {
     if since(&mut store.database().read().await?).await?.is_none() {
         return Ok(());
@@ -25,7 +26,7 @@ async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
     let since = earlier(work.now(), SignedDuration::from_hours(24));
     let digest = DigestRepository(work).since(since).await?;
     let (subject, body) = texts("digest", &arguments(&digest, seller))?;
-    for user_id in UserRepository(work).admins().await? {
+    for user_id in UserRepository(work).admins_with(Permission::read(Resource::Orders)).await? {
         let Some(user) = work.find::<User>(user_id).await? else { continue };
         let draft = Draft {
             event_id: None,

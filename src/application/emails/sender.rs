@@ -77,6 +77,7 @@ async fn send(store: &Store, email: Email) -> Result<(), Failure> {
         },
         latency: begun.elapsed(),
         attempt: email.attempts + 1,
+        trace: None,
     });
     let write = store
         .database()

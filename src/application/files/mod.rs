@@ -6,12 +6,14 @@
 
 mod check;
 mod cleaning;
+mod contents;
 mod upload;
 
 use std::ops::Range;
 
 pub use self::check::{FileCheck, check};
 pub(crate) use self::cleaning::clean;
+pub use self::contents::{contents_of, purchases, subscription};
 pub use self::upload::{Upload, upload};
 
 use crate::application::Store;
@@ -35,6 +37,16 @@ pub async fn files(store: &Store, limit: usize, cursor: Option<&str>) -> Result<
 /// [`NotFound::File`].
 pub async fn file(store: &Store, id: FileId) -> Result<StoredFile, Failure> {
     Ok(store.database().read().await?.find(id).await?.ok_or(NotFound::File)?)
+}
+
+/// Returns a public file.
+///
+/// # Errors
+///
+/// [`NotFound::File`], also for the content of a product.
+pub async fn public_file(store: &Store, id: FileId) -> Result<StoredFile, Failure> {
+    let file = file(store, id).await?;
+    if file.product_id.is_some() { Err(NotFound::File.into()) } else { Ok(file) }
 }
 
 /// Returns these bytes of the content of a file.

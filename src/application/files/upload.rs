@@ -7,11 +7,12 @@ use super::cleaning::remove_now;
 use crate::application::Store;
 use crate::application::idempotency::{Responder, once};
 use crate::domain::file::{BEGINNING, StoredFile, begins_like};
-use crate::domain::ids::{FileId, UserId};
+use crate::domain::ids::{FileId, ProductId, UserId};
 use crate::domain::ports::{FileContent, Interrupted, PortFuture};
+use crate::domain::product::Product;
 use crate::infrastructure::events::FileUploadCompletedEvent;
 use crate::infrastructure::exceptions::{
-    Failure, Fault, Location, RejectedRequest, Technical, TechnicalKind, ValidationException,
+    Failure, Fault, Location, NotFound, RejectedRequest, Technical, TechnicalKind, ValidationException,
 };
 use crate::infrastructure::repositories::{FileRepository, StoredResponse, UnitOfWork, spawn_in_trace};
 
@@ -19,6 +20,8 @@ use crate::infrastructure::repositories::{FileRepository, StoredResponse, UnitOf
 pub struct Upload {
     /// The administrator.
     pub owner_id: UserId,
+    /// The product whose content it is; `None` is a public file.
+    pub product_id: Option<ProductId>,
     /// The name for people.
     pub name: String,
     /// The media type, without parameters.
@@ -35,7 +38,8 @@ pub struct Upload {
 /// # Errors
 ///
 /// [`RejectedRequest::BodyTooLarge`] and [`RejectedRequest::BodyIncomplete`]; [`ValidationException`] for an empty
-/// content, another digest than the expected one, and a content that does not begin as its media type requires.
+/// content, another digest than the expected one, and a content that does not begin as its media type requires;
+/// [`NotFound::Product`].
 pub async fn upload(
     store: &Store,
     upload: Upload,
@@ -60,7 +64,7 @@ pub async fn upload(
 
 /// Stores the content of a file.
 async fn receive(store: &Store, id: FileId, upload: Upload) -> Result<StoredFile, Failure> {
-    let Upload { owner_id, name, content_type, sha256, content } = upload;
+    let Upload { owner_id, product_id, name, content_type, sha256, content } = upload;
     let files = &store.infrastructure.files;
     let mut received = Received {
         content,
@@ -78,7 +82,7 @@ async fn receive(store: &Store, id: FileId, upload: Upload) -> Result<StoredFile
     let Received { content_type, size, hash, .. } = received;
     let size = i64::try_from(size).map_err(Technical::internal)?;
     let sha256 = hash.finalize().to_vec();
-    Ok(StoredFile { id, owner_id, name, content_type, size, sha256, created_at: store.now() })
+    Ok(StoredFile { id, owner_id, product_id, name, content_type, size, sha256, created_at: store.now() })
 }
 
 /// Adds a file whose content is stored.
@@ -88,6 +92,11 @@ async fn complete(work: &mut UnitOfWork, file: &StoredFile) -> Result<StoredFile
         return Err(Technical::new(TechnicalKind::Unavailable, reason).into());
     }
     let file = StoredFile { created_at: work.now(), ..file.clone() };
+    if let Some(product_id) = file.product_id
+        && !work.exists::<Product>(product_id).await?
+    {
+        return Err(NotFound::Product.into());
+    }
     work.insert(&file).await?;
     work.publish(&FileUploadCompletedEvent::of(&file)).await?;
     Ok(file)

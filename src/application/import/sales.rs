@@ -8,6 +8,7 @@
 use crate::application::Terms;
 use crate::application::payments::apply_payment::apply_to_locked;
 use crate::application::records::{ImportedInvoice, ImportedLine};
+use crate::application::selling::holds::Holders;
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 use crate::domain::address::Address;
@@ -90,6 +91,7 @@ async fn place_lines(
         shipping: ShippingChoice::NotCharged,
         shipping_address: address.clone(),
         billing_address: address,
+        holders: Holders::none(),
         provider: IMPORTED.to_owned(),
         token: String::new(),
     };

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::application::emails::{compose, digest, sender};
-use crate::application::people::notify;
+use crate::application::people::{access_tokens, notify};
 use crate::application::webhooks::fan_out;
 use crate::application::{Store, consistency};
 use crate::infrastructure::events::jobs::{JobQueue, JobRun, JobType, Schedule};
@@ -82,6 +82,7 @@ pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
         scheduled("purge_idempotency_keys", PURGE, purge::purge_idempotency_keys),
         scheduled("purge_sessions", PURGE, purge::purge_sessions),
         scheduled("purge_user_tokens", PURGE, purge::purge_user_tokens),
+        scheduled("rotate_access_token_keys", PURGE, rotate_access_token_keys),
         scheduled("purge_events", PURGE, purge::purge_events),
         scheduled("purge_webhook_deliveries", PURGE, purge::purge_webhook_deliveries),
         scheduled("purge_jobs", PURGE, purge::purge_jobs),
@@ -119,6 +120,11 @@ where
 
 async fn send_emails(context: JobContext, run: JobRun<NoArguments>) -> Result<usize, Failure> {
     sender::send_due(&context.store, &run.stop).await
+}
+
+async fn rotate_access_token_keys(context: JobContext) -> Result<usize, Failure> {
+    access_tokens::rotate_if_due(&context.store).await?;
+    Ok(0)
 }
 
 async fn send_digest(context: JobContext) -> Result<usize, Failure> {

@@ -10,6 +10,7 @@ use crate::domain::placed_order::{Effect, PlacedOrder};
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound, Technical};
+use crate::infrastructure::guards::{Guard, PaymentFacts, PaymentVerificationGuard, RequiredPayment};
 use crate::infrastructure::repositories::{
     PaymentRepository, Settlement, SubscriptionRepository, UnitOfWork,
 };
@@ -78,6 +79,8 @@ pub(crate) async fn fulfil_order(
 ) -> Result<PlacedOrder, Failure> {
     let mut placed = lock(work, id).await?;
     let effects = placed.fulfil(tracking_code, work.now())?;
+    let payment = placed.payment.clone();
+    PaymentVerificationGuard::check(PaymentFacts { payment, required: RequiredPayment::Authorized })?;
     finish(work, placed, effects).await
 }
 

@@ -73,9 +73,14 @@ async fn claim(store: &Store, id: PaymentId, by: Timestamp) -> Result<bool, Fail
     if payment.next_attempt_at.is_none_or(|at| at > by) {
         return Ok(false);
     }
-    let given = (id, by, wait(payment.attempts));
-    let write = store.database().write(given, async |work, &(id, by, wait)| {
-        let next = later(work.now(), wait);
+    // the stock of an order is released when its reservation expires
+    let terms = &store.terms;
+    let ends = [terms.guest_reservation, terms.reservation].map(|held| later(payment.created_at, held));
+    let ends = if payment.is_open() { ends.to_vec() } else { Vec::new() };
+    let given = (id, by, wait(payment.attempts), ends);
+    let write = store.database().write(given, async |work, (id, by, wait, ends)| {
+        let (id, by, now) = (*id, *by, work.now());
+        let next = ends.iter().filter(|end| **end > now).fold(later(now, *wait), |next, end| next.min(*end));
         Ok(PaymentRepository::claim_retry(work, id, by, next).await?)
     });
     write.await
@@ -131,8 +136,8 @@ async fn unschedule(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure>
 async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
     let order: Order = store.database().read().await?.find(payment.order_id).await?.ok_or(NotFound::Order)?;
     let now = store.now();
-    let expired =
-        order.status != OrderStatus::Pending || now >= later(payment.created_at, store.terms.reservation);
+    let expired = order.status != OrderStatus::Pending
+        || now >= later(payment.created_at, store.terms.reservation_of(order.user_id));
     let charge = match gateway(store, &payment.provider) {
         _ if payment.amount.is_zero() => None,
         Ok(gateway) => gateway.look_up(payment.id).await?,

@@ -1,6 +1,6 @@
 //! Accounts: customers register, and the operator of a store creates administrators.
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -8,21 +8,31 @@ use utoipa::ToSchema;
 use crate::domain::audit::SecurityAction;
 use crate::domain::events::UserRegistered;
 use crate::domain::feature_flag::EvaluationContext;
+use crate::domain::staff_role::StaffRole;
+use crate::domain::time::earlier;
 use crate::domain::user::{Role, User};
-use crate::infrastructure::exceptions::{EmailAlreadyUsedException, Failure, Fault, ValidationException};
+use crate::infrastructure::exceptions::{
+    EmailAlreadyUsedException, Failure, Fault, NotFound, ValidationException,
+};
 use crate::infrastructure::repositories::{
-    IdempotencyRepository, PreferencesRepository, SessionRepository, StoredResponse, UnitOfWork,
-    UserRepository,
+    ApiKeyRepository, EmailRepository, IdempotencyRepository, OneTimePasswordRepository,
+    PreferencesRepository, SessionRepository, StoredResponse, UnitOfWork, UserRepository,
+    UserTokenRepository,
 };
 
 use super::common_passwords::check_password;
 use super::email_addresses;
-use crate::application::Store;
+use super::granting::{Grantable, Granter, check_remaining_admin};
+use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::features::{self, Feature};
 use crate::application::idempotency::{Responder, once};
+use crate::application::{Mailing, Store};
 
 /// The oldest age in years that a birth date may give.
 const MAX_AGE: i16 = 130;
+
+/// The least time between two notices that someone registered with an address.
+const NOTICE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
 /// The account to create.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -46,8 +56,8 @@ pub struct CreateUser {
 
 /// Creates the account of a customer, and sends a token to its address.
 ///
-/// The response says whether the address has an account already; docs/decisions/0006-account-enumeration.md
-/// explains why.
+/// The response says whether the address has an account already, unless the terms hide it. Then it is that of a new
+/// account, and the owner of the address gets a notice; docs/decisions/0006-account-enumeration.md explains why.
 pub async fn register(
     store: &Store,
     new: CreateUser,
@@ -61,7 +71,14 @@ pub async fn register(
     let password_hash = store.passwords.hash(&new.password).await?;
     let given = (new, password_hash, responder.key.clone(), store.mailing());
     let registered = once(store, responder, given, async |work, (new, hash, key, mailing)| {
-        let user = insert(work, new, hash, Role::Customer).await?;
+        let user = user(work, new, hash, (Role::Customer, None))?;
+        if !insert(work, new, &user).await? {
+            let owner = hidden_owner(work, mailing, &new.email).await?;
+            if let Some(key) = key {
+                IdempotencyRepository(work).set_subject(key, owner.id.0).await?;
+            }
+            return Ok(user);
+        }
         email_addresses::welcome(work, mailing, &user).await?;
         if let Some(key) = key {
             // an erasure of the user deletes the stored response
@@ -73,27 +90,64 @@ pub async fn register(
 }
 
 /// Creates an administrator, as [`make_admin`] does, in a transaction of its own.
-pub async fn create_admin(store: &Store, new: CreateUser) -> Result<User, Failure> {
+pub async fn create_admin(
+    store: &Store,
+    new: CreateUser,
+    staff_role: Option<String>,
+) -> Result<User, Failure> {
     check(&new)?;
     let password_hash = store.passwords.hash(&new.password).await?;
-    let given = (new, password_hash);
-    store.database().write(given, async |work, (new, hash)| make_admin(work, new, hash).await).await
+    let given = (new, staff_role, password_hash);
+    let write = store.database().write(given, async |work, (new, staff_role, hash)| {
+        make_admin(work, new, staff_role.as_deref(), hash).await
+    });
+    write.await
 }
 
-/// Creates an administrator. A user with the same address becomes an administrator, gets the new password and is
-/// logged out everywhere.
-pub async fn make_admin(work: &mut UnitOfWork, new: &CreateUser, hash: &str) -> Result<User, Failure> {
+/// Creates an administrator with a role of the staff; without one, who may do everything. A user with the same address
+/// becomes an administrator, gets the new password, is logged out everywhere, and loses the API keys, the one-time
+/// passwords and the tokens that were sent before.
+///
+/// # Errors
+///
+/// [`NotFound::Role`], and [`Conflict::LastAdmin`](crate::infrastructure::exceptions::Conflict::LastAdmin) if the user
+/// is the last administrator who may do everything.
+pub async fn make_admin(
+    work: &mut UnitOfWork,
+    new: &CreateUser,
+    staff_role: Option<&str>,
+    hash: &str,
+) -> Result<User, Failure> {
+    Grantable::lock(work, Granter::Unlimited).await?;
+    if let Some(name) = staff_role {
+        work.find::<StaffRole>(name.to_owned()).await?.ok_or(NotFound::Role)?;
+    }
+    let staff_role = staff_role.map(str::to_owned);
     let Some(mut user) = UserRepository(work).by_email(&new.email).await? else {
-        return insert(work, new, hash, Role::Admin).await;
+        let user = user(work, new, hash, (Role::Admin, staff_role))?;
+        return if insert(work, new, &user).await? {
+            Ok(user)
+        } else {
+            Err(EmailAlreadyUsedException.into())
+        };
     };
+    if staff_role.is_some() {
+        check_remaining_admin(work, &user).await?;
+    }
     user.role = Role::Admin;
+    user.staff_role = staff_role;
     user.password_hash = Some(hash.to_owned());
     if let Some(name) = &new.name {
         user.name.clone_from(name);
     }
+    user.totp_since = None;
     work.update(&mut user).await?;
     work.record(SecurityAction::AdministratorMade, Some(user.id));
+    // who had the account before may have made or requested them
+    OneTimePasswordRepository::remove(work, user.id).await?;
+    UserTokenRepository::end_all_of(work, user.id).await?;
     SessionRepository::remove_all_of(work, user.id).await?;
+    ApiKeyRepository::remove_all_of(work, user.id).await?;
     Ok(user)
 }
 
@@ -102,17 +156,43 @@ fn check(new: &CreateUser) -> Result<(), Failure> {
     check_password(&new.password, &new.email, new.name.as_deref().unwrap_or_default())
 }
 
-async fn insert(work: &mut UnitOfWork, new: &CreateUser, hash: &str, role: Role) -> Result<User, Failure> {
+/// Returns the owner of an address, who gets a notice that someone registered with it, at most one in an hour. Fails if
+/// the store says that the address has an account.
+async fn hidden_owner(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Result<User, Failure> {
+    let owner = UserRepository(work).by_email(email).await?;
+    let is_hidden =
+        mailing.terms.accounts.hide_registered_addresses && are_sent(work, &mailing.terms).await?;
+    let owner = owner.filter(|_| is_hidden).ok_or(EmailAlreadyUsedException)?;
+    let since = earlier(work.now(), NOTICE_INTERVAL);
+    if !EmailRepository(work).is_written_since(owner.id, "registration_attempted", since).await? {
+        let to = (owner.id, owner.email.as_str());
+        write_security_notice(work, mailing, "registration_attempted", to).await?;
+    }
+    Ok(owner)
+}
+
+/// Returns a new user.
+fn user(
+    work: &UnitOfWork,
+    new: &CreateUser,
+    hash: &str,
+    (role, staff_role): (Role, Option<String>),
+) -> Result<User, Failure> {
     let now = work.now();
     check_birth_date(new.birth_date, now)?;
     let name = new.name.clone().unwrap_or_default();
-    let user = User {
+    Ok(User {
+        staff_role,
         password_hash: Some(hash.to_owned()),
         birth_date: new.birth_date,
         ..User::new(work.id(), new.email.clone(), name, role, now)
-    };
-    if !UserRepository::insert_unique_email(work, &user).await? {
-        return Err(EmailAlreadyUsedException.into());
+    })
+}
+
+/// Inserts a user; returns whether the e-mail address had no account.
+async fn insert(work: &mut UnitOfWork, new: &CreateUser, user: &User) -> Result<bool, Failure> {
+    if !UserRepository::insert_unique_email(work, user).await? {
+        return Ok(false);
     }
 
     if new.locale.is_some() {
@@ -121,14 +201,14 @@ async fn insert(work: &mut UnitOfWork, new: &CreateUser, hash: &str, role: Role)
         PreferencesRepository::save(work, &mut preferences).await?;
     }
     work.record(
-        match role {
+        match user.role {
             Role::Customer => SecurityAction::Registered,
             Role::Admin => SecurityAction::AdministratorMade,
         },
         Some(user.id),
     );
     work.publish(&UserRegistered { user_id: user.id }).await?;
-    Ok(user)
+    Ok(true)
 }
 
 /// Fails for a birth date in the future, in any time zone, or more than 130 years ago.

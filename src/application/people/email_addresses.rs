@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::tokens;
 use super::users::lock_not_erased;
-use crate::application::emails::accounts::{are_sent, write_notice};
+use crate::application::emails::accounts::{are_sent, write_notice, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
 use crate::domain::ids::UserId;
@@ -69,14 +69,17 @@ pub(super) async fn begin_change(
 
 /// Verifies the address to which a token was sent. The token of a change makes it the address of the account.
 pub async fn verify(store: &Store, request: VerifyEmail) -> Result<(), Failure> {
-    let write = store.database().write(request, async |work, request| verify_in(work, &request.token).await);
+    let write = store.database().write((store.mailing(), request), async |work, (mailing, request)| {
+        verify_in(work, mailing, &request.token).await
+    });
     write.await
 }
 
-async fn verify_in(work: &mut UnitOfWork, text: &SecretString) -> Result<(), Failure> {
+async fn verify_in(work: &mut UnitOfWork, mailing: &Mailing, text: &SecretString) -> Result<(), Failure> {
     let (token, mut user) = tokens::use_once(work, text, &PURPOSES).await?;
     if token.purpose == TokenPurpose::EmailChange {
-        user.email = token.email;
+        let former = std::mem::replace(&mut user.email, token.email);
+        write_security_notice(work, mailing, "email_changed", (user.id, &former)).await?;
         work.record(SecurityAction::EmailChanged, Some(user.id));
         // those that were sent to the former address
         UserTokenRepository::end_all_of(work, user.id).await?;

@@ -3,9 +3,9 @@
 //!
 //! An attempt is counted before the password is checked, and taken back unless the password was wrong: attempts at the
 //! same time are all counted. It is counted for the account and the address together, for the address, and, less
-//! strictly, for the account. A known device (`known_devices.rs`) has a limit of its own instead, so that failed
-//! attempts of strangers, also from the same address, do not keep the owner from logging in. An address without an
-//! account is counted as one with an account.
+//! strictly, for the account. A known device (`known_devices.rs`) has a limit of its own instead, and all of an account
+//! have one together, so that failed attempts of strangers, also from the same address, do not keep the owner from
+//! logging in. An address without an account is counted as one with an account.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::known_devices;
 use crate::application::Store;
 use crate::domain::ids::UserId;
-use crate::domain::user::email_key;
+use crate::domain::user::{User, email_key};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
 
@@ -44,31 +44,36 @@ pub(super) struct Attempt<'a> {
     counted: Vec<(RateLimit, Partition)>,
 }
 
-/// Counts an attempt to log in with an e-mail address, which is that of `user_id` if it has an account. Fails if too
-/// many have failed.
+/// Counts an attempt to log in with an e-mail address, which is that of `user` if it has an account. Fails if too many
+/// have failed.
 pub(super) async fn begin<'a>(
     store: &'a Store,
     email: &str,
-    user_id: Option<UserId>,
+    user: Option<&User>,
     origin: &LogInOrigin,
 ) -> Result<Attempt<'a>, Failure> {
     let LogInLimits { account_and_address, address, account } = store.log_in_limits;
     let email = email_key(email);
-    let device = user_id.and_then(|user_id| known_devices::verify(store, user_id, origin.device.as_deref()?));
-    let wanted = match (device, origin.address) {
-        (Some(device), _) => {
-            [Some(("failed_log_ins_device", account_and_address, digest(&[&device]))), None, None]
-        }
-        (None, from) => {
-            let shown = from.map(|from| from.to_string()).unwrap_or_default();
-            [
-                from.map(|_| {
-                    ("failed_log_ins", account_and_address, digest(&[email.as_bytes(), shown.as_bytes()]))
-                }),
-                from.map(|from| ("failed_log_ins_address", address, Partition::Address(from))),
-                Some(("failed_log_ins_account", account, digest(&[email.as_bytes()]))),
-            ]
-        }
+    let known = user.and_then(|user| {
+        let device = known_devices::verify(store, user, origin.device.as_deref()?)?;
+        Some((device, Partition::User(user.id.0)))
+    });
+    // a network of IPv6 is one address, also together with the account
+    let from = origin.address.map(network);
+    let wanted = match (known, from) {
+        (Some((device, user)), _) => [
+            Some(("failed_log_ins_device", account_and_address, digest(&[&device]))),
+            Some(("failed_log_ins_devices", account, user)),
+            None,
+        ],
+        (None, from) => [
+            from.map(|from| {
+                let both = digest(&[email.as_bytes(), from.to_string().as_bytes()]);
+                ("failed_log_ins", account_and_address, both)
+            }),
+            from.map(|from| ("failed_log_ins_address", address, Partition::Address(from))),
+            Some(("failed_log_ins_account", account, digest(&[email.as_bytes()]))),
+        ],
     };
 
     count(store, wanted).await
@@ -108,8 +113,16 @@ impl Attempt<'_> {
     }
 }
 
+/// Returns the address that stands for all of one client: for its network (/64), if it is one of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match Partition::Address(address).canonical() {
+        Partition::Address(network) => network,
+        Partition::User(_) | Partition::Token(_) | Partition::Digest(_) => address,
+    }
+}
+
 /// The partition of a text, whose content is not kept.
-fn digest(parts: &[&[u8]]) -> Partition {
+pub(super) fn digest(parts: &[&[u8]]) -> Partition {
     let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
     let mut beginning = [0; 16];
     beginning.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);

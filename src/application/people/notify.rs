@@ -9,6 +9,7 @@ use crate::domain::events::{
 use crate::domain::ids::{OrderId, UserId};
 use crate::domain::job::JobStatus;
 use crate::domain::notification::{Channel, DeliveryStatus, Notification, NotificationFacts};
+use crate::domain::permission::{Permission, Resource};
 use crate::infrastructure::events::{
     BackgroundJobCompletedEvent, EmailDeliveryEvent, EmailOutcome, Envelope, Subscriber,
 };
@@ -110,7 +111,7 @@ async fn report_failed_job(
         return Ok(());
     }
     let facts = NotificationFacts { job: Some(event.name.clone()), ..NotificationFacts::default() };
-    notify_admins(work, "job_failed", &facts).await
+    notify_admins(work, Permission::read(Resource::Jobs), "job_failed", &facts).await
 }
 
 /// Notifies a user whose address refuses e-mails.
@@ -127,13 +128,14 @@ async fn report_bounce(
     }
 }
 
-/// Writes a notification to each administrator.
+/// Writes a notification to each administrator who has a permission.
 pub(crate) async fn notify_admins(
     work: &mut UnitOfWork,
+    permission: Permission,
     kind: &str,
     facts: &NotificationFacts,
 ) -> Result<(), Failure> {
-    for user_id in UserRepository(work).admins().await? {
+    for user_id in UserRepository(work).admins_with(permission).await? {
         let notification = new_notification(work, user_id, kind.to_owned(), facts.clone(), work.now());
         work.insert(&notification).await?;
     }

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::common_passwords::check_password;
+use super::known_devices;
 use super::tokens;
 use super::users::lock_not_erased;
-use crate::application::emails::accounts::are_sent;
+use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
 use crate::domain::user::User;
@@ -88,24 +89,31 @@ async fn send_in(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Resul
 }
 
 /// Sets the password of the user whom a token was sent to, ends all of their sessions and other tokens, and verifies
-/// the address to which the token was sent.
-pub async fn reset(store: &Store, request: ResetPassword) -> Result<(), Failure> {
+/// the address to which the token was sent. Returns the token by which the device is known from now on: failed
+/// log-ins of strangers do not keep the user from logging in with it.
+pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Failure> {
     let user_id = tokens::check(store, &request.token, &PURPOSES).await?.user_id;
     let user: Option<User> = store.database().read().await?.find(user_id).await?;
     let user = user.ok_or_else(tokens::invalid)?;
     check_password(&request.password, &user.email, &user.name)?;
     let hash = store.passwords.hash(&request.password).await?;
-    let write = store.database().write((request.token, hash), async |work, (token, hash)| {
-        let (token, mut user) = tokens::use_once(work, token, &PURPOSES).await?;
-        if token.email == user.email && user.email_verified_at.is_none() {
-            user.email_verified_at = Some(work.now());
-        }
-        user.password_hash = Some(hash.clone());
-        work.record(SecurityAction::PasswordReset, Some(user.id));
-        work.update(&mut user).await?;
-        UserTokenRepository::end_all_of(work, user.id).await?;
-        SessionRepository::remove_all_of(work, user.id).await?;
-        Ok::<_, Failure>(())
-    });
-    write.await
+    let device = known_devices::issue(store, user_id, &hash);
+    let write = store.database().write(
+        (store.mailing(), request.token, hash),
+        async |work, (mailing, token, hash)| {
+            let (token, mut user) = tokens::use_once(work, token, &PURPOSES).await?;
+            if token.email == user.email && user.email_verified_at.is_none() {
+                user.email_verified_at = Some(work.now());
+            }
+            user.password_hash = Some(hash.clone());
+            work.record(SecurityAction::PasswordReset, Some(user.id));
+            write_security_notice(work, mailing, "password_changed", (user.id, &user.email)).await?;
+            work.update(&mut user).await?;
+            UserTokenRepository::end_all_of(work, user.id).await?;
+            SessionRepository::remove_all_of(work, user.id).await?;
+            Ok::<_, Failure>(())
+        },
+    );
+    write.await?;
+    Ok(device)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::application::Store;
+use crate::domain::api_key::ApiKey;
 use crate::domain::cart::Cart;
 use crate::domain::email::Email;
 use crate::domain::ids::{OrderId, UserId};
@@ -34,6 +35,8 @@ pub struct PersonalData {
     pub identities: Vec<UserIdentity>,
     /// The sessions, also those that have ended and were not deleted yet.
     pub sessions: Vec<Session>,
+    /// The API keys.
+    pub api_keys: Vec<ApiKey>,
     /// The carts.
     pub carts: Vec<Cart>,
     /// The orders with their payments, each with its operations.
@@ -64,6 +67,7 @@ async fn read(connection: &mut Connection, user_id: UserId) -> Result<PersonalDa
         preferences: PreferencesRepository(connection).of(user_id).await?,
         identities: PersonalDataRepository(connection).identities(user_id).await?,
         sessions: PersonalDataRepository(connection).rows(user_id).await?,
+        api_keys: PersonalDataRepository(connection).rows(user_id).await?,
         carts: CartRepository(connection).of_user(user_id).await?,
         orders: with_payments(connection, orders).await?,
         invoices: PersonalDataRepository(connection).rows(user_id).await?,

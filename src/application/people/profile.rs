@@ -15,8 +15,9 @@ use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
 
 use super::accounts::check_birth_date;
 use super::common_passwords::check_password;
-use super::{email_addresses, log_in_limits, sessions, users};
-use crate::application::emails::accounts::are_sent;
+use super::granting::Granter;
+use super::{email_addresses, log_in_limits, sessions, tokens, users};
+use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::partial_update::nullable;
 use crate::application::{Mailing, Store, check_version};
 
@@ -43,13 +44,20 @@ pub struct UpdateAccount {
     pub current_password: Option<SecretString>,
 }
 
+impl UpdateAccount {
+    /// Returns whether the change needs a session: an API key is not enough.
+    pub fn requires_session(&self) -> bool {
+        self.email.is_some() || self.password.is_some()
+    }
+}
+
 /// The account that is changed, and from where.
 #[derive(Debug, Clone)]
 pub struct AccountOwner {
     /// The owner of the account.
     pub user_id: UserId,
-    /// The hash of the token of the session that sends the change.
-    pub token_hash: Vec<u8>,
+    /// The hash of the token of the session that sends the change; `None` if it is sent without one.
+    pub token_hash: Option<Vec<u8>>,
     /// The version that the change requires; any if `None`.
     pub expected_version: Option<i64>,
 }
@@ -69,11 +77,14 @@ pub async fn update(
     owner: AccountOwner,
     change: UpdateAccount,
 ) -> Result<UpdatedAccount, Failure> {
-    let proven = if change.email.is_some() || change.password.is_some() {
+    let proven = if change.requires_session() {
         Some(prove(store, owner.user_id, change.current_password.as_ref()).await?)
     } else {
         None
     };
+    if let Some(email) = &change.email {
+        tokens::check_recipient(store, email).await?;
+    }
     let password_hash = match &change.password {
         Some(password) => {
             check_new_password(store, owner.user_id, password, &change).await?;
@@ -125,7 +136,7 @@ pub async fn erase(store: &Store, user_id: UserId, request: EraseAccount) -> Res
         if user.password_hash != *proven {
             return Err(Conflict::Stale.into());
         }
-        users::erase_in(work, *user_id).await
+        users::erase_in(work, Granter::Unlimited, *user_id).await
     });
     erase.await
 }
@@ -140,7 +151,11 @@ struct Hashes {
 
 /// Returns the stored hash of a user's password, and fails if `password` is not the user's. Attempts count as
 /// log-ins.
-async fn prove(store: &Store, user_id: UserId, password: Option<&SecretString>) -> Result<String, Failure> {
+pub(super) async fn prove(
+    store: &Store,
+    user_id: UserId,
+    password: Option<&SecretString>,
+) -> Result<String, Failure> {
     let fault = |fault| ValidationException::one("/current_password", fault);
     let password = password.ok_or_else(|| fault(Fault::Required))?;
     let user = store.database().read().await?.find::<User>(user_id).await?;
@@ -175,6 +190,7 @@ async fn apply(
     if let Some(hash) = &hashes.new {
         user.password_hash = Some(hash.clone());
         work.record(SecurityAction::PasswordChanged, Some(user.id));
+        write_security_notice(work, mailing, "password_changed", (user.id, &user.email)).await?;
         // who knew the former password may have requested them
         UserTokenRepository::end_all_of(work, user.id).await?;
     }
@@ -187,9 +203,9 @@ async fn apply(
     }
 
     // After the update: it waits for a concurrent login with the old password, whose session is removed here.
-    let token = match hashes.new {
-        Some(_) => sessions::rotate(work, user.id, &owner.token_hash).await?,
-        None => None,
+    let token = match (&hashes.new, &owner.token_hash) {
+        (Some(_), Some(token_hash)) => sessions::rotate(work, user.id, token_hash).await?,
+        _ => None,
     };
     Ok(UpdatedAccount { user, token })
 }

@@ -3,8 +3,6 @@
 //! Logging in takes no idempotency key: the response holds the token, of which the store keeps only the hash. A
 //! repeated request creates a second session.
 
-use std::sync::Arc;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use secrecy::SecretString;
@@ -13,15 +11,18 @@ use utoipa::ToSchema;
 
 use crate::domain::audit::SecurityAction;
 use crate::domain::ids::{CartId, SessionId, UserId};
-use crate::domain::user::{Session, User, token_hash};
+use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
+use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository};
 
 use super::known_devices;
 use super::log_in_limits::{self, LogInOrigin};
 use super::passwords::Passwords;
+use super::second_factor::{self, Refusal, SecondFactor};
+use crate::application::emails::accounts::are_sent;
 use crate::application::selling::cart;
-use crate::application::{Store, Terms};
+use crate::application::{Mailing, Store};
 use crate::domain::time::{earlier, later};
 
 /// The length of a token in bytes.
@@ -41,6 +42,13 @@ pub struct CreateSession {
     /// The password.
     #[schema(value_type = String, max_length = 128)]
     pub password: SecretString,
+    /// The code of the authenticator app, if the account has one-time passwords. Without it the request fails with
+    /// the reason `one_time_password_required`; send it again with the code.
+    #[schema(value_type = Option<String>, nullable = false, max_length = 16)]
+    pub one_time_password: Option<SecretString>,
+    /// A recovery code, in place of the one-time password.
+    #[schema(value_type = Option<String>, nullable = false, max_length = 64)]
+    pub recovery_code: Option<SecretString>,
     /// A guest's cart: it becomes the user's, or is merged into the user's open cart.
     pub cart_id: Option<CartId>,
 }
@@ -69,9 +77,15 @@ pub async fn log_in(
     let _permit = store.passwords.begin(origin.address, &request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let user_id = found.as_ref().map(|user| user.id);
-    let attempt = log_in_limits::begin(store, &request.email, user_id, origin).await?;
+    let attempt = log_in_limits::begin(store, &request.email, found.as_ref(), origin).await?;
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
     let matches = store.passwords.matches(&request.password, hash.as_deref()).await;
+    let is_hidden = match &found {
+        Some(user) => is_hidden(store, user).await?,
+        None => false,
+    };
+    // as with a wrong password
+    let matches = matches.map(|matches| matches && !is_hidden);
     if !matches!(matches, Ok(false)) {
         attempt.take_back().await;
     }
@@ -86,14 +100,18 @@ pub async fn log_in(
         Some(store.passwords.hash(&request.password).await?)
     };
 
-    let known = origin.device.as_deref().and_then(|token| known_devices::verify(store, user.id, token));
-    let device = known.is_none().then(|| known_devices::issue(store, user.id));
-    let client = Client { user_agent, cart_id: request.cart_id };
-    let given = (Arc::clone(&store.terms), user, Hashes { stored: hash, rehashed }, client);
-    let write = store.database().write(given, async |work, (terms, user, hashes, client)| {
-        create(work, terms, user, hashes, client).await
+    let known = origin.device.as_deref().and_then(|token| known_devices::verify(store, &user, token));
+    let is_known = known.is_some() && rehashed.is_none();
+    let kept_hash = rehashed.as_deref().unwrap_or(&hash);
+    let device = (!is_known).then(|| known_devices::issue(store, user.id, kept_hash));
+    let factor =
+        SecondFactor { one_time_password: request.one_time_password, recovery_code: request.recovery_code };
+    let client = Client { user_agent, cart_id: request.cart_id, factor };
+    let given = (store.mailing(), user.id, Hashes { stored: hash, rehashed }, client);
+    let write = store.database().write(given, async |work, (mailing, user_id, hashes, client)| {
+        create(work, mailing, *user_id, hashes, client).await
     });
-    let created = write.await;
+    let created = write.await.and_then(|created| created.map_err(Refusal::of_log_in));
     let is_refused = |failure: &Failure| {
         matches!(failure.downcast_ref(), Some(UnauthorizedAccessException::WrongCredentials))
     };
@@ -101,6 +119,16 @@ pub async fn log_in(
         record(store, SecurityAction::LogInRefused, user_id).await?;
     }
     Ok(CreatedSession { device, ..created? })
+}
+
+/// Returns whether a customer may not log in yet: logging in to an account that was registered by someone else than the
+/// owner of the address would say that the address had no account.
+async fn is_hidden(store: &Store, user: &User) -> Result<bool, Failure> {
+    let is_open = user.email_verified_at.is_some() || user.role != Role::Customer;
+    if is_open || !store.terms.accounts.hide_registered_addresses {
+        return Ok(false);
+    }
+    are_sent(&mut store.database().read().await?, &store.terms).await
 }
 
 /// Records an action that changed nothing, such as an attempt with a wrong password.
@@ -120,6 +148,7 @@ pub(super) async fn record(
 struct Client {
     user_agent: Option<String>,
     cart_id: Option<CartId>,
+    factor: SecondFactor,
 }
 
 /// The hashes of the password with which a user logs in.
@@ -130,15 +159,18 @@ struct Hashes {
     rehashed: Option<String>,
 }
 
+/// Creates the session, unless the second factor is refused, which is counted.
 async fn create(
     work: &mut UnitOfWork,
-    terms: &Terms,
-    user: &User,
+    mailing: &Mailing,
+    user_id: UserId,
     hashes: &Hashes,
     client: &Client,
-) -> Result<CreatedSession, Failure> {
-    if !UserRepository::lock_password(work, user.id, &hashes.stored).await? {
-        return Err(UnauthorizedAccessException::WrongCredentials.into());
+) -> Result<Result<CreatedSession, Refusal>, Failure> {
+    let locked = UserRepository::lock_password(work, user_id, &hashes.stored).await?;
+    let user = locked.ok_or(UnauthorizedAccessException::WrongCredentials)?;
+    if let Err(refusal) = second_factor::verify(work, mailing, &user, &client.factor).await? {
+        return Ok(Err(refusal));
     }
     if let Some(rehashed) = &hashes.rehashed {
         UserRepository::set_password_hash(work, user.id, rehashed).await?;
@@ -146,15 +178,15 @@ async fn create(
     let (token, now) = (new_token(work), work.now());
     let session = Session {
         user_agent: client.user_agent.clone(),
-        ..Session::new(token_hash(&token), user.id, now, later(now, terms.session))
+        ..Session::new(token_hash(&token), user.id, now, later(now, mailing.terms.session))
     };
     work.insert(&session).await?;
     SessionRepository::keep_newest(work, user.id, MAX_SESSIONS).await?;
     work.record(SecurityAction::LoggedIn, Some(user.id));
     if let Some(cart_id) = client.cart_id {
-        cart::merge(work, terms, user.id, cart_id).await?;
+        cart::merge(work, &mailing.terms, user.id, cart_id).await?;
     }
-    Ok(CreatedSession { token, session, user: user.clone(), device: None })
+    Ok(Ok(CreatedSession { token, session, user, device: None }))
 }
 
 fn new_token(work: &UnitOfWork) -> String {
@@ -176,20 +208,20 @@ pub(super) async fn rotate(
     Ok(rotated.then_some(token))
 }
 
-/// Returns the session with this hash of its token, and its user; `None` if the session has ended. The use is
-/// recorded, at most once in [`USE_INTERVAL`].
-pub async fn by_token_hash(store: &Store, token_hash: &[u8]) -> Result<Option<(Session, User)>, Failure> {
+/// Returns the user with the session that has this hash of its token, and what the user may do now; `None` if the
+/// session has ended. The use is recorded, at most once in [`USE_INTERVAL`].
+pub async fn by_token_hash(store: &Store, token_hash: &[u8]) -> Result<Option<Principal>, Failure> {
     let now = store.now();
     let idle_since = earlier(now, store.terms.session_idle);
     let mut connection = store.database().read().await?;
     let found = SessionRepository(&mut connection).by_token_hash(token_hash, now, idle_since).await?;
     drop(connection);
-    if let Some((session, _)) = &found
+    if let Some((session, ..)) = &found
         && session.used_at() <= earlier(now, USE_INTERVAL)
     {
         record_use(store, token_hash).await;
     }
-    Ok(found)
+    Ok(found.map(|(session, user, permissions)| Principal::new(user, Means::Session(session), permissions)))
 }
 
 /// Records the use of a session. A store that cannot write, such as a standby, still serves reads.

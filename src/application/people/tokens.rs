@@ -1,21 +1,30 @@
 //! Tokens in e-mails: issued a limited number of times an hour, and used once.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::log_in_limits::digest;
 use crate::application::emails::accounts::write_token;
 use crate::application::{Mailing, Store};
 use crate::domain::ids::UserId;
 use crate::domain::time::later;
-use crate::domain::user::User;
+use crate::domain::user::{User, email_key};
 use crate::domain::user_token::{TokenPurpose, UserToken};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, ValidationException};
+use crate::infrastructure::middleware::{Quota, RateLimit};
 use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
 
 /// The most tokens of a user for one purpose in [`WINDOW`].
 const LIMIT: i64 = 5;
 /// The time in which tokens are counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// The most e-mails to an address that users name as their new one, all users together, in [`RECIPIENT_WINDOW`].
+const RECIPIENT_LIMIT: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// The time in which they are counted.
+const RECIPIENT_WINDOW: Duration = Duration::from_hours(1);
 /// How long a token is kept. Tokens are counted for less than that, and valid for less or as long.
 pub(crate) const TOKEN_RETENTION: SignedDuration = SignedDuration::from_hours(24);
 
@@ -45,6 +54,23 @@ async fn check_limit(work: &mut UnitOfWork, user_id: UserId, purpose: TokenPurpo
         return Err(RejectedRequest::TooManyEmails { retry_after }.into());
     }
     Ok(())
+}
+
+/// Counts an e-mail to an address that a user names. Fails if all users together named it too often in the last
+/// hour: the store must not send more to someone who never asked.
+///
+/// # Errors
+///
+/// [`RejectedRequest::TooManyEmails`].
+pub(super) async fn check_recipient(store: &Store, email: &str) -> Result<(), Failure> {
+    let quota = Quota::new(RECIPIENT_LIMIT, RECIPIENT_WINDOW);
+    let limit = RateLimit { name: "emails_to_address", quota };
+    let recipient = digest(&[email_key(email).as_bytes()]);
+    let decision = store.infrastructure.limiter.count(limit, recipient).await;
+    if decision.is_allowed {
+        return Ok(());
+    }
+    Err(RejectedRequest::TooManyEmails { retry_after: decision.retry_after(quota) }.into())
 }
 
 /// Returns a valid token for one of these purposes, without using it.

@@ -1,4 +1,8 @@
-//! Users, as administrators manage them: listed, given a role, erased. The last administrator cannot be removed.
+//! Users, as administrators manage them: listed, given a role, erased. The last administrator who may do everything
+//! cannot be removed.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::audit::SecurityAction;
 use crate::domain::events::{SubscriptionChanged, UserErased};
@@ -6,12 +10,30 @@ use crate::domain::ids::UserId;
 use crate::domain::state::State;
 use crate::domain::subscription::SubscriptionStatus;
 use crate::domain::user::{Role, User};
-use crate::infrastructure::exceptions::{Conflict, Failure, UserNotFoundException};
+use crate::infrastructure::exceptions::{
+    Conflict, Failure, Fault, UserNotFoundException, ValidationException,
+};
 use crate::infrastructure::repositories::{
-    EraseError, Page, SessionRepository, UnitOfWork, UserFilter, UserRepository,
+    EraseError, Page, SessionRepository, StaffRoleRepository, UnitOfWork, UserFilter, UserRepository,
+    UserTokenRepository,
 };
 
+use super::granting::{Grantable, Granter, check_remaining_admin};
+use crate::application::partial_update::nullable;
 use crate::application::{Change, Store, check_version};
+
+/// A change of what a user may do: a member that is omitted keeps its value.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateUser {
+    /// The role. A customer has no role of the staff.
+    #[schema(nullable = false)]
+    pub role: Option<Role>,
+    /// The name of the role of the staff, of an administrator; `null` is an administrator who may do everything.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, max_length = 100)]
+    pub staff_role: Option<Option<String>>,
+}
 
 /// Returns a page of users, newest first.
 pub async fn users(
@@ -31,44 +53,86 @@ pub async fn user(store: &Store, id: UserId) -> Result<User, Failure> {
     found.ok_or_else(|| UserNotFoundException { id }.into())
 }
 
-/// Changes the role of a user, and ends their sessions: a token has the rights with which it was issued.
+/// Changes the roles of a user, and ends their sessions and the tokens that were sent to them: a token has the
+/// rights with which it was issued.
+///
+/// # Errors
+///
+/// A [`ValidationException`] for a role that does not exist or that a customer cannot have; [`Conflict::LastAdmin`];
+/// and those of a permission that the user has before or after the change and the granter does not have.
 pub async fn change_role(
     store: &Store,
+    granter: Granter,
     id: UserId,
-    role: Role,
     expected_version: Option<i64>,
+    update: UpdateUser,
 ) -> Result<User, Failure> {
-    let change = Change { id, expected_version, to: role };
-    store.database().write(change, async |work, change| change_role_in(work, change).await).await
+    let given = (granter, Change { id, expected_version, to: update });
+    let write = store
+        .database()
+        .write(given, async |work, (granter, change)| change_role_in(work, *granter, change).await);
+    write.await
 }
 
-async fn change_role_in(work: &mut UnitOfWork, change: &Change<UserId, Role>) -> Result<User, Failure> {
-    let &Change { id, expected_version, to: role } = change;
-    let mut user = find_not_erased(work, id).await?;
-    check_version(user.version, expected_version)?;
-    if user.role == role {
+async fn change_role_in(
+    work: &mut UnitOfWork,
+    granter: Granter,
+    change: &Change<UserId, UpdateUser>,
+) -> Result<User, Failure> {
+    let grantable = Grantable::lock(work, granter).await?;
+    let user = find_not_erased(work, change.id).await?;
+    check_version(user.version, change.expected_version)?;
+    let mut changed = updated(user.clone(), change.to.clone())?;
+    if changed == user {
         return Ok(user);
     }
-    if user.role == Role::Admin {
-        check_other_admin(work, id).await?;
+    check_role_exists(work, changed.staff_role.as_deref()).await?;
+    grantable.check_user(work, &user).await?;
+    grantable.check_user(work, &changed).await?;
+    check_remaining_admin(work, &user).await?;
+    work.record(SecurityAction::RoleChanged, Some(user.id));
+    work.update(&mut changed).await?;
+    UserTokenRepository::end_all_of(work, user.id).await?;
+    SessionRepository::remove_all_of(work, user.id).await?;
+    Ok(changed)
+}
+
+/// Returns a user with other roles.
+fn updated(user: User, update: UpdateUser) -> Result<User, Failure> {
+    let role = update.role.unwrap_or(user.role);
+    let kept = user.staff_role.clone().filter(|_| role == Role::Admin);
+    let staff_role = update.staff_role.unwrap_or(kept);
+    if role == Role::Customer && staff_role.is_some() {
+        let none = Fault::NotAllowed { allowed: vec![serde_json::Value::Null] };
+        return Err(ValidationException::one("/staff_role", none).into());
     }
-    user.role = role;
-    work.record(SecurityAction::RoleChanged, Some(id));
-    work.update(&mut user).await?;
-    SessionRepository::remove_all_of(work, id).await?;
-    Ok(user)
+    Ok(User { role, staff_role, ..user })
+}
+
+/// Fails for the name of a role of the staff that does not exist.
+async fn check_role_exists(work: &mut UnitOfWork, name: Option<&str>) -> Result<(), Failure> {
+    let Some(name) = name else { return Ok(()) };
+    let roles = StaffRoleRepository(work).all().await?;
+    if roles.iter().any(|role| role.name == name) {
+        return Ok(());
+    }
+    let allowed = roles.into_iter().map(|role| role.name.into()).collect();
+    Err(ValidationException::one("/staff_role", Fault::NotAllowed { allowed }).into())
 }
 
 /// Removes the personal data of a user. Orders and invoices keep what accounting needs.
-pub async fn erase(store: &Store, id: UserId) -> Result<(), Failure> {
-    store.database().write(id, async |work, id| erase_in(work, *id).await).await
+pub async fn erase(store: &Store, granter: Granter, id: UserId) -> Result<(), Failure> {
+    let erase =
+        store.database().write((granter, id), async |work, &(granter, id)| erase_in(work, granter, id).await);
+    erase.await
 }
 
 /// Erases a user in an open transaction.
-pub(super) async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
-    if find_not_erased(work, id).await?.role == Role::Admin {
-        check_other_admin(work, id).await?;
-    }
+pub(super) async fn erase_in(work: &mut UnitOfWork, granter: Granter, id: UserId) -> Result<(), Failure> {
+    let grantable = Grantable::lock(work, granter).await?;
+    let user = find_not_erased(work, id).await?;
+    grantable.check_user(work, &user).await?;
+    check_remaining_admin(work, &user).await?;
     let ended = UserRepository::erase(work, id).await.map_err(|error| match error {
         EraseError::Missing => UserNotFoundException { id }.into(),
         EraseError::OpenOrders => Failure::from(Conflict::OpenOrders),
@@ -82,7 +146,7 @@ pub(super) async fn erase_in(work: &mut UnitOfWork, id: UserId) -> Result<(), Fa
     Ok(work.publish(&UserErased { user_id: id }).await?)
 }
 
-/// Returns whether the store has an administrator.
+/// Returns whether the store has an administrator who may do everything.
 pub async fn has_admin(store: &Store) -> Result<bool, Failure> {
     Ok(UserRepository(&mut store.database().read().await?).has_admin().await?)
 }
@@ -97,14 +161,4 @@ pub(super) async fn find_not_erased(work: &mut UnitOfWork, id: UserId) -> Result
 pub(super) async fn lock_not_erased(work: &mut UnitOfWork, id: UserId) -> Result<User, Failure> {
     let found = work.lock::<User>(id).await?.filter(|user| user.erased_at.is_none());
     found.ok_or_else(|| UserNotFoundException { id }.into())
-}
-
-/// Fails if there is no administrator other than `id`.
-async fn check_other_admin(work: &mut UnitOfWork, id: UserId) -> Result<(), Failure> {
-    // Without the lock, two administrators removed at the same time would each be seen by the other's check.
-    work.lock_name("administrators").await?;
-    if UserRepository(work).has_admin_besides(id).await? {
-        return Ok(());
-    }
-    Err(Conflict::LastAdmin.into())
 }

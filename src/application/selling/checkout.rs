@@ -3,6 +3,8 @@
 //! One transaction places the order, the provider is called outside of any, and
 //! [`apply_payment`](crate::application::payments::apply_payment) applies its response.
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
 use crate::domain::address::Address;
@@ -22,14 +24,15 @@ use crate::infrastructure::guards::{EmailFacts, EmailVerifiedGuard, Guard};
 use crate::infrastructure::repositories::{CartRepository, PaymentRepository, StoredResponse, UnitOfWork};
 
 use super::cart::{CartSelector, lock};
+use super::holds::Holders;
 use super::place_order::{OrderDraft, place_order};
 use super::quote::ShippingChoice;
+use crate::application::Store;
 use crate::application::features::{self, Feature};
 use crate::application::idempotency::{ProviderRequest, Responder, request_provider};
 use crate::application::payments::apply_payment::apply_payment;
 use crate::application::payments::gateway_calls::{authorize, check_payment_method};
 use crate::application::payments::placed_orders;
-use crate::application::{Store, Terms};
 
 /// A request to check out a cart.
 #[derive(Debug, Clone)]
@@ -42,6 +45,8 @@ pub struct Checkout {
     pub expected_total: Option<Money>,
     /// The buyer; `None` is a guest.
     pub user_id: Option<UserId>,
+    /// The address of the buyer's client, if it is known.
+    pub client: Option<IpAddr>,
     /// The buyer's e-mail address; if omitted, that of the cart, or else that of the user.
     pub email: Option<String>,
     /// The address to which the order is delivered; if omitted, that of the cart.
@@ -89,7 +94,7 @@ impl ProviderRequest for Checkout {
     /// Places the order of the cart.
     async fn begin(&self, work: &mut UnitOfWork, store: &Store, id: Uuid) -> Result<Payment, Failure> {
         let mut cart = cart_with_lines(work, self).await?;
-        let draft = draft(work, &store.terms, OrderId(id), &cart, self).await?;
+        let draft = draft(work, store, OrderId(id), &cart, self).await?;
         let placed = place_order(work, &store.terms, &draft).await?;
         // an erasure that was committed since the user was read is seen here; a later one waits for the order
         buyer(work, self.user_id).await?;
@@ -153,13 +158,13 @@ async fn buyer(work: &mut UnitOfWork, id: Option<UserId>) -> Result<Option<User>
 
 async fn draft(
     work: &mut UnitOfWork,
-    terms: &Terms,
+    store: &Store,
     order_id: OrderId,
     cart: &Cart,
     request: &Checkout,
 ) -> Result<OrderDraft, Failure> {
     let user = buyer(work, request.user_id).await?;
-    EmailVerifiedGuard::check(EmailFacts::of(user.as_ref(), terms.verified_email.for_checkout))?;
+    EmailVerifiedGuard::check(EmailFacts::of(user.as_ref(), store.terms.verified_email.for_checkout))?;
     let delivery = &cart.delivery;
     let email = request.email.as_ref().or(delivery.email.as_ref());
     let email = email.or(user.as_ref().map(|user| &user.email)).cloned();
@@ -183,6 +188,7 @@ async fn draft(
         shipping: ShippingChoice::method(shipping_method.map(String::as_str)),
         billing_address: request.billing_address.as_ref().unwrap_or(shipping_address).clone(),
         shipping_address: shipping_address.clone(),
+        holders: Holders::of_buyer(store, request.user_id, request.client),
         provider: request.provider.clone(),
         token: request.token.clone(),
     })

@@ -3,6 +3,7 @@
 pub mod cart;
 pub mod checkout;
 pub mod discounts;
+pub mod holds;
 pub mod orders;
 pub mod place_order;
 pub mod priced_cart;

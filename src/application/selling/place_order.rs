@@ -24,6 +24,7 @@ use crate::infrastructure::repositories::{
     DiscountRepository, InventoryRepository, Offer, ReserveError, UnitOfWork, next_number, next_number_ahead,
 };
 
+use super::holds::Holders;
 use super::quote::{LinePrice, Quote, QuoteLine, QuoteRequest, ShippingChoice, quote};
 use crate::application::Terms;
 use crate::application::payments::invoicing;
@@ -62,6 +63,8 @@ pub struct OrderDraft {
     pub shipping_address: Address,
     /// The address of the invoice.
     pub billing_address: Address,
+    /// Who holds the pieces until the order is paid.
+    pub holders: Holders,
     /// The payment provider.
     pub provider: String,
     /// The payment method token.
@@ -72,7 +75,8 @@ pub struct OrderDraft {
 ///
 /// # Errors
 ///
-/// A [`TotalChangedException`] if the total is not the expected one; then nothing is reserved.
+/// A [`TotalChangedException`] if the total is not the expected one, and those of [`Holders::hold`]; then nothing is
+/// reserved.
 pub async fn place_order(
     work: &mut UnitOfWork,
     terms: &Terms,
@@ -98,9 +102,13 @@ pub async fn place_order(
     if let Some(discount) = &quote.discount {
         DiscountRepository::redeem_ahead(work, discount.id, now);
     }
+    draft.holders.lock_ahead(work).await?;
     next_number_ahead(work, NUMBERS);
 
     let depleted = reserve(work, draft.id, &pieces, &quote).await?;
+    let reserved_until = later(now, terms.reservation_of(draft.user_id));
+    let count = pieces.iter().fold(0_i64, |sum, (_, quantity)| sum.saturating_add(*quantity));
+    draft.holders.hold(work, draft.id, count, reserved_until).await?;
     let number = next_number(work, NUMBERS).await?;
     let order = order(terms, draft, &quote, number, now);
     let total = order.total;
@@ -119,7 +127,7 @@ pub async fn place_order(
         let Order { id: order_id, user_id, cart_id, .. } = order;
         work.publish(&OrderPlaced { order_id, number, user_id, cart_id, total }).await?;
     }
-    tracing::debug!(order = %order.id, reserved_until = %later(now, terms.reservation), "order placed");
+    tracing::debug!(order = %order.id, %reserved_until, "order placed");
     Ok(PlacedOrder { order, payment })
 }
 

@@ -14,6 +14,7 @@ use crate::application::Store;
 use crate::application::payments::gateway_calls::{apply_charge, authorize, gateway};
 use crate::application::payments::provider_scope::ProviderScope;
 use crate::application::payments::subscription_periods::{fail_charge, lock, period_end};
+use crate::application::selling::holds::Holders;
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 
@@ -133,6 +134,7 @@ async fn place_renewal(
         shipping: ShippingChoice::preferred(subscription.shipping_method.as_deref()),
         billing_address: subscription.billing_address.clone(),
         shipping_address: subscription.shipping_address.clone(),
+        holders: Holders::none(),
         provider: subscription.provider.clone(),
         token: subscription.token.clone(),
     };

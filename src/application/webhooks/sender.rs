@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
 use crate::domain::notification::NotificationFacts;
+use crate::domain::permission::{Permission, Resource};
 use crate::domain::time::later;
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint, wait_after};
 use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookError, WebhookMessage, WebhookResponse};
@@ -136,7 +137,15 @@ fn signal(
         Err(WebhookError::Http(_) | WebhookError::TimedOut) => CallOutcome::NoResponse,
     };
     let status = sent.as_ref().ok().map(|response| response.status);
-    ThirdPartyApiResponseEvent { vendor: "webhook", operation: "deliver", status, outcome, latency, attempt }
+    ThirdPartyApiResponseEvent {
+        vendor: "webhook",
+        operation: "deliver",
+        status,
+        outcome,
+        latency,
+        attempt,
+        trace: None,
+    }
 }
 
 /// Records the outcome of an attempt, unless another process has begun one since.
@@ -202,5 +211,6 @@ async fn deactivate(
     endpoint.active = false;
     work.update(&mut endpoint).await?;
     let facts = NotificationFacts { url: Some(endpoint.url), ..NotificationFacts::default() };
-    notify_admins(work, "webhook_deactivated", &facts).await
+    let permission = Permission::read(Resource::WebhookEndpoints);
+    notify_admins(work, permission, "webhook_deactivated", &facts).await
 }

@@ -15,20 +15,26 @@
 //!
 //! [`PaymentGateway`]: crate::domain::ports::PaymentGateway
 
+mod connection;
 mod files;
 mod gateways;
+mod key_sets;
 mod mail;
 mod notice_queue;
+mod otlp;
 mod sandbox;
 mod timed_gateway;
 mod webhooks;
 
 use std::sync::Arc;
 
+pub use self::connection::ConnectError;
 pub use self::files::{Files, FilesUrl, InvalidFilesUrl};
 pub use self::gateways::{CallLimits, Gateways};
+pub use self::key_sets::{KeySetClient, KeySetError};
 pub use self::mail::{InvalidMail, Mail, MailSender, MailUrl};
 pub use self::notice_queue::NoticeQueue;
+pub use self::otlp::{InvalidOtlpUrl, OtlpError, OtlpExporter, OtlpSignal, OtlpUrl};
 pub use self::sandbox::SANDBOX_RULES;
 use self::sandbox::SandboxPayments;
 pub use self::webhooks::{

@@ -12,6 +12,7 @@ use crate::domain::ports::{
     Authorization, Charge, ConfirmationPage, GatewayError, PaymentGateway, PortFuture,
 };
 use crate::infrastructure::events::{CallOutcome, EventBus, ThirdPartyApiResponseEvent};
+use crate::infrastructure::repositories::current_trace;
 
 /// A payment provider whose calls fail if there is no response in time. What a call did at the provider is unknown
 /// then, as after any lost response.
@@ -51,6 +52,7 @@ impl TimedGateway {
                 outcome,
                 latency,
                 attempt: 1,
+                trace: current_trace(),
             });
             response
         })

@@ -2,12 +2,9 @@
 //!
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>
 
-use std::fmt;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::{self, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -16,6 +13,7 @@ use uuid::Uuid;
 use super::cloud_event::CloudEvent;
 use super::transports::{MAX_MESSAGE, Received};
 use crate::domain::trace::TraceContext;
+use crate::domain::unique_members::UniqueMembers;
 
 /// An event that was received.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +74,7 @@ impl ReceivedEvent {
         }
         let media_type = message.content_type.as_deref().map(essence).unwrap_or_default();
         let attributes = if media_type.eq_ignore_ascii_case(CloudEvent::MEDIA_TYPE) {
-            let Unique(mut attributes) = json(&message.body)?;
+            let UniqueMembers(mut attributes) = json(&message.body)?;
             decode_base64(&mut attributes)?;
             attributes
         } else if message.attributes.iter().any(|(name, _)| name == "specversion") {
@@ -211,34 +209,4 @@ fn essence(media_type: &str) -> &str {
 fn is_json(media_type: &str) -> bool {
     let media_type = essence(media_type).to_ascii_lowercase();
     media_type == "application/json" || media_type.ends_with("+json")
-}
-
-/// A JSON object whose names differ.
-struct Unique(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members).map(Self)
-    }
-}
-
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Map<String, Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut members = Map::new();
-        while let Some((name, value)) = access.next_entry::<String, Value>()? {
-            if members.contains_key(&name) {
-                return Err(de::Error::custom(format_args!("the member {name:?} is there twice")));
-            }
-            members.insert(name, value);
-        }
-        Ok(members)
-    }
 }

@@ -111,7 +111,7 @@ pub use receiver::Receiver;
 pub use relay::Relay;
 pub use replay::Replay;
 pub use service_shutdown_event::{DrainedRequests, HandedOver, ServiceShutdownEvent};
-pub use subscriber::{Condition, EnvelopeHandler, EventHandler, HandlerFailure, Subscriber};
+pub use subscriber::{Condition, EnvelopeHandler, EventHandler, HandledEvent, HandlerFailure, Subscriber};
 pub use third_party_api_response_event::{CallOutcome, ThirdPartyApiResponseEvent};
 pub use transports::{EventsUrl, InvalidEventsUrl};
 

@@ -5,14 +5,17 @@ use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use uuid::Uuid;
 
 use super::envelope::Envelope;
 use super::event_bus::{EventBus, Signal};
 use crate::domain::events::DurableEvent;
+use crate::domain::trace::TraceContext;
 use crate::infrastructure::exceptions::{Failure, Technical};
-use crate::infrastructure::repositories::{Connection, UnitOfWork};
+use crate::infrastructure::repositories::{Connection, EndedWork, UnitOfWork};
 
 /// A consumer of events. Its name identifies its cursor, so it must never change.
 #[derive(Clone)]
@@ -35,6 +38,32 @@ pub struct HandlerFailure {
 
 impl Signal for HandlerFailure {
     const TYPE: &'static str = "handler_failure";
+}
+
+/// The handlers of a subscriber ran for an event of a sampled trace: a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandledEvent {
+    /// The subscriber of the handlers.
+    pub subscriber: &'static str,
+    /// The type of the event.
+    pub event_type: String,
+    /// The id of the event.
+    pub event_id: Uuid,
+    /// The operation that published the event.
+    pub trace: TraceContext,
+    /// How long the handlers ran.
+    pub duration: Duration,
+    /// Whether all handlers succeeded. The changes of those that did are rolled back with the others.
+    pub succeeded: bool,
+}
+
+impl Signal for HandledEvent {
+    const TYPE: &'static str = "handled_event";
+}
+
+/// Units of work that end are signals, too.
+impl Signal for EndedWork {
+    const TYPE: &'static str = "ended_work";
 }
 
 impl Subscriber {
@@ -131,7 +160,19 @@ impl Subscriber {
 
     async fn handle_all(&self, work: &mut UnitOfWork, events: &[&Envelope]) -> Result<(), Failure> {
         for event in events {
-            self.handle(work, event).await?;
+            let began = Instant::now();
+            let handled = self.handle(work, event).await;
+            if let Some(trace) = event.trace.filter(TraceContext::is_sampled) {
+                self.bus.emit(&HandledEvent {
+                    subscriber: self.name,
+                    event_type: event.event_type.clone(),
+                    event_id: event.id,
+                    trace,
+                    duration: began.elapsed(),
+                    succeeded: handled.is_ok(),
+                });
+            }
+            handled?;
         }
         Ok(())
     }

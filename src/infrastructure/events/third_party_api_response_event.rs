@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::event_bus::Signal;
+use crate::domain::trace::TraceContext;
 
 /// A call of a vendor or of a webhook endpoint ended: a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct ThirdPartyApiResponseEvent {
     pub latency: Duration,
     /// The number of the attempt, from 1.
     pub attempt: i64,
+    /// The operation that the call was part of, if it is known.
+    pub trace: Option<TraceContext>,
 }
 
 impl Signal for ThirdPartyApiResponseEvent {

@@ -37,8 +37,8 @@ pub enum Conflict {
     /// 409: an order of the account is pending, or paid and not fulfilled.
     #[error("the account has open orders")]
     OpenOrders,
-    /// 409: the user is the last administrator.
-    #[error("the user is the last administrator")]
+    /// 409: the user is the last administrator who may do everything.
+    #[error("the user is the last administrator who may do everything")]
     LastAdmin,
     /// 409: the category has products or subcategories.
     #[error("the category has {products} products and {subcategories} subcategories")]
@@ -69,6 +69,15 @@ pub enum Conflict {
     /// 409: the store has as many feature flags as it may have.
     #[error("the store has as many feature flags as it may have")]
     TooManyFeatureFlags,
+    /// 409: the store has as many roles as it may have.
+    #[error("the store has as many roles as it may have")]
+    TooManyRoles,
+    /// 409: users have the role.
+    #[error("users have the role")]
+    RoleInUse,
+    /// 409: the user has the most API keys that are allowed.
+    #[error("the user has as many API keys as are allowed")]
+    TooManyApiKeys,
     /// 409: the store sends no e-mails.
     #[error("the store sends no e-mails")]
     NoEmails,
@@ -90,11 +99,13 @@ impl Exception for Conflict {
             Self::ForbiddenTransition { .. } => "forbidden_transition",
             Self::OpenOrders => "open_orders",
             Self::LastAdmin => "last_admin",
-            Self::CategoryInUse { .. } | Self::DiscountInUse | Self::FileInUse => "in_use",
+            Self::CategoryInUse { .. } | Self::DiscountInUse | Self::FileInUse | Self::RoleInUse => "in_use",
             Self::StockReserved { .. } => "stock_reserved",
             Self::WebhookEndpointInactive => "webhook_endpoint_inactive",
             Self::TooManyWebhookEndpoints => "too_many_webhook_endpoints",
             Self::TooManyFeatureFlags => "too_many_feature_flags",
+            Self::TooManyRoles => "too_many_roles",
+            Self::TooManyApiKeys => "too_many_api_keys",
             Self::NoEmails => "no_emails",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
@@ -116,6 +127,9 @@ impl Exception for Conflict {
             | Self::WebhookEndpointInactive
             | Self::TooManyWebhookEndpoints
             | Self::TooManyFeatureFlags
+            | Self::TooManyRoles
+            | Self::RoleInUse
+            | Self::TooManyApiKeys
             | Self::NoEmails
             | Self::StockReserved { .. } => Kind::Refused,
         }
@@ -143,6 +157,7 @@ impl Exception for Conflict {
             ]),
             Self::DiscountInUse => facts([("what", json!("discount"))]),
             Self::FileInUse => facts([("what", json!("file"))]),
+            Self::RoleInUse => facts([("what", json!("role"))]),
             _ => Map::new(),
         }
     }

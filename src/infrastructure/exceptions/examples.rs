@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault,
+    CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault, HoldLimitException,
     InvalidDiscountCodeException, NotFound, NotReady, NotReadyReason, OrderProcessingException,
     PaymentFailedException, ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException,
     Technical, TechnicalKind, TotalChangedException, UnauthorizedAccessException, UserNotFoundException,
@@ -15,6 +15,7 @@ use crate::domain::{
     discount::DiscountRejection,
     ids::{UserId, VariantId},
     money::{Currency, Money},
+    permission::{Permission, Resource},
     placed_order::CancellationRefusal,
     ports::DeclineReason,
     pricing::Totals,
@@ -28,6 +29,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         UserNotFoundException { id: UserId(Uuid::nil()) }.into(),
         CategoryNotFoundException { category: "shoes".into() }.into(),
         EmailAlreadyUsedException.into(),
+        HoldLimitException { ends_at: Timestamp::UNIX_EPOCH, now: Timestamp::UNIX_EPOCH }.into(),
         SubscriptionExpiredException { ended_at: Timestamp::UNIX_EPOCH }.into(),
         ValidationException::one("/name", Fault::Required).into(),
         OrderProcessingException::Forbidden { what: "order", from: "pending", to: "refunded" }.into(),
@@ -55,11 +57,16 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
             U::NotLoggedIn,
             U::InvalidToken,
             U::WrongCredentials,
+            U::OneTimePasswordRequired,
+            U::WrongOneTimePassword,
             U::ForeignOrigin,
             U::NotAllowed,
+            U::MissingPermission(Permission::write(Resource::Orders)),
+            U::SessionRequired,
             U::AgeRestricted,
             U::NotBought,
             U::EmailNotVerified,
+            U::OneTimePasswordsNotEnrolled,
             U::FeatureOff,
         ]
         .map(Failure::from),
@@ -71,7 +78,10 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         [C::AlreadyReviewed, C::OpenOrders, C::LastAdmin, C::DiscountInUse, C::FileInUse].map(Failure::from),
     );
     examples.extend([C::WebhookEndpointInactive, C::TooManyWebhookEndpoints].map(Failure::from));
-    examples.extend([C::TooManyFeatureFlags, C::NoEmails].map(Failure::from));
+    examples.extend(
+        [C::TooManyFeatureFlags, C::TooManyRoles, C::RoleInUse, C::TooManyApiKeys].map(Failure::from),
+    );
+    examples.push(C::NoEmails.into());
     examples.push(C::CategoryInUse { products: 2, subcategories: 1 }.into());
     examples.push(C::ForbiddenTransition { what: "review", from: "approved", to: "pending" }.into());
     examples.extend(
@@ -135,6 +145,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::NotSoldIn { currency: Currency::EUR },
         F::PrivateUrl,
         F::WrongPassword,
+        F::WrongOneTimePassword,
         F::PasswordTooCommon,
         F::InvalidToken,
         F::Cycle,

@@ -129,6 +129,8 @@ pub enum Fault {
     PrivateUrl,
     /// The password is not that of the user.
     WrongPassword,
+    /// The one-time password or the recovery code is wrong, or was used.
+    WrongOneTimePassword,
     /// The password is guessed first: it is common, or the user's own address or name.
     PasswordTooCommon,
     /// The token is not known, has expired or was used.
@@ -167,6 +169,7 @@ impl Fault {
             Self::NotSoldIn { .. } => "not_sold_in",
             Self::PrivateUrl => "private_url",
             Self::WrongPassword => "wrong_password",
+            Self::WrongOneTimePassword => "wrong_one_time_password",
             Self::PasswordTooCommon => "password_too_common",
             Self::InvalidToken => "invalid_token",
             Self::Cycle => "cycle",
@@ -202,6 +205,7 @@ impl Fault {
             | Self::NotFound
             | Self::PrivateUrl
             | Self::WrongPassword
+            | Self::WrongOneTimePassword
             | Self::PasswordTooCommon
             | Self::InvalidToken
             | Self::Cycle

@@ -7,9 +7,15 @@ use serde_json::{Map, Value};
 
 use crate::domain::template::fill;
 
+/// The languages beside English that have texts, by BCP 47 tag.
+pub const PROBLEM_LANGUAGES: [&str; 1] = ["de"];
+
+// a test parses them, so an empty table is never served
 static ENGLISH: LazyLock<Messages> = LazyLock::new(|| {
-    // a test parses it, so the empty table is never served
     serde_json::from_str(include_str!("../../../locales/en/problems.json")).unwrap_or_default()
+});
+static GERMAN: LazyLock<Messages> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../locales/de/problems.json")).unwrap_or_default()
 });
 
 /// The messages of a language, by code.
@@ -36,6 +42,15 @@ impl Messages {
         &ENGLISH
     }
 
+    /// Returns the messages of a language, if it has any.
+    pub(super) fn of(language: &str) -> Option<&'static Self> {
+        match language {
+            "en" => Some(&ENGLISH),
+            "de" => Some(&GERMAN),
+            _ => None,
+        }
+    }
+
     /// Returns the title of a code.
     pub(super) fn title(&self, code: &str) -> Option<&str> {
         self.0.get(code).map(|message| message.title.as_str())
@@ -57,7 +72,8 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, path::Path};
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::{fs, path::Path};
 
     use super::*;
     use crate::infrastructure::exceptions::Failure;
@@ -113,6 +129,25 @@ mod tests {
                     used.contains(&format!("{code}.{reason}")),
                     "{code}.{reason} has a message and no failure"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn the_messages_of_each_language_have_the_placeholders_of_english() {
+        /// The texts of a message by their names, each with its placeholders.
+        fn texts(message: &Message) -> BTreeMap<String, BTreeSet<&str>> {
+            let (reasons, faults) = (message.reasons.iter(), message.faults.iter());
+            let named = reasons.chain(faults).map(|(name, text)| (name.clone(), text));
+            let all = named.chain([("detail".to_owned(), &message.detail)]);
+            all.map(|(name, text)| (name, placeholders(text).into_iter().collect())).collect()
+        }
+        for language in PROBLEM_LANGUAGES {
+            let messages = Messages::of(language).unwrap();
+            assert!(messages.0.len() >= 60, "{language}");
+            for (code, message) in &messages.0 {
+                let english = ENGLISH.0.get(code).unwrap_or_else(|| panic!("{language}: {code}"));
+                assert_eq!(texts(message), texts(english), "{language}: {code}");
             }
         }
     }

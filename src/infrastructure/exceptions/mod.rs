@@ -17,7 +17,8 @@
 //! 1. Write `<name>_exception.rs` with a type that derives `thiserror::Error` (its text is the log line) and
 //!    implements [`Exception`]; the module `adding_one` below is a complete example.
 //! 2. Add its `mod` and `pub use` lines here, and its title and detail to `locales/en/problems.json`
-//!    (a test fails until they are there).
+//!    (a test fails until they are there), and to the same file of other languages, which have the English text until
+//!    then.
 
 mod category_not_found_exception;
 mod conflict;
@@ -25,6 +26,7 @@ mod conversions;
 mod email_already_used_exception;
 mod examples;
 mod fault;
+mod hold_limit_exception;
 mod invalid_discount_code_exception;
 mod kind;
 mod messages;
@@ -54,13 +56,15 @@ pub use self::{
     conflict::Conflict,
     email_already_used_exception::EmailAlreadyUsedException,
     fault::{Fault, Location},
+    hold_limit_exception::HoldLimitException,
     invalid_discount_code_exception::InvalidDiscountCodeException,
     kind::Kind,
+    messages::PROBLEM_LANGUAGES,
     not_found::NotFound,
     not_ready::{NotReady, NotReadyReason},
     order_processing_exception::OrderProcessingException,
     payment_failed_exception::PaymentFailedException,
-    problem::{PROBLEM_JSON, with_causes, with_instance},
+    problem::{PROBLEM_JSON, ProblemCode, translated, with_causes, with_instance},
     product_out_of_stock_exception::ProductOutOfStockException,
     rejected_request::RejectedRequest,
     subscription_expired_exception::SubscriptionExpiredException,

@@ -36,10 +36,14 @@ pub enum NotFound {
     WebhookDelivery,
     /// No such feature flag.
     FeatureFlag,
+    /// No such role of the staff.
+    Role,
     /// No such job.
     Job,
     /// No such session.
     Session,
+    /// No such API key.
+    ApiKey,
     /// No such e-mail.
     Email,
     /// No such file.
@@ -54,7 +58,7 @@ pub enum NotFound {
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -69,8 +73,10 @@ impl NotFound {
         Self::WebhookEndpoint,
         Self::WebhookDelivery,
         Self::FeatureFlag,
+        Self::Role,
         Self::Job,
         Self::Session,
+        Self::ApiKey,
         Self::Email,
         Self::File,
         Self::Event,
@@ -96,8 +102,10 @@ impl Exception for NotFound {
             Self::WebhookEndpoint => "webhook_endpoint_not_found",
             Self::WebhookDelivery => "webhook_delivery_not_found",
             Self::FeatureFlag => "feature_flag_not_found",
+            Self::Role => "role_not_found",
             Self::Job => "job_not_found",
             Self::Session => "session_not_found",
+            Self::ApiKey => "api_key_not_found",
             Self::Email => "email_not_found",
             Self::File => "file_not_found",
             Self::Event => "event_not_found",

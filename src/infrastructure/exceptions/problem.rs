@@ -4,7 +4,7 @@
 //! further members. The cause of a technical failure is not shown: [`with_instance`] adds an `instance`, under which
 //! the cause is logged.
 
-use std::{error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt};
 
 use axum::{
     body::Body,
@@ -14,7 +14,7 @@ use http::{
     HeaderValue,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -40,7 +40,8 @@ struct Problem<'a> {
 
 impl Failure {
     /// Renders the problem document, with an `instance` if given.
-    fn problem(&self, messages: &Messages, instance: Option<String>) -> Vec<u8> {
+    fn problem(&self, instance: Option<String>) -> Vec<u8> {
+        let messages = Messages::english();
         let (code, status) = (self.code(), self.status());
         let mut details = self.details();
         let detail = messages.detail(code, &details);
@@ -62,7 +63,7 @@ impl Failure {
 
     /// Renders the problem document in English.
     pub fn document(&self) -> Vec<u8> {
-        self.problem(Messages::english(), None)
+        self.problem(None)
     }
 
     /// Returns the code with the English detail, or those of each fault with its location, for a terminal. That of a
@@ -107,6 +108,21 @@ pub fn with_causes(error: &dyn Error) -> impl fmt::Display {
     })
 }
 
+/// Returns a problem document with its texts in a language; `None` if there are none in it, or if it is not such a
+/// document.
+pub fn translated(document: &[u8], language: &str) -> Option<Vec<u8>> {
+    let messages = Messages::of(language)?;
+    let mut problem: Map<String, Value> = serde_json::from_slice(document).ok()?;
+    let code = problem.get("code")?.as_str()?.to_owned();
+    let (title, detail) = (messages.title(&code)?.to_owned(), messages.detail(&code, &problem));
+    problem.insert("title".to_owned(), title.into());
+    problem.extend(detail.map(|detail| ("detail".to_owned(), detail.into())));
+    if let Some(Value::Array(errors)) = problem.get_mut("errors") {
+        errors.iter_mut().filter_map(Value::as_object_mut).for_each(|error| add_detail(error, messages));
+    }
+    serde_json::to_vec(&problem).ok()
+}
+
 /// Adds the `detail` of a fault.
 fn add_detail(error: &mut Map<String, Value>, messages: &Messages) {
     let code = error.get("code").and_then(Value::as_str);
@@ -122,21 +138,38 @@ impl IntoResponse for Failure {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.extend(self.headers());
+        response.extensions_mut().insert(ProblemCode(self.code().into()));
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// The code of a problem document: an extension of the response.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProblemCode(pub Cow<'static, str>);
+
+impl ProblemCode {
+    /// Reads the code of a problem document.
+    pub fn of(document: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Coded {
+            code: String,
+        }
+        serde_json::from_slice(document).ok().map(|Coded { code }| Self(code.into()))
     }
 }
 
 /// Adds an `instance` to the response to a failure of the store or a vendor and logs the cause under it. Other
 /// responses, and those that have an `instance`, are returned as they are. The outermost layer calls this for each
 /// response.
-pub fn with_instance(mut response: Response, instance: Uuid) -> Response {
+pub fn with_instance(mut response: Response, instance: impl FnOnce() -> Uuid) -> Response {
     if !response.extensions().get::<Failure>().is_some_and(Failure::is::<Technical>) {
         return response;
     }
     let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
+    let instance = instance();
     tracing::error!(%instance, code = failure.code(), error = %failure.report(), "request failed");
-    let body = failure.problem(Messages::english(), Some(instance.urn().to_string()));
+    let body = failure.problem(Some(instance.urn().to_string()));
     let (mut parts, _) = response.into_parts();
     // the router has measured the body that this one replaces
     parts.headers.remove(CONTENT_LENGTH);
@@ -203,7 +236,7 @@ mod tests {
         let failure = Failure::from(Technical::new(TechnicalKind::Unavailable, cause));
         assert_eq!(failure.report().to_string(), "unavailable: password of the database");
         let response =
-            with_instance(with_instance(failure.into_response(), Uuid::from_u128(7)), Uuid::from_u128(8));
+            with_instance(with_instance(failure.into_response(), || Uuid::from_u128(7)), Uuid::nil);
         let (status, headers, body) = read(response).await;
         assert_eq!(
             (status, &headers["retry-after"]),
@@ -214,6 +247,28 @@ mod tests {
             "the first instance stays"
         );
         assert!(!body.to_string().contains("password"), "{body}");
+    }
+
+    #[test]
+    fn a_document_is_translated_with_its_facts_and_faults() {
+        let mut faults = ValidationException::none();
+        faults.add("/items/0/quantity", Fault::Minimum { minimum: 1.into() });
+        let translate = |document: &[u8]| -> Value {
+            serde_json::from_slice(&translated(document, "de").unwrap()).unwrap()
+        };
+        let invalid = translate(&Failure::from(faults).document());
+        assert_eq!((&invalid["code"], &invalid["status"]), (&json!("validation"), &json!(422)));
+        assert_eq!(invalid["errors"][0]["detail"], "Der Wert muss mindestens 1 sein.");
+        assert_eq!(invalid["errors"][0]["pointer"], "/items/0/quantity");
+        let declined = PaymentFailedException { reason: DeclineReason::InsufficientFunds };
+        let declined = translate(&Failure::from(declined).document());
+        assert_eq!(declined["title"], "Zahlung fehlgeschlagen");
+        assert_eq!(declined["detail"], "Die Zahlung wurde abgelehnt: das Guthaben reicht nicht aus.");
+        assert_eq!(declined["type"], "/problems/payment_failed");
+
+        assert_eq!(translated(b"{}", "de"), None);
+        assert_eq!(translated(b"no JSON", "de"), None);
+        assert_eq!(translated(&Failure::from(Conflict::Stale).document(), "xx"), None);
     }
 
     #[test]
@@ -250,10 +305,10 @@ mod tests {
     async fn other_responses_stay_as_they_are() {
         let (_, _, before) = read(Failure::from(Conflict::Stale).into_response()).await;
         let (_, _, after) =
-            read(with_instance(Failure::from(Conflict::Stale).into_response(), Uuid::nil())).await;
+            read(with_instance(Failure::from(Conflict::Stale).into_response(), Uuid::nil)).await;
         assert_eq!(before, after);
         assert_eq!(
-            with_instance(StatusCode::NO_CONTENT.into_response(), Uuid::nil()).status(),
+            with_instance(StatusCode::NO_CONTENT.into_response(), Uuid::nil).status(),
             StatusCode::NO_CONTENT
         );
     }

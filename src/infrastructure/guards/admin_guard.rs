@@ -1,24 +1,43 @@
-//! The user is an administrator. No other code decides that.
+//! The user is an administrator who has a permission. No other code decides that.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Credentials, Guard, Principal};
 use crate::domain::ids::UserId;
+use crate::domain::permission::Permission;
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
-/// The proof that the user is an administrator: the user and the session.
+/// The credentials of a request, and the permission that it requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdminGuard(Arc<Principal>);
+pub struct AdminFacts {
+    /// The credentials.
+    pub credentials: Credentials,
+    /// The permission.
+    pub required: Permission,
+}
+
+/// The proof that the user is an administrator with the required permission: the user and the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminGuard {
+    principal: Arc<Principal>,
+    permission: Permission,
+}
 
 impl Guard for AdminGuard {
-    type Facts = Credentials;
+    type Facts = AdminFacts;
 
-    fn check(credentials: Credentials) -> Result<Self, Failure> {
+    fn check(AdminFacts { credentials, required }: AdminFacts) -> Result<Self, Failure> {
         let principal = credentials.principal()?;
         match principal.user.role {
-            Role::Admin => Ok(Self(principal)),
+            Role::Admin if principal.must_enrol => {
+                Err(UnauthorizedAccessException::OneTimePasswordsNotEnrolled.into())
+            }
+            Role::Admin if principal.permissions.contains(required) => {
+                Ok(Self { principal, permission: required })
+            }
+            Role::Admin => Err(UnauthorizedAccessException::MissingPermission(required).into()),
             Role::Customer => Err(UnauthorizedAccessException::NotAllowed.into()),
         }
     }
@@ -32,7 +51,12 @@ impl Guard for AdminGuard {
 impl AdminGuard {
     /// Returns the id of the user.
     pub fn user_id(&self) -> UserId {
-        self.0.user.id
+        self.principal.user.id
+    }
+
+    /// Returns the permission that was required.
+    pub fn permission(&self) -> Permission {
+        self.permission
     }
 }
 
@@ -40,18 +64,42 @@ impl Deref for AdminGuard {
     type Target = Principal;
 
     fn deref(&self) -> &Principal {
-        &self.0
+        &self.principal
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::permission::{Permissions, Resource};
+
+    const REQUIRED: Permission = Permission::write(Resource::Orders);
+
+    /// Checks credentials with these permissions, if they have a user; returns the status and the reason.
+    fn check(mut credentials: Credentials, permissions: Permissions) -> Result<UserId, (u16, String)> {
+        if let Credentials::Valid(principal) = &mut credentials {
+            Arc::get_mut(principal).unwrap().permissions = permissions;
+        }
+        let checked = AdminGuard::check(AdminFacts { credentials, required: REQUIRED });
+        checked.map(|proof| proof.user_id()).map_err(|failure| {
+            let missing = failure.details().get("permission").map_or_else(String::new, ToString::to_string);
+            (failure.status().as_u16(), missing)
+        })
+    }
 
     #[test]
-    fn a_customer_is_refused() {
-        assert_eq!(AdminGuard::check(Credentials::Missing).unwrap_err().status(), 401);
-        assert_eq!(AdminGuard::check(Credentials::of(1, Role::Customer)).unwrap_err().status(), 403);
-        assert_eq!(AdminGuard::check(Credentials::of(7, Role::Admin)).unwrap().user_id().0.as_u128(), 7);
+    fn an_administrator_needs_the_permission_and_a_customer_is_refused() {
+        let exactly: Permissions = [REQUIRED].into_iter().collect();
+        let others: Permissions = Permission::all().filter(|&other| other != REQUIRED).collect();
+        assert_eq!(check(Credentials::Missing, exactly).unwrap_err().0, 401);
+        assert_eq!(check(Credentials::Invalid, exactly).unwrap_err().0, 401);
+        assert_eq!(check(Credentials::of(1, Role::Customer), Permissions::ALL), Err((403, String::new())));
+        for enough in [exactly, Permissions::ALL] {
+            assert_eq!(check(Credentials::of(7, Role::Admin), enough).unwrap().0.as_u128(), 7);
+        }
+        for missing in [others, Permissions::NONE] {
+            let refused = (403, "\"orders:write\"".to_owned());
+            assert_eq!(check(Credentials::of(7, Role::Admin), missing), Err(refused));
+        }
     }
 }

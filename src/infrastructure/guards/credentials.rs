@@ -1,32 +1,40 @@
-//! The credentials of a request: who sends it, as far as that is known.
+//! The credentials of a request: who sends it and by what, as far as that is known.
 
 use std::sync::Arc;
 
-use crate::domain::ids::UserId;
+use crate::domain::api_key::ApiKey;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::permission::Permissions;
-use crate::domain::user::{Role, Session, User};
+use crate::domain::user::{Session, User};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
-/// A user with a session.
+/// A user, and by what the user authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// The user.
     pub user: User,
-    /// The session.
-    pub session: Session,
-    /// What the user may do as an administrator.
+    /// By what the user authenticated.
+    pub means: Means,
+    /// What the user may do as an administrator by these means.
     pub permissions: Permissions,
+    /// Whether the user has to enrol an authenticator app before acting as an administrator.
+    pub must_enrol: bool,
 }
 
-impl Principal {
-    /// Returns a user with a session, who has all permissions as an administrator and none as a customer.
-    pub fn new(user: User, session: Session) -> Self {
-        let permissions = match user.role {
-            Role::Admin => Permissions::ALL,
-            Role::Customer => Permissions::NONE,
-        };
-        Self { user, session, permissions }
-    }
+/// By what a user authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Means {
+    /// The token of a session.
+    Session(Session),
+    /// An API key.
+    ApiKey(ApiKey),
+    /// An access token.
+    AccessToken {
+        /// The session that was exchanged for it.
+        session_id: SessionId,
+    },
+    /// A token of the identity provider.
+    IssuerToken,
 }
 
 /// The credentials of a request. Clones share the principal.
@@ -34,10 +42,47 @@ impl Principal {
 pub enum Credentials {
     /// The request has none: a guest.
     Missing,
-    /// The session has ended, or there never was one.
+    /// The session has ended, the API key was revoked or has expired, or there never was one.
     Invalid,
     /// Those of a user.
     Valid(Arc<Principal>),
+}
+
+impl Principal {
+    /// Returns a user with the permissions of an administrator. By an API key, the user has those that the key has,
+    /// too.
+    pub fn new(user: User, means: Means, permissions: Permissions) -> Self {
+        let permissions = permissions.intersection(means.scopes());
+        Self { user, permissions, means, must_enrol: false }
+    }
+
+    /// Returns the same principal. If one-time passwords are required of administrators, one without them has no
+    /// permissions.
+    #[must_use]
+    pub fn with_one_time_passwords(self, are_required: bool) -> Self {
+        if !are_required || self.user.totp_since.is_some() || self.permissions == Permissions::NONE {
+            return self;
+        }
+        Self { permissions: Permissions::NONE, must_enrol: true, ..self }
+    }
+
+    /// Returns the session, if the user authenticated by one.
+    pub fn session(&self) -> Option<&Session> {
+        match &self.means {
+            Means::Session(session) => Some(session),
+            Means::ApiKey(_) | Means::AccessToken { .. } | Means::IssuerToken => None,
+        }
+    }
+}
+
+impl Means {
+    /// Returns the permissions that these means allow at most.
+    pub fn scopes(&self) -> Permissions {
+        match self {
+            Self::Session(_) | Self::AccessToken { .. } | Self::IssuerToken => Permissions::ALL,
+            Self::ApiKey(api_key) => api_key.scopes,
+        }
+    }
 }
 
 impl Credentials {
@@ -66,11 +111,30 @@ impl Credentials {
 #[cfg(test)]
 impl Credentials {
     /// Returns the credentials of a new user of this role.
-    pub(super) fn of(id: u128, role: Role) -> Self {
+    pub(super) fn of(id: u128, role: crate::domain::user::Role) -> Self {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let user =
             User::new(UserId(uuid::Uuid::from_u128(id)), "ann@shop.example".into(), String::new(), role, now);
         let session = Session::new(Vec::new(), user.id, now, now);
-        Self::Valid(Arc::new(Principal::new(user, session)))
+        let permissions = user.permissions(None);
+        Self::Valid(Arc::new(Principal::new(user, Means::Session(session), permissions)))
+    }
+
+    /// Returns the same user with an API key of these scopes.
+    pub(super) fn by_api_key(self, scopes: &[crate::domain::permission::Permission]) -> Self {
+        let Self::Valid(principal) = self else { return self };
+        let user = principal.user.clone();
+        let api_key = ApiKey {
+            id: crate::domain::ids::ApiKeyId(uuid::Uuid::nil()),
+            user_id: user.id,
+            name: "Warehouse".into(),
+            hint: String::new(),
+            key_hash: Vec::new(),
+            scopes: scopes.iter().copied().collect(),
+            created_at: user.created_at,
+            expires_at: None,
+            last_used_at: None,
+        };
+        Self::Valid(Arc::new(Principal::new(user, Means::ApiKey(api_key), principal.permissions)))
     }
 }

@@ -20,21 +20,29 @@ mod admin_guard;
 mod age_verification_guard;
 mod authentication_guard;
 mod cart_guard;
+mod content_access_guard;
 mod credentials;
 mod email_verified_guard;
 mod feature_flag_guard;
 mod order_ownership_guard;
+mod payment_verification_guard;
+mod session_guard;
+mod subscription_guard;
 
 use std::marker::PhantomData;
 
-pub use self::admin_guard::AdminGuard;
+pub use self::admin_guard::{AdminFacts, AdminGuard};
 pub use self::age_verification_guard::{AgeFacts, AgeVerificationGuard};
 pub use self::authentication_guard::AuthenticationGuard;
 pub use self::cart_guard::{CartBounds, CartFacts, CartGuard};
-pub use self::credentials::{Credentials, Principal};
+pub use self::content_access_guard::{ContentAccessGuard, ContentFacts};
+pub use self::credentials::{Credentials, Means, Principal};
 pub use self::email_verified_guard::{EmailFacts, EmailVerifiedGuard};
 pub use self::feature_flag_guard::FeatureFlagGuard;
 pub use self::order_ownership_guard::{OrderFacts, OrderOwnershipGuard};
+pub use self::payment_verification_guard::{PaymentFacts, PaymentVerificationGuard, RequiredPayment};
+pub use self::session_guard::SessionGuard;
+pub use self::subscription_guard::{SubscriptionFacts, SubscriptionGuard};
 use super::exceptions::{Failure, UnauthorizedAccessException};
 
 /// A check whose success is proved by a value.

@@ -5,13 +5,10 @@
 //! extension [`PublicResponse`], whose times are those of the settings.
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody, to_bytes};
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TRANSFER_ENCODING,
@@ -20,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sha2::{Digest, Sha256};
 
 use super::entity_tags::client_has;
+use super::surround::{Middleware, Next};
 
 /// The largest body of which an entity tag is computed, in bytes.
 const MOST_TAGGED: u64 = 4 << 20;
@@ -39,11 +37,10 @@ pub struct CacheMiddleware {
 pub struct PublicResponse;
 
 impl CacheMiddleware {
-    /// Surrounds all routes of a router.
-    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+    /// Returns the member of the chain.
+    pub(super) fn member(self) -> impl Middleware {
         // the texts are numbers and words, which are always valid
-        let public = HeaderValue::try_from(self.public()).unwrap_or(NOT_STORED);
-        router.layer(from_fn_with_state(Arc::new(public), respond))
+        Control { public: HeaderValue::try_from(self.public()).unwrap_or(NOT_STORED) }
     }
 
     /// The `Cache-Control` of public responses.
@@ -61,26 +58,33 @@ impl CacheMiddleware {
 /// The `Cache-Control` of all other responses.
 const NOT_STORED: HeaderValue = HeaderValue::from_static("no-store");
 
-async fn respond(State(public): State<Arc<HeaderValue>>, request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let conditions =
-        request.headers().get_all(IF_NONE_MATCH).iter().map(|list| (IF_NONE_MATCH, list.clone()));
-    let conditions: HeaderMap = conditions.collect();
-    let mut response = next.run(request).await;
+/// The `Cache-Control` of responses.
+struct Control {
+    public: HeaderValue,
+}
 
-    let is_found = matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);
-    let is_public = reads && is_found && response.extensions_mut().remove::<PublicResponse>().is_some();
-    let control = if is_public { &*public } else { &NOT_STORED };
-    response.headers_mut().entry(CACHE_CONTROL).or_insert_with(|| control.clone());
-    if is_public && response.status() == StatusCode::OK && !response.headers().contains_key(ETAG) {
-        response = with_entity_tag(response).await;
-    }
+impl Middleware for Control {
+    async fn respond(&self, request: Request, next: impl Next) -> Response {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let conditions =
+            request.headers().get_all(IF_NONE_MATCH).iter().map(|list| (IF_NONE_MATCH, list.clone()));
+        let conditions: HeaderMap = conditions.collect();
+        let mut response = next.run(request).await;
 
-    match response.headers().get(ETAG) {
-        Some(tag) if reads && response.status() == StatusCode::OK && client_has(&conditions, tag) => {
-            not_modified(response)
+        let is_found = matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);
+        let is_public = reads && is_found && response.extensions_mut().remove::<PublicResponse>().is_some();
+        let control = if is_public { &self.public } else { &NOT_STORED };
+        response.headers_mut().entry(CACHE_CONTROL).or_insert_with(|| control.clone());
+        if is_public && response.status() == StatusCode::OK && !response.headers().contains_key(ETAG) {
+            response = with_entity_tag(response).await;
         }
-        _ => response,
+
+        match response.headers().get(ETAG) {
+            Some(tag) if reads && response.status() == StatusCode::OK && client_has(&conditions, tag) => {
+                not_modified(response)
+            }
+            _ => response,
+        }
     }
 }
 

@@ -1,17 +1,13 @@
 //! The client of a request.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue, header::HOST};
+use axum::extract::ConnectInfo;
+use http::{Extensions, HeaderMap, HeaderValue, header::HOST};
 use ipnet::IpNet;
 
 use super::forwarded::sender;
 use super::trusted_proxies::TrustedProxies;
-
-/// The bits of a network that a log shows of an IPv4 address.
-const LOGGED_BITS_V4: u8 = 24;
-/// The bits of a network that a log shows of an IPv6 address.
-const LOGGED_BITS_V6: u8 = 48;
 
 /// The client of a request, as far as the operator's proxies report it: an extension of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +32,20 @@ impl Client {
             host: reported.or_else(|| headers.get(HOST).cloned()),
         }
     }
+}
 
-    /// Returns the network of the address that a log may show: /24 of IPv4, /48 of IPv6.
-    pub fn network(&self) -> IpNet {
-        let bits = if self.address.is_ipv4() { LOGGED_BITS_V4 } else { LOGGED_BITS_V6 };
-        IpNet::new(self.address, bits).unwrap_or(self.address.into()).trunc()
-    }
+/// Returns the address of the client of a request with these extensions: behind trusted proxies if the service finds
+/// it, or that of the connection.
+pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
+    let client = extensions.get().map(|client: &Client| client.address);
+    let peer = || extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+    client.or_else(peer)
+}
+
+/// Returns the network of an address with this many bits, of IPv4 and of IPv6.
+pub fn network(address: IpAddr, [v4, v6]: [u8; 2]) -> IpNet {
+    let bits = if address.is_ipv4() { v4 } else { v6 };
+    IpNet::new(address, bits).unwrap_or(address.into()).trunc()
 }
 
 #[cfg(test)]
@@ -59,7 +63,8 @@ mod tests {
 
     #[test]
     fn the_network_for_the_log_names_no_single_client() {
-        assert_eq!(client("192.0.2.77").network().to_string(), "192.0.2.0/24");
-        assert_eq!(client("2001:db8:1:2::3").network().to_string(), "2001:db8:1::/48");
+        let shown = |address: &str| network(address.parse().unwrap(), [24, 48]).to_string();
+        assert_eq!(shown("192.0.2.77"), "192.0.2.0/24");
+        assert_eq!(shown("2001:db8:1:2::3"), "2001:db8:1::/48");
     }
 }

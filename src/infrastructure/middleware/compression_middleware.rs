@@ -9,13 +9,8 @@
 //! - Which bodies of requests are decoded: only JSON, since a file is stored as it was sent. The limit of a body counts
 //!   decoded bytes, and decoding stops there.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, Entry, IF_MATCH,
@@ -24,12 +19,13 @@ use http::header::{
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request as HttpRequest, Response as HttpResponse, StatusCode,
 };
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt};
 use tower_http::CompressionLevel;
 use tower_http::compression::{CompressionLayer, Predicate};
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
 use super::entity_tags::client_has;
+use super::surround::{Middleware, Next, service};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 
 /// The end of the entity tag of a compressed response.
@@ -73,48 +69,49 @@ struct Rule {
 }
 
 impl CompressionMiddleware {
-    /// Surrounds all routes of a router.
-    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+    /// Returns the member of the chain.
+    pub(super) fn member(self) -> impl Middleware {
         let rule = Rule { threshold: self.threshold };
         let level = CompressionLevel::Precise(self.level.into());
         let encode = CompressionLayer::new().quality(level).compress_when(rule);
-        let coding = Coding { rule, encode, decode: RequestDecompressionLayer::new() };
-        router.layer(from_fn_with_state(Arc::new(coding), respond))
+        Coding { rule, encode, decode: RequestDecompressionLayer::new() }
     }
 }
 
-async fn respond(State(coding): State<Arc<Coding>>, mut request: Request, next: Next) -> Response {
-    let accepts = accepts_gzip(request.headers());
-    let known = conditions(request.headers());
-    remove_ends(request.headers_mut(), IF_MATCH);
-    if accepts {
-        // a client that does not accept the coding cannot use the compressed response that it has
-        remove_ends(request.headers_mut(), IF_NONE_MATCH);
-    }
-    let is_coded = match decoding(&mut request) {
-        Ok(is_coded) => is_coded,
-        Err(rejected) => return Failure::from(rejected).into_response(),
-    };
+impl Middleware for Coding {
+    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+        let accepts = accepts_gzip(request.headers());
+        let known = conditions(request.headers());
+        remove_ends(request.headers_mut(), IF_MATCH);
+        if accepts {
+            // a client that does not accept the coding cannot use the compressed response that it has
+            remove_ends(request.headers_mut(), IF_NONE_MATCH);
+        }
+        let is_coded = match decoding(&mut request) {
+            Ok(is_coded) => is_coded,
+            Err(rejected) => return Failure::from(rejected).into_response(),
+        };
 
-    let mut response = if is_coded {
-        decode(&coding.decode, request, next).await
-    } else if accepts {
-        let Ok(response) = coding.encode.layer(next).oneshot(request).await;
-        response.map(Body::new)
-    } else {
-        next.run(request).await
-    };
-    let is_compressed = response.headers().get(CONTENT_ENCODING) == Some(&GZIP);
-    let is_unmodified = response.status() == StatusCode::NOT_MODIFIED;
-    if !is_compressed && (is_unmodified || coding.rule.should_compress(&response)) {
-        add_vary(response.headers_mut());
+        let mut response = if is_coded {
+            decode(&self.decode, request, next).await
+        } else if accepts {
+            let Ok(response) = self.encode.layer(service(next)).oneshot(request).await;
+            response.map(Body::new)
+        } else {
+            next.run(request).await
+        };
+        let is_compressed = response.headers().get(CONTENT_ENCODING) == Some(&GZIP);
+        let is_unmodified = response.status() == StatusCode::NOT_MODIFIED;
+        if !is_compressed && (is_unmodified || self.rule.should_compress(&response)) {
+            add_vary(response.headers_mut());
+        }
+        let is_known = |tag: &HeaderValue| is_unmodified && accepts && client_has(&known, tag);
+        let compressed = response.headers().get(ETAG).and_then(compressed_tag);
+        if let Some(tag) = compressed.filter(|tag| is_compressed || is_known(tag)) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
     }
-    let is_known = |tag: &HeaderValue| is_unmodified && accepts && client_has(&known, tag);
-    let compressed = response.headers().get(ETAG).and_then(compressed_tag);
-    if let Some(tag) = compressed.filter(|tag| is_compressed || is_known(tag)) {
-        response.headers_mut().insert(ETAG, tag);
-    }
-    response
 }
 
 /// Returns whether the body of a request must be decoded. Fails for a coding that is not.
@@ -146,11 +143,9 @@ fn decoding(request: &mut Request) -> Result<bool, RejectedRequest> {
 }
 
 /// Sends a request whose body is decoded while it is read.
-async fn decode(layer: &RequestDecompressionLayer, request: Request, next: Next) -> Response {
-    let decoded = service_fn(|request: HttpRequest<DecompressionBody<Body>>| {
-        let next = next.clone();
-        async move { Ok::<_, Infallible>(next.run(request.map(Body::new)).await) }
-    });
+async fn decode(layer: &RequestDecompressionLayer, request: Request, next: impl Next) -> Response {
+    let decoded = |request: HttpRequest<DecompressionBody<Body>>| request.map(Body::new);
+    let decoded = service(next).map_request(decoded);
     let Ok(response) = layer.layer(decoded).oneshot(request).await;
     response.map(Body::new)
 }

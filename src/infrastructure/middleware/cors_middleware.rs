@@ -4,12 +4,9 @@
 //! The layer of `tower-http` writes the headers. It sees only requests of named origins: a response to another one has
 //! no header of CORS, so that nothing is reflected, and an `OPTIONS` request that is no preflight reaches its route.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -17,6 +14,7 @@ use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::origin::Origin;
+use super::surround::{Middleware, Next, service};
 
 /// Lets pages of named origins use the service. Without an origin it does nothing.
 #[derive(Clone, Debug, Default)]
@@ -44,10 +42,10 @@ struct Named {
 }
 
 impl CorsMiddleware {
-    /// Surrounds all routes of a router.
-    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+    /// Returns the member of the chain, if there is an origin.
+    pub(super) fn member(self) -> Option<impl Middleware> {
         if self.origins.is_empty() {
-            return router;
+            return None;
         }
         let origins = self.origins.iter().map(|origin| origin.header().clone());
         let layer = CorsLayer::new()
@@ -59,22 +57,24 @@ impl CorsMiddleware {
             .max_age(self.max_age)
             .allow_private_network(true)
             .vary([ORIGIN]);
-        router.layer(from_fn_with_state(Arc::new(Named { origins: self.origins, layer }), respond))
+        Some(Named { origins: self.origins, layer })
     }
 }
 
-async fn respond(State(named): State<Arc<Named>>, mut request: Request, next: Next) -> Response {
-    let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let is_ours = request.method() != Method::OPTIONS || is_preflight;
-    if !is_ours || !named.contains(request.headers()) {
-        let mut response = next.run(request).await;
-        response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
-        return response;
-    }
+impl Middleware for Named {
+    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+        let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let is_ours = request.method() != Method::OPTIONS || is_preflight;
+        if !is_ours || !self.contains(request.headers()) {
+            let mut response = next.run(request).await;
+            response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+            return response;
+        }
 
-    request.extensions_mut().insert(FromNamedOrigin);
-    let Ok(response) = named.layer.layer(next).oneshot(request).await;
-    response
+        request.extensions_mut().insert(FromNamedOrigin);
+        let Ok(response) = self.layer.layer(service(next)).oneshot(request).await;
+        response
+    }
 }
 
 impl Named {

@@ -1,111 +1,172 @@
 //! The middleware room: what surrounds the routes of a service, for any axum router.
 //!
-//! The value of a member is its settings, as plain values, and its `apply` puts it around all routes of a router, the
-//! response to an unknown route included. [`Chain`] is the one ordered list of them. A member knows no route and no
+//! The value of a member is its settings, as plain values. [`Chain`] is the one ordered list of them, and its `apply`
+//! puts them around all routes of a router, the response to an unknown route included. A member knows no route and no
 //! body of the store: what it needs of a response it reads from headers and extensions.
 //!
-//! `client.rs` finds the client of a request, behind the proxies that the operator trusts. `rate_limits/` counts what
-//! has a limit; its middleware is applied within the layer that logs requests, so that refused ones are logged, and is
-//! not in the chain.
+//! `surround.rs` makes the members one service, `client.rs` finds the client of a request, behind the proxies that the
+//! operator trusts, `credential.rs` reads the credential of a request, and `request.rs` has what members and handlers
+//! tell each other. `jwt/` verifies signed tokens, and `overload_limiter.rs` finds how many requests may be in
+//! progress.
+//! `rate_limits/` counts what has a limit; its middleware is around the routes, within the chain. That of authorization
+//! surrounds single routes: each requires its own permission.
 //!
 //! # Adding one
 //!
-//! 1. Write `<name>_middleware.rs` with a type `<Name>Middleware` and its `apply`, over the layer of `tower-http` where
-//!    there is one, otherwise over `axum::middleware::from_fn`.
+//! 1. Write `<name>_middleware.rs` with a type `<Name>Middleware` that has the settings and implements [`Middleware`],
+//!    over the layer of `tower-http` where there is one. If it computes something from its settings once, `member`
+//!    returns that.
 //! 2. Add its `mod` and `pub use` lines, a field of [`Chain`], and its place in `Chain::members` with the reason (a
 //!    test fails until its file is in the list).
 
+mod authentication_middleware;
+mod authorization_middleware;
 mod cache_middleware;
 mod client;
 mod compression_middleware;
 mod cors_middleware;
+mod credential;
 mod entity_tags;
+mod error_handling_middleware;
 mod forwarded;
 mod host;
+pub mod jwt;
+mod languages;
+mod localization_middleware;
+mod logging_middleware;
 mod origin;
+mod overload_limiter;
+mod overload_middleware;
 mod rate_limits;
+mod request;
+mod request_validation_middleware;
 mod security_headers_middleware;
+mod session_middleware;
+mod surround;
 mod trusted_proxies;
 
 use axum::Router;
 
+pub use self::authentication_middleware::AuthenticationMiddleware;
+pub use self::authorization_middleware::{AuthorizationMiddleware, RequiredPermission};
 pub use self::cache_middleware::{CacheMiddleware, PublicResponse};
-pub use self::client::Client;
+pub use self::client::{Client, network};
 pub use self::compression_middleware::CompressionMiddleware;
 pub use self::cors_middleware::{CorsMiddleware, FromNamedOrigin};
+pub use self::credential::{
+    Credential, SameSiteCookie, SessionCookie, VerifyCredential, authenticate, check_same_site, cookie_value,
+};
 pub use self::entity_tags::{client_has, entity_tags};
+pub use self::error_handling_middleware::{ErrorHandlingMiddleware, Late, Lateness, Recheck, TimeLimit};
 pub use self::host::is_host;
+pub use self::languages::{BASE_LANGUAGE, Languages, ResponseLanguages};
+pub use self::localization_middleware::LocalizationMiddleware;
+pub use self::logging_middleware::LoggingMiddleware;
 pub use self::origin::{NotAnOrigin, Origin};
+pub use self::overload_limiter::{InProgress, LeastWait, LimitRange, Load, OverloadLimiter, Priority};
+pub use self::overload_middleware::OverloadMiddleware;
 pub use self::rate_limits::{
     Decision, InvalidQuota, MemoryStore, Partition, Quota, RateClass, RateKey, RateLimit, RateLimitStore,
     RateLimiter, RateLimitingMiddleware, RedisStore, RequestLimits,
 };
+pub use self::request::{ActingUser, RequestId, RequestUser};
+pub use self::request_validation_middleware::{BodyLimit, RequestValidationMiddleware};
 pub use self::security_headers_middleware::SecurityHeadersMiddleware;
+pub use self::session_middleware::SessionMiddleware;
+pub use self::surround::{Middleware, Next};
 pub use self::trusted_proxies::{InvalidNetwork, TrustedProxies};
 
 /// The middleware of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
+    /// Refuses requests while the service is overloaded; `None` accepts all.
+    pub overload: Option<OverloadMiddleware>,
+    /// Logs each request; `None` logs none.
+    pub logging: Option<LoggingMiddleware>,
     /// Adds the headers by which browsers protect users.
     pub security_headers: SecurityHeadersMiddleware,
     /// Lets pages of named origins use the service.
     pub cors: CorsMiddleware,
+    /// Negotiates the language, and translates problem documents.
+    pub localization: LocalizationMiddleware,
     /// Compresses bodies of responses and decodes those of requests.
     pub compression: CompressionMiddleware,
     /// Says how responses are cached, and responds to conditional requests.
     pub cache: CacheMiddleware,
-}
-
-/// A member of the chain, with its settings.
-struct Member<S> {
-    /// Its name, which is that of its file without the ending.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the test of the order reads it"))]
-    name: &'static str,
-    apply: Box<dyn FnOnce(Router<S>) -> Router<S>>,
+    /// Makes problem documents of panics, time-outs, unknown routes and methods.
+    pub error_handling: ErrorHandlingMiddleware,
+    /// Refuses malformed requests, and limits bodies.
+    pub request_validation: RequestValidationMiddleware,
+    /// Lets the service read its session cookie.
+    pub session: SessionMiddleware,
+    /// Bounds the credential of a request.
+    pub authentication: AuthenticationMiddleware,
 }
 
 impl Chain {
     /// Surrounds all routes of a router.
     pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
-        self.members().into_iter().rev().fold(router, |router, member| (member.apply)(router))
+        surround::surround(router, self.members())
     }
 
     /// The members, outermost first.
-    fn members<S: Clone + Send + Sync + 'static>(self) -> [Member<S>; 4] {
-        let Self { security_headers, cors, compression, cache } = self;
-        [
-            // every response has them, also one that another member makes
-            member("security_headers", move |router| security_headers.apply(router)),
+    fn members(self) -> impl Middleware {
+        // a request that is refused costs as little as it can
+        (self.overload.map(OverloadMiddleware::member))
+            // every other response has an id and a line in the log, also one that another member makes
+            .around(self.logging)
+            // every response has them
+            .around(self.security_headers.member())
             // a page of a named origin can read every response, also a refusal by the members below
-            member("cors", move |router| cors.apply(router)),
+            .around(self.cors.member())
+            // it translates every problem document, also those of the members below
+            .around(self.localization)
             // it compresses by what the cache says, and each coding has its own entity tag
-            member("compression", move |router| compression.apply(router)),
+            .around(self.compression.member())
             // it reads the response as the routes made it
-            member("cache", move |router| cache.apply(router)),
-        ]
+            .around(self.cache.member())
+            // what panics or takes too long is a handler, or the check of a request
+            .around(self.error_handling)
+            // no route and no limit sees a malformed request
+            .around(self.request_validation)
+            // what both say is read by the routes
+            .around(self.session)
+            .around(self.authentication)
     }
-}
-
-fn member<S>(name: &'static str, apply: impl FnOnce(Router<S>) -> Router<S> + 'static) -> Member<S> {
-    Member { name, apply: Box::new(apply) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::any::type_name_of_val;
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
 
     use super::*;
 
-    /// The names of the members, outermost first.
-    fn names() -> Vec<&'static str> {
-        Chain::default().members::<()>().iter().map(|member| member.name).collect()
+    /// The names of the files of the members without their endings, outermost first.
+    fn names() -> Vec<String> {
+        let members = type_name_of_val(&Chain::default().members()).to_owned();
+        let files = members.split("::").filter_map(|part| part.strip_suffix("_middleware"));
+        files.map(str::to_owned).collect()
     }
 
     #[test]
     fn the_order_of_the_members_is_pinned() {
-        assert_eq!(names(), ["security_headers", "cors", "compression", "cache"]);
+        let expected = [
+            "overload",
+            "logging",
+            "security_headers",
+            "cors",
+            "localization",
+            "compression",
+            "cache",
+            "error_handling",
+            "request_validation",
+            "session",
+            "authentication",
+        ];
+        assert_eq!(names(), expected);
     }
 
     #[test]
@@ -113,8 +174,9 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/infrastructure/middleware");
         let files =
             fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-        let members: BTreeSet<_> =
+        let mut members: BTreeSet<_> =
             files.filter_map(|file| Some(file.strip_suffix("_middleware.rs")?.to_owned())).collect();
-        assert_eq!(members, names().into_iter().map(str::to_owned).collect());
+        assert!(members.remove("authorization"), "it surrounds single routes");
+        assert_eq!(members, names().into_iter().collect());
     }
 }

@@ -1,17 +1,16 @@
 //! Headers by which browsers protect users: they do not guess media types, do not run or frame what is no page, send no
 //! URL of the service to others, and use HTTPS.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
     CONTENT_SECURITY_POLICY, Entry, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::surround::{Middleware, Next};
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -33,7 +32,7 @@ pub struct SecurityHeadersMiddleware {
 impl Default for SecurityHeadersMiddleware {
     fn default() -> Self {
         Self {
-            content_security_policy: "default-src 'none'; frame-ancestors 'none'",
+            content_security_policy: "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
             cross_origin_resource_policy: "same-origin",
             https_only: None,
         }
@@ -41,9 +40,9 @@ impl Default for SecurityHeadersMiddleware {
 }
 
 impl SecurityHeadersMiddleware {
-    /// Surrounds all routes of a router.
-    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
-        router.layer(from_fn_with_state(Arc::<[_]>::from(self.headers()), respond))
+    /// Returns the member of the chain.
+    pub(super) fn member(&self) -> impl Middleware + use<> {
+        Headers(self.headers())
     }
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
@@ -62,12 +61,15 @@ impl SecurityHeadersMiddleware {
     }
 }
 
-type Headers = Arc<[(HeaderName, HeaderValue)]>;
+/// The headers of each response.
+struct Headers(Vec<(HeaderName, HeaderValue)>);
 
-async fn respond(State(headers): State<Headers>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    add_missing(response.headers_mut(), &headers);
-    response
+impl Middleware for Headers {
+    async fn respond(&self, request: Request, next: impl Next) -> Response {
+        let mut response = next.run(request).await;
+        add_missing(response.headers_mut(), &self.0);
+        response
+    }
 }
 
 /// Adds the headers that are missing.

@@ -8,7 +8,7 @@ use super::database::{
     select, table,
 };
 use crate::domain::email::{Email, EmailStatus};
-use crate::domain::ids::EmailId;
+use crate::domain::ids::{EmailId, UserId};
 
 table! {
     Email in "emails", key EmailId, listed by created_at;
@@ -69,6 +69,17 @@ impl EmailRepository<'_> {
              ORDER BY created_at DESC, id DESC LIMIT $2",
         );
         self.0.all(&sql, &params![address, limit]).await
+    }
+
+    /// Returns whether an e-mail of a kind was written to a user since a time.
+    pub async fn is_written_since(
+        &mut self,
+        user_id: UserId,
+        kind: &str,
+        since: Timestamp,
+    ) -> Result<bool, DatabaseError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM emails WHERE user_id = $1 AND kind = $2 AND created_at > $3)";
+        self.0.one(sql, &params![user_id, kind, since]).await
     }
 
     /// Returns up to `limit` e-mails that are due at `now`, and since `earliest` at the earliest, the first due first.

@@ -13,6 +13,7 @@ table! {
     StoredFile in "files", key FileId, listed by created_at;
     id,
     owner_id,
+    product_id,
     name,
     content_type,
     size,
@@ -27,6 +28,16 @@ impl FileRepository<'_> {
     /// Returns a page of files, newest first.
     pub async fn list(&mut self, request: &PageRequest<'_>) -> Result<Page<StoredFile>, ListError> {
         self.0.newest(&(), Conditions::default(), request).await
+    }
+
+    /// Returns the contents of a product, oldest first: up to `limit`.
+    pub async fn of_product(
+        &mut self,
+        product_id: ProductId,
+        limit: usize,
+    ) -> Result<Vec<StoredFile>, DatabaseError> {
+        let sql = select::<StoredFile>("WHERE product_id = $1 ORDER BY created_at, id LIMIT $2");
+        self.0.all(&sql, &params![product_id, limit]).await
     }
 
     /// Returns the next files in the order of their ids; see [`Connection::scan`].

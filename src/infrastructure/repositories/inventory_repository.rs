@@ -8,6 +8,7 @@
 //!
 //! Not described by `table!`: rows are changed by conditional updates only, and never written as a whole.
 
+mod holds;
 mod reservations;
 
 pub use self::reservations::ReserveError;

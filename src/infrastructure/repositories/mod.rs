@@ -13,6 +13,8 @@
 //! 2. Add its `mod` and `pub use` lines here.
 //! 3. Add a new type of id to `domain/ids.rs`.
 
+mod access_token_key_repository;
+mod api_key_repository;
 mod audit_repository;
 mod cart_repository;
 mod catalogue_index;
@@ -25,10 +27,12 @@ mod email_repository;
 mod feature_flag_repository;
 mod file_repository;
 mod idempotency_repository;
+mod identity_repository;
 mod inventory_repository;
 mod invoice_repository;
 mod job_repository;
 mod notification_repository;
+mod one_time_password_repository;
 mod order_repository;
 mod payment_repository;
 mod personal_data_repository;
@@ -38,12 +42,15 @@ mod review_repository;
 mod session_repository;
 mod settings_repository;
 mod shipping_repository;
+mod staff_role_repository;
 mod subscription_repository;
 mod tax_repository;
 mod user_repository;
 mod user_token_repository;
 mod webhook_repository;
 
+pub use access_token_key_repository::AccessTokenKeyRepository;
+pub use api_key_repository::{ApiKeyFilter, ApiKeyRepository};
 pub use audit_repository::{AuditFilter, AuditRepository};
 pub use cart_repository::CartRepository;
 pub use catalogue_index::{
@@ -53,10 +60,10 @@ pub use category_repository::{CategoryRepository, TreeError};
 #[cfg(test)]
 pub(crate) use database::new_database;
 pub use database::{
-    CacheTag, Conditions, Connection, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due, Engine,
-    EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime, NewEvent,
-    Outbox, Page, PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, TagEvent,
-    UnitOfWork, Versioned, WorkFn, in_trace, newest_first, next_number,
+    CacheTag, Conditions, Connection, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due, EndedWork,
+    Engine, EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime,
+    NewEvent, Outbox, Page, PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, TagEvent,
+    UnitOfWork, Versioned, WorkFn, current_trace, in_trace, newest_first, next_number,
 };
 pub use database::{NotLive, ReplicationState, Role, copy, replication, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column, spawn_in_trace};
@@ -67,10 +74,12 @@ pub use email_repository::{EmailAttempt, EmailFilter, EmailRepository};
 pub use feature_flag_repository::FeatureFlagRepository;
 pub use file_repository::FileRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};
+pub use identity_repository::IdentityRepository;
 pub use inventory_repository::{InventoryRepository, ReserveError, StockSet};
 pub use invoice_repository::InvoiceRepository;
 pub use job_repository::{JobFilter, JobRelease, JobRepository};
 pub use notification_repository::{NotificationFilter, NotificationRepository};
+pub use one_time_password_repository::OneTimePasswordRepository;
 pub use order_repository::{OrderFilter, OrderRepository};
 pub use payment_repository::{PaymentRepository, Settlement};
 pub use personal_data_repository::{PersonalDataRepository, UserIdentity};
@@ -80,6 +89,7 @@ pub use review_repository::{ReviewFilter, ReviewRepository};
 pub use session_repository::SessionRepository;
 pub use settings_repository::SettingsRepository;
 pub use shipping_repository::ShippingRepository;
+pub use staff_role_repository::StaffRoleRepository;
 pub use subscription_repository::{SubscriptionFilter, SubscriptionRepository};
 pub use tax_repository::TaxRepository;
 pub use user_repository::{EraseError, UserFilter, UserRepository};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, table,
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, select, table,
 };
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::order::{Order, OrderStatus};
@@ -69,6 +69,19 @@ impl OrderRepository<'_> {
         request: &PageRequest<'_>,
     ) -> Result<Page<Order>, ListError> {
         self.0.newest(filter, filter.conditions(), request).await
+    }
+
+    /// Returns the orders by which a user bought a product, the newest first: up to 20.
+    pub async fn with_product(
+        &mut self,
+        user_id: UserId,
+        product_id: ProductId,
+    ) -> Result<Vec<Order>, DatabaseError> {
+        let sql = select::<Order>(
+            "WHERE id IN (SELECT order_id FROM purchases WHERE user_id = $1 AND product_id = $2) \
+             ORDER BY placed_at DESC, id DESC LIMIT 20",
+        );
+        self.0.all(&sql, &params![user_id, product_id]).await
     }
 
     /// Records the products that a user bought with a paid order.

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, UnitOfWork, column_list, params, select, table};
+use super::database::{Connection, DatabaseError, Json, UnitOfWork, column_list, params, select, table};
 use crate::domain::ids::UserId;
+use crate::domain::permission::Permissions;
 use crate::domain::user::{Session, User};
 
 table! {
@@ -20,25 +21,29 @@ table! {
 pub struct SessionRepository<'a>(pub &'a mut Connection);
 
 impl SessionRepository<'_> {
-    /// Returns the session with this token and its user, unless it has expired at `now`, or was not used since
-    /// `idle_since`.
+    /// Returns the session with this token, its user and what the user may do as an administrator, unless it has
+    /// expired at `now`, or was not used since `idle_since`.
     pub async fn by_token_hash(
         &mut self,
         token_hash: &[u8],
         now: Timestamp,
         idle_since: Timestamp,
-    ) -> Result<Option<(Session, User)>, DatabaseError> {
-        // The subquery renames `created_at`, which `users` has too.
+    ) -> Result<Option<(Session, User, Permissions)>, DatabaseError> {
+        // The subqueries rename columns that `users` has, too.
         let sql = format!(
-            "SELECT {}, token_hash, user_id, began_at, expires_at, last_used_at, user_agent FROM users JOIN \
-             (SELECT token_hash, user_id, created_at AS began_at, expires_at, last_used_at, user_agent FROM sessions \
-              WHERE token_hash = $1 AND expires_at > $2 AND COALESCE(last_used_at, created_at) > $3) AS session \
-             ON user_id = id",
+            "SELECT {}, token_hash, user_id, began_at, expires_at, last_used_at, user_agent, permissions \
+             FROM users JOIN (SELECT token_hash, user_id, created_at AS began_at, expires_at, last_used_at, user_agent \
+              FROM sessions WHERE token_hash = $1 AND expires_at > $2 AND COALESCE(last_used_at, created_at) > $3) AS session \
+             ON user_id = id \
+             LEFT JOIN (SELECT name AS role_name, permissions FROM roles) AS granted ON role_name = staff_role",
             column_list::<User>("")
         );
-        let found: Option<(User, Session)> =
+        let found: Option<(User, Session, Option<Json<Permissions>>)> =
             self.0.first(&sql, &params![token_hash, now, idle_since]).await?;
-        Ok(found.map(|(user, session)| (session, user)))
+        Ok(found.map(|(user, session, of_role)| {
+            let permissions = user.permissions(of_role.map(|Json(permissions)| permissions));
+            (session, user, permissions)
+        }))
     }
 
     /// Returns the sessions of a user that have not ended, the newest first.

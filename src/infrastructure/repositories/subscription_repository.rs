@@ -1,12 +1,13 @@
 //! Subscriptions and their periods. The row of a period is the claim to charge it: a period is charged once.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::database::{
     Conditions, Connection, DatabaseError, Due, ListError, Page, PageRequest, Table, UnitOfWork, params,
     select, table,
 };
-use crate::domain::ids::{OrderId, SubscriptionId, UserId};
+use crate::domain::ids::{OrderId, ProductId, SubscriptionId, UserId};
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 
 table! {
@@ -80,6 +81,16 @@ impl SubscriptionRepository<'_> {
                    JOIN subscription_periods n ON n.subscription_id = p.subscription_id AND n.period > p.period \
                    WHERE p.order_id = $1 AND p.status = 'paid' AND n.status = 'charging' ORDER BY n.order_id";
         self.0.all(sql, &params![order_id]).await
+    }
+
+    /// Returns the latest end of a paid period of a user's subscriptions to a product, if there is one.
+    pub async fn paid_until(
+        &mut self,
+        user_id: UserId,
+        product_id: ProductId,
+    ) -> Result<Option<Timestamp>, DatabaseError> {
+        let sql = "SELECT MAX(paid_until) FROM subscriptions WHERE user_id = $1 AND product_id = $2";
+        self.0.one(sql, &params![user_id, product_id]).await
     }
 
     /// Returns a page of subscriptions, newest first.

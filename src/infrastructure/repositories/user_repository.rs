@@ -7,9 +7,11 @@ pub use self::erasure::EraseError;
 use serde::Serialize;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, select, table,
+    Conditions, Connection, DatabaseError, Json, ListError, Page, PageRequest, UnitOfWork, params, select,
+    table,
 };
 use crate::domain::ids::UserId;
+use crate::domain::permission::{Permission, Permissions};
 use crate::domain::state::State;
 use crate::domain::user::{Role, User, email_key};
 
@@ -20,8 +22,10 @@ table! {
     name,
     password_hash,
     role,
+    staff_role,
     birth_date,
     email_verified_at,
+    totp_since,
     erased_at,
     version,
     created_at,
@@ -71,19 +75,28 @@ impl UserRepository<'_> {
         self.0.newest(filter, conditions, request).await
     }
 
-    /// Returns whether there is an administrator.
+    /// Returns whether there is an administrator who may do everything.
     pub async fn has_admin(&mut self) -> Result<bool, DatabaseError> {
-        self.0.one("SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin')", &[]).await
+        let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND staff_role IS NULL)";
+        self.0.one(sql, &[]).await
     }
 
-    /// Returns the ids of the administrators.
-    pub async fn admins(&mut self) -> Result<Vec<UserId>, DatabaseError> {
-        self.0.all("SELECT id FROM users WHERE role = 'admin' ORDER BY id", &[]).await
+    /// Returns the ids of the administrators who have a permission.
+    pub async fn admins_with(&mut self, permission: Permission) -> Result<Vec<UserId>, DatabaseError> {
+        let sql = "SELECT id, staff_role, permissions FROM users LEFT JOIN roles ON roles.name = staff_role \
+                   WHERE role = 'admin' ORDER BY id";
+        let admins: Vec<(UserId, Option<String>, Option<Json<Permissions>>)> = self.0.all(sql, &[]).await?;
+        let with = admins.into_iter().filter(|(_, staff_role, of_role)| {
+            let has = |of_role: &Json<Permissions>| of_role.0.contains(permission);
+            staff_role.is_none() || of_role.as_ref().is_some_and(has)
+        });
+        Ok(with.map(|(id, ..)| id).collect())
     }
 
-    /// Returns whether there is an administrator besides this user.
+    /// Returns whether an administrator besides this user may do everything.
     pub async fn has_admin_besides(&mut self, user_id: UserId) -> Result<bool, DatabaseError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND id <> $1)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM users \
+                   WHERE role = 'admin' AND staff_role IS NULL AND id <> $1)";
         self.0.one(sql, &params![user_id]).await
     }
 
@@ -102,13 +115,13 @@ impl UserRepository<'_> {
         work.defer(sql, &params![user_id, password_hash]).await
     }
 
-    /// Locks a user until the transaction ends; returns whether the password hash still is `password_hash`.
+    /// Locks a user until the transaction ends; returns the user if the password hash still is `password_hash`.
     pub async fn lock_password(
         work: &mut UnitOfWork,
         user_id: UserId,
         password_hash: &str,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<Option<User>, DatabaseError> {
         let user = work.lock::<User>(user_id).await?;
-        Ok(user.is_some_and(|user| user.password_hash.as_deref() == Some(password_hash)))
+        Ok(user.filter(|user| user.password_hash.as_deref() == Some(password_hash)))
     }
 }

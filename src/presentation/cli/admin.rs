@@ -9,6 +9,7 @@ use super::{CliError, open_store::open_to_change};
 use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::application::people::common_passwords::check_password;
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User, is_email};
+use crate::infrastructure::exceptions::{Exception, NotFound};
 use crate::settings::Settings;
 
 /// The most bytes that are read from standard input; no valid password has more.
@@ -35,6 +36,9 @@ struct Create {
     /// The name
     #[arg(long)]
     name: Option<String>,
+    /// The name of a role of the staff, whose permissions the administrator has; without it, all
+    #[arg(long)]
+    role: Option<String>,
     /// Read the password from standard input: one line
     #[arg(long, required = true)]
     password_stdin: bool,
@@ -43,13 +47,17 @@ struct Create {
 impl Admin {
     /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let AdminCommand::Create(Create { email, name, password_stdin: _ }) = self.command;
+        let AdminCommand::Create(Create { email, name, role, password_stdin: _ }) = self.command;
         let password = password()?;
         check_password(&password, &email, name.as_deref().unwrap_or_default())
             .map_err(|_| CliError::CommonPassword)?;
         let store = open_to_change(&settings, "admin create").await?;
         let new = CreateUser { email, password, name, birth_date: None, locale: None };
-        let User { id, email, version, .. } = create_admin(&store, new).await.map_err(CliError::Store)?;
+        let created = create_admin(&store, new, role.clone()).await;
+        let User { id, email, version, .. } = created.map_err(|failure| match role {
+            Some(role) if failure.code() == NotFound::Role.code() => CliError::UnknownRole(role),
+            _ => CliError::Store(failure),
+        })?;
         let existed = if version > 1 { "; the password was replaced, and its sessions ended" } else { "" };
         // standard output may be closed
         let _ = writeln!(stdout(), "{email} is an administrator (user {id}){existed}");

@@ -67,6 +67,9 @@ pub enum CliError {
     /// The text on standard input is a password that is guessed first.
     #[error("the password is common, or the address or name of the administrator: choose another one")]
     CommonPassword,
+    /// No role of the staff has this name.
+    #[error("there is no role {0}: administrators create roles at `/admin/v1/roles`")]
+    UnknownRole(String),
     /// The file was not imported, or only in part.
     #[error("{}", file.display())]
     Import {
@@ -173,6 +176,7 @@ impl CliError {
             Self::Torture(error) => error.exit(),
             Self::Password
             | Self::CommonPassword
+            | Self::UnknownRole(_)
             | Self::Target(_)
             | Self::Sandbox(_)
             | Self::InvalidOutput(_) => Exit::Usage,

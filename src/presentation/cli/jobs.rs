@@ -57,8 +57,8 @@ struct List {
 struct Run {
     /// The name of the type: `check_consistency`, `clean_files`, `expire_emails`, `purge_carts`, `purge_emails`,
     /// `purge_events`, `purge_idempotency_keys`, `purge_jobs`, `purge_sessions`, `purge_user_tokens`,
-    /// `purge_webhook_deliveries`, `recover_payments`, `renew_subscriptions`, `retry_dead_letters`, `send_digest` or
-    /// `send_emails`
+    /// `rotate_access_token_keys`, `purge_webhook_deliveries`, `recover_payments`, `renew_subscriptions`,
+    /// `retry_dead_letters`, `send_digest` or `send_emails`
     name: String,
     /// The arguments of the type: a JSON object
     #[arg(long, value_name = "JSON", default_value = "{}", value_parser = object)]

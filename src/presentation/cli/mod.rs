@@ -47,6 +47,7 @@ use serde::Serialize;
 
 pub use self::error::{CliError, report_error};
 pub use self::exit::Exit;
+pub use self::open_store::open_store;
 use crate::settings::{Settings, SettingsError, environment, load, of_flags};
 
 /// A headless commerce store in one binary.

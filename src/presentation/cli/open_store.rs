@@ -1,5 +1,6 @@
 //! Opens the store that the settings describe, for all commands.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,26 +8,29 @@ use jiff::SignedDuration;
 
 use crate::{
     application::{
-        AccountPages, Store, Terms, VerifiedEmail, catalogue::store_currency,
+        AccountPages, AccountTerms, IdentityTerms, Store, Terms, VerifiedEmail,
+        catalogue::store_currency,
         people::log_in_limits::LogInLimits,
+        selling::holds::{HoldLimit, HoldLimits},
     },
     domain::{audit::Actor, cart::MAX_LINES, context::Context, money::Currency},
     infrastructure::{
         Infrastructure,
-        adapters::{AdapterSettings, CallLimits, Files, Mail},
+        adapters::{AdapterSettings, CallLimits, Files, KeySetClient, Mail},
         events::transports,
         guards::CartBounds,
         middleware::RateLimiter,
+        middleware::jwt::{Expected, TrustedIssuer},
         repositories::{Database, DatabaseError, Setup},
     },
     settings::{
-        Capture, PaymentSettings, RateLimitSettings, RequirementSettings, Settings, StoreSettings,
-        VerifiedEmailFor,
+        AuthenticationSettings, Capture, HoldSettings, PaymentSettings, RateLimitSettings,
+        RequirementSettings, Settings, StoreSettings, VerifiedEmailFor,
     },
 };
 
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
-pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
+pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
     let database = Database::open(&settings.database, Context::system(), setup).await?;
     let currency = currency(&settings.store, &database).await?;
     let clock = Arc::clone(&database.context().clock);
@@ -35,9 +39,11 @@ pub(super) async fn open_store(settings: &Settings, setup: Setup) -> Result<Stor
     if let Ok(limiter) = RateLimiter::open(&settings.cache, clock) {
         infrastructure.limiter = limiter;
     }
+    infrastructure.overload = infrastructure.overload.with_target(settings.overload.wait());
     if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {
         infrastructure = infrastructure.with_broker(transport, settings.events.mode);
     }
+    infrastructure.issuer = trusted_issuer(&settings.authentication);
     let mut store = Store::new(infrastructure, terms(settings, currency));
     store.log_in_limits = log_in_limits(&settings.rate_limits);
     Ok(store)
@@ -75,6 +81,18 @@ fn adapters(settings: &Settings) -> AdapterSettings {
     }
 }
 
+/// Returns the identity provider whose tokens are accepted.
+fn trusted_issuer(settings: &AuthenticationSettings) -> Option<TrustedIssuer> {
+    let expected = Expected {
+        issuer: settings.issuer.clone()?,
+        audience: settings.audience.clone(),
+        // not every provider names the type of its access tokens as RFC 9068 does
+        types: vec![None, Some("jwt"), Some("at+jwt")],
+        algorithms: settings.algorithms.clone(),
+    };
+    Some(TrustedIssuer::new(expected, KeySetClient::default()))
+}
+
 /// Returns the file storage. A folder that is not absolute is beside the file of the database, if it is one.
 fn files(settings: &Settings) -> Files {
     let beside = settings.database.file().and_then(|file| file.parent()).unwrap_or_else(|| Path::new(""));
@@ -97,17 +115,29 @@ fn log_in_limits(settings: &RateLimitSettings) -> LogInLimits {
 /// Returns the store's terms.
 fn terms(settings: &Settings, default_currency: Currency) -> Terms {
     let (sandbox_emails, pages) = (settings.has_sandbox_emails(), settings.pages.clone());
-    let requirements = &settings.requirements;
+    let (requirements, holds) = (&settings.requirements, hold_limits(&settings.holds));
+    let identities = IdentityTerms {
+        creates_users: settings.authentication.create_users,
+        links_by_email: settings.authentication.link_by_email,
+    };
+    let issuer = match settings.public_url.as_str() {
+        "" => format!("http://{}", settings.listen),
+        url => url.to_owned(),
+    };
     let settings = &settings.store;
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
     Terms {
         name: settings.name.clone(),
+        identities,
+        issuer,
         default_currency,
         default_country: settings.default_country,
         session: days(settings.session_days.get()),
         session_idle: SignedDuration::from_hours(settings.session_idle_hours.get().into()),
         cart: days(settings.cart_days.get()),
         reservation: SignedDuration::from_mins(settings.reservation_minutes.get().into()),
+        guest_reservation: SignedDuration::from_mins(settings.guest_reservation_minutes.get().into()),
+        holds,
         cancellation: days(settings.cancellation_days),
         idempotency: SignedDuration::from_hours(settings.idempotency_hours.get().into()),
         capture_at_checkout: settings.capture == Capture::Automatic,
@@ -117,12 +147,33 @@ fn terms(settings: &Settings, default_currency: Currency) -> Terms {
             for_checkout: requirements.verified_email_for.contains(&VerifiedEmailFor::Checkout),
             for_reviews: requirements.verified_email_for.contains(&VerifiedEmailFor::Reviews),
         },
+        accounts: AccountTerms {
+            administrators_use_one_time_passwords: requirements.administrators_use_one_time_passwords,
+            hide_registered_addresses: requirements.hide_registered_addresses,
+        },
         pages: AccountPages {
             email_verification: pages.email_verification,
             password_reset: pages.password_reset,
         },
         sandbox_emails,
     }
+}
+
+/// Returns what buyers may hold at once.
+fn hold_limits(settings: &HoldSettings) -> Option<HoldLimits> {
+    let number = |number: NonZeroU32| number.get().into();
+    let limits = HoldLimits {
+        address: HoldLimit {
+            orders: number(settings.orders_per_address),
+            pieces: number(settings.pieces_per_address),
+        },
+        user: HoldLimit {
+            orders: number(settings.orders_per_user),
+            pieces: number(settings.pieces_per_user),
+        },
+        pieces_per_order: number(settings.pieces_per_order),
+    };
+    settings.enabled.then_some(limits)
 }
 
 /// Returns the bounds of carts.

@@ -19,6 +19,7 @@ use crate::infrastructure::repositories::Setup;
 use crate::presentation::http::middleware::chain;
 use crate::presentation::http::router::router;
 use crate::presentation::http::server::{self, DrainReport};
+use crate::presentation::telemetry::{Telemetry, end};
 use crate::settings::{HttpSettings, Sandbox, Settings};
 
 /// What is printed at the start of a store without an administrator.
@@ -67,10 +68,11 @@ impl Serve {
         let admin = is_demo.then(|| store.clone());
         let has_admin = is_demo || users::has_admin(&store).await.map_err(CliError::Store)?;
         let _metrics = metrics.serve(&store);
+        let telemetry = Telemetry::start(&store, &settings.telemetry, "server");
         let settings = Settings { http, ..settings };
         let app = router(store.clone(), &settings, stop.clone());
-        let (chain, bus) = (chain(&settings.http, &settings.public_url), store.infrastructure.bus.clone());
-        let serving = server::serve(listener, app, chain, &settings, context, bus, stop.clone());
+        let chain = chain(&store, &settings);
+        let serving = server::serve(listener, app, chain, &settings.http, context, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");
@@ -84,6 +86,7 @@ impl Serve {
 
         until_signals(signals, &stop, served, async |(worked, report), reason| {
             record_end(&store, "server", reason, Some(drained(report))).await;
+            end(telemetry).await;
             let DrainReport { served, drained, cut_off } = report;
             tracing::info!(reason, served, drained, cut_off, "stopped");
             worked.map_err(CliError::Worker)

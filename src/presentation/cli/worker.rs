@@ -6,6 +6,7 @@ use super::service::{MetricsListener, record_end, until_signals};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::infrastructure::repositories::Setup;
+use crate::presentation::telemetry::{Telemetry, end};
 use crate::settings::Settings;
 
 /// The arguments of `worker`.
@@ -20,11 +21,13 @@ impl Worker {
         let metrics = MetricsListener::bind(&settings).await?;
         let store = open_store(&settings, Setup::IfEmpty).await?;
         let _metrics = metrics.serve(&store);
+        let telemetry = Telemetry::start(&store, &settings.telemetry, "worker");
         let stop = CancellationToken::new();
         let working = tokio::spawn(work(store.clone(), stop.clone()));
         tracing::info!("working");
         until_signals(signals, &stop, working, async |worked, reason| {
             record_end(&store, "worker", reason, None).await;
+            end(telemetry).await;
             tracing::info!(reason, "stopped");
             worked.map_err(CliError::Worker)
         })

@@ -10,7 +10,7 @@ use http::request::Parts;
 use super::operation::OperationDescription;
 use super::routing::{Access, Policy};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::guards::{And, Guard};
+use crate::infrastructure::guards::{And, Guard, Or};
 
 /// The proof of a guard, for a handler of any axum service whose state implements [`LoadFacts`] for it. `By` says by
 /// what the facts are found, such as the type of the id in the path.
@@ -67,6 +67,17 @@ where
     }
 }
 
+impl<S, A, B, ByA, ByB> LoadFacts<Or<A, B>, (ByA, ByB)> for S
+where
+    S: LoadFacts<A, ByA> + LoadFacts<B, ByB>,
+    A: Guard<Facts: Send>,
+    B: Guard<Facts: Send>,
+{
+    async fn load_facts(&self, parts: &mut Parts) -> Result<(A::Facts, B::Facts), Failure> {
+        LoadFacts::<And<A, B>, (ByA, ByB)>::load_facts(self, parts).await
+    }
+}
+
 /// What a guard adds to the API document: the principals that may call the route, and what its facts are loaded from.
 pub trait DescribeGuard<By = ()>: Guard {
     /// The principals that may call the route.
@@ -78,6 +89,16 @@ pub trait DescribeGuard<By = ()>: Guard {
 
 /// The principals are those of the first guard.
 impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA, ByB)> for And<A, B> {
+    const ACCESS: Access = A::ACCESS;
+
+    fn describe(operation: &mut OperationDescription<'_>) {
+        A::describe(operation);
+        B::describe(operation);
+    }
+}
+
+/// The principals are those of the first guard; the second one must be for the same.
+impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA, ByB)> for Or<A, B> {
     const ACCESS: Access = A::ACCESS;
 
     fn describe(operation: &mut OperationDescription<'_>) {

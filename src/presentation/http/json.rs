@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
 use super::{
-    body_limit::BodyLimit,
     document,
     operation::{NOT_CODED, OperationDescription},
     response::JSON,
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::application::schema::{Schema, pointer};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
+use crate::infrastructure::middleware::BodyLimit;
 
 /// A JSON body. As an extractor it fails with 415 for another media type or charset, 413 for too many bytes, 400 for
 /// text that is not JSON, and 422 with all faults for a value that does not match the schema.

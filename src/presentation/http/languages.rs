@@ -1,92 +1,12 @@
-//! `Accept-Language` (RFC 9110 section 12.5.4), matched with the available languages (RFC 4647 section 3.4).
-
-use std::convert::Infallible;
-
-use axum::extract::FromRequestParts;
-use http::header::ACCEPT_LANGUAGE;
-use http::request::Parts;
+//! The languages of the client, as an argument of handlers.
 
 use super::operation::OperationDescription;
 use super::routing::Argument;
-
-/// The languages of a client, best first. An empty list is the store's base language.
-#[derive(Debug, Clone, Default)]
-pub struct Languages(Vec<String>);
-
-/// The most languages that are considered; further ones are ignored.
-const MAX_LANGUAGES: usize = 10;
-
-impl Languages {
-    fn parse(header: &str) -> Self {
-        let mut ranges: Vec<(u16, String)> =
-            header.split(',').take(MAX_LANGUAGES).filter_map(range).collect();
-        ranges.sort_by_key(|&(quality, _)| std::cmp::Reverse(quality));
-        Self(ranges.into_iter().map(|(_, tag)| tag).collect())
-    }
-
-    /// Returns the best of the available tags: for `de-AT` also `de`. Returns `None` for the store's base language.
-    pub fn best<'a>(&self, available: &(impl Iterator<Item = &'a String> + Clone)) -> Option<&'a String> {
-        for range in &self.0 {
-            let mut tag = range.as_str();
-            loop {
-                if let Some(found) = available.clone().find(|other| other.eq_ignore_ascii_case(tag)) {
-                    return Some(found);
-                }
-                match tag.rsplit_once('-') {
-                    Some((shorter, _)) => tag = shorter,
-                    None => break,
-                }
-            }
-            if tag.eq_ignore_ascii_case("en") || tag == "*" {
-                return None;
-            }
-        }
-        None
-    }
-}
-
-/// Parses a language range and its quality in thousandths. Returns `None` for an invalid range, or one with quality 0.
-fn range(part: &str) -> Option<(u16, String)> {
-    let (tag, parameter) = part.split_once(';').unwrap_or((part, "q=1"));
-    let quality: f32 = parameter.trim().strip_prefix("q=")?.parse().ok()?;
-    let tag = tag.trim();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1000")]
-    let thousandths = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
-    let is_tag =
-        !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-*".contains(&byte));
-    (is_tag && thousandths > 0).then(|| (thousandths, tag.to_owned()))
-}
+use crate::infrastructure::middleware::Languages;
 
 impl Argument for Languages {
     fn describe(operation: &mut OperationDescription<'_>) {
         let description = "The languages of the client (RFC 9110), for example `de-AT, en;q=0.5`.";
         operation.request_header("Accept-Language", description);
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Languages {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let header = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        Ok(header.map(Self::parse).unwrap_or_default())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_best_available_language_is_found() {
-        let available = ["de".to_owned(), "fr".to_owned(), "pt-BR".to_owned()];
-        let best = |header: &str| Languages::parse(header).best(&available.iter()).map(String::as_str);
-        assert_eq!(best("de-AT,fr;q=0.9"), Some("de"));
-        assert_eq!(best("it, fr;q=0.5, de;q=0.7"), Some("de"));
-        assert_eq!(best("PT-br"), Some("pt-BR"));
-        assert_eq!(best("en-GB, de;q=0.1"), None);
-        assert_eq!(best("de;q=0, *"), None);
-        assert_eq!(best(""), None);
-        assert_eq!(best(";;q=,,\u{e9}"), None);
     }
 }

@@ -6,16 +6,15 @@ use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::request::Parts;
 
-use super::principal::cookie;
 use super::routing::Argument;
 use super::state::AppState;
+use crate::application::people::known_devices::LIFETIME;
 use crate::application::people::log_in_limits::LogInOrigin;
-use crate::infrastructure::middleware::Client;
+use crate::infrastructure::middleware::{Client, cookie_value};
+use crate::settings::CookieSameSite;
 
 /// The cookie with the token of a known device.
 const DEVICE_COOKIE: &str = "undercroft_device";
-/// How long a browser keeps the cookie: a year.
-const SECONDS: i64 = 365 * 24 * 60 * 60;
 
 /// The origin of a request that has a password.
 #[derive(Debug, Clone)]
@@ -28,16 +27,21 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let address = parts.extensions.get::<Client>().map(|client| client.address);
-        let device = cookie(&parts.headers, DEVICE_COOKIE).map(str::to_owned);
+        let device = cookie_value(&parts.headers, DEVICE_COOKIE).map(str::to_owned);
         Ok(Self(LogInOrigin { address, device }))
     }
 }
 
 /// The value of `Set-Cookie` with the token of a known device.
 pub(super) fn device_cookie(app: &AppState, token: &str) -> Option<HeaderValue> {
-    let secure = if app.http.secure_cookies { "; Secure" } else { "" };
-    let text = format!(
-        "{DEVICE_COOKIE}={token}; Path=/v1/sessions; Max-Age={SECONDS}; HttpOnly; SameSite=Strict{secure}"
-    );
+    let attributes = match (app.http.cookie_same_site, app.http.secure_cookies) {
+        // the shop is on another site, whose requests send no strict cookies
+        (CookieSameSite::None, _) => "SameSite=None; Secure",
+        (CookieSameSite::Strict | CookieSameSite::Lax, true) => "SameSite=Strict; Secure",
+        (CookieSameSite::Strict | CookieSameSite::Lax, false) => "SameSite=Strict",
+    };
+    let seconds = LIFETIME.as_secs();
+    let text =
+        format!("{DEVICE_COOKIE}={token}; Path=/v1/sessions; Max-Age={seconds}; HttpOnly; {attributes}");
     HeaderValue::from_str(&text).ok()
 }

@@ -1,6 +1,7 @@
 //! The middleware of the store, with the settings of its API.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
@@ -9,43 +10,86 @@ use http::header::{
 };
 use http::{HeaderName, Method};
 
+use super::principal::session_cookie_of;
+use super::priorities::overload;
+use crate::application::Store;
+use crate::application::readiness::Readiness;
 use crate::infrastructure::middleware::{
-    CacheMiddleware, Chain, CompressionMiddleware, CorsMiddleware, SecurityHeadersMiddleware,
+    AuthenticationMiddleware, BodyLimit, CacheMiddleware, Chain, CompressionMiddleware, CorsMiddleware,
+    ErrorHandlingMiddleware, LocalizationMiddleware, LoggingMiddleware, Recheck, RequestValidationMiddleware,
+    SecurityHeadersMiddleware, SessionMiddleware,
 };
-use crate::settings::HttpSettings;
+use crate::settings::{HttpSettings, Settings};
 
 /// How long a browser may keep the response to a preflight request: the longest time that Chromium allows.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
 /// How long browsers use only HTTPS with the store: a year, as the list of preloaded hosts requires.
 const HTTPS_AGE: Duration = Duration::from_hours(365 * 24);
 
-/// Returns the middleware of a store that clients reach at this URL, which may be empty.
-pub fn chain(http: &HttpSettings, public_url: &str) -> Chain {
-    let is_https = public_url.starts_with("https:");
+/// Returns the middleware of a store.
+pub fn chain(store: &Store, settings: &Settings) -> Chain {
+    let (http, context) = (&settings.http, store.database().context());
     Chain {
-        security_headers: SecurityHeadersMiddleware {
-            https_only: is_https.then_some(HTTPS_AGE),
-            ..SecurityHeadersMiddleware::default()
-        },
-        cors: CorsMiddleware {
-            origins: http.allowed_origins.clone(),
-            methods: vec![
-                Method::GET,
-                Method::HEAD,
-                Method::POST,
-                Method::PUT,
-                Method::PATCH,
-                Method::DELETE,
-            ],
-            request_headers: request_headers(),
-            response_headers: response_headers(),
-            max_age: PREFLIGHT_AGE,
-        },
+        overload: overload(settings.overload, store),
+        logging: Some(LoggingMiddleware {
+            context: context.clone(),
+            bus: store.infrastructure.bus.clone(),
+            address_bits: settings.log.client_address.bits(),
+            orders: Some("orders"),
+            sampled: settings.telemetry.sampled(),
+        }),
+        security_headers: security_headers(&settings.public_url),
+        cors: cors(http),
+        localization: LocalizationMiddleware::default(),
         compression: CompressionMiddleware {
             threshold: NonZeroU32::new(http.compress_from_bytes).map(|bytes| bytes.get().into()),
             ..CompressionMiddleware::default()
         },
         cache: CacheMiddleware { max_age: http.public_max_age, stale_while_revalidate: http.public_stale },
+        error_handling: ErrorHandlingMiddleware {
+            context: context.clone(),
+            // the server limits the time
+            timeout: None,
+            recheck: Some(unless_not_live(store.clone())),
+        },
+        request_validation: RequestValidationMiddleware {
+            body_limit: BodyLimit(http.body_limit_bytes.get() as usize),
+        },
+        session: SessionMiddleware { cookie: Some(session_cookie_of(http)) },
+        authentication: AuthenticationMiddleware::default(),
+    }
+}
+
+/// Explains the refusal of a write by `not_ready` if the database is not that of the store: what it was refused for,
+/// such as a cart that does not exist, may be different in the one that is.
+fn unless_not_live(store: Store) -> Recheck {
+    let known = Arc::new((store, Readiness::default()));
+    Recheck::new(move || {
+        let known = Arc::clone(&known);
+        async move {
+            let (store, readiness) = &*known;
+            Ok(readiness.check_live(store).await?)
+        }
+    })
+}
+
+/// Returns the security headers of a service that clients reach at this URL, which may be empty.
+pub fn security_headers(public_url: &str) -> SecurityHeadersMiddleware {
+    let is_https = public_url.starts_with("https:");
+    SecurityHeadersMiddleware {
+        https_only: is_https.then_some(HTTPS_AGE),
+        ..SecurityHeadersMiddleware::default()
+    }
+}
+
+/// Lets pages of the origins in the settings use the store.
+pub fn cors(http: &HttpSettings) -> CorsMiddleware {
+    CorsMiddleware {
+        origins: http.allowed_origins.clone(),
+        methods: vec![Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE],
+        request_headers: request_headers(),
+        response_headers: response_headers(),
+        max_age: PREFLIGHT_AGE,
     }
 }
 
@@ -119,7 +163,7 @@ mod tests {
 
     #[test]
     fn https_is_required_if_the_store_is_reached_by_it() {
-        let https_only = |url| chain(&HttpSettings::default(), url).security_headers.https_only;
+        let https_only = |url| security_headers(url).https_only;
         assert_eq!(https_only("https://shop.example"), Some(HTTPS_AGE));
         assert_eq!((https_only("http://localhost:8080"), https_only("")), (None, None));
     }

@@ -13,7 +13,7 @@ use super::routes;
 use super::routing::{BEARER, COOKIE};
 
 /// The groups of operations in the order of the document, each with its description.
-const TAGS: [(&str, &str); 34] = [
+const TAGS: [(&str, &str); 37] = [
     ("products", "Product lists, searches and products."),
     ("categories", "The category tree."),
     ("carts", "Carts of guests and users."),
@@ -23,6 +23,7 @@ const TAGS: [(&str, &str); 34] = [
     ("payments", "The payments of orders."),
     ("users", "Registration, verification of e-mail addresses and password resets."),
     ("sessions", "Log in and log out."),
+    ("api-keys", "Keys by which programs act for the user."),
     ("account", "The user's own account and preferences."),
     ("reviews", "Reviews of products."),
     ("subscriptions", "Variants that are bought again every interval."),
@@ -41,6 +42,8 @@ const TAGS: [(&str, &str); 34] = [
     ("admin-subscriptions", "Subscriptions, as administrators manage them."),
     ("admin-reviews", "The moderation of reviews."),
     ("admin-users", "Users, as administrators manage them."),
+    ("admin-roles", "What administrators with a role of the staff may do."),
+    ("admin-api-keys", "API keys of all users."),
     ("admin-webhooks", "Servers that receive events, and the deliveries to them."),
     ("admin-emails", "E-mails to customers and administrators."),
     ("admin-files", "Files, as administrators manage them."),
@@ -84,8 +87,9 @@ fn describe(document: &mut OpenApi) {
         Some(TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build()).into());
 
     let components = document.components.get_or_insert_default();
-    let bearer =
-        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The token of a session."));
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The token of a session, or an API key."));
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     let cookie = ApiKeyValue::with_description(SESSION_COOKIE, "The token of a session, for browsers.");
     components.add_security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));

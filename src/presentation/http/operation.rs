@@ -11,6 +11,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Required, ResponseBuilder, Type};
 
 use super::problems;
 use super::response::JSON;
+use crate::domain::permission::Permission;
 use crate::domain::state::State;
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{
@@ -52,12 +53,19 @@ impl<'a> OperationDescription<'a> {
         self.is_safe
     }
 
-    /// States the role that the user must have, for people and in `x-required-role` for programs.
-    pub(super) fn requires_role(&mut self, role: Role) {
-        let sentence = format!("Requires a user with the role `{}`.", role.name());
+    /// States that the user must be an administrator with a permission, for people, and in `x-required-role` and
+    /// `x-required-permission` for programs.
+    pub(super) fn requires_permission(&mut self, permission: Permission) {
+        let role = Role::Admin.name();
+        let sentence = format!(
+            "Requires a user with the role `{role}`, and the permission `{permission}` if the user has a staff role."
+        );
         let text = self.operation.description.take().map(|text| format!("{text}\n\n{sentence}"));
         self.operation.description = Some(text.unwrap_or(sentence));
-        let extension = ExtensionsBuilder::new().add("x-required-role", role.name()).build();
+        let extension = ExtensionsBuilder::new()
+            .add("x-required-role", role)
+            .add("x-required-permission", permission.to_string())
+            .build();
         self.operation.extensions.get_or_insert_default().merge(extension);
     }
 

@@ -40,7 +40,7 @@ pub type OwnPayment = Guarded<OrderOwnershipGuard, PaymentId>;
 
 /// The order token of a request, in a header or in the query.
 #[derive(Debug, Clone)]
-struct OrderToken(Option<String>);
+pub(super) struct OrderToken(pub(super) Option<String>);
 
 /// The parameter with a token.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -108,7 +108,7 @@ impl OrderToken {
     }
 
     /// Returns whether it is the token of this order.
-    fn is_of(&self, key: &SigningKey, id: OrderId) -> bool {
+    pub(super) fn is_of(&self, key: &SigningKey, id: OrderId) -> bool {
         self.0.as_ref().is_some_and(|sent| bool::from(token(key, id).as_bytes().ct_eq(sent.as_bytes())))
     }
 }

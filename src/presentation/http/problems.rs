@@ -20,7 +20,7 @@ const UNEXPECTED: &str = "UnexpectedProblem";
 const FAULT: &str = "Fault";
 
 /// The members that problem documents of one code, or faults of one code, have beside those of all.
-const FACTS: [(&str, &str); 31] = [
+const FACTS: [(&str, &str); 33] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
@@ -32,6 +32,7 @@ const FACTS: [(&str, &str); 31] = [
     ("currency", "The currency of the cart (ISO 4217), for the codes `does_not_ship` and `not_sold_in`."),
     ("discount_code", "The discount code."),
     ("ended_at", "The time at which the subscription ended."),
+    ("ends_at", "The time at which the first of the holds ends at the latest."),
     ("expected", "What was expected instead."),
     ("field", "The member whose value exists already."),
     ("format", "The required format, for the code `format`."),
@@ -45,6 +46,7 @@ const FACTS: [(&str, &str); 31] = [
     ("min_items", "The least number of items, for the code `too_few`."),
     ("min_length", "The least number of characters, for the code `too_short`."),
     ("minimum", "The least value."),
+    ("permission", "The permission that the administrator does not have, for the reason `not_allowed`."),
     ("products", "The number of products of the category."),
     ("reason", "The reason, for programs."),
     ("requested", "The number of pieces that were requested."),

@@ -15,7 +15,7 @@ use crate::infrastructure::exceptions::RejectedRequest;
 /// The range of bytes that a client requests. Several ranges, and those of other units, are ignored: the response is
 /// the whole.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RequestedRange {
+pub struct RequestedRange {
     range: Option<Bounds>,
     /// The entity tag of the representation of which the client has a part.
     if_range: Option<Vec<u8>>,
@@ -36,7 +36,7 @@ impl RequestedRange {
     /// # Errors
     ///
     /// [`RejectedRequest::RangeNotSatisfiable`] if the representation has none of them.
-    pub(super) fn of(&self, size: u64, tag: &str) -> Result<Option<Range<u64>>, RejectedRequest> {
+    pub fn of(&self, size: u64, tag: &str) -> Result<Option<Range<u64>>, RejectedRequest> {
         let is_current = self.if_range.as_ref().is_none_or(|known| known == tag.as_bytes());
         let Some(bounds) = self.range.filter(|_| is_current) else { return Ok(None) };
         let range = match bounds {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::application::idempotency::Render;
-use crate::infrastructure::exceptions::{Failure, PROBLEM_JSON, Technical};
+use crate::infrastructure::exceptions::{Failure, PROBLEM_JSON, ProblemCode, Technical};
 
 pub use crate::infrastructure::repositories::StoredResponse;
 
@@ -83,7 +83,11 @@ impl<T, F: Fn(&T) -> StoredResponse + Send + Sync + 'static> Render<T> for Rende
 
 impl IntoResponse for StoredResponse {
     fn into_response(self) -> Response {
+        let code = if self.status >= 400 { ProblemCode::of(&self.body) } else { None };
         let mut response = Response::new(Body::from(self.body));
+        if let Some(code) = code {
+            response.extensions_mut().insert(code);
+        }
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in self.headers {

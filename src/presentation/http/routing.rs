@@ -33,12 +33,12 @@ use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::actor::AdministrationId;
-use super::body_limit::BodyLimit;
 use super::operation::OperationDescription;
+use super::permissions;
 use super::state::{AppState, State};
-use crate::domain::user::Role;
+use crate::domain::permission::Permission;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, UnauthorizedAccessException};
-use crate::infrastructure::middleware::{PublicResponse, RateClass};
+use crate::infrastructure::middleware::{AuthorizationMiddleware, BodyLimit, PublicResponse, RateClass};
 
 /// The name of the scheme in the API document by which a request sends the token of its session in a header.
 pub(super) const BEARER: &str = "session_token";
@@ -143,6 +143,8 @@ struct Described {
     method: Method,
     path: String,
     signature: Signature,
+    /// The permission that it requires, if it is for administrators.
+    permission: Option<Permission>,
     failures: fn() -> Vec<Failure>,
     class: RateClass,
 }
@@ -165,11 +167,18 @@ impl Routes {
                 let function = operation.operation_id.take().unwrap_or_default();
                 let operation_id = operation_id(path, &function);
                 operation.operation_id = Some(operation_id.clone());
-                if signature.access == Access::Admin {
+                let permission = match signature.access {
+                    Access::Admin => Some(permissions::required(&method, path)),
+                    Access::Public | Access::Anyone | Access::LoggedIn => None,
+                };
+                if let Some(permission) = permission {
                     router = router.layer(Extension(AdministrationId(operation_id.as_str().into())));
+                    router = AuthorizationMiddleware { permission }.apply(router);
                 }
                 let (path, class) = (path.clone(), RateClass::General);
-                self.described.push(Described { operation_id, method, path, signature, failures, class });
+                let described =
+                    Described { operation_id, method, path, signature, permission, failures, class };
+                self.described.push(described);
             }
         }
         Self { router: self.router.routes((schemas, paths, router)), ..self }
@@ -227,6 +236,17 @@ impl Routes {
         Self { router: self.router.merge(other.router), ..self }
     }
 
+    /// The operations that require a permission, each with its id and the permission, in the order of their paths.
+    pub fn permissions(&self) -> Vec<(Permission, String)> {
+        let mut required: Vec<_> = self
+            .described
+            .iter()
+            .filter_map(|described| Some((&described.path, described.permission?, &described.operation_id)))
+            .collect();
+        required.sort_by_key(|(path, ..)| *path);
+        required.into_iter().map(|(_, permission, id)| (permission, id.clone())).collect()
+    }
+
     /// The router.
     pub fn into_router(self) -> Router<AppState> {
         self.router.split_for_parts().0
@@ -262,6 +282,9 @@ impl Described {
         operation.security = Some(access.security());
         let mut description = OperationDescription::new(operation, is_safe);
         access.describe(&mut description);
+        if let Some(permission) = self.permission {
+            description.requires_permission(permission);
+        }
         describe(&mut description);
         for failure in (self.failures)() {
             description.fails(failure);
@@ -288,9 +311,6 @@ impl Access {
     fn describe(self, description: &mut OperationDescription<'_>) {
         if self == Self::Public {
             return;
-        }
-        if self == Self::Admin {
-            description.requires_role(Role::Admin);
         }
         description.fails(UnauthorizedAccessException::InvalidToken);
         if self == Self::Admin || !description.is_safe() {

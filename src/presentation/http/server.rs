@@ -3,13 +3,12 @@
 //! `axum::serve` has no time-outs: a head that was half sent keeps its connection open for ever. Here the time of a
 //! client is limited for the head of a request, for its body and between two requests, and so is that of a handler. A
 //! handler is dropped when its time is over or the client disconnects, so work that must not stop half-way (money,
-//! stock) runs in a task of its own. A handler that panics leads to status 500. The middleware surrounds these
-//! responses, too.
+//! stock) runs in a task of its own. The middleware makes responses of these, and of
+//! handlers that panic.
 
 mod connection;
 mod deadline;
 mod file_limit;
-mod handling;
 mod phase;
 mod registry;
 
@@ -27,9 +26,8 @@ use tokio_util::sync::CancellationToken;
 use self::connection::Connections;
 pub use self::file_limit::{connections_within, greatest_file_limit, raise_file_limit};
 use crate::domain::context::Context;
-use crate::infrastructure::events::EventBus;
 use crate::infrastructure::middleware::Chain;
-use crate::settings::Settings;
+use crate::settings::HttpSettings;
 
 /// The pause in accepting connections after the operating system had no file descriptor or memory for one.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -49,20 +47,16 @@ pub struct DrainReport {
 
 /// Serves `router`, surrounded by the middleware of `chain`, on `listener` until `shutdown` is cancelled, the delay of
 /// the settings has passed, and the requests then in progress have their responses, or the grace period is over.
-/// During the delay each response ends its connection. Of `settings`, those of the HTTP server are used, and what the
-/// log shows of addresses. `context` has the clock of `Date` and the ids of the failures that occur here, whose
-/// signals are emitted on `bus`.
+/// During the delay each response ends its connection. `context` has the clock of `Date`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     chain: Chain,
-    settings: &Settings,
+    settings: &HttpSettings,
     context: Context,
-    bus: EventBus,
     shutdown: CancellationToken,
 ) -> DrainReport {
-    let connections = Arc::new(Connections::new(router, chain, settings, context, bus));
-    let settings = &settings.http;
+    let connections = Arc::new(Connections::new(router, chain, settings.clone(), context));
     let mut tasks = JoinSet::new();
     let stop = async {
         shutdown.cancelled().await;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::actor::actor_of;
 use crate::application::Store;
 use crate::application::readiness::Readiness;
+use crate::domain::permission::Permission;
 use crate::infrastructure::events::EventFeed;
 use crate::settings::{ClientAddress, HttpSettings, Settings};
 
@@ -49,11 +50,17 @@ pub struct Shared {
     pub(super) streams: Arc<Semaphore>,
     /// The events that the streams send.
     pub(super) feed: EventFeed,
+    permissions: Vec<(Permission, String)>,
     generate_document: fn() -> Vec<u8>,
     document: OnceLock<Bytes>,
 }
 
 impl Shared {
+    /// Returns the operations that require a permission, each with the permission and its id.
+    pub(super) fn permissions(&self) -> &[(Permission, String)] {
+        &self.permissions
+    }
+
     /// Returns the OpenAPI document, which the first request for it generates.
     pub(super) fn openapi_document(&self) -> Bytes {
         self.document.get_or_init(|| (self.generate_document)().into()).clone()
@@ -61,11 +68,13 @@ impl Shared {
 }
 
 impl AppState {
-    /// Returns the state for a store, with these settings and the function that generates the OpenAPI document.
+    /// Returns the state for a store, with these settings, the operations that require a permission, and the function
+    /// that generates the OpenAPI document.
     pub(super) fn new(
         store: Store,
         settings: &Settings,
         stop: CancellationToken,
+        permissions: Vec<(Permission, String)>,
         generate_document: fn() -> Vec<u8>,
     ) -> Self {
         let shared = Shared {
@@ -75,6 +84,7 @@ impl AppState {
             stop,
             streams: Arc::new(Semaphore::new(STREAMS)),
             readiness: Readiness::default(),
+            permissions,
             generate_document,
             document: OnceLock::new(),
         };
@@ -86,7 +96,7 @@ impl FromRequestParts<AppState> for State<AppState> {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
-        let Some(actor) = actor_of(parts) else { return Ok(Self(app.clone())) };
+        let Some(actor) = actor_of(parts, app.client_address) else { return Ok(Self(app.clone())) };
         let (store, shared) = (app.store.acting(Arc::new(actor)), Arc::clone(&app.shared));
         Ok(Self(AppState(Arc::new(App { store, shared }))))
     }

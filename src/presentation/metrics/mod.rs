@@ -15,18 +15,19 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::signal_metrics::SignalMetrics;
+pub(super) use self::signal_metrics::method_label;
 use self::state_metrics::StateMetrics;
 use crate::application::Store;
-use crate::infrastructure::events::EventBus;
 use crate::infrastructure::middleware::Chain;
 use crate::presentation::http::server;
-use crate::settings::{HttpSettings, Settings};
+use crate::settings::HttpSettings;
 
 /// The media type of the text format of `OpenMetrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -54,40 +55,50 @@ impl Metrics {
             max_connections: NonZeroU32::new(CONNECTIONS).unwrap_or(most),
             ..HttpSettings::default()
         };
-        let settings = Settings { http, ..Settings::default() };
         let context = self.store.database().context().clone();
         let metrics = Arc::new(self);
         let router = Router::new().route("/metrics", get(respond)).with_state(Arc::clone(&metrics));
-        // the signals of these requests are no metrics of the store
-        let serving =
-            server::serve(listener, router, Chain::default(), &settings, context, EventBus::default(), stop);
+        // these requests are not logged, and their signals are no metrics of the store
+        let serving = server::serve(listener, router, Chain::default(), &http, context, stop);
         tokio::select! {
             _ = serving => {}
-            () = metrics.counted.count() => {}
+            () = metrics.count() => {}
         }
     }
 
-    /// Returns the metrics as text.
-    async fn text(&self) -> String {
+    /// Counts what happens. Does not end.
+    pub(super) async fn count(&self) {
+        self.counted.count().await;
+    }
+
+    /// Returns the present time of the store.
+    pub(super) fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
+    /// Returns the metrics as text, with those of another registry if there is one.
+    pub(super) async fn text(&self, other: Option<&Registry>) -> String {
         let state = self.state.read(&self.store).await;
         let mut text = String::new();
         // writing to a text does not fail
-        let _ = self.encode(&state, &mut text);
+        let _ = self.encode([Some(&state), other], &mut text);
         text
     }
 
-    fn encode(&self, state: &Registry, text: &mut String) -> std::fmt::Result {
+    fn encode(&self, others: [Option<&Registry>; 2], text: &mut String) -> std::fmt::Result {
         encode_registry(text, self.counted.registry())?;
-        encode_registry(text, state)?;
+        for registry in others.into_iter().flatten() {
+            encode_registry(text, registry)?;
+        }
         encode_eof(text)
     }
 }
 
 async fn respond(State(metrics): State<Arc<Metrics>>) -> ([(http::HeaderName, &'static str); 1], String) {
-    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text().await)
+    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text(None).await)
 }
 
 /// Returns an empty registry, in which every metric has the prefix `undercroft`.
-fn registry() -> Registry {
+pub(super) fn registry() -> Registry {
     Registry::with_prefix("undercroft")
 }

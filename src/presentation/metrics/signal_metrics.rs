@@ -17,6 +17,8 @@ use crate::infrastructure::events::{
     ApiRequestReceivedEvent, EventBus, HandlerFailure, LogEvent, MessageQueueEvent, Subscription,
     ThirdPartyApiResponseEvent,
 };
+use crate::infrastructure::exceptions::ProblemCode;
+use crate::infrastructure::repositories::EndedWork;
 
 /// The upper bounds of the buckets of durations, in seconds.
 const SECONDS: [f64; 14] =
@@ -27,6 +29,8 @@ pub(super) struct SignalMetrics {
     registry: Registry,
     subscriptions: Mutex<Subscriptions>,
     requests: Durations<RequestLabels>,
+    problems: Family<ProblemLabels, Counter>,
+    published: Family<EventLabels, Counter>,
     calls: Durations<CallLabels>,
     messages: Family<MessageLabels, Counter>,
     failures: Family<SubscriberLabels, Counter>,
@@ -40,6 +44,7 @@ struct Subscriptions {
     messages: Subscription<MessageQueueEvent>,
     failures: Subscription<HandlerFailure>,
     lines: Subscription<LogEvent>,
+    works: Subscription<EndedWork>,
 }
 
 /// Histograms of durations by their labels.
@@ -50,6 +55,16 @@ struct RequestLabels {
     method: &'static str,
     route: Cow<'static, str>,
     status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProblemLabels {
+    code: Cow<'static, str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    r#type: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,11 +95,14 @@ impl SignalMetrics {
             messages: bus.subscribe(),
             failures: bus.subscribe(),
             lines: bus.subscribe(),
+            works: bus.subscribe(),
         };
         let mut metrics = Self {
             registry: registry(),
             subscriptions: Mutex::new(subscriptions),
             requests: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            problems: Family::default(),
+            published: Family::default(),
             calls: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             messages: Family::default(),
             failures: Family::default(),
@@ -95,12 +113,22 @@ impl SignalMetrics {
     }
 
     fn register(&mut self) {
-        let Self { registry, requests, calls, messages, failures, lines, .. } = self;
+        let Self { registry, requests, problems, published, calls, messages, failures, lines, .. } = self;
         registry.register_with_unit(
             "http_request_duration",
             "The time from the head of a request to that of its response",
             Unit::Seconds,
             requests.clone(),
+        );
+        registry.register(
+            "http_problems",
+            "The responses that are problem documents, by their code, such as product_out_of_stock",
+            problems.clone(),
+        );
+        registry.register(
+            "events_published",
+            "The events that this process published, such as order.placed and payment.failed",
+            published.clone(),
         );
         registry.register_with_unit(
             "third_party_call_duration",
@@ -129,7 +157,7 @@ impl SignalMetrics {
     /// Counts signals. Does not end.
     pub(super) async fn count(&self) {
         let mut subscriptions = self.subscriptions.lock().await;
-        let Subscriptions { requests, calls, messages, failures, lines } = &mut *subscriptions;
+        let Subscriptions { requests, calls, messages, failures, lines, works } = &mut *subscriptions;
         tokio::join!(
             async {
                 loop {
@@ -158,16 +186,26 @@ impl SignalMetrics {
                     self.lines.get_or_create(&LineLabels { level }).inc();
                 }
             },
+            async {
+                loop {
+                    for r#type in works.next().await.published {
+                        self.published.get_or_create(&EventLabels { r#type }).inc();
+                    }
+                }
+            },
         );
     }
 
     fn count_request(&self, request: ApiRequestReceivedEvent) {
         let labels = RequestLabels {
-            method: method_label(&request.method),
+            method: method_label(&request.method).unwrap_or("other"),
             route: route_label(request.route),
             status: class_label(request.status),
         };
         self.requests.get_or_create(&labels).observe(request.latency.as_secs_f64());
+        if let Some(ProblemCode(code)) = request.problem {
+            self.problems.get_or_create(&ProblemLabels { code }).inc();
+        }
     }
 
     fn count_call(&self, call: &ThirdPartyApiResponseEvent) {
@@ -183,10 +221,10 @@ impl SignalMetrics {
     }
 }
 
-/// Returns the label of a method. Clients can invent methods: unknown ones have one label.
-fn method_label(method: &Method) -> &'static str {
+/// Returns the label of a method. Clients can invent methods: unknown ones have none.
+pub(in crate::presentation) fn method_label(method: &Method) -> Option<&'static str> {
     const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    METHODS.into_iter().find(|known| method == known).unwrap_or("other")
+    METHODS.into_iter().find(|known| method == known)
 }
 
 /// Returns the label of a route, `none` for requests without one.

@@ -17,6 +17,7 @@ use crate::domain::job::JobStatus;
 use crate::domain::state::State;
 use crate::infrastructure::events::Lag;
 use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::middleware::{Load, Priority};
 use crate::infrastructure::repositories::{JobRepository, WebhookCounts};
 
 /// The longest time to read the state of the store; then the metrics of the database are left out.
@@ -45,6 +46,11 @@ struct JobLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TypeLabels {
     r#type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PriorityLabels {
+    priority: &'static str,
 }
 
 impl StateMetrics {
@@ -108,11 +114,28 @@ fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {
         gauge(registry, "database_waiting", "The reads and transactions that wait for a connection");
     waiting.set(signed(load.waiting));
 
+    register_overload(registry, store.infrastructure.overload.load());
     let signals = Family::<TypeLabels, Counter>::default();
     for (r#type, dropped) in store.infrastructure.bus.dropped() {
         signals.get_or_create(&TypeLabels { r#type }).inc_by(dropped);
     }
     registry.register("signals_dropped", "The signals that a slow subscription lost", signals);
+}
+
+fn register_overload(registry: &mut Registry, Load { limit, in_progress, refused }: Load) {
+    gauge(
+        registry,
+        "requests_limit",
+        "The most requests in progress that the server found to be able to serve",
+    )
+    .set(signed(limit));
+    gauge(registry, "requests_in_progress", "The requests in progress, without health checks")
+        .set(signed(in_progress));
+    let counted = Family::<PriorityLabels, Counter>::default();
+    for ((_, priority), refused) in Priority::REFUSED.into_iter().zip(refused) {
+        counted.get_or_create(&PriorityLabels { priority }).inc_by(refused);
+    }
+    registry.register("requests_refused", "The requests that were refused for overload", counted);
 }
 
 fn register_subscribers(registry: &mut Registry, lags: &[Lag], now: Timestamp) {

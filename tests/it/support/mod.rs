@@ -15,12 +15,14 @@ mod proxy;
 pub mod brokers;
 pub mod builders;
 pub mod emails;
+pub mod forged_tokens;
 pub mod http;
 pub mod import;
 pub mod orders;
 pub mod redis;
 pub mod slow_gateway;
 pub mod store;
+pub mod totp;
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -39,6 +39,7 @@ pub fn checkout_request(cart_id: CartId, token: &str) -> Checkout {
         version: None,
         expected_total: None,
         user_id: None,
+        client: Some("192.0.2.7".parse().unwrap()),
         email: Some("ann@example.com".into()),
         shipping_address: Some(address()),
         billing_address: None,

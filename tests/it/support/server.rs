@@ -21,7 +21,7 @@ use undercroft::infrastructure::repositories::DatabaseError;
 use undercroft::presentation::http::middleware::chain;
 use undercroft::presentation::http::router::router;
 use undercroft::presentation::http::server;
-use undercroft::settings::{HttpSettings, RateLimitSettings, Settings};
+use undercroft::settings::{HttpSettings, OverloadSettings, RateLimitSettings, Settings};
 
 use super::builders::{ProductBuilder, user};
 use super::documented::assert_documented;
@@ -56,10 +56,12 @@ impl TestServer {
         Self::start_with(store, HttpSettings::default()).await
     }
 
-    /// Serves this store with these settings of the HTTP server and without rate limits, and runs its worker.
+    /// Serves this store with these settings of the HTTP server, without rate limits and without a limit of the
+    /// requests in progress, and runs its worker.
     pub async fn start_with(store: Store, http: HttpSettings) -> Self {
         let rate_limits = RateLimitSettings { enabled: false, ..RateLimitSettings::default() };
-        Self::start_with_all(store, Settings { http, rate_limits, ..Settings::default() }).await
+        let overload = OverloadSettings { enabled: false, ..OverloadSettings::default() };
+        Self::start_with_all(store, Settings { http, rate_limits, overload, ..Settings::default() }).await
     }
 
     /// Serves this store with these settings, and runs its worker.
@@ -69,10 +71,9 @@ impl TestServer {
         let stop = CancellationToken::new();
         let router = router(store.clone(), &settings, stop.clone());
         let (context, end) = (store.database().context().clone(), stop.clone());
-        let bus = store.infrastructure.bus.clone();
+        let chain = chain(&store, &settings);
         let serving = tokio::spawn(async move {
-            let chain = chain(&settings.http, "");
-            server::serve(listener, router, chain, &settings, context, bus, end).await;
+            server::serve(listener, router, chain, &settings.http, context, end).await;
         });
         let working = tokio::spawn(work(store.clone(), stop.clone()));
         let running = Arc::new(Running { stop, tasks: Mutex::new(vec![serving, working]) });
@@ -96,24 +97,37 @@ impl TestServer {
 
     /// A new customer, logged in.
     pub async fn customer(&self) -> TestClient {
-        self.user(Role::Customer).await
+        self.user(Role::Customer, None).await
     }
 
     /// A new administrator, logged in.
     pub async fn admin(&self) -> TestClient {
-        self.user(Role::Admin).await
+        self.user(Role::Admin, None).await
     }
 
-    /// A new user of this role, logged in.
-    async fn user(&self, role: Role) -> TestClient {
+    /// A new administrator with this role of the staff, logged in.
+    pub async fn staff(&self, staff_role: &str) -> TestClient {
+        self.user(Role::Admin, Some(staff_role)).await
+    }
+
+    /// A new user of these roles, logged in.
+    async fn user(&self, role: Role, staff_role: Option<&str>) -> TestClient {
         let (token, database) = (unique("token"), self.store.database());
         let user_id = user(&self.store, role).await;
         let created_at = database.context().clock.now();
         let expires_at = created_at + SignedDuration::from_hours(1);
         let token_hash = token_hash(&token);
         let session = Session::new(token_hash, user_id, created_at, expires_at);
-        let inserted: Result<(), DatabaseError> =
-            database.write(session, async |work, session| work.insert(session).await).await;
+        let given = (session, staff_role.map(str::to_owned));
+        let inserted: Result<(), DatabaseError> = database
+            .write(given, async |work, (session, staff_role)| {
+                if let Some(name) = staff_role {
+                    let sql = "UPDATE users SET staff_role = $2 WHERE id = $1";
+                    work.execute(sql, &[session.user_id.into(), name.into()]).await?;
+                }
+                work.insert(session).await
+            })
+            .await;
         inserted.unwrap();
         self.guest().with("authorization", &format!("Bearer {token}"))
     }

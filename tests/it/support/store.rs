@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use undercroft::application::idempotency::{Render, Responder};
 use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector};
+use undercroft::application::selling::holds::{HoldLimit, HoldLimits};
 use undercroft::application::selling::orders::OperationOutcome;
 use undercroft::application::selling::priced_cart::PricedCart;
-use undercroft::application::{AccountPages, Store, Terms, VerifiedEmail};
+use undercroft::application::{AccountPages, AccountTerms, IdentityTerms, Store, Terms, VerifiedEmail};
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::CartLine;
 use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
@@ -20,22 +21,30 @@ use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Files, F
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Field, Param, StoredResponse};
 
+/// More than a test holds.
+const MANY: HoldLimit = HoldLimit { orders: 10_000, pieces: 1_000_000 };
+
 /// The terms of the shops of tests.
 pub fn terms() -> Terms {
     Terms {
         name: "Test".into(),
+        identities: IdentityTerms::default(),
+        issuer: "https://shop.example".into(),
         default_currency: Currency::EUR,
         default_country: "DE".parse().unwrap(),
         session: SignedDuration::from_hours(24),
         session_idle: SignedDuration::from_hours(24),
         cart: SignedDuration::from_hours(24),
         reservation: SignedDuration::from_mins(30),
+        guest_reservation: SignedDuration::from_mins(30),
+        holds: Some(HoldLimits { address: MANY, user: MANY, pieces_per_order: MANY.pieces }),
         cancellation: SignedDuration::from_hours(14 * 24),
         idempotency: SignedDuration::from_hours(24),
         capture_at_checkout: true,
         cart_bounds: Arc::default(),
         age_rules: Arc::new([]),
         verified_email: VerifiedEmail::default(),
+        accounts: AccountTerms::default(),
         pages: AccountPages::default(),
         sandbox_emails: false,
     }

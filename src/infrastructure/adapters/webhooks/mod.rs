@@ -7,7 +7,6 @@
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
 mod address;
-mod connection;
 mod signature;
 
 use std::time::Duration;
@@ -21,9 +20,9 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::address::is_public;
-use self::connection::Connector;
 pub use self::signature::new_secret;
 use self::signature::sign;
+use super::connection::{ConnectError, Connector};
 use crate::domain::webhook::WebhookSecret;
 
 /// The longest time from the resolution of the host to the head of the response.
@@ -98,6 +97,18 @@ pub enum WebhookError {
     /// The response took too long.
     #[error("no response within {} seconds", TIMEOUT.as_secs())]
     TimedOut,
+}
+
+impl From<ConnectError> for WebhookError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NotAllowed => InvalidEndpoint::Private.into(),
+            ConnectError::Name => InvalidEndpoint::Url.into(),
+            ConnectError::Resolve(error) => Self::Resolve(error),
+            ConnectError::Failed(error) => Self::Connect(error),
+            ConnectError::Http(error) => Self::Http(error),
+        }
+    }
 }
 
 impl WebhookClient {

@@ -6,12 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -19,7 +17,8 @@ use super::gcra::Decision;
 use super::quota::Quota;
 use super::{Partition, RateLimit, RateLimiter};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
-use crate::infrastructure::middleware::client::Client;
+use crate::infrastructure::middleware::client::client_address;
+use crate::infrastructure::middleware::surround::{Middleware, Next, surround};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -66,7 +65,7 @@ pub struct RequestLimits {
 impl RateLimitingMiddleware {
     /// Limits the requests to all routes of a router.
     pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
-        router.layer(from_fn_with_state(Arc::new(self), limit))
+        surround(router, Arc::new(self))
     }
 
     /// The class of the route of a request.
@@ -89,7 +88,7 @@ impl RateLimitingMiddleware {
 }
 
 impl RequestLimits {
-    /// Counts the request for its user, once it is known, or for an API token.
+    /// Counts the request for its user, once it is known, or for an API key.
     pub async fn count_user(&self, partition: Partition) -> Result<(), RejectedRequest> {
         match self.middleware.user {
             Some(quota) => self.count(RateLimit { name: USER, quota }, partition).await,
@@ -128,35 +127,26 @@ impl RequestLimits {
     }
 }
 
-/// Counts a request, and refuses it if there are too many.
-async fn limit(
-    State(middleware): State<Arc<RateLimitingMiddleware>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let class = middleware.class(&request);
-    let Some(partition) = address(&request).filter(|_| class != RateClass::Exempt) else {
-        return next.run(request).await;
-    };
-    let limits = RequestLimits { middleware: Arc::clone(&middleware), counted: Arc::default() };
-    for limit in middleware.limits(class) {
-        if let Err(rejected) = limits.count(limit, partition).await {
-            let mut response = Failure::from(rejected).into_response();
-            limits.describe(response.headers_mut());
-            return response;
+/// Counts each request, and refuses it if there are too many.
+impl Middleware for Arc<RateLimitingMiddleware> {
+    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+        let class = self.class(&request);
+        let partition = client_address(request.extensions()).map(Partition::Address);
+        let Some(partition) = partition.filter(|_| class != RateClass::Exempt) else {
+            return next.run(request).await;
+        };
+        let limits = RequestLimits { middleware: Self::clone(self), counted: Arc::default() };
+        for limit in self.limits(class) {
+            if let Err(rejected) = limits.count(limit, partition).await {
+                let mut response = Failure::from(rejected).into_response();
+                limits.describe(response.headers_mut());
+                return response;
+            }
         }
+
+        request.extensions_mut().insert(limits.clone());
+        let mut response = next.run(request).await;
+        limits.describe(response.headers_mut());
+        response
     }
-
-    request.extensions_mut().insert(limits.clone());
-    let mut response = next.run(request).await;
-    limits.describe(response.headers_mut());
-    response
-}
-
-/// The address of the client: behind trusted proxies if the service finds it, or that of the connection.
-fn address(request: &Request) -> Option<Partition> {
-    let extensions = request.extensions();
-    let client = extensions.get().map(|client: &Client| client.address);
-    let peer = || extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
-    client.or_else(peer).map(Partition::Address)
 }

@@ -41,7 +41,7 @@ pub enum Partition {
     Address(IpAddr),
     /// A user.
     User(Uuid),
-    /// An API token, by the beginning of its hash.
+    /// An API key, by the beginning of its hash.
     Token([u8; 16]),
     /// Something else, by the beginning of its hash.
     Digest([u8; 16]),

@@ -16,7 +16,7 @@ use super::statements::key_condition;
 use super::table::{Table, Versioned, table};
 use super::unit_of_work::UnitOfWork;
 use crate::domain::audit::{Actor, ActorKind, AuditEntry, NO_HASH, RowChange, SecurityAction};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ApiKeyId, UserId};
 
 /// The counter of the entries.
 pub(crate) const SERIES: &str = "audit";
@@ -39,6 +39,7 @@ table! {
     changes: json,
     previous_hash,
     hash,
+    api_key_id,
 }
 
 impl Database {
@@ -54,6 +55,11 @@ impl UnitOfWork {
     /// Records an action that concerns the security of an account, in an entry of the audit log.
     pub fn record(&mut self, action: SecurityAction, user_id: Option<UserId>) {
         self.audit.act(action, user_id.map(|id| id.0));
+    }
+
+    /// Records an action on an API key, in an entry of the audit log.
+    pub fn record_api_key(&mut self, action: SecurityAction, id: ApiKeyId) {
+        self.audit.act(action, Some(id.0));
     }
 
     /// Returns whether the rows that are written are recorded.
@@ -133,6 +139,7 @@ impl UnitOfWork {
                 changes,
                 previous_hash: previous.unwrap_or_else(|| NO_HASH.to_vec()),
                 hash: Vec::new(),
+                api_key_id: actor.and_then(|actor| actor.api_key_id),
             };
             entry.hash = entry.computed_hash().to_vec();
             self.insert(&entry).await?;

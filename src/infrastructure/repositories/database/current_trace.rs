@@ -25,6 +25,6 @@ where
 }
 
 /// Returns the trace of the running task.
-pub(super) fn current_trace() -> Option<TraceContext> {
+pub fn current_trace() -> Option<TraceContext> {
     CURRENT.try_with(|trace| *trace).ok().flatten()
 }

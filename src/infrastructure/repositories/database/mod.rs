@@ -16,21 +16,25 @@ mod load;
 mod locked;
 mod migrations;
 mod new_event;
+mod observed_work;
 mod outbox;
 mod page;
 mod param;
 mod postgres;
 mod postgres_pool;
 mod postgres_wake_ups;
+mod queue_wait;
 mod records;
 pub mod replication;
 mod role;
 mod row;
 mod scripts;
+mod sealing;
 mod signing_key;
 mod sqlite;
 pub mod sqlite_backup;
 mod sqlite_file;
+mod sqlite_pool;
 pub mod sqlite_side_files;
 mod statements;
 pub(crate) mod table;
@@ -39,16 +43,16 @@ mod unit_of_work;
 mod url;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
 use self::connection::EngineConnection;
+use self::observed_work::Observer;
 use self::postgres_pool::PostgresDatabase;
 use self::sqlite::SqliteDatabase;
 use self::unit_of_work::{Origin, PendingWork, complete};
 use crate::domain::context::Context;
-
-use self::current_trace::current_trace;
 
 pub(crate) use self::audit::SERIES as AUDIT_SERIES;
 pub(crate) use self::counters::next_number_ahead;
@@ -63,13 +67,14 @@ pub use self::{
     conditions::Conditions,
     connection::Connection,
     counters::next_number,
-    current_trace::in_trace,
+    current_trace::{current_trace, in_trace},
     dialect::Engine,
     due::Due,
     error::{DatabaseError, NotLive},
     load::DatabaseLoad,
     migrations::SchemaState,
     new_event::NewEvent,
+    observed_work::EndedWork,
     outbox::{EventRange, Outbox},
     page::{ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,
@@ -89,6 +94,7 @@ pub struct Database {
     committed: Arc<Notify>,
     signing_key: SigningKey,
     origin: Origin,
+    observer: Observer,
     is_new: bool,
 }
 
@@ -155,6 +161,7 @@ impl Database {
             committed: Arc::new(Notify::new()),
             signing_key: SigningKey::default(),
             origin: Origin::default(),
+            observer: Observer::default(),
             is_new: false,
         }
     }
@@ -192,6 +199,15 @@ impl Database {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.load(),
             Backend::Postgres(postgres) => postgres.load(),
+        }
+    }
+
+    /// Returns the least wait for a connection or for the writer since the last call, of the queue in which it is
+    /// longest; `None` if nothing was done.
+    pub fn take_least_wait(&self) -> Option<Duration> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.take_least_wait(),
+            Backend::Postgres(postgres) => postgres.take_least_wait(),
         }
     }
 
@@ -274,12 +290,13 @@ impl Database {
         F: for<'a> WorkFn<'a, A, Result<T, E>> + Send + Sync + 'static,
     {
         let trace = current_trace();
+        let observed = self.observe(trace);
         async move {
             let (result, published) = match &*self.backend {
                 Backend::Sqlite(sqlite) => {
                     let (reply, received) = oneshot::channel();
                     let (context, origin) = (self.context.clone(), self.origin.clone());
-                    let (result, published) = (None, false);
+                    let (result, published) = (None, Vec::new());
                     let pending =
                         PendingWork { given, work, context, origin, trace, result, published, reply };
                     sqlite.submit(Box::new(pending)).await?;
@@ -289,9 +306,12 @@ impl Database {
                 }
                 Backend::Postgres(postgres) => self.transact(postgres, &given, &work, trace).await,
             };
-            if published && result.is_ok() {
+            if !published.is_empty() && result.is_ok() {
                 self.committed.notify_waiters();
                 self.wake_others();
+            }
+            if let Some(observed) = observed {
+                observed.end(result.is_ok(), published);
             }
             result
         }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::error::DatabaseError;
 use super::load::DatabaseLoad;
 use super::postgres::PostgresConnection;
+use super::queue_wait::QueueWait;
 
 /// The most connections.
 const CONNECTIONS: usize = 16;
@@ -44,6 +45,8 @@ type PostgresStream =
 pub(crate) struct PostgresDatabase {
     pool: Pool,
     writers: Arc<Semaphore>,
+    /// The waits for a connection that writes, and for one that reads.
+    waits: [QueueWait; 2],
     config: Config,
     tls: MakeRustlsConnect,
     /// Whether other processes are about to be notified of a commit.
@@ -80,21 +83,34 @@ impl PostgresDatabase {
             .build()
             .map_err(|error| unusable(&error))?;
         let writers = Arc::new(Semaphore::new(WRITERS));
-        Ok(Self { pool, writers, config, tls, wake_up_due: AtomicBool::new(false) })
+        let waits = [QueueWait::new(), QueueWait::new()];
+        Ok(Self { pool, writers, waits, config, tls, wake_up_due: AtomicBool::new(false) })
     }
 
     /// Returns a connection for a transaction that writes. Some connections are never used for these, so that reads
     /// have one while transactions wait for each other.
     pub(crate) async fn writer(&self) -> Result<PostgresConnection, DatabaseError> {
         let unavailable = || DatabaseError::Unavailable("all connections that write are in use".into());
+        let began = Instant::now();
         let permit = timeout(CONNECTION_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let permit = permit.map_err(|_| unavailable())?.map_err(|_| unavailable())?;
-        self.get(Some(permit)).await
+        let connection = self.get(Some(permit)).await;
+        self.waits[0].end(began);
+        connection
     }
 
     /// Returns a connection for reads.
     pub(crate) async fn connection(&self) -> Result<PostgresConnection, DatabaseError> {
-        self.get(None).await
+        let began = Instant::now();
+        let connection = self.get(None).await;
+        self.waits[1].end(began);
+        connection
+    }
+
+    /// Returns the least wait for a connection since the last call, the longer one of those that write and read.
+    pub(crate) fn take_least_wait(&self) -> Option<Duration> {
+        let [writing, reading] = &self.waits;
+        writing.take().max(reading.take())
     }
 
     /// Returns the connections of the pool, and what waits for one.

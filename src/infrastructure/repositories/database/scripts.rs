@@ -46,4 +46,26 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "audit_log",
         script: include_str!("../../../../migrations/0009_audit_log.sql"),
     },
+    Migration { version: 10, name: "roles", script: include_str!("../../../../migrations/0010_roles.sql") },
+    Migration {
+        version: 11,
+        name: "api_keys",
+        script: include_str!("../../../../migrations/0011_api_keys.sql"),
+    },
+    Migration {
+        version: 12,
+        name: "access_token_keys",
+        script: include_str!("../../../../migrations/0012_access_token_keys.sql"),
+    },
+    Migration {
+        version: 13,
+        name: "product_contents",
+        script: include_str!("../../../../migrations/0013_product_contents.sql"),
+    },
+    Migration { version: 14, name: "holds", script: include_str!("../../../../migrations/0014_holds.sql") },
+    Migration {
+        version: 15,
+        name: "one_time_passwords",
+        script: include_str!("../../../../migrations/0015_one_time_passwords.sql"),
+    },
 ];

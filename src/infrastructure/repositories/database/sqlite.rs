@@ -5,34 +5,30 @@
 //! together with `synchronous=FULL`, and then sends each its result. A unit that fails is rolled back by itself;
 //! if the commit fails, every unit of the group fails and no change is kept.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{self, error::SendTimeoutError};
 
 use super::constraints::unique_constraint;
 use super::error::DatabaseError;
 use super::load::DatabaseLoad;
 use super::param::Param;
+use super::queue_wait::QueueWait;
 use super::row::Row;
 use super::sqlite_file::{self, OpenFile};
+use super::sqlite_pool::{ReadAccess, Readers, open, open_reader, unavailable};
 
 /// The most units in the queue of the writer; further ones wait until there is room.
 const QUEUE: usize = 1024;
 /// The most units in one commit, which bounds the wait of the first of them.
 const GROUP: usize = 256;
-/// The most read-only connections.
-const READERS: usize = 8;
-/// The longest wait for the lock of another process.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
-/// The wait between two attempts to get the lock.
-const SHORT_WAIT: Duration = Duration::from_millis(1);
-/// The most prepared statements of a connection.
-const STATEMENTS: usize = 256;
+/// The longest wait for a connection that reads, and for room in the queue of the writer.
+const QUEUE_WAIT: Duration = Duration::from_secs(10);
 
 /// A unit of work that waits for the writer.
 pub(crate) trait Unit: Send {
@@ -42,28 +38,21 @@ pub(crate) trait Unit: Send {
     fn finish(self: Box<Self>, committed: Result<(), DatabaseError>);
 }
 
+/// A unit of work in the queue of the writer.
+struct Queued {
+    unit: Box<dyn Unit>,
+    since: Instant,
+}
+
 /// A database file with its writer and its readers. When it is dropped, the writer completes its units, and the last
 /// connection that is closed moves all changes into the file.
 pub(crate) struct SqliteDatabase {
     /// `None` if it was opened for reading, and while it is dropped.
-    writer: Option<mpsc::Sender<Box<dyn Unit>>>,
+    writer: Option<mpsc::Sender<Queued>>,
     thread: Option<JoinHandle<()>>,
+    /// The waits of the units for the writer.
+    waits: Arc<QueueWait>,
     readers: Arc<Readers>,
-}
-
-/// The connections that only read.
-struct Readers {
-    path: PathBuf,
-    access: ReadAccess,
-    idle: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
-}
-
-impl Readers {
-    fn new(path: &Path, access: ReadAccess, idle: Vec<Connection>) -> Self {
-        let permits = Arc::new(Semaphore::new(READERS));
-        Self { path: path.to_owned(), access, idle: Mutex::new(idle), permits }
-    }
 }
 
 impl SqliteDatabase {
@@ -82,12 +71,14 @@ impl SqliteDatabase {
         sqlite_file::begin_instance(&writer, path, instance)?;
         let file = OpenFile::at(path)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let waits = Arc::new(QueueWait::new());
+        let waited = Arc::clone(&waits);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_loop(writer, &file, receiver))
+            .spawn(move || write_loop(writer, &file, receiver, &waited))
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
         let readers = Readers::new(path, ReadAccess::BesideWriter, Vec::new());
-        Ok(Self { writer: Some(sender), thread: Some(thread), readers: Arc::new(readers) })
+        Ok(Self { writer: Some(sender), thread: Some(thread), waits, readers: Arc::new(readers) })
     }
 
     /// Opens an existing file for reading. Neither the file nor the changes in its FILE-wal are written.
@@ -97,34 +88,32 @@ impl SqliteDatabase {
         }
         let access = ReadAccess::alone(path);
         let readers = Readers::new(path, access, vec![open_reader(path, access)?]);
-        Ok(Self { writer: None, thread: None, readers: Arc::new(readers) })
+        let waits = Arc::new(QueueWait::new());
+        Ok(Self { writer: None, thread: None, waits, readers: Arc::new(readers) })
     }
 
     /// Returns a connection for reads.
     pub(crate) async fn reader(&self) -> Result<SqliteConnection, DatabaseError> {
-        let permit = Arc::clone(&self.readers.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| DatabaseError::Unavailable("the database is closed".into()))?;
-        let idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => open_reader(&self.readers.path, self.readers.access)?,
-        };
+        let permit = self.readers.permit(QUEUE_WAIT).await?;
+        let connection = self.readers.take()?;
         Ok(SqliteConnection { connection: Some(connection), home: Some((Arc::clone(&self.readers), permit)) })
     }
 
     /// Returns the connections that read, and the units of work that wait for the writer.
     pub(crate) fn load(&self) -> DatabaseLoad {
         let waiting = self.writer.as_ref().map_or(0, |writer| writer.max_capacity() - writer.capacity());
-        let connections_in_use = READERS.saturating_sub(self.readers.permits.available_permits());
-        let connections_idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let (connections_in_use, connections_idle) = self.readers.count();
         DatabaseLoad { connections_in_use, connections_idle, waiting }
+    }
+
+    /// Returns the least wait of a unit or a reader since the last call, the longer one of both.
+    pub(crate) fn take_least_wait(&self) -> Option<Duration> {
+        self.waits.take().max(self.readers.take_least_wait())
     }
 
     /// Returns a connection that writes beside the writer, without checking foreign keys.
     pub(crate) fn unchecked_writer(&self) -> Result<SqliteConnection, DatabaseError> {
-        let connection = open(&self.readers.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let connection = open(self.readers.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF")?;
         Ok(SqliteConnection { connection: Some(connection), home: None })
     }
@@ -133,14 +122,20 @@ impl SqliteDatabase {
     pub(crate) async fn submit(&self, unit: Box<dyn Unit>) -> Result<(), DatabaseError> {
         let opened_for_reading = || DatabaseError::ReadOnly("it was opened for reading".into());
         let writer = self.writer.as_ref().ok_or_else(opened_for_reading)?;
-        writer.send(unit).await.map_err(|_| DatabaseError::Unavailable("the writer has stopped".into()))
+        let queued = Queued { unit, since: Instant::now() };
+        match writer.send_timeout(queued, QUEUE_WAIT).await {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => {
+                Err(unavailable("too many transactions wait for the writer"))
+            }
+            Err(SendTimeoutError::Closed(_)) => Err(unavailable("the writer has stopped")),
+        }
     }
 }
 
 impl Drop for SqliteDatabase {
     fn drop(&mut self) {
-        self.readers.permits.close();
-        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.readers.close();
         drop(self.writer.take());
         let Some(thread) = self.thread.take() else { return };
         // a unit that the writer completes may own the last clone of the database
@@ -148,70 +143,23 @@ impl Drop for SqliteDatabase {
             // a writer that panicked leaves its changes in the log
             let _ = thread.join();
         }
-        sqlite_file::end_instance(&self.readers.path);
-    }
-}
-
-fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
-    let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_handler(Some(wait_shortly))?;
-    // otherwise a statement is prepared again each time a value is bound on which its plan may depend
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    Ok(connection)
-}
-
-/// Waits for a lock in short steps: a server under load holds it nearly all the time, and the steps of SQLite, up to
-/// 100 ms, would miss each of the moments in which it is free.
-fn wait_shortly(attempts: i32) -> bool {
-    std::thread::sleep(SHORT_WAIT);
-    SHORT_WAIT * attempts.unsigned_abs() < LOCK_WAIT
-}
-
-/// How connections that only read are opened.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum ReadAccess {
-    /// Beside the writer, which is closed last, and then removes FILE-wal and FILE-shm.
-    BesideWriter,
-    /// Without a writer: the last one that is closed removes the files. It leaves FILE-wal and its changes if it has
-    /// some.
-    Alone { keep_log: bool },
-}
-
-impl ReadAccess {
-    /// Returns the access to a file that this process does not write.
-    pub(super) fn alone(path: &Path) -> Self {
-        Self::Alone { keep_log: sqlite_file::has_changes(path) }
-    }
-}
-
-/// Opens a connection that only reads.
-pub(super) fn open_reader(path: &Path, access: ReadAccess) -> Result<Connection, DatabaseError> {
-    match access {
-        ReadAccess::BesideWriter => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
-        ReadAccess::Alone { keep_log } => {
-            // a connection that SQLite opened for reading could not remove FILE-wal
-            let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            connection.execute_batch("PRAGMA query_only = ON")?;
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep_log)?;
-            Ok(connection)
-        }
+        sqlite_file::end_instance(self.readers.path());
     }
 }
 
 /// Runs units and commits them in groups until the database is dropped.
-fn write_loop(connection: Connection, file: &OpenFile, mut units: mpsc::Receiver<Box<dyn Unit>>) {
+fn write_loop(connection: Connection, file: &OpenFile, mut units: mpsc::Receiver<Queued>, waits: &QueueWait) {
     let mut connection = SqliteConnection { connection: Some(connection), home: None };
     while let Some(first) = units.blocking_recv() {
         let mut group = Vec::new();
         let committed = match file.check().and_then(|()| connection.script("BEGIN IMMEDIATE")) {
             Ok(()) => {
                 let ran;
-                (connection, ran) = run_group(connection, first, &mut units, &mut group);
+                (connection, ran) = run_group(connection, first, &mut units, waits, &mut group);
                 ran.and_then(|()| connection.script("COMMIT").map_err(DatabaseError::of_commit))
             }
             Err(error) => {
-                group.push(first);
+                group.push(first.unit);
                 Err(error)
             }
         };
@@ -247,13 +195,15 @@ const SAVEPOINT: Savepoint = Savepoint {
 /// Runs the first unit and those that are waiting after it. Adds them to `group`.
 fn run_group(
     mut connection: SqliteConnection,
-    first: Box<dyn Unit>,
-    units: &mut mpsc::Receiver<Box<dyn Unit>>,
+    first: Queued,
+    units: &mut mpsc::Receiver<Queued>,
+    waits: &QueueWait,
     group: &mut Vec<Box<dyn Unit>>,
 ) -> (SqliteConnection, Result<(), DatabaseError>) {
     let mut next = Some(first);
     let mut ran = Ok(());
-    while let Some(mut unit) = next.take() {
+    while let Some(Queued { mut unit, since }) = next.take() {
+        waits.end(since);
         let savepoint = if group.is_empty() { WHOLE_TRANSACTION } else { SAVEPOINT };
         ran = connection.script(savepoint.begin);
         if ran.is_ok() {
@@ -334,7 +284,7 @@ impl Drop for SqliteConnection {
         if let (Some(connection), Some((readers, _permit))) = (self.connection.take(), &self.home)
             && (connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok())
         {
-            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            readers.put_back(connection);
         }
     }
 }

@@ -11,8 +11,8 @@ use super::connection;
 use super::error::DatabaseError;
 use super::replication;
 use super::role::{ORIGIN, Role};
-use super::sqlite::{ReadAccess, open_reader};
 use super::sqlite_file;
+use super::sqlite_pool::{ReadAccess, open_reader};
 use super::{Database, DatabaseUrl};
 use crate::domain::context::Context;
 

@@ -15,14 +15,14 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
 impl Database {
     /// Runs `work` in a PostgreSQL transaction, and again after a wait if it failed as retryable or with a stale row.
-    /// Returns its result, and whether it published events.
+    /// Returns its result, and the types of the events that it published.
     pub(super) async fn transact<A, T, E, F>(
         &self,
         postgres: &PostgresDatabase,
         given: &A,
         work: &F,
         trace: Option<TraceContext>,
-    ) -> (Result<T, E>, bool)
+    ) -> (Result<T, E>, Vec<&'static str>)
     where
         A: Sync + 'static,
         E: From<DatabaseError>,
@@ -32,7 +32,7 @@ impl Database {
         loop {
             let mut connection = match postgres.writer().await {
                 Ok(connection) => connection,
-                Err(error) => return (Err(error.into()), false),
+                Err(error) => return (Err(error.into()), Vec::new()),
             };
             connection.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
             let connection = Connection::new(EngineConnection::Postgres(connection));
@@ -54,7 +54,7 @@ impl Database {
                 }
             };
             if !retryable || run == RUNS {
-                return (result, unit.published());
+                return (result, unit.take_published());
             }
             drop(unit);
             tokio::time::sleep(self.wait_after(run)).await;

@@ -63,7 +63,8 @@ pub struct UnitOfWork {
     /// The context of the database, which an import replaces.
     own_context: Context,
     now: Timestamp,
-    published: bool,
+    /// The types of the events that it published.
+    published: Vec<&'static str>,
     /// What the unit of work changed of what public pages show.
     tags: BTreeSet<CacheTag>,
     tag_event: Option<TagEvent>,
@@ -72,8 +73,7 @@ pub struct UnitOfWork {
     pub(super) audit: AuditRecord,
     pub(super) stale: bool,
     pub(super) locked: Vec<Locked>,
-    /// The locked rows and the record of the audit log at each savepoint.
-    savepoints: Vec<(Vec<Locked>, AuditMark)>,
+    savepoints: Vec<Savepoint>,
 }
 
 /// What a database passes to its units of work.
@@ -83,6 +83,14 @@ pub(crate) struct Origin {
     pub(crate) tag_event: Option<TagEvent>,
     /// Who acts.
     pub(crate) actor: Option<Arc<Actor>>,
+}
+
+/// What is known at a savepoint.
+struct Savepoint {
+    locked: Vec<Locked>,
+    audit: AuditMark,
+    /// The number of published events.
+    published: usize,
 }
 
 /// A locked row as it is stored.
@@ -107,7 +115,7 @@ impl UnitOfWork {
             now: context.clock.now(),
             own_context: context.clone(),
             context,
-            published: false,
+            published: Vec::new(),
             tags: BTreeSet::new(),
             tag_event,
             trace,
@@ -159,15 +167,20 @@ impl UnitOfWork {
 
     /// Sets a savepoint, within which the work that follows can be rolled back alone.
     pub fn savepoint(&mut self) -> Result<(), DatabaseError> {
-        self.savepoints.push((self.locked.clone(), self.audit.mark()));
+        self.mark_savepoint();
         self.defer_script("SAVEPOINT changes")
     }
 
     /// Sets a savepoint at once: on PostgreSQL [`UnitOfWork::savepoint`] sends it with the next statement, and not at
     /// all if that is malformed.
     pub(crate) async fn savepoint_now(&mut self) -> Result<(), DatabaseError> {
-        self.savepoints.push((self.locked.clone(), self.audit.mark()));
+        self.mark_savepoint();
         self.script("SAVEPOINT changes").await
+    }
+
+    fn mark_savepoint(&mut self) {
+        let (locked, audit) = (self.locked.clone(), self.audit.mark());
+        self.savepoints.push(Savepoint { locked, audit, published: self.published.len() });
     }
 
     /// Removes the last savepoint and keeps the changes since then.
@@ -179,9 +192,10 @@ impl UnitOfWork {
     /// Rolls back to the last savepoint and removes it. Rows that were locked before it stay locked.
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
         const SCRIPT: &str = "ROLLBACK TO SAVEPOINT changes; RELEASE SAVEPOINT changes";
-        if let Some((locked, mark)) = self.savepoints.pop() {
+        if let Some(Savepoint { locked, audit, published }) = self.savepoints.pop() {
             self.locked = locked;
-            self.audit.return_to(mark);
+            self.audit.return_to(audit);
+            self.published.truncate(published);
         }
         self.stale = false;
         match self.connection.inner_mut() {
@@ -216,9 +230,9 @@ impl UnitOfWork {
 
     /// Publishes an event that is written already.
     async fn publish_new(&mut self, event: NewEvent) -> Result<(), DatabaseError> {
-        self.published = true;
         let id: Uuid = self.id();
         let NewEvent { event_type, version, subject, data } = event;
+        self.published.push(event_type);
         let values = params![id, event_type, version, subject, self.now, data, self.trace];
         let sql = "INSERT INTO outbox (id, type, version, subject, occurred_at, data, trace) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -268,9 +282,9 @@ impl UnitOfWork {
         self.connection.must_retry()
     }
 
-    /// Returns whether an event was published.
-    pub(crate) fn published(&self) -> bool {
-        self.published
+    /// Returns the types of the events that were published.
+    pub(crate) fn take_published(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.published)
     }
 }
 
@@ -302,8 +316,8 @@ pub(crate) struct PendingWork<A, T, E, F> {
     pub(crate) origin: Origin,
     pub(crate) trace: Option<TraceContext>,
     pub(crate) result: Option<Result<T, E>>,
-    pub(crate) published: bool,
-    pub(crate) reply: oneshot::Sender<(Result<T, E>, bool)>,
+    pub(crate) published: Vec<&'static str>,
+    pub(crate) reply: oneshot::Sender<(Result<T, E>, Vec<&'static str>)>,
 }
 
 impl<A, T, E, F> Unit for PendingWork<A, T, E, F>
@@ -319,7 +333,7 @@ where
         let ran = catch_unwind(AssertUnwindSafe(|| complete(work.run(&self.work, &self.given))));
         let result =
             ran.unwrap_or_else(|_| Err(DatabaseError::Internal("a unit of work panicked".into()).into()));
-        self.published = work.published;
+        self.published = work.take_published();
         let succeeded = result.is_ok();
         self.result = Some(result);
         match work.connection.into_inner() {

@@ -82,6 +82,7 @@ impl InventoryRepository<'_> {
     /// Removes the reserved pieces of an order from the stock. Does nothing if that was done before.
     pub async fn sell(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
         lock_reserved(work, order).await?;
+        Self::end_holds(work, order).await?;
         let sql = "UPDATE inventory SET stock = stock - r.quantity, reserved = reserved - r.quantity, \
                    version = version + 1, updated_at = $2 FROM reservations r \
                    WHERE r.order_id = $1 AND inventory.variant_id = r.variant_id";
@@ -93,6 +94,7 @@ impl InventoryRepository<'_> {
     /// Makes the reserved pieces of an order available again. Does nothing if that was done before.
     pub async fn release(work: &mut UnitOfWork, order: OrderId) -> Result<(), DatabaseError> {
         lock_reserved(work, order).await?;
+        Self::end_holds(work, order).await?;
         let sql = "UPDATE inventory SET reserved = reserved - r.quantity FROM reservations r \
                    WHERE r.order_id = $1 AND inventory.variant_id = r.variant_id";
         work.defer(sql, &params![order]).await?;

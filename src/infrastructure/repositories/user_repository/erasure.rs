@@ -26,9 +26,12 @@ pub enum EraseError {
 }
 
 /// Removes what belongs to the user alone, and the payment method tokens, so that nothing more is charged.
-const STATEMENTS: [&str; 11] = [
+const STATEMENTS: [&str; 14] = [
+    "DELETE FROM api_keys WHERE user_id = $1",
     "DELETE FROM sessions WHERE user_id = $1",
     "DELETE FROM user_tokens WHERE user_id = $1",
+    "DELETE FROM one_time_passwords WHERE user_id = $1",
+    "DELETE FROM recovery_codes WHERE user_id = $1",
     "DELETE FROM user_preferences WHERE user_id = $1",
     "DELETE FROM user_identities WHERE user_id = $1",
     "DELETE FROM notifications WHERE user_id = $1",
@@ -55,9 +58,9 @@ impl UserRepository<'_> {
     ///
     /// - The row of the user is kept for the rows that reference it, without name, birth date and password, and with a
     ///   random e-mail address that cannot receive mail.
-    /// - Sessions, tokens, preferences, identities, notifications, e-mails, open carts, the delivery details of
-    ///   other carts, the responses stored with idempotency keys and the payment method tokens are removed.
-    ///   Subscriptions are cancelled.
+    /// - Sessions, API keys, tokens, one-time passwords, preferences, identities, notifications, e-mails, open
+    ///   carts, the delivery details of other carts, the responses stored with idempotency keys and the payment
+    ///   method tokens are removed. Subscriptions are cancelled.
     /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax. Their
     ///   tracking codes are removed, since a carrier shows by them who received a parcel.
     /// - Invoices and credit notes are kept unchanged, with their addresses, because the law requires it (article 17,
@@ -69,7 +72,8 @@ impl UserRepository<'_> {
 
         // First, because a change of a unique key waits for orders that are being placed, and blocks new ones.
         let sql = "UPDATE users SET email = $2, email_key = $2, name = '', password_hash = NULL, role = 'customer', \
-                   birth_date = NULL, email_verified_at = NULL, erased_at = $3, updated_at = $3, \
+                   staff_role = NULL, birth_date = NULL, email_verified_at = NULL, totp_since = NULL, \
+                   erased_at = $3, updated_at = $3, \
                    version = version + 1 WHERE id = $1 AND erased_at IS NULL";
         if work.execute(sql, &params![user_id, &email, now]).await? == 0 {
             return Err(EraseError::Missing);

@@ -9,8 +9,10 @@ mod client;
 mod crashes;
 mod error;
 mod events;
+mod overload;
 mod races;
 mod restarts;
+mod slow_clients;
 mod test_store;
 
 use std::io::{Write, stdout};
@@ -51,6 +53,10 @@ enum Test {
     Crashes(crashes::Crashes),
     /// Publish, deliver and run jobs in several processes, kill them, and cut them off
     Events(events::Events),
+    /// Let more shoppers arrive than the server can serve
+    Overload(overload::Overload),
+    /// Keep connections open by sending and reading slowly
+    SlowClients(slow_clients::SlowClients),
     /// Restart two servers behind a load balancer, one after the other, under load
     Restarts(restarts::Restarts),
     /// A process of `events`
@@ -76,6 +82,8 @@ impl Torture {
             Test::Races(races) => races.run(&store).await?,
             Test::Crashes(crashes) => crashes.run(&store).await?,
             Test::Events(events) => events.run(&store).await?,
+            Test::Overload(overload) => overload.run(&store).await?,
+            Test::SlowClients(slow) => slow.run(&store).await?,
             Test::Restarts(restarts) => restarts.run(&store).await?,
             Test::Process(_) => return Ok(()),
         };

@@ -83,16 +83,31 @@ impl TestStore {
         self.database.write(stock, product).await.map_err(CliError::Store)
     }
 
-    /// Starts the server with the default settings but without rate limits: neither the variables nor the file of this
-    /// process change them.
+    /// Starts the server with the default settings but without limits of requests and holds, and without one of the
+    /// requests in progress: neither the variables nor the file of this process change them.
     pub(super) async fn serve(&self) -> Result<Server, CliError> {
         self.serve_with(&[]).await
     }
 
     /// Starts the server as [`serve`](Self::serve) with other settings, each a name without the prefix and a value.
     pub(super) async fn serve_with(&self, settings: &[(&str, &str)]) -> Result<Server, CliError> {
+        self.serve_on(None, settings).await
+    }
+
+    /// Starts the server as [`serve_with`](Self::serve_with), on one processor.
+    pub(super) async fn serve_on(
+        &self,
+        processor: Option<u32>,
+        settings: &[(&str, &str)],
+    ) -> Result<Server, CliError> {
         let program = std::env::current_exe().map_err(TortureError::Child)?;
-        let mut command = Command::new(program);
+        let mut command = match processor {
+            Some(_) => Command::new("taskset"),
+            None => Command::new(&program),
+        };
+        if let Some(processor) = processor {
+            command.args(["-c", &processor.to_string()]).arg(&program);
+        }
         for (name, _) in environment().filter(|(name, _)| is_setting(name)) {
             command.env_remove(name);
         }
@@ -102,6 +117,8 @@ impl TestStore {
             .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
             .env(format!("{PREFIX}DATABASE"), self.url())
             .env(format!("{PREFIX}RATE_LIMITS__ENABLED"), "false")
+            .env(format!("{PREFIX}HOLDS__ENABLED"), "false")
+            .env(format!("{PREFIX}OVERLOAD__ENABLED"), "false")
             .envs(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -136,6 +153,11 @@ impl Server {
     /// Returns the client of the administrator.
     pub(super) fn admin(&self) -> Client {
         Client::new(self.address, Some(self.token.clone()))
+    }
+
+    /// Returns the id of the process, if it runs.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Returns the address of the server.

@@ -2,6 +2,7 @@
 
 mod cart;
 mod category;
+mod content;
 mod invoice;
 mod order;
 mod payment;
@@ -12,6 +13,8 @@ mod user;
 
 pub use cart::CartBody;
 pub use category::{CategoryBody, CategoryTreeBody};
+pub use content::ContentBody;
+pub(super) use content::download_url;
 pub use invoice::InvoiceBody;
 pub use order::OrderBody;
 pub use payment::{PaymentBody, PaymentOperationBody};

@@ -13,7 +13,7 @@ use crate::domain::product::{
     BillingInterval, ProductImage, ProductKind, ProductView, Stock, Texts, Variant,
 };
 use crate::domain::tax::TaxClass;
-use crate::presentation::http::languages::Languages;
+use crate::infrastructure::middleware::Languages;
 use crate::presentation::http::response::{StoredResponse, tagged};
 
 /// A product, as shoppers see it.

@@ -20,10 +20,14 @@ pub struct UserBody {
     name: String,
     /// The role: an `admin` may call the operations under `/admin/v1`.
     role: Role,
+    /// The name of the role of the staff: an administrator with one has only its permissions.
+    staff_role: Option<String>,
     /// The birth date.
     birth_date: Option<Date>,
     /// The time at which the e-mail address was verified.
     email_verified_at: Option<Timestamp>,
+    /// The time since which logging in requires a one-time password; `null` if it does not.
+    totp_since: Option<Timestamp>,
     /// The time at which the personal data of the user was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     erased_at: Option<Timestamp>,
@@ -46,8 +50,10 @@ impl UserBody {
             email: user.email.clone(),
             name: user.name.clone(),
             role: user.role,
+            staff_role: user.staff_role.clone(),
             birth_date: user.birth_date,
             email_verified_at: user.email_verified_at,
+            totp_since: user.totp_since,
             erased_at: user.erased_at,
             created_at: user.created_at,
             updated_at: user.updated_at,

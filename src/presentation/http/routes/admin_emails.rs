@@ -54,7 +54,6 @@ struct EmailBody {
     /// The subject.
     subject: String,
     /// The status. `sent` means that the mail server accepted it.
-    #[schema(inline)]
     status: EmailStatus,
     /// The number of attempts.
     attempts: i64,

@@ -7,9 +7,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::application::files::{self, Upload};
 use crate::domain::file::StoredFile;
-use crate::domain::ids::{FileId, UserId};
+use crate::domain::ids::{FileId, ProductId, UserId};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
-use crate::presentation::http::bodies::file_url;
+use crate::presentation::http::bodies::{download_url, file_url};
 use crate::presentation::http::file_content::{FileBytes, FileUpload};
 use crate::presentation::http::idempotency_key::StreamedRequest;
 use crate::presentation::http::json::Json;
@@ -23,7 +23,7 @@ use crate::presentation::http::state::{AppState, State};
 pub(super) fn routes() -> Routes {
     routes![
         list_files,
-        upload_file,
+        upload_file: [NotFound::Product],
         get_file: [NotFound::File],
         delete_file: [NotFound::File, Conflict::FileInUse],
     ]
@@ -36,6 +36,10 @@ struct UploadQuery {
     /// The name of the file, for people.
     #[param(min_length = 1, max_length = 255, example = "cup.png")]
     name: String,
+    /// The product whose content the file is. If omitted, the file is public. A public file cannot become the content
+    /// of a product later, since caches keep it.
+    #[param(value_type = Option<Uuid>)]
+    product_id: Option<ProductId>,
 }
 
 /// A file.
@@ -44,9 +48,11 @@ struct UploadQuery {
 struct FileBody {
     /// The id of the file.
     id: FileId,
-    /// The URL of its content, which is public.
+    /// The URL of its bytes, which everyone can read unless it is the content of a product.
     #[schema(example = "/v1/files/01900000-0000-7000-8000-000000000001")]
     url: String,
+    /// The product whose content it is: only its buyers and subscribers can read it.
+    product_id: Option<ProductId>,
     /// The name of the file, for people.
     name: String,
     /// The media type.
@@ -66,7 +72,8 @@ impl FileBody {
     fn of(file: &StoredFile) -> Self {
         Self {
             id: file.id,
-            url: file_url(file.id),
+            url: file.product_id.map_or_else(|| file_url(file.id), |_| download_url(file.id)),
+            product_id: file.product_id,
             name: file.name.clone(),
             content_type: file.content_type.clone(),
             size: file.size,
@@ -93,14 +100,15 @@ async fn list_files(
 /// Upload a file
 ///
 /// The body is the file, and `Content-Type` its media type. A file that is an image or a PDF by its media type must
-/// begin like one. Its content is public, and never changes: a new version is another file.
+/// begin like one. Everyone can read it unless it is the content of a product, and it never changes: a new version is
+/// another file.
 #[utoipa::path(post, path = "/admin/v1/files", tag = "admin-files", params(UploadQuery),
     request_body(content = FileBytes, content_type = "application/octet-stream"),
     responses((status = 201, body = FileBody)))]
 async fn upload_file(
     admin: Admin,
     State(app): State<AppState>,
-    Query(UploadQuery { name }): Query<UploadQuery>,
+    Query(UploadQuery { name, product_id }): Query<UploadQuery>,
     request: StreamedRequest,
     FileUpload { content_type, sha256, content }: FileUpload,
 ) -> HandlerResult<StoredResponse> {
@@ -110,7 +118,7 @@ async fn upload_file(
         |file| untagged(&FileBody::of(file)),
     );
     let about = content_type.clone();
-    let upload = Upload { owner_id, name, content_type, sha256, content };
+    let upload = Upload { owner_id, product_id, name, content_type, sha256, content };
     let responder = move |digest: &[u8]| request.responder(owner_id, &[about.as_bytes(), digest], render);
     files::upload(&app.store, upload, responder).await
 }

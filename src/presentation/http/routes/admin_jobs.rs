@@ -58,7 +58,6 @@ struct JobBody {
     /// Of the jobs that are due, those with a higher priority are run first.
     priority: i64,
     /// The status.
-    #[schema(inline)]
     status: JobStatus,
     /// The earliest time of the next attempt. A scheduled job that has nothing to do stays due.
     due_at: Timestamp,

@@ -2,9 +2,11 @@
 
 use http::StatusCode;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
-use crate::application::people::users;
+use crate::application::people::granting::Granter;
+use crate::application::people::one_time_passwords;
+use crate::application::people::users::{self, UpdateUser};
 use crate::domain::ids::UserId;
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{Conflict, UserNotFoundException};
@@ -14,7 +16,7 @@ use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::operation::any;
-use crate::presentation::http::principal::Admin;
+use crate::presentation::http::principal::{Admin, AdminWithSession};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::{HandlerResult, StoredResponse};
 use crate::presentation::http::routing::{Routes, routes};
@@ -25,6 +27,7 @@ pub(super) fn routes() -> Routes {
         list_users,
         get_user: [any::<UserNotFoundException>()],
         update_user: [any::<UserNotFoundException>(), Conflict::LastAdmin],
+        end_user_totp: [any::<UserNotFoundException>()],
         erase_user: [any::<UserNotFoundException>(), Conflict::OpenOrders, Conflict::LastAdmin],
     ]
 }
@@ -39,14 +42,6 @@ struct UserQuery {
     /// Only users with this role.
     #[param(inline)]
     role: Option<Role>,
-}
-
-/// An update of a user.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct UpdateUser {
-    /// The role of the user.
-    role: Role,
 }
 
 /// List users
@@ -77,33 +72,54 @@ async fn get_user(
     Ok(if_none_match.respond(user.version, &UserBody::of(&user)))
 }
 
-/// Change the role of a user
+/// Change the roles of a user
 ///
-/// The sessions of the user end. The request fails with `last_admin` if no administrator would be left.
+/// The sessions of the user end. An administrator without a staff role may do everything, one with a staff role what
+/// its permissions say. The request fails with `last_admin` if no administrator would be left who may do everything,
+/// and with `unauthorized_access` if the user has, or would get, a permission that the caller does not have.
 #[utoipa::path(patch, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     request_body = UpdateUser, responses((status = 200, body = UserBody)))]
 async fn update_user(
-    _: Admin,
+    admin: AdminWithSession,
     State(app): State<AppState>,
     Path(id): Path<UserId>,
     IfMatch(expected_version): IfMatch,
-    Json(UpdateUser { role }): Json<UpdateUser>,
+    Json(update): Json<UpdateUser>,
 ) -> HandlerResult<StoredResponse> {
-    let user = users::change_role(&app.store, id, role, expected_version).await?;
+    let user = users::change_role(&app.store, Granter::of(&admin.0), id, expected_version, update).await?;
     Ok(UserBody::response(&user))
+}
+
+/// End the one-time passwords of a user
+///
+/// For a user who has lost the authenticator app and the recovery codes. Logging in then requires the password alone.
+/// The user gets a notice by e-mail. The request is refused for the own account, whose factors have to be proven, and
+/// for an administrator who has a permission that the caller does not have.
+#[utoipa::path(delete, path = "/admin/v1/users/{id}/totp", tag = "admin-users", params(("id" = Uuid, Path)),
+    responses((status = 204)))]
+async fn end_user_totp(
+    admin: AdminWithSession,
+    State(app): State<AppState>,
+    Path(id): Path<UserId>,
+) -> HandlerResult<StatusCode> {
+    let admin = &admin.0;
+    one_time_passwords::end_by_administrator(&app.store, Granter::of(admin), id, admin.user_id()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Erase a user
 ///
 /// Removes the personal data of a user; this cannot be reverted. Orders and invoices keep what accounting needs. The
-/// request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled.
+/// request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled, with `last_admin`
+/// for the last administrator who may do everything, and with `unauthorized_access` for an administrator who has a
+/// permission that the caller does not have.
 #[utoipa::path(delete, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn erase_user(
-    _: Admin,
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<UserId>,
 ) -> HandlerResult<StatusCode> {
-    users::erase(&app.store, id).await?;
+    users::erase(&app.store, Granter::of(&admin), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -84,7 +84,6 @@ struct DeliveryBody {
     #[schema(example = "order.paid")]
     event_type: String,
     /// The status.
-    #[schema(inline)]
     status: WebhookDeliveryStatus,
     /// The number of attempts.
     attempts: i64,

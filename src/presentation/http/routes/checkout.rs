@@ -9,10 +9,11 @@ use crate::domain::ids::CartId;
 use crate::domain::money::Money;
 use crate::domain::placed_order::PlacedOrder;
 use crate::infrastructure::exceptions::{
-    InvalidDiscountCodeException, NotFound, OrderProcessingException, PaymentFailedException,
-    ProductOutOfStockException, TotalChangedException, UnauthorizedAccessException,
+    HoldLimitException, InvalidDiscountCodeException, NotFound, OrderProcessingException,
+    PaymentFailedException, ProductOutOfStockException, TotalChangedException, UnauthorizedAccessException,
 };
 use crate::presentation::http::bodies::OrderBody;
+use crate::presentation::http::client_address::ClientAddress;
 use crate::presentation::http::conditional::IfMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::operation::any;
@@ -33,6 +34,7 @@ pub(super) fn routes() -> Routes {
             any::<TotalChangedException>(),
             any::<PaymentFailedException>(),
             any::<OrderProcessingException>(),
+            any::<HoldLimitException>(),
             UnauthorizedAccessException::AgeRestricted,
         ],
     ];
@@ -81,11 +83,15 @@ struct PaymentMethod {
 /// `requires_action` has to be confirmed by the shopper at its `action_url`. With `expected_total` the order is only
 /// placed if it costs what the shopper was shown; with `If-Match` only if the cart was not changed since then. A
 /// guest's order has a `token` that authorizes later requests about the order.
+///
+/// What unpaid orders of a user, and of the address of a client, may hold at once is limited: a further checkout fails
+/// with `hold_limit`.
 #[utoipa::path(post, path = "/v1/carts/{id}/checkout", tag = "checkout", params(("id" = Uuid, Path)),
     request_body = CheckoutCart, responses((status = 201, body = OrderBody)))]
 async fn checkout_cart(
     principal: Anyone,
     State(app): State<AppState>,
+    ClientAddress(client): ClientAddress,
     Path(cart_id): Path<CartId>,
     IfMatch(version): IfMatch,
     request: Idempotent<CheckoutCart>,
@@ -107,6 +113,7 @@ async fn checkout_cart(
         version,
         expected_total,
         user_id: principal.user_id(),
+        client,
         email,
         shipping_address,
         billing_address,

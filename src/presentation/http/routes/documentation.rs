@@ -16,8 +16,8 @@ use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
 
 /// What the viewer loads and runs: its own files, which insert styles and have images in `data:` URLs.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) fn routes() -> Routes {
     routes![get_openapi_document]

@@ -1,4 +1,4 @@
-//! The contents of files, which are public.
+//! The contents of files: public ones, and those of products, for their buyers and subscribers.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{
@@ -13,6 +13,7 @@ use crate::domain::file::StoredFile;
 use crate::domain::ids::FileId;
 use crate::infrastructure::exceptions::{NotFound, Technical};
 use crate::presentation::http::conditional::IfNoneMatch;
+use crate::presentation::http::content::OwnContent;
 use crate::presentation::http::file_content::{FileBytes, body_of};
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::Path;
@@ -24,8 +25,19 @@ use crate::presentation::http::state::{AppState, State};
 /// The characters that a file name has in `filename*` as they are (RFC 8187 section 3.2.1).
 const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// How a file is stored by caches, and which pages may show it.
+struct Caching {
+    control: &'static str,
+    shown_by: &'static str,
+}
+
+/// A public file: its content never changes.
+const PUBLIC: Caching = Caching { control: "public, max-age=31536000, immutable", shown_by: "cross-origin" };
+/// A file for some users: the browser of one may store it, and asks before it is used again.
+const PRIVATE: Caching = Caching { control: "private, no-cache", shown_by: "same-origin" };
+
 pub(super) fn routes() -> Routes {
-    routes![get_file: [NotFound::File]]
+    routes![get_file: [NotFound::File], download_content]
 }
 
 /// Download a file
@@ -42,9 +54,39 @@ async fn get_file(
     if_none_match: IfNoneMatch,
     range: RequestedRange,
 ) -> HandlerResult {
+    let file = files::public_file(&app.store, id).await?;
+    respond(&app, &file, &PUBLIC, &if_none_match, &range).await
+}
+
+/// Download the content of a product
+///
+/// Responds with the bytes of a file, or of a range of it, to users who bought its product or are subscribed to it, and
+/// to guests with the order and its token. The payment must be captured. A subscription gives access until its paid
+/// time ends. For everyone else there is no such file.
+#[utoipa::path(get, path = "/v1/downloads/{id}", tag = "files", params(("id" = Uuid, Path)),
+    responses((status = 200, body = FileBytes, content_type = "application/octet-stream")))]
+async fn download_content(
+    _: OwnContent,
+    State(app): State<AppState>,
+    Path(id): Path<FileId>,
+    if_none_match: IfNoneMatch,
+    range: RequestedRange,
+) -> HandlerResult {
     let file = files::file(&app.store, id).await?;
+    respond(&app, &file, &PRIVATE, &if_none_match, &range).await
+}
+
+/// Responds with a file, or a range of it.
+async fn respond(
+    app: &AppState,
+    file: &StoredFile,
+    caching: &Caching,
+    if_none_match: &IfNoneMatch,
+    range: &RequestedRange,
+) -> HandlerResult {
+    let id = file.id;
     let tag = format!("\"{}\"", file.checksum());
-    let mut headers = headers(&file, &tag);
+    let mut headers = headers(file, &tag, caching);
     if headers.get(ETAG).is_some_and(|tag| if_none_match.contains(tag)) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
@@ -68,7 +110,7 @@ async fn get_file(
 }
 
 /// Returns the headers of every response with a file. They keep browsers from running what an uploaded file contains.
-fn headers(file: &StoredFile, tag: &str) -> HeaderMap {
+fn headers(file: &StoredFile, tag: &str, caching: &Caching) -> HeaderMap {
     let is_shown = file.is_shown();
     let content_type = if is_shown { &file.content_type } else { "application/octet-stream" };
     let disposition = if is_shown { "inline" } else { "attachment" };
@@ -79,10 +121,9 @@ fn headers(file: &StoredFile, tag: &str) -> HeaderMap {
     insert(&mut headers, ETAG, tag);
     for (name, value) in [
         (ACCEPT_RANGES, "bytes"),
-        (CACHE_CONTROL, "public, max-age=31536000, immutable"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'"),
-        // pages of every origin may show an image
-        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+        (CACHE_CONTROL, caching.control),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), caching.shown_by),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -12,12 +12,14 @@ use crate::application::people::preferences::{self, ReplacePreferences};
 use crate::application::people::profile::{self, AccountOwner, EraseAccount, UpdateAccount, UpdatedAccount};
 use crate::domain::money::Currency;
 use crate::domain::user::Preferences;
-use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException, RejectedRequest};
+use crate::infrastructure::exceptions::{
+    Conflict, EmailAlreadyUsedException, RejectedRequest, UnauthorizedAccessException,
+};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
-use crate::presentation::http::principal::{LoggedIn, session_cookie};
+use crate::presentation::http::principal::{LoggedIn, WithSession, session_cookie};
 use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
@@ -27,6 +29,7 @@ pub(super) fn routes() -> Routes {
     let with_password = routes![
         update_account: [
             any::<EmailAlreadyUsedException>(),
+            UnauthorizedAccessException::SessionRequired,
             Conflict::Stale,
             RejectedRequest::TooManyEmails { retry_after: 60 },
         ],
@@ -68,8 +71,8 @@ async fn get_account(principal: LoggedIn, if_none_match: IfNoneMatch) -> Respons
 
 /// Update the account
 ///
-/// A change of the e-mail address or password requires the current password. A new password ends all other sessions,
-/// and gives that of the request a new token, in the header `Session-Token` and the cookie.
+/// A change of the e-mail address or password requires a session and the current password. A new password ends all
+/// other sessions, and gives that of the request a new token, in the header `Session-Token` and the cookie.
 ///
 /// If the store sends e-mails, a new e-mail address gets a token, and the present one a notice; the new one becomes
 /// that of the account when the token is used ("Verify an e-mail address"). If it sends none, the address changes at
@@ -83,16 +86,20 @@ async fn update_account(
     IfMatch(expected_version): IfMatch,
     Json(change): Json<UpdateAccount>,
 ) -> HandlerResult<StoredResponse> {
-    let remaining = principal.session.expires_at.duration_since(app.store.now()).as_secs();
+    if change.requires_session() && principal.session().is_none() {
+        return Err(UnauthorizedAccessException::SessionRequired.into());
+    }
+    let remaining =
+        principal.session().map(|session| session.expires_at.duration_since(app.store.now()).as_secs());
     let owner = AccountOwner {
         user_id: principal.user_id(),
-        token_hash: principal.session.token_hash.clone(),
+        token_hash: principal.session().map(|session| session.token_hash.clone()),
         expected_version,
     };
     let UpdatedAccount { user, token } = profile::update(&app.store, owner, change).await?;
     let mut response = UserBody::response(&user);
-    if let Some(token) = token {
-        response.headers.extend(rotated(&app, &token, remaining));
+    if let (Some(token), Some(seconds)) = (token, remaining) {
+        response.headers.extend(rotated(&app, &token, seconds));
     }
     Ok(response)
 }
@@ -125,7 +132,7 @@ async fn send_email_verification(
 /// The request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled.
 #[utoipa::path(delete, path = "/v1/me", tag = "account", request_body = EraseAccount, responses((status = 204)))]
 async fn erase_account(
-    principal: LoggedIn,
+    principal: WithSession,
     State(app): State<AppState>,
     Json(request): Json<EraseAccount>,
 ) -> HandlerResult {

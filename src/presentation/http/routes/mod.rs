@@ -1,5 +1,7 @@
 //! The routes, one file for each resource. A handler reads the request, calls a use case and renders the response.
 
+mod access_tokens;
+mod admin_api_keys;
 mod admin_audit_log;
 mod admin_categories;
 mod admin_dead_letters;
@@ -12,9 +14,11 @@ mod admin_jobs;
 mod admin_orders;
 mod admin_products;
 mod admin_reviews;
+mod admin_roles;
 mod admin_subscriptions;
 mod admin_users;
 mod admin_webhooks;
+mod api_keys;
 mod carts;
 mod categories;
 mod checkout;
@@ -34,6 +38,7 @@ mod reviews;
 mod sandbox;
 mod sessions;
 mod subscriptions;
+mod totp;
 mod users;
 
 use super::routing::Routes;
@@ -41,6 +46,8 @@ use super::routing::Routes;
 /// Returns the routes of each file.
 pub fn each() -> Vec<Routes> {
     vec![
+        access_tokens::routes(),
+        admin_api_keys::routes(),
         admin_audit_log::routes(),
         admin_categories::routes(),
         admin_dead_letters::routes(),
@@ -52,10 +59,12 @@ pub fn each() -> Vec<Routes> {
         admin_discounts::routes(),
         admin_orders::routes(),
         admin_reviews::routes(),
+        admin_roles::routes(),
         admin_products::routes(),
         admin_subscriptions::routes(),
         admin_users::routes(),
         admin_webhooks::routes(),
+        api_keys::routes(),
         carts::routes(),
         categories::routes(),
         checkout::routes(),
@@ -75,6 +84,7 @@ pub fn each() -> Vec<Routes> {
         sandbox::routes(),
         sessions::routes(),
         subscriptions::routes(),
+        totp::routes(),
         users::routes(),
     ]
 }

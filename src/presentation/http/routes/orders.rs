@@ -4,12 +4,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::application::files;
 use crate::application::selling::orders::{self, CancelledBy};
 use crate::application::selling::queries;
 use crate::domain::order::OrderStatus;
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException};
 use crate::infrastructure::repositories::OrderFilter;
-use crate::presentation::http::bodies::{InvoiceBody, OrderBody, PaymentBody};
+use crate::presentation::http::bodies::{ContentBody, InvoiceBody, OrderBody, PaymentBody};
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
@@ -28,6 +29,7 @@ pub(super) fn routes() -> Routes {
         get_order,
         cancel_order: [any::<OrderProcessingException>()],
         get_invoice: [NotFound::Invoice],
+        list_order_files: [any::<OrderProcessingException>()],
         get_payment: [NotFound::Payment],
     ]
 }
@@ -89,6 +91,20 @@ async fn cancel_order(
 async fn get_invoice(own: OwnOrder, State(app): State<AppState>) -> HandlerResult<Json<InvoiceBody>> {
     let (invoice, credit_notes) = queries::invoice(&app.store, own.order.id).await?;
     Ok(Json(InvoiceBody::with_credit_notes(invoice, credit_notes)))
+}
+
+/// List the files of an order
+///
+/// The contents of the products of an order whose payment is captured. The download of a guest's file requires the
+/// token of the order, too.
+#[utoipa::path(get, path = "/v1/orders/{id}/files", tag = "orders", params(("id" = Uuid, Path)),
+    responses((status = 200, body = List<ContentBody>)))]
+async fn list_order_files(
+    own: OwnOrder,
+    State(app): State<AppState>,
+) -> HandlerResult<Json<List<ContentBody>>> {
+    let contents = files::contents_of(&app.store, &own).await?;
+    Ok(Json(List::whole(contents, |file| ContentBody::of(&file, own.order.id))))
 }
 
 /// Get a payment

@@ -1,10 +1,13 @@
 //! Password resets.
 
+use axum::response::IntoResponse;
 use http::StatusCode;
+use http::header::SET_COOKIE;
 
 use crate::application::people::password_resets::{self, RequestPasswordReset, ResetPassword};
 use crate::infrastructure::exceptions::{Conflict, RejectedRequest};
 use crate::presentation::http::json::Json;
+use crate::presentation::http::log_in_origin::device_cookie;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::HandlerResult;
@@ -44,7 +47,9 @@ async fn reset_password(
     _: Public,
     State(app): State<AppState>,
     Json(request): Json<ResetPassword>,
-) -> HandlerResult<StatusCode> {
-    password_resets::reset(&app.store, request).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> HandlerResult {
+    let device = password_resets::reset(&app.store, request).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().extend(device_cookie(&app, &device).map(|cookie| (SET_COOKIE, cookie)));
+    Ok(response)
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::api_keys::ApiKeyBody;
 use super::me::PreferencesBody;
 use super::notifications::NotificationBody;
 use super::sessions::OwnSession;
@@ -40,6 +41,8 @@ struct AccountExport {
     identities: Vec<Identity>,
     /// The sessions, without their tokens.
     sessions: Vec<OwnSession>,
+    /// The API keys, without their texts.
+    api_keys: Vec<ApiKeyBody>,
     /// The carts.
     carts: Vec<ExportedCart>,
     /// The orders with their payments.
@@ -125,18 +128,18 @@ struct ExportedEmail {
 
 /// Export the own data
 ///
-/// Returns everything that the store has of the user: the account, preferences, sessions, carts, orders with their
-/// payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages.
+/// Returns everything that the store has of the user: the account, preferences, sessions, API keys, carts, orders with
+/// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages.
 #[utoipa::path(get, path = "/v1/me/export", tag = "account", responses((status = 200, body = AccountExport)))]
 async fn export_account(principal: LoggedIn, State(app): State<AppState>) -> HandlerResult<Response> {
     let data = personal_data::of_user(&app.store, principal.user_id()).await?;
     let headers =
         [(CACHE_CONTROL, "no-store"), (CONTENT_DISPOSITION, "attachment; filename=\"account.json\"")];
-    Ok((headers, Json(AccountExport::of(data, &principal.session))).into_response())
+    Ok((headers, Json(AccountExport::of(data, principal.session()))).into_response())
 }
 
 impl AccountExport {
-    fn of(data: PersonalData, current: &Session) -> Self {
+    fn of(data: PersonalData, current: Option<&Session>) -> Self {
         let order = |(placed, operations): &(_, Vec<_>)| ExportedOrder {
             order: OrderBody::of(placed),
             operations: operations.iter().map(PaymentOperationBody::of).collect(),
@@ -147,6 +150,7 @@ impl AccountExport {
             preferences: PreferencesBody::of(&data.preferences),
             identities: data.identities.into_iter().map(Identity::of).collect(),
             sessions: data.sessions.into_iter().map(|session| OwnSession::of(session, current)).collect(),
+            api_keys: data.api_keys.iter().map(ApiKeyBody::of).collect(),
             carts: data.carts.into_iter().map(ExportedCart::of).collect(),
             orders: data.orders.iter().map(order).collect(),
             invoices: data.invoices.into_iter().map(InvoiceBody::alone).collect(),

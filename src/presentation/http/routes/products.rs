@@ -1,20 +1,22 @@
 //! The catalogue, as shoppers see it: product lists, searches and products.
 
+use std::collections::BTreeSet;
+use std::slice;
+
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
-use http::header::VARY;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::application::catalogue::products as catalogue;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::{Currency, Money};
+use crate::domain::product::ProductView;
 use crate::infrastructure::exceptions::{CategoryNotFoundException, NotFound};
+use crate::infrastructure::middleware::{BASE_LANGUAGE, Languages, ResponseLanguages};
 use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort};
 use crate::presentation::http::bodies::ProductBody;
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::json::Json;
-use crate::presentation::http::languages::Languages;
 use crate::presentation::http::list::ListQuery;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
@@ -151,7 +153,7 @@ async fn list_products(
         next_cursor: found.page.next.as_deref(),
         facets: found.facets.map(|facets| FacetsBody::of(facets, currency)),
     };
-    Ok(vary_by_language(Json(body).into_response()))
+    Ok(in_languages(Json(body).into_response(), &languages, &found.page.items))
 }
 
 /// Get a product by id or slug
@@ -170,12 +172,16 @@ async fn get_product(
     let view = catalogue::product(&app.store, &id_or_slug).await?;
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
     let body = ProductBody::of(&view, &languages, currency);
-    Ok(vary_by_language(if_none_match.respond(view.product.version, &body)))
+    let response = if_none_match.respond(view.product.version, &body);
+    Ok(in_languages(response, &languages, slice::from_ref(&view)))
 }
 
-/// Adds the header which says that the response depends on `Accept-Language`.
-fn vary_by_language(mut response: Response) -> Response {
-    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-language"));
+/// Says in which languages the texts of the products in a response are.
+fn in_languages(mut response: Response, languages: &Languages, products: &[ProductView]) -> Response {
+    let best = products.iter().map(|view| languages.best(&view.product.translations.keys()));
+    let tags: BTreeSet<_> = best.map(|best| best.map_or(BASE_LANGUAGE, String::as_str)).collect();
+    let tags: Vec<_> = tags.into_iter().collect();
+    response.extensions_mut().insert(ResponseLanguages(tags.join(", ")));
     response
 }
 

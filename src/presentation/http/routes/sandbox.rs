@@ -1,8 +1,11 @@
 //! The sandbox: the confirmation page of its payment provider, where no money moves, and e-mails for developers.
 
+use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Response};
 use http::HeaderName;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, HOST};
+use http::request::Parts;
+use http::uri::Authority;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,14 +14,38 @@ use crate::application::emails;
 use crate::application::payments::confirmation;
 use crate::domain::email::Email;
 use crate::domain::payment::PaymentStatus;
-use crate::infrastructure::exceptions::NotFound;
+use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::middleware::Client;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::principal::{Public, SameSite};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
-use crate::presentation::http::routing::{Routes, routes};
+use crate::presentation::http::routing::{Argument, Routes, routes};
 use crate::presentation::http::state::{AppState, State};
+use crate::settings::is_other_host;
+
+/// The proof that a request comes from this machine, was sent to a name of this machine, and passed no proxy. A page of
+/// another site whose name leads to this machine sends its own name.
+#[derive(Debug, Clone, Copy)]
+struct FromThisMachine;
+
+impl Argument for FromThisMachine {}
+
+impl<S: Sync> FromRequestParts<S> for FromThisMachine {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let client: Option<&Client> = parts.extensions.get();
+        let is_near = client.is_none_or(|client| client.address.is_loopback());
+        let passed_proxy = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
+            .iter()
+            .any(|name| parts.headers.contains_key(*name));
+        let host = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        let is_own_name = host.is_some_and(|host| !is_other_host(host.host()));
+        if is_near && !passed_proxy && is_own_name { Ok(Self) } else { Err(NotFound::Email.into()) }
+    }
+}
 
 /// The payment provider whose page this is.
 const PROVIDER: &str = "sandbox";
@@ -103,13 +130,14 @@ async fn show_payment(
 /// List the last e-mails to an address
 ///
 /// Returns up to 20 e-mails, newest first, with the tokens in them: for developers, while a store has no mail
-/// server. Not for e-mails to administrators. Only if no other machine reaches the store; the request fails with
-/// `email_not_found` if not.
+/// server. Not for e-mails to administrators. Only if no other machine reaches the store, and for requests from this
+/// one; the request fails with `email_not_found` if not.
 #[utoipa::path(get, path = "/sandbox/emails", tag = "sandbox",
     responses((status = 200, body = List<SandboxEmail>)))]
 async fn list_sandbox_emails(
     _: Public,
     State(app): State<AppState>,
+    _: FromThisMachine,
     _: SameSite,
     Query(Recipient { address }): Query<Recipient>,
 ) -> HandlerResult {

@@ -15,7 +15,7 @@ use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::log_in_origin::{Origin, device_cookie};
-use crate::presentation::http::principal::{LoggedIn, Public, TokenHolder, session_cookie};
+use crate::presentation::http::principal::{Public, TokenHolder, WithSession, session_cookie};
 use crate::presentation::http::query::Path;
 use crate::presentation::http::rate_classes::LOG_IN;
 use crate::presentation::http::response::HandlerResult;
@@ -24,7 +24,13 @@ use crate::presentation::http::state::{AppState, State};
 use crate::presentation::http::user_agent::UserAgent;
 
 pub(super) fn routes() -> Routes {
-    let log_in = routes![create_session: [UnauthorizedAccessException::WrongCredentials]];
+    let log_in = routes![
+        create_session: [
+            UnauthorizedAccessException::WrongCredentials,
+            UnauthorizedAccessException::OneTimePasswordRequired,
+            UnauthorizedAccessException::WrongOneTimePassword,
+        ]
+    ];
     let others = routes![
         delete_session,
         list_sessions,
@@ -52,6 +58,10 @@ struct SessionBody {
 /// The operation takes no idempotency key, since the token would have to be stored with it: a repeated request creates
 /// a second session. After too many failed attempts the request fails with `too_many_requests`, and no password is
 /// checked; a device that has logged in before is known by a cookie, and failed attempts of others do not count for it.
+///
+/// If the account has one-time passwords, a request without a code fails with the reason `one_time_password_required`
+/// after the password was found right. Each code is accepted once. After five wrong ones in a row further ones are
+/// delayed, up to a day; a recovery code is accepted all the same.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = CreateSession,
     responses((status = 201, body = SessionBody,
         headers(("set-cookie" = String, description = "The token as a cookie, for browsers.")))))]
@@ -107,19 +117,19 @@ pub(super) struct OwnSession {
 /// Newest sessions come first, and only those that have not ended. There are at most 100.
 #[utoipa::path(get, path = "/v1/me/sessions", tag = "sessions", responses((status = 200, body = List<OwnSession>)))]
 async fn list_sessions(
-    principal: LoggedIn,
+    principal: WithSession,
     State(app): State<AppState>,
 ) -> HandlerResult<Json<List<OwnSession>>> {
     let sessions = sessions::of_user(&app.store, principal.user_id()).await?;
-    Ok(Json(List::whole(sessions, |session| OwnSession::of(session, &principal.session))))
+    Ok(Json(List::whole(sessions, |session| OwnSession::of(session, Some(principal.session())))))
 }
 
 impl OwnSession {
-    /// The body of a session; `current` is that of the request.
-    pub(super) fn of(session: Session, current: &Session) -> Self {
+    /// The body of a session; `current` is that of the request, if it has one.
+    pub(super) fn of(session: Session, current: Option<&Session>) -> Self {
         Self {
             id: session.id(),
-            current: session.token_hash == current.token_hash,
+            current: current.is_some_and(|current| session.token_hash == current.token_hash),
             last_used_at: session.used_at(),
             user_agent: session.user_agent,
             created_at: session.created_at,
@@ -134,7 +144,7 @@ impl OwnSession {
 #[utoipa::path(delete, path = "/v1/me/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn delete_session_by_id(
-    principal: LoggedIn,
+    principal: WithSession,
     State(app): State<AppState>,
     Path(id): Path<SessionId>,
 ) -> HandlerResult<StatusCode> {
@@ -146,7 +156,7 @@ async fn delete_session_by_id(
 ///
 /// Ends all sessions of the user.
 #[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", responses((status = 204)))]
-async fn delete_all_sessions(principal: LoggedIn, State(app): State<AppState>) -> HandlerResult {
+async fn delete_all_sessions(principal: WithSession, State(app): State<AppState>) -> HandlerResult {
     sessions::log_out_everywhere(&app.store, principal.user_id()).await?;
     Ok(logged_out(&app))
 }

@@ -21,7 +21,8 @@ pub(super) fn routes() -> Routes {
 /// Register a customer
 ///
 /// Creates an account, and sends a token to verify its e-mail address, if the store sends e-mails. The request fails
-/// with `email_already_used` if the e-mail address has an account.
+/// with `email_already_used` if the e-mail address has an account, unless the store hides that: then the response is
+/// that of a new account, the owner of the address gets an e-mail, and logging in requires a verified e-mail address.
 #[utoipa::path(post, path = "/v1/users", tag = "users", request_body = CreateUser,
     responses((status = 201, body = UserBody)))]
 async fn create_user(

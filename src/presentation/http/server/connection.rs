@@ -14,7 +14,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::{
     HeaderValue, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, DATE},
+    header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -26,13 +26,11 @@ use tokio::time::{Instant, sleep};
 use tower::Service;
 
 use super::deadline::Deadline;
-use super::handling::{Tracked, with_failures};
-use super::phase::{TrackedBody, TrackedStream};
+use super::phase::{PhaseTracker, TrackedBody, TrackedStream};
 use super::registry::{Registered, Registry};
 use crate::domain::context::Context;
-use crate::infrastructure::events::EventBus;
-use crate::infrastructure::middleware::{Chain, Client};
-use crate::settings::{HttpSettings, Settings};
+use crate::infrastructure::middleware::{Chain, Client, TimeLimit};
+use crate::settings::HttpSettings;
 
 /// The most bytes read of a head, and written ahead of a client that reads slowly.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -52,15 +50,8 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(
-        router: Router,
-        chain: Chain,
-        settings: &Settings,
-        context: Context,
-        bus: EventBus,
-    ) -> Self {
-        let failing = with_failures(router, settings.log.client_address, context.clone(), bus);
-        let (router, settings) = (chain.apply(failing), settings.http.clone());
+    pub(super) fn new(router: Router, chain: Chain, settings: HttpSettings, context: Context) -> Self {
+        let router = chain.apply(router);
         let (closing, stopping, served) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
         let (stop, registry) = (Notify::new(), Registry::new());
         Self { router, settings, context, closing, stopping, stop, served, registry }
@@ -126,7 +117,7 @@ impl Connections {
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
-                let deadline = deadline.update(snapshot);
+                let deadline = deadline.update(snapshot, tracker.received());
                 if deadline < alarm.deadline() {
                     alarm.as_mut().reset(deadline);
                 }
@@ -153,6 +144,9 @@ impl Connections {
         let tracker = &registered.entry.tracker;
         tracker.begin_request();
         let (mut head, body) = request.into_parts();
+        // with a length beside the coding, which the library may have removed, a proxy could see another end of the
+        // body
+        let is_ambiguous = head.headers.contains_key(TRANSFER_ENCODING);
         head.extensions.insert(Client::of(&head.headers, peer, &self.settings.trusted_proxies));
         let body = if hyper::body::Body::is_end_stream(&body) {
             Body::empty()
@@ -160,11 +154,13 @@ impl Connections {
             Body::new(TrackedBody::new(body, Arc::clone(tracker)))
         };
 
-        head.extensions.insert(Tracked(Arc::clone(tracker)));
+        let tracked: Arc<PhaseTracker> = Arc::clone(tracker);
+        head.extensions.insert(TimeLimit(tracked));
         let Ok(mut response) = self.router.clone().call(Request::from_parts(head, body)).await;
         // the rest of a body that is not read ends the connection
-        let is_unread = tracker.is_body_unread() || response.status() == StatusCode::REQUEST_TIMEOUT;
-        if is_unread || self.closing.load(Ordering::Relaxed) {
+        let is_last =
+            is_ambiguous || tracker.is_body_unread() || response.status() == StatusCode::REQUEST_TIMEOUT;
+        if is_last || self.closing.load(Ordering::Relaxed) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if response.status() == StatusCode::NOT_MODIFIED {

@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
 };
@@ -20,6 +20,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::infrastructure::middleware::{Late, Lateness};
+
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -29,8 +31,10 @@ pub(super) enum Phase {
     Handler,
     /// More of the request's body.
     Body,
-    /// The client, to read the response or to send another request.
+    /// The client, to send another request.
     Idle,
+    /// The client, to read more of the response.
+    Sending,
     /// The client, to close the connection after a response that ends it.
     Closing,
     /// Nothing more: the handler exceeded its time.
@@ -40,8 +44,16 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 7] =
-        [Self::Head, Self::Handler, Self::Body, Self::Idle, Self::Closing, Self::HandlerLate, Self::BodyLate];
+    const ALL: [Self; 8] = [
+        Self::Head,
+        Self::Handler,
+        Self::Body,
+        Self::Idle,
+        Self::Sending,
+        Self::Closing,
+        Self::HandlerLate,
+        Self::BodyLate,
+    ];
 
     /// Whether a request is in progress.
     pub(super) fn is_request(self) -> bool {
@@ -54,6 +66,8 @@ pub(super) struct PhaseTracker {
     /// The phase in the lowest three bits; above them, the number of changes.
     state: AtomicU32,
     requests: AtomicU32,
+    /// The bytes of the body that have arrived.
+    received: AtomicU64,
     /// Whether the handler dropped the body before its end.
     unread: AtomicBool,
 }
@@ -77,6 +91,7 @@ impl PhaseTracker {
         Self {
             state: AtomicU32::new(Phase::Head as u32),
             requests: AtomicU32::new(0),
+            received: AtomicU64::new(0),
             unread: AtomicBool::new(false),
         }
     }
@@ -93,7 +108,13 @@ impl PhaseTracker {
     pub(super) fn begin_request(&self) {
         self.requests.fetch_add(1, Relaxed);
         self.unread.store(false, Relaxed);
+        self.received.store(0, Relaxed);
         self.change(Phase::Handler, |_| true);
+    }
+
+    /// Returns the bytes of the body that have arrived.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
     }
 
     /// Records that the handler has responded.
@@ -127,6 +148,16 @@ impl PhaseTracker {
     }
 }
 
+impl Lateness for PhaseTracker {
+    fn late(&self) -> Option<Late> {
+        match self.phase() {
+            Phase::BodyLate => Some(Late::Body),
+            Phase::HandlerLate => Some(Late::Handler),
+            _ => None,
+        }
+    }
+}
+
 /// The stream of a connection.
 pub(super) struct TrackedStream {
     stream: TcpStream,
@@ -139,8 +170,12 @@ impl TrackedStream {
     }
 
     fn record_write(&self, written: &Poll<io::Result<usize>>) {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.tracker.change(Phase::Idle, |phase| matches!(phase, Phase::Idle | Phase::Head));
+        match written {
+            Poll::Ready(Ok(1..)) => self
+                .tracker
+                .change(Phase::Idle, |phase| matches!(phase, Phase::Idle | Phase::Head | Phase::Sending)),
+            Poll::Pending => self.tracker.change(Phase::Sending, |phase| phase == Phase::Idle),
+            Poll::Ready(_) => {}
         }
     }
 }
@@ -229,7 +264,11 @@ impl Body for TrackedBody {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         match &frame {
             Poll::Pending => self.tracker.change(Phase::Body, |phase| phase == Phase::Handler),
-            Poll::Ready(Some(Ok(_))) if !self.body.is_end_stream() => {}
+            Poll::Ready(Some(Ok(frame))) if !self.body.is_end_stream() => {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.tracker.received.fetch_add(length, Relaxed);
+                self.tracker.change(Phase::Body, |phase| phase == Phase::Body);
+            }
             Poll::Ready(_) => {
                 self.ended = true;
                 self.tracker.change(Phase::Handler, |phase| phase == Phase::Body);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::phase::{Phase, PhaseTracker};
+use super::phase::PhaseTracker;
 
 /// One in this many connections is closed at a time, so that the search for them is seldom.
 const SHARE: usize = 100;
@@ -69,9 +69,7 @@ impl Registry {
     /// any. Returns how many.
     pub(super) fn close_idle(&self) -> usize {
         let entries = self.entries();
-        let idle = |entry: &&Arc<Entry>| {
-            matches!(entry.tracker.phase(), Phase::Idle | Phase::Head | Phase::Closing) && !entry.is_closing()
-        };
+        let idle = |entry: &&Arc<Entry>| !entry.tracker.phase().is_request() && !entry.is_closing();
         let mut idle: Vec<_> = entries.values().filter(idle).collect();
         let count = idle.len().min(entries.len().div_ceil(SHARE));
         if count == 0 {

@@ -6,7 +6,9 @@ use undercroft::infrastructure::middleware::TrustedProxies;
 use undercroft::settings::HttpSettings;
 
 use super::{PASSWORD, register};
-use crate::support::{Shop, TestResponse, TestServer};
+use crate::support::emails::{emails_to, token_in};
+use crate::support::store::sandbox_emails;
+use crate::support::{Shop, ShopOptions, TestResponse, TestServer};
 
 /// Starts a server behind a proxy, where few log-ins may fail.
 async fn limited(shop: &Shop) -> TestServer {
@@ -89,4 +91,50 @@ async fn guesses_from_many_addresses_do_not_lock_out_a_known_device(shop: &Shop)
     }
     let stolen = log_in(&server, "203.0.113.3", ann, "guessed", &known).await;
     assert_eq!(stolen.problem(429), "too_many_requests", "a device has a limit of its own");
+}
+
+on_both_engines!(a_network_of_ipv6_is_one_address_also_for_one_account);
+async fn a_network_of_ipv6_is_one_address_also_for_one_account(shop: &Shop) {
+    let server = limited(shop).await;
+    register(&server, "ann@example.org").await;
+    for number in 1..=3 {
+        let from = format!("2001:db8:1:1::{number}");
+        assert_eq!(log_in(&server, &from, "ann@example.org", "guessed", "").await.status, 401);
+    }
+    let next = log_in(&server, "2001:db8:1:1:ffff::9", "ann@example.org", "guessed", "").await;
+    assert_eq!(next.problem(429), "too_many_requests", "the limit of the account and the network");
+    log_in(&server, "2001:db8:1:2::1", "ann@example.org", PASSWORD, "").await.expect(201);
+}
+
+on_both_engines!(
+    a_new_password_ends_known_devices_and_a_reset_makes_one,
+    ShopOptions::default().terms(sandbox_emails())
+);
+async fn a_new_password_ends_known_devices_and_a_reset_makes_one(shop: &Shop) {
+    let mut store = shop.store.clone();
+    store.log_in_limits.account = "5/hour".parse().ok();
+    let server = TestServer::start_with(store, HttpSettings::default()).await;
+    let (ann, new) = ("ann@example.org", "correct horse battery");
+    register(&server, ann).await;
+    let known = device(&log_in(&server, "", ann, PASSWORD, "").await);
+
+    let guest = server.guest();
+    guest.post("/v1/password-resets", json!({"email": ann})).await.expect(202);
+    let token = loop {
+        let emails = emails_to(&server, ann).await;
+        let reset = emails.iter().find(|(kind, _)| kind == "password_reset");
+        if let Some((_, body)) = reset {
+            break token_in(body).unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let reset = guest.post("/v1/password-resets/confirm", json!({"token": token, "password": new})).await;
+    assert_eq!(reset.status, 204, "{reset}");
+    let own = device(&reset);
+
+    for _ in 0..5 {
+        assert_eq!(log_in(&server, "", ann, PASSWORD, "").await.status, 401);
+    }
+    assert_eq!(log_in(&server, "", ann, new, &known).await.problem(429), "too_many_requests");
+    log_in(&server, "", ann, new, &own).await.expect(201);
 }

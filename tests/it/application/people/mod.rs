@@ -1,11 +1,16 @@
 //! Users over HTTP: accounts, sessions, preferences and notifications.
 
+mod access_tokens;
 mod accounts;
 mod administrators;
+mod api_keys;
+mod identities;
 mod log_in_limits;
 mod notifications;
+mod one_time_passwords;
 mod personal_data;
 mod preferences;
+mod registrations;
 mod sessions;
 mod tokens;
 

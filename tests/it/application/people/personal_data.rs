@@ -33,6 +33,7 @@ async fn an_export_has_all_that_an_erasure_removes(shop: &Shop) {
         "canary-account@example.org",
         "canary name",
         "canary agent",
+        "canary key",
         "canary postal",
         "canary-cart@example.org",
         "canary-order@example.org",
@@ -48,9 +49,17 @@ async fn an_export_has_all_that_an_erasure_removes(shop: &Shop) {
     ] {
         assert!(text.contains(canary), "{canary}: {text}");
     }
-    for member in
-        ["sessions", "carts", "orders", "invoices", "reviews", "subscriptions", "notifications", "emails"]
-    {
+    for member in [
+        "sessions",
+        "api_keys",
+        "carts",
+        "orders",
+        "invoices",
+        "reviews",
+        "subscriptions",
+        "notifications",
+        "emails",
+    ] {
         assert!(!export[member].as_array().unwrap().is_empty(), "{member}: {text}");
     }
     assert!(!text.contains("bob@example.org") && !text.contains("argon2"), "{text}");
@@ -87,6 +96,7 @@ async fn fill(shop: &Shop, admin: &TestClient) -> TestClient {
             ann.post(&path, review).await.expect(201);
         }
     }
+    ann.post("/v1/me/api-keys", json!({"name": "canary key"})).await.expect(201);
     let delivery =
         json!({"country": "DE", "postal_code": "canary postal", "email": "canary-cart@example.org"});
     ann.put(&format!("{}/delivery", new_cart(&ann).await), delivery).await.expect(200);

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use undercroft::application::people::accounts::create_admin;
 
 use super::{PASSWORD, erase, log_in, newcomer, register, try_log_in};
 use crate::support::emails::{emails_to, token_in, token_to};
@@ -261,4 +262,60 @@ async fn an_e_mail_leads_to_the_page_of_the_shop(shop: &Shop) {
     let token = mail.lines().find_map(|line| line.strip_prefix("https://shop.example/verify#")).unwrap();
     verify(server, token).await.expect(204);
     assert!(mail.contains(&terms().name), "{mail}");
+}
+
+on_both_engines!(a_user_who_becomes_an_administrator_has_no_valid_token_of_before, with_emails());
+async fn a_user_who_becomes_an_administrator_has_no_valid_token_of_before(shop: &Shop) {
+    let server = shop.server().await;
+    let (stranger, admin) = (newcomer(server, ANN).await, server.admin().await);
+    let change = async |client: &TestClient, address: &str| {
+        let body = json!({"email": address, "current_password": PASSWORD});
+        client.patch("/v1/me", body).await.expect(200);
+        token_to(server, address).await
+    };
+
+    // by the command of the operator, who knows nothing of the account
+    let token = change(&stranger, "stranger@example.org").await;
+    let new = serde_json::from_value(json!({"email": ANN, "password": "a password of the owner"})).unwrap();
+    let owner = create_admin(&shop.store, new, None).await.unwrap();
+    refused(&verify(server, &token).await);
+
+    // by another administrator
+    let bob = newcomer(server, "bob@example.org").await;
+    let id = bob.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned();
+    let token = change(&bob, "robert@example.org").await;
+    admin.patch(&format!("/admin/v1/users/{id}"), json!({"role": "admin"})).await.expect(200);
+    refused(&verify(server, &token).await);
+    let email: String =
+        value(&shop.database, "SELECT email FROM users WHERE id = $1", &[owner.id.into()]).await;
+    assert_eq!(email, ANN);
+}
+
+on_both_engines!(strangers_cannot_fill_an_inbox_by_changes_of_address, with_emails());
+async fn strangers_cannot_fill_an_inbox_by_changes_of_address(shop: &Shop) {
+    let server = shop.server().await;
+    for number in 0..7 {
+        let user = newcomer(server, &format!("user{number}@example.org")).await;
+        let address = if number % 2 == 0 { "inbox@example.org" } else { "INBOX@example.org" };
+        let body = json!({"email": address, "current_password": PASSWORD});
+        let response = user.patch("/v1/me", body).await;
+        assert_eq!(response.status, if number < 5 { 200 } else { 429 }, "{response}");
+    }
+}
+
+on_both_engines!(developers_read_e_mails_on_their_own_machine_alone, with_emails());
+async fn developers_read_e_mails_on_their_own_machine_alone(shop: &Shop) {
+    let server = shop.server().await;
+    newcomer(server, ANN).await;
+    let path = format!("/sandbox/emails?address={ANN}");
+    for (name, value) in [
+        ("host", "shop.example:8080"),
+        ("forwarded", "for=192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("via", "1.1 proxy"),
+    ] {
+        let response = server.guest().with(name, value).get(&path).await;
+        assert_eq!(response.problem(404), "email_not_found", "{name}");
+    }
+    server.guest().with("host", "localhost").get(&path).await.expect(200);
 }

@@ -3,6 +3,7 @@
 mod cancellation;
 mod concurrent_changes;
 mod discounts;
+mod holds;
 mod races;
 mod rates;
 mod requirements;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use undercroft::application::jobs::subscribers;
+use undercroft::application::people::granting::Granter;
 use undercroft::application::people::users::erase;
 use undercroft::application::selling::checkout::Checkout;
 use undercroft::application::subscriptions::lifecycle::SubscriptionChange;
@@ -110,7 +111,7 @@ async fn an_erased_user_has_no_subscription_and_buys_nothing(shop: &Shop) {
     subscribed.sql(&["UPDATE orders SET status = 'fulfilled'"]).await;
     let user_id: UserId = value(subscribed.database(), "SELECT id FROM users", &[]).await;
     let cart = cart(&subscribed.store, None, &[(subscribed.variant, 1)]).await;
-    erase(&subscribed.store, user_id).await.unwrap();
+    erase(&subscribed.store, Granter::Unlimited, user_id).await.unwrap();
     let ended = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
                  AND data ->> 'status' = 'cancelled'";
     assert_eq!((subscribed.status().await.as_str(), subscribed.number(ended).await), ("cancelled", 1));

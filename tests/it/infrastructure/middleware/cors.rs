@@ -155,10 +155,10 @@ async fn a_named_origin_is_returned_with_what_pages_may_read() {
                 ("access-control-allow-origin", origin),
                 ("access-control-allow-credentials", "true"),
                 ("access-control-expose-headers", "etag"),
-                ("vary", "origin"),
             ] {
                 assert_eq!(text(response.headers(), name), value, "{path}");
             }
+            assert!(response.headers().get_all("vary").iter().any(|value| value == "origin"), "{path}");
         }
     }
 }

@@ -31,6 +31,17 @@ async fn only_members_read_the_news() {
 }
 
 #[tokio::test]
+async fn an_unknown_route_is_a_problem_document_in_the_language_of_the_client() {
+    let service = edge::service().unwrap();
+    let response =
+        request(&service, Request::get("/none").header("accept-language", "de-CH, fr;q=0.5")).await;
+    assert_eq!(response.status(), 404);
+    let headers = response.headers();
+    assert_eq!(text(headers, "content-type"), "application/problem+json");
+    assert_eq!((text(headers, "content-language"), text(headers, "x-request-id").len()), ("de", 36));
+}
+
+#[tokio::test]
 async fn a_page_of_the_named_origin_reads_every_response_also_a_refusal() {
     let service = edge::service().unwrap();
     let from = |origin| Request::get("/news").header("origin", origin);

@@ -3,8 +3,13 @@
 mod cache;
 mod compression;
 mod cors;
+mod error_handling;
 mod example;
+mod jwt;
+mod logging;
+mod overload;
 mod rate_limits;
+mod request_validation;
 mod security_headers;
 
 use axum::Router;
@@ -12,8 +17,14 @@ use axum::body::Body;
 use http::{HeaderMap, Request, Response};
 use tower::ServiceExt;
 
+/// Sends a request to a router, with a host if it has none.
+async fn send(router: &Router, mut request: Request<Body>) -> Response<Body> {
+    request.headers_mut().entry("host").or_insert("service.example".parse().unwrap());
+    send_as_it_is(router, request).await
+}
+
 /// Sends a request to a router.
-async fn send(router: &Router, request: Request<Body>) -> Response<Body> {
+async fn send_as_it_is(router: &Router, request: Request<Body>) -> Response<Body> {
     let Ok(response) = router.clone().oneshot(request).await;
     response
 }

@@ -23,9 +23,9 @@ fn router(https_only: Option<Duration>) -> Router {
 #[tokio::test]
 async fn every_response_has_the_headers_and_keeps_its_own() {
     for (path, status, policy) in [
-        ("/", 200, "default-src 'none'; frame-ancestors 'none'"),
+        ("/", 200, "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
         ("/page", 200, FRAME),
-        ("/missing", 404, "default-src 'none'; frame-ancestors 'none'"),
+        ("/missing", 404, "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     ] {
         let response = send(&router(None), Request::get(path).body(Body::empty()).unwrap()).await;
         assert_eq!(response.status(), status, "{path}");

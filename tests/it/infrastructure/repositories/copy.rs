@@ -28,6 +28,12 @@ const MIGRATIONS: &str = concat!(
     include_str!("../../../../migrations/0005_user_tokens.sql"),
     include_str!("../../../../migrations/0008_feature_flags.sql"),
     include_str!("../../../../migrations/0009_audit_log.sql"),
+    include_str!("../../../../migrations/0010_roles.sql"),
+    include_str!("../../../../migrations/0011_api_keys.sql"),
+    include_str!("../../../../migrations/0012_access_token_keys.sql"),
+    include_str!("../../../../migrations/0013_product_contents.sql"),
+    include_str!("../../../../migrations/0014_holds.sql"),
+    include_str!("../../../../migrations/0015_one_time_passwords.sql"),
 );
 
 /// The most rows of a page.
@@ -194,11 +200,18 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
            occurred_at, NULL, id, NULL FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO user_tokens SELECT user_id, user_id, 'password_reset', token_hash, 'a@example.com', created_at, \
            created_at FROM sessions LIMIT 1",
-        "INSERT INTO files SELECT user_id, user_id, 'a', 'image/png', 1, token_hash, created_at FROM sessions LIMIT 1",
+        "INSERT INTO files SELECT user_id, user_id, 'a', 'image/png', 1, token_hash, created_at, NULL FROM sessions LIMIT 1",
+        "INSERT INTO api_keys SELECT user_id, user_id, 'a', 'uck_01234567', token_hash, '[]', created_at, NULL, NULL \
+           FROM sessions LIMIT 1",
+        "INSERT INTO access_token_keys SELECT user_id, created_at FROM sessions LIMIT 1",
+        "INSERT INTO one_time_passwords SELECT user_id, token_hash, 0, 0, NULL, created_at FROM sessions LIMIT 1",
+        "INSERT INTO recovery_codes SELECT user_id, token_hash FROM sessions LIMIT 1",
         "INSERT INTO product_files SELECT products.id, files.id FROM products, files LIMIT 1",
         "INSERT INTO unused_files SELECT id, created_at FROM users LIMIT 1",
         "INSERT INTO postponed_events SELECT 'none', seq, subject, 0, occurred_at, NULL FROM outbox LIMIT 1",
         "INSERT INTO feature_flags SELECT 'a', '', TRUE, FALSE, '[]', 10, 1, created_at, created_at FROM users LIMIT 1",
+        "INSERT INTO roles SELECT 'a', '', '[]', 1, created_at, created_at FROM users LIMIT 1",
+        "UPDATE users SET staff_role = 'a' WHERE role = 'admin'",
         "INSERT INTO tax_rules VALUES ('CH', 'none', 0, FALSE)",
         "INSERT INTO shipping_methods SELECT id, 'post', 'Post', '{}', 'none', 1, FALSE, '[]' FROM users LIMIT 1",
         "INSERT INTO discount_uses SELECT o.id, d.id FROM orders o, discounts d WHERE o.status = 'paid' LIMIT 1",

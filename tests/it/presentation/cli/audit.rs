@@ -5,7 +5,8 @@ use tempfile::TempDir;
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
-use super::{admin, run};
+use super::administrators::admin;
+use super::run;
 use crate::support::store::execute;
 
 /// Changes an entry, as only who owns the database can.

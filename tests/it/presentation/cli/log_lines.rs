@@ -11,6 +11,7 @@ fn line(form: &str) -> String {
     command
         .env("UNDERCROFT_LOG__FORMAT", "json")
         .env("UNDERCROFT_LOG__CLIENT_ADDRESS", form)
+        .env("UNDERCROFT_PAYMENTS__SANDBOX", "enabled")
         .env("UNDERCROFT_HTTP__TRUSTED_PROXIES", "[\"127.0.0.0/8\"]");
     let (mut server, address) = Server::start(&mut command);
     send(

@@ -1,8 +1,10 @@
 //! The commands: their output and exit codes.
 
+mod administrators;
 mod audit;
 mod backup;
 mod broker;
+mod canaries;
 mod command_line;
 mod copy;
 mod database_files;
@@ -219,81 +221,6 @@ fn invalid_settings_and_usage_exit_with_2() {
     let (code, output, errors) = run(folder.path(), &["sreve"]);
     assert_eq!((code, output.as_str()), (Some(2), ""));
     assert!(errors.contains("'sreve'"), "{errors}");
-}
-
-/// Runs `admin` with these arguments and this password on standard input.
-fn admin(folder: &Path, arguments: &[&str], password: &str) -> (Option<i32>, String, String) {
-    let mut command = undercroft(folder, arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // a process that refuses its arguments ends before it reads
-    let _ = child.stdin.take().unwrap().write_all(password.as_bytes());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-/// Logs in; returns the response.
-fn log_in(address: &str, email: &str, password: &str) -> String {
-    post(address, "/v1/sessions", &format!(r#"{{"email":"{email}","password":"{password}"}}"#))
-}
-
-#[test]
-fn admin_create_creates_an_administrator_or_replaces_the_password() {
-    let folder = TempDir::new().unwrap();
-    let create = ["admin", "create", "--email", "root@example.org", "--name", "Root", "--password-stdin"];
-    let mut ids = Vec::new();
-    let replaced = "; the password was replaced, and its sessions ended\n";
-    for (password, end) in [("first secret", "\n"), ("second secret", replaced)] {
-        let (code, output, errors) = admin(folder.path(), &create, &format!("{password}\n"));
-        assert_eq!(code, Some(0), "{errors}");
-        assert!(!output.contains("secret") && !errors.contains("secret"), "{output}{errors}");
-        let id = output.strip_prefix("root@example.org is an administrator (user ").expect(&output);
-        ids.push(id.strip_suffix(end).and_then(|id| id.strip_suffix(')')).expect(&output).to_owned());
-    }
-    assert_eq!(ids[0], ids[1], "the user is the same");
-    let (server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
-    assert!(log_in(&address, "root@example.org", "first secret").starts_with("HTTP/1.1 401 "));
-    let response = log_in(&address, "ROOT@example.org", "second secret");
-    assert!(response.starts_with("HTTP/1.1 201 ") && response.contains(r#""role":"admin""#), "{response}");
-    server.stop();
-}
-
-#[test]
-fn the_password_of_a_new_store_is_printed_but_not_logged() {
-    let folder = TempDir::new().unwrap();
-    let (mut server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
-    let email = server.wait_for_output("  administrator   ");
-    let password = server.wait_for_output("  password        ");
-    let password = password.split(' ').next().unwrap();
-    assert!(log_in(&address, &email, password).starts_with("HTTP/1.1 201 "));
-    let log = server.stop();
-    assert!(!log.contains(password), "{log}");
-}
-
-#[test]
-fn an_invalid_administrator_is_refused_and_no_store_is_set_up() {
-    let folder = TempDir::new().unwrap();
-    let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
-    for password in ["", "1234567", "two\nlines of it", &"p".repeat(129), &"p".repeat(100_000)] {
-        let (code, output, errors) = admin(folder.path(), &create, password);
-        assert_eq!((code, output.as_str()), (Some(2), ""), "{errors}");
-        assert!(errors.ends_with("a password is one line of 8 to 128 characters\n"), "{errors}");
-    }
-    for password in ["        ", "password1", "Root@example.org"] {
-        let (code, output, errors) = admin(folder.path(), &create, password);
-        assert_eq!((code, output.as_str()), (Some(2), ""), "{errors}");
-        assert!(errors.contains("the password is common"), "{errors}");
-    }
-    for arguments in [
-        &["admin", "create", "--email", "root", "--password-stdin"][..],
-        &["admin", "create", "--password-stdin"],
-        &["admin", "create", "--email", "root@example.org"],
-        &["admin"],
-    ] {
-        let (code, output, _) = admin(folder.path(), arguments, "long enough");
-        assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}");
-    }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
 }
 
 /// Runs a command whose output is read to the end of the first line; returns that line, the exit code and the errors.

@@ -3,17 +3,22 @@
 //! The policies of the routes are stated here once more: a route that has another one, and a new route that is not for
 //! users only, fail until it is decided here.
 
+mod callers;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::callers::{Caller, Means, Row, rows, with_access_token, with_each_credential, with_key};
 use super::contract::resources_of;
 use super::examples::{Operation, document, example, operations};
+use crate::support::http::order_of;
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
 /// The operations for everyone, by which no token is read.
 const PUBLIC: &[&str] = &[
+    "GET /.well-known/jwks.json",
     "GET /health/live",
     "GET /health/ready",
     "GET /openapi.json",
@@ -39,7 +44,9 @@ const ANYONE: &[&str] = &[
     "DELETE /v1/carts/{id}/items/{variant_id}",
     LOG_OUT,
     "GET /v1/carts/{id}",
+    "GET /v1/downloads/{id}",
     "GET /v1/orders/{id}",
+    "GET /v1/orders/{id}/files",
     "GET /v1/orders/{id}/invoice",
     "GET /v1/payments/{id}",
     "POST /v1/carts",
@@ -53,6 +60,30 @@ const ANYONE: &[&str] = &[
 ];
 /// The operation that accepts a token which is not valid any more.
 const LOG_OUT: &str = "DELETE /v1/sessions";
+/// The operations of users and administrators that require a session: API keys are refused.
+const WITH_SESSION: &[&str] = &[
+    "DELETE /admin/v1/api-keys/{id}",
+    "DELETE /admin/v1/roles/{name}",
+    "DELETE /admin/v1/users/{id}/totp",
+    "DELETE /v1/me",
+    "DELETE /v1/me/api-keys/{id}",
+    "DELETE /v1/me/sessions",
+    "DELETE /v1/me/sessions/{id}",
+    "DELETE /v1/me/totp",
+    "GET /admin/v1/api-keys",
+    "GET /v1/me/api-keys",
+    "GET /v1/me/sessions",
+    "PATCH /admin/v1/users/{id}",
+    "POST /admin/v1/roles",
+    "POST /v1/me/api-keys",
+    "POST /v1/me/totp",
+    "POST /v1/me/totp/confirm",
+    "POST /v1/me/totp/recovery-codes",
+    "POST /v1/sessions/token",
+    "PUT /admin/v1/roles/{name}",
+];
+/// The only permission of an API key with few scopes.
+const FEW: &str = "products:read";
 /// The ids in paths of resources without an owner, by the path before them.
 const WITHOUT_OWNER: &[&str] = &["/v1/products", "/v1/files"];
 
@@ -97,26 +128,9 @@ fn every_operation_has_the_policy_that_is_stated_for_it() {
         assert_eq!(Policy::documented(operation), Policy::stated(operation), "{operation}");
     }
     let names: BTreeSet<_> = operations.iter().map(ToString::to_string).collect();
-    for stated in PUBLIC.iter().chain(ANYONE) {
+    for stated in PUBLIC.iter().chain(ANYONE).chain(WITH_SESSION) {
         assert!(names.contains(*stated), "{stated} does not exist");
     }
-}
-
-/// The principals of the matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caller {
-    Guest,
-    Owner,
-    OtherCustomer,
-    Administrator,
-    EndedSession,
-}
-
-/// A caller with credentials of one kind.
-struct Row {
-    caller: Caller,
-    is_bearer: bool,
-    client: TestClient,
 }
 
 /// What the policy and the ownership of the resource require.
@@ -131,45 +145,28 @@ enum Expected {
 impl Row {
     /// What is expected of an operation; `is_owned` if its resource is that of the owner.
     fn expects(&self, operation: &Operation, is_owned: bool) -> Expected {
-        let has_session = !matches!(self.caller, Caller::Guest | Caller::EndedSession);
+        let is_known = !matches!(self.caller, Caller::Guest | Caller::EndedSession);
+        let has_session = matches!(self.means, Means::Bearer | Means::Cookie);
+        let is_refused = !has_session && WITH_SESSION.contains(&operation.to_string().as_str());
+        let is_in_scope =
+            self.means != Means::ApiKeyOfFewScopes || operation.described["x-required-permission"] == FEW;
         match Policy::stated(operation) {
             Policy::Public => return Expected::Allowed,
             Policy::Anyone if operation.to_string() == LOG_OUT => return Expected::Allowed,
-            Policy::Anyone if self.caller == Caller::EndedSession && self.is_bearer => {
+            Policy::Anyone if self.caller == Caller::EndedSession && self.means != Means::Cookie => {
                 return Expected::Refused(401);
             }
-            Policy::Users | Policy::Administrators if !has_session => return Expected::Refused(401),
-            Policy::Administrators if self.caller == Caller::Administrator => return Expected::Allowed,
+            Policy::Users | Policy::Administrators if !is_known => return Expected::Refused(401),
+            Policy::Users if is_refused => return Expected::Refused(403),
+            Policy::Administrators if self.caller == Caller::Administrator && is_in_scope && !is_refused => {
+                return Expected::Allowed;
+            }
             Policy::Administrators => return Expected::Refused(403),
             Policy::Anyone | Policy::Users => {}
         }
         let is_foreign = is_owned && self.caller != Caller::Owner;
         if is_foreign { Expected::Refused(404) } else { Expected::Allowed }
     }
-}
-
-/// The client with its token in a header, and the one with it in a cookie.
-fn with_each_credential(server: &TestServer, bearer: TestClient) -> [(bool, TestClient); 2] {
-    let token = bearer.header("authorization").trim_start_matches("Bearer ").to_owned();
-    let cookie = server.guest().with("cookie", &format!("undercroft_session={token}"));
-    [(true, bearer), (false, cookie)]
-}
-
-async fn rows(server: &TestServer, owner: &TestClient) -> Vec<Row> {
-    let ended = server.customer().await;
-    ended.delete("/v1/sessions").await.expect(204);
-    let callers = [
-        (Caller::Owner, owner.clone()),
-        (Caller::OtherCustomer, server.customer().await),
-        (Caller::Administrator, server.admin().await),
-        (Caller::EndedSession, ended),
-    ];
-    let mut rows = vec![Row { caller: Caller::Guest, is_bearer: false, client: server.guest() }];
-    for (caller, client) in callers {
-        let clients = with_each_credential(server, client);
-        rows.extend(clients.map(|(is_bearer, client)| Row { caller, is_bearer, client }));
-    }
-    rows
 }
 
 /// The owner's resource that an operation is about; `None` if it is about none.
@@ -192,7 +189,8 @@ async fn call(client: &TestClient, operation: &Operation, path: &str, document: 
 fn assert_expected(what: &str, expected: Expected, response: &TestResponse) {
     let problem = if response.status >= 400 { response.json() } else { Value::Null };
     let reason = problem["reason"].as_str().unwrap_or_default();
-    let is_refused = ["not_logged_in", "invalid_token", "not_allowed", "foreign_origin"].contains(&reason);
+    let is_refused = ["not_logged_in", "invalid_token", "not_allowed", "session_required", "foreign_origin"]
+        .contains(&reason);
     match expected {
         Expected::Allowed => assert!(!is_refused && response.status < 500, "{what}: {response}"),
         Expected::Refused(status) => {
@@ -207,11 +205,20 @@ fn assert_expected(what: &str, expected: Expected, response: &TestResponse) {
     }
 }
 
+/// The id of the content of a product that the owner buys.
+async fn bought_content(shop: &Shop, server: &TestServer, owner: &TestClient) -> String {
+    let order = order_of(owner, shop.product().with("kind", "digital").create().await).await;
+    let product = order["items"][0]["product_id"].as_str().unwrap();
+    let path = format!("/admin/v1/files?name=song.json&product_id={product}");
+    let file = server.admin().await.post(&path, json!("la la la")).await.expect(201);
+    file["id"].as_str().unwrap().to_owned()
+}
+
 /// What the owner reads of the own resources.
 async fn owners_reads(owner: &TestClient, resources: &[(&'static str, String)]) -> Vec<Value> {
     let mut read = Vec::new();
     for (kind, id) in resources {
-        if ["notifications", "me/sessions"].contains(kind) {
+        if ["notifications", "me/sessions", "me/api-keys"].contains(kind) {
             let list = owner.get(&format!("/v1/{kind}")).await.expect(200)["items"].clone();
             let item = list.as_array().unwrap().iter().find(|item| item["id"] == *id).unwrap().clone();
             read.push(json!([item["id"], item["read_at"]]));
@@ -232,6 +239,9 @@ async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(sh
     let mut resources = resources_of(server, &owner).await;
     let session = owner.get("/v1/me/sessions").await.expect(200)["items"][0]["id"].clone();
     resources.push(("me/sessions", session.as_str().unwrap().to_owned()));
+    resources.push(("downloads", bought_content(shop, server, &owner).await));
+    let key = owner.post("/v1/me/api-keys", json!({"name": "Own"})).await.expect(201)["id"].clone();
+    resources.push(("me/api-keys", key.as_str().unwrap().to_owned()));
     let before = owners_reads(&owner, &resources).await;
     let account = owner.get("/v1/me").await.expect(200);
     let marks: Vec<&str> = resources
@@ -254,7 +264,7 @@ async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(sh
             if expected == Expected::Allowed && !operation.method.is_safe() {
                 continue;
             }
-            let what = format!("{operation} by {:?}, bearer: {}", row.caller, row.is_bearer);
+            let what = format!("{operation} by {:?}, {:?}", row.caller, row.means);
             let response = call(&row.client, operation, &path, &document).await;
             assert_expected(&what, expected, &response);
             let may_see = row.caller == Caller::Owner || path.starts_with("/admin/");
@@ -277,9 +287,14 @@ async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(sh
             };
             let client = match row.caller {
                 Caller::Guest | Caller::EndedSession => client,
-                _ => with_each_credential(server, client)[usize::from(!row.is_bearer)].1.clone(),
+                _ => match row.means {
+                    Means::Bearer => client,
+                    Means::Cookie => with_each_credential(server, client)[1].1.clone(),
+                    Means::AccessToken => with_access_token(server, &client).await,
+                    Means::ApiKey | Means::ApiKeyOfFewScopes => with_key(server, &client, row.means).await,
+                },
             };
-            let what = format!("{operation} by {:?}, bearer: {}", row.caller, row.is_bearer);
+            let what = format!("{operation} by {:?}, {:?}", row.caller, row.means);
             assert_expected(&what, Expected::Allowed, &call(&client, operation, &path, &document).await);
             allowed += 1;
         }

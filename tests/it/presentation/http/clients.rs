@@ -10,10 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::events::EventBus;
 use undercroft::infrastructure::middleware::{Chain, Client, TrustedProxies};
 use undercroft::presentation::http::server::serve;
-use undercroft::settings::{HttpSettings, Settings};
+use undercroft::settings::HttpSettings;
 
 use crate::support::{Shop, TestServer};
 
@@ -33,10 +32,8 @@ async fn start() -> SocketAddr {
     };
     let router = Router::new().route("/", get(show));
     tokio::spawn(async move {
-        let settings = Settings { http: settings(), ..Settings::default() };
         let (chain, context) = (Chain::default(), Context::system());
-        serve(listener, router, chain, &settings, context, EventBus::default(), CancellationToken::new())
-            .await
+        serve(listener, router, chain, &settings(), context, CancellationToken::new()).await
     });
     address
 }

@@ -184,6 +184,30 @@ async fn an_invalid_parameter_is_named(shop: &Shop) {
     assert!(wrong_ids > 30, "only {wrong_ids} ids in paths were tried");
 }
 
+/// A reference with a description, not a copy beside a type of its own.
+#[test]
+fn a_schema_that_is_all_of_several_has_one_type() {
+    fn check(node: &Value, pointer: &str, found: &mut usize) {
+        if let Some(parts) = node["allOf"].as_array() {
+            *found += 1;
+            for part in parts {
+                let is_object = part["type"].is_null() || part["properties"].is_object();
+                assert!(is_object, "{pointer}: {part}");
+            }
+        }
+        match node {
+            Value::Object(members) => {
+                members.iter().for_each(|(name, member)| check(member, &format!("{pointer}/{name}"), found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| check(item, pointer, found)),
+            _ => {}
+        }
+    }
+    let mut found = 0;
+    check(&document(), "", &mut found);
+    assert!(found > 50, "only {found}");
+}
+
 /// Creates resources of a user; returns each with the part of the path that precedes its id.
 pub async fn resources_of(server: &TestServer, owner: &TestClient) -> Vec<(&'static str, String)> {
     let bought = server.product().price(1_000).stock(10).create().await;

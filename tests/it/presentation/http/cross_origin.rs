@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::events::EventBus;
-use undercroft::presentation::http::middleware::chain;
+use undercroft::infrastructure::middleware::Chain;
+use undercroft::presentation::http::middleware::{cors, security_headers};
 use undercroft::presentation::http::server::serve;
-use undercroft::settings::{CookieSameSite, HttpSettings, Settings};
+use undercroft::settings::{CookieSameSite, HttpSettings};
 
 use crate::support::{Shop, TestClient, TestServer};
 
@@ -79,11 +79,10 @@ async fn head_of(request: &str, http: HttpSettings) -> String {
         .route("/read", post(async |_: Bytes| "read"));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let chain = chain(&http, "https://api.shop.example");
-    let settings = Settings { http, ..Settings::default() };
-    let (context, bus, end) = (Context::system(), EventBus::default(), stop.clone());
-    let serving =
-        tokio::spawn(async move { serve(listener, router, chain, &settings, context, bus, end).await });
+    let security_headers = security_headers("https://api.shop.example");
+    let chain = Chain { security_headers, cors: cors(&http), ..Chain::default() };
+    let (context, end) = (Context::system(), stop.clone());
+    let serving = tokio::spawn(async move { serve(listener, router, chain, &http, context, end).await });
 
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(request.as_bytes()).await.unwrap();
@@ -116,7 +115,7 @@ async fn responses_of_the_server_have_the_headers_of_the_middleware() {
             "access-control-allow-origin: https://shop.example\r\n",
             "access-control-expose-headers: ",
             "x-content-type-options: nosniff\r\n",
-            "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n",
+            "content-security-policy: default-src 'none'; base-uri 'none'; frame-ancestors 'none'\r\n",
             "strict-transport-security: max-age=31536000\r\n",
             "content-type: application/problem+json\r\n",
         ] {

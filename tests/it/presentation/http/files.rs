@@ -158,7 +158,10 @@ async fn a_name_is_no_path_and_a_file_that_may_contain_scripts_is_saved(shop: &S
             "attachment; filename*=UTF-8''..%2F..%2Fa%22%3B%20b.svg"
         );
         assert_eq!(response.header("x-content-type-options"), "nosniff");
-        assert_eq!(response.header("content-security-policy"), "default-src 'none'");
+        assert_eq!(
+            response.header("content-security-policy"),
+            "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        );
         assert_eq!(&response.body[..], script);
     }
     let names: Vec<_> = stored(shop).iter().map(|path| path.file_name().unwrap().to_owned()).collect();

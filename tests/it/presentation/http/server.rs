@@ -1,5 +1,5 @@
-//! Time-outs, connection limits and the graceful shutdown of the HTTP server. The tests wait for effects on the client.
-//! The time-out under test is short, all others are long.
+//! Time-outs, connection limits and the graceful shutdown of the HTTP server. The tests wait for effects on the client;
+//! the time-out under test is short, all others are long.
 
 use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,12 +18,11 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use undercroft::infrastructure::events::EventBus;
-use undercroft::infrastructure::middleware::Chain;
+use undercroft::infrastructure::middleware::{Chain, LoggingMiddleware};
 use undercroft::{
     domain::context::Context,
     presentation::http::server::{DrainReport, serve},
-    settings::{HttpSettings, Settings},
+    settings::HttpSettings,
 };
 
 /// Longer than every time-out under test; a test that waits for it fails.
@@ -46,6 +45,7 @@ impl Running {
         let mut settings = HttpSettings {
             header_timeout: long,
             body_timeout: long,
+            send_timeout: long,
             idle_timeout: long,
             request_timeout: long,
             shutdown_grace: long,
@@ -55,9 +55,8 @@ impl Running {
         let report = tokio::spawn({
             let (stop, context) = (stop.clone(), Context::system());
             async move {
-                let (chain, settings) =
-                    (Chain::default(), Settings { http: settings, ..Settings::default() });
-                serve(listener, router, chain, &settings, context, EventBus::default(), stop).await
+                let chain = Chain { logging: Some(LoggingMiddleware::default()), ..Chain::default() };
+                serve(listener, router, chain, &settings, context, stop).await
             }
         });
         Self { address, stop, report }
@@ -221,8 +220,7 @@ async fn a_slow_body_leads_to_status_408_and_the_connection_is_closed() {
         response.contains("connection: close") && response.contains(r#""code":"request_too_slow""#),
         "{response}"
     );
-    let end = client.0.read(&mut [0]).await.unwrap();
-    assert_eq!(end, 0);
+    assert_eq!(client.0.read(&mut [0]).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -264,7 +262,7 @@ async fn a_client_that_does_not_read_its_response_is_disconnected() {
         async { Body::from_stream(chunks) }
     };
     let router = Router::new().route("/endless", get(endless));
-    let server = Running::start(router, |http| http.idle_timeout = SHORT).await;
+    let server = Running::start(router, |http| http.send_timeout = SHORT).await;
     let mut client = server.connect().await;
     client.send("GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n").await;
     client.0.read_u8().await.expect("the response begins");

@@ -10,6 +10,7 @@ use super::examples::{Operation, document, example, operations, resolve};
 use crate::support::emails::token_to;
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
 use crate::support::store::{execute, fail_placed_orders, manual_capture, value};
+use crate::support::totp::{code_at, enrol, set_password};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, unique};
 
 const PASSWORD: &str = "correct horse";
@@ -177,6 +178,9 @@ impl Resources<'_> {
                 self.created("discounts", discount(&name)).await;
                 json!({"code": name})
             }
+            (method, "/v1/me/totp" | "/v1/me/totp/confirm" | "/v1/me/totp/recovery-codes") => {
+                self.one_time_password(method, &operation.path).await
+            }
             ("POST", "/v1/sessions") => {
                 let account = json!({"email": format!("{name}@example.org"), "password": PASSWORD});
                 self.server.guest().post("/v1/users", account.clone()).await.expect(201);
@@ -184,6 +188,8 @@ impl Resources<'_> {
             }
             ("POST", "/admin/v1/subscribers/{name}/replay") => json!({"type": "order.paid"}),
             ("POST", "/admin/v1/jobs") => job(&name),
+            ("POST", "/admin/v1/roles") => json!({"name": name, "permissions": ["orders:read"]}),
+            ("PATCH", "/admin/v1/users/{id}") => json!({"role": "admin"}),
             ("POST", "/admin/v1/files") => json!("the content of a file"),
             ("POST", "/v1/users") => json!({"email": format!("{name}@example.org"), "password": PASSWORD}),
             ("POST", "/v1/email-verifications") => json!({"token": self.token("email-verification").await}),
@@ -218,9 +224,14 @@ impl Resources<'_> {
         match resource {
             "categories" => self.created("categories", json!({"name": unique("category")})).await,
             "dead-letters" => self.dead_letter().await,
+            "downloads" => self.content().await,
             "emails" => self.failed_email().await,
             "events" => self.event().await,
             "files" => self.created("files?name=a.json", json!("the content of a file")).await,
+            "api-keys" | "me" if operation.path.contains("api-keys") => {
+                let created = self.user.post("/v1/me/api-keys", json!({"name": "Warehouse"})).await;
+                text(&created.expect(201)["id"])
+            }
             "me" => text(&self.user.get("/v1/me/sessions").await.expect(200)["items"][0]["id"]),
             "jobs" => text(&self.admin.post("/admin/v1/jobs", job(&unique("name"))).await.expect(202)["id"]),
             "subscribers" => "notifications".to_owned(),
@@ -236,11 +247,15 @@ impl Resources<'_> {
                 self.admin.put("/admin/v1/feature-flags/gift_wrap", flag).await.expect(200);
                 "gift_wrap".to_owned()
             }
+            "roles" => {
+                let role = json!({"name": unique("role"), "permissions": ["orders:read"]});
+                text(&self.admin.post("/admin/v1/roles", role).await.expect(201)["name"])
+            }
             "inventory" => self.shop.product().create().await.to_string(),
             "notifications" => self.notification().await,
             "orders" => {
                 let order = self.order().await;
-                if last == "refund" {
+                if ["refund", "files"].contains(&last) {
                     let capture = format!("/admin/v1/orders/{order}/capture");
                     self.admin.post(&capture, json!({})).await.expect(201);
                 }
@@ -283,6 +298,21 @@ impl Resources<'_> {
         if operation.method == Method::POST { format!("{page}?decision=approve") } else { page }
     }
 
+    /// The body of an operation on one-time passwords.
+    async fn one_time_password(&self, method: &str, path: &str) -> Value {
+        set_password(self.shop, self.user, PASSWORD).await;
+        let password = json!({"current_password": PASSWORD});
+        if path.ends_with("confirm") {
+            let begun = self.user.post("/v1/me/totp", password).await.expect(201);
+            return json!({"one_time_password": code_at(begun["secret"].as_str().unwrap(), self.shop.now())});
+        }
+        if method == "POST" && path.ends_with("totp") {
+            return password;
+        }
+        let (_, codes) = enrol(self.shop, self.user, PASSWORD).await;
+        json!({"current_password": PASSWORD, "recovery_code": codes[0]})
+    }
+
     /// An order of one piece, with its payment authorized.
     async fn bought(&self) -> Value {
         order_of(self.user, self.shop.product().create().await).await
@@ -295,6 +325,16 @@ impl Resources<'_> {
     async fn subscription(&self) -> String {
         order_of(self.user, self.shop.product().subscription().create().await).await;
         text(&self.user.get("/v1/subscriptions").await.expect(200)["items"][0]["id"])
+    }
+
+    /// The content of a product that the user bought; returns its id.
+    async fn content(&self) -> String {
+        let order = order_of(self.user, self.shop.product().with("kind", "digital").create().await).await;
+        let capture = format!("/admin/v1/orders/{}/capture", text(&order["id"]));
+        self.admin.post(&capture, json!({})).await.expect(201);
+        let product = text(&order["items"][0]["product_id"]);
+        let file = format!("files?name=a.json&product_id={product}");
+        self.created(&file, json!("the content of a product")).await
     }
 
     /// Makes an event of an order a dead letter of the subscriber of notifications; returns its id.

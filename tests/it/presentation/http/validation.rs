@@ -20,8 +20,8 @@ use tower::ServiceExt;
 use undercroft::{
     domain::{country::Country, discount::DiscountKind, money::Money},
     infrastructure::exceptions::{Fault, Location, ValidationException},
+    infrastructure::middleware::BodyLimit,
     presentation::http::{
-        body_limit::BodyLimit,
         idempotency_key::Idempotent,
         json::{self, Json},
         query::{Path, Query},

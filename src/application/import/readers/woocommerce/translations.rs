@@ -6,6 +6,7 @@
 //! A name that was changed stands after the newer one. `pt` has the names of Portugal and of Brazil.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use crate::application::import::line::Fields;
 
@@ -28,20 +29,37 @@ const LANGUAGES: [&str; 15] = [
     include_str!("headers/uk.toml"),
 ];
 
-/// The names of columns in a language, by their English names.
+/// The names of columns in a language, normalized, by their English names.
 struct Language(BTreeMap<String, Vec<String>>);
+
+/// The languages of the files.
+static OTHERS: LazyLock<Vec<Language>> =
+    LazyLock::new(|| LANGUAGES.iter().filter_map(|file| Language::parse(file).ok()).collect());
+
+/// The English names, those of all languages.
+static ENGLISH: LazyLock<Language> = LazyLock::new(|| {
+    let names = OTHERS.iter().flat_map(|Language(names)| names.keys());
+    Language::of(names.map(|name| (name.clone(), vec![name.clone()])).collect())
+});
 
 impl Language {
     /// Reads the file of a language. A test reads all files.
     fn parse(file: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(file).map(Self)
+        toml::from_str(file).map(Self::of)
+    }
+
+    fn of(mut names: BTreeMap<String, Vec<String>>) -> Self {
+        for name in names.values_mut().flatten() {
+            *name = normalized(name);
+        }
+        Self(names)
     }
 
     /// Returns the English name of a column, if it is known in this language.
     fn english(&self, column: &str) -> Option<String> {
         let column = normalized(column);
         self.0.iter().find_map(|(english, names)| {
-            let found = names.iter().find_map(|name| placeholder_of(&column, &normalized(name)))?;
+            let found = names.iter().find_map(|name| placeholder_of(&column, name))?;
             Some(english.replace("%d", found).replace("%s", found))
         })
     }
@@ -55,16 +73,8 @@ impl Language {
 /// Returns a header with the English names of its columns, if more of them are known in another language than in
 /// English. Columns that are not known keep their names.
 pub(in super::super) fn in_english(header: &Fields) -> Fields {
-    let languages: Vec<_> = LANGUAGES.iter().filter_map(|file| Language::parse(file).ok()).collect();
-    let english = Language(
-        languages
-            .iter()
-            .flat_map(|Language(names)| names.keys())
-            .map(|name| (name.clone(), vec![name.clone()]))
-            .collect(),
-    );
-    let mut best = (&english, english.known(header));
-    for language in &languages {
+    let mut best = (&*ENGLISH, ENGLISH.known(header));
+    for language in &*OTHERS {
         let known = language.known(header);
         if known > best.1 {
             best = (language, known);
@@ -114,7 +124,7 @@ mod tests {
             ] {
                 assert!(!names(english).is_empty());
             }
-            let mut all: Vec<_> = language.0.values().flatten().map(|name| normalized(name)).collect();
+            let mut all: Vec<_> = language.0.values().flatten().collect();
             let count = all.len();
             all.sort_unstable();
             all.dedup();

@@ -1,0 +1,3 @@
+//! What the targets of cargo-fuzz share.
+
+pub mod parsers;

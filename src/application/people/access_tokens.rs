@@ -1,0 +1,170 @@
+//! Access tokens: signed JSON Web Tokens (RFC 9068) by which other services know a user without a query.
+//!
+//! A session is exchanged for one. At this store it is valid as long as the session, at other services until it
+//! expires, after ten minutes. The keys are derived from the secret of the store;
+//! docs/decisions/0023-api-keys-and-access-tokens.md has the reasons.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::application::Store;
+use crate::domain::access_token::{
+    ACCESS_TOKEN_LIFETIME, AccessTokenKey, ROTATION, published_keys, signing_key,
+};
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::time::later;
+use crate::domain::user::{Role, Session, User};
+use crate::infrastructure::exceptions::{Failure, Technical};
+use crate::infrastructure::guards::{Means, Principal};
+use crate::infrastructure::middleware::jwt::{Algorithm, Expected, KeySet, TokenSigner, verify};
+use crate::infrastructure::repositories::{AccessTokenKeyRepository, StaffRoleRepository};
+
+use super::sessions;
+
+/// The type of access tokens (RFC 9068 section 2.1).
+const TYPE: &str = "at+jwt";
+/// The name of the store as an OAuth 2.0 client, which the profile requires.
+const CLIENT: &str = "undercroft";
+
+/// A token that was issued.
+#[derive(Clone)]
+pub struct IssuedAccessToken {
+    /// The token.
+    pub text: String,
+    /// The time at which it expires, UTC.
+    pub expires_at: Timestamp,
+    /// Its lifetime in seconds.
+    pub expires_in: i64,
+}
+
+/// The claims of a token.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: UserId,
+    client_id: &'static str,
+    iat: i64,
+    exp: i64,
+    jti: Uuid,
+    sid: SessionId,
+    roles: [Role; 1],
+}
+
+/// Issues a token for a user with a session.
+pub async fn issue(store: &Store, user: &User, session: &Session) -> Result<IssuedAccessToken, Failure> {
+    let (keys, now) = (keys(store).await?, store.now());
+    let key = match signing_key(&keys, now) {
+        Some(key) => *key,
+        None => first_key(store).await?,
+    };
+    let expires_at = later(now, ACCESS_TOKEN_LIFETIME).min(session.expires_at);
+    let claims = Claims {
+        iss: &store.terms.issuer,
+        aud: &store.terms.issuer,
+        sub: user.id,
+        client_id: CLIENT,
+        iat: now.as_second(),
+        exp: expires_at.as_second(),
+        jti: store.database().context().ids.uuid(),
+        sid: session.id(),
+        roles: [user.role],
+    };
+    let signed = signer(store, &key)?.sign(TYPE, &claims);
+    let text = signed.map_err(|error| Technical::internal(format!("a token was not signed: {error}")))?;
+    Ok(IssuedAccessToken { text, expires_at, expires_in: expires_at.duration_since(now).as_secs() })
+}
+
+/// Returns the user of a token; `None` if it is not valid, or its session has ended.
+pub(super) async fn by_text(store: &Store, text: &str) -> Result<Option<Principal>, Failure> {
+    let (found, now) = (keys(store).await?, store.now());
+    let mut set = KeySet::default();
+    for key in published_keys(&found, now) {
+        set = set.and(signer(store, key)?.key_set());
+    }
+    let expected = Expected {
+        issuer: store.terms.issuer.clone(),
+        audience: store.terms.issuer.clone(),
+        types: vec![Some(TYPE)],
+        algorithms: vec![Algorithm::EdDsa],
+    };
+    let claims = match verify(text, &set, &expected, now) {
+        Ok(claims) => claims,
+        Err(error) => {
+            tracing::debug!(%error, "an access token was refused");
+            return Ok(None);
+        }
+    };
+    let ids = claims.subject().parse().ok().zip(claims.text("sid").and_then(|id| id.parse().ok()));
+    match ids {
+        Some((user_id, session_id)) => by_session(store, user_id, session_id).await,
+        None => Ok(None),
+    }
+}
+
+/// Returns a user with an access token of a session; `None` if the session has ended.
+pub(super) async fn by_session(
+    store: &Store,
+    user_id: UserId,
+    session_id: SessionId,
+) -> Result<Option<Principal>, Failure> {
+    let sessions = sessions::of_user(store, user_id).await?;
+    if sessions.iter().all(|session| session.id() != session_id) {
+        return Ok(None);
+    }
+    let mut connection = store.database().read().await?;
+    let Some(user) = connection.find::<User>(user_id).await? else { return Ok(None) };
+    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user).await?;
+    Ok(Some(Principal::new(user, Means::AccessToken { session_id }, permissions)))
+}
+
+/// Returns the public keys as a JSON Web Key Set has them.
+pub async fn published(store: &Store) -> Result<Vec<Value>, Failure> {
+    let keys = keys(store).await?;
+    published_keys(&keys, store.now()).iter().map(|key| Ok(signer(store, key)?.jwk())).collect()
+}
+
+/// Creates a key, which signs after it was published for an hour.
+pub async fn rotate(store: &Store) -> Result<(), Failure> {
+    let write = store.database().write((), async |work, ()| {
+        let keys = AccessTokenKeyRepository::lock_all(work).await?;
+        AccessTokenKeyRepository::add(work, &keys).await.map(drop)
+    });
+    Ok(write.await?)
+}
+
+/// Creates a key if the newest is 30 days old; returns whether it was. There is none before the first token.
+pub(crate) async fn rotate_if_due(store: &Store) -> Result<bool, Failure> {
+    let newest = keys(store).await?.pop();
+    let is_due = newest.is_some_and(|key| later(key.created_at, ROTATION) <= store.now());
+    if is_due {
+        rotate(store).await?;
+    }
+    Ok(is_due)
+}
+
+async fn keys(store: &Store) -> Result<Vec<AccessTokenKey>, Failure> {
+    let mut connection = store.database().read().await?;
+    Ok(AccessTokenKeyRepository(&mut connection).all().await?)
+}
+
+/// Returns the first key, which is created unless another request did.
+async fn first_key(store: &Store) -> Result<AccessTokenKey, Failure> {
+    let write = store.database().write((), async |work, ()| {
+        let keys = AccessTokenKeyRepository::lock_all(work).await?;
+        match signing_key(&keys, work.now()) {
+            Some(key) => Ok(*key),
+            None => AccessTokenKeyRepository::add(work, &keys).await,
+        }
+    });
+    Ok(write.await?)
+}
+
+/// Returns the private key.
+fn signer(store: &Store, key: &AccessTokenKey) -> Result<TokenSigner, Failure> {
+    let seed = store.database().signing_key().sign("access token key", key.id.0.as_bytes());
+    let signer = TokenSigner::new(key.id.to_string(), &seed);
+    Ok(signer.ok_or_else(|| Technical::internal("a key of access tokens cannot be derived"))?)
+}

@@ -1,0 +1,174 @@
+//! API keys: programs act by them for the user who created them.
+//!
+//! Creating one takes no idempotency key, since the response holds the key, of which the store keeps only the hash.
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::application::Store;
+use crate::domain::api_key::{API_KEY_BYTES, ApiKey, ApiKeyText, MAX_API_KEYS};
+use crate::domain::audit::SecurityAction;
+use crate::domain::ids::{ApiKeyId, UserId};
+use crate::domain::permission::{Permission, Permissions};
+use crate::domain::time::{earlier, later};
+use crate::domain::user::User;
+use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
+use crate::infrastructure::repositories::{ApiKeyFilter, ApiKeyRepository, Page, UnitOfWork};
+
+use super::users;
+
+/// The least time between two recorded uses of a key.
+const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
+
+/// The API key to create.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateApiKey {
+    /// The name, such as that of the program that uses the key.
+    #[schema(min_length = 1, max_length = 100, example = "Warehouse")]
+    pub name: String,
+    /// The permissions of the key, of those that the user has. If it is empty or omitted, the key calls no operation of
+    /// administrators.
+    #[serde(default)]
+    #[schema(default = json!([]), max_items = 128)]
+    pub scopes: Vec<Permission>,
+    /// The number of days after which the key expires. If omitted, it does not expire.
+    #[schema(nullable = false, minimum = 1, maximum = 3650)]
+    pub lifetime_days: Option<i64>,
+}
+
+/// An API key that was created.
+#[derive(Debug, Clone)]
+pub struct CreatedApiKey {
+    /// The key as it is stored.
+    pub api_key: ApiKey,
+    /// The text. The store keeps only its hash.
+    pub text: ApiKeyText,
+}
+
+/// Creates a key of a user who has these permissions.
+///
+/// # Errors
+///
+/// A [`ValidationException`] for a scope that the user does not have, and [`Conflict::TooManyApiKeys`].
+pub async fn create(
+    store: &Store,
+    (user_id, permissions): (UserId, Permissions),
+    new: CreateApiKey,
+) -> Result<CreatedApiKey, Failure> {
+    check_scopes(permissions, &new.scopes)?;
+    let given = (user_id, new);
+    store.database().write(given, async |work, (user_id, new)| create_in(work, *user_id, new).await).await
+}
+
+async fn create_in(
+    work: &mut UnitOfWork,
+    user_id: UserId,
+    new: &CreateApiKey,
+) -> Result<CreatedApiKey, Failure> {
+    users::lock_not_erased(work, user_id).await?;
+    if ApiKeyRepository::lock_count(work, user_id).await? >= MAX_API_KEYS {
+        return Err(Conflict::TooManyApiKeys.into());
+    }
+    let (mut secret, now) = ([0; API_KEY_BYTES], work.now());
+    work.secret(&mut secret);
+    let text = ApiKeyText::new(secret);
+    let lifetime = new.lifetime_days.map(|days| SignedDuration::from_hours(days.saturating_mul(24)));
+    let api_key = ApiKey {
+        id: work.id(),
+        user_id,
+        name: new.name.clone(),
+        hint: text.hint().to_owned(),
+        key_hash: text.hash(),
+        scopes: new.scopes.iter().copied().collect(),
+        created_at: now,
+        expires_at: lifetime.map(|lifetime| later(now, lifetime)),
+        last_used_at: None,
+    };
+    work.insert(&api_key).await?;
+    work.record_api_key(SecurityAction::ApiKeyCreated, api_key.id);
+    Ok(CreatedApiKey { api_key, text })
+}
+
+/// Fails for a scope that is not one of the permissions.
+fn check_scopes(permissions: Permissions, scopes: &[Permission]) -> Result<(), Failure> {
+    let missing = scopes.iter().position(|&scope| !permissions.contains(scope));
+    let Some(index) = missing else { return Ok(()) };
+    let allowed = permissions.iter().map(|permission| json!(permission)).collect();
+    Err(ValidationException::one(format!("/scopes/{index}").as_str(), Fault::NotAllowed { allowed }).into())
+}
+
+/// Returns the key with this hash of its text, and its user; `None` if it was revoked or has expired. The use is
+/// recorded, at most once in [`USE_INTERVAL`].
+pub async fn by_hash(store: &Store, key_hash: &[u8]) -> Result<Option<(User, ApiKey)>, Failure> {
+    let now = store.now();
+    let mut connection = store.database().read().await?;
+    let found = ApiKeyRepository(&mut connection).by_hash(key_hash, now).await?;
+    drop(connection);
+    if let Some((_, api_key)) = &found
+        && api_key.last_used_at.is_none_or(|used_at| used_at <= earlier(now, USE_INTERVAL))
+    {
+        record_use(store, api_key.id).await;
+    }
+    Ok(found)
+}
+
+/// Records the use of a key. A store that cannot write, such as a standby, still serves reads.
+async fn record_use(store: &Store, id: ApiKeyId) {
+    let write = store.database().write(id, async |work, &id| {
+        let before = earlier(work.now(), USE_INTERVAL);
+        ApiKeyRepository::record_use(work, id, before).await
+    });
+    if let Err(error) = write.await {
+        tracing::debug!(%error, "the use of an API key was not recorded");
+    }
+}
+
+/// Returns the keys of a user, the newest first.
+pub async fn of_user(store: &Store, user_id: UserId) -> Result<Vec<ApiKey>, Failure> {
+    let mut connection = store.database().read().await?;
+    Ok(ApiKeyRepository(&mut connection).of_user(user_id).await?)
+}
+
+/// Returns a page of the keys of all users, newest first.
+pub async fn list(
+    store: &Store,
+    filter: ApiKeyFilter,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Page<ApiKey>, Failure> {
+    let request = store.database().page_request(limit, cursor);
+    let mut connection = store.database().read().await?;
+    Ok(ApiKeyRepository(&mut connection).list(&filter, &request).await?)
+}
+
+/// Revokes a key of a user.
+///
+/// # Errors
+///
+/// [`NotFound::ApiKey`].
+pub async fn revoke_own(store: &Store, user_id: UserId, id: ApiKeyId) -> Result<(), Failure> {
+    let write = store.database().write((user_id, id), async |work, &(user_id, id)| {
+        if !ApiKeyRepository::remove_own(work, user_id, id).await? {
+            return Err(NotFound::ApiKey.into());
+        }
+        work.record_api_key(SecurityAction::ApiKeyRevoked, id);
+        Ok(())
+    });
+    write.await
+}
+
+/// Revokes a key of any user, as an administrator.
+///
+/// # Errors
+///
+/// [`NotFound::ApiKey`].
+pub async fn revoke(store: &Store, id: ApiKeyId) -> Result<(), Failure> {
+    let write = store.database().write(id, async |work, &id| {
+        let removed = work.remove::<ApiKey>(id).await?;
+        if removed { Ok(()) } else { Err(NotFound::ApiKey.into()) }
+    });
+    write.await
+}

@@ -1,0 +1,90 @@
+//! Authentication: who sends a request, by the text of its credential.
+
+use std::sync::Arc;
+
+use crate::application::Store;
+use crate::domain::api_key::{API_KEY_PREFIX, ApiKeyText};
+use crate::domain::ids::UserId;
+use crate::domain::user::{User, token_hash};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::guards::{Credentials, Means, Principal};
+
+use crate::infrastructure::middleware::jwt::stated_issuer;
+use crate::infrastructure::repositories::StaffRoleRepository;
+
+use super::{access_tokens, api_keys, identities, sessions};
+
+/// Returns the credentials of a text: an API key, an access token, or the token of a session.
+pub async fn credentials(store: &Store, text: &str) -> Result<Credentials, Failure> {
+    // the token of a session has no dot
+    let found = if text.starts_with(API_KEY_PREFIX) {
+        by_api_key(store, text).await?
+    } else if text.contains('.') {
+        by_signed_token(store, text).await?
+    } else {
+        by_session(store, &token_hash(text)).await?
+    };
+    Ok(valid(store, found))
+}
+
+/// Returns the credentials of the token of a session, which a cookie has: it has no API key and no other token.
+pub async fn session_credentials(store: &Store, text: &str) -> Result<Credentials, Failure> {
+    let found = by_session(store, &token_hash(text)).await?;
+    Ok(found.map_or(Credentials::Invalid, |principal| Credentials::Valid(Arc::new(principal))))
+}
+
+/// Returns the credentials by which a principal authenticated, as they are now.
+pub async fn reload(store: &Store, principal: &Principal) -> Result<Credentials, Failure> {
+    let found = match &principal.means {
+        Means::Session(session) => by_session(store, &session.token_hash).await?,
+        Means::ApiKey(api_key) => by_key_hash(store, &api_key.key_hash).await?,
+        Means::IssuerToken => by_issuer(store, principal.user.id).await?,
+        Means::AccessToken { session_id } => {
+            access_tokens::by_session(store, principal.user.id, *session_id).await?
+        }
+    };
+    Ok(valid(store, found))
+}
+
+/// Returns the credentials of the principal that was found, if any.
+fn valid(store: &Store, found: Option<Principal>) -> Credentials {
+    let are_required = store.terms.accounts.administrators_use_one_time_passwords;
+    found.map_or(Credentials::Invalid, |principal| {
+        Credentials::Valid(Arc::new(principal.with_one_time_passwords(are_required)))
+    })
+}
+
+/// Returns the user of a token of the store, or of the issuer that it states if the store trusts that.
+async fn by_signed_token(store: &Store, text: &str) -> Result<Option<Principal>, Failure> {
+    let issuer = store.infrastructure.issuer.as_ref();
+    match issuer.filter(|issuer| stated_issuer(text).is_some_and(|stated| stated == issuer.name())) {
+        Some(issuer) => identities::by_text(store, issuer, text).await,
+        None => access_tokens::by_text(store, text).await,
+    }
+}
+
+async fn by_issuer(store: &Store, user_id: UserId) -> Result<Option<Principal>, Failure> {
+    let user: Option<User> = store.database().read().await?.find(user_id).await?;
+    match user.filter(|user| user.erased_at.is_none()) {
+        Some(user) => identities::by_user(store, user).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn by_api_key(store: &Store, text: &str) -> Result<Option<Principal>, Failure> {
+    match ApiKeyText::parse(text) {
+        Some(text) => by_key_hash(store, &text.hash()).await,
+        None => Ok(None),
+    }
+}
+
+async fn by_key_hash(store: &Store, key_hash: &[u8]) -> Result<Option<Principal>, Failure> {
+    let Some((user, api_key)) = api_keys::by_hash(store, key_hash).await? else { return Ok(None) };
+    let mut connection = store.database().read().await?;
+    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user).await?;
+    Ok(Some(Principal::new(user, Means::ApiKey(api_key), permissions)))
+}
+
+async fn by_session(store: &Store, token_hash: &[u8]) -> Result<Option<Principal>, Failure> {
+    sessions::by_token_hash(store, token_hash).await
+}

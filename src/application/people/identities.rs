@@ -1,0 +1,101 @@
+//! Users of an identity provider: its tokens are accepted, and its subjects are users of the store.
+
+use serde_json::Value;
+
+use crate::application::{IdentityTerms, Store};
+use crate::domain::audit::SecurityAction;
+use crate::domain::events::UserRegistered;
+use crate::domain::user::{Role, User, is_email};
+use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::guards::{Means, Principal};
+use crate::infrastructure::middleware::jwt::{Claims, TrustedIssuer};
+use crate::infrastructure::repositories::{
+    IdentityRepository, StaffRoleRepository, UnitOfWork, UserRepository,
+};
+
+/// Returns the user of a token of the issuer; `None` if the token is not valid, or its subject is no user and does not
+/// become one.
+pub(super) async fn by_text(
+    store: &Store,
+    issuer: &TrustedIssuer,
+    text: &str,
+) -> Result<Option<Principal>, Failure> {
+    let claims = match issuer.verify(text, store.now()).await {
+        Ok(claims) => claims,
+        Err(error) => {
+            tracing::debug!(%error, "a token of the issuer was refused");
+            return Ok(None);
+        }
+    };
+    let (provider, subject) = (issuer.name().to_owned(), claims.subject().to_owned());
+    let mut connection = store.database().read().await?;
+    let found = IdentityRepository(&mut connection).user(&provider, &subject).await?;
+    drop(connection);
+    let found = match (found, verified_email(&claims)) {
+        (Some(user), _) => Some(user),
+        (None, Some(email)) => {
+            let given = (provider, subject, email, store.terms.identities);
+            let write = store.database().write(given, async |work, (provider, subject, email, terms)| {
+                connect(work, (provider, subject), email, *terms).await
+            });
+            write.await?
+        }
+        (None, None) => None,
+    };
+    let Some(user) = found else { return Ok(None) };
+    by_user(store, user).await.map(Some)
+}
+
+/// Returns a user with a token of the issuer.
+pub(super) async fn by_user(store: &Store, user: User) -> Result<Principal, Failure> {
+    let mut connection = store.database().read().await?;
+    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user).await?;
+    Ok(Principal::new(user, Means::IssuerToken, permissions))
+}
+
+/// Returns the e-mail address of a token, if the issuer states that it is verified.
+fn verified_email(claims: &Claims) -> Option<String> {
+    let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
+    claims.text("email").filter(|email| is_verified && is_email(email)).map(str::to_owned)
+}
+
+/// Connects a subject to the customer with its e-mail address, or to a new customer, if the terms allow it.
+async fn connect(
+    work: &mut UnitOfWork,
+    (provider, subject): (&str, &str),
+    email: &str,
+    terms: IdentityTerms,
+) -> Result<Option<User>, Failure> {
+    work.lock_name(&format!("identity {provider} {subject}")).await?;
+    if let Some(known) = IdentityRepository(work).user(provider, subject).await? {
+        return Ok(Some(known));
+    }
+    let user = match UserRepository(work).by_email(email).await? {
+        // an address that is not verified may have been registered by someone else
+        Some(user) => Some(user).filter(|user| {
+            terms.links_by_email && user.email_verified_at.is_some() && user.role == Role::Customer
+        }),
+        None if terms.creates_users => create(work, email).await?,
+        None => None,
+    };
+    if let Some(user) = &user {
+        IdentityRepository::connect(work, (provider, subject), user.id).await?;
+        work.record(SecurityAction::IdentityConnected, Some(user.id));
+    }
+    Ok(user)
+}
+
+/// Creates a customer whose address is verified; `None` if the address was taken meanwhile.
+async fn create(work: &mut UnitOfWork, email: &str) -> Result<Option<User>, Failure> {
+    let now = work.now();
+    let user = User {
+        email_verified_at: Some(now),
+        ..User::new(work.id(), email.to_owned(), String::new(), Role::Customer, now)
+    };
+    if !UserRepository::insert_unique_email(work, &user).await? {
+        return Ok(None);
+    }
+    work.record(SecurityAction::Registered, Some(user.id));
+    work.publish(&UserRegistered { user_id: user.id }).await?;
+    Ok(Some(user))
+}

@@ -1,0 +1,115 @@
+//! The public keys of identity providers, by OpenID Connect Discovery 1.0: over HTTPS, or over HTTP from this machine.
+//!
+//! The operator names the issuer, so that its address may be private. A redirect is not followed.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST, USER_AGENT};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::connection::{ConnectError, Connector};
+
+/// The longest time for both requests.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest body, in bytes.
+const LARGEST: usize = 256 << 10;
+
+/// Fetches key sets. Clones share the configuration of TLS.
+#[derive(Clone)]
+pub struct KeySetClient(Connector);
+
+/// Why a key set was not fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum KeySetError {
+    /// A URL is not HTTPS.
+    #[error("not an HTTPS URL with a host")]
+    Url,
+    /// The connection failed.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The request failed.
+    #[error("the request failed")]
+    Http(#[source] hyper::Error),
+    /// The response has another status.
+    #[error("the response has the status {0}")]
+    Status(StatusCode),
+    /// The body is larger than 256 KiB, or was not received.
+    #[error("the body was not received, or is too large")]
+    Body,
+    /// The configuration is no JSON object with the members that are needed.
+    #[error("the configuration of the issuer is invalid")]
+    Configuration,
+    /// The configuration is that of another issuer.
+    #[error("the configuration is that of another issuer")]
+    OtherIssuer,
+    /// The responses took too long.
+    #[error("no response within {} seconds", TIMEOUT.as_secs())]
+    TimedOut,
+}
+
+/// The configuration of an issuer.
+#[derive(Deserialize)]
+struct Configuration {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl std::fmt::Debug for KeySetClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeySetClient").finish_non_exhaustive()
+    }
+}
+
+impl Default for KeySetClient {
+    fn default() -> Self {
+        Self(Connector::new())
+    }
+}
+
+impl KeySetClient {
+    /// Returns the JSON Web Key Set of an issuer.
+    pub async fn fetch(&self, issuer: &str) -> Result<Bytes, KeySetError> {
+        timeout(TIMEOUT, self.discover(issuer)).await.unwrap_or(Err(KeySetError::TimedOut))
+    }
+
+    async fn discover(&self, issuer: &str) -> Result<Bytes, KeySetError> {
+        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let body = self.get(&url).await?;
+        let found: Configuration = serde_json::from_slice(&body).map_err(|_| KeySetError::Configuration)?;
+        if found.issuer != issuer {
+            return Err(KeySetError::OtherIssuer);
+        }
+        self.get(&found.jwks_uri).await
+    }
+
+    async fn get(&self, url: &str) -> Result<Bytes, KeySetError> {
+        let uri: Uri = url.parse().map_err(|_| KeySetError::Url)?;
+        let (host, authority) = uri.host().zip(uri.authority()).ok_or(KeySetError::Url)?;
+        let (is_https, port) = match uri.scheme_str() {
+            Some("https") => (true, 443),
+            Some("http") => (false, 80),
+            _ => return Err(KeySetError::Url),
+        };
+        let port = uri.port_u16().unwrap_or(port);
+        let allowed = |address: IpAddr| is_https || address.is_loopback();
+        let mut sender = self.0.connect(host, port, is_https, allowed).await?;
+
+        let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
+            .header(HOST, authority.as_str())
+            .header(USER_AGENT, concat!("undercroft/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT, "application/json")
+            .body(Full::new(Bytes::new()))
+            .map_err(|_| KeySetError::Url)?;
+        let response = sender.send_request(request).await.map_err(KeySetError::Http)?;
+        if response.status() != StatusCode::OK {
+            return Err(KeySetError::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), LARGEST).collect().await;
+        Ok(body.map_err(|_| KeySetError::Body)?.to_bytes())
+    }
+}

@@ -1,0 +1,258 @@
+//! The credential of a request, which is verified once, and only if the request needs it.
+//!
+//! It comes in `Authorization: Bearer …` or in a cookie. A browser sends the cookie with every request, also with one
+//! that another site caused. Therefore a request that changes something and has a cookie must come from the same origin
+//! or from one that the settings name: browsers state it in `Sec-Fetch-Site` or `Origin`. A client that sends neither
+//! is not a browser.
+
+use std::future::Future;
+
+use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Uri, request::Parts};
+
+use super::client::Client;
+use super::cors_middleware::FromNamedOrigin;
+use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+
+/// A credential, which is not verified.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// What follows `Bearer` in `Authorization`.
+    Bearer(&'a str),
+    /// The value of the session cookie.
+    Cookie(&'a str),
+}
+
+/// The longest credential that is read, in bytes: an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LongestCredential(pub(super) usize);
+
+/// The session cookie of a service: an extension of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionCookie {
+    /// The name.
+    pub name: &'static str,
+    /// Whether browsers send it over HTTPS only.
+    pub secure: bool,
+    /// With which requests that another site causes browsers send it.
+    pub same_site: SameSiteCookie,
+}
+
+/// With which requests that another site causes browsers send a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSiteCookie {
+    /// With none, not even if a user follows a link.
+    Strict,
+    /// If a user follows a link.
+    Lax,
+    /// With all, over HTTPS only.
+    None,
+}
+
+/// Verifies the credentials of a service.
+pub trait VerifyCredential: Sync {
+    /// What a verified credential proves.
+    type Principal: Clone + Send + Sync + 'static;
+
+    /// Verifies the credential of a request.
+    fn verify(
+        &self,
+        parts: &Parts,
+        credential: Credential<'_>,
+    ) -> impl Future<Output = Result<Self::Principal, Failure>> + Send;
+}
+
+/// What was verified: an extension of the request.
+#[derive(Clone)]
+struct Verified<P>(P);
+
+/// Returns what the credential of a request proves, `None` if it has none. The first call verifies it.
+///
+/// # Errors
+///
+/// That of the verification, and those of [`Credential::of`].
+pub async fn authenticate<V: VerifyCredential>(
+    verifier: &V,
+    parts: &mut Parts,
+) -> Result<Option<V::Principal>, Failure> {
+    if let Some(Verified(known)) = parts.extensions.get::<Verified<V::Principal>>() {
+        return Ok(Some(known.clone()));
+    }
+    let Some(credential) = Credential::of(parts)? else { return Ok(None) };
+    let principal = verifier.verify(parts, credential).await?;
+    parts.extensions.insert(Verified(principal.clone()));
+    Ok(Some(principal))
+}
+
+impl<'a> Credential<'a> {
+    /// Reads the credential of a request.
+    ///
+    /// # Errors
+    ///
+    /// [`UnauthorizedAccessException::InvalidToken`] if `Authorization` is repeated, of another scheme or too long, and
+    /// [`UnauthorizedAccessException::ForeignOrigin`] for a cookie that may not be used with the request.
+    pub fn of(parts: &'a Parts) -> Result<Option<Self>, UnauthorizedAccessException> {
+        let longest = parts.extensions.get().map_or(usize::MAX, |LongestCredential(longest)| *longest);
+        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+        if let Some(value) = values.next() {
+            let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
+            return match bearer {
+                Some((scheme, text))
+                    if scheme.eq_ignore_ascii_case("bearer")
+                        && values.next().is_none()
+                        && text.len() <= longest =>
+                {
+                    Ok(Some(Self::Bearer(text.trim())))
+                }
+                _ => Err(UnauthorizedAccessException::InvalidToken),
+            };
+        }
+        let cookie = parts.extensions.get::<SessionCookie>();
+        let text = cookie.and_then(|known| cookie_value(&parts.headers, known.name));
+        let Some(text) = text.filter(|text| text.len() <= longest) else { return Ok(None) };
+        if !parts.method.is_safe() {
+            check_same_site(parts)?;
+        }
+        Ok(Some(Self::Cookie(text)))
+    }
+
+    /// Returns the text.
+    pub fn text(self) -> &'a str {
+        match self {
+            Self::Bearer(text) | Self::Cookie(text) => text,
+        }
+    }
+}
+
+impl SessionCookie {
+    /// Returns the value of `Set-Cookie` with a token, for a number of seconds. With 0 the browser removes the cookie.
+    pub fn header(&self, token: &str, seconds: i64) -> Option<HeaderValue> {
+        let (name, attributes) = (self.name, self.attributes());
+        let text = format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; {attributes}");
+        HeaderValue::from_str(&text).ok()
+    }
+
+    /// Returns the attributes that depend on the settings.
+    pub fn attributes(&self) -> &'static str {
+        match (self.same_site, self.secure) {
+            (SameSiteCookie::Strict, true) => "SameSite=Strict; Secure",
+            (SameSiteCookie::Strict, false) => "SameSite=Strict",
+            (SameSiteCookie::Lax, true) => "SameSite=Lax; Secure",
+            (SameSiteCookie::Lax, false) => "SameSite=Lax",
+            // browsers refuse it without `Secure`
+            (SameSiteCookie::None, _) => "SameSite=None; Secure",
+        }
+    }
+}
+
+/// Returns the value of a cookie.
+pub fn cookie_value<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == wanted && !value.is_empty()).then_some(value))
+}
+
+/// Refuses a request of which a browser states that another site caused it, unless the settings name its origin.
+///
+/// # Errors
+///
+/// [`UnauthorizedAccessException::ForeignOrigin`].
+pub fn check_same_site(parts: &Parts) -> Result<(), UnauthorizedAccessException> {
+    let is_allowed = parts.extensions.get::<FromNamedOrigin>().is_some() || !is_cross_site(parts);
+    if is_allowed { Ok(()) } else { Err(UnauthorizedAccessException::ForeignOrigin) }
+}
+
+/// Returns whether a browser states that another site caused the request. The host is that which the browser sees, also
+/// behind a proxy.
+fn is_cross_site(parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let origin = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
+    let authority = origin.as_ref().and_then(Uri::authority).map(|authority| authority.as_str().as_bytes());
+    let reported = parts.extensions.get::<Client>().and_then(|client| client.host.as_ref());
+    let host = reported.or(headers.get(HOST)).map(HeaderValue::as_bytes);
+    authority.is_none() || authority != host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, Method, Request};
+
+    const COOKIE: SessionCookie =
+        SessionCookie { name: "shop_session", secure: false, same_site: SameSiteCookie::Lax };
+
+    fn parts(method: Method, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri("/").body(()).unwrap();
+        for (name, value) in headers {
+            request
+                .headers_mut()
+                .append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        request.extensions_mut().insert(COOKIE);
+        request.extensions_mut().insert(LongestCredential(100));
+        request.into_parts().0
+    }
+
+    fn token(
+        method: Method,
+        headers: &[(&str, &str)],
+    ) -> Result<Option<String>, UnauthorizedAccessException> {
+        let parts = parts(method, headers);
+        Ok(Credential::of(&parts)?.map(|credential| credential.text().to_owned()))
+    }
+
+    #[test]
+    fn a_token_is_read_from_the_header_or_from_its_cookie() {
+        assert_eq!(token(Method::GET, &[]), Ok(None));
+        assert_eq!(token(Method::GET, &[("authorization", "bearer abc")]), Ok(Some("abc".into())));
+        let cookies = [("cookie", "a=b; x_shop_session=no"), ("cookie", "shop_session=abc; c=d")];
+        assert_eq!(token(Method::GET, &cookies), Ok(Some("abc".into())));
+        let both = [("cookie", "shop_session=abc"), ("authorization", "Bearer def")];
+        assert_eq!(token(Method::POST, &both), Ok(Some("def".into())));
+        assert_eq!(token(Method::GET, &[("cookie", "shop_session=")]), Ok(None));
+        let invalid = Err(UnauthorizedAccessException::InvalidToken);
+        assert_eq!(token(Method::GET, &[("authorization", "Basic YTpi")]), invalid);
+        let twice = [("authorization", "Bearer abc"), ("authorization", "Bearer def")];
+        assert_eq!(token(Method::GET, &twice), invalid);
+        let long = format!("Bearer {}", "a".repeat(101));
+        assert_eq!(token(Method::GET, &[("authorization", &long)]), invalid);
+    }
+
+    #[test]
+    fn a_cookie_is_refused_for_a_change_that_another_site_caused() {
+        let cookie = ("cookie", "shop_session=abc");
+        let host = ("host", "shop.example:8080");
+        for foreign in [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://evil.example"),
+            ("origin", "http://shop.example"),
+            ("origin", "null"),
+        ] {
+            assert!(token(Method::POST, &[cookie, host, foreign]).is_err(), "{foreign:?}");
+            assert!(token(Method::DELETE, &[cookie, host, foreign]).is_err(), "{foreign:?}");
+            assert!(token(Method::GET, &[cookie, host, foreign]).is_ok(), "reading is safe: {foreign:?}");
+        }
+        for own in [
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "none"),
+            ("origin", "http://shop.example:8080"),
+        ] {
+            assert!(token(Method::POST, &[cookie, host, own]).is_ok(), "{own:?}");
+        }
+        assert!(token(Method::POST, &[cookie, host]).is_ok(), "not a browser");
+        let mut named = parts(Method::POST, &[cookie, host, ("sec-fetch-site", "cross-site")]);
+        named.extensions.insert(FromNamedOrigin);
+        assert!(Credential::of(&named).is_ok());
+        let bearer = ("authorization", "Bearer abc");
+        assert!(token(Method::POST, &[bearer, host, ("origin", "https://evil.example")]).is_ok());
+    }
+}

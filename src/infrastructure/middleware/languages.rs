@@ -1,0 +1,99 @@
+//! `Accept-Language` (RFC 9110 section 12.5.4), matched with the available languages (RFC 4647 section 3.4).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::HeaderMap;
+use http::header::ACCEPT_LANGUAGE;
+use http::request::Parts;
+
+/// The languages of a client, best first: an extension of each request that names any, and an extractor. An empty list
+/// is the base language of the service.
+#[derive(Debug, Clone, Default)]
+pub struct Languages(Arc<[String]>);
+
+/// The languages of the texts in a response that depends on those of the client, as `Content-Language` has them: an
+/// extension of the response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseLanguages(pub String);
+
+/// The language of all texts that have no other one.
+pub const BASE_LANGUAGE: &str = "en";
+/// The most languages that are considered; further ones are ignored.
+const MAX_LANGUAGES: usize = 10;
+
+impl Languages {
+    /// Reads the header of a request; `None` if it has none.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        headers.get(ACCEPT_LANGUAGE)?.to_str().ok().map(Self::parse)
+    }
+
+    fn parse(header: &str) -> Self {
+        let mut ranges: Vec<(u16, String)> =
+            header.split(',').take(MAX_LANGUAGES).filter_map(range).collect();
+        ranges.sort_by_key(|&(quality, _)| std::cmp::Reverse(quality));
+        Self(ranges.into_iter().map(|(_, tag)| tag).collect())
+    }
+
+    /// Returns the best of the available tags: for `de-AT` also `de`. Returns `None` for the base language.
+    pub fn best<T: AsRef<str>>(&self, available: &(impl Iterator<Item = T> + Clone)) -> Option<T> {
+        for range in &*self.0 {
+            let mut tag = range.as_str();
+            loop {
+                if let Some(found) = available.clone().find(|other| other.as_ref().eq_ignore_ascii_case(tag))
+                {
+                    return Some(found);
+                }
+                match tag.rsplit_once('-') {
+                    Some((shorter, _)) => tag = shorter,
+                    None => break,
+                }
+            }
+            if tag.eq_ignore_ascii_case(BASE_LANGUAGE) || tag == "*" {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// Parses a language range and its quality in thousandths. Returns `None` for an invalid range, or one with quality 0.
+fn range(part: &str) -> Option<(u16, String)> {
+    let (tag, parameter) = part.split_once(';').unwrap_or((part, "q=1"));
+    let quality: f32 = parameter.trim().strip_prefix("q=")?.parse().ok()?;
+    let tag = tag.trim();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1000")]
+    let thousandths = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
+    let is_tag =
+        !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-*".contains(&byte));
+    (is_tag && thousandths > 0).then(|| (thousandths, tag.to_owned()))
+}
+
+/// The languages that were negotiated for the request, or those of its header without the middleware.
+impl<S: Sync> FromRequestParts<S> for Languages {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let known = parts.extensions.get::<Self>().cloned();
+        Ok(known.or_else(|| Self::of(&parts.headers)).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_available_language_is_found() {
+        let available = ["de".to_owned(), "fr".to_owned(), "pt-BR".to_owned()];
+        let best = |header: &str| Languages::parse(header).best(&available.iter()).map(String::as_str);
+        assert_eq!(best("de-AT,fr;q=0.9"), Some("de"));
+        assert_eq!(best("it, fr;q=0.5, de;q=0.7"), Some("de"));
+        assert_eq!(best("PT-br"), Some("pt-BR"));
+        assert_eq!(best("en-GB, de;q=0.1"), None);
+        assert_eq!(best("de;q=0, *"), None);
+        assert_eq!(best(""), None);
+        assert_eq!(best(";;q=,,\u{e9}"), None);
+    }
+}

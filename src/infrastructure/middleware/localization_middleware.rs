@@ -1,0 +1,78 @@
+//! The language of each request, and of the texts for people in its response.
+//!
+//! The languages that a client accepts are read once, and are an extension of the request. A problem document gets its
+//! texts in the best of them that has any, also one that was stored with an idempotency key. A response that depends
+//! on the languages says so in `Vary`, and says its own in `Content-Language` (RFC 9110 section 8.5).
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+
+use super::languages::{BASE_LANGUAGE, Languages, ResponseLanguages};
+use super::surround::{Middleware, Next};
+use crate::infrastructure::exceptions::{PROBLEM_JSON, PROBLEM_LANGUAGES, translated};
+
+/// The largest problem document that is translated, in bytes.
+const MOST_TRANSLATED: usize = 256 << 10;
+
+/// Negotiates the language of each request, and translates problem documents.
+#[derive(Clone, Debug)]
+pub struct LocalizationMiddleware {
+    /// The languages of problem documents beside English, by BCP 47 tag, of those that have texts.
+    pub languages: Vec<&'static str>,
+}
+
+impl Default for LocalizationMiddleware {
+    /// All languages that have texts.
+    fn default() -> Self {
+        Self { languages: PROBLEM_LANGUAGES.to_vec() }
+    }
+}
+
+impl Middleware for LocalizationMiddleware {
+    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+        let languages = Languages::of(request.headers());
+        if let Some(languages) = &languages {
+            request.extensions_mut().insert(languages.clone());
+        }
+        let mut response = next.run(request).await;
+
+        if response.headers().get(CONTENT_TYPE).is_some_and(|value| value == PROBLEM_JSON) {
+            let best = languages.and_then(|languages| languages.best(&self.languages.iter().copied()));
+            let (mut response, language) = match best {
+                Some(language) => in_language(response, language).await,
+                None => (response, BASE_LANGUAGE),
+            };
+            describe(&mut response, language);
+            return response;
+        }
+        if let Some(ResponseLanguages(languages)) = response.extensions_mut().remove() {
+            describe(&mut response, &languages);
+        }
+        response
+    }
+}
+
+/// Returns a problem document with its texts in a language, or as it is if there are none; and its language.
+async fn in_language(response: Response, language: &str) -> (Response, &str) {
+    let (mut head, body) = response.into_parts();
+    // a problem document is in memory, and small
+    let document = to_bytes(body, MOST_TRANSLATED).await.unwrap_or_default();
+    head.headers.remove(CONTENT_LENGTH);
+    let (body, language) = match translated(&document, language) {
+        Some(translated) => (Body::from(translated), language),
+        None => (Body::from(document), BASE_LANGUAGE),
+    };
+    (Response::from_parts(head, body), language)
+}
+
+/// Adds the language of a response that depends on those of the client.
+fn describe(response: &mut Response, language: &str) {
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_name(ACCEPT_LANGUAGE));
+    if let Ok(language) = HeaderValue::try_from(language) {
+        headers.insert(CONTENT_LANGUAGE, language);
+    }
+}

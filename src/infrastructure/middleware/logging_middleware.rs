@@ -1,0 +1,149 @@
+//! The line of each request in the log, its id, its trace and its signal.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::response::Response;
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+use uuid::Uuid;
+
+use super::client::{Client, client_address, network};
+use super::request::{RequestId, RequestUser};
+use super::surround::{Middleware, Next};
+use crate::domain::context::Context;
+use crate::domain::trace::TraceContext;
+use crate::infrastructure::events::{ApiRequestReceivedEvent, EventBus};
+use crate::infrastructure::exceptions::ProblemCode;
+use crate::infrastructure::repositories::in_trace;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header with the trace that a request belongs to (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
+
+/// Gives each request an id, which the response has as `x-request-id`, handles it within its trace, logs it in one
+/// line, and emits its signal. The line has the route instead of the path and no query, since ids and queries may be
+/// personal data.
+#[derive(Clone, Debug)]
+pub struct LoggingMiddleware {
+    /// The sources of the ids and the times.
+    pub context: Context,
+    /// Where the signals of requests are emitted.
+    pub bus: EventBus,
+    /// How many bits of the address of a client the line shows, of IPv4 and of IPv6; `None` shows no address.
+    pub address_bits: Option<[u8; 2]>,
+    /// The segment of a path after which the id of an order follows, such as `orders`; the line has the id.
+    pub orders: Option<&'static str>,
+    /// The share of the traces which begin here that are sampled, from 0 to 1: whether their spans are exported.
+    pub sampled: f64,
+}
+
+impl Default for LoggingMiddleware {
+    /// Shows /24 of an IPv4 address and /48 of an IPv6 address, and samples nothing.
+    fn default() -> Self {
+        let (context, bus) = (Context::system(), EventBus::default());
+        Self { context, bus, address_bits: Some([24, 48]), orders: None, sampled: 0.0 }
+    }
+}
+
+impl Middleware for LoggingMiddleware {
+    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+        let (began, received_at) = (Instant::now(), self.context.clock.now());
+        let id = self.context.ids.uuid();
+        let caused_by = cause(request.headers());
+        let trace = TraceContext::of_request(id, caused_by, self.sampled);
+        let method = request.method().clone();
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let is_https = request.extensions().get().is_some_and(|client: &Client| client.is_https);
+        let client = client_address(request.extensions()).zip(self.address_bits);
+        let client = client.map(|(address, bits)| network(address, bits));
+        let order = self.order_in(request.uri().path());
+        let user = RequestUser::default();
+        request.extensions_mut().insert(RequestId(id));
+        request.extensions_mut().insert(user.clone());
+
+        let mut response = in_trace(Some(trace), next.run(request)).await;
+
+        let mut text = Uuid::encode_buffer();
+        if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let order = order.or_else(|| self.order_in(response.headers().get(LOCATION)?.to_str().ok()?));
+        let route = route.as_ref().map(MatchedPath::as_str);
+        let user_id = user.get().map(|user| user.user_id);
+        let problem = response.extensions().get::<ProblemCode>().cloned();
+        let (status, latency) = (response.status(), began.elapsed());
+        tracing::info!(
+            %method,
+            route = route.unwrap_or("-"),
+            status = status.as_u16(),
+            microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+            client = client.map(|address| tracing::field::display(shown(address))),
+            request_id = %id,
+            trace_id = trace.trace_id(),
+            user_id = user_id.map(|user| tracing::field::display(user.0)),
+            problem = problem.as_ref().map(|ProblemCode(code)| &**code),
+            order_id = order.map(tracing::field::display),
+            "responded"
+        );
+        self.bus.emit(&ApiRequestReceivedEvent {
+            route: route.map(Arc::from),
+            request_id: id,
+            method,
+            status,
+            latency,
+            user_id,
+            problem,
+            is_https,
+            received_at,
+            trace,
+            caused_by,
+        });
+        response
+    }
+}
+
+impl LoggingMiddleware {
+    /// Returns the id of the order that a path names.
+    fn order_in(&self, path: &str) -> Option<Uuid> {
+        let (name, mut segments) = (self.orders?, path.split('/'));
+        segments.find(|segment| *segment == name)?;
+        segments.next()?.parse().ok()
+    }
+}
+
+/// Returns the trace context of the request or operation that caused a request, if the client names it.
+fn cause(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
+}
+
+/// Renders a network, and one of a single address without its length.
+fn shown(network: IpNet) -> impl Display {
+    fmt::from_fn(move |f| {
+        if network.prefix_len() == network.max_prefix_len() { network.addr().fmt(f) } else { network.fmt(f) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_id_after_the_segment_is_that_of_an_order() {
+        let logging = LoggingMiddleware { orders: Some("orders"), ..LoggingMiddleware::default() };
+        let id = Uuid::from_u128(7);
+        for (path, order) in [
+            (format!("/v1/orders/{id}/invoice"), Some(id)),
+            (format!("/admin/v1/orders/{id}"), Some(id)),
+            (format!("/v1/carts/{id}"), None),
+            ("/v1/orders/ann@example.org".into(), None),
+            ("/v1/orders".into(), None),
+        ] {
+            assert_eq!(logging.order_in(&path), order, "{path}");
+        }
+        assert_eq!(LoggingMiddleware::default().order_in(&format!("/v1/orders/{id}")), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Refuses requests while the service is overloaded: at once, with status 503 and `Retry-After`, the less important
+//! first. What is accepted has its response in about the usual time.
+//!
+//! A request that is refused costs its head and a response that is made once: it is not logged, and reaches no route.
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{MatchedPath, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, EXPECT, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http_body_util::BodyExt;
+use tokio::task::yield_now;
+
+use super::overload_limiter::{OverloadLimiter, Priority};
+use super::surround::{Middleware, Next};
+use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
+
+/// The largest body in bytes that is read of a request that is refused, so that its connection can be used again.
+const SKIPPED: u64 = 4096;
+
+/// Refuses requests beyond a limit that finds itself.
+#[derive(Clone, Debug)]
+pub struct OverloadMiddleware {
+    /// Finds the limit.
+    pub limiter: OverloadLimiter,
+    /// Returns the priority of requests of a method to a path of the router; `None` is a path that the router has not.
+    pub priority: fn(&Method, Option<&str>) -> Priority,
+}
+
+/// The settings with the response to a request that is refused.
+struct Overload {
+    limiter: OverloadLimiter,
+    priority: fn(&Method, Option<&str>) -> Priority,
+    status: StatusCode,
+    headers: HeaderMap,
+    document: Bytes,
+}
+
+impl OverloadMiddleware {
+    /// Returns the member of the chain, with the response to a request that is refused.
+    pub(super) fn member(self) -> impl Middleware {
+        let Self { limiter, priority } = self;
+        let failure = Failure::from(Technical::new(TechnicalKind::Unavailable, "overloaded"));
+        let document = failure.document().into();
+        let (mut head, _) = failure.into_response().into_parts();
+        head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        head.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Overload { limiter, priority, status: head.status, headers: head.headers, document }
+    }
+}
+
+impl Middleware for Overload {
+    async fn respond(&self, request: Request, next: impl Next) -> Response {
+        let limiter = &self.limiter;
+        let route = request.extensions().get().map(MatchedPath::as_str);
+        let priority = (self.priority)(request.method(), route);
+        if priority == Priority::Exempt {
+            return next.run(request).await;
+        }
+        let Some(progress) = limiter.begin(priority, limiter.now()) else {
+            skip_body(request).await;
+            return self.refusal();
+        };
+        // behind the requests that were accepted before: those that arrived meanwhile are accepted or refused first
+        yield_now().await;
+        progress.run(limiter.now());
+        let response = next.run(request).await;
+        drop(progress);
+        response
+    }
+}
+
+impl Overload {
+    fn refusal(&self) -> Response {
+        let mut response = Response::new(Body::from(self.document.clone()));
+        *response.status_mut() = self.status;
+        response.headers_mut().clone_from(&self.headers);
+        response
+    }
+}
+
+/// Reads a small body to its end: a connection with the rest of one would have to be closed.
+async fn skip_body(request: Request) {
+    let is_small = request.body().size_hint().upper().is_some_and(|length| length <= SKIPPED);
+    if is_small && !request.body().is_end_stream() && !request.headers().contains_key(EXPECT) {
+        // the client may have gone
+        let _ = request.into_body().collect().await;
+    }
+}

@@ -1,0 +1,42 @@
+//! What is known of a request while it is handled: extensions of the request.
+
+use std::sync::{Arc, OnceLock};
+
+use http::Extensions;
+use uuid::Uuid;
+
+use crate::domain::ids::{ApiKeyId, SessionId, UserId};
+
+/// The id of a request, which its response has as `x-request-id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId(pub Uuid);
+
+/// The user of a request, whom the extractors of principals find.
+#[derive(Clone, Debug, Default)]
+pub struct RequestUser(Arc<OnceLock<ActingUser>>);
+
+/// A user with the session or API key.
+#[derive(Clone, Copy, Debug)]
+pub struct ActingUser {
+    /// The user.
+    pub user_id: UserId,
+    /// The session, if the user authenticated by one or by a token for which one was exchanged.
+    pub session_id: Option<SessionId>,
+    /// The API key, if the user authenticated by one.
+    pub api_key_id: Option<ApiKeyId>,
+}
+
+impl RequestUser {
+    /// Sets the user of a request.
+    pub fn set(extensions: &Extensions, found: ActingUser) {
+        if let Some(Self(user)) = extensions.get() {
+            // a second extractor finds the same user
+            let _ = user.set(found);
+        }
+    }
+
+    /// Returns the user, if one was found.
+    pub fn get(&self) -> Option<ActingUser> {
+        self.0.get().copied()
+    }
+}

@@ -1,0 +1,131 @@
+//! How members surround routes: the whole chain is one service, which allocates once a request, where a layer of
+//! `axum::middleware::from_fn` a member would allocate several times a request and member.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::Route;
+use tower::{Service, ServiceExt, layer::layer_fn, service_fn};
+
+/// What a member of the chain does with a request.
+pub trait Middleware: Send + Sync + 'static {
+    /// Responds to a request, usually by what is within this member.
+    fn respond(&self, request: Request, next: impl Next) -> impl Future<Output = Response> + Send;
+
+    /// Returns this member around another one.
+    fn around<M: Middleware>(self, inner: M) -> (Self, M)
+    where
+        Self: Sized,
+    {
+        (self, inner)
+    }
+}
+
+/// What is within a member: the members after it, and the routes.
+pub trait Next: Clone + Send {
+    /// Responds to a request.
+    fn run(self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// One member around another.
+impl<A: Middleware, B: Middleware> Middleware for (A, B) {
+    fn respond(&self, request: Request, next: impl Next) -> impl Future<Output = Response> + Send {
+        let (outer, member) = self;
+        outer.respond(request, Within { member, next })
+    }
+}
+
+/// A member that is there or not.
+impl<M: Middleware> Middleware for Option<M> {
+    async fn respond(&self, request: Request, next: impl Next) -> Response {
+        match self {
+            Some(member) => member.respond(request, next).await,
+            None => next.run(request).await,
+        }
+    }
+}
+
+/// A member with what is within it.
+struct Within<'a, M, N> {
+    member: &'a M,
+    next: N,
+}
+
+impl<M, N: Clone> Clone for Within<'_, M, N> {
+    fn clone(&self) -> Self {
+        Self { member: self.member, next: self.next.clone() }
+    }
+}
+
+impl<M: Middleware, N: Next> Next for Within<'_, M, N> {
+    fn run(self, request: Request) -> impl Future<Output = Response> + Send {
+        self.member.respond(request, self.next)
+    }
+}
+
+/// Returns what is within a member as a service, for a layer of `tower`. Each of its responses takes an allocation: the
+/// types of all members and layers within each other would be too deep for the compiler.
+pub(super) fn service<'a>(
+    next: impl Next + 'a,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future = Responding<'a>> + Clone {
+    service_fn(move |request| -> Responding<'a> {
+        let next = next.clone();
+        Box::pin(async move { Ok(next.run(request).await) })
+    })
+}
+
+/// A response, once it is there.
+type Responding<'a> = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send + 'a>>;
+
+/// A route within the members.
+#[derive(Clone)]
+struct Innermost(Route);
+
+impl Next for Innermost {
+    async fn run(self, request: Request) -> Response {
+        let Ok(response) = self.0.oneshot(request).await;
+        response
+    }
+}
+
+/// Surrounds all routes of a router, the response to an unknown route included.
+pub(super) fn surround<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    member: impl Middleware,
+) -> Router<S> {
+    let member = Arc::new(member);
+    router.layer(layer_fn(move |route| Surrounded { member: Arc::clone(&member), route }))
+}
+
+/// A route with its members.
+struct Surrounded<M> {
+    member: Arc<M>,
+    route: Route,
+}
+
+impl<M> Clone for Surrounded<M> {
+    fn clone(&self) -> Self {
+        Self { member: Arc::clone(&self.member), route: self.route.clone() }
+    }
+}
+
+impl<M: Middleware> Service<Request> for Surrounded<M> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Responding<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // a route is always ready
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Self { member, route } = self.clone();
+        Box::pin(async move { Ok(member.respond(request, Innermost(route)).await) })
+    }
+}

@@ -1,0 +1,32 @@
+//! The accounts of users at identity providers.
+
+use super::database::{Connection, DatabaseError, UnitOfWork, column_list, params};
+use crate::domain::ids::UserId;
+use crate::domain::user::User;
+
+/// Queries on accounts at identity providers.
+pub struct IdentityRepository<'a>(pub &'a mut Connection);
+
+impl IdentityRepository<'_> {
+    /// Returns the user whose account at a provider has this subject.
+    pub async fn user(&mut self, provider: &str, subject: &str) -> Result<Option<User>, DatabaseError> {
+        let sql = format!(
+            "SELECT {} FROM user_identities JOIN users ON users.id = user_identities.user_id \
+             WHERE provider = $1 AND subject = $2",
+            column_list::<User>("users.")
+        );
+        self.0.first(&sql, &params![provider, subject]).await
+    }
+
+    /// Connects the account at a provider to a user; returns whether it was not connected before.
+    pub async fn connect(
+        work: &mut UnitOfWork,
+        (provider, subject): (&str, &str),
+        user_id: UserId,
+    ) -> Result<bool, DatabaseError> {
+        let sql = "INSERT INTO user_identities (provider, subject, user_id, created_at) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT DO NOTHING";
+        let now = work.now();
+        Ok(work.execute(sql, &params![provider, subject, user_id, now]).await? == 1)
+    }
+}

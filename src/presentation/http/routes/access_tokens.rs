@@ -1,0 +1,70 @@
+//! Access tokens, and the keys by which other services verify them.
+
+use axum::response::{IntoResponse, Response};
+use http::header::CACHE_CONTROL;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::application::people::access_tokens;
+use crate::presentation::http::json::Json;
+use crate::presentation::http::principal::{Public, WithSession};
+use crate::presentation::http::response::HandlerResult;
+use crate::presentation::http::routing::{Routes, routes};
+use crate::presentation::http::state::{AppState, State};
+
+pub(super) fn routes() -> Routes {
+    routes![create_access_token].and(routes![get_access_token_keys].publicly_cached())
+}
+
+/// An access token.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccessToken)]
+struct AccessTokenBody {
+    /// The token for `Authorization: Bearer …`.
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// The number of seconds for which it is valid.
+    expires_in: i64,
+    /// The time at which it expires.
+    expires_at: Timestamp,
+}
+
+/// A JSON Web Key Set (RFC 7517).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JsonWebKeySet)]
+struct KeySetBody {
+    /// The public keys.
+    #[schema(value_type = Vec<Object>)]
+    keys: Vec<Value>,
+}
+
+/// Exchange the session for an access token
+///
+/// Returns a JSON Web Token (RFC 9068) that is valid for ten minutes, by which another service knows the user: it
+/// verifies the signature by the keys at `/.well-known/jwks.json`, the issuer and the audience, which both are the
+/// URL of the store. At this store, the token is valid until its session ends, and is not enough for what requires a
+/// session.
+#[utoipa::path(post, path = "/v1/sessions/token", tag = "sessions", responses((status = 200, body = AccessTokenBody)))]
+async fn create_access_token(principal: WithSession, State(app): State<AppState>) -> HandlerResult<Response> {
+    let issued = access_tokens::issue(&app.store, &principal.user, principal.session()).await?;
+    let body = AccessTokenBody {
+        access_token: issued.text,
+        token_type: "Bearer",
+        expires_in: issued.expires_in,
+        expires_at: issued.expires_at,
+    };
+    Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
+}
+
+/// Get the keys of access tokens
+///
+/// Returns the public keys that verify access tokens. A new key is here for an hour before it signs, and an old one
+/// until its last token has expired: a service may keep the keys for up to an hour.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "sessions", responses((status = 200, body = KeySetBody)))]
+async fn get_access_token_keys(_: Public, State(app): State<AppState>) -> HandlerResult<Json<KeySetBody>> {
+    let keys = access_tokens::published(&app.store).await?;
+    Ok(Json(KeySetBody { keys }))
+}

@@ -1,0 +1,121 @@
+//! API keys of the user.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::application::people::api_keys::{self, CreateApiKey, CreatedApiKey};
+use crate::domain::api_key::ApiKey;
+use crate::domain::ids::ApiKeyId;
+use crate::domain::permission::Permission;
+use crate::infrastructure::exceptions::{Conflict, NotFound};
+use crate::presentation::http::json::Json;
+use crate::presentation::http::list::List;
+use crate::presentation::http::principal::WithSession;
+use crate::presentation::http::query::Path;
+use crate::presentation::http::response::HandlerResult;
+use crate::presentation::http::routing::{Routes, routes};
+use crate::presentation::http::state::{AppState, State};
+
+pub(super) fn routes() -> Routes {
+    routes![
+        list_api_keys,
+        create_api_key: [Conflict::TooManyApiKeys],
+        delete_api_key: [NotFound::ApiKey],
+    ]
+}
+
+/// An API key, without its text.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub(super) struct ApiKeyBody {
+    /// The id of the key.
+    id: ApiKeyId,
+    /// The name.
+    name: String,
+    /// The first 12 characters of the key.
+    hint: String,
+    /// The permissions of the key. It has those of them that its user has, too.
+    scopes: Vec<Permission>,
+    /// The time at which the key was created.
+    created_at: Timestamp,
+    /// The time at which the key expires; `null` if it does not.
+    expires_at: Option<Timestamp>,
+    /// The time of the last use, to five minutes; `null` if there was none.
+    last_used_at: Option<Timestamp>,
+}
+
+/// An API key with its text.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKeyWithText)]
+struct ApiKeyWithTextBody {
+    #[serde(flatten)]
+    api_key: ApiKeyBody,
+    /// The key for `Authorization: Bearer …`. It is returned only here.
+    key: String,
+}
+
+/// List the API keys of the user
+///
+/// Newest keys come first, also those that have expired. There are at most 100.
+#[utoipa::path(get, path = "/v1/me/api-keys", tag = "api-keys", responses((status = 200, body = List<ApiKeyBody>)))]
+async fn list_api_keys(
+    principal: WithSession,
+    State(app): State<AppState>,
+) -> HandlerResult<Json<List<ApiKeyBody>>> {
+    let found = api_keys::of_user(&app.store, principal.user_id()).await?;
+    Ok(Json(List::whole(found, |api_key| ApiKeyBody::of(&api_key))))
+}
+
+/// Create an API key
+///
+/// Creates a key by which a program acts for the user, in `Authorization: Bearer uck_…`. It cannot change the
+/// password or the e-mail address, and cannot read or change sessions, API keys and roles. What an administrator's
+/// key does as an administrator is limited by its `scopes`, and by the permissions that the user has at that time.
+/// The key begins with `uck_` and ends with a checksum, so that programs that search for leaked secrets find it.
+///
+/// The operation takes no idempotency key, since the key would have to be stored with it: a repeated request creates a
+/// second key.
+#[utoipa::path(post, path = "/v1/me/api-keys", tag = "api-keys", request_body = CreateApiKey,
+    responses((status = 201, body = ApiKeyWithTextBody)))]
+async fn create_api_key(
+    principal: WithSession,
+    State(app): State<AppState>,
+    Json(new): Json<CreateApiKey>,
+) -> HandlerResult<Response> {
+    let owner = (principal.user_id(), principal.permissions);
+    let CreatedApiKey { api_key, text } = api_keys::create(&app.store, owner, new).await?;
+    let body = ApiKeyWithTextBody { api_key: ApiKeyBody::of(&api_key), key: text.expose().to_owned() };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// Revoke an API key of the user
+///
+/// Requests with the key are refused from now on.
+#[utoipa::path(delete, path = "/v1/me/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)),
+    responses((status = 204)))]
+async fn delete_api_key(
+    principal: WithSession,
+    State(app): State<AppState>,
+    Path(id): Path<ApiKeyId>,
+) -> HandlerResult<StatusCode> {
+    api_keys::revoke_own(&app.store, principal.user_id(), id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl ApiKeyBody {
+    /// The body of a key.
+    pub(super) fn of(api_key: &ApiKey) -> Self {
+        Self {
+            id: api_key.id,
+            name: api_key.name.clone(),
+            hint: api_key.hint.clone(),
+            scopes: api_key.scopes.iter().collect(),
+            created_at: api_key.created_at,
+            expires_at: api_key.expires_at,
+            last_used_at: api_key.last_used_at,
+        }
+    }
+}

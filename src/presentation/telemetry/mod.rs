@@ -1,0 +1,198 @@
+//! Traces and metrics for a collector of OpenTelemetry, by OTLP over HTTP in JSON.
+//!
+//! Spans are made of signals (`spans.rs`), in the names of the semantic conventions; metrics are those of
+//! `presentation/metrics`, converted (`open_metrics.rs`). Nothing waits for the collector: what it does not accept is
+//! lost, and counted in the metric `telemetry_lost`.
+
+mod attributes;
+mod open_metrics;
+mod spans;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::{counter::Counter, family::Family};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::attributes::{attributes, nanoseconds};
+use self::spans::Spans;
+use super::metrics::{Metrics, registry};
+use crate::application::Store;
+use crate::infrastructure::adapters::{OtlpExporter, OtlpSignal};
+use crate::infrastructure::exceptions::with_causes;
+use crate::settings::TelemetrySettings;
+
+/// How often spans are exported.
+const SPANS_EVERY: Duration = Duration::from_secs(1);
+/// The most spans that wait for an export; further ones are lost.
+const MOST_SPANS: usize = 4096;
+/// The longest time to export the last spans at the end.
+const END: Duration = Duration::from_secs(2);
+
+/// A running export; it ends when this is dropped.
+pub struct Telemetry {
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+/// What the exports of a process share.
+struct Exports {
+    exporter: OtlpExporter,
+    /// The resource of all that is exported.
+    resource: Value,
+    lost: Lost,
+    /// Whether the last export failed, of spans or of metrics.
+    failing: AtomicBool,
+}
+
+/// What was lost.
+#[derive(Default)]
+struct Lost {
+    spans: AtomicU64,
+    metrics: AtomicU64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LostLabels {
+    signal: &'static str,
+}
+
+impl Telemetry {
+    /// Exports the traces and metrics of a store from now on, if the settings name a collector. `service` is the part
+    /// of the store that the process is.
+    pub fn start(store: &Store, settings: &TelemetrySettings, service: &'static str) -> Option<Self> {
+        let exporter = OtlpExporter::new(settings.otlp.clone()?);
+        tracing::info!(collector = ?settings.otlp, sampled = settings.sampled, "traces and metrics are exported");
+        let instance = store.database().context().ids.uuid().to_string();
+        let resource = json!({"attributes": attributes([
+            ("service.name", "undercroft".into()),
+            ("service.version", env!("CARGO_PKG_VERSION").into()),
+            ("service.instance.id", instance.into()),
+            ("undercroft.process", service.into()),
+        ])});
+        let (lost, failing) = (Lost::default(), AtomicBool::new(false));
+        let exports = Arc::new(Exports { exporter, resource, lost, failing });
+        let (spans, metrics) = (Spans::new(store), Metrics::new(store.clone()));
+        let (stop, every) = (CancellationToken::new(), settings.metrics_every);
+        let ended = stop.clone();
+        let running = tokio::spawn(async move {
+            tokio::select! {
+                () = export_spans(&exports, spans, ended) => {}
+                () = export_metrics(&exports, &metrics, every) => {}
+                () = metrics.count() => {}
+            }
+        });
+        Some(Self { stop, running })
+    }
+}
+
+/// Exports the last spans, in bounded time.
+pub async fn end(telemetry: Option<Telemetry>) {
+    if let Some(mut telemetry) = telemetry {
+        telemetry.stop.cancel();
+        // what takes longer is lost
+        let _ = timeout(END, &mut telemetry.running).await;
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+/// Exports spans until `stop` is cancelled. During an export, further spans are collected.
+async fn export_spans(exports: &Arc<Exports>, mut spans: Spans, stop: CancellationToken) {
+    let (mut waiting, mut ticks) = (Vec::new(), interval(SPANS_EVERY));
+    let mut sending: Option<JoinHandle<()>> = None;
+    loop {
+        tokio::select! {
+            span = spans.next() => {
+                if waiting.len() < MOST_SPANS {
+                    waiting.push(span);
+                } else {
+                    exports.lost.spans.fetch_add(1, Relaxed);
+                }
+            }
+            _ = ticks.tick() => {
+                if !waiting.is_empty() && sending.as_ref().is_none_or(JoinHandle::is_finished) {
+                    let (exports, spans) = (Arc::clone(exports), std::mem::take(&mut waiting));
+                    sending = Some(tokio::spawn(async move { exports.send_spans(spans).await }));
+                }
+            }
+            () = stop.cancelled() => {
+                if !waiting.is_empty() {
+                    exports.send_spans(waiting).await;
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Exports metrics. Does not end.
+async fn export_metrics(exports: &Exports, metrics: &Metrics, every: Duration) {
+    let (began, mut ticks) = (metrics.now(), interval(every));
+    loop {
+        ticks.tick().await;
+        let own = exports.lost.registry();
+        let text = metrics.text(Some(&own)).await;
+        let metrics = open_metrics::converted(&text, &nanoseconds(began), &nanoseconds(metrics.now()));
+        let count = metrics.len() as u64;
+        let scope = json!([{"scope": scope(), "metrics": metrics}]);
+        let body = json!({"resourceMetrics": [{"resource": exports.resource, "scopeMetrics": scope}]});
+        if !exports.send(OtlpSignal::Metrics, &body).await {
+            exports.lost.metrics.fetch_add(count, Relaxed);
+        }
+    }
+}
+
+impl Exports {
+    async fn send_spans(&self, spans: Vec<Value>) {
+        let count = spans.len() as u64;
+        let scope = json!([{"scope": scope(), "spans": spans}]);
+        let body = json!({"resourceSpans": [{"resource": self.resource, "scopeSpans": scope}]});
+        if !self.send(OtlpSignal::Traces, &body).await {
+            self.lost.spans.fetch_add(count, Relaxed);
+        }
+    }
+
+    /// Sends an export; returns whether the collector took it. The first failure after a success is logged.
+    async fn send(&self, signal: OtlpSignal, body: &Value) -> bool {
+        let sent = self.exporter.export(signal, body.to_string().into_bytes()).await;
+        let was_failing = self.failing.swap(sent.is_err(), Relaxed);
+        match sent {
+            Ok(()) => true,
+            Err(error) => {
+                if !was_failing {
+                    let error = with_causes(&error).to_string();
+                    tracing::warn!(error, "the collector did not accept traces or metrics, which are lost");
+                }
+                false
+            }
+        }
+    }
+}
+
+impl Lost {
+    /// Returns the registry of the metric.
+    fn registry(&self) -> Registry {
+        let (mut registry, lost) = (registry(), Family::<LostLabels, Counter>::default());
+        for (signal, number) in [("spans", &self.spans), ("metrics", &self.metrics)] {
+            lost.get_or_create(&LostLabels { signal }).inc_by(number.load(Relaxed));
+        }
+        registry.register("telemetry_lost", "The spans and metrics that the collector did not accept", lost);
+        registry
+    }
+}
+
+/// The scope of all that is exported.
+fn scope() -> Value {
+    json!({"name": "undercroft", "version": env!("CARGO_PKG_VERSION")})
+}

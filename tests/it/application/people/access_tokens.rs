@@ -1,0 +1,147 @@
+//! Access tokens: issued for a session, verified by other services, refused if they are forged, and rotated.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use undercroft::application::people::access_tokens::{published, rotate};
+use undercroft::domain::ids::AccessTokenKeyId;
+use undercroft::infrastructure::middleware::jwt::{
+    Algorithm, Claims, Expected, InvalidToken, KeySet, verify,
+};
+
+use super::{bearer, newcomer};
+use crate::support::forged_tokens::Forger;
+use crate::support::store::value;
+use crate::support::{Shop, ShopOptions, TestClient};
+
+const ISSUER: &str = "https://shop.example";
+
+async fn token_of(client: &TestClient) -> String {
+    let issued = client.post("/v1/sessions/token", json!({})).await.expect(200);
+    assert_eq!((&issued["token_type"], &issued["expires_in"]), (&json!("Bearer"), &json!(600)));
+    issued["access_token"].as_str().unwrap().to_owned()
+}
+
+/// The keys, as another service gets them.
+async fn keys(client: &TestClient) -> KeySet {
+    let set = client.get("/.well-known/jwks.json").await.expect(200);
+    KeySet::parse(set.to_string().as_bytes()).unwrap()
+}
+
+/// What another service makes of a token.
+fn verified(shop: &Shop, token: &str, keys: &KeySet) -> Result<Claims, InvalidToken> {
+    let expected = Expected {
+        issuer: ISSUER.into(),
+        audience: ISSUER.into(),
+        types: vec![Some("at+jwt")],
+        algorithms: vec![Algorithm::EdDsa],
+    };
+    verify(token, keys, &expected, shop.database.context().clock.now())
+}
+
+on_both_engines!(another_service_verifies_a_token_by_the_published_keys);
+async fn another_service_verifies_a_token_by_the_published_keys(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    assert_eq!(server.guest().get("/.well-known/jwks.json").await.expect(200), json!({"keys": []}));
+    let token = token_of(&ann).await;
+    let account = ann.get("/v1/me").await.expect(200);
+    let claims = verified(shop, &token, &keys(&server.guest()).await).unwrap();
+    assert_eq!(
+        (claims.subject(), claims.get("roles")),
+        (account["id"].as_str().unwrap(), Some(&json!(["customer"])))
+    );
+
+    let client = bearer(server, &token);
+    assert_eq!(client.get("/v1/me").await.expect(200), account);
+    let refused = client.get("/v1/me/sessions").await;
+    assert_eq!(
+        (refused.problem(403), &refused.json()["reason"]),
+        ("unauthorized_access".into(), &json!("session_required"))
+    );
+    client.post("/v1/sessions/token", json!({})).await.problem(403);
+    server.guest().post("/v1/sessions/token", json!({})).await.problem(401);
+
+    let list = server.guest().get("/.well-known/jwks.json").await.expect(200);
+    let secret: String =
+        value(&shop.database, "SELECT value FROM store_settings WHERE key = 'secret'", &[]).await;
+    assert!(list["keys"][0].get("d").is_none() && !list.to_string().contains(&secret), "{list}");
+    ann.delete("/v1/sessions").await.expect(204);
+    client.get("/v1/me").await.problem(401);
+}
+
+on_both_engines!(a_token_expires, ShopOptions::manual_clock());
+async fn a_token_expires(shop: &Shop) {
+    let server = shop.server().await;
+    let client = bearer(server, &token_of(&newcomer(server, "ann@example.org").await).await);
+    client.get("/v1/me").await.expect(200);
+    shop.clock().advance(SignedDuration::from_secs(10 * 60 + 31));
+    client.get("/v1/me").await.problem(401);
+}
+
+on_both_engines!(a_forged_token_is_not_accepted);
+async fn a_forged_token_is_not_accepted(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let token = token_of(&ann).await;
+    let claims = verified(shop, &token, &keys(&server.guest()).await).unwrap();
+    let member = |name: &str| claims.get(name).cloned().unwrap();
+    let names = ["iss", "aud", "sub", "client_id", "iat", "exp", "jti", "sid", "roles"];
+    let claims: Value =
+        Value::Object(names.map(|name| (name.to_owned(), member(name))).into_iter().collect());
+    let id: AccessTokenKeyId = value(&shop.database, "SELECT id FROM access_token_keys", &[]).await;
+    let seed = shop.database.signing_key().sign("access token key", id.0.as_bytes());
+    let forger = Forger { seed, kid: id.to_string(), claims };
+    bearer(server, &forger.valid()).get("/v1/me").await.expect(200);
+
+    let mut tried = 0;
+    for (name, token) in forger.all() {
+        // spaces around a value are no part of it, and a longer header is refused before
+        if token.trim() != token || token.len() > 50_000 {
+            continue;
+        }
+        let response = server.guest().with("authorization", &format!("Bearer {token}")).get("/v1/me").await;
+        assert_eq!(response.problem(401), "unauthorized_access", "{name}: {token}");
+        assert!(response.headers.contains_key("www-authenticate"), "{name}");
+        tried += 1;
+    }
+    assert!(tried >= 200, "{tried}");
+}
+
+on_both_engines!(no_valid_token_is_refused_while_keys_are_rotated, ShopOptions::manual_clock());
+async fn no_valid_token_is_refused_while_keys_are_rotated(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let (mut cached, mut cached_at) = (keys(&ann).await, shop.now());
+    let (mut tokens, mut rotations, mut checked) = (Vec::new(), 0, 0);
+    for step in 0..150_u32 {
+        // uneven times, so that a rotation comes before, while and after the one before it takes effect
+        shop.clock().advance(SignedDuration::from_secs((i64::from(step) * 37) % 540));
+        let mut requests = JoinSet::new();
+        for _ in 0..4 {
+            let ann = ann.clone();
+            requests.spawn(async move { token_of(&ann).await });
+        }
+        if step % 9 == 4 {
+            rotate(&shop.store).await.unwrap();
+            rotations += 1;
+        }
+        let issued = requests.join_all().await;
+        // another service keeps the keys for an hour, and gets them again if it does not know one
+        if step == 0 || shop.now().duration_since(cached_at) >= SignedDuration::from_hours(1) {
+            (cached, cached_at) = (keys(&ann).await, shop.now());
+        }
+        tokens.extend(issued.into_iter().map(|token| (shop.now(), token)));
+        tokens.retain(|(at, _)| shop.now().duration_since(*at) < SignedDuration::from_mins(10));
+        for (_, token) in &tokens {
+            verified(shop, token, &cached).unwrap_or_else(|error| panic!("step {step}: {error}"));
+            checked += 1;
+        }
+        if let Some((_, token)) = tokens.first() {
+            bearer(server, token).get("/v1/me").await.expect(200);
+        }
+    }
+    assert!(rotations > 10 && checked > 1000, "{rotations} rotations, {checked} tokens");
+    let left = published(&shop.store).await.unwrap().len();
+    assert!(left < 6, "{left} keys are published");
+}

@@ -1,0 +1,205 @@
+//! Users of an identity provider: a local issuer, whose keys are fetched, rotated and unreachable.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use undercroft::application::{IdentityTerms, Terms};
+use undercroft::infrastructure::adapters::KeySetClient;
+use undercroft::infrastructure::middleware::jwt::{Algorithm, Expected, TokenSigner, TrustedIssuer};
+
+use super::{bearer, newcomer};
+use crate::support::forged_tokens::Forger;
+use crate::support::store::{terms, value};
+use crate::support::{Shop, ShopOptions, TestClient, TestServer};
+
+/// An issuer on a free port.
+struct Issuer {
+    url: String,
+    signer: TokenSigner,
+    published: Arc<Mutex<Option<Vec<Value>>>>,
+    fetched: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let signer = TokenSigner::new("k1".into(), &[1; 32]).unwrap();
+        let published = Arc::new(Mutex::new(Some(vec![signer.jwk()])));
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let configuration = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
+        let (keys, count) = (Arc::clone(&published), Arc::clone(&fetched));
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || Json(configuration)))
+            .route(
+                "/keys",
+                get(async move || {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let keys = keys.lock().unwrap().clone();
+                    keys.map(|keys| Json(json!({"keys": keys}))).ok_or(StatusCode::SERVICE_UNAVAILABLE)
+                }),
+            );
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, signer, published, fetched }
+    }
+
+    fn trusted(&self) -> TrustedIssuer {
+        let expected = Expected {
+            issuer: self.url.clone(),
+            audience: "shop".into(),
+            types: vec![None, Some("jwt"), Some("at+jwt")],
+            algorithms: vec![Algorithm::EdDsa],
+        };
+        TrustedIssuer::new(expected, KeySetClient::default())
+    }
+
+    fn claims(&self, shop: &Shop, subject: &str, email: &str, is_verified: bool) -> Value {
+        let now = shop.database.context().clock.now().as_second();
+        json!({"iss": self.url, "aud": "shop", "sub": subject, "iat": now, "exp": now + 600, "email": email,
+               "email_verified": is_verified})
+    }
+
+    fn token(&self, shop: &Shop, subject: &str, email: &str, is_verified: bool) -> String {
+        self.signer.sign("JWT", &self.claims(shop, subject, email, is_verified)).unwrap()
+    }
+
+    fn fetched(&self) -> usize {
+        self.fetched.load(Ordering::SeqCst)
+    }
+}
+
+/// A server of the shop that trusts the issuer.
+async fn server_of(shop: &Shop, issuer: &Issuer) -> TestServer {
+    let mut store = shop.store.clone();
+    store.infrastructure.issuer = Some(issuer.trusted());
+    TestServer::start(store).await
+}
+
+fn options(creates_users: bool, links_by_email: bool) -> ShopOptions {
+    let identities = IdentityTerms { creates_users, links_by_email };
+    ShopOptions::manual_clock().terms(Terms { identities, ..terms() })
+}
+
+async fn refused(client: &TestClient) {
+    assert_eq!(client.get("/v1/me").await.problem(401), "unauthorized_access");
+}
+
+on_both_engines!(a_subject_becomes_a_user_once, options(true, false));
+async fn a_subject_becomes_a_user_once(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    refused(&bearer(&server, &issuer.token(shop, "ann", "ann@example.org", false))).await;
+    let client = bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true));
+    let account = client.get("/v1/me").await.expect(200);
+    assert_eq!((&account["email"], &account["role"]), (&json!("ann@example.org"), &json!("customer")));
+    // the subject is the user, whatever the address is now
+    let later = bearer(&server, &issuer.token(shop, "ann", "other@example.org", false));
+    assert_eq!(later.get("/v1/me").await.expect(200)["id"], account["id"]);
+    assert_eq!(later.get("/v1/me/sessions").await.problem(403), "unauthorized_access");
+    let sql = "SELECT COUNT(*) FROM user_identities WHERE provider = $1 AND subject = 'ann'";
+    assert_eq!(value::<i64>(&shop.database, sql, &[issuer.url.as_str().into()]).await, 1);
+
+    newcomer(&server, "bob@example.org").await;
+    refused(&bearer(&server, &issuer.token(shop, "bob", "bob@example.org", true))).await;
+}
+
+on_both_engines!(a_subject_is_no_user_unless_the_settings_allow_it, options(false, false));
+async fn a_subject_is_no_user_unless_the_settings_allow_it(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    refused(&bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true))).await;
+}
+
+on_both_engines!(a_subject_is_linked_only_to_a_customer_with_a_verified_address, options(false, true));
+async fn a_subject_is_linked_only_to_a_customer_with_a_verified_address(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    let ann = newcomer(&server, "ann@example.org").await;
+    let token = issuer.token(shop, "ann", "ann@example.org", true);
+    refused(&bearer(&server, &token)).await;
+    let verify = "UPDATE users SET email_verified_at = created_at";
+    shop.database.write((), async move |work, ()| work.execute(verify, &[]).await).await.unwrap();
+    refused(&bearer(&server, &issuer.token(shop, "ann", "ann@example.org", false))).await;
+    let linked = bearer(&server, &token).get("/v1/me").await.expect(200);
+    assert_eq!(linked["id"], ann.get("/v1/me").await.expect(200)["id"]);
+}
+
+on_both_engines!(keys_are_fetched_rarely_and_used_while_the_issuer_is_away, options(true, false));
+async fn keys_are_fetched_rarely_and_used_while_the_issuer_is_away(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    let works = async |token: String| bearer(&server, &token).get("/v1/me").await.status;
+    let own = || issuer.token(shop, "ann", "ann@example.org", true);
+    for _ in 0..5 {
+        assert_eq!(works(own()).await, 200);
+    }
+    assert_eq!(issuer.fetched(), 1);
+
+    let next = TokenSigner::new("k2".into(), &[2; 32]).unwrap();
+    let of_next = || next.sign("JWT", &issuer.claims(shop, "ann", "", false)).unwrap();
+    for _ in 0..20 {
+        assert_eq!(works(of_next()).await, 401, "a flood of unknown keys");
+    }
+    assert_eq!(issuer.fetched(), 1, "the last attempt was a moment ago");
+    *issuer.published.lock().unwrap() = Some(vec![issuer.signer.jwk(), next.jwk()]);
+    shop.clock().advance(SignedDuration::from_secs(30));
+    assert_eq!((works(of_next()).await, works(own()).await), (200, 200));
+    assert_eq!(issuer.fetched(), 2);
+
+    *issuer.published.lock().unwrap() = None;
+    shop.clock().advance(SignedDuration::from_hours(23));
+    assert_eq!((works(of_next()).await, works(own()).await), (200, 200));
+    shop.clock().advance(SignedDuration::from_hours(1));
+    assert_eq!(works(own()).await, 401, "the keys are too old");
+    *issuer.published.lock().unwrap() = Some(vec![issuer.signer.jwk()]);
+    shop.clock().advance(SignedDuration::from_secs(30));
+    assert_eq!((works(own()).await, works(of_next()).await), (200, 401));
+}
+
+on_both_engines!(no_token_that_is_forged_in_the_name_of_the_issuer_is_accepted, options(true, false));
+async fn no_token_that_is_forged_in_the_name_of_the_issuer_is_accepted(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    let claims = issuer.claims(shop, "ann", "ann@example.org", true);
+    let forger = Forger { seed: [1; 32], kid: "k1".into(), claims };
+    bearer(&server, &forger.valid()).get("/v1/me").await.expect(200);
+    let mut tried = 0;
+    for (name, token) in forger.all() {
+        // the issuer may use other types
+        if token.trim() != token || token.len() > 50_000 || name.starts_with("typ ") {
+            continue;
+        }
+        let response = bearer(&server, &token).get("/v1/me").await;
+        assert_eq!(response.problem(401), "unauthorized_access", "{name}: {token}");
+        tried += 1;
+    }
+    assert!(tried >= 200, "{tried}");
+}
+
+on_both_engines!(rotation_at_the_issuer_refuses_no_valid_token, options(true, false));
+async fn rotation_at_the_issuer_refuses_no_valid_token(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true)).get("/v1/me").await.expect(200);
+    let mut previous = issuer.signer.clone();
+    for round in 2..30_u8 {
+        let next = TokenSigner::new(format!("k{round}"), &[round; 32]).unwrap();
+        *issuer.published.lock().unwrap() = Some(vec![next.jwk(), previous.jwk()]);
+        shop.clock().advance(SignedDuration::from_secs(31));
+        let mut requests = tokio::task::JoinSet::new();
+        for signer in [&previous, &next, &next, &previous, &next] {
+            let token = signer.sign("JWT", &issuer.claims(shop, "ann", "", false)).unwrap();
+            let client = bearer(&server, &token);
+            requests.spawn(async move { client.get("/v1/me").await.status });
+        }
+        let statuses = requests.join_all().await;
+        assert!(statuses.iter().all(|status| *status == 200), "round {round}: {statuses:?}");
+        previous = next;
+    }
+}

@@ -1,0 +1,224 @@
+//! One-time passwords: enrolled with an authenticator app, required to log in, and each accepted once.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use undercroft::application::{AccountTerms, Terms};
+
+use super::{PASSWORD, log_in, newcomer, try_log_in};
+use crate::support::emails::emails_to;
+use crate::support::store::{execute, sandbox_emails, value};
+use crate::support::totp::{code_at, enrol};
+use crate::support::{Shop, ShopOptions, TestResponse, TestServer};
+
+const ANN: &str = "ann@example.org";
+
+/// Administrators need one-time passwords.
+const REQUIRED: AccountTerms =
+    AccountTerms { administrators_use_one_time_passwords: true, hide_registered_addresses: false };
+
+fn options() -> ShopOptions {
+    ShopOptions::manual_clock().terms(sandbox_emails())
+}
+
+/// Lets the next code begin.
+fn next_step(shop: &Shop) {
+    shop.clock().advance(SignedDuration::from_secs(30));
+}
+
+async fn log_in_with(server: &TestServer, member: &str, code: &str) -> TestResponse {
+    let body = json!({"email": ANN, "password": PASSWORD, member: code});
+    server.guest().post("/v1/sessions", body).await
+}
+
+/// The reason of a refused attempt to log in.
+fn reason(response: &TestResponse) -> Value {
+    assert_eq!(response.problem(401), "unauthorized_access");
+    response.json()["reason"].clone()
+}
+
+/// Asserts that these are the kinds of the e-mails to Ann, beside that of the registration.
+async fn assert_notices(server: &TestServer, expected: &[&str]) {
+    let mut kinds: Vec<_> = emails_to(server, ANN).await.into_iter().map(|(kind, _)| kind).collect();
+    kinds.retain(|kind| kind != "email_verification");
+    kinds.sort_unstable();
+    assert_eq!(kinds, expected);
+}
+
+on_both_engines!(an_enrolled_app_is_required_to_log_in_and_each_code_is_accepted_once, options());
+async fn an_enrolled_app_is_required_to_log_in_and_each_code_is_accepted_once(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let other = log_in(server, ANN, PASSWORD).await;
+    let wrong = ann.post("/v1/me/totp", json!({"current_password": "wrong password"})).await;
+    assert_eq!(wrong.faults(), [("/current_password".into(), "wrong_password".into())]);
+    let begun = ann.post("/v1/me/totp", json!({"current_password": PASSWORD})).await.expect(201);
+    let secret = begun["secret"].as_str().unwrap();
+    let uri = format!("otpauth://totp/Test:ann%40example%2Eorg?secret={secret}&issuer=Test&");
+    assert!(begun["otpauth_uri"].as_str().unwrap().starts_with(&uri), "{begun}");
+    log_in(server, ANN, PASSWORD).await;
+
+    let code = code_at(secret, shop.now());
+    let confirm = |code: &str| json!({"one_time_password": code});
+    let earlier = code_at(secret, shop.now() - SignedDuration::from_secs(90));
+    let refused = ann.post("/v1/me/totp/confirm", confirm(&earlier)).await;
+    assert_eq!(refused.faults(), [("/one_time_password".into(), "wrong_one_time_password".into())]);
+    ann.post("/v1/me/totp/confirm", confirm(&code)).await.expect(200);
+    assert_eq!(ann.get("/v1/me").await.expect(200)["totp_since"], shop.now().to_string());
+    assert_eq!(other.get("/v1/me").await.status, 401, "a session without a code has ended");
+    assert_eq!(ann.post("/v1/me/totp/confirm", confirm(&code)).await.problem(409), "already_exists");
+    let again = ann.post("/v1/me/totp", json!({"current_password": PASSWORD})).await;
+    assert_eq!(again.problem(409), "already_exists");
+
+    assert_eq!(reason(&try_log_in(server, ANN, PASSWORD).await), "one_time_password_required");
+    assert_eq!(reason(&try_log_in(server, ANN, "wrong password").await), "wrong_credentials");
+    assert_eq!(reason(&log_in_with(server, "one_time_password", &code).await), "wrong_one_time_password");
+    next_step(shop);
+    let code = code_at(secret, shop.now());
+    assert!(!log_in_with(server, "one_time_password", &code).await.expect(201)["token"].is_null());
+    assert_eq!(reason(&log_in_with(server, "one_time_password", &code).await), "wrong_one_time_password");
+    assert_notices(server, &["one_time_passwords_enabled"]).await;
+
+    let stored: Vec<u8> = value(&shop.database, "SELECT secret FROM one_time_passwords", &[]).await;
+    let plain = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    assert!(!stored.windows(8).any(|part| plain.windows(8).any(|plain| plain == part)), "it is encrypted");
+}
+
+on_both_engines!(of_concurrent_log_ins_with_one_code_one_succeeds, options());
+async fn of_concurrent_log_ins_with_one_code_one_succeeds(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let (secret, _) = enrol(shop, &ann, PASSWORD).await;
+    next_step(shop);
+    let code = code_at(&secret, shop.now());
+    let attempts: Vec<_> = (0..5)
+        .map(|_| {
+            let (server, code) = (server.clone(), code.clone());
+            tokio::spawn(async move { log_in_with(&server, "one_time_password", &code).await.status })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for attempt in attempts {
+        statuses.push(attempt.await.unwrap());
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 401, 401, 401, 401]);
+}
+
+on_both_engines!(a_recovery_code_is_accepted_once_and_new_ones_replace_all, options());
+async fn a_recovery_code_is_accepted_once_and_new_ones_replace_all(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let (secret, codes) = enrol(shop, &ann, PASSWORD).await;
+    assert_eq!(codes.len(), 10);
+    log_in_with(server, "recovery_code", &codes[0]).await.expect(201);
+    assert_notices(server, &["one_time_passwords_enabled", "recovery_code_used"]).await;
+    assert_eq!(reason(&log_in_with(server, "recovery_code", &codes[0]).await), "wrong_one_time_password");
+    log_in_with(server, "recovery_code", &codes[1].to_uppercase().replace('-', "")).await.expect(201);
+
+    next_step(shop);
+    let both = json!({"current_password": PASSWORD, "one_time_password": code_at(&secret, shop.now())});
+    let new = ann.post("/v1/me/totp/recovery-codes", both).await.expect(200)["recovery_codes"].clone();
+    assert_eq!(reason(&log_in_with(server, "recovery_code", &codes[2]).await), "wrong_one_time_password");
+    log_in_with(server, "recovery_code", new[0].as_str().unwrap()).await.expect(201);
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM recovery_codes", &[]).await, 9);
+    let used = "recovery_code_used";
+    assert_notices(server, &["one_time_passwords_enabled", used, used, used, "recovery_codes_replaced"])
+        .await;
+}
+
+on_both_engines!(wrong_codes_delay_further_ones_but_not_a_recovery_code, options());
+async fn wrong_codes_delay_further_ones_but_not_a_recovery_code(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let (secret, codes) = enrol(shop, &ann, PASSWORD).await;
+    next_step(shop);
+    let right = code_at(&secret, shop.now());
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    for _ in 0..5 {
+        assert_eq!(reason(&log_in_with(server, "one_time_password", wrong).await), "wrong_one_time_password");
+    }
+    assert_notices(server, &["one_time_passwords_enabled", "one_time_passwords_refused"]).await;
+    let delayed = log_in_with(server, "one_time_password", &right).await;
+    assert_eq!((delayed.problem(429), delayed.header("retry-after")), ("too_many_requests".into(), "61"));
+    log_in_with(server, "recovery_code", &codes[0]).await.expect(201);
+
+    shop.clock().advance(SignedDuration::from_mins(1));
+    assert_eq!(reason(&log_in_with(server, "one_time_password", wrong).await), "wrong_one_time_password");
+    shop.clock().advance(SignedDuration::from_mins(1));
+    let delayed = log_in_with(server, "one_time_password", &code_at(&secret, shop.now())).await;
+    assert_eq!(delayed.header("retry-after"), "61", "twice as long");
+    shop.clock().advance(SignedDuration::from_mins(1));
+    log_in_with(server, "one_time_password", &code_at(&secret, shop.now())).await.expect(201);
+    let failures: i64 = value(&shop.database, "SELECT failures FROM one_time_passwords", &[]).await;
+    assert_eq!(failures, 0);
+}
+
+on_both_engines!(one_time_passwords_end_with_both_factors, options());
+async fn one_time_passwords_end_with_both_factors(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let (_, codes) = enrol(shop, &ann, PASSWORD).await;
+    let end = async |body: Value| ann.send(http::Method::DELETE, "/v1/me/totp", Some(body)).await;
+    let missing = end(json!({"current_password": PASSWORD})).await;
+    assert_eq!(missing.faults(), [("/one_time_password".into(), "required".into())]);
+    let wrong = end(json!({"current_password": "wrong password", "recovery_code": codes[0]})).await;
+    assert_eq!(wrong.faults(), [("/current_password".into(), "wrong_password".into())]);
+    let wrong = end(json!({"current_password": PASSWORD, "recovery_code": "aaaa"})).await;
+    assert_eq!(wrong.faults(), [("/recovery_code".into(), "wrong_one_time_password".into())]);
+    end(json!({"current_password": PASSWORD, "recovery_code": codes[0]})).await.expect(204);
+    let ended = ["one_time_passwords_disabled", "one_time_passwords_enabled", "recovery_code_used"];
+    assert_notices(server, &ended).await;
+    log_in(server, ANN, PASSWORD).await;
+    assert!(ann.get("/v1/me").await.expect(200)["totp_since"].is_null());
+    for table in ["one_time_passwords", "recovery_codes"] {
+        let rows: i64 = value(&shop.database, &format!("SELECT COUNT(*) FROM {table}"), &[]).await;
+        assert_eq!(rows, 0, "{table}");
+    }
+}
+
+on_both_engines!(an_administrator_ends_those_of_another_user, options());
+async fn an_administrator_ends_those_of_another_user(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    enrol(shop, &ann, PASSWORD).await;
+    let path = |account: &Value| format!("/admin/v1/users/{}/totp", account["id"].as_str().unwrap());
+    let admin = server.admin().await;
+    let own = admin.delete(&path(&admin.get("/v1/me").await.expect(200))).await;
+    assert_eq!(own.problem(403), "unauthorized_access");
+    admin.delete(&path(&ann.get("/v1/me").await.expect(200))).await.expect(204);
+    log_in(server, ANN, PASSWORD).await;
+    assert_notices(server, &["one_time_passwords_disabled", "one_time_passwords_enabled"]).await;
+    let sql = "SELECT COUNT(*) FROM audit_log WHERE action = 'totp.disabled'";
+    assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 1);
+}
+
+on_both_engines!(
+    an_administrator_without_an_app_may_only_enrol_if_the_store_requires_it,
+    ShopOptions::manual_clock().terms(Terms { accounts: REQUIRED, ..sandbox_emails() })
+);
+async fn an_administrator_without_an_app_may_only_enrol_if_the_store_requires_it(shop: &Shop) {
+    let server = shop.server().await;
+    newcomer(server, ANN).await;
+    execute(&shop.database, &["UPDATE users SET role = 'admin'"]).await;
+    let ann = log_in(server, ANN, PASSWORD).await;
+    let refused = ann.get("/admin/v1/users").await;
+    assert_eq!(refused.problem(403), "unauthorized_access");
+    assert_eq!(refused.json()["reason"], "one_time_passwords_not_enrolled");
+    enrol(shop, &ann, PASSWORD).await;
+    ann.get("/admin/v1/users").await.expect(200);
+}
+
+on_both_engines!(the_owner_gets_a_notice_when_the_password_or_the_address_changes, options());
+async fn the_owner_gets_a_notice_when_the_password_or_the_address_changes(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let change = json!({"password": "another horse", "current_password": PASSWORD});
+    let token = ann.patch("/v1/me", change).await.header("session-token").to_owned();
+    assert_notices(server, &["password_changed"]).await;
+    let ann = super::bearer(server, &token);
+    let change = json!({"email": "new@example.org", "current_password": "another horse"});
+    ann.patch("/v1/me", change).await.expect(200);
+    let token = crate::support::emails::token_to(server, "new@example.org").await;
+    server.guest().post("/v1/email-verifications", json!({"token": token})).await.expect(204);
+    assert_notices(server, &["email_change_requested", "email_changed", "password_changed"]).await;
+}

@@ -1,0 +1,225 @@
+//! The limit of the requests in progress, on a simulated server and around routes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get, post};
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
+use undercroft::infrastructure::middleware::{
+    Chain, InProgress, LeastWait, LimitRange, OverloadLimiter, OverloadMiddleware, Priority,
+};
+
+use super::{send, text};
+
+const STEP: Duration = Duration::from_micros(100);
+const SERVICE: Duration = Duration::from_millis(1);
+/// The processors of the simulated server, of which each serves 1000 requests a second.
+const PROCESSORS: usize = 2;
+const RANGE: LimitRange = LimitRange { target: Duration::from_millis(5), least: 4, usual: 128, most: 10_000 };
+const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+/// A server whose requests wait in one queue for its processors.
+struct Simulation {
+    limiter: OverloadLimiter,
+    now: Duration,
+    queue: VecDeque<(Duration, InProgress)>,
+    running: Vec<(Duration, InProgress)>,
+    /// The arrivals in ten thousandths of a request that are not yet one, by priority.
+    due: [u32; 3],
+    seen: Seen,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    accepted: [u32; 3],
+    refused: [u32; 3],
+    served: u32,
+    longest_wait: Duration,
+}
+
+impl Simulation {
+    fn new(queue: Option<LeastWait>) -> Self {
+        Self {
+            limiter: OverloadLimiter::new(RANGE, queue),
+            now: Duration::ZERO,
+            queue: VecDeque::new(),
+            running: Vec::new(),
+            due: [0; 3],
+            seen: Seen::default(),
+        }
+    }
+
+    /// Lets requests of each priority arrive, as many in a second, for some seconds; returns what happened.
+    fn run(&mut self, seconds: u64, a_second: [u32; 3]) -> Seen {
+        let end = self.now + Duration::from_secs(seconds);
+        while self.now < end {
+            self.now += STEP;
+            for (class, rate) in a_second.into_iter().enumerate() {
+                self.due[class] += rate;
+                while self.due[class] >= 10_000 {
+                    self.due[class] -= 10_000;
+                    self.arrive(class);
+                }
+            }
+            self.work();
+        }
+        std::mem::take(&mut self.seen)
+    }
+
+    fn arrive(&mut self, class: usize) {
+        match self.limiter.begin(PRIORITIES[class], self.now) {
+            Some(request) => {
+                self.seen.accepted[class] += 1;
+                self.queue.push_back((self.now, request));
+            }
+            None => self.seen.refused[class] += 1,
+        }
+    }
+
+    fn work(&mut self) {
+        let before = self.running.len();
+        self.running.retain(|(end, _)| *end > self.now);
+        self.seen.served += u32::try_from(before - self.running.len()).unwrap();
+        while self.running.len() < PROCESSORS
+            && let Some((arrived, request)) = self.queue.pop_front()
+        {
+            request.run(self.now);
+            self.seen.longest_wait = self.seen.longest_wait.max(self.now.saturating_sub(arrived));
+            self.running.push((self.now + SERVICE, request));
+        }
+    }
+
+    fn limit(&self) -> usize {
+        self.limiter.load().limit
+    }
+}
+
+#[test]
+fn nothing_is_refused_of_what_the_server_can_serve() {
+    let mut server = Simulation::new(None);
+    let seen = server.run(10, [500, 1000, 300]);
+    assert_eq!((seen.refused, server.limit()), ([0; 3], RANGE.usual), "{seen:?}");
+}
+
+#[test]
+fn the_limit_is_found_and_the_server_stays_busy_without_a_queue() {
+    for arriving in [4000, 20_000] {
+        let mut server = Simulation::new(None);
+        server.run(5, [0, arriving, 0]);
+        let seen = server.run(10, [0, arriving, 0]);
+        assert!(seen.served >= 19_000, "of 20,000: {seen:?}");
+        assert!(seen.longest_wait <= 4 * RANGE.target, "{seen:?}");
+        assert!(server.limit() <= 64, "{}", server.limit());
+        let refused = server.limiter.load().refused;
+        assert!(refused[1] >= seen.refused[1].into() && refused[0] + refused[2] == 0, "{refused:?}");
+    }
+}
+
+#[test]
+fn the_less_important_is_refused_first() {
+    let mut server = Simulation::new(None);
+    server.run(5, [1000, 4000, 4000]);
+    let seen = server.run(10, [1000, 4000, 4000]);
+    assert!(seen.refused[0] <= 100, "of 10,000: {seen:?}");
+    assert!(seen.accepted[1] >= 8000, "{seen:?}");
+    assert!(seen.accepted[2] <= 2000, "{seen:?}");
+}
+
+#[test]
+fn the_usual_limit_returns_after_the_load() {
+    let mut server = Simulation::new(None);
+    server.run(5, [0, 20_000, 0]);
+    let low = server.limit();
+    server.run(20, [0, 1000, 0]);
+    assert!(low < RANGE.usual && server.limit() >= RANGE.usual, "{low}, {}", server.limit());
+    assert_eq!(server.run(5, [0, 1000, 0]).refused, [0; 3]);
+}
+
+#[test]
+fn a_burst_is_no_overload() {
+    let mut server = Simulation::new(None);
+    for _ in 0..50 {
+        for _ in 0..90 {
+            server.arrive(1);
+        }
+        assert_eq!(server.run(1, [0, 100, 0]).refused, [0; 3]);
+    }
+    assert_eq!(server.limit(), RANGE.usual);
+}
+
+#[test]
+fn requests_that_wait_for_a_vendor_leave_room_for_others() {
+    let mut server = Simulation::new(None);
+    let waiting = || (0..RANGE.usual).map(|_| server.limiter.begin(Priority::High, Duration::ZERO));
+    let waiting: Vec<_> = waiting().collect::<Option<_>>().unwrap();
+    assert!(server.limiter.begin(Priority::High, Duration::ZERO).is_none());
+    server.run(5, [0, 1000, 0]);
+    assert_eq!(server.run(5, [0, 1000, 0]).refused, [0; 3]);
+    drop(waiting);
+    assert_eq!(server.limiter.load().in_progress, server.queue.len() + server.running.len());
+}
+
+#[test]
+fn a_queue_of_the_service_counts_too() {
+    let waits: LeastWait = Arc::new(|| Some(Duration::from_millis(30)));
+    let mut server = Simulation::new(Some(waits));
+    server.run(5, [0, 1000, 0]);
+    assert_eq!(server.limit(), RANGE.least);
+}
+
+/// Routes that wait at a gate, with this limiter.
+fn routes(gate: &Arc<Semaphore>, limiter: OverloadLimiter) -> Router {
+    let overload = OverloadMiddleware {
+        limiter,
+        priority: |_: &Method, route| {
+            if route == Some("/health") { Priority::Exempt } else { Priority::High }
+        },
+    };
+    let waiting = Arc::clone(gate);
+    let routes = Router::new()
+        .route(
+            "/wait",
+            get(move || async move {
+                waiting.acquire().await.unwrap().forget();
+                "passed"
+            }),
+        )
+        .route("/health", get(|| async { "up" }))
+        .route("/carts", post(|| async { "created" }));
+    Chain { overload: Some(overload), ..Chain::default() }.apply(routes)
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_limit_is_refused_at_once() {
+    let gate = Arc::new(Semaphore::new(0));
+    let limiter = OverloadLimiter::new(LimitRange { least: 1, usual: 1, ..RANGE }, None);
+    let routes = routes(&gate, limiter.clone());
+    let request = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    let first = tokio::spawn({
+        let (routes, request) = (routes.clone(), request("/wait"));
+        async move { send(&routes, request).await }
+    });
+    while limiter.load().in_progress == 0 {
+        tokio::task::yield_now().await;
+    }
+
+    let refused = send(&routes, Request::post("/carts").body(Body::from("{}")).unwrap()).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(text(refused.headers(), "retry-after"), "1");
+    assert_eq!(text(refused.headers(), "content-type"), "application/problem+json");
+    assert_eq!(text(refused.headers(), "x-content-type-options"), "nosniff");
+    let document = refused.into_body().collect().await.unwrap().to_bytes();
+    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    assert_eq!(document["code"], "unavailable");
+    assert_eq!(send(&routes, request("/health")).await.status(), 200);
+
+    gate.add_permits(1);
+    assert_eq!(first.await.unwrap().status(), 200);
+    let next = send(&routes, Request::post("/carts").body(Body::empty()).unwrap()).await;
+    assert_eq!(next.status(), 200);
+}

@@ -1,0 +1,66 @@
+//! Malformed requests are refused before any route reads them.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Extension;
+use axum::routing::post;
+use http::{Request, Version};
+use serde_json::Value;
+use undercroft::infrastructure::middleware::{BodyLimit, Chain, RequestValidationMiddleware};
+
+use super::send_as_it_is;
+
+fn router() -> Router {
+    let limit = async |Extension(BodyLimit(limit)): Extension<BodyLimit>| limit.to_string();
+    let request_validation = RequestValidationMiddleware { body_limit: BodyLimit(7) };
+    Chain { request_validation, ..Chain::default() }.apply(Router::new().route("/", post(limit)))
+}
+
+async fn respond(version: Version, headers: &[(&'static str, &'static str)]) -> (u16, String) {
+    let mut request = Request::post("/").version(version);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = send_as_it_is(&router(), request.body(Body::empty()).unwrap()).await;
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_malformed_head_is_refused_with_its_reason() {
+    let host = ("host", "shop.example");
+    for (headers, code, header) in [
+        (&[][..], "not_one_host", None),
+        (&[host, host], "not_one_host", None),
+        (&[("host", "shop example")], "malformed_header", Some("Host")),
+        (&[("host", "a@shop.example")], "malformed_header", Some("Host")),
+        (&[host, ("transfer-encoding", "gzip, chunked")], "malformed_header", Some("Transfer-Encoding")),
+        (
+            &[host, ("transfer-encoding", "chunked"), ("content-length", "2")],
+            "malformed_header",
+            Some("Content-Length"),
+        ),
+        (
+            &[host, ("content-type", "application/json"), ("content-type", "text/plain")],
+            "malformed_header",
+            Some("Content-Type"),
+        ),
+    ] {
+        let (status, body) = respond(Version::HTTP_11, headers).await;
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &problem["code"]), (400, &code.into()), "{headers:?}");
+        assert_eq!(problem["header"].as_str(), header, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_requests_reach_their_route_with_the_limit_of_bodies() {
+    for (version, headers) in [
+        (Version::HTTP_11, &[("host", "shop.example:8080"), ("transfer-encoding", "Chunked")][..]),
+        (Version::HTTP_11, &[("host", "[::1]"), ("content-type", "application/json")]),
+        (Version::HTTP_10, &[]),
+    ] {
+        assert_eq!(respond(version, headers).await, (200, "7".into()), "{headers:?}");
+    }
+}

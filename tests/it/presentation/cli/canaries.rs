@@ -1,0 +1,214 @@
+//! Secrets and personal data go through every flow at the level `trace`, also those that fail. None is in the log, in
+//! the metrics and the traces, in an event, or in a problem document.
+
+mod watched;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use undercroft::infrastructure::events::transports::open;
+use undercroft::settings::load;
+
+use self::watched::{Watched, escaped};
+use super::undercroft;
+use crate::support::EmptyPostgres;
+
+const PASSWORD: &str = "canary-Password-7391";
+const NEW_PASSWORD: &str = "canary-Changed-8261";
+const WRONG_PASSWORD: &str = "canary-Wrong-1173";
+const EMAIL: &str = "canary.ann@birds.example";
+const OTHER_EMAIL: &str = "canary.new@birds.example";
+const NAME: &str = "Zephyrine Canari";
+const STREET: &str = "Kanarienweg 7391";
+const CARD: &str = "tok_canary_4242424242424242";
+const TOKEN: &str = "canaryTokenThatWasNeverIssued0123456789abcdef";
+const ADMIN_EMAIL: &str = "canary.root@birds.example";
+const ADMIN_PASSWORD: &str = "canary-Admin-5528";
+const IDEMPOTENCY_KEY: &str = "canary-idempotency-key-4410";
+const URL_PASSWORD: &str = "canaryUrlPassword6627";
+
+/// The values that must be nowhere, by their names; those that a server issues are added.
+const CANARIES: [(&str, &str); 13] = [
+    ("password", PASSWORD),
+    ("new password", NEW_PASSWORD),
+    ("wrong password", WRONG_PASSWORD),
+    ("e-mail address", EMAIL),
+    ("other e-mail address", OTHER_EMAIL),
+    ("administrator's address", ADMIN_EMAIL),
+    ("name", NAME),
+    ("address line", STREET),
+    ("payment token", CARD),
+    ("token", TOKEN),
+    ("administrator's password", ADMIN_PASSWORD),
+    ("idempotency key", IDEMPOTENCY_KEY),
+    ("password of a URL", URL_PASSWORD),
+];
+
+fn address() -> Value {
+    json!({"name": NAME, "line1": STREET, "city": "Bremen", "postal_code": "28195", "country": "DE"})
+}
+
+/// Creates a cart with a piece of the first product; returns its path.
+fn cart(watched: &Watched, headers: &[(&str, &str)]) -> String {
+    let products = watched.request("GET", "/v1/products?q=coffee", &[], "").expect(200);
+    let variant = products["items"][0]["variants"][0]["id"].as_str().unwrap().to_owned();
+    let cart = watched.post("/v1/carts", headers, json!({})).expect(201);
+    let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
+    let item = format!("{path}/items/{variant}");
+    watched.request("PUT", &item, headers, r#"{"quantity": 1}"#).expect(200);
+    path
+}
+
+fn checkout(token: &str) -> Value {
+    json!({
+        "email": EMAIL, "shipping_address": address(), "billing_address": address(),
+        "payment": {"provider": "sandbox", "token": token},
+    })
+}
+
+/// Sends malformed requests in which each place has a canary.
+fn provoke(watched: &Watched, authorization: &str) {
+    let own = [("authorization", authorization)];
+    let invalid = format!("Bearer {TOKEN}");
+    let foreign = [
+        ("authorization", invalid.as_str()),
+        ("cookie", "undercroft_session=canaryTokenThatWasNeverIssued0123456789abcdef"),
+    ];
+    let path = format!("/v1/orders/{TOKEN}?email={}", escaped(EMAIL));
+    for headers in
+        [&own[..], &foreign, &[("order-token", TOKEN)], &[("last-event-id", TOKEN)], &[("if-match", EMAIL)]]
+    {
+        watched.request("GET", &path, headers, "");
+        watched.request("GET", "/v1/me", headers, "");
+        watched.request("GET", &format!("/none/{}", escaped(EMAIL)), headers, "");
+    }
+    for (path, body) in [
+        ("/v1/users", format!(r#"{{"email": "{EMAIL}", "password": "{PASSWORD}" "name": "{NAME}"}}"#)),
+        (
+            "/v1/users",
+            json!({"email": format!("{EMAIL} x"), "password": [PASSWORD], "name": {"is": NAME}}).to_string(),
+        ),
+        (
+            "/v1/users",
+            json!({"email": EMAIL, "password": PASSWORD, "locale": STREET, "card": CARD}).to_string(),
+        ),
+        ("/v1/users", json!({"email": EMAIL, "password": PASSWORD}).to_string()),
+        ("/v1/sessions", json!({"email": EMAIL, "password": WRONG_PASSWORD}).to_string()),
+        ("/v1/sessions", json!({"email": OTHER_EMAIL, "password": WRONG_PASSWORD}).to_string()),
+        ("/v1/password-resets/confirm", json!({"token": TOKEN, "password": NEW_PASSWORD}).to_string()),
+        ("/v1/email-verifications", json!({"token": TOKEN}).to_string()),
+        ("/v1/carts", format!(r#""{STREET}"#)),
+    ] {
+        let refused = watched.request("POST", path, &[], &body);
+        assert!(refused.status >= 400 || path == "/v1/users", "{}", refused.text);
+    }
+    let wrong = json!({"email": OTHER_EMAIL, "current_password": WRONG_PASSWORD});
+    assert!(watched.request("PATCH", "/v1/me", &own, &wrong.to_string()).status >= 400);
+    let cart = cart(watched, &own);
+    for token in [CARD, "tok_declined"] {
+        let refused = watched.post(&format!("{cart}/checkout"), &own, checkout(token));
+        assert!(refused.status >= 400, "{}", refused.text);
+    }
+    let mut incomplete = checkout("tok_ok");
+    incomplete["shipping_address"]["country"] = STREET.into();
+    assert_eq!(watched.post(&format!("{cart}/checkout"), &own, incomplete).status, 422);
+}
+
+/// Sends canaries through the flows of an account, of orders and of their administration.
+fn sell(watched: &mut Watched, has_emails: bool) {
+    let root = watched.log_in("administrator's session", ADMIN_EMAIL, ADMIN_PASSWORD);
+    let admin = [("authorization", root.as_str())];
+    // nothing listens there, so that deliveries fail
+    let endpoint = json!({"url": format!("http://127.0.0.1:1/{TOKEN}")});
+    let endpoint = watched.post("/admin/v1/webhook-endpoints", &admin, endpoint).expect(201);
+    watched.canaries.insert("webhook secret", endpoint["secret"].as_str().unwrap().to_owned());
+
+    let account = json!({"email": EMAIL, "password": PASSWORD, "name": NAME, "birth_date": "1991-07-03"});
+    let created = watched.post("/v1/users", &[], account);
+    assert!(created.status < 300, "{}", created.text);
+    let user = watched.log_in("session", EMAIL, PASSWORD);
+    provoke(watched, &user);
+    let own = [("authorization", user.as_str()), ("idempotency-key", IDEMPOTENCY_KEY)];
+    let cart_of_user = cart(watched, &own[..1]);
+    let order = watched.post(&format!("{cart_of_user}/checkout"), &own, checkout("tok_ok")).expect(201);
+    watched.post(&format!("{cart_of_user}/checkout"), &own, checkout("tok_ok")).expect(201);
+    let id = order["id"].as_str().unwrap();
+    watched.request("GET", &format!("/v1/orders/{id}/invoice"), &own[..1], "").expect(200);
+    watched.request("GET", "/v1/me/export", &own[..1], "").expect(200);
+    watched.request("GET", &format!("/admin/v1/users?q={}", escaped(EMAIL)), &admin, "");
+    watched.post(&format!("/admin/v1/orders/{id}/refund"), &admin, json!({"reason": STREET})).expect(201);
+
+    let guest = cart(watched, &[]);
+    let bought = watched.post(&format!("{guest}/checkout"), &[], checkout("tok_timeout_after_charge"));
+    assert!(bought.status < 500, "{}", bought.text);
+    if let Some(token) = bought.body()["token"].as_str() {
+        watched.canaries.insert("order token", token.to_owned());
+    }
+
+    if has_emails {
+        watched.post("/v1/password-resets", &[], json!({"email": EMAIL})).expect(202);
+        let token = watched.token_of("reset token", &root, EMAIL, 1);
+        let reset = json!({"token": token, "password": NEW_PASSWORD});
+        let confirmed = watched.post("/v1/password-resets/confirm", &[], reset);
+        assert!(confirmed.status < 300, "{}", confirmed.text);
+        let user = watched.log_in("second session", EMAIL, NEW_PASSWORD);
+        let erase = json!({"current_password": NEW_PASSWORD}).to_string();
+        watched.request("DELETE", "/v1/me", &[("authorization", &user)], &erase);
+    }
+    watched.wait_for("webhook");
+}
+
+#[test]
+fn no_canary_is_shown_anywhere() {
+    let folder = TempDir::new().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("store.db").display());
+    let mut watched = Watched::start(&database, "local:");
+    sell(&mut watched, true);
+    watched.end(&database);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_canary_is_shown_with_postgres_and_a_mail_server_that_is_away() {
+    let Some(schema) = EmptyPostgres::new().await else { return };
+    // the server trusts each password
+    let Some((_, rest)) = schema.url.split_once("postgres@") else { return };
+    let database = format!("postgres://postgres:{URL_PASSWORD}@{rest}");
+    let mail = format!("smtp://canary:{URL_PASSWORD}@127.0.0.1:1");
+    tokio::task::spawn_blocking(move || {
+        let mut watched = Watched::start(&database, &mail);
+        sell(&mut watched, false);
+        watched.end(&database);
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn settings_and_transports_do_not_show_passwords_of_urls() {
+    let folder = TempDir::new().unwrap();
+    for (variable, url) in [
+        ("DATABASE", "postgres://canary:PASSWORD@127.0.0.1:1/store"),
+        ("CACHE", "redis://canary:PASSWORD@127.0.0.1:1"),
+        ("MAIL__URL", "smtp://canary:PASSWORD@127.0.0.1:1"),
+        #[cfg(feature = "nats")]
+        ("EVENTS__URL", "nats://canary:PASSWORD@127.0.0.1:1"),
+        #[cfg(feature = "rabbitmq")]
+        ("EVENTS__URL", "amqp://canary:PASSWORD@127.0.0.1:1"),
+    ] {
+        let (variable, url) = (format!("UNDERCROFT_{variable}"), url.replace("PASSWORD", URL_PASSWORD));
+        let settings = load(None, [(variable.clone().into(), url.clone().into())], &[]).unwrap();
+        let transport = open(&settings.events.url, "shop");
+        for text in [format!("{settings:?}"), format!("{settings:#?}"), format!("{transport:?}")] {
+            assert!(!text.contains(URL_PASSWORD), "{text}");
+        }
+        // a port that is no number is refused, as is a host that is missing
+        for wrong in [url.replace(":1", ":x"), url.replace("127.0.0.1:1", ""), format!("{url} x")] {
+            let output = undercroft(folder.path(), &["doctor"]).env(&variable, &wrong).output().unwrap();
+            let text = [output.stdout, output.stderr].concat();
+            let text = String::from_utf8(text).unwrap();
+            assert!(!text.contains(URL_PASSWORD), "{variable}={wrong}: {text}");
+        }
+        let output = undercroft(folder.path(), &["doctor"]).env(&variable, &url).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!text.contains(URL_PASSWORD), "{text}");
+    }
+}
