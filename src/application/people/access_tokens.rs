@@ -14,12 +14,13 @@ use crate::domain::access_token::{
     ACCESS_TOKEN_LIFETIME, AccessTokenKey, ROTATION, published_keys, signing_key,
 };
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::permission::Permissions;
 use crate::domain::time::later;
 use crate::domain::user::{Role, Session, User};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::middleware::jwt::{Algorithm, Expected, KeySet, TokenSigner, verify};
-use crate::infrastructure::repositories::{AccessTokenKeyRepository, StaffRoleRepository};
+use crate::infrastructure::repositories::AccessTokenKeyRepository;
 
 use super::sessions;
 
@@ -50,7 +51,11 @@ struct Claims<'a> {
     exp: i64,
     jti: Uuid,
     sid: SessionId,
-    roles: [Role; 1],
+    /// `customer`, `admin` for an administrator who may do everything, `staff` for one with a role of the staff.
+    roles: [&'static str; 1],
+    /// The name of the role of the staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staff_role: Option<&'a str>,
 }
 
 /// Issues a token for a user with a session.
@@ -70,14 +75,25 @@ pub async fn issue(store: &Store, user: &User, session: &Session) -> Result<Issu
         exp: expires_at.as_second(),
         jti: store.database().context().ids.uuid(),
         sid: session.id(),
-        roles: [user.role],
+        roles: [role_of(user)],
+        staff_role: user.staff_role.as_deref(),
     };
     let signed = signer(store, &key)?.sign(TYPE, &claims);
     let text = signed.map_err(|error| Technical::internal(format!("a token was not signed: {error}")))?;
     Ok(IssuedAccessToken { text, expires_at, expires_in: expires_at.duration_since(now).as_secs() })
 }
 
-/// Returns the user of a token; `None` if it is not valid, or its session has ended.
+/// Returns the role of a user for other services.
+fn role_of(user: &User) -> &'static str {
+    match (user.role, &user.staff_role) {
+        (Role::Customer, _) => "customer",
+        (Role::Admin, None) => "admin",
+        (Role::Admin, Some(_)) => "staff",
+    }
+}
+
+/// Returns the user of a token, without the permissions of an administrator: other services have the token, too. `None`
+/// if it is not valid, or its session has ended.
 pub(super) async fn by_text(store: &Store, text: &str) -> Result<Option<Principal>, Failure> {
     let (found, now) = (keys(store).await?, store.now());
     let mut set = KeySet::default();
@@ -116,8 +132,7 @@ pub(super) async fn by_session(
     }
     let mut connection = store.database().read().await?;
     let Some(user) = connection.find::<User>(user_id).await? else { return Ok(None) };
-    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user).await?;
-    Ok(Some(Principal::new(user, Means::AccessToken { session_id }, permissions)))
+    Ok(Some(Principal::new(user, Means::AccessToken { session_id }, Permissions::NONE)))
 }
 
 /// Returns the public keys as a JSON Web Key Set has them.

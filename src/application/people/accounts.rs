@@ -15,7 +15,7 @@ use crate::infrastructure::exceptions::{
     EmailAlreadyUsedException, Failure, Fault, NotFound, ValidationException,
 };
 use crate::infrastructure::repositories::{
-    ApiKeyRepository, EmailRepository, IdempotencyRepository, OneTimePasswordRepository,
+    ApiKeyRepository, EmailRepository, IdempotencyRepository, IdentityRepository, OneTimePasswordRepository,
     PreferencesRepository, SessionRepository, StoredResponse, UnitOfWork, UserRepository,
     UserTokenRepository,
 };
@@ -106,7 +106,7 @@ pub async fn create_admin(
 
 /// Creates an administrator with a role of the staff; without one, who may do everything. A user with the same address
 /// becomes an administrator, gets the new password, is logged out everywhere, and loses the API keys, the one-time
-/// passwords and the tokens that were sent before.
+/// passwords, the accounts at identity providers and the tokens that were sent before.
 ///
 /// # Errors
 ///
@@ -148,6 +148,7 @@ pub async fn make_admin(
     UserTokenRepository::end_all_of(work, user.id).await?;
     SessionRepository::remove_all_of(work, user.id).await?;
     ApiKeyRepository::remove_all_of(work, user.id).await?;
+    IdentityRepository::remove_all_of(work, user.id).await?;
     Ok(user)
 }
 
@@ -163,6 +164,8 @@ async fn hidden_owner(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> 
     let is_hidden =
         mailing.terms.accounts.hide_registered_addresses && are_sent(work, &mailing.terms).await?;
     let owner = owner.filter(|_| is_hidden).ok_or(EmailAlreadyUsedException)?;
+    // registrations at the same time send one notice
+    work.lock::<User>(owner.id).await?;
     let since = earlier(work.now(), NOTICE_INTERVAL);
     if !EmailRepository(work).is_written_since(owner.id, "registration_attempted", since).await? {
         let to = (owner.id, owner.email.as_str());

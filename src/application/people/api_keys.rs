@@ -17,6 +17,7 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::{ApiKeyFilter, ApiKeyRepository, Page, UnitOfWork};
 
+use super::granting::{Grantable, Granter};
 use super::users;
 
 /// The least time between two recorded uses of a key.
@@ -164,9 +165,13 @@ pub async fn revoke_own(store: &Store, user_id: UserId, id: ApiKeyId) -> Result<
 ///
 /// # Errors
 ///
-/// [`NotFound::ApiKey`].
-pub async fn revoke(store: &Store, id: ApiKeyId) -> Result<(), Failure> {
-    let write = store.database().write(id, async |work, &id| {
+/// [`NotFound::ApiKey`], and those of a permission that the owner has and the granter does not have.
+pub async fn revoke(store: &Store, granter: Granter, id: ApiKeyId) -> Result<(), Failure> {
+    let write = store.database().write((granter, id), async |work, &(granter, id)| {
+        let grantable = Grantable::lock(work, granter).await?;
+        let api_key: ApiKey = work.find(id).await?.ok_or(NotFound::ApiKey)?;
+        let owner: User = work.find(api_key.user_id).await?.ok_or(NotFound::ApiKey)?;
+        grantable.check_user(work, &owner).await?;
         let removed = work.remove::<ApiKey>(id).await?;
         if removed { Ok(()) } else { Err(NotFound::ApiKey.into()) }
     });

@@ -29,8 +29,7 @@ pub async fn credentials(store: &Store, text: &str) -> Result<Credentials, Failu
 
 /// Returns the credentials of the token of a session, which a cookie has: it has no API key and no other token.
 pub async fn session_credentials(store: &Store, text: &str) -> Result<Credentials, Failure> {
-    let found = by_session(store, &token_hash(text)).await?;
-    Ok(found.map_or(Credentials::Invalid, |principal| Credentials::Valid(Arc::new(principal))))
+    Ok(valid(store, by_session(store, &token_hash(text)).await?))
 }
 
 /// Returns the credentials by which a principal authenticated, as they are now.

@@ -71,12 +71,14 @@ async fn connect(
         return Ok(Some(known));
     }
     let user = match UserRepository(work).by_email(email).await? {
-        // an address that is not verified may have been registered by someone else
-        Some(user) => Some(user).filter(|user| {
-            terms.links_by_email && user.email_verified_at.is_some() && user.role == Role::Customer
-        }),
+        Some(user) if terms.links_by_email => {
+            // as it is when it is connected: it may have been erased, or have become an administrator
+            let user = work.lock::<User>(user.id).await?.filter(|user| user.erased_at.is_none());
+            // an address that is not verified may have been registered by someone else
+            user.filter(|user| user.email_verified_at.is_some() && user.role == Role::Customer)
+        }
         None if terms.creates_users => create(work, email).await?,
-        None => None,
+        Some(_) | None => None,
     };
     if let Some(user) = &user {
         IdentityRepository::connect(work, (provider, subject), user.id).await?;

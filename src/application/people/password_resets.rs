@@ -17,7 +17,8 @@ use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
 use crate::infrastructure::repositories::{
-    SessionRepository, UnitOfWork, UserRepository, UserTokenRepository, spawn_in_trace,
+    ApiKeyRepository, IdentityRepository, OneTimePasswordRepository, SessionRepository, UnitOfWork,
+    UserRepository, UserTokenRepository, spawn_in_trace,
 };
 
 /// The purpose of the tokens.
@@ -88,8 +89,8 @@ async fn send_in(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Resul
     tokens::issue(work, mailing, (user.id, TokenPurpose::PasswordReset), &user.email).await
 }
 
-/// Sets the password of the user whom a token was sent to, ends all of their sessions and other tokens, and verifies
-/// the address to which the token was sent. Returns the token by which the device is known from now on: failed
+/// Sets the password of the user whom a token was sent to, ends all of their sessions, API keys and other tokens, and
+/// verifies the address to which the token was sent. Returns the token by which the device is known from now on: failed
 /// log-ins of strangers do not keep the user from logging in with it.
 pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Failure> {
     let user_id = tokens::check(store, &request.token, &PURPOSES).await?.user_id;
@@ -104,7 +105,12 @@ pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Fail
             let (token, mut user) = tokens::use_once(work, token, &PURPOSES).await?;
             if token.email == user.email && user.email_verified_at.is_none() {
                 user.email_verified_at = Some(work.now());
+                // someone else may have registered with the address
+                user.totp_since = None;
+                OneTimePasswordRepository::remove(work, user.id).await?;
+                IdentityRepository::remove_all_of(work, user.id).await?;
             }
+            ApiKeyRepository::remove_all_of(work, user.id).await?;
             user.password_hash = Some(hash.clone());
             work.record(SecurityAction::PasswordReset, Some(user.id));
             write_security_notice(work, mailing, "password_changed", (user.id, &user.email)).await?;

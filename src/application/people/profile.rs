@@ -16,7 +16,7 @@ use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
 use super::accounts::check_birth_date;
 use super::common_passwords::check_password;
 use super::granting::Granter;
-use super::{email_addresses, log_in_limits, sessions, tokens, users};
+use super::{email_addresses, known_devices, log_in_limits, sessions, tokens, users};
 use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::partial_update::nullable;
 use crate::application::{Mailing, Store, check_version};
@@ -69,6 +69,8 @@ pub struct UpdatedAccount {
     pub user: User,
     /// The new token of the session that sent the change, if the password changed.
     pub token: Option<String>,
+    /// The token by which the device is known from now on, if the password changed.
+    pub device: Option<String>,
 }
 
 /// Changes an account. A new password ends every session but the one that sends the change, which gets a new token.
@@ -93,11 +95,12 @@ pub async fn update(
         None => None,
     };
 
+    let device = password_hash.as_ref().map(|hash| known_devices::issue(store, owner.user_id, hash));
     let given = (owner, change, Hashes { proven, new: password_hash }, store.mailing());
     let write = store.database().write(given, async |work, (owner, change, hashes, mailing)| {
         apply(work, (owner, mailing), change, hashes).await
     });
-    write.await
+    Ok(UpdatedAccount { device, ..write.await? })
 }
 
 /// Refuses a new password that is guessed first by what is known of the user after the change.
@@ -207,7 +210,7 @@ async fn apply(
         (Some(_), Some(token_hash)) => sessions::rotate(work, user.id, token_hash).await?,
         _ => None,
     };
-    Ok(UpdatedAccount { user, token })
+    Ok(UpdatedAccount { user, token, device: None })
 }
 
 fn set_members(user: &mut User, change: &UpdateAccount, now: Timestamp) -> Result<(), Failure> {

@@ -14,7 +14,9 @@ use crate::domain::ids::{CartId, SessionId, UserId};
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::guards::{Means, Principal};
-use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserRepository};
+use crate::infrastructure::repositories::{
+    SessionRepository, UnitOfWork, UserRepository, UserTokenRepository,
+};
 
 use super::known_devices;
 use super::log_in_limits::{self, LogInOrigin};
@@ -265,10 +267,12 @@ pub async fn log_out(store: &Store, token_hash: Vec<u8>) -> Result<(), Failure> 
     write.await
 }
 
-/// Ends all sessions of a user.
+/// Ends all sessions of a user, and the tokens that were sent to the user by e-mail.
 pub async fn log_out_everywhere(store: &Store, user_id: UserId) -> Result<(), Failure> {
     let write = store.database().write(user_id, async |work, user_id| {
         work.record(SecurityAction::LoggedOutEverywhere, Some(*user_id));
+        // a stranger with a session may have requested them
+        UserTokenRepository::end_all_of(work, *user_id).await?;
         SessionRepository::remove_all_of(work, *user_id).await.map_err(Failure::from)
     });
     write.await.map(drop)

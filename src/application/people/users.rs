@@ -14,8 +14,8 @@ use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, UserNotFoundException, ValidationException,
 };
 use crate::infrastructure::repositories::{
-    EraseError, Page, SessionRepository, StaffRoleRepository, UnitOfWork, UserFilter, UserRepository,
-    UserTokenRepository,
+    ApiKeyRepository, EraseError, Page, SessionRepository, StaffRoleRepository, UnitOfWork, UserFilter,
+    UserRepository, UserTokenRepository,
 };
 
 use super::granting::{Grantable, Granter, check_remaining_admin};
@@ -92,6 +92,10 @@ async fn change_role_in(
     check_remaining_admin(work, &user).await?;
     work.record(SecurityAction::RoleChanged, Some(user.id));
     work.update(&mut changed).await?;
+    if changed.role != user.role {
+        // otherwise the scopes of an administrator would return with the role
+        ApiKeyRepository::remove_all_of(work, user.id).await?;
+    }
     UserTokenRepository::end_all_of(work, user.id).await?;
     SessionRepository::remove_all_of(work, user.id).await?;
     Ok(changed)

@@ -56,14 +56,16 @@ impl Principal {
         Self { user, permissions, means, must_enrol: false }
     }
 
-    /// Returns the same principal. If one-time passwords are required of administrators, one without them has no
-    /// permissions.
+    /// Returns the same principal. If one-time passwords are required of administrators, one without them, or by a
+    /// token of the identity provider, which does not prove one, has no permissions.
     #[must_use]
     pub fn with_one_time_passwords(self, are_required: bool) -> Self {
-        if !are_required || self.user.totp_since.is_some() || self.permissions == Permissions::NONE {
+        let must_enrol = self.user.totp_since.is_none();
+        let is_proven = !must_enrol && self.means != Means::IssuerToken;
+        if !are_required || is_proven || self.permissions == Permissions::NONE {
             return self;
         }
-        Self { permissions: Permissions::NONE, must_enrol: true, ..self }
+        Self { permissions: Permissions::NONE, must_enrol, ..self }
     }
 
     /// Returns the session, if the user authenticated by one.

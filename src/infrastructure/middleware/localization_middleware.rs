@@ -4,7 +4,7 @@
 //! texts in the best of them that has any, also one that was stored with an idempotency key. A response that depends
 //! on the languages says so in `Vary`, and says its own in `Content-Language` (RFC 9110 section 8.5).
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use http::HeaderValue;
@@ -40,7 +40,10 @@ impl Middleware for LocalizationMiddleware {
         let mut response = next.run(request).await;
 
         if response.headers().get(CONTENT_TYPE).is_some_and(|value| value == PROBLEM_JSON) {
-            let best = languages.and_then(|languages| languages.best(&self.languages.iter().copied()));
+            let is_small =
+                response.body().size_hint().exact().is_some_and(|size| size <= MOST_TRANSLATED as u64);
+            let best = languages.filter(|_| is_small);
+            let best = best.and_then(|languages| languages.best(&self.languages.iter().copied()));
             let (mut response, language) = match best {
                 Some(language) => in_language(response, language).await,
                 None => (response, BASE_LANGUAGE),

@@ -12,21 +12,26 @@ impl IdentityRepository<'_> {
     pub async fn user(&mut self, provider: &str, subject: &str) -> Result<Option<User>, DatabaseError> {
         let sql = format!(
             "SELECT {} FROM user_identities JOIN users ON users.id = user_identities.user_id \
-             WHERE provider = $1 AND subject = $2",
+             WHERE provider = $1 AND subject = $2 AND erased_at IS NULL",
             column_list::<User>("users.")
         );
         self.0.first(&sql, &params![provider, subject]).await
     }
 
-    /// Connects the account at a provider to a user; returns whether it was not connected before.
+    /// Removes all accounts of a user at providers.
+    pub async fn remove_all_of(work: &mut UnitOfWork, user_id: UserId) -> Result<(), DatabaseError> {
+        work.defer("DELETE FROM user_identities WHERE user_id = $1", &params![user_id]).await
+    }
+
+    /// Connects the account at a provider to a user, unless it is connected.
     pub async fn connect(
         work: &mut UnitOfWork,
         (provider, subject): (&str, &str),
         user_id: UserId,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO user_identities (provider, subject, user_id, created_at) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT DO NOTHING";
         let now = work.now();
-        Ok(work.execute(sql, &params![provider, subject, user_id, now]).await? == 1)
+        work.defer(sql, &params![provider, subject, user_id, now]).await
     }
 }

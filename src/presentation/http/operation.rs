@@ -99,8 +99,19 @@ impl<'a> OperationDescription<'a> {
 
     /// Adds parameters.
     pub fn parameters(&mut self, parameters: impl IntoIterator<Item = Parameter>) {
-        let parameters = parameters.into_iter().map(Into::into);
-        self.operation.parameters.get_or_insert_default().extend(parameters);
+        let known = self.operation.parameters.get_or_insert_default();
+        for parameter in parameters {
+            let is_known = known.iter().any(|other| match other {
+                RefOr::T(other) => {
+                    other.name == parameter.name && other.parameter_in == parameter.parameter_in
+                }
+                RefOr::Ref(_) => false,
+            });
+            // two arguments of a handler may read the same query
+            if !is_known {
+                known.push(parameter.into());
+            }
+        }
     }
 
     /// Adds an optional header of the request.

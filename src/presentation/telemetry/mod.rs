@@ -127,6 +127,10 @@ async fn export_spans(exports: &Arc<Exports>, mut spans: Spans, stop: Cancellati
                 }
             }
             () = stop.cancelled() => {
+                if let Some(sending) = sending {
+                    // a task that panicked has sent nothing
+                    let _ = sending.await;
+                }
                 if !waiting.is_empty() {
                     exports.send_spans(waiting).await;
                 }

@@ -67,7 +67,7 @@ fn is_test(name: &str) -> bool {
     is_name && name.matches('_').count() > 1
 }
 
-/// The names of functions with an attribute before them, and those that a macro runs on each engine.
+/// The names of functions that are marked as tests, and those that a macro runs on each engine.
 fn tests(sources: &[Source]) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     for source in sources {
@@ -75,7 +75,10 @@ fn tests(sources: &[Source]) -> BTreeSet<&str> {
         for line in source.text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let declared = line.trim_start_matches("pub ").trim_start_matches("async ").strip_prefix("fn ");
             if let Some(name) = declared.and_then(|rest| rest.split('(').next())
-                && (before.starts_with("#[") || before.ends_with("));") || before.ends_with(");"))
+                && (before.starts_with("#[test")
+                    || before.starts_with("#[tokio::test")
+                    || before.ends_with("));")
+                    || before.ends_with(");"))
             {
                 names.insert(name);
             }

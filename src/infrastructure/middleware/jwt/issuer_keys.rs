@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Claims, Expected, InvalidToken, KeySet, verify};
 use crate::infrastructure::adapters::KeySetClient;
+use crate::infrastructure::repositories::spawn_in_trace;
 
 /// How long keys are used without being fetched again.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -81,13 +82,14 @@ impl TrustedIssuer {
     }
 
     /// Fetches the keys, unless that was attempted a short time ago; returns whether there are new ones. While one
-    /// request fetches them, another one waits for it if it needs them.
+    /// request fetches them, another one waits for it if it needs them. A client that disconnects does not end it.
     async fn fetch(&self, now: Timestamp, is_needed: bool) -> bool {
         let before = self.read(|known| known.fetches);
-        let _fetching = if is_needed {
-            self.fetching.lock().await
+        let lock = Arc::clone(&self.fetching);
+        let fetching = if is_needed {
+            lock.lock_owned().await
         } else {
-            let Ok(fetching) = self.fetching.try_lock() else { return false };
+            let Ok(fetching) = lock.try_lock_owned() else { return false };
             fetching
         };
         if self.read(|known| known.fetches) != before {
@@ -98,6 +100,16 @@ impl TrustedIssuer {
             return false;
         }
         self.read(|known| known.attempted_at = Some(now));
+        let issuer = self.clone();
+        let fetch = spawn_in_trace(async move {
+            let _fetching = fetching;
+            issuer.fetch_now(now).await
+        });
+        fetch.await.unwrap_or(false)
+    }
+
+    /// Fetches the keys; returns whether there are new ones.
+    async fn fetch_now(&self, now: Timestamp) -> bool {
         let fetched = self.client.fetch(self.name()).await;
         match fetched.map(|body| KeySet::parse(&body)) {
             Ok(Ok(keys)) => {

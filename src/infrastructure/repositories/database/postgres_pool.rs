@@ -93,7 +93,10 @@ impl PostgresDatabase {
         let unavailable = || DatabaseError::Unavailable("all connections that write are in use".into());
         let began = Instant::now();
         let permit = timeout(CONNECTION_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
-        let permit = permit.map_err(|_| unavailable())?.map_err(|_| unavailable())?;
+        let Ok(Ok(permit)) = permit else {
+            self.waits[0].end(began);
+            return Err(unavailable());
+        };
         let connection = self.get(Some(permit)).await;
         self.waits[0].end(began);
         connection

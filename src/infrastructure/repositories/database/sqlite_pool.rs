@@ -49,6 +49,9 @@ impl Readers {
             permit
         } else {
             let waited = timeout(longest, Arc::clone(&self.permits).acquire_owned()).await;
+            if waited.is_err() {
+                self.waits.end(began);
+            }
             let waited = waited.map_err(|_| unavailable("all connections that read are in use"))?;
             waited.map_err(|_| unavailable("the database is closed"))?
         };

@@ -9,7 +9,7 @@ use super::{Database, DatabaseError};
 use crate::domain::trace::TraceContext;
 
 /// The most runs of a transaction that fails as retryable.
-const RUNS: u32 = 8;
+const RUNS: u32 = 12;
 /// The shortest wait before a transaction is run again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 

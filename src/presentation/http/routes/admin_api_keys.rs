@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::api_keys::ApiKeyBody;
 use crate::application::people::api_keys;
+use crate::application::people::granting::Granter;
 use crate::domain::ids::{ApiKeyId, UserId};
 use crate::infrastructure::exceptions::NotFound;
 use crate::infrastructure::repositories::ApiKeyFilter;
@@ -60,14 +61,15 @@ async fn list_all_api_keys(
 
 /// Revoke an API key
 ///
-/// Requests with the key are refused from now on.
+/// Requests with the key are refused from now on. The request fails with `unauthorized_access` if the owner has a
+/// permission that the caller does not have.
 #[utoipa::path(delete, path = "/admin/v1/api-keys/{id}", tag = "admin-api-keys", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn delete_any_api_key(
-    _: AdminWithSession,
+    admin: AdminWithSession,
     State(app): State<AppState>,
     Path(id): Path<ApiKeyId>,
 ) -> HandlerResult<StatusCode> {
-    api_keys::revoke(&app.store, id).await?;
+    api_keys::revoke(&app.store, Granter::of(&admin.0), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

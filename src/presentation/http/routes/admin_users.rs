@@ -116,10 +116,10 @@ async fn end_user_totp(
 #[utoipa::path(delete, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn erase_user(
-    admin: Admin,
+    admin: AdminWithSession,
     State(app): State<AppState>,
     Path(id): Path<UserId>,
 ) -> HandlerResult<StatusCode> {
-    users::erase(&app.store, Granter::of(&admin), id).await?;
+    users::erase(&app.store, Granter::of(&admin.0), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

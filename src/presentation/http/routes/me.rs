@@ -18,6 +18,7 @@ use crate::infrastructure::exceptions::{
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
+use crate::presentation::http::log_in_origin::device_cookie;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::{LoggedIn, WithSession, session_cookie};
 use crate::presentation::http::rate_classes::PASSWORD;
@@ -96,11 +97,14 @@ async fn update_account(
         token_hash: principal.session().map(|session| session.token_hash.clone()),
         expected_version,
     };
-    let UpdatedAccount { user, token } = profile::update(&app.store, owner, change).await?;
+    let UpdatedAccount { user, token, device } = profile::update(&app.store, owner, change).await?;
     let mut response = UserBody::response(&user);
     if let (Some(token), Some(seconds)) = (token, remaining) {
         response.headers.extend(rotated(&app, &token, seconds));
     }
+    let device = device.and_then(|token| device_cookie(&app, &token));
+    let cookie = device.as_ref().and_then(|cookie| cookie.to_str().ok());
+    response.headers.extend(cookie.map(|cookie| ("set-cookie".to_owned(), cookie.to_owned())));
     Ok(response)
 }
 

@@ -39,8 +39,8 @@ async fn request_password_reset(
 
 /// Set a new password by a token
 ///
-/// Uses the token of the e-mail of a password reset. All sessions of the user end, and the e-mail address is
-/// verified.
+/// Uses the token of the e-mail of a password reset. All sessions and API keys of the user end, and the e-mail address
+/// is verified. If it was not before, one-time passwords end, too: someone else may have registered with the address.
 #[utoipa::path(post, path = "/v1/password-resets/confirm", tag = "users", request_body = ResetPassword,
     responses((status = 204)))]
 async fn reset_password(

@@ -21,7 +21,7 @@ use crate::presentation::http::bodies::{
     InvoiceBody, OrderBody, PaymentOperationBody, ReviewBody, SubscriptionBody, UserBody,
 };
 use crate::presentation::http::json::Json;
-use crate::presentation::http::principal::LoggedIn;
+use crate::presentation::http::principal::WithSession;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -131,7 +131,7 @@ struct ExportedEmail {
 /// Returns everything that the store has of the user: the account, preferences, sessions, API keys, carts, orders with
 /// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages.
 #[utoipa::path(get, path = "/v1/me/export", tag = "account", responses((status = 200, body = AccountExport)))]
-async fn export_account(principal: LoggedIn, State(app): State<AppState>) -> HandlerResult<Response> {
+async fn export_account(principal: WithSession, State(app): State<AppState>) -> HandlerResult<Response> {
     let data = personal_data::of_user(&app.store, principal.user_id()).await?;
     let headers =
         [(CACHE_CONTROL, "no-store"), (CONTENT_DISPOSITION, "attachment; filename=\"account.json\"")];
@@ -139,7 +139,7 @@ async fn export_account(principal: LoggedIn, State(app): State<AppState>) -> Han
 }
 
 impl AccountExport {
-    fn of(data: PersonalData, current: Option<&Session>) -> Self {
+    fn of(data: PersonalData, current: &Session) -> Self {
         let order = |(placed, operations): &(_, Vec<_>)| ExportedOrder {
             order: OrderBody::of(placed),
             operations: operations.iter().map(PaymentOperationBody::of).collect(),
@@ -149,7 +149,11 @@ impl AccountExport {
             account: UserBody::of(&data.user),
             preferences: PreferencesBody::of(&data.preferences),
             identities: data.identities.into_iter().map(Identity::of).collect(),
-            sessions: data.sessions.into_iter().map(|session| OwnSession::of(session, current)).collect(),
+            sessions: data
+                .sessions
+                .into_iter()
+                .map(|session| OwnSession::of(session, Some(current)))
+                .collect(),
             api_keys: data.api_keys.iter().map(ApiKeyBody::of).collect(),
             carts: data.carts.into_iter().map(ExportedCart::of).collect(),
             orders: data.orders.iter().map(order).collect(),

@@ -201,9 +201,13 @@ async fn an_administrator_without_an_app_may_only_enrol_if_the_store_requires_it
     newcomer(server, ANN).await;
     execute(&shop.database, &["UPDATE users SET role = 'admin'"]).await;
     let ann = log_in(server, ANN, PASSWORD).await;
-    let refused = ann.get("/admin/v1/users").await;
-    assert_eq!(refused.problem(403), "unauthorized_access");
-    assert_eq!(refused.json()["reason"], "one_time_passwords_not_enrolled");
+    let token = ann.header("authorization").trim_start_matches("Bearer ").to_owned();
+    let browser = server.guest().with("cookie", &format!("undercroft_session={token}"));
+    for client in [&ann, &browser] {
+        let refused = client.get("/admin/v1/users").await;
+        assert_eq!(refused.problem(403), "unauthorized_access");
+        assert_eq!(refused.json()["reason"], "one_time_passwords_not_enrolled");
+    }
     enrol(shop, &ann, PASSWORD).await;
     ann.get("/admin/v1/users").await.expect(200);
 }

@@ -7,7 +7,7 @@ use undercroft::application::people::accounts::create_admin;
 use super::{PASSWORD, erase, log_in, newcomer, register, try_log_in};
 use crate::support::emails::{emails_to, token_in, token_to};
 use crate::support::http::faults;
-use crate::support::store::{sandbox_emails, terms, value};
+use crate::support::store::{execute, sandbox_emails, terms, value};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer};
 
 const ANN: &str = "ann@example.org";
@@ -318,4 +318,36 @@ async fn developers_read_e_mails_on_their_own_machine_alone(shop: &Shop) {
         assert_eq!(response.problem(404), "email_not_found", "{name}");
     }
     server.guest().with("host", "localhost").get(&path).await.expect(200);
+}
+
+on_both_engines!(
+    who_resets_the_password_of_an_address_that_a_stranger_registered_has_the_account_alone,
+    with_emails()
+);
+async fn who_resets_the_password_of_an_address_that_a_stranger_registered_has_the_account_alone(shop: &Shop) {
+    let server = shop.server().await;
+    let stranger = newcomer(server, ANN).await;
+    let created = stranger.post("/v1/me/api-keys", json!({"name": "kept"})).await.expect(201);
+    let key = format!("Bearer {}", created["key"].as_str().unwrap());
+    stranger.post("/v1/me/totp", json!({"current_password": PASSWORD})).await.expect(201);
+    execute(&shop.database, &["UPDATE users SET totp_since = created_at WHERE role = 'customer'"]).await;
+
+    forget(server, ANN).await.expect(202);
+    let token = token_in(&mails(server, ANN, "password_reset", 1).await[0]).unwrap();
+    reset(server, &token, "battery staple").await.expect(204);
+    log_in(server, ANN, "battery staple").await.get("/v1/me").await.expect(200);
+    let by_key = server.guest().with("authorization", &key).get("/v1/me").await;
+    assert_eq!(by_key.problem(401), "unauthorized_access");
+    assert_eq!(stranger.get("/v1/me").await.problem(401), "unauthorized_access");
+}
+
+on_both_engines!(logging_out_everywhere_ends_a_change_of_the_address, with_emails());
+async fn logging_out_everywhere_ends_a_change_of_the_address(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let change = json!({"email": "evil@example.org", "current_password": PASSWORD});
+    ann.patch("/v1/me", change).await.expect(200);
+    let token = token_to(server, "evil@example.org").await;
+    ann.delete("/v1/me/sessions").await.expect(204);
+    refused(&verify(server, &token).await);
 }

@@ -64,6 +64,7 @@ const LOG_OUT: &str = "DELETE /v1/sessions";
 const WITH_SESSION: &[&str] = &[
     "DELETE /admin/v1/api-keys/{id}",
     "DELETE /admin/v1/roles/{name}",
+    "DELETE /admin/v1/users/{id}",
     "DELETE /admin/v1/users/{id}/totp",
     "DELETE /v1/me",
     "DELETE /v1/me/api-keys/{id}",
@@ -72,6 +73,7 @@ const WITH_SESSION: &[&str] = &[
     "DELETE /v1/me/totp",
     "GET /admin/v1/api-keys",
     "GET /v1/me/api-keys",
+    "GET /v1/me/export",
     "GET /v1/me/sessions",
     "PATCH /admin/v1/users/{id}",
     "POST /admin/v1/roles",
@@ -148,8 +150,11 @@ impl Row {
         let is_known = !matches!(self.caller, Caller::Guest | Caller::EndedSession);
         let has_session = matches!(self.means, Means::Bearer | Means::Cookie);
         let is_refused = !has_session && WITH_SESSION.contains(&operation.to_string().as_str());
-        let is_in_scope =
-            self.means != Means::ApiKeyOfFewScopes || operation.described["x-required-permission"] == FEW;
+        let is_in_scope = match self.means {
+            Means::Cookie | Means::Bearer | Means::ApiKey => true,
+            Means::AccessToken => false,
+            Means::ApiKeyOfFewScopes => operation.described["x-required-permission"] == FEW,
+        };
         match Policy::stated(operation) {
             Policy::Public => return Expected::Allowed,
             Policy::Anyone if operation.to_string() == LOG_OUT => return Expected::Allowed,

@@ -70,6 +70,11 @@ fn the_document_is_openapi_3_1_and_its_references_exist() {
             .map(|parameter| parameter["name"].as_str().unwrap())
             .collect();
         assert_eq!(named, documented, "{method} {path}");
+        let places: BTreeSet<_> = parameters
+            .iter()
+            .map(|parameter| [&parameter["in"], &parameter["name"]].map(ToString::to_string))
+            .collect();
+        assert_eq!(places.len(), parameters.len(), "{method} {path}: a parameter is there twice");
     }
 }
 
