@@ -60,10 +60,12 @@ impl TrustedIssuer {
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, InvalidToken> {
         let age = self.age(now);
         if age.is_none_or(|age| age >= FRESH) {
-            self.fetch(now, age.is_none_or(|age| age >= STALE)).await;
+            self.fetch(now, self.fetches(), age.is_none_or(|age| age >= STALE)).await;
         }
+        // before the keys are read: another request may fetch new ones meanwhile
+        let known = self.fetches();
         match verify(token, &self.keys(now), &self.expected, now) {
-            Err(InvalidToken::UnknownKey) if self.fetch(now, true).await => {
+            Err(InvalidToken::UnknownKey) if self.fetch(now, known, true).await => {
                 verify(token, &self.keys(now), &self.expected, now)
             }
             verified => verified,
@@ -81,10 +83,15 @@ impl TrustedIssuer {
         if is_usable { self.read(|known| Arc::clone(&known.keys)) } else { Arc::default() }
     }
 
-    /// Fetches the keys, unless that was attempted a short time ago; returns whether there are new ones. While one
-    /// request fetches them, another one waits for it if it needs them. A client that disconnects does not end it.
-    async fn fetch(&self, now: Timestamp, is_needed: bool) -> bool {
-        let before = self.read(|known| known.fetches);
+    /// Returns how often the keys were fetched.
+    fn fetches(&self) -> u64 {
+        self.read(|known| known.fetches)
+    }
+
+    /// Fetches the keys, unless that was attempted a short time ago; returns whether there are newer ones than after
+    /// `before` fetches. While one request fetches them, another one waits for it if it needs them. A client that
+    /// disconnects does not end it.
+    async fn fetch(&self, now: Timestamp, before: u64, is_needed: bool) -> bool {
         let lock = Arc::clone(&self.fetching);
         let fetching = if is_needed {
             lock.lock_owned().await
@@ -92,7 +99,7 @@ impl TrustedIssuer {
             let Ok(fetching) = lock.try_lock_owned() else { return false };
             fetching
         };
-        if self.read(|known| known.fetches) != before {
+        if self.fetches() != before {
             return true;
         }
         let attempted_at = self.read(|known| known.attempted_at);
