@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::ids::CategoryId;
 use super::product::Translations;
@@ -12,7 +13,7 @@ use super::tax::TaxClass;
 pub const MAX_LEVELS: usize = 24;
 
 /// A category: a node of the tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Category {
     /// The id.
     pub id: CategoryId,

@@ -72,7 +72,7 @@ pub struct ProductImage {
 }
 
 /// A product with its variants.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Product {
     /// The id.
     pub id: ProductId,
@@ -117,7 +117,7 @@ pub struct Product {
 }
 
 /// What a customer buys: a SKU of a product, with its prices.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variant {
     /// The id.
     pub id: VariantId,
@@ -136,7 +136,7 @@ pub struct Variant {
 }
 
 /// The stock of a variant, in pieces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
     /// The pieces that the store has, reserved ones included; `None` if they are not counted.
     pub stock: Option<i64>,
@@ -154,7 +154,7 @@ impl Stock {
 }
 
 /// A product with the stock of its variants.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProductView {
     /// The product.
     pub product: Product,

@@ -11,6 +11,7 @@ pub mod repositories;
 use std::sync::Arc;
 
 use self::adapters::{AdapterSettings, Files, Gateways, Mail, WebhookClient};
+use self::cache::{Caches, EntriesInRedis, Redis, SharedTier};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
 use self::middleware::jwt::TrustedIssuer;
@@ -34,6 +35,8 @@ pub struct Infrastructure {
     pub webhooks: WebhookClient,
     /// The broker that carries events, if there is one.
     pub broker: Option<Broker>,
+    /// The caches of what shoppers read.
+    pub caches: Caches,
     /// Counts what has a rate limit.
     pub limiter: RateLimiter,
     /// The identity provider whose tokens are accepted, if there is one.
@@ -53,10 +56,31 @@ impl Infrastructure {
         let (mail, files) = (settings.mail.clone(), settings.files.clone());
         let gateways = adapters::assemble(&database, &bus, settings);
         let limiter = RateLimiter::in_process(Arc::clone(&database.context().clock));
+        let caches = Caches::new(&database, None);
         let waits = database.clone();
         let overload =
             OverloadLimiter::new(LimitRange::default(), Some(Arc::new(move || waits.take_least_wait())));
-        Self { database, bus, gateways, mail, files, webhooks, broker: None, limiter, issuer: None, overload }
+        Self {
+            database,
+            bus,
+            gateways,
+            mail,
+            files,
+            webhooks,
+            broker: None,
+            caches,
+            limiter,
+            issuer: None,
+            overload,
+        }
+    }
+
+    /// Lets the caches share their entries with other processes, by Redis.
+    #[must_use]
+    pub fn with_shared_caches(self, redis: Redis) -> Self {
+        let secret = self.database.signing_key().sign("cache entries", &[]);
+        let shared = SharedTier::new(Arc::new(EntriesInRedis(Arc::new(redis))), &secret);
+        Self { caches: Caches::new(&self.database, Some(shared)), ..self }
     }
 
     /// Lets a broker carry events, in messages that contain them in this way.

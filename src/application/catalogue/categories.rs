@@ -8,6 +8,7 @@ use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
+use crate::infrastructure::cache::{Rendered, Tree};
 use crate::infrastructure::exceptions::{
     CategoryNotFoundException, Conflict, Failure, Fault, ValidationException,
 };
@@ -74,14 +75,15 @@ pub struct MoveCategory {
     pub position: i64,
 }
 
-/// Returns all categories; siblings are in their order.
-pub async fn all(store: &Store) -> Result<Vec<Category>, Failure> {
-    Ok(CategoryRepository(&mut store.database().read().await?).tree().await?)
+/// Returns all categories, as the store has them when this is called; siblings are in their order.
+pub async fn all(store: &Store) -> Result<Rendered<Vec<Category>>, Failure> {
+    let caches = store.infrastructure.caches.current().await?;
+    Ok(caches.category.value(&Tree).await?.0)
 }
 
 /// Returns the category tree.
 pub async fn categories(store: &Store) -> Result<Vec<Subtree>, Failure> {
-    Ok(tree(all(store).await?))
+    Ok(tree(all(store).await?.to_vec()))
 }
 
 /// Returns a category.

@@ -3,26 +3,27 @@
 use std::collections::BTreeMap;
 
 use crate::domain::events::ProductChanged;
-use crate::domain::ids::{CategoryId, ProductId};
+use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, ProductView};
-use crate::infrastructure::exceptions::{CategoryNotFoundException, Conflict, Failure, NotFound};
+use crate::infrastructure::cache::{ListKey, LoadError, ProductName, Rendered};
+use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
-    AdminProductFilter, CategoryRepository, Connection, DatabaseError, FileRepository, Page, ProductFilter,
-    ProductRepository, SaveError, SearchResults, StoredResponse, UnitOfWork,
+    AdminProductFilter, CategoryRepository, DatabaseError, FileRepository, Page, ProductRepository,
+    SaveError, SearchResults, StoredResponse, UnitOfWork,
 };
 
 use super::product_draft::{ProductDraft, derived_slug, describe};
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Change, Store, check_version};
 
-/// Returns the active product with this id or slug.
-pub async fn product(store: &Store, name: &str) -> Result<ProductView, Failure> {
-    let mut connection = store.database().read().await?;
-    let found = match name.parse() {
-        Ok(id) => ProductRepository(&mut connection).by_id(id).await?,
-        Err(_) => ProductRepository(&mut connection).by_slug(name).await?,
+/// Returns the active product with this id or slug, as the store has it when this is called.
+pub async fn product(store: &Store, name: &str) -> Result<Rendered<ProductView>, Failure> {
+    let key = name.parse().map_or_else(|_| ProductName::Slug(name.to_owned()), ProductName::Id);
+    let (found, _) = match store.infrastructure.caches.current().await?.product.value(&key).await {
+        Err(LoadError::Missing) => return Err(NotFound::Product.into()),
+        found => found?,
     };
-    found.filter(|view| view.product.active).ok_or_else(|| NotFound::Product.into())
+    if found.product.active { Ok(found) } else { Err(NotFound::Product.into()) }
 }
 
 /// Returns the product with this id, active or not.
@@ -31,28 +32,12 @@ pub async fn any_product(store: &Store, id: ProductId) -> Result<ProductView, Fa
     ProductRepository(&mut connection).by_id(id).await?.ok_or_else(|| NotFound::Product.into())
 }
 
-/// Returns a page of the active products: all, or those that contain the words of `q`; only those in the subtree of the
-/// category with this id or slug, if one is given.
-pub async fn browse(
-    store: &Store,
-    q: Option<String>,
-    category: Option<&str>,
-    mut filter: ProductFilter,
-    limit: usize,
-    cursor: Option<String>,
-) -> Result<SearchResults, Failure> {
-    let request = store.database().page_request(limit, cursor.as_deref());
-    let mut connection = store.database().read().await?;
-    if let Some(name) = category {
-        filter.category = Some(category_id(&mut connection, name).await?);
-    }
-
-    let mut products = ProductRepository(&mut connection);
-    let found = match q {
-        Some(q) => products.search(&q, &filter, &request).await?,
-        None => SearchResults { page: products.list(&filter, &request).await?, facets: None },
-    };
-    Ok(found)
+/// Returns a page of the active products, as the store has them when this is called: all, or those that contain words;
+/// only those in the subtree of a category, if one is given.
+pub async fn browse(store: &Store, key: &ListKey) -> Result<Rendered<SearchResults>, Failure> {
+    let caches = store.infrastructure.caches.current().await?;
+    let cache = if key.q.is_some() { &caches.search } else { &caches.listing };
+    Ok(cache.value(key).await?.0)
 }
 
 /// Returns a page of all products, newest first.
@@ -65,13 +50,6 @@ pub async fn all_products(
     let mut connection = store.database().read().await?;
     let request = store.database().page_request(limit, cursor);
     Ok(ProductRepository(&mut connection).list_all(filter, &request).await?)
-}
-
-/// Returns the id of the category with this id or slug.
-async fn category_id(connection: &mut Connection, name: &str) -> Result<CategoryId, Failure> {
-    let found = CategoryRepository(connection).by_id_or_slug(name).await?;
-    let category = found.ok_or_else(|| CategoryNotFoundException { category: name.to_owned() })?;
-    Ok(category.id)
 }
 
 /// Creates a product.

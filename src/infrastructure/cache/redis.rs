@@ -4,11 +4,12 @@
 //! Redis that does not respond delays one request in a pause and not every one.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, FromRedisValue, RedisError, ScriptInvocation};
+use ::redis::{Client, Cmd, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::time::{Instant, timeout};
 
 /// The longest wait for the response to a command.
@@ -49,12 +50,25 @@ impl Redis {
 
     /// Runs a script.
     pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, RedisUnavailable> {
+        let mut connection = self.connection.clone();
+        self.within_time(script.invoke_async(&mut connection)).await
+    }
+
+    /// Runs a command.
+    pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisUnavailable> {
+        let mut connection = self.connection.clone();
+        self.within_time(command.query_async(&mut connection)).await
+    }
+
+    async fn within_time<T>(
+        &self,
+        response: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RedisUnavailable> {
         let elapsed = micros(self.began.elapsed());
         if elapsed < self.paused_until.load(Relaxed) {
             return Err(RedisUnavailable);
         }
-        let mut connection = self.connection.clone();
-        let error = match timeout(RESPONSE, script.invoke_async(&mut connection)).await {
+        let error = match timeout(RESPONSE, response).await {
             Ok(Ok(value)) => {
                 if self.is_away.swap(false, Relaxed) {
                     tracing::info!("Redis responds again");

@@ -10,14 +10,14 @@ use crate::infrastructure::repositories::{CacheTag, NewEvent};
 /// The most rows of which the tags are listed.
 const MOST_ROWS: usize = 50;
 /// The tag of everything that public pages show.
-const ALL: &str = "catalogue";
+pub(crate) const ALL_TAGS: &str = "catalogue";
 
 /// A transaction changed what public pages show. It is published once for each transaction, from the rows that it
 /// wrote, so that a cache in front of the store, or a storefront, drops the pages with these tags.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheInvalidationEvent {
     /// The tags: `product:ID` and `products` (the lists), `category:ID` and `categories` (the tree), and `variant:ID`
-    /// if its availability changed; or only `catalogue`, which is all of them, if there are many.
+    /// if the number of its available pieces changed; or only `catalogue`, which is all of them, if there are many.
     pub tags: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ impl CacheInvalidationEvent {
     /// Returns the event of a transaction that changed these tags.
     fn of(changed: &BTreeSet<CacheTag>) -> Self {
         if changed.len() > MOST_ROWS {
-            return Self { tags: vec![ALL.to_owned()] };
+            return Self { tags: vec![ALL_TAGS.to_owned()] };
         }
         let mut tags: Vec<_> = changed.iter().map(ToString::to_string).collect();
         if changed.iter().any(|tag| matches!(tag, CacheTag::Category(_))) {

@@ -90,6 +90,7 @@ pub use api_request_received_event::ApiRequestReceivedEvent;
 pub use background_job_completed_event::BackgroundJobCompletedEvent;
 pub use broker::Broker;
 pub use broker_tasks::BrokerTasks;
+pub(super) use cache_invalidation_event::ALL_TAGS;
 pub use cache_invalidation_event::CacheInvalidationEvent;
 pub(super) use cache_invalidation_event::cache_invalidation;
 pub use cloud_event::{CloudEvent, Mode};

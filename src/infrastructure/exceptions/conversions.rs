@@ -2,8 +2,8 @@
 //! use case that meets a new error does not compile until its conversion is decided here.
 
 use super::{
-    Conflict, Failure, Fault, Location, NotReady, NotReadyReason, OrderProcessingException, Technical,
-    TechnicalKind, ValidationException,
+    CategoryNotFoundException, Conflict, Failure, Fault, Location, NotReady, NotReadyReason,
+    OrderProcessingException, Technical, TechnicalKind, ValidationException,
 };
 use crate::{
     domain::{
@@ -18,6 +18,7 @@ use crate::{
         state::{ForbiddenTransition, State},
     },
     infrastructure::{
+        cache::{LoadError, PageError},
         events::transports::TransportError,
         repositories::{DatabaseError, ForeignCursor, ListError, NotLive},
     },
@@ -82,6 +83,28 @@ impl From<TransitionError> for Failure {
         match error {
             TransitionError::Forbidden(transition) => transition.into(),
             TransitionError::Money(error) => Technical::internal(error).into(),
+        }
+    }
+}
+
+impl<E: Into<Failure> + std::fmt::Display> From<LoadError<E>> for Failure {
+    fn from(error: LoadError<E>) -> Self {
+        match error {
+            LoadError::Failed(error) => error.into(),
+            error @ LoadError::TimedOut => Technical::new(TechnicalKind::TimedOut, error.to_string()).into(),
+            // a use case that knows what is missing handles it before
+            error @ (LoadError::Panicked | LoadError::Missing) => {
+                Technical::internal(error.to_string()).into()
+            }
+        }
+    }
+}
+
+impl From<PageError> for Failure {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::NoCategory(category) => CategoryNotFoundException { category }.into(),
+            PageError::List(error) => error.into(),
         }
     }
 }

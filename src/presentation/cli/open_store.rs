@@ -17,6 +17,7 @@ use crate::{
     infrastructure::{
         Infrastructure,
         adapters::{AdapterSettings, CallLimits, Files, KeySetClient, Mail},
+        cache::{CacheUrl, Redis},
         events::transports,
         guards::CartBounds,
         middleware::RateLimiter,
@@ -38,6 +39,11 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     // the reader of the setting has checked the URL, and Redis need not be there yet
     if let Ok(limiter) = RateLimiter::open(&settings.cache, clock) {
         infrastructure.limiter = limiter;
+    }
+    if let CacheUrl::Redis(url) = &settings.cache
+        && let Ok(redis) = Redis::new(url)
+    {
+        infrastructure = infrastructure.with_shared_caches(redis);
     }
     infrastructure.overload = infrastructure.overload.with_target(settings.overload.wait());
     if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {

@@ -9,20 +9,24 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use utoipa::openapi::ObjectBuilder;
 
 use super::operation::OperationDescription;
-use super::response::tagged;
+use super::response::{JSON, entity_tag, tagged};
 use super::routing::Argument;
-use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
+use crate::infrastructure::cache::Form;
+use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest, Technical};
 use crate::infrastructure::middleware::{client_has, entity_tags};
 
 /// The entity tags of the representations that the client has.
 #[derive(Debug, Clone, Default)]
 pub struct IfNoneMatch(HeaderMap);
+
+/// The version of what has none of its own, in its entity tag: the digest of its body suffices.
+pub const NO_VERSION: i64 = 0;
 
 /// The values that clients send as `If-Match`: `*` or a list of entity tags.
 const ENTITY_TAGS_PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
@@ -50,10 +54,25 @@ impl IfNoneMatch {
         }
     }
 
+    /// Responds with a body that is rendered already, like [`IfNoneMatch::respond`].
+    pub fn respond_with(&self, Form { body, entity_tag }: Form) -> Response {
+        if self.contains(&entity_tag) {
+            return (StatusCode::NOT_MODIFIED, [(ETAG, entity_tag)]).into_response();
+        }
+        ([(CONTENT_TYPE, HeaderValue::from_static(JSON)), (ETAG, entity_tag)], body).into_response()
+    }
+
     /// Returns whether the client has the representation with this entity tag.
     pub(super) fn contains(&self, tag: &HeaderValue) -> bool {
         client_has(&self.0, tag)
     }
+}
+
+/// Renders a body of a version.
+pub fn form<B: Serialize>(version: i64, body: &B) -> Result<Form, Failure> {
+    let body = serde_json::to_vec(body).map_err(Technical::internal)?;
+    let entity_tag = HeaderValue::try_from(entity_tag(version, &body)).map_err(Technical::internal)?;
+    Ok(Form { body: body.into(), entity_tag })
 }
 
 impl Argument for IfNoneMatch {

@@ -15,6 +15,7 @@ use crate::application::jobs::event_log;
 use crate::application::webhooks::endpoints;
 use crate::domain::job::JobStatus;
 use crate::domain::state::State;
+use crate::infrastructure::cache::{CacheState, Caches, Counts};
 use crate::infrastructure::events::Lag;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::middleware::{Load, Priority};
@@ -46,6 +47,12 @@ struct JobLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TypeLabels {
     r#type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    cache: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +122,7 @@ fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {
     waiting.set(signed(load.waiting));
 
     register_overload(registry, store.infrastructure.overload.load());
+    register_caches(registry, &store.infrastructure.caches);
     let signals = Family::<TypeLabels, Counter>::default();
     for (r#type, dropped) in store.infrastructure.bus.dropped() {
         signals.get_or_create(&TypeLabels { r#type }).inc_by(dropped);
@@ -136,6 +144,27 @@ fn register_overload(registry: &mut Registry, Load { limit, in_progress, refused
         counted.get_or_create(&PriorityLabels { priority }).inc_by(refused);
     }
     registry.register("requests_refused", "The requests that were refused for overload", counted);
+}
+
+fn register_caches(registry: &mut Registry, caches: &Caches) {
+    let (reads, bytes) = (Family::<CacheLabels, Counter>::default(), Family::<CacheLabels, Gauge>::default());
+    for CacheState { cache, counts, bytes: size } in caches.states() {
+        let Counts { hits, stale, waits, loads, brought, failures } = counts;
+        for (outcome, number) in [
+            ("hit", hits),
+            ("stale", stale),
+            ("wait", waits),
+            ("load", loads - brought.min(loads)),
+            ("shared", brought),
+            ("failure", failures),
+        ] {
+            reads.get_or_create(&CacheLabels { cache, outcome }).inc_by(number);
+        }
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        bytes.get_or_create(&CacheLabels { cache, outcome: "kept" }).set(size);
+    }
+    registry.register("cache_reads", "The reads of a cache, by what came of them", reads);
+    registry.register_with_unit("cache_size", "What a cache keeps in memory, about", Unit::Bytes, bytes);
 }
 
 fn register_subscribers(registry: &mut Registry, lags: &[Lag], now: Timestamp) {

@@ -1,5 +1,6 @@
 //! The rooms.
 
+mod cache;
 mod events;
 mod middleware;
 mod repositories;

@@ -143,9 +143,11 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let mut store = store(&test.database, options.terms);
         store.infrastructure.files = files(folder.path());
+        // it publishes what public pages show
+        let database = store.database().clone();
         Self(Arc::new(Parts {
             store,
-            database: test.database.clone(),
+            database,
             url: test.url.clone(),
             clock,
             server: OnceCell::new(),

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::product_texts::ProductText;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::Currency;
 
 /// The counts of the newest matches of a search, 200 at most.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facets {
     /// The number of matches in each category, the greatest first.
     pub categories: Vec<(CategoryId, usize)>,
@@ -16,7 +18,7 @@ pub struct Facets {
 }
 
 /// A price range with the number of its matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceBand {
     /// The least amount of the range, in minor units.
     pub from: i64,

@@ -25,7 +25,7 @@ const STEPS: [usize; 3] = [128, 512, 2_048];
 const FEW: usize = 1_000;
 
 /// Which products a list or a search includes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ProductFilter {
     /// Only those in the subtree of this category.
     pub category: Option<CategoryId>,
@@ -40,7 +40,7 @@ pub struct ProductFilter {
 }
 
 /// The order of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum ProductSort {
     /// The newest products first.
     Newest,

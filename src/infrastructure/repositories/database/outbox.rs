@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::dialect;
 use super::error::DatabaseError;
 use super::param::params;
-use super::row::FromRow;
+use super::row::{Field, FromRow, Json};
 
 /// The outbox, over a connection.
 pub struct Outbox<'a>(pub &'a mut Connection);
@@ -75,6 +75,40 @@ impl Outbox<'_> {
     /// Returns these columns of the event at a position.
     pub async fn get<T: FromRow>(&mut self, position: i64, columns: &str) -> Result<T, DatabaseError> {
         self.0.one(&format!("SELECT {columns} FROM outbox WHERE seq = $1"), &params![position]).await
+    }
+
+    /// Returns the positions and the contents of the first `limit` events of a type after a position that are
+    /// committed. Events of transactions that are still open may come before them later.
+    pub async fn committed_of<T>(
+        &mut self,
+        event_type: &'static str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Json<T>)>, DatabaseError>
+    where
+        Json<T>: Field,
+    {
+        // the type is written out, so that the index on events of the type is used
+        let sql = format!(
+            "SELECT seq, data FROM outbox WHERE type = '{event_type}' AND seq > $1 ORDER BY seq LIMIT {limit}"
+        );
+        self.0.all(&sql, &params![after]).await
+    }
+
+    /// Returns the positions and the contents of the last `limit` events of a type up to a position, the last first.
+    pub async fn last_of<T>(
+        &mut self,
+        event_type: &'static str,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Json<T>)>, DatabaseError>
+    where
+        Json<T>: Field,
+    {
+        let sql = format!(
+            "SELECT seq, data FROM outbox WHERE type = '{event_type}' AND seq <= $1 ORDER BY seq DESC LIMIT {limit}"
+        );
+        self.0.all(&sql, &params![until]).await
     }
 
     /// Deletes events up to a position that happened before a time, at most `limit`; returns their number. Events that

@@ -3,7 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::conditions::Conditions;
@@ -19,7 +19,7 @@ use super::table::{Aggregate, Root, Table};
 const TAG: usize = 12;
 
 /// A page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// The items of the page.
     pub items: Vec<T>,
@@ -54,7 +54,7 @@ impl<T> Page<T> {
 pub struct ForeignCursor;
 
 /// An error of a list.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ListError {
     /// The cursor is invalid for the list.
     #[error(transparent)]

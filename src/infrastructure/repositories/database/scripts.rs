@@ -68,4 +68,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "one_time_passwords",
         script: include_str!("../../../../migrations/0015_one_time_passwords.sql"),
     },
+    Migration {
+        version: 16,
+        name: "cache_invalidations",
+        script: include_str!("../../../../migrations/0016_cache_invalidations.sql"),
+    },
 ];

@@ -48,11 +48,11 @@ impl InventoryRepository<'_> {
         let mut depleted = Vec::new();
         for (&variant_id, &quantity) in &lines {
             match work.first::<Option<i64>>(RESERVE, &params![variant_id, quantity]).await? {
-                Some(Some(0)) => {
+                Some(None) => {}
+                Some(Some(left)) => {
                     work.touch(CacheTag::Variant(variant_id));
-                    depleted.push(variant_id);
+                    depleted.extend((left == 0).then_some(variant_id));
                 }
-                Some(_) => {}
                 None => {
                     let stocks = InventoryRepository(work).stocks(&[variant_id]).await?;
                     let available = stocks.get(&variant_id).map(|stock| stock.available());

@@ -1,5 +1,7 @@
 //! Lists and searches: the catalogue's index has the ids of a page, whose products are then read.
 
+use serde::{Deserialize, Serialize};
+
 use super::{ProductRepository, rows};
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, ProductView};
@@ -9,7 +11,7 @@ use crate::infrastructure::repositories::catalogue_index::{
 use crate::infrastructure::repositories::database::{DatabaseError, ListError, Page, PageRequest, Root};
 
 /// A page of search results.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchResults {
     /// The products, best first.
     pub page: Page<ProductView>,

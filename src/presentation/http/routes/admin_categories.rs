@@ -36,7 +36,7 @@ pub(super) fn routes() -> Routes {
     responses((status = 200, body = List<CategoryBody>)))]
 async fn list_categories(_: Admin, State(app): State<AppState>) -> HandlerResult<Json<List<CategoryBody>>> {
     let all = categories::all(&app.store).await?;
-    Ok(Json(List::whole(all, |category| CategoryBody::of(&category))))
+    Ok(Json(List::whole(all.to_vec(), |category| CategoryBody::of(&category))))
 }
 
 /// Get a category

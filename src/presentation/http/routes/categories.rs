@@ -1,10 +1,10 @@
 //! The category tree, as shoppers see it.
 
 use crate::application::catalogue::categories;
-use crate::domain::category::Subtree;
+use crate::domain::category::{Subtree, tree};
 use crate::infrastructure::exceptions::CategoryNotFoundException;
 use crate::presentation::http::bodies::CategoryTreeBody;
-use crate::presentation::http::conditional::IfNoneMatch;
+use crate::presentation::http::conditional::{IfNoneMatch, NO_VERSION, form};
 use crate::presentation::http::list::List;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
@@ -21,9 +21,6 @@ pub(super) fn routes() -> Routes {
     .publicly_cached()
 }
 
-/// The version in the entity tag of a tree, which has no version of its own: the digest of its body suffices.
-const NO_VERSION: i64 = 0;
-
 /// Get the category tree
 ///
 /// Siblings are in their order.
@@ -34,9 +31,13 @@ async fn list_categories(
     State(app): State<AppState>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let tree = categories::categories(&app.store).await?;
-    let items = tree.iter().map(CategoryTreeBody::of).collect();
-    Ok(if_none_match.respond(NO_VERSION, &List { items, next_cursor: None }))
+    let categories = categories::all(&app.store).await?;
+    let form = categories.form("tree", |categories| {
+        let tree = tree(categories.clone());
+        let items = tree.iter().map(CategoryTreeBody::of).collect();
+        form(NO_VERSION, &List { items, next_cursor: None })
+    })?;
+    Ok(if_none_match.respond_with(form))
 }
 
 /// Get a category with its subtree

@@ -1,9 +1,8 @@
 //! The catalogue, as shoppers see it: product lists, searches and products.
 
 use std::collections::BTreeSet;
-use std::slice;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -11,12 +10,12 @@ use crate::application::catalogue::products as catalogue;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::ProductView;
+use crate::infrastructure::cache::ListKey;
 use crate::infrastructure::exceptions::{CategoryNotFoundException, NotFound};
 use crate::infrastructure::middleware::{BASE_LANGUAGE, Languages, ResponseLanguages};
 use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort};
 use crate::presentation::http::bodies::ProductBody;
-use crate::presentation::http::conditional::IfNoneMatch;
-use crate::presentation::http::json::Json;
+use crate::presentation::http::conditional::{IfNoneMatch, NO_VERSION, form};
 use crate::presentation::http::list::ListQuery;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
@@ -133,6 +132,7 @@ async fn list_products(
     State(app): State<AppState>,
     Query(ListQuery { filter: query, limit, cursor }): Query<ListQuery<ProductQuery>>,
     languages: Languages,
+    if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
     let filter = ProductFilter {
@@ -146,14 +146,17 @@ async fn list_products(
             Sort::PriceDesc => ProductSort::PriceDescending,
         }),
     };
-    let found =
-        catalogue::browse(&app.store, query.q, query.category.as_deref(), filter, limit, cursor).await?;
-    let body = ProductListBody {
-        items: found.page.items.iter().map(|view| ProductBody::of(view, &languages, currency)).collect(),
-        next_cursor: found.page.next.as_deref(),
-        facets: found.facets.map(|facets| FacetsBody::of(facets, currency)),
-    };
-    Ok(in_languages(Json(body).into_response(), &languages, &found.page.items))
+    let key = ListKey { q: query.q, category: query.category, filter, limit, cursor };
+    let found = catalogue::browse(&app.store, &key).await?;
+    let form = found.form(&form_name(&found.page.items, &languages, currency), |found| {
+        let body = ProductListBody {
+            items: found.page.items.iter().map(|view| ProductBody::of(view, &languages, currency)).collect(),
+            next_cursor: found.page.next.as_deref(),
+            facets: found.facets.as_ref().map(|facets| FacetsBody::of(facets, currency)),
+        };
+        form(NO_VERSION, &body)
+    })?;
+    Ok(in_languages(if_none_match.respond_with(form), &languages, &found.page.items))
 }
 
 /// Get a product by id or slug
@@ -169,28 +172,56 @@ async fn get_product(
     languages: Languages,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let view = catalogue::product(&app.store, &id_or_slug).await?;
+    let product = catalogue::product(&app.store, &id_or_slug).await?;
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
-    let body = ProductBody::of(&view, &languages, currency);
-    let response = if_none_match.respond(view.product.version, &body);
-    Ok(in_languages(response, &languages, slice::from_ref(&view)))
+    let form = product.form(&form_name([&*product], &languages, currency), |view| {
+        form(view.product.version, &ProductBody::of(view, &languages, currency))
+    })?;
+    Ok(in_languages(if_none_match.respond_with(form), &languages, [&*product]))
+}
+
+/// The name of the form in which products are shown in a currency: with the language of each that is translated.
+fn form_name<'a>(
+    products: impl IntoIterator<Item = &'a ProductView>,
+    languages: &Languages,
+    currency: Currency,
+) -> String {
+    let mut name = currency.to_string();
+    for view in products {
+        let translations = &view.product.translations;
+        if !translations.is_empty() {
+            name.push(' ');
+            name.push_str(best_language(view, languages));
+        }
+    }
+    name
+}
+
+/// Returns the language in which a product is shown.
+fn best_language<'a>(view: &'a ProductView, languages: &Languages) -> &'a str {
+    languages.best(&view.product.translations.keys()).map_or(BASE_LANGUAGE, String::as_str)
 }
 
 /// Says in which languages the texts of the products in a response are.
-fn in_languages(mut response: Response, languages: &Languages, products: &[ProductView]) -> Response {
-    let best = products.iter().map(|view| languages.best(&view.product.translations.keys()));
-    let tags: BTreeSet<_> = best.map(|best| best.map_or(BASE_LANGUAGE, String::as_str)).collect();
+fn in_languages<'a>(
+    mut response: Response,
+    languages: &Languages,
+    products: impl IntoIterator<Item = &'a ProductView>,
+) -> Response {
+    let tags: BTreeSet<_> = products.into_iter().map(|view| best_language(view, languages)).collect();
     let tags: Vec<_> = tags.into_iter().collect();
     response.extensions_mut().insert(ResponseLanguages(tags.join(", ")));
     response
 }
 
 impl FacetsBody {
-    fn of(facets: Facets, currency: Currency) -> Self {
-        let categories = facets.categories.into_iter();
-        let prices = facets.prices.into_iter();
+    fn of(facets: &Facets, currency: Currency) -> Self {
+        let categories = facets.categories.iter();
+        let prices = facets.prices.iter();
         Self {
-            categories: categories.map(|(category_id, count)| CategoryFacet { category_id, count }).collect(),
+            categories: categories
+                .map(|&(category_id, count)| CategoryFacet { category_id, count })
+                .collect(),
             prices: prices
                 .map(|band| PriceFacet {
                     from: Money::new(band.from, currency),

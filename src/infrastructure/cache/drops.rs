@@ -1,0 +1,153 @@
+//! What was dropped, and when: each tag has a stamp.
+//!
+//! An entry is never searched for when its tag is dropped. It has the stamp at which its load began, and is current as
+//! long as none of its tags has a later one. So a load that began before a drop cannot put its value in after it: its
+//! entry is as old as its beginning, however late it comes.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use super::tag::Tag;
+
+/// The most tags with a stamp. If there are more, all entries are dropped, and none has one.
+const MAX_TAGS: usize = 65_536;
+
+/// A moment in the order of drops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// A position in the log of the source, which all processes share: those of the outbox, for the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position(pub i64);
+
+/// The drops of a process.
+#[derive(Debug, Default)]
+pub struct Drops {
+    last: AtomicU64,
+    dropped: RwLock<Dropped>,
+}
+
+#[derive(Debug, Default)]
+struct Dropped {
+    tags: HashMap<Tag, (Stamp, Position)>,
+    /// What began before it is dropped.
+    floor: Stamp,
+    /// What another process loaded up to this position is dropped.
+    floor_position: Position,
+    /// Every drop up to this position is known.
+    complete_to: Position,
+}
+
+impl Drops {
+    /// Returns the present moment: a load that begins now sees everything that was dropped until now.
+    pub fn now(&self) -> Stamp {
+        Stamp(self.last.load(Acquire))
+    }
+
+    /// Returns the position up to which every drop is known.
+    pub fn complete_to(&self) -> Position {
+        self.read().complete_to
+    }
+
+    /// Drops the entries with one of these tags, because of what is at a position.
+    pub fn drop_tags(&self, tags: impl IntoIterator<Item = Tag>, position: Position) {
+        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
+        let stamp = Stamp(self.last.load(Acquire) + 1);
+        for tag in tags {
+            let (_, known) = dropped.tags.get(&tag).copied().unwrap_or_default();
+            dropped.tags.insert(tag, (stamp, known.max(position)));
+        }
+        if dropped.tags.len() > MAX_TAGS {
+            let latest = dropped.tags.values().map(|&(_, position)| position).max();
+            dropped.drop_all(stamp, latest.unwrap_or(position));
+        }
+        // after the tags: a reader that sees the stamp finds them
+        self.last.store(stamp.0, Release);
+    }
+
+    /// Drops all entries: what was loaded until now, and what another process loaded up to this position.
+    pub fn drop_all(&self, position: Position) {
+        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
+        let stamp = Stamp(self.last.load(Acquire) + 1);
+        dropped.drop_all(stamp, position);
+        self.last.store(stamp.0, Release);
+    }
+
+    /// Records that every drop up to a position is known.
+    pub fn set_complete_to(&self, position: Position) {
+        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
+        dropped.complete_to = dropped.complete_to.max(position);
+    }
+
+    /// Returns whether what began to be loaded at a stamp is current.
+    pub(super) fn is_current(&self, began: Stamp, tags: &[Tag]) -> bool {
+        let dropped = self.read();
+        let is_dropped = |tag: &Tag| dropped.tags.get(tag).is_some_and(|&(stamp, _)| stamp > began);
+        began >= dropped.floor && !tags.iter().any(is_dropped)
+    }
+
+    /// Returns whether what another process loaded when it knew every drop up to a position is current.
+    pub(super) fn is_current_at(&self, position: Position, tags: &[Tag]) -> bool {
+        let dropped = self.read();
+        let is_dropped = |tag: &Tag| dropped.tags.get(tag).is_some_and(|&(_, last)| last > position);
+        position >= dropped.floor_position && !tags.iter().any(is_dropped)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Dropped> {
+        self.dropped.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Dropped {
+    fn drop_all(&mut self, stamp: Stamp, position: Position) {
+        self.tags.clear();
+        self.floor = stamp;
+        self.floor_position = self.floor_position.max(position);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEA: Tag = Tag::from_bits(1);
+    const CUPS: Tag = Tag::from_bits(2);
+
+    #[test]
+    fn a_drop_concerns_what_began_before_it_and_has_the_tag() {
+        let drops = Drops::default();
+        let began = drops.now();
+        assert!(drops.is_current(began, &[TEA, CUPS]));
+        drops.drop_tags([TEA], Position(5));
+        assert!(!drops.is_current(began, &[CUPS, TEA]) && drops.is_current(began, &[CUPS]));
+        assert!(drops.is_current(drops.now(), &[TEA]));
+
+        assert!(!drops.is_current_at(Position(4), &[TEA]) && drops.is_current_at(Position(5), &[TEA]));
+        assert!(drops.is_current_at(Position(0), &[CUPS]));
+    }
+
+    #[test]
+    fn a_drop_of_all_concerns_everything_before_it() {
+        let drops = Drops::default();
+        let began = drops.now();
+        drops.drop_all(Position(7));
+        assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
+        assert!(!drops.is_current_at(Position(6), &[]) && drops.is_current_at(Position(7), &[]));
+    }
+
+    #[test]
+    fn the_tags_are_bounded_and_a_flood_of_them_drops_all() {
+        let drops = Drops::default();
+        let began = drops.now();
+        drops.drop_tags((0..=MAX_TAGS as u64).map(Tag::from_bits), Position(1));
+        assert!(!drops.is_current(began, &[Tag::from_bits(u64::MAX)]));
+        assert!(drops.read().tags.is_empty());
+    }
+}

@@ -1,0 +1,85 @@
+//! An entry: a value, or the knowledge that there is none, with the moment at which its load began.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::drops::{Drops, Stamp};
+use super::tag::Tag;
+
+/// What a load returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded<V> {
+    /// The value; `None` if there is none for the key.
+    pub value: Option<V>,
+    /// The tags that drop it.
+    pub tags: Vec<Tag>,
+    /// The size of the value in bytes, for the bound of the cache.
+    pub bytes: u32,
+}
+
+/// An entry of a cache.
+#[derive(Debug)]
+pub struct Entry<V> {
+    value: Option<V>,
+    pub(super) tags: Box<[Tag]>,
+    pub(super) bytes: u32,
+    /// The moment at which the load began.
+    began: Stamp,
+    /// The last moment at which the entry was found to be current.
+    checked: AtomicU64,
+    pub(super) loaded_at: Timestamp,
+    pub(super) fresh_until: Timestamp,
+}
+
+/// The bytes of an entry beside its value: its fields and its place in the map.
+const OVERHEAD: u32 = 160;
+
+impl<V> Entry<V> {
+    pub(super) fn new(loaded: Loaded<V>, began: Stamp, loaded_at: Timestamp, fresh_until: Timestamp) -> Self {
+        Self {
+            value: loaded.value,
+            tags: loaded.tags.into_boxed_slice(),
+            bytes: loaded.bytes,
+            began,
+            checked: AtomicU64::new(began.number()),
+            loaded_at,
+            fresh_until,
+        }
+    }
+
+    /// Returns the value; `None` if there is none for the key.
+    pub fn value(&self) -> Option<&V> {
+        self.value.as_ref()
+    }
+
+    /// Returns how long ago the entry was loaded.
+    pub fn age(&self, now: Timestamp) -> SignedDuration {
+        now.duration_since(self.loaded_at).max(SignedDuration::ZERO)
+    }
+
+    /// Returns the bytes that the entry takes, about.
+    pub(super) fn weight(&self) -> u32 {
+        let tags = u32::try_from(size_of_val(&*self.tags)).unwrap_or(u32::MAX);
+        OVERHEAD.saturating_add(tags).saturating_add(self.bytes)
+    }
+
+    /// Returns whether nothing that it depends on was dropped since its load began.
+    pub(super) fn is_current(&self, drops: &Drops) -> bool {
+        let now = drops.now();
+        if self.checked.load(Relaxed) == now.number() {
+            return true;
+        }
+        let is_current = drops.is_current(self.began, &self.tags);
+        if is_current {
+            // it may be an earlier moment than the present one, which only repeats the look-up
+            self.checked.store(now.number(), Relaxed);
+        }
+        is_current
+    }
+
+    /// Returns whether it was loaded since a moment.
+    pub(super) fn began_since(&self, moment: Stamp) -> bool {
+        self.began >= moment
+    }
+}

@@ -1,0 +1,131 @@
+//! What transactions of all processes drop: the events that they committed, read before an entry is used.
+//!
+//! A reader first reads the invalidations that were committed since the last look, so that no entry is used that a
+//! transaction dropped before the reader came, whichever process committed it. Readers that come while a look is in
+//! progress share the next one: on PostgreSQL a busy process looks some thousand times a second, however many
+//! readers it has. Nothing has to be delivered, and so nothing can be lost or late.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use tokio::sync::Mutex;
+
+use super::drops::{Drops, Position};
+use super::tag::Tag;
+use crate::domain::events::DurableEvent;
+use crate::infrastructure::events::{ALL_TAGS, CacheInvalidationEvent};
+use crate::infrastructure::repositories::{Connection, Database, DatabaseError, Json, Outbox};
+
+/// The type of the events.
+const INVALIDATION: &str = CacheInvalidationEvent::TYPE;
+/// The most invalidations that are read at once.
+const BATCH: usize = 500;
+/// The invalidations before the start that are read, so that entries of other processes can be used.
+const BEFORE_START: usize = 2_000;
+/// The looks after which the position of the last transaction that is still open is asked for.
+const LOOKS: u32 = 256;
+
+/// The invalidations of a database.
+pub struct Invalidations {
+    database: Database,
+    drops: Arc<Drops>,
+    /// The number of readers that came.
+    came: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of the last reader for whom a look was taken.
+    served: u64,
+    /// The position up to which every invalidation was read; `None` before the first look.
+    complete_to: Option<i64>,
+    /// The invalidations above it that were read: transactions with earlier numbers may still be open.
+    read: BTreeSet<i64>,
+    looks: u32,
+}
+
+impl Invalidations {
+    /// Returns the invalidations of a database, which drop what is in `drops`.
+    pub fn new(database: Database, drops: Arc<Drops>) -> Self {
+        Self { database, drops, came: AtomicU64::new(0), state: Mutex::default() }
+    }
+
+    /// Drops what was invalidated by transactions that were committed before this call.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`] if the database cannot be read. Nothing that is kept can be trusted then.
+    pub async fn catch_up(&self) -> Result<(), DatabaseError> {
+        let own = self.came.fetch_add(1, SeqCst) + 1;
+        let mut state = self.state.lock().await;
+        if state.served >= own {
+            return Ok(());
+        }
+        // the look begins now, after all of these came
+        let came = self.came.load(SeqCst);
+        self.look(&mut state).await?;
+        state.served = came;
+        Ok(())
+    }
+
+    async fn look(&self, state: &mut State) -> Result<(), DatabaseError> {
+        let mut connection = self.database.read().await?;
+        let mut outbox = Outbox(&mut connection);
+        if state.complete_to.is_none() {
+            let complete_to = outbox.readable_until().await?;
+            let known = outbox.last_of(INVALIDATION, complete_to, BEFORE_START).await?;
+            let first = known.last().map_or(0, |(position, _)| *position);
+            // of entries that others loaded before the first known invalidation nothing is known
+            let floor = if known.len() < BEFORE_START { 0 } else { first };
+            self.drops.drop_all(Position(floor));
+            for (position, Json(event)) in known.into_iter().rev() {
+                self.drop(position, &event);
+            }
+            self.set_complete_to(state, complete_to);
+        }
+        state.looks += 1;
+        if state.looks >= LOOKS {
+            state.looks = 0;
+            let readable = outbox.readable_until().await?;
+            self.read_new(state, &mut connection).await?;
+            self.set_complete_to(state, readable);
+        } else {
+            self.read_new(state, &mut connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the invalidations that were committed since the last look.
+    async fn read_new(&self, state: &mut State, connection: &mut Connection) -> Result<(), DatabaseError> {
+        let mut after = state.complete_to.unwrap_or_default();
+        loop {
+            let found = Outbox(connection).committed_of(INVALIDATION, after, BATCH).await?;
+            let is_whole = found.len() == BATCH;
+            for (position, Json(event)) in found {
+                after = position;
+                if state.read.insert(position) {
+                    self.drop(position, &event);
+                }
+            }
+            if !is_whole {
+                return Ok(());
+            }
+        }
+    }
+
+    fn drop(&self, position: i64, event: &CacheInvalidationEvent) {
+        if event.tags.iter().any(|tag| tag == ALL_TAGS) {
+            self.drops.drop_all(Position(position));
+        } else {
+            self.drops.drop_tags(event.tags.iter().map(|tag| Tag::of(tag)), Position(position));
+        }
+    }
+
+    fn set_complete_to(&self, state: &mut State, position: i64) {
+        state.complete_to = Some(position);
+        state.read = state.read.split_off(&(position + 1));
+        self.drops.set_complete_to(Position(position));
+    }
+}

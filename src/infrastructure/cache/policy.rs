@@ -1,0 +1,71 @@
+//! How a cache keeps its entries.
+
+use std::time::Duration;
+
+/// What differs between caches.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The name, in metrics and in the keys of the shared store.
+    pub name: &'static str,
+    /// The version of the shape of keys and values. A release with another one does not read the entries of this one.
+    pub shape: u32,
+    /// How long an entry is fresh.
+    pub ttl: Duration,
+    /// The greatest part of `ttl` that is taken away from an entry at random, in percent: entries that were loaded
+    /// together do not end together.
+    pub jitter_percent: u8,
+    /// How long it is known that there is no value for a key; `None` if that is not kept.
+    pub negative_ttl: Option<Duration>,
+    /// How long after its end an entry is served while it is loaded again; zero for never. A dropped entry never is.
+    pub stale: Duration,
+    /// How long after its load an entry is served if it cannot be loaded again, dropped or not; zero for never.
+    pub fail_safe: Duration,
+    /// How long a reader waits for a load while there is an entry that fail-safe allows.
+    pub soft_timeout: Duration,
+    /// The longest time of a load.
+    pub hard_timeout: Duration,
+    /// The most bytes of all entries of a process, as the cache weighs them.
+    pub max_bytes: u64,
+    /// Whether only one process at a time loads a key, if there is a shared store.
+    pub is_dear: bool,
+}
+
+impl Policy {
+    /// Returns the policy of a cache with 16 MiB, whose entries are fresh for a minute.
+    pub const fn named(name: &'static str, shape: u32) -> Self {
+        Self {
+            name,
+            shape,
+            ttl: Duration::from_mins(1),
+            jitter_percent: 10,
+            negative_ttl: Some(Duration::from_secs(5)),
+            stale: Duration::ZERO,
+            fail_safe: Duration::ZERO,
+            soft_timeout: Duration::from_millis(250),
+            hard_timeout: Duration::from_secs(10),
+            max_bytes: 16 << 20,
+            is_dear: false,
+        }
+    }
+
+    /// Returns how long an entry is fresh, with this random number.
+    pub(super) fn fresh_for(&self, is_negative: bool, random: u32) -> Duration {
+        let ttl = if is_negative { self.negative_ttl.unwrap_or_default() } else { self.ttl };
+        let parts = u32::from(self.jitter_percent.min(100));
+        let taken = (ttl * parts / 100).mul_f64(f64::from(random) / f64::from(u32::MAX));
+        ttl.saturating_sub(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_jitter_takes_away_at_most_its_part() {
+        let policy = Policy::named("test", 1);
+        assert_eq!(policy.fresh_for(false, 0), Duration::from_mins(1));
+        assert_eq!(policy.fresh_for(false, u32::MAX), Duration::from_secs(54));
+        assert_eq!(policy.fresh_for(true, 0), Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,69 @@
+//! Products by id and by slug, and pages of lists of them. A change of a product, of a price, of what is available
+//! or of a rating drops what shows it; a new product drops all pages.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Tiers;
+use super::cached::Cached;
+use super::catalogue::{ListKey, PageError, load_page, product_tags, weigh};
+use super::entry::Loaded;
+use super::policy::Policy;
+use super::rendered::Rendered;
+use super::tag::Tag;
+use crate::domain::ids::ProductId;
+use crate::domain::product::ProductView;
+use crate::infrastructure::repositories::{Database, DatabaseError, ProductRepository, SearchResults};
+
+const POLICY: Policy =
+    Policy { ttl: Duration::from_mins(10), max_bytes: 32 << 20, ..Policy::named("product", 1) };
+const LISTING: Policy =
+    Policy { ttl: Duration::from_mins(10), max_bytes: 32 << 20, ..Policy::named("listing", 1) };
+
+/// The name by which a product is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ProductName {
+    /// Its id.
+    Id(ProductId),
+    /// Its slug.
+    Slug(String),
+}
+
+/// Products, active or not.
+pub type ProductCache = Cached<ProductName, Rendered<ProductView>, DatabaseError>;
+
+/// Pages of lists of active products.
+pub type ListingCache = Cached<ListKey, Rendered<SearchResults>, PageError>;
+
+pub(super) fn product_cache(tiers: &Tiers, database: Database) -> ProductCache {
+    tiers.cached(POLICY, move |name| load(database.clone(), name))
+}
+
+pub(super) fn listing_cache(tiers: &Tiers, database: Database) -> ListingCache {
+    tiers.cached(LISTING, move |key| load_page(database.clone(), key))
+}
+
+async fn load(database: Database, name: ProductName) -> Result<Loaded<Rendered<ProductView>>, DatabaseError> {
+    let mut connection = database.read().await?;
+    let mut products = ProductRepository(&mut connection);
+    let found = match &name {
+        ProductName::Id(id) => products.by_id(*id).await?,
+        ProductName::Slug(slug) => products.by_slug(slug).await?,
+    };
+    let mut tags = Vec::new();
+    match &found {
+        Some(view) => tags.extend(product_tags(view)),
+        // the next one that is created may have the name
+        None => tags.push(Tag::of("products")),
+    }
+    Ok(Loaded { bytes: found.as_ref().map_or(0, weigh), tags, value: found.map(Rendered::new) })
+}
+
+impl fmt::Display for ProductName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "id {}", id.0),
+            Self::Slug(slug) => write!(f, "slug {slug}"),
+        }
+    }
+}

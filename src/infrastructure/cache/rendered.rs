@@ -1,0 +1,118 @@
+//! A value with the bytes in which it was served.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::shared_tier::Shape;
+
+/// The most forms of a value; a further one replaces the oldest.
+const MAX_FORMS: usize = 8;
+
+/// A form in which a value is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// The body of the response.
+    pub body: Bytes,
+    /// The entity tag of the body.
+    pub entity_tag: HeaderValue,
+}
+
+/// A value, and the forms in which it was served: in a language and a currency. Clones share both. Processes share the
+/// value alone.
+pub struct Rendered<T>(Arc<Inner<T>>);
+
+struct Inner<T> {
+    value: T,
+    forms: Mutex<Vec<(String, Form)>>,
+}
+
+impl<T> Rendered<T> {
+    /// Returns a value that was not served yet.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(Inner { value, forms: Mutex::default() }))
+    }
+
+    /// Returns the form with a name, which `render` makes if there is none.
+    ///
+    /// # Errors
+    ///
+    /// What `render` returns.
+    pub fn form<E>(&self, name: &str, render: impl FnOnce(&T) -> Result<Form, E>) -> Result<Form, E> {
+        let lock = || self.0.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, form)) = lock().iter().find(|(known, _)| known == name) {
+            return Ok(form.clone());
+        }
+        let form = render(&self.0.value)?;
+        let mut forms = lock();
+        if forms.len() == MAX_FORMS {
+            forms.remove(0);
+        }
+        forms.push((name.to_owned(), form.clone()));
+        Ok(form)
+    }
+}
+
+impl<T> Clone for Rendered<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Rendered<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Rendered<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.value.fmt(f)
+    }
+}
+
+/// As JSON.
+impl<T: Serialize + DeserializeOwned> Shape for Rendered<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let length = out.len();
+        if serde_json::to_writer(&mut *out, &self.0.value).is_err() {
+            // an incomplete text is not read
+            out.truncate(length);
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().map(Self::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_rendered_once_and_the_number_of_forms_is_bounded() {
+        let rendered = Rendered::new(7);
+        let mut count = 0;
+        let mut render = |name: &str| {
+            let form = rendered.form(name, |value| {
+                count += 1;
+                let body = Bytes::from(format!("{value} {count}"));
+                Ok::<_, ()>(Form { body, entity_tag: HeaderValue::from_static("\"1\"") })
+            });
+            form.unwrap().body
+        };
+        assert_eq!((render("de"), render("de"), render("en")), ("7 1".into(), "7 1".into(), "7 2".into()));
+        for name in 0..MAX_FORMS {
+            render(&name.to_string());
+        }
+        assert_eq!(render("de"), "7 11");
+    }
+}

@@ -1,0 +1,20 @@
+//! Pages of searches, which a new or changed product drops. There are more of them than of lists, so they end sooner.
+
+use std::time::Duration;
+
+use super::Tiers;
+use super::cached::Cached;
+use super::catalogue::{ListKey, PageError, load_page};
+use super::policy::Policy;
+use super::rendered::Rendered;
+use crate::infrastructure::repositories::{Database, SearchResults};
+
+const POLICY: Policy =
+    Policy { ttl: Duration::from_mins(1), max_bytes: 16 << 20, ..Policy::named("search", 1) };
+
+/// Pages of searches.
+pub type SearchCache = Cached<ListKey, Rendered<SearchResults>, PageError>;
+
+pub(super) fn search_cache(tiers: &Tiers, database: Database) -> SearchCache {
+    tiers.cached(POLICY, move |key| load_page(database.clone(), key))
+}

@@ -1,0 +1,224 @@
+//! The second tier: entries that all processes of a store share.
+//!
+//! Whether an entry is current does not depend on the shared store: the entry names the position up to which the
+//! process that loaded it knew every drop, and each reader compares it with the drops that it knows itself. A store
+//! that lost or kept something, or was away, costs loads only. An entry is signed with a key of the store's own, so
+//! that one that is damaged, or of another store, is a miss.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::Sha256;
+use tokio::time::{Instant, sleep};
+
+use super::drops::{Drops, Position, Stamp};
+use super::entry::{Entry, Loaded};
+use super::policy::Policy;
+use super::tag::Tag;
+
+/// The bytes of a signature.
+const SIGNATURE: usize = 32;
+/// The greatest entry in the shared store, in bytes.
+const MAX_ENTRY: usize = 1 << 20;
+/// The wait between two looks for the entry that another process loads.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A value that can be kept outside the process.
+pub trait Shape: Sized {
+    /// Appends the value.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// Reads a value; `None` if the bytes are none.
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+/// A store of bytes that processes share and may lose. What fails is as if there were nothing.
+pub trait SharedStore: Send + Sync {
+    /// Returns the bytes of a key.
+    fn get(&self, key: String) -> BoxFuture<'_, Option<Vec<u8>>>;
+
+    /// Keeps the bytes of a key for a duration.
+    fn set(&self, key: String, bytes: Vec<u8>, ttl: Duration) -> BoxFuture<'_, ()>;
+
+    /// Takes a key for a duration; returns whether it was free. Without an answer it was.
+    fn take(&self, key: String, ttl: Duration) -> BoxFuture<'_, bool>;
+
+    /// Removes a key.
+    fn remove(&self, key: String) -> BoxFuture<'_, ()>;
+}
+
+/// The shared store as one store uses it.
+#[derive(Clone)]
+pub struct SharedTier {
+    store: Arc<dyn SharedStore>,
+    /// The key of the signatures.
+    secret: Arc<[u8]>,
+}
+
+/// What came of a look into the shared store.
+pub(super) enum Arrival<V> {
+    /// The entry was there.
+    Entry(Entry<V>),
+    /// It must be loaded; with the turn of this process to do so, if only one loads at a time.
+    ToLoad(Option<Turn>),
+}
+
+/// The turn of this process to load a key.
+pub(super) struct Turn(String);
+
+impl SharedTier {
+    /// Returns the tier over a store, with the key of its signatures.
+    pub fn new(store: Arc<dyn SharedStore>, secret: &[u8]) -> Self {
+        Self { store, secret: secret.into() }
+    }
+
+    /// Looks for the current entry of a key. For a dear one, waits while another process loads it.
+    pub(super) async fn bring<V: Shape>(
+        &self,
+        policy: &Policy,
+        key: &impl Display,
+        drops: &Drops,
+        (began, now): (Stamp, Timestamp),
+    ) -> Arrival<V> {
+        let key = self.key(policy, key);
+        let look = async || {
+            let bytes = self.store.get(key.clone()).await?;
+            let entry: Entry<V> = self.read(&key, &bytes, drops, began)?;
+            // the times of the store and of the process need not be the same
+            (now < entry.fresh_until).then_some(entry)
+        };
+        if let Some(entry) = look().await {
+            return Arrival::Entry(entry);
+        }
+        if !policy.is_dear {
+            return Arrival::ToLoad(None);
+        }
+
+        let turn = format!("{key}:turn");
+        let end = Instant::now() + policy.hard_timeout / 2;
+        while !self.store.take(turn.clone(), policy.hard_timeout).await {
+            if Instant::now() >= end {
+                return Arrival::ToLoad(None);
+            }
+            sleep(LOOK).await;
+            if let Some(entry) = look().await {
+                return Arrival::Entry(entry);
+            }
+        }
+        // another process may have put it there just before its turn ended
+        match look().await {
+            Some(entry) => {
+                self.store.remove(turn).await;
+                Arrival::Entry(entry)
+            }
+            None => Arrival::ToLoad(Some(Turn(turn))),
+        }
+    }
+
+    /// Lets other processes load the key.
+    pub(super) async fn end_turn(&self, turn: Turn) {
+        self.store.remove(turn.0).await;
+    }
+
+    /// Puts an entry into the store, whose load began when every drop up to a position was known.
+    pub(super) async fn put<V: Shape>(
+        &self,
+        policy: &Policy,
+        key: &impl Display,
+        entry: &Entry<V>,
+        position: Position,
+    ) {
+        let key = self.key(policy, key);
+        let bytes = self.write(&key, entry, position);
+        let kept = entry.fresh_until.duration_since(entry.loaded_at);
+        let kept = Duration::try_from(kept).unwrap_or_default() + policy.stale.max(policy.fail_safe);
+        if bytes.len() <= MAX_ENTRY {
+            self.store.set(key, bytes, kept).await;
+        }
+    }
+
+    /// The key in the store: it has the shape's version, and no data of a person.
+    fn key(&self, policy: &Policy, key: &impl Display) -> String {
+        let name = format!("{}:{}", policy.name, policy.shape);
+        let digest = self.sign(&name, key.to_string().as_bytes());
+        let number = digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
+        format!("undercroft:cache:{name}:{number:032x}")
+    }
+
+    fn write<V: Shape>(&self, key: &str, entry: &Entry<V>, position: Position) -> Vec<u8> {
+        let mut bytes = vec![0; SIGNATURE];
+        let times = [entry.loaded_at, entry.fresh_until].map(Timestamp::as_microsecond);
+        for number in [position.0, times[0], times[1]] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend(u32::try_from(entry.tags.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for tag in &entry.tags {
+            bytes.extend(tag.to_bits().to_le_bytes());
+        }
+        bytes.extend(entry.bytes.to_le_bytes());
+        bytes.push(u8::from(entry.value().is_some()));
+        if let Some(value) = entry.value() {
+            value.write(&mut bytes);
+        }
+        let signature = self.sign(key, &bytes[SIGNATURE..]);
+        bytes[..SIGNATURE].copy_from_slice(&signature);
+        bytes
+    }
+
+    /// Reads an entry; `None` if it is damaged, or something that it depends on was dropped.
+    fn read<V: Shape>(&self, key: &str, bytes: &[u8], drops: &Drops, began: Stamp) -> Option<Entry<V>> {
+        let (signature, rest) = bytes.split_at_checked(SIGNATURE)?;
+        self.mac(key, rest).verify_slice(signature).ok()?;
+        let mut rest = Reader(rest);
+        let [position, loaded_at, fresh_until] = [rest.number()?, rest.number()?, rest.number()?];
+        let count = u32::from_le_bytes(rest.take()?);
+        let mut tags = Vec::new();
+        for _ in 0..count {
+            tags.push(Tag::from_bits(u64::from_le_bytes(rest.take()?)));
+        }
+        let size = u32::from_le_bytes(rest.take()?);
+        let [has_value] = rest.take()?;
+        let value = match has_value {
+            0 => None,
+            _ => Some(V::read(rest.0)?),
+        };
+        if !drops.is_current_at(Position(position), &tags) {
+            return None;
+        }
+        let [loaded_at, fresh_until] =
+            [loaded_at, fresh_until].map(|time| Timestamp::from_microsecond(time).ok());
+        Some(Entry::new(Loaded { value, tags, bytes: size }, began, loaded_at?, fresh_until?))
+    }
+
+    fn sign(&self, key: &str, bytes: &[u8]) -> [u8; SIGNATURE] {
+        self.mac(key, bytes).finalize().into_bytes().into()
+    }
+
+    fn mac(&self, key: &str, bytes: &[u8]) -> Hmac<Sha256> {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("a key of any length");
+        mac.update(&(key.len() as u64).to_le_bytes());
+        mac.update(key.as_bytes());
+        mac.update(bytes);
+        mac
+    }
+}
+
+/// Bytes that are read from their beginning.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn number(&mut self) -> Option<i64> {
+        self.take().map(i64::from_le_bytes)
+    }
+}

@@ -1,0 +1,115 @@
+//! What shoppers read of the catalogue is kept, and never old: whichever process changed it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use undercroft::application::catalogue::{categories, products};
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::cache::{Caches, EntriesInRedis, Redis, SharedTier};
+use undercroft::infrastructure::repositories::{Database, Setup};
+
+use crate::support::http::order_of;
+use crate::support::redis::redis_url;
+use crate::support::store::{store, terms};
+use crate::support::{Shop, TestClient};
+
+/// The name and the first price and number of pieces of a product, from each page that shows it.
+async fn shown(client: &TestClient, id: &str) -> Vec<Value> {
+    let mut shown = Vec::new();
+    for path in [format!("/v1/products/{id}"), "/v1/products".into(), "/v1/products?q=assam".into()] {
+        let body = client.get(&path).await.expect(200);
+        let product = if body["items"].is_array() { body["items"][0].clone() } else { body };
+        let variant = &product["variants"][0];
+        shown.push(json!([
+            product["name"],
+            variant["price"]["amount"],
+            variant["available"],
+            product["rating"]["count"]
+        ]));
+    }
+    shown
+}
+
+on_both_engines!(every_page_shows_each_change_at_once);
+async fn every_page_shows_each_change_at_once(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, user) = (server.admin().await, server.customer().await);
+    let price = |amount: i64| json!({"amount": amount, "currency": "EUR"});
+    let variants = json!([{"sku": "T-1", "price": price(900), "stock": 5}]);
+    let product =
+        admin.post("/admin/v1/products", json!({"name": "Assam", "variants": variants})).await.expect(201);
+    let (id, variant) = (product["id"].as_str().unwrap(), product["variants"][0]["id"].as_str().unwrap());
+
+    let expect = async |expected: Value| {
+        for _ in 0..2 {
+            assert_eq!(shown(&user, id).await, [expected.clone(), expected.clone(), expected.clone()]);
+        }
+    };
+    expect(json!(["Assam", 900, 5, Value::Null])).await;
+    let change = json!({"name": "Assam two", "variants": [{"sku": "T-1", "price": price(800)}]});
+    admin.put(&format!("/admin/v1/products/{id}"), change).await.expect(200);
+    expect(json!(["Assam two", 800, 5, Value::Null])).await;
+    let order = order_of(&user, undercroft::domain::ids::VariantId(variant.parse().unwrap())).await;
+    expect(json!(["Assam two", 800, 4, Value::Null])).await;
+    admin
+        .post(&format!("/admin/v1/orders/{}/cancel", order["id"].as_str().unwrap()), json!({}))
+        .await
+        .expect(200);
+    expect(json!(["Assam two", 800, 5, Value::Null])).await;
+    admin.put(&format!("/admin/v1/inventory/{variant}"), json!({"stock": 9})).await.expect(200);
+    expect(json!(["Assam two", 800, 9, Value::Null])).await;
+
+    admin.delete(&format!("/admin/v1/products/{id}")).await.expect(204);
+    user.get(&format!("/v1/products/{id}")).await.expect(404);
+    assert_eq!(user.get("/v1/products").await.expect(200)["items"], json!([]));
+}
+
+on_both_engines!(a_name_that_was_free_and_the_tree_are_shown_at_once);
+async fn a_name_that_was_free_and_the_tree_are_shown_at_once(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let guest = server.guest();
+    guest.get("/v1/products/assam").await.expect(404);
+    guest.get("/v1/products?category=tea").await.expect(404);
+    assert_eq!(guest.get("/v1/categories").await.expect(200)["items"], json!([]));
+
+    let category = admin.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(201);
+    let draft = json!({"name": "Assam", "slug": "assam", "category_id": category["id"],
+        "variants": [{"sku": "T-1", "price": {"amount": 900, "currency": "EUR"}, "stock": 5}]});
+    admin.post("/admin/v1/products", draft).await.expect(201);
+    guest.get("/v1/products/assam").await.expect(200);
+    assert_eq!(
+        guest.get("/v1/products?category=tea").await.expect(200)["items"].as_array().unwrap().len(),
+        1
+    );
+    assert_eq!(guest.get("/v1/categories").await.expect(200)["items"].as_array().unwrap().len(), 1);
+}
+
+on_both_engines!(a_change_by_another_process_is_seen_by_the_next_read);
+async fn a_change_by_another_process_is_seen_by_the_next_read(shop: &Shop) {
+    let variant = shop.product().stock(1_000).create().await;
+    let shared = redis_url().await.map(|url| {
+        let redis = Arc::new(Redis::new(&url).unwrap());
+        SharedTier::new(Arc::new(EntriesInRedis(redis)), shop.url.as_bytes())
+    });
+    let url = shop.url.parse().unwrap();
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+        let mut node = store(&database, terms());
+        node.infrastructure.caches = Caches::new(node.database(), shared.clone());
+        nodes.push(node);
+    }
+
+    let admin = shop.server().await.admin().await;
+    for stock in 0..50 {
+        admin.put(&format!("/admin/v1/inventory/{}", variant.0), json!({"stock": stock})).await.expect(200);
+        for node in &nodes {
+            let list = shop.server().await.guest().get("/v1/products").await.expect(200);
+            let name = list["items"][0]["id"].as_str().unwrap();
+            let view = products::product(node, name).await.unwrap();
+            assert_eq!(view.stock[0].stock, Some(stock));
+            categories::all(node).await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Loads: one for all concurrent misses, and none that puts an old value in.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use undercroft::infrastructure::cache::{LoadError, Origin, Policy, Position, Tag};
+
+use super::{Answer, Node, POLICY, Source};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_concurrent_misses_are_one_load() {
+    let node = Node::new(POLICY, &Source::closed(), None);
+    let readers = (0..1_000).map(|_| {
+        tokio::spawn({
+            let node = node.clone();
+            async move { node.value("tea").await }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    node.until_loads(1).await;
+    while node.counts().waits + node.counts().loads < 1_000 {
+        tokio::task::yield_now().await;
+    }
+    node.source.gate.add_permits(1);
+    assert!(join_all(readers).await.into_iter().all(|value| value.unwrap() == 1));
+    assert_eq!(node.source.loads(), 1);
+
+    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Hit)));
+    let counts = node.counts();
+    assert_eq!((counts.hits, counts.loads, counts.waits), (1, 1, 999), "they add up to the reads");
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_waiting_stops_no_other() {
+    let node = Node::new(POLICY, &Source::closed(), None);
+    let first = tokio::spawn({
+        let node = node.clone();
+        async move { node.value("tea").await }
+    });
+    node.until_loads(1).await;
+    let second = tokio::spawn({
+        let node = node.clone();
+        async move { node.value("tea").await }
+    });
+    first.abort();
+    node.source.gate.add_permits(1);
+    assert_eq!(second.await.unwrap(), 1);
+    assert_eq!((node.source.loads(), node.value("tea").await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_load_that_panics_or_fails_leaves_no_reader_waiting_and_nothing_behind() {
+    let node = Node::new(POLICY, &Source::open(), None);
+    for (answer, expected) in
+        [(Answer::Panics, LoadError::Panicked), (Answer::Fails, LoadError::Failed("the source is away"))]
+    {
+        node.source.answer(answer);
+        let readers = join_all((0..10).map(|_| node.get("tea")));
+        let readers = timeout(Duration::from_secs(20), readers).await.unwrap();
+        assert!(readers.iter().all(|read| read.as_ref() == Err(&expected)), "{readers:?}");
+    }
+    node.source.answer(Answer::Value);
+    assert_eq!(node.value("tea").await, 1);
+}
+
+#[tokio::test]
+async fn a_load_that_began_before_a_write_does_not_put_its_value_in_after_it() {
+    let node = Node::new(POLICY, &Source::closed(), None);
+    let slow = tokio::spawn({
+        let node = node.clone();
+        async move { node.value("tea").await }
+    });
+    node.until_loads(1).await;
+    node.write(2, "tea");
+    node.source.gate.add_permits(1);
+    // it asked before the write, so either value is right for it
+    assert_eq!(slow.await.unwrap(), 1);
+
+    node.source.gate.add_permits(1);
+    assert_eq!(node.value("tea").await, 2);
+    assert_eq!(node.source.loads(), 2);
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_load() {
+    let node = Node::new(POLICY, &Source::closed(), None);
+    let slow = tokio::spawn({
+        let node = node.clone();
+        async move { node.value("tea").await }
+    });
+    node.until_loads(1).await;
+    node.write(2, "tea");
+    let later: Vec<_> = (0..10)
+        .map(|_| {
+            tokio::spawn({
+                let node = node.clone();
+                async move { node.value("tea").await }
+            })
+        })
+        .collect();
+    while node.counts().waits < 10 {
+        tokio::task::yield_now().await;
+    }
+    node.source.gate.add_permits(2);
+    assert_eq!(slow.await.unwrap(), 1);
+    assert!(join_all(later).await.into_iter().all(|value| value.unwrap() == 2));
+    assert_eq!(node.source.loads(), 2, "they share the second load");
+}
+
+#[tokio::test]
+async fn a_load_is_not_disturbed_by_drops_of_other_tags() {
+    let node = Node::new(POLICY, &Source::closed(), None);
+    let slow = tokio::spawn({
+        let node = node.clone();
+        async move { node.value("tea").await }
+    });
+    node.until_loads(1).await;
+    node.drops.drop_tags([Tag::of("cups")], Position(1));
+    node.source.gate.add_permits(1);
+    assert_eq!(slow.await.unwrap(), 1);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Hit)));
+}
+
+#[tokio::test]
+async fn tags_drop_what_has_them_and_all_entries_can_be_dropped() {
+    let node = Node::new(POLICY, &Source::open(), None);
+    // dropped before it was ever loaded
+    node.drops.drop_tags([Tag::of("tea")], Position(1));
+    for key in ["tea", "cups"] {
+        node.value(key).await;
+    }
+    node.write(2, "tea");
+    assert_eq!((node.value("tea").await, node.value("cups").await), (2, 1));
+    node.write(3, "all");
+    assert_eq!((node.value("tea").await, node.value("cups").await), (3, 3));
+    node.source.value.store(4, SeqCst);
+    node.drops.drop_all(Position(9));
+    assert_eq!((node.value("tea").await, node.value("cups").await), (4, 4));
+    assert_eq!(node.get("tea").await.unwrap().1, Origin::Hit);
+}
+
+#[tokio::test]
+async fn the_size_is_bounded_under_a_flood_of_keys() {
+    let policy = Policy { max_bytes: 100_000, ..POLICY };
+    let node = Node::new(policy, &Source::open(), None);
+    for key in 0..5_000 {
+        node.value(&key.to_string()).await;
+    }
+    let bytes = node.cache.state().bytes;
+    assert!(bytes > 10_000 && bytes <= 100_000, "{bytes} bytes");
+}

@@ -1,0 +1,129 @@
+//! The cache room: the mechanism, with a source that the tests control, and what the store keeps by it.
+
+mod catalogue;
+mod loads;
+mod second_tier;
+mod times;
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
+use undercroft::infrastructure::cache::{
+    Cached, Counts, Drops, LoadError, Loaded, Origin, Policy, Position, Rendered, SharedTier, Tag,
+};
+
+/// What a load of the tests does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// The value of the source.
+    Value,
+    /// No value.
+    Nothing,
+    Fails,
+    Panics,
+}
+
+/// A source with one value for all keys, whose loads wait while it is closed.
+struct Source {
+    value: AtomicI64,
+    loads: AtomicUsize,
+    answer: Mutex<Answer>,
+    gate: Semaphore,
+}
+
+/// A cache of a node with its source.
+#[derive(Clone)]
+struct Node {
+    cache: Cached<String, Rendered<i64>, &'static str>,
+    drops: Arc<Drops>,
+    source: Arc<Source>,
+    clock: Arc<ManualClock>,
+}
+
+const POLICY: Policy = Policy { jitter_percent: 0, ..Policy::named("tests", 1) };
+
+impl Source {
+    fn open() -> Arc<Self> {
+        let gate = Semaphore::new(Semaphore::MAX_PERMITS);
+        Arc::new(Self { value: 1.into(), loads: 0.into(), answer: Mutex::new(Answer::Value), gate })
+    }
+
+    fn closed() -> Arc<Self> {
+        let source = Self::open();
+        source.gate.forget_permits(Semaphore::MAX_PERMITS);
+        source
+    }
+
+    fn answer(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    fn loads(&self) -> usize {
+        self.loads.load(SeqCst)
+    }
+
+    /// Reads the value, and then waits until the source is open: what it returns may be old by then.
+    async fn load(&self, key: String) -> Result<Loaded<Rendered<i64>>, &'static str> {
+        let value = self.value.load(SeqCst);
+        self.loads.fetch_add(1, SeqCst);
+        self.gate.acquire().await.unwrap().forget();
+        let answer = *self.answer.lock().unwrap();
+        let tags = vec![Tag::of("all"), Tag::of(&key)];
+        match answer {
+            Answer::Value => Ok(Loaded { value: Some(Rendered::new(value)), tags, bytes: 8 }),
+            Answer::Nothing => Ok(Loaded { value: None, tags, bytes: 0 }),
+            Answer::Fails => Err("the source is away"),
+            Answer::Panics => panic!("a load of a test panics"),
+        }
+    }
+}
+
+impl Node {
+    fn new(policy: Policy, source: &Arc<Source>, shared: Option<SharedTier>) -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let shown: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let context = Context { ids: Arc::new(SystemIds::new(Arc::clone(&shown))), clock: shown };
+        let drops = Arc::new(Drops::default());
+        let loaded = Arc::clone(source);
+        let load = move |key| {
+            let source = Arc::clone(&loaded);
+            async move { source.load(key).await }
+        };
+        let cache = Cached::new(policy, context, Arc::clone(&drops), shared, load);
+        Self { cache, drops, source: Arc::clone(source), clock }
+    }
+
+    async fn get(&self, key: &str) -> Result<(Option<i64>, Origin), LoadError<&'static str>> {
+        let (entry, origin) = self.cache.get(&key.to_owned()).await?;
+        Ok((entry.value().map(|value| **value), origin))
+    }
+
+    /// The value, which must be there.
+    async fn value(&self, key: &str) -> i64 {
+        self.get(key).await.unwrap().0.unwrap()
+    }
+
+    /// Writes a value, and drops what is kept of the old one.
+    fn write(&self, value: i64, key: &str) {
+        self.source.value.store(value, SeqCst);
+        self.drops.drop_tags([Tag::of(key)], Position(value));
+    }
+
+    fn wait(&self, seconds: i64) {
+        self.clock.advance(SignedDuration::from_secs(seconds));
+    }
+
+    fn counts(&self) -> Counts {
+        self.cache.state().counts
+    }
+
+    /// Waits until the source has begun this many loads.
+    async fn until_loads(&self, loads: usize) {
+        while self.source.loads() < loads {
+            tokio::task::yield_now().await;
+        }
+    }
+}

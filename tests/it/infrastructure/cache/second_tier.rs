@@ -1,0 +1,159 @@
+//! The second tier, in Redis: what another process loaded, and a Redis that is away or answers with garbage.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use redis::AsyncCommands;
+use undercroft::infrastructure::cache::{EntriesInRedis, Origin, Policy, Position, Redis, SharedTier, Tag};
+
+use super::{Node, POLICY, Source};
+use crate::support::redis::redis_url;
+use crate::support::{Line, Proxy};
+
+/// A tier of a store that no other test uses; `None` without Redis.
+async fn tier() -> Option<SharedTier> {
+    let url = redis_url().await?;
+    Some(tier_at(&url))
+}
+
+fn tier_at(url: &str) -> SharedTier {
+    static STORES: AtomicU64 = AtomicU64::new(0);
+    let secret = format!("{} {}", crate::support::unique("cache"), STORES.fetch_add(1, SeqCst));
+    SharedTier::new(Arc::new(EntriesInRedis(Arc::new(Redis::new(url).unwrap()))), secret.as_bytes())
+}
+
+/// A policy whose entries no other test has at Redis.
+fn policy() -> Policy {
+    Policy { name: crate::support::unique("cache").leak(), ..POLICY }
+}
+
+/// Waits until an entry of a policy is at Redis, which happens after its reader has it; returns its key.
+async fn key_of(redis: &mut redis::aio::MultiplexedConnection, policy: &Policy) -> String {
+    let pattern = format!("undercroft:cache:{}:*", policy.name);
+    loop {
+        let keys: Vec<String> = redis.keys(&pattern).await.unwrap();
+        if let Some(key) = keys.into_iter().next() {
+            return key;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until an entry of a policy is at Redis.
+async fn until_shared(policy: &Policy) {
+    let url = redis_url().await.unwrap();
+    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    key_of(&mut redis, policy).await;
+}
+
+#[tokio::test]
+async fn what_one_process_loaded_the_others_do_not_load() {
+    let Some(tier) = tier().await else { return };
+    let policy = policy();
+    let first = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+    first.source.value.store(7, SeqCst);
+    assert_eq!(first.value("tea").await, 7);
+    until_shared(&policy).await;
+
+    let second = Node::new(policy, &Source::open(), Some(tier.clone()));
+    assert_eq!(second.value("tea").await, 7);
+    assert_eq!((second.source.loads(), second.counts().brought), (0, 1));
+
+    // memory does not outlive it: both know when the entry ends
+    second.wait(60);
+    first.wait(60);
+    assert_eq!(second.get("tea").await, Ok((Some(1), Origin::Miss)));
+    assert_eq!(second.source.loads(), 1);
+}
+
+#[tokio::test]
+async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop() {
+    let Some(tier) = tier().await else { return };
+    let policy = policy();
+    let first = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+    first.drops.set_complete_to(Position(10));
+    first.value("tea").await;
+    until_shared(&policy).await;
+
+    let knows = |position| {
+        let node = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+        node.drops.drop_tags([Tag::of("tea")], Position(position));
+        node
+    };
+    let (earlier, later) = (knows(10), knows(11));
+    for (node, loads) in [(&earlier, 0), (&later, 1)] {
+        node.value("tea").await;
+        assert_eq!(node.source.loads(), loads);
+    }
+    // a process that knows nothing of what was dropped before it came trusts nothing of then
+    let cold = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+    cold.drops.drop_all(Position(1_000));
+    cold.value("tea").await;
+    assert_eq!(cold.source.loads(), 1);
+}
+
+#[tokio::test]
+async fn another_shape_another_store_and_damaged_entries_are_misses() {
+    let Some(url) = redis_url().await else { return };
+    let (tier, policy) = (tier_at(&url), policy());
+    Node::new(policy.clone(), &Source::open(), Some(tier.clone())).value("tea").await;
+    until_shared(&policy).await;
+
+    let newer = Node::new(Policy { shape: 2, ..policy.clone() }, &Source::open(), Some(tier.clone()));
+    let foreign = Node::new(policy, &Source::open(), Some(tier_at(&url)));
+    for node in [&newer, &foreign] {
+        node.value("tea").await;
+        assert_eq!((node.source.loads(), node.counts().brought), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_a_miss() {
+    let Some(url) = redis_url().await else { return };
+    let (tier, policy) = (tier_at(&url), policy());
+    Node::new(policy.clone(), &Source::open(), Some(tier.clone())).value("tea").await;
+    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let key = key_of(&mut redis, &policy).await;
+    let whole: Vec<u8> = redis.get(&key).await.unwrap();
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for (bytes, is_read) in [(&whole[..], true), (&flipped, false), (&whole[..20], false), (b"", false)] {
+        let _: () = redis.set(&key, bytes).await.unwrap();
+        let node = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+        assert_eq!(node.value("tea").await, 1);
+        assert_eq!(node.counts().brought, u64::from(is_read), "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dear_value_is_loaded_by_one_process_at_a_time() {
+    let Some(tier) = tier().await else { return };
+    let source = Source::open();
+    let policy = Policy { is_dear: true, ..policy() };
+    let nodes: Vec<_> = (0..4).map(|_| Node::new(policy.clone(), &source, Some(tier.clone()))).collect();
+    let reads = nodes.iter().flat_map(|node| (0..25).map(move |_| node.value("tea")));
+    assert!(join_all(reads).await.into_iter().all(|value| value == 1));
+    assert_eq!(source.loads(), 1);
+}
+
+#[tokio::test]
+async fn without_redis_each_process_loads_for_itself_and_uses_it_again_later() {
+    let Some(url) = redis_url().await else { return };
+    let (proxy, through) = Proxy::before(&url).await.unwrap();
+    let tier = tier_at(&through);
+    let node = Node::new(POLICY, &Source::open(), Some(tier.clone()));
+    for line in [Line::Cut, Line::Silent] {
+        proxy.set(line);
+        node.cache.remove(&"tea".to_owned());
+        assert_eq!(node.value("tea").await, 1);
+    }
+    proxy.set(Line::Open);
+    while node.counts().brought == 0 {
+        // what is put into Redis first, the next read brings from it
+        node.value("tea").await;
+        node.cache.remove(&"tea".to_owned());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

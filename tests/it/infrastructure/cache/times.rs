@@ -1,0 +1,96 @@
+//! Times: how long an entry is fresh, and what is served after its end.
+
+use std::time::Duration;
+
+use undercroft::infrastructure::cache::{LoadError, Origin, Policy};
+
+use super::{Answer, Node, POLICY, Source};
+
+#[tokio::test]
+async fn an_entry_ends_and_is_loaded_again() {
+    let node = Node::new(POLICY, &Source::open(), None);
+    node.value("tea").await;
+    node.wait(59);
+    assert_eq!(node.get("tea").await.unwrap().1, Origin::Hit);
+    node.wait(1);
+    assert_eq!(node.get("tea").await.unwrap().1, Origin::Miss);
+    assert_eq!(node.source.loads(), 2);
+}
+
+#[tokio::test]
+async fn that_there_is_no_value_has_its_own_time() {
+    let node = Node::new(POLICY, &Source::open(), None);
+    node.source.answer(Answer::Nothing);
+    for origin in [Origin::Miss, Origin::Hit] {
+        assert_eq!(node.get("tea").await, Ok((None, origin)));
+    }
+    assert_eq!(node.cache.value(&"tea".to_owned()).await.err(), Some(LoadError::Missing));
+    node.wait(5);
+    node.source.answer(Answer::Value);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Miss)));
+
+    let unkept = Node::new(Policy { negative_ttl: None, ..POLICY }, &Source::open(), None);
+    unkept.source.answer(Answer::Nothing);
+    for _ in 0..2 {
+        assert_eq!(unkept.get("tea").await, Ok((None, Origin::Miss)));
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_ended_is_served_while_it_is_loaded_again_unless_it_was_dropped() {
+    let node = Node::new(Policy { stale: Duration::from_secs(30), ..POLICY }, &Source::open(), None);
+    node.value("tea").await;
+    node.source.value.store(2, std::sync::atomic::Ordering::SeqCst);
+    node.wait(89);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Stale)));
+    while node.get("tea").await.unwrap().1 != Origin::Hit {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((node.value("tea").await, node.source.loads()), (2, 2));
+
+    node.wait(70);
+    node.write(3, "tea");
+    assert_eq!(node.get("tea").await, Ok((Some(3), Origin::Miss)));
+    node.wait(90);
+    assert_eq!(node.get("tea").await, Ok((Some(3), Origin::Miss)), "its time is over");
+}
+
+#[tokio::test]
+async fn while_the_source_is_away_the_last_value_is_served_up_to_a_greatest_age() {
+    let policy = Policy { fail_safe: Duration::from_mins(5), ..POLICY };
+    let node = Node::new(policy, &Source::open(), None);
+    node.value("tea").await;
+    node.source.answer(Answer::Fails);
+    node.wait(299);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Stale)));
+    node.wait(1);
+    assert_eq!(node.get("tea").await, Err(LoadError::Failed("the source is away")));
+
+    let strict = Node::new(POLICY, &Source::open(), None);
+    strict.value("tea").await;
+    strict.source.answer(Answer::Fails);
+    strict.write(2, "tea");
+    assert_eq!(strict.get("tea").await, Err(LoadError::Failed("the source is away")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_is_too_slow_is_not_waited_for_and_updates_the_entry_later() {
+    let policy = Policy { fail_safe: Duration::from_mins(5), ..POLICY };
+    let source = Source::closed();
+    let node = Node::new(policy, &source, None);
+    source.gate.add_permits(1);
+    node.value("tea").await;
+    source.value.store(2, std::sync::atomic::Ordering::SeqCst);
+    node.wait(60);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Stale)), "after the soft time-out");
+    source.gate.add_permits(1);
+    while node.get("tea").await.unwrap().1 != Origin::Hit {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((node.value("tea").await, source.loads()), (2, 2), "it is the same load");
+
+    assert_eq!(node.get("cups").await, Err(LoadError::TimedOut), "after the hard time-out");
+    while node.counts().failures == 0 {
+        tokio::task::yield_now().await;
+    }
+}
