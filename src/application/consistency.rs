@@ -37,7 +37,7 @@ const ALWAYS: &[Rule] = &[
          (SELECT 1 FROM reservations r WHERE r.order_id = o.id)",
     ),
     (
-        "orders with reserved stock have holds, and no others",
+        "only orders with reserved stock have holds",
         "SELECT COUNT(*) FROM holds h WHERE NOT EXISTS (SELECT 1 FROM reservations r WHERE r.order_id = h.order_id)",
     ),
     (

@@ -129,11 +129,16 @@ impl Payment {
         matches!(self.status, PaymentStatus::Authorized | PaymentStatus::Captured)
     }
 
-    /// Returns whether the whole amount is captured, and not all of it is refunded or being refunded.
+    /// Returns whether the whole amount is captured, refunded or not.
     pub fn is_captured(&self) -> bool {
+        self.captured.amount >= self.amount.amount
+    }
+
+    /// Returns whether the whole amount is captured, and not all of it is refunded or being refunded.
+    pub fn is_kept(&self) -> bool {
         let returned = self.refunded.amount.saturating_add(self.refunding.amount);
         let is_returned = self.captured.is_positive() && returned >= self.captured.amount;
-        self.is_authorized() && self.captured.amount >= self.amount.amount && !is_returned
+        self.is_authorized() && self.is_captured() && !is_returned
     }
 
     /// Returns the amount that an operation of this kind can move: what is authorized, or captured, and not pending.

@@ -270,16 +270,11 @@ impl PlacedOrder {
     /// sale that was imported.
     fn deliver_order(&mut self, now: Timestamp) -> Transition {
         let is_delivered = self.order.is_digital() || self.payment.is_imported();
-        if self.order.status == OrderStatus::Paid && is_delivered && self.is_captured() {
+        if self.order.status == OrderStatus::Paid && is_delivered && self.payment.is_captured() {
             self.fulfil(None, now)
         } else {
             Ok(Vec::new())
         }
-    }
-
-    /// Returns whether the whole amount is captured. Digital goods are delivered then.
-    fn is_captured(&self) -> bool {
-        self.payment.captured.amount >= self.payment.amount.amount
     }
 
     fn cancel_unpaid_order(&mut self, reason: &'static str) -> Transition {

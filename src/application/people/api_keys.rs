@@ -70,7 +70,7 @@ async fn create_in(
     new: &CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
     users::lock_not_erased(work, user_id).await?;
-    if ApiKeyRepository::lock_count(work, user_id).await? >= MAX_API_KEYS {
+    if ApiKeyRepository::count(work, user_id).await? >= MAX_API_KEYS {
         return Err(Conflict::TooManyApiKeys.into());
     }
     let (mut secret, now) = ([0; API_KEY_BYTES], work.now());

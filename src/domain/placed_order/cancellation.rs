@@ -36,7 +36,7 @@ impl PlacedOrder {
             return Ok(());
         }
         let until = later(order.placed_at, window);
-        if self.is_captured() && order.lines.iter().any(|line| line.kind == ProductKind::Digital) {
+        if self.payment.is_captured() && order.lines.iter().any(|line| line.kind == ProductKind::Digital) {
             Err(CancellationRefusal::DigitalGoods)
         } else if order.has_subscriptions() {
             Err(CancellationRefusal::Subscription)

@@ -16,6 +16,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+/// What requests call the store in `User-Agent`.
+pub(super) const AGENT: &str = concat!("undercroft/", env!("CARGO_PKG_VERSION"));
 /// The longest wait for a connection to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

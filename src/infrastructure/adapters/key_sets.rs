@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::connection::{ConnectError, Connector};
+use super::connection::{AGENT, ConnectError, Connector};
 
 /// The longest time for both requests.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -101,7 +101,7 @@ impl KeySetClient {
 
         let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
             .header(HOST, authority.as_str())
-            .header(USER_AGENT, concat!("undercroft/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, AGENT)
             .header(ACCEPT, "application/json")
             .body(Full::new(Bytes::new()))
             .map_err(|_| KeySetError::Url)?;

@@ -12,7 +12,7 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::time::timeout;
 
-use super::connection::{ConnectError, Connector};
+use super::connection::{AGENT, ConnectError, Connector};
 
 /// The longest time of an export, as the specification of OTLP exporters has it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,7 +115,7 @@ impl OtlpExporter {
         };
         let request = Request::post(format!("{path}{end}"))
             .header(HOST, authority)
-            .header(USER_AGENT, concat!("undercroft/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, AGENT)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|_| ConnectError::Name)?;

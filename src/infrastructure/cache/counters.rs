@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters of a cache, since the start.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(super) struct Counters {
     hits: AtomicU64,
     stale: AtomicU64,
     waits: AtomicU64,
@@ -56,7 +56,7 @@ impl Counters {
     }
 
     /// Returns the values.
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         Counts {
             hits: self.hits.load(Relaxed),
             stale: self.stale.load(Relaxed),

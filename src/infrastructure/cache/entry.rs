@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::drops::{Drops, Stamp};
 use super::tag::Tag;
@@ -51,11 +51,6 @@ impl<V> Entry<V> {
     /// Returns the value; `None` if there is none for the key.
     pub fn value(&self) -> Option<&V> {
         self.value.as_ref()
-    }
-
-    /// Returns how long ago the entry was loaded.
-    pub fn age(&self, now: Timestamp) -> SignedDuration {
-        now.duration_since(self.loaded_at).max(SignedDuration::ZERO)
     }
 
     /// Returns the bytes that the entry takes, about.

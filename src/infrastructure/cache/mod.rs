@@ -41,7 +41,7 @@ use std::sync::Arc;
 pub use self::cached::{Cached, LoadError, Origin};
 pub use self::catalogue::{ListKey, PageError};
 pub use self::category_cache::{CategoryCache, Tree};
-pub use self::counters::{Counters, Counts};
+pub use self::counters::Counts;
 pub use self::drops::{Drops, Position, Stamp};
 pub use self::entry::{Entry, Loaded};
 pub use self::invalidations::Invalidations;

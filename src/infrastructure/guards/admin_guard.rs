@@ -18,7 +18,8 @@ pub struct AdminFacts {
     pub required: Permission,
 }
 
-/// The proof that the user is an administrator with the required permission: the user and the session.
+/// The proof that the user is an administrator with the required permission: the user, and by what the user
+/// authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminGuard {
     principal: Arc<Principal>,

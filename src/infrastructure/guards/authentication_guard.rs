@@ -7,7 +7,7 @@ use super::{Credentials, Guard, Principal};
 use crate::domain::ids::UserId;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
-/// The proof that the user is logged in: the user and the session.
+/// The proof that the user is logged in: the user, and by what the user authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthenticationGuard(Arc<Principal>);
 

@@ -21,9 +21,7 @@ pub struct ContentFacts {
 /// The proof that the principal bought the product: an order with it is paid, and its payment is captured. An order
 /// of a subscription is no purchase: [`SubscriptionGuard`](super::SubscriptionGuard) decides about its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentAccessGuard {
-    product_id: ProductId,
-}
+pub struct ContentAccessGuard(());
 
 impl Guard for ContentAccessGuard {
     type Facts = ContentFacts;
@@ -34,21 +32,14 @@ impl Guard for ContentAccessGuard {
             let is_paid = matches!(placed.order.status, OrderStatus::Paid | OrderStatus::Fulfilled);
             let mut lines = placed.order.lines.iter();
             is_paid
-                && placed.payment.is_captured()
+                && placed.payment.is_kept()
                 && lines.any(|line| line.product_id == product_id && line.kind != ProductKind::Subscription)
         };
-        if orders.iter().any(sells) { Ok(Self { product_id }) } else { Err(hidden.into()) }
+        if orders.iter().any(sells) { Ok(Self(())) } else { Err(hidden.into()) }
     }
 
     fn refusals() -> Vec<Failure> {
         vec![NotFound::File.into()]
-    }
-}
-
-impl ContentAccessGuard {
-    /// Returns the product that was bought.
-    pub fn product_id(self) -> ProductId {
-        self.product_id
     }
 }
 

@@ -34,7 +34,7 @@ impl Guard for PaymentVerificationGuard {
         let PaymentFacts { payment, required } = facts;
         let (is_fulfilled, to) = match required {
             RequiredPayment::Authorized => (payment.is_authorized(), PaymentStatus::Authorized),
-            RequiredPayment::Captured => (payment.is_captured(), PaymentStatus::Captured),
+            RequiredPayment::Captured => (payment.is_kept(), PaymentStatus::Captured),
         };
         if is_fulfilled {
             return Ok(Self(()));

@@ -10,13 +10,11 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TRANSFER_ENCODING,
-};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, StatusCode};
 use sha2::{Digest, Sha256};
 
-use super::entity_tags::client_has;
+use super::entity_tags::{client_has, if_none_match};
 use super::surround::{Middleware, Next};
 
 /// The largest body of which an entity tag is computed, in bytes.
@@ -66,9 +64,7 @@ struct Control {
 impl Middleware for Control {
     async fn respond(&self, request: Request, next: impl Next) -> Response {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        let conditions =
-            request.headers().get_all(IF_NONE_MATCH).iter().map(|list| (IF_NONE_MATCH, list.clone()));
-        let conditions: HeaderMap = conditions.collect();
+        let conditions = if_none_match(request.headers());
         let mut response = next.run(request).await;
 
         let is_found = matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);

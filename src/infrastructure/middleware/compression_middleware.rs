@@ -24,7 +24,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::{CompressionLayer, Predicate};
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
-use super::entity_tags::client_has;
+use super::entity_tags::{client_has, if_none_match};
 use super::surround::{Middleware, Next, service};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 
@@ -81,7 +81,7 @@ impl CompressionMiddleware {
 impl Middleware for Coding {
     async fn respond(&self, mut request: Request, next: impl Next) -> Response {
         let accepts = accepts_gzip(request.headers());
-        let known = conditions(request.headers());
+        let known = if_none_match(request.headers());
         remove_ends(request.headers_mut(), IF_MATCH);
         if accepts {
             // a client that does not accept the coding cannot use the compressed response that it has
@@ -158,11 +158,6 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
         let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
         coding.trim().eq_ignore_ascii_case("gzip") && weight.is_ok_and(|weight| weight > 0.0)
     })
-}
-
-/// Returns the `If-None-Match` of a request.
-fn conditions(headers: &HeaderMap) -> HeaderMap {
-    headers.get_all(IF_NONE_MATCH).iter().map(|list| (IF_NONE_MATCH, list.clone())).collect()
 }
 
 /// Removes the end of the entity tags of compressed responses.

@@ -127,20 +127,22 @@ impl<'a> Credential<'a> {
 impl SessionCookie {
     /// Returns the value of `Set-Cookie` with a token, for a number of seconds. With 0 the browser removes the cookie.
     pub fn header(&self, token: &str, seconds: i64) -> Option<HeaderValue> {
-        let (name, attributes) = (self.name, self.attributes());
+        let (name, attributes) = (self.name, self.same_site.attributes(self.secure));
         let text = format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; {attributes}");
         HeaderValue::from_str(&text).ok()
     }
+}
 
-    /// Returns the attributes that depend on the settings.
-    pub fn attributes(&self) -> &'static str {
-        match (self.same_site, self.secure) {
-            (SameSiteCookie::Strict, true) => "SameSite=Strict; Secure",
-            (SameSiteCookie::Strict, false) => "SameSite=Strict",
-            (SameSiteCookie::Lax, true) => "SameSite=Lax; Secure",
-            (SameSiteCookie::Lax, false) => "SameSite=Lax",
+impl SameSiteCookie {
+    /// Returns the attributes of a cookie that is sent over HTTPS only, or not.
+    pub fn attributes(self, secure: bool) -> &'static str {
+        match (self, secure) {
+            (Self::Strict, true) => "SameSite=Strict; Secure",
+            (Self::Strict, false) => "SameSite=Strict",
+            (Self::Lax, true) => "SameSite=Lax; Secure",
+            (Self::Lax, false) => "SameSite=Lax",
             // browsers refuse it without `Secure`
-            (SameSiteCookie::None, _) => "SameSite=None; Secure",
+            (Self::None, _) => "SameSite=None; Secure",
         }
     }
 }

@@ -28,6 +28,11 @@ pub fn entity_tags(mut list: &[u8]) -> Option<Vec<&[u8]>> {
     }
 }
 
+/// Returns the `If-None-Match` of a request alone.
+pub fn if_none_match(headers: &HeaderMap) -> HeaderMap {
+    headers.get_all(IF_NONE_MATCH).iter().map(|list| (IF_NONE_MATCH, list.clone())).collect()
+}
+
 /// Returns whether the client of a request with these headers has the representation with this entity tag: whether
 /// `If-None-Match` is false. A header that is not a list of entity tags names none.
 pub fn client_has(headers: &HeaderMap, tag: &HeaderValue) -> bool {

@@ -56,7 +56,7 @@ pub use self::cors_middleware::{CorsMiddleware, FromNamedOrigin};
 pub use self::credential::{
     Credential, SameSiteCookie, SessionCookie, VerifyCredential, authenticate, check_same_site, cookie_value,
 };
-pub use self::entity_tags::{client_has, entity_tags};
+pub use self::entity_tags::{client_has, entity_tags, if_none_match};
 pub use self::error_handling_middleware::{ErrorHandlingMiddleware, Late, Lateness, Recheck, TimeLimit};
 pub use self::host::is_host;
 pub use self::languages::{BASE_LANGUAGE, Languages, ResponseLanguages};

@@ -66,9 +66,8 @@ impl ApiKeyRepository<'_> {
         self.0.newest(filter, conditions, request).await
     }
 
-    /// Locks the keys of a user against further ones; returns their number.
-    pub async fn lock_count(work: &mut UnitOfWork, user_id: UserId) -> Result<i64, DatabaseError> {
-        work.lock_name(&format!("api_keys {user_id}")).await?;
+    /// Returns the number of keys of a user, whose row is locked against further ones.
+    pub async fn count(work: &mut UnitOfWork, user_id: UserId) -> Result<i64, DatabaseError> {
         work.one("SELECT COUNT(*) FROM api_keys WHERE user_id = $1", &params![user_id]).await
     }
 

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use utoipa::openapi::ObjectBuilder;
@@ -19,7 +19,7 @@ use super::response::{JSON, entity_tag, tagged};
 use super::routing::Argument;
 use crate::infrastructure::cache::Form;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest, Technical};
-use crate::infrastructure::middleware::{client_has, entity_tags};
+use crate::infrastructure::middleware::{client_has, entity_tags, if_none_match};
 
 /// The entity tags of the representations that the client has.
 #[derive(Debug, Clone, Default)]
@@ -100,8 +100,7 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let lists = parts.headers.get_all(IF_NONE_MATCH).iter();
-        Ok(Self(lists.map(|list| (IF_NONE_MATCH, list.clone())).collect()))
+        Ok(Self(if_none_match(&parts.headers)))
     }
 }
 
@@ -137,6 +136,7 @@ fn version(tag: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
     use http::Request;
+    use http::header::IF_NONE_MATCH;
 
     fn if_none_match(text: &str) -> IfNoneMatch {
         let lists = ["\"other\"", text].map(|list| (IF_NONE_MATCH, list.parse().unwrap()));

@@ -11,10 +11,11 @@ use super::operation::OperationDescription;
 use super::order_token::{ORDER_TOKEN, OrderToken};
 use super::principal::Anyone;
 use super::query::{self, Path};
-use super::routing::Access;
+use super::routing::{Access, Argument};
 use super::state::AppState;
 use crate::application::files;
 use crate::application::selling::orders;
+use crate::domain::file::StoredFile;
 use crate::domain::ids::{FileId, OrderId, ProductId, UserId};
 use crate::domain::placed_order::PlacedOrder;
 use crate::infrastructure::exceptions::{Failure, NotFound};
@@ -77,9 +78,25 @@ impl LoadFacts<SubscriptionGuard, FileId> for AppState {
     }
 }
 
-/// The product of the file that a request names, of which both guards need it.
-#[derive(Clone, Copy)]
-struct ProductOfFile(Option<ProductId>);
+/// The file with the id in the path, which is read once for both guards and the handler.
+#[derive(Clone)]
+pub(super) struct RequestedFile(pub(super) StoredFile);
+
+impl Argument for RequestedFile {}
+
+impl FromRequestParts<AppState> for RequestedFile {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
+        let Path(id) = Path::<FileId>::from_request_parts(parts, app).await?;
+        let requested = Self(files::file(&app.store, id).await?);
+        parts.extensions.insert(requested.clone());
+        Ok(requested)
+    }
+}
 
 /// Returns the product of the file that a request names, and the user; `None` is a guest.
 async fn requested(
@@ -87,13 +104,8 @@ async fn requested(
     app: &AppState,
 ) -> Result<(Option<ProductId>, Option<UserId>), Failure> {
     let user_id = Anyone::from_request_parts(parts, app).await?.user_id();
-    if let Some(&ProductOfFile(known)) = parts.extensions.get() {
-        return Ok((known, user_id));
-    }
-    let Path(id) = Path::<FileId>::from_request_parts(parts, app).await?;
-    let product_id = files::file(&app.store, id).await?.product_id;
-    parts.extensions.insert(ProductOfFile(product_id));
-    Ok((product_id, user_id))
+    let RequestedFile(file) = RequestedFile::from_request_parts(parts, app).await?;
+    Ok((file.product_id, user_id))
 }
 
 /// Returns an order if it is the principal's.

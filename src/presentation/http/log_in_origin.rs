@@ -10,7 +10,7 @@ use super::routing::Argument;
 use super::state::AppState;
 use crate::application::people::known_devices::LIFETIME;
 use crate::application::people::log_in_limits::LogInOrigin;
-use crate::infrastructure::middleware::{Client, cookie_value};
+use crate::infrastructure::middleware::{Client, SameSiteCookie, cookie_value};
 use crate::settings::CookieSameSite;
 
 /// The cookie with the token of a known device.
@@ -34,12 +34,12 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 
 /// The value of `Set-Cookie` with the token of a known device.
 pub(super) fn device_cookie(app: &AppState, token: &str) -> Option<HeaderValue> {
-    let attributes = match (app.http.cookie_same_site, app.http.secure_cookies) {
+    let same_site = match app.http.cookie_same_site {
         // the shop is on another site, whose requests send no strict cookies
-        (CookieSameSite::None, _) => "SameSite=None; Secure",
-        (CookieSameSite::Strict | CookieSameSite::Lax, true) => "SameSite=Strict; Secure",
-        (CookieSameSite::Strict | CookieSameSite::Lax, false) => "SameSite=Strict",
+        CookieSameSite::None => SameSiteCookie::None,
+        CookieSameSite::Strict | CookieSameSite::Lax => SameSiteCookie::Strict,
     };
+    let attributes = same_site.attributes(app.http.secure_cookies);
     let seconds = LIFETIME.as_secs();
     let text =
         format!("{DEVICE_COOKIE}={token}; Path=/v1/sessions; Max-Age={seconds}; HttpOnly; {attributes}");

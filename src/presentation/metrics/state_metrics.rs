@@ -52,6 +52,11 @@ struct TypeLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CacheLabels {
     cache: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheReadLabels {
+    cache: &'static str,
     outcome: &'static str,
 }
 
@@ -147,7 +152,8 @@ fn register_overload(registry: &mut Registry, Load { limit, in_progress, refused
 }
 
 fn register_caches(registry: &mut Registry, caches: &Caches) {
-    let (reads, bytes) = (Family::<CacheLabels, Counter>::default(), Family::<CacheLabels, Gauge>::default());
+    let (reads, bytes) =
+        (Family::<CacheReadLabels, Counter>::default(), Family::<CacheLabels, Gauge>::default());
     for CacheState { cache, counts, bytes: size } in caches.states() {
         let Counts { hits, stale, waits, loads, brought, failures } = counts;
         for (outcome, number) in [
@@ -158,10 +164,10 @@ fn register_caches(registry: &mut Registry, caches: &Caches) {
             ("shared", brought),
             ("failure", failures),
         ] {
-            reads.get_or_create(&CacheLabels { cache, outcome }).inc_by(number);
+            reads.get_or_create(&CacheReadLabels { cache, outcome }).inc_by(number);
         }
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        bytes.get_or_create(&CacheLabels { cache, outcome: "kept" }).set(size);
+        bytes.get_or_create(&CacheLabels { cache }).set(size);
     }
     registry.register("cache_reads", "The reads of a cache, by what came of them", reads);
     registry.register_with_unit("cache_size", "What a cache keeps in memory, about", Unit::Bytes, bytes);

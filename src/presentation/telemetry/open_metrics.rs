@@ -68,7 +68,7 @@ fn sample(line: &str, metric: &str) -> Option<Sample> {
         let (end, value) = rest.split_once(' ')?;
         (end, Vec::new(), value)
     };
-    // an exemplar or a time may follow
+    // a time may follow
     let value = value.split(' ').next()?;
     Some(Sample { end: end.to_owned(), labels, value: value.to_owned() })
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use self::address::is_public;
 pub use self::signature::new_secret;
 use self::signature::sign;
-use super::connection::{ConnectError, Connector};
+use super::connection::{AGENT, ConnectError, Connector};
 use crate::domain::webhook::WebhookSecret;
 
 /// The longest time from the resolution of the host to the head of the response.
@@ -152,7 +152,7 @@ impl WebhookClient {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let request = Request::post(path)
             .header(HOST, uri.authority().map_or(host, |authority| authority.as_str()))
-            .header(USER_AGENT, concat!("undercroft/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, AGENT)
             .header(CONTENT_TYPE, message.media_type)
             .header("webhook-id", message.id.to_string())
             .header("webhook-timestamp", message.at.as_second())

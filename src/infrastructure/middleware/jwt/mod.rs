@@ -151,7 +151,7 @@ pub fn verify(
     Ok(Claims(claims))
 }
 
-/// Returns the issuer and the key id that a token states, neither of which is verified: to find the keys.
+/// Returns the issuer that a token states, which is not verified: to find the keys.
 pub fn stated_issuer(token: &str) -> Option<String> {
     let claims = token.split('.').nth(1).filter(|_| token.len() <= LONGEST_TOKEN)?;
     text(&object(claims).ok()?, "iss").map(str::to_owned)

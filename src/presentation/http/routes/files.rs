@@ -13,7 +13,7 @@ use crate::domain::file::StoredFile;
 use crate::domain::ids::FileId;
 use crate::infrastructure::exceptions::{NotFound, Technical};
 use crate::presentation::http::conditional::IfNoneMatch;
-use crate::presentation::http::content::OwnContent;
+use crate::presentation::http::content::{OwnContent, RequestedFile};
 use crate::presentation::http::file_content::{FileBytes, body_of};
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::query::Path;
@@ -68,11 +68,10 @@ async fn get_file(
 async fn download_content(
     _: OwnContent,
     State(app): State<AppState>,
-    Path(id): Path<FileId>,
+    RequestedFile(file): RequestedFile,
     if_none_match: IfNoneMatch,
     range: RequestedRange,
 ) -> HandlerResult {
-    let file = files::file(&app.store, id).await?;
     respond(&app, &file, &PRIVATE, &if_none_match, &range).await
 }
 

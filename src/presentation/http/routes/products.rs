@@ -148,7 +148,8 @@ async fn list_products(
     };
     let key = ListKey { q: query.q, category: query.category, filter, limit, cursor };
     let found = catalogue::browse(&app.store, &key).await?;
-    let form = found.form(&form_name(&found.page.items, &languages, currency), |found| {
+    let shown = shown_languages(&found.page.items, &languages);
+    let form = found.form(&form_name(currency, &shown), |found| {
         let body = ProductListBody {
             items: found.page.items.iter().map(|view| ProductBody::of(view, &languages, currency)).collect(),
             next_cursor: found.page.next.as_deref(),
@@ -156,7 +157,7 @@ async fn list_products(
         };
         form(NO_VERSION, &body)
     })?;
-    Ok(in_languages(if_none_match.respond_with(form), &languages, &found.page.items))
+    Ok(in_languages(if_none_match.respond_with(form), shown))
 }
 
 /// Get a product by id or slug
@@ -174,42 +175,30 @@ async fn get_product(
 ) -> HandlerResult {
     let product = catalogue::product(&app.store, &id_or_slug).await?;
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
-    let form = product.form(&form_name([&*product], &languages, currency), |view| {
+    let shown = shown_languages([&*product], &languages);
+    let form = product.form(&form_name(currency, &shown), |view| {
         form(view.product.version, &ProductBody::of(view, &languages, currency))
     })?;
-    Ok(in_languages(if_none_match.respond_with(form), &languages, [&*product]))
+    Ok(in_languages(if_none_match.respond_with(form), shown))
 }
 
-/// The name of the form in which products are shown in a currency: with the language of each that is translated.
-fn form_name<'a>(
+/// Returns the language in which each product is shown.
+fn shown_languages<'a>(
     products: impl IntoIterator<Item = &'a ProductView>,
     languages: &Languages,
-    currency: Currency,
-) -> String {
-    let mut name = currency.to_string();
-    for view in products {
-        let translations = &view.product.translations;
-        if !translations.is_empty() {
-            name.push(' ');
-            name.push_str(best_language(view, languages));
-        }
-    }
-    name
+) -> Vec<&'a str> {
+    let best = |view: &'a ProductView| languages.best(&view.product.translations.keys());
+    products.into_iter().map(|view| best(view).map_or(BASE_LANGUAGE, String::as_str)).collect()
 }
 
-/// Returns the language in which a product is shown.
-fn best_language<'a>(view: &'a ProductView, languages: &Languages) -> &'a str {
-    languages.best(&view.product.translations.keys()).map_or(BASE_LANGUAGE, String::as_str)
+/// The name of the form in which products are shown in a currency and these languages.
+fn form_name(currency: Currency, shown: &[&str]) -> String {
+    format!("{currency} {}", shown.join(" "))
 }
 
 /// Says in which languages the texts of the products in a response are.
-fn in_languages<'a>(
-    mut response: Response,
-    languages: &Languages,
-    products: impl IntoIterator<Item = &'a ProductView>,
-) -> Response {
-    let tags: BTreeSet<_> = products.into_iter().map(|view| best_language(view, languages)).collect();
-    let tags: Vec<_> = tags.into_iter().collect();
+fn in_languages(mut response: Response, shown: Vec<&str>) -> Response {
+    let tags: Vec<_> = BTreeSet::from_iter(shown).into_iter().collect();
     response.extensions_mut().insert(ResponseLanguages(tags.join(", ")));
     response
 }

@@ -12,12 +12,7 @@ use super::{Answer, Node, POLICY, Source};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_concurrent_misses_are_one_load() {
     let node = Node::new(POLICY, &Source::closed(), None);
-    let readers = (0..1_000).map(|_| {
-        tokio::spawn({
-            let node = node.clone();
-            async move { node.value("tea").await }
-        })
-    });
+    let readers = (0..1_000).map(|_| node.reader("tea"));
     let readers: Vec<_> = readers.collect();
     node.until_loads(1).await;
     while node.counts().waits + node.counts().loads < 1_000 {
@@ -35,15 +30,9 @@ async fn a_thousand_concurrent_misses_are_one_load() {
 #[tokio::test]
 async fn a_reader_that_stops_waiting_stops_no_other() {
     let node = Node::new(POLICY, &Source::closed(), None);
-    let first = tokio::spawn({
-        let node = node.clone();
-        async move { node.value("tea").await }
-    });
+    let first = node.reader("tea");
     node.until_loads(1).await;
-    let second = tokio::spawn({
-        let node = node.clone();
-        async move { node.value("tea").await }
-    });
+    let second = node.reader("tea");
     first.abort();
     node.source.gate.add_permits(1);
     assert_eq!(second.await.unwrap(), 1);
@@ -68,10 +57,7 @@ async fn a_load_that_panics_or_fails_leaves_no_reader_waiting_and_nothing_behind
 #[tokio::test]
 async fn a_load_that_began_before_a_write_does_not_put_its_value_in_after_it() {
     let node = Node::new(POLICY, &Source::closed(), None);
-    let slow = tokio::spawn({
-        let node = node.clone();
-        async move { node.value("tea").await }
-    });
+    let slow = node.reader("tea");
     node.until_loads(1).await;
     node.write(2, "tea");
     node.source.gate.add_permits(1);
@@ -86,20 +72,10 @@ async fn a_load_that_began_before_a_write_does_not_put_its_value_in_after_it() {
 #[tokio::test]
 async fn a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_load() {
     let node = Node::new(POLICY, &Source::closed(), None);
-    let slow = tokio::spawn({
-        let node = node.clone();
-        async move { node.value("tea").await }
-    });
+    let slow = node.reader("tea");
     node.until_loads(1).await;
     node.write(2, "tea");
-    let later: Vec<_> = (0..10)
-        .map(|_| {
-            tokio::spawn({
-                let node = node.clone();
-                async move { node.value("tea").await }
-            })
-        })
-        .collect();
+    let later: Vec<_> = (0..10).map(|_| node.reader("tea")).collect();
     while node.counts().waits < 10 {
         tokio::task::yield_now().await;
     }
@@ -112,10 +88,7 @@ async fn a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_
 #[tokio::test]
 async fn a_load_is_not_disturbed_by_drops_of_other_tags() {
     let node = Node::new(POLICY, &Source::closed(), None);
-    let slow = tokio::spawn({
-        let node = node.clone();
-        async move { node.value("tea").await }
-    });
+    let slow = node.reader("tea");
     node.until_loads(1).await;
     node.drops.drop_tags([Tag::of("cups")], Position(1));
     node.source.gate.add_permits(1);

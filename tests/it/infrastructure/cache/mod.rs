@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
 use undercroft::infrastructure::cache::{
     Cached, Counts, Drops, LoadError, Loaded, Origin, Policy, Position, Rendered, SharedTier, Tag,
@@ -104,6 +105,12 @@ impl Node {
     /// The value, which must be there.
     async fn value(&self, key: &str) -> i64 {
         self.get(key).await.unwrap().0.unwrap()
+    }
+
+    /// A reader of the value, in a task of its own.
+    fn reader(&self, key: &'static str) -> JoinHandle<i64> {
+        let node = self.clone();
+        tokio::spawn(async move { node.value(key).await })
     }
 
     /// Writes a value, and drops what is kept of the old one.
