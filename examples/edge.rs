@@ -18,9 +18,9 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use undercroft::infrastructure::guards::Guard;
 use undercroft::infrastructure::middleware::{
-    Chain, CorsMiddleware, Credential, ErrorHandlingMiddleware, LimitRange, LoggingMiddleware,
-    OverloadLimiter, OverloadMiddleware, Priority, RateClass, RateLimiter, RateLimitingMiddleware,
-    VerifyCredential, authenticate,
+    Chain, CorsMiddleware, Credential, ErrorHandlingMiddleware, LoggingMiddleware, OverloadLimiter,
+    OverloadMiddleware, Priority, RateClass, RateLimiter, RateLimitingMiddleware, VerifyCredential,
+    authenticate,
 };
 
 /// The proof that a request is that of a member.
@@ -79,7 +79,7 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
         general: Some("60/minute".parse()?),
         user: None,
         named: BTreeMap::new(),
-        classes: HashMap::from([((Method::GET, "/health".to_owned()), RateClass::Exempt)]),
+        classes: HashMap::from([("/health".to_owned(), vec![(Method::GET, RateClass::Exempt)])]),
     };
     let cors = CorsMiddleware {
         origins: vec!["https://club.example".parse()?],
@@ -88,7 +88,7 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
         ..CorsMiddleware::default()
     };
     let overload = Some(OverloadMiddleware {
-        limiter: OverloadLimiter::new(LimitRange::default(), None),
+        limiter: OverloadLimiter::new(Duration::from_millis(5), None),
         priority: |_, route| if route == Some("/health") { Priority::Exempt } else { Priority::Normal },
     });
     let error_handling = ErrorHandlingMiddleware {

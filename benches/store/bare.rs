@@ -2,6 +2,8 @@
 //! each request for overload.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -9,9 +11,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::middleware::{
-    Chain, LimitRange, OverloadLimiter, OverloadMiddleware, Priority,
-};
+use undercroft::infrastructure::middleware::{Chain, OverloadLimiter, OverloadMiddleware, Priority};
 use undercroft::presentation::http::server;
 use undercroft::settings::HttpSettings;
 
@@ -29,8 +29,8 @@ pub(crate) async fn serve(file: &Path) -> Outcome<()> {
 
 /// Refuses each request for overload until the process ends.
 pub(crate) async fn refuse() -> Outcome<()> {
-    let range = LimitRange { least: 0, usual: 0, most: 0, ..LimitRange::default() };
-    let limiter = OverloadLimiter::new(range, None);
+    // nothing is served in time, so that the limit is the lowest one
+    let limiter = OverloadLimiter::new(Duration::ZERO, Some(Arc::new(|| Some(Duration::from_secs(1)))));
     let overload = OverloadMiddleware { limiter, priority: |_, _| Priority::Normal };
     let chain = Chain { overload: Some(overload), ..Chain::default() };
     let router = Router::new().route("/v1/products/{id}", get(|| async { "never" }));

@@ -2,8 +2,8 @@
 //! choose them.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -87,16 +87,24 @@ impl Clock for ManualClock {
     }
 }
 
-/// Ids from a clock and the operating system's randomness.
+/// Ids from a clock and the operating system's randomness, of which ids get more at once than one needs.
 #[derive(Debug)]
 pub struct SystemIds {
     clock: Arc<dyn Clock>,
+    unused: Mutex<Unused>,
+}
+
+/// Random bytes, those up to `used` in an id already.
+#[derive(Debug)]
+struct Unused {
+    bytes: [u8; 512],
+    used: usize,
 }
 
 impl SystemIds {
     /// Returns a source of ids with the time of `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock }
+        Self { clock, unused: Mutex::new(Unused { bytes: [0; 512], used: 512 }) }
     }
 }
 
@@ -116,7 +124,15 @@ impl IdSource for SystemIds {
 
     fn uuid(&self) -> Uuid {
         let mut random = [0; 8];
-        self.secret(&mut random);
+        let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
+        if unused.used == unused.bytes.len() {
+            self.secret(&mut unused.bytes);
+            unused.used = 0;
+        }
+        let from = unused.used;
+        random.copy_from_slice(&unused.bytes[from..from + 8]);
+        unused.used += 8;
+        drop(unused);
         uuid_v7(self.clock.now(), random)
     }
 }

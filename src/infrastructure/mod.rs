@@ -9,14 +9,18 @@ pub mod middleware;
 pub mod repositories;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::adapters::{AdapterSettings, Files, Gateways, Mail, WebhookClient};
 use self::cache::{Caches, EntriesInRedis, Redis, SharedTier};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
 use self::middleware::jwt::TrustedIssuer;
-use self::middleware::{LimitRange, OverloadLimiter, RateLimiter};
+use self::middleware::{OverloadLimiter, RateLimiter};
 use self::repositories::Database;
+
+/// The wait at which a queue of requests is standing, as in `CoDel`.
+const QUEUE_TARGET: Duration = Duration::from_millis(5);
 
 /// The assembled rooms of a store. Clones share everything.
 #[derive(Debug, Clone)]
@@ -58,8 +62,7 @@ impl Infrastructure {
         let limiter = RateLimiter::in_process(Arc::clone(&database.context().clock));
         let caches = Caches::new(&database, None);
         let waits = database.clone();
-        let overload =
-            OverloadLimiter::new(LimitRange::default(), Some(Arc::new(move || waits.take_least_wait())));
+        let overload = OverloadLimiter::new(QUEUE_TARGET, Some(Arc::new(move || waits.take_least_wait())));
         Self {
             database,
             bus,

@@ -63,7 +63,7 @@ pub use self::languages::{BASE_LANGUAGE, Languages, ResponseLanguages};
 pub use self::localization_middleware::LocalizationMiddleware;
 pub use self::logging_middleware::LoggingMiddleware;
 pub use self::origin::{NotAnOrigin, Origin};
-pub use self::overload_limiter::{InProgress, LeastWait, LimitRange, Load, OverloadLimiter, Priority};
+pub use self::overload_limiter::{InProgress, LeastWait, Load, OverloadLimiter, Priority, Probe};
 pub use self::overload_middleware::OverloadMiddleware;
 pub use self::rate_limits::{
     Decision, InvalidQuota, MemoryStore, Partition, Quota, RateClass, RateKey, RateLimit, RateLimitStore,

@@ -1,34 +1,47 @@
-//! A limit of the requests in progress that finds itself.
+//! A limit of the requests that begin in a second, which follows from how long requests wait.
 //!
-//! It is set by how long requests wait before they run: in the queue of the runtime, and in queues of the service such
-//! as those of its database. A queue is standing if even the least wait in an interval is longer than the target, as in
-//! `CoDel` (Nichols and Jacobson, "Controlling Queue Delay", 2012): a burst is none. While a queue stands, the limit
-//! decreases by a share of itself, and while requests are refused without one, it increases, as in Breakwater (Cho et
-//! al., "Overload Control for µs-scale RPCs with Breakwater", 2020). A request that waits for a vendor does not count
-//! as a queue. docs/decisions/0025-overload.md has the reasons.
+//! There is no limit until a queue stands: until even the least wait in an interval is longer than the target, as
+//! in `CoDel` (Nichols and Jacobson, "Controlling Queue Delay", 2012), so that a burst is none. Waits are those in
+//! the queue of the runtime, which [`Probe`]s measure, and in queues of the service such as those of its database.
+//! Then the limit is what was served, less what empties the queue, and increases again while no queue stands, as
+//! the credits of Breakwater do (Cho et al., "Overload Control for µs-scale RPCs with Breakwater", 2020). Requests
+//! that wait for a vendor are no queue. docs/decisions/0025-overload.md has the reasons.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// The time after which the limit changes, and over which the least wait is taken: that of `CoDel`.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// The fewest waits by which a queue is standing.
-const SAMPLES: usize = 8;
+/// The fewest waits of an interval.
+const SAMPLES: u32 = 3;
+/// The time between two probes.
+const PROBES: Duration = Duration::from_millis(1);
+/// The part of itself by which the limit increases after an interval without a queue.
+const INCREASE: f64 = 1.0 / 32.0;
+/// The part that is taken away after an interval in which a queue did not get shorter.
+const DECREASE: f64 = 1.0 / 16.0;
+/// How far what was served in an interval may be below the limit by chance.
+const VARIATION: f64 = 1.25;
+/// The lowest limit, in requests a second.
+const LEAST: f64 = 20.0;
+/// The time over which requests may begin at once that were not used before.
+const BURST: Duration = Duration::from_millis(30);
+/// The time without a refusal after which there is no limit.
+const CALM: Duration = Duration::from_secs(10);
 /// The least time between two lines in the log that requests are refused.
 const LOGGED: Duration = Duration::from_secs(10);
 
-/// How important a request is. Of the requests in progress, the less important may be a part only.
+/// How important a request is: the less important are refused first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// It is never refused, and does not count: for health checks.
     Exempt,
-    /// Up to the limit: for what a shopper or a payment has begun.
+    /// For what a shopper or a payment has begun.
     High,
-    /// Up to three quarters of the limit.
+    /// For what shoppers browse.
     Normal,
-    /// Up to half of the limit: for what can wait, such as lists of administrators.
+    /// For what can wait, such as lists of administrators.
     Low,
 }
 
@@ -37,72 +50,67 @@ impl Priority {
     pub const REFUSED: [(Self, &str); 3] =
         [(Self::High, "high"), (Self::Normal, "normal"), (Self::Low, "low")];
 
-    /// The most requests in progress beside which one of this priority begins.
-    fn share(self, limit: usize) -> usize {
+    /// What is left for requests of higher priorities: of what may begin at once, as a time of the limit. Those of high
+    /// priority need not wait until a queue is empty.
+    fn reserve(self) -> f64 {
         match self {
-            Self::Exempt => usize::MAX,
-            Self::High => limit,
-            Self::Normal => limit - limit / 4,
-            Self::Low => limit - limit / 2,
+            Self::Exempt | Self::High => -INTERVAL.as_secs_f64(),
+            Self::Normal => BURST.as_secs_f64() / 3.0,
+            Self::Low => BURST.as_secs_f64() * 2.0 / 3.0,
         }
-    }
-}
-
-/// How the limit is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitRange {
-    /// The wait at which a queue is standing: 5 ms, as in `CoDel`.
-    pub target: Duration,
-    /// The least limit: 8 for each processor.
-    pub least: usize,
-    /// The limit at the start, and without load: 64 for each processor.
-    pub usual: usize,
-    /// The greatest limit.
-    pub most: usize,
-}
-
-impl Default for LimitRange {
-    fn default() -> Self {
-        let processors = available_parallelism().map_or(1, usize::from);
-        let target = Duration::from_millis(5);
-        Self { target, least: 8 * processors, usual: 64 * processors, most: 100_000 }
     }
 }
 
 /// Returns the least wait in a queue of the service since it was called before; `None` if nothing was in it.
 pub type LeastWait = Arc<dyn Fn() -> Option<Duration> + Send + Sync>;
 
-/// Limits the requests in progress. Clones share the limit.
+/// Limits the requests that begin. Clones share the limit.
 #[derive(Clone)]
 pub struct OverloadLimiter(Arc<Shared>);
 
 struct Shared {
-    range: LimitRange,
+    target: Duration,
     queue: Option<LeastWait>,
     began: Instant,
     state: Mutex<State>,
 }
 
 /// The limit, and what happened in this interval.
+#[derive(Default)]
 struct State {
-    limit: usize,
+    /// In requests a second; `None` while nothing is refused.
+    limit: Option<f64>,
+    /// The requests that may begin at once; below zero while a queue has to become shorter.
+    allowed: f64,
+    allowed_at: Duration,
     in_progress: usize,
     refused: [u64; Priority::REFUSED.len()],
-    /// The most requests in progress.
-    peak: usize,
-    least_wait: Duration,
-    waits: usize,
-    /// The refused requests up to the beginning.
-    refused_before: u64,
-    ends_at: Duration,
+    refused_at: Duration,
     logged_at: Option<Duration>,
+    /// The start of the probe in the queue.
+    probing_since: Option<Duration>,
+    probed_at: Duration,
+    seen_at: Duration,
+    /// The wait of the interval before.
+    wait: Duration,
+    interval: Interval,
+}
+
+#[derive(Default)]
+struct Interval {
+    began: Duration,
+    least_wait: Option<Duration>,
+    total_wait: Duration,
+    waits: u32,
+    served: u32,
+    refused: u32,
 }
 
 /// The limit at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
-    /// The most requests in progress.
-    pub limit: usize,
+    /// The most requests that begin in a second; `None` if all are accepted.
+    pub limit: Option<f64>,
     /// The requests in progress.
     pub in_progress: usize,
     /// The requests that were refused since the start, in the order of [`Priority::REFUSED`].
@@ -110,32 +118,28 @@ pub struct Load {
 }
 
 /// A request in progress, until it is dropped.
-pub struct InProgress {
+#[derive(Debug)]
+pub struct InProgress(OverloadLimiter);
+
+/// A look at the queue: it waits in it like a request.
+#[derive(Debug)]
+#[must_use]
+pub struct Probe {
     limiter: OverloadLimiter,
     began: Duration,
 }
 
 impl OverloadLimiter {
-    /// Returns a limiter in this range, which also observes a queue of the service.
-    pub fn new(range: LimitRange, queue: Option<LeastWait>) -> Self {
-        let state = State {
-            limit: range.usual,
-            in_progress: 0,
-            refused: [0; Priority::REFUSED.len()],
-            peak: 0,
-            least_wait: Duration::MAX,
-            waits: 0,
-            refused_before: 0,
-            ends_at: INTERVAL,
-            logged_at: None,
-        };
-        Self(Arc::new(Shared { range, queue, began: Instant::now(), state: Mutex::new(state) }))
+    /// Returns a limiter for which a queue stands if requests wait for longer than `target`, and which also observes a
+    /// queue of the service.
+    pub fn new(target: Duration, queue: Option<LeastWait>) -> Self {
+        Self(Arc::new(Shared { target, queue, began: Instant::now(), state: Mutex::default() }))
     }
 
     /// Returns a limiter with another target that observes the same queue.
     #[must_use]
     pub fn with_target(&self, target: Duration) -> Self {
-        Self::new(LimitRange { target, ..self.0.range }, self.0.queue.clone())
+        Self::new(target, self.0.queue.clone())
     }
 
     /// Returns the time since the limiter was made.
@@ -146,20 +150,31 @@ impl OverloadLimiter {
     /// Begins a request at `now`; `None` if it is refused.
     pub fn begin(&self, priority: Priority, now: Duration) -> Option<InProgress> {
         let mut state = self.state();
-        if now >= state.ends_at {
+        state.see(now);
+        if state.is_interval_over(now) {
             let waited = self.0.queue.as_ref().and_then(|least_wait| least_wait());
-            state.end_interval(self.0.range, waited, now);
+            state.end_interval(self.0.target, waited, now);
         }
-        if state.in_progress >= priority.share(state.limit) {
-            let class = Priority::REFUSED.iter().position(|(refused, _)| *refused == priority);
-            if let Some(class) = class {
-                state.refused[class] += 1;
-            }
+        if state.allows(priority, now) {
+            state.in_progress += 1;
+            return Some(InProgress(self.clone()));
+        }
+        if let Some(class) = Priority::REFUSED.iter().position(|(refused, _)| *refused == priority) {
+            state.refused[class] += 1;
+        }
+        state.interval.refused += 1;
+        state.refused_at = now;
+        None
+    }
+
+    /// Returns a probe, if it is time for one and none is in the queue.
+    pub fn probe(&self, now: Duration) -> Option<Probe> {
+        let mut state = self.state();
+        if state.probing_since.is_some() || now < state.probed_at + PROBES {
             return None;
         }
-        state.in_progress += 1;
-        state.peak = state.peak.max(state.in_progress);
-        Some(InProgress { limiter: self.clone(), began: now })
+        (state.probing_since, state.probed_at) = (Some(now), now);
+        Some(Probe { limiter: self.clone(), began: now })
     }
 
     /// Returns the limit, the requests in progress and those refused.
@@ -174,52 +189,107 @@ impl OverloadLimiter {
 }
 
 impl State {
-    /// Sets the limit by what happened in an interval, and begins the next one.
-    fn end_interval(&mut self, range: LimitRange, waited: Option<Duration>, now: Duration) {
-        let own = (self.waits >= SAMPLES).then_some(self.least_wait);
-        let standing = own.max(waited).unwrap_or_default();
-        let refused = self.refused.iter().sum::<u64>() - self.refused_before;
-        if standing > range.target {
-            // by half at most, and only below what was used: a limit that was not reached is no limit
-            let used = self.limit.min(self.peak);
-            let excess = standing.saturating_sub(range.target).as_secs_f64() / range.target.as_secs_f64();
-            let eighths = (1..4).find(|eighths| excess < f64::from(*eighths)).unwrap_or(4);
-            let cut = (used * usize::try_from(eighths).unwrap_or(1) / 8).max(1);
-            self.limit = used.saturating_sub(cut).max(range.least);
-        } else if refused > 0 || self.limit < range.usual {
-            self.limit = (self.limit + (self.limit / 16).max(1)).min(range.most);
+    /// Begins the interval again if nothing happened for its time: the process, or its load, has paused.
+    fn see(&mut self, now: Duration) {
+        if now > self.seen_at + INTERVAL {
+            self.interval = Interval { began: now, ..Interval::default() };
+            self.probing_since = self.probing_since.map(|_| now);
+            self.limit = self.limit.filter(|_| now <= self.refused_at + CALM);
         }
+        self.seen_at = now;
+    }
+
+    /// Returns how long the probe in the queue has waited, which is the least that it can wait.
+    fn waiting(&self, now: Duration) -> Option<Duration> {
+        self.probing_since.map(|since| now.saturating_sub(since))
+    }
+
+    /// Returns how long requests waited: the least time while there is no limit, so that a burst does not set one, and
+    /// otherwise the mean.
+    fn wait(&self, now: Duration) -> Option<Duration> {
+        let Interval { least_wait, total_wait, waits, .. } = self.interval;
+        match waits {
+            0..SAMPLES => self.waiting(now),
+            _ if self.limit.is_none() => least_wait,
+            _ => Some(total_wait / waits),
+        }
+    }
+
+    fn is_interval_over(&self, now: Duration) -> bool {
+        let is_known = || self.interval.waits >= SAMPLES || self.waiting(now) >= Some(INTERVAL);
+        now >= self.interval.began + INTERVAL && is_known()
+    }
+
+    /// Counts a request against the limit; returns whether it is within.
+    fn allows(&mut self, priority: Priority, now: Duration) -> bool {
+        let Some(limit) = self.limit else { return true };
+        let most = (limit * BURST.as_secs_f64()).max(3.0);
+        let gained = limit * now.saturating_sub(self.allowed_at).as_secs_f64();
+        (self.allowed, self.allowed_at) = ((self.allowed + gained).min(most), now);
+        let is_within = self.allowed >= 1.0 + limit * priority.reserve();
+        if is_within {
+            self.allowed -= 1.0;
+        }
+        is_within
+    }
+
+    /// Sets the limit by what happened in an interval, and begins the next one.
+    fn end_interval(&mut self, target: Duration, waited: Option<Duration>, now: Duration) {
+        let Interval { began, served, refused, .. } = self.interval;
+        let wait = self.wait(now).max(waited).unwrap_or_default();
+        let served = f64::from(served) / now.saturating_sub(began).as_secs_f64();
+        if wait > target {
+            let base = self.limit.map_or(served, |limit| limit.min(served * VARIATION));
+            let is_shorter = self.limit.is_some() && wait < self.wait;
+            let limit = if is_shorter { base } else { base * (1.0 - DECREASE) }.max(LEAST);
+            self.limit = Some(limit);
+            // what is in the queue has to leave it before others of normal priority begin
+            let queued = limit * wait.min(INTERVAL).as_secs_f64();
+            (self.allowed, self.allowed_at) = (self.allowed.min(-queued), now);
+        } else {
+            let is_calm = now > self.refused_at + CALM;
+            self.limit = self.limit.filter(|_| !is_calm).map(|limit| limit * (1.0 + INCREASE));
+        }
+        self.wait = wait;
+
         if refused > 0 && self.logged_at.is_none_or(|at| now >= at + LOGGED) {
             self.logged_at = Some(now);
-            tracing::warn!(
-                refused,
-                limit = self.limit,
-                "requests are refused, since the server is overloaded"
-            );
+            let limit = self.limit.unwrap_or_default().round();
+            tracing::warn!(refused, limit, "requests are refused, since the server is overloaded");
         }
-        self.refused_before += refused;
-        (self.peak, self.waits, self.least_wait) = (self.in_progress, 0, Duration::MAX);
-        self.ends_at = now + INTERVAL;
+        self.interval = Interval { began: now, ..Interval::default() };
     }
 }
 
-impl InProgress {
-    /// Records that the request waited until `now`, and runs from now on.
-    pub fn run(&self, now: Duration) {
+impl Probe {
+    /// Records that the probe came out of the queue at `now`.
+    pub fn end(self, now: Duration) {
         let mut state = self.limiter.state();
-        state.least_wait = state.least_wait.min(now.saturating_sub(self.began));
-        state.waits += 1;
+        state.see(now);
+        let wait = now.saturating_sub(self.began);
+        let interval = &mut state.interval;
+        interval.least_wait = Some(interval.least_wait.map_or(wait, |least| least.min(wait)));
+        interval.total_wait += wait;
+        interval.waits += 1;
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.limiter.state().probing_since = None;
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.limiter.state().in_progress -= 1;
+        let mut state = self.0.state();
+        state.in_progress -= 1;
+        state.interval.served += 1;
     }
 }
 
 impl fmt::Debug for OverloadLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OverloadLimiter").field("range", &self.0.range).finish_non_exhaustive()
+        f.debug_struct("OverloadLimiter").field("target", &self.0.target).finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
 /// The largest body in bytes that is read of a request that is refused, so that its connection can be used again.
 const SKIPPED: u64 = 4096;
 
-/// Refuses requests beyond a limit that finds itself.
+/// Refuses requests beyond a limit that follows from how long they wait.
 #[derive(Clone, Debug)]
 pub struct OverloadMiddleware {
     /// Finds the limit.
@@ -58,13 +58,19 @@ impl Middleware for Overload {
         if priority == Priority::Exempt {
             return next.run(request).await;
         }
-        let Some(progress) = limiter.begin(priority, limiter.now()) else {
+        let now = limiter.now();
+        if let Some(probe) = limiter.probe(now) {
+            let limiter = limiter.clone();
+            tokio::spawn(async move {
+                // to the end of the queue, behind the requests that have arrived
+                yield_now().await;
+                probe.end(limiter.now());
+            });
+        }
+        let Some(progress) = limiter.begin(priority, now) else {
             skip_body(request).await;
             return self.refusal();
         };
-        // behind the requests that were accepted before: those that arrived meanwhile are accepted or refused first
-        yield_now().await;
-        progress.run(limiter.now());
         let response = next.run(request).await;
         drop(progress);
         response

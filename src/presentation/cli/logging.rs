@@ -11,6 +11,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{fmt, registry, util::SubscriberInitExt};
 
+use super::log_lines::LogLines;
 use crate::infrastructure::events::{EventBus, LogEvent};
 use crate::settings::{LogFormat, LogSettings};
 
@@ -18,16 +19,19 @@ use crate::settings::{LogFormat, LogSettings};
 /// them if they are any: the library also logs the expected one that something is not set up.
 const LIBRARIES: [(&str, LevelFilter); 2] = [("async_nats", LevelFilter::WARN), ("lapin", LevelFilter::OFF)];
 
-/// Starts logging for the whole process.
-pub fn start(settings: &LogSettings) {
+/// Starts logging for the whole process. What is not written yet is when the lines that are returned are dropped.
+#[must_use]
+pub fn start(settings: &LogSettings) -> LogLines {
+    let waiting = LogLines::start(stderr());
     let filtered = registry().with(with_libraries(settings.level.clone())).with(SignalLayer::default());
-    let lines = fmt::layer().with_writer(stderr);
+    let lines = fmt::layer().with_writer(waiting.writers());
     // a subscriber that was set before stays
     let _ = match settings.format {
         LogFormat::Json => filtered.with(lines.json().flatten_event(true)).try_init(),
         LogFormat::Text if stderr().is_terminal() => filtered.with(lines).try_init(),
         LogFormat::Text => filtered.with(lines.with_ansi(false)).try_init(),
     };
+    waiting
 }
 
 /// Adds the levels of libraries that are not named.

@@ -21,6 +21,7 @@ mod exit;
 mod export;
 mod import;
 mod jobs;
+mod log_lines;
 pub mod logging;
 mod man;
 mod migrate;

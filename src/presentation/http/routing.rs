@@ -193,12 +193,14 @@ impl Routes {
         self
     }
 
-    /// The routes whose class is not the general one, each a method and a path.
-    pub fn classes(&self) -> HashMap<(Method, String), RateClass> {
-        let others = self.described.iter().filter(|described| described.class != RateClass::General);
-        others
-            .map(|described| ((described.method.clone(), described.path.clone()), described.class))
-            .collect()
+    /// The routes whose class is not the general one, by path.
+    pub fn classes(&self) -> HashMap<String, Vec<(Method, RateClass)>> {
+        let mut classes: HashMap<_, Vec<_>> = HashMap::new();
+        for described in self.described.iter().filter(|described| described.class != RateClass::General) {
+            let of_path = classes.entry(described.path.clone()).or_default();
+            of_path.push((described.method.clone(), described.class));
+        }
+        classes
     }
 
     /// Accepts bodies of up to this many bytes, if the setting allows fewer.

@@ -1,5 +1,6 @@
 //! The metrics that are read from the store when they are requested.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -136,12 +137,10 @@ fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {
 }
 
 fn register_overload(registry: &mut Registry, Load { limit, in_progress, refused }: Load) {
-    gauge(
-        registry,
-        "requests_limit",
-        "The most requests in progress that the server found to be able to serve",
-    )
-    .set(signed(limit));
+    let limited = Gauge::<f64, AtomicU64>::default();
+    limited.set(limit.unwrap_or_default());
+    let help = "The most requests that begin in a second while the server is overloaded, otherwise 0";
+    registry.register("requests_limit", help, limited);
     gauge(registry, "requests_in_progress", "The requests in progress, without health checks")
         .set(signed(in_progress));
     let counted = Family::<PriorityLabels, Counter>::default();

@@ -51,8 +51,8 @@ pub struct RateLimitingMiddleware {
     pub user: Option<Quota>,
     /// The requests of an address to the routes of a class, by its name.
     pub named: BTreeMap<&'static str, Quota>,
-    /// The routes that are not of the general class, each a method with a path of the router.
-    pub classes: HashMap<(Method, String), RateClass>,
+    /// The routes that are not of the general class, by their paths of the router.
+    pub classes: HashMap<String, Vec<(Method, RateClass)>>,
 }
 
 /// The limits that a request was counted for: an extension of the request.
@@ -73,7 +73,8 @@ impl RateLimitingMiddleware {
         let Some(path) = request.extensions().get::<MatchedPath>() else { return RateClass::General };
         // a handler of GET responds to HEAD, too
         let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        self.classes.get(&(method.clone(), path.as_str().to_owned())).copied().unwrap_or_default()
+        let mut classes = self.classes.get(path.as_str()).into_iter().flatten();
+        classes.find(|(of, _)| of == method).map(|(_, class)| *class).unwrap_or_default()
     }
 
     /// The limits of a class.

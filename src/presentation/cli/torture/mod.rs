@@ -10,6 +10,7 @@ mod crashes;
 mod error;
 mod events;
 mod overload;
+mod plain_connection;
 mod races;
 mod restarts;
 mod slow_clients;

@@ -5,21 +5,20 @@
 //! shoppers who come back as soon as they have bought. The server and this process should have a processor each:
 //! `taskset -c 1 undercroft torture overload --server-processor 0`.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use http::Method;
-use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::CliError;
 use super::Outcome;
-use super::client::Client;
+use super::plain_connection::PlainConnection;
 use super::slow_clients::late;
-use super::test_store::{TestStore, check_out};
+use super::test_store::{TestStore, checkout};
 use crate::domain::ids::VariantId;
 
 /// The arguments of `torture overload`.
@@ -44,7 +43,7 @@ const LOADS: [(u32, [&str; 5]); 3] = [
     (100, ["tenfold_bought", "tenfold_p99", "tenfold_refusal_p99", "tenfold_refused", "tenfold_failed"]),
 ];
 /// The shoppers by whom the capacity is measured.
-const BUYERS: usize = 16;
+const BUYERS: usize = 128;
 /// How often shoppers arrive.
 const TICK: Duration = Duration::from_millis(1);
 /// The most connections: a shopper who finds none is counted as failed.
@@ -60,35 +59,40 @@ struct Seen {
 }
 
 /// The connections that no shopper has, what the shoppers saw, and what they buy.
-struct Street {
-    idle: Mutex<Vec<Client>>,
+struct Load {
+    idle: Mutex<Vec<PlainConnection>>,
     seen: Mutex<Seen>,
     /// The number of shoppers so far, by which their checkouts have different keys.
     visits: AtomicU64,
+    /// The port of the server, which makes the keys different from those at another one.
+    port: u16,
     variant: VariantId,
+    /// The body of a checkout.
+    checkout: String,
 }
 
 impl Overload {
     /// Runs the test.
     pub(super) async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
         let variant = store.product(1_000_000_000).await?;
-        let enabled = if self.unlimited { "false" } else { "true" };
-        let server = store.serve_on(self.server_processor, &[("OVERLOAD__ENABLED", enabled)]).await?;
-        let street = Arc::new(Street {
-            idle: Mutex::new((0..CONNECTIONS).map(|_| server.guest()).collect()),
-            seen: Mutex::default(),
-            visits: AtomicU64::new(0),
-            variant,
-        });
-
         let span = Duration::from_secs(self.seconds.max(1).into());
-        street.settle(span, Street::come_back).await;
-        let capacity = rate(street.take().bought, span);
+        let serve = async |enabled: &str| {
+            let server = store.serve_on(self.server_processor, &[("OVERLOAD__ENABLED", enabled)]).await?;
+            let load = Arc::new(Load::on(server.address(), variant));
+            Ok::<_, CliError>((server, load))
+        };
+
+        // a buyer who is refused would come back at once
+        let (server, load) = serve("false").await?;
+        load.settle(span, Load::buy_again).await;
+        let capacity = rate(load.take().bought, span);
+        server.stop().await?;
         let mut counts = vec![("capacity", capacity)];
+        let (server, load) = serve(if self.unlimited { "false" } else { "true" }).await?;
         for (tenths, names) in LOADS {
             let wanted = capacity * u64::from(tenths) / 10;
-            street.settle(span, |street, span| street.arrive(wanted, span)).await;
-            let mut seen = street.take();
+            load.settle(span, |load, span| load.arrive(wanted, span)).await;
+            let mut seen = load.take();
             let figures = [
                 rate(seen.bought, span),
                 late(&mut seen.accepted),
@@ -103,7 +107,18 @@ impl Overload {
     }
 }
 
-impl Street {
+impl Load {
+    fn on(server: SocketAddr, variant: VariantId) -> Self {
+        Self {
+            idle: Mutex::new((0..CONNECTIONS).map(|_| PlainConnection::new(server)).collect()),
+            seen: Mutex::default(),
+            visits: AtomicU64::new(0),
+            port: server.port(),
+            variant,
+            checkout: checkout("tok_ok").to_string(),
+        }
+    }
+
     /// Loads the server for twice this time, and forgets the first half.
     async fn settle<F: Future<Output = ()>>(
         self: &Arc<Self>,
@@ -116,13 +131,13 @@ impl Street {
     }
 
     /// Lets a few shoppers buy one time after the other.
-    async fn come_back(self: Arc<Self>, span: Duration) {
+    async fn buy_again(self: Arc<Self>, span: Duration) {
         let (mut buyers, began) = (JoinSet::new(), Instant::now());
         for _ in 0..BUYERS {
-            let street = Arc::clone(&self);
+            let load = Arc::clone(&self);
             buyers.spawn(async move {
                 while began.elapsed() < span {
-                    Arc::clone(&street).visit().await;
+                    Arc::clone(&load).visit().await;
                 }
             });
         }
@@ -146,37 +161,31 @@ impl Street {
 
     /// A shopper buys, or leaves with the first refusal.
     async fn visit(self: Arc<Self>) {
-        let key = format!("torture-overload-checkout-{}", self.visits.fetch_add(1, Ordering::Relaxed));
-        let client = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Some(mut client) = client else { return self.seen(|seen| seen.failed += 1) };
-        if self.buy(&mut client, &key).await.is_some() {
+        let visit = self.visits.fetch_add(1, Ordering::Relaxed);
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some(mut connection) = idle else { return self.seen(|seen| seen.failed += 1) };
+        if self.buy(&mut connection, visit).await.is_some() {
             self.seen(|seen| seen.bought += 1);
         }
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 
-    async fn buy(&self, client: &mut Client, key: &str) -> Option<()> {
-        self.send(client, Method::GET, "/v1/products?limit=5", None).await?;
-        let cart = self.send(client, Method::POST, "/v1/carts", Some(json!({}))).await?;
+    async fn buy(&self, connection: &mut PlainConnection, visit: u64) -> Option<()> {
+        self.send(connection, &request("GET", "/v1/products?limit=5", "", "")).await?;
+        let cart = self.send(connection, &request("POST", "/v1/carts", "", "{}")).await?;
         let item = format!("/v1/carts/{cart}/items/{}", self.variant);
-        self.send(client, Method::PUT, &item, Some(json!({ "quantity": 1 }))).await?;
-        let began = Instant::now();
-        let order = check_out(client, &cart, "tok_ok", key).await;
-        self.note(began, order.map_or(0, |order| order.status)).then_some(())
+        self.send(connection, &request("PUT", &item, "", r#"{"quantity":1}"#)).await?;
+        let port = self.port;
+        let key = format!("idempotency-key: torture-{port}-{visit}\r\n");
+        let checkout = request("POST", &format!("/v1/carts/{cart}/checkout"), &key, &self.checkout);
+        self.send(connection, &checkout).await.map(drop)
     }
 
     /// Sends a request; returns the id in the response, if it was accepted.
-    async fn send(
-        &self,
-        client: &mut Client,
-        method: Method,
-        path: &str,
-        body: Option<serde_json::Value>,
-    ) -> Option<String> {
+    async fn send(&self, connection: &mut PlainConnection, request: &[u8]) -> Option<String> {
         let began = Instant::now();
-        let response = client.send(method, path, body.as_ref(), None).await;
-        let status = response.as_ref().map_or(0, |response| response.status);
-        (self.note(began, status)).then(|| response.map(|response| response.text("id")).unwrap_or_default())
+        let response = connection.send(request).await;
+        self.note(began, response.status).then(|| response.id())
     }
 
     /// Notes the time and the status of a response, 0 for none; returns whether the request was accepted.
@@ -198,6 +207,15 @@ impl Street {
     fn take(&self) -> Seen {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Returns a request, with further lines of its head and a body, empty for none.
+fn request(method: &str, path: &str, head: &str, body: &str) -> Vec<u8> {
+    let content = match body.len() {
+        0 => String::new(),
+        length => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+    };
+    format!("{method} {path} HTTP/1.1\r\nhost: store\r\n{head}{content}\r\n{body}").into_bytes()
 }
 
 /// Returns how many these are in a second.

@@ -209,7 +209,7 @@ pub(super) async fn check_out(
 }
 
 /// Returns the body of a checkout.
-fn checkout(token: &str) -> Value {
+pub(super) fn checkout(token: &str) -> Value {
     json!({
         "email": "buyer@example.com",
         "shipping_address": {

@@ -1,0 +1,160 @@
+//! Lines of the log, which are written together: each request has one, and a system call for each
+//! line would be a tenth of what a request costs.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The longest time that a line waits for others.
+const WAIT: Duration = Duration::from_millis(10);
+/// The bytes that wait at most.
+const MOST: usize = 64 << 10;
+
+/// The lines that are not written yet. Warnings and errors are written at once, after what waits; other lines within
+/// [`WAIT`], or when they are dropped.
+pub struct LogLines(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+struct State {
+    waiting: Vec<u8>,
+    out: Box<dyn Write + Send>,
+}
+
+/// Takes the lines of events.
+pub(super) struct LineWriter<'a> {
+    shared: &'a Shared,
+    is_urgent: bool,
+}
+
+/// Makes the writers of a subscriber.
+pub(super) struct LineWriters(Arc<Shared>);
+
+impl LogLines {
+    /// Starts a thread that writes the lines to `out`.
+    pub(super) fn start(out: impl Write + Send + 'static) -> Self {
+        let state = Mutex::new(State { waiting: Vec::new(), out: Box::new(out) });
+        let shared = Arc::new(Shared { state, arrived: Condvar::new() });
+        let lines = Self(Arc::clone(&shared));
+        // without the thread, lines are written when there are many
+        let _ = thread::Builder::new().name("log".into()).spawn(move || {
+            loop {
+                shared.wait();
+                thread::sleep(WAIT);
+                shared.state().write();
+            }
+        });
+        lines
+    }
+
+    /// Returns what makes writers of these lines.
+    pub(super) fn writers(&self) -> LineWriters {
+        LineWriters(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for LogLines {
+    fn drop(&mut self) {
+        self.0.state().write();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a line.
+    fn wait(&self) {
+        drop(self.arrived.wait_while(self.state(), |state| state.waiting.is_empty()));
+    }
+}
+
+impl State {
+    fn write(&mut self) {
+        // a closed standard error has no reader
+        let _ = self.out.write_all(&self.waiting).and_then(|()| self.out.flush());
+        self.waiting.clear();
+    }
+}
+
+impl<'a> MakeWriter<'a> for LineWriters {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter { shared: &self.0, is_urgent: true }
+    }
+
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> LineWriter<'a> {
+        LineWriter { shared: &self.0, is_urgent: *line.level() <= Level::WARN }
+    }
+}
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut state = self.shared.state();
+        let is_first = state.waiting.is_empty();
+        state.waiting.extend_from_slice(line);
+        if self.is_urgent || state.waiting.len() >= MOST {
+            state.write();
+        } else if is_first {
+            self.shared.arrived.notify_one();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.shared.state().write();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tracing_subscriber::{layer::SubscriberExt, registry};
+
+    use super::*;
+
+    /// Sends what is written.
+    struct Sent(mpsc::SyncSender<String>);
+
+    impl Write for Sent {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(String::from_utf8_lossy(bytes).into_owned()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_are_written_together_warnings_at_once_and_the_rest_at_the_end() {
+        let (sender, written) = mpsc::sync_channel(100);
+        let lines = LogLines::start(Sent(sender));
+        let layer = tracing_subscriber::fmt::layer().with_writer(lines.writers()).without_time();
+        tracing::subscriber::with_default(registry().with(layer.with_ansi(false).with_target(false)), || {
+            tracing::info!("a");
+            tracing::info!("b");
+            tracing::warn!("c");
+            let text: String = written.try_iter().collect();
+            assert_eq!(text, " INFO a\n INFO b\n WARN c\n");
+
+            tracing::info!("d");
+            assert_eq!(written.recv().unwrap(), " INFO d\n");
+            tracing::info!("e");
+        });
+        drop(lines);
+        assert_eq!(written.recv().unwrap(), " INFO e\n");
+    }
+}
