@@ -16,15 +16,18 @@ pub mod worker;
 use jiff::civil::time;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::application::emails::{compose, digest, sender};
 use crate::application::people::{access_tokens, notify};
 use crate::application::webhooks::fan_out;
 use crate::application::{Store, consistency};
+use crate::domain::ids::JobId;
+use crate::domain::job::Job;
+use crate::domain::permission::{Permission, Permissions, Resource};
 use crate::infrastructure::events::jobs::{JobQueue, JobRun, JobType, Schedule};
 use crate::infrastructure::events::{EventDispatcher, Subscriber};
-use crate::infrastructure::exceptions::{Failure, Technical};
+use crate::infrastructure::exceptions::{Failure, Technical, UnauthorizedAccessException};
 
 /// The time between the ends of two runs of a job that deletes expired rows.
 const PURGE: Schedule = Schedule::Every(SignedDuration::from_mins(10));
@@ -94,16 +97,64 @@ pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
                 sender::any_due(&context.store).await
             })
             .completing()
+            .requires(Permission::write(Resource::Emails))
             .scheduled(SOON, json!({})),
-        scheduled("send_digest", IN_THE_MORNING, send_digest).max_attempts(1),
+        scheduled("send_digest", IN_THE_MORNING, send_digest)
+            .requires(Permission::write(Resource::Emails))
+            .max_attempts(1),
         scheduled("check_consistency", AT_NIGHT, check_consistency).max_attempts(1),
-        JobType::new("retry_dead_letters", dead_letters::retry_all),
+        JobType::new("retry_dead_letters", dead_letters::retry_all)
+            .requires(Permission::write(Resource::DeadLetters)),
     ]
 }
 
 /// Returns the jobs of a store.
 pub fn job_queue(store: &Store) -> JobQueue<JobContext> {
     JobQueue::new(store.database().clone(), job_types(store))
+}
+
+/// Runs a job for an administrator with these permissions; see [`JobQueue::run`].
+///
+/// # Errors
+///
+/// Those of [`JobQueue::run`], and [`UnauthorizedAccessException::MissingPermission`] with the permission of what
+/// the job does.
+pub async fn run(
+    store: &Store,
+    permissions: Permissions,
+    name: &str,
+    arguments: Value,
+    due_at: Option<Timestamp>,
+) -> Result<Job, Failure> {
+    let queue = job_queue(store);
+    check_permission(&queue, permissions, name)?;
+    queue.run(name, arguments, due_at).await
+}
+
+/// Cancels a job for an administrator with these permissions; see [`JobQueue::cancel`].
+///
+/// # Errors
+///
+/// Those of [`JobQueue::cancel`], and [`UnauthorizedAccessException::MissingPermission`] with the permission of
+/// what the job does.
+pub async fn cancel(store: &Store, permissions: Permissions, id: JobId) -> Result<Job, Failure> {
+    let queue = job_queue(store);
+    check_permission(&queue, permissions, &queue.job(id).await?.name)?;
+    queue.cancel(id).await
+}
+
+/// Fails unless an administrator may do what the jobs of a type do.
+fn check_permission(
+    queue: &JobQueue<JobContext>,
+    permissions: Permissions,
+    name: &str,
+) -> Result<(), Failure> {
+    let job_type = queue.types().iter().find(|job_type| job_type.name() == name);
+    let required = job_type.and_then(JobType::required);
+    match required.filter(|&required| !permissions.contains(required)) {
+        Some(missing) => Err(UnauthorizedAccessException::MissingPermission(missing).into()),
+        None => Ok(()),
+    }
 }
 
 /// Returns a type of jobs without arguments, of which one is run by a schedule.

@@ -10,6 +10,7 @@ use crate::application::payments::provider_scope::ProviderScope;
 use crate::application::payments::recovery;
 use crate::application::subscriptions::renewals;
 use crate::domain::payment::Payment;
+use crate::domain::permission::{Permission, Resource};
 use crate::domain::subscription::Subscription;
 use crate::infrastructure::events::jobs::{JobRun, JobType, Schedule};
 
@@ -37,7 +38,7 @@ pub(super) fn recover_payments(store: &Store) -> JobType<JobContext> {
         let Some(scope) = scope(&context, &run) else { return Ok(true) };
         scope.any_due::<Payment>(&context.store, context.now()).await
     });
-    for_each_provider(job_type, store)
+    for_each_provider(job_type.requires(Permission::write(Resource::Orders)), store)
 }
 
 /// The job that charges subscriptions.
@@ -51,7 +52,7 @@ pub(super) fn renew_subscriptions(store: &Store) -> JobType<JobContext> {
         let Some(scope) = scope(&context, &run) else { return Ok(true) };
         scope.any_due::<Subscription>(&context.store, context.now()).await
     });
-    for_each_provider(job_type, store)
+    for_each_provider(job_type.requires(Permission::write(Resource::Subscriptions)), store)
 }
 
 fn for_each_provider(job_type: JobType<JobContext>, store: &Store) -> JobType<JobContext> {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::COMPLETION;
 use crate::domain::job::Job;
+use crate::domain::permission::Permission;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, Technical};
 
@@ -31,6 +32,7 @@ pub struct JobType<C> {
     max_attempts: i64,
     priority: i64,
     completes: bool,
+    required: Option<Permission>,
 }
 
 /// What the function of a job is called with.
@@ -78,6 +80,7 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
             max_attempts: MAX_ATTEMPTS,
             priority: 0,
             completes: false,
+            required: None,
         }
     }
 
@@ -122,6 +125,19 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
     pub fn priority(mut self, priority: i64) -> Self {
         self.priority = priority;
         self
+    }
+
+    /// States the permission that administrators need to run or cancel jobs of this type, beside the one for jobs: that
+    /// of what the function does. Without it the function does nothing that an administrator could not do by waiting.
+    #[must_use]
+    pub fn requires(mut self, permission: Permission) -> Self {
+        self.required = Some(permission);
+        self
+    }
+
+    /// Returns the permission that administrators need to run or cancel jobs of this type.
+    pub fn required(&self) -> Option<Permission> {
+        self.required
     }
 
     /// Returns the name.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::jobs::job_queue;
+use crate::application::jobs::{self, job_queue};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
@@ -101,8 +101,8 @@ impl JobBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RunJob {
-    /// The name of a type, such as `retry_dead_letters`. An unknown name is refused with the list of those that exist.
-    #[schema(example = "retry_dead_letters", max_length = 64)]
+    /// The name of a type, such as `check_consistency`. An unknown name is refused with the list of those that exist.
+    #[schema(example = "check_consistency", max_length = 64)]
     name: String,
     /// The arguments of the type. `retry_dead_letters` has `subscriber`, the only one whose dead letters are retried.
     #[serde(default)]
@@ -141,27 +141,31 @@ async fn get_job(
 ///
 /// Creates a job, which the worker runs when it is due. If a job of the type with the same arguments is waiting or
 /// running, that one is returned; without `due_at`, a waiting one becomes due now.
+///
+/// A job that does what another permission guards requires that permission, too: `recover_payments` requires
+/// `orders:write`, `renew_subscriptions` `subscriptions:write`, `send_emails` and `send_digest` `emails:write`, and
+/// `retry_dead_letters` `dead-letters:write`.
 #[utoipa::path(post, path = "/admin/v1/jobs", tag = "admin-jobs", request_body = RunJob,
     responses((status = 202, body = JobBody)))]
 async fn run_job(
-    _: Admin,
+    admin: Admin,
     State(app): State<AppState>,
     Json(RunJob { name, arguments, due_at }): Json<RunJob>,
 ) -> HandlerResult<(StatusCode, Json<JobBody>)> {
-    let job = job_queue(&app.store).run(&name, Value::Object(arguments), due_at).await?;
+    let job = jobs::run(&app.store, admin.permissions, &name, Value::Object(arguments), due_at).await?;
     Ok((StatusCode::ACCEPTED, Json(JobBody::of(job))))
 }
 
 /// Cancel a job
 ///
 /// A waiting job ends at once. A running one ends within a few seconds; what it has done so far remains. A scheduled
-/// job is run again at the next time of its schedule.
+/// job is run again at the next time of its schedule. The required permissions are those of "Run a job".
 #[utoipa::path(post, path = "/admin/v1/jobs/{id}/cancel", tag = "admin-jobs", params(("id" = Uuid, Path)),
     responses((status = 200, body = JobBody)))]
 async fn cancel_job(
-    _: Admin,
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<JobId>,
 ) -> HandlerResult<Json<JobBody>> {
-    Ok(Json(JobBody::of(job_queue(&app.store).cancel(id).await?)))
+    Ok(Json(JobBody::of(jobs::cancel(&app.store, admin.permissions, id).await?)))
 }

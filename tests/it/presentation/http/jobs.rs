@@ -27,6 +27,41 @@ async fn administrators_list_run_and_cancel_jobs(shop: &Shop) {
     assert_ne!(next["id"], job["id"]);
 }
 
+on_both_engines!(a_job_requires_the_permission_of_what_it_does);
+async fn a_job_requires_the_permission_of_what_it_does(shop: &Shop) {
+    let server = shop.server().await;
+    let root = server.admin().await;
+    let role = |permissions: &[&str]| json!({"permissions": permissions});
+    root.post("/admin/v1/roles", json!({"name": "operator", "permissions": ["jobs:write"]}))
+        .await
+        .expect(201);
+    let operator = server.staff("operator").await;
+    for (name, required) in [
+        ("retry_dead_letters", "dead-letters:write"),
+        ("recover_payments", "orders:write"),
+        ("renew_subscriptions", "subscriptions:write"),
+        ("send_emails", "emails:write"),
+        ("send_digest", "emails:write"),
+    ] {
+        let run = json!({"name": name, "due_at": "2100-01-01T00:00:00Z"});
+        let cancel = format!(
+            "/admin/v1/jobs/{}/cancel",
+            root.post("/admin/v1/jobs", run.clone()).await.expect(202)["id"].as_str().unwrap()
+        );
+        for refused in
+            [operator.post("/admin/v1/jobs", run.clone()).await, operator.post(&cancel, json!({})).await]
+        {
+            assert_eq!(refused.problem(403), "unauthorized_access", "{name}");
+            assert_eq!(refused.json()["permission"], required, "{name}");
+        }
+        root.put("/admin/v1/roles/operator", role(&["jobs:write", required])).await.expect(200);
+        operator.post("/admin/v1/jobs", run).await.expect(202);
+        operator.post(&cancel, json!({})).await.expect(200);
+        root.put("/admin/v1/roles/operator", role(&["jobs:write"])).await.expect(200);
+    }
+    operator.post("/admin/v1/jobs", json!({"name": "check_consistency"})).await.expect(202);
+}
+
 on_both_engines!(invalid_jobs_are_refused_by_field);
 async fn invalid_jobs_are_refused_by_field(shop: &Shop) {
     let admin = shop.server().await.admin().await;
