@@ -50,8 +50,13 @@ impl<T: ?Sized + 'static> Responder<T> {
     }
 
     /// Stores the response to a result. Returns the stored one, which is an earlier one if the key has one.
-    async fn respond(&self, work: &mut UnitOfWork, value: &T) -> Result<StoredResponse, Failure> {
-        store_response(work, self.key.as_ref(), self.render.success(value)).await
+    async fn respond(
+        &self,
+        work: &mut UnitOfWork,
+        store: &Store,
+        value: &T,
+    ) -> Result<StoredResponse, Failure> {
+        store_response(work, store, self.key.as_ref(), self.render.success(value)).await
     }
 
     /// Stores the response to a failure, if the failure is final.
@@ -60,7 +65,7 @@ impl<T: ?Sized + 'static> Responder<T> {
         let given = (store.clone(), key, self.render.failure(&failure));
         let write = store.database().write(given, async |work, (store, key, response)| {
             match claim(work, store, key, None).await? {
-                Claimed::New => store_response(work, Some(key), response.clone()).await,
+                Claimed::New => store_response(work, store, Some(key), response.clone()).await,
                 Claimed::Responded(earlier) => Ok(earlier),
                 Claimed::Begun { .. } => Err(Conflict::IdempotencyInProgress.into()),
             }
@@ -117,7 +122,7 @@ where
         }
     }
     let value = work(unit_of_work, given).await?;
-    responder.respond(unit_of_work, &value).await
+    responder.respond(unit_of_work, store, &value).await
 }
 
 /// A use case that calls a payment provider between two transactions.
@@ -192,7 +197,8 @@ pub(crate) async fn request_provider<R: ProviderRequest>(
 
         let outcome = if R::is_pending(&begun) { R::call(&store, &begun).await? } else { None };
 
-        store.database().write((begun, outcome, responder), conclude_request::<R>).await
+        let given = (store.clone(), begun, outcome, responder);
+        store.database().write(given, conclude_request::<R>).await
     });
     task.await.unwrap_or_else(|error| Err(Technical::internal(error).into()))
 }
@@ -226,7 +232,7 @@ async fn begin_request<R: ProviderRequest>(
 /// Applies the outcome and stores the response.
 async fn conclude_request<R: ProviderRequest>(
     work: &mut UnitOfWork,
-    (begun, outcome, responder): &(R::Begun, Option<R::Outcome>, Responder<R::Value>),
+    (store, begun, outcome, responder): &(Store, R::Begun, Option<R::Outcome>, Responder<R::Value>),
 ) -> Result<StoredResponse, Failure> {
     if let Some(key) = &responder.key {
         IdempotencyRepository(work).respond_ahead(key);
@@ -235,7 +241,7 @@ async fn conclude_request<R: ProviderRequest>(
         Ok(value) => responder.render.success(&value),
         Err(failure) => responder.render.failure(&failure),
     };
-    store_response(work, responder.key.as_ref(), response).await
+    store_response(work, store, responder.key.as_ref(), response).await
 }
 
 /// Claims a key for a request about `subject`.
@@ -249,18 +255,23 @@ async fn claim(
     let calls =
         SignedDuration::try_from(2 * store.infrastructure.gateways.timeout()).map_err(Technical::internal)?;
     let (locked_until, expires_at) = (later(now, CLAIM + calls), later(now, store.terms.idempotency));
-    let claimed = IdempotencyRepository(work).claim(key, subject, locked_until, expires_at).await?;
+    let secret = store.database().signing_key();
+    let claimed = IdempotencyRepository(work).claim(secret, key, subject, locked_until, expires_at).await?;
     Ok(claimed.ok_or(Conflict::IdempotencyKeyReused)?)
 }
 
 /// Stores the response to a key. Returns the stored one, which is an earlier one if the key has one.
 async fn store_response(
     work: &mut UnitOfWork,
+    store: &Store,
     key: Option<&IdempotencyKey>,
     response: StoredResponse,
 ) -> Result<StoredResponse, Failure> {
     match key {
-        Some(key) => Ok(IdempotencyRepository(work).respond(key, &response).await?),
+        Some(key) => {
+            let secret = store.database().signing_key();
+            Ok(IdempotencyRepository(work).respond(secret, key, &response).await?)
+        }
         None => Ok(response),
     }
 }

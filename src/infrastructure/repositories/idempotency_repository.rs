@@ -3,9 +3,12 @@
 //! The key is claimed in the unit of work that has the effect, and its response is stored in the one that completes the
 //! request. The claim expires, so that a request that was interrupted can be completed by a repeated one.
 //!
+//! The body of a response is encrypted by a key that follows from the secret of the store and the idempotency key,
+//! since it may contain a secret that the store shows once, such as the token of a guest's order.
+//!
 //! Not described by `table!`: a claim reads some columns, and a purged key has no type that other code reads.
 
-use super::database::{DatabaseError, FromRow, Json, Param, Row, UnitOfWork, lock_rows, params};
+use super::database::{DatabaseError, FromRow, Json, Param, Row, SigningKey, UnitOfWork, lock_rows, params};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -54,10 +57,12 @@ const CLAIM: &str = "SELECT request_hash, subject, status, headers, body FROM id
 pub struct IdempotencyRepository<'a>(pub &'a mut UnitOfWork);
 
 impl IdempotencyRepository<'_> {
-    /// Claims a key until `locked_until`; `subject` is the id of the aggregate that the request is about. The key is
-    /// removed after `expires_at`. Returns `None` if the key was used with another request.
+    /// Claims a key until `locked_until`; `secret` is that of the store, `subject` is the id of the aggregate that
+    /// the request is about. The key is removed after `expires_at`. Returns `None` if the key was used with another
+    /// request.
     pub async fn claim(
         &mut self,
+        secret: &SigningKey,
         key: &IdempotencyKey,
         subject: Option<Uuid>,
         locked_until: Timestamp,
@@ -86,7 +91,7 @@ impl IdempotencyRepository<'_> {
             return Ok(None);
         }
         if let Some(response) = claim.response {
-            return Ok(Some(Claimed::Responded(response)));
+            return Ok(Some(Claimed::Responded(open(secret, key, response)?)));
         }
         let sql = "UPDATE idempotency_keys SET locked_until = $3 \
                    WHERE scope = $1 AND key = $2 AND status IS NULL AND locked_until <= $4";
@@ -97,18 +102,21 @@ impl IdempotencyRepository<'_> {
     /// Stores the response to a key, unless it has one; returns the stored one.
     pub async fn respond(
         &mut self,
+        secret: &SigningKey,
         key: &IdempotencyKey,
         response: &StoredResponse,
     ) -> Result<StoredResponse, DatabaseError> {
         let sql = self.locking();
         let claim: Option<StoredClaim> = self.0.first(&sql, &params![&key.scope, &key.key]).await?;
         if let Some(stored) = claim.and_then(|claim| claim.response) {
-            return Ok(stored);
+            return open(secret, key, stored);
         }
         let sql =
             "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 WHERE scope = $1 AND key = $2";
+        let sealed =
+            secret.seal(self.0, (purpose(key).as_str(), key.request_hash.as_slice()), &response.body)?;
         let headers = Param::json(&response.headers);
-        let values = params![&key.scope, &key.key, response.status, headers, response.body.as_slice()];
+        let values = params![&key.scope, &key.key, response.status, headers, sealed];
         self.0.defer(sql, &values).await?;
         Ok(response.clone())
     }
@@ -141,7 +149,25 @@ impl IdempotencyRepository<'_> {
     }
 }
 
-/// The stored claim of a key.
+/// Returns the stored response to a key as it was sent. The body is empty if it was emptied by an erasure.
+fn open(
+    secret: &SigningKey,
+    key: &IdempotencyKey,
+    stored: StoredResponse,
+) -> Result<StoredResponse, DatabaseError> {
+    if stored.body.is_empty() {
+        return Ok(stored);
+    }
+    let body = secret.open((purpose(key).as_str(), key.request_hash.as_slice()), &stored.body)?;
+    Ok(StoredResponse { body, ..stored })
+}
+
+/// Returns what the body of the response to a key is encrypted for. A key has no spaces.
+fn purpose(key: &IdempotencyKey) -> String {
+    format!("idempotent response {} {}", key.key, key.scope)
+}
+
+/// The stored claim of a key, with the response as it is stored.
 struct StoredClaim {
     request_hash: Vec<u8>,
     subject: Option<Uuid>,

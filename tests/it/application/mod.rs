@@ -12,4 +12,5 @@ mod json_lines;
 mod payments;
 mod people;
 mod selling;
+mod stored_responses;
 mod subscriptions;
