@@ -40,8 +40,8 @@ states! {
         LoggedOut = "session.ended" -> [],
         /// All sessions of a user were ended.
         LoggedOutEverywhere = "sessions.ended" -> [],
-        /// The account at an identity provider was connected to a user.
-        IdentityConnected = "identity.connected" -> [],
+        /// The account at an identity provider was linked to a user.
+        IdentityLinked = "identity.linked" -> [],
         /// An API key was created.
         ApiKeyCreated = "api_key.created" -> [],
         /// An API key was revoked.

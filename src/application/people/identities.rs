@@ -36,7 +36,7 @@ pub(super) async fn by_text(
         (None, Some(email)) => {
             let given = (provider, subject, email, store.terms.identities);
             let write = store.database().write(given, async |work, (provider, subject, email, terms)| {
-                connect(work, (provider, subject), email, *terms).await
+                link(work, (provider, subject), email, *terms).await
             });
             write.await?
         }
@@ -59,8 +59,8 @@ fn verified_email(claims: &Claims) -> Option<String> {
     claims.text("email").filter(|email| is_verified && is_email(email)).map(str::to_owned)
 }
 
-/// Connects a subject to the customer with its e-mail address, or to a new customer, if the terms allow it.
-async fn connect(
+/// Links a subject to the customer with its e-mail address, or to a new customer, if the terms allow it.
+async fn link(
     work: &mut UnitOfWork,
     (provider, subject): (&str, &str),
     email: &str,
@@ -72,7 +72,7 @@ async fn connect(
     }
     let user = match UserRepository(work).by_email(email).await? {
         Some(user) if terms.links_by_email => {
-            // as it is when it is connected: it may have been erased, or have become an administrator
+            // as it is when it is linked: it may have been erased, or have become an administrator
             let user = work.lock::<User>(user.id).await?.filter(|user| user.erased_at.is_none());
             // an address that is not verified may have been registered by someone else
             user.filter(|user| user.email_verified_at.is_some() && user.role == Role::Customer)
@@ -81,8 +81,8 @@ async fn connect(
         Some(_) | None => None,
     };
     if let Some(user) = &user {
-        IdentityRepository::connect(work, (provider, subject), user.id).await?;
-        work.record(SecurityAction::IdentityConnected, Some(user.id));
+        IdentityRepository::link(work, (provider, subject), user.id).await?;
+        work.record(SecurityAction::IdentityLinked, Some(user.id));
     }
     Ok(user)
 }

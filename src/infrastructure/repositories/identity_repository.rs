@@ -23,8 +23,8 @@ impl IdentityRepository<'_> {
         work.defer("DELETE FROM user_identities WHERE user_id = $1", &params![user_id]).await
     }
 
-    /// Connects the account at a provider to a user, unless it is connected.
-    pub async fn connect(
+    /// Links the account at a provider to a user, unless it is linked.
+    pub async fn link(
         work: &mut UnitOfWork,
         (provider, subject): (&str, &str),
         user_id: UserId,
