@@ -22,7 +22,7 @@ const SKIPPED: u64 = 4096;
 /// Refuses requests beyond a limit that follows from how long they wait.
 #[derive(Clone, Debug)]
 pub struct OverloadMiddleware {
-    /// Finds the limit.
+    /// Sets the limit.
     pub limiter: OverloadLimiter,
     /// Returns the priority of requests of a method to a path of the router; `None` is a path that the router has not.
     pub priority: fn(&Method, Option<&str>) -> Priority,

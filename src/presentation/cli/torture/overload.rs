@@ -24,7 +24,7 @@ use crate::domain::ids::VariantId;
 /// The arguments of `torture overload`.
 #[derive(Args, Debug)]
 pub(super) struct Overload {
-    /// The duration of each load in seconds, after as long to settle
+    /// The duration of each load in seconds, after as long to warm up
     #[arg(long, default_value_t = 8)]
     seconds: u32,
     /// The processor on which the server runs alone (by `taskset`) [default: any]
@@ -59,7 +59,7 @@ struct Seen {
 }
 
 /// The connections that no shopper has, what the shoppers saw, and what they buy.
-struct Load {
+struct Shoppers {
     idle: Mutex<Vec<PlainConnection>>,
     seen: Mutex<Seen>,
     /// The number of shoppers so far, by which their checkouts have different keys.
@@ -78,21 +78,21 @@ impl Overload {
         let span = Duration::from_secs(self.seconds.max(1).into());
         let serve = async |enabled: &str| {
             let server = store.serve_on(self.server_processor, &[("OVERLOAD__ENABLED", enabled)]).await?;
-            let load = Arc::new(Load::on(server.address(), variant));
-            Ok::<_, CliError>((server, load))
+            let shoppers = Arc::new(Shoppers::on(server.address(), variant));
+            Ok::<_, CliError>((server, shoppers))
         };
 
         // a buyer who is refused would come back at once
-        let (server, load) = serve("false").await?;
-        load.settle(span, Load::buy_again).await;
-        let capacity = rate(load.take().bought, span);
+        let (server, shoppers) = serve("false").await?;
+        shoppers.settle(span, Shoppers::buy_again).await;
+        let capacity = rate(shoppers.take().bought, span);
         server.stop().await?;
         let mut counts = vec![("capacity", capacity)];
-        let (server, load) = serve(if self.unlimited { "false" } else { "true" }).await?;
+        let (server, shoppers) = serve(if self.unlimited { "false" } else { "true" }).await?;
         for (tenths, names) in LOADS {
             let wanted = capacity * u64::from(tenths) / 10;
-            load.settle(span, |load, span| load.arrive(wanted, span)).await;
-            let mut seen = load.take();
+            shoppers.settle(span, |shoppers, span| shoppers.arrive(wanted, span)).await;
+            let mut seen = shoppers.take();
             let figures = [
                 rate(seen.bought, span),
                 late(&mut seen.accepted),
@@ -107,7 +107,7 @@ impl Overload {
     }
 }
 
-impl Load {
+impl Shoppers {
     fn on(server: SocketAddr, variant: VariantId) -> Self {
         Self {
             idle: Mutex::new((0..CONNECTIONS).map(|_| PlainConnection::new(server)).collect()),
@@ -134,10 +134,10 @@ impl Load {
     async fn buy_again(self: Arc<Self>, span: Duration) {
         let (mut buyers, began) = (JoinSet::new(), Instant::now());
         for _ in 0..BUYERS {
-            let load = Arc::clone(&self);
+            let shoppers = Arc::clone(&self);
             buyers.spawn(async move {
                 while began.elapsed() < span {
-                    Arc::clone(&load).visit().await;
+                    Arc::clone(&shoppers).visit().await;
                 }
             });
         }
