@@ -45,8 +45,8 @@ pub struct Infrastructure {
     pub limiter: RateLimiter,
     /// The identity provider whose tokens are accepted, if there is one.
     pub issuer: Option<TrustedIssuer>,
-    /// Limits the requests in progress by how long they wait, also for the database.
-    pub overload: OverloadLimiter,
+    /// Limits the requests in progress by how long they wait, also for the database; `None` if they are not limited.
+    pub overload: Option<OverloadLimiter>,
 }
 
 impl Infrastructure {
@@ -74,7 +74,7 @@ impl Infrastructure {
             caches,
             limiter,
             issuer: None,
-            overload,
+            overload: Some(overload),
         }
     }
 

@@ -45,7 +45,8 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     {
         infrastructure = infrastructure.with_shared_caches(redis);
     }
-    infrastructure.overload = infrastructure.overload.with_target(settings.overload.wait());
+    let overload = infrastructure.overload.filter(|_| settings.overload.enabled);
+    infrastructure.overload = overload.map(|limiter| limiter.with_target(settings.overload.wait()));
     if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {
         infrastructure = infrastructure.with_broker(transport, settings.events.mode);
     }

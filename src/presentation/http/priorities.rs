@@ -15,8 +15,8 @@ const HEALTH: &str = "/health/";
 
 /// Returns what refuses requests to a store while the server is overloaded, if the settings say so.
 pub fn overload(settings: OverloadSettings, store: &Store) -> Option<OverloadMiddleware> {
-    let limiter = &store.infrastructure.overload;
-    settings.enabled.then(|| OverloadMiddleware { limiter: limiter.clone(), priority })
+    let limiter = store.infrastructure.overload.clone().filter(|_| settings.enabled)?;
+    Some(OverloadMiddleware { limiter, priority })
 }
 
 /// Returns the priority of requests of this method to a path of the router: checkouts and payments before what

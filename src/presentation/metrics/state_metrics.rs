@@ -127,7 +127,9 @@ fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {
         gauge(registry, "database_waiting", "The reads and transactions that wait for a connection");
     waiting.set(signed(load.waiting));
 
-    register_overload(registry, store.infrastructure.overload.load());
+    if let Some(limiter) = &store.infrastructure.overload {
+        register_overload(registry, limiter.load());
+    }
     register_caches(registry, &store.infrastructure.caches);
     let signals = Family::<TypeLabels, Counter>::default();
     for (r#type, dropped) in store.infrastructure.bus.dropped() {
