@@ -19,7 +19,7 @@ use crate::domain::time::later;
 use crate::domain::user::{Role, Session, User};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::guards::{Means, Principal};
-use crate::infrastructure::middleware::jwt::{Algorithm, Expected, KeySet, TokenSigner, verify};
+use crate::infrastructure::middleware::jwt::{Algorithm, Expected, KeySet, TokenSigner, stated_key, verify};
 use crate::infrastructure::repositories::AccessTokenKeyRepository;
 
 use super::sessions;
@@ -96,10 +96,12 @@ fn role_of(user: &User) -> &'static str {
 /// if it is not valid, or its session has ended.
 pub(super) async fn by_text(store: &Store, text: &str) -> Result<Option<Principal>, Failure> {
     let (found, now) = (keys(store).await?, store.now());
-    let mut set = KeySet::default();
-    for key in published_keys(&found, now) {
-        set = set.and(signer(store, key)?.key_set());
-    }
+    // only the key that the token names is derived
+    let stated = stated_key(text);
+    let set = match published_keys(&found, now).iter().find(|key| stated == Some(key.id.to_string())) {
+        Some(key) => signer(store, key)?.key_set(),
+        None => KeySet::default(),
+    };
     let expected = Expected {
         issuer: store.terms.issuer.clone(),
         audience: store.terms.issuer.clone(),

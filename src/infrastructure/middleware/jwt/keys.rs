@@ -79,13 +79,6 @@ impl KeySet {
         Self(vec![PublicKey { kid: kid.to_owned(), material, algorithm: Some(Algorithm::EdDsa) }])
     }
 
-    /// Adds the keys of another set.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self
-    }
-
     /// Returns the key with this id.
     pub(super) fn get(&self, kid: &str) -> Option<&PublicKey> {
         self.0.iter().find(|key| key.kid == kid)

@@ -157,6 +157,12 @@ pub fn stated_issuer(token: &str) -> Option<String> {
     text(&object(claims).ok()?, "iss").map(str::to_owned)
 }
 
+/// Returns the id of the key that a token states, which is not verified: to find the key.
+pub fn stated_key(token: &str) -> Option<String> {
+    let header = token.split('.').next().filter(|_| token.len() <= LONGEST_TOKEN)?;
+    text(&object(header).ok()?, "kid").map(str::to_owned)
+}
+
 fn check_header(header: &Map<String, Value>, expected: &Expected) -> Result<Algorithm, InvalidToken> {
     let is_nested = header.contains_key("cty");
     if is_nested || REFUSED.iter().any(|name| header.contains_key(*name)) {

@@ -33,9 +33,10 @@ fn at(second: i64) -> Timestamp {
 #[test]
 fn no_forged_token_is_valid() {
     let forger = Forger { seed: [7; 32], kid: "k1".into(), claims: claims() };
-    let keys = TokenSigner::new("k1".into(), &[7; 32]).unwrap().key_set();
-    let others = TokenSigner::new("k2".into(), &[8; 32]).unwrap().key_set();
-    let (keys, expected) = (keys.and(others), expected(vec![Some("at+jwt")], vec![Algorithm::EdDsa]));
+    let keys =
+        [("k1", 7), ("k2", 8)].map(|(kid, seed)| TokenSigner::new(kid.into(), &[seed; 32]).unwrap().jwk());
+    let keys = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+    let expected = expected(vec![Some("at+jwt")], vec![Algorithm::EdDsa]);
     assert_eq!(verify(&forger.valid(), &keys, &expected, at(NOW)).unwrap().subject(), "ann");
 
     let forged = forger.all();
@@ -124,6 +125,39 @@ fn a_key_set_has_public_keys_for_signatures_only() {
     {
         assert!(KeySet::parse(odd.as_bytes()).is_ok(), "{odd}");
     }
+
+    let forger = Forger { seed: [7; 32], kid: "k1".into(), claims: claims() };
+    let expected = expected(vec![Some("at+jwt")], vec![Algorithm::EdDsa]);
+    let right = TokenSigner::new("k1".into(), &[7; 32]).unwrap().jwk();
+    let of_other = TokenSigner::new("k1".into(), &[8; 32]).unwrap().jwk();
+    let verified = |keys: Value| {
+        let keys = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        verify(&forger.valid(), &keys, &expected, at(NOW)).map(|claims| claims.subject().to_owned())
+    };
+    let with = |changes: &[(&str, Value)]| {
+        let mut key = right.clone();
+        for (name, value) in changes {
+            key[*name] = value.clone();
+        }
+        key
+    };
+    assert_eq!(verified(json!([right])), Ok("ann".into()));
+    assert_eq!(verified(json!([null, {"kty": "RSA", "kid": "k1"}, right])), Ok("ann".into()));
+    assert_eq!(verified(json!([right, of_other])), Ok("ann".into()), "the first of an id is used");
+    assert_eq!(verified(json!([of_other, right])), Err(InvalidToken::Signature));
+    for left_out in [
+        with(&[("use", json!("enc"))]),
+        with(&[("key_ops", json!(["sign"]))]),
+        with(&[("kid", Value::Null)]),
+        with(&[("kid", json!("k2"))]),
+        with(&[("kty", json!("oct")), ("k", json!("AAAA"))]),
+        with(&[("crv", json!("Ed448"))]),
+        with(&[("alg", json!("HS256"))]),
+        with(&[("x", json!("AAAA"))]),
+    ] {
+        assert_eq!(verified(json!([left_out])), Err(InvalidToken::UnknownKey), "{left_out}");
+    }
+    assert_eq!(verified(json!([with(&[("alg", json!("RS256"))])])), Err(InvalidToken::Algorithm));
 }
 
 /// What an OpenID Connect client checks of an ID token beside what every token needs (Core, section 3.1.3.7).
