@@ -1,7 +1,10 @@
 //! The parsers of what comes from outside: each takes any bytes, must not panic, and checks what holds for all input.
 //!
-//! Each is a target of cargo-fuzz (`fuzz/run`). `tests/it/fuzz_targets.rs` runs them over the files of `fuzz/seeds` with
-//! the stable toolchain.
+//! Each is a target of cargo-fuzz (`fuzz/run`). `tests/it/fuzz_targets.rs` runs them over the files of `fuzz/seeds`
+//! with the stable toolchain.
+
+#[path = "tokens.rs"]
+mod tokens;
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -42,12 +45,15 @@ use undercroft::presentation::http::range::RequestedRange;
 use undercroft::presentation::http::router::router;
 use undercroft::settings::{self, Settings};
 
+pub use self::tokens::{api_key, jwt, key_set};
+
 /// A parser by its name, which is that of its target and of the folder of its seeds.
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const PARSERS: [Parser; 21] = [
+pub const PARSERS: [Parser; 24] = [
     ("accept_language", accept_language),
+    ("api_key", api_key),
     ("cloud_event", cloud_event),
     ("credentials", credentials),
     ("entity_tags", entity_tag_lists),
@@ -59,6 +65,8 @@ pub const PARSERS: [Parser; 21] = [
     ("import_online_retail", import_online_retail),
     ("import_shopify", import_shopify),
     ("import_woocommerce", import_woocommerce),
+    ("jwt", jwt),
+    ("key_set", key_set),
     ("product_body", product_body),
     ("query", query),
     ("range", range),
