@@ -113,6 +113,28 @@ fn provoke(watched: &Watched, authorization: &str) {
     assert_eq!(watched.post(&format!("{cart}/checkout"), &own, incomplete).status, 422);
 }
 
+/// Creates and uses an API key and the secret of an authenticator app, which are canaries then.
+fn use_factors(watched: &mut Watched, authorization: &str) {
+    let own = [("authorization", authorization)];
+    let key = watched.post("/v1/me/api-keys", &own, json!({"name": "Warehouse"})).expect(201)["key"].clone();
+    let key = key.as_str().unwrap();
+    watched.canaries.insert("API key", key.to_owned());
+    let program = format!("Bearer {key}");
+    watched.request("GET", "/v1/me", &[("authorization", &program)], "").expect(200);
+    let damaged = format!("{program}0");
+    assert_eq!(watched.request("GET", "/v1/me", &[("authorization", &damaged)], "").status, 401);
+    let misplaced = format!("/v1/orders/{key}");
+    assert!(watched.request("GET", &misplaced, &own, "").status >= 400);
+
+    let begun = watched.post("/v1/me/totp", &own, json!({"current_password": PASSWORD})).expect(201);
+    let secret = begun["secret"].as_str().unwrap();
+    watched.canaries.insert("TOTP secret", secret.to_owned());
+    for wrong in [secret, "000000"] {
+        let code = json!({"one_time_password": wrong});
+        assert!(watched.post("/v1/me/totp/confirm", &own, code).status >= 400);
+    }
+}
+
 /// Sends canaries through the flows of an account, of orders and of their administration.
 fn sell(watched: &mut Watched, has_emails: bool) {
     let root = watched.log_in("administrator's session", ADMIN_EMAIL, ADMIN_PASSWORD);
@@ -127,6 +149,7 @@ fn sell(watched: &mut Watched, has_emails: bool) {
     assert!(created.status < 300, "{}", created.text);
     let user = watched.log_in("session", EMAIL, PASSWORD);
     provoke(watched, &user);
+    use_factors(watched, &user);
     let own = [("authorization", user.as_str()), ("idempotency-key", IDEMPOTENCY_KEY)];
     let cart_of_user = cart(watched, &own[..1]);
     let order = watched.post(&format!("{cart_of_user}/checkout"), &own, checkout("tok_ok")).expect(201);
