@@ -15,6 +15,8 @@ use crate::infrastructure::middleware::{Origin, TrustedProxies};
 pub struct HttpSettings {
     /// Whether browsers send the session cookie over HTTPS only.
     pub secure_cookies: bool,
+    /// Whether browsers use only HTTPS with the subdomains of the host, too, if `public_url` is HTTPS.
+    pub https_only_subdomains: bool,
     /// The proxies that report the client of a request.
     #[serde(deserialize_with = "trusted_proxies")]
     pub trusted_proxies: TrustedProxies,
@@ -74,6 +76,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             secure_cookies: false,
+            https_only_subdomains: false,
             trusted_proxies: TrustedProxies::default(),
             cookie_same_site: CookieSameSite::Lax,
             allowed_origins: Vec::new(),

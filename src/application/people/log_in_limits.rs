@@ -117,7 +117,7 @@ impl Attempt<'_> {
 fn network(address: IpAddr) -> IpAddr {
     match Partition::Address(address).canonical() {
         Partition::Address(network) => network,
-        Partition::User(_) | Partition::Token(_) | Partition::Digest(_) => address,
+        Partition::User(_) | Partition::ApiKeysOf(_) | Partition::Digest(_) => address,
     }
 }
 

@@ -27,6 +27,8 @@ pub struct SecurityHeadersMiddleware {
     /// How long browsers that used HTTPS use only HTTPS with the host of the service (RFC 6797); `None` if it is not
     /// known that clients reach it by HTTPS.
     pub https_only: Option<Duration>,
+    /// Whether that also holds for the subdomains of the host.
+    pub https_only_subdomains: bool,
 }
 
 impl Default for SecurityHeadersMiddleware {
@@ -35,6 +37,7 @@ impl Default for SecurityHeadersMiddleware {
             content_security_policy: "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
             cross_origin_resource_policy: "same-origin",
             https_only: None,
+            https_only_subdomains: false,
         }
     }
 }
@@ -55,7 +58,9 @@ impl SecurityHeadersMiddleware {
         ]
         .map(|(name, value)| (name, HeaderValue::from_static(value)))
         .into();
-        let age = self.https_only.map(|age| HeaderValue::try_from(format!("max-age={}", age.as_secs())));
+        let hosts = if self.https_only_subdomains { "; includeSubDomains" } else { "" };
+        let age =
+            self.https_only.map(|age| HeaderValue::try_from(format!("max-age={}{hosts}", age.as_secs())));
         headers.extend(age.and_then(Result::ok).map(|age| (STRICT_TRANSPORT_SECURITY, age)));
         headers
     }

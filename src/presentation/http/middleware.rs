@@ -38,7 +38,7 @@ pub fn chain(store: &Store, settings: &Settings) -> Chain {
             orders: Some("orders"),
             sampled: settings.telemetry.sampled(),
         }),
-        security_headers: security_headers(&settings.public_url),
+        security_headers: security_headers(&settings.public_url, http),
         cors: cors(http),
         localization: LocalizationMiddleware::default(),
         compression: CompressionMiddleware {
@@ -74,10 +74,11 @@ fn unless_not_live(store: Store) -> Recheck {
 }
 
 /// Returns the security headers of a service that clients reach at this URL, which may be empty.
-pub fn security_headers(public_url: &str) -> SecurityHeadersMiddleware {
+pub fn security_headers(public_url: &str, http: &HttpSettings) -> SecurityHeadersMiddleware {
     let is_https = public_url.starts_with("https:");
     SecurityHeadersMiddleware {
         https_only: is_https.then_some(HTTPS_AGE),
+        https_only_subdomains: http.https_only_subdomains,
         ..SecurityHeadersMiddleware::default()
     }
 }
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn https_is_required_if_the_store_is_reached_by_it() {
-        let https_only = |url| security_headers(url).https_only;
+        let https_only = |url| security_headers(url, &HttpSettings::default()).https_only;
         assert_eq!(https_only("https://shop.example"), Some(HTTPS_AGE));
         assert_eq!((https_only("http://localhost:8080"), https_only("")), (None, None));
     }

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, ServerBuilder};
 
-use super::principal::SESSION_COOKIE;
+use super::principal::{SECURE_SESSION_COOKIE, SESSION_COOKIE};
 use super::problems;
 use super::routes;
 use super::routing::{BEARER, COOKIE};
@@ -91,7 +91,10 @@ fn describe(document: &mut OpenApi) {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("The token of a session, or an API key."));
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
-    let cookie = ApiKeyValue::with_description(SESSION_COOKIE, "The token of a session, for browsers.");
+    let cookie = ApiKeyValue::with_description(
+        SESSION_COOKIE,
+        &format!("The token of a session, for browsers. Over HTTPS its name is `{SECURE_SESSION_COOKIE}`."),
+    );
     components.add_security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     components.schemas.extend(problems::schemas());
     components.responses.extend(problems::responses());

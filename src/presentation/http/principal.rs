@@ -24,6 +24,9 @@ use crate::settings::{CookieSameSite, HttpSettings};
 
 /// The cookie with the token of a session.
 pub const SESSION_COOKIE: &str = "undercroft_session";
+/// The cookie with the token of a session that browsers send over HTTPS only: browsers accept a name with this
+/// prefix only from the host itself, so no other host of the domain can set it.
+pub const SECURE_SESSION_COOKIE: &str = "__Host-undercroft_session";
 
 /// Any principal; credentials are not read.
 #[derive(Debug, Clone, Copy)]
@@ -135,8 +138,8 @@ impl<G: Guard<Facts = Credentials>> LoadFacts<G> for AppState {
 impl VerifyCredential for AppState {
     type Principal = Credentials;
 
-    /// Verifies a credential, sets the user of the request, and counts the request for the user or the API key. A
-    /// browser still sends the cookie of an ended session.
+    /// Verifies a credential, sets the user of the request, and counts the request for the user or the user's API
+    /// keys. A browser still sends the cookie of an ended session.
     async fn verify(&self, parts: &Parts, credential: Credential<'_>) -> Result<Credentials, Failure> {
         let credentials = match credential {
             Credential::Bearer(text) => authentication::credentials(&self.store, text).await?,
@@ -189,12 +192,11 @@ fn acting_user(principal: &Principal) -> ActingUser {
     ActingUser { user_id: principal.user.id, session_id, api_key_id }
 }
 
-/// For whom the rate of requests is limited: each API key by itself.
+/// For whom the rate of requests is limited: all API keys of a user together, so that programs do not lock out the
+/// user.
 fn partition(principal: &Principal) -> Partition {
     match &principal.means {
-        Means::ApiKey(api_key) => {
-            Partition::Token(api_key.key_hash.first_chunk().copied().unwrap_or_default())
-        }
+        Means::ApiKey(_) => Partition::ApiKeysOf(principal.user.id.0),
         Means::Session(_) | Means::AccessToken { .. } | Means::IssuerToken => {
             Partition::User(principal.user.id.0)
         }
@@ -214,5 +216,11 @@ pub(super) fn session_cookie_of(http: &HttpSettings) -> SessionCookie {
         CookieSameSite::Lax => SameSiteCookie::Lax,
         CookieSameSite::None => SameSiteCookie::None,
     };
-    SessionCookie { name: SESSION_COOKIE, secure: http.secure_cookies, same_site }
+    let name = if is_secure(http) { SECURE_SESSION_COOKIE } else { SESSION_COOKIE };
+    SessionCookie { name, secure: http.secure_cookies, same_site }
+}
+
+/// Returns whether browsers send the cookies of the store over HTTPS only.
+pub(super) fn is_secure(http: &HttpSettings) -> bool {
+    http.secure_cookies || http.cookie_same_site == CookieSameSite::None
 }

@@ -89,7 +89,7 @@ impl RateLimitingMiddleware {
 }
 
 impl RequestLimits {
-    /// Counts the request for its user, once it is known, or for an API key.
+    /// Counts the request for its user, once it is known, or for the API keys of its user.
     pub async fn count_user(&self, partition: Partition) -> Result<(), RejectedRequest> {
         match self.middleware.user {
             Some(quota) => self.count(RateLimit { name: USER, quota }, partition).await,

@@ -41,8 +41,8 @@ pub enum Partition {
     Address(IpAddr),
     /// A user.
     User(Uuid),
-    /// An API key, by the beginning of its hash.
-    Token([u8; 16]),
+    /// All API keys of a user, so that more keys allow no more requests.
+    ApiKeysOf(Uuid),
     /// Something else, by the beginning of its hash.
     Digest([u8; 16]),
 }
@@ -123,9 +123,7 @@ impl fmt::Display for RateKey {
         match partition {
             Partition::Address(address) => write!(f, "undercroft:limit:{name}:address:{address}"),
             Partition::User(id) => write!(f, "undercroft:limit:{name}:user:{}", id.simple()),
-            Partition::Token(hash) => {
-                write!(f, "undercroft:limit:{name}:token:{:x}", u128::from_be_bytes(*hash))
-            }
+            Partition::ApiKeysOf(id) => write!(f, "undercroft:limit:{name}:api_keys:{}", id.simple()),
             Partition::Digest(hash) => {
                 write!(f, "undercroft:limit:{name}:digest:{:x}", u128::from_be_bytes(*hash))
             }

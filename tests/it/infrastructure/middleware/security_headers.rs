@@ -12,11 +12,15 @@ use super::{send, text};
 
 const FRAME: &str = "frame-ancestors 'self'";
 
-fn router(https_only: Option<Duration>) -> Router {
+fn router(https_only: Option<Duration>, https_only_subdomains: bool) -> Router {
     let routes = Router::new()
         .route("/", get(async || "here"))
         .route("/page", get(async || ([("content-security-policy", FRAME)], "<p>here</p>")));
-    let security_headers = SecurityHeadersMiddleware { https_only, ..SecurityHeadersMiddleware::default() };
+    let security_headers = SecurityHeadersMiddleware {
+        https_only,
+        https_only_subdomains,
+        ..SecurityHeadersMiddleware::default()
+    };
     Chain { security_headers, ..Chain::default() }.apply(routes)
 }
 
@@ -27,7 +31,7 @@ async fn every_response_has_the_headers_and_keeps_its_own() {
         ("/page", 200, FRAME),
         ("/missing", 404, "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     ] {
-        let response = send(&router(None), Request::get(path).body(Body::empty()).unwrap()).await;
+        let response = send(&router(None, true), Request::get(path).body(Body::empty()).unwrap()).await;
         assert_eq!(response.status(), status, "{path}");
         for (name, value) in [
             ("content-security-policy", policy),
@@ -45,7 +49,9 @@ async fn every_response_has_the_headers_and_keeps_its_own() {
 
 #[tokio::test]
 async fn https_is_required_for_the_time_of_the_settings() {
-    let router = router(Some(Duration::from_hours(1)));
-    let response = send(&router, Request::get("/").body(Body::empty()).unwrap()).await;
-    assert_eq!(text(response.headers(), "strict-transport-security"), "max-age=3600");
+    for (subdomains, expected) in [(false, "max-age=3600"), (true, "max-age=3600; includeSubDomains")] {
+        let router = router(Some(Duration::from_hours(1)), subdomains);
+        let response = send(&router, Request::get("/").body(Body::empty()).unwrap()).await;
+        assert_eq!(text(response.headers(), "strict-transport-security"), expected);
+    }
 }

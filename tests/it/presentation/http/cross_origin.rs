@@ -79,7 +79,7 @@ async fn head_of(request: &str, http: HttpSettings) -> String {
         .route("/read", post(async |_: Bytes| "read"));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let security_headers = security_headers("https://api.shop.example");
+    let security_headers = security_headers("https://api.shop.example", &http);
     let chain = Chain { security_headers, cors: cors(&http), ..Chain::default() };
     let (context, end) = (Context::system(), stop.clone());
     let serving = tokio::spawn(async move { serve(listener, router, chain, &http, context, end).await });
