@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::ids::{ApiKeyId, UserId};
-use super::permission::Permissions;
+use super::permission::{Permission, Permissions, Resource};
 
 /// The beginning of every key.
 pub const API_KEY_PREFIX: &str = "uck_";
@@ -16,6 +16,13 @@ pub const API_KEY_PREFIX: &str = "uck_";
 pub const API_KEY_BYTES: usize = 32;
 /// The most keys of a user.
 pub const MAX_API_KEYS: i64 = 100;
+
+/// The permissions that no key can have: all that they allow requires a session.
+pub const SESSION_ONLY: [Permission; 3] = [
+    Permission::read(Resource::ApiKeys),
+    Permission::write(Resource::ApiKeys),
+    Permission::write(Resource::Roles),
+];
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// The digits of 16 bytes.

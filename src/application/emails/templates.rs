@@ -48,6 +48,7 @@ mod tests {
         let mut kinds: Vec<_> = ENGLISH.keys().map(String::as_str).collect();
         kinds.sort_unstable();
         let known = [
+            "api_key_created",
             "digest",
             "email_change",
             "email_change_requested",

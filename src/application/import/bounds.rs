@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::application::catalogue::categories::UpdateCategory;
 use crate::application::catalogue::naming::{check_names, check_translations};
 use crate::application::catalogue::product_draft::ProductDraft;
-use crate::application::people::accounts::check_birth_date;
+use crate::application::people::birth_dates::check_birth_date;
 use crate::application::people::preferences::ReplacePreferences;
 use crate::application::people::profile::UpdateAccount;
 use crate::application::records::ImportedCustomer;

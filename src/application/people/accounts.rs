@@ -1,6 +1,6 @@
 //! Accounts: customers register, and the operator of a store creates administrators.
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, civil::Date};
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -11,15 +11,14 @@ use crate::domain::feature_flag::EvaluationContext;
 use crate::domain::staff_role::StaffRole;
 use crate::domain::time::earlier;
 use crate::domain::user::{Role, User};
-use crate::infrastructure::exceptions::{
-    EmailAlreadyUsedException, Failure, Fault, NotFound, ValidationException,
-};
+use crate::infrastructure::exceptions::{EmailAlreadyUsedException, Failure, NotFound};
 use crate::infrastructure::repositories::{
     ApiKeyRepository, EmailRepository, IdempotencyRepository, IdentityRepository, OneTimePasswordRepository,
     PreferencesRepository, SessionRepository, StoredResponse, UnitOfWork, UserRepository,
     UserTokenRepository,
 };
 
+use super::birth_dates::check_birth_date;
 use super::common_passwords::check_password;
 use super::email_addresses;
 use super::granting::{Grantable, Granter, check_remaining_admin};
@@ -27,9 +26,6 @@ use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::features::{self, Feature};
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Mailing, Store};
-
-/// The oldest age in years that a birth date may give.
-const MAX_AGE: i16 = 130;
 
 /// The least time between two notices that someone registered with an address.
 const NOTICE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
@@ -212,13 +208,4 @@ async fn insert(work: &mut UnitOfWork, new: &CreateUser, user: &User) -> Result<
     );
     work.publish(&UserRegistered { user_id: user.id }).await?;
     Ok(true)
-}
-
-/// Fails for a birth date in the future, in any time zone, or more than 130 years ago.
-pub(crate) fn check_birth_date(birth_date: Option<Date>, now: Timestamp) -> Result<(), Failure> {
-    let tomorrow = now.to_zoned(TimeZone::UTC).date().saturating_add(jiff::Span::new().days(1));
-    if birth_date.is_some_and(|date| date > tomorrow || date.year() < tomorrow.year() - MAX_AGE) {
-        return Err(ValidationException::one("/birth_date", Fault::Invalid).into());
-    }
-    Ok(())
 }

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::application::Store;
-use crate::domain::api_key::{API_KEY_BYTES, ApiKey, ApiKeyText, MAX_API_KEYS};
+use crate::application::emails::accounts::write_security_notice;
+use crate::application::{Mailing, Store};
+use crate::domain::api_key::{API_KEY_BYTES, ApiKey, ApiKeyText, MAX_API_KEYS, SESSION_ONLY};
 use crate::domain::audit::SecurityAction;
 use crate::domain::ids::{ApiKeyId, UserId};
 use crate::domain::permission::{Permission, Permissions};
@@ -30,7 +31,8 @@ pub struct CreateApiKey {
     /// The name, such as that of the program that uses the key.
     #[schema(min_length = 1, max_length = 100, example = "Warehouse")]
     pub name: String,
-    /// The permissions of the key, of those that the user has. If it is empty or omitted, the key calls no operation of
+    /// The permissions of the key, of those that the user has. Those on API keys, and `roles:write`, are not possible:
+    /// what they allow requires a session. If the list is empty or omitted, the key calls no operation of
     /// administrators.
     #[serde(default)]
     #[schema(default = json!([]), max_items = 128)]
@@ -49,27 +51,32 @@ pub struct CreatedApiKey {
     pub text: ApiKeyText,
 }
 
-/// Creates a key of a user who has these permissions.
+/// Creates a key of a user who has these permissions, and sends the user a notice.
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] for a scope that the user does not have, and [`Conflict::TooManyApiKeys`].
+/// A [`ValidationException`] for a scope that the user does not have or no key can have, and
+/// [`Conflict::TooManyApiKeys`].
 pub async fn create(
     store: &Store,
     (user_id, permissions): (UserId, Permissions),
     new: CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
     check_scopes(permissions, &new.scopes)?;
-    let given = (user_id, new);
-    store.database().write(given, async |work, (user_id, new)| create_in(work, *user_id, new).await).await
+    let given = (store.mailing(), user_id, new);
+    let write = store
+        .database()
+        .write(given, async |work, (mailing, user_id, new)| create_in(work, mailing, *user_id, new).await);
+    write.await
 }
 
 async fn create_in(
     work: &mut UnitOfWork,
+    mailing: &Mailing,
     user_id: UserId,
     new: &CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
-    users::lock_not_erased(work, user_id).await?;
+    let user = users::lock_not_erased(work, user_id).await?;
     if ApiKeyRepository::count(work, user_id).await? >= MAX_API_KEYS {
         return Err(Conflict::TooManyApiKeys.into());
     }
@@ -90,14 +97,16 @@ async fn create_in(
     };
     work.insert(&api_key).await?;
     work.record_api_key(SecurityAction::ApiKeyCreated, api_key.id);
+    write_security_notice(work, mailing, "api_key_created", (user.id, &user.email)).await?;
     Ok(CreatedApiKey { api_key, text })
 }
 
-/// Fails for a scope that is not one of the permissions.
+/// Fails for a scope that is not one of the permissions, or that no key can have.
 fn check_scopes(permissions: Permissions, scopes: &[Permission]) -> Result<(), Failure> {
-    let missing = scopes.iter().position(|&scope| !permissions.contains(scope));
+    let is_allowed = |scope: &Permission| permissions.contains(*scope) && !SESSION_ONLY.contains(scope);
+    let missing = scopes.iter().position(|scope| !is_allowed(scope));
     let Some(index) = missing else { return Ok(()) };
-    let allowed = permissions.iter().map(|permission| json!(permission)).collect();
+    let allowed = permissions.iter().filter(is_allowed).map(|permission| json!(permission)).collect();
     Err(ValidationException::one(format!("/scopes/{index}").as_str(), Fault::NotAllowed { allowed }).into())
 }
 

@@ -13,7 +13,7 @@ use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException, Failure};
-use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
+use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserTokenRepository};
 
 /// The purposes of tokens that verify an address.
 const PURPOSES: [TokenPurpose; 2] = [TokenPurpose::EmailVerification, TokenPurpose::EmailChange];
@@ -67,15 +67,26 @@ pub(super) async fn begin_change(
     write_notice(work, &mailing.terms, "email_change_requested", (user.id, &user.email)).await
 }
 
-/// Verifies the address to which a token was sent. The token of a change makes it the address of the account.
-pub async fn verify(store: &Store, request: VerifyEmail) -> Result<(), Failure> {
-    let write = store.database().write((store.mailing(), request), async |work, (mailing, request)| {
-        verify_in(work, mailing, &request.token).await
+/// Verifies the address to which a token was sent. The token of a change makes it the address of the account, and
+/// ends the sessions of the user, except the one whose token has this hash.
+pub async fn verify(
+    store: &Store,
+    session_hash: Option<Vec<u8>>,
+    request: VerifyEmail,
+) -> Result<(), Failure> {
+    let given = (store.mailing(), session_hash, request);
+    let write = store.database().write(given, async |work, (mailing, session_hash, request)| {
+        verify_in(work, mailing, session_hash.as_deref(), &request.token).await
     });
     write.await
 }
 
-async fn verify_in(work: &mut UnitOfWork, mailing: &Mailing, text: &SecretString) -> Result<(), Failure> {
+async fn verify_in(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    session_hash: Option<&[u8]>,
+    text: &SecretString,
+) -> Result<(), Failure> {
     let (token, mut user) = tokens::use_once(work, text, &PURPOSES).await?;
     if token.purpose == TokenPurpose::EmailChange {
         let former = std::mem::replace(&mut user.email, token.email);
@@ -83,6 +94,7 @@ async fn verify_in(work: &mut UnitOfWork, mailing: &Mailing, text: &SecretString
         work.record(SecurityAction::EmailChanged, Some(user.id));
         // those that were sent to the former address
         UserTokenRepository::end_all_of(work, user.id).await?;
+        SessionRepository::remove_others_of(work, user.id, session_hash.unwrap_or_default()).await?;
     } else if token.email != user.email {
         return Err(tokens::invalid());
     }

@@ -4,6 +4,7 @@ pub mod access_tokens;
 pub mod accounts;
 pub mod api_keys;
 pub mod authentication;
+pub mod birth_dates;
 pub mod common_passwords;
 pub mod email_addresses;
 pub mod granting;

@@ -11,14 +11,13 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
 };
-use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
+use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserTokenRepository};
 
-use super::accounts::check_birth_date;
+use super::birth_dates::check_birth_date;
 use super::common_passwords::check_password;
 use super::granting::Granter;
 use super::{email_addresses, known_devices, log_in_limits, sessions, tokens, users};
 use crate::application::emails::accounts::{are_sent, write_security_notice};
-use crate::application::partial_update::nullable;
 use crate::application::{Mailing, Store, check_version};
 
 /// A partial update of an account: a member that is omitted keeps its value.
@@ -28,10 +27,9 @@ pub struct UpdateAccount {
     /// The user's name.
     #[schema(nullable = false, max_length = 200)]
     pub name: Option<String>,
-    /// The user's birth date; `null` removes it.
-    #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<Date>)]
-    pub birth_date: Option<Option<Date>>,
+    /// The user's birth date. Once it is set, only an administrator can change it.
+    #[schema(nullable = false)]
+    pub birth_date: Option<Date>,
     /// The new e-mail address. Requires `current_password`. If the store sends e-mails, it becomes that of the
     /// account when the token in the e-mail to it is used; until then the account keeps its address.
     #[schema(nullable = false, format = "email", max_length = 254)]
@@ -198,7 +196,7 @@ async fn apply(
         UserTokenRepository::end_all_of(work, user.id).await?;
     }
     if let Some(email) = change.email.as_ref().filter(|email| **email != user.email) {
-        change_email(work, mailing, &mut user, email).await?;
+        change_email(work, (owner, mailing), &mut user, email).await?;
     }
     match work.update(&mut user).await {
         Err(error) if error.is_taken("users_email") => return Err(EmailAlreadyUsedException.into()),
@@ -217,18 +215,21 @@ fn set_members(user: &mut User, change: &UpdateAccount, now: Timestamp) -> Resul
     if let Some(name) = &change.name {
         user.name.clone_from(name);
     }
-    if let Some(birth_date) = change.birth_date {
-        check_birth_date(birth_date, now)?;
-        user.birth_date = birth_date;
+    if change.birth_date.is_some() && change.birth_date != user.birth_date {
+        if user.birth_date.is_some() {
+            return Err(ValidationException::one("/birth_date", Fault::AlreadySet).into());
+        }
+        check_birth_date(change.birth_date, now)?;
+        user.birth_date = change.birth_date;
     }
     Ok(())
 }
 
 /// Sends a token to the new address of a user, whose use changes the address. If the store sends no e-mails, the
-/// address is changed at once, and is not verified.
+/// address is changed at once, is not verified, and the other sessions of the user end.
 async fn change_email(
     work: &mut UnitOfWork,
-    mailing: &Mailing,
+    (owner, mailing): (&AccountOwner, &Mailing),
     user: &mut User,
     email: &str,
 ) -> Result<(), Failure> {
@@ -238,5 +239,8 @@ async fn change_email(
     email.clone_into(&mut user.email);
     work.record(SecurityAction::EmailChanged, Some(user.id));
     user.email_verified_at = None;
-    Ok(UserTokenRepository::end_all_of(work, user.id).await?)
+    UserTokenRepository::end_all_of(work, user.id).await?;
+    let kept = owner.token_hash.as_deref().unwrap_or_default();
+    SessionRepository::remove_others_of(work, user.id, kept).await?;
+    Ok(())
 }

@@ -59,6 +59,7 @@ pub async fn user(store: &Store, id: UserId) -> Result<User, Failure> {
 /// # Errors
 ///
 /// A [`ValidationException`] for a role that does not exist or that a customer cannot have; [`Conflict::LastAdmin`];
+/// [`Conflict::EmailNotVerified`] if a customer would become an administrator who did not verify the e-mail address;
 /// and those of a permission that the user has before or after the change and the granter does not have.
 pub async fn change_role(
     store: &Store,
@@ -90,6 +91,11 @@ async fn change_role_in(
     grantable.check_user(work, &user).await?;
     grantable.check_user(work, &changed).await?;
     check_remaining_admin(work, &user).await?;
+    let becomes_admin = (user.role, changed.role) == (Role::Customer, Role::Admin);
+    if becomes_admin && user.email_verified_at.is_none() {
+        // someone else may have registered with the address, and know the password
+        return Err(Conflict::EmailNotVerified.into());
+    }
     work.record(SecurityAction::RoleChanged, Some(user.id));
     work.update(&mut changed).await?;
     if changed.role != user.role {
@@ -122,6 +128,23 @@ async fn check_role_exists(work: &mut UnitOfWork, name: Option<&str>) -> Result<
     }
     let allowed = roles.into_iter().map(|role| role.name.into()).collect();
     Err(ValidationException::one("/staff_role", Fault::NotAllowed { allowed }).into())
+}
+
+/// Ends all sessions of a user, such as those of a stolen device.
+///
+/// # Errors
+///
+/// Those of a permission that the user has and the granter does not have.
+pub async fn end_sessions(store: &Store, granter: Granter, id: UserId) -> Result<(), Failure> {
+    let write = store.database().write((granter, id), async |work, &(granter, id)| {
+        let grantable = Grantable::lock(work, granter).await?;
+        let user = find_not_erased(work, id).await?;
+        grantable.check_user(work, &user).await?;
+        work.record(SecurityAction::LoggedOutEverywhere, Some(user.id));
+        SessionRepository::remove_all_of(work, user.id).await?;
+        Ok(())
+    });
+    write.await
 }
 
 /// Removes the personal data of a user. Orders and invoices keep what accounting needs.

@@ -78,6 +78,9 @@ pub enum Conflict {
     /// 409: the user has the most API keys that are allowed.
     #[error("the user has as many API keys as are allowed")]
     TooManyApiKeys,
+    /// 409: the user has not verified the e-mail address, so anyone may have registered with it.
+    #[error("the user has not verified the e-mail address")]
+    EmailNotVerified,
     /// 409: the store sends no e-mails.
     #[error("the store sends no e-mails")]
     NoEmails,
@@ -106,6 +109,7 @@ impl Exception for Conflict {
             Self::TooManyFeatureFlags => "too_many_feature_flags",
             Self::TooManyRoles => "too_many_roles",
             Self::TooManyApiKeys => "too_many_api_keys",
+            Self::EmailNotVerified => "email_not_verified",
             Self::NoEmails => "no_emails",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
@@ -130,6 +134,7 @@ impl Exception for Conflict {
             | Self::TooManyRoles
             | Self::RoleInUse
             | Self::TooManyApiKeys
+            | Self::EmailNotVerified
             | Self::NoEmails
             | Self::StockReserved { .. } => Kind::Refused,
         }

@@ -81,7 +81,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
     examples.extend(
         [C::TooManyFeatureFlags, C::TooManyRoles, C::RoleInUse, C::TooManyApiKeys].map(Failure::from),
     );
-    examples.push(C::NoEmails.into());
+    examples.extend([C::EmailNotVerified, C::NoEmails].map(Failure::from));
     examples.push(C::CategoryInUse { products: 2, subcategories: 1 }.into());
     examples.push(C::ForbiddenTransition { what: "review", from: "approved", to: "pending" }.into());
     examples.extend(
@@ -150,6 +150,8 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::InvalidToken,
         F::Cycle,
         F::InvalidCursor,
+        F::AlreadySet,
+        F::NotAllowed { allowed: Vec::new() },
         F::AmountTooLarge,
         F::Character,
         F::Invalid,

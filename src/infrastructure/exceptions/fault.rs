@@ -97,7 +97,7 @@ pub enum Fault {
     },
     /// The value is not one of those allowed.
     NotAllowed {
-        /// The allowed values.
+        /// The allowed values. If there are none, the code is `none_allowed`.
         allowed: Vec<Value>,
     },
     /// The value is repeated where it must be unique.
@@ -139,6 +139,8 @@ pub enum Fault {
     Cycle,
     /// The cursor was not issued by this store, or belongs to another list.
     InvalidCursor,
+    /// The value is set already, and only an administrator can change it.
+    AlreadySet,
     /// The value is invalid, and no other fault is more precise.
     Invalid,
 }
@@ -159,6 +161,7 @@ impl Fault {
             Self::TooFew { .. } => "too_few",
             Self::TooMany { .. } => "too_many",
             Self::Format { .. } => "format",
+            Self::NotAllowed { allowed } if allowed.is_empty() => "none_allowed",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Duplicate => "duplicate",
             Self::WrongCurrency { .. } => "wrong_currency",
@@ -174,6 +177,7 @@ impl Fault {
             Self::InvalidToken => "invalid_token",
             Self::Cycle => "cycle",
             Self::InvalidCursor => "invalid_cursor",
+            Self::AlreadySet => "already_set",
             Self::Invalid => "invalid",
         }
     }
@@ -189,6 +193,7 @@ impl Fault {
             Self::TooFew { min_items } => facts([("min_items", json!(min_items))]),
             Self::TooMany { max_items } => facts([("max_items", json!(max_items))]),
             Self::Format { format } => facts([("format", json!(format))]),
+            Self::NotAllowed { allowed } if allowed.is_empty() => Map::new(),
             Self::NotAllowed { allowed } => facts([("allowed", json!(allowed))]),
             Self::WrongCurrency { expected } => facts([("expected", json!(expected))]),
             Self::DoesNotShip { country, currency } => {
@@ -210,6 +215,7 @@ impl Fault {
             | Self::InvalidToken
             | Self::Cycle
             | Self::InvalidCursor
+            | Self::AlreadySet
             | Self::Invalid => Map::new(),
         }
     }

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::application::people::birth_dates::{self, ReplaceBirthDate};
 use crate::application::people::granting::Granter;
 use crate::application::people::one_time_passwords;
 use crate::application::people::users::{self, UpdateUser};
@@ -26,8 +27,10 @@ pub(super) fn routes() -> Routes {
     routes![
         list_users,
         get_user: [any::<UserNotFoundException>()],
-        update_user: [any::<UserNotFoundException>(), Conflict::LastAdmin],
+        update_user: [any::<UserNotFoundException>(), Conflict::LastAdmin, Conflict::EmailNotVerified],
+        replace_user_birth_date: [any::<UserNotFoundException>()],
         end_user_totp: [any::<UserNotFoundException>()],
+        end_user_sessions: [any::<UserNotFoundException>()],
         erase_user: [any::<UserNotFoundException>(), Conflict::OpenOrders, Conflict::LastAdmin],
     ]
 }
@@ -77,6 +80,10 @@ async fn get_user(
 /// The sessions of the user end. An administrator without a staff role may do everything, one with a staff role what
 /// its permissions say. The request fails with `last_admin` if no administrator would be left who may do everything,
 /// and with `unauthorized_access` if the user has, or would get, a permission that the caller does not have.
+///
+/// A customer becomes an administrator only with a verified e-mail address: otherwise someone else may have
+/// registered with it, and the request fails with `email_not_verified`. In a store that sends no e-mails, the
+/// operator makes administrators on the command line, with a new password.
 #[utoipa::path(patch, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     request_body = UpdateUser, responses((status = 200, body = UserBody)))]
 async fn update_user(
@@ -88,6 +95,21 @@ async fn update_user(
 ) -> HandlerResult<StoredResponse> {
     let user = users::change_role(&app.store, Granter::of(&admin.0), id, expected_version, update).await?;
     Ok(UserBody::response(&user))
+}
+
+/// Replace the birth date of a user
+///
+/// For a user whose birth date is wrong: users set their own once, and cannot change it.
+#[utoipa::path(put, path = "/admin/v1/users/{id}/birth-date", tag = "admin-users", params(("id" = Uuid, Path)),
+    request_body = ReplaceBirthDate, responses((status = 200, body = UserBody)))]
+async fn replace_user_birth_date(
+    _: Admin,
+    State(app): State<AppState>,
+    Path(id): Path<UserId>,
+    IfMatch(expected_version): IfMatch,
+    Json(new): Json<ReplaceBirthDate>,
+) -> HandlerResult<StoredResponse> {
+    Ok(UserBody::response(&birth_dates::replace(&app.store, id, expected_version, new).await?))
 }
 
 /// End the one-time passwords of a user
@@ -104,6 +126,21 @@ async fn end_user_totp(
 ) -> HandlerResult<StatusCode> {
     let admin = &admin.0;
     one_time_passwords::end_by_administrator(&app.store, Granter::of(admin), id, admin.user_id()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// End the sessions of a user
+///
+/// Logs the user out everywhere, such as after a device was stolen. API keys are revoked by themselves. The request is
+/// refused for an administrator who has a permission that the caller does not have.
+#[utoipa::path(delete, path = "/admin/v1/users/{id}/sessions", tag = "admin-users", params(("id" = Uuid, Path)),
+    responses((status = 204)))]
+async fn end_user_sessions(
+    admin: AdminWithSession,
+    State(app): State<AppState>,
+    Path(id): Path<UserId>,
+) -> HandlerResult<StatusCode> {
+    users::end_sessions(&app.store, Granter::of(&admin.0), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -76,8 +76,9 @@ async fn get_account(principal: LoggedIn, if_none_match: IfNoneMatch) -> Respons
 /// other sessions, and gives that of the request a new token, in the header `Session-Token` and the cookie.
 ///
 /// If the store sends e-mails, a new e-mail address gets a token, and the present one a notice; the new one becomes
-/// that of the account when the token is used ("Verify an e-mail address"). If it sends none, the address changes at
-/// once and is not verified; the request then fails with `email_already_used` if the address has another account.
+/// that of the account when the token is used ("Verify an e-mail address"), which ends the other sessions. If it
+/// sends none, the address changes at once, is not verified, and the other sessions end; the request then fails
+/// with `email_already_used` if the address has another account.
 #[utoipa::path(patch, path = "/v1/me", tag = "account", request_body = UpdateAccount,
     responses((status = 200, body = UserBody,
         headers(("session-token" = Option<String>, description = "The new token of the session, if the password changed.")))))]

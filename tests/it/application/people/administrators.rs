@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{PASSWORD, erase, log_in, newcomer, register, try_log_in};
 use crate::support::http::faults;
+use crate::support::store::execute;
 use crate::support::{Shop, ShopOptions, TestClient};
 
 /// The id of the client's user.
@@ -81,6 +82,10 @@ async fn a_new_role_applies_to_the_next_request_and_one_administrator_remains(sh
     }
     assert_eq!(erase(&root).await.problem(409), "last_admin");
 
+    let unverified = root.patch(&of_ann, json!({"role": "admin"})).await;
+    assert_eq!(unverified.problem(409), "email_not_verified");
+    assert_eq!(ann.get("/v1/me").await.expect(200)["role"], "customer");
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
     let seen = root.get(&of_ann).await;
     let changed = root.with("if-match", seen.header("etag")).patch(&of_ann, json!({"role": "admin"})).await;
     assert_eq!(changed.expect(200)["role"], "admin");
@@ -101,6 +106,25 @@ async fn a_new_role_applies_to_the_next_request_and_one_administrator_remains(sh
     let missing = "/admin/v1/users/00000000-0000-7000-8000-000000000000";
     assert_eq!(ann.patch(missing, json!({"role": "admin"})).await.problem(404), "user_not_found");
     assert_eq!(ann.get("/admin/v1/users/ann").await.problem(422), "validation");
+}
+
+on_both_engines!(an_administrator_ends_the_sessions_of_another_user);
+async fn an_administrator_ends_the_sessions_of_another_user(shop: &Shop) {
+    let server = shop.server().await;
+    let (root, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
+    let of_root = format!("/admin/v1/users/{}/sessions", id(&root).await);
+    let of_ann = format!("/admin/v1/users/{}/sessions", id(&ann).await);
+    let role = json!({"name": "support", "permissions": ["users:write"]});
+    root.post("/admin/v1/roles", role).await.expect(201);
+    let support = server.staff("support").await;
+    let other = log_in(server, "ann@example.org", PASSWORD).await;
+    support.delete(&of_ann).await.expect(204);
+    for ended in [&ann, &other] {
+        assert_eq!(ended.get("/v1/me").await.problem(401), "unauthorized_access");
+    }
+    log_in(server, "ann@example.org", PASSWORD).await;
+    assert_eq!(support.delete(&of_root).await.problem(403), "unauthorized_access");
+    root.get("/v1/me").await.expect(200);
 }
 
 on_both_engines!(one_administrator_is_left_after_concurrent_role_changes);

@@ -17,6 +17,10 @@ async fn key_of(server: &TestServer, owner: &TestClient, new: Value) -> (Value, 
     (created, client)
 }
 
+/// Gives the key `All` scopes that no key can have.
+const FORBIDDEN_SCOPES: &str =
+    r#"UPDATE api_keys SET scopes = '["api-keys:read","api-keys:write","roles:write"]' WHERE name = 'All'"#;
+
 /// The reason of a refusal.
 fn reason(problem: &Value) -> &str {
     problem["reason"].as_str().unwrap_or_default()
@@ -57,8 +61,9 @@ async fn a_key_cannot_change_how_its_user_logs_in(shop: &Shop) {
     let server = shop.server().await;
     let (ann, admin) = (newcomer(server, "ann@example.org").await, server.admin().await);
     let (created, program) = key_of(server, &ann, json!({"name": "Warehouse"})).await;
-    let scopes = json!(["api-keys:read", "api-keys:write", "roles:write"]);
-    let (_, admins) = key_of(server, &admin, json!({"name": "All", "scopes": scopes})).await;
+    let (_, admins) = key_of(server, &admin, json!({"name": "All", "scopes": ["users:write"]})).await;
+    // as if an earlier version had allowed them
+    execute(&shop.database, &[FORBIDDEN_SCOPES]).await;
     let id = created["id"].as_str().unwrap();
     let own = format!("/v1/me/api-keys/{id}");
     let foreign = format!("/admin/v1/api-keys/{id}");
@@ -92,7 +97,16 @@ async fn a_key_has_only_those_of_its_scopes_that_its_user_still_has(shop: &Shop)
     let server = shop.server().await;
     let (admin, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
     let refused = ann.post("/v1/me/api-keys", json!({"name": "A", "scopes": ["products:read"]})).await;
-    assert_eq!(refused.faults(), [("/scopes/0".to_owned(), "not_allowed".to_owned())]);
+    assert_eq!(refused.faults(), [("/scopes/0".to_owned(), "none_allowed".to_owned())]);
+    assert_eq!(refused.json()["errors"][0]["detail"], "No value is allowed.");
+    for scope in ["api-keys:read", "api-keys:write", "roles:write"] {
+        let refused =
+            admin.post("/v1/me/api-keys", json!({"name": "A", "scopes": ["users:read", scope]})).await;
+        assert_eq!(refused.faults(), [("/scopes/1".to_owned(), "not_allowed".to_owned())]);
+        let allowed = &refused.json()["errors"][0]["allowed"];
+        assert!(allowed.as_array().unwrap().contains(&json!("roles:read")), "{allowed}");
+        assert!(!allowed.as_array().unwrap().contains(&json!(scope)), "{allowed}");
+    }
 
     let scopes = json!(["products:read", "users:read"]);
     let (_, few) = key_of(server, &admin, json!({"name": "Few", "scopes": scopes})).await;
@@ -188,18 +202,18 @@ async fn a_user_has_a_hundred_keys(shop: &Shop) {
     assert_eq!(further.problem(409), "too_many_api_keys");
 }
 
-on_both_engines!(each_key_has_a_rate_limit_of_its_own);
-async fn each_key_has_a_rate_limit_of_its_own(shop: &Shop) {
+on_both_engines!(the_keys_of_a_user_share_a_rate_limit_and_leave_that_of_the_user);
+async fn the_keys_of_a_user_share_a_rate_limit_and_leave_that_of_the_user(shop: &Shop) {
     let rate_limits = RateLimitSettings { user: "2/hour".parse().ok(), ..RateLimitSettings::default() };
     let settings = Settings { rate_limits, ..Settings::default() };
-    let (first, second) = {
+    let (first, second, owner) = {
         let (unlimited, owner) = (shop.server().await, shop.server().await.customer().await);
         let (_, first) = key_of(unlimited, &owner, json!({"name": "A"})).await;
         let (_, second) = key_of(unlimited, &owner, json!({"name": "B"})).await;
-        (first, second)
+        (first, second, owner)
     };
     let server = TestServer::start_with_all(shop.store.clone(), settings).await;
-    for (client, status) in [(&first, 200), (&first, 200), (&first, 429), (&second, 200)] {
+    for (client, status) in [(&first, 200), (&second, 200), (&first, 429), (&second, 429), (&owner, 200)] {
         bearer(&server, client.header("authorization").trim_start_matches("Bearer "))
             .get("/v1/me")
             .await

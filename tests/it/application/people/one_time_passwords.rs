@@ -212,17 +212,20 @@ async fn an_administrator_without_an_app_may_only_enrol_if_the_store_requires_it
     ann.get("/admin/v1/users").await.expect(200);
 }
 
-on_both_engines!(the_owner_gets_a_notice_when_the_password_or_the_address_changes, options());
-async fn the_owner_gets_a_notice_when_the_password_or_the_address_changes(shop: &Shop) {
+on_both_engines!(the_owner_gets_a_notice_of_a_new_key_and_a_change_of_the_password_or_the_address, options());
+async fn the_owner_gets_a_notice_of_a_new_key_and_a_change_of_the_password_or_the_address(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;
+    ann.post("/v1/me/api-keys", json!({"name": "Warehouse"})).await.expect(201);
+    assert_notices(server, &["api_key_created"]).await;
     let change = json!({"password": "another horse", "current_password": PASSWORD});
     let token = ann.patch("/v1/me", change).await.header("session-token").to_owned();
-    assert_notices(server, &["password_changed"]).await;
+    assert_notices(server, &["api_key_created", "password_changed"]).await;
     let ann = super::bearer(server, &token);
     let change = json!({"email": "new@example.org", "current_password": "another horse"});
     ann.patch("/v1/me", change).await.expect(200);
     let token = crate::support::emails::token_to(server, "new@example.org").await;
     server.guest().post("/v1/email-verifications", json!({"token": token})).await.expect(204);
-    assert_notices(server, &["email_change_requested", "email_changed", "password_changed"]).await;
+    let all = ["api_key_created", "email_change_requested", "email_changed", "password_changed"];
+    assert_notices(server, &all).await;
 }

@@ -9,7 +9,7 @@ use undercroft::application::selling::holds::{HoldLimit, HoldLimits};
 use undercroft::domain::ids::{UserId, VariantId};
 use undercroft::domain::order::OrderStatus;
 
-use crate::support::http::{cart_of, checkout_body};
+use crate::support::http::{cart_of, checkout_body, faults};
 use crate::support::orders::{Sale, checkout_request, recover_payments, stock, submit};
 use crate::support::store::{cart, confirm_payment, terms, value};
 use crate::support::{Shop, ShopOptions};
@@ -79,6 +79,10 @@ on_both_engines!(the_pieces_of_an_address_and_of_an_order_are_limited, options()
 async fn the_pieces_of_an_address_and_of_an_order_are_limited(shop: &Shop) {
     let variant = shop.product().price(1000).stock(500).create().await;
     assert_eq!(hold(shop, "192.0.2.1", None, variant, 11).await, (422, "validation".into()));
+    let guest = shop.server().await.guest();
+    let path = format!("{}/checkout", cart_of(&guest, variant, 11).await);
+    let refused_by_cart = guest.post(&path, checkout_body("tok_ok")).await;
+    assert_eq!(refused_by_cart.faults(), faults([("id", "maximum")]), "the cart has too many pieces");
     assert_eq!(hold(shop, "192.0.2.1", None, variant, 10).await.0, 201);
     assert_eq!(hold(shop, "192.0.2.1", None, variant, 3).await, refused());
     assert_eq!(hold(shop, "192.0.2.1", None, variant, 2).await.0, 201);

@@ -8,6 +8,7 @@ mod callers;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use undercroft::domain::api_key::SESSION_ONLY;
 use uuid::Uuid;
 
 use self::callers::{Caller, Means, Row, rows, with_access_token, with_each_credential, with_key};
@@ -32,7 +33,6 @@ const PUBLIC: &[&str] = &[
     "GET /v1/products/{id}/reviews",
     "GET /v1/shipping-methods",
     "POST /sandbox/3ds/{reference}",
-    "POST /v1/email-verifications",
     "POST /v1/password-resets",
     "POST /v1/password-resets/confirm",
     "POST /v1/sessions",
@@ -52,19 +52,23 @@ const ANYONE: &[&str] = &[
     "POST /v1/carts",
     "POST /v1/carts/{id}/checkout",
     "POST /v1/carts/{id}/items",
+    VERIFY_EMAIL,
     "POST /v1/feature-flags/evaluations",
     "POST /v1/orders/{id}/cancel",
     "PUT /v1/carts/{id}/delivery",
     "PUT /v1/carts/{id}/discount",
     "PUT /v1/carts/{id}/items/{variant_id}",
 ];
-/// The operation that accepts a token which is not valid any more.
+/// An operation that accepts the token of a session which is not valid any more.
 const LOG_OUT: &str = "DELETE /v1/sessions";
+/// An operation that accepts the token of a session which is not valid any more.
+const VERIFY_EMAIL: &str = "POST /v1/email-verifications";
 /// The operations of users and administrators that require a session: API keys are refused.
 const WITH_SESSION: &[&str] = &[
     "DELETE /admin/v1/api-keys/{id}",
     "DELETE /admin/v1/roles/{name}",
     "DELETE /admin/v1/users/{id}",
+    "DELETE /admin/v1/users/{id}/sessions",
     "DELETE /admin/v1/users/{id}/totp",
     "DELETE /v1/me",
     "DELETE /v1/me/api-keys/{id}",
@@ -135,6 +139,20 @@ fn every_operation_has_the_policy_that_is_stated_for_it() {
     }
 }
 
+#[test]
+fn what_requires_a_session_alone_is_no_scope_of_a_key() {
+    let document = document();
+    let (mut by_key, mut by_session) = (BTreeSet::new(), BTreeSet::new());
+    for operation in operations(&document) {
+        let required = &operation.described["x-required-permission"];
+        let Some(required) = required.as_str() else { continue };
+        let needs_session = WITH_SESSION.contains(&operation.to_string().as_str());
+        if needs_session { &mut by_session } else { &mut by_key }.insert(required.to_owned());
+    }
+    let stated: BTreeSet<_> = SESSION_ONLY.iter().map(ToString::to_string).collect();
+    assert_eq!(&by_session - &by_key, stated);
+}
+
 /// What the policy and the ownership of the resource require.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
@@ -157,7 +175,9 @@ impl Row {
         };
         match Policy::stated(operation) {
             Policy::Public => return Expected::Allowed,
-            Policy::Anyone if operation.to_string() == LOG_OUT => return Expected::Allowed,
+            Policy::Anyone if [LOG_OUT, VERIFY_EMAIL].contains(&operation.to_string().as_str()) => {
+                return Expected::Allowed;
+            }
             Policy::Anyone if self.caller == Caller::EndedSession && self.means != Means::Cookie => {
                 return Expected::Refused(401);
             }

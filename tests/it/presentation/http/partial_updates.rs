@@ -10,8 +10,7 @@ use crate::support::http::faults;
 use crate::support::{Shop, TestClient};
 
 /// The members that `null` removes.
-const NULLABLE: [&str; 7] =
-    ["birth_date", "ends_at", "minimum", "staff_role", "starts_at", "tax_class", "usage_limit"];
+const NULLABLE: [&str; 6] = ["ends_at", "minimum", "staff_role", "starts_at", "tax_class", "usage_limit"];
 
 on_both_engines!(null_is_a_fault_of_a_member_that_cannot_be_removed);
 async fn null_is_a_fault_of_a_member_that_cannot_be_removed(shop: &Shop) {

@@ -1,6 +1,7 @@
 //! The callers of the matrix, with each kind of credential.
 
 use serde_json::{Value, json};
+use undercroft::domain::api_key::SESSION_ONLY;
 use uuid::Uuid;
 
 use super::FEW;
@@ -49,7 +50,11 @@ pub(super) fn with_each_credential(server: &TestServer, bearer: TestClient) -> [
 pub(super) async fn with_key(server: &TestServer, owner: &TestClient, means: Means) -> TestClient {
     let permissions = owner.get("/admin/v1/permissions").await;
     let all = permissions.json()["items"].as_array().cloned().unwrap_or_default();
-    let scopes: Vec<_> = all.iter().map(|permission| permission["name"].clone()).collect();
+    let scopes: Vec<_> = all
+        .iter()
+        .map(|permission| permission["name"].clone())
+        .filter(|name| SESSION_ONLY.iter().all(|other| *name != json!(other)))
+        .collect();
     let scopes = if means == Means::ApiKeyOfFewScopes { vec![json!(FEW)] } else { scopes };
     let new = json!({"name": "Key", "scopes": scopes, "lifetime_days": 1});
     let created = owner.post("/v1/me/api-keys", new).await.expect(201);
