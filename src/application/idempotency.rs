@@ -197,7 +197,7 @@ pub(crate) async fn request_provider<R: ProviderRequest>(
 
         let outcome = if R::is_pending(&begun) { R::call(&store, &begun).await? } else { None };
 
-        let given = (store.clone(), begun, outcome, responder);
+        let given = (store.clone(), Called { begun, outcome }, responder);
         store.database().write(given, conclude_request::<R>).await
     });
     task.await.unwrap_or_else(|error| Err(Technical::internal(error).into()))
@@ -229,10 +229,16 @@ async fn begin_request<R: ProviderRequest>(
     }
 }
 
+/// A request for which the provider was called, with the outcome that it reported, if any.
+struct Called<R: ProviderRequest> {
+    begun: R::Begun,
+    outcome: Option<R::Outcome>,
+}
+
 /// Applies the outcome and stores the response.
 async fn conclude_request<R: ProviderRequest>(
     work: &mut UnitOfWork,
-    (store, begun, outcome, responder): &(Store, R::Begun, Option<R::Outcome>, Responder<R::Value>),
+    (store, Called { begun, outcome }, responder): &(Store, Called<R>, Responder<R::Value>),
 ) -> Result<StoredResponse, Failure> {
     if let Some(key) = &responder.key {
         IdempotencyRepository(work).respond_ahead(key);
