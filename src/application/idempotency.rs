@@ -97,10 +97,29 @@ where
         + Sync
         + 'static,
 {
+    Ok(once_with_value(store, responder, given, work).await?.0)
+}
+
+/// Runs `work` as [`once`] does; returns its value with the response, if it was run and committed.
+pub(crate) async fn once_with_value<A, T, F>(
+    store: &Store,
+    responder: Responder<T>,
+    given: A,
+    work: F,
+) -> Result<(StoredResponse, Option<T>), Failure>
+where
+    A: Send + Sync + 'static,
+    T: Send + Sync + 'static,
+    F: AsyncFn(&mut UnitOfWork, &A) -> Result<T, Failure>
+        + for<'a> WorkFn<'a, A, Result<T, Failure>>
+        + Send
+        + Sync
+        + 'static,
+{
     let given = (store.clone(), responder.clone(), given, work);
     match store.database().write(given, run_once::<A, T, F>).await {
-        Ok(response) => Ok(response),
-        Err(failure) => responder.fail(store, failure).await,
+        Ok(responded) => Ok(responded),
+        Err(failure) => Ok((responder.fail(store, failure).await?, None)),
     }
 }
 
@@ -108,7 +127,7 @@ where
 async fn run_once<A, T, F>(
     unit_of_work: &mut UnitOfWork,
     (store, responder, given, work): &(Store, Responder<T>, A, F),
-) -> Result<StoredResponse, Failure>
+) -> Result<(StoredResponse, Option<T>), Failure>
 where
     A: Send + Sync + 'static,
     T: Send + Sync + 'static,
@@ -117,12 +136,13 @@ where
     if let Some(key) = &responder.key {
         match claim(unit_of_work, store, key, None).await? {
             Claimed::New | Claimed::Begun { abandoned: true, .. } => {}
-            Claimed::Responded(response) => return Ok(response),
+            Claimed::Responded(response) => return Ok((response, None)),
             Claimed::Begun { abandoned: false, .. } => return Err(Conflict::IdempotencyInProgress.into()),
         }
     }
     let value = work(unit_of_work, given).await?;
-    responder.respond(unit_of_work, store, &value).await
+    let response = responder.respond(unit_of_work, store, &value).await?;
+    Ok((response, Some(value)))
 }
 
 /// A use case that calls a payment provider between two transactions.

@@ -134,6 +134,15 @@ pub fn token_hash(token: &str) -> Vec<u8> {
     Sha256::digest(token).to_vec()
 }
 
+/// The data of a user at one moment: the account, the preferences, orders with their payments, notifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UserData {
+    /// The user.
+    pub user_id: UserId,
+    /// The number of changes of the data.
+    pub version: i64,
+}
+
 /// The preferences of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preferences {

@@ -116,6 +116,7 @@ async fn credit(
         now: work.now(),
         currency: invoice.currency,
         discount_code: None,
+        kept_discount: None,
         country: invoice.country,
         shipping: &ShippingChoice::NotCharged,
     };

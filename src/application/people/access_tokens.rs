@@ -16,7 +16,8 @@ use crate::domain::access_token::{
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::permission::Permissions;
 use crate::domain::time::later;
-use crate::domain::user::{Role, Session, User};
+use crate::domain::user::{Role, Session, User, UserData};
+use crate::infrastructure::cache::{LoadError, Own};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::middleware::jwt::{Algorithm, Expected, KeySet, TokenSigner, stated_key, verify};
@@ -128,13 +129,16 @@ pub(super) async fn by_session(
     user_id: UserId,
     session_id: SessionId,
 ) -> Result<Option<Principal>, Failure> {
-    let sessions = sessions::of_user(store, user_id).await?;
-    if sessions.iter().all(|session| session.id() != session_id) {
+    let sessions = sessions::of_user_with_version(store, user_id).await?;
+    let Some((_, version)) = sessions.into_iter().find(|(session, _)| session.id() == session_id) else {
         return Ok(None);
-    }
-    let mut connection = store.database().read().await?;
-    let Some(user) = connection.find::<User>(user_id).await? else { return Ok(None) };
-    Ok(Some(Principal::new(user, Means::AccessToken { session_id }, Permissions::NONE)))
+    };
+    let key = Own { data: UserData { user_id, version }, key: () };
+    let user = match store.infrastructure.caches.own().user.value(&key).await {
+        Err(LoadError::Missing) => return Ok(None),
+        found => User::clone(&found?.0),
+    };
+    Ok(Some(Principal::new((user, version), Means::AccessToken { session_id }, Permissions::NONE)))
 }
 
 /// Returns the public keys as a JSON Web Key Set has them.

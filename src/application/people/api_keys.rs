@@ -110,9 +110,9 @@ fn check_scopes(permissions: Permissions, scopes: &[Permission]) -> Result<(), F
     Err(ValidationException::one(format!("/scopes/{index}").as_str(), Fault::NotAllowed { allowed }).into())
 }
 
-/// Returns the key with this hash of its text, and its user; `None` if it was revoked or has expired. The use is
-/// recorded, at most once in [`USE_INTERVAL`].
-pub async fn by_hash(store: &Store, key_hash: &[u8]) -> Result<Option<(User, ApiKey)>, Failure> {
+/// Returns the key with this hash of its text, and its user with the version of the user's data; `None` if the key was
+/// revoked or has expired. The use is recorded, at most once in [`USE_INTERVAL`].
+pub async fn by_hash(store: &Store, key_hash: &[u8]) -> Result<Option<((User, i64), ApiKey)>, Failure> {
     let now = store.now();
     let mut connection = store.database().read().await?;
     let found = ApiKeyRepository(&mut connection).by_hash(key_hash, now).await?;

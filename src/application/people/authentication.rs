@@ -10,7 +10,7 @@ use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::guards::{Credentials, Means, Principal};
 
 use crate::infrastructure::middleware::jwt::stated_issuer;
-use crate::infrastructure::repositories::StaffRoleRepository;
+use crate::infrastructure::repositories::{StaffRoleRepository, UserRepository};
 
 use super::{access_tokens, api_keys, identities, sessions};
 
@@ -63,9 +63,12 @@ async fn by_signed_token(store: &Store, text: &str) -> Result<Option<Principal>,
 }
 
 async fn by_issuer(store: &Store, user_id: UserId) -> Result<Option<Principal>, Failure> {
-    let user: Option<User> = store.database().read().await?.find(user_id).await?;
+    let mut connection = store.database().read().await?;
+    let version = UserRepository(&mut connection).data_version(user_id).await?;
+    let user: Option<User> = connection.find(user_id).await?;
+    drop(connection);
     match user.filter(|user| user.erased_at.is_none()) {
-        Some(user) => identities::by_user(store, user).await.map(Some),
+        Some(user) => identities::by_user(store, (user, version)).await.map(Some),
         None => Ok(None),
     }
 }
@@ -80,7 +83,7 @@ async fn by_api_key(store: &Store, text: &str) -> Result<Option<Principal>, Fail
 async fn by_key_hash(store: &Store, key_hash: &[u8]) -> Result<Option<Principal>, Failure> {
     let Some((user, api_key)) = api_keys::by_hash(store, key_hash).await? else { return Ok(None) };
     let mut connection = store.database().read().await?;
-    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user).await?;
+    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user.0).await?;
     Ok(Some(Principal::new(user, Means::ApiKey(api_key), permissions)))
 }
 

@@ -38,7 +38,14 @@ pub(super) async fn by_text(
             let write = store.database().write(given, async |work, (provider, subject, email, terms)| {
                 link(work, (provider, subject), email, *terms).await
             });
-            write.await?
+            match write.await? {
+                Some(user) => {
+                    let mut connection = store.database().read().await?;
+                    let version = UserRepository(&mut connection).data_version(user.id).await?;
+                    Some((user, version))
+                }
+                None => None,
+            }
         }
         (None, None) => None,
     };
@@ -46,10 +53,10 @@ pub(super) async fn by_text(
     by_user(store, user).await.map(Some)
 }
 
-/// Returns a user with a token of the issuer.
-pub(super) async fn by_user(store: &Store, user: User) -> Result<Principal, Failure> {
+/// Returns a user, at a version of the user's data, with a token of the issuer.
+pub(super) async fn by_user(store: &Store, user: (User, i64)) -> Result<Principal, Failure> {
     let mut connection = store.database().read().await?;
-    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user).await?;
+    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user.0).await?;
     Ok(Principal::new(user, Means::IssuerToken, permissions))
 }
 
@@ -67,7 +74,7 @@ async fn link(
     terms: IdentityTerms,
 ) -> Result<Option<User>, Failure> {
     work.lock_name(&format!("identity {provider} {subject}")).await?;
-    if let Some(known) = IdentityRepository(work).user(provider, subject).await? {
+    if let Some((known, _)) = IdentityRepository(work).user(provider, subject).await? {
         return Ok(Some(known));
     }
     let user = match UserRepository(work).by_email(email).await? {

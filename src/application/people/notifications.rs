@@ -1,36 +1,27 @@
 //! The notifications of a user: listed, counted, marked as read.
 
 use crate::domain::ids::{NotificationId, UserId};
-use crate::domain::notification::{Channel, Notification};
+use crate::domain::notification::Channel;
+use crate::domain::user::UserData;
+use crate::infrastructure::cache::{Inbox, NewestNotifications, Own, Private};
 use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::{NotificationFilter, NotificationRepository, Page};
+use crate::infrastructure::repositories::{NotificationFilter, NotificationRepository};
 
 use crate::application::Store;
 
-/// A page of a user's notifications.
-#[derive(Debug, Clone)]
-pub struct Inbox {
-    /// The page, newest first.
-    pub page: Page<Notification>,
-    /// The number of unread notifications in all pages.
-    pub unread: i64,
-}
-
-/// Returns a page of a user's notifications in the app: all of them, or the unread ones.
+/// Returns a page of the notifications in the app of the user who sends the request: all of them, or the unread ones.
 pub async fn inbox(
     store: &Store,
-    user_id: UserId,
-    unread: bool,
-    limit: usize,
+    data: UserData,
+    key: NewestNotifications,
     cursor: Option<&str>,
-) -> Result<Inbox, Failure> {
-    let request = store.database().page_request(limit, cursor);
-    let filter = |unread| NotificationFilter { user_id, channel: Some(Channel::InApp), unread };
-
-    let mut connection = store.database().read().await?;
-    let mut notifications = NotificationRepository(&mut connection);
-    let page = notifications.list(&filter(unread), &request).await?;
-    Ok(Inbox { page, unread: notifications.count(&filter(true)).await? })
+) -> Result<Private<Inbox>, Failure> {
+    if cursor.is_none() {
+        return Ok(store.infrastructure.caches.own().notification.value(&Own { data, key }).await?.0);
+    }
+    let NewestNotifications { unread, limit } = key;
+    let filter = NotificationFilter { user_id: data.user_id, channel: Some(Channel::InApp), unread };
+    Ok(Private::new(Inbox::read(store.database(), &filter, limit, cursor).await?))
 }
 
 /// Marks one notification of a user as read.

@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
-use crate::domain::user::Preferences;
+use crate::domain::user::{Preferences, UserData};
+use crate::infrastructure::cache::{Own, Private};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{PreferencesRepository, UnitOfWork};
 
@@ -27,9 +28,10 @@ pub struct ReplacePreferences {
     pub marketing_consent: bool,
 }
 
-/// Returns the preferences of a user.
-pub async fn preferences(store: &Store, user_id: UserId) -> Result<Preferences, Failure> {
-    Ok(PreferencesRepository(&mut store.database().read().await?).of(user_id).await?)
+/// Returns the preferences of the user who sends the request.
+pub async fn preferences(store: &Store, data: UserData) -> Result<Private<Preferences>, Failure> {
+    let cache = &store.infrastructure.caches.own().user_preference;
+    Ok(cache.value(&Own { data, key: () }).await?.0)
 }
 
 /// Replaces the preferences of a user.

@@ -245,6 +245,17 @@ pub async fn of_user(store: &Store, user_id: UserId) -> Result<Vec<Session>, Fai
     Ok(SessionRepository(&mut connection).of_user(user_id, now, idle_since).await?)
 }
 
+/// Returns the sessions of a user that have not ended, the newest first, each with the version of the user's data.
+pub(super) async fn of_user_with_version(
+    store: &Store,
+    user_id: UserId,
+) -> Result<Vec<(Session, i64)>, Failure> {
+    let now = store.now();
+    let idle_since = earlier(now, store.terms.session_idle);
+    let mut connection = store.database().read().await?;
+    Ok(SessionRepository(&mut connection).of_user_with_version(user_id, now, idle_since).await?)
+}
+
 /// Ends a session of a user.
 ///
 /// # Errors

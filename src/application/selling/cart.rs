@@ -22,7 +22,7 @@ use crate::infrastructure::repositories::{
 
 use super::priced_cart::{NotPriced, PricedCart, PricedCartLine, price, price_with};
 use super::quote::ShippingChoice;
-use crate::application::idempotency::{Responder, once};
+use crate::application::idempotency::{Responder, once_with_value};
 use crate::application::{Store, Terms, check_version};
 
 /// Selects a cart.
@@ -59,10 +59,10 @@ pub async fn create(
     responder: Responder<PricedCart>,
 ) -> Result<StoredResponse, Failure> {
     let given = (Arc::clone(&store.terms), user_id, currency);
-    once(store, responder, given, async |work, (terms, user_id, currency)| {
+    let created = once_with_value(store, responder, given, async |work, (terms, user_id, currency)| {
         create_in(work, terms, *user_id, *currency).await
-    })
-    .await
+    });
+    Ok(kept(store, created.await?))
 }
 
 async fn create_in(
@@ -92,25 +92,6 @@ async fn create_in(
     price(work, terms, now, cart).await
 }
 
-/// Returns a cart with its prices, also an ordered one.
-pub async fn cart(store: &Store, selector: CartSelector) -> Result<PricedCart, Failure> {
-    let mut connection = store.database().read().await?;
-    let now = store.now();
-    let cart = CartRepository(&mut connection).by_id(selector.id).await?;
-    let cart = cart.filter(|cart| {
-        is_of(cart, selector.user_id) && cart.status != CartStatus::Merged && cart.expires_at > now
-    });
-    price(&mut connection, &store.terms, now, cart.ok_or(NotFound::Cart)?).await
-}
-
-/// Returns the open cart of a user with its prices, the newest if there are several.
-pub async fn cart_of(store: &Store, user_id: UserId) -> Result<PricedCart, Failure> {
-    let mut connection = store.database().read().await?;
-    let now = store.now();
-    let cart = CartRepository(&mut connection).open_of(user_id, now).await?;
-    price(&mut connection, &store.terms, now, cart.ok_or(NotFound::Cart)?).await
-}
-
 /// Changes a cart and returns it with its prices.
 pub async fn change(
     store: &Store,
@@ -121,7 +102,9 @@ pub async fn change(
     let write = store.database().write(given, async |work, (terms, selector, change)| {
         change_in(work, terms, *selector, change).await
     });
-    write.await
+    let priced = write.await?;
+    keep(store, &priced);
+    Ok(priced)
 }
 
 /// Changes a cart, once for each idempotency key.
@@ -132,10 +115,23 @@ pub async fn change_once(
     responder: Responder<PricedCart>,
 ) -> Result<StoredResponse, Failure> {
     let given = (Arc::clone(&store.terms), selector, change);
-    once(store, responder, given, async |work, (terms, selector, change)| {
+    let changed = once_with_value(store, responder, given, async |work, (terms, selector, change)| {
         change_in(work, terms, *selector, change).await
-    })
-    .await
+    });
+    Ok(kept(store, changed.await?))
+}
+
+/// Keeps the cart of a response, if it was changed for this request.
+fn kept(store: &Store, (response, priced): (StoredResponse, Option<PricedCart>)) -> StoredResponse {
+    if let Some(priced) = &priced {
+        keep(store, priced);
+    }
+    response
+}
+
+/// Keeps a cart that was committed for the next read of it.
+fn keep(store: &Store, committed: &PricedCart) {
+    store.infrastructure.caches.own().cart.keep_committed(committed.cart.clone());
 }
 
 async fn change_in(
@@ -255,7 +251,8 @@ fn fits(terms: &Terms, own: &Cart, guest: &Cart) -> bool {
     own.currency == guest.currency && own.lines.len() + new <= terms.cart_bounds.max_lines
 }
 
-fn is_of(cart: &Cart, user_id: Option<UserId>) -> bool {
+/// Returns whether a user, or a guest (`None`), has access to a cart.
+pub(super) fn is_of(cart: &Cart, user_id: Option<UserId>) -> bool {
     cart.user_id.is_none() || cart.user_id == user_id
 }
 

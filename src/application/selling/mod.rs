@@ -10,3 +10,4 @@ pub mod priced_cart;
 pub mod queries;
 pub mod quote;
 pub mod rates;
+pub mod shown_cart;

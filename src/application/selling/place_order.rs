@@ -89,6 +89,7 @@ pub async fn place_order(
         now: work.now(),
         currency: draft.currency,
         discount_code: draft.discount_code.as_deref(),
+        kept_discount: None,
         country: draft.shipping_address.country,
         shipping: &draft.shipping,
     };

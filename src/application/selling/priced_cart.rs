@@ -78,13 +78,34 @@ pub(super) async fn price_with(
     cart: Cart,
     shipping: &ShippingChoice,
 ) -> Result<PricedCart, Failure> {
-    let country = cart.delivery.country().unwrap_or(terms.default_country);
     let variants: Vec<VariantId> = cart.lines.iter().map(|line| line.variant_id).collect();
-    let discount_code = cart.discount_code.as_deref();
-    let request = QuoteRequest { now, currency: cart.currency, discount_code, country, shipping };
+    let request = quote_request(terms, now, &cart, shipping);
     quote_ahead(connection, request);
-    let mut known = ProductRepository(connection).offers(&variants).await?;
-    let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(variants.len()), Vec::new(), Vec::new());
+    let offers = ProductRepository(connection).offers(&variants).await?;
+    let (lines, quote) = price_lines(connection, &cart, request, offers).await?;
+    Ok(PricedCart { cart, lines, quote })
+}
+
+/// Returns what the prices of a cart depend on beside its lines.
+pub(super) fn quote_request<'a>(
+    terms: &Terms,
+    now: Timestamp,
+    cart: &'a Cart,
+    shipping: &'a ShippingChoice,
+) -> QuoteRequest<'a> {
+    let country = cart.delivery.country().unwrap_or(terms.default_country);
+    let discount_code = cart.discount_code.as_deref();
+    QuoteRequest { now, currency: cart.currency, discount_code, kept_discount: None, country, shipping }
+}
+
+/// Computes the prices of the lines of a cart from the offers of its variants.
+pub(super) async fn price_lines(
+    connection: &mut Connection,
+    cart: &Cart,
+    request: QuoteRequest<'_>,
+    mut known: Vec<Offer>,
+) -> Result<(Vec<PricedCartLine>, Quote), Failure> {
+    let (mut lines, mut quoted, mut offers) = (Vec::with_capacity(known.len()), Vec::new(), Vec::new());
     let mut subtotal = 0;
     for &line in &cart.lines {
         let Some(at) = known.iter().position(|offer| offer.variant_id == line.variant_id) else { continue };
@@ -101,7 +122,7 @@ pub(super) async fn price_with(
     for line in lines.iter_mut().filter(|line| line.not_priced.is_none()) {
         line.priced = priced.next().copied();
     }
-    Ok(PricedCart { cart, lines, quote })
+    Ok((lines, quote))
 }
 
 /// Adds the price of a line to the subtotal of the lines before.

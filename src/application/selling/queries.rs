@@ -1,16 +1,16 @@
 //! Queries on orders with their payments, payment operations and invoices. Handlers check access before they call these
 //! functions.
 
-use std::collections::HashMap;
-
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::invoice::{Invoice, InvoiceKind};
 use crate::domain::order::Order;
 use crate::domain::payment::PaymentOperation;
 use crate::domain::placed_order::PlacedOrder;
-use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
+use crate::domain::user::UserData;
+use crate::infrastructure::cache::{NewestOrders, Own, Private};
+use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{
-    InvoiceRepository, OrderFilter, OrderRepository, Page, PaymentRepository,
+    InvoiceRepository, OrderFilter, Page, PaymentRepository, list_placed_orders,
 };
 
 use crate::application::Store;
@@ -24,20 +24,21 @@ pub async fn orders(
     cursor: Option<&str>,
 ) -> Result<Page<PlacedOrder>, Failure> {
     let request = store.database().page_request(limit, cursor);
-    let mut connection = store.database().read().await?;
-    let Page { items, next } = OrderRepository(&mut connection).list(filter, &request).await?;
-    let ids: Vec<OrderId> = items.iter().map(|order| order.id).collect();
-    let payments = PaymentRepository(&mut connection).by_orders(&ids).await?;
-    let mut payments: HashMap<_, _> =
-        payments.into_iter().map(|payment| (payment.order_id, payment)).collect();
-    let with_payment = |order: Order| {
-        let payment = payments.remove(&order.id);
-        let payment =
-            payment.ok_or_else(|| Technical::internal(format!("order {} has no payment", order.id)))?;
-        Ok(PlacedOrder { order, payment })
-    };
-    let items: Result<Vec<_>, Technical> = items.into_iter().map(with_payment).collect();
-    Ok(Page { items: items?, next })
+    Ok(list_placed_orders(&mut store.database().read().await?, filter, &request).await?)
+}
+
+/// Returns a page of the orders of the user who sends the request, with their payments, newest first.
+pub async fn own_orders(
+    store: &Store,
+    data: UserData,
+    key: NewestOrders,
+    cursor: Option<&str>,
+) -> Result<Private<Page<PlacedOrder>>, Failure> {
+    if cursor.is_none() {
+        return Ok(store.infrastructure.caches.own().order.value(&Own { data, key }).await?.0);
+    }
+    let filter = OrderFilter { user_id: Some(data.user_id), status: key.status, number: None };
+    Ok(Private::new(orders(store, &filter, key.limit, cursor).await?))
 }
 
 /// Returns the order of a payment, with the payment.

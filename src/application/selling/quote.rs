@@ -30,6 +30,9 @@ pub struct QuoteRequest<'a> {
     pub currency: Currency,
     /// The discount code.
     pub discount_code: Option<&'a str>,
+    /// The discount with this code, if a cache has it: then only its uses are read from the database. `None` for what
+    /// is charged.
+    pub kept_discount: Option<&'a Discount>,
     /// The country whose tax rules and shipping rates apply.
     pub country: Country,
     /// The shipping method.
@@ -150,8 +153,10 @@ pub async fn quote(
 /// Sends the queries of [`quote_offers`] ahead, together with the next statement.
 pub(super) fn quote_ahead(connection: &mut Connection, request: QuoteRequest<'_>) {
     TaxRepository(connection).for_country_ahead(request.country);
-    if let Some(code) = request.discount_code {
-        DiscountRepository(connection).by_code_ahead(code);
+    match (request.discount_code, request.kept_discount) {
+        (_, Some(kept)) if kept.usage_limit.is_some() => DiscountRepository(connection).uses_ahead(kept.id),
+        (_, Some(_)) | (None, None) => {}
+        (Some(code), None) => DiscountRepository(connection).by_code_ahead(code),
     }
     if *request.shipping != ShippingChoice::NotCharged {
         ShippingRepository(connection).active_ahead();
@@ -256,9 +261,13 @@ async fn discount(
 ) -> Result<(Option<Discount>, Option<InvalidDiscountCodeException>), Failure> {
     let Some(code) = request.discount_code else { return Ok((None, None)) };
     let refused = |reason| InvalidDiscountCodeException { discount_code: code.to_owned(), reason };
-    let Some(discount) = DiscountRepository(connection).by_code(code).await? else {
-        return Ok((None, Some(refused(None))));
+    let mut discounts = DiscountRepository(connection);
+    let found = match request.kept_discount {
+        Some(kept) if kept.usage_limit.is_none() => Some(kept.clone()),
+        Some(kept) => discounts.uses(kept.id).await?.map(|used| Discount { used, ..kept.clone() }),
+        None => discounts.by_code(code).await?,
     };
+    let Some(discount) = found else { return Ok((None, Some(refused(None)))) };
     match discount.applies(request.now, goods) {
         Ok(()) => Ok((Some(discount), None)),
         Err(reason) => Ok((None, Some(refused(Some(reason))))),

@@ -89,6 +89,7 @@ where
     {
         let entries = moka::sync::Cache::builder()
             .max_capacity(policy.max_bytes)
+            .time_to_live(policy.ttl + policy.stale.max(policy.fail_safe))
             .weigher(|_, entry: &Arc<Entry<V>>| entry.weight())
             .build();
         Self(Arc::new(Inner {
@@ -98,7 +99,7 @@ where
             counters: Counters::default(),
             policy,
             drops,
-            shared,
+            shared: shared.filter(|_| V::IS_SHARED),
             context,
         }))
     }
@@ -143,6 +144,52 @@ where
         let (entry, origin) = self.get(key).await?;
         let value = entry.value().cloned().ok_or(LoadError::Missing)?;
         Ok((value, origin))
+    }
+
+    /// Returns the values of keys, in no order, without those that there are not. One that is not kept is loaded as by
+    /// [`Cached::get`]; several are loaded together by `load`, for this reader alone.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if the load fails.
+    pub async fn get_all<F>(&self, keys: &[K], load: impl FnOnce(Vec<K>) -> F) -> Result<Vec<V>, LoadError<E>>
+    where
+        F: Future<Output = Result<Vec<(K, Loaded<V>)>, E>>,
+    {
+        let inner = &*self.0;
+        let (began, now) = (inner.drops.now(), inner.context.clock.now());
+        let is_fresh = |entry: &Arc<Entry<V>>| entry.is_current(&inner.drops) && now < entry.fresh_until;
+        let (mut values, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
+        for key in keys {
+            match inner.entries.get(key).filter(is_fresh) {
+                Some(entry) => {
+                    inner.counters.hit();
+                    values.extend(entry.value().cloned());
+                }
+                None => missing.push(key.clone()),
+            }
+        }
+        match missing.as_slice() {
+            [] => {}
+            [key] => values.extend(self.get(key).await?.0.value().cloned()),
+            _ => {
+                inner.counters.loaded();
+                let loaded = timeout(inner.policy.hard_timeout, load(missing)).await;
+                let loaded = loaded
+                    .map_err(|_| LoadError::TimedOut)
+                    .and_then(|found| found.map_err(LoadError::Failed));
+                for (key, loaded) in loaded.inspect_err(|_| inner.counters.failed())? {
+                    values.extend(self.keep(key, self.entry(loaded, began)).value().cloned());
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// Keeps the value of a key that names its version, without a load: a transaction has committed it.
+    pub fn put(&self, key: K, committed: Loaded<V>) {
+        let entry = self.entry(committed, self.0.drops.now());
+        self.keep(key, entry);
     }
 
     /// Waits for a load, and for a second one if the first began before a drop of what it loaded.

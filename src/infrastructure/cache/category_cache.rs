@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Tiers;
 use super::cached::Cached;
 use super::entry::Loaded;
 use super::policy::Policy;
 use super::rendered::Rendered;
 use super::tag::Tag;
+use super::tiers::Tiers;
 use crate::domain::category::Category;
 use crate::infrastructure::repositories::{CategoryRepository, Database, DatabaseError};
 

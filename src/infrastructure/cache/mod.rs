@@ -7,23 +7,35 @@
 //! An entry has tags, and is current as long as no transaction dropped one of them since its load began
 //! ([`Drops`]). What transactions drop follows from the rows that they wrote and is an event of the same commit. Before
 //! a cache is used, [`Invalidations`] reads those that were committed since the last look: [`Caches::current`] is the
-//! only way to the caches of the store. No message has to arrive for a cache to be right, and a Redis that is away,
-//! slow, or has lost or kept what it should not costs loads, and no more.
+//! only way to the caches with tags. No message has to arrive for a cache to be right, and a Redis that is away, slow,
+//! or has lost or kept what it should not costs loads, and no more.
+//!
+//! What belongs to one shopper has no tags: its key has a version, which the reader's request reads from the database
+//! anyway, with the credentials or in place of the cart ([`OwnMembers`]). It is [`Private`]: not in Redis.
 //!
 //! # Adding one
 //!
-//! 1. Write `<name>_cache.rs` with the type of the keys, a policy and a loader that returns the tags of what it read.
-//! 2. Add its `mod` and `pub use` lines, a field of [`Members`], and its line in [`Members::new`].
+//! 1. Write `<name>_cache.rs` with the type of the keys, a policy and a loader that returns the tags of what it
+//!    read; or with keys of [`Own`] and [`Private`] values, if it belongs to a user.
+//! 2. Add its `mod` and `pub use` lines, a field of [`Members`] or [`OwnMembers`], its line in `new` there, and one in
+//!    [`Caches::states`].
 
 mod cached;
+mod cart_cache;
 mod catalogue;
 mod category_cache;
 mod counters;
+mod discount_cache;
 mod drops;
 mod entry;
 mod flights;
 mod invalidations;
+mod inventory_cache;
+mod notification_cache;
+mod order_cache;
+mod own;
 mod policy;
+mod private;
 mod product_cache;
 mod redis;
 mod redis_store;
@@ -31,21 +43,29 @@ mod rendered;
 mod search_cache;
 mod shared_tier;
 mod tag;
+mod tiers;
 mod url;
+mod user_cache;
+mod user_preference_cache;
 
 use std::fmt;
-use std::future::Future;
-use std::hash::Hash;
 use std::sync::Arc;
 
 pub use self::cached::{Cached, LoadError, Origin};
+pub use self::cart_cache::{CartCache, CartVersion};
 pub use self::catalogue::{ListKey, PageError};
 pub use self::category_cache::{CategoryCache, Tree};
 pub use self::counters::Counts;
+pub use self::discount_cache::DiscountCache;
 pub use self::drops::{Drops, Position, Stamp};
 pub use self::entry::{Entry, Loaded};
 pub use self::invalidations::Invalidations;
+pub use self::inventory_cache::InventoryCache;
+pub use self::notification_cache::{Inbox, NewestNotifications, NotificationCache};
+pub use self::order_cache::{NewestOrders, OrderCache};
+pub use self::own::Own;
 pub use self::policy::Policy;
+pub use self::private::Private;
 pub use self::product_cache::{ListingCache, ProductCache, ProductName};
 pub use self::redis::{Redis, RedisUnavailable};
 pub use self::redis_store::EntriesInRedis;
@@ -53,9 +73,11 @@ pub use self::rendered::{Form, Rendered};
 pub use self::search_cache::SearchCache;
 pub use self::shared_tier::{Shape, SharedStore, SharedTier};
 pub use self::tag::Tag;
+pub use self::tiers::Tiers;
 pub use self::url::{CacheUrl, InvalidCacheUrl};
+pub use self::user_cache::UserCache;
+pub use self::user_preference_cache::UserPreferenceCache;
 use super::repositories::{Database, DatabaseError};
-use crate::domain::context::Context;
 
 /// The caches of a store. Clones share them.
 #[derive(Clone)]
@@ -64,9 +86,10 @@ pub struct Caches(Arc<Shared>);
 struct Shared {
     invalidations: Invalidations,
     members: Members,
+    own: OwnMembers,
 }
 
-/// The members.
+/// The members that are dropped by tags.
 pub struct Members {
     /// Products by id and by slug.
     pub product: ProductCache,
@@ -76,6 +99,24 @@ pub struct Members {
     pub search: SearchCache,
     /// The category tree.
     pub category: CategoryCache,
+    /// Discounts by code.
+    pub discount: DiscountCache,
+    /// The offers of variants with their available stock.
+    pub inventory: InventoryCache,
+}
+
+/// The members that are kept for a version, which their readers read from the database: what belongs to one shopper.
+pub struct OwnMembers {
+    /// Users by id.
+    pub user: UserCache,
+    /// The preferences of users.
+    pub user_preference: UserPreferenceCache,
+    /// The newest orders of users.
+    pub order: OrderCache,
+    /// The newest notifications of users.
+    pub notification: NotificationCache,
+    /// Carts with their lines.
+    pub cart: CartCache,
 }
 
 /// What a cache counted and keeps.
@@ -89,22 +130,13 @@ pub struct CacheState {
     pub bytes: u64,
 }
 
-/// What the caches of a process have in common.
-pub struct Tiers {
-    /// The sources of time and randomness.
-    pub context: Context,
-    /// What was dropped.
-    pub drops: Arc<Drops>,
-    /// The second tier, if there is one.
-    pub shared: Option<SharedTier>,
-}
-
 impl Caches {
     /// Returns the caches over a database, with a second tier if there is one.
     pub fn new(database: &Database, shared: Option<SharedTier>) -> Self {
         let tiers = Tiers { context: database.context().clone(), drops: Arc::default(), shared };
         let invalidations = Invalidations::new(database.clone(), Arc::clone(&tiers.drops));
-        Self(Arc::new(Shared { invalidations, members: Members::new(&tiers, database) }))
+        let (members, own) = (Members::new(&tiers, database), OwnMembers::new(&tiers, database));
+        Self(Arc::new(Shared { invalidations, members, own }))
     }
 
     /// Returns the caches, after everything was dropped that was invalidated before this call.
@@ -117,10 +149,28 @@ impl Caches {
         Ok(&self.0.members)
     }
 
+    /// Returns the caches whose keys have a version. Nothing has to be caught up with: the reader has read the version.
+    pub fn own(&self) -> &OwnMembers {
+        &self.0.own
+    }
+
     /// Returns what each cache counted and keeps.
-    pub fn states(&self) -> [CacheState; 4] {
-        let Members { product, listing, search, category } = &self.0.members;
-        [product.state(), listing.state(), search.state(), category.state()]
+    pub fn states(&self) -> [CacheState; 11] {
+        let Members { product, listing, search, category, discount, inventory } = &self.0.members;
+        let OwnMembers { user, user_preference, order, notification, cart } = &self.0.own;
+        [
+            product.state(),
+            listing.state(),
+            search.state(),
+            category.state(),
+            discount.state(),
+            inventory.state(),
+            user.state(),
+            user_preference.state(),
+            order.state(),
+            notification.state(),
+            cart.state(),
+        ]
     }
 }
 
@@ -131,24 +181,21 @@ impl Members {
             listing: product_cache::listing_cache(tiers, database.clone()),
             search: search_cache::search_cache(tiers, database.clone()),
             category: category_cache::category_cache(tiers, database.clone()),
+            discount: discount_cache::discount_cache(tiers, database.clone()),
+            inventory: inventory_cache::inventory_cache(tiers, database.clone()),
         }
     }
 }
 
-impl Tiers {
-    /// Returns an empty cache with these tiers.
-    pub fn cached<K, V, E, F>(
-        &self,
-        policy: Policy,
-        load: impl Fn(K) -> F + Send + Sync + 'static,
-    ) -> Cached<K, V, E>
-    where
-        K: Eq + Hash + Clone + fmt::Display + Send + Sync + 'static,
-        V: Shape + Clone + Send + Sync + 'static,
-        E: Clone + Send + Sync + 'static,
-        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        Cached::new(policy, self.context.clone(), Arc::clone(&self.drops), self.shared.clone(), load)
+impl OwnMembers {
+    fn new(tiers: &Tiers, database: &Database) -> Self {
+        Self {
+            user: user_cache::user_cache(tiers, database.clone()),
+            user_preference: user_preference_cache::user_preference_cache(tiers, database.clone()),
+            order: order_cache::order_cache(tiers, database.clone()),
+            notification: notification_cache::notification_cache(tiers, database.clone()),
+            cart: cart_cache::cart_cache(tiers, database.clone()),
+        }
     }
 }
 

@@ -4,13 +4,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Tiers;
 use super::cached::Cached;
 use super::catalogue::{ListKey, PageError, load_page, product_tags, weigh};
 use super::entry::Loaded;
 use super::policy::Policy;
 use super::rendered::Rendered;
 use super::tag::Tag;
+use super::tiers::Tiers;
 use crate::domain::ids::ProductId;
 use crate::domain::product::ProductView;
 use crate::infrastructure::repositories::{Database, DatabaseError, ProductRepository, SearchResults};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Tiers;
 use super::cached::Cached;
 use super::catalogue::{ListKey, PageError, load_page};
 use super::policy::Policy;
 use super::rendered::Rendered;
+use super::tiers::Tiers;
 use crate::infrastructure::repositories::{Database, SearchResults};
 
 const POLICY: Policy =

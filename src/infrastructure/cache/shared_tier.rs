@@ -29,6 +29,9 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// A value that can be kept outside the process.
 pub trait Shape: Sized {
+    /// Whether it may be kept there.
+    const IS_SHARED: bool = true;
+
     /// Appends the value.
     fn write(&self, out: &mut Vec<u8>);
 

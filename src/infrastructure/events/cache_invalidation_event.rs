@@ -16,8 +16,9 @@ pub(crate) const ALL_TAGS: &str = "catalogue";
 /// wrote, so that a cache in front of the store, or a storefront, drops the pages with these tags.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheInvalidationEvent {
-    /// The tags: `product:ID` and `products` (the lists), `category:ID` and `categories` (the tree), and `variant:ID`
-    /// if the number of its available pieces changed; or only `catalogue`, which is all of them, if there are many.
+    /// The tags: `product:ID` and `products` (the lists), `category:ID` and `categories` (the tree), `variant:ID` if
+    /// the number of its available pieces changed, and `discount:ID`; or only `catalogue`, which is all of them, if
+    /// there are many.
     pub tags: Vec<String>,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::api_key::ApiKey;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::permission::Permissions;
-use crate::domain::user::{Session, User};
+use crate::domain::user::{Session, User, UserData};
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
 /// A user, and by what the user authenticated.
@@ -13,6 +13,8 @@ use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 pub struct Principal {
     /// The user.
     pub user: User,
+    /// The version of the user's data when the credentials were verified.
+    pub data_version: i64,
     /// By what the user authenticated.
     pub means: Means,
     /// What the user may do as an administrator by these means.
@@ -49,11 +51,16 @@ pub enum Credentials {
 }
 
 impl Principal {
-    /// Returns a user with the permissions of an administrator. By an API key, the user has those that the key has,
-    /// too.
-    pub fn new(user: User, means: Means, permissions: Permissions) -> Self {
+    /// Returns a user, at a version of the user's data, with the permissions of an administrator. By an API key, the
+    /// user has those that the key has, too.
+    pub fn new((user, data_version): (User, i64), means: Means, permissions: Permissions) -> Self {
         let permissions = permissions.intersection(means.scopes());
-        Self { user, permissions, means, must_enrol: false }
+        Self { user, data_version, permissions, means, must_enrol: false }
+    }
+
+    /// Returns the user's data as of the request.
+    pub fn data(&self) -> UserData {
+        UserData { user_id: self.user.id, version: self.data_version }
     }
 
     /// Returns the same principal. If one-time passwords are required of administrators, one without them, or by a
@@ -119,7 +126,7 @@ impl Credentials {
             User::new(UserId(uuid::Uuid::from_u128(id)), "ann@shop.example".into(), String::new(), role, now);
         let session = Session::new(Vec::new(), user.id, now, now);
         let permissions = user.permissions(None);
-        Self::Valid(Arc::new(Principal::new(user, Means::Session(session), permissions)))
+        Self::Valid(Arc::new(Principal::new((user, 0), Means::Session(session), permissions)))
     }
 
     /// Returns the same user with an API key of these scopes.
@@ -137,6 +144,6 @@ impl Credentials {
             expires_at: None,
             last_used_at: None,
         };
-        Self::Valid(Arc::new(Principal::new(user, Means::ApiKey(api_key), principal.permissions)))
+        Self::Valid(Arc::new(Principal::new((user, 0), Means::ApiKey(api_key), principal.permissions)))
     }
 }

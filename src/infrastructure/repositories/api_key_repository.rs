@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, column_list, params,
-    select, table,
+    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, column_list,
+    data_version, params, select, table,
 };
 use crate::domain::api_key::ApiKey;
 use crate::domain::ids::{ApiKeyId, UserId};
@@ -35,16 +35,18 @@ pub struct ApiKeyFilter {
 pub struct ApiKeyRepository<'a>(pub &'a mut Connection);
 
 impl ApiKeyRepository<'_> {
-    /// Returns the key with this hash and its user, unless it has expired at `now`.
+    /// Returns the key with this hash, and its user with the version of the user's data, unless the key has expired at
+    /// `now`.
     pub async fn by_hash(
         &mut self,
         key_hash: &[u8],
         now: Timestamp,
-    ) -> Result<Option<(User, ApiKey)>, DatabaseError> {
+    ) -> Result<Option<((User, i64), ApiKey)>, DatabaseError> {
         let sql = format!(
-            "SELECT {}, {} FROM api_keys JOIN users ON users.id = api_keys.user_id \
+            "SELECT {}, {}, {} FROM api_keys JOIN users ON users.id = api_keys.user_id \
              WHERE key_hash = $1 AND (expires_at IS NULL OR expires_at > $2)",
             column_list::<User>("users."),
+            data_version("users.id"),
             column_list::<ApiKey>("api_keys.")
         );
         self.0.first(&sql, &params![key_hash, now]).await

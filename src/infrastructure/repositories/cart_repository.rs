@@ -29,6 +29,10 @@ const LINES: &str =
 /// The condition on an open cart that has not expired.
 const OPEN: &str = "id = $1 AND status = 'open' AND expires_at > $2";
 
+/// The newest open cart of a user.
+const OPEN_OF: &str =
+    "WHERE user_id = $1 AND status = 'open' AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1";
+
 /// Queries on carts.
 pub struct CartRepository<'a>(pub &'a mut Connection);
 
@@ -37,6 +41,11 @@ impl CartRepository<'_> {
     pub async fn by_id(&mut self, id: CartId) -> Result<Option<Cart>, DatabaseError> {
         let Some(root) = self.0.find::<Root<Cart>>(id).await? else { return Ok(None) };
         Ok(Some(root.with(self.lines(id).await?)))
+    }
+
+    /// Returns the version of a cart, which each change of it increments.
+    pub async fn version(&mut self, id: CartId) -> Result<Option<i64>, DatabaseError> {
+        self.0.first("SELECT version FROM carts WHERE id = $1", &params![id]).await
     }
 
     /// Returns the lines of a cart, in the order they were added.
@@ -55,11 +64,19 @@ impl CartRepository<'_> {
         Ok(carts)
     }
 
+    /// Returns the id and the version of the cart that [`CartRepository::open_of`] returns.
+    pub async fn open_version_of(
+        &mut self,
+        user_id: UserId,
+        now: Timestamp,
+    ) -> Result<Option<(CartId, i64)>, DatabaseError> {
+        let sql = format!("SELECT id, version FROM carts {OPEN_OF}");
+        self.0.first(&sql, &params![user_id, now]).await
+    }
+
     /// Returns the open cart of a user, the newest if there are several.
     pub async fn open_of(&mut self, user_id: UserId, now: Timestamp) -> Result<Option<Cart>, DatabaseError> {
-        let sql = select::<Cart>(
-            "WHERE user_id = $1 AND status = 'open' AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1",
-        );
+        let sql = select::<Cart>(OPEN_OF);
         let Some(root) = self.0.first::<Root<Cart>>(&sql, &params![user_id, now]).await? else {
             return Ok(None);
         };

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, FromRow, ListError, Page, PageRequest, Param, Row, ToColumns,
-    UnitOfWork, params, select, table,
+    CacheTag, Conditions, Connection, DatabaseError, FromRow, ListError, Page, PageRequest, Param, Row,
+    ToColumns, UnitOfWork, params, select, table,
 };
 use crate::domain::discount::{Discount, DiscountKind, code_key};
 use crate::domain::ids::{DiscountId, OrderId};
@@ -13,7 +13,7 @@ use crate::domain::money::Money;
 table! {
     // `DiscountRepository::redeem` counts the uses while the rest may be edited.
     Discount in "discounts", key DiscountId, computed code_key: |discount| code_key(&discount.code),
-    versioned except [used], listed by created_at;
+    versioned except [used], listed by created_at, shown as CacheTag::Discount;
     id,
     code,
     kind as (basis_points, amount, amount_currency),
@@ -50,6 +50,7 @@ impl ToColumns for DiscountKind {
 }
 
 const BY_CODE: &str = "WHERE code_key = $1";
+const USES: &str = "SELECT used FROM discounts WHERE id = $1";
 const REDEEM: &str = "UPDATE discounts SET used = used + 1 WHERE id = $1 AND active \
                       AND (starts_at IS NULL OR starts_at <= $2) AND (ends_at IS NULL OR ends_at > $2) \
                       AND (usage_limit IS NULL OR used < usage_limit)";
@@ -77,7 +78,18 @@ impl DiscountRepository<'_> {
     pub async fn remove_unused(work: &mut UnitOfWork, id: DiscountId) -> Result<bool, DatabaseError> {
         let sql = "DELETE FROM discounts WHERE id = $1 AND used = 0 \
                    AND NOT EXISTS (SELECT 1 FROM discount_uses WHERE discount_id = $1)";
+        work.touch(CacheTag::Discount(id));
         Ok(work.execute(sql, &params![id]).await? == 1)
+    }
+
+    /// Returns how often a discount was redeemed; `None` if there is no such discount.
+    pub async fn uses(&mut self, id: DiscountId) -> Result<Option<i64>, DatabaseError> {
+        self.0.first(USES, &params![id]).await
+    }
+
+    /// Sends the statement of [`DiscountRepository::uses`] ahead; see [`Connection::send_ahead`].
+    pub(crate) fn uses_ahead(&mut self, id: DiscountId) {
+        self.0.send_ahead(USES, &params![id]);
     }
 
     /// Redeems a discount for an order that was inserted before, if the discount is valid at `now` and its limit is not

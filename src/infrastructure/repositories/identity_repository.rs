@@ -1,6 +1,6 @@
 //! The accounts of users at identity providers.
 
-use super::database::{Connection, DatabaseError, UnitOfWork, column_list, params};
+use super::database::{Connection, DatabaseError, UnitOfWork, column_list, data_version, params};
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 
@@ -8,12 +8,17 @@ use crate::domain::user::User;
 pub struct IdentityRepository<'a>(pub &'a mut Connection);
 
 impl IdentityRepository<'_> {
-    /// Returns the user whose account at a provider has this subject.
-    pub async fn user(&mut self, provider: &str, subject: &str) -> Result<Option<User>, DatabaseError> {
+    /// Returns the user whose account at a provider has this subject, with the version of the user's data.
+    pub async fn user(
+        &mut self,
+        provider: &str,
+        subject: &str,
+    ) -> Result<Option<(User, i64)>, DatabaseError> {
         let sql = format!(
-            "SELECT {} FROM user_identities JOIN users ON users.id = user_identities.user_id \
+            "SELECT {}, {} FROM user_identities JOIN users ON users.id = user_identities.user_id \
              WHERE provider = $1 AND subject = $2 AND erased_at IS NULL",
-            column_list::<User>("users.")
+            column_list::<User>("users."),
+            data_version("users.id")
         );
         self.0.first(&sql, &params![provider, subject]).await
     }

@@ -36,6 +36,7 @@ mod one_time_password_repository;
 mod order_repository;
 mod payment_repository;
 mod personal_data_repository;
+mod placed_orders;
 mod preferences_repository;
 mod product_repository;
 mod review_repository;
@@ -62,8 +63,8 @@ pub(crate) use database::new_database;
 pub use database::{
     CacheTag, Conditions, Connection, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due, EndedWork,
     Engine, EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError, ListedByTime,
-    NewEvent, Outbox, Page, PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table, TagEvent,
-    UnitOfWork, Versioned, WorkFn, current_trace, in_trace, newest_first, next_number,
+    NewEvent, Outbox, Owner, Page, PageRequest, Param, ReadFn, Row, SchemaState, Setup, SigningKey, Table,
+    TagEvent, UnitOfWork, Versioned, WorkFn, current_trace, in_trace, newest_first, next_number,
 };
 pub use database::{NotLive, ReplicationState, Role, copy, replication, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column, spawn_in_trace};
@@ -83,6 +84,7 @@ pub use one_time_password_repository::OneTimePasswordRepository;
 pub use order_repository::{OrderFilter, OrderRepository};
 pub use payment_repository::{PaymentRepository, Settlement};
 pub use personal_data_repository::{PersonalDataRepository, UserIdentity};
+pub use placed_orders::list_placed_orders;
 pub use preferences_repository::PreferencesRepository;
 pub use product_repository::{Offer, ProductRepository, SaveError, SearchResults};
 pub use review_repository::{ReviewFilter, ReviewRepository};

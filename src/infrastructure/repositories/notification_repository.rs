@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, table,
+    Conditions, Connection, DatabaseError, ListError, Owner, Page, PageRequest, UnitOfWork, params, table,
 };
 use crate::domain::ids::{NotificationId, UserId};
 use crate::domain::notification::{Channel, Notification};
 
 table! {
-    Notification in "notifications", key NotificationId, listed by created_at;
+    Notification in "notifications", key NotificationId, listed by created_at,
+    owned by |notification| Owner::User(notification.user_id);
     id,
     user_id,
     kind,
@@ -67,6 +68,7 @@ impl NotificationRepository<'_> {
     ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE notifications SET read_at = COALESCE(read_at, $3) WHERE id = $1 AND user_id = $2";
         let now = work.now();
+        work.touch_data(Owner::User(user_id));
         Ok(work.execute(sql, &params![id, user_id, now]).await? == 1)
     }
 
@@ -74,6 +76,7 @@ impl NotificationRepository<'_> {
     pub async fn mark_all_read(work: &mut UnitOfWork, user_id: UserId) -> Result<u64, DatabaseError> {
         let sql = "UPDATE notifications SET read_at = $2 WHERE user_id = $1 AND read_at IS NULL";
         let now = work.now();
+        work.touch_data(Owner::User(user_id));
         work.execute(sql, &params![user_id, now]).await
     }
 }

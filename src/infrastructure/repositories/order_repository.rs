@@ -3,13 +3,15 @@
 use serde::Serialize;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, ListError, Page, PageRequest, UnitOfWork, params, select, table,
+    Conditions, Connection, DatabaseError, ListError, Owner, Page, PageRequest, UnitOfWork, params, select,
+    table,
 };
 use crate::domain::ids::{OrderId, ProductId, UserId};
 use crate::domain::order::{Order, OrderStatus};
 
 table! {
-    Order in "orders", key OrderId, versioned, listed by placed_at;
+    Order in "orders", key OrderId, versioned, listed by placed_at,
+    owned by |order| Owner::Buyer(order.id, order.user_id);
     id,
     number,
     user_id,

@@ -6,12 +6,12 @@
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, Due, Param, UnitOfWork, params, select, table};
+use super::database::{Connection, DatabaseError, Due, Owner, Param, UnitOfWork, params, select, table};
 use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
 use crate::domain::payment::{OperationStatus, Payment, PaymentOperation};
 
 table! {
-    Payment in "payments", key PaymentId, versioned;
+    Payment in "payments", key PaymentId, versioned, owned by |payment| Owner::BuyerOf(payment.order_id);
     id,
     order_id,
     provider,

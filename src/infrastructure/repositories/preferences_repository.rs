@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, Table, UnitOfWork, table};
+use super::database::{Connection, DatabaseError, Owner, Table, UnitOfWork, table};
 use crate::domain::ids::UserId;
 use crate::domain::user::Preferences;
 
 table! {
-    Preferences in "user_preferences", key UserId, versioned;
+    Preferences in "user_preferences", key UserId, versioned, owned by |preferences| Owner::User(preferences.user_id);
     user_id,
     locale,
     currency,

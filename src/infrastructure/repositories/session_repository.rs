@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, Json, UnitOfWork, column_list, params, select, table};
+use super::database::{
+    Connection, DatabaseError, Json, UnitOfWork, column_list, data_version, params, select, table,
+};
 use crate::domain::ids::UserId;
 use crate::domain::permission::Permissions;
 use crate::domain::user::{Session, User};
@@ -17,32 +19,37 @@ table! {
     user_agent,
 }
 
+/// The sessions of a user that have not ended, the newest first.
+const OF_USER: &str = "WHERE user_id = $1 AND expires_at > $2 AND COALESCE(last_used_at, created_at) > $3 \
+                       ORDER BY created_at DESC, token_hash";
+
 /// Queries on sessions.
 pub struct SessionRepository<'a>(pub &'a mut Connection);
 
 impl SessionRepository<'_> {
-    /// Returns the session with this token, its user and what the user may do as an administrator, unless it has
-    /// expired at `now`, or was not used since `idle_since`.
+    /// Returns the session with this token, its user with the version of the user's data, and what the user may do
+    /// as an administrator, unless the session has expired at `now`, or was not used since `idle_since`.
     pub async fn by_token_hash(
         &mut self,
         token_hash: &[u8],
         now: Timestamp,
         idle_since: Timestamp,
-    ) -> Result<Option<(Session, User, Permissions)>, DatabaseError> {
+    ) -> Result<Option<(Session, (User, i64), Permissions)>, DatabaseError> {
         // The subqueries rename columns that `users` has, too.
         let sql = format!(
-            "SELECT {}, token_hash, user_id, began_at, expires_at, last_used_at, user_agent, permissions \
+            "SELECT {}, token_hash, user_id, began_at, expires_at, last_used_at, user_agent, permissions, {} \
              FROM users JOIN (SELECT token_hash, user_id, created_at AS began_at, expires_at, last_used_at, user_agent \
               FROM sessions WHERE token_hash = $1 AND expires_at > $2 AND COALESCE(last_used_at, created_at) > $3) AS session \
              ON user_id = id \
              LEFT JOIN (SELECT name AS role_name, permissions FROM roles) AS granted ON role_name = staff_role",
-            column_list::<User>("")
+            column_list::<User>(""),
+            data_version("id")
         );
-        let found: Option<(User, Session, Option<Json<Permissions>>)> =
+        let found: Option<(User, Session, Option<Json<Permissions>>, i64)> =
             self.0.first(&sql, &params![token_hash, now, idle_since]).await?;
-        Ok(found.map(|(user, session, of_role)| {
+        Ok(found.map(|(user, session, of_role, version)| {
             let permissions = user.permissions(of_role.map(|Json(permissions)| permissions));
-            (session, user, permissions)
+            (session, (user, version), permissions)
         }))
     }
 
@@ -53,9 +60,20 @@ impl SessionRepository<'_> {
         now: Timestamp,
         idle_since: Timestamp,
     ) -> Result<Vec<Session>, DatabaseError> {
-        let sql = select::<Session>(
-            "WHERE user_id = $1 AND expires_at > $2 AND COALESCE(last_used_at, created_at) > $3 \
-             ORDER BY created_at DESC, token_hash",
+        self.0.all(&select::<Session>(OF_USER), &params![user_id, now, idle_since]).await
+    }
+
+    /// Returns the sessions as [`SessionRepository::of_user`] does, each with the version of the user's data.
+    pub async fn of_user_with_version(
+        &mut self,
+        user_id: UserId,
+        now: Timestamp,
+        idle_since: Timestamp,
+    ) -> Result<Vec<(Session, i64)>, DatabaseError> {
+        let sql = format!(
+            "SELECT {}, {} FROM sessions {OF_USER}",
+            column_list::<Session>(""),
+            data_version("sessions.user_id")
         );
         self.0.all(&sql, &params![user_id, now, idle_since]).await
     }

@@ -7,8 +7,8 @@ pub use self::erasure::EraseError;
 use serde::Serialize;
 
 use super::database::{
-    Conditions, Connection, DatabaseError, Json, ListError, Page, PageRequest, UnitOfWork, params, select,
-    table,
+    Conditions, Connection, DatabaseError, Json, ListError, Owner, Page, PageRequest, UnitOfWork,
+    data_version, params, select, table,
 };
 use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Permissions};
@@ -16,7 +16,8 @@ use crate::domain::state::State;
 use crate::domain::user::{Role, User, email_key};
 
 table! {
-    User in "users", key UserId, computed email_key: |user| email_key(&user.email), versioned, listed by created_at;
+    User in "users", key UserId, computed email_key: |user| email_key(&user.email), versioned, listed by created_at,
+    owned by |user| Owner::User(user.id);
     id,
     email,
     name,
@@ -48,6 +49,11 @@ impl UserRepository<'_> {
     /// Returns the user with this e-mail address, in any spelling.
     pub async fn by_email(&mut self, email: &str) -> Result<Option<User>, DatabaseError> {
         self.0.first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)]).await
+    }
+
+    /// Returns the version of the data of a user, which each change of it increments.
+    pub async fn data_version(&mut self, id: UserId) -> Result<i64, DatabaseError> {
+        self.0.one(&format!("SELECT {}", data_version("$1")), &params![id]).await
     }
 
     /// Returns whether a user was erased.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Database;
 use super::new_event::NewEvent;
-use crate::domain::ids::{CategoryId, ProductId, VariantId};
+use crate::domain::ids::{CategoryId, DiscountId, ProductId, VariantId};
 
 /// The name under which a cache of public pages keeps what it shows of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,8 @@ pub enum CacheTag {
     Product(ProductId),
     /// The availability of a variant.
     Variant(VariantId),
+    /// What a discount takes off, and when; not how often it was redeemed.
+    Discount(DiscountId),
 }
 
 /// Writes the tag as `product:ID`.
@@ -25,6 +27,7 @@ impl fmt::Display for CacheTag {
             Self::Category(id) => write!(f, "category:{id}"),
             Self::Product(id) => write!(f, "product:{id}"),
             Self::Variant(id) => write!(f, "variant:{id}"),
+            Self::Discount(id) => write!(f, "discount:{id}"),
         }
     }
 }

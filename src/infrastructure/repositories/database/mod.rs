@@ -9,6 +9,7 @@ mod constraints;
 pub mod copy;
 mod counters;
 mod current_trace;
+mod data_versions;
 mod dialect;
 mod due;
 mod error;
@@ -18,6 +19,7 @@ mod migrations;
 mod new_event;
 mod observed_work;
 mod outbox;
+mod owner;
 mod page;
 mod param;
 mod postgres;
@@ -57,6 +59,7 @@ use crate::domain::context::Context;
 pub(crate) use self::audit::SERIES as AUDIT_SERIES;
 pub(crate) use self::counters::next_number_ahead;
 pub(crate) use self::current_trace::spawn_in_trace;
+pub(crate) use self::data_versions::data_version;
 pub(crate) use self::dialect::lock_rows;
 pub(crate) use self::param::params;
 pub(crate) use self::row::{from_row, read_column};
@@ -76,6 +79,7 @@ pub use self::{
     new_event::NewEvent,
     observed_work::EndedWork,
     outbox::{EventRange, Outbox},
+    owner::Owner,
     page::{ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,
     role::{ReplicationState, Role},

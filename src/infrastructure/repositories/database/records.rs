@@ -115,10 +115,13 @@ impl UnitOfWork {
         Ok(is_new)
     }
 
-    /// Records the change of a row that public pages show.
+    /// Records the change of a row that public pages show, or that belongs to a user.
     pub(super) fn touch_row<T: Table>(&mut self, row: &T) {
         if let Some(tag) = row.tag() {
             self.touch(tag);
+        }
+        if let Some(owner) = row.owner() {
+            self.touch_data(owner);
         }
     }
 }

@@ -73,4 +73,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "cache_invalidations",
         script: include_str!("../../../../migrations/0016_cache_invalidations.sql"),
     },
+    Migration {
+        version: 17,
+        name: "user_data_versions",
+        script: include_str!("../../../../migrations/0017_user_data_versions.sql"),
+    },
 ];

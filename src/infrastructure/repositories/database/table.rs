@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::cache_tag::CacheTag;
 use super::error::DatabaseError;
+use super::owner::Owner;
 use super::param::{Param, params};
 use super::row::{Field, FromRow, Row};
 use crate::domain::money::{Currency, Money};
@@ -27,6 +28,11 @@ pub trait Table: Sized {
 
     /// Returns the tag of the row, if public pages show it: writing it changes them.
     fn tag(&self) -> Option<CacheTag> {
+        None
+    }
+
+    /// Returns to whom the row belongs, if caches keep rows of the table for their owners.
+    fn owner(&self) -> Option<Owner> {
         None
     }
 
@@ -151,6 +157,7 @@ impl FromRow for Option<Money> {
 /// - `versioned` or `versioned except [used]`: see [`Versioned`].
 /// - `listed by created_at`: see [`ListedByTime`].
 /// - `shown as CacheTag::Product`: see [`Table::tag`].
+/// - `owned by |order| …`: see [`Table::owner`].
 ///
 /// Tables whose rows are not read and written as a whole are not described: links between two aggregates (`purchases`,
 /// `discount_uses`), and tables of which a statement changes single columns or many rows (`inventory`, `listings`).
@@ -163,7 +170,8 @@ macro_rules! table {
         $(, computed $computed:ident: $compute:expr)?
         $(, versioned $(except [$($except:ident),+])?)?
         $(, listed by $time:ident)?
-        $(, shown as $tag:path)?;
+        $(, shown as $tag:path)?
+        $(, owned by $owner:expr)?;
         $($field:ident $(as ($($column:ident),+))? $(: $form:ident $(($currency:ident))?)?),+ $(,)?
     ) => {
         impl $crate::infrastructure::repositories::Table for $type {
@@ -177,6 +185,11 @@ macro_rules! table {
 
             $(fn tag(&self) -> Option<$crate::infrastructure::repositories::CacheTag> {
                 Some($tag(self.id))
+            })?
+
+            $(fn owner(&self) -> Option<$crate::infrastructure::repositories::Owner> {
+                let owner: fn(&Self) -> _ = $owner;
+                Some(owner(self))
             })?
 
             fn values(&self) -> Vec<$crate::infrastructure::repositories::Param<'_>> {

@@ -18,6 +18,7 @@ use super::connection::{Connection, EngineConnection};
 use super::dialect::{self, Engine};
 use super::error::DatabaseError;
 use super::new_event::NewEvent;
+use super::owner::Owners;
 use super::param::{Param, params};
 use super::sqlite::{SqliteConnection, Unit};
 use crate::domain::audit::Actor;
@@ -68,6 +69,8 @@ pub struct UnitOfWork {
     /// What the unit of work changed of what public pages show.
     tags: BTreeSet<CacheTag>,
     tag_event: Option<TagEvent>,
+    /// Whose data it changed.
+    pub(super) owners: Owners,
     /// The trace that its events belong to.
     trace: Option<TraceContext>,
     pub(super) audit: AuditRecord,
@@ -117,6 +120,7 @@ impl UnitOfWork {
             context,
             published: Vec::new(),
             tags: BTreeSet::new(),
+            owners: Owners::default(),
             tag_event,
             trace,
             stale: false,
@@ -257,7 +261,8 @@ impl UnitOfWork {
         }
     }
 
-    /// Runs `work`, publishes the event of what it changed of public pages, and writes its entries of the audit log.
+    /// Runs `work`, publishes the event of what it changed of public pages, increments the versions of the data of the
+    /// users to whom other rows belong, and writes its entries of the audit log.
     pub(super) async fn run<A, T, E, F>(&mut self, work: &F, given: &A) -> Result<T, E>
     where
         A: 'static,
@@ -266,6 +271,7 @@ impl UnitOfWork {
     {
         let value = work(self, given).await?;
         self.publish_tags().await?;
+        self.increment_data_versions().await?;
         self.append_entries().await?;
         Ok(value)
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::ProductRepository;
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::money::Currency;
@@ -10,7 +12,7 @@ use crate::domain::tax::TaxClass;
 use crate::infrastructure::repositories::database::{DatabaseError, FromRow, Json, Row, key_lists};
 
 /// A variant as it is sold: name, prices, kind, tax class and available stock.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Offer {
     /// The id of the variant.
     pub variant_id: VariantId,

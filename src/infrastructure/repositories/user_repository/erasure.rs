@@ -9,7 +9,7 @@ use super::UserRepository;
 use crate::domain::address::Address;
 use crate::domain::country::Country;
 use crate::domain::ids::{SubscriptionId, UserId};
-use crate::infrastructure::repositories::database::{DatabaseError, Param, UnitOfWork, params};
+use crate::infrastructure::repositories::database::{DatabaseError, Owner, Param, UnitOfWork, params};
 
 /// Why a user was not erased.
 #[derive(Debug, Error)]
@@ -78,6 +78,7 @@ impl UserRepository<'_> {
         if work.execute(sql, &params![user_id, &email, now]).await? == 0 {
             return Err(EraseError::Missing);
         }
+        work.touch_data(Owner::User(user_id));
 
         let sql = "SELECT EXISTS (SELECT 1 FROM orders WHERE user_id = $1 AND status IN ('pending', 'paid'))";
         if work.one::<bool>(sql, &params![user_id]).await? {

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::application::selling::cart::{self, CartChange, CartSelector};
 use crate::application::selling::priced_cart::PricedCart;
+use crate::application::selling::shown_cart;
 use crate::domain::cart::{CartLine, Delivery};
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
@@ -105,7 +106,7 @@ async fn get_cart(
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
     let selector = CartSelector { id, user_id: principal.user_id(), version: None };
-    let priced = cart::cart(&app.store, selector).await?;
+    let priced = shown_cart::cart(&app.store, selector).await?;
     Ok(if_none_match.respond(priced.cart.version, &CartBody::of(&priced)))
 }
 
@@ -118,7 +119,7 @@ async fn get_own_cart(
     State(app): State<AppState>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let priced = cart::cart_of(&app.store, principal.user_id()).await?;
+    let priced = shown_cart::cart_of(&app.store, principal.user_id()).await?;
     Ok(if_none_match.respond(priced.cart.version, &CartBody::of(&priced)))
 }
 

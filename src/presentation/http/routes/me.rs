@@ -155,7 +155,7 @@ async fn get_preferences(
     State(app): State<AppState>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let preferences = preferences::preferences(&app.store, principal.user_id()).await?;
+    let preferences = preferences::preferences(&app.store, principal.data()).await?;
     Ok(if_none_match.respond(preferences.version, &PreferencesBody::of(&preferences)))
 }
 

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::application::people::notification_text::text;
-use crate::application::people::notifications::{self, Inbox};
+use crate::application::people::notifications;
 use crate::domain::ids::{NotificationId, OrderId, SubscriptionId};
 use crate::domain::money::Money;
 use crate::domain::notification::Notification;
+use crate::infrastructure::cache::{Inbox, NewestNotifications};
 use crate::infrastructure::exceptions::NotFound;
 use crate::presentation::http::json::Json;
-use crate::presentation::http::list::{List, ListQuery};
+use crate::presentation::http::list::ListQuery;
 use crate::presentation::http::principal::LoggedIn;
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
@@ -85,9 +86,9 @@ async fn list_notifications(
     Query(query): Query<ListQuery<NotificationQuery>>,
 ) -> HandlerResult<Json<InboxBody>> {
     let ListQuery { filter: NotificationQuery { unread }, limit, cursor } = query;
-    let inbox =
-        notifications::inbox(&app.store, principal.user_id(), unread, limit, cursor.as_deref()).await?;
-    Ok(Json(InboxBody::of(inbox)))
+    let newest = NewestNotifications { unread, limit };
+    let inbox = notifications::inbox(&app.store, principal.data(), newest, cursor.as_deref()).await?;
+    Ok(Json(InboxBody::of(&inbox)))
 }
 
 /// Mark a notification as read
@@ -117,9 +118,9 @@ async fn read_all_notifications(
 }
 
 impl InboxBody {
-    fn of(Inbox { page, unread }: Inbox) -> Self {
-        let List { items, next_cursor } = List::of(page, |notification| NotificationBody::of(&notification));
-        Self { items, next_cursor, unread }
+    fn of(Inbox { page, unread }: &Inbox) -> Self {
+        let items = page.items.iter().map(NotificationBody::of).collect();
+        Self { items, next_cursor: page.next.clone(), unread: *unread }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::application::files;
 use crate::application::selling::orders::{self, CancelledBy};
 use crate::application::selling::queries;
 use crate::domain::order::OrderStatus;
+use crate::infrastructure::cache::NewestOrders;
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException};
-use crate::infrastructure::repositories::OrderFilter;
 use crate::presentation::http::bodies::{ContentBody, InvoiceBody, OrderBody, PaymentBody};
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
@@ -52,9 +52,9 @@ async fn list_orders(
     State(app): State<AppState>,
     Query(ListQuery { filter, limit, cursor }): Query<ListQuery<OrderQuery>>,
 ) -> HandlerResult<Json<List<OrderBody>>> {
-    let filter = OrderFilter { user_id: Some(principal.user_id()), status: filter.status, number: None };
-    let page = queries::orders(&app.store, &filter, limit, cursor.as_deref()).await?;
-    Ok(Json(List::of(page, |placed| OrderBody::of(&placed))))
+    let newest = NewestOrders { status: filter.status, limit };
+    let page = queries::own_orders(&app.store, principal.data(), newest, cursor.as_deref()).await?;
+    Ok(Json(List { items: page.items.iter().map(OrderBody::of).collect(), next_cursor: page.next.clone() }))
 }
 
 /// Get an order

@@ -1,0 +1,59 @@
+//! Carts between requests. A change writes the cart to the database, and what was committed to here; each read asks
+//! the database for the version of the cart first, so that a change by any process ends what is kept of the one before.
+//! After a restart, and for all that decides about an order, the cart is read from the database.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::cached::Cached;
+use super::entry::Loaded;
+use super::policy::Policy;
+use super::private::Private;
+use super::tiers::Tiers;
+use crate::domain::cart::Cart;
+use crate::domain::ids::CartId;
+use crate::infrastructure::repositories::{CartRepository, Database, DatabaseError};
+
+const POLICY: Policy = Policy { ttl: Duration::from_mins(5), max_bytes: 8 << 20, ..Policy::named("cart", 1) };
+
+/// A version of a cart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CartVersion {
+    /// The cart.
+    pub id: CartId,
+    /// The number of its changes.
+    pub version: i64,
+}
+
+/// Carts with their lines, of this version or a later one.
+pub type CartCache = Cached<CartVersion, Private<Cart>, DatabaseError>;
+
+pub(super) fn cart_cache(tiers: &Tiers, database: Database) -> CartCache {
+    tiers.cached(POLICY, move |key| load(database.clone(), key))
+}
+
+async fn load(database: Database, key: CartVersion) -> Result<Loaded<Private<Cart>>, DatabaseError> {
+    let found = CartRepository(&mut database.read().await?).by_id(key.id).await?;
+    Ok(match found {
+        Some(cart) => loaded(cart),
+        None => Loaded { value: None, tags: Vec::new(), bytes: 0 },
+    })
+}
+
+fn loaded(cart: Cart) -> Loaded<Private<Cart>> {
+    let bytes = u32::try_from(800 + 32 * cart.lines.len()).unwrap_or(u32::MAX);
+    Loaded { value: Some(Private::new(cart)), tags: Vec::new(), bytes }
+}
+
+impl CartCache {
+    /// Keeps a cart as it was committed.
+    pub fn keep_committed(&self, cart: Cart) {
+        self.put(CartVersion { id: cart.id, version: cart.version }, loaded(cart));
+    }
+}
+
+impl fmt::Display for CartVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cart {} version {}", self.id, self.version)
+    }
+}

@@ -1,0 +1,54 @@
+//! The versions of the data of users.
+//!
+//! A transaction increments the version of each user of whom it changes something: the account, the preferences, an
+//! order or its payment, a notification. What is kept of a user's data is kept for one version, and a request reads the
+//! version together with its credentials. So nothing has to tell other processes what changed.
+
+use super::error::DatabaseError;
+use super::owner::{Owner, Owners};
+use super::param::params;
+use super::unit_of_work::UnitOfWork;
+
+const INCREMENT: &str = "ON CONFLICT (user_id) DO UPDATE SET version = user_data_versions.version + 1";
+
+/// Returns the expression of the version of a user's data, by that of the user's id.
+pub(crate) fn data_version(user_id: &str) -> String {
+    format!("COALESCE((SELECT v.version FROM user_data_versions v WHERE v.user_id = {user_id}), 0)")
+}
+
+impl UnitOfWork {
+    /// Records that a statement changes what belongs to a user. The rows of a table with an owner record it
+    /// themselves.
+    pub(crate) fn touch_data(&mut self, owner: Owner) {
+        match owner {
+            Owner::User(user_id) => {
+                self.owners.users.insert(user_id);
+            }
+            Owner::Buyer(order_id, user_id) => {
+                self.owners.known.insert(order_id);
+                self.owners.users.extend(user_id);
+            }
+            Owner::BuyerOf(order_id) => {
+                self.owners.orders.insert(order_id);
+            }
+        }
+    }
+
+    /// Increments the versions of the data of all owners, in the order of their ids, at the end of the transaction:
+    /// until it is committed, others that change data of the same user wait.
+    pub(super) async fn increment_data_versions(&mut self) -> Result<(), DatabaseError> {
+        let Owners { users, orders, known } = std::mem::take(&mut self.owners);
+        for user_id in users {
+            let sql = format!("INSERT INTO user_data_versions (user_id, version) VALUES ($1, 1) {INCREMENT}");
+            self.defer(&sql, &params![user_id]).await?;
+        }
+        for &order_id in orders.difference(&known) {
+            let sql = format!(
+                "INSERT INTO user_data_versions (user_id, version) \
+                 SELECT user_id, 1 FROM orders WHERE id = $1 AND user_id IS NOT NULL {INCREMENT}"
+            );
+            self.defer(&sql, &params![order_id]).await?;
+        }
+        Ok(())
+    }
+}
