@@ -10,7 +10,7 @@ mod import;
 mod jobs;
 mod json_lines;
 mod payments;
-mod people;
+pub mod people;
 mod selling;
 mod stored_responses;
 mod subscriptions;

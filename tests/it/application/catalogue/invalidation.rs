@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::http::order_of;
+use crate::support::http::{cart_of, checkout_body, order_of};
 use crate::support::{Shop, TestClient};
 
 /// The tags of each event of what was changed since the last call.
@@ -61,6 +61,17 @@ async fn a_change_of_what_public_pages_show_is_one_event_with_its_tags(shop: &Sh
     assert_eq!(invalidated(&admin, &mut seen).await, [""; 0], "it is not shown");
     admin.post(&format!("/admin/v1/reviews/{review}/approve"), json!({})).await.expect(200);
     assert_eq!(invalidated(&admin, &mut seen).await, [of_product.as_str()], "the rating is shown");
+
+    let kind = json!({"type": "percent", "basis_points": 1000});
+    let discount = json!({"code": "Ten", "kind": kind, "usage_limit": 9});
+    let discount = id(&admin.post("/admin/v1/discounts", discount).await.expect(201));
+    admin.patch(&format!("/admin/v1/discounts/{discount}"), json!({"usage_limit": 8})).await.expect(200);
+    let of_discount = format!("discount:{discount}");
+    assert_eq!(invalidated(&admin, &mut seen).await, [of_discount.as_str(), &of_discount]);
+    let cart = cart_of(&user, variant, 1).await;
+    user.put(&format!("{cart}/discount"), json!({"code": "ten"})).await.expect(200);
+    user.post(&format!("{cart}/checkout"), checkout_body("tok_ok")).await.expect(201);
+    assert_eq!(invalidated(&admin, &mut seen).await, [of_variant.as_str()], "redeemed, and not changed");
 }
 
 on_both_engines!(technical_events_are_sent_to_endpoints_that_name_them);

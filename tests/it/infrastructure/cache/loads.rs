@@ -1,11 +1,12 @@
 //! Loads: one for all concurrent misses, and none that puts an old value in.
 
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
-use undercroft::infrastructure::cache::{LoadError, Origin, Policy, Position, Tag};
+use undercroft::infrastructure::cache::{LoadError, Loaded, Origin, Policy, Position, Rendered, Tag};
 
 use super::{Answer, Node, POLICY, Source};
 
@@ -123,4 +124,44 @@ async fn the_size_is_bounded_under_a_flood_of_keys() {
     }
     let bytes = node.cache.state().bytes;
     assert!(bytes > 10_000 && bytes <= 100_000, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn several_keys_that_are_not_kept_are_one_load_and_one_is_shared() {
+    let node = Node::new(POLICY, &Source::open(), None);
+    let batches = Mutex::new(Vec::new());
+    let get = async |keys: &[&str]| {
+        let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let found = node.cache.get_all(&keys, async |missing: Vec<String>| {
+            batches.lock().unwrap().push(missing.join(" "));
+            let loaded = missing.into_iter().filter(|key| key != "none").map(|key| {
+                let tags = vec![Tag::of(&key)];
+                (key, Loaded { value: Some(Rendered::new(9)), tags, bytes: 8 })
+            });
+            Ok(loaded.collect())
+        });
+        found.await.map(|values| values.iter().map(|value| **value).collect::<Vec<_>>())
+    };
+    assert_eq!(node.value("tea").await, 1);
+    assert_eq!(get(&["tea", "mug", "pot"]).await, Ok(vec![1, 9, 9]));
+    assert_eq!(get(&["tea", "mug", "pot"]).await, Ok(vec![1, 9, 9]));
+    assert_eq!(get(&["tea", "none", "cup"]).await, Ok(vec![1, 9]));
+    assert_eq!(*batches.lock().unwrap(), ["mug pot", "none cup"]);
+    assert_eq!(node.counts().loads, 3, "one of each batch, and that of the first value");
+
+    // a drop concerns what was loaded together, too; the only one that is missing is loaded for all who ask
+    node.write(2, "mug");
+    assert_eq!(get(&["tea", "mug", "pot"]).await, Ok(vec![1, 9, 2]), "in no order");
+    assert_eq!((batches.lock().unwrap().len(), node.source.loads()), (2, 2));
+}
+
+#[tokio::test]
+async fn what_was_put_is_found_until_it_ends() {
+    let node = Node::new(POLICY, &Source::open(), None);
+    let put = Loaded { value: Some(Rendered::new(5)), tags: Vec::new(), bytes: 8 };
+    node.cache.put("tea 2".to_owned(), put);
+    assert_eq!(node.get("tea 2").await, Ok((Some(5), Origin::Hit)));
+    assert_eq!(node.value("tea 1").await, 1);
+    node.wait(60);
+    assert_eq!(node.get("tea 2").await, Ok((Some(1), Origin::Miss)));
 }

@@ -1,8 +1,10 @@
 //! The cache room: the mechanism, with a source that the tests control, and what the store keeps by it.
 
+mod carts;
 mod catalogue;
 mod loads;
 mod second_tier;
+mod shoppers;
 mod times;
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};

@@ -14,7 +14,7 @@ async fn log_in(shop: &Shop, user: &User, token_hash: &[u8], until: i64) {
 async fn found(shop: &Shop, token_hash: &[u8], now: i64) -> Option<(Session, User)> {
     let mut connection = shop.database.read().await.unwrap();
     let found = SessionRepository(&mut connection).by_token_hash(token_hash, at(now), at(-100)).await;
-    found.unwrap().map(|(session, user, _)| (session, user))
+    found.unwrap().map(|(session, (user, _), _)| (session, user))
 }
 
 on_both_engines!(a_token_leads_to_its_user_until_it_expires);
