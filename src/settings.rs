@@ -4,9 +4,11 @@
 //! documents all settings with their defaults.
 
 mod authentication;
+mod caches;
 mod holds;
 mod http_settings;
 mod layers;
+mod log;
 mod overload;
 mod rate_limits;
 mod readers;
@@ -21,7 +23,6 @@ use std::{
 
 use http::Uri;
 use serde::Deserialize;
-use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::{country::Country, money::Currency};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
@@ -30,13 +31,15 @@ use crate::infrastructure::events::{EventsUrl, Mode};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 pub use self::authentication::AuthenticationSettings;
+pub use self::caches::CacheSettings;
 pub use self::holds::HoldSettings;
 pub use self::http_settings::{CookieSameSite, HttpSettings};
+pub use self::log::{ClientAddress, LogFormat, LogSettings};
 pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
-    broker_name, cache_url, currency_or_auto, database_url, events_url, files_url, log_level, mail_sender,
-    mail_url, optional_socket_address, page_url, parsed, positive_seconds, public_url, socket_address,
+    broker_name, cache_url, currency_or_auto, database_url, events_url, files_url, mail_sender, mail_url,
+    optional_socket_address, page_url, parsed, positive_seconds, public_url, socket_address,
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use self::telemetry::TelemetrySettings;
@@ -61,6 +64,8 @@ pub struct Settings {
     /// Where the processes of the store have what they share and may lose.
     #[serde(deserialize_with = "cache_url")]
     pub cache: CacheUrl,
+    /// The caches.
+    pub caches: CacheSettings,
     /// The terms of the store.
     pub store: StoreSettings,
     /// What the store requires of carts and users.
@@ -102,6 +107,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             public_url: String::new(),
             cache: CacheUrl::Memory,
+            caches: CacheSettings::default(),
             store: StoreSettings::default(),
             requirements: RequirementSettings::default(),
             holds: HoldSettings::default(),
@@ -325,60 +331,6 @@ pub struct MetricsSettings {
     /// The address and the port at which metrics are read; `None` if they are not.
     #[serde(deserialize_with = "optional_socket_address")]
     pub listen: Option<SocketAddr>,
-}
-
-/// `[log]`: the log.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogSettings {
-    /// The format of log lines.
-    pub format: LogFormat,
-    /// The log level, with the exceptions of single modules.
-    #[serde(deserialize_with = "log_level")]
-    pub level: Targets,
-    /// What the log shows of the addresses of clients.
-    pub client_address: ClientAddress,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        let level = Targets::new().with_default(LevelFilter::INFO);
-        Self { format: LogFormat::Text, level, client_address: ClientAddress::default() }
-    }
-}
-
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Text with colours, if standard error is a terminal.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
-/// What the log shows of the address of a client.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum ClientAddress {
-    /// The address.
-    Full,
-    /// Its network: /24 of IPv4, /48 of IPv6.
-    #[default]
-    Truncated,
-    /// It does not show it.
-    None,
-}
-
-impl ClientAddress {
-    /// Returns how many bits the log shows of an address of IPv4 and of IPv6; `None` if it shows none.
-    pub fn bits(self) -> Option<[u8; 2]> {
-        match self {
-            Self::Full => Some([32, 128]),
-            Self::Truncated => Some([24, 48]),
-            Self::None => None,
-        }
-    }
 }
 
 /// Returns whether the host of a URL is not this machine.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::adapters::{AdapterSettings, Files, Gateways, Mail, WebhookClient};
-use self::cache::{Caches, EntriesInRedis, Redis, SharedTier};
+use self::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
 use self::middleware::jwt::TrustedIssuer;
@@ -60,7 +60,7 @@ impl Infrastructure {
         let (mail, files) = (settings.mail.clone(), settings.files.clone());
         let gateways = adapters::assemble(&database, &bus, settings);
         let limiter = RateLimiter::in_process(Arc::clone(&database.context().clock));
-        let caches = Caches::new(&database, None);
+        let caches = Caches::new(&database, CacheOptions::default());
         let waits = database.clone();
         let overload = OverloadLimiter::new(QUEUE_TARGET, Some(Arc::new(move || waits.take_least_wait())));
         Self {
@@ -78,12 +78,13 @@ impl Infrastructure {
         }
     }
 
-    /// Lets the caches share their entries with other processes, by Redis.
+    /// Keeps the caches by these options, and lets them share their entries with other processes, if there is a Redis.
     #[must_use]
-    pub fn with_shared_caches(self, redis: Redis) -> Self {
+    pub fn with_caches(self, options: CacheOptions, redis: Option<Redis>) -> Self {
         let secret = self.database.signing_key().sign("cache entries", &[]);
-        let shared = SharedTier::new(Arc::new(EntriesInRedis(Arc::new(redis))), &secret);
-        Self { caches: Caches::new(&self.database, Some(shared)), ..self }
+        let shared = redis.map(|redis| SharedTier::new(Arc::new(EntriesInRedis(Arc::new(redis))), &secret));
+        let options = CacheOptions { shared: shared.or(options.shared), ..options };
+        Self { caches: Caches::new(&self.database, options), ..self }
     }
 
     /// Lets a broker carry events, in messages that contain them in this way.

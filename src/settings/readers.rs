@@ -1,5 +1,6 @@
 //! Functions that read the values of settings and refuse invalid ones, with a text for operators.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -12,7 +13,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::money::{Currency, Money};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl, OtlpUrl};
-use crate::infrastructure::cache::CacheUrl;
+use crate::infrastructure::cache::{CacheLimits, CacheUrl};
 use crate::infrastructure::events::EventsUrl;
 use crate::infrastructure::middleware::{Quota, TrustedProxies};
 use crate::infrastructure::repositories::DatabaseUrl;
@@ -131,6 +132,11 @@ pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
 pub(super) fn cache_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheUrl, D::Error> {
     let url = String::deserialize(deserializer)?;
     url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
+}
+
+/// Reads the most bytes of caches, by their names.
+pub(super) fn cache_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheLimits, D::Error> {
+    CacheLimits::new(BTreeMap::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
 /// Reads a quota; `none` is `None`.

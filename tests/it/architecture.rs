@@ -111,7 +111,7 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
             ["repositories", "DatabaseUrl"]
                 | ["events", "EventsUrl" | "Mode"]
                 | ["adapters", "FilesUrl" | "MailSender" | "MailUrl" | "OtlpUrl"]
-                | ["cache", "CacheUrl"]
+                | ["cache", "CacheLimits" | "CacheUrl"]
                 | ["middleware", "Origin" | "Quota" | "TrustedProxies"]
                 | ["middleware", "jwt", "Algorithm"]
         ),

@@ -1,5 +1,8 @@
 //! A cache of values that are loaded when they are first asked for.
 
+mod check;
+mod new;
+
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
@@ -13,10 +16,12 @@ use tokio::time::timeout;
 use super::CacheState;
 use super::counters::Counters;
 use super::drops::{Drops, Stamp};
-use super::entry::{Entry, Loaded};
+use super::entry::{Entry, History, Loaded, Source};
 use super::flights::{Flight, Flights, Joined, Load};
 use super::policy::Policy;
+use super::read::{Origin, Outcome, Read, ReadStatus, Served};
 use super::shared_tier::{Arrival, Shape, SharedTier};
+use super::tiers::CatchUp;
 use crate::domain::context::Context;
 
 /// Loads the value of a key.
@@ -39,17 +44,6 @@ pub enum LoadError<E> {
     Missing,
 }
 
-/// Where a reader got its entry from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// It was in memory and fresh.
-    Hit,
-    /// It was in memory, and is loaded again meanwhile or cannot be loaded.
-    Stale,
-    /// It was loaded, by this reader or another.
-    Miss,
-}
-
 /// A cache. Clones share the entries.
 pub struct Cached<K, V, E>(Arc<Inner<K, V, E>>);
 
@@ -58,10 +52,14 @@ struct Inner<K, V, E> {
     entries: moka::sync::Cache<K, Arc<Entry<V>>>,
     flights: Arc<Flights<K, V, LoadError<E>>>,
     load: Loader<K, V, E>,
+    /// Whether the version of a key is the latest one; true if it has none.
+    is_latest: Arc<dyn Fn(K) -> BoxFuture<'static, bool> + Send + Sync>,
     drops: Arc<Drops>,
     shared: Option<SharedTier>,
+    /// In check mode, what catches up with the drops.
+    check: Option<CatchUp>,
     context: Context,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
 impl<K, V, E> Clone for Cached<K, V, E> {
@@ -76,34 +74,6 @@ where
     V: Shape + Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// Returns an empty cache, whose values `load` loads and the tags of `drops` drop.
-    pub fn new<F>(
-        policy: Policy,
-        context: Context,
-        drops: Arc<Drops>,
-        shared: Option<SharedTier>,
-        load: impl Fn(K) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        let entries = moka::sync::Cache::builder()
-            .max_capacity(policy.max_bytes)
-            .time_to_live(policy.ttl + policy.stale.max(policy.fail_safe))
-            .weigher(|_, entry: &Arc<Entry<V>>| entry.weight())
-            .build();
-        Self(Arc::new(Inner {
-            entries,
-            flights: Arc::default(),
-            load: Arc::new(move |key| Box::pin(load(key))),
-            counters: Counters::default(),
-            policy,
-            drops,
-            shared: shared.filter(|_| V::IS_SHARED),
-            context,
-        }))
-    }
-
     /// Returns the entry of a key, and where it came from.
     ///
     /// It is not older than this call, as far as drops are known: an entry is dropped, also one whose load is in
@@ -114,25 +84,40 @@ where
     ///
     /// [`LoadError`] if there is no entry and it cannot be loaded.
     pub async fn get(&self, key: &K) -> Result<(Arc<Entry<V>>, Origin), LoadError<E>> {
+        let Read { entry, outcome } = self.read(key).await?;
+        Ok((entry, outcome.origin()))
+    }
+
+    async fn read(&self, key: &K) -> Result<Read<V>, LoadError<E>> {
         let inner = &*self.0;
         let now = inner.context.clock.now();
         let known = inner.entries.get(key);
         let current = known.as_ref().filter(|entry| entry.is_current(&inner.drops));
         if let Some(entry) = current {
             if now < entry.fresh_until {
-                inner.counters.hit();
-                return Ok((Arc::clone(entry), Origin::Hit));
+                inner.counters.hits.add(1);
+                return Ok(self.checked(key, Arc::clone(entry), Outcome::Hit).await);
             }
             if is_within(now, entry.fresh_until, inner.policy.stale) {
-                inner.counters.stale();
+                inner.counters.stale.add(1);
                 // the outcome is put into the cache; no one waits for it
-                drop(self.join(key, Stamp::default()));
-                return Ok((Arc::clone(entry), Origin::Stale));
+                if self.join(key, Stamp::default()).1 {
+                    inner.counters.refreshes.add(1);
+                }
+                return Ok(self.checked(key, Arc::clone(entry), Outcome::Stale).await);
             }
         }
+        self.load(key, known).await
+    }
 
-        let fallback = known.filter(|entry| is_within(now, entry.loaded_at, inner.policy.fail_safe));
-        self.load(key, fallback).await
+    /// Returns an entry that was in memory; in check mode, what replaces it if it is old.
+    async fn checked(&self, key: &K, entry: Arc<Entry<V>>, outcome: Outcome) -> Read<V> {
+        if self.0.check.is_some()
+            && let Some(fresh) = Box::pin(self.replacement(key, &entry)).await
+        {
+            return Read { entry: fresh, outcome: Outcome::Loaded { was_kept: true, collapsed: false } };
+        }
+        Read { entry, outcome }
     }
 
     /// Returns the value of a key; see [`Cached::get`].
@@ -144,6 +129,20 @@ where
         let (entry, origin) = self.get(key).await?;
         let value = entry.value().cloned().ok_or(LoadError::Missing)?;
         Ok((value, origin))
+    }
+
+    /// Returns the value of a key with what came of the read; see [`Cached::get`].
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`], also if there is no value.
+    pub async fn served(&self, key: &K) -> Result<Served<V>, LoadError<E>> {
+        let Read { entry, outcome } = self.read(key).await?;
+        let value = entry.value().cloned().ok_or(LoadError::Missing)?;
+        let left = entry.fresh_until.duration_since(self.0.context.clock.now());
+        let ttl_seconds = i64::try_from(left.as_millis().div_euclid(1_000)).unwrap_or(i64::MAX);
+        let is_stored = u64::from(entry.weight()) <= self.0.policy.max_bytes;
+        Ok(Served { value, status: ReadStatus { outcome, ttl_seconds, is_stored } })
     }
 
     /// Returns the values of keys, in no order, without those that there are not. One that is not kept is loaded as by
@@ -163,7 +162,8 @@ where
         for key in keys {
             match inner.entries.get(key).filter(is_fresh) {
                 Some(entry) => {
-                    inner.counters.hit();
+                    inner.counters.hits.add(1);
+                    let Read { entry, .. } = self.checked(key, entry, Outcome::Hit).await;
                     values.extend(entry.value().cloned());
                 }
                 None => missing.push(key.clone()),
@@ -173,13 +173,15 @@ where
             [] => {}
             [key] => values.extend(self.get(key).await?.0.value().cloned()),
             _ => {
-                inner.counters.loaded();
+                let number = missing.len() as u64;
+                inner.counters.loads.add(number);
+                let history = self.history(began, Source::Load);
                 let loaded = timeout(inner.policy.hard_timeout, load(missing)).await;
                 let loaded = loaded
                     .map_err(|_| LoadError::TimedOut)
                     .and_then(|found| found.map_err(LoadError::Failed));
-                for (key, loaded) in loaded.inspect_err(|_| inner.counters.failed())? {
-                    values.extend(self.keep(key, self.entry(loaded, began)).value().cloned());
+                for (key, loaded) in loaded.inspect_err(|_| inner.counters.failures.add(number))? {
+                    values.extend(self.keep(key, self.entry(loaded, history)).value().cloned());
                 }
             }
         }
@@ -188,56 +190,61 @@ where
 
     /// Keeps the value of a key that names its version, without a load: a transaction has committed it.
     pub fn put(&self, key: K, committed: Loaded<V>) {
-        let entry = self.entry(committed, self.0.drops.now());
-        self.keep(key, entry);
+        let history = self.history(self.0.drops.now(), Source::Commit);
+        self.keep(key, self.entry(committed, history));
     }
 
     /// Waits for a load, and for a second one if the first began before a drop of what it loaded.
-    async fn load(
-        &self,
-        key: &K,
-        fallback: Option<Arc<Entry<V>>>,
-    ) -> Result<(Arc<Entry<V>>, Origin), LoadError<E>> {
+    async fn load(&self, key: &K, known: Option<Arc<Entry<V>>>) -> Result<Read<V>, LoadError<E>> {
         let inner = &*self.0;
-        let asked = inner.drops.now();
+        let (asked, now) = (inner.drops.now(), inner.context.clock.now());
+        let was_kept = known.is_some();
+        let fallback = known.filter(|entry| is_within(now, entry.loaded_at, inner.policy.fail_safe));
         let limit = if fallback.is_some() { inner.policy.soft_timeout } else { inner.policy.hard_timeout };
         let loaded = async {
-            let first = self.join(key, Stamp::default()).outcome().await;
-            match first {
+            let (flight, begins) = self.join(key, Stamp::default());
+            let counter = if begins { &inner.counters.loads } else { &inner.counters.waits };
+            counter.add(1);
+            match flight.outcome().await {
                 Some(Ok(entry)) if !entry.began_since(asked) && !entry.is_current(&inner.drops) => {
-                    self.join(key, asked).outcome().await
+                    let (flight, begins) = self.join(key, asked);
+                    inner.counters.refreshes.add(begins.into());
+                    (flight.outcome().await, !begins)
                 }
-                outcome => outcome,
+                outcome => (outcome, !begins),
             }
         };
         let error = match timeout(limit, loaded).await {
-            Ok(Some(Ok(entry))) => return Ok((entry, Origin::Miss)),
-            Ok(Some(Err(error))) => error,
-            Ok(None) => LoadError::Panicked,
+            Ok((Some(Ok(entry)), collapsed)) => {
+                let outcome = match entry.history.source {
+                    Source::Shared => Outcome::Shared,
+                    Source::Load | Source::Commit => Outcome::Loaded { was_kept, collapsed },
+                };
+                return Ok(Read { entry, outcome });
+            }
+            Ok((Some(Err(error)), _)) => error,
+            Ok((None, _)) => LoadError::Panicked,
             Err(_) => LoadError::TimedOut,
         };
         match fallback {
             Some(entry) => {
-                inner.counters.stale();
-                Ok((entry, Origin::Stale))
+                inner.counters.fallbacks.add(1);
+                Ok(self.checked(key, entry, Outcome::Fallback).await)
             }
             None => Err(error),
         }
     }
 
-    /// Joins the load of a key; begins one if there is none that began at a moment or later.
-    fn join(&self, key: &K, since: Stamp) -> Flight<V, LoadError<E>> {
+    /// Joins the load of a key; begins one, which the second value says, if there is none that began at a moment or
+    /// later.
+    fn join(&self, key: &K, since: Stamp) -> (Flight<V, LoadError<E>>, bool) {
         let inner = &*self.0;
         match inner.flights.join(key, since, || inner.drops.now()) {
-            Joined::Waits(flight) => {
-                inner.counters.waited();
-                flight
-            }
+            Joined::Waits(flight) => (flight, false),
             Joined::Begins(load, flight) => {
-                inner.counters.loaded();
                 let (cache, key) = (self.clone(), key.clone());
                 tokio::spawn(cache.fly(key, load, flight.began));
-                flight
+                (flight, true)
             }
         }
     }
@@ -245,7 +252,7 @@ where
     /// Brings the entry of a key from the shared store, or loads it, and ends the flight.
     async fn fly(self, key: K, flight: Load<K, V, LoadError<E>>, began: Stamp) {
         let inner = &*self.0;
-        let position = inner.drops.complete_to();
+        let history = self.history(began, Source::Load);
         let arrived = match &inner.shared {
             Some(shared) => {
                 shared.bring(&inner.policy, &key, &inner.drops, (began, inner.context.clock.now())).await
@@ -254,15 +261,16 @@ where
         };
         let turn = match arrived {
             Arrival::Entry(entry) => {
-                inner.counters.brought();
-                return flight.end(Ok(self.keep(key, entry)));
+                inner.counters.brought.add(1);
+                let entry = self.keep(key.clone(), entry);
+                return flight.end(Ok(self.checked(&key, entry, Outcome::Shared).await.entry));
             }
             Arrival::ToLoad(turn) => turn,
         };
 
         let loaded = timeout(inner.policy.hard_timeout, (inner.load)(key.clone())).await;
         let outcome = match loaded {
-            Ok(Ok(loaded)) => Ok(self.entry(loaded, began)),
+            Ok(Ok(loaded)) => Ok(self.entry(loaded, history)),
             Ok(Err(error)) => Err(LoadError::Failed(error)),
             Err(_) => Err(LoadError::TimedOut),
         };
@@ -271,11 +279,11 @@ where
                 let entry = self.keep(key.clone(), entry);
                 flight.end(Ok(Arc::clone(&entry)));
                 if let Some(shared) = &inner.shared {
-                    shared.put(&inner.policy, &key, &entry, position).await;
+                    shared.put(&inner.policy, &key, &entry, history.position).await;
                 }
             }
             Err(error) => {
-                inner.counters.failed();
+                inner.counters.failures.add(1);
                 flight.end(Err(error));
             }
         }
@@ -284,13 +292,18 @@ where
         }
     }
 
-    fn entry(&self, loaded: Loaded<V>, began: Stamp) -> Entry<V> {
+    /// Returns the history of an entry that begins to be loaded.
+    fn history(&self, began: Stamp, source: Source) -> History {
+        History { began, position: self.0.drops.complete_to(), source }
+    }
+
+    fn entry(&self, loaded: Loaded<V>, history: History) -> Entry<V> {
         let inner = &*self.0;
         let mut random = [0; 4];
         inner.context.ids.secret(&mut random);
         let fresh = inner.policy.fresh_for(loaded.value.is_none(), u32::from_le_bytes(random));
         let now = inner.context.clock.now();
-        Entry::new(loaded, began, now, later(now, fresh))
+        Entry::new(loaded, history, now, later(now, fresh))
     }
 
     /// Puts an entry into the cache, if the policy keeps it.
@@ -310,7 +323,15 @@ where
     /// Returns what the cache counted and keeps.
     pub fn state(&self) -> CacheState {
         let Inner { policy, entries, counters, .. } = &*self.0;
-        CacheState { cache: policy.name, counts: counters.counts(), bytes: entries.weighted_size() }
+        // the numbers of moka are those of the last time that it did this
+        entries.run_pending_tasks();
+        CacheState {
+            cache: policy.name,
+            policy: *policy,
+            counts: counters.counts(),
+            entries: entries.entry_count(),
+            bytes: entries.weighted_size(),
+        }
     }
 }
 

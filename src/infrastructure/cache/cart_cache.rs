@@ -29,7 +29,9 @@ pub struct CartVersion {
 pub type CartCache = Cached<CartVersion, Private<Cart>, DatabaseError>;
 
 pub(super) fn cart_cache(tiers: &Tiers, database: Database) -> CartCache {
-    tiers.cached(POLICY, move |key| load(database.clone(), key))
+    let source = database.clone();
+    let latest = move |key| is_latest(source.clone(), key);
+    tiers.cached_by_version(POLICY, latest, move |key| load(database.clone(), key))
 }
 
 async fn load(database: Database, key: CartVersion) -> Result<Loaded<Private<Cart>>, DatabaseError> {
@@ -38,6 +40,12 @@ async fn load(database: Database, key: CartVersion) -> Result<Loaded<Private<Car
         Some(cart) => loaded(cart),
         None => Loaded { value: None, tags: Vec::new(), bytes: 0 },
     })
+}
+
+/// Returns whether a cart has no later version, and false if that cannot be read.
+async fn is_latest(database: Database, key: CartVersion) -> bool {
+    let Ok(mut connection) = database.read().await else { return false };
+    CartRepository(&mut connection).version(key.id).await.is_ok_and(|version| version == Some(key.version))
 }
 
 fn loaded(cart: Cart) -> Loaded<Private<Cart>> {

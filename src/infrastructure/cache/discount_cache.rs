@@ -20,7 +20,7 @@ const POLICY: Policy = Policy {
     ..Policy::named("discount", 1)
 };
 
-/// Discounts by [`code_key`](crate::domain::discount::code_key), active or not, with the uses at the time of the load.
+/// Discounts by [`code_key`](crate::domain::discount::code_key), active or not, without the number of uses.
 pub type DiscountCache = Cached<String, Private<Discount>, DatabaseError>;
 
 pub(super) fn discount_cache(tiers: &Tiers, database: Database) -> DiscountCache {
@@ -30,5 +30,6 @@ pub(super) fn discount_cache(tiers: &Tiers, database: Database) -> DiscountCache
 async fn load(database: Database, code: String) -> Result<Loaded<Private<Discount>>, DatabaseError> {
     let found = DiscountRepository(&mut database.read().await?).by_code(&code).await?;
     let tags = found.iter().map(|discount| Tag::of(&CacheTag::Discount(discount.id).to_string())).collect();
-    Ok(Loaded { value: found.map(Private::new), tags, bytes: 400 })
+    let value = found.map(|discount| Private::new(Discount { used: 0, ..discount }));
+    Ok(Loaded { value, tags, bytes: 400 })
 }

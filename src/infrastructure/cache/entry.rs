@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
 
-use super::drops::{Drops, Stamp};
+use super::drops::{Drops, Position, Stamp};
 use super::tag::Tag;
 
 /// What a load returns.
@@ -18,14 +18,34 @@ pub struct Loaded<V> {
     pub bytes: u32,
 }
 
+/// What an entry was loaded by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A load of this process.
+    Load,
+    /// A load of another process, by the shared store.
+    Shared,
+    /// A transaction of this process that committed it.
+    Commit,
+}
+
+/// How an entry came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct History {
+    /// The moment at which it began to be loaded by this process.
+    pub(super) began: Stamp,
+    /// The position up to which the process that loaded it knew every drop then.
+    pub(super) position: Position,
+    pub(super) source: Source,
+}
+
 /// An entry of a cache.
 #[derive(Debug)]
 pub struct Entry<V> {
     value: Option<V>,
     pub(super) tags: Box<[Tag]>,
     pub(super) bytes: u32,
-    /// The moment at which the load began.
-    began: Stamp,
+    pub(super) history: History,
     /// The last moment at which the entry was found to be current.
     checked: AtomicU64,
     pub(super) loaded_at: Timestamp,
@@ -33,16 +53,21 @@ pub struct Entry<V> {
 }
 
 /// The bytes of an entry beside its value: its fields and its place in the map.
-const OVERHEAD: u32 = 160;
+const OVERHEAD: u32 = 176;
 
 impl<V> Entry<V> {
-    pub(super) fn new(loaded: Loaded<V>, began: Stamp, loaded_at: Timestamp, fresh_until: Timestamp) -> Self {
+    pub(super) fn new(
+        loaded: Loaded<V>,
+        history: History,
+        loaded_at: Timestamp,
+        fresh_until: Timestamp,
+    ) -> Self {
         Self {
             value: loaded.value,
             tags: loaded.tags.into_boxed_slice(),
             bytes: loaded.bytes,
-            began,
-            checked: AtomicU64::new(began.number()),
+            history,
+            checked: AtomicU64::new(history.began.number()),
             loaded_at,
             fresh_until,
         }
@@ -65,7 +90,7 @@ impl<V> Entry<V> {
         if self.checked.load(Relaxed) == now.number() {
             return true;
         }
-        let is_current = drops.is_current(self.began, &self.tags);
+        let is_current = drops.is_current(self.history.began, &self.tags);
         if is_current {
             // it may be an earlier moment than the present one, which only repeats the look-up
             self.checked.store(now.number(), Relaxed);
@@ -75,6 +100,6 @@ impl<V> Entry<V> {
 
     /// Returns whether it was loaded since a moment.
     pub(super) fn began_since(&self, moment: Stamp) -> bool {
-        self.began >= moment
+        self.history.began >= moment
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use super::drops::{Drops, Position};
 use super::tag::Tag;
+use super::tiers::CatchUp;
 use crate::domain::events::DurableEvent;
 use crate::infrastructure::events::{ALL_TAGS, CacheInvalidationEvent};
 use crate::infrastructure::repositories::{Connection, Database, DatabaseError, Json, Outbox};
@@ -68,6 +69,15 @@ impl Invalidations {
         self.look(&mut state).await?;
         state.served = came;
         Ok(())
+    }
+
+    /// Returns what catches up for the check mode, which concludes nothing if the database cannot be read.
+    pub(super) fn catcher_up(self: &Arc<Self>) -> CatchUp {
+        let own = Arc::clone(self);
+        Arc::new(move || {
+            let own = Arc::clone(&own);
+            Box::pin(async move { own.catch_up().await.is_ok() })
+        })
     }
 
     async fn look(&self, state: &mut State) -> Result<(), DatabaseError> {

@@ -18,7 +18,10 @@
 //! 1. Write `<name>_cache.rs` with the type of the keys, a policy and a loader that returns the tags of what it
 //!    read; or with keys of [`Own`] and [`Private`] values, if it belongs to a user.
 //! 2. Add its `mod` and `pub use` lines, a field of [`Members`] or [`OwnMembers`], its line in `new` there, and one in
-//!    [`Caches::states`].
+//!    [`Caches::states`]; and its name in `limits.rs`, by which operators set its size.
+//!
+//! In check mode ([`CacheOptions::verify`]), every entry that is served is compared with a load of the same version,
+//! for which values have [`Shape::is_same`], and caches whose keys have a version [`Tiers::cached_by_version`].
 
 mod cached;
 mod cart_cache;
@@ -31,12 +34,14 @@ mod entry;
 mod flights;
 mod invalidations;
 mod inventory_cache;
+mod limits;
 mod notification_cache;
 mod order_cache;
 mod own;
 mod policy;
 mod private;
 mod product_cache;
+mod read;
 mod redis;
 mod redis_store;
 mod rendered;
@@ -51,7 +56,7 @@ mod user_preference_cache;
 use std::fmt;
 use std::sync::Arc;
 
-pub use self::cached::{Cached, LoadError, Origin};
+pub use self::cached::{Cached, LoadError};
 pub use self::cart_cache::{CartCache, CartVersion};
 pub use self::catalogue::{ListKey, PageError};
 pub use self::category_cache::{CategoryCache, Tree};
@@ -61,19 +66,21 @@ pub use self::drops::{Drops, Position, Stamp};
 pub use self::entry::{Entry, Loaded};
 pub use self::invalidations::Invalidations;
 pub use self::inventory_cache::InventoryCache;
+pub use self::limits::{CacheLimits, UnknownCache};
 pub use self::notification_cache::{Inbox, NewestNotifications, NotificationCache};
 pub use self::order_cache::{NewestOrders, OrderCache};
 pub use self::own::Own;
 pub use self::policy::Policy;
 pub use self::private::Private;
 pub use self::product_cache::{ListingCache, ProductCache, ProductName};
+pub use self::read::{Origin, Outcome, ReadStatus, Served};
 pub use self::redis::{Redis, RedisUnavailable};
 pub use self::redis_store::EntriesInRedis;
 pub use self::rendered::{Form, Rendered};
 pub use self::search_cache::SearchCache;
 pub use self::shared_tier::{Shape, SharedStore, SharedTier};
 pub use self::tag::Tag;
-pub use self::tiers::Tiers;
+pub use self::tiers::{CatchUp, Tiers};
 pub use self::url::{CacheUrl, InvalidCacheUrl};
 pub use self::user_cache::UserCache;
 pub use self::user_preference_cache::UserPreferenceCache;
@@ -84,7 +91,7 @@ use super::repositories::{Database, DatabaseError};
 pub struct Caches(Arc<Shared>);
 
 struct Shared {
-    invalidations: Invalidations,
+    invalidations: Arc<Invalidations>,
     members: Members,
     own: OwnMembers,
 }
@@ -119,11 +126,26 @@ pub struct OwnMembers {
     pub cart: CartCache,
 }
 
+/// How the caches of a process are kept.
+#[derive(Clone, Default)]
+pub struct CacheOptions {
+    /// The second tier, if there is one.
+    pub shared: Option<SharedTier>,
+    /// Check mode: whether each entry that is served is compared with the database.
+    pub verify: bool,
+    /// The sizes that differ from those of the policies.
+    pub limits: CacheLimits,
+}
+
 /// What a cache counted and keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheState {
     /// The name of the cache.
     pub cache: &'static str,
+    /// How it keeps its entries.
+    pub policy: Policy,
+    /// The number of entries that it keeps in memory.
+    pub entries: u64,
     /// What it counted since the start.
     pub counts: Counts,
     /// The bytes that it keeps in memory, about.
@@ -131,10 +153,12 @@ pub struct CacheState {
 }
 
 impl Caches {
-    /// Returns the caches over a database, with a second tier if there is one.
-    pub fn new(database: &Database, shared: Option<SharedTier>) -> Self {
-        let tiers = Tiers { context: database.context().clone(), drops: Arc::default(), shared };
-        let invalidations = Invalidations::new(database.clone(), Arc::clone(&tiers.drops));
+    /// Returns the caches over a database.
+    pub fn new(database: &Database, CacheOptions { shared, verify, limits }: CacheOptions) -> Self {
+        let tiers = Tiers { shared, limits, ..Tiers::in_memory(database.context().clone()) };
+        let invalidations = Arc::new(Invalidations::new(database.clone(), Arc::clone(&tiers.drops)));
+        let check = verify.then(|| invalidations.catcher_up());
+        let tiers = Tiers { check, ..tiers };
         let (members, own) = (Members::new(&tiers, database), OwnMembers::new(&tiers, database));
         Self(Arc::new(Shared { invalidations, members, own }))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cached::Cached;
 use super::entry::Loaded;
-use super::own::Own;
+use super::own::{Own, is_latest};
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
@@ -27,7 +27,7 @@ pub struct NewestNotifications {
 }
 
 /// A page of a user's notifications.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Inbox {
     /// The page, newest first.
     pub page: Page<Notification>,
@@ -39,7 +39,9 @@ pub struct Inbox {
 pub type NotificationCache = Cached<Own<NewestNotifications>, Private<Inbox>, ListError>;
 
 pub(super) fn notification_cache(tiers: &Tiers, database: Database) -> NotificationCache {
-    tiers.cached(POLICY, move |key| load(database.clone(), key))
+    let source = database.clone();
+    let latest = move |key: Own<NewestNotifications>| is_latest(source.clone(), key.data);
+    tiers.cached_by_version(POLICY, latest, move |key| load(database.clone(), key))
 }
 
 async fn load(

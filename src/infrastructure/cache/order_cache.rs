@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cached::Cached;
 use super::entry::Loaded;
-use super::own::Own;
+use super::own::{Own, is_latest};
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
@@ -30,7 +30,9 @@ pub struct NewestOrders {
 pub type OrderCache = Cached<Own<NewestOrders>, Private<Page<PlacedOrder>>, ListError>;
 
 pub(super) fn order_cache(tiers: &Tiers, database: Database) -> OrderCache {
-    tiers.cached(POLICY, move |key| load(database.clone(), key))
+    let source = database.clone();
+    let latest = move |key: Own<NewestOrders>| is_latest(source.clone(), key.data);
+    tiers.cached_by_version(POLICY, latest, move |key| load(database.clone(), key))
 }
 
 async fn load(

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::domain::user::UserData;
+use crate::infrastructure::repositories::{Database, UserRepository};
 
 /// A key of what belongs to a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,6 +14,15 @@ pub struct Own<K> {
     pub data: UserData,
     /// Which part of the data.
     pub key: K,
+}
+
+/// Returns whether the data of a user has no later version, and false if that cannot be read.
+pub(super) async fn is_latest(database: Database, data: UserData) -> bool {
+    let Ok(mut connection) = database.read().await else { return false };
+    UserRepository(&mut connection)
+        .data_version(data.user_id)
+        .await
+        .is_ok_and(|version| version == data.version)
 }
 
 impl<K: fmt::Debug> fmt::Display for Own<K> {

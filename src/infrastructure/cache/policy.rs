@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What differs between caches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// The name, in metrics and in the keys of the shared store.
     pub name: &'static str,

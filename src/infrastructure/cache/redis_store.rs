@@ -1,5 +1,6 @@
 //! The shared store in Redis or Valkey.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,43 @@ use ::redis::{Cmd, cmd};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::redis::Redis;
-use super::shared_tier::SharedStore;
+use super::redis::{Redis, RedisUnavailable};
+use super::shared_tier::{PREFIX, SharedStore};
 
 /// Entries in Redis, which may evict any of them.
 #[derive(Debug, Clone)]
 pub struct EntriesInRedis(pub Arc<Redis>);
+
+/// The keys that Redis looks at in one command.
+const SCANNED: usize = 1_000;
+
+impl EntriesInRedis {
+    /// Returns the numbers of entries by the names of their caches.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisUnavailable`].
+    pub async fn by_cache(&self) -> Result<BTreeMap<String, u64>, RedisUnavailable> {
+        let (mut numbers, mut cursor) = (BTreeMap::new(), 0_u64);
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(format!("{PREFIX}:*")).arg("COUNT").arg(SCANNED);
+            let (next, keys): (u64, Vec<String>) = self.0.command(&scan).await?;
+            // that of a turn has one part more
+            let names = keys.iter().filter_map(|key| match key.split(':').collect::<Vec<_>>()[..] {
+                [_, _, name, _, _] => Some(name.to_owned()),
+                _ => None,
+            });
+            for name in names {
+                *numbers.entry(name).or_default() += 1;
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(numbers);
+            }
+        }
+    }
+}
 
 impl SharedStore for EntriesInRedis {
     fn get(&self, key: String) -> BoxFuture<'_, Option<Vec<u8>>> {

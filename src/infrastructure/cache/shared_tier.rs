@@ -16,10 +16,12 @@ use sha2::Sha256;
 use tokio::time::{Instant, sleep};
 
 use super::drops::{Drops, Position, Stamp};
-use super::entry::{Entry, Loaded};
+use super::entry::{Entry, History, Loaded, Source};
 use super::policy::Policy;
 use super::tag::Tag;
 
+/// The beginning of the keys, which the name of the cache, the version of its shape and a digest follow.
+pub(super) const PREFIX: &str = "undercroft:cache";
 /// The bytes of a signature.
 const SIGNATURE: usize = 32;
 /// The greatest entry in the shared store, in bytes.
@@ -37,6 +39,14 @@ pub trait Shape: Sized {
 
     /// Reads a value; `None` if the bytes are none.
     fn read(bytes: &[u8]) -> Option<Self>;
+
+    /// Returns whether another value is the same: by default, whether it has the same bytes.
+    fn is_same(&self, other: &Self) -> bool {
+        let [mut bytes, mut others] = [Vec::new(), Vec::new()];
+        self.write(&mut bytes);
+        other.write(&mut others);
+        bytes == others
+    }
 }
 
 /// A store of bytes that processes share and may lose. What fails is as if there were nothing.
@@ -149,7 +159,7 @@ impl SharedTier {
         let name = format!("{}:{}", policy.name, policy.shape);
         let digest = self.sign(&name, key.to_string().as_bytes());
         let number = digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
-        format!("undercroft:cache:{name}:{number:032x}")
+        format!("{PREFIX}:{name}:{number:032x}")
     }
 
     fn write<V: Shape>(&self, key: &str, entry: &Entry<V>, position: Position) -> Vec<u8> {
@@ -194,7 +204,8 @@ impl SharedTier {
         }
         let [loaded_at, fresh_until] =
             [loaded_at, fresh_until].map(|time| Timestamp::from_microsecond(time).ok());
-        Some(Entry::new(Loaded { value, tags, bytes: size }, began, loaded_at?, fresh_until?))
+        let history = History { began, position: Position(position), source: Source::Shared };
+        Some(Entry::new(Loaded { value, tags, bytes: size }, history, loaded_at?, fresh_until?))
     }
 
     fn sign(&self, key: &str, bytes: &[u8]) -> [u8; SIGNATURE] {

@@ -1,18 +1,19 @@
 //! What the caches of a process have in common.
 
-use std::fmt;
-use std::future::Future;
-use std::hash::Hash;
 use std::sync::Arc;
 
-use super::cached::Cached;
+use futures_util::future::BoxFuture;
+
 use super::drops::Drops;
-use super::entry::Loaded;
-use super::policy::Policy;
-use super::shared_tier::{Shape, SharedTier};
+use super::limits::CacheLimits;
+use super::shared_tier::SharedTier;
 use crate::domain::context::Context;
 
+/// Drops what was invalidated before the call; returns whether everything until then is known.
+pub type CatchUp = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
 /// What the caches of a process have in common.
+#[derive(Clone)]
 pub struct Tiers {
     /// The sources of time and randomness.
     pub context: Context,
@@ -20,21 +21,15 @@ pub struct Tiers {
     pub drops: Arc<Drops>,
     /// The second tier, if there is one.
     pub shared: Option<SharedTier>,
+    /// In check mode, what tells whether an entry was dropped since: each entry that is served is compared with a load.
+    pub check: Option<CatchUp>,
+    /// The sizes that differ from those of the policies.
+    pub limits: CacheLimits,
 }
 
 impl Tiers {
-    /// Returns an empty cache with these tiers.
-    pub fn cached<K, V, E, F>(
-        &self,
-        policy: Policy,
-        load: impl Fn(K) -> F + Send + Sync + 'static,
-    ) -> Cached<K, V, E>
-    where
-        K: Eq + Hash + Clone + fmt::Display + Send + Sync + 'static,
-        V: Shape + Clone + Send + Sync + 'static,
-        E: Clone + Send + Sync + 'static,
-        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        Cached::new(policy, self.context.clone(), Arc::clone(&self.drops), self.shared.clone(), load)
+    /// Returns tiers with nothing but the memory of the process.
+    pub fn in_memory(context: Context) -> Self {
+        Self { context, drops: Arc::default(), shared: None, check: None, limits: CacheLimits::default() }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     infrastructure::{
         Infrastructure,
         adapters::{AdapterSettings, CallLimits, Files, KeySetClient, Mail},
-        cache::{CacheUrl, Redis},
+        cache::{CacheOptions, CacheUrl, Redis},
         events::transports,
         guards::CartBounds,
         middleware::RateLimiter,
@@ -40,11 +40,12 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     if let Ok(limiter) = RateLimiter::open(&settings.cache, clock) {
         infrastructure.limiter = limiter;
     }
-    if let CacheUrl::Redis(url) = &settings.cache
-        && let Ok(redis) = Redis::new(url)
-    {
-        infrastructure = infrastructure.with_shared_caches(redis);
-    }
+    let caches = CacheOptions {
+        verify: settings.caches.verify,
+        limits: settings.caches.limit_bytes.clone(),
+        ..CacheOptions::default()
+    };
+    infrastructure = infrastructure.with_caches(caches, redis(&settings.cache));
     let overload = infrastructure.overload.filter(|_| settings.overload.enabled);
     infrastructure.overload = overload.map(|limiter| limiter.with_target(settings.overload.wait()));
     if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {
@@ -54,6 +55,15 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     let mut store = Store::new(infrastructure, terms(settings, currency));
     store.log_in_limits = log_in_limits(&settings.rate_limits);
     Ok(store)
+}
+
+/// Returns the connection to the Redis of the caches, if there is one, which need not be there yet.
+pub(super) fn redis(cache: &CacheUrl) -> Option<Redis> {
+    match cache {
+        CacheUrl::Memory => None,
+        // the reader of the setting has checked the URL
+        CacheUrl::Redis(url) => Redis::new(url).ok(),
+    }
 }
 
 /// Opens the store for a command that changes it, such as `jobs run`; the audit log records the command.

@@ -1,10 +1,11 @@
 //! Metrics of the process and of the store, in the text format of `OpenMetrics`, on a listener of their own.
 //!
 //! Signals of the bus are counted as they are emitted (`signal_metrics.rs`); the state of the store is read when the
-//! metrics are requested (`state_metrics.rs`).
+//! metrics are requested (`state_metrics.rs`), also that of the caches (`cache_metrics.rs`).
 //!
 //! <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 
+mod cache_metrics;
 mod signal_metrics;
 mod state_metrics;
 

@@ -10,13 +10,12 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::registry;
+use super::{cache_metrics, registry};
 use crate::application::Store;
 use crate::application::jobs::event_log;
 use crate::application::webhooks::endpoints;
 use crate::domain::job::JobStatus;
 use crate::domain::state::State;
-use crate::infrastructure::cache::{CacheState, Caches, Counts};
 use crate::infrastructure::events::Lag;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::middleware::{Load, Priority};
@@ -48,17 +47,6 @@ struct JobLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TypeLabels {
     r#type: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CacheLabels {
-    cache: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CacheReadLabels {
-    cache: &'static str,
-    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -130,7 +118,7 @@ fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {
     if let Some(limiter) = &store.infrastructure.overload {
         register_overload(registry, limiter.load());
     }
-    register_caches(registry, &store.infrastructure.caches);
+    cache_metrics::register(registry, &store.infrastructure.caches);
     let signals = Family::<TypeLabels, Counter>::default();
     for (r#type, dropped) in store.infrastructure.bus.dropped() {
         signals.get_or_create(&TypeLabels { r#type }).inc_by(dropped);
@@ -150,28 +138,6 @@ fn register_overload(registry: &mut Registry, Load { limit, in_progress, refused
         counted.get_or_create(&PriorityLabels { priority }).inc_by(refused);
     }
     registry.register("requests_refused", "The requests that were refused for overload", counted);
-}
-
-fn register_caches(registry: &mut Registry, caches: &Caches) {
-    let (reads, bytes) =
-        (Family::<CacheReadLabels, Counter>::default(), Family::<CacheLabels, Gauge>::default());
-    for CacheState { cache, counts, bytes: size } in caches.states() {
-        let Counts { hits, stale, waits, loads, brought, failures } = counts;
-        for (outcome, number) in [
-            ("hit", hits),
-            ("stale", stale),
-            ("wait", waits),
-            ("load", loads - brought.min(loads)),
-            ("shared", brought),
-            ("failure", failures),
-        ] {
-            reads.get_or_create(&CacheReadLabels { cache, outcome }).inc_by(number);
-        }
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
-        bytes.get_or_create(&CacheLabels { cache }).set(size);
-    }
-    registry.register("cache_reads", "The reads of a cache, by what came of them", reads);
-    registry.register_with_unit("cache_size", "What a cache keeps in memory, about", Unit::Bytes, bytes);
 }
 
 fn register_subscribers(registry: &mut Registry, lags: &[Lag], now: Timestamp) {

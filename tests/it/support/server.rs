@@ -25,6 +25,7 @@ use undercroft::settings::{HttpSettings, OverloadSettings, RateLimitSettings, Se
 
 use super::builders::{ProductBuilder, user};
 use super::documented::assert_documented;
+use super::store::stale_hits;
 use super::unique;
 
 /// A running server with its worker; clones share it.
@@ -88,6 +89,7 @@ impl TestServer {
         for task in tasks {
             task.await.unwrap();
         }
+        assert_eq!(stale_hits(&self.store), 0, "old entries of caches were served");
     }
 
     /// A client that is not logged in.

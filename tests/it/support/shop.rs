@@ -15,7 +15,7 @@ use undercroft::infrastructure::repositories::Database;
 
 use super::builders::{ProductBuilder, discount, user};
 use super::orders::{recover_payments, violations};
-use super::store::{files, store, terms};
+use super::store::{files, stale_hits, store, terms};
 use super::{TestDatabase, TestServer};
 
 /// Makes two tests of `async fn name(shop: &Shop)`: `name::sqlite` and `name::postgres`.
@@ -168,6 +168,7 @@ impl Shop {
         if let Some(server) = self.server.get() {
             server.end().await;
         }
+        assert_eq!(stale_hits(&self.store), 0, "old entries of caches were served");
         if self.checked {
             assert_eq!(check(&self.database, false).await.unwrap(), [], "at the end of the test");
             let later = self.now() + SignedDuration::from_hours(72);

@@ -18,6 +18,7 @@ use undercroft::domain::money::Currency;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Files, FilesUrl};
+use undercroft::infrastructure::cache::CacheOptions;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Field, Param, StoredResponse};
 
@@ -70,22 +71,26 @@ pub fn files(folder: &Path) -> Files {
     Files::new(&FilesUrl::Folder("files".into()), folder, 1 << 20)
 }
 
-/// A store on this database, whose payment provider is the sandbox.
+/// A store on this database, whose payment provider is the sandbox, and whose caches check what they serve.
 pub fn store(database: &Database, terms: Terms) -> Store {
-    Store::new(
-        Infrastructure::new(
-            database.clone(),
-            AdapterSettings {
-                calls: limits(),
-                sandbox: true,
-                public_url: String::new(),
-                mail: None,
-                files: files(Path::new("/nonexistent")),
-                private_webhooks: true,
-            },
-        ),
-        terms,
-    )
+    let infrastructure = Infrastructure::new(
+        database.clone(),
+        AdapterSettings {
+            calls: limits(),
+            sandbox: true,
+            public_url: String::new(),
+            mail: None,
+            files: files(Path::new("/nonexistent")),
+            private_webhooks: true,
+        },
+    );
+    let caches = CacheOptions { verify: true, ..CacheOptions::default() };
+    Store::new(infrastructure.with_caches(caches, None), terms)
+}
+
+/// The old entries that the caches of a store served.
+pub fn stale_hits(store: &Store) -> u64 {
+    store.infrastructure.caches.states().iter().map(|state| state.counts.stale_hits).sum()
 }
 
 /// Confirms a payment on the page of the sandbox; returns whether the payment required it.

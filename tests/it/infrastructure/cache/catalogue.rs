@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use undercroft::application::catalogue::{categories, products};
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::cache::{Caches, EntriesInRedis, Redis, SharedTier};
+use undercroft::infrastructure::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
 use undercroft::infrastructure::repositories::{Database, Setup};
 
 use crate::support::http::order_of;
@@ -97,7 +97,8 @@ async fn a_change_by_another_process_is_seen_by_the_next_read(shop: &Shop) {
     for _ in 0..3 {
         let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
         let mut node = store(&database, terms());
-        node.infrastructure.caches = Caches::new(node.database(), shared.clone());
+        let options = CacheOptions { shared: shared.clone(), verify: true, ..CacheOptions::default() };
+        node.infrastructure.caches = Caches::new(node.database(), options);
         nodes.push(node);
     }
 

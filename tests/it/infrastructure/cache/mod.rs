@@ -2,6 +2,9 @@
 
 mod carts;
 mod catalogue;
+mod checks;
+mod counters;
+mod example;
 mod loads;
 mod second_tier;
 mod shoppers;
@@ -15,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
 use undercroft::infrastructure::cache::{
-    Cached, Counts, Drops, LoadError, Loaded, Origin, Policy, Position, Rendered, SharedTier, Tag,
+    Cached, Counts, Drops, LoadError, Loaded, Origin, Policy, Position, Rendered, SharedTier, Tag, Tiers,
 };
 
 /// What a load of the tests does.
@@ -86,6 +89,16 @@ impl Source {
 
 impl Node {
     fn new(policy: Policy, source: &Arc<Source>, shared: Option<SharedTier>) -> Self {
+        Self::with(policy, source, shared, |tiers| tiers)
+    }
+
+    /// A node whose tiers differ from those of [`Node::new`].
+    fn with(
+        policy: Policy,
+        source: &Arc<Source>,
+        shared: Option<SharedTier>,
+        change: impl FnOnce(Tiers) -> Tiers,
+    ) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let shown: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let context = Context { ids: Arc::new(SystemIds::new(Arc::clone(&shown))), clock: shown };
@@ -95,7 +108,8 @@ impl Node {
             let source = Arc::clone(&loaded);
             async move { source.load(key).await }
         };
-        let cache = Cached::new(policy, context, Arc::clone(&drops), shared, load);
+        let tiers = change(Tiers { drops: Arc::clone(&drops), shared, ..Tiers::in_memory(context) });
+        let cache = tiers.cached(policy, load);
         Self { cache, drops, source: Arc::clone(source), clock }
     }
 

@@ -13,7 +13,7 @@ use crate::support::redis::redis_url;
 use crate::support::{Line, Proxy};
 
 /// A tier of a store that no other test uses; `None` without Redis.
-async fn tier() -> Option<SharedTier> {
+pub(super) async fn tier() -> Option<SharedTier> {
     let url = redis_url().await?;
     Some(tier_at(&url))
 }
@@ -42,7 +42,7 @@ async fn key_of(redis: &mut redis::aio::MultiplexedConnection, policy: &Policy) 
 }
 
 /// Waits until an entry of a policy is at Redis.
-async fn until_shared(policy: &Policy) {
+pub(super) async fn until_shared(policy: &Policy) {
     let url = redis_url().await.unwrap();
     let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     key_of(&mut redis, policy).await;
@@ -52,7 +52,7 @@ async fn until_shared(policy: &Policy) {
 async fn what_one_process_loaded_the_others_do_not_load() {
     let Some(tier) = tier().await else { return };
     let policy = policy();
-    let first = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+    let first = Node::new(policy, &Source::open(), Some(tier.clone()));
     first.source.value.store(7, SeqCst);
     assert_eq!(first.value("tea").await, 7);
     until_shared(&policy).await;
@@ -72,13 +72,13 @@ async fn what_one_process_loaded_the_others_do_not_load() {
 async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop() {
     let Some(tier) = tier().await else { return };
     let policy = policy();
-    let first = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+    let first = Node::new(policy, &Source::open(), Some(tier.clone()));
     first.drops.set_complete_to(Position(10));
     first.value("tea").await;
     until_shared(&policy).await;
 
     let knows = |position| {
-        let node = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+        let node = Node::new(policy, &Source::open(), Some(tier.clone()));
         node.drops.drop_tags([Tag::of("tea")], Position(position));
         node
     };
@@ -88,7 +88,7 @@ async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop() {
         assert_eq!(node.source.loads(), loads);
     }
     // a process that knows nothing of what was dropped before it came trusts nothing of then
-    let cold = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+    let cold = Node::new(policy, &Source::open(), Some(tier.clone()));
     cold.drops.drop_all(Position(1_000));
     cold.value("tea").await;
     assert_eq!(cold.source.loads(), 1);
@@ -98,10 +98,10 @@ async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop() {
 async fn another_shape_another_store_and_damaged_entries_are_misses() {
     let Some(url) = redis_url().await else { return };
     let (tier, policy) = (tier_at(&url), policy());
-    Node::new(policy.clone(), &Source::open(), Some(tier.clone())).value("tea").await;
+    Node::new(policy, &Source::open(), Some(tier.clone())).value("tea").await;
     until_shared(&policy).await;
 
-    let newer = Node::new(Policy { shape: 2, ..policy.clone() }, &Source::open(), Some(tier.clone()));
+    let newer = Node::new(Policy { shape: 2, ..policy }, &Source::open(), Some(tier.clone()));
     let foreign = Node::new(policy, &Source::open(), Some(tier_at(&url)));
     for node in [&newer, &foreign] {
         node.value("tea").await;
@@ -113,7 +113,7 @@ async fn another_shape_another_store_and_damaged_entries_are_misses() {
 async fn a_damaged_entry_is_a_miss() {
     let Some(url) = redis_url().await else { return };
     let (tier, policy) = (tier_at(&url), policy());
-    Node::new(policy.clone(), &Source::open(), Some(tier.clone())).value("tea").await;
+    Node::new(policy, &Source::open(), Some(tier.clone())).value("tea").await;
     let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     let key = key_of(&mut redis, &policy).await;
     let whole: Vec<u8> = redis.get(&key).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_damaged_entry_is_a_miss() {
     *flipped.last_mut().unwrap() ^= 1;
     for (bytes, is_read) in [(&whole[..], true), (&flipped, false), (&whole[..20], false), (b"", false)] {
         let _: () = redis.set(&key, bytes).await.unwrap();
-        let node = Node::new(policy.clone(), &Source::open(), Some(tier.clone()));
+        let node = Node::new(policy, &Source::open(), Some(tier.clone()));
         assert_eq!(node.value("tea").await, 1);
         assert_eq!(node.counts().brought, u64::from(is_read), "{bytes:?}");
     }
@@ -132,7 +132,7 @@ async fn a_dear_value_is_loaded_by_one_process_at_a_time() {
     let Some(tier) = tier().await else { return };
     let source = Source::open();
     let policy = Policy { is_dear: true, ..policy() };
-    let nodes: Vec<_> = (0..4).map(|_| Node::new(policy.clone(), &source, Some(tier.clone()))).collect();
+    let nodes: Vec<_> = (0..4).map(|_| Node::new(policy, &source, Some(tier.clone()))).collect();
     let reads = nodes.iter().flat_map(|node| (0..25).map(move |_| node.value("tea")));
     assert!(join_all(reads).await.into_iter().all(|value| value == 1));
     assert_eq!(source.loads(), 1);

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::cache::{Caches, Counts, SharedStore, SharedTier};
+use undercroft::infrastructure::cache::{CacheOptions, Caches, Counts, SharedStore, SharedTier};
 use undercroft::infrastructure::repositories::{Database, Setup};
 
 use crate::application::people::newcomer;
@@ -265,7 +265,8 @@ async fn what_belongs_to_one_shopper_stays_in_the_process(shop: &Shop) {
     let recorded = Arc::new(Recorded::default());
     let mut store = shop.store.clone();
     let tier = SharedTier::new(Arc::<Recorded>::clone(&recorded), b"secret");
-    store.infrastructure.caches = Caches::new(store.database(), Some(tier));
+    let options = CacheOptions { shared: Some(tier), verify: true, ..CacheOptions::default() };
+    store.infrastructure.caches = Caches::new(store.database(), options);
     let server = shop.server_of(store).await;
     let ann = newcomer(server, "ann@example.org").await;
     let variant = shop.product().stock(9).create().await;

@@ -1,0 +1,92 @@
+//! New caches, over the tiers of a process.
+
+use std::fmt;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use moka::notification::RemovalCause;
+
+use super::{Cached, Inner};
+use crate::infrastructure::cache::counters::Counters;
+use crate::infrastructure::cache::entry::{Entry, Loaded};
+use crate::infrastructure::cache::policy::Policy;
+use crate::infrastructure::cache::shared_tier::Shape;
+use crate::infrastructure::cache::tiers::Tiers;
+
+impl Tiers {
+    /// Returns an empty cache with these tiers, whose entries are dropped by tags.
+    pub fn cached<K, V, E, F>(
+        &self,
+        policy: Policy,
+        load: impl Fn(K) -> F + Send + Sync + 'static,
+    ) -> Cached<K, V, E>
+    where
+        K: Eq + Hash + Clone + fmt::Display + Send + Sync + 'static,
+        V: Shape + Clone + Send + Sync + 'static,
+        E: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
+        self.cached_by_version(policy, async |_| true, load)
+    }
+
+    /// Returns an empty cache with these tiers, whose keys have a version. `is_latest` reads whether there is no later
+    /// one, and `false` if that cannot be read; it is asked in check mode only.
+    pub fn cached_by_version<K, V, E, L, F>(
+        &self,
+        policy: Policy,
+        is_latest: impl Fn(K) -> L + Send + Sync + 'static,
+        load: impl Fn(K) -> F + Send + Sync + 'static,
+    ) -> Cached<K, V, E>
+    where
+        K: Eq + Hash + Clone + fmt::Display + Send + Sync + 'static,
+        V: Shape + Clone + Send + Sync + 'static,
+        E: Clone + Send + Sync + 'static,
+        L: Future<Output = bool> + Send + 'static,
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
+        let policy = Policy { max_bytes: self.limits.of(&policy), ..policy };
+        Cached::new(policy, self, is_latest, load)
+    }
+}
+
+impl<K, V, E> Cached<K, V, E>
+where
+    K: Eq + Hash + Clone + fmt::Display + Send + Sync + 'static,
+    V: Shape + Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// Returns an empty cache, whose values `load` loads; see [`Tiers::cached_by_version`].
+    fn new<L, F>(
+        policy: Policy,
+        tiers: &Tiers,
+        is_latest: impl Fn(K) -> L + Send + Sync + 'static,
+        load: impl Fn(K) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        L: Future<Output = bool> + Send + 'static,
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
+        let Tiers { context, drops, shared, check, .. } = tiers.clone();
+        let counters = Arc::<Counters>::default();
+        let counted = Arc::clone(&counters);
+        let entries = moka::sync::Cache::builder()
+            .max_capacity(policy.max_bytes)
+            .time_to_live(policy.ttl + policy.stale.max(policy.fail_safe))
+            .weigher(|_, entry: &Arc<Entry<V>>| entry.weight())
+            .eviction_listener(move |_, _, cause| counted.evictions.add((cause == RemovalCause::Size).into()))
+            .build();
+        Self(Arc::new(Inner {
+            entries,
+            flights: Arc::default(),
+            load: Arc::new(move |key| Box::pin(load(key))),
+            is_latest: Arc::new(move |key| Box::pin(is_latest(key))),
+            counters,
+            policy,
+            drops,
+            shared: shared.filter(|_| V::IS_SHARED),
+            check,
+            context,
+        }))
+    }
+}

@@ -1,0 +1,62 @@
+//! The sizes of caches that an operator sets.
+
+use std::collections::BTreeMap;
+
+use super::policy::Policy;
+
+/// The names of the caches of a store.
+pub(super) const NAMES: [&str; 11] = [
+    "product",
+    "listing",
+    "search",
+    "category",
+    "discount",
+    "inventory",
+    "user",
+    "user_preference",
+    "order",
+    "notification",
+    "cart",
+];
+
+/// The most bytes of caches by their names; a cache that is not named has the size of its policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheLimits(BTreeMap<String, u64>);
+
+/// A text is not the name of a cache.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a cache; those are {list}", list = NAMES.join(", "))]
+pub struct UnknownCache(String);
+
+impl CacheLimits {
+    /// Returns the limits of these caches, in bytes; with 0 a cache keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownCache`].
+    pub fn new(limits: BTreeMap<String, u64>) -> Result<Self, UnknownCache> {
+        match limits.keys().find(|name| !NAMES.contains(&name.as_str())) {
+            Some(name) => Err(UnknownCache(name.clone())),
+            None => Ok(Self(limits)),
+        }
+    }
+
+    /// Returns the most bytes of the cache with this policy.
+    pub(super) fn of(&self, policy: &Policy) -> u64 {
+        self.0.get(policy.name).copied().unwrap_or(policy.max_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_replaces_that_of_the_policy_and_unknown_caches_are_refused() {
+        let limits = CacheLimits::new(BTreeMap::from([("product".to_owned(), 5)])).unwrap();
+        let [product, search] = ["product", "search"].map(|name| limits.of(&Policy::named(name, 1)));
+        assert_eq!((product, search), (5, 16 << 20));
+        let error = CacheLimits::new(BTreeMap::from([("sheep".to_owned(), 5)])).unwrap_err().to_string();
+        assert!(error.starts_with("`sheep` is not a cache; those are product, listing"), "{error}");
+    }
+}
