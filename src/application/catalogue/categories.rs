@@ -8,7 +8,7 @@ use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
-use crate::infrastructure::cache::{Rendered, Tree};
+use crate::infrastructure::cache::{Rendered, Served, Tree};
 use crate::infrastructure::exceptions::{
     CategoryNotFoundException, Conflict, Failure, Fault, ValidationException,
 };
@@ -76,9 +76,9 @@ pub struct MoveCategory {
 }
 
 /// Returns all categories, as the store has them when this is called; siblings are in their order.
-pub async fn all(store: &Store) -> Result<Rendered<Vec<Category>>, Failure> {
+pub async fn all(store: &Store) -> Result<Served<Rendered<Vec<Category>>>, Failure> {
     let caches = store.infrastructure.caches.current().await?;
-    Ok(caches.category.value(&Tree).await?.0)
+    Ok(caches.category.served(&Tree).await?)
 }
 
 /// Returns the category tree.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::events::ProductChanged;
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, ProductView};
-use crate::infrastructure::cache::{ListKey, LoadError, ProductName, Rendered};
+use crate::infrastructure::cache::{ListKey, LoadError, ProductName, Rendered, Served};
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
     AdminProductFilter, CategoryRepository, DatabaseError, FileRepository, Page, ProductRepository,
@@ -17,9 +17,9 @@ use crate::application::idempotency::{Responder, once};
 use crate::application::{Change, Store, check_version};
 
 /// Returns the active product with this id or slug, as the store has it when this is called.
-pub async fn product(store: &Store, name: &str) -> Result<Rendered<ProductView>, Failure> {
+pub async fn product(store: &Store, name: &str) -> Result<Served<Rendered<ProductView>>, Failure> {
     let key = name.parse().map_or_else(|_| ProductName::Slug(name.to_owned()), ProductName::Id);
-    let (found, _) = match store.infrastructure.caches.current().await?.product.value(&key).await {
+    let found = match store.infrastructure.caches.current().await?.product.served(&key).await {
         Err(LoadError::Missing) => return Err(NotFound::Product.into()),
         found => found?,
     };
@@ -34,10 +34,10 @@ pub async fn any_product(store: &Store, id: ProductId) -> Result<ProductView, Fa
 
 /// Returns a page of the active products, as the store has them when this is called: all, or those that contain words;
 /// only those in the subtree of a category, if one is given.
-pub async fn browse(store: &Store, key: &ListKey) -> Result<Rendered<SearchResults>, Failure> {
+pub async fn browse(store: &Store, key: &ListKey) -> Result<Served<Rendered<SearchResults>>, Failure> {
     let caches = store.infrastructure.caches.current().await?;
     let cache = if key.q.is_some() { &caches.search } else { &caches.listing };
-    Ok(cache.value(key).await?.0)
+    Ok(cache.served(key).await?)
 }
 
 /// Returns a page of all products, newest first.

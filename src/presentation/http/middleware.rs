@@ -115,7 +115,7 @@ fn request_headers() -> Vec<HeaderName> {
 /// The headers of responses, beside those that every page may read.
 fn response_headers() -> Vec<HeaderName> {
     let mut headers = vec![ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER];
-    let others = ["ratelimit", "ratelimit-policy", "session-token", "x-request-id"];
+    let others = ["cache-status", "ratelimit", "ratelimit-policy", "session-token", "x-request-id"];
     headers.extend(others.map(HeaderName::from_static));
     headers
 }

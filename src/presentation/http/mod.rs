@@ -2,6 +2,7 @@
 
 mod actor;
 pub mod bodies;
+pub mod cache_status;
 mod client_address;
 pub mod conditional;
 mod content;

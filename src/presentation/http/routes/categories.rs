@@ -4,7 +4,8 @@ use crate::application::catalogue::categories;
 use crate::domain::category::{Subtree, tree};
 use crate::infrastructure::exceptions::CategoryNotFoundException;
 use crate::presentation::http::bodies::CategoryTreeBody;
-use crate::presentation::http::conditional::{IfNoneMatch, NO_VERSION, form};
+use crate::presentation::http::cache_status::FromCache;
+use crate::presentation::http::conditional::{NO_VERSION, form};
 use crate::presentation::http::list::List;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
@@ -26,18 +27,14 @@ pub(super) fn routes() -> Routes {
 /// Siblings are in their order.
 #[utoipa::path(get, path = "/v1/categories", tag = "categories",
     responses((status = 200, body = List<CategoryTreeBody>)))]
-async fn list_categories(
-    _: Public,
-    State(app): State<AppState>,
-    if_none_match: IfNoneMatch,
-) -> HandlerResult {
+async fn list_categories(_: Public, State(app): State<AppState>, from_cache: FromCache) -> HandlerResult {
     let categories = categories::all(&app.store).await?;
     let form = categories.form("tree", |categories| {
         let tree = tree(categories.clone());
         let items = tree.iter().map(CategoryTreeBody::of).collect();
         form(NO_VERSION, &List { items, next_cursor: None })
     })?;
-    Ok(if_none_match.respond_with(form))
+    Ok(from_cache.respond_with(form, categories.status))
 }
 
 /// Get a category with its subtree
@@ -50,10 +47,12 @@ async fn get_category(
     _: Public,
     State(app): State<AppState>,
     Path(id_or_slug): Path<String>,
-    if_none_match: IfNoneMatch,
+    from_cache: FromCache,
 ) -> HandlerResult {
-    let tree = categories::categories(&app.store).await?;
+    let categories = categories::all(&app.store).await?;
+    let tree = tree(categories.to_vec());
     let found = Subtree::find(&tree, &id_or_slug);
     let subtree = found.ok_or_else(|| CategoryNotFoundException { category: id_or_slug.clone() })?;
-    Ok(if_none_match.respond(NO_VERSION, &CategoryTreeBody::of(subtree)))
+    let form = form(NO_VERSION, &CategoryTreeBody::of(subtree))?;
+    Ok(from_cache.respond_with(form, categories.status))
 }

@@ -15,7 +15,8 @@ use crate::infrastructure::exceptions::{CategoryNotFoundException, NotFound};
 use crate::infrastructure::middleware::{BASE_LANGUAGE, Languages, ResponseLanguages};
 use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort};
 use crate::presentation::http::bodies::ProductBody;
-use crate::presentation::http::conditional::{IfNoneMatch, NO_VERSION, form};
+use crate::presentation::http::cache_status::FromCache;
+use crate::presentation::http::conditional::{NO_VERSION, form};
 use crate::presentation::http::list::ListQuery;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
@@ -132,7 +133,7 @@ async fn list_products(
     State(app): State<AppState>,
     Query(ListQuery { filter: query, limit, cursor }): Query<ListQuery<ProductQuery>>,
     languages: Languages,
-    if_none_match: IfNoneMatch,
+    from_cache: FromCache,
 ) -> HandlerResult {
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
     let filter = ProductFilter {
@@ -157,7 +158,7 @@ async fn list_products(
         };
         form(NO_VERSION, &body)
     })?;
-    Ok(in_languages(if_none_match.respond_with(form), shown))
+    Ok(in_languages(from_cache.respond_with(form, found.status), shown))
 }
 
 /// Get a product by id or slug
@@ -171,15 +172,15 @@ async fn get_product(
     Path(id_or_slug): Path<String>,
     Query(query): Query<CurrencyQuery>,
     languages: Languages,
-    if_none_match: IfNoneMatch,
+    from_cache: FromCache,
 ) -> HandlerResult {
     let product = catalogue::product(&app.store, &id_or_slug).await?;
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
-    let shown = shown_languages([&*product], &languages);
+    let shown = shown_languages([&**product], &languages);
     let form = product.form(&form_name(currency, &shown), |view| {
         form(view.product.version, &ProductBody::of(view, &languages, currency))
     })?;
-    Ok(in_languages(if_none_match.respond_with(form), shown))
+    Ok(in_languages(from_cache.respond_with(form, product.status), shown))
 }
 
 /// Returns the language in which each product is shown.

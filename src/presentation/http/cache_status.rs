@@ -1,0 +1,96 @@
+//! `Cache-Status` (RFC 9211): whether the store had to read the database for a response.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::conditional::IfNoneMatch;
+use super::operation::OperationDescription;
+use super::routing::Argument;
+use crate::infrastructure::cache::{Form, Outcome, ReadStatus};
+
+/// The name of the header.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Responds with what comes from a cache of the store: with an entity tag, and with what came of the read.
+#[derive(Debug, Clone)]
+pub struct FromCache(IfNoneMatch);
+
+impl FromCache {
+    /// Responds with a form of the value, as [`IfNoneMatch::respond_with`] does.
+    pub fn respond_with(&self, form: Form, status: ReadStatus) -> Response {
+        let mut response = self.0.respond_with(form);
+        response.headers_mut().insert(CACHE_STATUS, header(status));
+        response
+    }
+}
+
+/// Returns the value of the header.
+fn header(ReadStatus { outcome, ttl_seconds, is_stored }: ReadStatus) -> HeaderValue {
+    let known = match outcome {
+        Outcome::Hit => "Undercroft; hit",
+        Outcome::Shared => "Undercroft; hit; detail=shared",
+        // it was sent without waiting for the load that began; its time is negative
+        Outcome::Stale => "Undercroft; hit; detail=stale",
+        Outcome::Fallback => "Undercroft; fwd=stale; detail=failed",
+        Outcome::Loaded { was_kept, collapsed } => match (was_kept, collapsed, is_stored) {
+            (false, false, false) => "Undercroft; fwd=miss",
+            (false, false, true) => "Undercroft; fwd=miss; stored",
+            (false, true, false) => "Undercroft; fwd=miss; collapsed",
+            (false, true, true) => "Undercroft; fwd=miss; stored; collapsed",
+            (true, false, false) => "Undercroft; fwd=stale",
+            (true, false, true) => "Undercroft; fwd=stale; stored",
+            (true, true, false) => "Undercroft; fwd=stale; collapsed",
+            (true, true, true) => "Undercroft; fwd=stale; stored; collapsed",
+        },
+    };
+    let with_time = is_stored.then(|| HeaderValue::try_from(format!("{known}; ttl={ttl_seconds}")));
+    with_time.and_then(Result::ok).unwrap_or(HeaderValue::from_static(known))
+}
+
+impl Argument for FromCache {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        IfNoneMatch::describe(operation);
+        let description = "What the store had to do for the response (RFC 9211): `Undercroft; hit` if it was in \
+                           memory, with `detail=shared` if it was in Redis, `fwd=miss` if it was read from the \
+                           database, and `fwd=stale` if what was kept had changed or ended; `stored` if it is kept \
+                           now, `collapsed` if another request had begun to read it; and `ttl`, the seconds for \
+                           which it is kept unless it changes.";
+        operation.response_header(StatusCode::OK, "Cache-Status", description);
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for FromCache {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        IfNoneMatch::from_request_parts(parts, state).await.map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_says_how_the_entry_was_found_and_how_long_it_is_kept() {
+        let loaded = |was_kept, collapsed| Outcome::Loaded { was_kept, collapsed };
+        for (outcome, ttl_seconds, is_stored, expected) in [
+            (Outcome::Hit, 595, true, "Undercroft; hit; ttl=595"),
+            (Outcome::Shared, 7, true, "Undercroft; hit; detail=shared; ttl=7"),
+            (Outcome::Stale, -3, true, "Undercroft; hit; detail=stale; ttl=-3"),
+            (Outcome::Fallback, -9, true, "Undercroft; fwd=stale; detail=failed; ttl=-9"),
+            (loaded(false, false), 600, true, "Undercroft; fwd=miss; stored; ttl=600"),
+            (loaded(false, true), 600, true, "Undercroft; fwd=miss; stored; collapsed; ttl=600"),
+            (loaded(true, false), 600, true, "Undercroft; fwd=stale; stored; ttl=600"),
+            (loaded(true, true), 600, true, "Undercroft; fwd=stale; stored; collapsed; ttl=600"),
+            (loaded(false, false), 600, false, "Undercroft; fwd=miss"),
+            (loaded(true, false), 600, false, "Undercroft; fwd=stale"),
+        ] {
+            assert_eq!(header(ReadStatus { outcome, ttl_seconds, is_stored }), expected);
+        }
+    }
+}
