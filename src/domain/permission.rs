@@ -19,6 +19,8 @@ states! {
         ApiKeys = "api-keys" -> [],
         /// The audit log.
         AuditLog = "audit-log" -> [],
+        /// The caches of what shoppers read.
+        Caches = "caches" -> [],
         /// The category tree.
         Categories = "categories" -> [],
         /// Events that a subscriber could not handle.

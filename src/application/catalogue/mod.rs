@@ -1,5 +1,6 @@
 //! Products, categories and reviews.
 
+pub mod caches;
 pub mod categories;
 pub mod naming;
 pub mod product_draft;

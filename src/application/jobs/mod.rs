@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::application::catalogue::caches;
 use crate::application::emails::{compose, digest, sender};
 use crate::application::people::{access_tokens, notify};
 use crate::application::webhooks::fan_out;
@@ -105,6 +106,7 @@ pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
         scheduled("check_consistency", AT_NIGHT, check_consistency).max_attempts(1),
         JobType::new("retry_dead_letters", dead_letters::retry_all)
             .requires(Permission::write(Resource::DeadLetters)),
+        JobType::new(caches::WARM_CACHES, warm_caches).requires(Permission::write(Resource::Caches)),
     ]
 }
 
@@ -192,6 +194,14 @@ async fn check_consistency(context: JobContext) -> Result<usize, Failure> {
     let violated: Vec<_> =
         violations.iter().map(|violation| format!("{} ({} rows)", violation.rule, violation.rows)).collect();
     Err(Technical::internal(format!("rules are violated: {}", violated.join("; "))).into())
+}
+
+/// Loads what shoppers read first into the caches of this process, and of all processes if they share a Redis.
+async fn warm_caches(context: JobContext, _: JobRun<NoArguments>) -> Result<usize, Failure> {
+    let entries = caches::warm(&context.store).await?;
+    tracing::info!(entries, "the caches are warm");
+    // there is nothing left to do
+    Ok(0)
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ struct Run {
     /// The name of the type: `check_consistency`, `clean_files`, `expire_emails`, `purge_carts`, `purge_emails`,
     /// `purge_events`, `purge_idempotency_keys`, `purge_jobs`, `purge_sessions`, `purge_user_tokens`,
     /// `rotate_access_token_keys`, `purge_webhook_deliveries`, `recover_payments`, `renew_subscriptions`,
-    /// `retry_dead_letters`, `send_digest` or `send_emails`
+    /// `retry_dead_letters`, `send_digest`, `send_emails` or `warm_caches`
     name: String,
     /// The arguments of the type: a JSON object
     #[arg(long, value_name = "JSON", default_value = "{}", value_parser = object)]

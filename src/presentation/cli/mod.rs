@@ -12,6 +12,7 @@
 mod admin;
 mod audit;
 mod backup;
+mod cache;
 mod completions;
 mod copy;
 mod doctor;
@@ -195,6 +196,8 @@ pub enum Command {
     Events(events::Events),
     /// Show, run or cancel jobs: work that a server or worker does outside of requests
     Jobs(jobs::Jobs),
+    /// Show, clear or warm the caches of what shoppers read
+    Cache(cache::Cache),
     /// Show webhook endpoints, test them, and retry deliveries
     Webhooks(webhooks::Webhooks),
     /// Test races and crashes with a temporary store, and print the counts
@@ -230,6 +233,7 @@ impl Command {
             Self::Audit(audit) => audit.run(settings).await,
             Self::Events(events) => events.run(settings).await,
             Self::Jobs(jobs) => jobs.run(settings).await,
+            Self::Cache(cache) => cache.run(settings).await,
             Self::Webhooks(webhooks) => webhooks.run(settings).await,
             Self::Torture(torture) => torture.run().await,
         }

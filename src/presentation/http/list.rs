@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::infrastructure::repositories::Page;
+use crate::infrastructure::repositories::{DEFAULT_LIMIT, Page};
 
 /// A page of a list.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -69,5 +69,5 @@ impl<F: IntoParams> IntoParams for ListQuery<F> {
 
 /// The number of items of a page if `limit` is omitted.
 fn default_limit() -> usize {
-    20
+    DEFAULT_LIMIT
 }

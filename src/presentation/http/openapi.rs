@@ -13,7 +13,7 @@ use super::routes;
 use super::routing::{BEARER, COOKIE};
 
 /// The groups of operations in the order of the document, each with its description.
-const TAGS: [(&str, &str); 37] = [
+const TAGS: [(&str, &str); 38] = [
     ("products", "Product lists, searches and products."),
     ("categories", "The category tree."),
     ("carts", "Carts of guests and users."),
@@ -48,6 +48,7 @@ const TAGS: [(&str, &str); 37] = [
     ("admin-emails", "E-mails to customers and administrators."),
     ("admin-files", "Files, as administrators manage them."),
     ("admin-feature-flags", "Features that administrators switch on and off, for all users or for some."),
+    ("admin-caches", "What is kept of what shoppers read."),
     ("admin-jobs", "Work that the store does outside of requests."),
     ("admin-audit-log", "What administrators did, and what concerns the security of accounts."),
     ("admin-events", "Events, the subscribers to which they are delivered, and dead letters."),

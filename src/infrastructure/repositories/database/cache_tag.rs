@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use uuid::Uuid;
+
 use super::Database;
 use super::new_event::NewEvent;
 use crate::domain::ids::{CategoryId, DiscountId, ProductId, VariantId};
@@ -32,6 +34,14 @@ impl fmt::Display for CacheTag {
     }
 }
 
+/// Returns whether a text is the tag of a row, or of all rows of lists or of the tree.
+pub fn is_cache_tag(text: &str) -> bool {
+    let is_of_row = |(kind, id): (&str, &str)| {
+        ["category", "product", "variant", "discount"].contains(&kind) && Uuid::try_parse(id).is_ok()
+    };
+    ["categories", "products"].contains(&text) || text.split_once(':').is_some_and(is_of_row)
+}
+
 /// Makes the event that is published with a unit of work which changed these tags.
 pub type TagEvent = fn(&BTreeSet<CacheTag>) -> NewEvent;
 
@@ -41,5 +51,26 @@ impl Database {
     pub fn publishing_tags(mut self, event: TagEvent) -> Self {
         self.origin.tag_event = Some(event);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_of_every_row_is_one() {
+        let id = Uuid::from_u128(7);
+        let tags = [
+            CacheTag::Category(CategoryId(id)),
+            CacheTag::Product(ProductId(id)),
+            CacheTag::Variant(VariantId(id)),
+            CacheTag::Discount(DiscountId(id)),
+        ];
+        assert!(tags.iter().all(|tag| is_cache_tag(&tag.to_string())));
+        assert!(is_cache_tag("products") && is_cache_tag("categories"));
+        for other in ["", "product", "product:7", "sheep:00000000-0000-0000-0000-000000000007", "products:"] {
+            assert!(!is_cache_tag(other), "{other}");
+        }
     }
 }

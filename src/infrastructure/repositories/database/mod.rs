@@ -66,7 +66,7 @@ pub(crate) use self::row::{from_row, read_column};
 pub(crate) use self::statements::{column_list, key_lists, placeholders, select};
 pub(crate) use self::table::{Root, ToColumns, table};
 pub use self::{
-    cache_tag::{CacheTag, TagEvent},
+    cache_tag::{CacheTag, TagEvent, is_cache_tag},
     conditions::Conditions,
     connection::Connection,
     counters::next_number,
@@ -80,7 +80,7 @@ pub use self::{
     observed_work::EndedWork,
     outbox::{EventRange, Outbox},
     owner::Owner,
-    page::{ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
+    page::{DEFAULT_LIMIT, ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,
     role::{ReplicationState, Role},
     row::{Field, FromRow, Json, Row},

@@ -18,6 +18,9 @@ use super::table::{Aggregate, Root, Table};
 /// The number of bytes of the signature in a cursor.
 const TAG: usize = 12;
 
+/// The most items of a page of a list that is asked for without a number.
+pub const DEFAULT_LIMIT: usize = 20;
+
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {

@@ -46,7 +46,7 @@ struct JobQuery {
 /// Work that the store does outside of requests.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Job)]
-struct JobBody {
+pub(super) struct JobBody {
     /// The id.
     id: JobId,
     /// The name of its type.
@@ -78,7 +78,7 @@ struct JobBody {
 }
 
 impl JobBody {
-    fn of(job: Job) -> Self {
+    pub(super) fn of(job: Job) -> Self {
         Self {
             id: job.id,
             name: job.name,
@@ -143,8 +143,8 @@ async fn get_job(
 /// running, that one is returned; without `due_at`, a waiting one becomes due now.
 ///
 /// A job that does what another permission guards requires that permission, too: `recover_payments` requires
-/// `orders:write`, `renew_subscriptions` `subscriptions:write`, `send_emails` and `send_digest` `emails:write`, and
-/// `retry_dead_letters` `dead-letters:write`.
+/// `orders:write`, `renew_subscriptions` `subscriptions:write`, `send_emails` and `send_digest` `emails:write`,
+/// `retry_dead_letters` `dead-letters:write`, and `warm_caches` `caches:write`.
 #[utoipa::path(post, path = "/admin/v1/jobs", tag = "admin-jobs", request_body = RunJob,
     responses((status = 202, body = JobBody)))]
 async fn run_job(

@@ -3,6 +3,7 @@
 mod access_tokens;
 mod admin_api_keys;
 mod admin_audit_log;
+mod admin_caches;
 mod admin_categories;
 mod admin_dead_letters;
 mod admin_discounts;
@@ -49,6 +50,7 @@ pub fn each() -> Vec<Routes> {
         access_tokens::routes(),
         admin_api_keys::routes(),
         admin_audit_log::routes(),
+        admin_caches::routes(),
         admin_categories::routes(),
         admin_dead_letters::routes(),
         admin_emails::routes(),

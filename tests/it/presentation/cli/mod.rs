@@ -4,6 +4,7 @@ mod administrators;
 mod audit;
 mod backup;
 mod broker;
+mod cache;
 mod canaries;
 mod command_line;
 mod copy;

@@ -42,6 +42,7 @@ async fn a_job_requires_the_permission_of_what_it_does(shop: &Shop) {
         ("renew_subscriptions", "subscriptions:write"),
         ("send_emails", "emails:write"),
         ("send_digest", "emails:write"),
+        ("warm_caches", "caches:write"),
     ] {
         let run = json!({"name": name, "due_at": "2100-01-01T00:00:00Z"});
         let cancel = format!(

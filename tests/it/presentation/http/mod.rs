@@ -1,6 +1,7 @@
 //! The HTTP API: its operations, their documentation, the checks of requests, and the server.
 
 mod access;
+mod caches;
 mod carts;
 mod clients;
 mod coded_bodies;

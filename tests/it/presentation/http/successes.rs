@@ -188,6 +188,7 @@ impl Resources<'_> {
             }
             ("POST", "/admin/v1/subscribers/{name}/replay") => json!({"type": "order.paid"}),
             ("POST", "/admin/v1/jobs") => job(&name),
+            ("POST", "/admin/v1/caches/clear") => json!({"tags": ["products"]}),
             ("POST", "/admin/v1/roles") => json!({"name": name, "permissions": ["orders:read"]}),
             ("PATCH", "/admin/v1/users/{id}") => {
                 execute(&self.shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;

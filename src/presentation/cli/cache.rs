@@ -1,0 +1,131 @@
+//! `undercroft cache`: shows, clears and warms the caches.
+
+use std::collections::BTreeMap;
+use std::io::{Write, stdout};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+
+use super::open_store::{open_store, open_to_change, redis};
+use super::{CliError, counted, print_item};
+use crate::application::catalogue::caches::{self, Invalidated, WARM_CACHES};
+use crate::application::jobs::job_queue;
+use crate::domain::state::State;
+use crate::infrastructure::cache::EntriesInRedis;
+use crate::infrastructure::repositories::Setup;
+use crate::settings::Settings;
+
+/// The arguments of `cache`.
+#[derive(Args, Debug)]
+pub struct Cache {
+    #[command(subcommand)]
+    command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CacheCommand {
+    /// Show the caches, their entries in Redis, and the invalidations that the database has
+    Look(Look),
+    /// Drop entries on every server, and in Redis
+    ///
+    /// No cache needs it to be right: it is for changes that were made in the database without the store.
+    Clear(Clear),
+    /// Create a job that loads what shoppers read first, which a running server or worker runs
+    Warm,
+}
+
+#[derive(Args, Debug)]
+struct Look {
+    /// Print a JSON object for each cache, and one for the invalidations
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Clear {
+    /// The tags of the entries: `products` (lists and searches), `product:ID`, `categories`, `category:ID`,
+    /// `variant:ID` or `discount:ID` [default: everything]
+    #[arg(value_name = "TAG")]
+    tags: Vec<String>,
+}
+
+/// A cache, as it is printed.
+#[derive(Serialize)]
+struct Kept {
+    cache: &'static str,
+    ttl_seconds: u64,
+    limit_bytes: u64,
+    /// `None` without Redis, or if it does not respond.
+    entries_in_redis: Option<u64>,
+}
+
+impl Cache {
+    /// Runs the command.
+    pub async fn run(self, settings: Settings) -> Result<(), CliError> {
+        match self.command {
+            CacheCommand::Look(look) => look.run(&settings).await,
+            CacheCommand::Clear(clear) => clear.run(&settings).await,
+            CacheCommand::Warm => warm(&settings).await,
+        }
+    }
+}
+
+impl Look {
+    async fn run(self, settings: &Settings) -> Result<(), CliError> {
+        let store = open_store(settings, Setup::ReadOnly).await?;
+        let entries = entries_in_redis(settings).await;
+        for state in caches::states(&store) {
+            let of_cache =
+                |entries: &BTreeMap<String, u64>| entries.get(state.cache).copied().unwrap_or_default();
+            let kept = Kept {
+                cache: state.cache,
+                ttl_seconds: state.policy.ttl.as_secs(),
+                limit_bytes: state.policy.max_bytes,
+                entries_in_redis: entries.as_ref().map(of_cache),
+            };
+            print_item(self.json, &kept, &kept.describe())?;
+        }
+        let invalidated = caches::invalidated(&store).await.map_err(CliError::Store)?;
+        print_item(self.json, &invalidated, &describe(&invalidated))
+    }
+}
+
+/// Returns the numbers of entries in Redis by cache; `None` without Redis, or if it does not respond.
+async fn entries_in_redis(settings: &Settings) -> Option<BTreeMap<String, u64>> {
+    EntriesInRedis(Arc::new(redis(&settings.cache)?)).by_cache().await.ok()
+}
+
+impl Kept {
+    fn describe(&self) -> String {
+        let Self { cache, ttl_seconds, limit_bytes, entries_in_redis } = self;
+        let entries = entries_in_redis.map(|number| {
+            let entries = counted(number, "entry", "entries");
+            format!(", {entries} in Redis")
+        });
+        let entries = entries.unwrap_or_default();
+        format!("{cache:<18}at most {ttl_seconds} s, {limit_bytes} bytes in each process{entries}")
+    }
+}
+
+fn describe(invalidated: &Invalidated) -> String {
+    let known = counted(invalidated.invalidations, "invalidation", "invalidations");
+    let since = invalidated.oldest_at.map(|at| format!(" since {at}")).unwrap_or_default();
+    format!("{known} in the log of events{since}")
+}
+
+impl Clear {
+    async fn run(self, settings: &Settings) -> Result<(), CliError> {
+        let store = open_to_change(settings, "cache clear").await?;
+        let what = if self.tags.is_empty() { "everything".to_owned() } else { self.tags.join(", ") };
+        caches::clear(&store, self.tags).await.map_err(CliError::Store)?;
+        writeln!(stdout(), "dropped on every server: {what}").map_err(CliError::Output)
+    }
+}
+
+async fn warm(settings: &Settings) -> Result<(), CliError> {
+    let store = open_to_change(settings, "cache warm").await?;
+    let job = job_queue(&store).run(WARM_CACHES, json!({}), None).await.map_err(CliError::Store)?;
+    writeln!(stdout(), "job {} is {}", job.id, job.status.name()).map_err(CliError::Output)
+}

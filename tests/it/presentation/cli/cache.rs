@@ -1,0 +1,79 @@
+//! `undercroft cache`: the caches are shown, cleared and warmed.
+
+use serde_json::Value;
+
+use super::events::store;
+use super::{run, undercroft};
+use crate::support::redis::redis_url;
+
+/// The objects that a command prints.
+fn objects(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn caches_are_shown_cleared_and_warmed() {
+    let folder = store();
+    let cache = |arguments: &[&str]| {
+        let (code, text, errors) = run(folder.path(), &[&["cache"], arguments].concat());
+        assert_eq!(code, Some(0), "{arguments:?}: {errors}");
+        text
+    };
+    let text = cache(&["look"]);
+    assert!(text.contains("product           at most 600 s, 33554432 bytes in each process\n"), "{text}");
+    let invalidations = |text: &str| objects(text).pop().unwrap()["invalidations"].as_u64().unwrap();
+    let before = invalidations(&cache(&["look", "--json"]));
+    assert!(before > 0);
+
+    assert_eq!(
+        cache(&["clear", "products", "categories"]),
+        "dropped on every server: products, categories\n"
+    );
+    assert_eq!(cache(&["clear"]), "dropped on every server: everything\n");
+    assert_eq!(invalidations(&cache(&["look", "--json"])), before + 2);
+    let (_, log, _) = run(folder.path(), &["audit", "export"]);
+    let cleared = objects(&log).iter().filter(|entry| entry["action"] == "undercroft cache clear").count();
+    assert_eq!(cleared, 2, "{log}");
+    let (code, _, errors) = run(folder.path(), &["cache", "clear", "sheep"]);
+    assert!(code != Some(0) && errors.contains("/tags/0"), "{errors}");
+
+    assert!(cache(&["warm"]).ends_with(" is waiting\n"));
+    let (_, jobs, _) = run(folder.path(), &["jobs", "list", "--status", "waiting"]);
+    assert!(jobs.contains("warm_caches"), "{jobs}");
+}
+
+#[tokio::test]
+async fn the_entries_in_redis_are_counted_by_cache() {
+    let Some(url) = redis_url().await else { return };
+    let folder = store();
+    // a database of Redis that no other test uses
+    let url = format!("{}/9", url.trim_end_matches('/'));
+    let mut redis =
+        redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let key = |name: &str| format!("undercroft:cache:{name}");
+    for name in ["product:1:0a", "product:1:0b", "listing:1:0c", "listing:1:0c:turn"] {
+        let _: () = redis::cmd("SET").arg(key(name)).arg(1).query_async(&mut redis).await.unwrap();
+    }
+    let look = undercroft(folder.path(), &["cache", "look", "--json"])
+        .env("UNDERCROFT_CACHE", &url)
+        .env("UNDERCROFT_CACHES__LIMIT_BYTES__PRODUCT", "7")
+        .output()
+        .unwrap();
+    let objects = objects(&String::from_utf8(look.stdout).unwrap());
+    let of = |name: &str| objects.iter().find(|cache| cache["cache"] == name).unwrap();
+    assert_eq!((&of("product")["entries_in_redis"], &of("product")["limit_bytes"]), (&2.into(), &7.into()));
+    assert_eq!(
+        (&of("listing")["entries_in_redis"], &of("search")["entries_in_redis"]),
+        (&1.into(), &0.into())
+    );
+    let _: () = redis::cmd("FLUSHDB").query_async(&mut redis).await.unwrap();
+}
+
+#[test]
+fn a_limit_of_an_unknown_cache_is_refused() {
+    let folder = store();
+    let mut command = undercroft(folder.path(), &["cache", "look"]);
+    let output = command.env("UNDERCROFT_CACHES__LIMIT_BYTES__SHEEP", "7").output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("`sheep` is not a cache; those are product, "), "{errors}");
+}

@@ -1,0 +1,164 @@
+//! The caches, as clients and administrators see them: `Cache-Status`, the list, and what clears and warms them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use undercroft::infrastructure::cache::CacheLimits;
+
+use super::examples::document;
+use crate::support::http::assert_for_administrators;
+use crate::support::{Shop, TestClient, TestResponse};
+
+/// The parameters of the only member of `Cache-Status`, whose name must be that of the store: a list of structured
+/// fields (RFC 9651) with one token and its parameters. A parameter without a value is `?1`.
+fn cache_status(response: &TestResponse) -> BTreeMap<String, String> {
+    let text = response.header("cache-status");
+    let is_key = |key: &str| {
+        key.starts_with(|c: char| c.is_ascii_lowercase() || c == '*')
+            && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.*".contains(c))
+    };
+    let is_token = |value: &str| {
+        value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*')
+            && value.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~:/".contains(c))
+    };
+    let is_integer = |value: &str| {
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        (1..=15).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit())
+    };
+    let mut parts = text.split(';');
+    assert_eq!(parts.next(), Some("Undercroft"), "{response}: {text}");
+    let parameters = parts.map(|part| {
+        let part = part.trim_start_matches(' ');
+        let (key, value) = part.split_once('=').unwrap_or((part, "?1"));
+        assert!(is_key(key) && (value == "?1" || is_token(value) || is_integer(value)), "{text}");
+        (key.to_owned(), value.to_owned())
+    });
+    parameters.collect()
+}
+
+/// Asserts the parameters of `Cache-Status` but `ttl`, which must be that of an entry of ten minutes or one.
+#[track_caller]
+fn assert_status(response: &TestResponse, expected: &[(&str, &str)]) {
+    assert!(response.status == 200 || response.status == 304, "{response}");
+    let mut found = cache_status(response);
+    let ttl: i64 = found.remove("ttl").unwrap().parse().unwrap();
+    assert!((1..=600).contains(&ttl), "{ttl}");
+    let expected = expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    assert_eq!(found, expected, "{response}");
+}
+
+const HIT: &[(&str, &str)] = &[("hit", "?1")];
+const MISS: &[(&str, &str)] = &[("fwd", "miss"), ("stored", "?1")];
+const DROPPED: &[(&str, &str)] = &[("fwd", "stale"), ("stored", "?1")];
+
+on_both_engines!(a_response_says_whether_it_came_from_a_cache);
+async fn a_response_says_whether_it_came_from_a_cache(shop: &Shop) {
+    let server = shop.server().await;
+    let (guest, variant) = (server.guest(), shop.product().stock(5).create().await);
+    let id = guest.get("/v1/products").await.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
+    let category = json!({"name": "Tea"});
+    server.admin().await.post("/admin/v1/categories", category).await.expect(201);
+    let product = format!("/v1/products/{id}");
+    let own = [product.as_str(), "/v1/products?limit=5", "/v1/products?q=product", "/v1/categories"];
+    for path in own {
+        assert_status(&guest.get(path).await, MISS);
+        let hit = guest.get(path).await;
+        assert_status(&hit, HIT);
+        let known = guest.with("if-none-match", hit.header("etag")).get(path).await;
+        assert_status(&known, HIT);
+        assert_eq!(known.status, 304);
+    }
+    assert_status(&guest.get("/v1/categories/tea").await, HIT);
+
+    let admin = server.admin().await;
+    admin.put(&format!("/admin/v1/inventory/{variant}"), json!({"stock": 4})).await.expect(200);
+    assert_status(&guest.get(&product).await, DROPPED);
+    assert_status(&guest.get("/v1/categories").await, HIT);
+    assert_eq!(guest.get("/v1/shipping-methods").await.header("cache-status"), "", "it is read each time");
+}
+
+#[test]
+fn the_document_names_the_header() {
+    let document = document();
+    for path in ["/v1/products", "/v1/products/{id}", "/v1/categories", "/v1/categories/{id_or_slug}"] {
+        let header = &document["paths"][path]["get"]["responses"]["200"]["headers"]["Cache-Status"];
+        assert!(header["description"].as_str().unwrap().contains("RFC 9211"), "{path}");
+    }
+}
+
+/// A cache in the list of a server.
+async fn cache(admin: &TestClient, name: &str) -> Value {
+    let list = admin.get("/admin/v1/caches").await.expect(200);
+    let mut caches = list["items"].as_array().unwrap().iter();
+    caches.find(|cache| cache["name"] == name).unwrap().clone()
+}
+
+on_both_engines!(administrators_see_what_caches_keep_and_clear_them);
+async fn administrators_see_what_caches_keep_and_clear_them(shop: &Shop) {
+    use http::Method;
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let paths = ["/admin/v1/caches/clear", "/admin/v1/caches/warm"].map(|path| (Method::POST, path));
+    assert_for_administrators(server, &paths).await;
+    shop.product().create().await;
+    for _ in 0..4 {
+        guest.get("/v1/products").await.expect(200);
+    }
+    let listing = cache(&admin, "listing").await;
+    let number = |name: &str| listing[name].as_i64().unwrap();
+    assert_eq!((number("reads"), number("hits"), number("loads")), (4, 3, 1));
+    assert_eq!(listing["hit_ratio"], 0.75);
+    assert_eq!((number("entries"), number("limit_bytes"), number("ttl_seconds")), (1, 32 << 20, 600));
+    assert!(number("bytes") > 500 && number("checks") == 3 && number("stale_hits") == 0, "{listing}");
+    assert_eq!(cache(&admin, "cart").await["hit_ratio"], Value::Null);
+    for state in server.store.infrastructure.caches.states() {
+        let limit = BTreeMap::from([(state.cache.to_owned(), 1)]);
+        assert!(CacheLimits::new(limit).is_ok(), "{} is a name in the settings", state.cache);
+    }
+
+    let clear = async |tags: Value| admin.post("/admin/v1/caches/clear", tags).await;
+    clear(json!({"tags": ["categories"]})).await.expect(204);
+    assert_status(&guest.get("/v1/products").await, HIT);
+    for all in [json!({"tags": ["products"]}), json!({"tags": ["catalogue"]}), json!({})] {
+        clear(all).await.expect(204);
+        assert_status(&guest.get("/v1/products").await, DROPPED);
+    }
+    let events = admin.get("/admin/v1/events?type=cache_invalidation&limit=2").await.expect(200);
+    assert_eq!(events["items"][0]["data"]["tags"], json!(["catalogue"]));
+
+    let faults = clear(json!({"tags": ["products", "sheep", "product:7"]})).await.faults();
+    let invalid = |pointer: &str| (pointer.to_owned(), "invalid".to_owned());
+    assert_eq!(faults, [invalid("/tags/1"), invalid("/tags/2")]);
+    let many = vec!["products"; 51];
+    assert_eq!(clear(json!({"tags": many})).await.faults(), [("/tags".to_owned(), "too_many".to_owned())]);
+}
+
+on_both_engines!(a_job_loads_what_shoppers_read_first);
+async fn a_job_loads_what_shoppers_read_first(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    admin.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(201);
+    shop.product().create().await;
+    let job = admin.post("/admin/v1/caches/warm", json!({})).await.expect(202);
+    assert_eq!(job["name"], "warm_caches");
+    let path = format!("/admin/v1/jobs/{}", job["id"].as_str().unwrap());
+    let ended = async {
+        while admin.get(&path).await.expect(200)["status"] != "succeeded" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+
+    let list = guest.get("/v1/products").await;
+    assert_status(&list, HIT);
+    let product = &list.json()["items"][0];
+    for name in ["id", "slug"] {
+        let path = format!("/v1/products/{}", product[name].as_str().unwrap());
+        assert_status(&guest.get(&path).await, HIT);
+    }
+    for path in ["/v1/categories", "/v1/products?category=tea"] {
+        assert_status(&guest.get(path).await, HIT);
+    }
+    assert_status(&guest.get("/v1/products?limit=7").await, MISS);
+}
