@@ -56,6 +56,9 @@ pub enum TortureError {
     /// Events or jobs are left, and nothing has happened for two minutes.
     #[error("events or jobs are left, and there is no progress: {0}")]
     Stuck(String),
+    /// Entries of caches were old.
+    #[error("{} old", counted(*.0, "entry of a cache was", "entries of caches were"))]
+    StaleHits(u64),
     /// Invariants of the store are violated.
     #[error("{} violated", counted(*.0, "invariant is", "invariants are"))]
     Violations(u64),
@@ -74,6 +77,7 @@ impl TortureError {
             | Self::WrongDeliveries(_)
             | Self::FailedRequests { .. }
             | Self::Stuck(_)
+            | Self::StaleHits(_)
             | Self::Violations(_) => Exit::Failure,
         }
     }

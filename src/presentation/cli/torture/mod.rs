@@ -5,6 +5,7 @@
 //! finally checks the invariants of the store. The SQLite file is removed unless the test failed.
 
 mod balancer;
+mod cache_watch;
 mod client;
 mod crashes;
 mod error;
@@ -42,6 +43,9 @@ pub struct Torture {
     /// Print the counts as JSON
     #[arg(long, global = true)]
     json: bool,
+    /// Compare all that the servers serve from caches with the database, also while further clients read the pages
+    #[arg(long, global = true)]
+    verify_caches: bool,
     #[command(subcommand)]
     test: Test,
 }
@@ -78,8 +82,8 @@ impl Torture {
         if let Test::Process(process) = &self.test {
             return Box::pin(process.run()).await;
         }
-        let store = TestStore::open(self.on, &self.folder).await?;
-        let Outcome { counts, error } = match self.test {
+        let store = TestStore::open(self.on, &self.folder).await?.verifying(self.verify_caches);
+        let Outcome { mut counts, error } = match self.test {
             Test::Races(races) => races.run(&store).await?,
             Test::Crashes(crashes) => crashes.run(&store).await?,
             Test::Events(events) => events.run(&store).await?,
@@ -88,6 +92,10 @@ impl Torture {
             Test::Restarts(restarts) => restarts.run(&store).await?,
             Test::Process(_) => return Ok(()),
         };
+        let stale_hits = store.stale_hits();
+        if self.verify_caches {
+            counts.extend([("checked_entries", store.checked_entries()), ("stale_hits", stale_hits)]);
+        }
         let mut violations = check(store.database(), true).await.map_err(CliError::Store)?;
         violations.extend(check_rules(store.database(), SANDBOX_RULES).await.map_err(CliError::Store)?);
 
@@ -98,6 +106,9 @@ impl Torture {
         }
         if !violations.is_empty() {
             return Err(TortureError::Violations(violations.len() as u64).into());
+        }
+        if stale_hits > 0 {
+            return Err(TortureError::StaleHits(stale_hits).into());
         }
         store.remove()
     }

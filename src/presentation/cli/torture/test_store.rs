@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Method;
@@ -15,6 +17,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::super::CliError;
+use super::cache_watch::{CacheWatch, Checked};
 use super::client::{Client, NoResponse, Response};
 use super::error::TortureError;
 use crate::domain::context::Context;
@@ -22,6 +25,7 @@ use crate::domain::ids::{ProductId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::{Product, Variant};
 use crate::domain::user::{Role, Session, User, token_hash};
+use crate::infrastructure::events::cache_invalidation;
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{
     Database, DatabaseUrl, ProductRepository, Setup, UnitOfWork, sqlite_side_files,
@@ -36,6 +40,8 @@ pub(super) struct TestStore {
     is_temporary: bool,
     /// The session token of the administrator.
     token: String,
+    /// What servers in check mode counted; `None` if they are not in it.
+    checked: Option<Mutex<Vec<Arc<Checked>>>>,
 }
 
 impl TestStore {
@@ -49,7 +55,9 @@ impl TestStore {
         let mut secret = [0; 15];
         context.ids.secret(&mut secret);
         let token = URL_SAFE_NO_PAD.encode(secret);
+        // what it writes while servers run must be known to their caches
         let database = Database::open(&url, context, Setup::IfEmpty).await?;
+        let database = database.publishing_tags(cache_invalidation);
         if !database.is_new() {
             return Err(TortureError::NotEmpty.into());
         }
@@ -57,7 +65,36 @@ impl TestStore {
             .write(token_hash(&token), async |work, hash| admin(work, hash).await)
             .await
             .map_err(CliError::Store)?;
-        Ok(Self { database, url, is_temporary, token })
+        Ok(Self { database, url, is_temporary, token, checked: None })
+    }
+
+    /// Lets the servers compare what they serve from caches with the database.
+    pub(super) fn verifying(self, verifies: bool) -> Self {
+        Self { checked: verifies.then(Mutex::default), ..self }
+    }
+
+    /// Returns the number of entries of caches that servers compared.
+    pub(super) fn checked_entries(&self) -> u64 {
+        self.sum(|checked| &checked.checks)
+    }
+
+    /// Returns the number of old entries of caches that servers found.
+    pub(super) fn stale_hits(&self) -> u64 {
+        self.sum(|checked| &checked.stale_hits)
+    }
+
+    fn sum(&self, counter: impl Fn(&Checked) -> &AtomicU64) -> u64 {
+        let Some(checked) = &self.checked else { return 0 };
+        let servers = checked.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.iter().map(|server| counter(server).load(Relaxed)).sum()
+    }
+
+    /// Watches the caches of a server, if it is in check mode.
+    fn watch(&self, address: SocketAddr) -> Option<CacheWatch> {
+        let checked = Arc::default();
+        self.checked.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&checked));
+        let admin = || Client::new(address, Some(self.token.clone()));
+        Some(CacheWatch::start(Client::new(address, None), [admin(), admin()], checked))
     }
 
     /// Removes the temporary SQLite database. That of `--on` remains.
@@ -119,6 +156,7 @@ impl TestStore {
             .env(format!("{PREFIX}RATE_LIMITS__ENABLED"), "false")
             .env(format!("{PREFIX}HOLDS__ENABLED"), "false")
             .env(format!("{PREFIX}OVERLOAD__ENABLED"), "false")
+            .env(format!("{PREFIX}CACHES__VERIFY"), self.checked.is_some().to_string())
             .envs(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -130,7 +168,8 @@ impl TestStore {
         while let Some(line) = lines.next_line().await.map_err(TortureError::Child)? {
             if let Some(address) = line.strip_prefix("listening on http://") {
                 let address = address.parse().map_err(|_| TortureError::ChildUnresponsive)?;
-                return Ok(Server { child, address, token: self.token.clone() });
+                let watch = self.watch(address);
+                return Ok(Server { child, address, token: self.token.clone(), watch });
             }
         }
         Err(TortureError::ChildUnresponsive.into())
@@ -142,6 +181,8 @@ pub(super) struct Server {
     child: Child,
     address: SocketAddr,
     token: String,
+    /// What reads from its caches, in check mode.
+    watch: Option<CacheWatch>,
 }
 
 impl Server {
@@ -167,13 +208,21 @@ impl Server {
 
     /// Stops the server (SIGTERM), and waits until it has ended; returns whether it ended successfully.
     pub(super) async fn stop(mut self) -> Result<bool, CliError> {
+        self.end_watch().await;
         signal(&self.child, Signal::TERM)?;
         Ok(self.child.wait().await.map_err(TortureError::Child)?.success())
     }
 
     /// Kills the server (SIGKILL).
     pub(super) async fn kill(mut self) -> Result<(), CliError> {
+        self.end_watch().await;
         Ok(self.child.kill().await.map_err(TortureError::Child)?)
+    }
+
+    async fn end_watch(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.end().await;
+        }
     }
 }
 

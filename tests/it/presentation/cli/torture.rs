@@ -53,6 +53,25 @@ fn pieces_that_no_buyer_wants_stay_in_stock() {
     assert_eq!((&counts["orders"], &counts["wrong_rounds"]), (&2.into(), &0.into()), "{counts}");
 }
 
+fn caches(on: &[&str]) {
+    let what =
+        ["races", "--verify-caches", "--rounds", "3", "--buyers", "24", "--pieces", "5", "--set-stock"];
+    let counts = torture(on, &what);
+    assert_eq!((&counts["stale_hits"], &counts["wrong_rounds"]), (&0.into(), &0.into()), "{counts}");
+    assert!(counts["checked_entries"].as_u64().unwrap() > 0, "{counts}");
+}
+
+#[test]
+fn what_servers_serve_from_caches_under_load_is_what_the_database_has_on_sqlite() {
+    caches(&[]);
+}
+
+#[tokio::test]
+async fn what_servers_serve_from_caches_under_load_is_what_the_database_has_on_postgres() {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    caches(&on(&postgres));
+}
+
 fn crashes(on: &[&str]) {
     let counts = torture(on, &["crashes", "--kills", "3", "--buyers", "8", "--life", "1000"]);
     assert_eq!((&counts["kills"], &counts["lost"], &counts["changed"]), (&3.into(), &0.into(), &0.into()));
