@@ -1,0 +1,151 @@
+//! A service that keeps what it reads: forecasts of towns, from a table with a log of its changes. They are in
+//! memory, and in Redis too if `REDIS_URL` names one, so that further processes need not read them again. A
+//! forecast has the tag of its region; a change of one town drops all forecasts of its region, in every process,
+//! before the next one is read.
+//!
+//! `cargo run --example cache` serves `GET /forecasts/bremen` on port 3001, and `PUT /forecasts/bremen` changes it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::cache::{
+    Cached, Drops, EntriesInRedis, LoadError, Loaded, Policy, Position, Redis, Rendered, SharedTier, Tag,
+    Tiers,
+};
+
+/// The weather of a town.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// The region of the town.
+    pub region: String,
+    /// The weather of tomorrow.
+    pub weather: String,
+}
+
+/// The table: the forecasts by town, and the regions that were changed, in order. It is the database of the service,
+/// which its processes share.
+#[derive(Default)]
+pub struct Table {
+    rows: Mutex<(BTreeMap<String, Forecast>, Vec<String>)>,
+}
+
+/// A process of the service.
+#[derive(Clone)]
+pub struct Service {
+    table: Arc<Table>,
+    drops: Arc<Drops>,
+    forecasts: Cached<String, Rendered<Forecast>, String>,
+}
+
+/// How forecasts are kept: for five minutes at most, in 4 MiB.
+const POLICY: Policy =
+    Policy { ttl: Duration::from_mins(5), max_bytes: 4 << 20, ..Policy::named("forecast", 1) };
+/// What signs entries in Redis, so that no one else's are read. A real service has a secret of its own.
+const SECRET: &[u8] = b"forecasts";
+
+impl Table {
+    fn read<T>(&self, read: impl FnOnce(&mut (BTreeMap<String, Forecast>, Vec<String>)) -> T) -> T {
+        read(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes a forecast and the change to the log, in one transaction.
+    pub fn write(&self, town: &str, forecast: Forecast) {
+        self.read(|(rows, log)| {
+            log.push(forecast.region.clone());
+            rows.insert(town.to_owned(), forecast);
+        });
+    }
+
+    /// Returns the changes after a position, with the position of the last one.
+    fn changes_after(&self, position: Position) -> (Vec<Tag>, Position) {
+        self.read(|(_, log)| {
+            let after = usize::try_from(position.0).unwrap_or(0).min(log.len());
+            let tags = log[after..].iter().map(|region| Tag::of(region)).collect();
+            (tags, Position(i64::try_from(log.len()).unwrap_or(i64::MAX)))
+        })
+    }
+}
+
+impl Service {
+    /// Returns a process of the service on a table, with a Redis if there is one.
+    pub fn new(table: Arc<Table>, redis: Option<Redis>) -> Self {
+        let shared = redis.map(|redis| SharedTier::new(Arc::new(EntriesInRedis(Arc::new(redis))), SECRET));
+        let tiers = Tiers { shared, ..Tiers::in_memory(Context::system()) };
+        let source = Arc::clone(&table);
+        let forecasts = tiers.cached(POLICY, move |town: String| {
+            let source = Arc::clone(&source);
+            async move { load(&source, &town) }
+        });
+        Self { table, drops: tiers.drops, forecasts }
+    }
+
+    /// Drops what was changed until now, by any process. After that, no entry is older than this call.
+    fn catch_up(&self) {
+        let (tags, position) = self.table.changes_after(self.drops.complete_to());
+        if !tags.is_empty() {
+            self.drops.drop_tags(tags, position);
+            self.drops.set_complete_to(position);
+        }
+    }
+
+    /// Returns the routes.
+    pub fn routes(self) -> Router {
+        Router::new().route("/forecasts/{town}", get(forecast).put(change)).with_state(self)
+    }
+
+    /// Returns how many forecasts this process read from the table.
+    pub fn reads_of_the_table(&self) -> u64 {
+        let counts = self.forecasts.state().counts;
+        counts.loads + counts.refreshes - counts.brought
+    }
+}
+
+/// Reads a forecast. What it depends on is its region; a town that is not there yet may come with any change.
+fn load(table: &Table, town: &str) -> Result<Loaded<Rendered<Forecast>>, String> {
+    let found = table.read(|(rows, _)| rows.get(town).cloned());
+    let found = found.ok_or_else(|| format!("{town} has no forecast"))?;
+    let (tags, bytes) = (vec![Tag::of(&found.region)], 200);
+    Ok(Loaded { value: Some(Rendered::new(found)), tags, bytes })
+}
+
+async fn forecast(
+    State(service): State<Service>,
+    Path(town): Path<String>,
+) -> Result<Json<Forecast>, (StatusCode, String)> {
+    service.catch_up();
+    match service.forecasts.value(&town).await {
+        Ok((forecast, _)) => Ok(Json(Forecast::clone(&forecast))),
+        Err(LoadError::Failed(reason)) => Err((StatusCode::NOT_FOUND, reason)),
+        Err(error) => Err((StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+    }
+}
+
+async fn change(
+    State(service): State<Service>,
+    Path(town): Path<String>,
+    Json(forecast): Json<Forecast>,
+) -> StatusCode {
+    service.table.write(&town, forecast);
+    StatusCode::NO_CONTENT
+}
+
+#[tokio::main]
+#[expect(clippy::disallowed_methods, reason = "a program of its own, which is configured by one variable")]
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let redis = match std::env::var("REDIS_URL") {
+        Ok(url) => Some(Redis::new(&url)?),
+        Err(_) => None,
+    };
+    let table = Arc::new(Table::default());
+    table.write("bremen", Forecast { region: "north".into(), weather: "rain".into() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3001").await?;
+    axum::serve(listener, Service::new(table, redis).routes()).await?;
+    Ok(())
+}
