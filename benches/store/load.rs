@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, header};
+use http::{HeaderName, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -37,11 +37,17 @@ impl Caller {
 
     /// Sends a GET request whose response must have this status.
     pub(crate) async fn expect(&mut self, path: &str, status: u16) -> Outcome<()> {
+        let found = self.status(path).await?;
+        if found == status { Ok(()) } else { Err(format!("{path} → {found}").into()) }
+    }
+
+    /// Sends a GET request; returns the status of the response.
+    pub(crate) async fn status(&mut self, path: &str) -> Outcome<StatusCode> {
         let request = Request::get(path).header(header::HOST, "store").body(Full::default())?;
         let response = self.connected().await?.send_request(request).await?;
-        let found = response.status();
+        let status = response.status();
         response.into_body().collect().await?;
-        if found == status { Ok(()) } else { Err(format!("{path} → {found}").into()) }
+        Ok(status)
     }
 
     /// Sends JSON and returns the body of the response, which must be a success.

@@ -1,7 +1,7 @@
 //! The sources of time, ids and randomness. They are always injected, so that a simulation, an import or a test can
 //! choose them.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -88,17 +88,21 @@ impl Clock for ManualClock {
 }
 
 /// Ids from a clock and the operating system's randomness, of which ids get more at once than one needs.
-#[derive(Debug)]
 pub struct SystemIds {
     clock: Arc<dyn Clock>,
     unused: Mutex<Unused>,
 }
 
 /// Random bytes, those up to `used` in an id already.
-#[derive(Debug)]
 struct Unused {
     bytes: [u8; 512],
     used: usize,
+}
+
+impl fmt::Debug for SystemIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemIds").finish_non_exhaustive()
+    }
 }
 
 impl SystemIds {

@@ -45,7 +45,7 @@ pub struct Infrastructure {
     pub limiter: RateLimiter,
     /// The identity provider whose tokens are accepted, if there is one.
     pub issuer: Option<TrustedIssuer>,
-    /// Limits the requests in progress by how long they wait, also for the database; `None` if they are not limited.
+    /// Limits the requests that begin by how long they wait, also for the database; `None` if they are not limited.
     pub overload: Option<OverloadLimiter>,
 }
 

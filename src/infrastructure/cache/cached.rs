@@ -5,7 +5,7 @@ mod new;
 
 use std::fmt;
 use std::future::Future;
-use std::hash::Hash;
+use std::hash::{Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ struct Inner<K, V, E> {
     check: Option<CatchUp>,
     context: Context,
     counters: Arc<Counters>,
+    /// Names keys in the log.
+    hasher: RandomState,
 }
 
 impl<K, V, E> Clone for Cached<K, V, E> {
@@ -278,7 +280,8 @@ where
             Ok(entry) => {
                 let entry = self.keep(key.clone(), entry);
                 flight.end(Ok(Arc::clone(&entry)));
-                if let Some(shared) = &inner.shared {
+                let is_kept = entry.value().is_some() || inner.policy.negative_ttl.is_some();
+                if let Some(shared) = inner.shared.as_ref().filter(|_| is_kept) {
                     shared.put(&inner.policy, &key, &entry, history.position).await;
                 }
             }

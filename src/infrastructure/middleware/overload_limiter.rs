@@ -87,6 +87,7 @@ struct State {
     refused: [u64; Priority::REFUSED.len()],
     refused_at: Duration,
     logged_at: Option<Duration>,
+    refused_since_line: u64,
     /// The start of the probe in the queue.
     probing_since: Option<Duration>,
     probed_at: Duration,
@@ -102,8 +103,8 @@ struct Interval {
     least_wait: Option<Duration>,
     total_wait: Duration,
     waits: u32,
+    begun: u32,
     served: u32,
-    refused: u32,
 }
 
 /// The limit at one moment.
@@ -126,7 +127,6 @@ pub struct InProgress(OverloadLimiter);
 #[must_use]
 pub struct Probe {
     limiter: OverloadLimiter,
-    began: Duration,
 }
 
 impl OverloadLimiter {
@@ -149,20 +149,25 @@ impl OverloadLimiter {
 
     /// Begins a request at `now`; `None` if it is refused.
     pub fn begin(&self, priority: Priority, now: Duration) -> Option<InProgress> {
+        let least_wait = || self.0.queue.as_ref().and_then(|least_wait| least_wait());
         let mut state = self.state();
-        state.see(now);
+        if state.see(now) {
+            // it is from before the pause
+            least_wait();
+        }
         if state.is_interval_over(now) {
-            let waited = self.0.queue.as_ref().and_then(|least_wait| least_wait());
+            let waited = least_wait();
             state.end_interval(self.0.target, waited, now);
         }
         if state.allows(priority, now) {
             state.in_progress += 1;
+            state.interval.begun += 1;
             return Some(InProgress(self.clone()));
         }
         if let Some(class) = Priority::REFUSED.iter().position(|(refused, _)| *refused == priority) {
             state.refused[class] += 1;
         }
-        state.interval.refused += 1;
+        state.refused_since_line += 1;
         state.refused_at = now;
         None
     }
@@ -174,7 +179,7 @@ impl OverloadLimiter {
             return None;
         }
         (state.probing_since, state.probed_at) = (Some(now), now);
-        Some(Probe { limiter: self.clone(), began: now })
+        Some(Probe { limiter: self.clone() })
     }
 
     /// Returns the limit, the requests in progress and those refused.
@@ -190,13 +195,16 @@ impl OverloadLimiter {
 
 impl State {
     /// Begins the interval again if nothing happened for its time: the process, or its load, has paused.
-    fn see(&mut self, now: Duration) {
-        if now > self.seen_at + INTERVAL {
+    /// Returns whether it did.
+    fn see(&mut self, now: Duration) -> bool {
+        let has_paused = now > self.seen_at + INTERVAL;
+        if has_paused {
             self.interval = Interval { began: now, ..Interval::default() };
             self.probing_since = self.probing_since.map(|_| now);
             self.limit = self.limit.filter(|_| now <= self.refused_at + CALM);
         }
-        self.seen_at = now;
+        self.seen_at = now.max(self.seen_at);
+        has_paused
     }
 
     /// Returns how long the probe in the queue has waited, which is the least that it can wait.
@@ -225,7 +233,7 @@ impl State {
         let Some(limit) = self.limit else { return true };
         let most = (limit * BURST.as_secs_f64()).max(3.0);
         let gained = limit * now.saturating_sub(self.allowed_at).as_secs_f64();
-        (self.allowed, self.allowed_at) = ((self.allowed + gained).min(most), now);
+        (self.allowed, self.allowed_at) = ((self.allowed + gained).min(most), now.max(self.allowed_at));
         let is_within = self.allowed >= 1.0 + limit * priority.reserve();
         if is_within {
             self.allowed -= 1.0;
@@ -235,11 +243,12 @@ impl State {
 
     /// Sets the limit by what happened in an interval, and begins the next one.
     fn end_interval(&mut self, target: Duration, waited: Option<Duration>, now: Duration) {
-        let Interval { began, served, refused, .. } = self.interval;
+        let Interval { began, begun, served, .. } = self.interval;
         let wait = self.wait(now).max(waited).unwrap_or_default();
-        let served = f64::from(served) / now.saturating_sub(began).as_secs_f64();
+        let seconds = now.saturating_sub(began).as_secs_f64();
+        let (begun, served) = (f64::from(begun) / seconds, f64::from(served) / seconds);
         if wait > target {
-            let base = self.limit.map_or(served, |limit| limit.min(served * VARIATION));
+            let base = self.limit.map_or(begun.max(served), |limit| limit.min(served * VARIATION));
             let is_shorter = self.limit.is_some() && wait < self.wait;
             let limit = if is_shorter { base } else { base * (1.0 - DECREASE) }.max(LEAST);
             self.limit = Some(limit);
@@ -252,8 +261,9 @@ impl State {
         }
         self.wait = wait;
 
+        let refused = self.refused_since_line;
         if refused > 0 && self.logged_at.is_none_or(|at| now >= at + LOGGED) {
-            self.logged_at = Some(now);
+            (self.logged_at, self.refused_since_line) = (Some(now), 0);
             let limit = self.limit.unwrap_or_default().round();
             tracing::warn!(refused, limit, "requests are refused, since the server is overloaded");
         }
@@ -266,7 +276,8 @@ impl Probe {
     pub fn end(self, now: Duration) {
         let mut state = self.limiter.state();
         state.see(now);
-        let wait = now.saturating_sub(self.began);
+        // after a pause of the process it began anew
+        let wait = state.waiting(now).unwrap_or_default();
         let interval = &mut state.interval;
         interval.least_wait = Some(interval.least_wait.map_or(wait, |least| least.min(wait)));
         interval.total_wait += wait;

@@ -10,6 +10,7 @@
 
 use super::database::{DatabaseError, FromRow, Json, Param, Row, SigningKey, UnitOfWork, lock_rows, params};
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 /// A key with the request it was sent with.
@@ -158,8 +159,12 @@ fn open(
     if stored.body.is_empty() {
         return Ok(stored);
     }
-    let body = secret.open((purpose(key).as_str(), key.request_hash.as_slice()), &stored.body)?;
-    Ok(StoredResponse { body, ..stored })
+    match secret.open((purpose(key).as_str(), key.request_hash.as_slice()), &stored.body) {
+        Ok(body) => Ok(StoredResponse { body, ..stored }),
+        // a release before this one stored it as it is
+        Err(_) if serde_json::from_slice::<IgnoredAny>(&stored.body).is_ok() => Ok(stored),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns what the body of the response to a key is encrypted for. A key has no spaces.

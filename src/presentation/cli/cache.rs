@@ -30,7 +30,8 @@ enum CacheCommand {
     Look(Look),
     /// Drop entries on every server, and in Redis
     ///
-    /// No cache needs it to be right: it is for changes that were made in the database without the store.
+    /// No cache needs it to be right: it is for changes that were made in the database without the store. What servers
+    /// keep of the data of users is dropped with their next read of the catalogue, or ends within a minute.
     Clear(Clear),
     /// Create a job that loads what shoppers read first, which a running server or worker runs
     Warm,

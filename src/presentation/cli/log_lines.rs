@@ -11,6 +11,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// The longest time that a line waits for others.
 const WAIT: Duration = Duration::from_millis(10);
+/// The bytes that are written at once at most, unless a line has more: what other processes write to the same pipe does
+/// not come between them (`PIPE_BUF` of Linux).
+const PIECE: usize = 4096;
 /// The bytes that wait at most.
 const MOST: usize = 64 << 10;
 
@@ -79,8 +82,15 @@ impl Shared {
 
 impl State {
     fn write(&mut self) {
-        // a closed standard error has no reader
-        let _ = self.out.write_all(&self.waiting).and_then(|()| self.out.flush());
+        let mut rest = &*self.waiting;
+        while !rest.is_empty() {
+            let most = rest.len().min(PIECE);
+            let end = rest[..most].iter().rposition(|byte| *byte == b'\n').map_or(most, |at| at + 1);
+            let (piece, later) = rest.split_at(end);
+            // a closed standard error has no reader
+            let _ = self.out.write_all(piece).and_then(|()| self.out.flush());
+            rest = later;
+        }
         self.waiting.clear();
     }
 }

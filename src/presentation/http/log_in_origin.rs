@@ -45,7 +45,9 @@ pub(super) fn device_cookie(app: &AppState, token: &str) -> Option<HeaderValue> 
     let attributes = same_site.attributes(app.http.secure_cookies);
     let seconds = LIFETIME.as_secs();
     let name = name_of(&app.http);
-    let text = format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; {attributes}");
+    // the prefix requires the path of the whole host
+    let path = if is_secure(&app.http) { "/" } else { "/v1/sessions" };
+    let text = format!("{name}={token}; Path={path}; Max-Age={seconds}; HttpOnly; {attributes}");
     HeaderValue::from_str(&text).ok()
 }
 

@@ -6,11 +6,10 @@
 //! is a fault of the store.
 
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::Cached;
@@ -53,8 +52,8 @@ where
 
     /// Logs an old entry with its history: without its value and its key, which may be personal data.
     fn report(&self, key: &K, entry: &Entry<V>, now: Timestamp) {
-        let digest = Sha256::digest(key.to_string());
-        let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        // another process has another hash: a code or an id cannot be found by it
+        let digest = self.0.hasher.hash_one(key);
         let tags: Vec<_> = entry.tags.iter().map(|tag| format!("{:016x}", tag.to_bits())).collect();
         let History { began, position, source } = entry.history;
         tracing::error!(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::hash::Hash;
+use std::hash::{Hash, RandomState};
 use std::sync::Arc;
 
 use moka::notification::RemovalCause;
@@ -82,6 +82,7 @@ where
             load: Arc::new(move |key| Box::pin(load(key))),
             is_latest: Arc::new(move |key| Box::pin(is_latest(key))),
             counters,
+            hasher: RandomState::new(),
             policy,
             drops,
             shared: shared.filter(|_| V::IS_SHARED),

@@ -37,7 +37,8 @@ impl fmt::Display for CacheTag {
 /// Returns whether a text is the tag of a row, or of all rows of lists or of the tree.
 pub fn is_cache_tag(text: &str) -> bool {
     let is_of_row = |(kind, id): (&str, &str)| {
-        ["category", "product", "variant", "discount"].contains(&kind) && Uuid::try_parse(id).is_ok()
+        let is_id = Uuid::try_parse(id).is_ok_and(|uuid| uuid.to_string() == id);
+        ["category", "product", "variant", "discount"].contains(&kind) && is_id
     };
     ["categories", "products"].contains(&text) || text.split_once(':').is_some_and(is_of_row)
 }

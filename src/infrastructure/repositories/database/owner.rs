@@ -16,7 +16,7 @@ pub enum Owner {
 }
 
 /// The owners of what a unit of work wrote.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
     pub(super) users: BTreeSet<UserId>,
     /// The orders with a payment that was written.

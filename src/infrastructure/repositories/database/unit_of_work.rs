@@ -94,6 +94,8 @@ struct Savepoint {
     audit: AuditMark,
     /// The number of published events.
     published: usize,
+    tags: BTreeSet<CacheTag>,
+    owners: Owners,
 }
 
 /// A locked row as it is stored.
@@ -184,7 +186,8 @@ impl UnitOfWork {
 
     fn mark_savepoint(&mut self) {
         let (locked, audit) = (self.locked.clone(), self.audit.mark());
-        self.savepoints.push(Savepoint { locked, audit, published: self.published.len() });
+        let (tags, owners) = (self.tags.clone(), self.owners.clone());
+        self.savepoints.push(Savepoint { locked, audit, published: self.published.len(), tags, owners });
     }
 
     /// Removes the last savepoint and keeps the changes since then.
@@ -196,8 +199,8 @@ impl UnitOfWork {
     /// Rolls back to the last savepoint and removes it. Rows that were locked before it stay locked.
     pub async fn rollback_to_savepoint(&mut self) -> Result<(), DatabaseError> {
         const SCRIPT: &str = "ROLLBACK TO SAVEPOINT changes; RELEASE SAVEPOINT changes";
-        if let Some(Savepoint { locked, audit, published }) = self.savepoints.pop() {
-            self.locked = locked;
+        if let Some(Savepoint { locked, audit, published, tags, owners }) = self.savepoints.pop() {
+            (self.locked, self.tags, self.owners) = (locked, tags, owners);
             self.audit.return_to(audit);
             self.published.truncate(published);
         }

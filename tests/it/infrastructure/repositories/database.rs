@@ -8,9 +8,10 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use undercroft::domain::context::Context;
 use undercroft::domain::events::StockDepleted;
-use undercroft::domain::ids::VariantId;
-use undercroft::domain::user::User;
+use undercroft::domain::ids::{UserId, VariantId};
+use undercroft::domain::user::{Role, User};
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, next_number};
+use uuid::Uuid;
 
 use crate::support::{Shop, ShopOptions};
 
@@ -113,6 +114,19 @@ async fn a_rollback_to_a_savepoint_discards_statements_that_were_sent_ahead(shop
     });
     let read: Result<i64, DatabaseError> = write.await;
     assert_eq!(read.unwrap(), 7);
+}
+
+on_both_engines!(a_rollback_to_a_savepoint_forgets_whose_data_was_written);
+async fn a_rollback_to_a_savepoint_forgets_whose_data_was_written(shop: &Shop) {
+    let write = shop.database.write((), async |work, ()| {
+        work.savepoint()?;
+        let id = UserId(Uuid::from_u128(7));
+        let user = User::new(id, "ann@example.org".into(), "Ann".into(), Role::Customer, work.now());
+        work.insert(&user).await?;
+        work.rollback_to_savepoint().await
+    });
+    let written: Result<(), DatabaseError> = write.await;
+    written.unwrap();
 }
 
 on_both_engines!(a_savepoint_as_the_last_statement_is_committed);

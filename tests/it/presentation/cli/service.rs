@@ -58,7 +58,7 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
         text.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
         "{text}"
     );
-    assert!(!text.contains("undercroft_requests_limit"), "requests in progress are not limited: {text}");
+    assert!(!text.contains("undercroft_requests_limit"), "requests are not limited: {text}");
     let version = format!("undercroft_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(metric(&text, &version), Some(1.0), "{text}");
     for (name, value) in [
