@@ -168,6 +168,16 @@ impl ProductView {
         let stocked = self.product.variants.iter().zip(&self.stock);
         stocked.filter(|(variant, _)| variant.active).map(|(variant, stock)| (variant, stock.available()))
     }
+
+    /// Returns the product as shoppers see it: with the available pieces, as if none were reserved. The sale of
+    /// reserved pieces changes nothing of it.
+    #[must_use]
+    pub fn as_shown(mut self) -> Self {
+        for stock in &mut self.stock {
+            *stock = Stock { stock: stock.available(), reserved: 0, version: 1 };
+        }
+        self
+    }
 }
 
 impl Product {

@@ -61,10 +61,11 @@ pub(super) async fn load_page(
     let request =
         PageRequest { limit: key.limit, cursor: key.cursor.as_deref(), key: database.signing_key() };
     let mut products = ProductRepository(&mut connection);
-    let found = match key.q {
+    let SearchResults { page, facets } = match key.q {
         Some(q) => products.search(&q, &filter, &request).await?,
         None => SearchResults { page: products.list(&filter, &request).await?, facets: None },
     };
+    let found = SearchResults { page: page.map(ProductView::as_shown), facets };
     let mut bytes = 0_u32;
     for view in &found.page.items {
         tags.extend(product_tags(view));

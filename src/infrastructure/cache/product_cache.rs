@@ -50,6 +50,7 @@ async fn load(database: Database, name: ProductName) -> Result<Loaded<Rendered<P
         ProductName::Id(id) => products.by_id(*id).await?,
         ProductName::Slug(slug) => products.by_slug(slug).await?,
     };
+    let found = found.map(ProductView::as_shown);
     let mut tags = Vec::new();
     match &found {
         Some(view) => tags.extend(product_tags(view)),

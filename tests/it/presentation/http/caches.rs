@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use undercroft::infrastructure::cache::CacheLimits;
 
 use super::examples::document;
-use crate::support::http::assert_for_administrators;
-use crate::support::{Shop, TestClient, TestResponse};
+use crate::support::http::{assert_for_administrators, order_of};
+use crate::support::store::manual_capture;
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse};
 
 /// The parameters of the only member of `Cache-Status`, whose name must be that of the store: a list of structured
 /// fields (RFC 9651) with one token and its parameters. A parameter without a value is `?1`.
@@ -76,6 +77,26 @@ async fn a_response_says_whether_it_came_from_a_cache(shop: &Shop) {
     assert_status(&guest.get(&product).await, DROPPED);
     assert_status(&guest.get("/v1/categories").await, HIT);
     assert_eq!(guest.get("/v1/shipping-methods").await.header("cache-status"), "", "it is read each time");
+}
+
+on_both_engines!(
+    the_sale_of_reserved_pieces_leaves_what_is_kept_as_it_is,
+    ShopOptions::default().terms(manual_capture())
+);
+async fn the_sale_of_reserved_pieces_leaves_what_is_kept_as_it_is(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest, variant) =
+        (server.admin().await, server.guest(), shop.product().stock(5).create().await);
+    let order = order_of(&server.customer().await, variant).await;
+    let available = async |expected: &[(&str, &str)]| {
+        let list = guest.get("/v1/products").await;
+        assert_status(&list, expected);
+        list.json()["items"][0]["variants"][0]["available"].clone()
+    };
+    assert_eq!(available(MISS).await, 4, "a piece is reserved");
+    let capture = format!("/admin/v1/orders/{}/capture", order["id"].as_str().unwrap());
+    admin.post(&capture, json!({})).await.expect(201);
+    assert_eq!(available(HIT).await, 4, "and was sold");
 }
 
 #[test]
