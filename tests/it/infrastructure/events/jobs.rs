@@ -382,9 +382,10 @@ async fn a_stop_releases_running_jobs_for_the_next_process(shop: &Shop) {
     let queue = queue(&shop.database, JobType::new("hold", hold));
     let log = Context::default();
     let job = queue.run("hold", named("h"), None).await.unwrap();
-    for _ in 0..2 {
+    for begun in 1..=2 {
         let runner = Running::start(&queue, &log);
-        until(&queue, job.id, |job| job.status == JobStatus::Running).await;
+        // a job is claimed before its function runs
+        until(&queue, job.id, |job| job.status == JobStatus::Running && log.begun().len() == begun).await;
         assert_eq!(runner.stop().await, 1);
         let released = queue.job(job.id).await.unwrap();
         assert_eq!((released.status, released.attempts, released.lease), (JobStatus::Waiting, 0, None));
