@@ -280,8 +280,7 @@ where
             Ok(entry) => {
                 let entry = self.keep(key.clone(), entry);
                 flight.end(Ok(Arc::clone(&entry)));
-                let is_kept = entry.value().is_some() || inner.policy.negative_ttl.is_some();
-                if let Some(shared) = inner.shared.as_ref().filter(|_| is_kept) {
+                if let Some(shared) = inner.shared.as_ref().filter(|_| self.keeps(&entry)) {
                     shared.put(&inner.policy, &key, &entry, history.position).await;
                 }
             }
@@ -309,10 +308,15 @@ where
         Entry::new(loaded, history, now, later(now, fresh))
     }
 
+    /// Returns whether the policy keeps an entry.
+    fn keeps(&self, entry: &Entry<V>) -> bool {
+        entry.value().is_some() || self.0.policy.negative_ttl.is_some()
+    }
+
     /// Puts an entry into the cache, if the policy keeps it.
     fn keep(&self, key: K, entry: Entry<V>) -> Arc<Entry<V>> {
         let entry = Arc::new(entry);
-        if entry.value().is_some() || self.0.policy.negative_ttl.is_some() {
+        if self.keeps(&entry) {
             self.0.entries.insert(key, Arc::clone(&entry));
         }
         entry

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cached::Cached;
 use super::entry::Loaded;
-use super::own::{Own, is_latest};
+use super::own::{Own, own_cache};
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
@@ -39,9 +39,7 @@ pub struct Inbox {
 pub type NotificationCache = Cached<Own<NewestNotifications>, Private<Inbox>, ListError>;
 
 pub(super) fn notification_cache(tiers: &Tiers, database: Database) -> NotificationCache {
-    let source = database.clone();
-    let latest = move |key: Own<NewestNotifications>| is_latest(source.clone(), key.data);
-    tiers.cached_by_version(POLICY, latest, move |key| load(database.clone(), key))
+    own_cache(tiers, POLICY, database, load)
 }
 
 async fn load(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cached::Cached;
 use super::entry::Loaded;
-use super::own::{Own, is_latest};
+use super::own::{Own, own_cache};
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
@@ -30,9 +30,7 @@ pub struct NewestOrders {
 pub type OrderCache = Cached<Own<NewestOrders>, Private<Page<PlacedOrder>>, ListError>;
 
 pub(super) fn order_cache(tiers: &Tiers, database: Database) -> OrderCache {
-    let source = database.clone();
-    let latest = move |key: Own<NewestOrders>| is_latest(source.clone(), key.data);
-    tiers.cached_by_version(POLICY, latest, move |key| load(database.clone(), key))
+    own_cache(tiers, POLICY, database, load)
 }
 
 async fn load(

@@ -3,7 +3,13 @@
 //! cannot be.
 
 use std::fmt;
+use std::hash::Hash;
 
+use super::cached::Cached;
+use super::entry::Loaded;
+use super::policy::Policy;
+use super::private::Private;
+use super::tiers::Tiers;
 use crate::domain::user::UserData;
 use crate::infrastructure::repositories::{Database, UserRepository};
 
@@ -16,8 +22,26 @@ pub struct Own<K> {
     pub key: K,
 }
 
+/// Returns an empty cache of what belongs to users, with their owners and versions in its keys.
+pub(super) fn own_cache<K, V, E, F>(
+    tiers: &Tiers,
+    policy: Policy,
+    database: Database,
+    load: impl Fn(Database, Own<K>) -> F + Send + Sync + 'static,
+) -> Cached<Own<K>, Private<V>, E>
+where
+    K: fmt::Debug + Eq + Hash + Clone + Send + Sync + 'static,
+    V: PartialEq + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Loaded<Private<V>>, E>> + Send + 'static,
+{
+    let source = database.clone();
+    let latest = move |key: Own<K>| is_latest(source.clone(), key.data);
+    tiers.cached_by_version(policy, latest, move |key| load(database.clone(), key))
+}
+
 /// Returns whether the data of a user has no later version, and false if that cannot be read.
-pub(super) async fn is_latest(database: Database, data: UserData) -> bool {
+async fn is_latest(database: Database, data: UserData) -> bool {
     let Ok(mut connection) = database.read().await else { return false };
     UserRepository(&mut connection)
         .data_version(data.user_id)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cached::Cached;
 use super::entry::Loaded;
-use super::own::{Own, is_latest};
+use super::own::{Own, own_cache};
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
@@ -18,9 +18,7 @@ const POLICY: Policy = Policy { ttl: Duration::from_mins(1), max_bytes: 8 << 20,
 pub type UserCache = Cached<Own<()>, Private<User>, DatabaseError>;
 
 pub(super) fn user_cache(tiers: &Tiers, database: Database) -> UserCache {
-    let source = database.clone();
-    let latest = move |key: Own<()>| is_latest(source.clone(), key.data);
-    tiers.cached_by_version(POLICY, latest, move |key| load(database.clone(), key))
+    own_cache(tiers, POLICY, database, load)
 }
 
 async fn load(database: Database, key: Own<()>) -> Result<Loaded<Private<User>>, DatabaseError> {
