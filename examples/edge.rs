@@ -74,13 +74,13 @@ async fn news(member: MemberGuard) -> String {
 /// Returns the routes within their middleware.
 pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     let routes = Router::new().route("/news", get(news)).route("/health", get(|| async { "up" }));
-    let limits = RateLimitingMiddleware {
+    let rate_limiting = Some(RateLimitingMiddleware {
         limiter: RateLimiter::in_process(Context::system().clock),
         general: Some("60/minute".parse()?),
         user: None,
         named: BTreeMap::new(),
         classes: HashMap::from([("/health".to_owned(), vec![(Method::GET, RateClass::Exempt)])]),
-    };
+    });
     let cors = CorsMiddleware {
         origins: vec!["https://club.example".parse()?],
         methods: vec![Method::GET],
@@ -96,8 +96,8 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
         ..ErrorHandlingMiddleware::default()
     };
     let logging = Some(LoggingMiddleware::default());
-    let chain = Chain { overload, logging, cors, error_handling, ..Chain::default() };
-    Ok(chain.apply(limits.apply(routes)).with_state(Members))
+    let chain = Chain { overload, logging, cors, error_handling, rate_limiting, ..Chain::default() };
+    Ok(chain.apply(routes).with_state(Members))
 }
 
 #[tokio::main]

@@ -1,11 +1,13 @@
 //! The cost of the store as ratios within one run and as CPU time per operation. Elapsed times are printed for context
 //! only: they depend on the machine.
 //!
-//! `cargo bench --bench store -- [--quick] [--postgres URL] [commits] [events] [http] [start]`. `--quick` runs for
+//! `cargo bench --bench store -- [--quick] [--postgres URL] [caches] [commits] [events] [http]
+//! [start]`. `--quick` runs for
 //! about half a minute; its figures are noisy. CPU and memory of a server are read from `/proc`, so that part needs
 //! Linux.
 
 mod bare;
+mod caches;
 mod commits;
 mod events;
 mod figures;
@@ -48,6 +50,8 @@ struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// Caches and rate limits, and the libraries below them
+    Caches,
     /// Durable checkouts with group commit, and the same SQL by hand
     Commits,
     /// Requests over HTTP, and bare axum
@@ -70,6 +74,9 @@ async fn main() -> Outcome<()> {
     let wanted = |part| options.parts.is_empty() || options.parts.contains(&part);
     if wanted(Part::Start) {
         start::measure(options.quick).await?;
+    }
+    if wanted(Part::Caches) {
+        caches::measure(options.quick).await?;
     }
     if wanted(Part::Commits) {
         commits::measure(options.quick).await?;

@@ -91,12 +91,7 @@ impl Server {
     /// The memory in MB as the kernel counts it: resident, and private.
     pub(crate) fn memory(&self) -> Outcome<(f64, f64)> {
         let id = self.child.id().ok_or("the server has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let field = |name: &str| -> Outcome<f64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
-            Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
-        };
-        Ok((field("VmRSS:")?, field("RssAnon:")?))
+        memory(&id.to_string())
     }
 
     /// Stops the server and waits for its end.
@@ -107,7 +102,23 @@ impl Server {
 
 /// The CPU time used by this process so far.
 pub(crate) fn own_cpu() -> Outcome<Duration> {
-    cpu("self")
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Ok(Duration::new(used.tv_sec.try_into()?, used.tv_nsec.try_into()?))
+}
+
+/// The memory of this process in MB, private.
+pub(crate) fn own_memory() -> Outcome<f64> {
+    Ok(memory("self")?.1)
+}
+
+/// The memory of a process in MB as the kernel counts it: resident, and private.
+fn memory(process: &str) -> Outcome<(f64, f64)> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| -> Outcome<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    };
+    Ok((field("VmRSS:")?, field("RssAnon:")?))
 }
 
 fn cpu(process: &str) -> Outcome<Duration> {

@@ -39,10 +39,9 @@ use undercroft::presentation::cli::open_store;
 use undercroft::presentation::http::conditional::IfMatch;
 use undercroft::presentation::http::idempotency_key::Idempotent;
 use undercroft::presentation::http::json;
-use undercroft::presentation::http::middleware::chain;
 use undercroft::presentation::http::principal::TokenHolder;
 use undercroft::presentation::http::range::RequestedRange;
-use undercroft::presentation::http::router::router;
+use undercroft::presentation::http::router::Api;
 use undercroft::settings::{self, Settings};
 
 pub use self::tokens::{api_key, jwt, key_set};
@@ -354,11 +353,11 @@ impl Shop {
         let settings = settings::of_flags(&flags).expect("settings");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let store = runtime.block_on(open_store(&settings, Setup::IfEmpty)).expect("a store");
-        let router = router(store.clone(), &settings, CancellationToken::new());
+        let Api { router, chain } = Api::new(&store, &settings, CancellationToken::new());
         let router = {
             // members of the chain may start tasks
             let _entered = runtime.enter();
-            chain(&store, &settings).apply(router)
+            chain.apply(router)
         };
         Self { store, router, runtime, _folder: folder }
     }

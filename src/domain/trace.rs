@@ -41,7 +41,13 @@ impl TraceContext {
 
     /// Returns the id of the trace: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        format!("{:032x}", self.trace_id)
+        self.shown_trace_id().to_string()
+    }
+
+    /// Renders the id of the trace, without a text in between.
+    pub fn shown_trace_id(&self) -> impl Display {
+        let id = self.trace_id;
+        fmt::from_fn(move |f| write!(f, "{id:032x}"))
     }
 
     /// Returns the id of the operation, the span: 16 hexadecimal digits.

@@ -21,6 +21,8 @@ pub struct Form {
     pub body: Bytes,
     /// The entity tag of the body.
     pub entity_tag: HeaderValue,
+    /// The languages of its texts, as `Content-Language` has them, if they depend on those of the client.
+    pub languages: Option<HeaderValue>,
 }
 
 /// A value, and the forms in which it was served: in a language and a currency. Clones share both. Processes share the
@@ -105,7 +107,7 @@ mod tests {
             let form = rendered.form(name, |value| {
                 count += 1;
                 let body = Bytes::from(format!("{value} {count}"));
-                Ok::<_, ()>(Form { body, entity_tag: HeaderValue::from_static("\"1\"") })
+                Ok::<_, ()>(Form { body, entity_tag: HeaderValue::from_static("\"1\""), languages: None })
             });
             form.unwrap().body
         };

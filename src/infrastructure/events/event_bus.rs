@@ -72,11 +72,16 @@ impl<S: Signal> Subscription<S> {
     /// Waits for the next signal.
     pub async fn next(&mut self) -> S {
         loop {
-            if let Some(signal) = self.0.signals().pop_front() {
+            if let Some(signal) = self.take() {
                 return signal;
             }
             self.0.arrived.notified().await;
         }
+    }
+
+    /// Returns the next signal, if one waits.
+    pub fn take(&mut self) -> Option<S> {
+        self.0.signals().pop_front()
     }
 }
 

@@ -105,10 +105,11 @@ impl Middleware for Coding {
         if !is_compressed && (is_unmodified || self.rule.should_compress(&response)) {
             add_vary(response.headers_mut());
         }
-        let is_known = |tag: &HeaderValue| is_unmodified && accepts && client_has(&known, tag);
-        let compressed = response.headers().get(ETAG).and_then(compressed_tag);
-        if let Some(tag) = compressed.filter(|tag| is_compressed || is_known(tag)) {
-            response.headers_mut().insert(ETAG, tag);
+        if is_compressed || is_unmodified && accepts {
+            let compressed = response.headers().get(ETAG).and_then(compressed_tag);
+            if let Some(tag) = compressed.filter(|tag| is_compressed || client_has(&known, tag)) {
+                response.headers_mut().insert(ETAG, tag);
+            }
         }
         response
     }
@@ -162,6 +163,9 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 
 /// Removes the end of the entity tags of compressed responses.
 fn remove_ends(headers: &mut HeaderMap, name: HeaderName) {
+    if !headers.contains_key(&name) {
+        return;
+    }
     let Entry::Occupied(mut lists) = headers.entry(name) else { return };
     for list in lists.iter_mut() {
         let removed = list.to_str().map(|text| text.replace(TAG_END, "\""));
@@ -185,21 +189,29 @@ fn add_vary(headers: &mut HeaderMap) {
 /// Returns whether a media type is one of these, or JSON by its suffix (RFC 6839 section 3.1).
 fn is_type_of(value: &HeaderValue, types: &[&str]) -> bool {
     let text = value.to_str().unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    types.contains(&&*essence) || essence.starts_with("application/") && essence.ends_with("+json")
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let (start, end) = ("application/", "+json");
+    let is_json = || {
+        let starts = essence.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
+        let rest = essence.len().checked_sub(end.len()).and_then(|at| essence.get(at..));
+        starts && rest.is_some_and(|text| text.eq_ignore_ascii_case(end))
+    };
+    types.iter().any(|known| known.eq_ignore_ascii_case(essence)) || is_json()
 }
 
 impl Predicate for Rule {
     fn should_compress<B: HttpBody>(&self, response: &HttpResponse<B>) -> bool {
+        let size = response.body().size_hint().exact();
+        if self.threshold.is_none_or(|threshold| size.is_none_or(|size| size < threshold)) {
+            return false;
+        }
         let headers = response.headers();
         let control =
             headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok()).unwrap_or_default();
         let is_secret = control.contains("no-store") || headers.contains_key(SET_COOKIE);
-        let size = response.body().size_hint().exact();
-        let is_large = self.threshold.is_some_and(|threshold| size.is_some_and(|size| size >= threshold));
         let is_text = headers.get(CONTENT_TYPE).is_some_and(|value| is_type_of(value, &COMPRESSED));
         // a response with ranges is identified by its bytes as they are
         let is_whole = !headers.contains_key(ACCEPT_RANGES) && !headers.contains_key(CONTENT_ENCODING);
-        is_large && is_text && is_whole && !is_secret
+        is_text && is_whole && !is_secret
     }
 }

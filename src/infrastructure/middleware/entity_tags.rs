@@ -37,10 +37,14 @@ pub fn if_none_match(headers: &HeaderMap) -> HeaderMap {
 /// `If-None-Match` is false. A header that is not a list of entity tags names none.
 pub fn client_has(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     // the weak comparison (RFC 9110 section 8.8.3.2)
-    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     let tag = opaque(tag.as_bytes());
     headers.get_all(IF_NONE_MATCH).iter().any(|list| {
         let tags = entity_tags(list.as_bytes()).unwrap_or_default();
         list == "*" || tags.into_iter().any(|known| opaque(known) == tag)
     })
+}
+
+/// Returns an entity tag as if it were a strong one.
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
 }

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use http::HeaderMap;
 use http::header::ACCEPT_LANGUAGE;
+use http::{HeaderMap, HeaderValue};
 use http::request::Parts;
 
 /// The languages of a client, best first: an extension of each request that names any, and an extractor. An empty list
@@ -16,7 +16,7 @@ pub struct Languages(Arc<[String]>);
 /// The languages of the texts in a response that depends on those of the client, as `Content-Language` has them: an
 /// extension of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResponseLanguages(pub String);
+pub struct ResponseLanguages(pub HeaderValue);
 
 /// The language of all texts that have no other one.
 pub const BASE_LANGUAGE: &str = "en";

@@ -8,7 +8,7 @@ use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use http::HeaderValue;
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 
 use super::languages::{BASE_LANGUAGE, Languages, ResponseLanguages};
 use super::surround::{Middleware, Next};
@@ -48,11 +48,13 @@ impl Middleware for LocalizationMiddleware {
                 Some(language) => in_language(response, language).await,
                 None => (response, BASE_LANGUAGE),
             };
-            describe(&mut response, language);
+            if let Ok(language) = HeaderValue::try_from(language) {
+                describe(&mut response, language);
+            }
             return response;
         }
         if let Some(ResponseLanguages(languages)) = response.extensions_mut().remove() {
-            describe(&mut response, &languages);
+            describe(&mut response, languages);
         }
         response
     }
@@ -71,11 +73,9 @@ async fn in_language(response: Response, language: &str) -> (Response, &str) {
     (Response::from_parts(head, body), language)
 }
 
-/// Adds the language of a response that depends on those of the client.
-fn describe(response: &mut Response, language: &str) {
+/// Adds the languages of a response that depends on those of the client.
+fn describe(response: &mut Response, languages: HeaderValue) {
     let headers = response.headers_mut();
-    headers.append(VARY, HeaderValue::from_name(ACCEPT_LANGUAGE));
-    if let Ok(language) = HeaderValue::try_from(language) {
-        headers.insert(CONTENT_LANGUAGE, language);
-    }
+    headers.append(VARY, HeaderValue::from_static("accept-language"));
+    headers.insert(CONTENT_LANGUAGE, languages);
 }

@@ -68,7 +68,8 @@ impl Middleware for LoggingMiddleware {
         let mut response = in_trace(Some(trace), next.run(request)).await;
 
         let mut text = Uuid::encode_buffer();
-        if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
+        let request_id = &*id.hyphenated().encode_lower(&mut text);
+        if let Ok(value) = HeaderValue::from_str(request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         let order = order.or_else(|| self.order_in(response.headers().get(LOCATION)?.to_str().ok()?));
@@ -82,8 +83,8 @@ impl Middleware for LoggingMiddleware {
             status = status.as_u16(),
             microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             client = client.map(|address| tracing::field::display(shown(address))),
-            request_id = %id,
-            trace_id = trace.trace_id(),
+            request_id = %request_id,
+            trace_id = %trace.shown_trace_id(),
             user_id = user_id.map(|user| tracing::field::display(user.0)),
             problem = problem.as_ref().map(|ProblemCode(code)| &**code),
             order_id = order.map(tracing::field::display),

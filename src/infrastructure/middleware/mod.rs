@@ -7,9 +7,8 @@
 //! `surround.rs` makes the members one service, `client.rs` finds the client of a request, behind the proxies that the
 //! operator trusts, `credential.rs` reads the credential of a request, and `request.rs` has what members and handlers
 //! tell each other. `jwt/` verifies signed tokens, and `overload_limiter.rs` finds how many requests may be in
-//! progress.
-//! `rate_limits/` counts what has a limit; its middleware is around the routes, within the chain. That of authorization
-//! surrounds single routes: each requires its own permission.
+//! progress. `rate_limits/` counts what has a limit. The middleware of authorization is not in the list: it surrounds
+//! single routes, each of which requires its own permission.
 //!
 //! # Adding one
 //!
@@ -37,6 +36,7 @@ mod logging_middleware;
 mod origin;
 mod overload_limiter;
 mod overload_middleware;
+mod rate_limiting_middleware;
 mod rate_limits;
 mod request;
 mod request_validation_middleware;
@@ -65,9 +65,10 @@ pub use self::logging_middleware::LoggingMiddleware;
 pub use self::origin::{NotAnOrigin, Origin};
 pub use self::overload_limiter::{InProgress, LeastWait, Load, OverloadLimiter, Priority, Probe};
 pub use self::overload_middleware::OverloadMiddleware;
+pub use self::rate_limiting_middleware::{RateClass, RateLimitingMiddleware, RequestLimits};
 pub use self::rate_limits::{
-    Decision, InvalidQuota, MemoryStore, Partition, Quota, RateClass, RateKey, RateLimit, RateLimitStore,
-    RateLimiter, RateLimitingMiddleware, RedisStore, RequestLimits,
+    Decision, InvalidQuota, MemoryStore, Partition, Quota, RateKey, RateLimit, RateLimitStore, RateLimiter,
+    RedisStore,
 };
 pub use self::request::{ActingUser, RequestId, RequestUser};
 pub use self::request_validation_middleware::{BodyLimit, RequestValidationMiddleware};
@@ -97,6 +98,8 @@ pub struct Chain {
     pub error_handling: ErrorHandlingMiddleware,
     /// Refuses malformed requests, and limits bodies.
     pub request_validation: RequestValidationMiddleware,
+    /// Limits the rate of requests; `None` limits none.
+    pub rate_limiting: Option<RateLimitingMiddleware>,
     /// Lets the service read its session cookie.
     pub session: SessionMiddleware,
     /// Bounds the credential of a request.
@@ -129,6 +132,8 @@ impl Chain {
             .around(self.error_handling)
             // no route and no limit sees a malformed request
             .around(self.request_validation)
+            // it counts requests that a route could read
+            .around(self.rate_limiting.map(RateLimitingMiddleware::member))
             // what both say is read by the routes
             .around(self.session)
             .around(self.authentication)
@@ -163,6 +168,7 @@ mod tests {
             "cache",
             "error_handling",
             "request_validation",
+            "rate_limiting",
             "session",
             "authentication",
         ];

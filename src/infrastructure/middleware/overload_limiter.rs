@@ -118,9 +118,12 @@ pub struct Load {
     pub refused: [u64; Priority::REFUSED.len()],
 }
 
-/// A request in progress, until it is dropped.
+/// A request in progress. One that is dropped has no response: its client has gone.
 #[derive(Debug)]
-pub struct InProgress(OverloadLimiter);
+pub struct InProgress {
+    limiter: OverloadLimiter,
+    is_served: bool,
+}
 
 /// A look at the queue: it waits in it like a request.
 #[derive(Debug)]
@@ -162,7 +165,7 @@ impl OverloadLimiter {
         if state.allows(priority, now) {
             state.in_progress += 1;
             state.interval.begun += 1;
-            return Some(InProgress(self.clone()));
+            return Some(InProgress { limiter: self.clone(), is_served: false });
         }
         if let Some(class) = Priority::REFUSED.iter().position(|(refused, _)| *refused == priority) {
             state.refused[class] += 1;
@@ -291,11 +294,18 @@ impl Drop for Probe {
     }
 }
 
+impl InProgress {
+    /// Ends a request that has its response.
+    pub fn end(mut self) {
+        self.is_served = true;
+    }
+}
+
 impl Drop for InProgress {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.limiter.state();
         state.in_progress -= 1;
-        state.interval.served += 1;
+        state.interval.served += u32::from(self.is_served);
     }
 }
 

@@ -72,7 +72,7 @@ impl Middleware for Overload {
             return self.refusal();
         };
         let response = next.run(request).await;
-        drop(progress);
+        progress.end();
         response
     }
 }

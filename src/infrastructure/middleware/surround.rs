@@ -1,4 +1,4 @@
-//! How members surround routes: the whole chain is one service, which allocates once a request, where a layer of
+//! How members surround routes: the whole chain is one service, whose response is one allocation, where a layer of
 //! `axum::middleware::from_fn` a member would allocate several times a request and member.
 
 use std::convert::Infallible;
@@ -11,6 +11,9 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::Route;
 use tower::{Service, ServiceExt, layer::layer_fn, service_fn};
+
+/// The headers that the members of the store add to a response, about: so many are allocated at once.
+const HEADERS: usize = 16;
 
 /// What a member of the chain does with a request.
 pub trait Middleware: Send + Sync + 'static {
@@ -84,11 +87,12 @@ type Responding<'a> = Pin<Box<dyn Future<Output = Result<Response, Infallible>> 
 
 /// A route within the members.
 #[derive(Clone)]
-struct Innermost(Route);
+struct Innermost<'a>(&'a Route);
 
-impl Next for Innermost {
+impl Next for Innermost<'_> {
     async fn run(self, request: Request) -> Response {
-        let Ok(response) = self.0.oneshot(request).await;
+        let Ok(mut response) = self.0.clone().oneshot(request).await;
+        response.headers_mut().reserve(HEADERS);
         response
     }
 }
@@ -99,18 +103,15 @@ pub(super) fn surround<S: Clone + Send + Sync + 'static>(
     member: impl Middleware,
 ) -> Router<S> {
     let member = Arc::new(member);
-    router.layer(layer_fn(move |route| Surrounded { member: Arc::clone(&member), route }))
+    router.layer(layer_fn(move |route| Surrounded(Arc::new((Arc::clone(&member), route)))))
 }
 
-/// A route with its members.
-struct Surrounded<M> {
-    member: Arc<M>,
-    route: Route,
-}
+/// A route with its members. The router clones it for each request.
+struct Surrounded<M>(Arc<(Arc<M>, Route)>);
 
 impl<M> Clone for Surrounded<M> {
     fn clone(&self) -> Self {
-        Self { member: Arc::clone(&self.member), route: self.route.clone() }
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -125,7 +126,10 @@ impl<M: Middleware> Service<Request> for Surrounded<M> {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let Self { member, route } = self.clone();
-        Box::pin(async move { Ok(member.respond(request, Innermost(route)).await) })
+        let surrounded = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (member, route) = &*surrounded;
+            Ok(member.respond(request, Innermost(route)).await)
+        })
     }
 }

@@ -16,8 +16,7 @@ use crate::application::people::users;
 use crate::application::{Store, demo};
 use crate::infrastructure::events::DrainedRequests;
 use crate::infrastructure::repositories::Setup;
-use crate::presentation::http::middleware::chain;
-use crate::presentation::http::router::router;
+use crate::presentation::http::router::Api;
 use crate::presentation::http::server::{self, DrainReport};
 use crate::presentation::telemetry::{Telemetry, end};
 use crate::settings::{HttpSettings, Sandbox, Settings};
@@ -70,9 +69,8 @@ impl Serve {
         let _metrics = metrics.serve(&store);
         let telemetry = Telemetry::start(&store, &settings.telemetry, "server");
         let settings = Settings { http, ..settings };
-        let app = router(store.clone(), &settings, stop.clone());
-        let chain = chain(&store, &settings);
-        let serving = server::serve(listener, app, chain, &settings.http, context, stop.clone());
+        let Api { router, chain } = Api::new(&store, &settings, stop.clone());
+        let serving = server::serve(listener, router, chain, &settings.http, context, stop.clone());
         let served = serve_with_worker(worker, &stop, serving);
         // standard output may be closed
         let _ = writeln!(stdout(), "listening on http://{address}");

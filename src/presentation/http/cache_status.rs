@@ -11,11 +11,13 @@ use super::conditional::IfNoneMatch;
 use super::operation::OperationDescription;
 use super::routing::Argument;
 use crate::infrastructure::cache::{Form, Outcome, ReadStatus};
+use crate::infrastructure::middleware::PublicResponse;
 
 /// The name of the header.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Responds with what comes from a cache of the store: with an entity tag, and with what came of the read.
+/// Responds with what comes from a cache of the store and is the same for everyone: with an entity tag, and with what
+/// came of the read.
 #[derive(Debug, Clone)]
 pub struct FromCache(IfNoneMatch);
 
@@ -24,6 +26,7 @@ impl FromCache {
     pub fn respond_with(&self, form: Form, status: ReadStatus) -> Response {
         let mut response = self.0.respond_with(form);
         response.headers_mut().insert(CACHE_STATUS, header(status));
+        response.extensions_mut().insert(PublicResponse);
         response
     }
 }

@@ -19,7 +19,7 @@ use super::response::{JSON, entity_tag, tagged};
 use super::routing::Argument;
 use crate::infrastructure::cache::Form;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest, Technical};
-use crate::infrastructure::middleware::{client_has, entity_tags, if_none_match};
+use crate::infrastructure::middleware::{ResponseLanguages, client_has, entity_tags, if_none_match};
 
 /// The entity tags of the representations that the client has.
 #[derive(Debug, Clone, Default)]
@@ -55,11 +55,16 @@ impl IfNoneMatch {
     }
 
     /// Responds with a body that is rendered already, like [`IfNoneMatch::respond`].
-    pub fn respond_with(&self, Form { body, entity_tag }: Form) -> Response {
-        if self.contains(&entity_tag) {
-            return (StatusCode::NOT_MODIFIED, [(ETAG, entity_tag)]).into_response();
+    pub fn respond_with(&self, Form { body, entity_tag, languages }: Form) -> Response {
+        let mut response = if self.contains(&entity_tag) {
+            (StatusCode::NOT_MODIFIED, [(ETAG, entity_tag)]).into_response()
+        } else {
+            ([(CONTENT_TYPE, HeaderValue::from_static(JSON)), (ETAG, entity_tag)], body).into_response()
+        };
+        if let Some(languages) = languages {
+            response.extensions_mut().insert(ResponseLanguages(languages));
         }
-        ([(CONTENT_TYPE, HeaderValue::from_static(JSON)), (ETAG, entity_tag)], body).into_response()
+        response
     }
 
     /// Returns whether the client has the representation with this entity tag.
@@ -72,7 +77,7 @@ impl IfNoneMatch {
 pub fn form<B: Serialize>(version: i64, body: &B) -> Result<Form, Failure> {
     let body = serde_json::to_vec(body).map_err(Technical::internal)?;
     let entity_tag = HeaderValue::try_from(entity_tag(version, &body)).map_err(Technical::internal)?;
-    Ok(Form { body: body.into(), entity_tag })
+    Ok(Form { body: body.into(), entity_tag, languages: None })
 }
 
 impl Argument for IfNoneMatch {

@@ -12,6 +12,8 @@ use http::{HeaderName, Method};
 
 use super::principal::session_cookie_of;
 use super::priorities::overload;
+use super::rate_classes;
+use super::routing::Routes;
 use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::infrastructure::middleware::{
@@ -26,8 +28,8 @@ const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
 /// How long browsers use only HTTPS with the store: a year, as the list of preloaded hosts requires.
 const HTTPS_AGE: Duration = Duration::from_hours(365 * 24);
 
-/// Returns the middleware of a store.
-pub fn chain(store: &Store, settings: &Settings) -> Chain {
+/// Returns the middleware of a store with these routes.
+pub(super) fn chain(store: &Store, settings: &Settings, routes: &Routes) -> Chain {
     let (http, context) = (&settings.http, store.database().context());
     Chain {
         overload: overload(settings.overload, store),
@@ -55,6 +57,11 @@ pub fn chain(store: &Store, settings: &Settings) -> Chain {
         request_validation: RequestValidationMiddleware {
             body_limit: BodyLimit(http.body_limit_bytes.get() as usize),
         },
+        rate_limiting: rate_classes::limits(
+            &settings.rate_limits,
+            store.infrastructure.limiter.clone(),
+            routes,
+        ),
         session: SessionMiddleware { cookie: Some(session_cookie_of(http)) },
         authentication: AuthenticationMiddleware::default(),
     }

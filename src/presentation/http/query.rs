@@ -47,6 +47,12 @@ impl<T> Argument for Path<T> {
 
 /// Parses and validates a query; fails with all its faults.
 pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T, Failure> {
+    if uri.query().is_none_or(str::is_empty)
+        && let Ok(none) = T::deserialize(Value::Object(Map::new()))
+    {
+        // no parameter is required
+        return Ok(none);
+    }
     let schema = Schema::of_parameters::<T>();
     let mut input = ValidationException::none();
     let value = collect(schema, uri, &mut input);

@@ -1,24 +1,30 @@
-//! The router over all routes.
+//! The HTTP API of a store: the router over all routes, and the middleware around them.
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
+use super::middleware::chain;
 use super::state::AppState;
-use super::{openapi, rate_classes, routes};
+use super::{openapi, routes};
 use crate::application::Store;
+use crate::infrastructure::middleware::Chain;
 use crate::settings::Settings;
 
-/// Returns the HTTP API of a store: all routes, inside the layer that limits each request, and without the middleware.
-/// Streams end when `stop` is cancelled.
-pub fn router(store: Store, settings: &Settings, stop: CancellationToken) -> Router {
-    let routes = routes::all();
-    let limiter = store.infrastructure.limiter.clone();
-    let limits = rate_classes::limits(&settings.rate_limits, limiter, &routes);
-    let state = AppState::new(store, settings, stop, routes.permissions(), openapi::document);
-    let router = routes.into_router();
-    let router = match limits {
-        Some(limits) => limits.apply(router),
-        None => router,
-    };
-    router.with_state(state)
+/// The HTTP API of a store.
+#[derive(Debug)]
+pub struct Api {
+    /// All routes, without the middleware.
+    pub router: Router,
+    /// The middleware.
+    pub chain: Chain,
+}
+
+impl Api {
+    /// Returns the API of a store. Streams end when `stop` is cancelled.
+    pub fn new(store: &Store, settings: &Settings, stop: CancellationToken) -> Self {
+        let routes = routes::all();
+        let chain = chain(store, settings, &routes);
+        let state = AppState::new(store.clone(), settings, stop, routes.permissions(), openapi::document);
+        Self { router: routes.into_router().with_state(state), chain }
+    }
 }

@@ -18,8 +18,7 @@ use undercroft::application::Store;
 use undercroft::application::jobs::worker::work;
 use undercroft::domain::user::{Role, Session, token_hash};
 use undercroft::infrastructure::repositories::DatabaseError;
-use undercroft::presentation::http::middleware::chain;
-use undercroft::presentation::http::router::router;
+use undercroft::presentation::http::router::Api;
 use undercroft::presentation::http::server;
 use undercroft::settings::{HttpSettings, OverloadSettings, RateLimitSettings, Settings};
 
@@ -70,9 +69,8 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let router = router(store.clone(), &settings, stop.clone());
+        let Api { router, chain } = Api::new(&store, &settings, stop.clone());
         let (context, end) = (store.database().context().clone(), stop.clone());
-        let chain = chain(&store, &settings);
         let serving = tokio::spawn(async move {
             server::serve(listener, router, chain, &settings.http, context, end).await;
         });

@@ -1,6 +1,7 @@
 //! Keeps the numbers of keys in the memory of the process, a bounded number of them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -56,15 +57,21 @@ impl MemoryStore {
     /// Counts one at `now`, if the quota allows it.
     pub fn count_now(&self, key: RateKey, quota: Quota, now: i64) -> Decision {
         let mut part = self.part(&key);
-        let kept = part.get(&key).copied();
-        let (decision, next) = gcra::count(kept, now, quota);
-        if let Some(next) = next {
-            if kept.is_none() && part.len() >= self.most {
-                make_room(&mut part, now);
-            }
-            part.insert(key, next);
+        if part.len() >= self.most && !part.contains_key(&key) {
+            make_room(&mut part, now);
         }
-        decision
+        match part.entry(key) {
+            Entry::Occupied(mut kept) => {
+                let (decision, next) = gcra::count(Some(*kept.get()), now, quota);
+                *kept.get_mut() = next.unwrap_or(*kept.get());
+                decision
+            }
+            Entry::Vacant(room) => {
+                let (decision, next) = gcra::count(None, now, quota);
+                next.map(|next| room.insert(next));
+                decision
+            }
+        }
     }
 
     /// Takes back one that was counted.

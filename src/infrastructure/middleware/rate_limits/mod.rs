@@ -4,7 +4,6 @@
 //! one number for each key. docs/decisions/0016-rate-limits.md has the reasons.
 
 mod gcra;
-mod limiting;
 mod memory_store;
 mod quota;
 mod redis_store;
@@ -18,7 +17,6 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 pub use self::gcra::Decision;
-pub use self::limiting::{RateClass, RateLimitingMiddleware, RequestLimits};
 pub use self::memory_store::MemoryStore;
 pub use self::quota::{InvalidQuota, Quota};
 pub use self::redis_store::RedisStore;

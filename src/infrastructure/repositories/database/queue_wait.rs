@@ -19,9 +19,17 @@ impl QueueWait {
         Self { least: AtomicU64::new(u64::MAX), waits: AtomicU32::new(0) }
     }
 
+    /// Records that there was nothing to wait for.
+    pub(super) fn none(&self) {
+        self.record(0);
+    }
+
     /// Records the end of a wait.
     pub(super) fn end(&self, began: Instant) {
-        let waited = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.record(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+    }
+
+    fn record(&self, waited: u64) {
         self.least.fetch_min(waited, Relaxed);
         self.waits.fetch_add(1, Relaxed);
     }

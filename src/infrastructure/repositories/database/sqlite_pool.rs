@@ -44,19 +44,15 @@ impl Readers {
 
     /// Waits until a connection may be used, for this long at most.
     pub(super) async fn permit(&self, longest: Duration) -> Result<OwnedSemaphorePermit, DatabaseError> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            self.waits.none();
+            return Ok(permit);
+        }
         let began = Instant::now();
-        let permit = if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            permit
-        } else {
-            let waited = timeout(longest, Arc::clone(&self.permits).acquire_owned()).await;
-            if waited.is_err() {
-                self.waits.end(began);
-            }
-            let waited = waited.map_err(|_| unavailable("all connections that read are in use"))?;
-            waited.map_err(|_| unavailable("the database is closed"))?
-        };
+        let waited = timeout(longest, Arc::clone(&self.permits).acquire_owned()).await;
         self.waits.end(began);
-        Ok(permit)
+        let waited = waited.map_err(|_| unavailable("all connections that read are in use"))?;
+        waited.map_err(|_| unavailable("the database is closed"))
     }
 
     /// Returns a connection, for which the caller has a permit.

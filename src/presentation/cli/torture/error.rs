@@ -53,6 +53,9 @@ pub enum TortureError {
     /// All events were published before the end of an outage, which so proves nothing.
     #[error("all events were published before the end of an outage: publish more, or with a longer interval")]
     NoLoad,
+    /// No shopper could buy while the server accepted everything.
+    #[error("no shopper could buy")]
+    NoCapacity,
     /// Events or jobs are left, and nothing has happened for two minutes.
     #[error("events or jobs are left, and there is no progress: {0}")]
     Stuck(String),
@@ -78,6 +81,7 @@ impl TortureError {
             | Self::FailedRequests { .. }
             | Self::Stuck(_)
             | Self::StaleHits(_)
+            | Self::NoCapacity
             | Self::Violations(_) => Exit::Failure,
         }
     }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::CliError;
+use super::error::TortureError;
 use super::Outcome;
 use super::plain_connection::PlainConnection;
 use super::slow_clients::late;
@@ -87,6 +88,9 @@ impl Overload {
         shoppers.settle(span, Shoppers::buy_again).await;
         let capacity = rate(shoppers.take().bought, span);
         server.stop().await?;
+        if capacity == 0 {
+            return Err(TortureError::NoCapacity.into());
+        }
         let mut counts = vec![("capacity", capacity)];
         let (server, shoppers) = serve(if self.unlimited { "false" } else { "true" }).await?;
         for (tenths, names) in LOADS {
@@ -176,7 +180,7 @@ impl Shoppers {
         let item = format!("/v1/carts/{cart}/items/{}", self.variant);
         self.send(connection, &request("PUT", &item, "", r#"{"quantity":1}"#)).await?;
         let port = self.port;
-        let key = format!("idempotency-key: torture-{port}-{visit}\r\n");
+        let key = format!("idempotency-key: torture-{port:05}-{visit:016}\r\n");
         let checkout = request("POST", &format!("/v1/carts/{cart}/checkout"), &key, &self.checkout);
         self.send(connection, &checkout).await.map(drop)
     }

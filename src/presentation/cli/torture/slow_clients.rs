@@ -30,6 +30,8 @@ pub(super) struct SlowClients {
 const PAUSE: Duration = Duration::from_millis(500);
 /// The pause between two requests of the other client.
 const INTERVAL: Duration = Duration::from_millis(5);
+/// The time in which all slow clients connect, and those that read nothing send all their requests.
+const ARRIVAL: Duration = Duration::from_secs(1);
 /// The requests whose time is measured before the slow clients come.
 const BEFORE: usize = 1000;
 /// The requests of a client that reads no response.
@@ -46,6 +48,7 @@ impl SlowClients {
         let mut before = Vec::new();
         for _ in 0..BEFORE {
             before.extend(look(&mut guest).await);
+            sleep(INTERVAL).await;
         }
         let memory_before = memory(&server);
 
@@ -53,9 +56,11 @@ impl SlowClients {
         for client in 0..self.clients {
             slow.spawn(hold(server.address(), client));
         }
-        let (mut during, mut open, mut most_memory) = (Vec::new(), Vec::new(), 0);
+        let (mut arriving, mut during) = (Vec::new(), Vec::new());
+        let (mut open, mut most_memory, began) = (Vec::new(), 0, Instant::now());
         while !slow.is_empty() {
-            during.extend(look(&mut guest).await);
+            let looks = if began.elapsed() < ARRIVAL { &mut arriving } else { &mut during };
+            looks.extend(look(&mut guest).await);
             most_memory = most_memory.max(memory(&server));
             while let Some(ended) = slow.try_join_next() {
                 open.extend(ended.ok().flatten());
@@ -72,6 +77,7 @@ impl SlowClients {
                 ("disconnected", open.len() as u64),
                 ("longest_ms", longest),
                 ("p99_before_us", late(&mut before)),
+                ("p99_arriving_us", late(&mut arriving)),
                 ("p99_during_us", late(&mut during)),
                 ("memory_before_kb", memory_before),
                 ("memory_most_kb", most_memory),

@@ -19,7 +19,6 @@ pub(super) fn routes() -> Routes {
         list_categories,
         get_category: [any::<CategoryNotFoundException>()],
     ]
-    .publicly_cached()
 }
 
 /// Get the category tree

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::response::Response;
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -10,9 +10,9 @@ use crate::application::catalogue::products as catalogue;
 use crate::domain::ids::CategoryId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::ProductView;
-use crate::infrastructure::cache::ListKey;
-use crate::infrastructure::exceptions::{CategoryNotFoundException, NotFound};
-use crate::infrastructure::middleware::{BASE_LANGUAGE, Languages, ResponseLanguages};
+use crate::infrastructure::cache::{Form, ListKey};
+use crate::infrastructure::exceptions::{CategoryNotFoundException, Failure, NotFound, Technical};
+use crate::infrastructure::middleware::{BASE_LANGUAGE, Languages};
 use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort};
 use crate::presentation::http::bodies::ProductBody;
 use crate::presentation::http::cache_status::FromCache;
@@ -30,7 +30,6 @@ pub(super) fn routes() -> Routes {
         list_products: [any::<CategoryNotFoundException>()],
         get_product: [NotFound::Product],
     ]
-    .publicly_cached()
 }
 
 /// Which products are listed, and how.
@@ -149,16 +148,16 @@ async fn list_products(
     };
     let key = ListKey { q: query.q, category: query.category, filter, limit, cursor };
     let found = catalogue::browse(&app.store, &key).await?;
-    let shown = shown_languages(&found.page.items, &languages);
+    let shown: Vec<_> = found.page.items.iter().map(|view| shown_language(view, &languages)).collect();
     let form = found.form(&form_name(currency, &shown), |found| {
         let body = ProductListBody {
             items: found.page.items.iter().map(|view| ProductBody::of(view, &languages, currency)).collect(),
             next_cursor: found.page.next.as_deref(),
             facets: found.facets.as_ref().map(|facets| FacetsBody::of(facets, currency)),
         };
-        form(NO_VERSION, &body)
+        in_languages(form(NO_VERSION, &body)?, &shown)
     })?;
-    Ok(in_languages(from_cache.respond_with(form, found.status), shown))
+    Ok(from_cache.respond_with(form, found.status))
 }
 
 /// Get a product by id or slug
@@ -176,32 +175,35 @@ async fn get_product(
 ) -> HandlerResult {
     let product = catalogue::product(&app.store, &id_or_slug).await?;
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
-    let shown = shown_languages([&**product], &languages);
+    let shown = [shown_language(&product, &languages)];
     let form = product.form(&form_name(currency, &shown), |view| {
-        form(view.product.version, &ProductBody::of(view, &languages, currency))
+        let form = form(view.product.version, &ProductBody::of(view, &languages, currency))?;
+        in_languages(form, &shown)
     })?;
-    Ok(in_languages(from_cache.respond_with(form, product.status), shown))
+    Ok(from_cache.respond_with(form, product.status))
 }
 
-/// Returns the language in which each product is shown.
-fn shown_languages<'a>(
-    products: impl IntoIterator<Item = &'a ProductView>,
-    languages: &Languages,
-) -> Vec<&'a str> {
-    let best = |view: &'a ProductView| languages.best(&view.product.translations.keys());
-    products.into_iter().map(|view| best(view).map_or(BASE_LANGUAGE, String::as_str)).collect()
+/// Returns the language in which a product is shown.
+fn shown_language<'a>(view: &'a ProductView, languages: &Languages) -> &'a str {
+    languages.best(&view.product.translations.keys()).map_or(BASE_LANGUAGE, String::as_str)
 }
 
 /// The name of the form in which products are shown in a currency and these languages.
 fn form_name(currency: Currency, shown: &[&str]) -> String {
-    format!("{currency} {}", shown.join(" "))
+    let mut name = String::with_capacity(4 + 3 * shown.len());
+    name.push_str(currency.code());
+    for language in shown {
+        name.push(' ');
+        name.push_str(language);
+    }
+    name
 }
 
-/// Says in which languages the texts of the products in a response are.
-fn in_languages(mut response: Response, shown: Vec<&str>) -> Response {
-    let tags: Vec<_> = BTreeSet::from_iter(shown).into_iter().collect();
-    response.extensions_mut().insert(ResponseLanguages(tags.join(", ")));
-    response
+/// Says in which languages the texts of the products in a form are.
+fn in_languages(form: Form, shown: &[&str]) -> Result<Form, Failure> {
+    let tags: Vec<_> = BTreeSet::from_iter(shown.iter().copied()).into_iter().collect();
+    let languages = HeaderValue::try_from(tags.join(", ")).map_err(Technical::internal)?;
+    Ok(Form { languages: Some(languages), ..form })
 }
 
 impl FacetsBody {

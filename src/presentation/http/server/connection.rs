@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Poll, ready};
 
@@ -40,6 +40,7 @@ pub(super) struct Connections {
     router: Router,
     pub(super) settings: HttpSettings,
     context: Context,
+    date: Date,
     /// Whether each response ends its connection.
     closing: AtomicBool,
     /// Set before `stop` is notified; reading it is cheaper than polling `stop` at each wake-up.
@@ -54,7 +55,8 @@ impl Connections {
         let router = chain.apply(router);
         let (closing, stopping, served) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
         let (stop, registry) = (Notify::new(), Registry::new());
-        Self { router, settings, context, closing, stopping, stop, served, registry }
+        let date = Date::new();
+        Self { router, settings, context, date, closing, stopping, stop, served, registry }
     }
 
     /// Ends each connection after its next response.
@@ -167,7 +169,7 @@ impl Connections {
             // it would be the length of the response with its body (RFC 9110 section 8.6), which the router has not
             response.headers_mut().remove(CONTENT_LENGTH);
         }
-        response.headers_mut().insert(DATE, date(self.context.clock.now()));
+        response.headers_mut().insert(DATE, self.date.at(self.context.clock.now()));
         registered.end_request();
         self.served.fetch_add(1, Ordering::Relaxed);
         Ok(response)
@@ -181,9 +183,23 @@ fn builder() -> http1::Builder {
     builder
 }
 
-/// Returns a time in the format of `Date` (RFC 9110 section 5.6.7).
-fn date(now: Timestamp) -> HeaderValue {
-    let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
-    // the years 0 to 9999 have such a text, and it is always valid in a header
-    text.ok().and_then(|text| text.try_into().ok()).unwrap_or(HeaderValue::from_static(""))
+/// The last `Date`, with its time in seconds.
+struct Date(Mutex<(i64, HeaderValue)>);
+
+impl Date {
+    fn new() -> Self {
+        Self(Mutex::new((i64::MIN, HeaderValue::from_static(""))))
+    }
+
+    /// Returns a time in the format of `Date` (RFC 9110 section 5.6.7).
+    fn at(&self, now: Timestamp) -> HeaderValue {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != now.as_second() {
+            let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
+            // the years 0 to 9999 have such a text, and it is always valid in a header
+            let value = text.ok().and_then(|text| text.try_into().ok());
+            *last = (now.as_second(), value.unwrap_or(HeaderValue::from_static("")));
+        }
+        last.1.clone()
+    }
 }

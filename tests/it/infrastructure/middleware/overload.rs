@@ -90,9 +90,11 @@ impl Simulation {
     }
 
     fn work(&mut self) {
-        let before = self.running.len();
-        self.running.retain(|(end, _)| *end > self.now);
-        self.seen.served += u32::try_from(before - self.running.len()).unwrap();
+        let (ended, running): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.running).into_iter().partition(|(end, _)| *end <= self.now);
+        self.running = running;
+        self.seen.served += u32::try_from(ended.len()).unwrap();
+        ended.into_iter().for_each(|(_, request)| request.end());
         while self.running.len() < PROCESSORS
             && let Some((arrived, waiting)) = self.queue.pop_front()
         {
@@ -173,6 +175,24 @@ fn requests_that_wait_for_a_vendor_leave_room_for_others() {
     assert_eq!(server.run(5, [0, 1000, 0]).refused, [0; 3]);
     drop(waiting);
     assert_eq!(server.limiter.load().in_progress, server.queue.len() + server.running.len());
+}
+
+#[test]
+fn requests_whose_clients_have_gone_are_not_served() {
+    let limiter = OverloadLimiter::new(TARGET, None);
+    let mut now = Duration::ZERO;
+    for _ in 0..100 {
+        let probe = limiter.probe(now);
+        now += 4 * TARGET;
+        if let Some(probe) = probe {
+            probe.end(now);
+        }
+        for _ in 0..20 {
+            drop(limiter.begin(Priority::High, now));
+        }
+    }
+    let limit = limiter.load().limit.unwrap();
+    assert!(limit < 100.0, "of 1000 that came in a second: {limit}");
 }
 
 #[test]

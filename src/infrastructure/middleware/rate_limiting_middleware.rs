@@ -8,20 +8,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::gcra::Decision;
-use super::quota::Quota;
-use super::{Partition, RateLimit, RateLimiter};
+use super::client::client_address;
+use super::rate_limits::{Decision, Partition, Quota, RateLimit, RateLimiter};
+use super::surround::{Middleware, Next};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
-use crate::infrastructure::middleware::client::client_address;
-use crate::infrastructure::middleware::surround::{Middleware, Next, surround};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The length of the texts of most responses, in bytes: those of two limits.
+const TEXT: usize = 64;
 
 /// The name of the limit of all requests of an address.
 const GENERAL: &str = "general";
@@ -55,17 +55,27 @@ pub struct RateLimitingMiddleware {
     pub classes: HashMap<String, Vec<(Method, RateClass)>>,
 }
 
+/// The member of the chain.
+struct Limits {
+    settings: RateLimitingMiddleware,
+    /// The policy of requests that are counted for their address alone.
+    general_policy: HeaderValue,
+}
+
 /// The limits that a request was counted for: an extension of the request.
 #[derive(Clone)]
 pub struct RequestLimits {
-    middleware: Arc<RateLimitingMiddleware>,
+    limits: Arc<Limits>,
     counted: Arc<Mutex<Vec<(RateLimit, Decision)>>>,
 }
 
 impl RateLimitingMiddleware {
-    /// Limits the requests to all routes of a router.
-    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
-        surround(router, Arc::new(self))
+    /// Returns the member of the chain.
+    pub(super) fn member(self) -> impl Middleware {
+        let general = self.general.map(|quota| policy(RateLimit { name: GENERAL, quota }));
+        let general_policy = general.and_then(|text| text.try_into().ok());
+        let general_policy = general_policy.unwrap_or(HeaderValue::from_static(""));
+        Arc::new(Limits { settings: self, general_policy })
     }
 
     /// The class of the route of a request.
@@ -91,14 +101,14 @@ impl RateLimitingMiddleware {
 impl RequestLimits {
     /// Counts the request for its user, once it is known, or for the API keys of its user.
     pub async fn count_user(&self, partition: Partition) -> Result<(), RejectedRequest> {
-        match self.middleware.user {
+        match self.limits.settings.user {
             Some(quota) => self.count(RateLimit { name: USER, quota }, partition).await,
             None => Ok(()),
         }
     }
 
     async fn count(&self, limit: RateLimit, partition: Partition) -> Result<(), RejectedRequest> {
-        let decision = self.middleware.limiter.count(limit, partition).await;
+        let decision = self.limits.settings.limiter.count(limit, partition).await;
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).push((limit, decision));
         if decision.is_allowed {
             return Ok(());
@@ -109,35 +119,44 @@ impl RequestLimits {
     /// Adds the headers to a response.
     fn describe(&self, headers: &mut HeaderMap) {
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut policies, mut states) = (String::new(), String::new());
+        if counted.is_empty() {
+            return;
+        }
+        let mut states = String::with_capacity(TEXT);
         for (RateLimit { name, quota }, decision) in counted.iter() {
-            let comma = if policies.is_empty() { "" } else { ", " };
-            let (limit, window) = (quota.limit(), quota.window().as_secs());
+            let comma = if states.is_empty() { "" } else { ", " };
             let (remaining, reset) = (decision.remaining(*quota), decision.reset_after());
             // writing to a text does not fail
-            let _ = write!(policies, "{comma}\"{name}\";q={limit};w={window}");
             let _ = write!(states, "{comma}\"{name}\";r={remaining};t={reset}");
         }
-        for (header, text) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, states)] {
-            if let Ok(value) = HeaderValue::try_from(text)
-                && !value.is_empty()
-            {
+        let policies = match &**counted {
+            [(RateLimit { name: GENERAL, .. }, _)] => Ok(self.limits.general_policy.clone()),
+            several => several.iter().map(|(limit, _)| policy(*limit)).collect::<Vec<_>>().join(", ").try_into(),
+        };
+        for (header, value) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, states.try_into())] {
+            // names and numbers are always valid
+            if let Ok(value) = value {
                 headers.insert(header, value);
             }
         }
     }
 }
 
+/// Returns a limit as `RateLimit-Policy` has it.
+fn policy(RateLimit { name, quota }: RateLimit) -> String {
+    format!("\"{name}\";q={};w={}", quota.limit(), quota.window().as_secs())
+}
+
 /// Counts each request, and refuses it if there are too many.
-impl Middleware for Arc<RateLimitingMiddleware> {
+impl Middleware for Arc<Limits> {
     async fn respond(&self, mut request: Request, next: impl Next) -> Response {
-        let class = self.class(&request);
+        let class = self.settings.class(&request);
         let partition = client_address(request.extensions()).map(Partition::Address);
         let Some(partition) = partition.filter(|_| class != RateClass::Exempt) else {
             return next.run(request).await;
         };
-        let limits = RequestLimits { middleware: Self::clone(self), counted: Arc::default() };
-        for limit in self.limits(class) {
+        let limits = RequestLimits { limits: Self::clone(self), counted: Arc::default() };
+        for limit in self.settings.limits(class) {
             if let Err(rejected) = limits.count(limit, partition).await {
                 let mut response = Failure::from(rejected).into_response();
                 limits.describe(response.headers_mut());

@@ -1,0 +1,293 @@
+//! The caches and the rate limiter beside the libraries below them, in this process: the processor time of one
+//! operation, of all threads.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use governor::{Quota as GovernorQuota, RateLimiter as Governor};
+use redis::aio::MultiplexedConnection;
+use undercroft::domain::context::Context;
+use undercroft::domain::ids::ProductId;
+use undercroft::domain::product::{Product, ProductView};
+use undercroft::infrastructure::cache::{
+    CacheOptions, CacheUrl, Cached, Caches, EntriesInRedis, Loaded, Policy, ProductName, Redis, SharedTier, Tiers,
+};
+use undercroft::infrastructure::middleware::{Partition, Quota, RateLimit, RateLimiter};
+use undercroft::infrastructure::repositories::{Database, ProductRepository, SaveError, Setup};
+use uuid::Uuid;
+
+use crate::Outcome;
+use crate::figures::{each, median, rate};
+use crate::process::{own_cpu, own_memory};
+use crate::shop::{Shop, folder};
+
+/// The keys that are read.
+const KEYS: u32 = 10_000;
+/// The bytes of a value, about those of a small product.
+const VALUE: usize = 1_000;
+/// The readers of Redis at one time.
+const READERS: usize = 16;
+/// The changes of products in a round.
+const CHANGES: usize = 300;
+/// The Redis, unless the environment names another one.
+const REDIS: &str = "redis://127.0.0.1:6379";
+
+/// A cache of texts that cannot fail to load.
+type Texts = Cached<u32, String, String>;
+
+/// Measures all of it, with fewer operations if `quick`.
+pub(crate) async fn measure(quick: bool) -> Outcome<()> {
+    let rounds = if quick { 3 } else { 9 };
+    println!("Caches and rate limits in this process (medians of {rounds} rounds)");
+    hits(rounds).await?;
+    limits(rounds).await?;
+    let folder = folder()?;
+    let url = format!("sqlite:{}", folder.path().join("store.db").display());
+    let shop = Shop::open(&url).await?;
+    misses(&shop, rounds).await?;
+    changes(&shop, &url, rounds).await?;
+    redis(rounds).await?;
+    memory(if quick { 100_000 } else { 1_000_000 }).await
+}
+
+/// A hit in memory, beside one of moka.
+async fn hits(rounds: usize) -> Outcome<()> {
+    let (texts, bare) = (texts(Tiers::in_memory(Context::system())), moka::sync::Cache::new(u64::from(KEYS)));
+    for key in 0..KEYS {
+        texts.value(&key).await.map_err(|error| error.to_string())?;
+        bare.insert(key, Arc::new(text(key)));
+    }
+    let (mut own, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let looks = (0..KEYS * 50).map(|look| look.wrapping_mul(7_919) % KEYS);
+        let began = own_cpu()?;
+        for key in looks.clone() {
+            bare.get(&key).ok_or("not kept")?;
+        }
+        let between = own_cpu()?;
+        for key in looks {
+            texts.get(&key).await.map_err(|error| error.to_string())?;
+        }
+        let ended = own_cpu()?;
+        raw.push(each(between.saturating_sub(began), KEYS as usize * 50));
+        own.push(each(ended.saturating_sub(between), KEYS as usize * 50));
+    }
+    compare("hit in memory, of moka's", own, raw, "≤ 1.5");
+    Ok(())
+}
+
+/// A request that is counted, beside one of governor.
+async fn limits(rounds: usize) -> Outcome<()> {
+    let context = Context::system();
+    let limiter = RateLimiter::in_process(context.clock.clone());
+    let limit = RateLimit { name: "bench", quota: "1000000/second".parse::<Quota>()? };
+    let bare = Governor::hashmap(GovernorQuota::per_second(1_000_000.try_into()?));
+    let clients: Vec<_> = (0..1_000).map(|_| context.ids.uuid()).collect();
+    let (mut own, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let began = own_cpu()?;
+        repeat(&clients, |client| bare.check_key(client).is_ok())?;
+        let between = own_cpu()?;
+        for _ in 0..500 {
+            for client in &clients {
+                let decision = limiter.count(limit, Partition::User(*client)).await;
+                decision.is_allowed.then_some(()).ok_or("refused")?;
+            }
+        }
+        let ended = own_cpu()?;
+        raw.push(each(between.saturating_sub(began), 500 * clients.len()));
+        own.push(each(ended.saturating_sub(between), 500 * clients.len()));
+    }
+    compare("request counted, of governor's", own, raw, "");
+    Ok(())
+}
+
+fn repeat(clients: &[Uuid], check: impl Fn(&Uuid) -> bool) -> Outcome<()> {
+    for _ in 0..500 {
+        for client in clients {
+            check(client).then_some(()).ok_or("refused")?;
+        }
+    }
+    Ok(())
+}
+
+/// A product that is not in memory, beside one that is read without a cache.
+async fn misses(shop: &Shop, rounds: usize) -> Outcome<()> {
+    let (mut own, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let caches = Caches::new(shop.store.database(), CacheOptions::default());
+        let began = own_cpu()?;
+        for id in &shop.products {
+            read(shop.store.database(), *id).await?;
+        }
+        let between = own_cpu()?;
+        for id in &shop.products {
+            let found = caches.current().await?.product.value(&ProductName::Id(*id)).await;
+            found.map_err(|error| error.to_string())?;
+        }
+        let ended = own_cpu()?;
+        raw.push(each(between.saturating_sub(began), shop.products.len()));
+        own.push(each(ended.saturating_sub(between), shop.products.len()));
+    }
+    compare("product not in memory, of one without a cache", own, raw, "≤ 1.2");
+    Ok(())
+}
+
+async fn read(database: &Database, id: ProductId) -> Outcome<ProductView> {
+    let mut connection = database.read().await?;
+    let found = ProductRepository(&mut connection).by_id(id).await?;
+    Ok(found.ok_or("a product is missing")?)
+}
+
+/// A change of a product with its invalidation, beside one without.
+async fn changes(shop: &Shop, url: &str, rounds: usize) -> Outcome<()> {
+    let plain = Database::open(&url.parse()?, Context::system(), Setup::IfEmpty).await?;
+    let (mut own, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let began = own_cpu()?;
+        change(&plain, &shop.products).await?;
+        let between = own_cpu()?;
+        change(shop.store.database(), &shop.products).await?;
+        let ended = own_cpu()?;
+        raw.push(each(between.saturating_sub(began), CHANGES));
+        own.push(each(ended.saturating_sub(between), CHANGES));
+    }
+    compare("product changed, of one without invalidation", own, raw, "≤ 1.1");
+    Ok(())
+}
+
+async fn change(database: &Database, products: &[ProductId]) -> Outcome<()> {
+    for id in products.iter().take(CHANGES) {
+        let mut product: Product = read(database, *id).await?.product;
+        product.description = format!("Changed at {}", database.context().clock.now());
+        let changed = database.write(product, async |work, product| {
+            ProductRepository::update(work, product, &std::collections::BTreeMap::new()).await?;
+            Ok::<_, SaveError>(())
+        });
+        changed.await?;
+    }
+    Ok(())
+}
+
+/// Entries from Redis and requests counted there, beside the commands alone.
+async fn redis(rounds: usize) -> Outcome<()> {
+    let url = REDIS;
+    let Ok(connection) = ::redis::Client::open(url)?.get_multiplexed_async_connection().await else {
+        println!("    Redis is not at {url}: what it costs is not measured");
+        return Ok(());
+    };
+    let context = Context::system();
+    let space = context.ids.uuid().to_string();
+    let shared = || -> Outcome<SharedTier> {
+        Ok(SharedTier::new(Arc::new(EntriesInRedis(Arc::new(Redis::new(url)?))), space.as_bytes()))
+    };
+    let process = || -> Outcome<Texts> {
+        Ok(texts(Tiers { shared: Some(shared()?), ..Tiers::in_memory(context.clone()) }))
+    };
+    let filling = process()?;
+    for_each(0..KEYS, async |key| filling.get(&key).await.map(drop).map_err(|error| error.to_string().into())).await?;
+    let keys: Vec<String> = (0..KEYS).map(|key| format!("{space}:{key}")).collect();
+    for_each(keys.iter(), async |key| set(connection.clone(), key).await).await?;
+
+    let (mut own, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let began = Instant::now();
+        for_each(keys.iter(), async |key| get(connection.clone(), key).await).await?;
+        raw.push(rate(keys.len(), began.elapsed()));
+        let (texts, began) = (process()?, Instant::now());
+        for_each(0..KEYS, async |key| texts.get(&key).await.map(drop).map_err(|error| error.to_string().into()))
+            .await?;
+        own.push(rate(keys.len(), began.elapsed()));
+        let counts = texts.state().counts;
+        (counts.brought == u64::from(KEYS)).then_some(()).ok_or("entries were loaded")?;
+    }
+    let (own, raw) = (median(own), median(raw));
+    println!("  {own:9.0} entries a second from Redis, {raw:9.0} by GET: {:.2} (aim ≥ 0.8)", own / raw);
+
+    let limiter = RateLimiter::open(&url.parse::<CacheUrl>()?, context.clock.clone())?;
+    let limit = RateLimit { name: "bench", quota: "1000000/second".parse::<Quota>()? };
+    let clients: Vec<_> = (0..KEYS).map(|_| context.ids.uuid()).collect();
+    let began = Instant::now();
+    for_each(clients.iter(), async |client| {
+        limiter.count(limit, Partition::User(*client)).await.is_allowed.then_some(()).ok_or("refused".into())
+    })
+    .await?;
+    let counted = rate(clients.len(), began.elapsed());
+    println!("  {counted:9.0} requests counted at Redis in a second: {:.2} of GET", counted / raw);
+    remove(connection, &keys).await
+}
+
+/// Runs an operation for all items, a few at a time.
+async fn for_each<T>(items: impl Iterator<Item = T>, run: impl AsyncFn(T) -> Outcome<()>) -> Outcome<()> {
+    let mut running = stream::iter(items).map(&run).buffer_unordered(READERS);
+    while let Some(ended) = running.next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+async fn set(mut connection: MultiplexedConnection, key: &str) -> Outcome<()> {
+    let mut command = ::redis::cmd("SET");
+    Ok(command.arg(key).arg(text(0)).arg("EX").arg(600).query_async(&mut connection).await?)
+}
+
+async fn get(mut connection: MultiplexedConnection, key: &str) -> Outcome<()> {
+    let found: Option<Vec<u8>> = ::redis::cmd("GET").arg(key).query_async(&mut connection).await?;
+    found.map(drop).ok_or("not kept".into())
+}
+
+async fn remove(mut connection: MultiplexedConnection, keys: &[String]) -> Outcome<()> {
+    Ok(::redis::cmd("DEL").arg(keys).query_async(&mut connection).await?)
+}
+
+/// The memory of many entries, beside moka's.
+async fn memory(entries: u32) -> Outcome<()> {
+    let start = own_memory()?;
+    let bare = moka::sync::Cache::new(u64::from(entries) * 2);
+    for key in 0..entries {
+        bare.insert(key, Arc::new(short(key)));
+    }
+    bare.run_pending_tasks();
+    let raw = own_memory()? - start;
+    let start = own_memory()?;
+    let policy = Policy { ttl: Duration::from_hours(1), max_bytes: 8 << 30, ..Policy::named("bench", 1) };
+    let texts: Texts = Tiers::in_memory(Context::system()).cached(policy, async |key| loaded(short(key)));
+    for key in 0..entries {
+        texts.get(&key).await.map_err(|error| error.to_string())?;
+    }
+    let state = texts.state();
+    let own = own_memory()? - start;
+    println!(
+        "  {own:9.0} MB for {} entries of 100 bytes, {raw:.0} MB in moka: {:.2} times; weighed as {} MB",
+        state.entries,
+        own / raw,
+        state.bytes >> 20
+    );
+    drop(bare);
+    Ok(())
+}
+
+fn texts(tiers: Tiers) -> Texts {
+    let policy = Policy { ttl: Duration::from_hours(1), max_bytes: 1 << 30, ..Policy::named("bench", 1) };
+    tiers.cached(policy, async |key| loaded(text(key)))
+}
+
+fn loaded(value: String) -> Result<Loaded<String>, String> {
+    let bytes = u32::try_from(value.len()).map_err(|error| error.to_string())?;
+    Ok(Loaded { value: Some(value), tags: vec!["bench".into()], bytes })
+}
+
+fn text(key: u32) -> String {
+    format!("{key:0>VALUE$}")
+}
+
+fn short(key: u32) -> String {
+    format!("{key:0>100}")
+}
+
+/// Prints the processor time of an operation, and its ratio to that of the library below.
+fn compare(name: &str, own: Vec<f64>, raw: Vec<f64>, aim: &str) {
+    let (own, raw) = (median(own) * 1e6, median(raw) * 1e6);
+    println!("  {own:9.0} ns for a {name} {raw:.0} ns: {:.2} times  {aim}", own / raw);
+}
