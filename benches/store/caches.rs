@@ -11,7 +11,8 @@ use undercroft::domain::context::Context;
 use undercroft::domain::ids::ProductId;
 use undercroft::domain::product::{Product, ProductView};
 use undercroft::infrastructure::cache::{
-    CacheOptions, CacheUrl, Cached, Caches, EntriesInRedis, Loaded, Policy, ProductName, Redis, SharedTier, Tiers,
+    CacheOptions, CacheUrl, Cached, Caches, EntriesInRedis, Loaded, Policy, ProductName, Redis, Rendered,
+    SharedTier, Tiers,
 };
 use undercroft::infrastructure::middleware::{Partition, Quota, RateLimit, RateLimiter};
 use undercroft::infrastructure::repositories::{Database, ProductRepository, SaveError, Setup};
@@ -34,7 +35,7 @@ const CHANGES: usize = 300;
 const REDIS: &str = "redis://127.0.0.1:6379";
 
 /// A cache of texts that cannot fail to load.
-type Texts = Cached<u32, String, String>;
+type Texts = Cached<u32, Rendered<String>, String>;
 
 /// Measures all of it, with fewer operations if `quick`.
 pub(crate) async fn measure(quick: bool) -> Outcome<()> {
@@ -162,7 +163,7 @@ async fn change(database: &Database, products: &[ProductId]) -> Outcome<()> {
         let mut product: Product = read(database, *id).await?.product;
         product.description = format!("Changed at {}", database.context().clock.now());
         let changed = database.write(product, async |work, product| {
-            ProductRepository::update(work, product, &std::collections::BTreeMap::new()).await?;
+            ProductRepository::update(work, &mut product.clone(), &std::collections::BTreeMap::new()).await?;
             Ok::<_, SaveError>(())
         });
         changed.await?;
@@ -186,18 +187,17 @@ async fn redis(rounds: usize) -> Outcome<()> {
         Ok(texts(Tiers { shared: Some(shared()?), ..Tiers::in_memory(context.clone()) }))
     };
     let filling = process()?;
-    for_each(0..KEYS, async |key| filling.get(&key).await.map(drop).map_err(|error| error.to_string().into())).await?;
+    for_each(0..KEYS, |key| look(&filling, key)).await?;
     let keys: Vec<String> = (0..KEYS).map(|key| format!("{space}:{key}")).collect();
-    for_each(keys.iter(), async |key| set(connection.clone(), key).await).await?;
+    for_each(keys.iter(), |key| set(connection.clone(), key)).await?;
 
     let (mut own, mut raw) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let began = Instant::now();
-        for_each(keys.iter(), async |key| get(connection.clone(), key).await).await?;
+        for_each(keys.iter(), |key| get(connection.clone(), key)).await?;
         raw.push(rate(keys.len(), began.elapsed()));
         let (texts, began) = (process()?, Instant::now());
-        for_each(0..KEYS, async |key| texts.get(&key).await.map(drop).map_err(|error| error.to_string().into()))
-            .await?;
+        for_each(0..KEYS, |key| look(&texts, key)).await?;
         own.push(rate(keys.len(), began.elapsed()));
         let counts = texts.state().counts;
         (counts.brought == u64::from(KEYS)).then_some(()).ok_or("entries were loaded")?;
@@ -209,22 +209,31 @@ async fn redis(rounds: usize) -> Outcome<()> {
     let limit = RateLimit { name: "bench", quota: "1000000/second".parse::<Quota>()? };
     let clients: Vec<_> = (0..KEYS).map(|_| context.ids.uuid()).collect();
     let began = Instant::now();
-    for_each(clients.iter(), async |client| {
-        limiter.count(limit, Partition::User(*client)).await.is_allowed.then_some(()).ok_or("refused".into())
-    })
-    .await?;
+    for_each(clients.iter(), |client| count(&limiter, limit, *client)).await?;
     let counted = rate(clients.len(), began.elapsed());
     println!("  {counted:9.0} requests counted at Redis in a second: {:.2} of GET", counted / raw);
     remove(connection, &keys).await
 }
 
 /// Runs an operation for all items, a few at a time.
-async fn for_each<T>(items: impl Iterator<Item = T>, run: impl AsyncFn(T) -> Outcome<()>) -> Outcome<()> {
-    let mut running = stream::iter(items).map(&run).buffer_unordered(READERS);
+async fn for_each<T, F>(items: impl Iterator<Item = T>, run: impl Fn(T) -> F) -> Outcome<()>
+where
+    F: Future<Output = Outcome<()>>,
+{
+    let mut running = stream::iter(items).map(run).buffer_unordered(READERS);
     while let Some(ended) = running.next().await {
         ended?;
     }
     Ok(())
+}
+
+async fn look(texts: &Texts, key: u32) -> Outcome<()> {
+    texts.get(&key).await.map(drop).map_err(|error| error.to_string().into())
+}
+
+async fn count(limiter: &RateLimiter, limit: RateLimit, client: Uuid) -> Outcome<()> {
+    let decision = limiter.count(limit, Partition::User(client)).await;
+    decision.is_allowed.then_some(()).ok_or("refused".into())
 }
 
 async fn set(mut connection: MultiplexedConnection, key: &str) -> Outcome<()> {
@@ -273,9 +282,9 @@ fn texts(tiers: Tiers) -> Texts {
     tiers.cached(policy, async |key| loaded(text(key)))
 }
 
-fn loaded(value: String) -> Result<Loaded<String>, String> {
+fn loaded(value: String) -> Result<Loaded<Rendered<String>>, String> {
     let bytes = u32::try_from(value.len()).map_err(|error| error.to_string())?;
-    Ok(Loaded { value: Some(value), tags: vec!["bench".into()], bytes })
+    Ok(Loaded { value: Some(Rendered::new(value)), tags: vec!["bench".into()], bytes })
 }
 
 fn text(key: u32) -> String {

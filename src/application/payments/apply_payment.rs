@@ -6,10 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
+use crate::domain::permission::{Permission, Permissions, Resource};
 use crate::domain::placed_order::{Effect, PlacedOrder};
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
-use crate::infrastructure::exceptions::{Conflict, Failure, NotFound, Technical};
+use crate::infrastructure::exceptions::{
+    Conflict, Failure, NotFound, Technical, UnauthorizedAccessException,
+};
 use crate::infrastructure::guards::{Guard, PaymentFacts, PaymentVerificationGuard, RequiredPayment};
 use crate::infrastructure::repositories::{
     PaymentRepository, Settlement, SubscriptionRepository, UnitOfWork,
@@ -50,8 +53,22 @@ pub(crate) async fn abandon(work: &mut UnitOfWork, id: PaymentId) -> Result<(), 
 }
 
 /// Cancels an order that is not fulfilled, and begins to void or refund its payment.
-pub(crate) async fn cancel_order(work: &mut UnitOfWork, id: OrderId) -> Result<PlacedOrder, Failure> {
+///
+/// # Errors
+///
+/// [`UnauthorizedAccessException::MissingPermission`] if something has to be refunded, and these permissions do not
+/// include that.
+pub(crate) async fn cancel_order(
+    work: &mut UnitOfWork,
+    id: OrderId,
+    permissions: Permissions,
+) -> Result<PlacedOrder, Failure> {
     let placed = lock(work, id).await?;
+    let refund = Permission::write(Resource::Refunds);
+    let Payment { captured, capturing, .. } = &placed.payment;
+    if !(captured.is_zero() && capturing.is_zero() || permissions.contains(refund)) {
+        return Err(UnauthorizedAccessException::MissingPermission(refund).into());
+    }
     cancel_locked(work, placed).await
 }
 

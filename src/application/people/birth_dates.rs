@@ -4,6 +4,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::granting::{Grantable, Granter};
 use super::users::lock_not_erased;
 use crate::application::{Change, Store, check_version};
 use crate::domain::ids::UserId;
@@ -27,17 +28,21 @@ pub struct ReplaceBirthDate {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] for a date that is no birth date, and `PreconditionFailed`.
+/// A [`ValidationException`] for a date that is no birth date, `PreconditionFailed`, and those of a permission that the
+/// user has and the granter does not have.
 pub async fn replace(
     store: &Store,
+    granter: Granter,
     id: UserId,
     expected_version: Option<i64>,
     new: ReplaceBirthDate,
 ) -> Result<User, Failure> {
-    let given = Change { id, expected_version, to: new.birth_date };
-    let write = store.database().write(given, async |work, change| {
+    let given = (granter, Change { id, expected_version, to: new.birth_date });
+    let write = store.database().write(given, async |work, (granter, change)| {
+        let grantable = Grantable::lock(work, *granter).await?;
         let mut user = lock_not_erased(work, change.id).await?;
         check_version(user.version, change.expected_version)?;
+        grantable.check_user(work, &user).await?;
         check_birth_date(change.to, work.now())?;
         user.birth_date = change.to;
         work.update(&mut user).await?;

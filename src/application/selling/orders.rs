@@ -8,6 +8,7 @@ use crate::domain::ids::{OrderId, PaymentOperationId};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
+use crate::domain::permission::Permissions;
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::ports::DeclineReason;
 use crate::domain::state::State;
@@ -36,8 +37,9 @@ pub async fn order(store: &Store, id: OrderId) -> Result<PlacedOrder, Failure> {
 pub enum CancelledBy {
     /// The buyer, who may cancel a pending order, and a paid one for a time and if nothing of it was delivered.
     Buyer,
-    /// An administrator, who may cancel each order that is not fulfilled.
-    Administrator,
+    /// An administrator with these permissions, who may cancel each order that is not fulfilled: one whose payment was
+    /// captured with `refunds:write` only, since it is refunded.
+    Administrator(Permissions),
 }
 
 /// Cancels an order that is not fulfilled, once for each idempotency key: its stock is released, and its payment voided
@@ -45,8 +47,10 @@ pub enum CancelledBy {
 ///
 /// # Errors
 ///
-/// [`NotFound::Order`], and an [`OrderProcessingException`] if the status of the order forbids it or its buyer may not
-/// cancel it (any more).
+/// [`NotFound::Order`]; an [`OrderProcessingException`] if the status of the order forbids it or its buyer may not
+/// cancel it (any more); and [`UnauthorizedAccessException::MissingPermission`] for an administrator who may not refund.
+///
+/// [`UnauthorizedAccessException::MissingPermission`]: crate::infrastructure::exceptions::UnauthorizedAccessException
 pub async fn cancel_once(
     store: &Store,
     id: OrderId,
@@ -57,7 +61,7 @@ pub async fn cancel_once(
     let given = (id, by, store.terms.cancellation);
     let response = once(store, responder, given, async |work, &(id, by, window)| match by {
         CancelledBy::Buyer => cancel_order_by_buyer(work, id, window).await,
-        CancelledBy::Administrator => cancel_order(work, id).await,
+        CancelledBy::Administrator(permissions) => cancel_order(work, id, permissions).await,
     });
     let response = response.await?;
     send_due(store, since).await;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::money::Money;
 use crate::domain::payment::{OperationKind, PaymentOperation};
+use crate::domain::permission::Permissions;
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{
@@ -162,7 +163,7 @@ async fn lock(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription,
 /// Cancels the order that charges the next period, if there is one.
 async fn cancel_open_charge(work: &mut UnitOfWork, id: SubscriptionId) -> Result<(), Failure> {
     if let Some(order_id) = fail_open_charge(work, id).await? {
-        cancel_order(work, order_id).await?;
+        cancel_order(work, order_id, Permissions::ALL).await?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::header::ACCEPT_LANGUAGE;
-use http::{HeaderMap, HeaderValue};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 
 /// The languages of a client, best first: an extension of each request that names any, and an extractor. An empty list
 /// is the base language of the service.

@@ -131,7 +131,9 @@ impl RequestLimits {
         }
         let policies = match &**counted {
             [(RateLimit { name: GENERAL, .. }, _)] => Ok(self.limits.general_policy.clone()),
-            several => several.iter().map(|(limit, _)| policy(*limit)).collect::<Vec<_>>().join(", ").try_into(),
+            several => {
+                several.iter().map(|(limit, _)| policy(*limit)).collect::<Vec<_>>().join(", ").try_into()
+            }
         };
         for (header, value) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, states.try_into())] {
             // names and numbers are always valid

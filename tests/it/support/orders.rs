@@ -14,6 +14,7 @@ use undercroft::domain::ids::{CartId, OrderId, VariantId};
 use undercroft::domain::money::{Currency, Money};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{OperationKind, Payment, PaymentOperation};
+use undercroft::domain::permission::Permissions;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::adapters::SANDBOX_RULES;
 use undercroft::infrastructure::exceptions::Failure;
@@ -200,9 +201,14 @@ impl Sale {
 
     /// Cancels the order.
     pub async fn cancel(&self) {
-        orders::cancel_once(&self.store, self.id, CancelledBy::Administrator, Responder::new(None, Summary))
-            .await
-            .unwrap();
+        orders::cancel_once(
+            &self.store,
+            self.id,
+            CancelledBy::Administrator(Permissions::ALL),
+            Responder::new(None, Summary),
+        )
+        .await
+        .unwrap();
         assert_eq!(self.order().await.order.status, OrderStatus::Cancelled);
     }
 

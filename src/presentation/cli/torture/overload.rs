@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::CliError;
-use super::error::TortureError;
 use super::Outcome;
+use super::error::TortureError;
 use super::plain_connection::PlainConnection;
 use super::slow_clients::late;
 use super::test_store::{TestStore, checkout};

@@ -195,7 +195,8 @@ async fn fulfil_order(
 
 /// Cancel an order
 ///
-/// Cancels an order that was not fulfilled: its stock is released, and its payment is voided or refunded.
+/// Cancels an order that was not fulfilled: its stock is released, and its payment is voided or refunded. If it was
+/// captured, that requires `refunds:write`, too.
 #[utoipa::path(post, path = "/admin/v1/orders/{id}/cancel", tag = "admin-orders", params(("id" = Uuid, Path)),
     request_body = Option<EmptyBody>, responses((status = 200, body = OrderBody)))]
 async fn cancel_order(
@@ -205,7 +206,7 @@ async fn cancel_order(
     request: Idempotent<EmptyBody>,
 ) -> HandlerResult<StoredResponse> {
     let (_, responder) = request.into_parts(Some(admin.user_id()), changed(OrderBody::response))?;
-    orders::cancel_once(&app.store, id, CancelledBy::Administrator, responder).await
+    orders::cancel_once(&app.store, id, CancelledBy::Administrator(admin.permissions), responder).await
 }
 
 /// The URL of the order whose payment was captured or refunded.

@@ -6,8 +6,11 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::subscriptions::lifecycle::{self as subscriptions, SubscriptionChange};
 use crate::application::subscriptions::queries;
 use crate::domain::ids::{SubscriptionId, UserId};
+use crate::domain::permission::{Permission, Resource};
 use crate::domain::subscription::SubscriptionStatus;
-use crate::infrastructure::exceptions::{Fault, NotFound, SubscriptionExpiredException, ValidationException};
+use crate::infrastructure::exceptions::{
+    Fault, NotFound, SubscriptionExpiredException, UnauthorizedAccessException, ValidationException,
+};
 use crate::infrastructure::repositories::SubscriptionFilter;
 use crate::presentation::http::bodies::SubscriptionBody;
 use crate::presentation::http::conditional::IfNoneMatch;
@@ -47,7 +50,8 @@ struct SubscriptionQuery {
 struct ChangeSubscription {
     /// The change.
     action: SubscriptionAction,
-    /// Whether the rest of the paid period is refunded and the subscription ends at once. Only allowed with `cancel`.
+    /// Whether the rest of the paid period is refunded and the subscription ends at once. Only allowed with `cancel`,
+    /// and requires `refunds:write`, too.
     #[serde(default)]
     #[schema(default = false)]
     refund: bool,
@@ -113,6 +117,10 @@ async fn change_subscription(
     if change.refund && change.action != SubscriptionAction::Cancel {
         let fault = Fault::NotAllowed { allowed: vec![false.into()] };
         return Err(ValidationException::one("/refund", fault).into());
+    }
+    let refund = Permission::write(Resource::Refunds);
+    if change.refund && !admin.permissions.contains(refund) {
+        return Err(UnauthorizedAccessException::MissingPermission(refund).into());
     }
     let change = match change.action {
         SubscriptionAction::Pause => SubscriptionChange::Pause,

@@ -99,17 +99,19 @@ async fn update_user(
 
 /// Replace the birth date of a user
 ///
-/// For a user whose birth date is wrong: users set their own once, and cannot change it.
+/// For a user whose birth date is wrong: users set their own once, and cannot change it. The request is refused for an
+/// administrator who has a permission that the caller does not have.
 #[utoipa::path(put, path = "/admin/v1/users/{id}/birth-date", tag = "admin-users", params(("id" = Uuid, Path)),
     request_body = ReplaceBirthDate, responses((status = 200, body = UserBody)))]
 async fn replace_user_birth_date(
-    _: Admin,
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<UserId>,
     IfMatch(expected_version): IfMatch,
     Json(new): Json<ReplaceBirthDate>,
 ) -> HandlerResult<StoredResponse> {
-    Ok(UserBody::response(&birth_dates::replace(&app.store, id, expected_version, new).await?))
+    let granter = Granter::of(&admin);
+    Ok(UserBody::response(&birth_dates::replace(&app.store, granter, id, expected_version, new).await?))
 }
 
 /// End the one-time passwords of a user

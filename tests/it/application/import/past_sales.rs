@@ -5,6 +5,7 @@ use undercroft::application::selling::orders::{CancelledBy, cancel_once};
 use undercroft::domain::ids::{OrderId, VariantId};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::OperationKind;
+use undercroft::domain::permission::Permissions;
 use undercroft::infrastructure::exceptions::OrderProcessingException;
 use undercroft::infrastructure::repositories::Field;
 
@@ -61,7 +62,7 @@ async fn the_invoices_of_a_store_begin_at_one_after_an_import(shop: &Shop) {
 on_both_engines!(a_past_sale_is_not_cancelled_and_its_refund_is_only_recorded);
 async fn a_past_sale_is_not_cancelled_and_its_refund_is_only_recorded(shop: &Shop) {
     let past = first_sale(shop).await;
-    for by in [CancelledBy::Buyer, CancelledBy::Administrator] {
+    for by in [CancelledBy::Buyer, CancelledBy::Administrator(Permissions::ALL)] {
         let cancelled = cancel_once(&past.store, past.id, by, Responder::new(None, Summary)).await;
         let fulfilled =
             OrderProcessingException::Forbidden { what: "order", from: "fulfilled", to: "cancelled" };

@@ -18,6 +18,7 @@ use undercroft::application::subscriptions::lifecycle::{self, SubscriptionChange
 use undercroft::domain::ids::{PaymentId, VariantId};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{OperationKind, OperationStatus, PaymentStatus};
+use undercroft::domain::permission::Permissions;
 use undercroft::domain::subscription::Subscription;
 use undercroft::infrastructure::adapters::CallLimits;
 use undercroft::infrastructure::repositories::Database;
@@ -73,10 +74,14 @@ async fn slow_sale(store: &Store, variant: VariantId) -> Sale {
 }
 
 async fn cancel(sale: &Sale) {
-    let cancelled =
-        orders::cancel_once(&sale.store, sale.id, CancelledBy::Administrator, Responder::new(None, Summary))
-            .await
-            .unwrap();
+    let cancelled = orders::cancel_once(
+        &sale.store,
+        sale.id,
+        CancelledBy::Administrator(Permissions::ALL),
+        Responder::new(None, Summary),
+    )
+    .await
+    .unwrap();
     assert_eq!(cancelled.status, 201);
 }
 

@@ -7,6 +7,7 @@ use undercroft::application::selling::orders::{CancelledBy, OperationRequest, ca
 use undercroft::domain::ids::{OrderId, UserId, VariantId};
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::payment::{OperationKind, PaymentStatus};
+use undercroft::domain::permission::Permissions;
 use undercroft::domain::placed_order::CancellationRefusal;
 use undercroft::infrastructure::exceptions::{Failure, OrderProcessingException};
 
@@ -83,7 +84,7 @@ async fn a_buyer_cannot_cancel_an_order_of_which_digital_goods_were_delivered(sh
     let sale = order(shop, None, &variants, "tok_ok").await;
     assert_eq!(sale.order().await.order.status, OrderStatus::Paid);
     assert_kept(&sale, CancellationRefusal::DigitalGoods).await;
-    cancel(&sale, CancelledBy::Administrator).await.unwrap();
+    cancel(&sale, CancelledBy::Administrator(Permissions::ALL)).await.unwrap();
 }
 
 on_both_engines!(a_buyer_can_cancel_a_paid_order_only_for_a_time, ShopOptions::at("2026-03-01T12:00:00Z"));
@@ -95,7 +96,7 @@ async fn a_buyer_can_cancel_a_paid_order_only_for_a_time(shop: &Shop) {
     cancel(&first, CancelledBy::Buyer).await.unwrap();
     shop.clock().advance(SignedDuration::from_secs(1));
     assert_kept(&second, CancellationRefusal::TooLate { until: shop.now() }).await;
-    cancel(&second, CancelledBy::Administrator).await.unwrap();
+    cancel(&second, CancelledBy::Administrator(Permissions::ALL)).await.unwrap();
 }
 
 on_both_engines!(a_buyer_can_cancel_an_unpaid_order_of_digital_goods);

@@ -11,6 +11,7 @@ use undercroft::domain::ids::UserId;
 use undercroft::domain::permission::{Permission, Permissions};
 
 use super::examples::{document, example, operations};
+use crate::support::orders::Sale;
 use crate::support::store::execute;
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer};
 
@@ -77,6 +78,41 @@ async fn each_operation_requires_its_permission_and_no_other_from_the_next_reque
     for operation in operations(&document).iter().filter(|operation| !operation.is_for_administrators()) {
         assert_eq!(operation.described["x-required-permission"], Value::Null, "{operation}");
     }
+}
+
+on_both_engines!(what_returns_money_requires_the_permission_to_refund);
+async fn what_returns_money_requires_the_permission_to_refund(shop: &Shop) {
+    let server = shop.server().await;
+    let root = server.admin().await;
+    create_role(&root, "packer", &["orders:write", "subscriptions:write"]).await;
+    let packer = server.staff("packer").await;
+    let (pending, paid) =
+        (Sale::begin(shop, 3, "tok_requires_action").await, Sale::begin(shop, 3, "tok_ok").await);
+    let cancel = |sale: &Sale| format!("/admin/v1/orders/{}/cancel", sale.id);
+    packer.post(&cancel(&pending), json!({})).await.expect(200);
+    assert_missing(&packer.post(&cancel(&paid), json!({})).await, "refunds:write", "a paid order");
+    let subscription = format!("/admin/v1/subscriptions/{}", uuid::Uuid::nil());
+    let end = json!({"action": "cancel", "refund": true});
+    assert_missing(&packer.post(&subscription, end.clone()).await, "refunds:write", "a subscription");
+
+    let role = json!({"permissions": ["orders:write", "subscriptions:write", "refunds:write"]});
+    root.put("/admin/v1/roles/packer", role).await.expect(200);
+    assert_eq!(packer.post(&subscription, end).await.problem(404), "subscription_not_found");
+    packer.post(&cancel(&paid), json!({})).await.expect(200);
+    paid.check().await;
+}
+
+on_both_engines!(the_birth_date_of_an_administrator_is_changed_by_one_who_has_the_same_permissions);
+async fn the_birth_date_of_an_administrator_is_changed_by_one_who_has_the_same_permissions(shop: &Shop) {
+    let server = shop.server().await;
+    let root = server.admin().await;
+    create_role(&root, "support", &["users:write"]).await;
+    let support = server.staff("support").await;
+    let birth_date = json!({"birth_date": "1990-01-01"});
+    let of = async |client: &TestClient| format!("{}/birth-date", path_of(client).await);
+    let refused = support.put(&of(&root).await, birth_date.clone()).await;
+    assert_eq!(refused.problem(403), "unauthorized_access");
+    support.put(&of(&server.customer().await).await, birth_date).await.expect(200);
 }
 
 on_both_engines!(
